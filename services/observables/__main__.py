@@ -1,0 +1,22 @@
+"""Processes of the observables service: `python -m services.observables api|worker|consumer|migrate`."""
+
+from collections.abc import Sequence
+
+from shared.process import Service
+from shared.process import main as run
+
+SERVICE = Service(
+    "observables",
+    api="services.observables.api:create_app",
+    celery="services.observables.tasks:celery",
+    consumers="services.observables.consumers:SUBSCRIPTIONS",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one of the service's processes."""
+    run(SERVICE, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""The events the observables service listens to."""
+
+from typing import Any
+
+from services.observables.service import handle_observed
+from shared.events.feeds import OBSERVED
+from shared.kafka.consumer import Subscription
+
+SUBSCRIPTIONS: list[Subscription[Any]] = [Subscription(OBSERVED, handle_observed)]

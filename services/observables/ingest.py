@@ -1,0 +1,189 @@
+"""From what a source says and what is stored to what has to change. No I/O: a plan is made, others write it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from services.observables import scoring
+from services.observables.scoring import Claim
+from shared.events.observables import Change
+from shared.stix.ids import stix_type
+
+REASSERTED_AFTER = timedelta(days=1)
+"""A source that repeats itself moves `last_seen` at most once in this time: a repeated feed writes nothing."""
+
+
+class Said(NamedTuple):
+    """One indicator of a source, with its observable's id and the event's defaults filled in.
+
+    Times are RFC 3339 texts, as they came.
+    """
+
+    id: str
+    type: str
+    value: str
+    confidence: int
+    tags: tuple[str, ...]
+    malware: str | None
+    first_seen: str
+    valid_until: str | None
+
+
+class Stored(NamedTuple):
+    """One assertion as it is stored, with its source's reliability."""
+
+    source_id: str
+    source: str
+    reliability: int
+    confidence: int
+    tags: tuple[str, ...]
+    malware: str | None
+    valid_until: datetime | None
+    last_seen: datetime
+    retracted: bool
+
+    @property
+    def claim(self) -> Claim:
+        """The assertion as the score sees it."""
+        return Claim(self.source, self.reliability, self.confidence)
+
+
+class Known(NamedTuple):
+    """What is stored about one observable in the tenant."""
+
+    type: str
+    value: str
+    score: int
+    assertions: dict[str, Stored]
+
+
+class Source(NamedTuple):
+    """The source that speaks, and when it saw what it says."""
+
+    id: str
+    name: str
+    reliability: int
+    observed_at: datetime
+
+
+class Plan(NamedTuple):
+    """What has to be written, and what to announce.
+
+    Attributes:
+        created: new observables, with their score.
+        asserted: assertions that are new or differ from what is stored.
+        rescored: observables whose score changes, with the new one.
+        retracted: ids of observables this source no longer asserts.
+        changes: one per observable that is new or changed for a reader.
+    """
+
+    created: list[tuple[Said, int]]
+    asserted: list[Said]
+    rescored: list[tuple[str, int]]
+    retracted: list[str]
+    changes: list[Change]
+
+
+def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mapping[str, Known]) -> Plan:
+    """Compare what one source says with what is known.
+
+    Args:
+        source: who speaks.
+        said: its indicators; at most one per observable.
+        gone: ids of observables it no longer lists.
+        known: what is stored, by observable id.
+    """
+    made = Plan([], [], [], [], [])
+    for one in said:
+        before = known.get(one.id)
+        if before is None:
+            _create(made, source, one)
+        else:
+            _assert(made, source, one, before)
+    for identity in gone:
+        if identity in known:
+            _retract(made, source, identity, known[identity])
+    return made
+
+
+def _create(made: Plan, source: Source, one: Said) -> None:
+    score = scoring.single(source.reliability, one.confidence)
+    made.created.append((one, score))
+    made.asserted.append(one)
+    made.changes.append(Change(f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", score, None, one.tags))
+
+
+def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
+    mine = before.assertions.get(source.id)
+    if mine is not None:
+        if source.observed_at < mine.last_seen:
+            return  # an older word that arrived late
+        if _same(mine, one, source) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
+            return
+    made.asserted.append(one)
+    now = Stored(
+        source.id,
+        source.name,
+        source.reliability,
+        one.confidence,
+        one.tags,
+        one.malware,
+        None,
+        source.observed_at,
+        False,
+    )
+    _announce(made, one.id, before, {**before.assertions, source.id: now})
+
+
+def _same(mine: Stored, one: Said, source: Source) -> bool:
+    until = datetime.fromisoformat(one.valid_until) if one.valid_until else None
+    return (
+        not mine.retracted
+        and mine.confidence == one.confidence
+        and mine.reliability == source.reliability
+        and mine.tags == one.tags
+        and mine.malware == one.malware
+        and mine.valid_until == until
+    )
+
+
+def _retract(made: Plan, source: Source, identity: str, before: Known) -> None:
+    mine = before.assertions.get(source.id)
+    if mine is None or mine.retracted or source.observed_at < mine.last_seen:
+        return
+    made.retracted.append(identity)
+    _announce(made, identity, before, {**before.assertions, source.id: mine._replace(retracted=True)})
+
+
+def _announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored]) -> None:
+    """Compare before and after as a reader sees them: score, labels, who asserts it."""
+    was, now = _active(before.assertions), _active(after)
+    score = scoring.score(one.claim for one in now)
+    if score != before.score:
+        made.rescored.append((identity, score))
+    if score == before.score and _view(was) == _view(now):
+        return
+    made.changes.append(
+        Change(
+            f"{stix_type(before.type)}--{identity}",
+            before.type,
+            before.value,
+            "changed" if now else "expired",
+            score,
+            before.score,
+            _tags(now),
+            len(now),
+        )
+    )
+
+
+def _active(assertions: Mapping[str, Stored]) -> list[Stored]:
+    return [one for one in assertions.values() if not one.retracted]
+
+
+def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], frozenset[str]]:
+    return _tags(assertions), frozenset(one.source_id for one in assertions)
+
+
+def _tags(assertions: list[Stored]) -> tuple[str, ...]:
+    return tuple(sorted({tag for one in assertions for tag in one.tags}))

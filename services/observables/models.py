@@ -1,0 +1,55 @@
+"""The tables of the observables service, as the queries name them."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+_METADATA = sa.MetaData()
+_TIME = sa.DateTime(timezone=True)
+
+SOURCE = sa.Table(
+    "source",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("reliability", sa.SmallInteger),
+    sa.Column("tlp", sa.Text),
+)
+OBSERVABLE = sa.Table(
+    "observable",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("type", sa.Text),
+    sa.Column("value", sa.Text(collation="C")),
+    sa.Column("score", sa.SmallInteger),
+    sa.Column("first_seen", _TIME),
+    sa.Column("changed_at", _TIME),
+)
+ASSERTION = sa.Table(
+    "assertion",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("observable_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("source_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("confidence", sa.SmallInteger),
+    sa.Column("tags", pg.ARRAY(sa.Text)),
+    sa.Column("malware", sa.Text),
+    sa.Column("first_seen", _TIME),
+    sa.Column("last_seen", _TIME),
+    sa.Column("valid_until", _TIME),
+    sa.Column("retracted_at", _TIME),
+)
+RUN_CHUNK = sa.Table(
+    "run_chunk",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("run_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    sa.Column("chunk", sa.Integer, primary_key=True),
+    sa.Column("received", sa.Integer),
+    sa.Column("new", sa.Integer),
+    sa.Column("changed", sa.Integer),
+    sa.Column("rejected", sa.Integer),
+    sa.Column("handled_at", _TIME),
+)

@@ -1,0 +1,200 @@
+"""The observables service's SQL: bulk writes by COPY, reads by id."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from services.observables.ingest import Known, Plan, Stored
+from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
+from shared.database import PUBLIC
+from shared.events import FeedRef
+
+_STAGING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
+    id uuid, type text, value text COLLATE "C", score smallint, created boolean, asserted boolean,
+    confidence smallint, tags text[], malware text, first_seen timestamptz, valid_until timestamptz
+) ON COMMIT DELETE ROWS"""
+_CREATE = """
+INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at)
+SELECT %(tenant)s, id, type, value, score, first_seen, %(observed_at)s FROM incoming WHERE created
+ON CONFLICT DO NOTHING"""
+_ASSERT = """
+INSERT INTO assertion AS mine (tenant, observable_id, source_id, confidence, tags, malware, first_seen, last_seen,
+                               valid_until)
+SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, %(observed_at)s, valid_until
+FROM incoming WHERE asserted
+ON CONFLICT (tenant, observable_id, source_id) DO UPDATE SET
+    confidence = excluded.confidence, tags = excluded.tags, malware = excluded.malware,
+    first_seen = least(mine.first_seen, excluded.first_seen), last_seen = excluded.last_seen,
+    valid_until = excluded.valid_until, retracted_at = NULL"""
+_RESCORE = """
+UPDATE observable SET score = fresh.score, changed_at = %(observed_at)s
+FROM unnest(%(ids)s::uuid[], %(scores)s::smallint[]) AS fresh(id, score)
+WHERE observable.tenant = %(tenant)s AND observable.id = fresh.id"""
+_RETRACT = """
+UPDATE assertion SET retracted_at = %(observed_at)s
+WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s::uuid[])"""
+_KNOWN = """
+SELECT id::text, type, value, score FROM observable WHERE tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])"""
+_ASSERTIONS = """
+SELECT observable_id::text, source_id::text, name, reliability, confidence, tags, malware, valid_until, last_seen,
+       retracted_at IS NOT NULL
+FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
+WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+_MERGED = sa.text(
+    "SELECT o.id::text, o.tenant, o.type, o.value, s.name AS source, s.id::text AS source_id, "
+    "s.reliability, s.tlp, a.confidence, a.tags, a.malware, a.first_seen AS asserted_first, a.last_seen, a.valid_until, "
+    "a.retracted_at FROM observable o "
+    "JOIN assertion a ON a.tenant = o.tenant AND a.observable_id = o.id "
+    "JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
+    "WHERE o.tenant IN (:tenant, :public) AND o.id = ANY(CAST(:ids AS uuid[]))"
+)
+_NULL = "\\N"
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _cursor(session: Session) -> psycopg.Cursor[Any]:
+    connection: Any = session.connection().connection.driver_connection
+    cursor: psycopg.Cursor[Any] = connection.cursor()
+    return cursor
+
+
+def put_source(session: Session, tenant: str, feed: FeedRef) -> None:
+    """Remember a source; nothing is written when nothing about it changed."""
+    row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp}
+    statement = insert(SOURCE).values(tenant=tenant, id=feed.id, **row)
+    changed = sa.or_(*(SOURCE.c[name].is_distinct_from(statement.excluded[name]) for name in row))
+    update = {name: statement.excluded[name] for name in row}
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=update, where=changed))
+
+
+def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]:
+    """What is stored about observables of one tenant, by id."""
+    arguments = {"tenant": tenant, "ids": _array(ids)}
+    with _cursor(session) as cursor:
+        cursor.execute(_KNOWN, arguments)
+        found = {row[0]: Known(row[1], row[2], row[3], {}) for row in cursor}
+        if found:
+            cursor.execute(_ASSERTIONS, arguments)
+            for identity, source, name, reliability, confidence, tags, *rest in cursor:
+                found[identity].assertions[source] = Stored(source, name, reliability, confidence, tuple(tags), *rest)
+    return found
+
+
+def write(session: Session, tenant: str, source: str, observed_at: datetime, plan: Plan) -> None:
+    """Write a plan: three or four statements, whatever its size."""
+    common = {"tenant": tenant, "source": source, "observed_at": observed_at}
+    with _cursor(session) as cursor:
+        if plan.asserted:
+            cursor.execute(_STAGING)
+            with cursor.copy("COPY incoming FROM STDIN") as copy:
+                copy.write(_copy_text(plan))
+            if plan.created:
+                cursor.execute(_CREATE, common)
+            cursor.execute(_ASSERT, common)
+            # Another plan of the same transaction starts with an empty table.
+            cursor.execute("TRUNCATE incoming")
+        if plan.rescored:
+            ids, scores = zip(*plan.rescored, strict=True)
+            cursor.execute(_RESCORE, common | {"ids": _array(ids), "scores": list(scores)})
+        if plan.retracted:
+            cursor.execute(_RETRACT, common | {"ids": _array(plan.retracted)})
+
+
+def _copy_text(plan: Plan) -> str:
+    """The plan's rows in COPY's text format, in the order of their index."""
+    scores = {one.id: score for one, score in plan.created}
+    lines = []
+    for one in sorted(plan.asserted):
+        score = scores.get(one.id)
+        created = f"{_NULL}\tf" if score is None else f"{score}\tt"
+        lines.append(
+            f"{one.id}\t{one.type}\t{_text(one.value)}\t{created}\tt\t{one.confidence}\t{_array_literal(one.tags)}\t"
+            f"{_NULL if one.malware is None else _text(one.malware)}\t{one.first_seen}\t{one.valid_until or _NULL}\n"
+        )
+    return "".join(lines)
+
+
+def _text(text: str) -> str:
+    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+
+@lru_cache(maxsize=4096)
+def _array_literal(texts: tuple[str, ...]) -> str:
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return ("{" + ",".join(f'"{text}"' for text in quoted) + "}").translate(_ESCAPES)
+
+
+def _array(ids: Iterable[str]) -> str:
+    return "{" + ",".join(ids) + "}"
+
+
+def record_chunk(session: Session, row: dict[str, Any]) -> None:
+    """Note that a chunk of a run was handled; a repeated chunk is noted once."""
+    session.execute(insert(RUN_CHUNK).values(**row).on_conflict_do_nothing())
+
+
+def run_progress(session: Session, run_id: UUID) -> sa.Row[Any]:
+    """Sums over a run's chunks: chunks, received, new, changed, rejected."""
+    columns = ("received", "new", "changed", "rejected")
+    sums = [sa.func.coalesce(sa.func.sum(RUN_CHUNK.c[name]), 0).label(name) for name in columns]
+    query = sa.select(sa.func.count().label("chunks"), *sums).where(RUN_CHUNK.c.run_id == run_id)
+    return session.execute(query).one()
+
+
+def prune_runs(session: Session, days: int) -> int:
+    """Delete the progress of runs older than `days`; how many chunks were forgotten."""
+    old = RUN_CHUNK.c.handled_at < sa.func.now() - timedelta(days=days)
+    return len(session.execute(sa.delete(RUN_CHUNK).where(old).returning(RUN_CHUNK.c.chunk)).all())
+
+
+def assertions(session: Session, tenant: str, ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
+    """Every assertion about these observables that the tenant may see: its own and the public ones."""
+    return session.execute(_MERGED, {"tenant": tenant, "public": PUBLIC, "ids": _array(ids)}).all()
+
+
+def page(
+    session: Session, *, source: UUID | None, type_: str | None, min_score: int | None, after: UUID | None, limit: int
+) -> Sequence[str]:
+    """Ids of observables in the order of their ids, each once, beginning after `after`."""
+    query = sa.select(OBSERVABLE.c.id).distinct().order_by(OBSERVABLE.c.id).limit(limit)
+    query = _filtered(query, source, type_, min_score)
+    if after is not None:
+        query = query.where(OBSERVABLE.c.id > after)
+    return [str(identity) for identity in session.scalars(query)]
+
+
+def count(session: Session, *, source: UUID | None, type_: str | None, min_score: int | None) -> int:
+    """How many distinct observables match."""
+    query = _filtered(sa.select(OBSERVABLE.c.id).distinct(), source, type_, min_score)
+    return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+
+
+def _filtered(query: sa.Select[Any], source: UUID | None, type_: str | None, min_score: int | None) -> sa.Select[Any]:
+    if source is not None:
+        mine = sa.and_(ASSERTION.c.tenant == OBSERVABLE.c.tenant, ASSERTION.c.observable_id == OBSERVABLE.c.id)
+        query = query.join(ASSERTION, mine).where(ASSERTION.c.source_id == source, ASSERTION.c.retracted_at.is_(None))
+    if type_ is not None:
+        query = query.where(OBSERVABLE.c.type == type_)
+    if min_score is not None:
+        query = query.where(OBSERVABLE.c.score >= min_score)
+    return query
+
+
+def sources(session: Session) -> Sequence[sa.Row[Any]]:
+    """The sources the tenant can see, each with the number of observables it asserts."""
+    asserted = sa.and_(
+        ASSERTION.c.tenant == SOURCE.c.tenant, ASSERTION.c.source_id == SOURCE.c.id, ASSERTION.c.retracted_at.is_(None)
+    )
+    counted = sa.func.count(ASSERTION.c.observable_id).label("observables")
+    query = sa.select(SOURCE, counted).outerjoin(ASSERTION, asserted).group_by(SOURCE.c.tenant, SOURCE.c.id)
+    return session.execute(query.order_by(SOURCE.c.name)).all()

@@ -1,0 +1,16 @@
+"""What the observables service does beside the stream of events."""
+
+from typing import Any
+
+from services.observables import service
+from services.observables.worker import celery
+from shared.celery import ServiceTask
+from shared.database import database
+
+__all__ = ["celery", "prune_runs"]
+
+
+@celery.task(name="observables.tasks.prune_runs", bind=True)
+def prune_runs(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
+    """Forget the progress of feed runs that ended more than `days` ago; nothing depends on it any more."""
+    return {"status": "ok", "pruned": service.prune_runs(database("observables"), days)}

@@ -1,0 +1,196 @@
+"""What all five APIs share: problem details, tokens, health, metrics, request logs."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.auth import Principal, verify_token
+from shared.database import Database
+from shared.errors import SentinelIQError, TooLargeInput, Unauthenticated
+from shared.logging import get_logger
+from shared.metrics import HTTP_SECONDS
+from shared.settings import Settings
+from shared.tracing import continue_trace
+
+log = get_logger(__name__)
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""A request body may have this size unless its route takes uploads."""
+
+_bearer = HTTPBearer(auto_error=False, description="A token made by `sentineliq tokens create`.")
+
+
+def create_api(
+    service: str,
+    title: str,
+    routers: Sequence[APIRouter],
+    settings: Settings,
+    database: Database,
+    *,
+    uploads: Sequence[str] = (),
+) -> FastAPI:
+    """A service's API around its routers.
+
+    Args:
+        service: the service's name.
+        title: for people, in `/docs`.
+        routers: its routes.
+        settings: found again as `app.state.settings`.
+        database: found again as `app.state.database`; closed with the app.
+        uploads: paths whose body may be larger than `MAX_BODY_BYTES`, since they stream it to a file.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(title=f"SentinelIQ {title}", version="1", lifespan=lifespan, redoc_url=None)
+    app.state.service, app.state.settings, app.state.database = service, settings, database
+    app.add_exception_handler(SentinelIQError, _known_problem)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(DBAPIError, _database_problem)
+    app.add_middleware(_Requests, service=service, uploads=tuple(uploads))
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_operations())
+    return app
+
+
+def allow(permission: str) -> Any:
+    """The dependency of a route that needs a permission; gives the `Principal`."""
+
+    def principal(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Principal:
+        if credentials is None:
+            raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+        found = verify_token(request.app.state.settings.secret_key, credentials.credentials)
+        found.require(permission)
+        structlog.contextvars.bind_contextvars(tenant=found.tenant, actor=found.actor)
+        return found
+
+    return Depends(principal)
+
+
+def _operations() -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    def readyz(request: Request) -> dict[str, str]:
+        """The process and its database answer."""
+        request.app.state.database.check()
+        return {"status": "ready"}
+
+    @router.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def problem(status: int, code: str, message: str, headers: dict[str, str] | None = None, **details: Any) -> Response:
+    """RFC 9457 problem details."""
+    body = {"type": f"urn:sentineliq:problem:{code}", "title": message, "status": status, **details}
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+async def _known_problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, SentinelIQError):
+        raise error
+    headers = {"Retry-After": str(int(error.retry_after))} if error.retry_after else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.code, error.message, headers, **error.details)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [
+        {"field": ".".join(str(part) for part in found["loc"]), "message": found["msg"]} for found in error.errors()
+    ]
+    first = errors[0]
+    return problem(422, "invalid-input", f"{first['field']}: {first['message']}", field=first["field"], errors=errors)
+
+
+async def _http_problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem(error.status_code, "http", str(error.detail), dict(error.headers or {}))
+
+
+async def _database_problem(_request: Request, error: Exception) -> Response:
+    # Values that PostgreSQL itself refuses (a NUL in a text) are the caller's; the rest is ours.
+    original = getattr(error, "orig", error)
+    if type(original).__name__ in {"DataError", "UntranslatableCharacter", "CharacterNotInRepertoire"}:
+        return problem(422, "invalid-input", "A value cannot be stored: it has characters that text may not have.")
+    log.error("api.database_error", error=str(original))
+    return problem(500, "internal-error", "The database refused; the details are in the error log.")
+
+
+class _Requests:
+    """Times, logs and bounds every request; written against ASGI since it must not buffer bodies."""
+
+    def __init__(self, app: ASGIApp, service: str, uploads: tuple[str, ...]) -> None:
+        self._app = app
+        self._service = service
+        self._uploads = uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        continue_trace(headers.get("traceparent"))
+        status, started = 500, time.perf_counter()
+
+        async def observe(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, self._bounded(scope["path"], receive), observe)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _bounded(self, path: str, receive: Receive) -> Receive:
+        if path in self._uploads:
+            return receive
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY_BYTES:
+                raise TooLargeInput(f"A request body may have {MAX_BODY_BYTES} bytes here.")
+            return message
+
+        return bounded
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route: Callable[..., Any] | None = scope.get("route")
+        path = getattr(route, "path", "unmatched")
+        HTTP_SECONDS.labels(self._service, scope["method"], path, status).observe(seconds)
+        if path not in {"/healthz", "/readyz", "/metrics"}:
+            log.info("request", method=scope["method"], route=path, status=status, ms=round(seconds * 1000, 1))

@@ -1,0 +1,124 @@
+"""Identity: signed tokens that name an actor, a tenant and a role, and the one table of who may do what.
+
+Tokens are JWT (RFC 7519) signed with HMAC-SHA256 under the installation's secret key. Roles within a tenant are
+viewer < analyst < admin; an operator runs the platform and may act in any tenant, `public` included.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Final, Literal
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from pydantic import SecretStr
+
+from shared.database import PLATFORM, PUBLIC
+from shared.errors import Forbidden, InvalidInput, Unauthenticated
+
+_ALGORITHM, _ISSUER = "HS256", "sentineliq"
+_CLAIMS = jwt.JWTClaimsRegistry(
+    iss={"essential": True, "value": _ISSUER},
+    sub={"essential": True},
+    tenant={"essential": True},
+    role={"essential": True},
+    exp={"essential": True},
+)
+
+RoleName = Literal["viewer", "analyst", "admin", "operator"]
+
+
+class Role(IntEnum):
+    """Roles, each of which may do what the ones before it may."""
+
+    viewer = 1
+    analyst = 2
+    admin = 3
+    operator = 4
+
+
+PERMISSIONS: Final[dict[str, Role]] = {
+    "feeds:read": Role.viewer,
+    "feeds:write": Role.admin,
+    "feeds:run": Role.analyst,
+    "observables:read": Role.viewer,
+    "observables:write": Role.analyst,
+    "notifications:read": Role.viewer,
+    "notifications:write": Role.analyst,
+    "mitre:read": Role.viewer,
+    "mitre:write": Role.operator,
+    "schedules:read": Role.viewer,
+    "schedules:write": Role.admin,
+    "platform:reconcile": Role.operator,
+}
+"""What may be done, and the least role that may do it. Every route names one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking: the subject of a valid token."""
+
+    actor: str
+    tenant: str
+    role: Role
+
+    def require(self, permission: str) -> None:
+        """Insist on a permission.
+
+        Raises:
+            Forbidden: the role is too low.
+        """
+        needed = PERMISSIONS[permission]
+        if self.role < needed:
+            raise Forbidden(
+                f"{permission} needs the role {needed.name}; this token has {self.role.name}.", permission=permission
+            )
+
+
+def issue_token(
+    secret: SecretStr, *, actor: str, tenant: str, role: RoleName, lifetime: timedelta = timedelta(days=30)
+) -> str:
+    """A signed token.
+
+    Raises:
+        InvalidInput: the tenant's name is not one (lower case letters, digits, dashes; up to 63).
+    """
+    if not is_tenant(tenant):
+        raise InvalidInput(
+            "A tenant is named with up to 63 lower case letters, digits and dashes, a letter or digit first.",
+            field="tenant",
+        )
+    if tenant == PUBLIC and role != "operator":
+        raise InvalidInput("Only an operator's token may be made for the tenant public.", field="tenant")
+    now = datetime.now(UTC)
+    claims = {"iss": _ISSUER, "sub": actor, "tenant": tenant, "role": role, "iat": now, "exp": now + lifetime}
+    return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret))
+
+
+def verify_token(secret: SecretStr, token: str) -> Principal:
+    """The principal a token stands for.
+
+    Raises:
+        Unauthenticated: it is not ours, was changed, or has expired.
+    """
+    try:
+        decoded = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM])
+        _CLAIMS.validate(decoded.claims)
+        claims = decoded.claims
+        principal = Principal(str(claims["sub"]), str(claims["tenant"]), Role[claims["role"]])
+    except (JoseError, KeyError, ValueError) as error:
+        raise Unauthenticated("The token is not valid here: it was changed, has expired, or is another's.") from error
+    if not is_tenant(principal.tenant):
+        raise Unauthenticated("The token names no tenant.")
+    return principal
+
+
+def is_tenant(name: str) -> bool:
+    """Whether a text can name a tenant; the platform's own mark never can."""
+    allowed = name.replace("-", "").isalnum() and name.isascii() and name == name.lower() and name[0] != "-"
+    return name != PLATFORM and 0 < len(name) <= 63 and allowed
+
+
+def _key(secret: SecretStr) -> OctKey:
+    return OctKey.import_key(secret.get_secret_value())

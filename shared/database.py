@@ -1,0 +1,126 @@
+"""PostgreSQL: one transaction, one tenant.
+
+Every service owns one schema and one unprivileged role, both named in the first statement of each transaction together
+with the tenant, for that transaction only, so that it works through any pool. Row-level security does the rest: a
+transaction reads its tenant and `public`, writes its tenant, and with nothing set sees nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Final
+
+import psycopg
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from shared.errors import Unavailable
+from shared.settings import load_settings
+
+PUBLIC: Final = "public"
+"""The tenant that everyone reads and only operators write."""
+
+PLATFORM: Final = "*"
+"""Not a tenant: work that is the platform's own (relays, reconcilers) and crosses tenants knowingly."""
+
+_ENTER = sqlalchemy.text(
+    "SELECT set_config('role', :role, true), set_config('search_path', :schema, true), "
+    "set_config('sentineliq.tenant', :tenant, true)"
+)
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """A libpq URL as SQLAlchemy's, on psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def role_of(service: str) -> str:
+    """The unprivileged role a service works under."""
+    return f"sentineliq_{service}"
+
+
+class Database:
+    """A service's way to its own schema.
+
+    Args:
+        url: libpq URL of a login that may take the service's role.
+        service: the service's name, which is its schema.
+        pool_size: connections kept open by this process.
+    """
+
+    def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
+        self.service = service
+        self.url = url
+        self.engine: Engine = sqlalchemy.create_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": 5, "application_name": f"sentineliq-{service}"},
+        )
+        event.listen(self.engine, "connect", _prepare_connection)
+
+    @contextmanager
+    def transaction(self, tenant: str) -> Iterator[Session]:
+        """One transaction for one tenant: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                enter(session, self.service, tenant)
+                yield session
+        except DBAPIError as error:
+            if is_transient(error):
+                raise Unavailable("The database does not answer; the transaction was rolled back.") from error
+            raise
+
+    def connect(self) -> psycopg.Connection:
+        """A plain autocommit connection outside the pool, for LISTEN."""
+        return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
+
+    def check(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            Unavailable: it gave none.
+        """
+        with self.transaction(PLATFORM) as session:
+            session.execute(sqlalchemy.text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.engine.dispose()
+
+
+@cache
+def database(service: str) -> Database:
+    """This process's database of a service, where the environment says it is."""
+    settings = load_settings()
+    return Database(settings.database_url.get_secret_value(), service, settings.database_pool_size)
+
+
+def enter(session: Session, service: str, tenant: str) -> None:
+    """Make the rest of the transaction the service's and the tenant's; may be called again for another tenant."""
+    session.execute(_ENTER, {"role": role_of(service), "schema": service, "tenant": tenant})
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed when tried again: lost connections, deadlocks, serialization."""
+    original = error.orig
+    return (
+        error.connection_invalidated
+        or isinstance(original, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected)
+        or (isinstance(error, OperationalError) and not isinstance(original, psycopg.errors.DiskFull))
+    )
+
+
+def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:
+    # COPY and batches repeat the same few statements; a failover must not leave a broken plan behind.
+    connection.prepare_threshold = 5

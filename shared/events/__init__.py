@@ -1,0 +1,24 @@
+"""The event catalogue: every topic that services meet on, and the model of what it carries.
+
+Within a version a field may be added, never changed or removed; `docs/asyncapi.yaml` is generated from here.
+"""
+
+from typing import Any
+
+from shared.events import audit, feeds, mitre, notifications, observables, scheduler
+from shared.events.envelope import MAX_EVENT_BYTES, Event, FeedRef, Headers, Record, Topic, now, parse
+
+CATALOGUE: tuple[Topic[Any], ...] = (
+    feeds.OBSERVED,
+    feeds.FINISHED,
+    observables.CHANGED,
+    observables.ENRICHED,
+    observables.TRENDING,
+    mitre.RELEASED,
+    mitre.TECHNIQUES,
+    notifications.DELIVERED,
+    scheduler.FIRED,
+    audit.RECORDED,
+)
+
+__all__ = ["CATALOGUE", "MAX_EVENT_BYTES", "Event", "FeedRef", "Headers", "Record", "Topic", "now", "parse"]

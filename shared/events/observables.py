@@ -1,0 +1,96 @@
+"""What the observables service says."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.events.envelope import Topic
+
+ChangeKind = Literal["new", "changed", "expired"]
+
+
+class Change(msgspec.Struct, omit_defaults=True, frozen=True):
+    """One observable before and after.
+
+    Attributes:
+        id: STIX id, for instance `ipv4-addr--…`.
+        kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: nobody asserts it now.
+        score: 0 to 100 after the change.
+        score_before: 0 to 100, absent when new.
+        tags: all labels after the change.
+        sources: how many sources assert it after the change.
+    """
+
+    id: str
+    type: str
+    value: str
+    kind: ChangeKind
+    score: int
+    score_before: int | None = None
+    tags: tuple[str, ...] = ()
+    sources: int = 1
+
+
+class ObservablesChanged(msgspec.Struct, omit_defaults=True):
+    """Up to 1,000 changes that one source caused.
+
+    Attributes:
+        source_id: the feed that caused them.
+        source: its name.
+        run_id: the feed run, when one caused it.
+    """
+
+    source_id: UUID
+    source: str
+    changes: list[Change]
+    run_id: UUID | None = None
+
+
+class Enriched(msgspec.Struct, omit_defaults=True):
+    """One enricher's answer about one observable.
+
+    Attributes:
+        enricher: the plug-in's name.
+        facts: what it says, as it is shown.
+        obtained_at: RFC 3339.
+    """
+
+    id: str
+    type: str
+    value: str
+    enricher: str
+    facts: dict[str, str | int | float | bool | None]
+    obtained_at: str
+
+
+class Trending(msgspec.Struct):
+    """A burst: an observable seen in several feeds within a window.
+
+    Attributes:
+        feeds: names of the feeds.
+        window_seconds: length of the window.
+        started_at: RFC 3339, when the window began.
+    """
+
+    id: str
+    type: str
+    value: str
+    feeds: list[str]
+    window_seconds: int
+    started_at: str
+
+
+CHANGED = Topic(
+    "observables.changed.v1",
+    ObservablesChanged,
+    "Observables are new, re-scored or expired, before and after.",
+    "bucket",
+)
+ENRICHED = Topic("observables.enriched.v1", Enriched, "An enricher answered about an observable.", "observable")
+TRENDING = Topic(
+    "observables.trending.v1",
+    Trending,
+    "An observable bursts: seen in several feeds within a window.",
+    "observable",
+)

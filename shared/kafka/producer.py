@@ -1,0 +1,89 @@
+"""Publishing: an idempotent producer, bounded in what it holds unacknowledged."""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from shared.errors import Unavailable
+from shared.events import MAX_EVENT_BYTES, Event, Headers
+from shared.kafka.topics import physical
+from shared.settings import Settings
+
+
+class Publisher:
+    """Sends records in order and knows when all of them are acknowledged by all in-sync replicas.
+
+    Args:
+        settings: where the cluster is.
+        in_flight: records that may wait for their acknowledgement; more of them make `send` wait.
+    """
+
+    def __init__(self, settings: Settings, in_flight: int = 64) -> None:
+        self._settings = settings
+        self._in_flight = in_flight
+        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            client_id="sentineliq",
+            enable_idempotence=True,
+            acks="all",
+            compression_type="zstd",
+            linger_ms=2,
+            max_batch_size=2 * MAX_EVENT_BYTES,
+            max_request_size=4 * MAX_EVENT_BYTES,
+            request_timeout_ms=20_000,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            raise Unavailable("Kafka does not answer; nothing was published.") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._producer.stop()
+        # A failed send was raised to whoever waits; the rest must not be reported as never retrieved.
+        for future in self._pending:
+            if future.done() and not future.cancelled():
+                future.exception()
+
+    async def publish(self, event: Event[Any]) -> None:
+        """Send one event; returns as soon as there is room, not when it is acknowledged."""
+        await self.send(event.topic.name, event.key, event.payload(), event.headers())
+
+    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
+        """Send one record of a topic in the catalogue.
+
+        Raises:
+            Unavailable: this record or an earlier one was not taken by the cluster in time.
+        """
+        while len(self._pending) >= self._in_flight:
+            await self._acknowledged(self._pending.popleft())
+        try:
+            self._pending.append(
+                await self._producer.send(physical(self._settings, topic), value=value, key=key, headers=headers)
+            )
+        except KafkaError as error:
+            raise Unavailable(f"Kafka does not take records for {topic}.") from error
+
+    async def flush(self) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises:
+            Unavailable: something was not.
+        """
+        while self._pending:
+            await self._acknowledged(self._pending.popleft())
+
+    async def _acknowledged(self, future: asyncio.Future[Any]) -> None:
+        try:
+            await future
+        except KafkaError as error:
+            raise Unavailable("Kafka did not acknowledge a record in time.") from error

@@ -1,0 +1,16 @@
+"""Alembic's environment: called by Alembic, for the service named in the configuration."""
+
+import sqlalchemy as sa
+from alembic import context
+
+from shared.migrations import create_role
+
+service = context.config.attributes["service"]
+engine = sa.create_engine(context.config.attributes["url"], poolclass=sa.NullPool)
+with engine.begin() as connection:
+    # Services are migrated side by side, but roles are the cluster's: one at a time.
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('sentineliq.migrations'))"))
+    create_role(connection, service)
+    context.configure(connection=connection, version_table_schema=service, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,65 @@
+"""Settings of every process, read once from the environment. There are no default secrets."""
+
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler"]
+SERVICES: tuple[ServiceName, ...] = ("feeds", "observables", "notifications", "mitre", "scheduler")
+
+
+def _plain(name: str) -> AliasChoices:
+    """A variable that other tools know by its own name, without our prefix."""
+    return AliasChoices(name, f"SENTINELIQ_{name}")
+
+
+class Settings(BaseSettings):
+    """One process's settings; the README's configuration table is this class in prose."""
+
+    model_config = SettingsConfigDict(env_prefix="SENTINELIQ_", extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: SecretStr = Field(validation_alias=_plain("DATABASE_URL"))
+    celery_broker_url: SecretStr = Field(validation_alias=_plain("CELERY_BROKER_URL"))
+    kafka_bootstrap_servers: str = Field(validation_alias=_plain("KAFKA_BOOTSTRAP_SERVERS"))
+    secret_key: SecretStr = Field(min_length=32)
+    data_dir: Path
+
+    kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
+    kafka_partitions: int = Field(4, ge=1, le=1024)
+    kafka_replication_factor: int = Field(1, ge=1, le=7)
+    database_pool_size: int = Field(4, ge=1, le=100)
+    worker_concurrency: int = Field(1, ge=1, le=256)
+    outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=0, le=65535)
+    probe_port: int | None = Field(None, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    feeds_url: str = "http://127.0.0.1:8001"
+    observables_url: str = "http://127.0.0.1:8002"
+    notifications_url: str = "http://127.0.0.1:8003"
+    mitre_url: str = "http://127.0.0.1:8004"
+    scheduler_url: str = "http://127.0.0.1:8005"
+
+    @field_validator("outbound_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    def service_url(self, service: str) -> str:
+        """The base address of a service's API."""
+        return str(getattr(self, f"{service}_url")).rstrip("/")
+
+
+@cache
+def load_settings() -> Settings:
+    """This process's settings.
+
+    Raises:
+        pydantic.ValidationError: a required variable is missing or wrong; the message names it.
+    """
+    return Settings()  # type: ignore[call-arg]  # the values come from the environment

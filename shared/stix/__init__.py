@@ -1,0 +1,20 @@
+"""The vocabulary all services share: observable types, canonical values, deterministic STIX ids."""
+
+from shared.stix.fanging import defang, refang
+from shared.stix.ids import bucket, observable_uuid, sco, stix_id
+from shared.stix.observable import detect, normalise
+from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType
+
+__all__ = [
+    "NotAnObservable",
+    "Observable",
+    "ObservableType",
+    "bucket",
+    "defang",
+    "detect",
+    "normalise",
+    "observable_uuid",
+    "refang",
+    "sco",
+    "stix_id",
+]

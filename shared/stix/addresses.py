@@ -1,0 +1,121 @@
+"""Canonical numbers of the network: IPv4, IPv6, CIDR, MAC addresses, autonomous systems.
+
+`inet_pton` decides what an address is: strict dotted decimal (no octal, no short forms), and four times as fast as
+the module `ipaddress`.
+"""
+
+import re
+from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop, inet_pton
+
+from shared.stix.vocabulary import NotAnObservable, excerpt
+
+_ASN = re.compile(r"asn?[ \t]{0,2}0{0,9}([1-9][0-9]{0,9})", re.IGNORECASE | re.ASCII)
+_MAC = re.compile(
+    r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}", re.IGNORECASE | re.ASCII
+)
+_MAPPED_LOOPBACK = "::ffff:127."
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether `text` is a plain IPv4 address in its only canonical form."""
+    try:
+        inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether `text` is an IPv6 address, bare or in brackets."""
+    if ":" not in text:
+        return False
+    try:
+        inet_pton(AF_INET6, text.removeprefix("[").removesuffix("]"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_mac(text: str) -> bool:
+    """Whether `text` is a MAC address in one of its usual forms."""
+    return bool(_MAC.fullmatch(text))
+
+
+def usable_ipv4(address: str) -> str:
+    """A canonical IPv4 address, unless it points nowhere or at oneself.
+
+    Raises:
+        NotAnObservable: for 0.0.0.0 and 127.0.0.0/8. Private and documentation ranges are kept: a finding inside
+            one's own network is a finding.
+    """
+    if address.startswith("127."):
+        raise NotAnObservable("loopback address", address)
+    if address == "0.0.0.0":  # noqa: S104 - compared, never bound
+        raise NotAnObservable("unspecified address", address)
+    return address
+
+
+def ipv4(text: str) -> str:
+    """Canonical IPv4 address, or network when a prefix shorter than /32 is given (host bits cleared).
+
+    Raises:
+        NotAnObservable: not strict dotted decimal, a wrong prefix, loopback or unspecified.
+    """
+    address, slash, prefix = text.partition("/")
+    if not is_ipv4(address):
+        raise NotAnObservable("malformed IPv4 address", excerpt(text))
+    return usable_ipv4(_network(AF_INET, address, prefix) if slash else address)
+
+
+def ipv6(text: str) -> str:
+    """Canonical (RFC 5952) IPv6 address, or network when a prefix shorter than /128 is given.
+
+    Raises:
+        NotAnObservable: malformed, a wrong prefix, loopback or unspecified.
+    """
+    address, slash, prefix = text.partition("/")
+    try:
+        address = inet_ntop(AF_INET6, inet_pton(AF_INET6, address.removeprefix("[").removesuffix("]")))
+    except (OSError, ValueError):
+        raise NotAnObservable("malformed IPv6 address", excerpt(text)) from None
+    if slash:
+        address = _network(AF_INET6, address, prefix)
+    if address == "::1" or address.startswith(_MAPPED_LOOPBACK):
+        raise NotAnObservable("loopback address", address)
+    if address == "::":
+        raise NotAnObservable("unspecified address", address)
+    return address
+
+
+def _network(family: AddressFamily, address: str, prefix: str) -> str:
+    packed = inet_pton(family, address)
+    bits = len(packed) * 8
+    if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= 3 and int(prefix) <= bits):
+        raise NotAnObservable("malformed network", f"prefix {excerpt(prefix)!r}, 0 to {bits} expected")
+    length = int(prefix)
+    if length == bits:
+        return address
+    start = int.from_bytes(packed) >> (bits - length) << (bits - length)
+    if not start:
+        raise NotAnObservable("unspecified address", f"{address}/{length}")
+    return f"{inet_ntop(family, start.to_bytes(len(packed)))}/{length}"
+
+
+def mac(text: str) -> str:
+    """Canonical MAC address: lower case, colons. Hyphens and Cisco's dotted form are understood."""
+    if not _MAC.fullmatch(text):
+        raise NotAnObservable("malformed MAC address", excerpt(text))
+    digits = re.sub("[:.-]", "", text.lower())
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def asn(text: str) -> str:
+    """Canonical number of an autonomous system: `AS64500`, from "as64500", "ASN 64500" or "64500".
+
+    Raises:
+        NotAnObservable: not a number from 1 to 4294967295.
+    """
+    found = _ASN.fullmatch(text if text[:1] in "aA" else f"AS{text}")
+    if not found or int(found[1]) > 0xFFFFFFFF:
+        raise NotAnObservable("malformed AS number", excerpt(text))
+    return f"AS{found[1]}"

@@ -1,0 +1,128 @@
+"""Canonical names of the network: domains, URLs, e-mail addresses."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import ada_url
+
+from shared.stix.addresses import ipv6, is_ipv4, usable_ipv4
+from shared.stix.fanging import refang
+from shared.stix.vocabulary import NotAnObservable, excerpt
+
+# Name spaces beside the DNS that malware uses: Tor, I2P, Namecoin, Emercoin.
+_OTHER_ROOTS = frozenset({"onion", "i2p", "bit", "bazar", "coin", "emc"})
+_LABELS = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", re.ASCII)
+# RFC 5322 allows braces, nobody uses them, and they read as marks of defanging.
+_LOCAL_PART = re.compile(r"[^\s@\"<>(){},:;\\\[\]/]{1,64}")
+# Already as WHATWG serialises it: no dot segments, nothing to be escaped, no default port, no marks of defanging.
+_PLAIN_URL = re.compile(
+    r"https?://([a-z0-9_.-]+)(?:/(?:[A-Za-z0-9_~!$&+,;=:@?#-][A-Za-z0-9_~!$&+,;=:@?#.-]*+)?)+", re.ASCII
+)
+URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
+
+
+def _top_level_domains() -> frozenset[str]:
+    """Every last label of the public suffix list, in the snapshot that comes with tldextract.
+
+    The file is read and the package not imported: that would bring `requests` and 15 MiB into every process.
+    """
+    spec = find_spec("tldextract")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("tldextract, whose public suffix list is used, is not installed")
+    snapshot = Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(encoding="utf-8")
+    rules = (line.strip() for line in snapshot.splitlines() if line.strip() and not line.startswith("//"))
+    labels = {rule.rpartition(".")[2] for rule in rules}
+    return _OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"}
+
+
+TOP_LEVEL_DOMAINS = _top_level_domains()
+
+
+def is_plain_domain(text: str) -> bool:
+    """Whether `text` is a domain name that is canonical as it stands."""
+    return text.rpartition(".")[2] in TOP_LEVEL_DOMAINS and len(text) <= 253 and bool(_LABELS.fullmatch(text))
+
+
+def domain(text: str) -> str:
+    """Canonical domain name: UTS 46 ASCII form, lower case, no trailing dot, no leading wildcard.
+
+    Raises:
+        NotAnObservable: a single label, labels or length beyond RFC 1035, or a last label that is no public suffix.
+    """
+    if is_plain_domain(text):
+        return text
+    name = text.removesuffix(".").lstrip("*.")
+    try:
+        name = ada_url.idna.encode(name).decode("ascii").lower()
+    except ValueError:
+        name = ""
+    name = name.removesuffix(".").lstrip(".")
+    if is_plain_domain(name):
+        return name
+    raise _why_not(name, text)
+
+
+def _why_not(name: str, text: str) -> NotAnObservable:
+    if name == "localhost" or name.endswith((".localhost", "localhost.localdomain")):
+        return NotAnObservable("loopback address", name)
+    if len(name) > 253 or any(len(label) > 63 for label in name.split(".")):
+        return NotAnObservable("name too long", f"{excerpt(text)}: at most 63 characters a label, 253 in all")
+    if not re.fullmatch(r"[a-z0-9_.-]+", name) or ".." in name:
+        return NotAnObservable("malformed domain name", excerpt(text))
+    if "." not in name:
+        return NotAnObservable("single label", excerpt(text))
+    return NotAnObservable("not a public suffix", f".{name.rpartition('.')[2]} in {excerpt(text)}")
+
+
+def host(text: str) -> str:
+    """Canonical domain, IPv4 or bracketed IPv6 address of a URL.
+
+    Raises:
+        NotAnObservable: none of them, or one that points at the machine itself.
+    """
+    if text.startswith("["):
+        return f"[{ipv6(text)}]"
+    return usable_ipv4(text) if is_ipv4(text) else domain(text)
+
+
+def url(text: str) -> str:
+    """Canonical URL as WHATWG serialises it. Without a scheme, http is assumed.
+
+    Raises:
+        NotAnObservable: no URL, no host (`data:`, `file:`), or a host that is no observable.
+    """
+    plain = _PLAIN_URL.fullmatch(text)
+    if plain and (is_plain_domain(plain[1]) or (is_ipv4(plain[1]) and usable_ipv4(plain[1]))):
+        return text
+    if not URL_SCHEME.match(text):
+        text = f"http://{text}"
+    try:
+        parsed = ada_url.URL(text)
+    except ValueError:
+        raise NotAnObservable("malformed URL", excerpt(text)) from None
+    if not parsed.hostname:
+        raise NotAnObservable("URL without a host", excerpt(text))
+    host(parsed.hostname)
+    return _settled(parsed.href)
+
+
+def _settled(href: str) -> str:
+    # Serialising may join what was apart (dot segments); a value that is still defanged would not be canonical.
+    if refang(href) != href or ada_url.normalize_url(href) != href:
+        raise NotAnObservable("malformed URL", f"{excerpt(href)} has no stable form")
+    return href
+
+
+def email(text: str) -> str:
+    """Canonical e-mail address: the local part as it stands, the domain canonical.
+
+    Raises:
+        NotAnObservable: no address of the form local@domain, or a domain that is none.
+    """
+    local, at, name = text.rpartition("@")
+    if local[:7].lower() == "mailto:":
+        local = local[7:]
+    if not at or not _LOCAL_PART.fullmatch(local):
+        raise NotAnObservable("malformed e-mail address", excerpt(text))
+    return f"{local}@{domain(name)}"

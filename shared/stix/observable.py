@@ -1,0 +1,183 @@
+"""From text to an observable: `normalise` when the type is known, `detect` when it is not."""
+
+import re
+from collections.abc import Callable
+
+from shared.stix import addresses, names
+from shared.stix.fanging import refang
+from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType, excerpt, usable
+
+_HASHES = {
+    32: ObservableType.MD5,
+    40: ObservableType.SHA1,
+    64: ObservableType.SHA256,
+    128: ObservableType.SHA512,
+}
+_HEX = re.compile("[0-9a-f]+")
+_CVE = re.compile(r"CVE-[12][0-9]{3}-[0-9]{4,19}", re.ASCII)
+_SSDEEP = re.compile(r"[0-9]{1,10}:[A-Za-z0-9/+]{1,128}:[A-Za-z0-9/+]{1,128}", re.ASCII)
+_TLSH = re.compile(r"[0-9A-F]{70}", re.ASCII)
+_HIVES = {
+    "HKLM": "HKEY_LOCAL_MACHINE",
+    "HKCU": "HKEY_CURRENT_USER",
+    "HKCR": "HKEY_CLASSES_ROOT",
+    "HKU": "HKEY_USERS",
+    "HKCC": "HKEY_CURRENT_CONFIG",
+}
+_HIVE_NAMES = frozenset(_HIVES.values())
+_PORT = re.compile(r"(.+):[0-9]{1,5}", re.ASCII)
+_SHAPES = (
+    (ObservableType.URL, names.URL_SCHEME),
+    (ObservableType.REGISTRY_KEY, re.compile(r"hk[a-z_]{1,20}\\", re.IGNORECASE)),
+    (ObservableType.EMAIL, re.compile("[^/@]+@[^/@]+$")),
+    (ObservableType.ASN, re.compile(r"asn?[ \t]{0,2}[0-9]{1,20}$", re.IGNORECASE | re.ASCII)),
+    (ObservableType.VULNERABILITY, re.compile(r"cve-[0-9]+-[0-9]+$", re.IGNORECASE | re.ASCII)),
+    (ObservableType.SSDEEP, re.compile(rf"{_SSDEEP.pattern}$", re.ASCII)),
+    (ObservableType.TLSH, re.compile(r"(?:T1)?[0-9A-F]{70}$", re.IGNORECASE | re.ASCII)),
+)
+"""Shapes that are enough to know the type by; the type's normaliser then says what is wrong with the rest."""
+
+
+def _hash(length: int) -> Callable[[str], str]:
+    def normalised(text: str) -> str:
+        value = text.lower()
+        if len(value) != length or not _HEX.fullmatch(value):
+            raise NotAnObservable("malformed hash", f"{excerpt(text)}: {length} hexadecimal digits expected")
+        return value
+
+    return normalised
+
+
+def _cve(text: str) -> str:
+    value = text.upper()
+    if not _CVE.fullmatch(value):
+        raise NotAnObservable("malformed CVE id", excerpt(text))
+    return value
+
+
+def _ssdeep(text: str) -> str:
+    if not _SSDEEP.fullmatch(text):
+        raise NotAnObservable("malformed hash", f"{excerpt(text)}: size:hash:hash expected")
+    return text
+
+
+def _tlsh(text: str) -> str:
+    value = text.upper().removeprefix("T1")  # STIX and its tools know the digest without its version
+    if not _TLSH.fullmatch(value):
+        raise NotAnObservable("malformed hash", f"{excerpt(text)}: 70 hexadecimal digits expected")
+    return value
+
+
+def _registry_key(text: str) -> str:
+    while (shorter := text.rstrip("\\").rstrip()) != text:
+        text = shorter
+    hive, _, rest = text.partition("\\")
+    hive = _HIVES.get(hive.upper(), hive.upper())
+    if hive not in _HIVE_NAMES or not rest:
+        raise NotAnObservable("malformed registry key", f"{excerpt(text)}: a hive, a backslash and a key expected")
+    return f"{hive}\\{rest}"
+
+
+def _file_name(text: str) -> str:
+    # STIX keeps the directory apart, and the same file lies in another one on the next machine.
+    value = re.split(r"[\\/]", text)[-1].strip()
+    if value in ("", ".", ".."):
+        raise NotAnObservable("malformed file name", excerpt(text))
+    if len(value) > 255:
+        raise NotAnObservable("name too long", f"a file name of {len(value)} characters, at most 255 expected")
+    return value
+
+
+def _mutex(text: str) -> str:
+    return text
+
+
+_DEFANGED: dict[str, Callable[[str], str]] = {
+    ObservableType.IPV4: addresses.ipv4,
+    ObservableType.IPV6: addresses.ipv6,
+    ObservableType.DOMAIN: names.domain,
+    ObservableType.URL: names.url,
+    ObservableType.EMAIL: names.email,
+}
+_NORMALISERS: dict[str, Callable[[str], str]] = {
+    **_DEFANGED,
+    ObservableType.MAC: addresses.mac,
+    ObservableType.ASN: addresses.asn,
+    ObservableType.MD5: _hash(32),
+    ObservableType.SHA1: _hash(40),
+    ObservableType.SHA256: _hash(64),
+    ObservableType.SHA512: _hash(128),
+    ObservableType.SSDEEP: _ssdeep,
+    ObservableType.TLSH: _tlsh,
+    ObservableType.FILE_NAME: _file_name,
+    ObservableType.X509_SHA1: _hash(40),
+    ObservableType.X509_SHA256: _hash(64),
+    ObservableType.VULNERABILITY: _cve,
+    ObservableType.REGISTRY_KEY: _registry_key,
+    ObservableType.MUTEX: _mutex,
+}
+
+
+def normalise(kind: ObservableType | str, raw: str) -> str:
+    """The one canonical form of `raw` as an observable of type `kind`; canonical values come back unchanged.
+
+    White space around the value goes, defanged addresses, names, URLs and e-mail addresses are understood.
+
+    Raises:
+        NotAnObservable: `raw` is none of that type, or one that is never useful (loopback, unspecified).
+        KeyError: `kind` is no `ObservableType`.
+    """
+    normaliser = _NORMALISERS[kind]
+    token = usable(raw)
+    return normaliser(refang(token) if kind in _DEFANGED else token)
+
+
+def detect(raw: str) -> Observable:
+    """The observable that a bare token is, by its shape.
+
+    Defanged forms are understood; of `address:port` and `name:port` the port is dropped; `name/path` is taken for an
+    http URL. File names and mutexes have no shape and are never guessed; 40 and 64 digits are a file's hash.
+
+    Raises:
+        NotAnObservable: nothing we know looks like that, or it is never useful (loopback, unspecified).
+    """
+    if raw[-1:].isdigit() and addresses.is_ipv4(raw):
+        return Observable(ObservableType.IPV4, addresses.usable_ipv4(raw))
+    token = usable(raw)
+    if names.is_plain_domain(token):
+        return Observable(ObservableType.DOMAIN, token)
+    kind = _HASHES.get(len(token))
+    if kind and _HEX.fullmatch(lower := token.lower()):
+        return Observable(kind, lower)
+    head, colon, port = token.partition(":")
+    if colon and port.isdigit() and addresses.is_ipv4(head):
+        return Observable(ObservableType.IPV4, addresses.usable_ipv4(head))
+    kind, value = _guess(refang(token))
+    return Observable(kind, _NORMALISERS[kind](value if kind in _DEFANGED else token))
+
+
+def _guess(token: str) -> tuple[ObservableType, str]:
+    """The type a refanged token has the shape of, and the part of it that carries the value."""
+    for kind, shape in _SHAPES:
+        if shape.match(token):
+            return kind, token
+    head, slash, tail = token.partition("/")
+    if not head:
+        raise NotAnObservable("path without a host", excerpt(token))
+    if addresses.is_ipv6(head) and (not slash or tail.isdigit()):
+        return ObservableType.IPV6, token
+    if slash:
+        return (ObservableType.IPV4 if addresses.is_ipv4(head) and tail.isdigit() else ObservableType.URL), token
+    return _guess_host(token)
+
+
+def _guess_host(token: str) -> tuple[ObservableType, str]:
+    if addresses.is_mac(token):
+        return ObservableType.MAC, token
+    if port := _PORT.fullmatch(token):
+        token = port[1]
+    if token.startswith("[") and addresses.is_ipv6(token):
+        return ObservableType.IPV6, token
+    # A name never ends in a number, so "1.2.3.256" is a broken address, and is told so.
+    name, dot, last = token.rpartition(".")
+    return (ObservableType.IPV4 if name and dot and last.isdigit() else ObservableType.DOMAIN), token

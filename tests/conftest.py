@@ -1,0 +1,132 @@
+"""The real parts, once per run: PostgreSQL, Valkey and Apache Kafka on free ports.
+
+Every test module gets a database of its own, cloned from a migrated template, and topics of its own. With DATABASE_URL,
+CELERY_BROKER_URL and KAFKA_BOOTSTRAP_SERVERS in the environment the run uses those parts instead of starting any.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from shared.auth import RoleName, issue_token
+from shared.database import Database, database
+from shared.kafka.topics import ensure_topics
+from shared.migrations import migrate
+from shared.process import load_service_app
+from shared.settings import SERVICES, Settings, load_settings
+
+SECRET = "a-secret-key-for-tests-of-more-than-32-characters"
+SAMPLE_DATA = Path(os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+hypothesis_settings.register_profile(
+    "default", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def parts() -> Iterator[dict[str, str]]:
+    """Addresses of the running parts, as environment variables."""
+    names = ("DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS")
+    if all(name in os.environ for name in names):
+        yield {name: os.environ[name] for name in names}
+        return
+    from sentineliq.local.stack import Infrastructure
+
+    with tempfile.TemporaryDirectory(prefix="sentineliq-tests-") as folder:
+        # PostgreSQL runs as another user when the tests run as root: it must be able to walk through.
+        Path(folder).chmod(0o755)
+        with Infrastructure(Path(folder)).running() as infrastructure:
+            yield dict(infrastructure.environment)
+
+
+@pytest.fixture(scope="session")
+def template(parts: dict[str, str]) -> Iterator[str]:
+    """Name of a database with every service's migrations applied."""
+    name = f"template_{uuid4().hex[:8]}"
+    with psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        for service in SERVICES:
+            migrate(service, _named(parts["DATABASE_URL"], name))
+        yield name
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def environment(parts: dict[str, str], template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """This module's environment: a fresh database and a topic prefix of its own, also in `os.environ`."""
+    unique = uuid4().hex[:8]
+    with psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin, pytest.MonkeyPatch.context() as patch:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(f"test_{unique}"), sql.Identifier(template))
+        )
+        for name, value in {
+            **parts,
+            "DATABASE_URL": _named(parts["DATABASE_URL"], f"test_{unique}"),
+            "SENTINELIQ_SECRET_KEY": SECRET,
+            "SENTINELIQ_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "SENTINELIQ_KAFKA_TOPIC_PREFIX": f"{unique}.",
+            "SENTINELIQ_KAFKA_PARTITIONS": "2",
+            "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8",
+        }.items():
+            patch.setenv(name, value)
+        load_settings.cache_clear()
+        database.cache_clear()
+        yield load_settings()
+        for service in SERVICES:
+            database(service).close()
+        load_settings.cache_clear()
+        database.cache_clear()
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"test_{unique}")))
+
+
+@pytest.fixture(scope="module")
+def settings(environment: Settings) -> Settings:
+    """This module's settings, with its topics made."""
+    asyncio.run(ensure_topics(environment))
+    return environment
+
+
+@pytest.fixture
+def make_token() -> Callable[..., str]:
+    """Makes tokens: `make_token(tenant="acme", role="analyst")`."""
+
+    def make(tenant: str = "acme", role: RoleName = "analyst", actor: str = "kim@acme.example") -> str:
+        return issue_token(SecretStr(SECRET), actor=actor, tenant=tenant, role=role)
+
+    return make
+
+
+@pytest.fixture
+def client_for(environment: Settings, make_token: Callable[..., str]) -> Iterator[Callable[..., TestClient]]:
+    """Makes clients of a service's API: `client_for("feeds", tenant="acme", role="admin")`; role None sends no token."""
+    with ExitStack() as stack:
+
+        def make(service: str, tenant: str = "acme", role: RoleName | None = "admin") -> TestClient:
+            app = load_service_app(service, environment, _own_database(stack, environment, service))
+            headers = {} if role is None else {"Authorization": f"Bearer {make_token(tenant, role)}"}
+            return stack.enter_context(TestClient(app, headers=headers, raise_server_exceptions=False))
+
+        yield make
+
+
+def _own_database(stack: ExitStack, settings: Settings, service: str) -> Database:
+    own = Database(settings.database_url.get_secret_value(), service)
+    stack.callback(own.close)
+    return own
+
+
+def _named(url: str, database_name: str) -> str:
+    return f"{url.rpartition('/')[0]}/{database_name}"
