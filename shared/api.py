@@ -142,6 +142,8 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     original = getattr(error, "orig", error)
     if type(original).__name__ in {"DataError", "UntranslatableCharacter", "CharacterNotInRepertoire"}:
         return problem(422, "invalid-input", "A value cannot be stored: it has characters that text may not have.")
+    if type(original).__name__ == "InsufficientPrivilege":
+        return problem(403, "forbidden", "That belongs to a tenant this token may not write in.")
     log.error("api.database_error", error=str(original))
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 

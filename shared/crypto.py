@@ -44,7 +44,7 @@ class Sealer:
             place: the id of the row it is kept in; moved to another row it does not open.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, secret.encode(), place.encode())
+        return _VERSION + nonce + self._cipher.encrypt(nonce, secret.encode(), _VERSION + place.encode())
 
     def open(self, sealed: bytes, place: str) -> str:
         """The secret that was sealed.
@@ -52,11 +52,9 @@ class Sealer:
         Raises:
             Unsealable: it was sealed under another key or for another place, or was changed.
         """
-        nonce, box = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        version, nonce, box = sealed[:1], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            if sealed[:1] != _VERSION:
-                raise InvalidTag
-            return self._cipher.decrypt(nonce, box, place.encode()).decode()
+            return self._cipher.decrypt(nonce, box, version + place.encode()).decode()
         except (InvalidTag, ValueError) as error:
             raise Unsealable(
                 "A stored secret cannot be read: it was sealed under another SENTINELIQ_SECRET_KEY. Set it anew."

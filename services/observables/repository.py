@@ -51,8 +51,8 @@ FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = a
 WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
 _MERGED = sa.text(
     "SELECT o.id::text, o.tenant, o.type, o.value, s.name AS source, s.id::text AS source_id, "
-    "s.reliability, s.tlp, a.confidence, a.tags, a.malware, a.first_seen AS asserted_first, a.last_seen, a.valid_until, "
-    "a.retracted_at FROM observable o "
+    "s.reliability, s.tlp, a.confidence, a.tags, a.malware, a.first_seen AS asserted_first, a.last_seen, "
+    "a.valid_until, a.retracted_at FROM observable o "
     "JOIN assertion a ON a.tenant = o.tenant AND a.observable_id = o.id "
     "JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
     "WHERE o.tenant IN (:tenant, :public) AND o.id = ANY(CAST(:ids AS uuid[]))"

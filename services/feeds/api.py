@@ -1,0 +1,128 @@
+"""The feeds API: subscribe, upload, run, watch."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from services.feeds import schemas, service
+from services.feeds.payloads import Payloads
+from shared.api import allow, create_api
+from shared.auth import Principal
+from shared.database import Database
+from shared.errors import InvalidInput
+from shared.settings import Settings
+
+router = APIRouter(prefix="/v1", tags=["feeds"])
+
+Reader = Annotated[Principal, allow("feeds:read")]
+Runner = Annotated[Principal, allow("feeds:run")]
+Writer = Annotated[Principal, allow("feeds:write")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """The feeds service's API."""
+    app = create_api("feeds", "feeds", [router], settings, database, uploads=["/v1/ingest"])
+    app.state.payloads = Payloads(settings.data_dir)
+    return app
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+@router.get("/feeds", response_model=schemas.FeedPage)
+def list_feeds(request: Request, who: Reader, after: UUID | None = None, limit: Limit = 100) -> dict[str, Any]:
+    """The tenant's feeds and the public ones."""
+    return service.list_feeds(_database(request), who.tenant, after, limit)
+
+
+@router.post("/feeds", response_model=schemas.Feed, status_code=201)
+def create_feed(request: Request, who: Writer, feed: schemas.FeedCreate) -> dict[str, Any]:
+    """Subscribe to a feed."""
+    return service.create_feed(_database(request), who, feed.model_dump())
+
+
+@router.get("/feeds/{feed_id}", response_model=schemas.Feed)
+def get_feed(request: Request, who: Reader, feed_id: UUID) -> dict[str, Any]:
+    """One feed."""
+    return service.get_feed(_database(request), who.tenant, feed_id)
+
+
+@router.patch("/feeds/{feed_id}", response_model=schemas.Feed)
+def update_feed(request: Request, who: Writer, feed_id: UUID, feed: schemas.FeedUpdate) -> dict[str, Any]:
+    """Change a feed."""
+    return service.update_feed(_database(request), who, feed_id, feed.model_dump(exclude_unset=True))
+
+
+@router.delete("/feeds/{feed_id}", status_code=204)
+def delete_feed(request: Request, who: Writer, feed_id: UUID) -> Response:
+    """Unsubscribe."""
+    service.delete_feed(_database(request), who, feed_id)
+    return Response(status_code=204)
+
+
+@router.post("/feeds/{feed_id}/runs", response_model=schemas.Run, status_code=202)
+def start_run(request: Request, who: Runner, feed_id: UUID) -> dict[str, Any]:
+    """Fetch a feed now."""
+    return service.start_run(_database(request), who, feed_id)
+
+
+@router.post("/ingest", response_model=schemas.Run, status_code=202)
+async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its documentation
+    request: Request,
+    who: Runner,
+    name: schemas.Name,
+    format: Annotated[str | None, Query(description="guessed when not given")] = None,  # noqa: A002  # the parameter's name
+    options: Annotated[str | None, Query(description="the format's options as JSON")] = None,
+    confidence: Annotated[int | None, Query(ge=0, le=100)] = None,
+    reliability: schemas.Reliability | None = None,
+    tlp: schemas.Tlp | None = None,
+    tag: Annotated[list[schemas.Tag] | None, Query()] = None,
+) -> dict[str, Any]:
+    """Upload a payload as the request's body and run it through the feed of that name."""
+    given = {
+        "format": format,
+        "options": _options(options),
+        "confidence": confidence,
+        "reliability": reliability,
+        "tlp": tlp,
+        "tags": tag,
+    }
+    values = {key: value for key, value in given.items() if value is not None}
+    payload = await request.app.state.payloads.receive(request.stream())
+    return await run_in_threadpool(service.ingest, _database(request), who, name, payload, values)
+
+
+def _options(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"options is not a JSON object: {error}", field="options") from error
+
+
+@router.get("/runs", response_model=schemas.RunPage)
+def list_runs(
+    request: Request, who: Reader, feed: UUID | None = None, before: datetime | None = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """Runs, newest first."""
+    return service.list_runs(_database(request), who.tenant, feed, before, limit)
+
+
+@router.get("/runs/{run_id}", response_model=schemas.Run)
+def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
+    """One run."""
+    return service.get_run(_database(request), who.tenant, run_id)
+
+
+@router.post("/reconcile")
+def reconcile(request: Request, _who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
+    """Enqueue again the runs that the queue or a worker lost."""
+    return {"status": "ok", "enqueued": service.reconcile(_database(request))}
