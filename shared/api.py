@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import Principal, verify_token
 from shared.database import Database
-from shared.errors import SentinelIQError, TooLargeInput, Unauthenticated
+from shared.errors import SentinelIQError, Unauthenticated
 from shared.logging import get_logger
 from shared.metrics import HTTP_SECONDS
 from shared.settings import Settings
@@ -134,7 +135,8 @@ async def _invalid_request(_request: Request, error: Exception) -> Response:
 async def _http_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return problem(error.status_code, "http", str(error.detail), dict(error.headers or {}))
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
 
 
 async def _database_problem(_request: Request, error: Exception) -> Response:
@@ -185,7 +187,8 @@ class _Requests:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > MAX_BODY_BYTES:
-                raise TooLargeInput(f"A request body may have {MAX_BODY_BYTES} bytes here.")
+                # FastAPI hides any other error of `receive` behind a 400.
+                raise HTTPException(413, f"A request body may have {MAX_BODY_BYTES:,} bytes here.")
             return message
 
         return bounded

@@ -70,8 +70,9 @@ class Plan(NamedTuple):
     """What has to be written, and what to announce.
 
     Attributes:
-        created: new observables, with their score.
-        asserted: assertions that are new or differ from what is stored.
+        created: new observables, with their score; this source is the first to assert them.
+        asserted: further observables that this source asserts for the first time.
+        reasserted: assertions of this source that differ from what is stored.
         rescored: observables whose score changes, with the new one.
         retracted: ids of observables this source no longer asserts.
         changes: one per observable that is new or changed for a reader.
@@ -79,6 +80,7 @@ class Plan(NamedTuple):
 
     created: list[tuple[Said, int]]
     asserted: list[Said]
+    reasserted: list[Said]
     rescored: list[tuple[str, int]]
     retracted: list[str]
     changes: list[Change]
@@ -93,7 +95,7 @@ def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mappi
         gone: ids of observables it no longer lists.
         known: what is stored, by observable id.
     """
-    made = Plan([], [], [], [], [])
+    made = Plan([], [], [], [], [], [])
     for one in said:
         before = known.get(one.id)
         if before is None:
@@ -109,18 +111,19 @@ def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mappi
 def _create(made: Plan, source: Source, one: Said) -> None:
     score = scoring.single(source.reliability, one.confidence)
     made.created.append((one, score))
-    made.asserted.append(one)
     made.changes.append(Change(f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", score, None, one.tags))
 
 
 def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
     mine = before.assertions.get(source.id)
-    if mine is not None:
-        if source.observed_at < mine.last_seen:
-            return  # an older word that arrived late
-        if _same(mine, one, source) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
-            return
-    made.asserted.append(one)
+    if mine is None:
+        made.asserted.append(one)
+    elif source.observed_at < mine.last_seen:
+        return  # an older word that arrived late
+    elif _same(mine, one, source) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
+        return
+    else:
+        made.reasserted.append(one)
     now = Stored(
         source.id,
         source.name,

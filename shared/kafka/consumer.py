@@ -108,8 +108,8 @@ class Consumer:
             ready()
             while True:
                 batches = await consumer.getmany(timeout_ms=1000, max_records=_BATCH_RECORDS)
-                for partition, records in batches.items():
-                    await self._handle_partition(consumer, partition, records)
+                # Side by side: while one transaction waits for the database, another one computes.
+                await asyncio.gather(*(self._handle_partition(consumer, *batch) for batch in batches.items()))
 
     async def _handle_partition(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[ConsumerRecord]

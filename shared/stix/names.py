@@ -8,10 +8,11 @@ import ada_url
 
 from shared.stix.addresses import ipv6, is_ipv4, usable_ipv4
 from shared.stix.fanging import refang
-from shared.stix.vocabulary import NotAnObservable, excerpt
+from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, excerpt
 
-# Name spaces beside the DNS that malware uses: Tor, I2P, Namecoin, Emercoin.
-_OTHER_ROOTS = frozenset({"onion", "i2p", "bit", "bazar", "coin", "emc"})
+# Name spaces beside the DNS that malware uses: Tor, I2P, Namecoin, Emercoin, and OpenNIC's.
+_OTHER_ROOTS = {"onion", "i2p", "bit", "bazar", "coin", "emc", "lib", "bbs", "chan", "cyb", "dyn", "epic", "geek"}
+_OTHER_ROOTS |= {"gopher", "indy", "libre", "neo", "null", "oss", "oz", "parody", "pirate"}
 _LABELS = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", re.ASCII)
 # RFC 5322 allows braces, nobody uses them, and they read as marks of defanging.
 _LOCAL_PART = re.compile(r"[^\s@\"<>(){},:;\\\[\]/]{1,64}")
@@ -33,7 +34,7 @@ def _top_level_domains() -> frozenset[str]:
     snapshot = Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(encoding="utf-8")
     rules = (line.strip() for line in snapshot.splitlines() if line.strip() and not line.startswith("//"))
     labels = {rule.rpartition(".")[2] for rule in rules}
-    return _OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"}
+    return frozenset(_OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"})
 
 
 TOP_LEVEL_DOMAINS = _top_level_domains()
@@ -108,6 +109,8 @@ def url(text: str) -> str:
 
 
 def _settled(href: str) -> str:
+    if len(href) > MAX_LENGTH:
+        raise NotAnObservable("too long", f"{len(href)} characters once escaped, at most {MAX_LENGTH} are kept")
     # Serialising may join what was apart (dot segments); a value that is still defanged would not be canonical.
     if refang(href) != href or ada_url.normalize_url(href) != href:
         raise NotAnObservable("malformed URL", f"{excerpt(href)} has no stable form")

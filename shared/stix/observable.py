@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from shared.stix import addresses, names
 from shared.stix.fanging import refang
-from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType, excerpt, usable
+from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, Observable, ObservableType, excerpt, usable
 
 _HASHES = {
     32: ObservableType.MD5,
@@ -75,6 +75,8 @@ def _registry_key(text: str) -> str:
     hive = _HIVES.get(hive.upper(), hive.upper())
     if hive not in _HIVE_NAMES or not rest:
         raise NotAnObservable("malformed registry key", f"{excerpt(text)}: a hive, a backslash and a key expected")
+    if len(hive) + len(rest) >= MAX_LENGTH:
+        raise NotAnObservable("too long", f"{len(hive) + len(rest) + 1} characters, at most {MAX_LENGTH} are kept")
     return f"{hive}\\{rest}"
 
 

@@ -59,7 +59,8 @@ class NotAnObservable(ValueError):
 
 def excerpt(text: str) -> str:
     """At most 80 characters of `text`, printable, for a message."""
-    return ascii(text if len(text) <= 80 else f"{text[:79]}…")[1:-1] if not text.isprintable() else text[:80]
+    cut = text[:80]
+    return cut if cut.isprintable() else ascii(cut)[1:-1][:80]
 
 
 def usable(raw: str) -> str:

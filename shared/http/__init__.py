@@ -1,0 +1,39 @@
+"""HTTP to other people's servers, guarded: public addresses only, bounded, with credentials kept at home."""
+
+from shared.http.client import GuardedClient
+from shared.http.decode import Decoder
+from shared.http.errors import (
+    BadBody,
+    ForbiddenTarget,
+    TimedOut,
+    TooLarge,
+    TooManyRedirects,
+    Unreachable,
+    Untrusted,
+    UpstreamStatus,
+)
+from shared.http.guard import DEFAULT_PORTS, Policy, Target, is_public
+from shared.http.limits import Limits
+from shared.http.response import Download, Headers, Response, StreamedResponse
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "BadBody",
+    "Decoder",
+    "Download",
+    "ForbiddenTarget",
+    "GuardedClient",
+    "Headers",
+    "Limits",
+    "Policy",
+    "Response",
+    "StreamedResponse",
+    "Target",
+    "TimedOut",
+    "TooLarge",
+    "TooManyRedirects",
+    "Unreachable",
+    "Untrusted",
+    "UpstreamStatus",
+    "is_public",
+]

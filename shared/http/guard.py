@@ -1,0 +1,134 @@
+"""Which addresses may be reached, as plain functions over parsed URLs and addresses.
+
+A URL is parsed once, by the WHATWG rules, and the parsed host is both what is vetted and what is connected to.
+Sources: the IANA special-purpose address registries (RFC 6890), RFC 4291, RFC 6052, RFC 5214.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Self
+
+import ada_url
+
+from shared.http.errors import ForbiddenTarget
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
+
+# Spelled out, because `ipaddress.is_global` changed between patch releases and calls multicast global.
+_NOT_PUBLIC_V4 = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",  # carrier-grade NAT, and one cloud's metadata
+            "127.0.0.0/8",
+            "168.63.129.16/32",  # one cloud's host agent, public only by number
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",  # 6to4 relays
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",  # multicast, reserved, broadcast
+        ),
+    )
+)
+# Global unicast only: this leaves out ::1, link-local, private, multicast, IPv4-mapped and NAT64 by construction.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_NOT_PUBLIC_V6 = tuple(
+    map(
+        IPv6Network,
+        (
+            "2001::/23",  # Teredo and other protocol assignments
+            "2001:db8::/32",
+            "2002::/16",  # 6to4 carries any IPv4 address
+            "3fff::/20",
+        ),
+    )
+)
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address belongs to the public internet, in its own notation and in any it embeds."""
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NOT_PUBLIC_V4)
+    if address not in _GLOBAL_UNICAST or any(address in network for network in _NOT_PUBLIC_V6):
+        return False
+    return int(address) >> 32 & 0xFFFFFFFF not in _ISATAP
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed http or https URL; `host` is in its canonical form, without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    url: str = field(repr=False)
+    path: str = field(repr=False)
+    """Path and query, as they are sent."""
+    authority: str = field(repr=False)
+    """What the Host header says."""
+
+    @classmethod
+    def parse(cls, url: str, base: "Target | None" = None) -> Self:
+        """Parses a URL, or a reference relative to `base`.
+
+        Raises:
+            ForbiddenTarget: it is no URL, not http or https, or carries a user or password.
+        """
+        try:
+            parsed = ada_url.URL(url, base.url if base else None)
+        except ValueError:
+            raise ForbiddenTarget("this is not a valid URL") from None
+        scheme = parsed.protocol.rstrip(":")
+        if scheme not in ("http", "https"):
+            raise ForbiddenTarget("only http and https URLs can be fetched")
+        if parsed.username or parsed.password:
+            raise ForbiddenTarget("a URL must not contain a user or password; store them as credentials")
+        parsed.hash = ""
+        port = int(parsed.port) if parsed.port else {"http": 80, "https": 443}[scheme]
+        path = parsed.pathname + parsed.search
+        return cls(scheme, parsed.hostname.strip("[]"), port, parsed.href, path, parsed.host)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: all of a URL that may stand in a log or a message."""
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be reached: public addresses on `ports`, and anything within `allow` on any port."""
+
+    allow: tuple[Network, ...] = ()
+    ports: frozenset[int] = DEFAULT_PORTS
+
+    def vet(self, host: str, port: int, addresses: Sequence[str]) -> list[Address]:
+        """Returns the addresses of a host as objects, if every one of them may be reached on this port.
+
+        Raises:
+            ForbiddenTarget: one of them may not. The message keeps a name's private address to itself, so that
+                nobody can read our internal DNS through it.
+        """
+        vetted = [ip_address(address) for address in addresses]
+        allowed = [any(address in network for network in self.allow) for address in vetted]
+        if not all(ok or is_public(address) for address, ok in zip(vetted, allowed, strict=True)):
+            raise ForbiddenTarget(
+                f"{host} is, or resolves to, an address outside the public internet; "
+                "an operator can allow it in SENTINELIQ_OUTBOUND_ALLOW",
+                host=host,
+            )
+        if port not in self.ports and not all(allowed):
+            ports = ", ".join(map(str, sorted(self.ports)))
+            raise ForbiddenTarget(f"port {port} of {host} may not be reached; allowed are {ports}", host=host)
+        return vetted

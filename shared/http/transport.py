@@ -1,0 +1,111 @@
+"""Connections that go where the guard looked: a name is resolved once and the vetted address is dialled.
+
+httpcore2 calls `PinnedBackend.connect_tcp` for every new connection, and for nothing else; TLS then runs over that
+connection with the original name (SNI and certificate check), so a DNS answer that changes later has no effect.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpcore2
+
+from shared.http.errors import Unreachable
+from shared.http.guard import Address, Policy
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Resolves a host name and port to the text of its IPv4 and IPv6 addresses."""
+
+_MOST_ADDRESSES = 4
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The system's answer for a name, in the system's order of preference, each address once."""
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+class PinnedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens TCP connections to vetted addresses only."""
+
+    def __init__(self, policy: Policy, resolver: Resolver) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._tcp = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore2's signature
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
+    ) -> httpcore2.AsyncNetworkStream:
+        """Resolves once, vets every address, connects to the first that answers, all within `timeout` seconds.
+
+        Raises:
+            ForbiddenTarget: an address may not be reached.
+            Unreachable: the name does not resolve.
+            httpcore2.ConnectError, httpcore2.ConnectTimeout: nobody answers.
+        """
+        try:
+            async with asyncio.timeout(timeout) as clock:
+                addresses = self._policy.vet(host, port, await self._addresses(host, port))
+                return await self._first_answer(addresses[:_MOST_ADDRESSES], port, clock.when())
+        except TimeoutError:
+            raise httpcore2.ConnectTimeout from None
+
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
+        try:
+            return [str(ip_address(host))]
+        except ValueError:
+            pass  # a name, not an address
+        try:
+            addresses = await self._resolver(host, port)
+        except (OSError, UnicodeError):
+            addresses = []
+        if not addresses:
+            raise Unreachable(f"the name {host} does not resolve", host=host)
+        return addresses
+
+    async def _first_answer(
+        self, addresses: Sequence[Address], port: int, deadline: float | None
+    ) -> httpcore2.AsyncNetworkStream:
+        left = None
+        for position, address in enumerate(addresses):
+            if deadline is not None:
+                # A silent address gets its share of the time, so that the next one has some.
+                left = (deadline - asyncio.get_running_loop().time()) / (len(addresses) - position)
+            try:
+                return await self._tcp.connect_tcp(str(address), port, timeout=left)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+_system_context = cache(httpcore2.default_ssl_context)  # it reads a few hundred certificates
+
+
+def tls_context(ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """A verifying client context; there is no way to switch verification off.
+
+    Args:
+        ca: PEM file of authorities trusted in addition to the system's.
+        certificate: PEM files of a client certificate (chain) and its unencrypted key.
+
+    Raises:
+        OSError, ssl.SSLError: a file is missing or is not what it should be.
+    """
+    if not ca and not certificate:
+        return _system_context()
+    context = httpcore2.default_ssl_context()
+    if ca:
+        context.load_verify_locations(ca)
+    if certificate:
+        # An empty password fails on an encrypted key; none would ask for one on the terminal.
+        context.load_cert_chain(*certificate, password="")
+    return context

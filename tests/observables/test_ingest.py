@@ -1,0 +1,118 @@
+"""The plan against a naive model: whatever sources say in whatever order, the stored state is what the model says."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.observables import ingest, scoring
+from services.observables.ingest import Known, Plan, Said, Source, Stored
+from shared.stix.ids import observable_uuid
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+VALUES = ("192.0.2.1", "192.0.2.2", "198.51.100.7")
+SOURCES = {"s1": 100, "s2": 60}
+
+
+def identity(value: str) -> str:
+    return observable_uuid("ipv4-addr", value).hex()
+
+
+@dataclass
+class Store:
+    """What the repository does with a plan, in a dictionary."""
+
+    rows: dict[str, Known] = field(default_factory=dict)
+
+    def apply(self, source: Source, plan: Plan) -> None:
+        for one, score in plan.created:
+            self.rows[one.id] = Known(one.type, one.value, score, {})
+        for one in [*(one for one, _ in plan.created), *plan.asserted, *plan.reasserted]:
+            self.rows[one.id].assertions[source.id] = Stored(
+                source.id,
+                source.name,
+                source.reliability,
+                one.confidence,
+                one.tags,
+                None,
+                None,
+                source.observed_at,
+                False,
+            )
+        for changed, score in plan.rescored:
+            self.rows[changed] = self.rows[changed]._replace(score=score)
+        for gone in plan.retracted:
+            mine = self.rows[gone].assertions[source.id]
+            self.rows[gone].assertions[source.id] = mine._replace(retracted=True)
+
+
+words = st.fixed_dictionaries(
+    {
+        "source": st.sampled_from(sorted(SOURCES)),
+        "hour": st.integers(0, 60),
+        "seen": st.dictionaries(st.sampled_from(VALUES), st.sampled_from([20, 90]), max_size=3),
+        "gone": st.sets(st.sampled_from(VALUES), max_size=2),
+    }
+)
+
+
+def speak(store: Store, word: dict) -> Plan:
+    source = Source(word["source"], word["source"], SOURCES[word["source"]], START + timedelta(hours=word["hour"]))
+    said = [
+        Said(identity(value), "ipv4-addr", value, confidence, (), None, "2026-11-01T00:00:00Z", None)
+        for value, confidence in word["seen"].items()
+    ]
+    gone = [identity(value) for value in word["gone"] - set(word["seen"])]
+    plan = ingest.plan(source, said, gone, store.rows)
+    store.apply(source, plan)
+    return plan
+
+
+@given(st.lists(words, max_size=12))
+def test_the_stored_score_is_always_the_one_its_assertions_give(history: list[dict]) -> None:
+    store = Store()
+    for word in history:
+        speak(store, word)
+    for row in store.rows.values():
+        active = [one.claim for one in row.assertions.values() if not one.retracted]
+        assert row.score == scoring.score(active)
+
+
+@given(st.lists(words, max_size=8))
+def test_saying_it_again_changes_nothing(history: list[dict]) -> None:
+    store = Store()
+    for word in history:
+        speak(store, word)
+        again = speak(store, word)
+        assert again == Plan([], [], [], [], [], [])
+
+
+@given(st.lists(words, max_size=12))
+def test_changes_tell_exactly_what_changed_for_a_reader(history: list[dict]) -> None:
+    store = Store()
+    for word in history:
+        before = {row: known.score for row, known in store.rows.items()}
+        plan = speak(store, word)
+        told = {change.id.partition("--")[2]: change for change in plan.changes}
+        for row, known in store.rows.items():
+            change = told.get(row)
+            assert change is not None or before.get(row) == known.score
+            if change is not None:
+                assert change.score == known.score
+                assert change.score_before == before.get(row)
+                assert (change.kind == "new") == (row not in before)
+
+
+def test_an_older_word_that_arrives_late_is_not_believed() -> None:
+    store = Store()
+    speak(store, {"source": "s1", "hour": 10, "seen": {"192.0.2.1": 90}, "gone": set()})
+    late = speak(store, {"source": "s1", "hour": 5, "seen": {"192.0.2.1": 20}, "gone": {"192.0.2.1"}})
+    assert late == Plan([], [], [], [], [], [])
+
+
+def test_the_last_source_that_takes_it_back_makes_it_expire() -> None:
+    store = Store()
+    speak(store, {"source": "s1", "hour": 1, "seen": {"192.0.2.1": 90}, "gone": set()})
+    (change,) = speak(store, {"source": "s1", "hour": 2, "seen": {}, "gone": {"192.0.2.1"}}).changes
+    assert (change.kind, change.score_before, change.score, change.sources) == ("expired", 90, 0, 0)

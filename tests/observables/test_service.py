@@ -1,0 +1,215 @@
+"""Chunks in, rows and announcements out, on a real PostgreSQL."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from services.observables.service import handle_observed
+from shared.database import PLATFORM, Database, database
+from shared.events import Event, FeedRef, Record
+from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
+from shared.events.observables import ObservablesChanged
+from shared.settings import Settings
+from shared.stix import bucket
+from shared.stix.ids import observable_uuid
+
+FEED = FeedRef(UUID(int=1), "blocklist", 80)
+OTHER = FeedRef(UUID(int=2), "honeypots", 50)
+
+
+@pytest.fixture
+def own(environment: Settings) -> Database:
+    found = database("observables")
+    with found.engine.begin() as connection:
+        for table in ("source", "observable", "assertion", "run_chunk", "outbox"):
+            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+    return found
+
+
+def chunk(
+    *indicators: Indicator,
+    feed: FeedRef = FEED,
+    at: str = "2026-11-23T10:00:00Z",
+    gone: list[Indicator] | None = None,
+    run: UUID | None = None,
+    number: int = 0,
+    tenant: str = "acme",
+) -> Event[IndicatorsObserved]:
+    data = IndicatorsObserved(feed, run or uuid4(), 0, number, at, 90, ("c2",), list(indicators), gone or [])
+    event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
+    record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
+    return replace(event, record=record)
+
+
+def handle(own: Database, *events: Event[IndicatorsObserved], tenant: str = "acme") -> None:
+    with own.transaction(tenant) as session:
+        handle_observed(session, events)
+
+
+def outbox(own: Database, topic: str = "observables.changed.v1") -> list[bytes]:
+    with own.transaction(PLATFORM) as session:
+        found = session.scalars(
+            sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
+        )
+        rows = [bytes(row) for row in found]
+        session.execute(sa.text("DELETE FROM outbox"))
+    return rows
+
+
+def changes(own: Database) -> list[tuple[str, str, int, int | None]]:
+    found = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
+    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)
+
+
+ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
+DOMAIN = Indicator("domain-name", "login.example.com", confidence=50, tags=("phishing",), malware="Odd\tName\\")
+
+
+def test_new_observables_are_stored_once_and_announced_once(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
+    handle(own, chunk(ADDRESS, DOMAIN))
+    assert changes(own) == [("192.0.2.1", "new", 72, None), ("login.example.com", "new", 40, None)]
+    handle(own, chunk(ADDRESS, DOMAIN, at="2026-11-23T11:00:00Z"))
+    assert changes(own) == []
+    client = client_for("observables")
+    assert client.get("/v1/observables/count").json() == {"count": 2}
+    (found,) = client.post("/v1/lookup", json={"values": ["login[.]example[.]com"]}).json()["items"]
+    assert found["observable"]["tags"] == ["c2", "phishing"]
+    assert found["observable"]["assertions"][0]["malware"] == "Odd\tName\\"
+
+
+def test_a_second_source_raises_the_score_and_a_retraction_lowers_it(own: Database) -> None:
+    handle(own, chunk(ADDRESS))
+    handle(own, chunk(ADDRESS, feed=OTHER))
+    handle(own, chunk(feed=OTHER, gone=[ADDRESS], at="2026-11-24T10:00:00Z"))
+    handle(own, chunk(gone=[ADDRESS], at="2026-11-24T10:00:00Z"))
+    assert changes(own) == [
+        ("192.0.2.1", "changed", 72, 85),
+        ("192.0.2.1", "changed", 85, 72),
+        ("192.0.2.1", "expired", 0, 72),
+        ("192.0.2.1", "new", 72, None),
+    ]
+
+
+def test_two_feeds_in_one_batch_are_applied_in_order(own: Database) -> None:
+    handle(own, chunk(ADDRESS), chunk(ADDRESS, feed=OTHER), chunk(DOMAIN))
+    assert len(changes(own)) == 3
+
+
+def test_bad_indicators_are_buried_and_the_rest_of_the_chunk_is_stored(own: Database) -> None:
+    bad = [
+        Indicator("carrier-pigeon", "coo"),
+        Indicator("domain-name", "a\0b.example.com"),
+        Indicator("ipv4-addr", "192.0.2.9", confidence=101),
+        Indicator("ipv4-addr", "192.0.2.10", first_seen="yesterday"),
+        Indicator("url", "https://example.com/" + "a" * 9000),
+    ]
+    handle(own, chunk(ADDRESS, *bad))
+    with own.transaction(PLATFORM) as session:
+        (letter,) = session.execute(sa.text("SELECT headers FROM outbox WHERE topic = 'feeds.observed.v1.dead'")).all()
+    reason = dict(letter.headers)["dead-reason"]
+    assert all(f"seen[{position}]" in reason for position in range(1, 6))
+    assert changes(own) == [("192.0.2.1", "new", 72, None)]
+
+
+def test_progress_of_a_run_is_counted_once_per_chunk(own: Database, client_for: Callable[..., TestClient]) -> None:
+    run = uuid4()
+    handle(own, chunk(ADDRESS, run=run), chunk(DOMAIN, run=run, number=1))
+    handle(own, chunk(ADDRESS, run=run), chunk(DOMAIN, run=run, number=1))
+    assert client_for("observables").get(f"/v1/runs/{run}").json() == {
+        "chunks": 2,
+        "received": 2,
+        "new": 2,
+        "changed": 0,
+        "rejected": 0,
+    }
+
+
+def test_changes_are_keyed_by_the_bucket_of_the_observable(own: Database) -> None:
+    values = [f"192.0.2.{number}" for number in range(50)]
+    handle(own, chunk(*(Indicator("ipv4-addr", value) for value in values)))
+    with own.transaction(PLATFORM) as session:
+        rows = session.execute(sa.text("SELECT key, payload FROM outbox WHERE topic = 'observables.changed.v1'")).all()
+    for row in rows:
+        for change in msgspec.json.decode(row.payload, type=ObservablesChanged).changes:
+            assert str(bucket(observable_uuid(change.type, change.value))).encode() == bytes(row.key)
+
+
+def test_a_tenant_sees_its_own_and_the_public_knowledge_and_no_other(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
+    handle(own, chunk(ADDRESS), tenant="acme")
+    handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
+    handle(own, chunk(DOMAIN, tenant="globex"), tenant="globex")
+    (mine,) = client_for("observables", "acme", "viewer").get("/v1/observables").json()["items"]
+    assert mine["score"] == 85
+    assert {one["tenant"] for one in mine["assertions"]} == {"acme", "public"}
+    theirs = client_for("observables", "globex", "viewer")
+    assert theirs.get("/v1/observables/count").json() == {"count": 2}
+    assert theirs.get(f"/v1/observables/{mine['id']}").json()["score"] == 45
+    nobody = client_for("observables", "initech", "viewer")
+    domain = theirs.post("/v1/lookup", json={"values": ["login.example.com"]}).json()["items"][0]["observable"]
+    assert nobody.get(f"/v1/observables/{domain['id']}").status_code == 404
+
+
+def test_explain_lists_parts_that_add_up(own: Database, client_for: Callable[..., TestClient]) -> None:
+    handle(own, chunk(ADDRESS))
+    handle(own, chunk(ADDRESS, feed=OTHER))
+    client = client_for("observables")
+    identity = client.get("/v1/observables").json()["items"][0]["id"]
+    found = client.get(f"/v1/observables/{identity}/explain").json()
+    assert found["score"] == 85
+    assert [(part["source"], part["points"]) for part in found["contributions"]] == [
+        ("blocklist", 72.0),
+        ("honeypots", 12.6),
+    ]
+
+
+def test_lists_are_paged_without_gaps(own: Database, client_for: Callable[..., TestClient]) -> None:
+    handle(own, chunk(*(Indicator("ipv4-addr", f"192.0.2.{number}") for number in range(25))))
+    client, seen, after = client_for("observables"), [], None
+    while True:
+        page = client.get("/v1/observables", params={"limit": 10, **({"after": after} if after else {})}).json()
+        seen += [one["value"] for one in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) == len(set(seen)) == 25
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"values": []}, "values"),
+        ({"values": ["a"] * 10_001}, "values"),
+        ({"values": ["a" * 9000]}, "values"),
+        ({"value": ["a"]}, "values"),
+    ],
+)
+def test_bad_questions_get_a_clear_answer(client_for: Callable[..., TestClient], body: dict, place: str) -> None:
+    answer = client_for("observables").post("/v1/lookup", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert place in answer.json()["field"]
+
+
+def test_values_that_are_no_observables_say_why(client_for: Callable[..., TestClient]) -> None:
+    values = ["not an observable", "a\0b", "999.1.1.1"]
+    items = client_for("observables").post("/v1/lookup", json={"values": values}).json()["items"]
+    assert all(item["observable"] is None and item["problem"] for item in items)
+
+
+def test_a_token_is_asked_for(client_for: Callable[..., TestClient]) -> None:
+    answer = client_for("observables", role=None).get("/v1/observables")
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_a_body_beyond_the_limit_is_refused(client_for: Callable[..., TestClient]) -> None:
+    answer = client_for("observables").post("/v1/lookup", content=b"x" * (9 * 1024 * 1024))
+    assert answer.status_code == 413
