@@ -1,0 +1,123 @@
+"""Apache Kafka's jars: pinned by checksum, fetched once by jgo (no Maven), checked before every start."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sentineliq.local.errors import StackError
+
+LOCK = Path(__file__).with_name("kafka.lock")
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, order=True)
+class Jar:
+    """One line of the lock: `group:artifact:version sha256`."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read a line of the lock.
+
+        Raises:
+            ValueError: the line has another shape.
+        """
+        coordinate, sha256 = line.split()
+        group, artifact, version = coordinate.split(":")
+        return cls(group, artifact, version, sha256)
+
+    def __str__(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version} {self.sha256}"
+
+    @property
+    def file_name(self) -> str:
+        """The jar's name in the cache."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def pinned(lock: Path = LOCK) -> list[Jar]:
+    """The jars of a lock file, in its order."""
+    lines = lock.read_text().splitlines()
+    return [Jar.parse(line) for line in lines if line and not line.startswith("#")]
+
+
+def cache_folder() -> Path:
+    """Where jars are kept, shared by all installations of a user."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SENTINELIQ_CACHE_DIR") or Path(base) / "sentineliq") / "jars"
+
+
+def install(jars: Iterable[Jar], folder: Path) -> list[Path]:
+    """Make sure that every jar is there and is what was pinned; without network when all are.
+
+    Args:
+        jars: what is wanted.
+        folder: the cache.
+
+    Returns:
+        The jars' paths, in the given order.
+
+    Raises:
+        StackError: a jar cannot be fetched, or is not what was pinned.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda jar: _present(jar, folder), jars))
+
+
+def resolve(coordinates: Iterable[str]) -> list[Jar]:
+    """The jars that coordinates need at run time, with the checksums of what the repository serves now."""
+    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy, and only wanted to renew the lock
+
+    with tempfile.TemporaryDirectory() as folder:
+        context = MavenContext(repo_cache=Path(folder), timeout=60)
+        inputs, others = context.resolver.resolve([context.create_dependency(each) for each in coordinates])
+        wanted = [each.artifact for each in inputs] + [
+            each.artifact for each in others if each.scope in {"compile", "runtime"}
+        ]
+        return sorted(Jar(a.groupId, a.artifactId, a.version, _sha256(a.resolve())) for a in wanted)
+
+
+def _present(jar: Jar, folder: Path) -> Path:
+    path = folder / jar.file_name
+    if not path.exists() or _sha256(path) != jar.sha256:
+        _fetch(jar, path)
+    return path
+
+
+def _fetch(jar: Jar, path: Path) -> None:
+    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy, and only wanted when a jar is missing
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            context = MavenContext(repo_cache=Path(folder), timeout=60)
+            try:
+                fetched = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+            except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+                if attempt == _ATTEMPTS:
+                    raise StackError(
+                        f"Apache Kafka needs {jar.file_name} and it could not be fetched ({error}): connect this "
+                        f"machine to the network once, put the file into {path.parent}, or give KAFKA_BOOTSTRAP_SERVERS"
+                    ) from error
+                continue
+            found = _sha256(fetched)
+            if found == jar.sha256:
+                fetched.replace(path)
+                return
+    raise StackError(
+        f"{jar.file_name} was fetched with the SHA-256 {found}, but {jar.sha256} is pinned: it is not used"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

