@@ -111,7 +111,7 @@ def make_token() -> Callable[..., str]:
 
 @pytest.fixture
 def client_for(environment: Settings, make_token: Callable[..., str]) -> Iterator[Callable[..., TestClient]]:
-    """Makes clients of a service's API: `client_for("feeds", tenant="acme", role="admin")`; role None sends no token."""
+    """Makes clients of a service's API: `client_for("feeds", tenant="acme")`; role None sends no token."""
     with ExitStack() as stack:
 
         def make(service: str, tenant: str = "acme", role: RoleName | None = "admin") -> TestClient:

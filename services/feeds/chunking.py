@@ -28,6 +28,7 @@ class Report:
         types: how many of each type.
         dropped: what was left out, by reason.
         examples: the first of them, with their place.
+        notes: what the format decided by itself, such as which column it read.
     """
 
     taken: int = 0
@@ -35,6 +36,7 @@ class Report:
     types: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     examples: list[Dropped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def drop(self, dropped: Iterable[Dropped]) -> None:
         """Count what a format left out."""
@@ -51,6 +53,7 @@ class Report:
             "types": dict(self.types),
             "dropped": dict(self.dropped),
             "examples": [msgspec.to_builtins(one) for one in self.examples],
+            "notes": self.notes,
         }
 
 
@@ -80,13 +83,14 @@ def chunks(batches: Iterable[Batch], head: IndicatorsObserved, report: Report) -
     filling = [_Open() for _ in range(BUCKETS)]
     for batch in batches:
         report.drop(batch.dropped)
+        report.notes += batch.notes
         for record in batch.records:
             uuid = observable_uuid(record.type, record.value)
             if uuid in known:
                 report.dropped["duplicate"] += 1
                 continue
             known.add(uuid)
-            report.types[record.type] += 1
+            report.types[str(record.type)] += 1
             number = bucket(uuid, BUCKETS)
             target = filling[number]
             size = 150 + len(record.value)

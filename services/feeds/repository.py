@@ -166,4 +166,4 @@ def lost_runs(session: Session, limit: int = 1000) -> Sequence[sa.Row[Any]]:
     query: sa.Select[Any] = (
         sa.select(RUN.c.id, RUN.c.tenant).where(_TAKEABLE).order_by(RUN.c.next_attempt_at).limit(limit)
     )
-    return session.execute(query).all()
+    return session.execute(query.order_by(RUN.c.next_attempt_at).limit(limit)).all()

@@ -72,13 +72,16 @@ def translated(origin: str) -> Iterator[None]:
     except httpcore2.LocalProtocolError:
         # The original's text repeats the header it dislikes, value and all.
         raise InvalidInput("the request has a header that HTTP does not allow", field="headers") from None
-    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-        raise _broken(origin, error) from error
+    except httpcore2.ProtocolError:
+        # The text repeats what the server said, which may be an echo of what we said.
+        raise Unreachable(f"{origin} broke off, or does not speak HTTP", origin=origin) from None
+    except httpcore2.NetworkError as error:
+        raise _no_connection(origin, error) from error
 
 
-def _broken(origin: str, error: Exception) -> UpstreamError:
+def _no_connection(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
     """The transport's own words are about sockets and certificates, never about what was sent."""
-    reason = error.args[0] if error.args else error
+    reason = error.args[0] if error.args else ""
     if verify_message := getattr(reason, "verify_message", None):
         return Untrusted(f"the certificate of {origin} does not verify: {verify_message}", origin=origin)
     return Unreachable(f"{origin} cannot be reached, or broke off: {reason or 'no reason given'}", origin=origin)

@@ -50,7 +50,8 @@ def store(session: Session, events: Sequence[Event[Recorded]]) -> None:
         if event.data.target.endswith("-poison"):
             raise InvalidInput("this one cannot be handled")
         session.execute(
-            sa.text("INSERT INTO effect VALUES (:tenant, :target)"), {"tenant": event.tenant, "target": event.data.target}
+            sa.text("INSERT INTO effect VALUES (:tenant, :target)"),
+            {"tenant": event.tenant, "target": event.data.target},
         )
 
 
@@ -76,7 +77,9 @@ async def running(work: Awaitable[None], until: Callable[[], bool]) -> None:
             await task
 
 
-def test_each_event_takes_effect_once_and_is_not_handled_again_after_a_restart(own: Database, settings: Settings) -> None:
+def test_each_event_takes_effect_once_and_is_not_handled_again_after_a_restart(
+    own: Database, settings: Settings
+) -> None:
     async def scenario() -> None:
         await produce(settings, *(said(f"once-{number:03}") for number in range(50)))
         for _ in range(2):
@@ -185,4 +188,6 @@ def test_the_outbox_publishes_what_was_committed_and_nothing_else(own: Database,
     seen = asyncio.run(scenario())
     assert [f"outbox-{number}".encode() in value for number, value in enumerate(seen, 1)] == [True, True, True]
     with own.transaction(PLATFORM) as session:
-        assert session.scalar(sa.text("SELECT count(*) FROM outbox WHERE topic = :topic"), {"topic": RECORDED.name}) == 0
+        assert (
+            session.scalar(sa.text("SELECT count(*) FROM outbox WHERE topic = :topic"), {"topic": RECORDED.name}) == 0
+        )

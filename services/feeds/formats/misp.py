@@ -1,0 +1,208 @@
+"""MISP events: attributes and the attributes of objects."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, ClassVar
+
+import msgspec
+
+from services.feeds.formats import fields
+from services.feeds.formats.base import (
+    Batch,
+    Dropped,
+    MalformedDocument,
+    Note,
+    Record,
+    batched,
+    cut,
+    dropped,
+    read_options,
+    typed,
+)
+from services.feeds.formats.reading import decode_json, document
+from shared.stix import NotAnObservable, ObservableType
+
+_T = ObservableType
+_DETECT = None
+# Attribute type -> type of its value; a composite type ("domain|ip") is the types of its parts.
+_TYPES: dict[str, ObservableType | None] = {
+    "ip-src": _DETECT,
+    "ip-dst": _DETECT,
+    "ip": _DETECT,
+    "domain": _T.DOMAIN,
+    "hostname": _T.DOMAIN,
+    "url": _T.URL,
+    "uri": _T.URL,
+    "link": _T.URL,
+    "email": _T.EMAIL,
+    "email-src": _T.EMAIL,
+    "email-dst": _T.EMAIL,
+    "email-reply-to": _T.EMAIL,
+    "mac-address": _T.MAC,
+    "AS": _T.ASN,
+    "md5": _T.MD5,
+    "sha1": _T.SHA1,
+    "sha256": _T.SHA256,
+    "sha512": _T.SHA512,
+    "ssdeep": _T.SSDEEP,
+    "tlsh": _T.TLSH,
+    "filename": _T.FILE_NAME,
+    "vulnerability": _T.VULNERABILITY,
+    "regkey": _T.REGISTRY_KEY,
+    "mutex": _T.MUTEX,
+    "x509-fingerprint-sha1": _T.X509_SHA1,
+    "x509-fingerprint-sha256": _T.X509_SHA256,
+}
+_GALAXY = re.compile(
+    r'misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor|mitre-(?:malware|tool))="([^"]{1,128})"'
+)
+_NO = (False, 0, "0", "false", None)
+
+
+class Options(msgspec.Struct, forbid_unknown_fields=True):
+    """Options of an event.
+
+    Attributes:
+        include_context: take attributes too whose author marked them as not for detection (`to_ids` false).
+    """
+
+    include_context: bool = False
+
+
+class _Attribute(msgspec.Struct):
+    type: str
+    value: Any = None
+    to_ids: Any = True
+    deleted: Any = False
+    uuid: Any = None
+    comment: Any = None
+    first_seen: Any = None
+    last_seen: Any = None
+    Tag: Any = None
+
+
+class _MispObject(msgspec.Struct):
+    name: Any = None
+    deleted: Any = False
+    Attribute: list[msgspec.Raw] = msgspec.field(default_factory=list)
+
+
+class _Event(msgspec.Struct):
+    info: Any = None
+    Tag: Any = None
+    Attribute: list[msgspec.Raw] = msgspec.field(default_factory=list)
+    Object: list[_MispObject] = msgspec.field(default_factory=list)
+
+
+class _Wrapped(msgspec.Struct):
+    Event: _Event | None = None
+
+
+class _Document(_Wrapped):
+    response: list[_Wrapped] | _Wrapped | None = None
+
+
+class Misp:
+    """MISP event JSON: one event, or an export's `response` with many.
+
+    Tags of the event and of the attribute become tags, except those of galaxies; a galaxy's malware becomes the family.
+    """
+
+    name: ClassVar[str] = "misp"
+    media: ClassVar[tuple[str, ...]] = ("application/vnd.misp+json", ".misp.json")
+
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+        """See `Format.parse`."""
+        chosen = read_options(Options, options)
+        return batched(_items(stream, chosen))
+
+
+def _items(stream: BinaryIO, options: Options) -> Iterator[Record | Dropped | Note]:
+    events = _events(document(stream))
+    for number, event in enumerate(events):
+        place = f"response[{number}].Event." if len(events) > 1 else ""
+        if info := fields.words(event.info, 200):
+            yield Note(f"event: {info}")
+        event_tags = _names(event.Tag)
+        for at, raw in enumerate(event.Attribute):
+            yield from _attribute(f"{place}Attribute[{at}]", raw, event_tags, options)
+        for outer, one in enumerate(event.Object):
+            for at, raw in enumerate(one.Attribute):
+                where = f"{place}Object[{outer}].Attribute[{at}]"
+                if one.deleted in _NO:
+                    yield from _attribute(where, raw, event_tags, options)
+                else:
+                    yield Dropped(where, "", "deleted", "the object is deleted")
+
+
+def _events(data: bytes) -> list[_Event]:
+    first = data.lstrip()[:1]
+    if first == b"[":
+        wrapped: list[_Wrapped] = decode_json(data, list[_Wrapped])
+    else:
+        whole: _Document = decode_json(data, _Document)
+        response = whole.response if whole.response is not None else whole
+        wrapped = response if isinstance(response, list) else [response]
+    for number, one in enumerate(wrapped):
+        if one.Event is None:
+            raise MalformedDocument('this is no MISP event: "Event" is missing', f"$[{number}]" if number else "$")
+    return [one.Event for one in wrapped if one.Event]
+
+
+_decode = msgspec.json.Decoder(_Attribute).decode
+
+
+def _attribute(where: str, raw: msgspec.Raw, event_tags: list[str], options: Options) -> Iterator[Record | Dropped]:
+    try:
+        one = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        yield Dropped(
+            where, cut(bytes(memoryview(raw)[:200]).decode("utf-8", "replace")), "malformed attribute", str(problem)
+        )
+        return
+    if refused := _refused(where, one, options):
+        yield refused
+        return
+    context = _context(one, event_tags)
+    for kind, value in _parts(one.type, one.value):
+        try:
+            yield Record(*typed(kind, value), **context)
+        except NotAnObservable as refusal:
+            yield dropped(where, value, refusal)
+
+
+def _refused(where: str, one: _Attribute, options: Options) -> Dropped | None:
+    if one.deleted not in _NO:
+        return Dropped(where, cut(one.value), "deleted", "the attribute is deleted")
+    if one.to_ids in _NO and not options.include_context:
+        return Dropped(where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false")
+    if not isinstance(one.value, str):
+        return Dropped(where, cut(one.value), "malformed attribute", "the value is no text")
+    if not any(part in _TYPES for part in one.type.split("|")):
+        return Dropped(where, cut(one.value), "unsupported type", cut(one.type))
+    return None
+
+
+def _parts(kind: str, value: str) -> list[tuple[ObservableType | None, str]]:
+    """The observables of a value: of "domain|ip" both, of "ip-dst|port" the address."""
+    kinds = kind.split("|")
+    values = value.split("|", len(kinds) - 1)
+    return [(_TYPES[name], text) for name, text in zip(kinds, values, strict=False) if name in _TYPES]
+
+
+def _context(one: _Attribute, event_tags: list[str]) -> dict[str, Any]:
+    named = [*_names(one.Tag), *event_tags]
+    family = next((match[1] for name in named if (match := _GALAXY.match(name))), None)
+    return {
+        "tags": fields.tags([name for name in named if not name.startswith("misp-galaxy:")]),
+        "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
+        "first_seen": fields.timestamp(one.first_seen),
+        "last_seen": fields.timestamp(one.last_seen),
+        "description": fields.words(one.comment),
+        "ref": fields.words(one.uuid, 64),
+    }
+
+
+def _names(tags: Any) -> list[str]:
+    listed = tags if isinstance(tags, list) else []
+    return [name for tag in listed if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)]

@@ -1,0 +1,116 @@
+"""What every format keeps, whatever it is given. A test of a format inherits this and names the format and samples."""
+
+import io
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.feeds.formats import Batch, Format, MalformedDocument
+from services.feeds.formats.base import BATCH
+from shared.errors import InvalidInput
+from shared.stix import ObservableType, normalise
+
+
+class Trickle(io.BytesIO):
+    """A stream that gives three bytes at a time, as a socket may."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 3) if size > 0 else size)
+
+
+def parse(one: Format, data: bytes, **options) -> Batch:
+    """The whole document in one batch."""
+    whole = Batch()
+    for batch in one.parse(io.BytesIO(data), options):
+        assert len(batch.records) + len(batch.dropped) + len(batch.notes) <= BATCH * 2
+        whole.records += batch.records
+        whole.dropped += batch.dropped
+        whole.notes += batch.notes
+    return whole
+
+
+def pairs(batch: Batch) -> list[tuple[str, str]]:
+    return [(str(record.type), record.value) for record in batch.records]
+
+
+def drops(batch: Batch) -> list[tuple[str, str]]:
+    return [(piece.where, piece.reason) for piece in batch.dropped]
+
+
+def check(batch: Batch) -> None:
+    for record in batch.records:
+        assert record.value == normalise(ObservableType(record.type), record.value)
+        assert record.confidence is None or 0 <= record.confidence <= 100
+        for text in (record.value, record.malware, record.description, record.ref, *record.tags):
+            assert "\x00" not in (text or "")
+            (text or "").encode()
+    for piece in batch.dropped:
+        assert piece.where
+        assert piece.reason
+        assert len(piece.raw) <= 200
+        for text in (piece.where, piece.raw, piece.detail):
+            assert "\x00" not in text
+            text.encode()
+
+
+class FormatContract:
+    """Inherit it in a class `Test…` of the format's own test module."""
+
+    format: ClassVar[Format]
+    samples: ClassVar[list[bytes]]
+
+    @settings(suppress_health_check=[HealthCheck.differing_executors])  # it is inherited, and meant to be
+    @given(st.data())
+    def test_arbitrary_bytes_are_parsed_or_malformed(self, data):
+        sample = data.draw(st.sampled_from(self.samples))
+        at = data.draw(st.integers(0, len(sample)))
+        to = data.draw(st.integers(at, len(sample)))
+        for document in (data.draw(st.binary()), sample[:at] + data.draw(st.binary(max_size=9)) + sample[to:]):
+            try:
+                check(parse(self.format, document))
+            except MalformedDocument as problem:
+                assert problem.where in str(problem)  # noqa: PT017 - both ways out are fine
+
+    def test_samples_are_taken(self):
+        for sample in self.samples:
+            whole = parse(self.format, sample)
+            check(whole)
+            assert whole.records
+
+    def test_the_same_bytes_give_the_same_result(self):
+        for sample in self.samples:
+            assert parse(self.format, sample) == parse(self.format, sample)
+            assert list(self.format.parse(io.BytesIO(sample), {})) == list(self.format.parse(Trickle(sample), {}))
+
+    def test_a_byte_order_mark_changes_nothing(self):
+        for sample in self.samples:
+            assert parse(self.format, sample) == parse(self.format, b"\xef\xbb\xbf" + sample)
+
+    def test_it_is_found_by_name_and_content(self):
+        from services.feeds.formats import find, guess
+
+        assert find(self.format.name).name == self.format.name
+        for sample in self.samples:
+            assert guess("feed", sample)[0] == self.format.name
+
+    def test_an_unknown_option_is_named(self):
+        with pytest.raises(InvalidInput, match="colour"):
+            parse(self.format, self.samples[0], colour="red")
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"<!DOCTYPE html>\n<html><head><title>502 Bad\n Gateway</title>", 'HTML page titled "502 Bad Gateway"'),
+            (b"\xef\xbb\xbf <html>", "HTML page"),
+            (b"\x1f\x8b\x08\x00abc", "gzip data"),
+            (b"PK\x03\x04abc", "zip archive"),
+            (b"%PDF-1.7", "PDF"),
+            (b"192.0.2.1\n192.0.2.2\n\x00", "line 3: a NUL byte at byte 20"),
+            ("192.0.2.1\n".encode("utf-16"), "UTF-16"),
+        ],
+    )
+    def test_what_is_no_text_is_said_to_be_what_it_is(self, data, words):
+        with pytest.raises(MalformedDocument, match=words):
+            parse(self.format, data)

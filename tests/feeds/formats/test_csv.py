@@ -1,0 +1,140 @@
+"""Tables."""
+
+import pytest
+
+from services.feeds.formats import MalformedDocument
+from services.feeds.formats.csv import Csv
+from shared.errors import InvalidInput
+from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
+
+URLS = b"""################
+# Reported URLs  #
+################
+#
+# id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter
+"31","2026-08-22 03:00:29","http://192.0.2.9:55/bin.sh","online","2026-08-22 03:00:29","malware_download","32-bit,elf,mips","https://example.org/url/31/","someone"
+"32","2026-08-22 03:01:00","hxxp://evil.example.com/a ""b"".exe","offline","","malware_download","None","https://example.org/url/32/","someone"
+"33","2026-08-22 03:02:00","not a url","offline","","malware_download","","https://example.org/url/33/","someone"
+"""
+SAMPLES = b"""first_seen_utc;sha1_hash;sha256_hash;file_name;signature;confidence_level
+2026-01-02;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855;a.exe;Emotet;75
+;;E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B856;b.exe;n/a;high
+2026-01-02T03:04:05+02:00;;;c.exe;;
+"""
+MIXED = b"""ioc_type,ioc_value,malware_printable,tags
+ip:port,192.0.2.1:4444,Cobalt Strike,"c2,stager"
+domain,evil.example.com,Cobalt Strike,c2
+sha1_hash,xyz,Cobalt Strike,
+"""
+
+
+class TestCsv(FormatContract):
+    format = Csv()
+    samples = (URLS, SAMPLES, MIXED)
+
+    def test_it_is_found_by_name_and_content(self):
+        from services.feeds.formats import guess
+
+        assert guess("urls.csv", URLS) == ("csv", "its name ends in .csv")
+        assert guess("https://example.com/x.csv?y=z#a", URLS)[0] == "csv"
+        assert guess("feed", SAMPLES)[0] == "csv"
+        assert guess("feed", URLS)[0] == "csv"
+        assert guess("feed", MIXED)[0] == "csv"
+
+
+def test_a_header_within_comments():
+    whole = parse(Csv(), URLS)
+    first, second = whole.records
+    assert first.value == "http://192.0.2.9:55/bin.sh"
+    assert first.tags == ("32-bit", "elf", "mips")
+    assert first.first_seen == first.last_seen == "2026-08-22T03:00:29Z"
+    assert second.value == "http://evil.example.com/a%20%22b%22.exe"
+    assert second.last_seen is None
+    assert drops(whole) == [("line 8", "malformed URL")]
+    assert whole.notes == ["values taken from column 'url' as url: 2 of the first 3 rows hold observables there"]
+
+
+def test_the_strongest_hash_is_the_value():
+    whole = parse(Csv(), SAMPLES)
+    first, second = whole.records
+    assert first.type == second.type == "file-sha256"
+    assert (first.malware, first.confidence, first.first_seen) == ("Emotet", 75, "2026-01-02T00:00:00Z")
+    assert (second.malware, second.confidence, second.first_seen) == (None, 85, None)
+    assert drops(whole) == [("line 4", "empty")]
+
+
+def test_a_column_names_the_type():
+    whole = parse(Csv(), MIXED)
+    assert pairs(whole) == [("ipv4-addr", "192.0.2.1"), ("domain-name", "evil.example.com")]
+    assert [record.tags for record in whole.records] == [("c2", "stager"), ("c2",)]
+    assert drops(whole) == [("line 4", "malformed hash")]
+
+
+def test_a_mapping_by_name_and_by_number():
+    table = b"a|b|c\nx|192.0.2.1|evil.example.com\n"
+    expected = [("domain-name", "evil.example.com"), ("ipv4-addr", "192.0.2.1")]
+    assert pairs(parse(Csv(), table, columns={"value": ["C", "b"]})) == expected
+    assert pairs(parse(Csv(), table, columns={"value": [2, 1]}, delimiter="|", header=True)) == expected
+    whole = parse(Csv(), table, columns={"value": 1}, header=False)
+    assert (pairs(whole), drops(whole)) == ([("ipv4-addr", "192.0.2.1")], [("line 1", "single label")])
+
+
+def test_a_table_without_a_header():
+    whole = parse(Csv(), b"1,192.0.2.1,2026-01-01\n2,192.0.2.2,2026-01-02\n")
+    assert [value for _, value in pairs(whole)] == ["192.0.2.1", "192.0.2.2"]
+    assert "column number 2" in whole.notes[0]
+
+
+@pytest.mark.parametrize("columns", [{"value": "SHA1"}, {"value": 7}, {"value": -1}, {"value": "a", "tags": "labels"}])
+def test_wrong_columns_are_named_with_those_that_are_there(columns):
+    with pytest.raises(MalformedDocument, match=r"line 1: column .* is wanted, the columns are a, b$"):
+        parse(Csv(), b"a,b\nevil.example.com,192.0.2.1\n", columns=columns)
+
+
+def test_a_name_needs_a_header():
+    with pytest.raises(MalformedDocument, match="the columns have no names"):
+        parse(Csv(), b"192.0.2.1,192.0.2.2\n192.0.2.1,192.0.2.2\n", columns={"value": "ip"})
+
+
+def test_a_table_without_observables_names_its_columns():
+    with pytest.raises(MalformedDocument, match="no column holds observables; the columns are name, age"):
+        parse(Csv(), b"name,age\nann,31\nbob,22\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": {"tags": "x"}}, "value"),
+        ({"columns": {"value": "x", "colour": 1}}, "colour"),
+        ({"delimiter": ", "}, "one character"),
+        ({"type": "nonsense"}, "no type of observable"),
+    ],
+)
+def test_wrong_options(options, words):
+    with pytest.raises(InvalidInput, match=words):
+        parse(Csv(), MIXED, **options)
+
+
+def test_short_rows_and_line_ends_within_quotes():
+    whole = parse(
+        Csv(),
+        b'id,ip,note\n1,192.0.2.1,"two\nlines"\n2\n3,192.0.2.3,x\n',
+        columns={"value": "ip", "description": "note"},
+    )
+    assert [(record.value, record.description) for record in whole.records] == [
+        ("192.0.2.1", "two lines"),
+        ("192.0.2.3", "x"),
+    ]
+    assert drops(whole) == [("line 4", "missing column")]
+
+
+def test_a_quote_that_is_never_closed_costs_a_bounded_part():
+    rows = b"".join(b"%d,192.0.2.1\n" % number for number in range(40_000))
+    whole = parse(Csv(), b'id,ip\n0,"192.0.2.7\n' + rows, columns={"value": "ip"})
+    assert len(whole.records) > 30_000
+    assert whole.dropped[0].reason == "malformed row"
+    assert "quote" in whole.dropped[0].detail
+
+
+def test_an_empty_table_is_empty():
+    assert parse(Csv(), b"# nothing today\n").records == []

@@ -1,0 +1,46 @@
+"""Times, confidences, tags and words as sources write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.feeds.formats import fields
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-01-02", "2026-01-02T00:00:00Z"),
+        ("2026-01-02 03:04:05", "2026-01-02T03:04:05Z"),
+        ("2026-01-02 03:04:05 UTC", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05.678901Z", "2026-01-02T03:04:05.678Z"),
+        ("2026-01-02T03:04:05+05:30", "2026-01-01T21:34:05Z"),
+        ("1767323045", "2026-01-02T03:04:05Z"),
+        (1767323045, "2026-01-02T03:04:05Z"),
+        ("01/02/2026", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_timestamp(value, expected):
+    assert expected == fields.timestamp(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(75, 75), ("75", 75), (" 75 %", 75), ("High", 85), ("101", None), (-1, None), ("x", None), (None, None)],
+)
+def test_confidence(value, expected):
+    assert expected == fields.confidence(value)
+
+
+def test_tags():
+    assert fields.tags("a, b;c|a", ["d,e", 5, "a"], None, "") == ("a", "b", "c", "d,e")
+    assert len(fields.tags([str(number) for number in range(100)])) == 32
+
+
+@given(st.text() | st.integers() | st.floats() | st.none() | st.lists(st.text()))
+def test_nothing_raises(value):
+    for read in (fields.timestamp, fields.confidence, fields.tags, fields.words):
+        read(value)

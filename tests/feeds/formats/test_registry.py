@@ -1,0 +1,88 @@
+"""Which formats there are, and which one a document is."""
+
+import importlib.metadata
+
+import pytest
+
+from services.feeds.formats import FORMATS, MalformedDocument, find, formats, guess
+from services.feeds.formats.registry import GROUP
+from shared.errors import InvalidInput
+
+
+def test_ours_are_there():
+    assert {"text", "csv", "stix", "misp"} <= set(FORMATS) <= set(formats())
+
+
+def test_an_unknown_format_is_answered_with_those_that_are_known():
+    with pytest.raises(InvalidInput, match="'xml' is no format; one of text, csv, stix, misp"):
+        find("xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "expected"),
+    [
+        ("a.txt", b"# x\n192.0.2.1\nevil.example.com\n", "text"),
+        ("a", b"0.0.0.0 ads.example.com\n", "text"),
+        ("a.txt", b"/gate.php\n/a.sh\n", "text"),
+        ("a", b"192.0.2.1,5\n192.0.2.2,6\n", "text"),
+        ("a", b"1;x;192.0.2.1\n2;y;192.0.2.2\n", "csv"),
+        ("a", b"id,ip\n1,192.0.2.1\n", "csv"),
+        ("a.tsv", b"192.0.2.1\t1\n", "csv"),
+        ("a", b' \n{"type" : "bundle", "objects": [', "stix"),
+        ("a", b'{"objects": [', "stix"),
+        ("a", b'[{"Event": {"Attribute": []}}]', "misp"),
+    ],
+)
+def test_guessed(name, head, expected):
+    found, reason = guess(name, head)
+    assert found == expected
+    assert reason
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"", "no data"),
+        (b"# only comments\n", "no data"),
+        (b'{"a": 1}', "neither a STIX bundle nor a MISP event"),
+        (b"Dear reader,\nthis is a letter.\nYours\n", "neither a list of observables nor a table"),
+    ],
+)
+def test_not_guessed(head, words):
+    with pytest.raises(InvalidInput, match=words) as problem:
+        guess("a", head)
+    assert problem.value.details["field"] == "format"
+
+
+@pytest.mark.parametrize("head", [b"<html>", b"\x7fELF\x02", b"a\x00b", b"\xff\xfea\x00"])
+def test_what_is_no_text_is_malformed(head):
+    with pytest.raises(MalformedDocument):
+        guess("a.txt", head)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of a third party, installed into a folder of its own."""
+
+    def install(name):
+        info = tmp_path / "theirs-1.0.dist-info"
+        info.mkdir()
+        info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+        info.joinpath("entry_points.txt").write_text(f"[{GROUP}]\n{name} = services.feeds.formats.text:Text\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        importlib.metadata.MetadataPathFinder().invalidate_caches()
+        formats.cache_clear()
+
+    yield install
+    formats.cache_clear()
+
+
+def test_a_third_party_brings_a_format(package):
+    package("theirs")
+    assert find("theirs").name == "text"
+
+
+def test_a_third_party_does_not_replace_ours(package):
+    package("csv")
+    with pytest.raises(ValueError, match="'csv', which there is already"):
+        find("csv")

@@ -1,0 +1,162 @@
+"""STIX bundles."""
+
+import json
+
+import pytest
+
+from services.feeds.formats import MalformedDocument
+from services.feeds.formats.stix import Stix
+from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
+
+
+def bundle(*objects, **more):
+    return json.dumps({"type": "bundle", "id": "bundle--1", "objects": list(objects), **more}).encode()
+
+
+def indicator(pattern, **more):
+    return {"type": "indicator", "id": "indicator--1", "pattern": pattern, "pattern_type": "stix", **more}
+
+
+WHOLE = bundle(
+    {"type": "malware", "id": "malware--1", "name": "Emotet", "is_family": True},
+    indicator(
+        "[ipv4-addr:value = '192.0.2.1' OR domain-name:value = 'Evil.Example.com']",
+        labels=["c2"],
+        indicator_types=["malicious-activity"],
+        confidence=80,
+        valid_from="2026-01-01T00:00:00.123456Z",
+        valid_until="2027-01-01T00:00:00Z",
+        name="Emotet C2",
+    ),
+    {
+        "type": "relationship",
+        "relationship_type": "indicates",
+        "source_ref": "indicator--1",
+        "target_ref": "malware--1",
+    },
+    {"type": "ipv6-addr", "id": "ipv6-addr--1", "value": "2001:DB8::1"},
+    {
+        "type": "file",
+        "id": "file--1",
+        "hashes": {"MD5": "A" * 32, "SHA-256": "b" * 64, "IMPHASH": "c"},
+        "name": "x.exe",
+    },
+    {"type": "file", "id": "file--2", "name": "y.exe"},
+    {"type": "autonomous-system", "number": 64500},
+    {"type": "windows-registry-key", "key": "hklm\\Software\\Evil"},
+    {"type": "x509-certificate", "hashes": {"SHA-1": "d" * 40}},
+    {"type": "mutex", "name": "Global\\evil"},
+    {"type": "identity", "id": "identity--1", "name": "someone"},
+    indicator("[ipv4-addr:value = '192.0.2.2']", revoked=True),
+    indicator("rule x {}", pattern_type="yara"),
+    indicator("[ipv4-addr:value = '192.0.2.2'"),
+    indicator("[ipv4-addr:value = '127.0.0.1']"),
+    indicator("[process:pid = 5 OR url:value = 'http://example.com/x']"),
+    {"type": "ipv4-addr", "value": 5},
+    {"id": "no-type--1"},
+    7,
+)
+V20 = bundle(
+    {
+        "type": "observed-data",
+        "id": "observed-data--1",
+        "objects": {
+            "0": {"type": "url", "value": "http://example.com"},
+            "1": {"type": "file", "hashes": {"SHA-1": "E" * 40}},
+            "2": 5,
+        },
+    },
+    {
+        "type": "indicator",
+        "id": "indicator--2",
+        "labels": ["malicious-activity"],
+        "pattern": "[url:value = 'http://example.org/a']",
+    },
+    spec_version="2.0",
+)
+
+
+class TestStix(FormatContract):
+    format = Stix()
+    samples = (WHOLE, V20)
+
+
+def test_a_bundle():
+    whole = parse(Stix(), WHOLE)
+    assert pairs(whole) == [
+        ("ipv4-addr", "192.0.2.1"),
+        ("domain-name", "evil.example.com"),
+        ("ipv6-addr", "2001:db8::1"),
+        ("file-md5", "a" * 32),
+        ("file-sha256", "b" * 64),
+        ("file-name", "y.exe"),
+        ("autonomous-system", "AS64500"),
+        ("windows-registry-key", "HKEY_LOCAL_MACHINE\\Software\\Evil"),
+        ("x509-sha1", "d" * 40),
+        ("mutex", "Global\\evil"),
+        ("url", "http://example.com/x"),
+    ]
+    assert drops(whole) == [
+        ("objects[0]", "not an indicator"),
+        ("objects[2]", "not an indicator"),
+        ("objects[10]", "not an indicator"),
+        ("objects[11]", "revoked"),
+        ("objects[12].pattern", "not a STIX pattern"),
+        ("objects[13].pattern", "malformed pattern"),
+        ("objects[14].pattern", "loopback address"),
+        ("objects[15].pattern", "unsupported property"),
+        ("objects[16]", "missing value"),
+        ("objects[17]", "malformed object"),
+        ("objects[18]", "malformed object"),
+    ]
+
+
+def test_an_indicator_brings_its_context():
+    first = parse(Stix(), WHOLE).records[0]
+    assert first.tags == ("c2", "malicious-activity")
+    assert (first.confidence, first.malware, first.ref) == (80, "Emotet", "indicator--1")
+    assert (first.first_seen, first.valid_until) == ("2026-01-01T00:00:00.123Z", "2027-01-01T00:00:00Z")
+    assert first.description == "Emotet C2"
+
+
+def test_stix_2_0():
+    whole = parse(Stix(), V20)
+    assert pairs(whole) == [("url", "http://example.com/"), ("file-sha1", "e" * 40), ("url", "http://example.org/a")]
+    assert drops(whole) == [("objects[0].objects.2", "malformed object")]
+
+
+def test_an_object_in_another_encoding_costs_only_itself():
+    data = WHOLE.replace(b'"someone"', b'"caf\xe9"')
+    assert drops(parse(Stix(), data))[2] == ("objects[10]", "malformed object")
+    assert len(parse(Stix(), data).records) == len(parse(Stix(), WHOLE).records)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "document: the document is empty"),
+        (b" \n", "document: the document is empty"),
+        (b'{"type": "bundle",\n "objects": [{"type"', r"line 2, column 21 \(byte 39\): the JSON is cut off here"),
+        (
+            b'{"type": "bundle",\n "objects": [1,]}',
+            r"line 2, column \d+ \(byte \d+\): JSON is malformed: trailing comma",
+        ),
+        (b'{"type": "bundle", "objects": {}}', r"\$.objects: Expected `array \| null`, got `object`"),
+        (b'{"type": "report"}', "no STIX bundle"),
+        (b"evil.example.com\n", "line 1, column .*: JSON is malformed"),
+        (b'{"objects":[' + b"[" * 100_000, "nested too deeply"),
+        (b"[]", "Expected `object`, got `array`"),
+    ],
+)
+def test_malformed_documents(data, words):
+    with pytest.raises(MalformedDocument, match=words):
+        parse(Stix(), data)
+
+
+def test_deep_nesting_within_an_object():
+    with pytest.raises(MalformedDocument, match="nested too deeply"):
+        parse(Stix(), b'{"objects":[{"type":"x","a":' + b"[" * 10_000 + b"]" * 10_000 + b"}]}")
+
+
+def test_a_bundle_may_be_empty():
+    assert parse(Stix(), b'{"type": "bundle", "id": "bundle--1"}').records == []
