@@ -1,0 +1,94 @@
+"""The event catalogue as an AsyncAPI 3.0 document: `python -m shared.events.asyncapi > docs/asyncapi.yaml`.
+
+Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""
+
+import sys
+from typing import Any
+
+import msgspec
+import yaml
+
+from shared.events import CATALOGUE, Topic
+
+_HEADERS = {
+    "type": "object",
+    "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_tenant"],
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_id": {"type": "string", "description": "unique per source; a repeated event repeats it"},
+        "ce_type": {"type": "string", "description": "the topic's name"},
+        "ce_source": {"type": "string", "description": "the service that says it"},
+        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_tenant": {"type": "string", "description": "whose event it is"},
+        "traceparent": {"type": "string", "description": "W3C trace context"},
+    },
+}
+
+
+def document() -> dict[str, Any]:
+    """The catalogue: a channel, a message and an operation per topic, and the schemas of all payloads."""
+    schemas, components = msgspec.json.schema_components(
+        [topic.payload for topic in CATALOGUE], ref_template="#/components/schemas/{name}"
+    )
+    payloads = dict(zip((topic.name for topic in CATALOGUE), schemas, strict=True))
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "SentinelIQ events",
+            "version": "1",
+            "description": "CloudEvents 1.0 over Kafka, binary content mode. Every topic has a dead-letter topic "
+            "`<topic>.dead` with the original bytes and headers and the reason.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {_slug(topic): _channel(topic) for topic in CATALOGUE},
+        "operations": {f"receive_{_slug(topic)}": _operation(topic) for topic in CATALOGUE},
+        "components": {
+            "schemas": components,
+            "messages": {_slug(topic): _message(topic, payloads[topic.name]) for topic in CATALOGUE},
+        },
+    }
+
+
+def _slug(topic: Topic[Any]) -> str:
+    return topic.name.replace(".", "_")
+
+
+def _channel(topic: Topic[Any]) -> dict[str, Any]:
+    return {
+        "address": topic.name,
+        "description": topic.says,
+        "messages": {"event": {"$ref": f"#/components/messages/{_slug(topic)}"}},
+        "bindings": {"kafka": {"topicConfiguration": {"cleanup.policy": ["compact" if topic.compacted else "delete"]}}},
+    }
+
+
+def _operation(topic: Topic[Any]) -> dict[str, Any]:
+    return {"action": "receive", "channel": {"$ref": f"#/channels/{_slug(topic)}"}, "summary": topic.says}
+
+
+def _message(topic: Topic[Any], payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": topic.payload.__name__,
+        "summary": topic.says,
+        "headers": _HEADERS,
+        "payload": payload,
+        "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}}},
+    }
+
+
+class _Plain(yaml.SafeDumper):
+    """YAML that repeats shared parts instead of pointing at them."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        """Never an alias."""
+        return True
+
+
+def render() -> str:
+    """The document as YAML."""
+    return yaml.dump(document(), Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
