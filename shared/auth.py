@@ -116,7 +116,7 @@ def verify_token(secret: SecretStr, token: str) -> Principal:
 
 def is_tenant(name: str) -> bool:
     """Whether a text can name a tenant; the platform's own mark never can."""
-    allowed = name.replace("-", "").isalnum() and name.isascii() and name == name.lower() and name[0] != "-"
+    allowed = name.replace("-", "").isalnum() and name.isascii() and name == name.lower() and not name.startswith("-")
     return name != PLATFORM and 0 < len(name) <= 63 and allowed
 
 

@@ -43,16 +43,15 @@ def protect(table: str, service: str) -> None:
     """Put a table that has a `tenant` column under row-level security.
 
     Read: the transaction's tenant and `public`. Write: the transaction's tenant only. The platform's own transactions
-    see all. With no tenant set, `current_setting` gives NULL and every comparison fails closed.
+    see all. With no tenant set, `current_setting` gives NULL or an empty text and every comparison fails closed.
     """
     current = "(SELECT current_setting('sentineliq.tenant', true))"
     platform = f"{current} = '{PLATFORM}'"
     name = f"{service}.{table}"
     op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
-    op.execute(
-        f"CREATE POLICY reads ON {name} FOR SELECT USING (tenant = {current} OR tenant = '{PUBLIC}' OR {platform})"
-    )
+    readable = f"tenant = {current} OR (tenant = '{PUBLIC}' AND {current} <> '') OR {platform}"
+    op.execute(f"CREATE POLICY reads ON {name} FOR SELECT USING ({readable})")
     for verb, clauses in (
         ("INSERT", "WITH CHECK"),
         ("UPDATE", "USING"),

@@ -1,0 +1,1 @@
+"""Notifications: rules over changed observables, channels, and a ledger of deliveries."""

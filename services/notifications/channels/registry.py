@@ -1,0 +1,42 @@
+"""Which kinds of channels there are."""
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from services.notifications.channels.base import ChannelKind
+from services.notifications.channels.log import Log
+from services.notifications.channels.webhook import Webhook
+from shared.errors import InvalidInput
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+_GROUP: Final = "sentineliq.channels"
+
+
+@cache
+def kinds() -> dict[str, ChannelKind[Any]]:
+    """All kinds by name: ours, and those of installed packages under names that are not taken."""
+    found: dict[str, ChannelKind[Any]] = {kind.name: kind for kind in (Webhook(), Log())}
+    for entry in entry_points(group=_GROUP):
+        try:
+            kind: ChannelKind[Any] = entry.load()()
+        except Exception:  # a broken package of a third party must not silence every other channel
+            log.exception("channel.not_loaded", entry_point=entry.value)
+        else:
+            found.setdefault(kind.name, kind)
+    return found
+
+
+def kind_named(name: str) -> ChannelKind[Any]:
+    """A kind of channel.
+
+    Raises:
+        InvalidInput: there is none of that name.
+    """
+    try:
+        return kinds()[name]
+    except KeyError:
+        known = ", ".join(sorted(kinds()))
+        raise InvalidInput(f"There is no kind of channel named {name}; there are {known}.", field="body.kind") from None

@@ -1,0 +1,24 @@
+"""The log channel."""
+
+import json
+
+import pytest
+import structlog
+
+from services.notifications.channels.log import Log
+from tests.notifications.channels.contract import ChannelContract
+
+
+class TestLog(ChannelContract):
+    @pytest.fixture
+    def kind(self):
+        return Log()
+
+    @pytest.fixture
+    def config(self):
+        return {}
+
+    @pytest.fixture
+    def told(self):
+        with structlog.testing.capture_logs() as lines:
+            yield lambda: [json.dumps(line) for line in lines if line["event"] == "notification"]

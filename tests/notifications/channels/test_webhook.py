@@ -1,0 +1,67 @@
+"""The webhook channel against a real server."""
+
+import asyncio
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from services.notifications.channels import Gone
+from services.notifications.channels.webhook import MAX_BYTES, Webhook, WebhookConfig, payload
+from shared.errors import InvalidInput
+from tests.notifications.channels.contract import ALLOW, SECRET, ChannelContract, notification, tell
+from tests.notifications.receiver import Answer, receiving
+
+
+@pytest.fixture
+def receiver():
+    with receiving() as found:
+        yield found
+
+
+class TestWebhook(ChannelContract):
+    @pytest.fixture
+    def kind(self):
+        return Webhook()
+
+    @pytest.fixture
+    def config(self, receiver):
+        return {"url": receiver.url}
+
+    @pytest.fixture
+    def told(self, receiver):
+        return lambda: [f"{one.headers} {one.body.decode()}" for one in receiver.received]
+
+    def test_each_attempt_is_signed(self, kind, config, receiver):
+        receiver.answers = [Answer(503)]
+        what = notification()
+        assert [tell(kind, config, what).status for _ in range(2)] == [503, 204]
+        for one in receiver.received:
+            assert Verifier(SECRET).verify(one.body, one.headers)["id"] == str(what.id)
+
+    @pytest.mark.parametrize(
+        ("status", "again"), [(301, False), (307, False), (400, True), (410, False), (429, True), (500, True)]
+    )
+    def test_only_success_is_success(self, kind, config, receiver, status, again):
+        receiver.answers = [Answer(status, {"location": receiver.url})]
+        outcome = tell(kind, config, notification())
+        assert outcome.status == status
+        assert (outcome.wait(1) is not None) is again
+        assert outcome.gone is (status == 410) is isinstance(outcome.error, Gone)
+        assert len(receiver.received) == 1
+
+    def test_a_silent_receiver_is_given_up(self, kind, config, receiver):
+        receiver.answers = [Answer(delay=1.0)]
+        outcome = tell(kind, config, notification(), seconds=0.2)
+        assert "0.2 seconds" in outcome.error.message
+        assert outcome.wait(1) is not None
+
+    def test_the_test_of_the_address_names_the_field(self, kind):
+        with pytest.raises(InvalidInput, match="SENTINELIQ_OUTBOUND_ALLOW") as caught:
+            asyncio.run(kind.check(WebhookConfig(url="http://[::ffff:10.0.0.1]/"), ALLOW))
+        assert caught.value.details["field"] == "body.config.url"
+
+
+def test_a_payload_is_small_whatever_it_is_about():
+    big = {"id": "url--1", "type": "url", "value": "ä" * 4000, "kind": "new", "score": 1}
+    assert len(payload(notification(*[big] * 50))) < MAX_BYTES
+    assert len(payload(notification(*[big | {"value": "x" * 30_000}]))) < MAX_BYTES

@@ -1,0 +1,138 @@
+"""From an event on the log to the webhook, with a real consumer and a real worker."""
+
+import asyncio
+import statistics
+import time
+from contextlib import suppress
+from uuid import uuid4
+
+import pytest
+
+from services.notifications import queue
+from services.notifications.alerting import Alerter
+from services.notifications.consumers import SUBSCRIPTIONS
+from shared.database import PLATFORM
+from shared.errors import Unavailable
+from shared.kafka.consumer import Consumer
+from shared.kafka.producer import Publisher
+from tests.notifications.receiver import Receiver
+
+
+async def consuming(bench, steps):
+    """Run the steps beside a consumer that has joined its group."""
+    joined = asyncio.Event()
+    task = asyncio.ensure_future(Consumer(bench.own, bench.settings, SUBSCRIPTIONS).run(joined.set))
+    try:
+        async with Publisher(bench.settings) as publisher:
+            await asyncio.wait_for(joined.wait(), 20)
+            await steps(publisher)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(check, seconds=15.0):
+    async with asyncio.timeout(seconds):
+        while not check():
+            await asyncio.sleep(0.02)
+
+
+def test_event_to_webhook_within_a_second_and_once(bench, receiver: Receiver):
+    _, rule, feed = bench.hook(receiver, min_score=80)
+    again = bench.event(feed)
+    latencies = []
+
+    async def steps(publisher):
+        for _ in range(3):
+            await publisher.publish(again)
+        await publisher.flush()
+        await asyncio.to_thread(receiver.wait_for, 1)
+        for count in range(2, 22):
+            started = time.time()
+            await publisher.publish(bench.event(feed))
+            await publisher.flush()
+            received = await asyncio.to_thread(receiver.wait_for, count)
+            latencies.append(received[-1].at - started)
+        await until(lambda: all(row["state"] == "delivered" for row in bench.ledger(rule)))
+
+    with bench.worker():
+        asyncio.run(consuming(bench, steps))
+    ledger = bench.ledger(rule)
+    assert len(ledger) == len(receiver.received) == 21
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 21
+    assert [row["event_id"] for row in ledger].count(again.id) == 1
+    assert max(latencies) < 1.0, f"median {statistics.median(latencies):.3f} s, all {latencies}"
+
+
+def test_an_event_is_matched_once_however_often_it_is_handled(bench, receiver, make_change):
+    first, second = bench.channel(receiver.url), bench.channel(receiver.url)
+    feed = f"feed-{uuid4().hex[:6]}"
+    rule = bench.rule(first, second, sources=[feed])
+    event = bench.event(feed, make_change(), make_change(kind="changed", score_before=10), make_change(kind="expired"))
+    for _ in range(3):
+        bench.handle(event)
+    ledger = bench.ledger(rule)
+    assert sorted(row["channel"] for row in ledger) == sorted([first["name"], second["name"]])
+    assert [row["match_count"] for row in ledger] == [1, 1]
+    bench.deliver()
+
+
+def test_public_news_is_for_everybody_and_a_tenants_own_for_that_tenant(bench, receiver):
+    globex = bench.client_for("notifications", tenant="globex", role="analyst")
+    feed = f"feed-{uuid4().hex[:6]}"
+    acmes = bench.rule(bench.channel(receiver.url), sources=[feed])
+    globexs = bench.rule(bench.channel(receiver.url, api=globex), api=globex, sources=[feed])
+    for tenant in ("public", "globex", "initech"):
+        bench.handle(bench.event(feed, tenant=tenant))
+    assert len(bench.ledger(acmes)) == 1
+    assert len(bench.ledger(globexs, globex)) == 2
+    assert bench.ledger(globexs) == [], "a foreign tenant's ledger looks empty"
+    bench.deliver()
+    tenants = sorted(received.body.split(b'"tenant":"')[1].split(b'"')[0] for received in receiver.received)
+    assert tenants == [b"acme", b"globex", b"globex"]
+
+
+def test_a_changed_rule_counts_from_the_next_event(bench, receiver):
+    alerter = Alerter()
+
+    def handle(*events):
+        with bench.own.transaction(PLATFORM) as session:
+            alerter.handle(session, events)
+
+    channel, rule, feed = bench.hook(receiver)
+    handle(bench.event(feed))
+    assert len(bench.ledger(rule)) == 1
+    bench.api.patch(f"/v1/rules/{rule['id']}", json={"min_score": 95})
+    handle(bench.event(feed))
+    assert len(bench.ledger(rule)) == 1
+    bench.api.patch(f"/v1/rules/{rule['id']}", json={"min_score": None})
+    bench.api.patch(f"/v1/channels/{channel['id']}", json={"enabled": False})
+    handle(bench.event(feed))
+    assert len(bench.ledger(rule)) == 1
+    bench.api.patch(f"/v1/channels/{channel['id']}", json={"enabled": True})
+    handle(bench.event(feed))
+    assert len(bench.ledger(rule)) == 2
+    bench.deliver()
+
+
+def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receiver, monkeypatch):
+    woken = []
+    monkeypatch.setattr(queue, "wake", lambda: woken.append(bench.ledger(rule)))
+    _, rule, feed = bench.hook(receiver)
+
+    def lost():
+        with bench.own.transaction(PLATFORM) as session:
+            Alerter().handle(session, [bench.event(feed)])
+            raise Unavailable("the database went away")
+
+    with pytest.raises(Unavailable):
+        lost()
+    assert woken == []
+    with bench.own.transaction(PLATFORM) as session:
+        for _ in range(2):
+            with session.begin_nested():
+                Alerter().handle(session, [bench.event(feed)])
+        assert woken == [], "a savepoint is no commit"
+    assert [len(seen) for seen in woken] == [2], "once, and when the rows can be seen"
+    bench.deliver()

@@ -1,0 +1,92 @@
+"""Rules against changes: what the index finds is what a reader of the rules would find."""
+
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifications.matching import Conditions, RuleSet
+from shared.events.observables import Change
+
+TYPES, TAGS, FEEDS = ["ipv4-addr", "domain-name", "url"], ["c2", "phishing", "tor"], ["ipsum", "urlhaus"]
+KINDS = ["new", "changed", "expired"]
+SCORES = st.integers(0, 100)
+
+
+def some(words):
+    return st.frozensets(st.sampled_from(words))
+
+
+CHANGES = st.lists(
+    st.builds(
+        Change,
+        id=st.uuids().map(lambda id_: f"x--{id_}"),
+        type=st.sampled_from(TYPES),
+        value=st.just("192.0.2.1"),
+        kind=st.sampled_from(KINDS),
+        score=SCORES,
+        score_before=st.none() | SCORES,
+        tags=some(TAGS).map(tuple),
+    ),
+    max_size=30,
+)
+RULES = st.lists(
+    st.builds(
+        Conditions,
+        rule_id=st.uuids(),
+        tenant=st.sampled_from(["acme", "globex", "public"]),
+        rule=st.just("rule"),
+        on=some(KINDS),
+        types=some(TYPES),
+        min_score=st.none() | st.integers(1, 100),
+        sources=some(FEEDS),
+        tags=some(TAGS),
+    ),
+    max_size=8,
+    unique_by=lambda rule: rule.rule_id,
+)
+
+
+def concerns(rule, tenant, source, change):
+    """The rule read aloud, one condition after another."""
+    wanted = [
+        tenant in ("public", rule.tenant),
+        change.kind in rule.on,
+        not rule.sources or source in rule.sources,
+        not rule.types or change.type in rule.types,
+        not rule.tags or set(rule.tags) & set(change.tags),
+    ]
+    if not all(wanted):
+        return False
+    before = change.score_before or 0
+    if rule.min_score is None:
+        return change.kind in ("new", "expired")
+    if change.kind == "expired":
+        return change.score >= rule.min_score or before >= rule.min_score
+    reached = change.score >= rule.min_score
+    return reached and (change.kind == "new" or before < rule.min_score)
+
+
+@given(RULES, CHANGES, st.sampled_from(["acme", "public"]), st.sampled_from([*FEEDS, "other"]))
+def test_finds_what_an_oracle_finds(rules, changes, tenant, source):
+    expected = {
+        rule.rule_id: {change.id for change in changes if concerns(rule, tenant, source, change)} for rule in rules
+    }
+    rule_set = RuleSet(rules)
+    for _ in range(2):  # the second time from the index by source
+        found = rule_set.match(tenant, source, changes)
+        assert {rule.rule_id: {change.id for change in about} for rule, about in found} == {
+            rule_id: ids for rule_id, ids in expected.items() if ids
+        }
+        assert all(len(about) == len({change.id for change in about}) for _, about in found)
+
+
+def test_a_change_is_news_when_it_crosses_the_score():
+    rule = Conditions(UUID(int=1), "acme", "high", frozenset(["new", "changed"]), min_score=80)
+    scores = [("new", None, 80), ("new", None, 79), ("changed", 79, 80), ("changed", 80, 95), ("changed", 95, 70)]
+    changes = [
+        Change(f"x--{number}", "url", "http://a.example", kind, after, before)
+        for number, (kind, before, after) in enumerate(scores)
+    ]
+    [(_, about)] = RuleSet([rule]).match("acme", "ipsum", changes)
+    assert [change.id for change in about] == ["x--0", "x--2"]

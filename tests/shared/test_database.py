@@ -1,0 +1,99 @@
+"""One transaction, one tenant: row-level security on every table, and what happens when nobody set a tenant."""
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from shared.database import PLATFORM, PUBLIC, Database, database, role_of
+from shared.errors import Unavailable
+from shared.migrations import migrate, pending
+from shared.settings import SERVICES, Settings
+
+
+def put(own: Database, tenant: str, owner: str | None = None) -> None:
+    statement = sa.text("INSERT INTO source VALUES (:tenant, :id, 'a feed', 80, 'clear')")
+    with own.transaction(tenant) as session:
+        session.execute(statement, {"tenant": owner or tenant, "id": uuid4()})
+
+
+def seen(own: Database, tenant: str) -> set[str]:
+    with own.transaction(tenant) as session:
+        return set(session.scalars(sa.text("SELECT tenant FROM source")))
+
+
+@pytest.fixture
+def own(environment: Settings) -> Database:
+    found = database("observables")
+    for tenant in ("acme", "globex", PUBLIC):
+        put(found, tenant)
+    return found
+
+
+def test_a_tenant_reads_its_own_rows_and_the_public_ones(own: Database) -> None:
+    assert seen(own, "acme") == {"acme", PUBLIC}
+    assert seen(own, "initech") == {PUBLIC}
+    assert seen(own, PLATFORM) == {"acme", "globex", PUBLIC}
+
+
+@pytest.mark.parametrize("victim", ["globex", PUBLIC])
+def test_a_tenant_writes_its_own_rows_only(own: Database, victim: str) -> None:
+    with pytest.raises(DBAPIError, match="row-level security"):
+        put(own, "acme", owner=victim)
+    with own.transaction("acme") as session:
+        changed = session.execute(
+            sa.text("UPDATE source SET name = 'mine' WHERE tenant = :t RETURNING id"), {"t": victim}
+        )
+        assert changed.all() == []
+        deleted = session.execute(sa.text("DELETE FROM source WHERE tenant = :t RETURNING id"), {"t": victim})
+        assert deleted.all() == []
+
+
+def test_without_a_tenant_nothing_is_seen(own: Database) -> None:
+    with own.engine.begin() as connection:
+        connection.execute(sa.text(f"SET LOCAL ROLE {role_of('observables')}"))
+        assert connection.scalar(sa.text("SELECT count(*) FROM observables.source")) == 0
+
+
+def test_the_tenant_does_not_outlive_its_transaction(own: Database) -> None:
+    with own.transaction("acme") as session:
+        session.execute(sa.text("SELECT 1"))
+    with own.engine.begin() as connection:
+        assert connection.scalar(sa.text("SELECT current_setting('sentineliq.tenant', true)")) in (None, "")
+
+
+def test_a_service_cannot_read_anothers_tables(own: Database) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"), own.transaction(PLATFORM) as session:
+        session.execute(sa.text("SELECT * FROM feeds.feed"))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(environment: Settings, service: str) -> None:
+    query = """
+        SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS protected,
+               EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant') AS tenant
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relkind IN ('r', 'p')"""
+    # What the processes keep about themselves belongs to nobody.
+    infrastructure = {"alembic_version", "consumer_offset", "beat"}
+    with psycopg.connect(environment.database_url.get_secret_value()) as connection:
+        tables = connection.execute(query, (service,)).fetchall()
+    assert tables
+    for name, protected, tenant in tables:
+        assert (protected and tenant) or name in infrastructure, f"{service}.{name}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_migrations_are_current_and_running_them_again_changes_nothing(environment: Settings, service: str) -> None:
+    url = environment.database_url.get_secret_value()
+    assert pending(service, url) == []
+    migrate(service, url)
+
+
+def test_a_database_that_is_away_is_unavailable_not_a_bug() -> None:
+    away = Database("postgresql://nobody:x@127.0.0.1:1/none", "feeds")
+    with pytest.raises(Unavailable), away.transaction("acme"):
+        pass
+    away.close()
