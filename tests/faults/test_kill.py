@@ -1,0 +1,164 @@
+"""Kill any process in the middle of an ingest: the same rows, each change announced, each rule told once.
+
+One whole stack runs; for each victim a feed of its own is ingested, the victim is killed with SIGKILL while chunks are
+on their way, and the effects are counted when everything has come back.
+"""
+
+import http.server
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from sentineliq.local.leftovers import running_processes
+from sentineliq.local.ports import Ports
+from sentineliq.local.stack import Stack
+from shared.auth import issue_token
+
+LINES = 20_000
+VICTIMS = (
+    "postgres",
+    "kafka",
+    "valkey",
+    "feeds-api",
+    "feeds-worker",
+    "feeds-consumer",
+    "observables-api",
+    "observables-worker",
+    "observables-consumer",
+    "notifications-api",
+    "notifications-worker",
+    "notifications-consumer",
+    "scheduler-worker",
+    "scheduler-beat",
+)
+_networks = itertools.count()
+
+
+class _Sink(http.server.BaseHTTPRequestHandler):
+    """Receives webhooks and remembers each by its id."""
+
+    received: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.received[self.headers["webhook-id"]] = body
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Installation:
+    """A running stack and clients of its services."""
+
+    def __init__(self, stack: Stack, sink: str) -> None:
+        self.stack = stack
+        self.sink = sink
+        secret = SecretStr(stack.environment["SENTINELIQ_SECRET_KEY"])
+        token = issue_token(secret, actor="kim@acme.example", tenant="acme", role="admin")
+        self._clients = {
+            service: httpx2.Client(
+                base_url=stack.environment[f"SENTINELIQ_{service.upper()}_URL"],
+                headers={"Authorization": f"Bearer {token}"},
+                trust_env=False,
+                timeout=10,
+            )
+            for service in ("feeds", "observables", "notifications")
+        }
+
+    def ask(self, service: str, method: str, path: str, **arguments: Any) -> Any:
+        """An answer, however often the service has to be asked while it comes back."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = self._clients[service].request(method, path, **arguments)
+                if answer.status_code < 500:
+                    assert answer.is_success, answer.text
+                    return answer.json()
+            except httpx2.TransportError as error:
+                answer = error
+            assert time.monotonic() < deadline, f"{service} {path} does not come back: {answer}"
+            time.sleep(0.2)
+
+    def subscribe(self, feed: str) -> None:
+        """A rule about one feed, with a webhook."""
+        config = {"url": self.sink}
+        channel = self.ask(
+            "notifications", "POST", "/v1/channels", json={"name": feed, "kind": "webhook", "config": config}
+        )
+        rule = {"name": feed, "sources": [feed], "min_score": 80, "channel_ids": [channel["id"]]}
+        self.ask("notifications", "POST", "/v1/rules", json=rule)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        os.kill(running_processes(self.stack.data_dir)[name], signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp("faults")
+    _let_others_through(folder)
+    environ = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "JAVA_HOME", "LANG"}}
+    stack = Stack(folder, Ports.free(), {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8"})
+    with stack.running():
+        yield Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
+    server.shutdown()
+    server.server_close()
+
+
+def _let_others_through(folder: Path) -> None:
+    for each in (folder, *list(folder.parents)[:3]):
+        each.chmod(0o755)
+
+
+def wait(check: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_killed_process_loses_nothing_and_repeats_nothing(installation: Installation, victim: str) -> None:
+    feed = f"kill {victim}"
+    installation.subscribe(feed)
+    network = next(_networks)
+    lines = [f"10.{network}.{number >> 8}.{number & 255}" for number in range(LINES)]
+    parameters = {"name": feed, "format": "text", "confidence": 95, "reliability": "A"}
+    run = installation.ask("feeds", "POST", "/v1/ingest", params=parameters, content="\n".join(lines).encode())
+
+    wait(lambda: installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")["state"] != "queued", "the start of the run")
+    installation.kill(victim)
+
+    def received() -> int:
+        return installation.ask("observables", "GET", f"/v1/runs/{run['id']}")["received"]
+
+    def told() -> Counter[str]:
+        mine = [body for body in _Sink.received.values() if body["data"]["rule"]["name"] == feed]
+        return Counter({body["id"]: body["data"]["match_count"] for body in mine})
+
+    wait(lambda: received() == LINES, "the ingest")
+    wait(lambda: told().total() >= LINES, "the notification")
+    state = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
+    assert state["report"]["taken"] == LINES
+    source = {"source": state["feed_id"]}
+    assert installation.ask("observables", "GET", "/v1/observables/count", params=source)["count"] == LINES
+    assert installation.ask("observables", "GET", f"/v1/runs/{run['id']}")["new"] == LINES
+    deliveries = installation.ask("notifications", "GET", "/v1/deliveries", params={"limit": 1000})["items"]
+    assert sum(one["match_count"] for one in deliveries if one["rule"] == feed) == LINES
+    assert told().total() == LINES, "a match was told twice"
