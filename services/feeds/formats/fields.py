@@ -11,6 +11,7 @@ _T = ObservableType
 _MAX_TAGS, _MAX_TAG, _MAX_WORDS = 32, 128, 500
 _WORDS = {"none": 0, "low": 15, "medium": 50, "med": 50, "moderate": 50, "high": 85, "very high": 95}
 """STIX 2.1 appendix A, scale None/Low/Med/High."""
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 _SEPARATORS = re.compile(r"[,;|\n]")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -55,8 +56,13 @@ def timestamp(value: Any) -> str | None:
 
     Times without a zone are taken for UTC. Day/month orders that cannot be told apart are not guessed.
     """
-    text = str(value).strip().removesuffix("UTC").removesuffix("GMT").strip() if value is not None else ""
+    if value is None:
+        return None
+    text = str(value).strip().removesuffix("UTC").removesuffix("GMT").strip()
     try:
+        if len(text) == 20 and _RFC3339.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
         if text.isdigit() and text.isascii() and 9 <= len(text) <= 10:
             moment = datetime.fromtimestamp(int(text), UTC)
         else:
@@ -88,14 +94,16 @@ def tags(*values: Any) -> tuple[str, ...]:
             value if isinstance(value, list | tuple) else _SEPARATORS.split(value) if isinstance(value, str) else ()
         )
         for piece in pieces:
-            if isinstance(piece, str) and (tag := words(piece, _MAX_TAG)):
+            if tag := words(piece, _MAX_TAG):
                 found[tag.strip("\"' ")] = None
     found.pop("", None)
-    return tuple(list(found)[:_MAX_TAGS])
+    return tuple(found) if len(found) <= _MAX_TAGS else tuple(list(found)[:_MAX_TAGS])
 
 
 def words(value: Any, length: int = _MAX_WORDS) -> str | None:
     """A storable text of at most `length` characters; None when there is none."""
     if not isinstance(value, str):
         return None
+    if len(value) <= length and value.isascii() and value.isprintable():
+        return value.strip() or None
     return _UNSTORABLE.sub(" ", value[: length * 2]).strip()[:length].rstrip() or None

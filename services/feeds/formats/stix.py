@@ -41,7 +41,7 @@ class _Bundle(msgspec.Struct):
     objects: list[msgspec.Raw] | None = None
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, gc=False):
     """What is read of an object. `Any` where custom objects use a property's name for something else."""
 
     type: str
@@ -152,7 +152,8 @@ def _indicator(where: str, one: _Object, families: dict[str, str]) -> Iterator[R
     except PatternProblem as problem:
         yield Dropped(where, cut(one.pattern), problem.reason, problem.detail)
         return
-    context = _context(one) | {"malware": families.get(one.id)}
+    context = _context(one)
+    context["malware"] = families.get(one.id)
     for comparison in found:
         yield _compared(where, comparison, context)
 

@@ -1,6 +1,5 @@
 """Raw observables as people write them, by type."""
 
-import ipaddress
 from string import ascii_lowercase, digits, hexdigits
 
 from hypothesis import strategies as st
@@ -70,8 +69,3 @@ RAW = {
 }
 SHAPELESS = {T.FILE_NAME, T.MUTEX, T.X509_SHA1, T.X509_SHA256}
 """Types that `detect` never guesses."""
-
-
-def exploded(text):
-    """The address or network by the standard library, as the oracle sees it."""
-    return ipaddress.ip_interface(text)
