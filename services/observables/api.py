@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Query, Request
 
-from services.observables import schemas, service
+from services.observables import questions, schemas
 from shared.api import allow, create_api
 from shared.auth import Principal
 from shared.database import Database
@@ -33,7 +33,7 @@ def _database(request: Request) -> Database:
 @router.post("/lookup", response_model=schemas.LookupResponse)
 def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -> dict[str, Any]:
     """What is known about up to 10,000 values."""
-    return {"items": service.lookup(_database(request), who.tenant, asked.values)}
+    return {"items": questions.lookup(_database(request), who.tenant, asked.values)}
 
 
 @router.get("/observables", response_model=schemas.Page)
@@ -47,8 +47,8 @@ def list_observables(  # a route's parameters are its documentation
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """Observables in the order of their ids."""
-    wanted = service.Filter(source, type_, min_score)
-    return service.page(_database(request), who.tenant, wanted, after, limit)
+    wanted = questions.Filter(source, type_, min_score)
+    return questions.page(_database(request), who.tenant, wanted, after, limit)
 
 
 @router.get("/observables/count", response_model=schemas.Count)
@@ -60,31 +60,31 @@ def count_observables(
     min_score: ScoreFilter = None,
 ) -> dict[str, int]:
     """How many observables match."""
-    return {"count": service.count(_database(request), who.tenant, service.Filter(source, type_, min_score))}
+    return {"count": questions.count(_database(request), who.tenant, questions.Filter(source, type_, min_score))}
 
 
 @router.get("/observables/{identity}", response_model=schemas.Observable)
 def get_observable(request: Request, who: Reader, identity: str) -> dict[str, Any]:
     """One observable by its STIX id."""
-    return service.observable(_database(request), who.tenant, identity)
+    return questions.observable(_database(request), who.tenant, identity)
 
 
 @router.get("/observables/{identity}/explain", response_model=schemas.Explanation)
 def explain_observable(request: Request, who: Reader, identity: str) -> dict[str, Any]:
     """Why the score is what it is."""
-    return service.explain(_database(request), who.tenant, identity)
+    return questions.explain(_database(request), who.tenant, identity)
 
 
 @router.get("/sources", response_model=list[schemas.Source])
 def list_sources(request: Request, who: Reader) -> list[dict[str, Any]]:
     """The sources this tenant sees."""
-    return service.sources(_database(request), who.tenant)
+    return questions.sources(_database(request), who.tenant)
 
 
 @router.get("/runs/{run_id}", response_model=schemas.RunProgress)
 def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
     """How much of a feed run is stored already."""
-    return service.run(_database(request), who.tenant, run_id)
+    return questions.run(_database(request), who.tenant, run_id)
 
 
 @router.post("/reconcile")

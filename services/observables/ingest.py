@@ -13,20 +13,26 @@ REASSERTED_AFTER = timedelta(days=1)
 """A source that repeats itself moves `last_seen` at most once in this time: a repeated feed writes nothing."""
 
 
-class Said(NamedTuple):
-    """One indicator of a source, with its observable's id and the event's defaults filled in.
+class Word(NamedTuple):
+    """What a source says about an observable, with the event's defaults filled in; many observables share one.
 
     Times are RFC 3339 texts, as they came.
     """
 
-    id: str
-    type: str
-    value: str
     confidence: int
     tags: tuple[str, ...]
     malware: str | None
     first_seen: str
     valid_until: str | None
+
+
+class Said(NamedTuple):
+    """One indicator of a source, with its observable's id."""
+
+    id: str
+    type: str
+    value: str
+    word: Word
 
 
 class Stored(NamedTuple):
@@ -109,43 +115,36 @@ def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mappi
 
 
 def _create(made: Plan, source: Source, one: Said) -> None:
-    score = scoring.single(source.reliability, one.confidence)
+    score = scoring.single(source.reliability, one.word.confidence)
     made.created.append((one, score))
-    made.changes.append(Change(f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", score, None, one.tags))
+    made.changes.append(
+        Change(f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", score, None, one.word.tags)
+    )
 
 
 def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
     mine = before.assertions.get(source.id)
-    if mine is None:
-        made.asserted.append(one)
-    elif source.observed_at < mine.last_seen:
+    if mine is not None and source.observed_at < mine.last_seen:
         return  # an older word that arrived late
-    elif _same(mine, one, source) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
+    if mine is not None and _same(mine, one.word) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
+        # Nothing new from this source; but the score may be behind a source's new reliability.
+        _announce(made, one.id, before, before.assertions)
         return
-    else:
-        made.reasserted.append(one)
+    (made.asserted if mine is None else made.reasserted).append(one)
+    word, at = one.word, source.observed_at
     now = Stored(
-        source.id,
-        source.name,
-        source.reliability,
-        one.confidence,
-        one.tags,
-        one.malware,
-        None,
-        source.observed_at,
-        False,
+        source.id, source.name, source.reliability, word.confidence, word.tags, word.malware, None, at, retracted=False
     )
     _announce(made, one.id, before, {**before.assertions, source.id: now})
 
 
-def _same(mine: Stored, one: Said, source: Source) -> bool:
-    until = datetime.fromisoformat(one.valid_until) if one.valid_until else None
+def _same(mine: Stored, word: Word) -> bool:
+    until = datetime.fromisoformat(word.valid_until) if word.valid_until else None
     return (
         not mine.retracted
-        and mine.confidence == one.confidence
-        and mine.reliability == source.reliability
-        and mine.tags == one.tags
-        and mine.malware == one.malware
+        and mine.confidence == word.confidence
+        and mine.tags == word.tags
+        and mine.malware == word.malware
         and mine.valid_until == until
     )
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.ingest import Known, Plan, Said, Stored
+from services.observables.ingest import Known, Plan, Stored, Word
 from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
 from shared.database import PUBLIC
 from shared.errors import Unavailable
@@ -123,40 +123,35 @@ def _stage(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
     cursor.execute(_STAGING)
     # Another plan of the same transaction may have left its rows.
     cursor.execute("TRUNCATE incoming")
-    rows = [(one, str(score), "f") for one, score in plan.created]
-    rows += [(one, _NULL, "f") for one in plan.asserted]
-    rows += [(one, _NULL, "t") for one in plan.reasserted]
-    rows.sort()  # in the order of the index: neighbours share its pages
+    lines = [f"{one.id}\t{one.type}\t{_text(one.value)}\t{score}\tf{_tail(one.word)}" for one, score in plan.created]
+    for known, assertions in (("f", plan.asserted), ("t", plan.reasserted)):
+        lines += [f"{one.id}\t{one.type}\t{_text(one.value)}\t{_NULL}\t{known}{_tail(one.word)}" for one in assertions]
+    lines.sort()  # by id, in the order of the index: neighbours share its pages
     with cursor.copy("COPY incoming FROM STDIN") as copy:
-        copy.write("".join(_copy_line(*row) for row in rows))
-
-
-def _copy_line(one: Said, score: str, known: str) -> str:
-    """A row in COPY's text format."""
-    malware = _NULL if one.malware is None else _text(one.malware)
-    return (
-        f"{one.id}\t{one.type}\t{_text(one.value)}\t{score}\t{known}\t{one.confidence}\t"
-        f"{_array_literal(one.tags)}\t{malware}\t{one.first_seen}\t{one.valid_until or _NULL}\n"
-    )
+        copy.write("".join(lines))
 
 
 def _text(text: str) -> str:
+    """A text as COPY's text format wants it."""
     return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
 
 
 @lru_cache(maxsize=4096)
-def _array_literal(texts: tuple[str, ...]) -> str:
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return ("{" + ",".join(f'"{text}"' for text in quoted) + "}").translate(_ESCAPES)
+def _tail(word: Word) -> str:
+    """The columns that many rows share."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in word.tags)
+    tags = "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+    malware = _NULL if word.malware is None else _text(word.malware)
+    return f"\t{word.confidence}\t{_text(tags)}\t{malware}\t{word.first_seen}\t{word.valid_until or _NULL}\n"
 
 
 def _array(ids: Iterable[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
 
-def record_chunk(session: Session, row: dict[str, Any]) -> None:
-    """Note that a chunk of a run was handled; a repeated chunk is noted once."""
-    session.execute(insert(RUN_CHUNK).values(**row).on_conflict_do_nothing())
+def record_chunks(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Note that chunks of a run were handled; a repeated chunk is noted once."""
+    session.execute(insert(RUN_CHUNK).on_conflict_do_nothing(), rows)
 
 
 def run_progress(session: Session, run_id: UUID) -> sa.Row[Any]:

@@ -7,6 +7,7 @@ A source that is right in `reliability` of 100 cases and is `confidence` per cen
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def rounded(parts: Iterable[Contribution]) -> int:
     return round(sum(part.points for part in parts))
 
 
+@cache
 def single(reliability: int, confidence: int) -> int:
     """The score of an observable that one source asserts: what a bulk load mostly asks."""
     return round(reliability * confidence / 100)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.observables import ingest, scoring
-from services.observables.ingest import Known, Plan, Said, Source, Stored
+from services.observables.ingest import Known, Plan, Said, Source, Stored, Word
 from shared.stix.ids import observable_uuid
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -33,8 +33,8 @@ class Store:
                 source.id,
                 source.name,
                 source.reliability,
-                one.confidence,
-                one.tags,
+                one.word.confidence,
+                one.word.tags,
                 None,
                 None,
                 source.observed_at,
@@ -60,7 +60,7 @@ words = st.fixed_dictionaries(
 def speak(store: Store, word: dict) -> Plan:
     source = Source(word["source"], word["source"], SOURCES[word["source"]], START + timedelta(hours=word["hour"]))
     said = [
-        Said(identity(value), "ipv4-addr", value, confidence, (), None, "2026-11-01T00:00:00Z", None)
+        Said(identity(value), "ipv4-addr", value, Word(confidence, (), None, "2026-11-01T00:00:00Z", None))
         for value, confidence in word["seen"].items()
     ]
     gone = [identity(value) for value in word["gone"] - set(word["seen"])]

@@ -97,6 +97,14 @@ def test_a_second_source_raises_the_score_and_a_retraction_lowers_it(own: Databa
     ]
 
 
+def test_a_source_that_is_trusted_less_lowers_what_it_says_again(own: Database) -> None:
+    handle(own, chunk(ADDRESS, DOMAIN))
+    changes(own)
+    doubted = FeedRef(FEED.id, FEED.name, 40)
+    handle(own, chunk(ADDRESS, feed=doubted), chunk(DOMAIN, feed=doubted))
+    assert changes(own) == [("192.0.2.1", "changed", 36, 72), ("login.example.com", "changed", 20, 40)]
+
+
 def test_two_feeds_in_one_batch_are_applied_in_order(own: Database) -> None:
     handle(own, chunk(ADDRESS), chunk(ADDRESS, feed=OTHER), chunk(DOMAIN))
     assert len(changes(own)) == 3
