@@ -1,5 +1,6 @@
 """Chunks in, rows and announcements out, on a real PostgreSQL."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -39,8 +40,9 @@ def chunk(
     run: UUID | None = None,
     number: int = 0,
     tenant: str = "acme",
+    into: int = 0,
 ) -> Event[IndicatorsObserved]:
-    data = IndicatorsObserved(feed, run or uuid4(), 0, number, at, 90, ("c2",), list(indicators), gone or [])
+    data = IndicatorsObserved(feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [])
     event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
     record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
     return replace(event, record=record)
@@ -140,10 +142,14 @@ def test_progress_of_a_run_is_counted_once_per_chunk(own: Database, client_for: 
 
 
 def test_changes_are_keyed_by_the_bucket_of_the_observable(own: Database) -> None:
-    values = [f"192.0.2.{number}" for number in range(50)]
-    handle(own, chunk(*(Indicator("ipv4-addr", value) for value in values)))
+    chunks = defaultdict(list)
+    for number in range(50):
+        value = f"192.0.2.{number}"
+        chunks[bucket(observable_uuid("ipv4-addr", value))].append(Indicator("ipv4-addr", value))
+    handle(own, *(chunk(*indicators, into=number, run=UUID(int=9)) for number, indicators in chunks.items()))
     with own.transaction(PLATFORM) as session:
         rows = session.execute(sa.text("SELECT key, payload FROM outbox WHERE topic = 'observables.changed.v1'")).all()
+    assert len(rows) == len(chunks)
     for row in rows:
         for change in msgspec.json.decode(row.payload, type=ObservablesChanged).changes:
             assert str(bucket(observable_uuid(change.type, change.value))).encode() == bytes(row.key)
