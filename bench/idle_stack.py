@@ -6,7 +6,7 @@ asks for at least (deployment overview, 2025-12): about 18 GB.
 
 import time
 
-from bench.figures import keep, pss_by_process, throwaway_stack
+from bench._figures import keep, pss_by_process, throwaway_stack
 
 MOST_MIB, MOST_SECONDS, PEER_MIB = 1.2 * 1024, 20.0, 18 * 1000**3 / 2**20
 SETTLE_SECONDS = 20

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 
-from bench.figures import client_of, keep, throwaway_stack
+from bench._figures import client_of, keep, throwaway_stack
 from sentineliq.local.stack import Stack
 
 FLOOR = 40_000

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from celery import Celery, Task, signals
 from kombu.entity import Queue
+from kombu.exceptions import OperationalError
 
 from shared.auth import is_tenant
 from shared.database import PLATFORM
@@ -129,7 +130,7 @@ def send(app: Celery, name: str, *args: Any, tenant: str, actor: str = "system",
     queue = queue or QUEUES[name.partition(".")[0]]
     try:
         return str(app.send_task(name, args=args, headers=headers, queue=queue, retry=False).id)
-    except app.connection_for_write().connection_errors as error:
+    except OperationalError as error:
         raise Unavailable("The task queue does not answer; the work waits in the database.") from error
 
 

@@ -101,6 +101,11 @@ class Installation:
         rule = {"name": feed, "sources": [feed], "min_score": 80, "channel_ids": [channel["id"]]}
         self.ask("notifications", "POST", "/v1/rules", json=rule)
 
+    def close(self) -> None:
+        """Close the clients."""
+        for client in self._clients.values():
+            client.close()
+
     def kill(self, name: str) -> None:
         """SIGKILL."""
         os.kill(running_processes(self.stack.data_dir)[name], signal.SIGKILL)
@@ -115,7 +120,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     environ = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "JAVA_HOME", "LANG"}}
     stack = Stack(folder, Ports.free(), {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8"})
     with stack.running():
-        yield Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
+        found = Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
+        yield found
+        found.close()
     server.shutdown()
     server.server_close()
 
@@ -142,7 +149,11 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(installation: Instal
     parameters = {"name": feed, "format": "text", "confidence": 95, "reliability": "A"}
     run = installation.ask("feeds", "POST", "/v1/ingest", params=parameters, content="\n".join(lines).encode())
 
-    wait(lambda: installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")["state"] != "queued", "the start of the run")
+    def feed_run() -> dict[str, Any]:
+        found: dict[str, Any] = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
+        return found
+
+    wait(lambda: feed_run()["state"] != "queued", "the start of the run")
     installation.kill(victim)
 
     def received() -> int:
@@ -154,7 +165,8 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(installation: Instal
 
     wait(lambda: received() == LINES, "the ingest")
     wait(lambda: told().total() >= LINES, "the notification")
-    state = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
+    wait(lambda: feed_run()["state"] == "succeeded", "the end of the run")
+    state = feed_run()
     assert state["report"]["taken"] == LINES
     source = {"source": state["feed_id"]}
     assert installation.ask("observables", "GET", "/v1/observables/count", params=source)["count"] == LINES

@@ -1,0 +1,1 @@
+"""The mitre service: ATT&CK versions, diffs, lookup."""

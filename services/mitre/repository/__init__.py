@@ -1,0 +1,1 @@
+"""The mitre service's SQL."""
