@@ -65,9 +65,15 @@ class ServiceTask(Task):
         return (SentinelIQError,)
 
 
+class _ServiceCelery(Celery):
+    def task(self, *args: Any, **options: Any) -> Any:
+        """A task of this app alone; by Celery's default every app of a process would run it too."""
+        return super().task(*args, **{"shared": False, **options})
+
+
 def make_celery(service: str) -> Celery:
     """A service's Celery app; the environment is read when it is first used, not when it is imported."""
-    app = Celery(service, task_cls=ServiceTask, set_as_current=False)
+    app = _ServiceCelery(service, task_cls=ServiceTask, set_as_current=False)
     app.add_defaults(lambda: _settings(service))
     return app
 
@@ -104,6 +110,7 @@ def _settings(service: str) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_max_tasks_per_child": 1000,
         "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
         "worker_send_task_events": True,
         "task_send_sent_event": True,
     }

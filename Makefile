@@ -1,0 +1,86 @@
+# One verb per task. `make help` lists them; .ci/run calls the same ones.
+# Nothing is needed but Python 3.11 or newer, make and git. pip's and uv's own settings (mirrors, proxies,
+# certificates) apply as they are on this machine: no address is written down here or in requirements/.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+IMAGES := feeds observables notifications mitre scheduler flower
+
+.PHONY: help run demo test check format bench lock env clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.local ## install what is missing, start everything on this machine, stay until Ctrl-C
+	@exec $(BIN)/sentineliq up
+
+demo: $(VENV)/.local ## tell the whole story once, on a throw-away data folder
+	@exec $(BIN)/sentineliq demo
+
+test: $(VENV)/.dev ## run the whole test suite on the real parts
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## format, lint, types, boundaries, conventions
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest --quiet tests/conventions
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## measure each figure beside its peer; JSON goes to bench/results/
+	@mkdir -p bench/results
+	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+lock: $(VENV)/.uv ## renew every pin in requirements/ within pyproject.toml's ranges
+	@$(LOCK) --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
+	@for part in local $(IMAGES); do \
+	    $(LOCK) --extra $$part --constraint requirements/dev.txt pyproject.toml \
+	        --output-file requirements/$$part.txt || exit 1; done
+	@printf 'uv\nsetuptools\n' | $(LOCK) --upgrade - --output-file requirements/uv.txt
+
+env: ## write .env with fresh secrets for compose.yaml, unless there is one
+	@$(PYTHON) deploy/new_env.py
+
+clean: ## remove what these verbs made, except the data folder
+	rm -rf $(VENV) build dist *.egg-info bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second run starts at once, and a changed lock installs what changed.
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+	    f"SentinelIQ needs Python 3.11 or newer and {sys.executable} is {sys.version.split()[0]}: \
+	make PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian and Ubuntu the" \
+	        "package python3-venv), or use another Python: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# Where pip knows a mirror that uv was not told of, pip does the same work, hashes included, only slower.
+define install
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$(1).txt || { \
+	    echo "uv could not install requirements/$(1).txt; trying pip" >&2; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m sentineliq.local.kafka install
+	@touch $@
+endef
+
+$(VENV)/.local: $(VENV)/.uv requirements/local.txt pyproject.toml
+	$(call install,local)
+
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
+	$(call install,dev)

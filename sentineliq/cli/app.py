@@ -1,0 +1,34 @@
+"""The command line put together."""
+
+import typer
+
+from sentineliq.cli import (
+    dead,
+    doctor,
+    events,
+    feeds,
+    mitre,
+    notifications,
+    observables,
+    schedules,
+    stack,
+    tokens,
+)
+
+app = typer.Typer(
+    help="Threat-intelligence feeds in, explained observables out, alerts within a second.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+stack.register(app)
+feeds.register(app)
+observables.register(app)
+mitre.register(app)
+schedules.register(app)
+notifications.register(app)
+events.register(app)
+dead.register(app)
+tokens.register(app)
+doctor.register(app)

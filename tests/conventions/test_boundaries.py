@@ -1,0 +1,64 @@
+"""import-linter holds the boundaries of the design; here: that it does, and that it would notice."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLANTED = {
+    "services do not know each other": ("services/feeds/service.py", "from services.observables import models"),
+    "sentineliq stands on services, services on shared": ("shared/errors.py", "from services.feeds import models"),
+    "in a service: edges, service, repository, models": (
+        "services/observables/models.py",
+        "from services.observables import repository",
+    ),
+    "HTTP leaves only through the guarded client": ("services/mitre/service.py", "import httpx2"),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what import-linter looks at."""
+    copy = tmp_path_factory.mktemp("tree")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    for package in ("services", "shared", "sentineliq"):
+        shutil.copytree(ROOT / package, copy / package, ignore=lambda _, names: [n for n in names if not _is_code(n)])
+    return copy
+
+
+def _is_code(name: str) -> bool:
+    return name != "__pycache__" and ("." not in name or name.endswith(".py"))
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_boundaries_hold(tree: Path) -> None:
+    found = lint(tree)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("contract", PLANTED)
+def test_a_violation_is_noticed(tree: Path, contract: str) -> None:
+    name, line = PLANTED[contract]
+    file = tree / name
+    before = file.read_text()
+    file.write_text(f"{before}\n{line}\n")
+    try:
+        found = lint(tree)
+    finally:
+        file.write_text(before)
+    assert found.returncode == 1
+    assert f"{contract} BROKEN" in found.stdout

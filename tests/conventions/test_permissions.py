@@ -1,0 +1,89 @@
+"""Every route names one permission; nobody passes without a token, or with a role that is too low.
+
+Generated from the routes of the real apps: a new route is under test the moment it exists.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.testclient import TestClient
+
+from shared.api import allow
+from shared.auth import PERMISSIONS, Role
+from shared.settings import SERVICES
+
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+ClientFor = Callable[..., TestClient]
+
+
+class Operation(NamedTuple):
+    """One method of one route, and the permissions it asks for."""
+
+    method: str
+    path: str
+    permissions: tuple[str, ...]
+
+
+def operations(client: TestClient) -> Iterator[Operation]:
+    """What an API offers, but for the routes that are open to all."""
+    for context in iter_route_contexts(client.app.routes):
+        if context.path in OPEN:
+            continue
+        route = context.original_route
+        assert isinstance(route, APIRoute), f"{context.path} is no route of FastAPI's: it bypasses permissions"
+        permissions = tuple(permissions_of(context.dependant))
+        for method in sorted(context.methods or ()):
+            yield Operation(method, str(context.path_format), permissions)
+
+
+def permissions_of(dependant: Dependant) -> Iterator[str]:
+    """The permissions named by `shared.api.allow` anywhere among a route's dependencies."""
+    if getattr(dependant.call, "__qualname__", "") == f"{allow.__name__}.<locals>.principal":
+        yield inspect.getclosurevars(dependant.call).nonlocals["permission"]
+    for inner in dependant.dependencies:
+        yield from permissions_of(inner)
+
+
+def ask(client: TestClient, operation: Operation) -> int:
+    """The status of a request whose path is plausible and whose body is empty."""
+    path = operation.path
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = before + str(UUID(int=0)) + rest.partition("}")[2]
+    return client.request(operation.method, path).status_code
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_route_names_one_permission(service: str, client_for: ClientFor) -> None:
+    found = list(operations(client_for(service, role=None)))
+    assert len(found) >= 3
+    for operation in found:
+        assert len(operation.permissions) == 1, operation
+        assert operation.permissions[0] in PERMISSIONS, operation
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_open_routes_are_open(service: str, client_for: ClientFor) -> None:
+    client = client_for(service, role=None)
+    assert {path: client.get(path).status_code for path in sorted(OPEN)} == dict.fromkeys(sorted(OPEN), 200)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nobody_passes_without_a_token(service: str, client_for: ClientFor) -> None:
+    client = client_for(service, role=None)
+    answers = {operation: ask(client, operation) for operation in operations(client)}
+    assert {operation: status for operation, status in answers.items() if status != 401} == {}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("role", [role for role in Role if role < Role.operator], ids=lambda role: role.name)
+def test_nobody_passes_with_a_role_that_is_too_low(service: str, role: Role, client_for: ClientFor) -> None:
+    client = client_for(service, role=role.name)
+    above = [one for one in operations(client) if PERMISSIONS[one.permissions[0]] > role]
+    answers = {operation.path: ask(client, operation) for operation in above}
+    assert {path: status for path, status in answers.items() if status != 403} == {}

@@ -1,0 +1,282 @@
+"""compose.yaml: it is valid, it is careful, and every command in it runs, becomes ready and stops.
+
+No container engine is needed: the commands run as local processes, on the files that the image would hold, with the
+environment that compose.yaml gives them; only addresses and folders are this machine's.
+"""
+
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from shared.settings import SERVICES, Settings
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "compose.yaml").read_text()
+SECRETS = {
+    "POSTGRES_PASSWORD": "one-of-this-test",
+    "VALKEY_PASSWORD": "another-of-this-test",
+    "SENTINELIQ_SECRET_KEY": "a-secret-key-for-tests-of-more-than-32-characters",
+    "FLOWER_BASIC_AUTH": "operator:for-this-test",
+}
+VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
+READY_WITHIN, STOPPED_WITHIN = 45.0, 8.0
+
+
+def interpolated(value: Any) -> Any:
+    """A value as Compose reads it: variables in texts replaced, `$$` for a dollar sign."""
+    if isinstance(value, dict):
+        return {key: interpolated(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [interpolated(inner) for inner in value]
+    return VARIABLE.sub(_value, value) if isinstance(value, str) else value
+
+
+def _value(found: re.Match[str]) -> str:
+    if found[0] == "$$":
+        return "$"
+    return SECRETS[found["name"]] if found["operator"] == ":?" else found["word"]
+
+
+COMPOSE: dict[str, Any] = interpolated(yaml.safe_load(TEXT))
+ALL: dict[str, dict[str, Any]] = COMPOSE["services"]
+PARTS = ("kafka", "valkey", "postgres")
+OURS = {name: service for name, service in ALL.items() if name not in PARTS}
+RESIDENT = {name: service for name, service in OURS.items() if not name.endswith("-migrate")}
+
+
+def each(services: dict[str, dict[str, Any]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("name", services)
+
+
+def test_it_is_what_the_compose_specification_says() -> None:
+    # The schema ships with check-jsonschema; the package itself need not be imported.
+    found = importlib.util.find_spec("check_jsonschema")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    schema = Path(found.submodule_search_locations[0]) / "builtin_schemas" / "vendor" / "compose-spec.json"
+    specification = json.loads(schema.read_text())
+    jsonschema.validators.validator_for(specification)(specification).validate(COMPOSE)
+
+
+def test_it_has_every_process_of_the_platform() -> None:
+    kinds = ("migrate", "api", "worker", "consumer")
+    assert set(OURS) == {f"{service}-{kind}" for service in SERVICES for kind in kinds} | {"scheduler-beat", "flower"}
+    for name, service in OURS.items():
+        owner, _, kind = name.partition("-")
+        if name != "flower":
+            assert service["command"] == [f"services.{owner}", kind]
+            assert service["build"]["args"] == {"SERVICE": owner}
+
+
+@each(OURS)
+def test_profiles_select_a_service_or_all(name: str) -> None:
+    assert OURS[name]["profiles"] == [name.partition("-")[0], "all"]
+
+
+@pytest.mark.parametrize("profile", [*SERVICES, "flower"])
+def test_a_profile_brings_everything_it_waits_for(profile: str) -> None:
+    chosen = {name for name, service in ALL.items() if profile in service.get("profiles", [profile])}
+    assert chosen >= {needed for name in chosen for needed in ALL[name].get("depends_on", ())}
+
+
+@each(ALL)
+def test_resources_are_limited(name: str) -> None:
+    assert set(ALL[name]["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert ALL[name]["logging"]["options"]["max-size"]
+
+
+@each(ALL)
+def test_privileges_are_dropped(name: str) -> None:
+    service = ALL[name]
+    assert service["user"] not in {"root", "0", "0:0"}
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & set(service)
+    assert service.get("read_only") or name == "kafka"
+
+
+@each(OURS)
+def test_our_processes_run_as_the_images_user_and_may_take_their_time_to_stop(name: str) -> None:
+    user = re.search(r"^USER (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
+    assert OURS[name]["user"] == user[1]
+    assert float(OURS[name]["stop_grace_period"].removesuffix("s")) > STOPPED_WITHIN
+
+
+@each(ALL)
+def test_health_is_checked(name: str) -> None:
+    health = ALL[name]["healthcheck"]
+    if name.endswith("-migrate"):
+        waiting = [one for one in RESIDENT.values() if name in one["depends_on"]]
+        assert waiting
+        assert all(one["depends_on"][name] == {"condition": "service_completed_successfully"} for one in waiting)
+    else:
+        assert health["test"]
+        assert "start_period" in health
+
+
+@each(ALL)
+def test_nothing_but_apis_is_published_and_only_on_loopback(name: str) -> None:
+    ports = ALL[name].get("ports", [])
+    assert bool(ports) == (name.endswith("-api") or name == "flower")
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_parts_reach_nothing() -> None:
+    assert COMPOSE["networks"]["parts"] == {"internal": True}
+    assert all(ALL[name]["networks"] == ["parts"] for name in PARTS)
+
+
+def test_apis_find_each_other_where_they_listen() -> None:
+    environment = OURS["feeds-api"]["environment"]
+    for service in SERVICES:
+        assert environment[f"SENTINELIQ_{service.upper()}_URL"] == f"http://{service}-api:8000"
+        assert OURS[f"{service}-api"]["ports"][0].endswith(f":{environment['SENTINELIQ_API_PORT']}")
+
+
+def test_a_missing_secret_stops_everything() -> None:
+    insisted = set(re.findall(r"\$\{(\w+):\?", TEXT))
+    assert insisted == set(SECRETS)
+    assert not re.search(r"admin:admin|changeme|password123", TEXT)
+
+
+class Process:
+    """A command of compose.yaml as a process of this machine."""
+
+    def __init__(self, name: str, tree: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        given = {key: str(value) for key, value in OURS[name]["environment"].items()} | environment
+        given["SENTINELIQ_API_PORT" if name.endswith("-api") else "SENTINELIQ_PROBE_PORT"] = str(self.port)
+        self.log = tree / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self.command()],
+                cwd=tree,
+                env={"PATH": os.environ["PATH"], "HOME": str(tree), "PYTHONPATH": str(tree), **given},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def command(self) -> list[str]:
+        """The image's arguments, with a port of this machine where one is written down."""
+        return [word.replace("5555", str(self.port)) for word in OURS[self.name]["command"]]
+
+    def get(self, path: str) -> int:
+        """The status of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().status
+
+    def wait_until_ready(self) -> None:
+        """Ask what the health check asks, until the answer is yes."""
+        probe = re.search(r"http://127\.0\.0\.1:\d+(/\w+)", OURS[self.name]["healthcheck"]["test"][-1])
+        assert probe is not None
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"{self.name} ended by itself\n{self.said()}"
+            with contextlib.suppress(OSError):
+                if self.get(probe[1]) == 200:
+                    return
+            time.sleep(0.1)
+        pytest.fail(f"{self.name} is not ready after {READY_WITHIN} s\n{self.said()}")
+
+    def stop(self, within: float) -> int:
+        """SIGTERM; the exit code."""
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{self.name} is still there {STOPPED_WITHIN} s after SIGTERM\n{self.said()}")
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+@contextlib.contextmanager
+def running(names: list[str], tree: Path, environment: dict[str, str]) -> Iterator[list[Process]]:
+    """Processes side by side, killed at the end if they are still there."""
+    processes: list[Process] = []
+    try:
+        for name in names:
+            processes.append(Process(name, tree, environment))  # noqa: PERF401  # what was started must be stopped
+        yield processes
+    finally:
+        for one in processes:
+            if one.process.poll() is None:
+                one.process.kill()
+            one.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def here(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    """What differs between a container's environment and this machine's."""
+    return {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "CELERY_BROKER_URL": settings.celery_broker_url.get_secret_value(),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "SENTINELIQ_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
+        "SENTINELIQ_KAFKA_PARTITIONS": "2",
+        "SENTINELIQ_DATA_DIR": str(tmp_path / "data"),
+        "SENTINELIQ_API_HOST": "127.0.0.1",
+        "TMPDIR": str(tmp_path),
+    }
+
+
+def image(service: str, folder: Path) -> Path:
+    """The code that the service's image holds, and no more."""
+    tree = folder / "image"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "shared", tree / "shared", ignore=ignored)
+    shutil.copytree(ROOT / "services" / service, tree / "services" / service, ignore=ignored)
+    shutil.copy(ROOT / "services" / "__init__.py", tree / "services")
+    return tree
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_runs_becomes_ready_and_stops(service: str, here: dict[str, str], tmp_path: Path) -> None:
+    tree = image(service, tmp_path)
+    with running([f"{service}-migrate"], tree, here) as [migration]:
+        assert migration.process.wait(READY_WITHIN) == 0, migration.said()
+    names = [name for name in RESIDENT if name.partition("-")[0] == service]
+    with running(names, tree, here) as processes:
+        for one in processes:
+            one.wait_until_ready()
+        stop_all(processes)
+
+
+def stop_all(processes: list[Process]) -> None:
+    for one in processes:
+        one.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOPPED_WITHIN
+    codes = {one.name: one.stop(max(0.0, deadline - time.monotonic())) for one in processes}
+    assert codes == dict.fromkeys(codes, 0), "\n".join(one.said() for one in processes if codes[one.name])
+
+
+def test_flower_asks_who_is_there(here: dict[str, str], tmp_path: Path) -> None:
+    with running(["flower"], tmp_path, {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}) as [flower]:
+        flower.wait_until_ready()
+        assert flower.get("/workers") == 401
+        stop_all([flower])

@@ -1,0 +1,100 @@
+"""A Valkey database of the tests' own, and schedulers that send to it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+import redis
+import sqlalchemy as sa
+
+from services.scheduler.beat import PostgresScheduler
+from shared.celery import make_celery
+from shared.database import PLATFORM, Database
+from shared.settings import Settings, load_settings
+
+_INSERT = sa.text(
+    "INSERT INTO schedule (tenant, id, name, task, queue, args, cron, every_seconds, timezone, jitter_seconds, "
+    "catch_up, owner, enabled, next_due_at, fires_at, created_by, updated_by) "
+    "SELECT :tenant, gen_random_uuid(), :name || ' ' || i, 'feeds.tasks.run_feed', 'feeds', jsonb_build_array(i), "
+    ":cron, :every, :timezone, 0, :catch_up, 'api', true, now() - make_interval(secs => :late), "
+    "now() - make_interval(secs => :late), 'test', 'test' FROM generate_series(1, :count) AS i RETURNING id"
+)
+
+
+@pytest.fixture(scope="module")
+def broker(settings: Settings) -> Iterator[redis.Redis]:
+    """The broker's database 9, empty; the module's environment names it, so that no other worker takes our messages."""
+    url = f"{settings.celery_broker_url.get_secret_value().rpartition('/')[0]}/9"
+    with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(url) as client:
+        patch.setenv("CELERY_BROKER_URL", url)
+        load_settings.cache_clear()
+        yield client
+        client.flushdb()
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def own(broker: redis.Redis) -> Iterator[Database]:
+    """The scheduler's database, without schedules; the broker is emptied too."""
+    broker.flushdb()
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as admin:
+        admin.execute("TRUNCATE scheduler.schedule, scheduler.fire, scheduler.beat, scheduler.outbox")
+    database = Database(os.environ["DATABASE_URL"], "scheduler")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def new_beat(own: Database) -> Iterator[Callable[[], PostgresScheduler]]:
+    """Makes Beats, each with its own connections to the database and the broker, without core schedules."""
+    with ExitStack() as stack:
+
+        def make() -> PostgresScheduler:
+            database = Database(own.url, "scheduler")
+            stack.callback(database.close)
+            beat = PostgresScheduler(make_celery("scheduler"), database)
+            beat.ready = True
+            stack.callback(beat.close)
+            return beat
+
+        yield make
+
+
+@pytest.fixture
+def add(own: Database) -> Callable[..., list[UUID]]:
+    """Puts schedules into the table as they are, past the API: `add(count=3, late=5)` came due five seconds ago."""
+
+    def insert(**wanted: Any) -> list[UUID]:
+        values = {"tenant": "acme", "name": "nightly", "cron": None, "timezone": "UTC", "catch_up": "skip"}
+        values |= {"every": None if wanted.get("cron") else 3600, "late": 1, "count": 1}
+        with own.transaction(PLATFORM) as session:
+            return list(session.scalars(_INSERT, values | wanted))
+
+    return insert
+
+
+@pytest.fixture
+def query(own: Database) -> Callable[..., list[sa.Row[Any]]]:
+    """Asks the scheduler's database as the platform."""
+
+    def ask(statement: str, **values: Any) -> list[sa.Row[Any]]:
+        with own.transaction(PLATFORM) as session:
+            result = session.execute(sa.text(statement), values)
+            return list(result) if result.returns_rows else []
+
+    return ask
+
+
+@pytest.fixture
+def messages(broker: redis.Redis) -> Callable[[str], list[dict[str, Any]]]:
+    """The messages in a queue: the headers Celery gave them."""
+
+    def read(queue: str) -> list[dict[str, Any]]:
+        return [json.loads(raw)["headers"] for raw in broker.lrange(queue, 0, -1)]
+
+    return read

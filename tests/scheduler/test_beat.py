@@ -1,0 +1,287 @@
+"""Beat on the real parts: PostgreSQL holds the schedules, Valkey takes the messages."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+import redis
+import sqlalchemy as sa
+
+from services.scheduler import repository
+from services.scheduler.beat import PostgresScheduler
+from services.scheduler.core import CORE, CoreSchedule
+from services.scheduler.firing import send_pending
+from services.scheduler.timing import Timing
+from shared.celery import make_celery
+from shared.database import PLATFORM, Database
+from shared.errors import Unavailable
+
+Add = Callable[..., list[UUID]]
+Query = Callable[..., list[sa.Row[Any]]]
+Messages = Callable[[str], list[dict[str, Any]]]
+NewBeat = Callable[[], PostgresScheduler]
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> float:
+    """Seconds it took to become true."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "not in time"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+@pytest.fixture
+def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts `python -m services.scheduler beat`; what still runs afterwards is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**environment: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "services.scheduler", "beat"]
+        process = subprocess.Popen(
+            command, env=os.environ | environment, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_two_beats_fire_each_due_time_once(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+    add(count=200, every=1, late=0)
+    beats = [new_beat(), new_beat()]
+    end = time.monotonic() + 2.2
+
+    def work(beat: PostgresScheduler) -> None:
+        while time.monotonic() < end:
+            time.sleep(beat.tick())
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, beats))
+    while send_pending(beats[0]._database, beats[0]._send):
+        pass
+    fires = query("SELECT schedule_id, due_at, state, message_id FROM fire")
+    assert {fire.state for fire in fires} == {"sent"}
+    assert Counter(message["id"] for message in messages("feeds")) == Counter(str(fire.message_id) for fire in fires)
+    events = query("SELECT headers FROM outbox")
+    assert len(events) == len(fires) == len({(fire.schedule_id, fire.due_at) for fire in fires})
+    assert len({fire.schedule_id for fire in fires}) == 200
+    assert len(fires) >= 400
+
+
+def test_message_says_whose_work_it_is(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+    add()
+    new_beat().tick()
+    (message,) = messages("feeds")
+    (fire,) = query("SELECT * FROM fire")
+    assert message["task"] == "feeds.tasks.run_feed"
+    assert (message["tenant"], message["actor"], message["argsrepr"]) == ("acme", "system", "(1,)")
+    assert message["id"] == str(fire.message_id)
+    assert message["traceparent"].split("-")[1] == fire.message_id.hex
+    (event,) = query("SELECT topic, tenant, convert_from(payload, 'UTF8')::jsonb AS said FROM outbox")
+    assert (event.topic, event.tenant, event.said["name"]) == ("scheduler.fired.v1", "acme", "nightly 1")
+
+
+def test_killed_between_claim_and_send_is_sent_later_once(
+    beat_process: Callable[..., subprocess.Popen[bytes]], add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
+    add(count=5)
+    killed = beat_process(CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+    until(lambda: query("SELECT 1 FROM fire WHERE tenant = 'acme'"), 20)
+    killed.kill()
+    killed.wait()
+    assert [row.state for row in query("SELECT DISTINCT state FROM fire")] == ["pending"]
+    assert messages("feeds") == []
+    for beat in (new_beat(), new_beat()):
+        beat.tick()
+    sent = Counter(message["id"] for message in messages("feeds") if message["tenant"] == "acme")
+    assert set(sent.values()) == {1}
+    assert set(sent) == {str(row.message_id) for row in query("SELECT message_id FROM fire WHERE tenant = 'acme'")}
+    assert len(sent) == 5
+
+
+def test_bad_rows_are_switched_off_and_stop_nobody(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+    add(name="zone", cron="0 0 * * *", timezone="Europe/Atlantis")
+    add(name="cron", cron="0 0 99 * *")
+    add(name="good", count=3)
+    new_beat().tick()
+    assert len(messages("feeds")) == 3
+    off = query("SELECT name, disabled_reason AS reason FROM schedule WHERE NOT enabled")
+    reasons = {row.name: row.reason for row in off}
+    assert "Europe/Atlantis" in reasons["zone 1"]
+    assert "0 0 99 * *" in reasons["cron 1"]
+    assert len(reasons) == 2
+
+
+def test_what_is_late_follows_its_catch_up_policy(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+    (skipped,) = add(name="skip", every=60, late=3600)
+    (caught_up,) = add(name="once", every=60, late=3600, catch_up="once")
+    new_beat().tick()
+    states = {row.schedule_id: row.state for row in query("SELECT schedule_id, state FROM fire")}
+    assert states == {skipped: "missed", caught_up: "sent"}
+    assert len(messages("feeds")) == 1
+    said = {row.said["name"]: row.said.get("state", "fired") for row in _events(query)}
+    assert said == {"skip 1": "missed", "once 1": "late"}
+    (ahead,) = query("SELECT bool_and(fires_at > now() AND fires_at <= now() + interval '60 s') AS ok FROM schedule")
+    assert ahead.ok
+
+
+def _events(query: Query) -> list[sa.Row[Any]]:
+    return query("SELECT convert_from(payload, 'UTF8')::jsonb AS said FROM outbox")
+
+
+def test_edits_are_effective_within_two_seconds(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat, client_for: Callable[..., Any]
+):
+    (schedule,) = add(late=-3600)
+    api, beat = client_for("scheduler"), new_beat()
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(_loop, beat)
+        time.sleep(0.6)
+        assert api.patch(f"/v1/schedules/{schedule}", json={"every_seconds": 1}).status_code == 200
+        until(lambda: messages("feeds"), 2.0)
+        assert api.delete(f"/v1/schedules/{schedule}").status_code == 204
+        gone = len(messages("feeds"))
+        time.sleep(1.2)
+        beat.stopping = True
+        running.result()
+    assert len(messages("feeds")) <= gone + 1
+
+
+def _loop(beat: PostgresScheduler) -> None:
+    while not beat.stopping:
+        time.sleep(beat.tick())
+
+
+def test_broker_away_delays_and_loses_nothing(add: Add, own: Database, query: Query, messages: Messages):
+    add(count=3)
+    deaf = PostgresScheduler(make_celery("scheduler"), own)
+    deaf.ready = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+        started = time.monotonic()
+        assert deaf.tick() == 1.0
+        assert time.monotonic() - started < 5
+    assert [row.state for row in query("SELECT DISTINCT state FROM fire")] == ["pending"]
+    assert query("SELECT 1 FROM beat")
+    with pytest.raises(Unavailable, match="Beat has not ticked"):
+        deaf.check()
+    hearing = PostgresScheduler(make_celery("scheduler"), own)
+    hearing.tick()
+    hearing.check()
+    assert len(messages("feeds")) >= 3
+    hearing.close()
+
+
+def test_core_schedules_follow_the_code(own: Database, query: Query):
+    def reconcile(*declared: CoreSchedule) -> int:
+        with own.transaction(PLATFORM) as session:
+            return repository.reconcile_core(session, declared)
+
+    assert reconcile(*CORE) == len(CORE)
+    assert reconcile(*CORE) == 0
+    assert {row.owner for row in query("SELECT owner FROM schedule WHERE tenant = '*'")} == {"code"}
+    first = CORE[0]
+    query(
+        "UPDATE schedule SET enabled = false, next_due_at = NULL, fires_at = NULL WHERE name = :name", name=first.name
+    )
+    changed = CoreSchedule(first.name, first.task, Timing(every_seconds=77), ("more",))
+    assert reconcile(changed) == len(CORE)
+    (row,) = query("SELECT * FROM schedule")
+    assert (row.every_seconds, row.args, row.enabled) == (77, ["more"], False)
+    query("UPDATE schedule SET disabled_reason = 'cannot be computed'")
+    assert reconcile(first) == 1
+    (row,) = query("SELECT * FROM schedule")
+    assert (row.every_seconds, row.enabled, row.disabled_reason) == (10, True, None)
+
+
+def test_process_is_ready_beats_and_ends_at_once(
+    beat_process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, query: Query, messages: Messages
+):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(20)
+        process = beat_process(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert notify.recv(64) == b"READY=1"
+    assert {message["task"] for message in messages("default")} == {"scheduler.tasks.reconcile_services"}
+    assert {message["tenant"] for message in messages("feeds")} == {"*"}
+    (row,) = query("SELECT *, last_tick_at > now() - interval '5 s' AS alive FROM beat")
+    assert (row.pid, row.alive, row.last_fired_at is not None) == (process.pid, True, True)
+    process.terminate()
+    assert process.wait(2) == 0
+
+
+def test_process_that_cannot_reach_its_database_ends_at_once(beat_process: Callable[..., subprocess.Popen[bytes]]):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        process = beat_process(DATABASE_URL=address)
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            process.terminate()
+            assert process.wait(2) == 0
+
+
+def test_stopped_beat_gives_its_claims_back(add: Add, own: Database, messages: Messages, new_beat: NewBeat):
+    """A process that is stopped in the middle of a claim holds its rows; the server ends its transaction."""
+    add(count=2)
+    with psycopg.connect(own.url) as stopped:
+        stopped.execute("SELECT set_config('idle_in_transaction_session_timeout', '1s', true)")
+        stopped.execute("SELECT * FROM scheduler.schedule FOR UPDATE")
+        beat = new_beat()
+        beat.tick()
+        assert messages("feeds") == []
+        until(lambda: beat.tick() and len(messages("feeds")) == 2, 5.0)
+        with pytest.raises(psycopg.Error):
+            stopped.execute("SELECT 1")
+
+
+def test_woken_beat_fires_nothing_twice(
+    beat_process: Callable[..., subprocess.Popen[bytes]], add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
+    sleeper = beat_process()
+    until(lambda: query("SELECT 1 FROM beat"), 20)
+    add(count=50, every=1, late=0)
+    until(lambda: len(messages("feeds")) > 50)
+    sleeper.send_signal(signal.SIGSTOP)
+    beat = new_beat()
+    taken_over = len(messages("feeds"))
+    assert until(lambda: beat.tick() and len(messages("feeds")) >= taken_over + 50) < 10
+    sleeper.send_signal(signal.SIGCONT)
+    until(
+        lambda: query("SELECT 1 FROM beat WHERE pid = :pid AND last_tick_at > now() - interval '1 s'", pid=sleeper.pid)
+    )
+    time.sleep(1)
+    sleeper.terminate()
+    assert sleeper.wait(2) == 0
+    beat.tick()
+    sent = [message["id"] for message in messages("feeds") if message["tenant"] == "acme"]
+    fires = query("SELECT message_id, state FROM fire WHERE tenant = 'acme'")
+    assert {fire.state for fire in fires} == {"sent"}
+    assert set(sent) == {str(fire.message_id) for fire in fires}
+    # Only what it was sending when it was stopped can come twice, with the same id.
+    assert len(sent) - len(set(sent)) <= 50
+
+
+def test_two_starting_beats_make_the_core_schedules_once(own: Database, query: Query, broker: redis.Redis):
+    beats = [PostgresScheduler(make_celery("scheduler"), own) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda beat: beat.tick(), beats))
+    assert len(query("SELECT 1 FROM schedule")) == len(CORE)
+    assert broker.llen("default") == 1
+    for beat in beats:
+        beat.close()
