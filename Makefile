@@ -39,7 +39,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench: $(VENV)/.dev ## measure each figure beside its peer; JSON goes to bench/results/
 	@mkdir -p bench/results
-	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py); done
 
 lock: $(VENV)/.uv ## renew every pin in requirements/ within pyproject.toml's ranges
 	@$(LOCK) --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt

@@ -79,7 +79,7 @@ def _given(
 def add_schedule(  # noqa: PLR0913  # a command's parameters are its documentation
     front: Front,
     name: Annotated[str, typer.Argument()],
-    task: Annotated[str, typer.Argument(help="For instance feeds.tasks.run_feed.")],
+    task: Annotated[str, typer.Argument(help="For instance feeds.tasks.start_feed.")],
     *,
     cron: Cron = None,
     every: Every = None,

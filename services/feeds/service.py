@@ -72,15 +72,25 @@ def _audit(session: Session, who: Principal, action: str, feed: sa.Row[Any]) -> 
 
 def start_run(database: Database, who: Principal, feed_id: UUID) -> dict[str, Any]:
     """Fetch a feed now."""
-    with database.transaction(who.tenant) as session:
+    return get_run(database, who.tenant, UUID(start_feed(database, who.tenant, feed_id, who.actor)))
+
+
+def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> str:
+    """Make a run that fetches a feed now; its id.
+
+    Raises:
+        Forbidden: the feed is another tenant's, which is `public` then.
+        InvalidInput: it has no address.
+    """
+    with database.transaction(tenant) as session:
         feed = repository.get_feed(session, feed_id)
-        if feed.tenant != who.tenant:
+        if feed.tenant != tenant:
             raise Forbidden(f"{feed.name} is run by the tenant {feed.tenant}; its news reach this one by themselves.")
         if feed.url is None:
             raise InvalidInput(f"{feed.name} has no address to fetch; upload a payload instead.", field="url")
-        run_id = repository.insert_run(session, feed, actor=who.actor, observed_at=datetime.now(UTC), payload=None)
-    _hint(run_id, who.tenant, who.actor)
-    return get_run(database, who.tenant, run_id)
+        run_id = repository.insert_run(session, feed, actor=actor, observed_at=datetime.now(UTC), payload=None)
+    _hint(run_id, tenant, actor)
+    return str(run_id)
 
 
 def ingest(database: Database, who: Principal, name: str, payload: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from shared.celery import QUEUES
 from shared.errors import InvalidInput
 
 TENANT_TASKS: Final[dict[str, str]] = {
-    "feeds.tasks.run_feed": "Carry out one of the tenant's feed runs; args are the run's id.",
+    "feeds.tasks.start_feed": "Fetch one of the tenant's feeds; args are the feed's id.",
 }
 """What a tenant may schedule, with what it does. An operator may schedule any task of any service."""
 

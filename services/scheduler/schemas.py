@@ -45,7 +45,7 @@ class ScheduleCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
-    task: Task = Field(examples=["feeds.tasks.run_feed"])
+    task: Task = Field(examples=["feeds.tasks.start_feed"])
     args: Args = Field(default_factory=list, description="Positional arguments of the task.")
     cron: Cron | None = Field(None, examples=["30 6 * * MON-FRI"])
     every_seconds: Every | None = None

@@ -20,7 +20,7 @@ from shared.settings import Settings, load_settings
 _INSERT = sa.text(
     "INSERT INTO schedule (tenant, id, name, task, queue, args, cron, every_seconds, timezone, jitter_seconds, "
     "catch_up, owner, enabled, next_due_at, fires_at, created_by, updated_by) "
-    "SELECT :tenant, gen_random_uuid(), :name || ' ' || i, 'feeds.tasks.run_feed', 'feeds', jsonb_build_array(i), "
+    "SELECT :tenant, gen_random_uuid(), :name || ' ' || i, 'feeds.tasks.start_feed', 'feeds', jsonb_build_array(i), "
     ":cron, :every, :timezone, 0, :catch_up, 'api', true, now() - make_interval(secs => :late), "
     "now() - make_interval(secs => :late), 'test', 'test' FROM generate_series(1, :count) AS i RETURNING id"
 )

@@ -14,7 +14,7 @@ from shared.kafka.outbox import OUTBOX
 ClientFor = Callable[..., Any]
 Query = Callable[..., list[sa.Row[Any]]]
 
-DAILY = {"name": "morning run", "task": "feeds.tasks.run_feed", "args": ["abuse"], "cron": "30 6 * * MON-FRI"}
+DAILY = {"name": "morning run", "task": "feeds.tasks.start_feed", "args": ["abuse"], "cron": "30 6 * * MON-FRI"}
 
 
 @pytest.fixture

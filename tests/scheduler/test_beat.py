@@ -88,7 +88,7 @@ def test_message_says_whose_work_it_is(add: Add, query: Query, messages: Message
     new_beat().tick()
     (message,) = messages("feeds")
     (fire,) = query("SELECT * FROM fire")
-    assert message["task"] == "feeds.tasks.run_feed"
+    assert message["task"] == "feeds.tasks.start_feed"
     assert (message["tenant"], message["actor"], message["argsrepr"]) == ("acme", "system", "(1,)")
     assert message["id"] == str(fire.message_id)
     assert message["traceparent"].split("-")[1] == fire.message_id.hex
