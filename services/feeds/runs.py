@@ -1,8 +1,8 @@
 """One feed run from fetch to the last acknowledgement.
 
-A run first reads the whole payload into chunks (in memory, on disk beyond a few megabytes) and only then publishes
-them: a document that breaks off in the middle changes nothing. Chunks go straight to Kafka, and only after the last
-acknowledgement does the feed's row remember what it saw. A killed run is repeated with the same chunk ids.
+A document that breaks off in the middle changes nothing: formats that notice that only at its end are read to the end
+before the first chunk goes out. Chunks go straight to Kafka, and only after the last acknowledgement does the feed's
+row remember what it saw. A killed run is repeated with the same chunk ids.
 """
 
 import asyncio
@@ -11,10 +11,9 @@ import struct
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import msgspec
@@ -108,13 +107,7 @@ async def _execute(run: _Run, settings: Settings) -> dict[str, Any]:
     if fetched.path is None or fetched.digest is None or _cursor(run.feed, fetched.digest) == run.feed.content_digest:
         return _finish(run, "unchanged", Report(), fetched)
     report = Report()
-    with _spool() as spool:
-        for bucket, payload in _parse(run, fetched.path, report):
-            spool.write(_LENGTHS.pack(bucket, len(payload)))
-            spool.write(payload)
-            run.heartbeat()
-        spool.seek(0)
-        await _publish(run, settings, spool)
+    await _publish(run, settings, _chunks(run, fetched.path, report))
     return _finish(run, "succeeded", report, fetched)
 
 
@@ -141,7 +134,8 @@ async def _fetch(run: _Run, settings: Settings, payloads: Payloads) -> Fetched:
     )
 
 
-def _parse(run: _Run, path: Path, report: Report) -> Iterator[tuple[int, bytes]]:
+def _chunks(run: _Run, path: Path, report: Report) -> Iterator[tuple[int, bytes]]:
+    """The run's chunks; the first one comes when the document can no longer turn out to be malformed."""
     feed = run.feed
     name = feed.format
     if name is None:
@@ -159,26 +153,32 @@ def _parse(run: _Run, path: Path, report: Report) -> Iterator[tuple[int, bytes]]
         tags=tuple(sorted(feed.tags)),
     )
     with path.open("rb") as stream:
-        yield from chunks(FORMATS[name].parse(stream, feed.options), head, report)
+        found = chunks(FORMATS[name].parse(stream, feed.options), head, report)
+        yield from found if FORMATS[name].incremental else _whole(run, found)
 
 
-@contextmanager
-def _spool() -> Iterator[IO[bytes]]:
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
-        yield file
-
-
-async def _publish(run: _Run, settings: Settings, spool: IO[bytes]) -> None:
-    async with Publisher(settings) as publisher:
-        number = 0
+def _whole(run: _Run, found: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The same chunks, but only when all of them could be made; in memory, on disk beyond a few megabytes."""
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        for bucket, payload in found:
+            spool.write(_LENGTHS.pack(bucket, len(payload)))
+            spool.write(payload)
+            run.heartbeat()
+        spool.seek(0)
         while head := spool.read(_LENGTHS.size):
             bucket, length = _LENGTHS.unpack(head)
+            yield bucket, spool.read(length)
+
+
+async def _publish(run: _Run, settings: Settings, found: Iterator[tuple[int, bytes]]) -> None:
+    async with Publisher(settings) as publisher:
+        for number, (bucket, payload) in enumerate(found):
             # What a retry repeats has the same id, whenever and wherever it is sent.
-            event = Event(
-                OBSERVED, _NOTHING, run.row.tenant, SOURCE, id=str(uuid5(NAMESPACE_OID, f"{run.row.id}/{number}"))
-            )
-            await publisher.send(OBSERVED.name, bucket_key(bucket), spool.read(length), event.headers())
-            number += 1
+            identity = str(uuid5(NAMESPACE_OID, f"{run.row.id}/{number}"))
+            headers = Event(OBSERVED, _NOTHING, run.row.tenant, SOURCE, id=identity).headers()
+            await publisher.send(OBSERVED.name, bucket_key(bucket), payload, headers)
+            # Parsing does not wait for anything by itself: let the producer's own tasks have a turn.
+            await asyncio.sleep(0)
             run.heartbeat()
         await publisher.flush()
 

@@ -72,12 +72,17 @@ def _cursor(session: Session) -> psycopg.Cursor[Any]:
 
 
 def put_source(session: Session, tenant: str, feed: FeedRef) -> None:
-    """Remember a source; nothing is written when nothing about it changed."""
+    """Remember a source.
+
+    It is read before it is written: ON CONFLICT DO UPDATE would lock its row even with nothing to change, and the
+    partitions that carry one feed would wait for each other.
+    """
     row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp}
+    mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
+    if session.execute(sa.select(*(SOURCE.c[name] for name in row)).where(mine)).one_or_none() == tuple(row.values()):
+        return
     statement = insert(SOURCE).values(tenant=tenant, id=feed.id, **row)
-    changed = sa.or_(*(SOURCE.c[name].is_distinct_from(statement.excluded[name]) for name in row))
-    update = {name: statement.excluded[name] for name in row}
-    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=update, where=changed))
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=row))
 
 
 def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]:

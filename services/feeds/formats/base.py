@@ -90,10 +90,13 @@ class Format(Protocol):
     Attributes:
         name: what catalogues and the command line call it.
         media: media types and file endings (".csv") it is known by.
+        incremental: whether only the first batch can raise `MalformedDocument`: then what is yielded may be used at
+            once, otherwise only when the document has ended.
     """
 
     name: ClassVar[str]
     media: ClassVar[tuple[str, ...]]
+    incremental: ClassVar[bool]
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """The document's records, in batches. Nothing but `stream.read(n)` is called; nothing is closed.
@@ -101,7 +104,8 @@ class Format(Protocol):
         The same bytes and options give the same batches. An observable named twice comes twice.
 
         Raises:
-            MalformedDocument: at any time; what was yielded before must then not be used.
+            MalformedDocument: before anything was yielded, or at any time if the format is not `incremental`; what was
+                yielded must then not be used.
             InvalidInput: the options are wrong; the `field` names which.
         """
         ...

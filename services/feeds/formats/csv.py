@@ -94,6 +94,7 @@ class Csv:
     """Tables, their dialect and columns found out or given. See `Options`."""
 
     name: ClassVar[str] = "csv"
+    incremental: ClassVar[bool] = False
     media: ClassVar[tuple[str, ...]] = ("text/csv", "text/tab-separated-values", ".csv", ".tsv")
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:

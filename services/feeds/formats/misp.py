@@ -109,6 +109,7 @@ class Misp:
     """
 
     name: ClassVar[str] = "misp"
+    incremental: ClassVar[bool] = False
     media: ClassVar[tuple[str, ...]] = ("application/vnd.misp+json", ".misp.json")
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:

@@ -73,6 +73,7 @@ class Stix:
     """
 
     name: ClassVar[str] = "stix"
+    incremental: ClassVar[bool] = False
     media: ClassVar[tuple[str, ...]] = ("application/stix+json", "application/taxii+json", ".stix", ".stix2")
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:

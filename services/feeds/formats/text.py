@@ -35,6 +35,7 @@ class Text:
     """
 
     name: ClassVar[str] = "text"
+    incremental: ClassVar[bool] = True
     media: ClassVar[tuple[str, ...]] = ("text/plain", ".txt", ".list", ".ioc", ".ipset", ".netset", ".hosts")
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
