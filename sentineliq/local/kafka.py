@@ -125,7 +125,7 @@ class Kafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "-t", cluster, "-c", str(self._properties)]
+        arguments = ["format", f"--cluster-id={cluster}", "-c", str(self._properties)]  # an id may begin with a dash
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", *arguments], check=False, capture_output=True, text=True
         )

@@ -73,6 +73,20 @@ class FormatContract:
             except MalformedDocument as problem:
                 assert problem.where in str(problem)  # noqa: PT017 - both ways out are fine
 
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
+    @given(st.data())
+    def test_an_incremental_format_fails_at_its_first_batch_or_never(self, data):
+        sample = data.draw(st.sampled_from(self.samples))
+        cut = data.draw(st.integers(0, len(sample)))
+        batches = self.format.parse(io.BytesIO((sample * 50)[: len(sample) * 40 + cut] + data.draw(st.binary())), {})
+        try:
+            next(batches, None)
+        except MalformedDocument:
+            return
+        if self.format.incremental:
+            for _ in batches:
+                continue
+
     def test_samples_are_taken(self):
         for sample in self.samples:
             whole = parse(self.format, sample)
