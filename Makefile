@@ -12,7 +12,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help run demo test check format bench lock env clean
+.PHONY: help jars run demo test check format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,10 @@ run: $(VENV)/.local ## install what is missing, start everything on this machine
 demo: $(VENV)/.local ## tell the whole story once, on a throw-away data folder
 	@exec $(BIN)/sentineliq demo
 
-test: $(VENV)/.dev ## run the whole test suite on the real parts
+test: $(VENV)/.dev jars ## run the whole test suite on the real parts
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## format, lint, types, boundaries, conventions
+check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -55,6 +55,10 @@ clean: ## remove what these verbs made, except the data folder
 	rm -rf $(VENV) build dist *.egg-info bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Kept outside $(VENV), so they may be gone while the stamp is there; tests, unlike `run`, may not fetch them.
+jars: $(VENV)/.dev
+	@$(BIN)/python -m sentineliq.local.kafka install >/dev/null
 
 # Stamps: a second run starts at once, and a changed lock installs what changed.
 $(VENV)/.uv: requirements/uv.txt

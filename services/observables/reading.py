@@ -34,7 +34,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
-            word = usual if indicator == Indicator(indicator.type, indicator.value) else _word(indicator, usual)
+            word = _word(indicator, usual)
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
@@ -52,6 +52,14 @@ def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
 
 
 def _word(indicator: Indicator, usual: Word) -> Word:
+    if (
+        indicator.confidence is None
+        and not indicator.tags
+        and indicator.malware is None
+        and indicator.first_seen is None
+        and indicator.valid_until is None
+    ):
+        return usual
     for moment in (indicator.first_seen, indicator.valid_until):
         if moment is not None:
             parse_moment(moment)
