@@ -52,6 +52,7 @@ CORE: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule("reconcile services", "scheduler.tasks.reconcile_services", Timing(every_seconds=10)),
     CoreSchedule("start due feeds", "feeds.tasks.start_due_feeds", Timing(every_seconds=5)),
     CoreSchedule("prune fires", "scheduler.tasks.prune_fires", Timing(cron="23 2 * * *"), catch_up="once"),
+    CoreSchedule("prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"),
     CoreSchedule(
         # Not everybody at the same minute: the source is somebody else's server.
         "refresh ATT&CK",
