@@ -9,18 +9,27 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 
-from shared.errors import SentinelIQError
+from shared.errors import SentinelIQError, Unavailable
+
+_ready = threading.Event()
 
 
 def notify_ready() -> None:
-    """Tell the supervisor that this process does its work now.
+    """Tell the supervisor, and whoever probes, that this process does its work now.
 
     Source: systemd's sd_notify(3): a datagram `READY=1` to the socket named in `NOTIFY_SOCKET`.
     """
+    _ready.set()
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
+
+
+def _check(check: Callable[[], None]) -> None:
+    if not _ready.is_set():
+        raise Unavailable("The process is starting.")
+    check()
 
 
 class _Quiet(WSGIRequestHandler):
@@ -44,7 +53,7 @@ def serve_probes(port: int, check: Callable[[], None]) -> None:
         status, body = "200 OK", b"ok"
         if path == "/readyz":
             try:
-                check()
+                _check(check)
             except SentinelIQError as error:
                 status, body = "503 Service Unavailable", error.message.encode()
         elif path != "/healthz":

@@ -64,6 +64,9 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> None:
         missing = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         sys.exit(f"The settings of {service.name} are incomplete. {missing}")
     configure_logging(service.name, kind, settings.data_dir, settings.log_level)
+    # Asked to stop before its own handlers stand, or after they did their work: either way that is a normal end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     if kind in kinds:
         kinds[kind](service, settings)
     else:
