@@ -54,8 +54,8 @@ class Timing:
 
     def fires_at(self, schedule_id: UUID, due: datetime) -> datetime:
         """The due time with its jitter."""
-        text = due.astimezone(UTC).isoformat().encode()
-        digest = blake2b(schedule_id.bytes + text, digest_size=8).digest()
+        due = due.astimezone(UTC)  # adding to a local time would ignore a change of the clock in between
+        digest = blake2b(schedule_id.bytes + due.isoformat().encode(), digest_size=8).digest()
         return due + timedelta(seconds=self.jitter_seconds * int.from_bytes(digest) / 2**64)
 
 

@@ -11,8 +11,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+# A task as a module's attribute would be bound, and read the settings, while pytest collects.
+from services.scheduler import tasks
 from services.scheduler.reconciling import reconcile_services
-from services.scheduler.tasks import prune_fires
 from shared.auth import Role, verify_token
 from shared.database import Database
 from shared.settings import Settings
@@ -95,5 +96,5 @@ def test_old_firings_are_forgotten_unless_they_wait(
         "SELECT 'acme', s.id, now() - d, state, 'system', now() - d, NULL, gen_random_uuid() FROM schedule s, (VALUES "
         "(interval '31 days', 'sent'), ('32 days', 'missed'), ('33 days', 'pending'), ('29 days', 'sent')) v (d, state)"
     )
-    assert prune_fires() == {"status": "ok", "pruned": 2}
+    assert tasks.prune_fires() == {"status": "ok", "pruned": 2}
     assert sorted(row.state for row in query("SELECT state FROM fire")) == ["pending", "sent"]

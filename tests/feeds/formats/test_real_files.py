@@ -55,14 +55,17 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("file", "name", "options", "records", "reasons"), [case for case in EXPECTED if DATA.joinpath(case[0]).exists()]
-)
-def test_real_file(file, name, options, records, reasons):
-    data = DATA.joinpath(file).read_bytes()
-    assert guess(file, data)[0] == name
-    whole = parse(find(name), data, **options)
-    check(whole)
-    distinct = {(str(record.type), record.value) for record in whole.records}
-    assert Counter(kind for kind, _ in distinct) == records
-    assert Counter(piece.reason for piece in whole.dropped) == reasons
+FOUND = [case for case in EXPECTED if DATA.joinpath(case[0]).exists()]
+
+# A fresh clone has none of them: then there is no such test, rather than a skipped one.
+if FOUND:
+
+    @pytest.mark.parametrize(("file", "name", "options", "records", "reasons"), FOUND)
+    def test_real_file(file, name, options, records, reasons):
+        data = DATA.joinpath(file).read_bytes()
+        assert guess(file, data)[0] == name
+        whole = parse(find(name), data, **options)
+        check(whole)
+        distinct = {(str(record.type), record.value) for record in whole.records}
+        assert Counter(kind for kind, _ in distinct) == records
+        assert Counter(piece.reason for piece in whole.dropped) == reasons
