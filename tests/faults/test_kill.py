@@ -39,7 +39,12 @@ VICTIMS = (
     "notifications-api",
     "notifications-worker",
     "notifications-consumer",
+    "mitre-api",
+    "mitre-worker",
+    "mitre-consumer",
+    "scheduler-api",
     "scheduler-worker",
+    "scheduler-consumer",
     "scheduler-beat",
 )
 _networks = itertools.count()
