@@ -5,7 +5,6 @@ Where each setting comes from: docs/adr/0004-celery-settings.md.
 """
 
 import time
-from functools import cached_property
 from typing import Any, Final
 
 import structlog
@@ -15,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from shared.auth import is_tenant
 from shared.database import PLATFORM
-from shared.errors import InvalidInput, SentinelIQError, Unavailable, UpstreamError
+from shared.errors import InvalidInput, Unavailable, UpstreamError
 from shared.logging import configure_logging, get_logger
 from shared.metrics import TASK_SECONDS
 from shared.settings import load_settings
@@ -58,11 +57,6 @@ class ServiceTask(Task):
     def actor(self) -> str:
         """Who caused this run: the subject of a token, or `system`."""
         return str(self.request.get("actor") or "system")
-
-    @cached_property
-    def expected(self) -> tuple[type[Exception], ...]:
-        """Errors that are somebody else's fault: logged in one line, not with a traceback."""
-        return (SentinelIQError,)
 
 
 class _ServiceCelery(Celery):

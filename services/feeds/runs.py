@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from services.feeds import repository
 from services.feeds.chunking import Report, chunks
-from services.feeds.formats.registry import FORMATS, guess
+from services.feeds.formats.registry import find, guess
 from services.feeds.payloads import Payloads
 from services.feeds.schemas import RELIABILITY
 from shared.celery import retry_delay
@@ -141,8 +141,7 @@ def _chunks(run: _Run, path: Path, report: Report) -> Iterator[tuple[int, bytes]
     if name is None:
         with path.open("rb") as file:
             name, _ = guess(feed.url or feed.name, file.read(64 * 1024))
-    if name not in FORMATS:
-        raise InvalidInput(f"There is no format {name!r}; there are {', '.join(sorted(FORMATS))}.", field="format")
+    reader = find(name)
     head = IndicatorsObserved(
         feed=run.ref,
         run_id=run.row.id,
@@ -153,8 +152,8 @@ def _chunks(run: _Run, path: Path, report: Report) -> Iterator[tuple[int, bytes]
         tags=tuple(sorted(feed.tags)),
     )
     with path.open("rb") as stream:
-        found = chunks(FORMATS[name].parse(stream, feed.options), head, report)
-        yield from found if FORMATS[name].incremental else _whole(run, found)
+        found = chunks(reader.parse(stream, feed.options), head, report)
+        yield from found if reader.incremental else _whole(run, found)
 
 
 def _whole(run: _Run, found: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

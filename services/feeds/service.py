@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.feeds import repository
-from services.feeds.formats.registry import FORMATS
+from services.feeds.formats.registry import find
 from services.feeds.worker import celery
 from shared.auth import Principal
 from shared.celery import send
@@ -58,9 +58,8 @@ def delete_feed(database: Database, who: Principal, feed_id: UUID) -> None:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    if values.get("format") is not None and values["format"] not in FORMATS:
-        known = ", ".join(sorted(FORMATS))
-        raise InvalidInput(f"There is no format {values['format']!r}; there are {known}.", field="format")
+    if values.get("format") is not None:
+        find(values["format"])
     if values.get("every_seconds") and "url" in values and not values["url"]:
         raise InvalidInput("A feed without an address cannot be fetched on a schedule.", field="every_seconds")
 
