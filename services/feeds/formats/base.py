@@ -1,7 +1,7 @@
 """What every format speaks: records, what was left out and why, and documents that cannot be read at all."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -30,6 +30,7 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
         valid_until: RFC 3339, when the source takes the claim back by itself.
         description: the source's words about it.
         ref: the source's own id or address of the entry.
+        retracted: the source takes back what it said of this observable.
     """
 
     type: str
@@ -42,6 +43,7 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
     valid_until: str | None = None
     description: str | None = None
     ref: str | None = None
+    retracted: bool = False
 
 
 class Dropped(msgspec.Struct, omit_defaults=True, gc=False):
@@ -107,6 +109,61 @@ class Format(Protocol):
             MalformedDocument: before anything was yielded, or at any time if the format is not `incremental`; what was
                 yielded must then not be used.
             InvalidInput: the options are wrong; the `field` names which.
+        """
+        ...
+
+
+class ReadLines(NamedTuple):
+    """What some lines hold.
+
+    Attributes:
+        records: in the order of the lines.
+        lines: for each record, the index of its line among those that were given.
+        dropped: what was left out of them.
+    """
+
+    records: list[Record]
+    lines: list[int]
+    dropped: list[Dropped]
+
+
+class NotLineByLine(Exception):  # tells how to go on, not what went wrong
+    """A line means something only together with its neighbours: the document has to be parsed as a whole."""
+
+
+class LineReader(Protocol):
+    """Reads lines of one document, each by itself: a line that was read once need not be read again.
+
+    Attributes:
+        layout: all that decides, beside the line, what is read from it: delimiter, columns, types.
+        notes: what the format decided by itself.
+    """
+
+    layout: str
+    notes: Sequence[str]
+
+    def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
+        """The observables of some lines, which need not be neighbours.
+
+        Args:
+            lines: without their ends.
+            numbers: the number of each in the document, from 1; headers are known by theirs and left out.
+
+        Raises:
+            NotLineByLine: one of them begins or ends within something longer.
+        """
+        ...
+
+
+@runtime_checkable
+class LineFormat(Format, Protocol):
+    """A format whose documents are lines that mean the same wherever they stand."""
+
+    def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> LineReader | None:
+        """How a document is read whose first lines are `head`; None when its lines do not stand for themselves.
+
+        Raises:
+            MalformedDocument, InvalidInput: as `parse`.
         """
         ...
 
