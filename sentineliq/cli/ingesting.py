@@ -43,8 +43,9 @@ class Outcome:
     @property
     def unchanged(self) -> int:
         """How many observables were known already, just like this."""
-        stored = self.stored
-        return stored["received"] - stored["new"] - stored["changed"] - stored["rejected"]
+        stored, report = self.stored, self.report
+        told = stored["new"] + stored["changed"] + stored["rejected"] - report.get("gone", 0)
+        return max(0, int(report.get("taken", 0)) - told)
 
     def as_dict(self) -> Json:
         """For programs."""
@@ -124,17 +125,18 @@ def _ended(client: Client, run: Json, notice: Callable[[str], None], deadline: f
 
 
 def _stored(client: Client, run: Json) -> dict[str, int]:
-    taken: int = (run["report"] or {}).get("taken", 0)
+    report = run["report"] or {}
+    sent: int = report.get("seen", 0) + report.get("gone", 0)
     pause, best, moved = _POLL[0], -1, time.monotonic()
     while True:
         stored: dict[str, Any] = client.get("observables", f"/v1/runs/{run['id']}")
-        if stored["received"] >= taken:
+        if stored["received"] >= sent:
             return stored
         if stored["received"] > best:
             best, moved = stored["received"], time.monotonic()
         if time.monotonic() - moved > _STALLED:
             raise RunFailed(
-                f"{run['feed']}: {best:,} of {taken:,} observables are stored, and nothing moves; "
+                f"{run['feed']}: {best:,} of {sent:,} observables are stored, and nothing moves; "
                 "see `sentineliq doctor` and `sentineliq dead list`"
             )
         time.sleep(pause)

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from services.feeds import schemas, service
+from services.feeds import catalogue, previews, schemas, service
 from services.feeds.payloads import Payloads
 from shared.api import allow, create_api
 from shared.auth import Principal
@@ -26,7 +26,8 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The feeds service's API."""
-    app = create_api("feeds", "feeds", [router], settings, database, uploads=["/v1/ingest"])
+    uploads = ["/v1/ingest", "/v1/preview/document"]
+    app = create_api("feeds", "feeds", [router], settings, database, uploads=uploads)
     app.state.payloads = Payloads(settings.data_dir)
     return app
 
@@ -45,7 +46,7 @@ def list_feeds(request: Request, who: Reader, after: UUID | None = None, limit: 
 @router.post("/feeds", response_model=schemas.Feed, status_code=201)
 def create_feed(request: Request, who: Writer, feed: schemas.FeedCreate) -> dict[str, Any]:
     """Subscribe to a feed."""
-    return service.create_feed(_database(request), who, feed.model_dump())
+    return service.create_feed(_database(request), who, {**feed.model_dump(), "auth": feed.auth})
 
 
 @router.get("/feeds/{feed_id}", response_model=schemas.Feed)
@@ -57,7 +58,10 @@ def get_feed(request: Request, who: Reader, feed_id: UUID) -> dict[str, Any]:
 @router.patch("/feeds/{feed_id}", response_model=schemas.Feed)
 def update_feed(request: Request, who: Writer, feed_id: UUID, feed: schemas.FeedUpdate) -> dict[str, Any]:
     """Change a feed."""
-    return service.update_feed(_database(request), who, feed_id, feed.model_dump(exclude_unset=True))
+    changes = feed.model_dump(exclude_unset=True)
+    if "auth" in changes:
+        changes["auth"] = feed.auth
+    return service.update_feed(_database(request), who, feed_id, changes)
 
 
 @router.delete("/feeds/{feed_id}", status_code=204)
@@ -73,6 +77,61 @@ def start_run(request: Request, who: Runner, feed_id: UUID) -> dict[str, Any]:
     return service.start_run(_database(request), who, feed_id)
 
 
+@router.post("/feeds/{feed_id}/confirm", response_model=schemas.Run, status_code=202)
+def confirm(request: Request, who: Writer, feed_id: UUID) -> dict[str, Any]:
+    """Let a list that was held back, because it lost more than half, go live."""
+    return service.confirm(_database(request), who, feed_id)
+
+
+@router.post("/feeds/{feed_id}/reparse")
+def reparse(request: Request, who: Writer, feed_id: UUID, wanted: schemas.Reparse) -> dict[str, Any]:
+    """What the feed's last payload would say under other settings; with `apply` it is read so from now on."""
+    changes = wanted.model_dump(exclude_unset=True, exclude={"apply"})
+    return service.reparse(_database(request), who, feed_id, changes, apply=wanted.apply)
+
+
+@router.get("/catalogue")
+def list_catalogue(_who: Reader) -> dict[str, Any]:
+    """The public feeds that come with SentinelIQ."""
+    return {"items": [entry.as_dict() for entry in catalogue.entries()]}
+
+
+@router.get("/catalogue/{slug}")
+def get_catalogue_entry(_who: Reader, slug: str) -> dict[str, Any]:
+    """One of them, with its licence, its provider's page and known trouble."""
+    return catalogue.entry(slug).as_dict()
+
+
+@router.post("/catalogue/{slug}/subscribe", response_model=schemas.Feed, status_code=201)
+def subscribe(request: Request, who: Writer, slug: str, wanted: schemas.Subscribe) -> dict[str, Any]:
+    """Subscribe to it."""
+    changes = wanted.model_dump(exclude_unset=True, exclude={"name", "auth"})
+    return service.subscribe(_database(request), who, slug, wanted.name, wanted.auth, changes)
+
+
+@router.post("/preview")
+async def preview(request: Request, _who: Runner, wanted: schemas.Preview) -> dict[str, Any]:
+    """The first records that an address would give, and what would be left out; nothing is stored."""
+    payloads: Payloads = request.app.state.payloads
+    return await previews.preview_address(request.app.state.settings, payloads, wanted)
+
+
+@router.post("/preview/document")
+async def preview_document(
+    request: Request,
+    _who: Runner,
+    name: schemas.Name = "document",
+    format: Annotated[str | None, Query(description="guessed when not given")] = None,  # noqa: A002  # the parameter's name
+    options: Annotated[str | None, Query(description="the format's options as JSON")] = None,
+) -> dict[str, Any]:
+    """The same for a document that is the request's body."""
+    payloads: Payloads = request.app.state.payloads
+    with payloads.scratch() as folder:
+        upload = await payloads.receive(request.stream(), folder)
+        given = _options(options) or {}
+        return await run_in_threadpool(previews.preview_file, upload, name, format, given, folder)
+
+
 @router.post("/ingest", response_model=schemas.Run, status_code=202)
 async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its documentation
     request: Request,
@@ -84,6 +143,7 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     reliability: schemas.Reliability | None = None,
     tlp: schemas.Tlp | None = None,
     tag: Annotated[list[schemas.Tag] | None, Query()] = None,
+    kind: Annotated[schemas.Kind | None, Query(description="of a feed that is new: stream when not given")] = None,
 ) -> dict[str, Any]:
     """Upload a payload as the request's body and run it through the feed of that name."""
     given = {
@@ -93,10 +153,14 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
         "reliability": reliability,
         "tlp": tlp,
         "tags": tag,
+        "kind": kind,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    payload = await request.app.state.payloads.receive(request.stream())
-    return await run_in_threadpool(service.ingest, _database(request), who, name, payload, values)
+    payloads: Payloads = request.app.state.payloads
+    with payloads.scratch() as folder:
+        upload = await payloads.receive(request.stream(), folder)
+        payload = await run_in_threadpool(payloads.keep, upload)
+    return await run_in_threadpool(service.ingest, _database(request), who, name, payload.sha256, values)
 
 
 def _options(text: str | None) -> dict[str, Any] | None:

@@ -1,124 +1,98 @@
-"""From records to chunks for Kafka: keyed by bucket, numbered the same way in every repetition of a run."""
+"""From encoded indicators to chunks for Kafka: keyed by bucket, numbered the same way in every repetition of a run."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import numpy as np
 
-from services.feeds.formats.base import Batch, Dropped, Record
+from services.feeds.versions.version import Digests
 from shared.events.chunks import MAX_ITEMS
-from shared.events.envelope import MAX_EVENT_BYTES
-from shared.events.feeds import Indicator, IndicatorsObserved
+from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
+from shared.events.feeds import IndicatorsObserved
 from shared.kafka.topics import BUCKETS
-from shared.stix import bucket
-from shared.stix.ids import observable_uuid
 
-MAX_EXAMPLES: Final = 20
-_ROOM: Final = MAX_EVENT_BYTES // 2
+_ROOM: Final = MAX_EVENT_BYTES - 16 * 1024
+"""Bytes of a chunk's indicators; they are encoded already, so that their size is known."""
 
 
-@dataclass
-class Report:
-    """What a run took and what it left out, and why.
+class _Chunk(msgspec.Struct, omit_defaults=True):
+    """`IndicatorsObserved` whose lists are encoded already."""
 
-    Attributes:
-        taken: distinct observables sent on.
-        types: how many of each type.
-        dropped: what was left out, by reason.
-        examples: the first of them, with their place.
-        notes: what the format decided by itself, such as which column it read.
-    """
-
-    taken: int = 0
-    chunks: int = 0
-    types: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    examples: list[Dropped] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def drop(self, dropped: Iterable[Dropped]) -> None:
-        """Count what a format left out."""
-        for one in dropped:
-            self.dropped[one.reason] += 1
-            if len(self.examples) < MAX_EXAMPLES:
-                self.examples.append(one)
-
-    def as_dict(self) -> dict[str, object]:
-        """As it is stored with the run."""
-        return {
-            "taken": self.taken,
-            "chunks": self.chunks,
-            "types": dict(self.types),
-            "dropped": dict(self.dropped),
-            "examples": [msgspec.to_builtins(one) for one in self.examples],
-            "notes": self.notes,
-        }
+    feed: FeedRef
+    run_id: Any
+    bucket: int
+    chunk: int
+    observed_at: str
+    confidence: int = 50
+    tags: tuple[str, ...] = ()
+    seen: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Open:
     """The chunk of one bucket that is being filled."""
 
-    __slots__ = ("items", "number", "room")
+    __slots__ = ("room", "texts")
 
     def __init__(self) -> None:
-        self.items: list[Indicator] = []
-        self.number = 0
+        self.texts: list[bytes] = []
         self.room = _ROOM
 
 
-def chunks(batches: Iterable[Batch], head: IndicatorsObserved, report: Report) -> Iterator[tuple[int, bytes]]:
-    """Cut a feed's records into event payloads, each observable once.
+class Chunker:
+    """Cuts encoded indicators into event payloads.
 
     Args:
-        batches: what the format read.
         head: the fields that all chunks of the run share.
-        report: counts go here.
-
-    Yields:
-        Bucket and encoded `IndicatorsObserved`.
+        number: of the first chunk; those of a bucket are numbered from there.
     """
-    known: set[bytes] = set()
-    filling = [_Open() for _ in range(BUCKETS)]
-    for batch in batches:
-        report.drop(batch.dropped)
-        report.notes += batch.notes
-        for record in batch.records:
-            uuid = observable_uuid(record.type, record.value)
-            if uuid in known:
-                report.dropped["duplicate"] += 1
-                continue
-            known.add(uuid)
-            report.types[str(record.type)] += 1
-            number = bucket(uuid, BUCKETS)
-            target = filling[number]
-            size = 150 + len(record.value)
-            if len(target.items) == MAX_ITEMS or size > target.room:
-                yield number, _close(target, number, head, report)
-            target.items.append(_indicator(record))
-            target.room -= size
-    for number, target in enumerate(filling):
-        if target.items:
-            yield number, _close(target, number, head, report)
+
+    def __init__(self, head: IndicatorsObserved, number: int = 0) -> None:
+        self._head = head
+        self._numbers = [number] * BUCKETS
+        self.chunks = 0
+
+    def seen(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
+        """Bucket and payload of chunks that say what is listed.
+
+        Args:
+            rows: digests of observables, and as many encoded indicators.
+        """
+        return self._cut(rows, "seen")
+
+    def gone(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
+        """The same for what is no longer listed."""
+        return self._cut(rows, "gone")
+
+    def _cut(self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str) -> Iterator[tuple[int, bytes]]:
+        filling = [_Open() for _ in range(BUCKETS)]
+        for ids, texts in rows:
+            for number, text in zip(buckets(ids), texts, strict=True):
+                target = filling[number]
+                size = len(text) + 1
+                if len(target.texts) == MAX_ITEMS or size > target.room:
+                    yield number, self._close(number, target, name)
+                target.texts.append(text)
+                target.room -= size
+        for number, target in enumerate(filling):
+            if target.texts:
+                yield number, self._close(number, target, name)
+
+    def _close(self, number: int, target: _Open, name: str) -> bytes:
+        head, texts = self._head, msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
+        chunk = _Chunk(
+            head.feed, head.run_id, number, self._numbers[number], head.observed_at, head.confidence, head.tags
+        )
+        setattr(chunk, name, texts)
+        self._numbers[number] += 1
+        self.chunks += 1
+        target.texts, target.room = [], _ROOM
+        return msgspec.json.encode(chunk)
 
 
-def _indicator(record: Record) -> Indicator:
-    return Indicator(
-        record.type,
-        record.value,
-        record.confidence,
-        record.tags,
-        record.malware,
-        record.first_seen,
-        record.valid_until,
-    )
-
-
-def _close(target: _Open, number: int, head: IndicatorsObserved, report: Report) -> bytes:
-    head.bucket, head.chunk, head.seen = number, target.number, target.items
-    payload = msgspec.json.encode(head)
-    report.taken += len(target.items)
-    report.chunks += 1
-    target.items, target.room, target.number = [], _ROOM, target.number + 1
-    return payload
+def buckets(ids: Digests) -> list[int]:
+    """The bucket of each observable, as `shared.stix.bucket` has it: the first four bytes of its id decide."""
+    first = ids.view(np.uint8).reshape(-1, 8)[:, :4].copy().view(">u4").ravel()
+    found: list[int] = (first % BUCKETS).tolist()
+    return found

@@ -51,6 +51,8 @@ class CoreSchedule:
 CORE: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule("reconcile services", "scheduler.tasks.reconcile_services", Timing(every_seconds=10)),
     CoreSchedule("start due feeds", "feeds.tasks.start_due_feeds", Timing(every_seconds=5)),
+    CoreSchedule("check feeds", "feeds.tasks.check_feeds", Timing(every_seconds=300)),
+    CoreSchedule("prune feeds", "feeds.tasks.prune_feeds", Timing(cron="53 2 * * *"), catch_up="once"),
     CoreSchedule("prune fires", "scheduler.tasks.prune_fires", Timing(cron="23 2 * * *"), catch_up="once"),
     CoreSchedule("prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"),
     CoreSchedule(

@@ -11,6 +11,7 @@ from shared.events.envelope import MAX_EVENT_BYTES, Event, FeedRef, Headers, Rec
 CATALOGUE: tuple[Topic[Any], ...] = (
     feeds.OBSERVED,
     feeds.FINISHED,
+    feeds.HEALTH,
     observables.CHANGED,
     observables.ENRICHED,
     observables.TRENDING,

@@ -128,6 +128,8 @@ class GuardedClient:
         path: Path,
         headers: Mapping[str, str] | None = None,
         *,
+        method: str = "GET",
+        content: bytes | None = None,
         auth_headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
     ) -> Download:
@@ -137,6 +139,8 @@ class GuardedClient:
             url: as for `stream`.
             path: the file; its folder exists.
             headers: If-None-Match and If-Modified-Since make the fetch conditional.
+            method: POST for services that want a question.
+            content: the question.
             auth_headers: as for `stream`.
             limits: instead of the client's.
 
@@ -146,7 +150,9 @@ class GuardedClient:
         Raises:
             UpstreamStatus: the status is neither 200 nor 304. Otherwise as `stream`.
         """
-        async with self.stream("GET", url, headers=headers, auth_headers=auth_headers, limits=limits) as answer:
+        async with self.stream(
+            method, url, headers=headers, content=content, auth_headers=auth_headers, limits=limits
+        ) as answer:
             if answer.status == 304:
                 return Download(304, answer.headers, answer.target, 0, 0, "")
             answer.raise_for_status()

@@ -58,8 +58,11 @@ class Publisher:
         """Send one event; returns as soon as there is room, not when it is acknowledged."""
         await self.send(event.topic.name, event.key, event.payload(), event.headers())
 
-    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
+    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> asyncio.Future[Any]:
         """Send one record of a topic in the catalogue.
+
+        Returns:
+            Its acknowledgement, with partition and offset, when it comes.
 
         Raises:
             Unavailable: this record or an earlier one was not taken by the cluster in time.
@@ -67,11 +70,13 @@ class Publisher:
         while len(self._pending) >= self._in_flight:
             await self._acknowledged(self._pending.popleft())
         try:
-            self._pending.append(
-                await self._producer.send(physical(self._settings, topic), value=value, key=key, headers=headers)
+            sent: asyncio.Future[Any] = await self._producer.send(
+                physical(self._settings, topic), value=value, key=key, headers=headers
             )
         except KafkaError as error:
             raise Unavailable(f"Kafka does not take records for {topic}.") from error
+        self._pending.append(sent)
+        return sent
 
     async def flush(self) -> None:
         """Wait until everything sent is acknowledged.

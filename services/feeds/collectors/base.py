@@ -1,6 +1,6 @@
 """What every collector speaks: a source that is asked, and the parts that come back."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -67,7 +67,7 @@ class Collector(Protocol):
     name: ClassVar[str]
     whole: ClassVar[bool]
 
-    def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncIterator[Part]:
+    def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncGenerator[Part, None]:
         """The parts that are new since the source's cursor, oldest first; none when there is nothing new.
 
         A part is asked for only when the one before it has been sent on and its cursor stored; a run that was killed

@@ -168,8 +168,8 @@ class LineFormat(Format, Protocol):
         ...
 
 
-def read_options(kind: type[_Options], options: Mapping[str, Any]) -> _Options:
-    """`options` as the format's own structure.
+def read_options(kind: type[_Options], options: Mapping[str, Any], field: str = "options") -> _Options:
+    """`options` as the format's, or the collector's, own structure.
 
     Raises:
         InvalidInput: an option is unknown or has the wrong type.
@@ -177,7 +177,7 @@ def read_options(kind: type[_Options], options: Mapping[str, Any]) -> _Options:
     try:
         return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as problem:
-        raise InvalidInput(f"format options: {problem}", field="options") from None
+        raise InvalidInput(f"{field}: {problem}", field=field) from None
 
 
 def dropped(where: str, raw: object, refusal: NotAnObservable) -> Dropped:

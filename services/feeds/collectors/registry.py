@@ -1,0 +1,43 @@
+"""The collectors there are."""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from services.feeds.collectors.base import Collector
+from shared.errors import InvalidInput
+
+GROUP: Final = "sentineliq.collectors"
+"""Entry points of this group are classes that keep `Collector`; their names must not be taken."""
+
+_OURS: Final = {"http": "Http", "taxii": "Taxii", "misp": "MispFeed"}
+
+
+def collector_names() -> list[str]:
+    """Names of all collectors: ours, and those that installed packages offer."""
+    return [*_OURS, *_offered()]
+
+
+@cache
+def collector_named(name: str) -> Collector:
+    """The collector of that name; what it needs is imported when it is first asked for.
+
+    Raises:
+        InvalidInput: there is none; says which there are.
+    """
+    if name in _OURS:
+        found: Collector = getattr(import_module(f"services.feeds.collectors.{name}"), _OURS[name])()
+        return found
+    if name in _offered():
+        made: Collector = _offered()[name].load()()
+        return made
+    raise InvalidInput(f"{name!r} is no collector; one of {', '.join(collector_names())}", field="collector")
+
+
+@cache
+def _offered() -> dict[str, EntryPoint]:
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if taken := found.keys() & _OURS.keys():
+        raise ValueError(f"a package offers the collector {min(taken)!r}, which there is already")
+    return found

@@ -1,0 +1,242 @@
+"""A version of a feed: every observable it names, in the document's order, with compact digests to compare by.
+
+A row is one observable on one line. Rows of other lines that name the same observable are kept too: when a line goes,
+they tell whether the observable is still listed. Of several rows about one observable the first counts.
+"""
+
+import io
+import time
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from shared.errors import SentinelIQError
+
+Digests = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
+
+_NEWLINE: Final = 10
+_PIECE: Final = 1 << 16
+_GRACE: Final = 24 * 3600.0
+"""Seconds that a file may be in use by a run that has not ended yet."""
+
+
+class DamagedVersion(SentinelIQError):
+    """The file of a version cannot be read; the feed has to be read as if for the first time."""
+
+    code = "damaged-version"
+
+
+class Texts:
+    """Many texts in one piece of memory; a list of them would take twice as much."""
+
+    __slots__ = ("_blob", "_ends")
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob = blob
+        self._ends: Indices = np.flatnonzero(np.frombuffer(blob, np.uint8) == _NEWLINE)
+
+    @classmethod
+    def joined(cls, texts: Sequence[bytes]) -> "Texts":
+        """Texts without line ends."""
+        return cls(b"\n".join(texts) + b"\n" if texts else b"")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def blob(self) -> bytes:
+        """All of them, each with a line end."""
+        return self._blob
+
+    def at(self, indices: Indices) -> Iterator[bytes]:
+        """The texts of some rows, in the order asked for."""
+        blob = self._blob
+        for begin in range(0, len(indices), _PIECE):
+            piece = indices[begin : begin + _PIECE]
+            ends = self._ends[piece]
+            starts = np.where(piece == 0, 0, self._ends[piece - 1] + 1)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                yield blob[start:end]
+
+    def taken(self, indices: Indices) -> "Texts":
+        """The texts of some rows as texts of their own; runs of neighbours are copied in one go."""
+        if not len(indices):
+            return Texts(b"")
+        breaks = np.flatnonzero(np.diff(indices) != 1)
+        first = indices[np.concatenate(([0], breaks + 1))]
+        last = indices[np.concatenate((breaks, [len(indices) - 1]))]
+        starts = np.where(first == 0, 0, self._ends[first - 1] + 1).tolist()
+        blob, ends = self._blob, (self._ends[last] + 1).tolist()
+        return Texts(b"".join([blob[start:end] for start, end in zip(starts, ends, strict=True)]))
+
+
+class _Head(msgspec.Struct):
+    rows: int
+    reading: str
+    saying: str
+    types: tuple[str, ...]
+    lines: bool
+
+
+@dataclass(frozen=True)
+class Version:
+    """All rows of a document.
+
+    Attributes:
+        reading: what decides what is read from a document: format, options, a line format's layout. Rows of two
+            versions with the same reading have comparable lines.
+        saying: what decides how it is said: confidence, reliability, tags. Versions that differ in it differ in all.
+        lines: digest of the line each row was read from; empty when the document was not read line by line.
+        ids: digest of each row's observable.
+        said: digest of each row's text.
+        kinds: index into `types` for each row.
+        texts: the encoded `Indicator` of each row.
+        types: names of observable types.
+    """
+
+    reading: str
+    saying: str
+    lines: Digests
+    ids: Digests
+    said: Digests
+    kinds: npt.NDArray[np.uint8]
+    texts: Texts
+    types: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def firsts(self) -> tuple[Digests, Indices]:
+        """The distinct observables' digests, sorted, and the row that counts for each."""
+        ids, rows = np.unique(self.ids, return_index=True)
+        return ids, rows
+
+    def count_types(self, rows: Indices) -> dict[str, int]:
+        """How many of some rows are of each type."""
+        counts = np.bincount(self.kinds[rows], minlength=len(self.types)).tolist()
+        return {name: count for name, count in zip(self.types, counts, strict=True) if count}
+
+    def save(self, path: Path) -> None:
+        """Write the version to a file that appears only when it is complete."""
+        head = _Head(len(self), self.reading, self.saying, self.types, len(self.lines) > 0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        with partial.open("wb") as file, compressor.stream_writer(file, closefd=False) as out:
+            out.write(msgspec.json.encode(head) + b"\n")
+            for digests in (self.lines, self.ids, self.said):
+                out.write(digests.tobytes())
+            out.write(self.kinds.tobytes())
+            out.write(self.texts.blob)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Version":
+        """Read a version.
+
+        Raises:
+            DamagedVersion: the file is gone, cut off or changed.
+        """
+        try:
+            with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+                return cls._read(io.BufferedReader(stream, 1 << 20))
+        except (OSError, zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
+            raise DamagedVersion(f"A version of the feed cannot be read: {error}") from error
+
+    @classmethod
+    def _read(cls, stream: BinaryIO) -> "Version":
+        head = msgspec.json.decode(stream.readline(), type=_Head)
+        rows = head.rows
+        lines, ids, said = (
+            np.frombuffer(stream.read(8 * count), np.uint64) for count in (rows if head.lines else 0, rows, rows)
+        )
+        kinds = np.frombuffer(stream.read(rows), np.uint8)
+        texts = Texts(stream.read())
+        if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
+            raise ValueError(f"{len(texts)} texts for {rows} rows")
+        return cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types)
+
+    def taken(self, rows: Indices) -> "Version":
+        """Some of the rows, in the order asked for."""
+        return replace(
+            self,
+            lines=self.lines[rows] if len(self.lines) else self.lines,
+            ids=self.ids[rows],
+            said=self.said[rows],
+            kinds=self.kinds[rows],
+            texts=self.texts.taken(rows),
+        )
+
+    def followed_by(self, other: "Version") -> "Version":
+        """The rows of both, with this one's reading and saying."""
+        return replace(
+            self,
+            lines=np.concatenate((self.lines, other.lines)),
+            ids=np.concatenate((self.ids, other.ids)),
+            said=np.concatenate((self.said, other.said)),
+            kinds=np.concatenate((self.kinds, other.kinds)),
+            texts=Texts(self.texts.blob + other.texts.blob),
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What has to be said when one version follows another.
+
+    Attributes:
+        seen: rows of the new version that are new, or say something else than before; in its order.
+        gone: rows of the old version whose observables are no longer listed.
+        listed: how many distinct observables the new version lists.
+        before: how many the old one listed.
+        types: the new version's observables by type.
+    """
+
+    seen: Indices
+    gone: Indices
+    listed: int
+    before: int
+    types: dict[str, int]
+
+
+def compare(before: Version | None, after: Version) -> Difference:
+    """What changed between two versions of a feed."""
+    ids, rows = after.firsts()
+    types = after.count_types(rows)
+    if before is None:
+        return Difference(np.sort(rows), np.empty(0, np.int64), len(ids), 0, types)
+    known, known_rows = before.firsts()
+    at = np.minimum(np.searchsorted(known, ids), max(len(known) - 1, 0))
+    there = known[at] == ids if len(known) else np.zeros(len(ids), bool)
+    same = there.copy()
+    if before.saying == after.saying:
+        same[there] = before.said[known_rows[at[there]]] == after.said[rows[there]]
+    else:
+        same[:] = False
+    listed = np.zeros(len(known), bool)
+    listed[at[there]] = True
+    return Difference(np.sort(rows[~same]), np.sort(known_rows[~listed]), len(ids), len(known), types)
+
+
+def prune_versions(folder: Path, wanted: Container[str]) -> int:
+    """Remove versions that no feed is at any more; how many.
+
+    Args:
+        folder: with a folder for each feed.
+        wanted: `<feed id>/<file name>` of those that stay.
+    """
+    old = time.time() - _GRACE
+    unwanted = [
+        path
+        for path in folder.glob("*/*")
+        if f"{path.parent.name}/{path.name}" not in wanted and path.stat().st_mtime < old
+    ]
+    for path in unwanted:
+        path.unlink(missing_ok=True)
+    return len(unwanted)

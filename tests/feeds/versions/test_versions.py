@@ -1,0 +1,183 @@
+"""A version read with the help of the one before it is the version read from nothing; what differs is what changed."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.feeds.formats.base import Batch, Dropped, NotLineByLine, ReadLines, Record
+from services.feeds.report import Report
+from services.feeds.versions.reading import TYPES, DocumentReader
+from services.feeds.versions.version import DamagedVersion, Version, compare
+
+
+class Letters:
+    """A list format of its own: a line is "names=tag", each letter a domain; "!" is left out, "?" wants neighbours."""
+
+    name = "letters"
+    media = ()
+    incremental = True
+    notes: Sequence[str] = ()
+
+    def __init__(self, layout: str = "") -> None:
+        self.layout = layout
+        self.lines_read = 0
+
+    def reader(self, _head: Sequence[str], _options: Mapping[str, Any]) -> "Letters":
+        return self
+
+    def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
+        found = ReadLines([], [], [])
+        self.lines_read += len(lines)
+        for at, line in enumerate(lines):
+            names, _, tag = line.partition("=")
+            if "?" in names:
+                raise NotLineByLine
+            if "!" in names:
+                found.dropped.append(Dropped(f"line {numbers[at]}", line, "shouted"))
+                continue
+            for letter in names:
+                found.records.append(Record("domain-name", f"{letter}.com", tags=(tag,) if tag else ()))
+                found.lines.append(at)
+        return found
+
+    def parse(self, stream: BinaryIO, _options: Mapping[str, Any]) -> Iterator[Batch]:
+        lines = stream.read().decode().replace("?", "").split("\n")
+        found = self.read(lines, range(1, len(lines) + 1))
+        yield Batch(found.records, found.dropped)
+
+
+def read(document: str, before: Version | None = None, saying: str = "", format_: Letters | None = None) -> Version:
+    return read_reported(document, before, saying, format_)[0]
+
+
+def read_reported(
+    document: str, before: Version | None = None, saying: str = "", format_: Letters | None = None
+) -> tuple[Version, Report]:
+    @contextmanager
+    def opened() -> Iterator[BinaryIO]:
+        yield io.BytesIO(document.encode())
+
+    report = Report()
+    reader = DocumentReader(format_ or Letters(), {}, saying, before, report)
+    for _ in reader.read(opened):
+        continue
+    return reader.version(), report
+
+
+def rows(version: Version) -> list[tuple[int, int, int, bytes]]:
+    every = np.arange(len(version))
+    lines = version.lines if len(version.lines) else np.zeros(len(version), np.uint64)
+    texts = version.texts.at(every)
+    return list(zip(lines.tolist(), version.ids.tolist(), version.kinds.tolist(), texts, strict=True))
+
+
+def said(document: str) -> dict[str, tuple[str, ...]]:
+    """What a document says, by the simplest means: the first line that names a domain counts."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in document.split("\n"):
+        names, _, tag = line.partition("=")
+        for letter in names if "!" not in names else "":
+            found.setdefault(letter, (tag,) if tag else ())
+    return found
+
+
+def letters(version: Version | None, indices: np.ndarray) -> set[str]:
+    assert version is not None
+    return {msgspec.json.decode(text, type=Record).value[0] for text in version.texts.at(indices)}
+
+
+lines = st.lists(st.from_regex(r"[a-h!]{0,3}(=[xyz])?", fullmatch=True), max_size=12)
+documents = st.lists(lines.map("\n".join), min_size=2, max_size=4)
+
+
+@given(documents)
+def test_reading_only_what_is_new_gives_what_reading_everything_gives(versions: list[str]) -> None:
+    before: Version | None = None
+    for document in versions:
+        step, report = read_reported(document, before)
+        scratch, whole = read_reported(document)
+        assert rows(step) == rows(scratch)
+        assert (report.named, report.dropped) == (whole.named, whole.dropped)
+        before = step
+
+
+@given(documents)
+def test_the_difference_is_what_a_naive_comparison_finds(versions: list[str]) -> None:
+    before, known = None, {}
+    for document in versions:
+        after = read(document, before)
+        difference, now = compare(before, after), said(document)
+        assert letters(after, difference.seen) == {one for one in now if known.get(one) != now[one]}
+        if before is not None:
+            assert letters(before, difference.gone) == known.keys() - now.keys()
+        assert (difference.listed, difference.before) == (len(now), len(known))
+        before, known = after, now
+
+
+@given(documents)
+def test_a_version_comes_back_from_its_file(versions: list[str]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        for document in versions:
+            version = read(document)
+            version.save(Path(folder, "version"))
+            again = Version.load(Path(folder, "version"))
+            assert rows(again) == rows(version)
+            assert (again.reading, again.saying, again.types) == (version.reading, version.saying, TYPES)
+
+
+def test_lines_that_are_known_are_not_read_again() -> None:
+    document = "\n".join(f"{letter}=x" for letter in "abcdefgh")
+    before = read(document)
+    format_ = Letters()
+    after = read(document.replace("c=x", "c=y") + "\ni", before, format_=format_)
+    assert format_.lines_read == 2
+    assert letters(after, compare(before, after).seen) == {"c", "i"}
+
+
+def test_an_unchanged_document_gives_the_version_itself() -> None:
+    before = read("a\nb=x\nb=x\n!\n")
+    assert read("a\nb=x\nb=x\n!\n", before).ids is before.ids
+
+
+def test_another_layout_reads_everything_again() -> None:
+    before = read("a\nb")
+    format_ = Letters(layout="other columns")
+    after = read("a\nb", before, format_=format_)
+    assert format_.lines_read == 2
+    assert not len(compare(before, after).seen)
+
+
+def test_another_saying_says_everything_again() -> None:
+    before = read("a\nb")
+    after = read("a\nb", before, saying="with a tag")
+    assert letters(after, compare(before, after).seen) == {"a", "b"}
+
+
+def test_lines_that_need_their_neighbours_are_read_as_a_whole() -> None:
+    version, report = read_reported("!\na?\nb")
+    assert rows(version) == [(0, *row[1:]) for row in rows(read("a\nb"))]
+    assert report.dropped == {"shouted": 1}
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", None])
+def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / "version"
+    read("a\nb").save(path)
+    if damage is None:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        path.write_bytes(data)
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(DamagedVersion):
+        Version.load(path)
