@@ -3,6 +3,7 @@
 import typer
 
 from sentineliq.cli import (
+    catalogue,
     dead,
     doctor,
     events,
@@ -10,6 +11,7 @@ from sentineliq.cli import (
     mitre,
     notifications,
     observables,
+    reading,
     schedules,
     stack,
     tokens,
@@ -24,6 +26,8 @@ app = typer.Typer(
 
 stack.register(app)
 feeds.register(app)
+catalogue.register()
+reading.register()
 observables.register(app)
 mitre.register(app)
 schedules.register(app)

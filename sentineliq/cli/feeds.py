@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sentineliq.cli import output
+from sentineliq.cli import authorising, output
 from sentineliq.cli.client import Json
 from sentineliq.cli.front import Front, command
 from sentineliq.cli.ingesting import explained, follow
@@ -19,7 +19,7 @@ feeds = typer.Typer(help="Feeds: what is fetched, and how far it is believed.", 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
 
-Format = Annotated[str | None, typer.Option(help="text, csv, stix or misp; guessed when not given.")]
+Format = Annotated[str | None, typer.Option(help="text, csv, json, stix, misp, rss …; guessed when not given.")]
 Confidence = Annotated[int | None, typer.Option(min=0, max=100, help="Of indicators that name none.")]
 Reliability = Annotated[str | None, typer.Option(help="Admiralty code: A (reliable) to E, F cannot be judged.")]
 Tlp = Annotated[str | None, typer.Option(help="clear, green, amber, amber+strict or red.")]
@@ -92,16 +92,21 @@ def parse_options(pairs: list[str]) -> Json:
     return options
 
 
-def _upload(front: Front, path: Path, name: str | None, given: Json) -> Json:
+def read_file(path: Path) -> bytes:
+    """A file that is to be uploaded."""
     size = path.stat().st_size
     if size > MAX_UPLOAD:
         raise InvalidInput(f"{path} has {size:,} bytes; an upload may have {MAX_UPLOAD:,}")
+    return path.read_bytes()
+
+
+def _upload(front: Front, path: Path, name: str | None, given: Json) -> Json:
     params = {key: value for key, value in given.items() if key not in ("tags", "options")}
     options = json.dumps(given["options"]) if "options" in given else None
     run: Json = front.client.upload(
         "feeds",
         "/v1/ingest",
-        path.read_bytes(),
+        read_file(path),
         name=name or feed_name(path.stem),
         tag=given.get("tags"),
         options=options,
@@ -142,17 +147,29 @@ def seconds(text: str) -> int:
 def list_feeds(front: Front) -> None:
     """The tenant's feeds and the public ones."""
     found = list(front.client.items("feeds", "/v1/feeds"))
-    columns = ("name", "tenant", "format", "address", "confidence", "reliability", "every", "enabled", "next run")
+    columns = (
+        "name",
+        "tenant",
+        "health",
+        "lists",
+        "format",
+        "address",
+        "confidence",
+        "reliability",
+        "every",
+        "next run",
+    )
     rows = [
         (
             feed["name"],
             feed["tenant"],
+            feed["health"] if feed["enabled"] else "switched off",
+            feed["listed"],
             feed["format"] or "guessed",
             feed["url"],
             feed["confidence"],
             feed["reliability"],
             feed["every_seconds"],
-            feed["enabled"],
             output.moment(feed["next_run_at"]),
         )
         for feed in found
@@ -180,9 +197,19 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     tlp: Tlp = None,
     tag: Tags = None,
     option: Options = None,
+    kind: Annotated[
+        str, typer.Option(help="snapshot: a whole list each time; stream: only what is recent.")
+    ] = "snapshot",
+    collector: Annotated[str, typer.Option(help="http, taxii or misp.")] = "http",
+    auth: authorising.Kind = None,
+    auth_name: authorising.Named = None,
+    certificate: authorising.Chain = None,
+    key: authorising.Key = None,
 ) -> None:
     """Subscribe to an address; it is fetched at once and then as often as told."""
-    given = _settings(format, confidence, reliability, tlp, tag, option)
+    given = _settings(format, confidence, reliability, tlp, tag, option) | {"kind": kind, "collector": collector}
+    if (credentials := authorising.auth(auth, auth_name, certificate, key)) is not None:
+        given["auth"] = credentials
     cadence = {"every_seconds": seconds(every)} if every else {}
     made = front.client.post("feeds", "/v1/feeds", {"name": name, "url": url, **cadence, **given})
     front.answer(made, output.details(made))

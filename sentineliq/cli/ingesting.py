@@ -43,9 +43,12 @@ class Outcome:
     @property
     def unchanged(self) -> int:
         """How many observables were known already, just like this."""
-        stored, report = self.stored, self.report
-        told = stored["new"] + stored["changed"] + stored["rejected"] - report.get("gone", 0)
-        return max(0, int(report.get("taken", 0)) - told)
+        told = self.stored["new"] + self.stored["changed"] + self.stored["rejected"] - self._count("gone")
+        return max(0, self._count("taken") - told)
+
+    def _count(self, name: str) -> int:
+        count: int = self.report.get(name, 0)
+        return count
 
     def as_dict(self) -> Json:
         """For programs."""
@@ -53,13 +56,17 @@ class Outcome:
 
     def line(self) -> str:
         """For people: what was taken by type, what is new, what was left out and why."""
+        if self.run["state"] == "held":
+            return f"{self.run['feed']}: held back; `sentineliq feeds show {self.run['feed']}` says why"
         if self.run["state"] == "unchanged":
             return f"{self.run['feed']}: the same as last time: nothing new, nothing changed"
         report, stored = self.report, self.stored
         taken = f"{report['taken']:,} observables" + (
             f" ({output.counted(report['types'])})" if report["types"] else ""
         )
-        known = f"{stored['new']:,} new, {stored['changed']:,} changed, {self.unchanged:,} unchanged"
+        known = f"{stored['new']:,} new, {stored['changed']:,} changed, {self.unchanged:,} unchanged" + (
+            f", {self._count('gone'):,} gone" if self._count("gone") else ""
+        )
         return (
             f"{self.run['feed']}: {taken}: {known} in {self.seconds:.1f} s" + _left_out(report, stored) + _notes(report)
         )
@@ -95,6 +102,8 @@ def follow(
     """
     started = time.monotonic()
     run = _ended(client, run, notice, started + patience)
+    if run["state"] == "held":
+        return Outcome(run, dict.fromkeys(("received", "new", "changed", "rejected"), 0), time.monotonic() - started)
     if run["state"] == "failed":
         raise RunFailed(f"{run['feed']}: {explained(run['error'])}")
     stored = _stored(client, run)
