@@ -81,13 +81,12 @@ class Taking:
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
         """
         run, report = self._run, self._run.report
-        digest = _content(run.feed, document.payload)
-        if digest == run.feed.content_digest:
+        if _content(run.feed, document.payload, run.feed.format) == run.feed.content_digest:
             report.taken = run.feed.listed
             run.part_done({"cursor": document.cursor, "held": None})
             return
         before = self._before()
-        format_ = find(document.format or self._guess(document))
+        format_ = find(document.format or run.feed.format or self._guess(document))
         reader = DocumentReader(format_, run.feed.options, _saying(run.feed), before, report)
         opened = partial(self._payloads.open, document.payload)
         chunker = Chunker(self._head(), report.chunks)
@@ -110,7 +109,7 @@ class Taking:
                     chunks = self._chunks(chunker, before, version, difference, reader.retracted)
                     await publish(run, self._settings, chunks, report.chunks)
         self._count(difference, len(reader.retracted), chunker.chunks)
-        self._remember(document, digest, before, version, difference)
+        self._remember(document, format_.name, before, version, difference)
 
     def _before(self) -> Version | None:
         if not self._whole or self._run.feed.version is None:
@@ -200,9 +199,12 @@ class Taking:
             report.dropped["taken back by the source"] += retracted
 
     def _remember(
-        self, document: Document, digest: str, before: Version | None, version: Version, difference: Difference
+        self, document: Document, format_: str, before: Version | None, version: Version, difference: Difference
     ) -> None:
         values: dict[str, Any] = {"cursor": document.cursor, "held": None, "payload": document.payload}
+        if self._is_list:
+            # A list stays what it was found to be: what comes in another form later is wrong, not another list.
+            values["format"] = self._run.feed.format or format_
         if not self._whole:
             self._run.part_done(values)
             return
@@ -212,14 +214,15 @@ class Taking:
             name = f"{uuid4().hex}.zst"
             with self._run.report.stage("remember"):
                 version.save(self._versions / name)
+        digest = _content(self._run.feed, document.payload, values.get("format"))
         self._run.part_done({**values, "content_digest": digest, "version": name, "listed": difference.listed})
         if old is not None and old != name:
             Path(self._versions / old).unlink(missing_ok=True)
 
 
-def _content(feed: sa.Row[Any], payload: str) -> str:
+def _content(feed: sa.Row[Any], payload: str, format_: str | None) -> str:
     """What a feed remembers of a payload: its digest together with everything that decides what is read from it."""
-    reading = [feed.format, feed.options, feed.kind, _saying(feed)]
+    reading = [format_, feed.options, feed.kind, _saying(feed)]
     return hashlib.sha256(payload.encode() + msgspec.json.encode(reading, order="deterministic")).hexdigest()
 
 

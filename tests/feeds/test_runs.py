@@ -1,153 +1,73 @@
 """A feed run from upload or fetch to Kafka, on the real parts."""
 
-import asyncio
-import gzip
-import http.server
-import threading
-from collections.abc import Callable, Iterator
-from typing import ClassVar
-from uuid import UUID
+from collections.abc import Callable
 
 import msgspec
 import pytest
 import sqlalchemy as sa
-from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
-from services.feeds import runs, service
-from shared.database import PLATFORM, Database, database
-from shared.events.feeds import OBSERVED, IndicatorsObserved
-from shared.kafka.topics import physical
-from shared.settings import Settings
+from services.feeds import service
+from shared.database import PLATFORM, Database
+from tests.feeds.conftest import Desk, Provider
 
 LIST = b"# a list\n" + b"".join(f"203.0.113.{number}\n".encode() for number in range(200)) + b"not an observable !\n"
 
 
-class _Provider(http.server.BaseHTTPRequestHandler):
-    body = LIST
-    etag = '"1"'
-    status = 200
-    requests: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.requests.append(self.path)
-        if self.headers.get("If-None-Match") == self.etag:
-            self.send_response(304)
-            self.end_headers()
-            return
-        body = gzip.compress(self.body)
-        self.send_response(self.status)
-        self.send_header("ETag", self.etag)
-        self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def provider() -> Iterator[tuple[str, type[_Provider]]]:
-    handler = type("Provider", (_Provider,), {"requests": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/list.txt", handler
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def own(settings: Settings) -> Database:
-    found = database("feeds")
-    with found.engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE feeds.feed, feeds.run, feeds.outbox CASCADE"))
-    return found
-
-
-@pytest.fixture
-def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
-    return client_for("feeds")
-
-
-def upload(client: TestClient, body: bytes, **parameters: object) -> dict:
-    answer = client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
-    assert answer.status_code == 202, answer.text
-    return answer.json()
-
-
-def work(own: Database, settings: Settings, run: dict) -> dict:
-    with own.transaction(PLATFORM) as session:
-        session.execute(sa.text("DELETE FROM provider"))  # nobody waits for a turn here
-    return runs.execute(own, settings, "acme", UUID(run["id"]))
-
-
-def published(settings: Settings, run: dict) -> list[IndicatorsObserved]:
-    async def read() -> list[IndicatorsObserved]:
-        consumer = AIOKafkaConsumer(
-            physical(settings, OBSERVED.name),
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            auto_offset_reset="earliest",
-        )
-        found = []
-        async with consumer:
-            while batch := await consumer.getmany(timeout_ms=500):
-                found += [record for records in batch.values() for record in records]
-        return [msgspec.json.decode(record.value, type=IndicatorsObserved) for record in found]
-
-    return [chunk for chunk in asyncio.run(read()) if str(chunk.run_id) == run["id"]]
-
-
 def test_an_upload_is_parsed_and_published_in_chunks_and_counted(
-    own: Database, settings: Settings, client: TestClient
+    desk: Desk,
+    own: Database,
+    client: TestClient,
 ) -> None:
-    run = upload(client, LIST, confidence=90, reliability="A", tag=["c2", "botnet"])
+    run = desk.upload(LIST, confidence=90, reliability="A", tag=["c2", "botnet"])
     assert run["state"] == "queued"
-    assert work(own, settings, run)["status"] == "succeeded"
+    assert desk.work(run)["status"] == "succeeded"
     done = client.get(f"/v1/runs/{run['id']}").json()
     assert (done["state"], done["report"]["taken"], done["report"]["types"]) == ("succeeded", 200, {"ipv4-addr": 200})
     assert done["report"]["examples"][0]["where"] == "line 202"
-    chunks = published(settings, run)
+    chunks = desk.published(run)
     assert len(chunks) == done["report"]["chunks"]
     assert {one.value for chunk in chunks for one in chunk.seen} == {f"203.0.113.{number}" for number in range(200)}
     assert {(chunk.confidence, chunk.tags, chunk.feed.reliability) for chunk in chunks} == {(90, ("botnet", "c2"), 100)}
 
 
 def test_the_same_content_again_is_unchanged_and_publishes_nothing(
-    own: Database, settings: Settings, client: TestClient
+    desk: Desk,
+    own: Database,
+    client: TestClient,
 ) -> None:
-    work(own, settings, upload(client, LIST))
-    again = upload(client, LIST)
-    assert work(own, settings, again)["status"] == "unchanged"
-    assert published(settings, again) == []
-    differently = upload(client, LIST, confidence=10)
-    assert work(own, settings, differently)["status"] == "succeeded"
+    desk.work(desk.upload(LIST))
+    again = desk.upload(LIST)
+    assert desk.work(again)["status"] == "unchanged"
+    assert desk.published(again) == []
+    differently = desk.upload(LIST, confidence=10)
+    assert desk.work(differently)["status"] == "succeeded"
 
 
 def test_a_run_that_is_repeated_publishes_the_same_chunks(
-    own: Database, settings: Settings, client: TestClient
+    desk: Desk,
+    own: Database,
+    client: TestClient,
 ) -> None:
-    run = upload(client, LIST)
-    work(own, settings, run)
-    first = published(settings, run)
+    run = desk.upload(LIST)
+    desk.work(run)
+    first = desk.published(run)
     with own.transaction(PLATFORM) as session:
         # As if the worker had been killed after the last acknowledgement and before its commit.
         killed = "state = 'running', lease_until = now() - interval '1 second', part = '{}', report = NULL"
         session.execute(sa.text(f"UPDATE run SET {killed}"))
         session.execute(sa.text("UPDATE feed SET content_digest = NULL, version = NULL"))
     assert service.reconcile(own) == 1
-    assert work(own, settings, run)["status"] == "succeeded"
-    both = published(settings, run)
+    assert desk.work(run)["status"] == "succeeded"
+    both = desk.published(run)
     assert sorted(map(msgspec.json.encode, both)) == sorted(map(msgspec.json.encode, first * 2))
 
 
-def test_a_run_in_good_hands_is_left_alone(own: Database, settings: Settings, client: TestClient) -> None:
-    run = upload(client, LIST)
+def test_a_run_in_good_hands_is_left_alone(desk: Desk, own: Database, client: TestClient) -> None:
+    run = desk.upload(LIST)
     with own.transaction(PLATFORM) as session:
         session.execute(sa.text("UPDATE run SET state = 'running', lease_until = now() + interval '1 minute'"))
-    assert work(own, settings, run)["status"] == "skipped"
+    assert desk.work(run)["status"] == "skipped"
     assert service.reconcile(own) == 0
 
 
@@ -163,51 +83,53 @@ def test_a_run_in_good_hands_is_left_alone(own: Database, settings: Settings, cl
     ],
 )
 def test_bad_input_is_a_clear_error_and_changes_nothing(
-    own: Database, settings: Settings, client: TestClient, body: bytes, format_: str | None, place: str
+    desk: Desk, own: Database, client: TestClient, body: bytes, format_: str | None, place: str
 ) -> None:
-    work(own, settings, upload(client, LIST))
+    desk.work(desk.upload(LIST))
     parameters = {} if format_ is None else {"format": format_}
     answer = client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
     if answer.status_code == 202:
         run = answer.json()
-        assert work(own, settings, run)["status"] == "failed"
+        assert desk.work(run)["status"] == "failed"
         done = client.get(f"/v1/runs/{run['id']}").json()
         assert done["state"] == "failed"
         assert place.lower() in done["error"]["message"].lower()
-        assert published(settings, run) == []
+        assert desk.published(run) == []
     else:
         assert answer.status_code == 422
         assert answer.json()["field"] == place
 
 
 def test_a_feed_is_fetched_and_unchanged_costs_one_request(
-    own: Database, settings: Settings, client: TestClient, provider: tuple[str, type[_Provider]]
+    desk: Desk, own: Database, client: TestClient, provider: tuple[str, type[Provider]]
 ) -> None:
     url, handler = provider
+    handler.body = LIST
     feed = client.post("/v1/feeds", json={"name": "by-http", "url": url, "every_seconds": 3600}).json()
     states = []
     for _ in range(2):
         run = client.post(f"/v1/feeds/{feed['id']}/runs").json()
-        states.append(work(own, settings, run)["status"])
+        states.append(desk.work(run)["status"])
     handler.etag = '"2"'
     run = client.post(f"/v1/feeds/{feed['id']}/runs").json()
-    states.append(work(own, settings, run)["status"])
+    states.append(desk.work(run)["status"])
     assert states == ["succeeded", "unchanged", "unchanged"]
     assert len(handler.requests) == 3
 
 
 def test_a_provider_that_fails_is_tried_again_later_and_a_refusal_is_not(
-    own: Database, settings: Settings, client: TestClient, provider: tuple[str, type[_Provider]]
+    desk: Desk, own: Database, client: TestClient, provider: tuple[str, type[Provider]]
 ) -> None:
     url, handler = provider
+    handler.body = LIST
     feed = client.post("/v1/feeds", json={"name": "flaky", "url": url}).json()
     handler.status = 503
     run = client.post(f"/v1/feeds/{feed['id']}/runs").json()
-    assert work(own, settings, run)["status"] == "waiting"
-    assert work(own, settings, run)["status"] == "skipped"  # its time has not come
+    assert desk.work(run)["status"] == "waiting"
+    assert desk.work(run)["status"] == "skipped"  # its time has not come
     handler.status = 404
     run = client.post(f"/v1/feeds/{feed['id']}/runs").json()
-    assert work(own, settings, run)["status"] == "failed"
+    assert desk.work(run)["status"] == "failed"
     assert "404" in client.get(f"/v1/runs/{run['id']}").json()["error"]["message"]
 
 

@@ -1,0 +1,133 @@
+"""A provider on loopback, and what a run of the feeds service does with its answers, on the real parts."""
+
+import asyncio
+import gzip
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from aiokafka import AIOKafkaConsumer
+from starlette.testclient import TestClient
+
+from services.feeds import runs
+from shared.database import PLATFORM, Database, database
+from shared.events.feeds import OBSERVED, IndicatorsObserved
+from shared.kafka.topics import physical
+from shared.settings import Settings
+
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    """Answers with `body`, gzipped for the transport; what it was asked is kept in `requests`."""
+
+    body = b""
+    etag = '"1"'
+    status = 200
+    extra: ClassVar[dict[str, str]] = {}
+    requests: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.requests.append(self.path)
+        if self.etag and self.headers.get("If-None-Match") == self.etag:
+            self.send_response(304)
+            self.end_headers()
+            return
+        body = gzip.compress(self.body)
+        self.send_response(self.status)
+        if self.etag:
+            self.send_header("ETag", self.etag)
+        for name, value in self.extra.items():
+            self.send_header(name, value)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def provider() -> Iterator[tuple[str, type[Provider]]]:
+    handler = type("OneProvider", (Provider,), {"requests": [], "extra": {}})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/list.txt", handler
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def own(settings: Settings) -> Database:
+    found = database("feeds")
+    with found.engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE feeds.feed, feeds.run, feeds.provider, feeds.outbox CASCADE"))
+    return found
+
+
+@pytest.fixture
+def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
+    return client_for("feeds")
+
+
+class Desk:
+    """What a test does over and over: upload or fetch, work on the run, look at what was published."""
+
+    def __init__(self, own: Database, settings: Settings, client: TestClient) -> None:
+        self.own, self.settings, self.client = own, settings, client
+
+    def upload(self, body: bytes, **parameters: object) -> dict[str, Any]:
+        answer = self.client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def feed(self, **values: object) -> dict[str, Any]:
+        answer = self.client.post("/v1/feeds", json={"name": "by-http", **values})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def fetch(self, feed: dict[str, Any]) -> dict[str, Any]:
+        return self.client.post(f"/v1/feeds/{feed['id']}/runs").json()
+
+    def work(self, run: dict[str, Any]) -> dict[str, Any]:
+        with self.own.transaction(PLATFORM) as session:
+            session.execute(sa.text("DELETE FROM provider"))  # nobody waits for a turn here
+        return runs.execute(self.own, self.settings, "acme", UUID(run["id"]))
+
+    def done(self, run: dict[str, Any]) -> dict[str, Any]:
+        self.work(run)
+        return self.client.get(f"/v1/runs/{run['id']}").json()
+
+    def published(self, run: dict[str, Any]) -> list[IndicatorsObserved]:
+        async def read() -> list[IndicatorsObserved]:
+            consumer = AIOKafkaConsumer(
+                physical(self.settings, OBSERVED.name),
+                bootstrap_servers=self.settings.kafka_bootstrap_servers,
+                auto_offset_reset="earliest",
+            )
+            found = []
+            async with consumer:
+                while batch := await consumer.getmany(timeout_ms=500):
+                    found += [record for records in batch.values() for record in records]
+            return [msgspec.json.decode(record.value, type=IndicatorsObserved) for record in found]
+
+        return [chunk for chunk in asyncio.run(read()) if str(chunk.run_id) == run["id"]]
+
+    def said(self, run: dict[str, Any]) -> tuple[set[str], set[str]]:
+        """Values that a run said are seen, and those it said are gone."""
+        chunks = self.published(run)
+        return (
+            {one.value for chunk in chunks for one in chunk.seen},
+            {one.value for chunk in chunks for one in chunk.gone},
+        )
+
+
+@pytest.fixture
+def desk(own: Database, settings: Settings, client: TestClient) -> Desk:
+    return Desk(own, settings, client)
