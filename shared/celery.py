@@ -17,7 +17,7 @@ from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
 from shared.logging import configure_logging, get_logger
 from shared.metrics import TASK_SECONDS
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 from shared.tracing import continue_trace, current_traceparent
 
 log = get_logger(__name__)
@@ -27,6 +27,15 @@ TIME_LIMIT: Final = 600
 
 QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {"scheduler": "default"}
 """The queue of each service."""
+
+
+CONCURRENCY: Final = {"feeds": 3}
+"""Tasks that a worker of a service runs at once, where it is not one: long lists must not be all that runs."""
+
+
+def concurrency_of(service: str, settings: Settings) -> int:
+    """How many tasks one worker of a service runs at once."""
+    return settings.worker_concurrency or CONCURRENCY.get(service, 1)
 
 
 class ServiceTask(Task):
@@ -97,7 +106,7 @@ def _settings(service: str) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_time_limit": TIME_LIMIT,
         "task_soft_time_limit": TIME_LIMIT - 30,
-        "worker_concurrency": load_settings().worker_concurrency,
+        "worker_concurrency": concurrency_of(service, load_settings()),
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_soft_shutdown_timeout": 5,

@@ -20,7 +20,9 @@ def _plain(name: str) -> AliasChoices:
 class Settings(BaseSettings):
     """One process's settings; the README's configuration table is this class in prose."""
 
-    model_config = SettingsConfigDict(env_prefix="SENTINELIQ_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SENTINELIQ_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
 
     database_url: SecretStr = Field(validation_alias=_plain("DATABASE_URL"))
     celery_broker_url: SecretStr = Field(validation_alias=_plain("CELERY_BROKER_URL"))
@@ -32,7 +34,7 @@ class Settings(BaseSettings):
     kafka_partitions: int = Field(4, ge=1, le=1024)
     kafka_replication_factor: int = Field(1, ge=1, le=7)
     database_pool_size: int = Field(4, ge=1, le=100)
-    worker_concurrency: int = Field(1, ge=1, le=256)
+    worker_concurrency: int | None = Field(None, ge=1, le=256)
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)

@@ -34,6 +34,13 @@ class Payloads:
         """Where a payload is."""
         return self._folder / digest[:2] / f"{digest}.zst"
 
+    def size(self, digest: str) -> int:
+        """Bytes that a payload takes; 0 when it is not kept."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder for what is not complete yet; gone afterwards."""

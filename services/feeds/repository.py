@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
@@ -188,6 +189,12 @@ def visit(session: Session, host: str, interval: float) -> float:
     if wait == 0.0:
         keep_away(session, host, interval)
     return wait
+
+
+def lock_place(connection: psycopg.Connection, name: str, place: int) -> bool:
+    """Take a numbered place for as long as the connection lives; False when it is taken."""
+    found = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", (name, place)).fetchone()
+    return bool(found and found[0])
 
 
 def keep_away(session: Session, host: str, seconds: float) -> None:

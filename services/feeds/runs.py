@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from services.feeds import repository
+from services.feeds.bulk import slot
 from services.feeds.collectors import credentials
 from services.feeds.collectors.base import Credentials, Part, Source
 from services.feeds.collectors.registry import collector_named
@@ -72,13 +73,16 @@ async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
     known = run.feed.content_digest is not None or bool(run.feed.cursor)
     taking = Taking(run, settings, payloads, collector_named(run.feed.collector))
     if run.row.part is not None:
-        await taking.take(Document(run.row.payload, run.row.part.get("format"), run.row.part.get("cursor", {})))
+        document = Document(run.row.payload, run.row.part.get("format"), run.row.part.get("cursor", {}))
+        with slot(run.database, settings, payloads.size(document.payload)):
+            await taking.take(document)
     if run.row.input == "fetch":
         with payloads.scratch() as scratch:
             async with aclosing(_parts(run, settings, scratch)) as parts:
                 async for part in parts:
                     document = await _stored(run, payloads, part)
-                    await taking.take(document)
+                    with slot(run.database, settings, payloads.size(document.payload)):
+                        await taking.take(document)
     sent = run.report.seen or run.report.gone
     return run.finish("unchanged" if known and not sent else "succeeded")
 
