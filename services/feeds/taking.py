@@ -4,7 +4,7 @@ import gc
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,9 @@ from services.feeds.formats.registry import find, guess
 from services.feeds.leases import LeasedRun
 from services.feeds.payloads import Payloads
 from services.feeds.publishing import publish
+from services.feeds.versions.distinct import distinct
 from services.feeds.versions.reading import DocumentReader, Rows
-from services.feeds.versions.version import DamagedVersion, Difference, Digests, Version, compare
+from services.feeds.versions.version import DamagedVersion, Difference, Version, compare
 from shared.events.feeds import IndicatorsObserved
 from shared.settings import Settings
 from shared.stix.ids import observable_uuid
@@ -94,7 +95,7 @@ class Taking:
             if before is None and format_.incremental:
                 rows = self._watched(reader.read(opened))
                 with report.stage("read and publish"):
-                    await publish(run, self._settings, chunker.seen(_distinct(rows)), report.chunks)
+                    await publish(run, self._settings, chunker.seen(distinct(rows)), report.chunks)
                 version = reader.version()
                 difference = compare(None, version)
             else:
@@ -103,7 +104,7 @@ class Taking:
                         continue
                     version = reader.version()
                 with report.stage("compare"):
-                    difference = compare(before, version)
+                    difference = compare(before, version, reader.touched)
                 self._hold(difference)
                 with report.stage("publish"):
                     chunks = self._chunks(chunker, before, version, difference, reader.retracted)
@@ -213,7 +214,7 @@ class Taking:
         if before is None or version.ids is not before.ids or version.saying != before.saying:
             name = f"{uuid4().hex}.zst"
             with self._run.report.stage("remember"):
-                version.save(self._versions / name)
+                replace(version, counts=difference.types).save(self._versions / name)
         digest = _content(self._run.feed, document.payload, values.get("format"))
         self._run.part_done({**values, "content_digest": digest, "version": name, "listed": difference.listed})
         if old is not None and old != name:
@@ -229,22 +230,6 @@ def _content(feed: sa.Row[Any], payload: str, format_: str | None) -> str:
 def _saying(feed: sa.Row[Any]) -> str:
     said = [feed.confidence, feed.reliability, feed.tlp, sorted(feed.tags), feed.name]
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
-
-
-def _distinct(rows: Iterable[Rows]) -> Iterator[tuple[Digests, Iterable[bytes]]]:
-    """Rows as they are read, each observable once."""
-    known: set[int] = set()
-    for some in rows:
-        texts = list(some.texts)
-        fresh = []
-        for at, identity in enumerate(some.ids.tolist()):
-            if identity not in known:
-                known.add(identity)
-                fresh.append(at)
-        if len(fresh) == len(texts):
-            yield some.ids, texts
-        elif fresh:
-            yield some.ids[fresh], [texts[at] for at in fresh]
 
 
 def _taken_back(retracted: list[Record], version: Version) -> dict[bytes, bytes]:

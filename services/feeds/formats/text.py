@@ -1,12 +1,12 @@
 """Plain lists: one observable a line, as blocklists, hosts files and Maltrail's trails are written."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 
-from services.feeds.formats.base import Batch, Record, dropped, read_options, typed
+from services.feeds.formats.base import Batch, ReadLines, Record, dropped, read_options, typed
 from services.feeds.formats.fields import type_option
 from services.feeds.formats.reading import numbered_lines
 from shared.stix import NotAnObservable, ObservableType
@@ -40,26 +40,41 @@ class Text:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
-        kind = type_option(read_options(Options, options).type)
+        reader = self.reader((), options)
         for number, lines in numbered_lines(stream):
-            batch = _batch(number, lines, kind)
-            if batch.records or batch.dropped:
-                yield batch
+            found = reader.read(lines, range(number, number + len(lines)))
+            if found.records or found.dropped:
+                yield Batch(found.records, found.dropped)
+
+    def reader(self, _head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
+        """See `LineFormat.reader`."""
+        return TextReader(read_options(Options, options))
 
 
-def _batch(start: int, lines: list[str], kind: ObservableType | None) -> Batch:
-    batch = Batch()
-    take = batch.records.append
-    for number, line in enumerate(lines, start):
-        text = line.strip()
-        if not text or text.startswith(_COMMENTS):
-            continue
-        for token in values(text) if kind not in _WHOLE_LINE else (text,):
-            try:
-                take(Record(*typed(kind, token)))
-            except NotAnObservable as refusal:
-                batch.dropped.append(dropped(f"line {number}", text, refusal))
-    return batch
+class TextReader:
+    """Reads the lines of a list, each by itself."""
+
+    def __init__(self, options: Options) -> None:
+        self._kind = type_option(options.type)
+        self.layout = str(self._kind)
+        self.notes: Sequence[str] = ()
+
+    def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
+        """See `LineReader.read`."""
+        found, kind = ReadLines([], [], []), self._kind
+        take, place = found.records.append, found.lines.append
+        for at, line in enumerate(lines):
+            text = line.strip()
+            if not text or text.startswith(_COMMENTS):
+                continue
+            for token in values(text) if kind not in _WHOLE_LINE else (text,):
+                try:
+                    take(Record(*typed(kind, token)))
+                except NotAnObservable as refusal:
+                    found.dropped.append(dropped(f"line {numbers[at]}", text, refusal))
+                else:
+                    place(at)
+        return found
 
 
 def values(line: str) -> list[str]:

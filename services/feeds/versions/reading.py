@@ -15,6 +15,7 @@ from xxhash import xxh3_64_digest
 from services.feeds.formats.base import Format, LineFormat, LineReader, NotLineByLine, Record
 from services.feeds.formats.reading import _whole_lines
 from services.feeds.report import Report
+from services.feeds.versions.lines import UNKNOWN, KnownLines
 from services.feeds.versions.version import Digests, Indices, Texts, Version
 from shared.stix import ObservableType
 from shared.stix.ids import observable_uuid
@@ -24,6 +25,7 @@ _CODES: Final = {str(kind): code for code, kind in enumerate(TYPES)}
 _HEAD_LINES: Final = 200
 _encode: Final = msgspec.json.Encoder().encode
 _NO_DIGESTS: Final[Digests] = np.empty(0, np.uint64)
+_NO_POSITIONS: Final[Indices] = np.empty(0, np.int64)
 
 
 class Rows(NamedTuple):
@@ -31,9 +33,11 @@ class Rows(NamedTuple):
 
     Attributes:
         positions: index of each row's line in the document; empty when it is not read by lines.
+        lines: digest of each row's line; empty likewise.
     """
 
     positions: Indices
+    lines: Digests
     ids: Digests
     said: Digests
     kinds: npt.NDArray[np.uint8]
@@ -61,7 +65,10 @@ class DocumentReader:
         self._report = report
         self._reading = ""
         self._rows: list[Rows] = []
-        self._lines: list[Digests] = []
+        self._known: KnownLines | None = None
+        self._found: list[Indices] = []
+        self.touched: Digests | None = None
+        """Observables of lines that came or went, where nothing else can have changed; once the version is made."""
         self.retracted: list[Record] = []
         """What the source takes back."""
 
@@ -79,7 +86,7 @@ class DocumentReader:
                 with document() as stream:
                     yield from self._read_lines(self._format, stream)
             except NotLineByLine:
-                self._rows, self._lines, self.retracted = [], [], []
+                self._rows, self._found, self.retracted, self._known = [], [], [], None
                 self._report.forget_reading()
             else:
                 return
@@ -89,90 +96,121 @@ class DocumentReader:
                 self._report.drop(batch.dropped)
                 self._report.notes += batch.notes
                 if batch.records:
-                    yield self._take(batch.records, None)
+                    yield self._take(batch.records, _NO_POSITIONS, _NO_DIGESTS)
 
     def version(self) -> Version:
         """The version, when the document has been read."""
-        read = self._joined()
-        if not self._lines:
-            self._report.named = len(read)
-            return read
-        lines = np.concatenate(self._lines)
-        distinct, first, times = np.unique(lines, return_index=True, return_counts=True)
-        positions = np.concatenate([rows.positions for rows in self._rows]) if self._rows else np.empty(0, np.int64)
-        # A line that stands there twice says the same twice: its first place counts.
-        fresh = np.flatnonzero(first[np.searchsorted(distinct, lines[positions])] == positions)
-        fresh_rows = replace(read.taken(fresh), lines=lines[positions[fresh]])
-        version = self._placed(fresh_rows, positions[fresh], distinct, first)
-        self._report.named = int(times[np.searchsorted(distinct, version.lines)].sum())
-        return version
+        fresh = self._joined()
+        if self._known is None:
+            self._report.named = len(fresh)
+            return self._once(fresh)
+        return self._placed(self._known, fresh)
 
-    def _placed(self, fresh: Version, positions: Indices, distinct: Digests, first: Indices) -> Version:
-        """Rows that were read now and rows known from before, in the order of the document."""
-        before = self._known()
-        if before is None:
+    def _placed(self, known: KnownLines, fresh: Version) -> Version:
+        """Rows that were known before and rows that were read now, in the order of the document."""
+        assert self._previous is not None  # noqa: S101  # there are no known lines without it
+        before, found = self._previous, np.concatenate(self._found)
+        places = np.flatnonzero(found != UNKNOWN)
+        lines = found[places]
+        times = np.bincount(lines, minlength=len(known))
+        self._report.named = int(times[known.of_row].sum()) + len(fresh)
+        place = np.full(len(known), -1)
+        place[lines[::-1]] = places[::-1]  # of a line that stands there twice the first place counts
+        if not len(fresh) and place[0] >= 0 and np.all(place[1:] > place[:-1]):
+            self.touched = _NO_DIGESTS
+            return replace(before, saying=self._saying)
+        kept = np.flatnonzero(place[known.of_row] >= 0)
+        kept_places = place[known.of_row[kept]]
+        positions = self._positions()
+        first = _first_places(self._line_digests(), positions)
+        every = np.concatenate((kept_places, positions[first]))
+        rows = np.concatenate((kept, first + len(before)))[np.argsort(every, kind="stable")]
+        gone = np.ones(len(before), bool)
+        gone[kept] = False
+        if np.array_equal(kept_places, np.sort(kept_places)):
+            self.touched = np.unique(np.concatenate((before.ids[gone], fresh.ids[first])))
+        lined = replace(fresh, lines=self._line_digests())
+        return replace(before.merged(lined, rows), saying=self._saying, counts=None)
+
+    def _once(self, fresh: Version) -> Version:
+        """The rows of a document of which nothing was known, each line once."""
+        positions = self._positions()
+        if not len(positions):
             return fresh
-        at = np.minimum(np.searchsorted(distinct, before.lines), len(distinct) - 1)
-        kept = np.flatnonzero(distinct[at] == before.lines)
-        order = np.argsort(np.concatenate((first[at[kept]], positions)), kind="stable")
-        if len(fresh) or len(kept) < len(before):
-            before = before.taken(kept).followed_by(fresh)
-        unmoved = np.array_equal(order, np.arange(len(order)))
-        return replace(before if unmoved else before.taken(order), saying=self._saying)
+        lined = replace(fresh, lines=self._line_digests())
+        first = _first_places(lined.lines, positions)
+        return lined if len(first) == len(fresh) else lined.merged(replace(lined, texts=Texts(b"")), first)
+
+    def _positions(self) -> Indices:
+        return np.concatenate([rows.positions for rows in self._rows]) if self._rows else np.empty(0, np.int64)
+
+    def _line_digests(self) -> Digests:
+        return np.concatenate([rows.lines for rows in self._rows]) if self._rows else _NO_DIGESTS
 
     def _read_lines(self, format_: LineFormat, stream: BinaryIO) -> Iterator[Rows]:
         reader: LineReader | None = None
-        known: Digests = _NO_DIGESTS
         number = 0
         for block in _whole_lines(stream):
             lines = block.split(b"\n")
             if reader is None:
-                head = [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]]
-                reader = format_.reader(head, self._options)
-                if reader is None:
-                    raise NotLineByLine
-                self._report.notes += reader.notes
-                self._reading = self._digest(reader.layout)
-                before = self._known()
-                known = _NO_DIGESTS if before is None else np.unique(before.lines)
+                reader = self._reader(format_, [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]])
             digests = np.frombuffer(b"".join(map(xxh3_64_digest, lines)), np.uint64)
-            self._lines.append(digests)
-            rows = self._read_block(reader, block, lines, number, _unknown(digests, known))
+            unknown = None
+            if self._known is not None:
+                found = self._known.find(digests)
+                self._found.append(found)
+                unknown = np.flatnonzero(found == UNKNOWN)
+            rows = self._read_block(reader, block, lines, digests, number, unknown)
             if rows is not None:
                 yield rows
             number += len(lines)
 
+    def _reader(self, format_: LineFormat, head: list[str]) -> LineReader:
+        """The document's reader; and what is known of its lines, if they were read in the same way before."""
+        reader = format_.reader(head, self._options)
+        if reader is None:
+            raise NotLineByLine
+        self._report.notes += reader.notes
+        self._reading = self._digest(reader.layout)
+        before = self._previous
+        if before is not None and before.reading == self._reading and before.types == TYPES and len(before.lines):
+            self._known = KnownLines(before)
+        return reader
+
     def _read_block(
-        self, reader: LineReader, block: bytes, lines: list[bytes], number: int, unknown: Indices | None
+        self,
+        reader: LineReader,
+        block: bytes,
+        lines: list[bytes],
+        digests: Digests,
+        number: int,
+        unknown: Indices | None,
     ) -> Rows | None:
         """The rows of those lines of a block that were not known; None for `unknown` means all."""
         if unknown is None:
-            places = np.arange(number, number + len(lines))
+            unknown = np.arange(len(lines))
             texts: Sequence[str] = block.decode("utf-8", "replace").split("\n")
         else:
-            places = unknown + number
             texts = [lines[at].decode("utf-8", "replace") for at in unknown.tolist()]
-        found = reader.read(texts, (places + 1).tolist())
+        found = reader.read(texts, (unknown + number + 1).tolist())
         self._report.drop(found.dropped)
-        return self._take(found.records, places[found.lines]) if found.records else None
-
-    def _known(self) -> Version | None:
-        """The previous version, if its lines were read in the same way."""
-        before = self._previous
-        if before is None or before.reading != self._reading or before.types != TYPES or not len(before.lines):
+        if not found.records:
             return None
-        return before
+        places = unknown[found.lines]
+        return self._take(found.records, places + number, digests[places])
 
-    def _take(self, records: list[Record], positions: Indices | None) -> Rows:
+    def _take(self, records: list[Record], positions: Indices, lines: Digests) -> Rows:
         taken_back = [record.retracted for record in records]
         if any(taken_back):
             self.retracted += [record for record in records if record.retracted]
-            if positions is not None:
-                positions = positions[~np.array(taken_back)]
+            if len(positions):
+                stays = ~np.array(taken_back)
+                positions, lines = positions[stays], lines[stays]
             records = [record for record in records if not record.retracted]
         texts = list(map(_encode, records))
         rows = Rows(
-            np.empty(0, np.int64) if positions is None else positions,
+            positions,
+            lines,
             np.frombuffer(b"".join([observable_uuid(one.type, one.value)[:8] for one in records]), np.uint64),
             np.frombuffer(b"".join(map(xxh3_64_digest, texts)), np.uint64),
             np.frombuffer(bytes([_CODES[one.type] for one in records]), np.uint8),
@@ -201,9 +239,15 @@ class DocumentReader:
         return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()
 
 
-def _unknown(digests: Digests, known: Digests) -> Indices | None:
-    """Which lines were not there before; None for all of them."""
-    if not len(known):
-        return None
-    at = np.minimum(np.searchsorted(known, digests), len(known) - 1)
-    return np.flatnonzero(known[at] != digests)
+def _first_places(lines: Digests, positions: Indices) -> Indices:
+    """Rows whose line does not stand further up as well.
+
+    Args:
+        lines: digest of each row's line.
+        positions: its place in the document, in ascending order.
+    """
+    ordered = np.sort(lines[np.concatenate(([True], np.diff(positions) != 0))] if len(lines) else lines)
+    if not np.any(ordered[1:] == ordered[:-1]):
+        return np.arange(len(lines))
+    distinct, first = np.unique(lines, return_index=True)
+    return np.flatnonzero(positions[first[np.searchsorted(distinct, lines)]] == positions)

@@ -6,10 +6,11 @@ they tell whether the observable is still listed. Of several rows about one obse
 
 import io
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ Indices = npt.NDArray[np.int64]
 
 _NEWLINE: Final = 10
 _PIECE: Final = 1 << 16
+_NONE: Final[Indices] = np.empty(0, np.int64)
 _GRACE: Final = 24 * 3600.0
 """Seconds that a file may be in use by a run that has not ended yet."""
 
@@ -40,7 +42,8 @@ class Texts:
 
     def __init__(self, blob: bytes) -> None:
         self._blob = blob
-        self._ends: Indices = np.flatnonzero(np.frombuffer(blob, np.uint8) == _NEWLINE)
+        ends = np.flatnonzero(np.frombuffer(blob, np.uint8) == _NEWLINE)
+        self._ends: npt.NDArray[np.integer[Any]] = ends.astype(np.int32) if len(blob) < 1 << 31 else ends
 
     @classmethod
     def joined(cls, texts: Sequence[bytes]) -> "Texts":
@@ -65,16 +68,27 @@ class Texts:
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 yield blob[start:end]
 
-    def taken(self, indices: Indices) -> "Texts":
-        """The texts of some rows as texts of their own; runs of neighbours are copied in one go."""
+    def merged(self, other: "Texts", indices: Indices) -> "Texts":
+        """Texts of both as texts of their own; runs of neighbours are copied in one go.
+
+        Args:
+            other: its texts are numbered after this one's.
+            indices: which, in the order wanted.
+        """
         if not len(indices):
             return Texts(b"")
-        breaks = np.flatnonzero(np.diff(indices) != 1)
-        first = indices[np.concatenate(([0], breaks + 1))]
-        last = indices[np.concatenate((breaks, [len(indices) - 1]))]
-        starts = np.where(first == 0, 0, self._ends[first - 1] + 1).tolist()
-        blob, ends = self._blob, (self._ends[last] + 1).tolist()
-        return Texts(b"".join([blob[start:end] for start, end in zip(starts, ends, strict=True)]))
+        begins = np.concatenate(([True], np.diff(indices) != 1)) | (indices == len(self))
+        lasts = np.concatenate((begins[1:], [True]))
+        size = len(self._blob)
+        ends = np.concatenate((self._ends.astype(np.int64), other._ends.astype(np.int64) + size)) + 1  # noqa: SLF001  # one class
+        first = indices[begins]
+        starts = np.where(first == 0, 0, ends[first - 1]).tolist()
+        mine, theirs = memoryview(self._blob), memoryview(other.blob)
+        pieces = [
+            mine[start:end] if end <= size else theirs[start - size : end - size]
+            for start, end in zip(starts, ends[indices[lasts]].tolist(), strict=True)
+        ]
+        return Texts(b"".join(pieces))
 
 
 class _Head(msgspec.Struct):
@@ -83,6 +97,7 @@ class _Head(msgspec.Struct):
     saying: str
     types: tuple[str, ...]
     lines: bool
+    counts: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,7 @@ class Version:
         kinds: index into `types` for each row.
         texts: the encoded `Indicator` of each row.
         types: names of observable types.
+        counts: distinct observables by type, once they are counted.
     """
 
     reading: str
@@ -109,14 +125,26 @@ class Version:
     kinds: npt.NDArray[np.uint8]
     texts: Texts
     types: tuple[str, ...]
+    counts: Mapping[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def firsts(self) -> tuple[Digests, Indices]:
-        """The distinct observables' digests, sorted, and the row that counts for each."""
-        ids, rows = np.unique(self.ids, return_index=True)
-        return ids, rows
+    def firsts(self, among: Digests | None = None) -> tuple[Digests, Indices]:
+        """The distinct observables' digests, sorted, and the row that counts for each.
+
+        Args:
+            among: only these; sorted and distinct.
+        """
+        if among is None:
+            ids, rows = np.unique(self.ids, return_index=True)
+            return ids, rows
+        if not len(among):
+            return among, _NONE
+        at = np.minimum(np.searchsorted(among, self.ids), len(among) - 1)
+        chosen = np.flatnonzero(among[at] == self.ids)
+        ids, first = np.unique(self.ids[chosen], return_index=True)
+        return ids, chosen[first]
 
     def count_types(self, rows: Indices) -> dict[str, int]:
         """How many of some rows are of each type."""
@@ -125,7 +153,7 @@ class Version:
 
     def save(self, path: Path) -> None:
         """Write the version to a file that appears only when it is complete."""
-        head = _Head(len(self), self.reading, self.saying, self.types, len(self.lines) > 0)
+        head = _Head(len(self), self.reading, self.saying, self.types, len(self.lines) > 0, dict(self.counts or {}))
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
@@ -161,28 +189,22 @@ class Version:
         texts = Texts(stream.read())
         if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
             raise ValueError(f"{len(texts)} texts for {rows} rows")
-        return cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types)
+        return cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types, head.counts)
 
-    def taken(self, rows: Indices) -> "Version":
-        """Some of the rows, in the order asked for."""
+    def merged(self, other: "Version", rows: Indices) -> "Version":
+        """Rows of both, in the order asked for, with this one's reading and saying.
+
+        Args:
+            other: its rows are numbered after this one's.
+            rows: which.
+        """
         return replace(
             self,
-            lines=self.lines[rows] if len(self.lines) else self.lines,
-            ids=self.ids[rows],
-            said=self.said[rows],
-            kinds=self.kinds[rows],
-            texts=self.texts.taken(rows),
-        )
-
-    def followed_by(self, other: "Version") -> "Version":
-        """The rows of both, with this one's reading and saying."""
-        return replace(
-            self,
-            lines=np.concatenate((self.lines, other.lines)),
-            ids=np.concatenate((self.ids, other.ids)),
-            said=np.concatenate((self.said, other.said)),
-            kinds=np.concatenate((self.kinds, other.kinds)),
-            texts=Texts(self.texts.blob + other.texts.blob),
+            lines=np.concatenate((self.lines, other.lines))[rows],
+            ids=np.concatenate((self.ids, other.ids))[rows],
+            said=np.concatenate((self.said, other.said))[rows],
+            kinds=np.concatenate((self.kinds, other.kinds))[rows],
+            texts=self.texts.merged(other.texts, rows),
         )
 
 
@@ -193,35 +215,62 @@ class Difference:
     Attributes:
         seen: rows of the new version that are new, or say something else than before; in its order.
         gone: rows of the old version whose observables are no longer listed.
-        listed: how many distinct observables the new version lists.
-        before: how many the old one listed.
-        types: the new version's observables by type.
+        types: distinct observables that the new version lists, by type.
+        before: how many distinct ones the old one listed.
     """
 
     seen: Indices
     gone: Indices
-    listed: int
-    before: int
     types: dict[str, int]
+    before: int
+
+    @property
+    def listed(self) -> int:
+        """How many distinct observables the new version lists."""
+        return sum(self.types.values())
 
 
-def compare(before: Version | None, after: Version) -> Difference:
-    """What changed between two versions of a feed."""
-    ids, rows = after.firsts()
-    types = after.count_types(rows)
+def compare(before: Version | None, after: Version, touched: Digests | None = None) -> Difference:
+    """What changed between two versions of a feed.
+
+    Args:
+        before: None for a feed's first version.
+        after: the version that follows.
+        touched: digests of the observables that can differ, where that is known: those of lines that came or went.
+    """
     if before is None:
-        return Difference(np.sort(rows), np.empty(0, np.int64), len(ids), 0, types)
-    known, known_rows = before.firsts()
-    at = np.minimum(np.searchsorted(known, ids), max(len(known) - 1, 0))
-    there = known[at] == ids if len(known) else np.zeros(len(ids), bool)
+        _, rows = after.firsts()
+        return Difference(np.sort(rows), _NONE, after.count_types(rows), 0)
+    known = Counter(before.counts or before.count_types(before.firsts()[1]))
+    if touched is not None and not len(touched) and before.saying == after.saying:
+        return Difference(_NONE, _NONE, dict(known), known.total())
+    if touched is None or before.saying != after.saying:
+        old, new = before.firsts(), after.firsts()
+        counts = Counter(after.count_types(new[1]))
+    else:
+        old, new = before.firsts(touched), after.firsts(touched)
+        counts = known + Counter(after.count_types(new[1]))
+        counts.subtract(before.count_types(old[1]))
+    seen, gone = _differing(before, old, after, new)
+    return Difference(seen, gone, dict(+counts), known.total())
+
+
+def _differing(
+    before: Version, old: tuple[Digests, Indices], after: Version, new: tuple[Digests, Indices]
+) -> tuple[Indices, Indices]:
+    (known, known_rows), (ids, rows) = old, new
+    if not len(known):
+        return np.sort(rows), _NONE
+    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    there = known[at] == ids
     same = there.copy()
     if before.saying == after.saying:
         same[there] = before.said[known_rows[at[there]]] == after.said[rows[there]]
     else:
         same[:] = False
-    listed = np.zeros(len(known), bool)
-    listed[at[there]] = True
-    return Difference(np.sort(rows[~same]), np.sort(known_rows[~listed]), len(ids), len(known), types)
+    stays = np.zeros(len(known), bool)
+    stays[at[there]] = True
+    return np.sort(rows[~same]), np.sort(known_rows[~stays])
 
 
 def prune_versions(folder: Path, wanted: Container[str]) -> int:

@@ -2,7 +2,8 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from services.feeds.formats.base import Batch, Dropped, NotLineByLine, ReadLines, Record
 from services.feeds.report import Report
-from services.feeds.versions.reading import TYPES, DocumentReader
+from services.feeds.versions.distinct import distinct
+from services.feeds.versions.reading import TYPES, DocumentReader, Rows
 from services.feeds.versions.version import DamagedVersion, Version, compare
 
 
@@ -61,15 +63,23 @@ def read(document: str, before: Version | None = None, saying: str = "", format_
 def read_reported(
     document: str, before: Version | None = None, saying: str = "", format_: Letters | None = None
 ) -> tuple[Version, Report]:
-    @contextmanager
-    def opened() -> Iterator[BinaryIO]:
-        yield io.BytesIO(document.encode())
-
     report = Report()
-    reader = DocumentReader(format_ or Letters(), {}, saying, before, report)
-    for _ in reader.read(opened):
-        continue
+    reader = reader_of(document, before, saying, format_, report)
     return reader.version(), report
+
+
+def read_touched(document: str, before: Version | None) -> tuple[Version, np.ndarray | None]:
+    reader = reader_of(document, before, "", None, Report())
+    return reader.version(), reader.touched
+
+
+def reader_of(
+    document: str, before: Version | None, saying: str, format_: Letters | None, report: Report
+) -> DocumentReader:
+    reader = DocumentReader(format_ or Letters(), {}, saying, before, report)
+    for _ in reader.read(lambda: nullcontext(io.BytesIO(document.encode()))):
+        continue
+    return reader
 
 
 def rows(version: Version) -> list[tuple[int, int, int, bytes]]:
@@ -113,8 +123,9 @@ def test_reading_only_what_is_new_gives_what_reading_everything_gives(versions: 
 def test_the_difference_is_what_a_naive_comparison_finds(versions: list[str]) -> None:
     before, known = None, {}
     for document in versions:
-        after = read(document, before)
-        difference, now = compare(before, after), said(document)
+        after, touched = read_touched(document, before)
+        difference, now = compare(before, after, touched), said(document)
+        after = replace(after, counts=difference.types)
         assert letters(after, difference.seen) == {one for one in now if known.get(one) != now[one]}
         if before is not None:
             assert letters(before, difference.gone) == known.keys() - now.keys()
@@ -181,3 +192,16 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes | None) -> None:
         path.write_bytes(damage)
     with pytest.raises(DamagedVersion):
         Version.load(path)
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=8))
+def test_each_observable_is_sent_once_while_a_document_is_read(blocks: list[list[int]]) -> None:
+    def block(numbers: list[int]) -> Rows:
+        nothing = np.empty(0, np.uint64)
+        # Half of the digests share their slot in the table with another one.
+        ids = np.array([number % 20 + (number // 20 << 40) for number in numbers], np.uint64)
+        texts = [str(number).encode() for number in numbers]
+        return Rows(np.empty(0, np.int64), nothing, ids, nothing, np.empty(0, np.uint8), texts)
+
+    sent = [text for ids, texts in distinct(map(block, blocks)) for text in texts if len(ids) == len(texts)]
+    assert sorted(sent) == sorted({str(number).encode() for numbers in blocks for number in numbers})
