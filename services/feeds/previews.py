@@ -20,7 +20,8 @@ from services.feeds.payloads import Payloads
 from services.feeds.report import Report
 from services.feeds.unpacking import unpack
 from services.feeds.versions.reading import DocumentReader
-from services.feeds.versions.version import Indices, Version, compare
+from services.feeds.versions.texts import Indices
+from services.feeds.versions.version import Version, compare
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, Limits
 from shared.settings import Settings
@@ -137,5 +138,5 @@ def reread(document: Opened, before: Version | None, format_: str, options: Mapp
 
 
 def _shown(version: Version, rows: Indices) -> list[dict[str, Any]]:
-    records = [msgspec.json.decode(text, type=Record) for text in version.texts.at(rows[:SHOWN])]
+    records = [msgspec.json.decode(text, type=Record) for text in version.indicators(rows[:SHOWN])]
     return [msgspec.to_builtins(record) for record in records]

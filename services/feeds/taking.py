@@ -1,9 +1,7 @@
 """Taking one document into a feed: read it, compare it with what the feed said before, send on what changed."""
 
-import gc
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -91,24 +89,23 @@ class Taking:
         reader = DocumentReader(format_, run.feed.options, _saying(run.feed), before, report)
         opened = partial(self._payloads.open, document.payload)
         chunker = Chunker(self._head(), report.chunks)
-        with _quiet():
-            if before is None and format_.incremental:
-                rows = self._watched(reader.read(opened))
-                with report.stage("read and publish"):
-                    await publish(run, self._settings, chunker.seen(distinct(rows)), report.chunks)
+        if before is None and format_.incremental:
+            rows = self._watched(reader.read(opened))
+            with report.stage("read and publish"):
+                await publish(run, self._settings, chunker.seen(distinct(rows)), report.chunks)
+            version = reader.version()
+            difference = compare(None, version)
+        else:
+            with report.stage("read"):
+                for _ in self._watched(reader.read(opened)):
+                    continue
                 version = reader.version()
-                difference = compare(None, version)
-            else:
-                with report.stage("read"):
-                    for _ in self._watched(reader.read(opened)):
-                        continue
-                    version = reader.version()
-                with report.stage("compare"):
-                    difference = compare(before, version, reader.touched)
-                self._hold(difference)
-                with report.stage("publish"):
-                    chunks = self._chunks(chunker, before, version, difference, reader.retracted)
-                    await publish(run, self._settings, chunks, report.chunks)
+            with report.stage("compare"):
+                difference = compare(before, version, reader.touched)
+            self._hold(difference)
+            with report.stage("publish"):
+                chunks = self._chunks(chunker, before, version, difference, reader.retracted)
+                await publish(run, self._settings, chunks, report.chunks)
         self._count(difference, len(reader.retracted), chunker.chunks)
         self._remember(document, format_.name, before, version, difference)
 
@@ -173,11 +170,11 @@ class Taking:
         difference: Difference,
         retracted: list[Record],
     ) -> Iterator[tuple[int, bytes]]:
-        yield from chunker.seen([(version.ids[difference.seen], version.texts.at(difference.seen))])
+        yield from chunker.seen([(version.ids[difference.seen], version.indicators(difference.seen))])
         if self._is_list:
             if before is not None:
                 self._run.report.gone += len(difference.gone)
-                yield from chunker.gone([(before.ids[difference.gone], before.texts.at(difference.gone))])
+                yield from chunker.gone([(before.ids[difference.gone], before.indicators(difference.gone))])
         elif taken_back := _taken_back(retracted, version):
             self._run.report.gone += len(taken_back)
             ids = np.frombuffer(b"".join(taken_back), np.uint64)
@@ -241,13 +238,3 @@ def _taken_back(retracted: list[Record], version: Version) -> dict[bytes, bytes]
         if np.frombuffer(identity, np.uint64)[0] not in listed:
             found[identity] = msgspec.json.encode(Record(record.type, record.value))
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the cyclic garbage collector, which would walk over millions of small objects that hold no cycles."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -7,10 +7,12 @@ one that stood there before, and only where that fails it is searched for.
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from services.feeds.versions.version import Digests, Indices, Version
+from services.feeds.versions.version import Digests, Version
 
 UNKNOWN: Final = -1
+Places = npt.NDArray[np.int32]
 
 
 class KnownLines:
@@ -24,18 +26,18 @@ class KnownLines:
         lines = version.lines
         begins = np.ones(len(lines), bool)
         np.not_equal(lines[1:], lines[:-1], out=begins[1:])
-        self.of_row: Indices = np.cumsum(begins) - 1
+        self.of_row: Places = np.cumsum(begins, dtype=np.int32) - 1
         self._lines = lines[begins]
-        self._order = np.argsort(self._lines)
+        self._order = np.argsort(self._lines).astype(np.int32)
         self._sorted = self._lines[self._order]
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def find(self, digests: Digests) -> Indices:
+    def find(self, digests: Digests) -> Places:
         """The index of each of the document's next lines; `UNKNOWN` where it was not there before."""
-        found = np.full(len(digests), UNKNOWN, np.int64)
+        found = np.full(len(digests), UNKNOWN, np.int32)
         expected = self._lines[self._next : self._next + len(digests)]
         here = np.flatnonzero(digests[: len(expected)] == expected)
         found[here] = here + self._next

@@ -15,8 +15,9 @@ from xxhash import xxh3_64_digest
 from services.feeds.formats.base import Format, LineFormat, LineReader, NotLineByLine, Record
 from services.feeds.formats.reading import _whole_lines
 from services.feeds.report import Report
-from services.feeds.versions.lines import UNKNOWN, KnownLines
-from services.feeds.versions.version import Digests, Indices, Texts, Version
+from services.feeds.versions.lines import UNKNOWN, KnownLines, Places
+from services.feeds.versions.texts import Indices, Texts, pack
+from services.feeds.versions.version import Digests, Version
 from shared.stix import ObservableType
 from shared.stix.ids import observable_uuid
 
@@ -66,7 +67,7 @@ class DocumentReader:
         self._reading = ""
         self._rows: list[Rows] = []
         self._known: KnownLines | None = None
-        self._found: list[Indices] = []
+        self._found: list[Places] = []
         self.touched: Digests | None = None
         """Observables of lines that came or went, where nothing else can have changed; once the version is made."""
         self.retracted: list[Record] = []
@@ -99,53 +100,64 @@ class DocumentReader:
                     yield self._take(batch.records, _NO_POSITIONS, _NO_DIGESTS)
 
     def version(self) -> Version:
-        """The version, when the document has been read."""
-        fresh = self._joined()
-        if self._known is None:
-            self._report.named = len(fresh)
-            return self._once(fresh)
-        return self._placed(self._known, fresh)
+        """The version, when the document has been read; to be asked once."""
+        fresh, positions = self._fresh(), self._joined("positions", np.int64)
+        self._rows = []
+        first = _first_places(fresh.lines, positions) if len(positions) else np.arange(len(fresh))
+        if self._known is not None:
+            return self._placed(self._known, fresh, positions, first)
+        self._report.named = len(fresh)
+        return fresh if len(first) == len(fresh) else fresh.merged(fresh.nothing(), first)
 
-    def _placed(self, known: KnownLines, fresh: Version) -> Version:
-        """Rows that were known before and rows that were read now, in the order of the document."""
+    def _placed(self, known: KnownLines, fresh: Version, positions: Indices, first: Indices) -> Version:
+        """Rows that were known before and rows that were read now, in the order of the document.
+
+        Args:
+            known: the lines of the version before.
+            fresh: what was read.
+            positions: the line of each of its rows.
+            first: those of its rows whose line does not stand further up as well.
+        """
         assert self._previous is not None  # noqa: S101  # there are no known lines without it
-        before, found = self._previous, np.concatenate(self._found)
-        places = np.flatnonzero(found != UNKNOWN)
-        lines = found[places]
-        times = np.bincount(lines, minlength=len(known))
-        self._report.named = int(times[known.of_row].sum()) + len(fresh)
-        place = np.full(len(known), -1)
-        place[lines[::-1]] = places[::-1]  # of a line that stands there twice the first place counts
-        if not len(fresh) and place[0] >= 0 and np.all(place[1:] > place[:-1]):
+        before, self._known = self._previous, None
+        place, self._report.named = self._places(known)
+        self._report.named += len(fresh)
+        if not len(fresh) and place[0] != UNKNOWN and np.all(place[1:] > place[:-1]):
             self.touched = _NO_DIGESTS
             return replace(before, saying=self._saying)
-        kept = np.flatnonzero(place[known.of_row] >= 0)
-        kept_places = place[known.of_row[kept]]
-        positions = self._positions()
-        first = _first_places(self._line_digests(), positions)
-        every = np.concatenate((kept_places, positions[first]))
-        rows = np.concatenate((kept, first + len(before)))[np.argsort(every, kind="stable")]
-        gone = np.ones(len(before), bool)
-        gone[kept] = False
-        if np.array_equal(kept_places, np.sort(kept_places)):
-            self.touched = np.unique(np.concatenate((before.ids[gone], fresh.ids[first])))
-        lined = replace(fresh, lines=self._line_digests())
-        return replace(before.merged(lined, rows), saying=self._saying, counts=None)
+        place = place[known.of_row]
+        del known
+        stays = place != UNKNOWN
+        kept = np.flatnonzero(stays)
+        place = place[kept]
+        if np.all(place[1:] >= place[:-1]):
+            self.touched = np.unique(np.concatenate((before.ids[~stays], fresh.ids[first])))
+        order = np.argsort(np.concatenate((place, positions[first])), kind="stable")
+        rows = np.concatenate((kept, first + len(before)))[order]
+        del place, stays, kept, order
+        return replace(before.merged(fresh, rows), saying=self._saying, counts=None)
 
-    def _once(self, fresh: Version) -> Version:
-        """The rows of a document of which nothing was known, each line once."""
-        positions = self._positions()
-        if not len(positions):
-            return fresh
-        lined = replace(fresh, lines=self._line_digests())
-        first = _first_places(lined.lines, positions)
-        return lined if len(first) == len(fresh) else lined.merged(replace(lined, texts=Texts(b"")), first)
+    def _places(self, known: KnownLines) -> tuple[Places, int]:
+        """Where each known line stands now, `UNKNOWN` when it does not; and how many rows its places make."""
+        found = np.concatenate(self._found)
+        self._found = []
+        places = np.flatnonzero(found != UNKNOWN).astype(np.int32)
+        lines = found[places]
+        place = np.full(len(known), UNKNOWN, np.int32)
+        place[lines[::-1]] = places[::-1]  # of a line that stands there twice the first place counts
+        rows = np.bincount(known.of_row, minlength=len(known))
+        return place, int(rows[lines].sum())
 
-    def _positions(self) -> Indices:
-        return np.concatenate([rows.positions for rows in self._rows]) if self._rows else np.empty(0, np.int64)
+    def _fresh(self) -> Version:
+        """What was read, in the order of the document."""
+        kinds = self._joined("kinds", np.uint8)
+        texts = Texts(b"".join([text for rows in self._rows for text in rows.texts]))
+        lines, ids, said = (self._joined(name, np.uint64) for name in ("lines", "ids", "said"))
+        return Version(self._reading, self._saying, lines, ids, said, kinds, texts, TYPES)
 
-    def _line_digests(self) -> Digests:
-        return np.concatenate([rows.lines for rows in self._rows]) if self._rows else _NO_DIGESTS
+    def _joined(self, name: str, kind: type[np.generic]) -> Any:
+        arrays = [getattr(rows, name) for rows in self._rows]
+        return np.concatenate(arrays) if arrays else np.empty(0, kind)
 
     def _read_lines(self, format_: LineFormat, stream: BinaryIO) -> Iterator[Rows]:
         reader: LineReader | None = None
@@ -208,30 +220,18 @@ class DocumentReader:
                 positions, lines = positions[stays], lines[stays]
             records = [record for record in records if not record.retracted]
         texts = list(map(_encode, records))
+        packed = [pack(text, one.type) for text, one in zip(texts, records, strict=True)]
         rows = Rows(
             positions,
             lines,
             np.frombuffer(b"".join([observable_uuid(one.type, one.value)[:8] for one in records]), np.uint64),
-            np.frombuffer(b"".join(map(xxh3_64_digest, texts)), np.uint64),
+            np.frombuffer(b"".join(map(xxh3_64_digest, packed)), np.uint64),
             np.frombuffer(bytes([_CODES[one.type] for one in records]), np.uint8),
             texts,
         )
         # Kept in one piece: a million small texts would take twice the memory.
-        self._rows.append(rows._replace(texts=(b"\n".join([*texts, b""]),)))
+        self._rows.append(rows._replace(texts=(b"\n".join([*packed, b""]),)))
         return rows
-
-    def _joined(self) -> Version:
-        rows = self._rows
-        return Version(
-            self._reading,
-            self._saying,
-            _NO_DIGESTS,
-            np.concatenate([one.ids for one in rows]) if rows else _NO_DIGESTS,
-            np.concatenate([one.said for one in rows]) if rows else _NO_DIGESTS,
-            np.concatenate([one.kinds for one in rows]) if rows else np.empty(0, np.uint8),
-            Texts(b"".join([text for one in rows for text in one.texts])),
-            TYPES,
-        )
 
     def _digest(self, layout: str) -> str:
         # Another release may read the same line differently.

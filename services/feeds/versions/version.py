@@ -7,23 +7,21 @@ they tell whether the observable is still listed. Of several rows about one obse
 import io
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from services.feeds.versions.texts import Indices, Texts, unpack
 from shared.errors import SentinelIQError
 
 Digests = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.int64]
 
-_NEWLINE: Final = 10
-_PIECE: Final = 1 << 16
 _NONE: Final[Indices] = np.empty(0, np.int64)
 _GRACE: Final = 24 * 3600.0
 """Seconds that a file may be in use by a run that has not ended yet."""
@@ -33,62 +31,6 @@ class DamagedVersion(SentinelIQError):
     """The file of a version cannot be read; the feed has to be read as if for the first time."""
 
     code = "damaged-version"
-
-
-class Texts:
-    """Many texts in one piece of memory; a list of them would take twice as much."""
-
-    __slots__ = ("_blob", "_ends")
-
-    def __init__(self, blob: bytes) -> None:
-        self._blob = blob
-        ends = np.flatnonzero(np.frombuffer(blob, np.uint8) == _NEWLINE)
-        self._ends: npt.NDArray[np.integer[Any]] = ends.astype(np.int32) if len(blob) < 1 << 31 else ends
-
-    @classmethod
-    def joined(cls, texts: Sequence[bytes]) -> "Texts":
-        """Texts without line ends."""
-        return cls(b"\n".join(texts) + b"\n" if texts else b"")
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    @property
-    def blob(self) -> bytes:
-        """All of them, each with a line end."""
-        return self._blob
-
-    def at(self, indices: Indices) -> Iterator[bytes]:
-        """The texts of some rows, in the order asked for."""
-        blob = self._blob
-        for begin in range(0, len(indices), _PIECE):
-            piece = indices[begin : begin + _PIECE]
-            ends = self._ends[piece]
-            starts = np.where(piece == 0, 0, self._ends[piece - 1] + 1)
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                yield blob[start:end]
-
-    def merged(self, other: "Texts", indices: Indices) -> "Texts":
-        """Texts of both as texts of their own; runs of neighbours are copied in one go.
-
-        Args:
-            other: its texts are numbered after this one's.
-            indices: which, in the order wanted.
-        """
-        if not len(indices):
-            return Texts(b"")
-        begins = np.concatenate(([True], np.diff(indices) != 1)) | (indices == len(self))
-        lasts = np.concatenate((begins[1:], [True]))
-        size = len(self._blob)
-        ends = np.concatenate((self._ends.astype(np.int64), other._ends.astype(np.int64) + size)) + 1  # noqa: SLF001  # one class
-        first = indices[begins]
-        starts = np.where(first == 0, 0, ends[first - 1]).tolist()
-        mine, theirs = memoryview(self._blob), memoryview(other.blob)
-        pieces = [
-            mine[start:end] if end <= size else theirs[start - size : end - size]
-            for start, end in zip(starts, ends[indices[lasts]].tolist(), strict=True)
-        ]
-        return Texts(b"".join(pieces))
 
 
 class _Head(msgspec.Struct):
@@ -112,7 +54,7 @@ class Version:
         ids: digest of each row's observable.
         said: digest of each row's text.
         kinds: index into `types` for each row.
-        texts: the encoded `Indicator` of each row.
+        texts: the packed text of each row.
         types: names of observable types.
         counts: distinct observables by type, once they are counted.
     """
@@ -129,6 +71,12 @@ class Version:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def indicators(self, rows: Indices) -> Iterator[bytes]:
+        """The encoded `Indicator` of some rows, in the order asked for."""
+        types = self.types
+        for kind, text in zip(self.kinds[rows].tolist(), self.texts.at(rows), strict=True):
+            yield unpack(text, types[kind])
 
     def firsts(self, among: Digests | None = None) -> tuple[Digests, Indices]:
         """The distinct observables' digests, sorted, and the row that counts for each.
@@ -190,6 +138,11 @@ class Version:
         if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
             raise ValueError(f"{len(texts)} texts for {rows} rows")
         return cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types, head.counts)
+
+    def nothing(self) -> "Version":
+        """A version of the same kind without rows."""
+        none = self.ids[:0]
+        return replace(self, lines=none, ids=none, said=none, kinds=self.kinds[:0], texts=Texts(b""))
 
     def merged(self, other: "Version", rows: Indices) -> "Version":
         """Rows of both, in the order asked for, with this one's reading and saying.

@@ -85,7 +85,7 @@ def reader_of(
 def rows(version: Version) -> list[tuple[int, int, int, bytes]]:
     every = np.arange(len(version))
     lines = version.lines if len(version.lines) else np.zeros(len(version), np.uint64)
-    texts = version.texts.at(every)
+    texts = version.indicators(every)
     return list(zip(lines.tolist(), version.ids.tolist(), version.kinds.tolist(), texts, strict=True))
 
 
@@ -101,7 +101,7 @@ def said(document: str) -> dict[str, tuple[str, ...]]:
 
 def letters(version: Version | None, indices: np.ndarray) -> set[str]:
     assert version is not None
-    return {msgspec.json.decode(text, type=Record).value[0] for text in version.texts.at(indices)}
+    return {msgspec.json.decode(text, type=Record).value[0] for text in version.indicators(indices)}
 
 
 lines = st.lists(st.from_regex(r"[a-h!]{0,3}(=[xyz])?", fullmatch=True), max_size=12)
