@@ -20,6 +20,7 @@ from services.feeds.collectors import credentials
 from services.feeds.collectors.base import Credentials, Part, Source
 from services.feeds.collectors.registry import collector_named
 from services.feeds.leases import LeasedRun, Postponed
+from services.feeds.memory import give_memory_back
 from services.feeds.payloads import Payloads
 from services.feeds.taking import Document, HeldBack, Taking
 from shared.crypto import Sealer
@@ -64,6 +65,8 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
             return run.postpone(why)
         except SentinelIQError as error:
             return run.fail(error)
+        finally:
+            give_memory_back()
 
 
 async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:

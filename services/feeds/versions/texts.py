@@ -70,7 +70,10 @@ class Texts:
         begins = np.concatenate(([True], np.diff(indices) != 1)) | (indices == len(self))
         lasts = np.concatenate((begins[1:], [True]))
         size = len(self._blob)
-        ends = np.concatenate((self._ends.astype(np.int64), other._ends.astype(np.int64) + size)) + 1  # noqa: SLF001  # one class
+        both = np.int32 if size + len(other.blob) < 1 << 31 else np.int64
+        ends = np.concatenate((self._ends.astype(both), other._ends.astype(both)))  # noqa: SLF001  # the same class
+        ends[len(self) :] += size
+        ends += 1
         first = indices[begins]
         starts = np.where(first == 0, 0, ends[first - 1]).tolist()
         mine, theirs = memoryview(self._blob), memoryview(other.blob)
