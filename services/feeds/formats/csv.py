@@ -1,8 +1,8 @@
 """Tables: comma, semicolon, tab or bar separated, with header names or column numbers."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -13,6 +13,8 @@ from services.feeds.formats.base import (
     Batch,
     Dropped,
     Note,
+    NotLineByLine,
+    ReadLines,
     Record,
     batched,
     cut,
@@ -56,6 +58,9 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         columns: see `Columns`.
         type: the type of every value; detected value by value when not given.
+        types: what the words of the column `type` mean, beyond the usual ones.
+        family: malware family of all rows that name none.
+        split: column -> what separates several values in one of its cells.
         comment: what a comment line begins with; empty for none.
         delimiter: one character.
         header: whether the first row (or, before it, a comment) names the columns.
@@ -63,31 +68,12 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
     columns: Columns | None = None
     type: str | None = None
+    types: dict[str, str] = msgspec.field(default_factory=dict)
+    family: str | None = None
+    split: dict[str, str] = msgspec.field(default_factory=dict)
     comment: str = "#"
     delimiter: str | None = None
     header: bool | None = None
-
-
-class Lines:
-    """The lines of a table that are no comments, for `csv.reader`; knows the number of the last one.
-
-    A quote that is never closed makes the reader take up to its field limit (128 KiB) of lines as one row: that row is
-    dropped, and the reader goes on behind it.
-    """
-
-    def __init__(self, stream: BinaryIO, comment: str) -> None:
-        self._numbered = (line for start, lines in numbered_lines(stream) for line in enumerate(lines, start))
-        self._comment = comment
-        self.number = 0
-        self.last_comment = ""
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        for number, line in self._numbered:
-            if self._comment and line.lstrip().startswith(self._comment):
-                self.last_comment = line if not self.number else self.last_comment
-            elif line.strip():
-                self.number = number
-                yield number, line.replace("\r", "")  # csv takes it for the end of a row
 
 
 class Csv:
@@ -103,37 +89,131 @@ class Csv:
         Raises:
             MalformedDocument: also when a named column is missing, or no column holds observables.
         """
-        chosen = read_options(Options, options)
-        kind = fields.type_option(chosen.type)
-        if chosen.delimiter is not None and len(chosen.delimiter) != 1:
-            raise InvalidInput("a delimiter is one character", field="options.delimiter")
-        return batched(self._items(Lines(stream, chosen.comment), chosen, kind))
+        chosen = _options(options)
+        return batched(self._items(numbered_lines(stream), chosen))
 
-    def _items(self, lines: Lines, options: Options, kind: ObservableType | None) -> Iterator[Record | Dropped | Note]:
-        source = iter(lines)
-        sample = list(islice(source, _SAMPLE))
-        if not sample:
+    def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
+        """See `LineFormat.reader`."""
+        chosen = _options(options)
+        return CsvReader(head, chosen) if any(_is_data(line, chosen.comment) for line in head) else None
+
+    def _items(self, blocks: Iterator[tuple[int, list[str]]], options: Options) -> Iterator[Record | Dropped | Note]:
+        first = next(((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None)
+        if first is None:
             return
-        texts = [line for _, line in sample]
-        delimiter = options.delimiter or layout.delimiter(texts)
-        names, skip = layout.header(
-            texts, lines.last_comment.lstrip().lstrip(options.comment), delimiter, options.header
-        )
-        where = f"line {sample[0][0]}"
-        if options.columns is None:
-            guess = layout.guess(layout.rows(texts[skip:], delimiter), names, where)
-            mapping = msgspec.convert(guess.columns, Columns)
-            kind = kind or guess.type
-            yield Note(guess.words)
-        else:
-            mapping = options.columns
-        yield from _records(chain(sample[skip:], source), _Row(mapping, names, where, kind), delimiter)
+        start, lines = first
+        numbered = chain(enumerate(lines, start), (one for at, some in blocks for one in enumerate(some, at)))
+        data = ((number, line) for number, line in numbered if _is_data(line, options.comment))
+        begin = next(data, None)
+        if begin is None:
+            return
+        reader = CsvReader(lines[:_SAMPLE] if begin[0] < start + _SAMPLE else [begin[1]], options, begin[0])
+        yield from map(Note, reader.notes)
+        yield from reader.rows(chain([begin], data))
+
+
+def _options(options: Mapping[str, Any]) -> Options:
+    chosen = read_options(Options, options)
+    if chosen.delimiter is not None and len(chosen.delimiter) != 1:
+        raise InvalidInput("a delimiter is one character", field="options.delimiter")
+    for name in chosen.types.values():
+        fields.type_option(name, "options.types")
+    return chosen
+
+
+def _is_data(line: str, comment: str) -> bool:
+    text = line.strip()
+    return bool(text) and not (comment and text.startswith(comment))
+
+
+class CsvReader:
+    """Reads the rows of one table, each by itself.
+
+    Args:
+        head: the document's first lines.
+        options: of the format.
+        number: of the first line that holds data, when it is known.
+    """
+
+    def __init__(self, head: Sequence[str], options: Options, number: int | None = None) -> None:
+        comment = ""
+        sample: list[str] = []
+        for at, line in enumerate(head, 1):
+            if _is_data(line, options.comment):
+                number = number or at
+                sample.append(line.replace("\r", ""))
+            elif not sample and line.strip():
+                comment = line
+        delimiter = options.delimiter or layout.delimiter(sample)
+        names, skip = layout.header(sample, comment.lstrip().lstrip(options.comment), delimiter, options.header)
+        where = f"line {number}"
+        kind, mapping, words = fields.type_option(options.type), options.columns, []
+        if mapping is None:
+            guess = layout.guess(layout.rows(sample[skip:], delimiter), names, where)
+            mapping, kind, words = msgspec.convert(guess.columns, Columns), kind or guess.type, [guess.words]
+        self.notes: Sequence[str] = words
+        self.layout = repr((delimiter, names, mapping, kind))
+        self._comment = options.comment
+        self._delimiter = delimiter
+        self._header = number if skip else None
+        self._row = _Row(mapping, names, where, kind, options)
+
+    def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
+        """See `LineReader.read`."""
+        found = ReadLines([], [], [])
+        data = [at for at, line in enumerate(lines) if _is_data(line, self._comment) and numbers[at] != self._header]
+        # A quote that is not closed on its own line makes the next line part of it.
+        if any(lines[at].count('"') % 2 for at in data):
+            raise NotLineByLine
+        texts = (lines[at].replace("\r", "") for at in data)
+        try:
+            rows = list(csv.reader(texts, delimiter=self._delimiter, skipinitialspace=True))
+        except csv.Error:
+            raise NotLineByLine from None
+        if len(rows) != len(data):
+            raise NotLineByLine
+        for at, cells in zip(data, rows, strict=True):
+            for one in self._row.records(cells, numbers[at]):
+                if isinstance(one, Record):
+                    found.records.append(one)
+                    found.lines.append(at)
+                else:
+                    found.dropped.append(one)
+        return found
+
+    def rows(self, numbered: Iterable[tuple[int, str]]) -> Iterator[Record | Dropped]:
+        """The observables of rows that may span lines.
+
+        A quote that is never closed makes a row of up to the field limit of `csv` (128 KiB): that row is dropped, and
+        reading goes on behind it.
+        """
+        number = 0
+
+        def texts() -> Iterator[str]:
+            nonlocal number
+            for number, line in numbered:
+                if number != self._header:
+                    yield line.replace("\r", "") + "\n"
+
+        reader = csv.reader(texts(), delimiter=self._delimiter, skipinitialspace=True)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as problem:
+                yield Dropped(f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?")
+            else:
+                if cells:
+                    yield from self._row.records(cells, number)
 
 
 class _Row:
     """Takes rows apart: the mapping with every column resolved to its index."""
 
-    def __init__(self, mapping: Columns, names: list[str], where: str, kind: ObservableType | None) -> None:
+    def __init__(
+        self, mapping: Columns, names: list[str], where: str, kind: ObservableType | None, options: Options
+    ) -> None:
         def place(column: Column) -> int:
             return layout.place(column, names, where)
 
@@ -145,6 +225,10 @@ class _Row:
         self.tags = places(mapping.tags)
         self.kind = kind
         self.type = None if mapping.type is None else place(mapping.type)
+        said = {word.strip().lower(): fields.TYPES[name.lower()] for word, name in options.types.items()}
+        self.types = {**fields.TYPES, **said}
+        self.family = options.family
+        self.split = {place(int(name) if name.isdigit() else name): sign for name, sign in options.split.items()}
         self.others = [
             (name, place(column), read)
             for name, read in _READERS.items()
@@ -153,7 +237,7 @@ class _Row:
 
     def records(self, row: list[str], number: int) -> Iterator[Record | Dropped]:
         """The row's observables. An empty cell beside a filled one says nothing; a row of empty ones is dropped."""
-        cells = [row[at].strip() for at in self.values if at < len(row)]
+        cells = [cell for at in self.values if at < len(row) for cell in self._cells(row, at)]
         filled = [cell for cell in cells if cell] or cells[:1]
         if not filled:
             short = f"the row has {len(row)} columns, the value is in column {self.values[0] + 1}"
@@ -167,15 +251,21 @@ class _Row:
             else:
                 yield Record(kind, value, **context)
 
+    def _cells(self, row: list[str], at: int) -> list[str]:
+        sign = self.split.get(at)
+        return [row[at].strip()] if sign is None else [cell.strip() for cell in row[at].split(sign)]
+
     def _kind(self, row: list[str]) -> ObservableType | None:
         if self.type is None or self.type >= len(row):
             return self.kind
-        return fields.TYPES.get(row[self.type].strip().lower(), self.kind)
+        return self.types.get(row[self.type].strip().lower(), self.kind)
 
     def _context(self, row: list[str]) -> dict[str, Any]:
         context: dict[str, Any] = {name: read(row[at]) for name, at, read in self.others if at < len(row)}
         if self.tags:
             context["tags"] = fields.tags(*(row[at] for at in self.tags if at < len(row)))
+        if self.family and not context.get("malware"):
+            context["malware"] = self.family
         return context
 
 
@@ -188,24 +278,3 @@ _READERS = {
     "description": fields.words,
     "ref": fields.words,
 }
-
-
-def _records(numbered: Iterable[tuple[int, str]], row: _Row, delimiter: str) -> Iterator[Record | Dropped]:
-    number = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal number
-        for number, line in numbered:  # noqa: B007 - read by the loop below, for the place of a row
-            yield f"{line}\n"
-
-    reader = csv.reader(texts(), delimiter=delimiter, skipinitialspace=True)
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as problem:
-            yield Dropped(f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?")
-        else:
-            if cells:
-                yield from row.records(cells, number)

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from services.feeds.formats import columns
 from services.feeds.formats.base import Format
 from services.feeds.formats.csv import Csv
+from services.feeds.formats.json import Json
 from services.feeds.formats.misp import Misp
 from services.feeds.formats.reading import HEAD, refuse_foreign
 from services.feeds.formats.stix import Stix
@@ -17,7 +18,7 @@ from shared.stix import NotAnObservable, detect
 GROUP = "sentineliq.formats"
 """Entry points of this group are classes that keep `Format`; their names must not be taken."""
 
-FORMATS: dict[str, Format] = {one.name: one for one in (Text(), Csv(), Stix(), Misp())}
+FORMATS: dict[str, Format] = {one.name: one for one in (Text(), Csv(), Json(), Stix(), Misp())}
 """What comes with SentinelIQ. `formats()` has third parties' as well."""
 
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.|"objects"\s*:\s*\[')
@@ -82,7 +83,7 @@ def _guess_json(head: bytes) -> tuple[str, str]:
         return "misp", 'it is JSON with an "Event"'
     if _STIX.search(head):
         return "stix", "it is JSON with a bundle of objects"
-    raise InvalidInput("this is JSON, but neither a STIX bundle nor a MISP event", field="format")
+    return "json", "it is JSON, and neither a STIX bundle nor a MISP event"
 
 
 def _guess_lines(data: list[str], ending: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.feeds.formats import Batch, Format, MalformedDocument
-from services.feeds.formats.base import BATCH
+from services.feeds.formats.base import BATCH, LineFormat, NotLineByLine
 from shared.errors import InvalidInput
 from shared.stix import ObservableType, normalise
 
@@ -108,6 +108,28 @@ class FormatContract:
         assert find(self.format.name).name == self.format.name
         for sample in self.samples:
             assert guess("feed", sample)[0] == self.format.name
+
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
+    @given(st.data())
+    def test_lines_read_by_themselves_say_what_the_document_says(self, data):
+        if not isinstance(self.format, LineFormat):
+            return
+        sample = data.draw(st.sampled_from(self.samples))
+        lines = sample.decode().split("\n")
+        reader = self.format.reader(lines[:200], {})
+        if reader is None:
+            return
+        chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(lines))))))
+        try:
+            found = reader.read([lines[at] for at in chosen], [at + 1 for at in chosen])
+            every = reader.read(lines, range(1, len(lines) + 1))
+        except NotLineByLine:
+            return
+        whole = parse(self.format, sample)
+        assert (every.records, every.dropped) == (whole.records, whole.dropped)
+        places = [chosen[at] for at in found.lines]
+        expected = [(at, record) for at, record in zip(every.lines, every.records, strict=True) if at in set(chosen)]
+        assert list(zip(places, found.records, strict=True)) == expected
 
     def test_an_unknown_option_is_named(self):
         with pytest.raises(InvalidInput, match="colour"):

@@ -1,0 +1,125 @@
+"""JSON and JSON Lines by JMESPath."""
+
+import json
+from typing import ClassVar
+
+import pytest
+
+from services.feeds.formats.base import MalformedDocument
+from services.feeds.formats.json import Json
+from shared.errors import InvalidInput
+from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
+
+DOCUMENT = json.dumps(
+    {
+        "generated": "2026-11-23T10:00:00Z",
+        "data": [
+            {
+                "indicator": "203.0.113.7",
+                "kind": "ip",
+                "seen": "2026-11-20 10:11:12",
+                "labels": ["c2", "rat"],
+                "score": 80,
+            },
+            {"indicator": "evil.example.com", "kind": "fqdn", "seen": None, "labels": [], "family": "Emotet"},
+            {"indicator": "not one!", "kind": "ip"},
+            {"kind": "ip"},
+        ],
+    },
+    indent=1,
+).encode()
+LINES = (
+    b'{"cidr":"198.51.100.0/24","sblid":"SBL1","rir":"ripencc"}\n'
+    b'{"cidr":"203.0.113.0/25","sblid":"SBL2","rir":"apnic"}\n'
+    b'{"type":"metadata","timestamp":1763900000,"records":2}\n'
+)
+
+
+class TestJson(FormatContract):
+    format = Json()
+    samples: ClassVar = [DOCUMENT, LINES, b'["203.0.113.1", "evil.example.com"]', b'[{"url": "http://evil.example.com/x"}]']
+
+    def test_it_is_found_by_name_and_content(self):
+        from services.feeds.formats import find, guess
+
+        assert find("json").name == "json"
+        for sample in (DOCUMENT, b'[{"url": "http://evil.example.com/x"}]', LINES):
+            assert guess("feed", sample)[0] == "json"
+
+
+def test_expressions_say_what_is_what():
+    options = {"items": "data", "value": "indicator", "type_at": "kind", "types": {"ip": "ipv4-addr"}}
+    options |= {"tags": "labels", "confidence": "score", "first_seen": "seen", "malware": "family"}
+    found = parse(Json(), DOCUMENT, **options)
+    assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
+    first, second = found.records
+    assert (first.tags, first.confidence, first.first_seen) == (("c2", "rat"), 80, "2026-11-20T10:11:12Z")
+    assert second.malware == "Emotet"
+    assert drops(found) == [("data[2]", "malformed IPv4 address"), ("data[3]", "no value")]
+
+
+def test_values_are_found_where_they_usually_are():
+    found = parse(Json(), DOCUMENT)
+    assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
+    assert "'indicator'" in found.notes[0]
+
+
+def test_a_last_line_of_metadata_is_no_value():
+    found = parse(Json(), LINES, value="cidr")
+    assert pairs(found) == [("ipv4-addr", "198.51.100.0/24"), ("ipv4-addr", "203.0.113.0/25")]
+    assert drops(found) == [("line 3", "no value")]
+
+
+def test_several_values_of_an_item():
+    data = b'[{"sha256": "%s", "names": ["a.exe", "b.exe"]}]' % (b"a" * 64)
+    assert len(parse(Json(), data, value=["sha256"]).records) == 1
+    assert pairs(parse(Json(), data, value="names", type="file-name")) == [
+        ("file-name", "a.exe"),
+        ("file-name", "b.exe"),
+    ]
+
+
+def test_items_keyed_by_an_id():
+    data = b'{"1": [{"ioc_value": "203.0.113.1"}], "2": [{"ioc_value": "203.0.113.2"}]}'
+    assert len(parse(Json(), data).records) == 2
+
+
+def test_a_family_for_all_that_name_none():
+    data = b'[{"ip": "203.0.113.1"}, {"ip": "203.0.113.2", "m": "Qakbot"}]'
+    found = parse(Json(), data, value="ip", malware="m", family="Feodo")
+    assert [record.malware for record in found.records] == ["Feodo", "Qakbot"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "place"),
+    [
+        (b"", {}, "empty"),
+        (b'{"data": [', {}, "cut off"),
+        (b"[" * 10_000 + b"]" * 10_000, {}, "deep"),
+        (b'{"a": 1}', {}, "no list of items"),
+        (b'[{"a": 1}]', {}, "no usual property"),
+        (DOCUMENT, {"items": "nothing.here"}, "no list of items"),
+        (b'{"data": [{"ip": "203.0.113.1", "x": NaN}]}', {}, "invalid"),
+    ],
+)
+def test_documents_that_cannot_be_read(data, options, place):
+    with pytest.raises(MalformedDocument, match=place):
+        parse(Json(), data, **options)
+
+
+@pytest.mark.parametrize("name", ["items", "value", "tags", "type_at", "first_seen"])
+def test_an_expression_that_is_none_is_named(name):
+    with pytest.raises(InvalidInput, match="JMESPath") as problem:
+        parse(Json(), DOCUMENT, **{"value": "indicator", name: "a["})
+    assert problem.value.details["field"] == f"options.{name}"
+
+
+def test_of_a_duplicate_key_the_last_counts():
+    assert pairs(parse(Json(), b'[{"ip": "203.0.113.1", "ip": "203.0.113.2"}]')) == [("ipv4-addr", "203.0.113.2")]
+
+
+def test_a_long_document_on_one_line():
+    data = json.dumps(
+        [{"ip": f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "x": "y" * 300} for n in range(20_000)]
+    ).encode()
+    assert len(parse(Json(), data).records) == 20_000
