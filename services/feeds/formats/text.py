@@ -6,12 +6,14 @@ from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 
+from services.feeds.formats import styles
 from services.feeds.formats.base import Batch, ReadLines, Record, dropped, read_options, typed
 from services.feeds.formats.fields import type_option
 from services.feeds.formats.reading import numbered_lines
+from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
-_COMMENTS = ("#", ";", "//", "!")
+_HEAD_LINES = 200
 # What a bare token does not hold: the end of a first column, a comment without a blank before it, quotes.
 _MORE = re.compile("[,;|#\"'<>]")
 _SINKS = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"})  # noqa: S104 - compared, never bound
@@ -23,15 +25,22 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         type: the type of every line; detected line by line when not given.
+        style: plain, hosts, adblock, dnsmasq, rpz or ranges; told by the first lines when not given.
+        column: which of the columns, separated by white space, holds the observable; from 0.
+        comment: what comment lines begin with.
     """
 
     type: str | None = None
+    style: str | None = None
+    column: int | None = None
+    comment: list[str] = msgspec.field(default_factory=lambda: ["#", ";", "//", "!"])
 
 
 class Text:
     """Lists with comments (`#`, `;`, `//`, `!`, also after the value); of columns the first counts.
 
-    In hosts files (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood.
+    In hosts files (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood. The syntax of
+    other programs' lists is in `styles`.
     """
 
     name: ClassVar[str] = "text"
@@ -40,34 +49,56 @@ class Text:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
-        reader = self.reader((), options)
+        read_options(Options, options)
+        reader: TextReader | None = None
         for number, lines in numbered_lines(stream):
+            if reader is None:
+                reader = self.reader(lines[:_HEAD_LINES], options)
             found = reader.read(lines, range(number, number + len(lines)))
-            if found.records or found.dropped:
-                yield Batch(found.records, found.dropped)
+            notes = list(reader.notes) if number == 1 else []
+            if found.records or found.dropped or notes:
+                yield Batch(found.records, found.dropped, notes)
 
-    def reader(self, _head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
+    def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
         """See `LineFormat.reader`."""
-        return TextReader(read_options(Options, options))
+        return TextReader(head, read_options(Options, options))
 
 
 class TextReader:
     """Reads the lines of a list, each by itself."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, head: Sequence[str], options: Options) -> None:
         self._kind = type_option(options.type)
-        self.layout = str(self._kind)
+        self._comment = tuple(options.comment)
         self.notes: Sequence[str] = ()
+        style = options.style
+        if style is None and options.column is None and self._kind not in _WHOLE_LINE:
+            style = styles.guess(head)
+            if style is not None:
+                self.notes = (f"read as a list in the style of {style}",)
+        self._tokens = self._reading(style, options.column)
+        self.layout = repr((self._kind, style))
+
+    def _reading(self, style: str | None, column: int | None) -> styles.Tokens:
+        """What takes the observables' texts out of a line."""
+        if style is not None and style != "plain" and style not in styles.STYLES:
+            known = ", ".join(("plain", *styles.STYLES))
+            raise InvalidInput(f"{style!r} is no style of a list; one of {known}", field="options.style")
+        if column is not None:
+            return lambda line: line.split()[column : column + 1]
+        if self._kind in _WHOLE_LINE:
+            return lambda line: [line]
+        return styles.STYLES.get(style or "plain", values)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
-        found, kind = ReadLines([], [], []), self._kind
+        found, kind, comment, tokens = ReadLines([], [], []), self._kind, self._comment, self._tokens
         take, place = found.records.append, found.lines.append
         for at, line in enumerate(lines):
             text = line.strip()
-            if not text or text.startswith(_COMMENTS):
+            if not text or text.startswith(comment):
                 continue
-            for token in values(text) if kind not in _WHOLE_LINE else (text,):
+            for token in tokens(text):
                 try:
                     take(Record(*typed(kind, token)))
                 except NotAnObservable as refusal:

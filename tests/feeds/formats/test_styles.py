@@ -1,0 +1,86 @@
+"""Lists in the syntax of the programs that they are made for."""
+
+import pytest
+
+from services.feeds.formats.text import Text
+from shared.errors import InvalidInput
+from tests.feeds.formats.contract import drops, pairs, parse
+
+LISTS = {
+    "hosts": (
+        (
+            b"# a hosts file\n127.0.0.1 localhost localhost.localdomain\n"
+            b"0.0.0.0 ads.example.com track.example.com # two\n"
+        ),
+        ["ads.example.com", "track.example.com"],
+    ),
+    "adblock": (
+        (
+            b"[Adblock Plus 2.0]\n! Title: a list\n||evil.example.com^\n||bad.example.net^$third-party\n"
+            b"@@||good.example.com^\nexample.org##.banner\n||path.example.com/only/this\n/regex/\n"
+        ),
+        ["evil.example.com", "bad.example.net"],
+    ),
+    "dnsmasq": (
+        (
+            b"# dnsmasq\naddress=/evil.example.com/0.0.0.0\nserver=/bad.example.net/\n"
+            b"local=/a.example.com/b.example.com/\n"
+            b"cache-size=1000\n"
+        ),
+        ["evil.example.com", "bad.example.net", "a.example.com", "b.example.com"],
+    ),
+    "rpz": (
+        (
+            b"$TTL 300\n@ IN SOA localhost. root.localhost. 1 3600 600 86400 300\n@ IN NS localhost.\n"
+            b"evil.example.com CNAME .\n*.evil.example.com CNAME .\n"
+            b"bad.example.net 300 IN CNAME *.\n"
+            b"good.example.com CNAME rpz-passthru.\n24.0.113.0.203.rpz-ip CNAME .\n48.zz.db8.2001.rpz-ip CNAME . ; six\n"
+        ),
+        ["evil.example.com", "evil.example.com", "bad.example.net", "203.0.113.0/24", "2001:db8::/48"],
+    ),
+    "ranges": (
+        (
+            b"203.0.113.0 - 203.0.113.255\nSome name:198.51.100.0-198.51.100.127\n"
+            b"001.002.016.000 - 001.002.016.003 , 100 , x\n"
+            b"198.18.0.1 - 198.18.0.2\n"
+        ),
+        ["203.0.113.0/24", "198.51.100.0/25", "1.2.16.0/30", "198.18.0.1", "198.18.0.2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("style", LISTS)
+def test_a_style_gives_what_it_blocks(style):
+    data, expected = LISTS[style]
+    assert [value for _, value in pairs(parse(Text(), data, style=style))] == expected
+
+
+@pytest.mark.parametrize("style", ["adblock", "dnsmasq", "rpz", "ranges"])
+def test_a_style_is_told_by_the_first_lines(style):
+    data, expected = LISTS[style]
+    found = parse(Text(), data)
+    assert [value for _, value in pairs(found)] == expected
+    assert found.notes == [f"read as a list in the style of {style}"]
+
+
+def test_a_plain_list_has_no_style():
+    assert parse(Text(), b"203.0.113.1\nevil.example.com\n").notes == []
+
+
+def test_a_range_that_is_none_is_left_out_with_its_place():
+    found = parse(Text(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
+    assert drops(found)[0][0] == "line 1"
+
+
+def test_a_column_of_a_list():
+    data = b"# network netmask attacks\n203.0.113.0\t203.0.113.255\t24\n"
+    assert pairs(parse(Text(), data, column=1)) == [("ipv4-addr", "203.0.113.255")]
+
+
+def test_other_comments():
+    assert pairs(parse(Text(), b"% no\n203.0.113.1\n", comment=["%"])) == [("ipv4-addr", "203.0.113.1")]
+
+
+def test_an_unknown_style_is_named():
+    with pytest.raises(InvalidInput, match="plain, hosts, adblock, dnsmasq, rpz, ranges"):
+        parse(Text(), b"203.0.113.1", style="pihole")
