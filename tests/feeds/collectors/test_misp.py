@@ -1,0 +1,149 @@
+"""MISP feeds: events since the last run, oldest first, whatever is missing or cut short."""
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.feeds.collectors.base import Part, Source
+from services.feeds.collectors.misp import MispFeed
+from shared.errors import InvalidInput
+from shared.http import GuardedClient, UpstreamStatus
+
+A, B, C = (f"5f0c7a52-0d4c-4a0f-8d3e-2f6a5ad1a00{n}" for n in (1, 2, 3))
+MANIFEST = {
+    A: {"timestamp": "100", "date": "2026-01-01", "Orgc": {"name": "CIRCL"}, "Tag": [{"name": "tlp:clear"}]},
+    B: {"timestamp": 200, "date": "2026-02-01", "Orgc": {"name": "Other"}, "Tag": [{"name": "tlp:amber"}]},
+    C: {"timestamp": "200", "date": "2026-03-01", "Orgc": {"name": "CIRCL"}},
+}
+
+
+@contextmanager
+def feed(files: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.removeprefix("/feed/")
+            asked.append(name)
+            found = files.get(name)
+            data = found if isinstance(found, bytes) else json.dumps(found).encode()
+            etag = f'"{hash(data)}"'
+            same = found is not None and self.headers.get("If-None-Match") == etag
+            self.send_response(304 if same else 404 if found is None else 200)
+            if found is not None:
+                self.send_header("ETag", etag)
+            self.send_header("Content-Length", "0" if same else str(len(data)))
+            self.end_headers()
+            self.wfile.write(b"" if same else data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/feed", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def collect(
+    url: str, scratch: Path, cursor: dict[str, Any] | None = None, most: int = 99, **options: Any
+) -> list[Part]:
+    async def parts() -> list[Part]:
+        found: list[Part] = []
+        source = Source(url, options, cursor or {})
+        async with GuardedClient([ip_network("127.0.0.0/8")]) as client:
+            async with aclosing(MispFeed().collect(source, client, scratch)) as events:
+                async for part in events:
+                    found.append(part)
+                    if len(found) == most:
+                        break
+        return found
+
+    return asyncio.run(parts())
+
+
+def files(**changes: Any) -> dict[str, Any]:
+    events = {f"{uuid}.json": {"Event": {"uuid": uuid}} for uuid in MANIFEST}
+    return {"manifest.json": dict(MANIFEST), **events, **changes}
+
+
+def names(parts: list[Part]) -> list[str]:
+    return [part.name.removeprefix("event ") for part in parts]
+
+
+def test_events_come_oldest_first_and_only_once(tmp_path: Path) -> None:
+    with feed(files()) as (url, asked):
+        first = collect(url, tmp_path)
+        assert names(first) == [A, B, C]
+        assert json.loads(first[0].path.read_bytes())["Event"]["uuid"] == A
+        asked.clear()
+        assert collect(url, tmp_path, dict(first[-1].cursor)) == []
+        assert asked == ["manifest.json"]
+
+
+def test_a_run_that_was_cut_short_goes_on_behind_its_last_event(tmp_path: Path) -> None:
+    with feed(files()) as (url, _):
+        first = collect(url, tmp_path, most=2)
+        assert names(first) == [A, B]
+        assert names(collect(url, tmp_path, dict(first[-1].cursor))) == [C]
+
+
+def test_an_event_that_is_published_again_comes_again(tmp_path: Path) -> None:
+    listed = files()
+    with feed(listed) as (url, _):
+        cursor = dict(collect(url, tmp_path)[-1].cursor)
+        listed["manifest.json"] = {**MANIFEST, A: {**MANIFEST[A], "timestamp": "300"}}
+        assert names(collect(url, tmp_path, cursor)) == [A]
+
+
+def test_an_event_that_is_missing_stops_nothing(tmp_path: Path) -> None:
+    listed = files()
+    del listed[f"{B}.json"]
+    with feed(listed) as (url, _):
+        parts = collect(url, tmp_path)
+        assert names(parts) == [A, C]
+        assert collect(url, tmp_path, dict(parts[-1].cursor)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"tags": ["tlp:clear"]}, [A]),
+        ({"not_tags": ["tlp:amber"]}, [A, C]),
+        ({"orgs": ["CIRCL"]}, [A, C]),
+        ({"after": "2026-01-15"}, [B, C]),
+    ],
+)
+def test_only_events_that_are_wanted(tmp_path: Path, options: dict[str, Any], expected: list[str]) -> None:
+    with feed(files()) as (url, _):
+        assert names(collect(url, tmp_path, **options)) == expected
+
+
+def test_without_a_manifest_the_hashes_name_the_events(tmp_path: Path) -> None:
+    listed = files(**{"hashes.csv": f"{'0' * 32},{A}\n{'1' * 32},{A}\n{'2' * 32},{C}\n".encode()})
+    del listed["manifest.json"]
+    with feed(listed) as (url, _):
+        parts = collect(url, tmp_path)
+        assert names(parts) == [A, C]
+        assert collect(url, tmp_path, dict(parts[-1].cursor)) == []
+
+
+def test_a_manifest_that_is_none_is_told(tmp_path: Path) -> None:
+    with feed({"manifest.json": b"<html>"}) as (url, _), pytest.raises(InvalidInput, match="no manifest"):
+        collect(url, tmp_path)
+
+
+def test_an_address_that_is_no_feed_is_told(tmp_path: Path) -> None:
+    with feed({}) as (url, _), pytest.raises(UpstreamStatus, match="404"):
+        collect(url, tmp_path)
