@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sentineliq.starter import load_starter
-from services.feeds.formats.registry import FORMATS
+from services.feeds.formats.registry import find
 from services.feeds.schemas import FeedCreate
 from services.notifications.schemas import ChannelCreate
 
@@ -24,7 +24,7 @@ def records(feed):
     options = feed.settings.get("options", {})
     return [
         one
-        for batch in FORMATS[feed.settings["format"]].parse(io.BytesIO(feed.sample()), options)
+        for batch in find(feed.settings["format"]).parse(io.BytesIO(feed.sample()), options)
         for one in batch.records
     ]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from services.feeds.formats.fields import TYPES
 from shared.stix import ObservableType
 
-MAX_PATTERN = 10_240
+MAX_PATTERN = 65_536
 """Characters."""
 
 MAX_DEPTH = 16

@@ -2,15 +2,12 @@
 
 import re
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
 from services.feeds.formats import columns
 from services.feeds.formats.base import Format
-from services.feeds.formats.csv import Csv
-from services.feeds.formats.json import Json
-from services.feeds.formats.misp import Misp
 from services.feeds.formats.reading import HEAD, refuse_foreign
-from services.feeds.formats.stix import Stix
 from services.feeds.formats.text import Text, values
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect
@@ -18,39 +15,63 @@ from shared.stix import NotAnObservable, detect
 GROUP = "sentineliq.formats"
 """Entry points of this group are classes that keep `Format`; their names must not be taken."""
 
-FORMATS: dict[str, Format] = {one.name: one for one in (Text(), Csv(), Json(), Stix(), Misp())}
-"""What comes with SentinelIQ. `formats()` has third parties' as well."""
+_OURS = {
+    "text": "text:Text",
+    "csv": "csv:Csv",
+    "json": "json:Json",
+    "stix": "stix:Stix",
+    "misp": "misp:Misp",
+    "rss": "rss:Rss",
+    "html": "html:Html",
+    "pdf": "pdf:Pdf",
+    "report": "report:Report",
+}
+"""What comes with SentinelIQ: module and class. What reads web pages and PDF is imported when it is first needed."""
 
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.|"objects"\s*:\s*\[')
 _MISP = re.compile(rb'"Event"\s*:\s*\{')
+_SYNDICATION = re.compile(
+    rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b", re.IGNORECASE | re.DOTALL
+)
 _ENDINGS = Text.media[1:]
+_WEB_PAGES = ("html", "htm", "xhtml")
+
+
+def format_names() -> list[str]:
+    """Names of all formats: ours, and those that installed packages offer."""
+    return [*_OURS, *_offered()]
 
 
 @cache
-def formats() -> dict[str, Format]:
-    """All formats by name: ours, and those that installed packages offer.
+def _offered() -> dict[str, EntryPoint]:
+    """Formats of other packages.
 
     Raises:
         ValueError: a package offers a name that is taken.
     """
-    found = dict(FORMATS)
+    found = {}
     for point in entry_points(group=GROUP):
-        if point.name in found:
+        if point.name in _OURS or point.name in found:
             raise ValueError(f"{point.value} offers the feed format {point.name!r}, which there is already")
-        found[point.name] = point.load()()
+        found[point.name] = point
     return found
 
 
+@cache
 def find(name: str) -> Format:
     """The format of that name.
 
     Raises:
         InvalidInput: there is none; says which there are.
     """
-    try:
-        return formats()[name]
-    except KeyError:
-        raise InvalidInput(f"{name!r} is no format; one of {', '.join(formats())}", field="format") from None
+    if name in _OURS:
+        module, _, kind = _OURS[name].partition(":")
+        found: Format = getattr(import_module(f"services.feeds.formats.{module}"), kind)()
+        return found
+    if name in _offered():
+        made: Format = _offered()[name].load()()
+        return made
+    raise InvalidInput(f"{name!r} is no format; one of {', '.join(format_names())}", field="format")
 
 
 def guess(name: str, head: bytes) -> tuple[str, str]:
@@ -65,6 +86,14 @@ def guess(name: str, head: bytes) -> tuple[str, str]:
         InvalidInput: text, but of none of our formats.
     """
     head = head[:HEAD].removeprefix(b"\xef\xbb\xbf")
+    ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
+    if head.startswith(b"%PDF-"):
+        return "pdf", "it begins as a PDF document does"
+    if _SYNDICATION.match(head):
+        return "rss", "it begins as RSS or Atom does"
+    if ending in _WEB_PAGES:
+        return "html", f"its name ends in .{ending}"
+    # A web page of another name is no report: more often it says that the list is not there.
     refuse_foreign(head)
     text = head.decode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "["):
@@ -72,7 +101,6 @@ def guess(name: str, head: bytes) -> tuple[str, str]:
     data = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not data:
         raise InvalidInput("the document holds no data to tell its format by; name the format", field="format")
-    ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
     if ending in ("csv", "tsv"):
         return "csv", f"its name ends in .{ending}"
     return _guess_lines(data, ending)

@@ -32,6 +32,20 @@ _FAMILIES = frozenset({"malware", "tool"})
 _HASHED = {"file": "file-", "artifact": "file-", "x509-certificate": "x509-"}
 
 
+_TLP = {
+    # STIX 2.1 §7.2.1.4, and the TLP 2.0 definitions that OASIS published for it.
+    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "tlp:clear",
+    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": "tlp:green",
+    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": "tlp:amber",
+    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "tlp:red",
+    "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487": "tlp:clear",
+    "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "tlp:green",
+    "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421": "tlp:amber",
+    "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003": "tlp:amber+strict",
+    "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1": "tlp:red",
+}
+
+
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     """A bundle says everything itself: there are no options."""
 
@@ -61,15 +75,23 @@ class _Object(msgspec.Struct, gc=False):
     confidence: Any = None
     valid_from: Any = None
     valid_until: Any = None
+    modified: Any = None
+    kill_chain_phases: Any = None
+    external_references: Any = None
+    object_marking_refs: Any = None
+    definition: Any = None
+    definition_type: Any = None
     relationship_type: Any = None
     source_ref: Any = None
     target_ref: Any = None
 
 
 class Stix:
-    """STIX bundles. Indicators give the observables their patterns name, observables give themselves.
+    """STIX bundles and TAXII envelopes. Indicators give the observables their patterns name, observables themselves.
 
-    Labels and indicator types become tags; a malware or tool that an indicator `indicates` becomes its family.
+    Labels and indicator types become tags, TLP markings `tlp:amber`, techniques that an indicator `indicates` or refers
+    to `attack:T1059`, ATT&CK tactics in its kill chain `attack:initial-access`. A malware or tool that it `indicates`
+    becomes its family. What is revoked is taken back. Of several versions of an object the newest counts.
     """
 
     name: ClassVar[str] = "stix"
@@ -86,12 +108,14 @@ def _items(stream: BinaryIO) -> Iterator[Record | Dropped]:
     objects: list[_Object | Dropped] = []
     for number, raw in enumerate(_objects(document(stream))):
         objects.append(_object(f"objects[{number}]", raw))
-    families = _families(objects)
+    about = _About(objects)
     for number, one in enumerate(objects):
         if isinstance(one, Dropped):
             yield one
+        elif about.is_old(one):
+            yield Dropped(f"objects[{number}]", cut(one.id), "older version", "a newer version of this object is there")
         else:
-            yield from _taken(f"objects[{number}]", one, families)
+            yield from _taken(f"objects[{number}]", one, about)
 
 
 def _objects(data: bytes) -> list[msgspec.Raw]:
@@ -112,38 +136,106 @@ def _object(where: str, raw: msgspec.Raw) -> _Object | Dropped:
 _decode = msgspec.json.Decoder(_Object).decode
 
 
-def _families(objects: list[_Object | Dropped]) -> dict[str, str]:
-    """Indicator id -> name of the first malware or tool that it indicates."""
-    names = {
-        one.id: name
-        for one in objects
-        if isinstance(one, _Object) and one.type in _FAMILIES and (name := fields.words(one.name, 128))
-    }
-    found: dict[str, str] = {}
-    for one in objects:
-        if isinstance(one, _Object) and one.relationship_type == "indicates" and isinstance(one.source_ref, str):
-            name = names.get(one.target_ref) if isinstance(one.target_ref, str) else None
-            if name:
-                found.setdefault(one.source_ref, name)
-    return found
+class _About:
+    """What objects say about other objects.
+
+    Attributes:
+        newest: when an object's newest version was made, for ids that stand there in several.
+        families: indicator id -> name of the first malware or tool that it indicates.
+        techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
+        markings: id of a marking definition -> its TLP as a tag.
+    """
+
+    def __init__(self, objects: list[_Object | Dropped]) -> None:
+        self.newest: dict[str, str] = {}
+        self.families: dict[str, str] = {}
+        self.techniques: dict[str, list[str]] = {}
+        self.markings = dict(_TLP)
+        names: dict[str, str] = {}
+        attack: dict[str, list[str]] = {}
+        indicates: list[tuple[str, str]] = []
+        self._find_newest(objects)
+        for one in objects:
+            if not isinstance(one, _Object):
+                continue
+            if one.type in _FAMILIES and (name := fields.words(one.name, 128)):
+                names[one.id] = name
+            elif one.type == "attack-pattern":
+                attack[one.id] = _techniques(one)
+            elif one.type == "marking-definition" and (tlp := _tlp(one)):
+                self.markings[one.id] = tlp
+            elif one.relationship_type == "indicates" and isinstance(one.source_ref, str):
+                indicates.append((one.source_ref, str(one.target_ref)))
+        for source, target in indicates:
+            if target in names:
+                self.families.setdefault(source, names[target])
+            self.techniques.setdefault(source, []).extend(attack.get(target, ()))
+
+    def _find_newest(self, objects: list[_Object | Dropped]) -> None:
+        seen: dict[str, str] = {}
+        for one in objects:
+            if isinstance(one, _Object) and one.id:
+                version = str(one.modified or "")
+                before = seen.setdefault(one.id, version)
+                if before != version:
+                    seen[one.id] = self.newest[one.id] = max(before, version)
+
+    def is_old(self, one: _Object) -> bool:
+        """Whether a newer version of the object is there."""
+        return bool(self.newest) and str(one.modified or "") < self.newest.get(one.id, "")
+
+    def tags(self, one: _Object) -> tuple[str, ...]:
+        """An indicator's tags."""
+        if not (one.kill_chain_phases or one.external_references or one.object_marking_refs or self.techniques):
+            return fields.tags(_listed(one.labels), _listed(one.indicator_types))
+        phases = [
+            f"attack:{phase['phase_name']}"
+            for phase in _listed(one.kill_chain_phases)
+            if isinstance(phase, dict) and phase.get("kill_chain_name") == "mitre-attack" and "phase_name" in phase
+        ]
+        marks = [self.markings[ref] for ref in _listed(one.object_marking_refs) if ref in self.markings]
+        attack = [*_techniques(one), *self.techniques.get(one.id, ()), *phases]
+        return fields.tags(_listed(one.labels), _listed(one.indicator_types), attack, marks)
 
 
-def _taken(where: str, one: _Object, families: dict[str, str]) -> Iterator[Record | Dropped]:
-    if one.revoked:
-        yield Dropped(where, cut(one.id), "revoked", f"the source has revoked this {cut(one.type)}")
-    elif one.type == "indicator":
-        yield from _indicator(where, one, families)
+def _techniques(one: _Object) -> list[str]:
+    return [
+        f"attack:{reference['external_id']}"
+        for reference in _listed(one.external_references)
+        if isinstance(reference, dict)
+        and reference.get("source_name") == "mitre-attack"
+        and isinstance(reference.get("external_id"), str)
+    ]
+
+
+def _tlp(one: _Object) -> str | None:
+    definition = one.definition if isinstance(one.definition, dict) else {}
+    level = definition.get("tlp") if one.definition_type == "tlp" else None
+    if level is None and isinstance(one.name, str) and one.name.upper().startswith("TLP:"):
+        level = one.name[4:]
+    return f"tlp:{level.lower()}" if isinstance(level, str) else None
+
+
+def _taken(where: str, one: _Object, about: _About) -> Iterator[Record | Dropped]:
+    if one.type == "indicator":
+        for found in _indicator(where, one, about):
+            yield _taken_back(found) if one.revoked and isinstance(found, Record) else found
     elif one.type == "observed-data" and isinstance(one.objects, dict):
         for name, inner in one.objects.items():
             yield from _observed(f"{where}.objects.{cut(name)}", inner, one.id)
     elif values := _values(one):
         for kind, value in values:
-            yield _record(where, kind, value, one, {"ref": one.id or None})
+            found = _record(where, kind, value, one, {"ref": one.id or None})
+            yield _taken_back(found) if one.revoked and isinstance(found, Record) else found
     else:
         yield Dropped(where, cut(one.id), "not an indicator", cut(one.type))
 
 
-def _indicator(where: str, one: _Object, families: dict[str, str]) -> Iterator[Record | Dropped]:
+def _taken_back(record: Record) -> Record:
+    return Record(record.type, record.value, retracted=True)
+
+
+def _indicator(where: str, one: _Object, about: _About) -> Iterator[Record | Dropped]:
     where = f"{where}.pattern"
     if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
         yield Dropped(where, cut(one.pattern), "not a STIX pattern", f"pattern_type is {cut(one.pattern_type)}")
@@ -153,8 +245,7 @@ def _indicator(where: str, one: _Object, families: dict[str, str]) -> Iterator[R
     except PatternProblem as problem:
         yield Dropped(where, cut(one.pattern), problem.reason, problem.detail)
         return
-    context = _context(one)
-    context["malware"] = families.get(one.id)
+    context = _context(one, about)
     for comparison in found:
         yield _compared(where, comparison, context)
 
@@ -168,10 +259,11 @@ def _compared(where: str, comparison: Comparison, context: dict[str, Any]) -> Re
         return dropped(where, comparison.value, refusal)
 
 
-def _context(one: _Object) -> dict[str, Any]:
+def _context(one: _Object, about: _About) -> dict[str, Any]:
     return {
         "confidence": fields.confidence(one.confidence),
-        "tags": fields.tags(_listed(one.labels), _listed(one.indicator_types)),
+        "tags": about.tags(one),
+        "malware": about.families.get(one.id),
         "first_seen": fields.timestamp(one.valid_from),
         "valid_until": fields.timestamp(one.valid_until),
         "description": fields.words(one.description) or fields.words(one.name),

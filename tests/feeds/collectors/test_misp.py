@@ -62,12 +62,12 @@ def collect(
     async def parts() -> list[Part]:
         found: list[Part] = []
         source = Source(url, options, cursor or {})
-        async with GuardedClient([ip_network("127.0.0.0/8")]) as client:
-            async with aclosing(MispFeed().collect(source, client, scratch)) as events:
-                async for part in events:
-                    found.append(part)
-                    if len(found) == most:
-                        break
+        client = GuardedClient([ip_network("127.0.0.0/8")])
+        async with client, aclosing(MispFeed().collect(source, client, scratch)) as events:
+            async for part in events:
+                found.append(part)
+                if len(found) == most:
+                    break
         return found
 
     return asyncio.run(parts())

@@ -37,7 +37,12 @@ LINES = (
 
 class TestJson(FormatContract):
     format = Json()
-    samples: ClassVar = [DOCUMENT, LINES, b'["203.0.113.1", "evil.example.com"]', b'[{"url": "http://evil.example.com/x"}]']
+    samples: ClassVar = [
+        DOCUMENT,
+        LINES,
+        b'["203.0.113.1", "evil.example.com"]',
+        b'[{"url": "http://evil.example.com/x"}]',
+    ]
 
     def test_it_is_found_by_name_and_content(self):
         from services.feeds.formats import find, guess

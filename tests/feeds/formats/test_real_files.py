@@ -51,7 +51,7 @@ EXPECTED = [
         {"ipv4-addr": 18, "domain-name": 24, "file-name": 2, "vulnerability": 6},
         {"not an indicator": 124, "malformed domain name": 1},
     ),
-    ("attack-ics-18.1.json", "stix", {}, {}, {"not an indicator": 1824, "revoked": 2}),
+    ("attack-ics-18.1.json", "stix", {}, {}, {"not an indicator": 1826}),
 ]
 
 

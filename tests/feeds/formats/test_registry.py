@@ -4,13 +4,15 @@ import importlib.metadata
 
 import pytest
 
-from services.feeds.formats import FORMATS, MalformedDocument, find, formats, guess
-from services.feeds.formats.registry import GROUP
+from services.feeds.formats import MalformedDocument, find, guess
+from services.feeds.formats.registry import GROUP, _offered, format_names
 from shared.errors import InvalidInput
 
 
 def test_ours_are_there():
-    assert {"text", "csv", "stix", "misp"} <= set(FORMATS) <= set(formats())
+    ours = {"text", "csv", "json", "stix", "misp", "rss", "html", "pdf", "report"}
+    assert ours <= set(format_names())
+    assert {find(name).name for name in ours} == ours
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known():
@@ -30,6 +32,12 @@ def test_an_unknown_format_is_answered_with_those_that_are_known():
         ("a.tsv", b"192.0.2.1\t1\n", "csv"),
         ("a", b' \n{"type" : "bundle", "objects": [', "stix"),
         ("a", b'{"objects": [', "stix"),
+        ("a", b'[{"a": "192.0.2.1"}]', "json"),
+        ("a", b'{"a": "192.0.2.1"}\n{"a": "192.0.2.2"}', "json"),
+        ("a", b'<?xml version="1.0"?>\n<!-- x --><rss version="2.0">', "rss"),
+        ("a", b'<feed xmlns="http://www.w3.org/2005/Atom">', "rss"),
+        ("report.pdf", b"%PDF-1.7", "pdf"),
+        ("https://example.com/report.html?x=1", b"<!doctype html><html>", "html"),
         ("a", b'[{"Event": {"Attribute": []}}]', "misp"),
     ],
 )
@@ -70,10 +78,12 @@ def package(tmp_path, monkeypatch):
         info.joinpath("entry_points.txt").write_text(f"[{GROUP}]\n{name} = services.feeds.formats.text:Text\n")
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.metadata.MetadataPathFinder().invalidate_caches()
-        formats.cache_clear()
+        _offered.cache_clear()
+        find.cache_clear()
 
     yield install
-    formats.cache_clear()
+    _offered.cache_clear()
+    find.cache_clear()
 
 
 def test_a_third_party_brings_a_format(package):
@@ -84,4 +94,4 @@ def test_a_third_party_brings_a_format(package):
 def test_a_third_party_does_not_replace_ours(package):
     package("csv")
     with pytest.raises(ValueError, match="'csv', which there is already"):
-        find("csv")
+        format_names()

@@ -94,13 +94,14 @@ def test_a_bundle():
         ("windows-registry-key", "HKEY_LOCAL_MACHINE\\Software\\Evil"),
         ("x509-sha1", "d" * 40),
         ("mutex", "Global\\evil"),
+        ("ipv4-addr", "192.0.2.2"),
         ("url", "http://example.com/x"),
     ]
+    assert [record.value for record in whole.records if record.retracted] == ["192.0.2.2"]
     assert drops(whole) == [
         ("objects[0]", "not an indicator"),
         ("objects[2]", "not an indicator"),
         ("objects[10]", "not an indicator"),
-        ("objects[11]", "revoked"),
         ("objects[12].pattern", "not a STIX pattern"),
         ("objects[13].pattern", "malformed pattern"),
         ("objects[14].pattern", "loopback address"),
@@ -160,3 +161,50 @@ def test_deep_nesting_within_an_object():
 
 def test_a_bundle_may_be_empty():
     assert parse(Stix(), b'{"type": "bundle", "id": "bundle--1"}').records == []
+
+
+def test_of_several_versions_the_newest_counts():
+    versions = [
+        indicator("[ipv4-addr:value = '192.0.2.1']", modified="2026-01-02T00:00:00Z"),
+        indicator("[ipv4-addr:value = '192.0.2.2']", modified="2026-01-03T00:00:00Z"),
+        indicator("[ipv4-addr:value = '192.0.2.3']", modified="2026-01-01T00:00:00Z"),
+    ]
+    whole = parse(Stix(), bundle(*versions))
+    assert pairs(whole) == [("ipv4-addr", "192.0.2.2")]
+    assert drops(whole) == [("objects[0]", "older version"), ("objects[2]", "older version")]
+
+
+def test_attack_and_markings_become_tags():
+    whole = parse(
+        Stix(),
+        bundle(
+            indicator(
+                "[ipv4-addr:value = '192.0.2.1']",
+                kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": "initial-access"}],
+                external_references=[{"source_name": "mitre-attack", "external_id": "T1566"}],
+                object_marking_refs=[
+                    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
+                    "marking-definition--9",
+                ],
+            ),
+            {
+                "type": "attack-pattern",
+                "id": "attack-pattern--1",
+                "external_references": [{"source_name": "mitre-attack", "external_id": "T1059.001"}],
+            },
+            {
+                "type": "relationship",
+                "relationship_type": "indicates",
+                "source_ref": "indicator--1",
+                "target_ref": "attack-pattern--1",
+            },
+            {"type": "marking-definition", "id": "marking-definition--9", "name": "TLP:GREEN"},
+        ),
+    )
+    expected = {"attack:T1566", "attack:T1059.001", "attack:initial-access", "tlp:amber", "tlp:green"}
+    assert set(whole.records[0].tags) == expected
+
+
+def test_an_envelope_of_taxii():
+    data = json.dumps({"more": True, "next": "x", "objects": [indicator("[ipv4-addr:value = '192.0.2.1']")]}).encode()
+    assert pairs(parse(Stix(), data)) == [("ipv4-addr", "192.0.2.1")]

@@ -34,7 +34,8 @@ LISTS = {
             b"$TTL 300\n@ IN SOA localhost. root.localhost. 1 3600 600 86400 300\n@ IN NS localhost.\n"
             b"evil.example.com CNAME .\n*.evil.example.com CNAME .\n"
             b"bad.example.net 300 IN CNAME *.\n"
-            b"good.example.com CNAME rpz-passthru.\n24.0.113.0.203.rpz-ip CNAME .\n48.zz.db8.2001.rpz-ip CNAME . ; six\n"
+            b"good.example.com CNAME rpz-passthru.\n"
+            b"24.0.113.0.203.rpz-ip CNAME .\n48.zz.db8.2001.rpz-ip CNAME . ; six\n"
         ),
         ["evil.example.com", "evil.example.com", "bad.example.net", "203.0.113.0/24", "2001:db8::/48"],
     ),

@@ -1,0 +1,82 @@
+"""Web pages."""
+
+import pytest
+
+from services.feeds.formats import MalformedDocument
+from services.feeds.formats.html import Html
+from shared.errors import InvalidInput
+from tests.feeds.formats.contract import FormatContract, pairs, parse
+
+PAGE = b"""<!DOCTYPE html><html><head><title>A
+ report</title><link rel="canonical" href="https://www.vendor.example.org/r"></head>
+<body><nav>nav.example.com</nav><header>head.example.com</header>
+<p>It calls <b>evil</b>[.]com, said blog.vendor.example.org<br>bad[.]net, too: T1566.</p>
+<table class="iocs"><tr><td>x.example.com</td><td>192.0.2.7</td></tr></table>
+<script>"script.example.com"</script><style>url(style.example.com)</style>
+<p>More <a href="http://link.example.com/">here</a>; very<wbr>.long.example.net</p>
+<footer>foot.example.com</footer></body></html>
+"""
+
+
+class TestHtml(FormatContract):
+    format = Html()
+    samples = (PAGE,)
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"\x1f\x8b\x08\x00abc", "gzip data"),
+            (b"%PDF-1.7", "PDF"),
+            (b"<p>\x00</p>", "a NUL byte at byte 3"),
+            ("<p>192.0.2.1</p>".encode("utf-16"), "UTF-16"),
+            (b"", "empty"),
+        ],
+    )
+    def test_what_is_no_text_is_said_to_be_what_it_is(self, data, words):
+        with pytest.raises(MalformedDocument, match=words):
+            parse(self.format, data)
+
+    def test_it_is_found_by_name_and_content(self):
+        from services.feeds.formats import find, guess
+
+        assert find("html").name == "html"
+        for sample in self.samples:
+            assert guess("https://example.com/report.html", sample)[0] == "html"
+            with pytest.raises(MalformedDocument):
+                guess("https://example.com/list.txt", b"<html>" + sample)
+
+
+def test_what_a_reader_sees_counts_each_block_and_cell_by_itself():
+    whole = parse(Html(), PAGE)
+    assert pairs(whole) == [
+        ("domain-name", "evil.com"),
+        ("domain-name", "bad.net"),
+        ("domain-name", "x.example.com"),
+        ("ipv4-addr", "192.0.2.7"),
+        ("domain-name", "very.long.example.net"),
+    ]
+    assert whole.records[0].description == "It calls evil[.]com, said blog.vendor.example.org"
+    assert whole.notes == ["page: A report", "names ATT&CK T1566"]
+
+
+def test_a_selector_names_the_part_that_counts():
+    assert [value for _, value in pairs(parse(Html(), PAGE, selector="table.iocs"))] == ["x.example.com", "192.0.2.7"]
+    assert pairs(parse(Html(), PAGE, selector="footer")) == [("domain-name", "foot.example.com")]
+
+
+def test_a_selector_that_finds_nothing_or_is_none_is_said():
+    with pytest.raises(MalformedDocument, match=r"nothing on the page matches the selector '\.gone'"):
+        parse(Html(), PAGE, selector=".gone")
+    with pytest.raises(InvalidInput) as problem:
+        parse(Html(), PAGE, selector="p..x")
+    assert problem.value.details["field"] == "options.selector"
+
+
+def test_the_encoding_is_the_one_the_page_names():
+    page = '<meta charset="windows-1251"><p>пример[.]рф'.encode("windows-1251")
+    assert pairs(parse(Html(), page)) == [("domain-name", "xn--e1afmkfd.xn--p1ai")]
+    assert pairs(parse(Html(), b'<meta charset="klingon"><p>evil[.]com')) == [("domain-name", "evil.com")]
+
+
+def test_only_the_types_that_are_asked_for():
+    assert pairs(parse(Html(), PAGE, types=["ipv4-addr"])) == [("ipv4-addr", "192.0.2.7")]
