@@ -130,6 +130,11 @@ def normalise(kind: ObservableType | str, raw: str) -> str:
         KeyError: `kind` is no `ObservableType`.
     """
     normaliser = _NORMALISERS[kind]
+    # Most values come canonical; telling that costs less than making sure of it.
+    if kind == "ipv4-addr" and addresses.is_ipv4(raw):
+        return addresses.usable_ipv4(raw)
+    if kind == "domain-name" and names.is_plain_domain(raw):
+        return raw
     token = usable(raw)
     return normaliser(refang(token) if kind in _DEFANGED else token)
 

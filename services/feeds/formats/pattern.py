@@ -6,6 +6,7 @@ observables (negation, LIKE, MATCHES, sequences in time) is refused with its pla
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from services.feeds.formats.fields import TYPES
@@ -84,13 +85,20 @@ def comparisons(pattern: str) -> list[Comparison]:
 
 
 def _comparison(path: str, value: str) -> Comparison:
+    kind, known = _meant(path)
+    return Comparison(path, kind, value, known)
+
+
+@lru_cache(maxsize=1024)
+def _meant(path: str) -> tuple[ObservableType | None, bool]:
+    """The type of what stands at a path (None: to be detected), and whether we know the path at all."""
     key = path.replace("'", "")
     head, _, name = key.partition("hashes.")
     if head in ("file:", "artifact:") and name:
         kind = TYPES.get(name.lower())
-        return Comparison(path, kind, value, kind is not None and kind.startswith("file-"))
+        return kind, kind is not None and kind.startswith("file-")
     key = key.lower()
-    return Comparison(path, _TYPES.get(key), value, key in _TYPES)
+    return _TYPES.get(key), key in _TYPES
 
 
 def _unquoted(string: str) -> str:

@@ -3,7 +3,8 @@
 Objects are decoded one by one into the properties that matter, so that one bad object costs only itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -86,6 +87,11 @@ class _Object(msgspec.Struct, gc=False):
     target_ref: Any = None
 
 
+class _Whole(msgspec.Struct):
+    type: str | None = None
+    objects: list[_Object] | None = None
+
+
 class Stix:
     """STIX bundles and TAXII envelopes. Indicators give the observables their patterns name, observables themselves.
 
@@ -105,9 +111,7 @@ class Stix:
 
 
 def _items(stream: BinaryIO) -> Iterator[Record | Dropped]:
-    objects: list[_Object | Dropped] = []
-    for number, raw in enumerate(_objects(document(stream))):
-        objects.append(_object(f"objects[{number}]", raw))
+    objects = _objects(document(stream))
     about = _About(objects)
     for number, one in enumerate(objects):
         if isinstance(one, Dropped):
@@ -118,11 +122,18 @@ def _items(stream: BinaryIO) -> Iterator[Record | Dropped]:
             yield from _taken(f"objects[{number}]", one, about)
 
 
-def _objects(data: bytes) -> list[msgspec.Raw]:
-    bundle: _Bundle = decode_json(data, _Bundle)
-    if bundle.type != "bundle" and bundle.objects is None:
+def _objects(data: bytes) -> Sequence[_Object | Dropped]:
+    try:
+        # All at once costs half; one object that is none makes it worth looking at each.
+        whole = _decode_whole(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        bundle: _Bundle = decode_json(data, _Bundle)
+        if bundle.objects is not None:
+            return [_object(f"objects[{number}]", raw) for number, raw in enumerate(bundle.objects)]
+        whole = _Whole(bundle.type)
+    if whole.type != "bundle" and whole.objects is None:
         raise MalformedDocument('this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$")
-    return bundle.objects or []
+    return whole.objects or []
 
 
 def _object(where: str, raw: msgspec.Raw) -> _Object | Dropped:
@@ -134,6 +145,7 @@ def _object(where: str, raw: msgspec.Raw) -> _Object | Dropped:
 
 
 _decode = msgspec.json.Decoder(_Object).decode
+_decode_whole = msgspec.json.Decoder(_Whole).decode
 
 
 class _About:
@@ -146,7 +158,8 @@ class _About:
         markings: id of a marking definition -> its TLP as a tag.
     """
 
-    def __init__(self, objects: list[_Object | Dropped]) -> None:
+    def __init__(self, objects: Sequence[_Object | Dropped]) -> None:
+        self._usual: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self.newest: dict[str, str] = {}
         self.families: dict[str, str] = {}
         self.techniques: dict[str, list[str]] = {}
@@ -171,7 +184,7 @@ class _About:
                 self.families.setdefault(source, names[target])
             self.techniques.setdefault(source, []).extend(attack.get(target, ()))
 
-    def _find_newest(self, objects: list[_Object | Dropped]) -> None:
+    def _find_newest(self, objects: Sequence[_Object | Dropped]) -> None:
         seen: dict[str, str] = {}
         for one in objects:
             if isinstance(one, _Object) and one.id:
@@ -187,7 +200,7 @@ class _About:
     def tags(self, one: _Object) -> tuple[str, ...]:
         """An indicator's tags."""
         if not (one.kill_chain_phases or one.external_references or one.object_marking_refs or self.techniques):
-            return fields.tags(_listed(one.labels), _listed(one.indicator_types))
+            return self._usual_tags(_listed(one.labels), _listed(one.indicator_types))
         phases = [
             f"attack:{phase['phase_name']}"
             for phase in _listed(one.kill_chain_phases)
@@ -196,6 +209,17 @@ class _About:
         marks = [self.markings[ref] for ref in _listed(one.object_marking_refs) if ref in self.markings]
         attack = [*_techniques(one), *self.techniques.get(one.id, ()), *phases]
         return fields.tags(_listed(one.labels), _listed(one.indicator_types), attack, marks)
+
+    def _usual_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
+        """The same few combinations come again and again."""
+        key = (*labels, None, *types)
+        try:
+            found = self._usual.get(key)
+        except TypeError:  # a label that is no text
+            return fields.tags(labels, types)
+        if found is None:
+            found = self._usual[key] = fields.tags(labels, types)
+        return found
 
 
 def _techniques(one: _Object) -> list[str]:
@@ -218,8 +242,7 @@ def _tlp(one: _Object) -> str | None:
 
 def _taken(where: str, one: _Object, about: _About) -> Iterator[Record | Dropped]:
     if one.type == "indicator":
-        for found in _indicator(where, one, about):
-            yield _taken_back(found) if one.revoked and isinstance(found, Record) else found
+        yield from _indicator(where, one, about)
     elif one.type == "observed-data" and isinstance(one.objects, dict):
         for name, inner in one.objects.items():
             yield from _observed(f"{where}.objects.{cut(name)}", inner, one.id)
@@ -235,40 +258,45 @@ def _taken_back(record: Record) -> Record:
     return Record(record.type, record.value, retracted=True)
 
 
-def _indicator(where: str, one: _Object, about: _About) -> Iterator[Record | Dropped]:
+def _indicator(where: str, one: _Object, about: _About) -> list[Record | Dropped]:
     where = f"{where}.pattern"
     if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
-        yield Dropped(where, cut(one.pattern), "not a STIX pattern", f"pattern_type is {cut(one.pattern_type)}")
-        return
+        return [Dropped(where, cut(one.pattern), "not a STIX pattern", f"pattern_type is {cut(one.pattern_type)}")]
     try:
         found = comparisons(one.pattern)
     except PatternProblem as problem:
-        yield Dropped(where, cut(one.pattern), problem.reason, problem.detail)
-        return
-    context = _context(one, about)
-    for comparison in found:
-        yield _compared(where, comparison, context)
+        return [Dropped(where, cut(one.pattern), problem.reason, problem.detail)]
+    context = () if one.revoked else _context(one, about)
+    return [_compared(where, comparison, context, retracted=one.revoked) for comparison in found]
 
 
-def _compared(where: str, comparison: Comparison, context: dict[str, Any]) -> Record | Dropped:
+def _compared(where: str, comparison: Comparison, context: tuple[Any, ...], *, retracted: bool) -> Record | Dropped:
     if not comparison.known:
         return Dropped(where, cut(comparison.value), "unsupported property", cut(comparison.path))
     try:
-        return Record(*typed(comparison.type, comparison.value), **context)
+        kind, value = typed(comparison.type, comparison.value)
     except NotAnObservable as refusal:
         return dropped(where, comparison.value, refusal)
+    return Record(kind, value, retracted=True) if retracted else Record(kind, value, *context)
 
 
-def _context(one: _Object, about: _About) -> dict[str, Any]:
-    return {
-        "confidence": fields.confidence(one.confidence),
-        "tags": about.tags(one),
-        "malware": about.families.get(one.id),
-        "first_seen": fields.timestamp(one.valid_from),
-        "valid_until": fields.timestamp(one.valid_until),
-        "description": fields.words(one.description) or fields.words(one.name),
-        "ref": fields.words(one.id, 128),
-    }
+def _context(one: _Object, about: _About) -> tuple[Any, ...]:
+    """The fields of a `Record` behind its value, up to `ref`."""
+    until = one.valid_until
+    described = None if one.description is None else fields.words(one.description)
+    return (
+        fields.confidence(one.confidence),
+        about.tags(one),
+        about.families.get(one.id),
+        _when(one.valid_from) if isinstance(one.valid_from, str) else None,
+        None,
+        _when(until) if isinstance(until, str) else None,
+        described or fields.words(one.name),
+        fields.words(one.id, 128),
+    )
+
+
+_when = lru_cache(maxsize=65_536)(fields.timestamp)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,0 +1,105 @@
+"""A STIX 2.1 bundle of 100,000 indicators: parsing alone beside stix2.parse, and committed end to end.
+
+stix2 parses a sample of the same objects in the same run, one by one as a bundle's parser does; its time is scaled.
+"""
+
+import argparse
+import io
+import statistics
+import time
+
+import msgspec
+import stix2
+
+from bench._figures import client_of, keep, throwaway_stack
+from bench.ingest_million import addresses
+from sentineliq.local.stack import Stack
+from services.feeds.formats.registry import find
+
+FLOOR_RATIO, FLOOR_COMMITTED = 50.0, 20_000
+SAMPLED = 2_000
+REPEATS = 5
+
+
+def bundle(count: int) -> list[dict[str, object]]:
+    """Indicators as feeds send them: one comparison, labels, confidence, validity."""
+    return [
+        {
+            "type": "indicator",
+            "spec_version": "2.1",
+            "id": f"indicator--{number:08x}-0000-4000-8000-000000000000",
+            "created": "2026-11-01T10:00:00.000Z",
+            "modified": "2026-11-01T10:00:00.000Z",
+            "name": f"C2 server {value}",
+            "indicator_types": ["malicious-activity"],
+            "labels": ["c2"],
+            "pattern": f"[ipv4-addr:value = '{value}']",
+            "pattern_type": "stix",
+            "valid_from": "2026-11-01T10:00:00Z",
+            "valid_until": "2027-11-01T10:00:00Z",
+            "confidence": 80,
+        }
+        for number, value in enumerate(addresses(count))
+    ]
+
+
+def parse_ours(data: bytes) -> float:
+    """Seconds to parse a bundle."""
+    format_, started = find("stix"), time.perf_counter()
+    taken = sum(len(batch.records) for batch in format_.parse(io.BytesIO(data), {}))
+    seconds = time.perf_counter() - started
+    assert taken
+    return seconds
+
+
+def parse_theirs(objects: list[dict[str, object]]) -> float:
+    """Seconds that stix2 needs for some objects."""
+    started = time.perf_counter()
+    for one in objects:
+        stix2.parse(one)
+    return time.perf_counter() - started
+
+
+def ingest(stack: Stack, data: bytes, count: int) -> float:
+    """Seconds until every observable of the bundle is committed."""
+    feeds, observables = client_of(stack, "feeds"), client_of(stack, "observables")
+    started = time.perf_counter()
+    answer = feeds.post("/v1/ingest", params={"name": "bundle", "format": "stix"}, content=data)
+    run = answer.raise_for_status().json()
+    while observables.get(f"/v1/runs/{run['id']}").json()["received"] < count:
+        time.sleep(0.1)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=100_000)
+    count = parser.parse_args().objects
+    objects = bundle(count)
+    data = msgspec.json.encode(
+        {"type": "bundle", "id": f"bundle--{1:08x}-0000-4000-8000-000000000000", "objects": objects}
+    )
+    ours, theirs = [], []
+    for number in range(REPEATS):
+        theirs.append(parse_theirs(objects[number * SAMPLED :][:SAMPLED]) * count / SAMPLED)
+        ours.append(parse_ours(data))
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    with throwaway_stack() as (stack, _):
+        committed = ingest(stack, data, count)
+    figures = {
+        "objects": count,
+        "parsed by us (s)": statistics.median(ours),
+        "objects/s, parsing": count / statistics.median(ours),
+        "parsed by stix2, scaled (s)": statistics.median(theirs),
+        "times as fast as stix2": ratio,
+        "committed end to end (s)": committed,
+        "objects/s, committed": count / committed,
+    }
+    missed = [f"only {ratio:.0f} times as fast as stix2"] if ratio < FLOOR_RATIO else []
+    missed += [f"{count / committed:,.0f} objects/s committed"] if count / committed < FLOOR_COMMITTED else []
+    keep("stix_bundle", figures, missed if count >= 100_000 else [])
+
+
+if __name__ == "__main__":
+    main()
