@@ -16,7 +16,7 @@ __all__ = ["celery", "check_feeds", "prune_feeds", "run_feed", "start_due_feeds"
 
 
 # A long list waits for the observables service, hours if need be; a worker that is gone is told by the run's lease.
-@celery.task(name="feeds.tasks.run_feed", bind=True, time_limit=RUN_LIMIT, soft_time_limit=None)
+@celery.task(name="feeds.tasks.run_feed", bind=True, time_limit=RUN_LIMIT, soft_time_limit=RUN_LIMIT - 60)
 def run_feed(self: ServiceTask, run_id: str) -> dict[str, Any]:
     """Fetch, parse and send on what one run is about; a run that is done or in good hands is skipped."""
     return runs.execute(database("feeds"), load_settings(), self.tenant, UUID(run_id))

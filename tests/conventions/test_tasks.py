@@ -82,11 +82,16 @@ def test_tasks_are_tried_again_a_few_times_and_only_when_that_may_help(tasks: li
         assert task.retry_backoff_max <= 600, task.name
 
 
+LEASED = {"feeds.tasks.run_feed"}
+"""Tasks whose row has a lease: a message that the broker delivers again meanwhile finds it, and does nothing."""
+
+
 def test_the_time_of_tasks_is_limited(app: Celery, tasks: list[Task]) -> None:
     for task in tasks:
         limit = task.time_limit or app.conf.task_time_limit
         soft = task.soft_time_limit or app.conf.task_soft_time_limit
-        assert 0 < soft < limit < app.conf.broker_transport_options["visibility_timeout"], task.name
+        assert 0 < soft < limit, task.name
+        assert task.name in LEASED or limit < app.conf.broker_transport_options["visibility_timeout"], task.name
 
 
 def test_tasks_take_json_and_return_a_dictionary_with_a_status(tasks: list[Task]) -> None:
