@@ -26,7 +26,8 @@ _TOKEN = re.compile(
     r"|(?P<number>[+-]?[0-9][0-9.]*)|(?P<word>[A-Za-z]+))",
     re.DOTALL,
 )
-_SINGLE = re.compile(rf"\s*\[\s*({_PATH})\s*=\s*({_STRING})\s*\]\s*", re.DOTALL)
+# Nearly all patterns look like this; what else a path or a string may hold is the parser's business.
+_SINGLE = re.compile(r"\[\s*+([a-z0-9-]++:[A-Za-z0-9_.'-]++)\s*+=\s*+'([^'\\]*+)'\s*+\]")
 _OPERATORS = {"=": "=", "==": "=", "IN": "IN", "ISSUBSET": "ISSUBSET", "!=": "", "<>": "", "<": "", ">": "", "<=": ""}
 _OPERATORS |= {">=": "", "LIKE": "", "MATCHES": "", "ISSUPERSET": ""}
 _TYPES: dict[str, ObservableType | None] = {
@@ -65,8 +66,8 @@ class Comparison(NamedTuple):
 
     path: str
     type: ObservableType | None
-    value: str
     known: bool
+    value: str
 
 
 def comparisons(pattern: str) -> list[Comparison]:
@@ -77,16 +78,16 @@ def comparisons(pattern: str) -> list[Comparison]:
     Raises:
         PatternProblem: too long, too deep, malformed, or more than a set of values.
     """
-    if single := _SINGLE.fullmatch(pattern[:MAX_PATTERN]):
-        return [_comparison(single[1], _unquoted(single[2]))]
     if len(pattern) > MAX_PATTERN:
         raise PatternProblem("pattern too long", f"{len(pattern)} characters, at most {MAX_PATTERN} are read")
+    if single := _SINGLE.fullmatch(pattern):
+        path, value = single.groups()
+        return [Comparison(path, *_meant(path), value)]
     return _Parser(pattern).parse()
 
 
 def _comparison(path: str, value: str) -> Comparison:
-    kind, known = _meant(path)
-    return Comparison(path, kind, value, known)
+    return Comparison(path, *_meant(path), value)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,9 @@
 """From a stream of bytes to lines or to one JSON document, with a clear word for everything that is neither."""
 
+import gc
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import msgspec
@@ -117,6 +119,18 @@ def document(stream: BinaryIO) -> bytes:
     if not whole.strip():
         raise MalformedDocument("the document is empty")
     return whole
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the cyclic garbage collector, which would look at all objects of a document again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def decode_json(data: bytes, kind: Any) -> Any:

@@ -3,7 +3,7 @@
 Objects are decoded one by one into the properties that matter, so that one bad object costs only itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, BinaryIO, ClassVar
 
@@ -11,18 +11,18 @@ import msgspec
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
+    BATCH,
     Batch,
     Dropped,
     MalformedDocument,
     Record,
-    batched,
     cut,
     dropped,
     read_options,
     typed,
 )
 from services.feeds.formats.pattern import Comparison, PatternProblem, comparisons
-from services.feeds.formats.reading import decode_json, document
+from services.feeds.formats.reading import decode_json, document, uncollected
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
@@ -107,25 +107,27 @@ class Stix:
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
         read_options(Options, options)
-        return batched(_items(stream))
-
-
-def _items(stream: BinaryIO) -> Iterator[Record | Dropped]:
-    objects = _objects(document(stream))
-    about = _About(objects)
-    for number, one in enumerate(objects):
-        if isinstance(one, Dropped):
-            yield one
-        elif about.is_old(one):
-            yield Dropped(f"objects[{number}]", cut(one.id), "older version", "a newer version of this object is there")
-        else:
-            yield from _taken(f"objects[{number}]", one, about)
+        objects = _objects(document(stream))
+        about = _About(objects)
+        batch = Batch()
+        for number, one in enumerate(objects):
+            for found in _taken(number, one, about):
+                if isinstance(found, Record):
+                    batch.records.append(found)
+                else:
+                    batch.dropped.append(found)
+            if len(batch.records) + len(batch.dropped) >= BATCH:
+                yield batch
+                batch = Batch()
+        if batch.records or batch.dropped:
+            yield batch
 
 
 def _objects(data: bytes) -> Sequence[_Object | Dropped]:
     try:
         # All at once costs half; one object that is none makes it worth looking at each.
-        whole = _decode_whole(data)
+        with uncollected():
+            whole = _decode_whole(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         bundle: _Bundle = decode_json(data, _Bundle)
         if bundle.objects is not None:
@@ -240,10 +242,18 @@ def _tlp(one: _Object) -> str | None:
     return f"tlp:{level.lower()}" if isinstance(level, str) else None
 
 
-def _taken(where: str, one: _Object, about: _About) -> Iterator[Record | Dropped]:
-    if one.type == "indicator":
-        yield from _indicator(where, one, about)
-    elif one.type == "observed-data" and isinstance(one.objects, dict):
+def _taken(number: int, one: _Object | Dropped, about: _About) -> Iterable[Record | Dropped]:
+    if isinstance(one, Dropped):
+        return (one,)
+    if about.is_old(one):
+        newer = "a newer version of this object is there"
+        return (Dropped(f"objects[{number}]", cut(one.id), "older version", newer),)
+    return _indicator(number, one, about) if one.type == "indicator" else _others(f"objects[{number}]", one)
+
+
+def _others(where: str, one: _Object) -> Iterator[Record | Dropped]:
+    """What an object says that is no indicator."""
+    if one.type == "observed-data" and isinstance(one.objects, dict):
         for name, inner in one.objects.items():
             yield from _observed(f"{where}.objects.{cut(name)}", inner, one.id)
     elif values := _values(one):
@@ -258,25 +268,28 @@ def _taken_back(record: Record) -> Record:
     return Record(record.type, record.value, retracted=True)
 
 
-def _indicator(where: str, one: _Object, about: _About) -> list[Record | Dropped]:
-    where = f"{where}.pattern"
+def _indicator(number: int, one: _Object, about: _About) -> list[Record | Dropped]:
     if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
+        where = f"objects[{number}].pattern"
         return [Dropped(where, cut(one.pattern), "not a STIX pattern", f"pattern_type is {cut(one.pattern_type)}")]
     try:
         found = comparisons(one.pattern)
     except PatternProblem as problem:
+        where = f"objects[{number}].pattern"
         return [Dropped(where, cut(one.pattern), problem.reason, problem.detail)]
     context = () if one.revoked else _context(one, about)
-    return [_compared(where, comparison, context, retracted=one.revoked) for comparison in found]
+    return [_compared(number, comparison, context, one.revoked) for comparison in found]
 
 
-def _compared(where: str, comparison: Comparison, context: tuple[Any, ...], *, retracted: bool) -> Record | Dropped:
+def _compared(number: int, comparison: Comparison, context: tuple[Any, ...], retracted: bool) -> Record | Dropped:
     if not comparison.known:
-        return Dropped(where, cut(comparison.value), "unsupported property", cut(comparison.path))
+        return Dropped(
+            f"objects[{number}].pattern", cut(comparison.value), "unsupported property", cut(comparison.path)
+        )
     try:
         kind, value = typed(comparison.type, comparison.value)
     except NotAnObservable as refusal:
-        return dropped(where, comparison.value, refusal)
+        return dropped(f"objects[{number}].pattern", comparison.value, refusal)
     return Record(kind, value, retracted=True) if retracted else Record(kind, value, *context)
 
 
