@@ -1,31 +1,39 @@
 """The public feeds that come with SentinelIQ: data in `catalog/`, one file each.
 
-`python -m services.feeds.catalogue` checks all of them.
+`python -m services.feeds.catalogue` checks all of them, and reads the sample of each: docs/catalogue.md.
 """
 
+import io
 import re
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.feeds.collectors.credentials import Auth
 from services.feeds.collectors.registry import collector_names
+from services.feeds.formats.base import Dropped, Record
 from services.feeds.formats.registry import find
 from services.feeds.schemas import Kind, Reliability, Tag, Tlp
 from shared.errors import InvalidInput, NotFound
 from shared.stix import ObservableType
 
 FOLDER: Final = Path(__file__).parent / "catalog"
+SAMPLES: Final = Path(__file__).parents[2] / "tests" / "feeds" / "catalog"
+"""A sample of each feed and what is read from it; only there where the tests are."""
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Address = Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
 _DEFAULTS: Final = {"enabled": True, "retention_days": 7}
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
+_WHOLE_LISTS: Final = ("text", "csv", "json")
 
 
 class _Model(BaseModel):
@@ -159,38 +167,104 @@ def entry(slug: str) -> Entry:
     return known[slug]
 
 
-def problems(one: Entry) -> list[str]:
-    """What is wrong with an entry beyond its form: its format, its collector, its address."""
-    found = []
+def read(one: Entry, sample: bytes) -> tuple[list[Record], list[Dropped]]:
+    """What a sample of a feed says, read as the feed would be.
+
+    Raises:
+        InvalidInput: the format or its options are wrong, or the sample is not of that format.
+    """
+    records: list[Record] = []
+    dropped: list[Dropped] = []
+    for batch in find(one.format).parse(io.BytesIO(sample), one.options):
+        records += batch.records
+        dropped += batch.dropped
+    return records, dropped
+
+
+def check(one: Entry, sample: bytes | None, expected: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with an entry beyond its form.
+
+    Args:
+        one: the entry.
+        sample: a short document in the provider's layout, unpacked.
+        expected: `records` as they are read from it, without empty fields, and `dropped`, reason -> count.
+    """
+    found = _settings_problems(one)
+    if sample is None or expected is None:
+        return [*found, "there is no sample and expected result"]
     try:
-        format_ = find(one.format)
-        # Options are checked before anything is read.
-        for _ in format_.parse(_NOTHING, one.options):
-            break
+        records, dropped = read(one, sample)
     except InvalidInput as problem:
-        if problem.details.get("field"):
-            found.append(f"{one.slug}: {problem.message}")
+        return [*found, f"the sample cannot be read: {problem.message}"]
+    got = msgspec.json.decode(msgspec.json.encode(records))
+    wanted = expected.get("records", [])
+    for at, (have, want) in enumerate(zip(got, wanted, strict=False), 1):
+        if have != want:
+            found.append(f"record {at} of the sample is {have}, expected {want}")
+    if len(got) != len(wanted):
+        found.append(f"the sample gives {len(got)} records, expected {len(wanted)}")
+    if (reasons := Counter(piece.reason for piece in dropped)) != expected.get("dropped", {}):
+        found.append(f"the sample drops {dict(reasons)}, expected {expected.get('dropped', {})}")
+    return found + _type_problems(one, {record.type for record in records})
+
+
+def _settings_problems(one: Entry) -> list[str]:
+    found = []
     if one.collector not in collector_names():
-        found.append(f"{one.slug}: there is no collector {one.collector!r}")
+        found.append(f"there is no collector {one.collector!r}")
     if one.url.startswith("http://") and not any("https" in trouble for trouble in one.known_trouble):
-        found.append(f"{one.slug}: the address is http; say under known_trouble that the provider has no https")
+        found.append("the address is http; say under known_trouble that the provider has no https")
+    if one.every_seconds < one.min_interval:
+        found.append(f"it is fetched every {one.every}, more often than its min_interval allows")
     return found
 
 
-class _Nothing:
-    def read(self, _size: int = -1) -> bytes:
-        return b""
+def _type_problems(one: Entry, given: set[str]) -> list[str]:
+    listed = set(map(str, one.types))
+    found = [f"the sample gives {kind}, which is not among its types" for kind in sorted(given - listed)]
+    if one.format in _WHOLE_LISTS:  # an event, a bundle or a report shows some of the types only
+        found += [f"{kind} is among its types, the sample gives none" for kind in sorted(listed - given)]
+    return found
 
 
-_NOTHING: Any = _Nothing()
+def check_all(folder: Path = FOLDER, samples: Path | None = SAMPLES) -> list[str]:
+    """What is wrong with the entries of a folder and their samples, each sentence with the entry's name.
+
+    Args:
+        folder: the entries.
+        samples: `<slug>.sample` and `<slug>.expected.yaml` of each; None leaves them out.
+    """
+    found, titles = [], Counter[str]()
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            one = load(path)
+        except InvalidInput as problem:
+            found.append(problem.message)
+            continue
+        titles[one.title] += 1
+        said = _settings_problems(one) if samples is None else check(one, *_sample(samples, one.slug))
+        found += [f"{one.slug}: {problem}" for problem in said]
+    found += [f"{count} entries have the title {title!r}" for title, count in titles.items() if count > 1]
+    if samples is not None:
+        known = {path.stem for path in folder.glob("*.yaml")}
+        found += [f"{path.name} belongs to no entry" for path in samples.glob("*.sample") if path.stem not in known]
+    return found
+
+
+def _sample(folder: Path, slug: str) -> tuple[bytes | None, dict[str, Any] | None]:
+    sample, expected = folder / f"{slug}.sample", folder / f"{slug}.expected.yaml"
+    if not sample.is_file() or not expected.is_file():
+        return None, None
+    return sample.read_bytes(), yaml.safe_load(expected.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Check every entry; exit with what is wrong."""
-    found = [problem for one in entries() for problem in problems(one)]
-    if found:
+    samples = SAMPLES if SAMPLES.is_dir() else None
+    if found := check_all(samples=samples):
         sys.exit("\n".join(found))
-    sys.stdout.write(f"{len(entries())} entries are in order\n")
+    beside = "" if samples else "; no samples are here to check them by"
+    sys.stdout.write(f"{len(entries())} entries are in order{beside}\n")
 
 
 if __name__ == "__main__":
