@@ -12,7 +12,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars run demo test check format bench lock env clean
+.PHONY: help jars run demo test check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest --quiet tests/conventions
+
+catalog: $(VENV)/.dev ## check every feed of the catalogue against its sample
+	@$(BIN)/python -m services.feeds.catalogue
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

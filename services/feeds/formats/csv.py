@@ -263,7 +263,7 @@ class _Row:
     def _context(self, row: list[str]) -> dict[str, Any]:
         context: dict[str, Any] = {name: read(row[at]) for name, at, read in self.others if at < len(row)}
         if self.tags:
-            context["tags"] = fields.tags(*(row[at] for at in self.tags if at < len(row)))
+            context["tags"] = fields.tags(*(cell for at in self.tags if at < len(row) for cell in self._cells(row, at)))
         if self.family and not context.get("malware"):
             context["malware"] = self.family
         return context

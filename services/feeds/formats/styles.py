@@ -14,7 +14,9 @@ Tokens = Callable[[str], list[str]]
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
 _DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
-_RANGE: Final = re.compile(r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)\s*-\s*(?P<last>[0-9a-fA-F.:]+)(?:[\s,].*)?")
+_RANGE: Final = re.compile(
+    r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)(?:\s*-\s*|\s+)(?P<last>[0-9a-fA-F]*[.:][0-9a-fA-F.:]+)(?:[\s,].*)?"
+)
 _RPZ: Final = re.compile(
     r"(?P<owner>\S+)(?:\s+\d+)?(?:\s+IN)?\s+(?:CNAME|A|AAAA|TXT)\s+(?P<target>\S+).*", re.IGNORECASE
 )
@@ -63,7 +65,7 @@ def rpz(line: str) -> list[str]:
 
 
 def ranges(line: str) -> list[str]:
-    """The networks of a line `first - last`, with a name before it (`name:first-last`) or anything behind it.
+    """The networks of a line `first - last` or `first last`, with a name before it (`name:first-last`) or more behind.
 
     A line whose ends are no addresses of one family in this order comes back as it is, to be refused.
     """

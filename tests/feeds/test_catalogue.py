@@ -1,0 +1,83 @@
+"""The catalogue: every entry reads its sample as expected, and one command subscribes to it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from services.feeds import catalogue
+from services.feeds.catalogue import SAMPLES, check_all, entries, entry, load
+from shared.errors import InvalidInput, NotFound
+from tests.feeds.conftest import Desk, Provider
+
+
+def test_every_entry_reads_its_sample_as_expected() -> None:
+    assert check_all() == []
+    assert len(entries()) >= 80
+
+
+def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
+    for path in SAMPLES.glob("openphish.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    expected = yaml.safe_load((tmp_path / "openphish.expected.yaml").read_text())
+    expected["records"][0]["value"] = "https://elsewhere.example/"
+    found = catalogue.check(entry("openphish"), (tmp_path / "openphish.sample").read_bytes(), expected)
+    assert len(found) == 1
+    assert found[0].startswith("record 1 of the sample is")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"every": "now"}, "every"), ({"surprise": 1}, "surprise"), ({"types": []}, "types"), ({"url": "ftp://x"}, "url")],
+)
+def test_a_file_that_is_no_entry_is_told(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load((catalogue.FOLDER / "openphish.yaml").read_text()) | change))
+    with pytest.raises(InvalidInput, match=words):
+        load(path)
+
+
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
+    with pytest.raises(NotFound, match="did you mean urlhaus"):
+        entry("urlhause")
+
+
+def test_subscribing_takes_the_settings_of_the_entry(
+    desk: Desk, provider: tuple[str, type[Provider]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = provider
+    handler.body = (SAMPLES / "feodo-tracker.sample").read_bytes()
+    one = entry("feodo-tracker").model_copy(update={"url": url})
+    monkeypatch.setattr(catalogue, "entry", lambda _slug: one)
+    feed = desk.client.post("/v1/catalogue/feodo-tracker/subscribe", json={}).json()
+    assert (feed["name"], feed["format"], feed["reliability"], feed["every_seconds"]) == (
+        "feodo-tracker",
+        "json",
+        "A",
+        3600,
+    )
+    run = desk.fetch(feed)
+    assert desk.done(run)["state"] == "succeeded"
+    assert desk.said(run)[0] == {"45.148.10.121", "80.94.95.15"}
+
+
+def test_what_cannot_be_subscribed_says_why(client: TestClient) -> None:
+    retired = client.post("/v1/catalogue/sslbl-addresses/subscribe", json={})
+    assert (retired.status_code, "retired" in retired.text) == (422, True)
+    keyed = client.post("/v1/catalogue/abuseipdb-blacklist/subscribe", json={})
+    assert (keyed.status_code, "credentials of kind header" in keyed.text) == (422, True)
+    auth = {"kind": "header", "name": "Key", "value": "very-secret"}
+    made = client.post("/v1/catalogue/abuseipdb-blacklist/subscribe", json={"auth": auth, "name": "abuse"})
+    assert made.status_code == 201
+    assert "very-secret" not in made.text
+
+
+def test_the_catalogue_is_browsed_by_whoever_reads_feeds(client_for: Callable[..., TestClient]) -> None:
+    viewer = client_for("feeds", "acme", "viewer")
+    listed = viewer.get("/v1/catalogue").json()["items"]
+    assert len(listed) == len(entries())
+    assert viewer.get("/v1/catalogue/urlhaus").json()["provider"] == "abuse.ch"
+    assert viewer.get("/v1/catalogue/nothing-like-it").status_code == 404
+    assert viewer.post("/v1/catalogue/urlhaus/subscribe", json={}).status_code == 403
