@@ -10,11 +10,12 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from services.notifications import repository
-from services.notifications.matching import Conditions, RuleSet
+from services.notifications.matching import Conditions, Occasion, RuleSet
 from services.notifications.models import Rule, new_id
 from services.notifications.queue import wake_after_commit
 from shared.events import Event
-from shared.events.observables import Change, ChangeKind, ObservablesChanged
+from shared.events.feeds import HealthChanged
+from shared.events.observables import Change, ObservablesChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,14 @@ class Alerter:
             repository.add_deliveries(session, rows)
             wake_after_commit(session)
 
+    def handle_health(self, session: Session, events: Sequence[Event[HealthChanged]]) -> None:
+        """Tell whoever asked for it that feeds of one tenant are doing better or worse."""
+        book = self._current(session)
+        rows = [row for event in events for row in _news(book, event)]
+        if rows:
+            repository.add_deliveries(session, rows)
+            wake_after_commit(session)
+
     def _current(self, session: Session) -> RuleBook:
         # The version is read first: rules that change in between are read again next time, never missed.
         version = repository.rules_version(session)
@@ -60,7 +69,7 @@ def _conditions(rule: Rule) -> Conditions:
         rule_id=rule.id,
         tenant=rule.tenant,
         rule=rule.name,
-        on=frozenset(cast("list[ChangeKind]", rule.on)),
+        on=frozenset(cast("list[Occasion]", rule.on)),
         types=frozenset(rule.types),
         min_score=rule.min_score,
         sources=frozenset(rule.sources),
@@ -70,21 +79,35 @@ def _conditions(rule: Rule) -> Conditions:
 
 def _deliveries(book: RuleBook, event: Event[ObservablesChanged]) -> Iterator[dict[str, Any]]:
     for rule, found in book.rules.match(event.tenant, event.data.source, event.data.changes):
-        matches = msgspec.json.encode(sorted(found, key=_score, reverse=True)).decode()
-        for channel_id, channel in book.channels[rule.rule_id]:
-            yield {
-                "id": new_id(),
-                "tenant": rule.tenant,
-                "rule_id": rule.rule_id,
-                "channel_id": channel_id,
-                "rule": rule.rule,
-                "channel": channel,
-                "event_id": event.id,
-                "source": event.data.source,
-                "matches": matches,
-                "match_count": len(found),
-                "event_at": _moment(event.time),
-            }
+        yield from _told(book, rule, event, event.data.source, sorted(found, key=_score, reverse=True))
+
+
+def _news(book: RuleBook, event: Event[HealthChanged]) -> Iterator[dict[str, Any]]:
+    said = event.data
+    match = {"kind": "health", "feed": said.feed.name, "state": said.state, "before": said.before, **said.evidence}
+    for rule in book.rules.watching(event.tenant, said.feed.name):
+        yield from _told(book, rule, event, said.feed.name, [match])
+
+
+def _told(
+    book: RuleBook, rule: Conditions, event: Event[Any], source: str, matches: Sequence[Any]
+) -> Iterator[dict[str, Any]]:
+    """A delivery for each channel of a rule."""
+    encoded = msgspec.json.encode(matches).decode()
+    for channel_id, channel in book.channels[rule.rule_id]:
+        yield {
+            "id": new_id(),
+            "tenant": rule.tenant,
+            "rule_id": rule.rule_id,
+            "channel_id": channel_id,
+            "rule": rule.rule,
+            "channel": channel,
+            "event_id": event.id,
+            "source": source,
+            "matches": encoded,
+            "match_count": len(matches),
+            "event_at": _moment(event.time),
+        }
 
 
 def _score(change: Change) -> int:

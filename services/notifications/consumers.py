@@ -3,7 +3,13 @@
 from typing import Any, Final
 
 from services.notifications.alerting import Alerter
+from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
 
-SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [Subscription(CHANGED, Alerter().handle, platform=True)]
+_ALERTER: Final = Alerter()
+
+SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
+    Subscription(CHANGED, _ALERTER.handle, platform=True),
+    Subscription(HEALTH, _ALERTER.handle_health, platform=True),
+]

@@ -6,11 +6,14 @@ matches what is new. What expired matches only rules that ask for it; with a lea
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from shared.database import PUBLIC
 from shared.events.observables import Change, ChangeKind
+
+Occasion = ChangeKind | Literal["health"]
+"""What a rule may speak up about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Conditions:
     """A rule as matching needs it; an empty set means any.
 
     Attributes:
-        on: kinds of change.
+        on: kinds of change; `health` for feeds that are doing better or worse.
         types: observable types.
         min_score: 1 to 100.
         sources: names of feeds.
@@ -28,7 +31,7 @@ class Conditions:
     rule_id: UUID
     tenant: str
     rule: str
-    on: frozenset[ChangeKind]
+    on: frozenset[Occasion]
     types: frozenset[str] = frozenset()
     min_score: int | None = None
     sources: frozenset[str] = frozenset()
@@ -70,6 +73,10 @@ class RuleSet:
                 groups[key] = [change]
         matched = ((rule, _matches(rule, groups)) for rule in rules)
         return [(rule, found) for rule, found in matched if found]
+
+    def watching(self, tenant: str, source: str) -> list[Conditions]:
+        """Rules that want to know how a feed is doing."""
+        return [rule for rule in self._concerned(tenant, source) if "health" in rule.on]
 
     def _concerned(self, tenant: str, source: str) -> tuple[Conditions, ...]:
         key = (tenant, source)

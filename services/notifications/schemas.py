@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from shared.events.observables import ChangeKind
+from services.notifications.matching import Occasion
 from shared.stix import ObservableType
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -97,7 +97,12 @@ class RuleCreate(_Body):
 
     name: Name
     enabled: bool = True
-    on: list[ChangeKind] = Field(default=["new", "changed"], min_length=1, max_length=3)
+    on: list[Occasion] = Field(
+        default=["new", "changed"],
+        min_length=1,
+        max_length=4,
+        description="Kinds of change; health: a feed is doing better or worse.",
+    )
     types: list[ObservableType] = Field(default=[], max_length=50)
     min_score: int | None = Field(None, ge=1, le=100, description="Matches what is new at, or rises to, this score.")
     sources: list[Word] = Field(default=[], max_length=500, description="Names of feeds.")
@@ -116,7 +121,7 @@ class RulePatch(_Body):
 
     name: Name | None = None
     enabled: bool | None = None
-    on: list[ChangeKind] | None = Field(None, min_length=1, max_length=3)
+    on: list[Occasion] | None = Field(None, min_length=1, max_length=4)
     types: list[ObservableType] | None = Field(None, max_length=50)
     min_score: int | None = Field(None, ge=1, le=100)
     sources: list[Word] | None = Field(None, max_length=500)
@@ -130,7 +135,7 @@ class RuleView(_Row):
     id: UUID
     name: str
     enabled: bool
-    on: list[ChangeKind]
+    on: list[Occasion]
     types: list[str]
     min_score: int | None
     sources: list[str]

@@ -65,6 +65,25 @@ def test_event_to_webhook_within_a_second_and_once(bench, receiver: Receiver):
     assert max(latencies) < 1.0, f"median {statistics.median(latencies):.3f} s, all {latencies}"
 
 
+def test_whoever_asked_is_told_that_a_feed_is_unreachable(bench, receiver: Receiver):
+    from shared.events import Event, FeedRef
+    from shared.events.feeds import HEALTH, HealthChanged
+
+    channel = bench.channel(receiver.url)
+    asked = bench.rule(channel, on=["health"])
+    bench.rule(channel, on=["new"])
+    ref = FeedRef(uuid4(), "urlhaus")
+    evidence = {"reason": "two runs in a row failed", "failed_runs": 2}
+    said = HealthChanged(ref, "unreachable", "healthy", "2026-11-24T08:00:00.000Z", evidence)
+    event = Event(HEALTH, said, "public", "/services/feeds")
+    with bench.own.transaction(PLATFORM) as session:
+        for _ in range(2):
+            Alerter().handle_health(session, [event])
+    (row,) = bench.ledger(asked)
+    match = {"kind": "health", "feed": "urlhaus", "state": "unreachable", "before": "healthy", **evidence}
+    assert bench.api.get(f"/v1/deliveries/{row['id']}").json()["matches"] == [match]
+
+
 def test_an_event_is_matched_once_however_often_it_is_handled(bench, receiver, make_change):
     first, second = bench.channel(receiver.url), bench.channel(receiver.url)
     feed = f"feed-{uuid4().hex[:6]}"
