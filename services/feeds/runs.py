@@ -54,19 +54,26 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
         if row is None:
             return {"status": "skipped", "run": str(run_id)}
         feed = repository.get_feed(session, row.feed_id)
-    with LeasedRun(database, row, feed) as run:
-        try:
-            return asyncio.run(_execute(run, settings))
-        except Conflict:
-            return {"status": "superseded", "run": str(run_id)}
-        except HeldBack as held:
-            return run.finish("held", {"held": held.held})
-        except Postponed as why:
-            return run.postpone(why)
-        except SentinelIQError as error:
-            return run.fail(error)
-        finally:
-            give_memory_back()
+    try:
+        with LeasedRun(database, row, feed) as run:
+            return _ended(run, settings)
+    except Conflict:
+        return {"status": "superseded", "run": str(run_id)}
+    finally:
+        give_memory_back()
+
+
+def _ended(run: LeasedRun, settings: Settings) -> dict[str, Any]:
+    try:
+        return asyncio.run(_execute(run, settings))
+    except HeldBack as held:
+        return run.finish("held", {"held": held.held})
+    except Postponed as why:
+        return run.postpone(why)
+    except Conflict:
+        raise
+    except SentinelIQError as error:
+        return run.fail(error)
 
 
 async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
@@ -76,7 +83,7 @@ async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
     known = run.feed.content_digest is not None or bool(run.feed.cursor)
     taking = Taking(run, settings, payloads, collector_named(run.feed.collector))
     if run.row.part is not None:
-        document = Document(run.row.payload, run.row.part.get("format"), run.row.part.get("cursor", {}))
+        document = Document(run.row.payload, run.row.part.get("format"), run.row.part.get("cursor"))
         with slot(run.database, settings, payloads.size(document.payload)):
             await taking.take(document)
     if run.row.input == "fetch":

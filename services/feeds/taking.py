@@ -47,12 +47,12 @@ class Document:
     Attributes:
         payload: digest of its content.
         format: the format it is in; guessed when None.
-        cursor: what the feed remembers of the fetch when it was taken.
+        cursor: what the feed remembers of the fetch when it was taken; None when it was not fetched.
     """
 
     payload: str
     format: str | None
-    cursor: dict[str, Any]
+    cursor: dict[str, Any] | None
 
 
 class Taking:
@@ -82,7 +82,7 @@ class Taking:
         run, report = self._run, self._run.report
         if _content(run.feed, document.payload, run.feed.format) == run.feed.content_digest:
             report.taken = run.feed.listed
-            run.part_done({"cursor": document.cursor, "held": None})
+            run.part_done({**self._place(document), "held": None})
             return
         before = self._before()
         format_ = find(document.format or run.feed.format or self._guess(document))
@@ -196,10 +196,16 @@ class Taking:
         if retracted:
             report.dropped["taken back by the source"] += retracted
 
+    def _place(self, document: Document) -> dict[str, Any]:
+        """Where the next fetch goes on. After an upload a list is fetched in full, and a collection where it was."""
+        if document.cursor is None:
+            return {"cursor": {}} if self._whole else {}
+        return {"cursor": document.cursor}
+
     def _remember(
         self, document: Document, format_: str, before: Version | None, version: Version, difference: Difference
     ) -> None:
-        values: dict[str, Any] = {"cursor": document.cursor, "held": None, "payload": document.payload}
+        values: dict[str, Any] = {**self._place(document), "held": None, "payload": document.payload}
         if self._is_list:
             # A list stays what it was found to be: what comes in another form later is wrong, not another list.
             values["format"] = self._run.feed.format or format_

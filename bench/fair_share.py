@@ -1,0 +1,62 @@
+"""While a million-line feed of one tenant runs, a hundred-line feed of another tenant is started: when is it visible?
+
+The clock runs from the upload of the short list until the observables service has committed its last line. The limit is
+the same upload on the same stack with nothing else to do.
+"""
+
+import argparse
+import statistics
+import time
+
+from bench._figures import client_of, keep, throwaway_stack
+from bench.ingest_million import addresses
+from sentineliq.local.stack import Stack
+
+CEILING = 5.0
+REPEATS = 5
+
+
+def short_list(stack: Stack, number: int) -> float:
+    """Seconds until a hundred lines of another tenant are visible."""
+    feeds, observables = client_of(stack, "feeds", "other"), client_of(stack, "observables", "other")
+    content = "\n".join(f"150.{number}.{line}.9" for line in range(100)).encode()
+    started = time.perf_counter()
+    answer = feeds.post("/v1/ingest", params={"name": f"short-{number}", "format": "text"}, content=content)
+    run = answer.raise_for_status().json()
+    while observables.get(f"/v1/runs/{run['id']}").json()["received"] < 100:
+        time.sleep(0.02)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    lines = parser.parse_args().lines
+    content = "\n".join(addresses(lines)).encode()
+    with throwaway_stack() as (stack, _):
+        alone = [short_list(stack, number) for number in range(REPEATS)]
+        feeds, observables = client_of(stack, "feeds"), client_of(stack, "observables")
+        answer = feeds.post("/v1/ingest", params={"name": "long", "format": "text"}, content=content)
+        long = answer.raise_for_status().json()
+        time.sleep(2)
+        beside = []
+        for number in range(REPEATS, 3 * REPEATS):
+            beside.append(short_list(stack, number))
+            if observables.get(f"/v1/runs/{long['id']}").json()["received"] >= lines:
+                beside.pop()  # the long one was over: this was no contest
+                break
+            time.sleep(0.5)
+    worst = max(beside)
+    figures = {
+        "lines of the long feed": lines,
+        "short feeds beside it": len(beside),
+        "visible after, median (s)": statistics.median(beside),
+        "visible after, worst (s)": worst,
+        "alone, median, the limit (s)": statistics.median(alone),
+    }
+    keep("fair_share", figures, [f"{worst:.1f} s until a hundred lines were visible"] if worst > CEILING else [])
+
+
+if __name__ == "__main__":
+    main()
