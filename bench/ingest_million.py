@@ -20,7 +20,7 @@ import psycopg
 from bench._figures import client_of, keep, throwaway_stack
 from sentineliq.local.stack import Stack
 
-FLOOR = 40_000
+FLOOR = 60_000
 _NAMESPACE = UUID("c4a3a1de-6d4c-4d56-9d0c-0d3e5a4a6c11")
 
 

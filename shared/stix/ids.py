@@ -33,12 +33,19 @@ _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
     ObservableType.SHA512: ("file", '{"hashes":{"SHA-512":', "}}"),
     ObservableType.SSDEEP: ("file", '{"hashes":{"SSDEEP":', "}}"),
     ObservableType.TLSH: ("file", '{"hashes":{"TLSH":', "}}"),
+    ObservableType.IMPHASH: ("file", '{"hashes":{"IMPHASH":', "}}"),
     ObservableType.FILE_NAME: ("file", '{"name":', "}"),
     ObservableType.X509_SHA1: ("x509-certificate", '{"hashes":{"SHA-1":', "}}"),
     ObservableType.X509_SHA256: ("x509-certificate", '{"hashes":{"SHA-256":', "}}"),
     ObservableType.VULNERABILITY: ("vulnerability", '{"name":', "}"),
     ObservableType.REGISTRY_KEY: ("windows-registry-key", '{"key":', "}"),
     ObservableType.MUTEX: ("mutex", '{"name":', "}"),
+    # STIX has no objects for these; the names are those that other platforms use, or say what they are.
+    ObservableType.FILE_PATH: ("x-file-path", '{"value":', "}"),
+    ObservableType.JA3: ("x-ja3", '{"value":', "}"),
+    ObservableType.JA4: ("x-ja4", '{"value":', "}"),
+    ObservableType.USER_AGENT: ("user-agent", '{"value":', "}"),
+    ObservableType.WALLET: ("cryptocurrency-wallet", '{"value":', "}"),
 }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from shared.stix import addresses, names
+from shared.stix import addresses, files, fingerprints, names, wallets
 from shared.stix.fanging import refang
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, Observable, ObservableType, excerpt, usable
 
@@ -29,7 +29,9 @@ _PORT = re.compile(r"(.+):[0-9]{1,5}", re.ASCII)
 _SHAPES = (
     (ObservableType.URL, names.URL_SCHEME),
     (ObservableType.REGISTRY_KEY, re.compile(r"hk[a-z_]{1,20}\\", re.IGNORECASE)),
+    (ObservableType.FILE_PATH, files.WINDOWS),
     (ObservableType.EMAIL, re.compile("[^/@]+@[^/@]+$")),
+    (ObservableType.JA4, re.compile(f"{fingerprints.JA4.pattern}$", re.IGNORECASE)),
     (ObservableType.ASN, re.compile(r"asn?[ \t]{0,2}[0-9]{1,20}$", re.IGNORECASE | re.ASCII)),
     (ObservableType.VULNERABILITY, re.compile(r"cve-[0-9]+-[0-9]+$", re.IGNORECASE | re.ASCII)),
     (ObservableType.SSDEEP, re.compile(rf"{_SSDEEP.pattern}$", re.ASCII)),
@@ -111,7 +113,13 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
     ObservableType.SHA512: _hash(128),
     ObservableType.SSDEEP: _ssdeep,
     ObservableType.TLSH: _tlsh,
+    ObservableType.IMPHASH: _hash(32),
     ObservableType.FILE_NAME: _file_name,
+    ObservableType.FILE_PATH: files.file_path,
+    ObservableType.JA3: fingerprints.ja3,
+    ObservableType.JA4: fingerprints.ja4,
+    ObservableType.USER_AGENT: fingerprints.user_agent,
+    ObservableType.WALLET: wallets.wallet,
     ObservableType.X509_SHA1: _hash(40),
     ObservableType.X509_SHA256: _hash(64),
     ObservableType.VULNERABILITY: _cve,
@@ -168,6 +176,8 @@ def _guess(token: str) -> tuple[ObservableType, str]:
     for kind, shape in _SHAPES:
         if shape.match(token):
             return kind, token
+    if wallets.is_wallet(token):
+        return ObservableType.WALLET, token
     head, slash, tail = token.partition("/")
     if not head:
         raise NotAnObservable("path without a host", excerpt(token))

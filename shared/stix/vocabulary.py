@@ -28,12 +28,18 @@ class ObservableType(StrEnum):
     SHA512 = "file-sha512"
     SSDEEP = "file-ssdeep"
     TLSH = "file-tlsh"
+    IMPHASH = "file-imphash"
     FILE_NAME = "file-name"
+    FILE_PATH = "file-path"
     X509_SHA1 = "x509-sha1"
     X509_SHA256 = "x509-sha256"
     VULNERABILITY = "vulnerability"
     REGISTRY_KEY = "windows-registry-key"
     MUTEX = "mutex"
+    JA3 = "ja3"
+    JA4 = "ja4"
+    USER_AGENT = "user-agent"
+    WALLET = "cryptocurrency-wallet"
 
 
 class Observable(msgspec.Struct, frozen=True, gc=False):

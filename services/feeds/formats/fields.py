@@ -31,6 +31,12 @@ TYPES: dict[str, ObservableType] = {
     **dict.fromkeys(("mac", "mac_address", "mac-address"), _T.MAC),
     **dict.fromkeys(("filename", "file_name"), _T.FILE_NAME),
     **dict.fromkeys(("regkey", "registry_key"), _T.REGISTRY_KEY),
+    **dict.fromkeys(("imphash", "imphash_hash", "imphash-hash"), _T.IMPHASH),
+    **dict.fromkeys(("ja3", "ja3_md5", "ja3_hash", "ja3-fingerprint-md5", "ja3_fingerprint", "ja3s"), _T.JA3),
+    **dict.fromkeys(("ja4", "ja4_fingerprint"), _T.JA4),
+    **dict.fromkeys(("user-agent", "user_agent", "useragent", "http-user-agent"), _T.USER_AGENT),
+    **dict.fromkeys(("wallet", "btc", "bitcoin", "eth", "ethereum", "xmr", "monero", "cryptocurrency"), _T.WALLET),
+    **dict.fromkeys(("filepath", "file_path", "full_path", "path"), _T.FILE_PATH),
     "ssdeep": _T.SSDEEP,
     "tlsh": _T.TLSH,
 }

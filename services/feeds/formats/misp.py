@@ -50,12 +50,18 @@ _TYPES: dict[str, ObservableType | None] = {
     "vulnerability": _T.VULNERABILITY,
     "regkey": _T.REGISTRY_KEY,
     "mutex": _T.MUTEX,
+    "imphash": _T.IMPHASH,
+    "ja3-fingerprint-md5": _T.JA3,
+    "user-agent": _T.USER_AGENT,
+    "btc": _T.WALLET,
+    "xmr": _T.WALLET,
     "x509-fingerprint-sha1": _T.X509_SHA1,
     "x509-fingerprint-sha256": _T.X509_SHA256,
 }
 _GALAXY = re.compile(
     r'misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor|mitre-(?:malware|tool))="([^"]{1,128})"'
 )
+_TECHNIQUE = re.compile(r'mitre-attack-pattern="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?)"')
 _NO = (False, 0, "0", "false", None)
 
 
@@ -105,7 +111,8 @@ class _Document(_Wrapped):
 class Misp:
     """MISP event JSON: one event, or an export's `response` with many.
 
-    Tags of the event and of the attribute become tags, except those of galaxies; a galaxy's malware becomes the family.
+    Tags of the event and of the attribute become tags; of galaxies only techniques, as `attack:T1059`. A galaxy's
+    malware becomes the family. What is deleted is taken back.
     """
 
     name: ClassVar[str] = "misp"
@@ -130,10 +137,7 @@ def _items(stream: BinaryIO, options: Options) -> Iterator[Record | Dropped | No
         for outer, one in enumerate(event.Object):
             for at, raw in enumerate(one.Attribute):
                 where = f"{place}Object[{outer}].Attribute[{at}]"
-                if one.deleted in _NO:
-                    yield from _attribute(where, raw, event_tags, options)
-                else:
-                    yield Dropped(where, "", "deleted", "the object is deleted")
+                yield from _attribute(where, raw, event_tags, options, deleted=one.deleted not in _NO)
 
 
 def _events(data: bytes) -> list[_Event]:
@@ -153,7 +157,9 @@ def _events(data: bytes) -> list[_Event]:
 _decode = msgspec.json.Decoder(_Attribute).decode
 
 
-def _attribute(where: str, raw: msgspec.Raw, event_tags: list[str], options: Options) -> Iterator[Record | Dropped]:
+def _attribute(
+    where: str, raw: msgspec.Raw, event_tags: list[str], options: Options, *, deleted: bool = False
+) -> Iterator[Record | Dropped]:
     try:
         one = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -164,7 +170,8 @@ def _attribute(where: str, raw: msgspec.Raw, event_tags: list[str], options: Opt
     if refused := _refused(where, one, options):
         yield refused
         return
-    context = _context(one, event_tags)
+    retracted = deleted or one.deleted not in _NO
+    context = {"retracted": True} if retracted else _context(one, event_tags)
     for kind, value in _parts(one.type, one.value):
         try:
             yield Record(*typed(kind, value), **context)
@@ -173,8 +180,6 @@ def _attribute(where: str, raw: msgspec.Raw, event_tags: list[str], options: Opt
 
 
 def _refused(where: str, one: _Attribute, options: Options) -> Dropped | None:
-    if one.deleted not in _NO:
-        return Dropped(where, cut(one.value), "deleted", "the attribute is deleted")
     if one.to_ids in _NO and not options.include_context:
         return Dropped(where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false")
     if not isinstance(one.value, str):
@@ -195,13 +200,21 @@ def _context(one: _Attribute, event_tags: list[str]) -> dict[str, Any]:
     named = [*_names(one.Tag), *event_tags]
     family = next((match[1] for name in named if (match := _GALAXY.match(name))), None)
     return {
-        "tags": fields.tags([name for name in named if not name.startswith("misp-galaxy:")]),
+        "tags": fields.tags([tag for name in named if (tag := _tag(name))]),
         "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
         "first_seen": fields.timestamp(one.first_seen),
         "last_seen": fields.timestamp(one.last_seen),
         "description": fields.words(one.comment),
         "ref": fields.words(one.uuid, 64),
     }
+
+
+def _tag(name: str) -> str | None:
+    """A tag as it is; of a galaxy's only ATT&CK's techniques, by their ids."""
+    if not name.startswith("misp-galaxy:"):
+        return name
+    technique = _TECHNIQUE.search(name)
+    return f"attack:{technique[1]}" if technique else None
 
 
 def _names(tags: Any) -> list[str]:

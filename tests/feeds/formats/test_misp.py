@@ -61,39 +61,41 @@ def test_an_event():
         ("file-name", "x.exe"),
         ("file-sha256", "a" * 64),
         ("url", "http://example.com/a|b"),
+        ("domain-name", "gone.example.com"),
         ("file-md5", "b" * 32),
+        ("file-md5", "c" * 32),
     ]
+    taken_back = [record.value for record in whole.records if record.retracted]
+    assert taken_back == ["gone.example.com", "c" * 32]
     assert drops(whole) == [
         ("Attribute[5]", "not for detection"),
-        ("Attribute[6]", "deleted"),
         ("Attribute[7]", "unsupported type"),
         ("Attribute[8]", "loopback address"),
         ("Attribute[9]", "malformed attribute"),
         ("Attribute[10]", "malformed attribute"),
         ("Object[0].Attribute[1]", "not for detection"),
-        ("Object[1].Attribute[0]", "deleted"),
     ]
     assert whole.notes == ["event: A report"]
 
 
 def test_an_attribute_brings_its_context():
     whole = parse(Misp(), ONE)
-    first, last = whole.records[0], whole.records[-1]
-    assert (first.tags, first.malware, first.description) == (("c2", "tlp:clear"), "Emotet", "the first")
-    assert (last.tags, last.malware, last.ref) == (("tlp:clear",), None, "u-1")
+    first, last = whole.records[0], next(record for record in whole.records if record.value == "b" * 32)
+    assert (first.tags, first.malware) == (("c2", "tlp:clear", "attack:T1587.001"), "Emotet")
+    assert first.description == "the first"
+    assert (last.tags, last.malware, last.ref) == (("tlp:clear", "attack:T1587.001"), None, "u-1")
     assert last.first_seen == "2025-12-31T23:00:00Z"
 
 
 def test_context_is_taken_when_asked_for():
     whole = parse(Misp(), ONE, include_context=True)
     assert ("domain-name", "context.example.com") in pairs(whole)
-    assert ("Attribute[6]", "deleted") in drops(whole)
 
 
 def test_places_in_an_export_of_many_events():
     whole = parse(Misp(), MANY)
     assert pairs(whole)[-1] == ("file-md5", "d" * 32)
-    assert drops(whole)[-1] == ("response[0].Event.Object[1].Attribute[0]", "deleted")
+    assert drops(whole)[-1] == ("response[0].Event.Object[0].Attribute[1]", "not for detection")
 
 
 @pytest.mark.parametrize(

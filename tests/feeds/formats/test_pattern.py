@@ -48,7 +48,7 @@ def test_what_a_pattern_names(pattern, expected):
     assert all(one.known for one in comparisons(pattern))
 
 
-@pytest.mark.parametrize("path", ["process:pid", "file:size", "file:hashes.IMPHASH", "x-custom:value"])
+@pytest.mark.parametrize("path", ["process:pid", "file:size", "file:hashes.VHASH", "x-custom:value"])
 def test_what_we_do_not_store_is_said_to_be_unknown(path):
     (one,) = comparisons(f"[{path} = 5]")
     assert (one.path, one.known) == (path, False)

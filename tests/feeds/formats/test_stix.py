@@ -38,7 +38,7 @@ WHOLE = bundle(
     {
         "type": "file",
         "id": "file--1",
-        "hashes": {"MD5": "A" * 32, "SHA-256": "b" * 64, "IMPHASH": "c"},
+        "hashes": {"MD5": "A" * 32, "SHA-256": "b" * 64, "IMPHASH": "c" * 32},
         "name": "x.exe",
     },
     {"type": "file", "id": "file--2", "name": "y.exe"},
@@ -89,6 +89,7 @@ def test_a_bundle():
         ("ipv6-addr", "2001:db8::1"),
         ("file-md5", "a" * 32),
         ("file-sha256", "b" * 64),
+        ("file-imphash", "c" * 32),
         ("file-name", "y.exe"),
         ("autonomous-system", "AS64500"),
         ("windows-registry-key", "HKEY_LOCAL_MACHINE\\Software\\Evil"),

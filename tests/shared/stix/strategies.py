@@ -44,6 +44,17 @@ def _hex(length):
     return st.text(hexdigits, min_size=length, max_size=length)
 
 
+WALLETS = [
+    "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+    "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
+    "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+    "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
+    "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
+    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H",
+]
+"""Examples of the specifications: Bitcoin's genesis block, BIP 173, BIP 350, EIP-55, Monero's donation address."""
+
 RAW = {
     T.IPV4: ipv4 | networks.filter(lambda text: ":" not in text),
     T.IPV6: ipv6 | networks.filter(lambda text: ":" in text),
@@ -66,6 +77,14 @@ RAW = {
     T.VULNERABILITY: st.integers(1000, 10**7).map(lambda number: f"cve-2024-{number}"),
     T.REGISTRY_KEY: _free.map(lambda key: f"HKLM\\{key}"),
     T.MUTEX: _free,
+    T.IMPHASH: _hex(32),
+    T.FILE_PATH: _free.map(lambda text: f"/{text}")
+    | _free.map(lambda text: f"c:\\{text}")
+    | _free.map("%TEMP%/{}".format),
+    T.JA3: _hex(32),
+    T.JA4: st.builds("t13d1516h2_{}_{}".format, _hex(12), _hex(12)),
+    T.USER_AGENT: _free,
+    T.WALLET: st.sampled_from(WALLETS) | _hex(40).map(lambda text: f"0x{text.lower()}"),
 }
-SHAPELESS = {T.FILE_NAME, T.MUTEX, T.X509_SHA1, T.X509_SHA256}
+SHAPELESS = {T.FILE_NAME, T.MUTEX, T.X509_SHA1, T.X509_SHA256, T.IMPHASH, T.JA3, T.USER_AGENT, T.FILE_PATH}
 """Types that `detect` never guesses."""

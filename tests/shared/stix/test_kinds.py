@@ -1,0 +1,66 @@
+"""Types beyond the network's: wallets by their check sums, paths, fingerprints of clients."""
+
+from hashlib import sha3_256
+
+import pytest
+
+from shared.stix import NotAnObservable, ObservableType, detect, normalise
+from shared.stix.keccak import keccak_256
+from tests.shared.stix.strategies import WALLETS
+
+T = ObservableType
+
+
+def test_keccak_is_that_of_ethereum_and_no_sha_3():
+    assert keccak_256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    assert keccak_256(b"abc").hex() == "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
+    assert keccak_256(b"a" * 200) != sha3_256(b"a" * 200).digest()
+
+
+@pytest.mark.parametrize("address", WALLETS)
+def test_a_wallet_is_known_by_its_check_sum(address):
+    assert detect(address).type is T.WALLET
+    assert normalise(T.WALLET, address) == normalise(T.WALLET, normalise(T.WALLET, address))
+
+
+@pytest.mark.parametrize("address", WALLETS)
+def test_one_wrong_sign_makes_it_none(address):
+    at = len(address) // 2
+    # Another sign of the same alphabet, and of the same case, so that only the check sum can tell.
+    other = next(sign for sign in "23456789" if sign != address[at])
+    with pytest.raises(NotAnObservable, match="malformed wallet"):
+        normalise(T.WALLET, address[:at] + other + address[at + 1 :])
+
+
+def test_an_ethereum_address_gets_its_capitals():
+    checked = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    assert normalise(T.WALLET, checked.lower()) == checked
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (r"c:\\windows\\temp\x.exe", r"C:\windows\temp\x.exe"),
+        ("c:/windows/temp/", r"C:\windows\temp"),
+        (r"%APPDATA%\x.exe", r"%APPDATA%\x.exe"),
+        (r"\\server\share\x.exe", r"\\server\share\x.exe"),
+        ("/tmp//x/", "/tmp/x"),  # noqa: S108  # a text
+    ],
+)
+def test_paths(raw, expected):
+    assert normalise(T.FILE_PATH, raw) == expected
+
+
+@pytest.mark.parametrize("raw", ["x.exe", "tmp/x", "/", "C:"])
+def test_what_is_not_absolute_is_no_path(raw):
+    with pytest.raises(NotAnObservable):
+        normalise(T.FILE_PATH, raw)
+
+
+def test_fingerprints_of_clients():
+    ja4 = "T13D1516H2_8DAAF6152771_B186095E22B6"
+    assert detect(ja4).type is T.JA4
+    assert normalise(T.JA4, ja4) == ja4.lower()
+    assert normalise(T.JA3, "E7D705A3286E19EA42F587B344EE6865") == "e7d705a3286e19ea42f587b344ee6865"
+    assert normalise(T.USER_AGENT, " Mozilla/4.0  (compatible;  x) ") == "Mozilla/4.0 (compatible; x)"
+    assert detect("e7d705a3286e19ea42f587b344ee6865").type is T.MD5
