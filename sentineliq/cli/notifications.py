@@ -61,7 +61,9 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     type_: Annotated[list[str] | None, typer.Option("--type", help="Only such observables; may be repeated.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Only of this feed; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="With any of these tags; may be repeated.")] = None,
-    on: Annotated[list[str] | None, typer.Option(help="new, changed, expired, health; new and changed when not given.")] = None,
+    on: Annotated[
+        list[str] | None, typer.Option(help="new, changed, expired, health; new and changed when not given.")
+    ] = None,
 ) -> None:
     """Make a rule: what matches all that is given is told through its channels."""
     ids = [front.client.find("notifications", "/v1/channels", one)["id"] for one in channel]
