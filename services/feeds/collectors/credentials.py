@@ -65,7 +65,8 @@ class Certificate(_Auth):
 
 
 Auth = Annotated[Basic | Bearer | Header | Query | Certificate, Field(discriminator="kind")]
-_ADAPTER: Final[TypeAdapter[Auth]] = TypeAdapter(Auth)
+ADAPTER: Final[TypeAdapter[Auth]] = TypeAdapter(Auth, config=ConfigDict(hide_input_in_errors=True))
+"""Checks credentials; what is wrong is told without what was given."""
 
 
 def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]:
@@ -88,7 +89,7 @@ def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str)
     Raises:
         Unsealable: they were sealed under another key.
     """
-    return _ADAPTER.validate_python({**public, **json.loads(sealer.open(secret, place))})
+    return ADAPTER.validate_python({**public, **json.loads(sealer.open(secret, place))})
 
 
 @asynccontextmanager
