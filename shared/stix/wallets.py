@@ -1,124 +1,106 @@
-"""Addresses of cryptocurrencies whose check sums can be checked: a value with a typing error is no observable.
+"""Addresses of cryptocurrencies: told by their check sums, which is also what makes them safe to find in prose.
 
-Base58Check: Bitcoin, Litecoin, Dogecoin, Dash, Zcash, Tron. Bech32 and Bech32m (BIP 173, 350): Bitcoin, Litecoin.
-Ethereum and its relatives with the check sum of EIP-55. Monero in its own base 58 with Keccak. Currencies without a check
-sum (Solana) or with an alphabet of their own (XRP) are not taken.
+Sources: Bitcoin's base58check and BIP 173, BIP 350 (bech32, bech32m); EIP-55 (Ethereum); Monero's base58 and layout of
+addresses ("Zero to Monero" §4); Litecoin, Dogecoin and Tron use Bitcoin's forms with bytes of their own.
 """
 
 import re
-from functools import reduce
 from hashlib import sha256
 
 from shared.stix.keccak import keccak_256
 from shared.stix.vocabulary import NotAnObservable, excerpt
 
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGIT58 = {sign: value for value, sign in enumerate(_BASE58)}
-_BASE58_ADDRESS = re.compile(f"[13LMDAX79tT][{_BASE58}]{{24,34}}")
-# Version bytes of public key hashes and script hashes. Litecoin's older script hashes are Bitcoin's.
-_VERSIONS = {b"\x00", b"\x05", b"\x30", b"\x32", b"\x1e", b"\x16", b"\x4c", b"\x10", b"\x41", b"\x1c\xb8", b"\x1c\xbd"}
-
-_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_DIGIT32 = {sign: value for value, sign in enumerate(_BECH32)}
-_BECH32_ADDRESS = re.compile(f"(bc|ltc)1([{_BECH32}]{{14,74}})")
-_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-_BECH32_SUM, _BECH32M_SUM = 1, 0x2BC830A3
-
-_ETHEREUM = re.compile(r"0[xX][0-9a-fA-F]{40}", re.ASCII)
-
-_MONERO = re.compile(f"[48][{_BASE58}]{{94}}(?:[{_BASE58}]{{11}})?")
-# Lengths of the last block of text, by the bytes that it stands for; a whole block is 11 signs for 8 bytes.
-_MONERO_LAST = {7: 5, 11: 8}
-_MONERO_NETWORKS = {95: (18, 42), 106: (19,)}
-"""Standard and sub-addresses; integrated ones."""
-
-SHAPE = re.compile(rf"{_ETHEREUM.pattern}$|(?:bc|ltc)1[{_BECH32}]{{38,74}}$", re.IGNORECASE | re.ASCII)
-"""What is an address by its beginning alone, whether or not its check sum holds."""
-
-
-def is_base58(text: str) -> bool:
-    """Whether `text` is an address in base 58: a right check sum is what tells it from any other long word."""
-    return bool(_BASE58_ADDRESS.fullmatch(text) and _base58check(text)) or bool(
-        _MONERO.fullmatch(text) and _monero(text)
-    )
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_DIGITS = {sign: value for value, sign in enumerate(_ALPHABET)}
+_BASE58 = re.compile(f"[{_ALPHABET}]{{25,35}}")
+_MONERO = re.compile(f"[48][{_ALPHABET}]{{94}}(?:[{_ALPHABET}]{{11}})?")
+_ETHEREUM = re.compile("0x[0-9a-f]{40}", re.IGNORECASE)
+_BECH32 = re.compile("(bc|ltc)1([02-9ac-hj-np-z]{11,87})", re.IGNORECASE)
+_BECH32_SIGNS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32_CHECKS = (1, 0x2BC830A3)
+_GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+# Bitcoin, Litecoin, Dogecoin and Tron: addresses of keys, and of scripts.
+_VERSIONS = frozenset({0x00, 0x05, 0x30, 0x32, 0x1E, 0x16, 0x41})
+_MONERO_NETWORKS = frozenset({18, 19, 42})
+_MONERO_BLOCK, _MONERO_BYTES = 11, {11: 8, 7: 5}
 
 
 def wallet(text: str) -> str:
-    """Canonical address: bech32 in lower case, Ethereum's as EIP-55 spells it, base 58 as it stands.
+    """Canonical address: EIP-55's capitals for Ethereum, lower case for bech32, the others as they stand.
 
     Raises:
-        NotAnObservable: no address of a currency that is known, or its check sum is wrong.
+        NotAnObservable: no known form, or a check sum that does not fit.
     """
     if _ETHEREUM.fullmatch(text):
         return _ethereum(text)
-    lower = text.lower()
-    if found := _BECH32_ADDRESS.fullmatch(lower):
-        if text not in (lower, text.upper()) or not _segwit(found[1], found[2]):
-            raise _wrong_sum(text)
-        return lower
-    if not _BASE58_ADDRESS.fullmatch(text) and not _MONERO.fullmatch(text):
-        raise NotAnObservable("malformed wallet address", f"{excerpt(text)}: the address of no currency we know")
-    if not is_base58(text):
-        raise _wrong_sum(text)
+    found = _BECH32.fullmatch(text)
+    if found and text in (text.lower(), text.upper()):
+        known = _bech32(found[1].lower(), found[2].lower())
+        text = text.lower()
+    elif _MONERO.fullmatch(text):
+        known = _monero(text)
+    else:
+        known = bool(_BASE58.fullmatch(text)) and _base58check(text)
+    if not known:
+        raise NotAnObservable("malformed wallet address", excerpt(text))
     return text
 
 
-def _wrong_sum(text: str) -> NotAnObservable:
-    return NotAnObservable("malformed wallet address", f"{excerpt(text)}: the check sum is wrong")
-
-
-def _number(digits: str) -> int:
-    return reduce(lambda number, sign: number * 58 + _DIGIT58[sign], digits, 0)
-
-
-def _base58check(text: str) -> bool:
-    zeros = len(text) - len(text.lstrip("1"))
-    number = _number(text)
-    data = bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8)
-    payload, check = data[:-4], data[-4:]
-    return payload[:-20] in _VERSIONS and sha256(sha256(payload).digest()).digest()[:4] == check
-
-
-def _polymod(values: list[int]) -> int:
-    state = 1
-    for value in values:
-        top = state >> 25
-        state = (state & 0x1FFFFFF) << 5 ^ value
-        for bit, factor in enumerate(_GENERATOR):
-            if top >> bit & 1:
-                state ^= factor
-    return state
-
-
-def _segwit(prefix: str, text: str) -> bool:
-    """BIP 173, "segwit address format", with BIP 350's sum from version 1 on."""
-    digits = [_DIGIT32[sign] for sign in text]
-    expanded = [*(ord(sign) >> 5 for sign in prefix), 0, *(ord(sign) & 31 for sign in prefix)]
-    version, program = digits[0], digits[1:-6]
-    spare = len(program) * 5 % 8
-    length = len(program) * 5 // 8
-    padded = spare < 5 and not (program[-1] & (1 << spare) - 1 if program else 0)
-    expected = _BECH32M_SUM if version else _BECH32_SUM
-    lengths = length in (20, 32) if version == 0 else 2 <= length <= 40
-    return version <= 16 and padded and lengths and _polymod(expanded + digits) == expected
+def is_wallet(text: str) -> bool:
+    """Whether a text is an address whose check sum fits."""
+    if not 25 <= len(text) <= 106 or not text.isalnum():
+        return False
+    try:
+        wallet(text)
+    except NotAnObservable:
+        return False
+    return True
 
 
 def _ethereum(text: str) -> str:
-    digits = text[2:].lower()
-    places = keccak_256(digits.encode()).hex()
-    spelled = "".join(sign.upper() if place > "7" else sign for sign, place in zip(digits, places, strict=False))
-    if text[2:] not in (digits, digits.upper(), spelled):
-        raise _wrong_sum(text)
-    return f"0x{spelled}"
+    plain = text[2:].lower()
+    digest = keccak_256(plain.encode()).hex()
+    checked = "".join(sign.upper() if int(bits, 16) > 7 else sign for sign, bits in zip(plain, digest, strict=False))
+    if text[2:] not in (plain, plain.upper(), checked):
+        raise NotAnObservable("malformed wallet address", f"{text}: the capitals are a check sum that does not fit")
+    return f"0x{checked}"
+
+
+def _number(text: str) -> int:
+    number = 0
+    for sign in text:
+        number = number * 58 + _DIGITS[sign]
+    return number
+
+
+def _base58check(text: str) -> bool:
+    number = _number(text)
+    if number >= 1 << 200:
+        return False
+    data = number.to_bytes(25)
+    zeros = len(text) - len(text.lstrip("1"))
+    check = sha256(sha256(data[:21]).digest()).digest()[:4]
+    return zeros == len(data) - len(data.lstrip(b"\0")) and data[0] in _VERSIONS and check == data[21:]
+
+
+def _bech32(prefix: str, data: str) -> bool:
+    values = [_BECH32_SIGNS.index(sign) for sign in data]
+    check = 1
+    for value in (*(ord(sign) >> 5 for sign in prefix), 0, *(ord(sign) & 31 for sign in prefix), *values):
+        top = check >> 25
+        check = (check & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate(_GENERATORS):
+            if top >> bit & 1:
+                check ^= generator
+    return check == _BECH32_CHECKS[min(values[0], 1)]
 
 
 def _monero(text: str) -> bool:
     data = b""
-    for start in range(0, len(text), 11):
-        block = text[start : start + 11]
-        size = 8 if len(block) == 11 else _MONERO_LAST[len(block)]
-        number = _number(block)
-        if number >> size * 8:
+    for start in range(0, len(text), _MONERO_BLOCK):
+        block = text[start : start + _MONERO_BLOCK]
+        number, size = _number(block), _MONERO_BYTES.get(len(block), 0)
+        if number >= 1 << 8 * size:
             return False
         data += number.to_bytes(size)
-    return data[0] in _MONERO_NETWORKS[len(text)] and keccak_256(data[:-4])[:4] == data[-4:]
+    return data[0] in _MONERO_NETWORKS and keccak_256(data[:-4])[:4] == data[-4:]

@@ -199,3 +199,41 @@ def test_the_doctor_knows_a_misspelt_task(cli):
     assert result.exit_code == 1
     assert "did you mean feeds.tasks.run_feed?" in result.stdout
     assert cli("doctor", "--task", "nobody.tasks.run_feed").exit_code == 1
+
+
+def test_the_catalogue_is_browsed_and_a_missing_secret_is_asked_for(cli):
+    listed = cli.as_json("feeds", "catalog", "phishing")
+    assert "openphish" in {entry["slug"] for entry in listed}
+    assert cli.as_json("feeds", "describe", "urlhaus")["provider"] == "abuse.ch"
+    wanted = cli("feeds", "subscribe", "abuseipdb-blacklist")
+    assert wanted.exit_code != 0
+    assert "SENTINELIQ_FEED_SECRET" in wanted.output
+
+
+def test_looking_before_taking(cli, blocklist, tmp_path):
+    shown = cli.as_json("feeds", "preview", blocklist)
+    assert [record["value"] for record in shown["records"]] == ["198.51.100.7", "198.51.100.8", "bad.example.com"]
+    assert shown["dropped"]
+
+    table = tmp_path / "table.csv"
+    table.write_text("when,src,dst\n2026-01-01,203.0.113.1,198.51.100.1\n2026-01-02,203.0.113.2,198.51.100.1\n")
+    cli("ingest", str(table), "--name", "flows", "--format", "csv", "--option", "columns.value=src")
+    shown = cli.as_json("feeds", "reparse", "flows", "--option", "columns.value=dst")
+    assert (shown["new"]["count"], shown["gone"]["count"]) == (1, 2)
+    applied = cli("feeds", "reparse", "flows", "--option", "columns.value=dst", "--apply")
+    assert "flows: 1 observables" in applied.stdout
+    assert cli.as_json("feeds", "show", "flows")["options"] == {"columns": {"value": "dst"}}
+
+
+def test_a_list_that_breaks_down_waits_for_a_person(cli, serve):
+    files = {"/list.txt": "\n".join(f"192.0.2.{number}" for number in range(1, 40)).encode()}
+    url = serve(files)
+    added = cli("feeds", "add", "breaks", f"{url}/list.txt", "--every", "1d", "--format", "text")
+    assert added.exit_code == 0, added.output
+    eventually(lambda: cli.as_json("feeds", "show", "breaks")["listed"] == 39)
+    files["/list.txt"] = b"192.0.2.1"
+    assert "held back" in cli("feeds", "run", "breaks").stdout
+    feed = cli.as_json("feeds", "show", "breaks")
+    assert (feed["health"], feed["listed"]) == ("shrunk", 39)
+    assert "38 gone" in cli("feeds", "confirm", "breaks").stdout
+    assert cli.as_json("feeds", "show", "breaks")["listed"] == 1
