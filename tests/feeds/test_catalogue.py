@@ -8,7 +8,9 @@ import yaml
 from starlette.testclient import TestClient
 
 from services.feeds import catalogue
-from services.feeds.catalogue import SAMPLES, check_all, entries, entry, load
+from services.feeds.catalogue import SAMPLES, Entry, check_all, entries, entry, load
+from services.feeds.formats.base import LineFormat
+from services.feeds.formats.registry import find
 from shared.errors import InvalidInput, NotFound
 from tests.feeds.conftest import Desk, Provider
 
@@ -26,6 +28,53 @@ def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
     found = catalogue.check(entry("openphish"), (tmp_path / "openphish.sample").read_bytes(), expected)
     assert len(found) == 1
     assert found[0].startswith("record 1 of the sample is")
+
+
+@pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
+def test_lines_that_are_new_read_as_they_do_in_the_whole(one: Entry) -> None:
+    """What a run reads of a document it knows most of is what it would have read of all of it."""
+    lines = (SAMPLES / f"{one.slug}.sample").read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
+    format_ = find(one.format)
+    reader = format_.reader(lines[:200], one.options) if isinstance(format_, LineFormat) else None
+    if reader is None:
+        return
+    found = reader.read(lines, range(1, len(lines) + 1))
+    assert (found.records, found.dropped) == catalogue.read(one, "\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
+def test_what_a_provider_writes_beside_its_values_is_not_taken_for_refused_values(one: Entry) -> None:
+    records, dropped = catalogue.read(one, (SAMPLES / f"{one.slug}.sample").read_bytes())
+    assert len(dropped) <= len(records)
+
+
+def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_told(tmp_path: Path) -> None:
+    for name in ("entries", "samples"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "entries" / "mine.yaml").write_bytes((catalogue.FOLDER / "openphish.yaml").read_bytes())
+    (tmp_path / "samples" / "other.sample").write_text("https://example.org/")
+    assert check_all(tmp_path / "entries", tmp_path / "samples") == [
+        "mine: there is no sample and expected result",
+        "other.sample belongs to no entry",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "msword"}, "'msword' is no format"),
+        ({"options": {"kolumn": 1}}, "kolumn"),
+        ({"collector": "ftp"}, "there is no collector 'ftp'"),
+        ({"url": "http://example.org/feed.txt"}, "the address is http"),
+        ({"every": "30m"}, "more often than its min_interval allows"),
+        ({"types": ["url", "file-md5"]}, "file-md5 is among its types, the sample gives none"),
+        ({"types": ["file-md5"]}, "the sample gives url, which is not among its types"),
+    ],
+)
+def test_a_wrong_setting_is_told(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    path = tmp_path / "openphish.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load((catalogue.FOLDER / "openphish.yaml").read_text()) | change))
+    assert words in "\n".join(check_all(tmp_path, SAMPLES))
 
 
 @pytest.mark.parametrize(
