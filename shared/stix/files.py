@@ -20,10 +20,12 @@ def file_path(text: str) -> str:
         raise NotAnObservable("too long", f"{len(text)} characters, at most {_MAX} are kept")
     if WINDOWS.match(text):
         share = text.startswith("\\\\")
-        value = re.sub(r"[\\/]+", r"\\", text).rstrip("\\ ")
+        value = re.sub(r"[\\\s]+$", "", re.sub(r"[\\/]+", r"\\", text))
+        if not WINDOWS.match(f"\\{value}" if share else value):
+            raise NotAnObservable("malformed file path", f"{excerpt(text)}: names no file")
         return f"\\{value}" if share else value[0].upper() + value[1:] if value[1] == ":" else value
     if text.startswith("/"):
-        value = re.sub("/+", "/", text).rstrip("/ ")
+        value = re.sub(r"[/\s]+$", "", re.sub("/+", "/", text))
         if value:
             return value
     raise NotAnObservable("malformed file path", f"{excerpt(text)}: an absolute path expected")

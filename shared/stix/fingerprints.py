@@ -6,7 +6,9 @@ from shared.stix.vocabulary import NotAnObservable, excerpt
 
 _JA3 = re.compile("[0-9a-f]{32}")
 # FoxIO's JA4: protocol, TLS version, SNI, counts of ciphers and extensions, ALPN; two truncated SHA-256.
-JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}", re.IGNORECASE)
+JA4 = re.compile(
+    r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}", re.IGNORECASE | re.ASCII
+)
 _MAX_USER_AGENT = 1024
 
 
