@@ -73,7 +73,7 @@ def create_api(
 def allow(permission: str) -> Any:
     """The dependency of a route that needs a permission; gives the `Principal`."""
 
-    def principal(
+    async def principal(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Principal:
         if credentials is None:
@@ -135,6 +135,8 @@ async def _invalid_request(_request: Request, error: Exception) -> Response:
 async def _http_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return problem(422, "invalid-input", f"The body is not UTF-8: byte {error.__cause__.start} is no part of a text.")
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     return problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
 

@@ -4,9 +4,11 @@ Tokens are JWT (RFC 7519) signed with HMAC-SHA256 under the installation's secre
 viewer < analyst < admin; an operator runs the platform and may act in any tenant, `public` included.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, Literal
 
 from joserfc import jwt
@@ -18,6 +20,7 @@ from shared.database import PLATFORM, PUBLIC
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
 
 _ALGORITHM, _ISSUER = "HS256", "sentineliq"
+_NOT_VALID: Final = "The token is not valid here: it was changed, has expired, or is another's."
 _CLAIMS = jwt.JWTClaimsRegistry(
     iss={"essential": True, "value": _ISSUER},
     sub={"essential": True},
@@ -102,16 +105,25 @@ def verify_token(secret: SecretStr, token: str) -> Principal:
     Raises:
         Unauthenticated: it is not ours, was changed, or has expired.
     """
+    principal, expires = _verified(secret.get_secret_value(), token)
+    if expires <= time.time():
+        raise Unauthenticated(_NOT_VALID)
+    return principal
+
+
+@lru_cache(maxsize=1024)
+def _verified(secret: str, token: str) -> tuple[Principal, float]:
+    """A token's principal and when it ends; the same few tokens come with every request."""
     try:
-        decoded = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM])
+        decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[_ALGORITHM])
         _CLAIMS.validate(decoded.claims)
         claims = decoded.claims
         principal = Principal(str(claims["sub"]), str(claims["tenant"]), Role[claims["role"]])
     except (JoseError, KeyError, ValueError) as error:
-        raise Unauthenticated("The token is not valid here: it was changed, has expired, or is another's.") from error
+        raise Unauthenticated(_NOT_VALID) from error
     if not is_tenant(principal.tenant):
         raise Unauthenticated("The token names no tenant.")
-    return principal
+    return principal, float(claims["exp"])
 
 
 def is_tenant(name: str) -> bool:

@@ -69,14 +69,15 @@ def count_observables(front: Front, *, type_: Type = None, source: Source = None
 
 @command(observables, "explain")
 def explain(front: Front, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]) -> None:
-    """Why a score is what it is: each source's part in it."""
+    """Why a score is what it is: the part of each source, sighting and enricher in it."""
     identity = value if "--" in value else _identity(front, value)
     found = front.client.get("observables", f"/v1/observables/{identity}/explain")
-    columns = ("source", "reliability", "confidence", "points")
+    columns = ("part", "name", "why", "left", "points")
     rows = [
-        (one["source"], one["reliability"], one["confidence"], f"{one['points']:.1f}") for one in found["contributions"]
+        (one["kind"], one["name"], one["reason"], f"{one['left']:.0%}", f"{one['points']:+.1f}")
+        for one in found["contributions"]
     ]
-    head = output.cell(f"{found['value']} has the score {found['score']}:")
+    head = output.cell(f"{found['value']} has the score {found['score']} ({found['verdict']}):")
     front.answer(found, head, output.table(columns, rows, empty="nobody asserts it now"))
 
 

@@ -66,7 +66,8 @@ class LeasedRun:
     @property
     def ref(self) -> FeedRef:
         """The feed, as events name it."""
-        return FeedRef(self.feed.id, self.feed.name, RELIABILITY[self.feed.reliability], self.feed.tlp)
+        feed = self.feed
+        return FeedRef(feed.id, feed.name, RELIABILITY[feed.reliability], feed.tlp, feed.kind)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -33,7 +33,7 @@ def watch(session: Session, feed_id: UUID) -> bool:
         return False
     values = {"health": health.state, "health_since": now, "health_evidence": health.evidence}
     repository.update_feed(session, feed.tenant, feed_id, values)
-    ref = FeedRef(feed.id, feed.name, RELIABILITY[feed.reliability], feed.tlp)
+    ref = FeedRef(feed.id, feed.name, RELIABILITY[feed.reliability], feed.tlp, feed.kind)
     said = HealthChanged(ref, health.state, feed.health, now.isoformat(timespec="milliseconds"), health.evidence)
     publish(session, [Event(HEALTH, said, feed.tenant, SOURCE, str(feed.id).encode())])
     return True

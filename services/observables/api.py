@@ -1,28 +1,36 @@
-"""The observables API: look up, list, explain."""
+"""The observables API: look up, list, explain, report."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Query, Request
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
-from services.observables import questions, schemas
+from services.observables import lookups, questions, schemas, sightings
+from services.observables.lookups import Lookups
+from services.observables.reads import Filter
+from services.observables.search import under as ranges_under
+from services.observables.sightings import Link, Report, observable_of
 from shared.api import allow, create_api
 from shared.auth import Principal
 from shared.database import Database
+from shared.errors import InvalidInput
 from shared.settings import Settings
 from shared.stix import ObservableType
 
 router = APIRouter(prefix="/v1", tags=["observables"])
 
 Reader = Annotated[Principal, allow("observables:read")]
-SourceFilter = Annotated[UUID | None, Query(description="only what this feed asserts")]
-TypeFilter = Annotated[ObservableType | None, Query(alias="type")]
-ScoreFilter = Annotated[int | None, Query(ge=0, le=100)]
+Writer = Annotated[Principal, allow("observables:write")]
+AsOf = Annotated[datetime | None, Query(description="answer with what was known at this moment (RFC 3339)")]
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The observables service's API."""
-    return create_api("observables", "observables", [router], settings, database)
+    app = create_api("observables", "observables", [router], settings, database)
+    app.state.lookups = Lookups(database)
+    return app
 
 
 def _database(request: Request) -> Database:
@@ -30,49 +38,138 @@ def _database(request: Request) -> Database:
     return database
 
 
+def _json(answer: Any) -> Response:
+    """An answer that is complete and typed already: encoded once, and not validated against its own schema."""
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+@router.get("/lookup", response_model=schemas.LookupResult)
+async def look_up_one(
+    request: Request, who: Reader, value: Annotated[str, Query(max_length=8192)], as_of: AsOf = None
+) -> Response:
+    """What is known about one value, now or at a moment of the past."""
+    if (moment := questions.past(as_of)) is not None:
+        return _json(lookups.answer(_database(request), who.tenant, [lookups.ask(value)], moment)[0])
+    found: Lookups = request.app.state.lookups
+    return _json((await found.find(who.tenant, [value]))[0])
+
+
 @router.post("/lookup", response_model=schemas.LookupResponse)
-def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -> dict[str, Any]:
+async def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -> Response:
     """What is known about up to 10,000 values."""
-    return {"items": questions.lookup(_database(request), who.tenant, asked.values)}
+    found: Lookups = request.app.state.lookups
+    return _json({"items": await found.find(who.tenant, asked.values)})
+
+
+def _filter(
+    source: Annotated[UUID | None, Query(description="only what this feed asserts")] = None,
+    type_: Annotated[ObservableType | None, Query(alias="type")] = None,
+    min_score: Annotated[int | None, Query(ge=0, le=100, description="score as last announced")] = None,
+    tag: Annotated[str | None, Query(max_length=200, description="exactly this tag of an assertion that holds")] = None,
+    prefix: Annotated[str | None, Query(min_length=1, max_length=250, description="how the value begins")] = None,
+    under: Annotated[
+        str | None,
+        Query(max_length=8192, description="a domain, a network, a URL or the beginning of a hash, with all below it"),
+    ] = None,
+) -> Filter:
+    for name, text in (("tag", tag), ("prefix", prefix)):
+        if text is not None and "\0" in text:
+            raise InvalidInput(f"{name} has a NUL character, which no value has.", field=name)
+    return Filter(source, type_, min_score, tag, prefix, ranges_under(under) if under is not None else ())
+
+
+Wanted = Annotated[Filter, Depends(_filter)]
 
 
 @router.get("/observables", response_model=schemas.Page)
-def list_observables(  # a route's parameters are its documentation
+def list_observables(
     request: Request,
     who: Reader,
-    source: SourceFilter = None,
-    type_: TypeFilter = None,
-    min_score: ScoreFilter = None,
-    after: UUID | None = None,
+    wanted: Wanted,
+    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> dict[str, Any]:
-    """Observables in the order of their ids."""
-    wanted = questions.Filter(source, type_, min_score)
-    return questions.page(_database(request), who.tenant, wanted, after, limit)
+) -> Response:
+    """Observables in the order of their ids; below something, in the order of names and addresses."""
+    return _json(questions.page(_database(request), who.tenant, wanted, after, limit))
 
 
 @router.get("/observables/count", response_model=schemas.Count)
-def count_observables(
-    request: Request,
-    who: Reader,
-    source: SourceFilter = None,
-    type_: TypeFilter = None,
-    min_score: ScoreFilter = None,
-) -> dict[str, int]:
+def count_observables(request: Request, who: Reader, wanted: Wanted) -> dict[str, int]:
     """How many observables match."""
-    return {"count": questions.count(_database(request), who.tenant, questions.Filter(source, type_, min_score))}
+    return {"count": questions.count(_database(request), who.tenant, wanted)}
 
 
 @router.get("/observables/{identity}", response_model=schemas.Observable)
-def get_observable(request: Request, who: Reader, identity: str) -> dict[str, Any]:
-    """One observable by its STIX id."""
-    return questions.observable(_database(request), who.tenant, identity)
+def get_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
+    """One observable by its STIX id, now or as it was known at a moment of the past."""
+    return _json(questions.observable(_database(request), who.tenant, identity, questions.past(as_of)))
 
 
 @router.get("/observables/{identity}/explain", response_model=schemas.Explanation)
-def explain_observable(request: Request, who: Reader, identity: str) -> dict[str, Any]:
-    """Why the score is what it is."""
-    return questions.explain(_database(request), who.tenant, identity)
+def explain_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
+    """Why the score is what it is, or was."""
+    return _json(questions.explain(_database(request), who.tenant, identity, questions.past(as_of)))
+
+
+@router.get("/observables/{identity}/relations", response_model=list[schemas.Relation])
+def list_relations(request: Request, who: Reader, identity: str) -> Response:
+    """What an observable has to do with others; at most 1,000 relations, of each kind the latest first."""
+    return _json(questions.relations(_database(request), who.tenant, identity))
+
+
+@router.post("/sightings", status_code=201)
+def report_sightings(
+    request: Request, who: Writer, asked: schemas.SightingsRequest
+) -> dict[str, list[schemas.SightingResult]]:
+    """Report where observables were seen, or that they are harmless; a report sent twice counts once."""
+    reports = [_report(one, number, who) for number, one in enumerate(asked.sightings)]
+    outcomes = sightings.report(_database(request), who.tenant, who.actor, reports)
+    return {
+        "items": [
+            schemas.SightingResult(
+                id=f"sighting--{one.report.id}",
+                repeated=one.known,
+                observable=schemas.Reference.model_validate(one.view, from_attributes=True),
+            )
+            for one in outcomes
+        ]
+    }
+
+
+def _report(one: schemas.SightingReport, number: int, who: Principal) -> Report:
+    field = f"sightings.{number}"
+    found = observable_of(one.value, f"{field}.value")
+    first, last = _span(one.first_seen, one.last_seen, field)
+    # Without times of its own each report is another one.
+    given = one.id or (
+        sightings.report_id(who.tenant, who.actor, found.type, found.value, one.kind, one.count, one.place, first, last)
+    )
+    return Report(given, found, one.kind, one.count, one.place, one.note, first, last)
+
+
+def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    ends = [moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (first, last)]
+    begins, until = ends[0] or ends[1] or now, ends[1] or now
+    if begins > until or until > now:
+        raise InvalidInput(f"{field}: first_seen, last_seen and now have to follow each other.", field=field)
+    return begins, until
+
+
+@router.post("/relations", status_code=201)
+def report_relations(
+    request: Request, who: Writer, asked: schemas.RelationsRequest
+) -> dict[str, list[schemas.Related]]:
+    """Report what known observables have to do with each other."""
+    links = [_link(one, number) for number, one in enumerate(asked.relations)]
+    stored = sightings.relate(_database(request), who.tenant, who.actor, links)
+    return {"items": [schemas.Related(from_=start, to=end) for start, end in stored]}
+
+
+def _link(one: schemas.RelationReport, number: int) -> Link:
+    field = f"relations.{number}"
+    first, last = _span(one.first_seen, one.last_seen, field)
+    return Link(observable_of(one.from_, f"{field}.from"), one.kind, observable_of(one.to, f"{field}.to"), first, last)
 
 
 @router.get("/sources", response_model=list[schemas.Source])

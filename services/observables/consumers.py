@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from services.observables.service import handle_observed
-from shared.events.feeds import OBSERVED
+from services.observables.service import handle_finished, handle_observed
+from shared.events.feeds import FINISHED, OBSERVED
 from shared.kafka.consumer import Subscription
 
-SUBSCRIPTIONS: list[Subscription[Any]] = [Subscription(OBSERVED, handle_observed)]
+SUBSCRIPTIONS: list[Subscription[Any]] = [
+    Subscription(OBSERVED, handle_observed),
+    Subscription(FINISHED, handle_finished),
+]

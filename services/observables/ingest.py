@@ -1,16 +1,23 @@
 """From what a source says and what is stored to what has to change. No I/O: a plan is made, others write it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from services.observables import scoring
+from services.observables.decay import THRESHOLDS
+from services.observables.knowledge import Effects, Known, Stored
 from services.observables.scoring import Claim
-from shared.events.observables import Change
+from shared.events.observables import Change, ChangeKind
 from shared.stix.ids import stix_type
 
-REASSERTED_AFTER = timedelta(days=1)
+REASSERTED_AFTER: Final = timedelta(days=1)
 """A source that repeats itself moves `last_seen` at most once in this time: a repeated feed writes nothing."""
+
+NEWS: Final = 5
+"""A score that moves by less, and across no threshold, is no news: time moves every score a little every day."""
 
 
 class Word(NamedTuple):
@@ -24,6 +31,8 @@ class Word(NamedTuple):
     malware: str | None
     first_seen: str
     valid_until: str | None
+    last_seen: str | None = None
+    attack: tuple[str, ...] = ()
 
 
 class Said(NamedTuple):
@@ -35,34 +44,6 @@ class Said(NamedTuple):
     word: Word
 
 
-class Stored(NamedTuple):
-    """One assertion as it is stored, with its source's reliability."""
-
-    source_id: str
-    source: str
-    reliability: int
-    confidence: int
-    tags: tuple[str, ...]
-    malware: str | None
-    valid_until: datetime | None
-    last_seen: datetime
-    retracted: bool
-
-    @property
-    def claim(self) -> Claim:
-        """The assertion as the score sees it."""
-        return Claim(self.source, self.reliability, self.confidence)
-
-
-class Known(NamedTuple):
-    """What is stored about one observable in the tenant."""
-
-    type: str
-    value: str
-    score: int
-    assertions: dict[str, Stored]
-
-
 class Source(NamedTuple):
     """The source that speaks, and when it saw what it says."""
 
@@ -70,6 +51,14 @@ class Source(NamedTuple):
     name: str
     reliability: int
     observed_at: datetime
+    kind: str = "stream"
+
+
+class Scored(NamedTuple):
+    """A score and when it has to be looked at again."""
+
+    score: int
+    due: datetime | None
 
 
 class Plan(NamedTuple):
@@ -84,15 +73,24 @@ class Plan(NamedTuple):
         changes: one per observable that is new or changed for a reader.
     """
 
-    created: list[tuple[Said, int]]
+    created: list[tuple[Said, Scored]]
     asserted: list[Said]
     reasserted: list[Said]
-    rescored: list[tuple[str, int]]
+    rescored: list[tuple[str, Scored]]
     retracted: list[str]
     changes: list[Change]
 
 
-def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mapping[str, Known]) -> Plan:
+NO_EFFECTS: Final[Effects] = ()
+
+
+def plan(
+    source: Source,
+    said: Iterable[Said],
+    gone: Iterable[str],
+    known: Mapping[str, Known],
+    effects: Mapping[str, Effects] = MappingProxyType({}),
+) -> Plan:
     """Compare what one source says with what is known.
 
     Args:
@@ -100,12 +98,16 @@ def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mappi
         said: its indicators; at most one per observable.
         gone: ids of observables it no longer lists.
         known: what is stored, by observable id.
+        effects: what the values of new observables do to their scores, by observable id.
     """
     made = Plan([], [], [], [], [], [])
+    first = _FirstWords(source)
     for one in said:
         before = known.get(one.id)
         if before is None:
-            _create(made, source, one)
+            scored = first.score(one, effects.get(one.id, NO_EFFECTS))
+            made.created.append((one, scored))
+            made.changes.append(_new(one, scored))
         else:
             _assert(made, source, one, before)
     for identity in gone:
@@ -114,78 +116,129 @@ def plan(source: Source, said: Iterable[Said], gone: Iterable[str], known: Mappi
     return made
 
 
-def _create(made: Plan, source: Source, one: Said) -> None:
-    score = scoring.single(source.reliability, one.word.confidence)
-    made.created.append((one, score))
-    made.changes.append(
-        Change(f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", score, None, one.word.tags)
-    )
+class _FirstWords:
+    """Scores of what nobody said before: a list says the same about most of its lines."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._scores: dict[tuple[str, Word, Effects], Scored] = {}
+
+    def score(self, one: Said, effects: Effects) -> Scored:
+        asked = (one.type, one.word, effects)
+        found = self._scores.get(asked)
+        if found is None:
+            found = self._scores[asked] = evaluate(
+                one.type, [_heard(self._source, one.word)], (), effects, self._source.observed_at
+            )
+        return found
+
+
+def evaluate(
+    type_: str, stored: Iterable[Stored], sightings: Iterable[Claim], effects: Effects, now: datetime
+) -> Scored:
+    """The score at a moment, and when it has to be looked at again."""
+    active = [one for one in stored if one.active(now)]
+    claims = [*(one.claim for one in active), *sightings]
+    score = scoring.score(type_, claims, effects, now)
+    ends = [one.valid_until for one in active if one.valid_until is not None]
+    fades = scoring.due(type_, claims, effects, now, score)
+    return Scored(score, min([*ends, *([fades] if fades else [])], default=None))
+
+
+def _new(one: Said, scored: Scored) -> Change:
+    return Change(
+        f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", scored.score, None, one.word.tags,
+        attack=one.word.attack,
+    )  # fmt: skip
 
 
 def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
     mine = before.assertions.get(source.id)
-    if mine is not None and source.observed_at < mine.last_seen:
+    if mine is not None and source.observed_at < mine.observed_at:
         return  # an older word that arrived late
-    if mine is not None and _same(mine, one.word) and source.observed_at - mine.last_seen < REASSERTED_AFTER:
-        # Nothing new from this source; but the score may be behind a source's new reliability.
-        _announce(made, one.id, before, before.assertions)
-        return
-    (made.asserted if mine is None else made.reasserted).append(one)
-    word, at = one.word, source.observed_at
-    now = Stored(
-        source.id, source.name, source.reliability, word.confidence, word.tags, word.malware, None, at, retracted=False
+    now = _heard(source, one.word)
+    if mine is None:
+        made.asserted.append(one)
+    elif not _same(mine, now) or source.observed_at - mine.observed_at >= REASSERTED_AFTER:
+        made.reasserted.append(one)
+    announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+
+
+def _heard(source: Source, word: Word) -> Stored:
+    """A word as it will be stored."""
+    return Stored(
+        source.id,
+        source.name,
+        source.reliability,
+        word.confidence,
+        word.tags,
+        word.malware,
+        moment(word.valid_until) if word.valid_until else None,
+        moment(word.last_seen) if word.last_seen else source.observed_at,
+        retracted=False,
+        observed_at=source.observed_at,
+        kind=source.kind,
+        confirmed_at=source.observed_at,
+        attack=word.attack,
     )
-    _announce(made, one.id, before, {**before.assertions, source.id: now})
 
 
-def _same(mine: Stored, word: Word) -> bool:
-    until = datetime.fromisoformat(word.valid_until) if word.valid_until else None
+@lru_cache(maxsize=4096)
+def moment(text: str) -> datetime:
+    """A time as RFC 3339 writes it, known to be one; without an offset it is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _same(mine: Stored, now: Stored) -> bool:
     return (
         not mine.retracted
-        and mine.confidence == word.confidence
-        and mine.tags == word.tags
-        and mine.malware == word.malware
-        and mine.valid_until == until
+        and mine.confidence == now.confidence
+        and mine.tags == now.tags
+        and mine.malware == now.malware
+        and mine.valid_until == now.valid_until
+        and mine.attack == now.attack
     )
 
 
 def _retract(made: Plan, source: Source, identity: str, before: Known) -> None:
     mine = before.assertions.get(source.id)
-    if mine is None or mine.retracted or source.observed_at < mine.last_seen:
+    if mine is None or mine.retracted or source.observed_at < mine.observed_at:
         return
     made.retracted.append(identity)
-    _announce(made, identity, before, {**before.assertions, source.id: mine._replace(retracted=True)})
+    after = {**before.assertions, source.id: mine._replace(retracted=True)}
+    announce(made, identity, before, after, source.observed_at)
 
 
-def _announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored]) -> None:
+def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored], now: datetime) -> None:
     """Compare before and after as a reader sees them: score, labels, who asserts it."""
-    was, now = _active(before.assertions), _active(after)
-    score = scoring.score(one.claim for one in now)
-    if score != before.score:
-        made.rescored.append((identity, score))
-    if score == before.score and _view(was) == _view(now):
+    was = [one for one in before.assertions.values() if not one.retracted]
+    active = [one for one in after.values() if one.active(now)]
+    scored = evaluate(before.type, active, before.sightings, before.effects, now)
+    if _view(was) == _view(active) and not is_news(before.score, scored.score):
         return
-    made.changes.append(
-        Change(
-            f"{stix_type(before.type)}--{identity}",
-            before.type,
-            before.value,
-            "changed" if now else "expired",
-            score,
-            before.score,
-            _tags(now),
-            len(now),
-        )
-    )
+    made.rescored.append((identity, scored))
+    made.changes.append(changed(identity, before, scored.score, active))
 
 
-def _active(assertions: Mapping[str, Stored]) -> list[Stored]:
-    return [one for one in assertions.values() if not one.retracted]
+def is_news(before: int, after: int) -> bool:
+    """Whether a score has moved far enough to be told."""
+    crossed = any((before >= threshold) != (after >= threshold) for threshold in THRESHOLDS)
+    return crossed or abs(after - before) >= NEWS
+
+
+def changed(identity: str, before: Known, score: int, active: list[Stored]) -> Change:
+    """The announcement of a change; `active` are the assertions that hold after it."""
+    lapsed = score < THRESHOLDS[-1] <= before.score
+    kind: ChangeKind = "expired" if lapsed or not (active or before.sightings) else "changed"
+    name = f"{stix_type(before.type)}--{identity}"
+    tags, attack = _labels(active), tuple(sorted({technique for one in active for technique in one.attack}))
+    return Change(name, before.type, before.value, kind, score, before.score, tags, len(active), attack)
 
 
 def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], frozenset[str]]:
-    return _tags(assertions), frozenset(one.source_id for one in assertions)
+    return _labels(assertions), frozenset(one.source_id for one in assertions)
 
 
-def _tags(assertions: list[Stored]) -> tuple[str, ...]:
+def _labels(assertions: list[Stored]) -> tuple[str, ...]:
     return tuple(sorted({tag for one in assertions for tag in one.tags}))

@@ -14,6 +14,9 @@ SOURCE = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("reliability", sa.SmallInteger),
     sa.Column("tlp", sa.Text),
+    sa.Column("kind", sa.Text),
+    sa.Column("confirmed_at", _TIME),
+    sa.Column("recorded_at", _TIME),
 )
 OBSERVABLE = sa.Table(
     "observable",
@@ -25,6 +28,10 @@ OBSERVABLE = sa.Table(
     sa.Column("score", sa.SmallInteger),
     sa.Column("first_seen", _TIME),
     sa.Column("changed_at", _TIME),
+    sa.Column("key", sa.Text(collation="C")),
+    sa.Column("context", pg.JSONB),
+    sa.Column("due_at", _TIME),
+    sa.Column("prefix", sa.SmallInteger),
 )
 ASSERTION = sa.Table(
     "assertion",
@@ -39,6 +46,36 @@ ASSERTION = sa.Table(
     sa.Column("last_seen", _TIME),
     sa.Column("valid_until", _TIME),
     sa.Column("retracted_at", _TIME),
+    sa.Column("attack", pg.ARRAY(sa.Text)),
+    sa.Column("observed_at", _TIME),
+    sa.Column("recorded_at", _TIME),
+)
+SIGHTING = sa.Table(
+    "sighting",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("observable_id", pg.UUID(as_uuid=True)),
+    sa.Column("kind", sa.Text),
+    sa.Column("count", sa.Integer),
+    sa.Column("place", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("first_seen", _TIME),
+    sa.Column("last_seen", _TIME),
+    sa.Column("actor", sa.Text),
+    sa.Column("recorded_at", _TIME),
+)
+RELATION = sa.Table(
+    "relation",
+    _METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("from_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("to_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("first_seen", _TIME),
+    sa.Column("last_seen", _TIME),
+    sa.Column("recorded_at", _TIME),
 )
 RUN_CHUNK = sa.Table(
     "run_chunk",

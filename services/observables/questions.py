@@ -1,155 +1,184 @@
-"""What is known about values: the answers of the observables service."""
+"""Single observables, lists, explanations: the answers of the observables service that are not looked up by value."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from services.observables import repository, scoring
-from services.observables.reading import dashed
-from services.observables.scoring import Claim
+import msgspec
+
+from services.observables import reads, scoring, views
+from services.observables.reads import Filter
+from services.observables.scoring import Verdict
+from services.observables.views import Reference, View
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
-from shared.stix import NotAnObservable, detect
-from shared.stix.ids import observable_uuid, stix_type
 
 
-def lookup(database: Database, tenant: str, values: Sequence[str]) -> list[dict[str, Any]]:
-    """What is known about values, in their order; defanged forms are understood.
+class Page(msgspec.Struct):
+    """A page of observables; `next` goes into `after` for the one that follows."""
 
-    Returns:
-        For each value `value` as asked and either `observable` (None when unknown) or `problem` (why it is no
-        observable).
+    items: list[View]
+    next: str | None
+
+
+class Part(msgspec.Struct):
+    """One part of a score."""
+
+    kind: str
+    name: str
+    weight: float
+    left: float
+    points: float
+    reason: str
+
+
+class Explanation(msgspec.Struct):
+    """A score and the parts that add up to it."""
+
+    id: str
+    value: str
+    score: int
+    verdict: Verdict
+    contributions: list[Part]
+
+
+class Relation(msgspec.Struct):
+    """A relation from (`out`) or to (`in`) the observable that was asked about."""
+
+    kind: str
+    direction: str
+    other: Reference
+    source: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+def past(moment: datetime | None) -> datetime | None:
+    """A moment of the past that can be asked about; without an offset it is UTC.
+
+    Raises:
+        InvalidInput: it has not come yet.
     """
-    asked: list[tuple[str, str | None, str | None]] = []
-    for value in values:
-        try:
-            found = detect(value)
-        except NotAnObservable as error:
-            asked.append((value, None, str(error)))
-        else:
-            asked.append((value, dashed(observable_uuid(found.type, found.value)), None))
-    with database.transaction(tenant) as session:
-        known = views(repository.assertions(session, tenant, [identity for _, identity, _ in asked if identity]))
-    return [
-        {"value": value, "problem": problem}
-        if identity is None
-        else {"value": value, "observable": known.get(identity)}
-        for value, identity, problem in asked
-    ]
+    if moment is None:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC):
+        raise InvalidInput(f"{moment.isoformat()} has not come yet.", field="as_of")
+    return moment
 
 
-def observable(database: Database, tenant: str, identity: str) -> dict[str, Any]:
-    """One observable by its STIX id.
+def observable(database: Database, tenant: str, identity: str, as_of: datetime | None = None) -> View:
+    """One observable by its STIX id, now or as it was known at a moment.
 
     Raises:
         InvalidInput: the id is none.
-        NotFound: the tenant sees no such observable.
+        NotFound: the tenant sees, or saw, no such observable.
     """
-    uuid = _uuid_of(identity)
+    return _known(database, tenant, identity, as_of)[0]
+
+
+def explain(database: Database, tenant: str, identity: str, as_of: datetime | None = None) -> Explanation:
+    """The score with each voice's part in it; the parts add up to the score."""
+    found, parts = _known(database, tenant, identity, as_of)
+    listed = [Part(one.kind, one.name, one.weight, one.left, one.points, one.reason) for one in parts]
+    return Explanation(identity, found.value, found.score, found.verdict, listed)
+
+
+def _known(
+    database: Database, tenant: str, identity: str, as_of: datetime | None
+) -> tuple[View, list[scoring.Contribution]]:
+    uuid, now = uuid_of(identity), as_of or datetime.now(UTC)
     with database.transaction(tenant) as session:
-        found = views(repository.assertions(session, tenant, [uuid])).get(uuid)
-    if found is None or found["id"] != identity:
-        raise NotFound(f"There is no observable {identity} in this tenant.")
-    return found
+        gathered = reads.gather(session, tenant, [uuid], as_of)
+    found = views.views(gathered, now).get(uuid)
+    if found is None or found.id != identity:
+        when = f" at {as_of.isoformat()}" if as_of else ""
+        raise NotFound(f"There is no observable {identity} in this tenant{when}.")
+    return found, views.explained(gathered, now)[uuid]
 
 
-def _uuid_of(identity: str) -> str:
+def uuid_of(identity: str) -> str:
+    """The UUID of a STIX id.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     try:
         return str(UUID(identity.partition("--")[2]))
     except ValueError:
         raise InvalidInput(f"{identity!r} is no STIX id of an observable.", field="id") from None
 
 
-def explain(database: Database, tenant: str, identity: str) -> dict[str, Any]:
-    """The score with each source's part in it; the parts add up to the score."""
-    found = observable(database, tenant, identity)
-    active = [one for one in found["assertions"] if one["retracted_at"] is None]
-    parts = scoring.contributions(Claim(one["source"], one["reliability"], one["confidence"]) for one in active)
-    listed = [
-        {
-            "source": part.claim.source,
-            "reliability": part.claim.reliability,
-            "confidence": part.claim.confidence,
-            "points": round(part.points, 4),
-        }
-        for part in parts
-    ]
-    return {"id": identity, "value": found["value"], "score": scoring.rounded(parts), "contributions": listed}
+def page(database: Database, tenant: str, wanted: Filter, after: str | None, limit: int) -> Page:
+    """One page of observables: in the order of their search keys below something, in that of their ids otherwise.
 
-
-def views(rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Assertions as readers see them, by observable: the tenant's own word and the public one together."""
-    grouped: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        grouped[row.id].append(row)
-    return {identity: _view(identity, together) for identity, together in grouped.items()}
-
-
-def _view(identity: str, rows: list[Any]) -> dict[str, Any]:
-    active = [row for row in rows if row.retracted_at is None]
-    return {
-        "id": f"{stix_type(rows[0].type)}--{identity}",
-        "type": rows[0].type,
-        "value": rows[0].value,
-        "score": scoring.score(Claim(row.source, row.reliability, row.confidence) for row in active),
-        "tags": sorted({tag for row in active for tag in row.tags}),
-        "first_seen": min(row.asserted_first for row in rows),
-        "last_seen": max(row.last_seen for row in rows),
-        "assertions": [_assertion(row) for row in rows],
-    }
-
-
-def _assertion(row: Any) -> dict[str, Any]:
-    return {
-        "source": row.source,
-        "source_id": row.source_id,
-        "tenant": row.tenant,
-        "tlp": row.tlp,
-        "reliability": row.reliability,
-        "confidence": row.confidence,
-        "tags": row.tags,
-        "malware": row.malware,
-        "first_seen": row.asserted_first,
-        "last_seen": row.last_seen,
-        "valid_until": row.valid_until,
-        "retracted_at": row.retracted_at,
-    }
-
-
-class Filter(NamedTuple):
-    """Which observables a list or a count is about; None does not filter."""
-
-    source: UUID | None = None
-    type: str | None = None
-    min_score: int | None = None
-
-
-def page(database: Database, tenant: str, wanted: Filter, after: UUID | None, limit: int) -> dict[str, Any]:
-    """One page of observables in the order of their ids, with the cursor of the next."""
+    Raises:
+        InvalidInput: `after` is no cursor of such a list.
+    """
     with database.transaction(tenant) as session:
-        ids = repository.page(session, **_columns(wanted), after=after, limit=limit)
-        known = views(repository.assertions(session, tenant, ids))
-    return {"items": [known[identity] for identity in ids], "next": ids[-1] if len(ids) == limit else None}
+        if wanted.ranges:
+            rows = reads.page_by_key(session, tenant, wanted, _key_cursor(after), limit)
+            ids, last = [str(identity) for _, identity in rows], _cursor(*rows[-1]) if rows else None
+        else:
+            ids = reads.page(session, wanted, _id_cursor(after), limit)
+            last = ids[-1] if ids else None
+        known = views.views(reads.gather(session, tenant, ids), datetime.now(UTC))
+    return Page([known[one] for one in ids if one in known], last if len(ids) == limit else None)
+
+
+def _cursor(key: str, identity: UUID) -> str:
+    return base64.urlsafe_b64encode(identity.bytes + key.encode()).decode()
+
+
+def _key_cursor(after: str | None) -> tuple[str, UUID] | None:
+    if after is None:
+        return None
+    try:
+        packed = base64.urlsafe_b64decode(after.encode())
+        return packed[16:].decode(), UUID(bytes=packed[:16])
+    except (ValueError, binascii.Error):
+        raise InvalidInput(f"{after[:80]!r} is no cursor of this list.", field="after") from None
+
+
+def _id_cursor(after: str | None) -> UUID | None:
+    try:
+        return UUID(after) if after is not None else None
+    except ValueError:
+        raise InvalidInput(f"{after!r} is no cursor of this list.", field="after") from None
 
 
 def count(database: Database, tenant: str, wanted: Filter) -> int:
     """How many observables the tenant sees."""
     with database.transaction(tenant) as session:
-        return repository.count(session, **_columns(wanted))
+        return reads.count(session, wanted)
 
 
-def _columns(wanted: Filter) -> dict[str, Any]:
-    return {"source": wanted.source, "type_": wanted.type, "min_score": wanted.min_score}
+def relations(database: Database, tenant: str, identity: str, most: int = 1000) -> list[Relation]:
+    """What an observable is related to, as far as the tenant sees both ends."""
+    uuid = uuid_of(identity)
+    with database.transaction(tenant) as session:
+        rows = reads.relations(session, tenant, uuid, most)
+        others = {row.to_id if row.from_id == uuid else row.from_id for row in rows}
+        known = views.views(reads.gather(session, tenant, others | {uuid}), datetime.now(UTC))
+    if uuid not in known or known[uuid].id != identity:
+        raise NotFound(f"There is no observable {identity} in this tenant.")
+    return [_relation(row, uuid, known) for row in rows if {row.from_id, row.to_id} <= known.keys()]
+
+
+def _relation(row: Any, uuid: str, known: dict[str, View]) -> Relation:
+    direction, other = ("out", row.to_id) if row.from_id == uuid else ("in", row.from_id)
+    return Relation(row.kind, direction, views.reference(known[other]), row.source, row.first_seen, row.last_seen)
 
 
 def sources(database: Database, tenant: str) -> list[dict[str, Any]]:
     """The sources the tenant can see, each with how many observables it asserts now."""
     with database.transaction(tenant) as session:
-        return [dict(row._mapping) for row in repository.sources(session)]  # noqa: SLF001  # SQLAlchemy's public name
+        return [dict(row._mapping) for row in reads.sources(session)]  # noqa: SLF001  # SQLAlchemy's public name
 
 
 def run(database: Database, tenant: str, run_id: UUID) -> dict[str, Any]:
     """How far a feed run came here: chunks and indicators received, observables new, changed, rejected."""
     with database.transaction(tenant) as session:
-        return dict(repository.run_progress(session, run_id)._mapping)  # noqa: SLF001  # SQLAlchemy's public name
+        return dict(reads.run_progress(session, run_id)._mapping)  # noqa: SLF001  # SQLAlchemy's public name

@@ -58,9 +58,10 @@ def _word(indicator: Indicator, usual: Word) -> Word:
         and indicator.malware is None
         and indicator.first_seen is None
         and indicator.valid_until is None
+        and indicator.last_seen is None
     ):
         return usual
-    for moment in (indicator.first_seen, indicator.valid_until):
+    for moment in (indicator.first_seen, indicator.valid_until, indicator.last_seen):
         if moment is not None:
             parse_moment(moment)
     if indicator.confidence is not None and not 0 <= indicator.confidence <= 100:
@@ -71,6 +72,7 @@ def _word(indicator: Indicator, usual: Word) -> Word:
         indicator.malware,
         indicator.first_seen or usual.first_seen,
         indicator.valid_until,
+        indicator.last_seen,
     )
 
 

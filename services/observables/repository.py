@@ -1,7 +1,7 @@
 """The observables service's SQL: bulk writes by COPY, reads by id."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -12,54 +12,62 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.ingest import Known, Plan, Stored, Word
-from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
-from shared.database import PUBLIC
+from services.observables.ingest import Plan, Said, Scored, Source, Word
+from services.observables.knowledge import Effects, Known, Sighting, Stored, weigh
+from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTING, SOURCE
+from services.observables.search import key_of, prefix_of
 from shared.errors import Unavailable
 from shared.events import FeedRef
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
-    id uuid, type text, value text COLLATE "C", score smallint, known boolean,
-    confidence smallint, tags text[], malware text, first_seen timestamptz, valid_until timestamptz
+    id uuid, type text, value text COLLATE "C", key text COLLATE "C", prefix smallint, score smallint,
+    due_at timestamptz, context jsonb, known boolean, confidence smallint, tags text[], malware text,
+    first_seen timestamptz, last_seen timestamptz, valid_until timestamptz, attack text[]
 ) ON COMMIT DELETE ROWS"""
 # Rows that are known to be new are inserted without ON CONFLICT, which would halve the speed.
 _CREATE = """
-INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at)
-SELECT %(tenant)s, id, type, value, score, first_seen, %(observed_at)s FROM incoming WHERE score IS NOT NULL"""
+INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at, key, context, due_at, prefix)
+SELECT %(tenant)s, id, type, value, score, first_seen, %(observed_at)s, key, context, due_at, prefix
+FROM incoming WHERE score IS NOT NULL"""
 _ASSERT = """
-INSERT INTO assertion (tenant, observable_id, source_id, confidence, tags, malware, first_seen, last_seen, valid_until)
-SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, %(observed_at)s, valid_until
+INSERT INTO assertion (tenant, observable_id, source_id, confidence, tags, malware, first_seen, last_seen, valid_until,
+    attack, observed_at, recorded_at)
+SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, last_seen, valid_until, attack,
+    %(observed_at)s, %(recorded_at)s
 FROM incoming WHERE NOT known"""
+_KEEP = """
+INSERT INTO assertion_past SELECT mine.*, %(recorded_at)s::timestamptz FROM assertion AS mine
+WHERE mine.tenant = %(tenant)s AND mine.source_id = %(source)s AND mine.observable_id = ANY(%(ids)s::uuid[])
+ON CONFLICT DO NOTHING"""
 _REASSERT = """
 UPDATE assertion AS mine SET
     confidence = said.confidence, tags = said.tags, malware = said.malware,
-    first_seen = least(mine.first_seen, said.first_seen), last_seen = %(observed_at)s,
-    valid_until = said.valid_until, retracted_at = NULL
+    first_seen = least(mine.first_seen, said.first_seen), last_seen = said.last_seen,
+    valid_until = said.valid_until, attack = said.attack, retracted_at = NULL,
+    observed_at = %(observed_at)s, recorded_at = %(recorded_at)s
 FROM incoming AS said
 WHERE said.known AND mine.tenant = %(tenant)s AND mine.observable_id = said.id AND mine.source_id = %(source)s"""
 _RESCORE = """
-UPDATE observable SET score = fresh.score, changed_at = %(observed_at)s
-FROM unnest(%(ids)s::uuid[], %(scores)s::smallint[]) AS fresh(id, score)
+UPDATE observable SET score = fresh.score, due_at = fresh.due_at, changed_at = %(at)s
+FROM unnest(%(ids)s::uuid[], %(scores)s::smallint[], %(dues)s::timestamptz[]) AS fresh(id, score, due_at)
 WHERE observable.tenant = %(tenant)s AND observable.id = fresh.id"""
 _RETRACT = """
-UPDATE assertion SET retracted_at = %(observed_at)s
+UPDATE assertion SET retracted_at = %(observed_at)s, observed_at = %(observed_at)s, recorded_at = %(recorded_at)s
 WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s::uuid[])"""
 _KNOWN = """
-SELECT id::text, type, value, score FROM observable WHERE tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])"""
+SELECT id::text, type, value, score, context::text FROM observable
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])"""
 _ASSERTIONS = """
 SELECT observable_id::text, source_id::text, name, reliability, confidence, tags, malware, valid_until, last_seen,
-       retracted_at IS NOT NULL
+       retracted_at IS NOT NULL, observed_at, kind, confirmed_at, attack
 FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
 WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
-_MERGED = sa.text(
-    "SELECT o.id::text, o.tenant, o.type, o.value, s.name AS source, s.id::text AS source_id, "
-    "s.reliability, s.tlp, a.confidence, a.tags, a.malware, a.first_seen AS asserted_first, a.last_seen, "
-    "a.valid_until, a.retracted_at FROM observable o "
-    "JOIN assertion a ON a.tenant = o.tenant AND a.observable_id = o.id "
-    "JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
-    "WHERE o.tenant IN (:tenant, :public) AND o.id = ANY(CAST(:ids AS uuid[]))"
-)
+_SIGHTINGS = """
+SELECT observable_id::text, kind, count, place, last_seen FROM sighting
+WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+# One writer at a time works on a bucket of observables, whoever it is: a consumer, a report, time.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('sentineliq.observables.bucket'), %s)"
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -71,43 +79,88 @@ def _cursor(session: Session) -> psycopg.Cursor[Any]:
     return cursor
 
 
+def lock(session: Session, buckets: Iterable[int]) -> None:
+    """Wait until nobody else writes to these buckets, and keep them until the transaction ends."""
+    with _cursor(session) as cursor:
+        for bucket in sorted(set(buckets)):
+            cursor.execute(_LOCK, (bucket,))
+
+
 def put_source(session: Session, tenant: str, feed: FeedRef) -> None:
     """Remember a source.
 
     It is read before it is written: ON CONFLICT DO UPDATE would lock its row even with nothing to change, and the
     partitions that carry one feed would wait for each other.
     """
-    row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp}
+    row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp, "kind": feed.kind}
     mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
-    if session.execute(sa.select(*(SOURCE.c[name] for name in row)).where(mine)).one_or_none() == tuple(row.values()):
+    known = session.execute(sa.select(*(SOURCE.c[name] for name in row)).where(mine)).one_or_none()
+    if known == tuple(row.values()):
         return
-    statement = insert(SOURCE).values(tenant=tenant, id=feed.id, **row)
-    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=row))
+    if known is None:
+        session.execute(insert(SOURCE).values(tenant=tenant, id=feed.id, **row).on_conflict_do_nothing())
+    else:
+        _change_source(session, tenant, feed.id, row)
 
 
-def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]:
-    """What is stored about observables of one tenant, by id."""
+def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) -> None:
+    """A source confirmed its whole list; noted at most once a day, since every score it holds depends on it."""
+    mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == source)
+    known = session.execute(sa.select(SOURCE.c.confirmed_at).where(mine)).one_or_none()
+    if known is not None and (known.confirmed_at is None or at - known.confirmed_at >= timedelta(days=1)):
+        _change_source(session, tenant, source, {"confirmed_at": at})
+
+
+def _change_source(session: Session, tenant: str, source: UUID, values: dict[str, Any]) -> None:
+    """Change a source and keep what it was."""
+    keep = sa.text(
+        "WITH mine AS (SELECT * FROM source WHERE tenant = :tenant AND id = :id FOR UPDATE) "
+        "INSERT INTO source_past (tenant, id, name, reliability, tlp, kind, confirmed_at, recorded_at, recorded_until) "
+        "SELECT tenant, id, name, reliability, tlp, kind, confirmed_at, recorded_at, clock_timestamp() FROM mine "
+        "RETURNING recorded_until"
+    )
+    now = session.execute(keep, {"tenant": tenant, "id": source}).scalar_one()
+    mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == source)
+    session.execute(sa.update(SOURCE).where(mine).values(recorded_at=now, **values))
+
+
+def known(
+    session: Session, tenant: str, ids: Sequence[str], effects: Callable[[str, str], Effects]
+) -> dict[str, Known]:
+    """What is stored about observables of one tenant, by id.
+
+    `effects` tells what the context of an observable, given as its type and JSON, does to its score.
+    """
     arguments = {"tenant": tenant, "ids": _array(ids)}
     with _cursor(session) as cursor:
         cursor.execute(_KNOWN, arguments)
-        found = {row[0]: Known(row[1], row[2], row[3], {}) for row in cursor}
-        if found:
-            cursor.execute(_ASSERTIONS, arguments)
-            for identity, source, name, reliability, confidence, tags, *rest in cursor:
-                found[identity].assertions[source] = Stored(source, name, reliability, confidence, tuple(tags), *rest)
+        found = {row[0]: Known(row[1], row[2], row[3], {}, (), effects(row[1], row[4])) for row in cursor}
+        if not found:
+            return found
+        cursor.execute(_ASSERTIONS, arguments)
+        for identity, *columns in cursor:
+            found[identity].assertions[columns[0]] = stored(columns)
+        cursor.execute(_SIGHTINGS, arguments)
+        reports: dict[str, list[Sighting]] = {}
+        for identity, *report in cursor:
+            reports.setdefault(identity, []).append(Sighting(*report))
+    for identity, listed in reports.items():
+        claims, against = weigh(listed)
+        found[identity] = found[identity]._replace(sightings=claims, effects=(*found[identity].effects, *against))
     return found
 
 
-def write(session: Session, tenant: str, source: str, observed_at: datetime, plan: Plan) -> None:
-    """Write a plan: a handful of statements, whatever its size.
+def write(session: Session, tenant: str, source: Source, plan: Plan, contexts: Mapping[str, str]) -> None:
+    """Write a plan, with what enrichers found about new observables, as JSON by id: a handful of statements.
 
     Raises:
         Unavailable: somebody else stored one of the new rows since they were looked for; the next try sees it.
     """
-    common = {"tenant": tenant, "source": source, "observed_at": observed_at}
     with _cursor(session) as cursor:
+        (recorded,) = cursor.execute("SELECT clock_timestamp()").fetchone() or (None,)
+        common = {"tenant": tenant, "source": source.id, "observed_at": source.observed_at, "recorded_at": recorded}
         if plan.created or plan.asserted or plan.reasserted:
-            _stage(cursor, plan)
+            _stage(cursor, source, plan, contexts)
         try:
             if plan.created:
                 cursor.execute(_CREATE, common)
@@ -115,25 +168,64 @@ def write(session: Session, tenant: str, source: str, observed_at: datetime, pla
                 cursor.execute(_ASSERT, common)
         except psycopg.errors.UniqueViolation as error:
             raise Unavailable("Another writer stored the same observable at the same time.") from error
+        past = [*(one.id for one in plan.reasserted), *plan.retracted]
+        if past:
+            cursor.execute(_KEEP, common | {"ids": _array(past)})
         if plan.reasserted:
             cursor.execute(_REASSERT, common)
-        if plan.rescored:
-            ids, scores = zip(*plan.rescored, strict=True)
-            cursor.execute(_RESCORE, common | {"ids": _array(ids), "scores": list(scores)})
         if plan.retracted:
             cursor.execute(_RETRACT, common | {"ids": _array(plan.retracted)})
+    rescore(session, tenant, plan.rescored, source.observed_at)
 
 
-def _stage(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
+def rescore(session: Session, tenant: str, scored: Sequence[tuple[str, Scored]], at: datetime) -> None:
+    """Write scores and when they are due again."""
+    if scored:
+        ids, fresh = zip(*scored, strict=True)
+        values = {"tenant": tenant, "at": at, "ids": _array(ids)}
+        values |= {"scores": [one.score for one in fresh], "dues": [one.due for one in fresh]}
+        with _cursor(session) as cursor:
+            cursor.execute(_RESCORE, values)
+
+
+def due(session: Session, limit: int) -> dict[str, list[str]]:
+    """Observables whose score has to be looked at now, by tenant; the oldest first, at most `limit`."""
+    query = sa.text("SELECT tenant, id::text FROM observable WHERE due_at <= now() ORDER BY due_at LIMIT :limit")
+    found: dict[str, list[str]] = {}
+    for tenant, identity in session.execute(query, {"limit": limit}):
+        found.setdefault(tenant, []).append(identity)
+    return found
+
+
+def stored(columns: Sequence[Any]) -> Stored:
+    """An assertion from its columns, in the order of `Stored`."""
+    one = Stored(*columns)
+    return one._replace(tags=tuple(one.tags), attack=tuple(one.attack))
+
+
+def _stage(cursor: psycopg.Cursor[Any], source: Source, plan: Plan, contexts: Mapping[str, str]) -> None:
     cursor.execute(_STAGING)
     # Another plan of the same transaction may have left its rows.
     cursor.execute("TRUNCATE incoming")
-    lines = [f"{one.id}\t{one.type}\t{_text(one.value)}\t{score}\tf{_tail(one.word)}" for one, score in plan.created]
+    observed = source.observed_at.isoformat()
+    lines = [_created(one, scored, contexts.get(one.id, "{}"), observed) for one, scored in plan.created]
     for known, assertions in (("f", plan.asserted), ("t", plan.reasserted)):
-        lines += [f"{one.id}\t{one.type}\t{_text(one.value)}\t{_NULL}\t{known}{_tail(one.word)}" for one in assertions]
+        lines += [f"{one.id}{_NOT_NEW}\t{known}{_tail(one.word, observed)}" for one in assertions]
     lines.sort()  # by id, in the order of the index: neighbours share its pages
     with cursor.copy("COPY incoming FROM STDIN") as copy:
         copy.write("".join(lines))
+
+
+_NOT_NEW = f"\t{_NULL}" * 7
+
+
+def _created(one: Said, scored: Scored, context: str, observed: str) -> str:
+    prefix = prefix_of(one.type, one.value)
+    return (
+        f"{one.id}\t{one.type}\t{_text(one.value)}\t{_text(key_of(one.type, one.value))}\t"
+        f"{_NULL if prefix is None else prefix}\t{scored.score}\t{scored.due or _NULL}\t{_text(context)}\t"
+        f"f{_tail(one.word, observed)}"
+    )
 
 
 def _text(text: str) -> str:
@@ -142,12 +234,19 @@ def _text(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _tail(word: Word) -> str:
+def _tail(word: Word, observed: str) -> str:
     """The columns that many rows share."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in word.tags)
-    tags = "{" + ",".join(f'"{text}"' for text in quoted) + "}"
     malware = _NULL if word.malware is None else _text(word.malware)
-    return f"\t{word.confidence}\t{_text(tags)}\t{malware}\t{word.first_seen}\t{word.valid_until or _NULL}\n"
+    return (
+        f"\t{word.confidence}\t{_texts(word.tags)}\t{malware}\t{word.first_seen}\t{word.last_seen or observed}\t"
+        f"{word.valid_until or _NULL}\t{_texts(word.attack)}\n"
+    )
+
+
+def _texts(texts: Iterable[str]) -> str:
+    """An array of texts as COPY wants it."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return _text("{" + ",".join(f'"{text}"' for text in quoted) + "}")
 
 
 def _array(ids: Iterable[str]) -> str:
@@ -159,58 +258,29 @@ def record_chunks(session: Session, rows: list[dict[str, Any]]) -> None:
     session.execute(insert(RUN_CHUNK).on_conflict_do_nothing(), rows)
 
 
-def run_progress(session: Session, run_id: UUID) -> sa.Row[Any]:
-    """Sums over a run's chunks: chunks, received, new, changed, rejected."""
-    columns = ("received", "new", "changed", "rejected")
-    sums = [sa.func.coalesce(sa.func.sum(RUN_CHUNK.c[name]), 0).label(name) for name in columns]
-    query = sa.select(sa.func.count().label("chunks"), *sums).where(RUN_CHUNK.c.run_id == run_id)
-    return session.execute(query).one()
-
-
 def prune_runs(session: Session, days: int) -> int:
     """Delete the progress of runs older than `days`; how many chunks were forgotten."""
     old = RUN_CHUNK.c.handled_at < sa.func.now() - timedelta(days=days)
     return len(session.execute(sa.delete(RUN_CHUNK).where(old).returning(RUN_CHUNK.c.chunk)).all())
 
 
-def assertions(session: Session, tenant: str, ids: Iterable[str]) -> Sequence[sa.Row[Any]]:
-    """Every assertion about these observables that the tenant may see: its own and the public ones."""
-    return session.execute(_MERGED, {"tenant": tenant, "public": PUBLIC, "ids": _array(ids)}).all()
+def put_sightings(session: Session, rows: list[dict[str, Any]]) -> set[UUID]:
+    """Store reports; ids of those that were not there already."""
+    statement = insert(SIGHTING).on_conflict_do_nothing().returning(SIGHTING.c.id)
+    return set(session.scalars(statement, rows))
 
 
-def page(
-    session: Session, *, source: UUID | None, type_: str | None, min_score: int | None, after: UUID | None, limit: int
-) -> Sequence[str]:
-    """Ids of observables in the order of their ids, each once, beginning after `after`."""
-    query = sa.select(OBSERVABLE.c.id).distinct().order_by(OBSERVABLE.c.id).limit(limit)
-    query = _filtered(query, source, type_, min_score)
-    if after is not None:
-        query = query.where(OBSERVABLE.c.id > after)
-    return [str(identity) for identity in session.scalars(query)]
+def put_observables(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Store observables that somebody else than a source speaks of; what is there stays as it is."""
+    session.execute(insert(OBSERVABLE).on_conflict_do_nothing(), rows)
 
 
-def count(session: Session, *, source: UUID | None, type_: str | None, min_score: int | None) -> int:
-    """How many distinct observables match."""
-    query = _filtered(sa.select(OBSERVABLE.c.id).distinct(), source, type_, min_score)
-    return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
-
-
-def _filtered(query: sa.Select[Any], source: UUID | None, type_: str | None, min_score: int | None) -> sa.Select[Any]:
-    if source is not None:
-        mine = sa.and_(ASSERTION.c.tenant == OBSERVABLE.c.tenant, ASSERTION.c.observable_id == OBSERVABLE.c.id)
-        query = query.join(ASSERTION, mine).where(ASSERTION.c.source_id == source, ASSERTION.c.retracted_at.is_(None))
-    if type_ is not None:
-        query = query.where(OBSERVABLE.c.type == type_)
-    if min_score is not None:
-        query = query.where(OBSERVABLE.c.score >= min_score)
-    return query
-
-
-def sources(session: Session) -> Sequence[sa.Row[Any]]:
-    """The sources the tenant can see, each with the number of observables it asserts."""
-    asserted = sa.and_(
-        ASSERTION.c.tenant == SOURCE.c.tenant, ASSERTION.c.source_id == SOURCE.c.id, ASSERTION.c.retracted_at.is_(None)
-    )
-    counted = sa.func.count(ASSERTION.c.observable_id).label("observables")
-    query = sa.select(SOURCE, counted).outerjoin(ASSERTION, asserted).group_by(SOURCE.c.tenant, SOURCE.c.id)
-    return session.execute(query.order_by(SOURCE.c.name)).all()
+def put_relations(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Store relations; one that is there already is only seen longer."""
+    statement = insert(RELATION)
+    wider = {
+        "first_seen": sa.func.least(RELATION.c.first_seen, statement.excluded.first_seen),
+        "last_seen": sa.func.greatest(RELATION.c.last_seen, statement.excluded.last_seen),
+    }
+    keys = ["tenant", "from_id", "kind", "to_id", "source"]
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=wider), rows)

@@ -1,11 +1,18 @@
 """What the observables API takes and gives."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.stix import ObservableType
+
+Verdict = Literal["malicious", "suspicious", "weak", "none"]
+SightingKind = Literal["seen", "false-positive"]
+RelationKind = Literal[
+    "resolves-to", "belongs-to", "part-of", "communicates-with", "downloaded-from", "same-report", "related-to"
+]
 
 
 class Assertion(BaseModel):
@@ -18,11 +25,25 @@ class Assertion(BaseModel):
     reliability: int = Field(description="0 to 100: how far the source is trusted")
     confidence: int = Field(description="0 to 100: how sure the source is")
     tags: list[str]
+    attack: list[str] = Field(description="ATT&CK ids that its malware and tags stand for")
     malware: str | None
     first_seen: datetime
     last_seen: datetime
     valid_until: datetime | None
     retracted_at: datetime | None
+
+
+class Sighting(BaseModel):
+    """A report that an observable was seen, or that it is harmless."""
+
+    id: str
+    kind: SightingKind
+    count: int
+    place: str
+    note: str
+    first_seen: datetime
+    last_seen: datetime
+    actor: str
 
 
 class Observable(BaseModel):
@@ -31,11 +52,25 @@ class Observable(BaseModel):
     id: str = Field(description="deterministic STIX 2.1 id")
     type: ObservableType
     value: str
-    score: int = Field(description="0 to 100; `explain` lists its parts")
+    score: int = Field(description="0 to 100 at this moment; `explain` lists its parts")
+    verdict: Verdict
     tags: list[str]
+    attack: list[str] = Field(description="ATT&CK ids that malware and tags stand for")
     first_seen: datetime
     last_seen: datetime
+    context: dict[str, Any] = Field(description="what offline enrichers found, by enricher")
     assertions: list[Assertion]
+    sightings: list[Sighting]
+
+
+class Reference(BaseModel):
+    """An observable in short."""
+
+    id: str
+    type: ObservableType
+    value: str
+    score: int
+    verdict: Verdict
 
 
 class LookupRequest(BaseModel):
@@ -50,8 +85,10 @@ class LookupResult(BaseModel):
     """One value's answer: the observable, None when it is unknown, or the problem when it is none."""
 
     value: str
-    observable: Observable | None = None
-    problem: str | None = None
+    observable: Observable | None
+    problem: str | None
+    within: list[Reference] = Field([], description="known networks and domains it belongs to, and a URL's host")
+    inside: list[Reference] = Field([], description="known observables inside a network, at most 100")
 
 
 class LookupResponse(BaseModel):
@@ -74,12 +111,14 @@ class Count(BaseModel):
 
 
 class Contribution(BaseModel):
-    """One source's part in a score."""
+    """One part of a score."""
 
-    source: str
-    reliability: int
-    confidence: int
-    points: float
+    kind: Literal["source", "sighting", "enrichment", "allow-list", "false-positive"]
+    name: str
+    weight: float = Field(description="what it counts for alone: raises when positive, takes away when negative")
+    left: float = Field(description="what time has left of it, 0 to 1")
+    points: float = Field(description="what it adds after the parts before it; the sum is the score")
+    reason: str
 
 
 class Explanation(BaseModel):
@@ -88,7 +127,82 @@ class Explanation(BaseModel):
     id: str
     value: str
     score: int
+    verdict: Verdict
     contributions: list[Contribution]
+
+
+class Value(BaseModel):
+    """An observable by its value, defanged or not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Annotated[str, Field(max_length=8192)]
+
+
+class SightingReport(Value):
+    """One sighting to report; times are of the observation, now when left out."""
+
+    kind: SightingKind = "seen"
+    id: UUID | None = Field(None, description="to send a report again without counting twice; made when left out")
+    count: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
+    place: Annotated[str, Field(max_length=200)] = ""
+    note: Annotated[str, Field(max_length=2000)] = ""
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+class SightingsRequest(BaseModel):
+    """Sightings to report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sightings: Annotated[list[SightingReport], Field(min_length=1, max_length=1000)]
+
+
+class SightingResult(BaseModel):
+    """What came of a report."""
+
+    id: str
+    repeated: bool = Field(description="it had been reported before and changed nothing")
+    observable: Reference
+
+
+class RelationReport(BaseModel):
+    """One relation to report, between observables that are known."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: Annotated[str, Field(alias="from", max_length=8192)]
+    kind: RelationKind
+    to: Annotated[str, Field(max_length=8192)]
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+class RelationsRequest(BaseModel):
+    """Relations to report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    relations: Annotated[list[RelationReport], Field(min_length=1, max_length=1000)]
+
+
+class Related(BaseModel):
+    """STIX ids of the ends of a relation that was stored."""
+
+    from_: Annotated[str, Field(serialization_alias="from")]
+    to: str
+
+
+class Relation(BaseModel):
+    """A relation from (`out`) or to (`in`) the observable that was asked about."""
+
+    kind: str
+    direction: Literal["in", "out"]
+    other: Reference
+    source: str
+    first_seen: datetime
+    last_seen: datetime
 
 
 class Source(BaseModel):

@@ -1,20 +1,21 @@
 """What the observables service does with the chunks of a feed run."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables import ingest, repository
+from services.observables import context, ingest, repository
 from services.observables.ingest import Source
 from services.observables.reading import Batch, parse_moment, read
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.chunks import chunked
-from shared.events.feeds import IndicatorsObserved
+from shared.events.feeds import IndicatorsObserved, RunFinished
 from shared.events.observables import CHANGED, Change, ObservablesChanged
 from shared.kafka.outbox import bury, publish
 from shared.kafka.topics import bucket_key
@@ -26,6 +27,7 @@ SOURCE: Final = "/services/observables"
 
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     """Apply chunks of one tenant; chunks of one run that stand together are applied together."""
+    repository.lock(session, {event.data.bucket for event in events})
     for _, together in groupby(events, key=lambda event: (event.data.feed, event.data.observed_at, event.data.run_id)):
         _apply(session, list(together))
 
@@ -33,21 +35,25 @@ def handle_observed(session: Session, events: Sequence[Observed]) -> None:
 def _apply(session: Session, events: list[Observed]) -> None:
     tenant, first = events[0].tenant, events[0].data
     source = Source(str(first.feed.id), first.feed.name, first.feed.reliability, parse_moment(first.observed_at))
+    source = source._replace(kind=first.feed.kind)
     if not 0 <= first.confidence <= 100:
         raise InvalidInput(f"A confidence of {first.confidence} is not between 0 and 100.", field="confidence")
     repository.put_source(session, tenant, first.feed)
     batch = Batch({}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
-    stored = repository.known(session, tenant, list(batch.origin))
-    plan = ingest.plan(source, batch.said.values(), batch.gone, stored)
-    repository.write(session, tenant, source.id, source.observed_at, plan)
+    stored = repository.known(session, tenant, list(batch.origin), context.effects)
+    fresh = [one for one in batch.said.values() if one.id not in stored]
+    contexts = context.describe(fresh)
+    effects = {identity: context.effects(batch.said[identity].type, text) for identity, text in contexts.items()}
+    plan = ingest.plan(source, batch.said.values(), batch.gone, stored, effects)
+    repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:
         by_chunk[batch.origin[change.id[-36:]]].append(change)
     repository.record_chunks(
         session, [_progress(event, by_chunk[number], rejected[number]) for number, event in enumerate(events)]
     )
-    publish(session, _announcements(events, by_chunk))
+    publish(session, announcements(_by_bucket(events, by_chunk), tenant, first.feed.id, first.feed.name, first.run_id))
 
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
@@ -73,20 +79,33 @@ def _progress(event: Observed, changes: list[Change], rejected: int) -> dict[str
     }
 
 
-def _announcements(events: list[Observed], by_chunk: dict[int, list[Change]]) -> Iterator[Event[ObservablesChanged]]:
-    """The changes, keyed by the bucket of their observables, which is that of the chunk they came in."""
-    by_bucket: dict[int, list[Change]] = defaultdict(list)
+def _by_bucket(events: list[Observed], by_chunk: dict[int, list[Change]]) -> dict[int, list[Change]]:
+    """The changes by the bucket of their observables, which is that of the chunk they came in."""
+    found: dict[int, list[Change]] = defaultdict(list)
     for number, changes in by_chunk.items():
-        by_bucket[events[number].data.bucket] += changes
-    tenant, data = events[0].tenant, events[0].data
+        found[events[number].data.bucket] += changes
+    return found
+
+
+def announcements(
+    by_bucket: Mapping[int, Iterable[Change]], tenant: str, source_id: UUID, source: str, run_id: UUID | None = None
+) -> Iterator[Event[ObservablesChanged]]:
+    """Changes as events, in chunks keyed by bucket."""
     for bucket, changes in by_bucket.items():
         for chunk in chunked(changes, size=_size):
-            said = ObservablesChanged(data.feed.id, data.feed.name, chunk, data.run_id)
+            said = ObservablesChanged(source_id, source, chunk, run_id)
             yield Event(CHANGED, said, tenant, SOURCE, bucket_key(bucket))
 
 
 def _size(change: Change) -> int:
     return 200 + len(change.value) + 16 * len(change.tags)
+
+
+def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> None:
+    """Note that a source confirmed its list; a run that failed or was held back confirms nothing."""
+    for event in events:
+        if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
+            repository.confirm_source(session, event.tenant, event.data.feed.id, parse_moment(event.time))
 
 
 def prune_runs(database: Database, days: int) -> int:

@@ -2,12 +2,18 @@
 
 from typing import Any
 
-from services.observables import service
+from services.observables import aging, service
 from services.observables.worker import celery
 from shared.celery import ServiceTask
 from shared.database import database
 
-__all__ = ["celery", "prune_runs"]
+__all__ = ["celery", "check_due", "prune_runs"]
+
+
+@celery.task(name="observables.tasks.check_due", bind=True)
+def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
+    """Look again at scores that may have fallen below a threshold by now, or whose assertions have ended."""
+    return {"status": "ok", **aging.check_due(database("observables"), limit)}
 
 
 @celery.task(name="observables.tasks.prune_runs", bind=True)

@@ -148,9 +148,12 @@ class FeedRef(msgspec.Struct, frozen=True):
         name: its name in its tenant.
         reliability: 0 to 100, how far the source is trusted.
         tlp: marking of what it says (clear, green, amber, amber+strict, red).
+        kind: snapshot: its list is complete each time, so that what it no longer lists it no longer says; stream:
+            it only tells what is recent.
     """
 
     id: UUID
     name: str
     reliability: int = 50
     tlp: str = "clear"
+    kind: str = "stream"

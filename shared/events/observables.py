@@ -15,11 +15,13 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
 
     Attributes:
         id: STIX id, for instance `ipv4-addr--…`.
-        kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: nobody asserts it now.
+        kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: nobody asserts it now, or
+            time has taken its score below 20.
         score: 0 to 100 after the change.
         score_before: 0 to 100, absent when new.
         tags: all labels after the change.
         sources: how many sources assert it after the change.
+        attack: ATT&CK ids that its malware and tags stand for.
     """
 
     id: str
@@ -30,14 +32,15 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     score_before: int | None = None
     tags: tuple[str, ...] = ()
     sources: int = 1
+    attack: tuple[str, ...] = ()
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):
     """Up to 1,000 changes that one source caused.
 
     Attributes:
-        source_id: the feed that caused them.
-        source: its name.
+        source_id: the feed that caused them; nil when it was none.
+        source: its name; `time`, `sighting` or `enrichment` when it was no feed.
         run_id: the feed run, when one caused it.
     """
 
@@ -65,12 +68,17 @@ class Enriched(msgspec.Struct, omit_defaults=True):
 
 
 class Trending(msgspec.Struct):
-    """A burst: an observable seen in several feeds within a window.
+    """A burst: an observable seen in several feeds within a window; or a rise of a subject above its baseline.
 
     Attributes:
+        id: STIX id of what trends: the observable, or the malware family or autonomous system.
         feeds: names of the feeds.
         window_seconds: length of the window.
         started_at: RFC 3339, when the window began.
+        kind: value: a burst; malware, as: a rise of that family or autonomous system.
+        subject: the value, the family, or the autonomous system (`AS64496`).
+        count: distinct feeds of a value; new indicators of a subject.
+        baseline: new indicators of the subject in a window before, on average.
     """
 
     id: str
@@ -79,6 +87,10 @@ class Trending(msgspec.Struct):
     feeds: list[str]
     window_seconds: int
     started_at: str
+    kind: Literal["value", "malware", "as"] = "value"
+    subject: str = ""
+    count: int = 0
+    baseline: float | None = None
 
 
 CHANGED = Topic(

@@ -1,40 +1,120 @@
-"""The score: bounded, monotone, and equal to the sum of its parts."""
+"""The score: bounded, monotone, fading, and equal to the sum of its parts."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.scoring import Claim, contributions, rounded, score, single
+from services.observables.decay import THRESHOLDS, curve_of, next_crossing
+from services.observables.scoring import (
+    Claim,
+    Effect,
+    contributions,
+    due,
+    false_positive_weight,
+    score,
+    sighting_weight,
+    single,
+    source_weight,
+    total,
+)
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 percent = st.integers(0, 100)
-claims = st.lists(st.builds(Claim, st.text(max_size=5), percent, percent), max_size=8)
+types = st.sampled_from(["ipv4-addr", "domain-name", "file-sha256", "mutex"])
+moments = st.integers(-600 * 24, 60 * 24).map(lambda hours: NOW + timedelta(hours=hours))
+weights = st.builds(source_weight, percent, percent)
+claim = st.builds(Claim, st.just("source"), st.text(max_size=5), weights, moments)
+claims = st.lists(claim, max_size=8)
+effects = st.lists(st.builds(Effect, st.just("enrichment"), st.text(max_size=5), st.floats(-1, 1)), max_size=4)
 
 
-@given(claims)
-def test_contributions_add_up_to_the_score(found: list[Claim]) -> None:
-    parts = contributions(found)
-    assert score(found) == rounded(parts)
-    assert all(part.points >= 0 for part in parts)
-    assert 0 <= score(found) <= 100
+def fresh(*weights: float) -> list[Claim]:
+    return [Claim("source", str(number), weight, NOW) for number, weight in enumerate(weights)]
 
 
-@given(claims, st.builds(Claim, st.text(max_size=5), percent, percent))
-def test_another_source_never_lowers_the_score(found: list[Claim], another: Claim) -> None:
-    assert score([*found, another]) >= score(found)
+@given(types, claims, effects, moments)
+def test_contributions_add_up_to_the_score(kind: str, said: list[Claim], known: list[Effect], now: datetime) -> None:
+    parts = contributions(kind, said, known, now)
+    assert score(kind, said, known, now) == total(parts)
+    assert sum(part.points for part in parts) == pytest.approx(total(parts), abs=0.5 + 1e-6)
+    assert len(parts) == len(said) + len(known)
 
 
-@given(claims, st.randoms())
-def test_the_order_of_claims_does_not_matter(found: list[Claim], random) -> None:
-    shuffled = random.sample(found, len(found))
-    assert score(shuffled) == score(found)
+@given(types, claims, effects, claim, moments)
+def test_another_voice_never_lowers_the_score(
+    kind: str, said: list[Claim], known: list[Effect], another: Claim, now: datetime
+) -> None:
+    assert score(kind, [*said, another], known, now) >= score(kind, said, known, now)
+
+
+@given(types, claims, effects, st.randoms(), moments)
+def test_the_order_of_voices_does_not_matter(
+    kind: str, said: list[Claim], known: list[Effect], random, now: datetime
+) -> None:
+    shuffled = random.sample(said, len(said))
+    assert score(kind, shuffled, random.sample(known, len(known)), now) == score(kind, said, known, now)
+
+
+@given(types, claims, effects, moments, st.integers(0, 10_000))
+def test_time_only_takes_away(kind: str, said: list[Claim], known: list[Effect], now: datetime, hours: int) -> None:
+    assert score(kind, said, known, now + timedelta(hours=hours)) <= score(kind, said, known, now)
+
+
+@given(types, st.lists(claim, min_size=1, max_size=4), effects, moments)
+def test_no_threshold_is_crossed_before_the_score_is_due(
+    kind: str, said: list[Claim], known: list[Effect], now: datetime
+) -> None:
+    points = score(kind, said, known, now)
+    moment = due(kind, said, known, now, points)
+    below = next((threshold for threshold in THRESHOLDS if threshold <= points), None)
+    if moment is None:
+        assert below is None or score(kind, said, known, now + timedelta(days=5000)) >= below
+    else:
+        assert moment > now
+        assert below is not None
+        assert score(kind, said, known, moment - timedelta(seconds=2)) >= below or moment - now < timedelta(seconds=3)
+
+
+@given(types, st.lists(weights, min_size=1, max_size=4).map(tuple))
+def test_the_bound_is_exact_for_voices_of_one_age(kind: str, said: tuple[float, ...]) -> None:
+    voices = fresh(*said)
+    points = score(kind, voices, (), NOW)
+    moment = next_crossing(kind, said, 1.0, NOW, points)
+    if moment is not None:
+        below = next(threshold for threshold in THRESHOLDS if threshold <= points)
+        assert score(kind, voices, (), moment + timedelta(minutes=1)) < below
 
 
 @given(percent, percent)
-def test_one_claim_has_a_short_cut(reliability: int, confidence: int) -> None:
-    assert single(reliability, confidence) == score([Claim("a", reliability, confidence)])
+def test_one_fresh_word_has_a_short_cut(reliability: int, confidence: int) -> None:
+    assert single(reliability, confidence) == score("mutex", fresh(source_weight(reliability, confidence)), (), NOW)
 
 
 def test_examples_that_people_can_check() -> None:
-    assert score([]) == 0
-    assert score([Claim("a", 80, 90)]) == 72
-    assert score([Claim("a", 100, 100)]) == 100
-    assert score([Claim("a", 50, 100), Claim("b", 50, 100)]) == 75
+    assert score("ipv4-addr", [], [], NOW) == 0
+    assert score("ipv4-addr", fresh(0.72), [], NOW) == 72
+    assert score("ipv4-addr", fresh(0.5, 0.5), [], NOW) == 75
+    assert score("ipv4-addr", fresh(0.72), [Effect("allow-list", "a", -0.8)], NOW) == 14
+    assert score("ipv4-addr", [], [Effect("enrichment", "a", 0.9)], NOW) == 0
+
+
+def test_half_of_an_address_is_gone_after_a_fortnight_and_half_of_a_file_after_eight_months() -> None:
+    def left(kind: str, days: int) -> float:
+        return curve_of(kind).left(timedelta(days=days))
+
+    assert left("ipv4-addr", 15) == pytest.approx(0.5, abs=0.02)
+    assert left("file-sha256", 246) == pytest.approx(0.5, abs=0.02)
+    assert left("ipv4-addr", 47) == 0
+    assert left("ipv4-addr", -5) == 1
+
+
+def test_seen_more_often_weighs_more_and_false_positives_take_more() -> None:
+    seen = [sighting_weight(count) for count in (0, 1, 2, 10, 1000)]
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    assert seen[-1] == 0.9
+    harmless = [false_positive_weight(count) for count in (0, 1, 2, 10, 1000)]
+    assert harmless == sorted(harmless, reverse=True)
+    assert harmless[1] == -0.5

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import msgspec
@@ -10,63 +9,13 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables.service import handle_observed
-from shared.database import PLATFORM, Database, database
-from shared.events import Event, FeedRef, Record
-from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
+from shared.database import PLATFORM, Database
+from shared.events import FeedRef
+from shared.events.feeds import Indicator
 from shared.events.observables import ObservablesChanged
-from shared.settings import Settings
 from shared.stix import bucket
 from shared.stix.ids import observable_uuid
-
-FEED = FeedRef(UUID(int=1), "blocklist", 80)
-OTHER = FeedRef(UUID(int=2), "honeypots", 50)
-
-
-@pytest.fixture
-def own(environment: Settings) -> Database:
-    found = database("observables")
-    with found.engine.begin() as connection:
-        for table in ("source", "observable", "assertion", "run_chunk", "outbox"):
-            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
-    return found
-
-
-def chunk(
-    *indicators: Indicator,
-    feed: FeedRef = FEED,
-    at: str = "2026-11-23T10:00:00Z",
-    gone: list[Indicator] | None = None,
-    run: UUID | None = None,
-    number: int = 0,
-    tenant: str = "acme",
-    into: int = 0,
-) -> Event[IndicatorsObserved]:
-    data = IndicatorsObserved(feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [])
-    event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
-    record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
-    return replace(event, record=record)
-
-
-def handle(own: Database, *events: Event[IndicatorsObserved], tenant: str = "acme") -> None:
-    with own.transaction(tenant) as session:
-        handle_observed(session, events)
-
-
-def outbox(own: Database, topic: str = "observables.changed.v1") -> list[bytes]:
-    with own.transaction(PLATFORM) as session:
-        found = session.scalars(
-            sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
-        )
-        rows = [bytes(row) for row in found]
-        session.execute(sa.text("DELETE FROM outbox"))
-    return rows
-
-
-def changes(own: Database) -> list[tuple[str, str, int, int | None]]:
-    found = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
-    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)
-
+from tests.observables.conftest import FEED, OTHER, after, changes, chunk, handle
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
 DOMAIN = Indicator("domain-name", "login.example.com", confidence=50, tags=("phishing",), malware="Odd\tName\\")
@@ -77,7 +26,7 @@ def test_new_observables_are_stored_once_and_announced_once(
 ) -> None:
     handle(own, chunk(ADDRESS, DOMAIN))
     assert changes(own) == [("192.0.2.1", "new", 72, None), ("login.example.com", "new", 40, None)]
-    handle(own, chunk(ADDRESS, DOMAIN, at="2026-11-23T11:00:00Z"))
+    handle(own, chunk(ADDRESS, DOMAIN, at=after(60)))
     assert changes(own) == []
     client = client_for("observables")
     assert client.get("/v1/observables/count").json() == {"count": 2}
@@ -89,8 +38,8 @@ def test_new_observables_are_stored_once_and_announced_once(
 def test_a_second_source_raises_the_score_and_a_retraction_lowers_it(own: Database) -> None:
     handle(own, chunk(ADDRESS))
     handle(own, chunk(ADDRESS, feed=OTHER))
-    handle(own, chunk(feed=OTHER, gone=[ADDRESS], at="2026-11-24T10:00:00Z"))
-    handle(own, chunk(gone=[ADDRESS], at="2026-11-24T10:00:00Z"))
+    handle(own, chunk(feed=OTHER, gone=[ADDRESS], at=after(90)))
+    handle(own, chunk(gone=[ADDRESS], at=after(90)))
     assert changes(own) == [
         ("192.0.2.1", "changed", 72, 85),
         ("192.0.2.1", "changed", 85, 72),
@@ -102,7 +51,7 @@ def test_a_second_source_raises_the_score_and_a_retraction_lowers_it(own: Databa
 def test_a_source_that_is_trusted_less_lowers_what_it_says_again(own: Database) -> None:
     handle(own, chunk(ADDRESS, DOMAIN))
     changes(own)
-    doubted = FeedRef(FEED.id, FEED.name, 40)
+    doubted = FeedRef(FEED.id, FEED.name, 40, kind="snapshot")
     handle(own, chunk(ADDRESS, feed=doubted), chunk(DOMAIN, feed=doubted))
     assert changes(own) == [("192.0.2.1", "changed", 36, 72), ("login.example.com", "changed", 20, 40)]
 
@@ -179,7 +128,7 @@ def test_explain_lists_parts_that_add_up(own: Database, client_for: Callable[...
     identity = client.get("/v1/observables").json()["items"][0]["id"]
     found = client.get(f"/v1/observables/{identity}/explain").json()
     assert found["score"] == 85
-    assert [(part["source"], part["points"]) for part in found["contributions"]] == [
+    assert [(part["name"], round(part["points"], 4)) for part in found["contributions"]] == [
         ("blocklist", 72.0),
         ("honeypots", 12.6),
     ]

@@ -1,0 +1,41 @@
+"""The least that can answer: FastAPI, one psycopg connection pool, one indexed SELECT; no token, no tenant."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI, Response
+from psycopg_pool import AsyncConnectionPool
+
+from services.observables.reading import dashed
+from shared.stix import detect
+from shared.stix.ids import observable_uuid
+
+_SELECT = "SELECT id::text, type, value, score, first_seen FROM observables.observable WHERE tenant = %s AND id = %s"
+
+
+@asynccontextmanager
+async def _pool(app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncConnectionPool(os.environ["DATABASE_URL"], min_size=8, max_size=8) as pool:
+        app.state.pool = pool
+        yield
+
+
+app = FastAPI(lifespan=_pool)
+
+
+@app.get("/v1/lookup")
+async def look_up(value: str) -> Response:
+    """One value, one query."""
+    found = detect(value)
+    async with app.state.pool.connection() as connection:
+        cursor = await connection.execute(_SELECT, ("public", dashed(observable_uuid(found.type, found.value))))
+        row: Any = await cursor.fetchone()
+    return Response(msgspec.json.encode({"value": value, "observable": row}), media_type="application/json")
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)

@@ -1,0 +1,235 @@
+"""One value and many values looked up over HTTP among a million, beside a bare FastAPI and psycopg route.
+
+The service answers with token, tenant and row-level security, every assertion and what lies around the value; the bare
+route does one indexed SELECT without any of that. Both are one process, asked by 16 connections that each wait for
+their answer, one after the other and again, so that a disturbance meets both.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+
+from bench._figures import keep
+from sentineliq.local.stack import Infrastructure
+from services.observables.service import handle_observed
+from shared.auth import issue_token
+from shared.database import Database
+from shared.events import Event, FeedRef
+from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
+from shared.migrations import migrate
+from shared.stix import bucket
+from shared.stix.ids import observable_uuid
+
+RATE, P99_MS, BULK = 3_000, 15.0, 100_000
+_SECRET = SecretStr("a-secret-of-the-bench-that-is-long-enough-to-be-one")
+_CONNECTIONS = 16
+
+
+def values(count: int) -> list[Indicator]:
+    """Distinct indicators: half addresses, the rest names, URLs and hashes; the same ones every time."""
+    chance = random.Random(20261123)  # noqa: S311  # test data
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    made = []
+    for number in chance.sample(range(0x01000000, 0x7E000000), count):
+        name = "".join(chance.choices(letters, k=9)) + f"{number % 977}.com"
+        match number % 6:
+            case 0:
+                made.append(Indicator("domain-name", name))
+            case 1:
+                made.append(Indicator("url", f"http://{name}/{number}"))
+            case 2:
+                made.append(Indicator("file-sha256", f"{chance.getrandbits(256):064x}"))
+            case _:
+                made.append(
+                    Indicator("ipv4-addr", f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
+                )
+    return made
+
+
+def store(database: Database, indicators: list[Indicator]) -> None:
+    """Store indicators the way a feed's chunks are."""
+    feed, now, run = FeedRef(UUID(int=1), "list", 80, kind="snapshot"), datetime.now(UTC).isoformat(), uuid4()
+    for start in range(0, len(indicators), 20_000):
+        by_bucket: dict[int, list[Indicator]] = {}
+        for one in indicators[start : start + 20_000]:
+            by_bucket.setdefault(bucket(observable_uuid(one.type, one.value)), []).append(one)
+        events = [
+            Event(OBSERVED, IndicatorsObserved(feed, run, number, start, now, 90, ("c2",), seen), "public", "/bench")
+            for number, seen in by_bucket.items()
+        ]
+        with database.transaction("public") as session:
+            handle_observed(session, events)
+
+
+@contextmanager
+def process(command: list[str], port: int, environment: dict[str, str]) -> Iterator[int]:
+    """A server that answers on a port."""
+    server = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment})
+    try:
+        for _ in range(200):
+            with ExitStack() as tried:
+                import socket  # noqa: PLC0415
+
+                probe = tried.enter_context(socket.socket())
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+class Asker(asyncio.Protocol):
+    """One connection that asks one thing after the other."""
+
+    def __init__(self, requests: Iterator[bytes], until: float) -> None:
+        self.seconds: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._requests, self._until = requests, until
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport
+        self._ask()
+
+    def _ask(self) -> None:
+        self._asked = time.perf_counter()
+        self._transport.write(next(self._requests))  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        """Take an answer; ask again."""
+        self._buffer += data
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        if not end or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            self.done.set_exception(RuntimeError(self._buffer[:500].decode()))
+            return
+        self.seconds.append(time.perf_counter() - self._asked)
+        self._buffer = b""
+        if time.perf_counter() < self._until:
+            self._ask()
+        else:
+            self._transport.close()
+            self.done.set_result(None)
+
+
+async def ask(port: int, requests: list[bytes], seconds: float, connections: int) -> tuple[float, list[float]]:
+    """Requests a second, and how long each took."""
+    loop, started = asyncio.get_running_loop(), time.perf_counter()
+
+    def forever() -> Iterator[bytes]:
+        while True:
+            yield from requests
+
+    stream, askers = forever(), []
+    for _ in range(connections):
+        _, asker = await loop.create_connection(lambda: Asker(stream, started + seconds), "127.0.0.1", port)
+        askers.append(asker)
+    await asyncio.gather(*(asker.done for asker in askers))
+    took = [one for asker in askers for one in asker.seconds]
+    return len(took) / (time.perf_counter() - started), took
+
+
+def singles(wanted: list[str], token: str) -> list[bytes]:
+    """Questions about one value each."""
+    head = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    return [f"GET /v1/lookup?value={quote(value, safe='')}{head}".encode() for value in wanted]
+
+
+def bulks(wanted: list[str], token: str, size: int) -> list[bytes]:
+    """Questions about many values each."""
+    made = []
+    for start in range(0, len(wanted) - size + 1, size):
+        body = json.dumps({"values": wanted[start : start + size]}).encode()
+        head = f"POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        made.append(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    return made
+
+
+def percentile(took: list[float], share: float) -> float:
+    """Milliseconds."""
+    return sorted(took)[min(len(took) - 1, int(len(took) * share))] * 1000
+
+
+def measure(environment: dict[str, str], stored: list[Indicator], seconds: float) -> dict[str, float]:
+    """Ask both, three times in turn; medians."""
+    chance = random.Random(7)  # noqa: S311  # test data
+    unknown = [f"203.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in chance.sample(range(1 << 24), 50_000)]
+    asked = [one.value for one in chance.sample(stored, min(50_000, len(stored)))] + unknown
+    chance.shuffle(asked)
+    token = issue_token(_SECRET, actor="bench", tenant="acme", role="viewer")
+    ours, bare, many = [], [], []
+    with (
+        process(
+            ["-m", "services.observables", "api"], 18_742, environment | {"SENTINELIQ_API_PORT": "18742"}
+        ) as service,
+        process(["-m", "bench._bare_lookup"], 18_743, environment | {"PORT": "18743"}) as peer,
+    ):
+        for _ in range(3):
+            ours.append(asyncio.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
+            bare.append(asyncio.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
+            many.append(asyncio.run(ask(service, bulks(asked, token, 1_000), seconds, 2)))
+        largest = asyncio.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
+    middle = statistics.median
+    return {
+        "requests/s, one value": middle(rate for rate, _ in ours),
+        "p50 (ms)": middle(percentile(took, 0.5) for _, took in ours),
+        "p99 (ms)": middle(percentile(took, 0.99) for _, took in ours),
+        "requests/s, bare route": middle(rate for rate, _ in bare),
+        "p99 of the bare route (ms)": middle(percentile(took, 0.99) for _, took in bare),
+        "share of the bare route": middle(rate for rate, _ in ours) / middle(rate for rate, _ in bare),
+        "values/s, 1,000 a request": 1_000 * middle(rate for rate, _ in many),
+        "p99 of 1,000 values (ms)": middle(percentile(took, 0.99) for _, took in many),
+        "values/s, 10,000 a request": 10_000 * largest[0],
+    }
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    given = parser.parse_args()
+    stored = values(given.rows)
+    with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as folder:
+        Path(folder).chmod(0o755)
+        with Infrastructure(Path(folder)).running() as parts:
+            environment = {**parts.environment, "SENTINELIQ_SECRET_KEY": _SECRET.get_secret_value()}
+            environment["SENTINELIQ_DATA_DIR"] = folder
+            migrate("observables", environment["DATABASE_URL"])
+            database = Database(environment["DATABASE_URL"], "observables")
+            started = time.perf_counter()
+            store(database, stored)
+            figures = {"rows": float(given.rows), "stored (rows/s)": given.rows / (time.perf_counter() - started)}
+            database.close()
+            figures |= measure(environment, stored, given.seconds)
+    missed = []
+    if figures["requests/s, one value"] < RATE:
+        missed.append(f"fewer than {RATE:,} requests/s")
+    if figures["p99 (ms)"] > P99_MS:
+        missed.append(f"p99 above {P99_MS} ms")
+    if figures["values/s, 1,000 a request"] < BULK:
+        missed.append(f"fewer than {BULK:,} values/s in bulk")
+    keep("lookup", figures, missed)
+
+
+if __name__ == "__main__":
+    main()

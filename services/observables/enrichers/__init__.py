@@ -1,0 +1,1 @@
+"""Enrichers: what can be said about an observable beyond what its sources say."""

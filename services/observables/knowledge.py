@@ -1,0 +1,111 @@
+"""What is stored about an observable, as the pure functions see it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from services.observables import scoring
+from services.observables.decay import HELD_FOR
+from services.observables.scoring import Claim, Effect
+
+Effects = tuple[Effect, ...]
+
+
+class Stored(NamedTuple):
+    """One assertion as it is stored, with its source's reliability.
+
+    Attributes:
+        last_seen: when the source saw it last, by its own word or by the time of its run.
+        observed_at: the time of the run that said so; an older run changes nothing any more.
+        kind: snapshot or stream, the source's.
+        confirmed_at: when a snapshot source last confirmed its whole list.
+    """
+
+    source_id: str
+    source: str
+    reliability: int
+    confidence: int
+    tags: tuple[str, ...]
+    malware: str | None
+    valid_until: datetime | None
+    last_seen: datetime
+    retracted: bool
+    observed_at: datetime
+    kind: str = "stream"
+    confirmed_at: datetime | None = None
+    attack: tuple[str, ...] = ()
+
+    def active(self, now: datetime) -> bool:
+        """Whether the source still says so."""
+        return not self.retracted and (self.valid_until is None or self.valid_until > now)
+
+    @property
+    def since(self) -> datetime:
+        """When the assertion begins to fade.
+
+        A stream's word fades from when it was seen. A snapshot's holds as long as its lists keep coming.
+        """
+        if self.kind != "snapshot":
+            return self.last_seen
+        return max(self.confirmed_at or self.observed_at, self.observed_at) + HELD_FOR
+
+    @property
+    def claim(self) -> Claim:
+        """The assertion as the score sees it."""
+        weight = scoring.source_weight(self.reliability, self.confidence)
+        reason = f"reliability {self.reliability} %, confidence {self.confidence} %"
+        return Claim("source", self.source, weight, self.since, reason)
+
+
+class Sighting(NamedTuple):
+    """One report that an observable was met, or that it is harmless.
+
+    Attributes:
+        kind: seen or false-positive.
+    """
+
+    kind: str
+    times: int
+    place: str
+    last_seen: datetime
+
+
+class Known(NamedTuple):
+    """What is stored about one observable in the tenant.
+
+    Attributes:
+        score: as it was last announced.
+        assertions: by source id.
+        sightings: what sightings claim.
+        effects: what is known about the value itself, false positives included.
+    """
+
+    type: str
+    value: str
+    score: int
+    assertions: dict[str, Stored]
+    sightings: tuple[Claim, ...] = ()
+    effects: Effects = ()
+
+
+def weigh(sightings: Iterable[Sighting]) -> tuple[tuple[Claim, ...], Effects]:
+    """What sightings claim, place by place, and what reports of false positives take away."""
+    seen: dict[str, list[Sighting]] = {}
+    harmless = 0
+    for one in sightings:
+        if one.kind == "seen":
+            seen.setdefault(one.place, []).append(one)
+        else:
+            harmless += one.times
+    claims = tuple(_claim(place, reports) for place, reports in sorted(seen.items()))
+    if not harmless:
+        return claims, ()
+    weight = scoring.false_positive_weight(harmless)
+    reason = f"reported as a false positive {harmless} time{'s' if harmless > 1 else ''}"
+    return claims, (Effect("false-positive", "false positives", weight, reason),)
+
+
+def _claim(place: str, reports: list[Sighting]) -> Claim:
+    count, last = sum(one.times for one in reports), max(one.last_seen for one in reports)
+    reason = f"seen {count} time{'s' if count > 1 else ''}, last {last:%Y-%m-%d %H:%M}"
+    return Claim("sighting", place or "no place given", scoring.sighting_weight(count), last, reason)

@@ -1,0 +1,1 @@
+"""Reference data: allow-lists, networks, exploited vulnerabilities; packed once, then read where it lies."""

@@ -1,0 +1,200 @@
+"""What people and sensors report: where an observable was seen, that it is harmless, what it has to do with another."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+from sqlalchemy.orm import Session
+
+from services.observables import context, ingest, reads, repository, views
+from services.observables.ingest import Said, Word
+from services.observables.reading import dashed
+from services.observables.search import key_of, prefix_of
+from services.observables.service import announcements
+from services.observables.views import View
+from shared.database import Database
+from shared.errors import InvalidInput
+from shared.events.observables import Change, ChangeKind
+from shared.kafka.outbox import publish
+from shared.stix import NotAnObservable, Observable, bucket, detect
+from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_uuid, stix_type
+
+NOBODY = UUID(int=0)
+"""The source of changes that no feed caused."""
+
+
+class Report(NamedTuple):
+    """One sighting as it was reported.
+
+    Attributes:
+        id: given by the reporter, or made from the content: a report that is sent twice counts once.
+        kind: seen or false-positive.
+        times: how often, in all.
+        place: where, for instance a sensor's name.
+    """
+
+    id: UUID
+    found: Observable
+    kind: str
+    times: int
+    place: str
+    note: str
+    first_seen: datetime
+    last_seen: datetime
+
+    @property
+    def observable(self) -> bytes:
+        """The observable's UUID."""
+        return observable_uuid(self.found.type, self.found.value)
+
+
+class Outcome(NamedTuple):
+    """What came of a report: `known` when it had been made before."""
+
+    report: Report
+    known: bool
+    view: View
+
+
+def observable_of(value: str, field: str) -> Observable:
+    """The observable that a text is; defanged forms are understood.
+
+    Raises:
+        InvalidInput: it is none, with the reason.
+    """
+    try:
+        return detect(value)
+    except NotAnObservable as error:
+        raise InvalidInput(f"{field}: {error}", field=field) from None
+
+
+def report_id(tenant: str, actor: str, *content: object) -> UUID:
+    """The id of a report without one."""
+    return uuid5(SENTINELIQ_NAMESPACE, "\x1f".join([tenant, actor, *map(str, content)]))
+
+
+def report(database: Database, tenant: str, actor: str, reports: Sequence[Report]) -> list[Outcome]:
+    """Store sightings and announce the scores they move; one that is known changes nothing."""
+    ids = {dashed(one.observable): one.found for one in reports}
+    now = datetime.now(UTC)
+    with database.transaction(tenant) as session:
+        repository.lock(session, {bucket(one.observable) for one in reports})
+        before = views.views(reads.gather(session, tenant, ids), now)
+        put(session, tenant, ids, now)
+        stored = repository.put_sightings(session, [_row(one, tenant, actor) for one in reports])
+        after = views.views(reads.gather(session, tenant, ids), now)
+        touched = {dashed(one.observable) for one in reports if one.id in stored}
+        _rescore(session, tenant, after, touched, now)
+        _announce(session, tenant, [_change(before.get(one), after[one]) for one in sorted(touched)])
+    return [Outcome(one, one.id not in stored, after[dashed(one.observable)]) for one in reports]
+
+
+def put(session: Session, tenant: str, found: dict[str, Observable], now: datetime) -> None:
+    """Make rows in the tenant for observables that somebody speaks of, where there are none."""
+    word = Word(0, (), None, "", None)
+    contexts = context.describe(Said(identity, one.type, one.value, word) for identity, one in found.items())
+    rows = [
+        {
+            "tenant": tenant,
+            "id": identity,
+            "type": one.type,
+            "value": one.value,
+            "score": 0,
+            "first_seen": now,
+            "changed_at": now,
+            "key": key_of(one.type, one.value),
+            "context": context.decoded(contexts.get(identity, context.NOTHING)),
+            "prefix": prefix_of(one.type, one.value),
+        }
+        for identity, one in sorted(found.items())
+    ]
+    repository.put_observables(session, rows)
+
+
+def _row(one: Report, tenant: str, actor: str) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "id": one.id,
+        "observable_id": UUID(bytes=one.observable),
+        "kind": one.kind,
+        "count": one.times,
+        "place": one.place,
+        "note": one.note,
+        "first_seen": one.first_seen,
+        "last_seen": one.last_seen,
+        "actor": actor,
+        "recorded_at": datetime.now(UTC),
+    }
+
+
+def _rescore(session: Session, tenant: str, after: dict[str, View], touched: set[str], now: datetime) -> None:
+    known = repository.known(session, tenant, sorted(touched), context.effects)
+    scored = []
+    for identity, one in known.items():
+        own = ingest.evaluate(one.type, one.assertions.values(), one.sightings, one.effects, now)
+        scored.append((identity, own._replace(score=after[identity].score)))
+    repository.rescore(session, tenant, scored, now)
+
+
+def _change(before: View | None, after: View) -> Change:
+    kind: ChangeKind = "new" if before is None else "changed"
+    tags, sources = tuple(after.tags), sum(one.retracted_at is None for one in after.assertions)
+    score = before.score if before else None
+    return Change(after.id, after.type, after.value, kind, after.score, score, tags, sources, tuple(after.attack))
+
+
+def _announce(session: Session, tenant: str, changes: Iterable[Change]) -> None:
+    by_bucket: dict[int, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_bucket[bucket(UUID(change.id[-36:]).bytes)].append(change)
+    publish(session, announcements(by_bucket, tenant, NOBODY, "sighting"))
+
+
+class Link(NamedTuple):
+    """A relation that somebody reports."""
+
+    from_: Observable
+    kind: str
+    to: Observable
+    first_seen: datetime
+    last_seen: datetime
+
+
+def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -> list[tuple[str, str]]:
+    """Store relations between observables that are known; STIX ids of their ends.
+
+    Raises:
+        InvalidInput: one of the ends is not known to the tenant.
+    """
+    ids = {dashed(observable_uuid(one.type, one.value)): one for link in links for one in (link.from_, link.to)}
+    now = datetime.now(UTC)
+    with database.transaction(tenant) as session:
+        known = views.views(reads.gather(session, tenant, ids), now)
+        unknown = [one.value for identity, one in ids.items() if identity not in known]
+        if unknown:
+            raise InvalidInput(f"Nothing is known about {unknown[0]}; report a sighting of it first.", field="value")
+        rows = {
+            (row["from_id"], row["kind"], row["to_id"]): row
+            for row in (_link(one, tenant, actor, now) for one in links)
+        }
+        repository.put_relations(session, [rows[key] for key in sorted(rows)])
+    return [(_stix(one.from_), _stix(one.to)) for one in links]
+
+
+def _link(one: Link, tenant: str, actor: str, now: datetime) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "from_id": UUID(bytes=observable_uuid(one.from_.type, one.from_.value)),
+        "kind": one.kind,
+        "to_id": UUID(bytes=observable_uuid(one.to.type, one.to.value)),
+        "source": actor,
+        "first_seen": one.first_seen,
+        "last_seen": one.last_seen,
+        "recorded_at": now,
+    }
+
+
+def _stix(one: Observable) -> str:
+    return f"{stix_type(one.type)}--{dashed(observable_uuid(one.type, one.value))}"

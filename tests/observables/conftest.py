@@ -1,0 +1,74 @@
+"""Chunks in, and what comes of them: what the tests of the observables service share."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from services.observables.service import handle_observed
+from shared.database import PLATFORM, Database, database
+from shared.events import Event, FeedRef, Record
+from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
+from shared.events.observables import ObservablesChanged
+from shared.settings import Settings
+
+# Snapshots: what they say does not fade while they are read.
+FEED = FeedRef(UUID(int=1), "blocklist", 80, kind="snapshot")
+OTHER = FeedRef(UUID(int=2), "honeypots", 50, kind="snapshot")
+START = datetime.now(UTC) - timedelta(hours=2)
+
+
+def after(minutes: int) -> str:
+    return (START + timedelta(minutes=minutes)).isoformat()
+
+
+TABLES = ("source", "source_past", "observable", "context_past", "assertion", "assertion_past", "sighting", "relation")
+TABLES += ("run_chunk", "outbox")
+
+
+@pytest.fixture
+def own(environment: Settings) -> Database:
+    found = database("observables")
+    with found.engine.begin() as connection:
+        for table in TABLES:
+            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+    return found
+
+
+def chunk(
+    *indicators: Indicator,
+    feed: FeedRef = FEED,
+    at: str = after(0),
+    gone: list[Indicator] | None = None,
+    run: UUID | None = None,
+    number: int = 0,
+    tenant: str = "acme",
+    into: int = 0,
+) -> Event[IndicatorsObserved]:
+    data = IndicatorsObserved(feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [])
+    event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
+    record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
+    return replace(event, record=record)
+
+
+def handle(own: Database, *events: Event[IndicatorsObserved], tenant: str = "acme") -> None:
+    with own.transaction(tenant) as session:
+        handle_observed(session, events)
+
+
+def outbox(own: Database, topic: str = "observables.changed.v1") -> list[bytes]:
+    with own.transaction(PLATFORM) as session:
+        found = session.scalars(
+            sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
+        )
+        rows = [bytes(row) for row in found]
+        session.execute(sa.text("DELETE FROM outbox"))
+    return rows
+
+
+def changes(own: Database) -> list[tuple[str, str, int, int | None]]:
+    found = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
+    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)

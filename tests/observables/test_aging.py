@@ -1,0 +1,79 @@
+"""Time: scores that fell below a threshold are announced once, and what a source still lists does not fade."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from services.observables.aging import check_due
+from services.observables.service import handle_finished
+from shared.database import PLATFORM, Database
+from shared.events import Event, FeedRef
+from shared.events.feeds import FINISHED, Indicator, RunFinished
+from tests.observables.conftest import FEED, changes, chunk, handle
+
+NOW = datetime.now(UTC)
+STREAM = FeedRef(UUID(int=3), "sensors", 100)
+ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
+
+
+def ago(**span: int) -> str:
+    return (NOW - timedelta(**span)).isoformat()
+
+
+def finished(own: Database, state: str, at: str) -> None:
+    event = Event(FINISHED, RunFinished(FEED, UUID(int=9), state), "acme", "/services/feeds", time=at)
+    with own.transaction("acme") as session:
+        handle_finished(session, [event])
+
+
+def test_a_score_that_fell_below_a_threshold_is_announced_once(own: Database) -> None:
+    handle(own, chunk(ADDRESS, feed=STREAM, at=ago(days=5)))
+    assert changes(own) == [("192.0.2.1", "new", 90, None)]
+    assert check_due(own) == {"looked_at": 1, "announced": 1}
+    ((value, kind, score, before),) = changes(own)
+    assert (value, kind, before) == ("192.0.2.1", "changed", 90)
+    assert 60 < score < 80
+    assert check_due(own) == {"looked_at": 0, "announced": 0}
+
+
+def test_what_faded_away_has_expired(own: Database) -> None:
+    handle(own, chunk(ADDRESS, feed=STREAM, at=ago(days=46)))
+    changes(own)
+    check_due(own)
+    ((_, kind, score, before),) = changes(own)
+    assert (kind, before) == ("expired", 90)
+    assert score < 20
+
+
+def test_an_assertion_ends_when_its_source_said_it_would(own: Database) -> None:
+    limited = Indicator("ipv4-addr", "192.0.2.1", valid_until=ago(minutes=1))
+    handle(own, chunk(limited, at=ago(hours=1)))
+    assert changes(own) == [("192.0.2.1", "new", 72, None)]
+    assert check_due(own)["announced"] == 1
+    assert changes(own) == [("192.0.2.1", "expired", 0, 72)]
+    assert check_due(own)["looked_at"] == 0
+
+
+def test_what_a_snapshot_still_lists_does_not_fade(own: Database) -> None:
+    handle(own, chunk(ADDRESS, at=ago(days=30)))
+    finished(own, "unchanged", ago(hours=1))
+    changes(own)
+    assert check_due(own)["announced"] == 0
+    assert check_due(own)["looked_at"] == 0
+
+
+def test_a_snapshot_that_failed_or_was_held_back_confirms_nothing(own: Database) -> None:
+    handle(own, chunk(ADDRESS, at=ago(days=30)))
+    for state in ("failed", "held"):
+        finished(own, state, ago(hours=1))
+    changes(own)
+    assert check_due(own)["announced"] == 1
+
+
+def test_sources_are_confirmed_once_a_day_and_their_past_is_kept(own: Database) -> None:
+    handle(own, chunk(ADDRESS, at=ago(days=3)))
+    for hours in (50, 49, 30, 20, 2):
+        finished(own, "succeeded", ago(hours=hours))
+    with own.transaction(PLATFORM) as session:
+        assert session.scalar(sa.text("SELECT count(*) FROM source_past")) == 2

@@ -1,0 +1,203 @@
+"""Values looked up and searched for over HTTP: what is known of them, around them, below them, and at another time."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.database import Database
+from shared.events.feeds import Indicator
+from shared.stix import detect
+from tests.observables.conftest import OTHER, after, chunk, handle
+
+STORED = [
+    "evil.com",
+    "login.evil.com",
+    "http://login.evil.com/a",
+    "http://198.51.100.7/x",
+    "198.51.100.0/24",
+    "198.51.0.0/16",
+    "198.51.100.7",
+    "198.51.101.1",
+    "2001:db8::/32",
+    "kim@evil.com",
+    "notevil.com",
+    "d41d8cd98f00b204e9800998ecf8427e",
+]
+
+
+def indicators(*values: str) -> list[Indicator]:
+    return [Indicator(str(found.type), found.value) for found in map(detect, values)]
+
+
+@pytest.fixture
+def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
+    handle(own, chunk(*indicators(*STORED)))
+    return client_for("observables")
+
+
+def one(client: TestClient, value: str) -> dict:
+    answer = client.get("/v1/lookup", params={"value": value})
+    assert answer.status_code == 200, answer.text
+    found: dict = answer.json()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "within"),
+    [
+        ("198.51.100.7", ["198.51.100.0/24", "198.51.0.0/16"]),
+        ("198.51.100.0/25", ["198.51.100.0/24", "198.51.0.0/16"]),
+        ("2001:db8::1", ["2001:db8::/32"]),
+        ("a.login.evil.com", ["login.evil.com", "evil.com"]),
+        ("hxxps://www[.]evil[.]com/unknown", ["evil.com"]),
+        ("http://198.51.100.7/y", ["198.51.100.7", "198.51.100.0/24", "198.51.0.0/16"]),
+        ("someone@login.evil.com", ["login.evil.com", "evil.com"]),
+        ("203.0.113.1", []),
+        ("evil.com", []),
+    ],
+)
+def test_a_value_is_told_with_the_networks_and_domains_around_it(
+    client: TestClient, value: str, within: list[str]
+) -> None:
+    found = one(client, value)
+    assert [each["value"] for each in found.get("within", [])] == within
+    (same,) = client.post("/v1/lookup", json={"values": [value]}).json()["items"]
+    assert same.get("within", []) == found.get("within", [])
+
+
+def test_a_network_is_told_with_what_is_inside_it(client: TestClient) -> None:
+    found = one(client, "198.51.100.0/24")
+    assert sorted(each["value"] for each in found["inside"]) == ["198.51.100.7", "http://198.51.100.7/x"]
+    assert found["observable"]["score"] == 72
+    assert found["observable"]["verdict"] == "suspicious"
+
+
+def test_many_values_of_any_type_are_answered_in_their_order(client: TestClient) -> None:
+    values = ["evil[.]com", "not an observable", "D41D8CD98F00B204E9800998ECF8427E", "203.0.113.9", "evil.com"]
+    items = client.post("/v1/lookup", json={"values": values}).json()["items"]
+    assert [item["value"] for item in items] == values
+    assert [item["observable"] and item["observable"]["value"] for item in items] == [
+        "evil.com",
+        None,
+        "d41d8cd98f00b204e9800998ecf8427e",
+        None,
+        "evil.com",
+    ]
+    assert [bool(item["problem"]) for item in items] == [False, True, False, False, False]
+
+
+def search(client: TestClient, **wanted: object) -> list[str]:
+    found: list[str] = []
+    after = None
+    while True:
+        answer = client.get("/v1/observables", params={"limit": 2, **wanted, **({"after": after} if after else {})})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += [item["value"] for item in page["items"]]
+        after = page["next"]
+        if after is None:
+            assert client.get("/v1/observables/count", params=wanted).json() == {"count": len(found)}
+            return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"under": "evil.com"}, ["evil.com", "login.evil.com", "http://login.evil.com/a", "kim@evil.com"]),
+        ({"under": "198.51.100.0/24"}, ["198.51.100.0/24", "198.51.100.7", "http://198.51.100.7/x"]),
+        ({"under": "evil.com", "type": "domain-name"}, ["evil.com", "login.evil.com"]),
+        ({"under": "d41d8"}, ["d41d8cd98f00b204e9800998ecf8427e"]),
+        ({"prefix": "not"}, ["notevil.com"]),
+        ({"tag": "c2", "type": "email-addr"}, ["kim@evil.com"]),
+        ({"tag": "phishing"}, []),
+        ({"min_score": 73}, []),
+    ],
+)
+def test_a_search_finds_exactly_what_lies_below_page_by_page(client: TestClient, wanted: dict, found: list) -> None:
+    answer = search(client, **wanted)
+    assert sorted(answer) == sorted(found)
+    assert len(set(answer)) == len(answer)
+
+
+def test_a_search_tells_own_and_public_rows_once(own: Database, client_for: Callable[..., TestClient]) -> None:
+    handle(own, chunk(*indicators("evil.com", "a.evil.com")))
+    public = chunk(*indicators("evil.com", "b.evil.com"), feed=OTHER, tenant="public")
+    handle(own, public, tenant="public")
+    assert search(client_for("observables"), under="evil.com") == ["evil.com", "a.evil.com", "b.evil.com"]
+    assert search(client_for("observables", "globex"), under="evil.com") == ["evil.com", "b.evil.com"]
+
+
+def test_the_past_answers_as_it_answered_then(own: Database, client_for: Callable[..., TestClient]) -> None:
+    client = client_for("observables")
+    before = datetime.now(UTC)
+    handle(own, chunk(*indicators("evil.com")))
+    first = datetime.now(UTC)
+    handle(own, chunk(*indicators("evil.com"), feed=OTHER))
+    second = datetime.now(UTC)
+    handle(own, chunk(gone=indicators("evil.com"), at=after(30)))
+
+    def then(moment: datetime | None) -> tuple[int, int] | None:
+        asked = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
+        known = client.get("/v1/lookup", params=asked).json()["observable"]
+        return known and (known["score"], len([a for a in known["assertions"] if a["retracted_at"] is None]))
+
+    assert then(before) is None
+    assert then(first) == (72, 1)
+    assert then(second) == (85, 2)
+    assert then(None) == (45, 1)
+    identity = client.get("/v1/lookup", params={"value": "evil.com"}).json()["observable"]["id"]
+    then_explained = client.get(f"/v1/observables/{identity}/explain", params={"as_of": second.isoformat()}).json()
+    assert (then_explained["score"], len(then_explained["contributions"])) == (85, 2)
+    assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).status_code == 404
+
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "field"),
+    [
+        ("/v1/lookup", {"value": "x" * 50_000}, "query.value"),
+        ("/v1/lookup", {"value": "evil.com", "as_of": "2026-02-30T00:00:00Z"}, "query.as_of"),
+        ("/v1/lookup", {"value": "evil.com", "as_of": TOMORROW}, "as_of"),
+        ("/v1/observables", {"type": ".*"}, "query.type"),
+        ("/v1/observables", {"type": "carrier-pigeon"}, "query.type"),
+        ("/v1/observables", {"min_score": "101"}, "query.min_score"),
+        ("/v1/observables", {"source": "not-a-uuid"}, "query.source"),
+        ("/v1/observables", {"after": "%%%"}, "after"),
+        ("/v1/observables", {"under": "evil.com", "after": "AAAA"}, "after"),
+        ("/v1/observables", {"tag": "a\0b"}, "tag"),
+        ("/v1/observables", {"under": "a\0b"}, "under"),
+        ("/v1/observables/ipv4-addr--1", {}, "id"),
+    ],
+)
+def test_a_bad_question_gets_a_clear_answer(client: TestClient, path: str, wanted: dict, field: str) -> None:
+    answer = client.get(path, params=wanted)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == field
+    assert len(answer.content) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"values": ["\xff\xfe"]}', 422),
+        (b'{"values": ["evil.com"', 422),
+        (b"x" * (50 * 1024 * 1024), 413),
+        (b'{"values": ["' + b"a" * 1_000_000 + b'"]}', 422),
+    ],
+)
+def test_a_bad_body_gets_a_clear_answer_and_harms_nobody(client: TestClient, body: bytes, status: int) -> None:
+    answer = client.post("/v1/lookup", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text[:300]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.content) < 2_000
+    assert one(client, "evil.com")["observable"]["score"] == 72
+
+
+def test_a_regular_expression_is_taken_at_its_word(client: TestClient) -> None:
+    assert search(client, tag=".*") == []
+    assert search(client, prefix="(a+)+$") == []

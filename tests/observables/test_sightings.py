@@ -1,0 +1,128 @@
+"""What people report: seen, harmless, related; each with its event, and once however often it is sent."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.database import Database
+from shared.events.feeds import Indicator
+from tests.observables.conftest import OTHER, changes, chunk, handle
+
+ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
+
+
+@pytest.fixture
+def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
+    return client_for("observables")
+
+
+def report(client: TestClient, **sighting: object) -> dict:
+    answer = client.post("/v1/sightings", json={"sightings": [{"value": "192[.]0[.]2[.]1", **sighting}]})
+    assert answer.status_code == 201, answer.text
+    (item,) = answer.json()["items"]
+    return item
+
+
+def test_a_sighting_raises_the_score_and_is_announced(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS))
+    changes(own)
+    found = report(client, place="proxy", count=1)
+    assert not found["repeated"]
+    assert found["observable"]["score"] == 81  # 28 % of doubt, a third of it gone
+    assert changes(own) == [("192.0.2.1", "changed", 81, 72)]
+    explained = client.get(f"/v1/observables/{found['observable']['id']}/explain").json()
+    assert [(part["kind"], part["name"]) for part in explained["contributions"]] == [
+        ("source", "blocklist"),
+        ("sighting", "proxy"),
+    ]
+    assert sum(part["points"] for part in explained["contributions"]) == pytest.approx(81, abs=0.5)
+
+
+def test_a_report_that_is_sent_twice_counts_once(own: Database, client: TestClient) -> None:
+    seen = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    first = report(client, place="proxy", first_seen=seen, last_seen=seen)
+    again = report(client, place="proxy", first_seen=seen, last_seen=seen)
+    assert (first["repeated"], again["repeated"]) == (False, True)
+    assert first["id"] == again["id"]
+    assert changes(own) == [("192.0.2.1", "new", first["observable"]["score"], None)]
+
+
+def test_a_false_positive_takes_half_of_the_score_away(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS))
+    changes(own)
+    assert report(client, kind="false-positive", note="our own scanner")["observable"]["score"] == 36
+    assert changes(own) == [("192.0.2.1", "changed", 36, 72)]
+
+
+def test_what_nobody_knew_is_known_by_its_sighting_and_only_to_its_tenant(
+    own: Database, client: TestClient, client_for: Callable[..., TestClient]
+) -> None:
+    found = report(client, place="mail gateway", count=3)
+    assert client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["sightings"][0]["count"] == 3
+    theirs = client_for("observables", "globex")
+    assert theirs.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"] is None
+    assert theirs.get(f"/v1/observables/{found['observable']['id']}").status_code == 404
+
+
+def test_a_sighting_of_something_public_is_added_to_what_is_public(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
+    changes(own)
+    assert report(client)["observable"]["score"] == 63
+    assert changes(own) == [("192.0.2.1", "changed", 63, 45)]
+
+
+def test_a_source_that_comes_after_a_sighting_is_added_to_it(own: Database, client: TestClient) -> None:
+    report(client)
+    changes(own)
+    handle(own, chunk(ADDRESS, at=datetime.now(UTC).isoformat()))
+    assert changes(own) == [("192.0.2.1", "changed", 81, 33)]
+
+
+def test_relations_are_told_from_both_ends(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, Indicator("domain-name", "evil.com")))
+    body = {"relations": [{"from": "evil[.]com", "kind": "resolves-to", "to": "192.0.2.1"}]}
+    for _ in range(2):
+        stored = client.post("/v1/relations", json=body)
+        assert stored.status_code == 201, stored.text
+    (ends,) = stored.json()["items"]
+    (forth,) = client.get(f"/v1/observables/{ends['from']}/relations").json()
+    (back,) = client.get(f"/v1/observables/{ends['to']}/relations").json()
+    assert (forth["kind"], forth["direction"], forth["other"]["value"]) == ("resolves-to", "out", "192.0.2.1")
+    assert (back["kind"], back["direction"], back["other"]["value"]) == ("resolves-to", "in", "evil.com")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("sightings", {"sightings": []}, "sightings"),
+        ("sightings", {"sightings": [{"value": "192.0.2.1"}] * 1001}, "sightings"),
+        ("sightings", {"sightings": [{"value": "not an observable"}]}, "sightings.0.value"),
+        ("sightings", {"sightings": [{"value": "a\0b.com"}]}, "sightings.0.value"),
+        ("sightings", {"sightings": [{"value": "192.0.2.1", "kind": "maybe"}]}, "kind"),
+        ("sightings", {"sightings": [{"value": "192.0.2.1", "count": 0}]}, "count"),
+        ("sightings", {"sightings": [{"value": "192.0.2.1", "last_seen": "2026-02-30T00:00:00Z"}]}, "last_seen"),
+        ("sightings", {"sightings": [{"value": "192.0.2.1", "first_seen": "2999-01-01T00:00:00Z"}]}, "sightings.0"),
+        ("relations", {"relations": [{"from": "a.com", "kind": "likes", "to": "b.com"}]}, "kind"),
+        ("relations", {"relations": [{"from": "a.com", "kind": "part-of", "to": "b.com"}]}, "value"),
+    ],
+)
+def test_a_bad_report_gets_a_clear_answer_and_changes_nothing(
+    own: Database, client: TestClient, path: str, body: dict, field: str
+) -> None:
+    answer = client.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 422, answer.text
+    assert field in answer.json()["field"]
+    assert changes(own) == []
+
+
+def test_texts_with_a_nul_are_refused(own: Database, client: TestClient) -> None:
+    answer = client.post("/v1/sightings", json={"sightings": [{"value": "192.0.2.1", "place": "a\0b"}]})
+    assert answer.status_code == 422, answer.text
+    assert changes(own) == []
+
+
+def test_a_viewer_may_not_report(client_for: Callable[..., TestClient]) -> None:
+    body = {"sightings": [{"value": "192.0.2.1"}]}
+    assert client_for("observables", role="viewer").post("/v1/sightings", json=body).status_code == 403
