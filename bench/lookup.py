@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+import uvloop
 from pydantic import SecretStr
 
 from bench._figures import keep
@@ -79,7 +80,12 @@ def store(database: Database, indicators: list[Indicator]) -> None:
 @contextmanager
 def process(command: list[str], port: int, environment: dict[str, str]) -> Iterator[int]:
     """A server that answers on a port."""
-    server = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment})
+    server = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(200):
             with ExitStack() as tried:
@@ -184,10 +190,10 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
         process(["-m", "bench._bare_lookup"], 18_743, environment | {"PORT": "18743"}) as peer,
     ):
         for _ in range(3):
-            ours.append(asyncio.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
-            bare.append(asyncio.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
-            many.append(asyncio.run(ask(service, bulks(asked, token, 1_000), seconds, 2)))
-        largest = asyncio.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
+            ours.append(uvloop.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
+            bare.append(uvloop.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
+            many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, 2)))
+        largest = uvloop.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
     middle = statistics.median
     return {
         "requests/s, one value": middle(rate for rate, _ in ours),

@@ -5,6 +5,7 @@ with the tenant, for that transaction only, so that it works through any pool. R
 transaction reads its tenant and `public`, writes its tenant, and with nothing set sees nothing.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +13,8 @@ from typing import Final
 
 import psycopg
 import sqlalchemy
+from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -29,6 +32,12 @@ PLATFORM: Final = "*"
 _ENTER = sqlalchemy.text(
     "SELECT set_config('role', :role, true), set_config('search_path', :schema, true), "
     "set_config('sentineliq.tenant', :tenant, true)"
+)
+
+
+_ENTER_READING = (
+    "SELECT set_config('role', %s, true), set_config('search_path', %s, true), "
+    "set_config('sentineliq.tenant', %s, true)"
 )
 
 
@@ -54,6 +63,9 @@ class Database:
     def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
         self.service = service
         self.url = url
+        self._pool: ConnectionPool | None = None
+        self._pool_size = pool_size
+        self._opening = threading.Lock()
         self.engine: Engine = sqlalchemy.create_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
@@ -81,6 +93,40 @@ class Database:
                 raise Unavailable("The database does not answer; the transaction was rolled back.") from error
             raise
 
+    @contextmanager
+    def reading(self, tenant: str) -> Iterator[psycopg.Connection]:
+        """A read-only transaction for one tenant on a connection in pipeline mode.
+
+        Its statements go out together and are answered together when a result is fetched: what a question costs is
+        one round trip, not one for each of BEGIN, tenant, statements and COMMIT.
+
+        Raises:
+            Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
+        """
+        try:
+            with self._readers().connection() as connection, connection.pipeline():
+                connection.execute("BEGIN READ ONLY")
+                connection.execute(_ENTER_READING, (role_of(self.service), self.service, tenant))
+                yield connection
+                connection.execute("COMMIT")
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise Unavailable("The database does not answer; nothing was read.") from error
+
+    def _readers(self) -> ConnectionPool:
+        with self._opening:
+            if self._pool is None:
+                self._pool = ConnectionPool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=5,
+                    kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": 5},
+                    configure=_configure_reader,
+                    reset=_reset_reader,
+                    open=True,
+                )
+            return self._pool
+
     def connect(self) -> psycopg.Connection:
         """A plain autocommit connection outside the pool, for LISTEN."""
         return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
@@ -95,8 +141,12 @@ class Database:
             session.execute(sqlalchemy.text("SELECT 1"))
 
     def close(self) -> None:
-        """Close the pool."""
+        """Close the pools."""
         self.engine.dispose()
+        with self._opening:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
 
 
 @cache
@@ -119,6 +169,15 @@ def is_transient(error: DBAPIError) -> bool:
         or isinstance(original, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected)
         or (isinstance(error, OperationalError) and not isinstance(original, psycopg.errors.DiskFull))
     )
+
+
+def _configure_reader(connection: psycopg.Connection) -> None:
+    connection.execute("SET statement_timeout = '30s'")
+
+
+def _reset_reader(connection: psycopg.Connection) -> None:
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        connection.rollback()
 
 
 def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:

@@ -14,7 +14,13 @@ import structlog
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "api_key", "credential")
-_FILES = {"api": "api.log", "worker": "celery.log", "consumer": "celery.log", "beat": "celery.log"}
+_FILES = {
+    "api": "api.log",
+    "worker": "celery.log",
+    "consumer": "celery.log",
+    "trends": "celery.log",
+    "beat": "celery.log",
+}
 _MAX_BYTES, _BACKUPS = 10 * 1024 * 1024, 3
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import importlib
 import os
 import signal
@@ -100,8 +101,16 @@ def _api(service: Service, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=64 * 1024,
+        http="httptools",
+        loop="uvloop",
     )
+    # Answers are made in threads beside the loop: with the usual 5 ms a thread that computes keeps the loop waiting.
+    sys.setswitchinterval(0.0005)
+    # What is loaded by now lives as long as the process, and large answers are many small objects: a collector that
+    # counts every 700th of them costs a third of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     _Server(config).run()
 
 

@@ -35,6 +35,7 @@ SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
 MIGRATIONS = tuple((service, "migrate") for service in SERVICES)
 PROCESSES = (
     *((service, kind) for service in SERVICES for kind in ("api", "worker", "consumer")),
+    ("observables", "trends"),
     ("scheduler", "beat"),
 )
 _ENVIRONMENT_FILE = "environment.json"

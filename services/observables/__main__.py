@@ -10,6 +10,7 @@ SERVICE = Service(
     api="services.observables.api:create_app",
     celery="services.observables.tasks:celery",
     consumers="services.observables.consumers:SUBSCRIPTIONS",
+    extra={"trends": "services.observables.trends.process:run"},
 )
 
 

@@ -1,18 +1,21 @@
 """The observables API: look up, list, explain, report."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.observables import lookups, questions, schemas, sightings
 from services.observables.lookups import Lookups
 from services.observables.reads import Filter
 from services.observables.search import under as ranges_under
 from services.observables.sightings import Link, Report, observable_of
-from shared.api import allow, create_api
+from shared.api import allow, create_api, permitted, security_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput
@@ -43,15 +46,26 @@ def _json(answer: Any) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
-@router.get("/lookup", response_model=schemas.LookupResult)
-async def look_up_one(
-    request: Request, who: Reader, value: Annotated[str, Query(max_length=8192)], as_of: AsOf = None
-) -> Response:
+_LOOKUP = TypeAdapter(schemas.LookupQuery)
+
+
+@router.get(
+    "/lookup",
+    response_model=schemas.LookupResult,
+    openapi_extra=security_of("observables:read") | {"parameters": schemas.parameters(schemas.LookupQuery)},
+)
+async def look_up_one(request: Request) -> Response:
     """What is known about one value, now or at a moment of the past."""
-    if (moment := questions.past(as_of)) is not None:
-        return _json(lookups.answer(_database(request), who.tenant, [lookups.ask(value)], moment)[0])
+    who = permitted(request, "observables:read")
+    try:
+        asked = _LOOKUP.validate_python(dict(request.query_params))
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
+    if (moment := questions.past(asked.as_of)) is not None:
+        asks = [lookups.ask(asked.value)]
+        return _json((await asyncio.to_thread(lookups.answer, _database(request), who.tenant, asks, moment))[0])
     found: Lookups = request.app.state.lookups
-    return _json((await found.find(who.tenant, [value]))[0])
+    return _json((await found.find(who.tenant, [asked.value]))[0])
 
 
 @router.post("/lookup", response_model=schemas.LookupResponse)
@@ -170,6 +184,25 @@ def _link(one: schemas.RelationReport, number: int) -> Link:
     field = f"relations.{number}"
     first, last = _span(one.first_seen, one.last_seen, field)
     return Link(observable_of(one.from_, f"{field}.from"), one.kind, observable_of(one.to, f"{field}.to"), first, last)
+
+
+@router.get("/trends", response_model=schemas.TrendPage)
+def list_trends(
+    request: Request,
+    who: Reader,
+    kind: schemas.TrendKind | None = None,
+    since: datetime | None = None,
+    after: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Bursts and rises, the newest first."""
+    return questions.trends(_database(request), who.tenant, kind, since, after, limit)
+
+
+@router.get("/reference", response_model=list[schemas.Dataset])
+def list_reference(request: Request, who: Reader) -> list[dict[str, Any]]:
+    """The reference data that offline enrichers stand on, with its dates and licences."""
+    return questions.reference(_database(request), who.tenant)
 
 
 @router.get("/sources", response_model=list[schemas.Source])

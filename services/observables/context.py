@@ -1,17 +1,22 @@
 """The context of observables: what offline enrichers find in bulk, kept with the row as JSON, and what it is worth."""
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from services.observables.enrichers.base import OfflineEnricher
+from services.observables.enrichers.offline import enrichers
 from services.observables.ingest import Said
 from services.observables.knowledge import Effects
+from services.observables.reference import store
 from services.observables.scoring import Effect, Kind
 
 NOTHING: Final = "{}"
+_LOOK_EVERY: Final = 60.0
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
@@ -47,24 +52,53 @@ class Offline:
         return tuple(found)
 
 
-_offline = Offline(())
+class _Current:
+    """The enrichers that this process describes with, and the data they stand on."""
+
+    def __init__(self) -> None:
+        self.offline = Offline(enrichers({}))
+        self.digests: dict[str, str] = {}
+        self.look_again = 0.0
 
 
-def use(offline: Offline) -> None:
-    """Describe with these enrichers from now on; what was described before stays until it is looked at again."""
-    global _offline  # noqa: PLW0603  # one set per process, replaced when reference data is renewed
-    _offline = offline
+_current: _Current | None = None
+
+
+def _now() -> _Current:
+    global _current  # noqa: PLW0603  # one per process, made when it is first needed
+    if _current is None:
+        _current = _Current()
+    return _current
+
+
+def freshen(session: Session, *, now: bool = False) -> None:
+    """Take newer reference data, if there is some; looked for once a minute, or `now`."""
+    current = _now()
+    if not now and time.monotonic() < current.look_again:
+        return
+    current.look_again = time.monotonic() + _LOOK_EVERY
+    digests = store.digests(session)
+    if digests != current.digests:
+        current.offline = Offline(enrichers({name: store.packed(session, name) for name in digests}))
+        current.digests = digests
 
 
 def describe(said: Iterable[Said]) -> dict[str, str]:
     """The contexts of observables that have one, as JSON, by id."""
-    by_type: dict[str, list[Said]] = {}
-    for one in said:
-        by_type.setdefault(one.type, []).append(one)
-    contexts: dict[str, str] = {}
-    for type_, together in by_type.items():
-        described = _offline.describe(type_, [one.value for one in together])
-        contexts |= {one.id: text for one, text in zip(together, described, strict=True) if text != NOTHING}
+    return describe_values((one.id, one.type, one.value) for one in said)
+
+
+def describe_values(values: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """The contexts of values, given as id, type and value, that have one: as JSON, by id."""
+    by_type: dict[str, tuple[list[str], list[str]]] = {}
+    for identity, type_, value in values:
+        ids, texts = by_type.setdefault(type_, ([], []))
+        ids.append(identity)
+        texts.append(value)
+    offline, contexts = _now().offline, dict[str, str]()
+    for type_, (ids, texts) in by_type.items():
+        described = offline.describe(type_, texts)
+        contexts |= {one: text for one, text in zip(ids, described, strict=True) if text != NOTHING}
     return contexts
 
 
@@ -75,4 +109,4 @@ def decoded(context: str) -> dict[str, Any]:
 
 def effects(_type: str, context: str) -> Effects:
     """What a context does to the score."""
-    return () if context == NOTHING else _offline.effects(context)
+    return () if context == NOTHING else _now().offline.effects(context)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 from services.observables import scoring
@@ -41,20 +42,32 @@ class Stored(NamedTuple):
 
     @property
     def since(self) -> datetime:
-        """When the assertion begins to fade.
-
-        A stream's word fades from when it was seen. A snapshot's holds as long as its lists keep coming.
-        """
-        if self.kind != "snapshot":
-            return self.last_seen
-        return max(self.confirmed_at or self.observed_at, self.observed_at) + HELD_FOR
+        """When the assertion begins to fade."""
+        return since(self.kind, self.last_seen, self.observed_at, self.confirmed_at)
 
     @property
     def claim(self) -> Claim:
         """The assertion as the score sees it."""
-        weight = scoring.source_weight(self.reliability, self.confidence)
-        reason = f"reliability {self.reliability} %, confidence {self.confidence} %"
-        return Claim("source", self.source, weight, self.since, reason)
+        return claim(self.source, self.reliability, self.confidence, self.since)
+
+
+def since(kind: str, last_seen: datetime, observed_at: datetime, confirmed_at: datetime | None) -> datetime:
+    """When an assertion begins to fade: a stream's word when it was seen, a snapshot's when its lists stop coming."""
+    if kind != "snapshot":
+        return last_seen
+    return (observed_at if confirmed_at is None or confirmed_at < observed_at else confirmed_at) + HELD_FOR
+
+
+def claim(source: str, reliability: int, confidence: int, since: datetime) -> Claim:
+    """A source's word as the score sees it."""
+    weight, reason = _worth(reliability, confidence)
+    return Claim("source", source, weight, since, reason)
+
+
+@cache
+def _worth(reliability: int, confidence: int) -> tuple[float, str]:
+    reason = f"reliability {reliability} %, confidence {confidence} %"
+    return scoring.source_weight(reliability, confidence), reason
 
 
 class Sighting(NamedTuple):

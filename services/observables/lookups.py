@@ -5,8 +5,10 @@ waits for nothing, and at many a second the cost of a transaction with its tenan
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,8 +25,12 @@ from shared.stix.ids import observable_uuid
 INSIDE: Final = 100
 """Of what lies within a network that is asked for, so much is told with the answer; a search tells the rest."""
 
+_TOGETHER: Final = 2_500
+"""Values of one transaction; more are cut, so that one part is read while another one is put together."""
+
+_AT_ONCE: Final = 2
+
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
-_HOSTED: Final = _ADDRESSES | {"url"}
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -61,6 +67,13 @@ def ask(value: str) -> Asked:
         return Asked(value, None, str(error))
 
 
+class _Question(NamedTuple):
+    """A part of what somebody asks, small enough to be answered together with others."""
+
+    values: Sequence[str]
+    answers: asyncio.Future[list[Answer]]
+
+
 class Lookups:
     """Answers the questions of one process.
 
@@ -70,49 +83,67 @@ class Lookups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[str, list[tuple[list[Asked], asyncio.Future[list[Answer]]]]] = {}
-        self._answering: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, deque[_Question]] = {}
+        self._answering: dict[str, set[asyncio.Task[None]]] = {}
 
     async def find(self, tenant: str, values: Sequence[str]) -> list[Answer]:
         """Answers in the order of the values."""
-        answers: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant, []).append(([ask(value) for value in values], answers))
-        if tenant not in self._answering:
-            self._answering[tenant] = asyncio.create_task(self._answer(tenant))
-        return await answers
+        loop, waiting = asyncio.get_running_loop(), self._waiting.setdefault(tenant, deque())
+        parts = [
+            _Question(values[start : start + _TOGETHER], loop.create_future())
+            for start in range(0, len(values), _TOGETHER)
+        ]
+        waiting.extend(parts)
+        tasks = self._answering.setdefault(tenant, set())
+        for _ in range(min(len(waiting), _AT_ONCE - len(tasks))):
+            task = asyncio.create_task(self._answer(tenant))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        return [answer for part in parts for answer in await part.answers]
 
     async def _answer(self, tenant: str) -> None:
-        try:
-            while together := self._waiting.pop(tenant, None):
-                asked = [one for questions, _ in together for one in questions]
-                try:
-                    found = await asyncio.to_thread(answer, self._database, tenant, asked)
-                except Exception as error:  # noqa: BLE001  # each of those who asked is told
-                    for _, waiting in together:
-                        if not waiting.done():
-                            waiting.set_exception(error)
-                    continue
-                start = 0
-                for questions, waiting in together:
-                    if not waiting.done():  # whoever asked may have gone
-                        waiting.set_result(found[start : start + len(questions)])
-                    start += len(questions)
-        finally:
-            del self._answering[tenant]
+        waiting = self._waiting[tenant]
+        while waiting:
+            together = [waiting.popleft()]
+            size = len(together[0].values)
+            while waiting and size + len(waiting[0].values) <= _TOGETHER:
+                size += len(waiting[0].values)
+                together.append(waiting.popleft())
+            values = [value for question in together for value in question.values]
+            try:
+                found = await asyncio.to_thread(_find, self._database, tenant, values)
+            except Exception as error:  # noqa: BLE001  # each of those who asked is told
+                for question in together:
+                    if not question.answers.done():
+                        question.answers.set_exception(error)
+                continue
+            start = 0
+            for question in together:
+                if not question.answers.done():  # whoever asked may have gone
+                    question.answers.set_result(found[start : start + len(question.values)])
+                start += len(question.values)
+
+
+def _find(database: Database, tenant: str, values: Sequence[str]) -> list[Answer]:
+    return answer(database, tenant, [ask(value) for value in values])
 
 
 def answer(database: Database, tenant: str, asked: Sequence[Asked], as_of: datetime | None = None) -> list[Answer]:
     """Answers from one transaction, by what is recorded now or was at the moment `as_of`."""
-    with database.transaction(tenant) as session:
-        hosted = any(one.found is not None and one.found.type in _HOSTED for one in asked)
-        lengths = reads.prefixes(session, tenant) if hosted else {}
-        above = [_above(one.found, lengths) for one in asked]
-        networks = [place for place, one in enumerate(asked) if _is_network(one.found)]
-        inside = reads.inside(session, tenant, [under(_value(asked[place]))[0] for place in networks], INSIDE + 1)
+    with database.reading(tenant) as connection:
+        prefixes = reads.ask_prefixes(connection, tenant)
         ids = [_id(one.found) if one.found else "" for one in asked]
-        wanted = {*ids, *(identity for each in above for identity in each), *(i for each in inside for i in each)}
-        gathered = reads.gather(session, tenant, wanted - {""}, as_of)
-    known = views.views(gathered, as_of or datetime.now(UTC))
+        networks = [place for place, one in enumerate(asked) if _is_network(one.found)]
+        inside = reads.inside(connection, tenant, [under(_value(asked[place]))[0] for place in networks], INSIDE + 1)
+        names = [_above(one.found, {}) for one in asked]
+        first = {*ids, *chain.from_iterable(names), *chain.from_iterable(inside)} - {""}
+        gathered = [reads.gather(connection, tenant, first, as_of)]
+        lengths = reads.prefixes(prefixes)
+        above = [_above(one.found, lengths) for one in asked] if lengths else names
+        if rest := {*chain.from_iterable(above)} - first:
+            gathered.append(reads.gather(connection, tenant, rest, as_of))
+    now = as_of or datetime.now(UTC)
+    known = {identity: view for each in gathered for identity, view in views.views(each, now).items()}
     held = dict(zip(networks, inside, strict=True))
     return [
         Answer(
@@ -130,8 +161,8 @@ def _value(asked: Asked) -> str:
     return asked.found.value if asked.found else asked.value
 
 
-def _references(ids: Iterable[str], known: dict[str, View]) -> list[Reference]:
-    return [views.reference(known[identity]) for identity in ids if identity in known]
+def _references(ids: Sequence[str], known: dict[str, View]) -> list[Reference]:
+    return [views.reference(known[identity]) for identity in ids if identity in known] if ids else []
 
 
 def _id(found: Observable) -> str:

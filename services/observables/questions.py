@@ -10,7 +10,10 @@ import msgspec
 
 from services.observables import reads, scoring, views
 from services.observables.reads import Filter
+from services.observables.reference import store as datasets
+from services.observables.reference.datasets import DATASETS
 from services.observables.scoring import Verdict
+from services.observables.trends import store
 from services.observables.views import Reference, View
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
@@ -90,8 +93,8 @@ def _known(
     database: Database, tenant: str, identity: str, as_of: datetime | None
 ) -> tuple[View, list[scoring.Contribution]]:
     uuid, now = uuid_of(identity), as_of or datetime.now(UTC)
-    with database.transaction(tenant) as session:
-        gathered = reads.gather(session, tenant, [uuid], as_of)
+    with database.reading(tenant) as connection:
+        gathered = reads.gather(connection, tenant, [uuid], as_of)
     found = views.views(gathered, now).get(uuid)
     if found is None or found.id != identity:
         when = f" at {as_of.isoformat()}" if as_of else ""
@@ -124,7 +127,7 @@ def page(database: Database, tenant: str, wanted: Filter, after: str | None, lim
         else:
             ids = reads.page(session, wanted, _id_cursor(after), limit)
             last = ids[-1] if ids else None
-        known = views.views(reads.gather(session, tenant, ids), datetime.now(UTC))
+        known = views.views(reads.gather(reads.connection_of(session), tenant, ids), datetime.now(UTC))
     return Page([known[one] for one in ids if one in known], last if len(ids) == limit else None)
 
 
@@ -161,7 +164,7 @@ def relations(database: Database, tenant: str, identity: str, most: int = 1000) 
     with database.transaction(tenant) as session:
         rows = reads.relations(session, tenant, uuid, most)
         others = {row.to_id if row.from_id == uuid else row.from_id for row in rows}
-        known = views.views(reads.gather(session, tenant, others | {uuid}), datetime.now(UTC))
+        known = views.views(reads.gather(reads.connection_of(session), tenant, others | {uuid}), datetime.now(UTC))
     if uuid not in known or known[uuid].id != identity:
         raise NotFound(f"There is no observable {identity} in this tenant.")
     return [_relation(row, uuid, known) for row in rows if {row.from_id, row.to_id} <= known.keys()]
@@ -170,6 +173,36 @@ def relations(database: Database, tenant: str, identity: str, most: int = 1000) 
 def _relation(row: Any, uuid: str, known: dict[str, View]) -> Relation:
     direction, other = ("out", row.to_id) if row.from_id == uuid else ("in", row.from_id)
     return Relation(row.kind, direction, views.reference(known[other]), row.source, row.first_seen, row.last_seen)
+
+
+def trends(
+    database: Database, tenant: str, kind: str | None, since: datetime | None, after: str | None, limit: int
+) -> dict[str, Any]:
+    """A page of trends, the newest first.
+
+    Raises:
+        InvalidInput: `after` is no cursor of such a list.
+    """
+    place = _key_cursor(after)
+    try:
+        newest = (datetime.fromisoformat(place[0]), place[1]) if place else None
+    except ValueError:
+        raise InvalidInput(f"{after!r} is no cursor of this list.", field="after") from None
+    with database.transaction(tenant) as session:
+        rows = [dict(row._mapping) for row in store.page(session, since, kind, limit, newest)]  # noqa: SLF001
+    full = len(rows) == limit
+    return {"items": rows, "next": _cursor(rows[-1]["announced_at"].isoformat(), rows[-1]["id"]) if full else None}
+
+
+def reference(database: Database, tenant: str) -> list[dict[str, Any]]:
+    """Every set of reference data, those that are not here yet too."""
+    with database.transaction(tenant) as session:
+        known = {row.name: row._mapping for row in datasets.overview(session)}  # noqa: SLF001
+    nothing = dict.fromkeys(("origin", "bytes", "obtained_at", "checked_at", "error"))
+    return [
+        {**nothing, **known.get(one.name, {}), "name": one.name, "title": one.title, "licence": one.licence}
+        for one in DATASETS
+    ]
 
 
 def sources(database: Database, tenant: str) -> list[dict[str, Any]]:

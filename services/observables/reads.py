@@ -1,10 +1,11 @@
 """The SQL of the questions: what is stored about observables now, or was at a moment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -16,107 +17,138 @@ _COLUMNS: Final = (
     "observable_id, tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, "
     "retracted_at, observed_at"
 )
-_MINE: Final = "tenant = ANY(:tenants) AND {id} = ANY(CAST(:ids AS uuid[]))"
+_MINE: Final = "tenant = ANY(%(tenants)s) AND {id} = ANY(%(ids)s::uuid[])"
 _ASSERTIONS_NOW: Final = f"SELECT {_COLUMNS} FROM assertion WHERE {_MINE.format(id='observable_id')}"  # noqa: S608
 _ASSERTIONS_THEN: Final = (
-    f"{_ASSERTIONS_NOW} AND recorded_at <= :as_of UNION ALL SELECT {_COLUMNS} FROM assertion_past "  # noqa: S608
-    f"WHERE {_MINE.format(id='observable_id')} AND recorded_at <= :as_of AND recorded_until > :as_of"
+    f"{_ASSERTIONS_NOW} AND recorded_at <= %(as_of)s UNION ALL SELECT {_COLUMNS} FROM assertion_past "  # noqa: S608
+    f"WHERE {_MINE.format(id='observable_id')} AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
 )
 _SOURCE_COLUMNS: Final = "tenant, id, name, reliability, tlp, kind, confirmed_at"
 _SOURCES_THEN: Final = (
-    f"(SELECT {_SOURCE_COLUMNS} FROM source WHERE recorded_at <= :as_of UNION ALL SELECT {_SOURCE_COLUMNS} "  # noqa: S608
-    "FROM source_past WHERE recorded_at <= :as_of AND recorded_until > :as_of)"
+    f"(SELECT {_SOURCE_COLUMNS} FROM source WHERE recorded_at <= %(as_of)s UNION ALL SELECT {_SOURCE_COLUMNS} "  # noqa: S608
+    "FROM source_past WHERE recorded_at <= %(as_of)s AND recorded_until > %(as_of)s)"
 )
 
 
-def _assertions(assertions: str, sources: str) -> sa.TextClause:
-    return sa.text(
-        "SELECT a.observable_id::text AS id, a.tenant, a.source_id::text AS source_id, s.name AS source, "  # noqa: S608
-        "s.reliability, s.tlp, s.kind, s.confirmed_at, a.confidence, a.tags, a.attack, a.malware, a.first_seen, "
-        "a.last_seen, a.valid_until, a.retracted_at, a.observed_at "
-        f"FROM ({assertions}) a JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
+def _assertions(assertions: str, sources: str) -> str:
+    """In the order of `Assertion`, then what its claim needs."""
+    return (
+        "SELECT a.observable_id::text, s.name, a.source_id::text, a.tenant, s.tlp, s.reliability, a.confidence, "  # noqa: S608
+        "a.tags, a.attack, a.malware, a.first_seen, a.last_seen, a.valid_until, a.retracted_at, s.kind, "
+        f"s.confirmed_at, a.observed_at FROM ({assertions}) a "
+        f"JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
     )
 
 
 _NOW: Final = _assertions(_ASSERTIONS_NOW, "source")
 _THEN: Final = _assertions(_ASSERTIONS_THEN, _SOURCES_THEN)
-_OBSERVABLES: Final = sa.text(
-    "SELECT id::text AS id, tenant, type, value, context::text AS context "  # noqa: S608  # a constant
-    f"FROM observable WHERE {_MINE.format(id='id')} ORDER BY tenant = '{PUBLIC}'"
+# The tenant's own row comes before the public one.
+_OBSERVABLES: Final = (
+    f"SELECT id::text, tenant, type, value, context::text FROM observable WHERE {_MINE.format(id='id')} "  # noqa: S608
+    f"ORDER BY tenant = '{PUBLIC}'"
 )
-_CONTEXTS_THEN: Final = sa.text(
-    "SELECT DISTINCT ON (tenant, observable_id) observable_id::text AS id, tenant, context::text AS context "  # noqa: S608
-    f"FROM context_past WHERE {_MINE.format(id='observable_id')} AND recorded_until > :as_of "
+_CONTEXTS_THEN: Final = (
+    "SELECT DISTINCT ON (tenant, observable_id) tenant, observable_id::text, context::text FROM context_past "  # noqa: S608
+    f"WHERE {_MINE.format(id='observable_id')} AND recorded_until > %(as_of)s "
     "ORDER BY tenant, observable_id, recorded_until"
 )
-_SIGHTINGS: Final = (
-    "SELECT observable_id::text AS id, tenant, id::text AS sighting_id, kind, count AS times, place, note, first_seen, "  # noqa: S608
-    f"last_seen, actor FROM sighting WHERE {_MINE.format(id='observable_id')}"
+_SIGHTINGS_NOW: Final = (
+    "SELECT observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor "  # noqa: S608
+    f"FROM sighting WHERE {_MINE.format(id='observable_id')}"
 )
-_SIGHTINGS_NOW: Final = sa.text(_SIGHTINGS)
-_SIGHTINGS_THEN: Final = sa.text(f"{_SIGHTINGS} AND recorded_at <= :as_of")
-_PREFIXES: Final = sa.text(
-    "SELECT DISTINCT y.type, l.prefix FROM unnest(CAST(:tenants AS text[])) t(tenant), "
+_SIGHTINGS_THEN: Final = f"{_SIGHTINGS_NOW} AND recorded_at <= %(as_of)s"
+_FEW: Final = 200
+_PREFIXES: Final = (
+    "SELECT DISTINCT y.type, l.prefix FROM unnest(%(tenants)s::text[]) t(tenant), "
     "(VALUES ('ipv4-addr'), ('ipv6-addr')) y(type), LATERAL (WITH RECURSIVE walk AS ("
     "(SELECT prefix FROM observable o WHERE o.tenant = t.tenant AND o.type = y.type AND prefix IS NOT NULL "
     "ORDER BY prefix LIMIT 1) UNION ALL SELECT (SELECT o.prefix FROM observable o WHERE o.tenant = t.tenant "
     "AND o.type = y.type AND o.prefix > walk.prefix ORDER BY o.prefix LIMIT 1) FROM walk WHERE walk.prefix IS NOT NULL"
     ") SELECT prefix FROM walk WHERE prefix IS NOT NULL) l"
 )
-_INSIDE: Final = sa.text(
-    "SELECT r.n, i.id::text AS id FROM unnest(CAST(:lows AS text[]), CAST(:highs AS text[])) WITH ORDINALITY "
-    "r(low, high, n), LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant = ANY(:tenants) "
-    'AND o.key >= r.low COLLATE "C" AND o.key < r.high COLLATE "C" LIMIT :most) i'
+_INSIDE: Final = (
+    "SELECT r.n, i.id::text FROM unnest(%(lows)s::text[], %(highs)s::text[]) WITH ORDINALITY r(low, high, n), "
+    "LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant = ANY(%(tenants)s) "
+    'AND o.key >= r.low COLLATE "C" AND o.key < r.high COLLATE "C" LIMIT %(most)s) i'
 )
 
 
 class Gathered(NamedTuple):
-    """Everything stored about some observables that a tenant may see: its own and the public rows."""
+    """Everything stored about some observables that a tenant may see: its own and the public rows.
 
-    observables: Sequence[Any]
-    assertions: Sequence[Any]
-    sightings: Sequence[Any]
+    Attributes:
+        observables: id, tenant, type, value, context as JSON.
+        assertions: by id; the columns of `views.Assertion`, then kind, confirmed_at of the source and observed_at.
+        sightings: by id; the columns of `views.Reported`.
+    """
+
+    observables: Sequence[tuple[Any, ...]]
+    assertions: dict[str, list[tuple[Any, ...]]]
+    sightings: dict[str, list[tuple[Any, ...]]]
 
 
-def gather(session: Session, tenant: str, ids: Iterable[str], as_of: datetime | None = None) -> Gathered:
+def gather(
+    connection: psycopg.Connection, tenant: str, ids: Collection[str], as_of: datetime | None = None
+) -> Gathered:
     """What is stored about observables, now or as it was recorded at a moment."""
-    asked: dict[str, Any] = {"tenants": _tenants(tenant), "ids": "{" + ",".join(ids) + "}"}
-    observables = session.execute(_OBSERVABLES, asked).all()
-    if not observables:
-        return Gathered([], [], [])
-    if as_of is None:
-        return Gathered(observables, session.execute(_NOW, asked).all(), session.execute(_SIGHTINGS_NOW, asked).all())
-    asked["as_of"] = as_of
-    then = {(row.tenant, row.id): row.context for row in session.execute(_CONTEXTS_THEN, asked)}
-    known = [_Observable(o.id, o.tenant, o.type, o.value, then.get((o.tenant, o.id), o.context)) for o in observables]
-    return Gathered(known, session.execute(_THEN, asked).all(), session.execute(_SIGHTINGS_THEN, asked).all())
+    if not ids:
+        return Gathered([], {}, {})
+    asked = {"tenants": _tenants(tenant), "ids": "{" + ",".join(ids) + "}", "as_of": as_of}
+    first = connection.cursor(binary=True).execute(_OBSERVABLES, asked)
+    if len(ids) > _FEW:  # of many, those that are unknown are not asked for again
+        asked["ids"] = "{" + ",".join({row[0] for row in first.fetchall()}) + "}"
+        first.scroll(0, "absolute")
+    statements = (_NOW, _SIGHTINGS_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN)
+    assertions, sightings = (connection.cursor(binary=True).execute(statement, asked) for statement in statements)
+    then = connection.cursor().execute(_CONTEXTS_THEN, asked) if as_of is not None else None
+    observables: Sequence[tuple[Any, ...]] = first.fetchall()
+    if then is not None:
+        contexts = {(owner, one): context for owner, one, context in then.fetchall()}
+        observables = [(*row[:4], contexts.get((row[1], row[0]), row[4])) for row in observables]
+    return Gathered(observables, _by_id(assertions.fetchall()), _by_id(sightings.fetchall()))
 
 
-class _Observable(NamedTuple):
-    id: str
-    tenant: str
-    type: str
-    value: str
-    context: str
+def connection_of(session: Session) -> psycopg.Connection:
+    """The connection of a transaction that also writes."""
+    connection: psycopg.Connection = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
+
+
+def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    grouped: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        identity = row[0]
+        if identity in grouped:
+            grouped[identity].append(row[1:])
+        else:
+            grouped[identity] = [row[1:]]
+    return grouped
 
 
 def _tenants(tenant: str) -> list[str]:
     return list({tenant, PUBLIC})
 
 
-def prefixes(session: Session, tenant: str) -> dict[str, list[int]]:
-    """The prefix lengths of the networks that are stored, by type of address: a handful, found by as many steps."""
-    found: dict[str, list[int]] = {"ipv4-addr": [], "ipv6-addr": []}
-    for type_, prefix in session.execute(_PREFIXES, {"tenants": _tenants(tenant)}):
-        found[type_].append(prefix)
+def ask_prefixes(connection: psycopg.Connection, tenant: str) -> psycopg.Cursor:
+    """Ask for the prefix lengths of the networks that are stored: a handful, found by as many steps."""
+    return connection.execute(_PREFIXES, {"tenants": _tenants(tenant)})
+
+
+def prefixes(asked: psycopg.Cursor) -> dict[str, list[int]]:
+    """The prefix lengths that were asked for, by type of address."""
+    found: dict[str, list[int]] = {}
+    for type_, prefix in asked.fetchall():
+        found.setdefault(type_, []).append(prefix)
     return found
 
 
-def inside(session: Session, tenant: str, ranges: Sequence[Range], most: int) -> list[list[str]]:
+def inside(connection: psycopg.Connection, tenant: str, ranges: Sequence[Range], most: int) -> list[list[str]]:
     """Ids of observables within each range of keys, at most `most` of each."""
-    asked = {"lows": [one.low for one in ranges], "highs": [one.high for one in ranges], "most": most}
+    if not ranges:
+        return []
+    asked: dict[str, Any] = {"lows": [one.low for one in ranges], "highs": [one.high for one in ranges], "most": most}
     found: list[list[str]] = [[] for _ in ranges]
-    for place, identity in session.execute(_INSIDE, asked | {"tenants": _tenants(tenant)}):
+    for place, identity in connection.execute(_INSIDE, asked | {"tenants": _tenants(tenant)}).fetchall():
         found[place - 1].append(identity)
     return found
 

@@ -73,6 +73,25 @@ class Reference(BaseModel):
     verdict: Verdict
 
 
+class LookupQuery(BaseModel):
+    """One value to look up; defanged forms are understood."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Annotated[str, Field(max_length=8192)]
+    as_of: datetime | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
+
+
+def parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    """The query parameters that a model describes, as OpenAPI lists them."""
+    schema = query.model_json_schema()
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": described}
+        for name, described in schema["properties"].items()
+    ]
+
+
 class LookupRequest(BaseModel):
     """Values to look up; types may be mixed, defanged forms are understood."""
 
@@ -214,6 +233,46 @@ class Source(BaseModel):
     reliability: int
     tlp: str
     observables: int
+
+
+TrendKind = Literal["value", "malware", "as"]
+
+
+class Trend(BaseModel):
+    """A burst of a value in several feeds, or a malware family or network that rises above its own baseline."""
+
+    tenant: str
+    id: UUID
+    kind: TrendKind
+    subject: str
+    type: str | None
+    value: str | None
+    feeds: list[str]
+    count: int
+    baseline: float | None = Field(description="the mean of the windows before, of a rise")
+    window_start: datetime
+    window_seconds: int
+    announced_at: datetime
+
+
+class TrendPage(BaseModel):
+    """A page of trends."""
+
+    items: list[Trend]
+    next: str | None
+
+
+class Dataset(BaseModel):
+    """A set of reference data; without `obtained_at` it is not here yet."""
+
+    name: str
+    title: str
+    licence: str
+    origin: str | None = Field(description="where it was fetched from; `bundled` when it came with the installation")
+    bytes: int | None
+    obtained_at: datetime | None
+    checked_at: datetime | None
+    error: str | None = Field(description="why it could not be renewed")
 
 
 class RunProgress(BaseModel):

@@ -27,6 +27,7 @@ SOURCE: Final = "/services/observables"
 
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     """Apply chunks of one tenant; chunks of one run that stand together are applied together."""
+    context.freshen(session)
     repository.lock(session, {event.data.bucket for event in events})
     for _, together in groupby(events, key=lambda event: (event.data.feed, event.data.observed_at, event.data.run_id)):
         _apply(session, list(together))

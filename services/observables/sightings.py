@@ -80,11 +80,12 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
     ids = {dashed(one.observable): one.found for one in reports}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
+        context.freshen(session)
         repository.lock(session, {bucket(one.observable) for one in reports})
-        before = views.views(reads.gather(session, tenant, ids), now)
+        before = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
         put(session, tenant, ids, now)
         stored = repository.put_sightings(session, [_row(one, tenant, actor) for one in reports])
-        after = views.views(reads.gather(session, tenant, ids), now)
+        after = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
         touched = {dashed(one.observable) for one in reports if one.id in stored}
         _rescore(session, tenant, after, touched, now)
         _announce(session, tenant, [_change(before.get(one), after[one]) for one in sorted(touched)])
@@ -171,7 +172,7 @@ def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -
     ids = {dashed(observable_uuid(one.type, one.value)): one for link in links for one in (link.from_, link.to)}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        known = views.views(reads.gather(session, tenant, ids), now)
+        known = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
         unknown = [one.value for identity, one in ids.items() if identity not in known]
         if unknown:
             raise InvalidInput(f"Nothing is known about {unknown[0]}; report a sighting of it first.", field="value")

@@ -3,17 +3,25 @@
 from typing import Any
 
 from services.observables import aging, service
+from services.observables.reference.refresh import refresh
 from services.observables.worker import celery
 from shared.celery import ServiceTask
 from shared.database import database
+from shared.settings import load_settings
 
-__all__ = ["celery", "check_due", "prune_runs"]
+__all__ = ["celery", "check_due", "prune_runs", "refresh_reference"]
 
 
 @celery.task(name="observables.tasks.check_due", bind=True)
 def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
     """Look again at scores that may have fallen below a threshold by now, or whose assertions have ended."""
     return {"status": "ok", **aging.check_due(database("observables"), limit)}
+
+
+@celery.task(name="observables.tasks.refresh_reference", bind=True, time_limit=880, soft_time_limit=850)
+def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
+    """Fetch reference data that is older than a day, and describe again what was described without it."""
+    return {"status": "ok", **refresh(database("observables"), load_settings())}
 
 
 @celery.task(name="observables.tasks.prune_runs", bind=True)

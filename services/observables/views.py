@@ -1,13 +1,13 @@
 """Observables as readers see them: the tenant's own knowledge and the public one together. No I/O."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from services.observables import context, scoring
-from services.observables.knowledge import Effects, Sighting, Stored, weigh
+from services.observables.knowledge import Effects, Sighting, claim, since, weigh
 from services.observables.reads import Gathered
 from services.observables.scoring import Claim, Contribution, Verdict
 from shared.stix.ids import stix_type
@@ -71,32 +71,29 @@ class Reference(msgspec.Struct):
     verdict: Verdict
 
 
-class Voices(msgspec.Struct):
-    """What speaks for and against one observable at a moment."""
-
-    claims: list[Claim]
-    effects: Effects
+Row = tuple[Any, ...]
+_LAST_OF_ASSERTION: Final = 13
 
 
 def views(found: Gathered, now: datetime) -> dict[str, View]:
     """Views by the id's UUID; an observable of which nothing was said at that moment is unknown."""
-    assertions, sightings = _by_id(found.assertions), _by_id(found.sightings)
     made: dict[str, View] = {}
     for row in found.observables:
-        # The tenant's own row comes before the public one.
-        if row.id not in made and (row.id in assertions or row.id in sightings):
-            made[row.id] = _view(row, assertions.get(row.id, []), sightings.get(row.id, []), now)
+        identity = row[0]
+        if identity not in made and (identity in found.assertions or identity in found.sightings):
+            made[identity] = _view(row, found.assertions.get(identity, ()), found.sightings.get(identity, ()), now)
     return made
 
 
 def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
     """The parts of each score; `views` gives the score that they add up to."""
-    assertions, sightings = _by_id(found.assertions), _by_id(found.sightings)
     parts: dict[str, list[Contribution]] = {}
     for row in found.observables:
-        if row.id not in parts:
-            voices = _voices(row, assertions.get(row.id, []), sightings.get(row.id, []), now)
-            parts[row.id] = scoring.contributions(row.type, voices.claims, voices.effects, now)
+        identity, type_ = row[0], row[2]
+        if identity not in parts:
+            active = [one for one in found.assertions.get(identity, ()) if _holds(one, now)]
+            claims, effects = _voices(row, active, found.sightings.get(identity, ()))
+            parts[identity] = scoring.contributions(type_, claims, effects, now)
     return parts
 
 
@@ -105,80 +102,45 @@ def reference(view: View) -> Reference:
     return Reference(view.id, view.type, view.value, view.score, view.verdict)
 
 
-def _by_id(rows: Any) -> dict[str, list[Any]]:
-    grouped: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        grouped[row.id].append(row)
-    return grouped
+def _holds(assertion: Row, now: datetime) -> bool:
+    until, retracted = assertion[11], assertion[12]
+    return retracted is None and (until is None or until > now)
 
 
-def _voices(row: Any, assertions: list[Any], sightings: list[Any], now: datetime) -> Voices:
-    claims = [stored.claim for one in assertions if (stored := _stored(one)).active(now)]
-    effects = context.effects(row.type, row.context)
+def _voices(row: Row, active: Sequence[Row], sightings: Sequence[Row]) -> tuple[list[Claim], Effects]:
+    claims = []
+    for name, _, _, _, reliability, confidence, _, _, _, _, last_seen, _, _, kind, confirmed_at, observed_at in active:
+        claims.append(claim(name, reliability, confidence, since(kind, last_seen, observed_at, confirmed_at)))
+    effects = context.effects(row[2], row[4])
     if sightings:
-        seen, against = weigh(Sighting(one.kind, one.times, one.place, one.last_seen) for one in sightings)
+        seen, against = weigh(Sighting(kind, times, place, last) for _, kind, times, place, _, _, last, _ in sightings)
         claims += seen
         effects += against
-    return Voices(claims, effects)
+    return claims, effects
 
 
-def _stored(row: Any) -> Stored:
-    return Stored(
-        row.source_id,
-        row.source,
-        row.reliability,
-        row.confidence,
-        (),
-        row.malware,
-        row.valid_until,
-        row.last_seen,
-        row.retracted_at is not None,
-        row.observed_at,
-        row.kind,
-        row.confirmed_at,
-    )
-
-
-def _view(row: Any, assertions: list[Any], sightings: list[Any], now: datetime) -> View:
-    voices = _voices(row, assertions, sightings, now)
-    score = scoring.score(row.type, voices.claims, voices.effects, now)
-    active = [
-        one for one in assertions if one.retracted_at is None and (one.valid_until is None or one.valid_until > now)
-    ]
-    both = [*assertions, *sightings]
+def _view(row: Row, assertions: Sequence[Row], sightings: Sequence[Row], now: datetime) -> View:
+    identity, _, type_, value, described = row
+    active = [one for one in assertions if _holds(one, now)]
+    claims, effects = _voices(row, active, sightings)
+    score = scoring.score(type_, claims, effects, now)
+    told = [Assertion(*one[:_LAST_OF_ASSERTION]) for one in assertions]
+    reported = [Reported(*one) for one in sightings]
     return View(
-        f"{stix_type(row.type)}--{row.id}",
-        row.type,
-        row.value,
+        f"{stix_type(type_)}--{identity}",
+        type_,
+        value,
         score,
         scoring.verdict(score),
-        sorted({tag for one in active for tag in one.tags}),
-        sorted({technique for one in active for technique in one.attack}),
-        min(one.first_seen for one in both),
-        max(one.last_seen for one in both),
-        msgspec.Raw(row.context.encode()),
-        [_assertion(one) for one in assertions],
-        [_reported(one) for one in sightings],
+        _union([one[6] for one in active]),
+        _union([one[7] for one in active]),
+        min([*(one.first_seen for one in told), *(one.first_seen for one in reported)]),
+        max([*(one.last_seen for one in told), *(one.last_seen for one in reported)]),
+        msgspec.Raw(described.encode()),
+        told,
+        reported,
     )
 
 
-def _assertion(row: Any) -> Assertion:
-    return Assertion(
-        row.source,
-        row.source_id,
-        row.tenant,
-        row.tlp,
-        row.reliability,
-        row.confidence,
-        row.tags,
-        row.attack,
-        row.malware,
-        row.first_seen,
-        row.last_seen,
-        row.valid_until,
-        row.retracted_at,
-    )
-
-
-def _reported(row: Any) -> Reported:
-    return Reported(row.sighting_id, row.kind, row.times, row.place, row.note, row.first_seen, row.last_seen, row.actor)
+def _union(lists: list[list[str]]) -> list[str]:
+    return sorted({text for each in lists for text in each}) if len(lists) > 1 else sorted(*lists) if lists else []

@@ -74,9 +74,12 @@ def test_it_is_what_the_compose_specification_says() -> None:
     jsonschema.validators.validator_for(specification)(specification).validate(COMPOSE)
 
 
+EXTRA = {"observables-trends", "scheduler-beat", "flower"}
+
+
 def test_it_has_every_process_of_the_platform() -> None:
     kinds = ("migrate", "api", "worker", "consumer")
-    assert set(OURS) == {f"{service}-{kind}" for service in SERVICES for kind in kinds} | {"scheduler-beat", "flower"}
+    assert set(OURS) == {f"{service}-{kind}" for service in SERVICES for kind in kinds} | EXTRA
     for name, service in OURS.items():
         owner, _, kind = name.partition("-")
         if name != "flower":

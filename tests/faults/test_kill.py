@@ -36,6 +36,7 @@ VICTIMS = (
     "observables-api",
     "observables-worker",
     "observables-consumer",
+    "observables-trends",
     "notifications-api",
     "notifications-worker",
     "notifications-consumer",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 Facts = Mapping[str, Any]
-"""What an enricher says about one value; small, JSON, with stable keys. Values that share facts may share the object."""
+"""What an enricher says about one value: small, JSON, stable keys. Values that share facts may share the object."""
 
 
 class Effect(NamedTuple):

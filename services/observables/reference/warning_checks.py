@@ -1,0 +1,232 @@
+"""What warning lists say about values: exact texts, names and what is above them, networks, substrings, expressions."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from services.observables.reference import packed
+from services.observables.reference.warning_lists import ListInfo, compiled
+from services.observables.search import host_of
+from shared.stix.addresses import is_ipv4, is_ipv6
+from shared.stix.vocabulary import ObservableType as Type
+
+MAX_REGEX_LENGTH: Final = 512
+"""Characters of a value that regular expressions are shown; a longer value is not asked."""
+
+
+class Hit(NamedTuple):
+    """One entry of one list that a value matches.
+
+    Attributes:
+        name: of the list.
+        category: `false_positive` (nearly always harmless) or `known` (says who it is, not what it does).
+        entry: what in the list matched: the network, the host name, the substring, the expression.
+        kind: how that list matches.
+    """
+
+    name: str
+    category: str
+    entry: str
+    kind: str
+
+
+class Warninglists:
+    """All lists, over a packed blob.
+
+    Args:
+        blob: what `warning_lists.pack` made.
+    """
+
+    def __init__(self, blob: bytes) -> None:
+        about, arrays = packed.unpack(blob)
+        self.lists = msgspec.convert(about["lists"], list[ListInfo])
+        self._concerns = {t: frozenset(n for n, one in enumerate(self.lists) if _is_about(one, t)) for t in Type}
+        self._keys, self._sets = arrays["keys"], arrays["sets"]
+        self._members = _split(arrays["set_lists"], arrays["set_sizes"])
+        self._networks = {Type.IPV4: _Networks(arrays, 32), Type.IPV6: _Networks(arrays, 128)}
+        texts = _cut(arrays["needles"].tobytes(), arrays["needle_sizes"].tolist())
+        self._texts = list(zip(arrays["needle_lists"].tolist(), texts, strict=True))
+        self._needles: dict[Type, _Needles] = {}
+        self._regexes = [(number, text, found) for number, text in about["regexes"] if (found := compiled(text))]
+
+    def check(self, type_: str, value: str) -> tuple[Hit, ...]:
+        """The entries that a canonical value matches."""
+        return self.check_many(type_, [value])[0]
+
+    def check_many(self, type_: str, values: Sequence[str]) -> list[tuple[Hit, ...]]:
+        """The entries that each canonical value of one type matches."""
+        kind = Type(type_)
+        concerned, found = self._concerns[kind], dict[int, list[Hit]]()
+        for place, number, entry in self._find(kind, values):
+            if number in concerned:
+                one = self.lists[number]
+                found.setdefault(place, []).append(Hit(one.name, one.category, entry, one.kind))
+        return [tuple(found[place]) if place in found else () for place in range(len(values))]
+
+    def _find(self, kind: Type, values: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        names = _names(kind, values)
+        yield from self._listed(names, [value.lower() for value in values])
+        if kind in self._networks:
+            yield from self._networks[kind].find(values)
+        elif kind is Type.URL:
+            yield from self._hosts(names)
+        if kind not in self._needles:
+            concerned = self._concerns[kind]
+            self._needles[kind] = _Needles([one for one in self._texts if one[0] in concerned])
+        yield from self._needles[kind].find([value.lower() for value in values])
+        for number, text, expression in self._regexes:
+            if number in self._concerns[kind]:
+                yield from (
+                    (place, number, text)
+                    for place, value in enumerate(values)
+                    if len(value) <= MAX_REGEX_LENGTH and expression.search(value)
+                )
+
+    def _listed(self, names: Sequence[str | None], wholes: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """Whole values and names on any list, and the names above names on lists of host names."""
+        asked: list[tuple[int, str, bool]] = []
+        for place, (name, whole) in enumerate(zip(names, wholes, strict=True)):
+            if name != whole:
+                asked.append((place, whole, False))
+            if name is not None:
+                asked.append((place, name, False))
+                start = name.find(".")
+                while start >= 0:
+                    asked.append((place, name[start + 1 :], True))
+                    start = name.find(".", start + 1)
+        if not asked or not self._keys.size:
+            return
+        hashes = np.array([xxh3_64_intdigest(text.encode()) for _, text, _ in asked], np.uint64)
+        at = self._keys.searchsorted(hashes)
+        at[at == self._keys.size] = 0
+        for one in np.flatnonzero(self._keys[at] == hashes).tolist():
+            place, text, above = asked[one]
+            for number in self._members[int(self._sets[at[one]])]:
+                if not above or self.lists[number].kind == "hostname":
+                    yield place, number, text
+
+    def _hosts(self, names: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
+        for kind, is_one in ((Type.IPV4, is_ipv4), (Type.IPV6, is_ipv6)):
+            places = [place for place, name in enumerate(names) if name is not None and is_one(name)]
+            for at, number, entry in self._networks[kind].find([names[place] or "" for place in places]):
+                yield places[at], number, entry
+
+
+def _is_about(one: ListInfo, kind: Type) -> bool:
+    return one.types is None or kind.value in one.types
+
+
+def _names(kind: Type, values: Sequence[str]) -> list[str | None]:
+    match kind:
+        case Type.DOMAIN:
+            return list(values)
+        case Type.URL:
+            return [host_of(value).lower() for value in values]
+        case Type.EMAIL:
+            return [value.rpartition("@")[2] for value in values]
+    return [None] * len(values)
+
+
+def _split(flat: packed.Array, sizes: packed.Array) -> list[tuple[int, ...]]:
+    numbers, ends = flat.tolist(), np.cumsum(sizes).tolist()
+    return [tuple(numbers[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _cut(joined: bytes, sizes: list[int]) -> list[bytes]:
+    ends = list(accumulate(sizes))
+    return [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class _Networks:
+    """Which networks are around an address, narrowest first."""
+
+    def __init__(self, arrays: dict[str, packed.Array], bits: int) -> None:
+        self._bits, self._family = bits, AF_INET if bits == 32 else AF_INET6
+        # Numbers of 128 bits are compared as the 16 bytes they are.
+        self._order = ">u4" if bits == 32 else "S16"
+        self._starts = arrays[f"starts{bits}"].view(self._order)
+        if bits == 32:
+            self._starts = self._starts.astype(np.uint32)
+        self._inner = arrays[f"inner{bits}"]
+        self._around, self._prefixes = arrays[f"around{bits}"].data, arrays[f"prefixes{bits}"].data
+        self._lists = arrays[f"lists{bits}"].data
+
+    def find(self, values: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """The place of a value, a list, and the network of that list; for addresses and networks of one family."""
+        parts = [value.partition("/") for value in values]
+        addresses = [inet_pton(self._family, address) for address, _, _ in parts]
+        asked = np.frombuffer(b"".join(addresses), self._order).astype(self._starts.dtype, copy=False)
+        inner = self._inner[self._starts.searchsorted(asked, "right") - 1]
+        for at in np.flatnonzero(inner >= 0).tolist():
+            number, widest = int(inner[at]), int(parts[at][2] or self._bits)
+            while number >= 0:
+                if (prefix := self._prefixes[number]) <= widest:
+                    yield at, self._lists[number], self._text(addresses[at], prefix)
+                number = self._around[number]
+
+    def _text(self, address: bytes, prefix: int) -> str:
+        free = self._bits - prefix
+        base = (int.from_bytes(address, "big") >> free << free).to_bytes(len(address), "big")
+        return f"{inet_ntop(self._family, base)}/{prefix}" if free else inet_ntop(self._family, base)
+
+
+class _Needles:
+    """Substrings, each known by the piece of it that the fewest others have: a scan meets few false candidates."""
+
+    _WIDTH, _BITS, _FEW = 6, 18, 120
+
+    def __init__(self, needles: Sequence[tuple[int, bytes]]) -> None:
+        self._pieces: dict[int, dict[bytes, list[tuple[int, bytes, int]]]] = {}
+        common = Counter(piece for _, needle in needles for _, piece in self._cut(needle))
+        for number, needle in needles:
+            at, piece = min(self._cut(needle), key=lambda one: common[one[1]])
+            self._pieces.setdefault(len(piece), {}).setdefault(piece, []).append((at, needle, number))
+        self._marked = {width: self._mark(width, pieces) for width, pieces in self._pieces.items()}
+
+    def _cut(self, needle: bytes) -> list[tuple[int, bytes]]:
+        width = min(len(needle), self._WIDTH)
+        return [(at, needle[at : at + width]) for at in range(len(needle) - width + 1)]
+
+    def _mark(self, width: int, pieces: Iterable[bytes]) -> packed.Array:
+        marked = np.zeros(1 << self._BITS, bool)
+        marked[self._places(np.frombuffer(b"".join(pieces), np.uint8), width)[::width]] = True
+        return marked
+
+    def _places(self, data: packed.Array, width: int) -> packed.Array:
+        """Where in the table each window of the data is marked."""
+        count = data.size - width + 1
+        windows = data[:count].astype(np.uint64)
+        for at in range(1, width):
+            windows <<= np.uint64(8)
+            windows |= data[at : at + count]
+        windows *= np.uint64(0x9E3779B97F4A7C15)
+        windows >>= np.uint64(64 - self._BITS)
+        return windows
+
+    def find(self, texts: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """The place of a text, a list, and the substring of that list it contains."""
+        values = [text.encode() for text in texts]
+        joined = b"\n".join(values)
+        ends = list(accumulate(len(value) + 1 for value in values))
+        found: set[tuple[int, int, bytes]] = set()
+        for width, pieces in self._pieces.items():
+            for place in self._candidates(joined, width):
+                for at, needle, number in pieces.get(joined[place : place + width], ()):
+                    # No needle has a line's end in it, so what begins in a text ends in it.
+                    if place >= at and joined.startswith(needle, place - at):
+                        found.add((bisect_right(ends, place - at), number, needle))
+        for place, number, needle in sorted(found):
+            yield place, number, needle.decode()
+
+    def _candidates(self, joined: bytes, width: int) -> Iterable[int]:
+        if len(joined) < self._FEW:
+            return range(len(joined) - width + 1)
+        found = self._marked[width][self._places(np.frombuffer(joined, np.uint8), width)]
+        return np.flatnonzero(found).tolist()

@@ -1,0 +1,171 @@
+"""From records of the log to trends. No I/O: a plan says where reading begins and from where on trends are news."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from services.observables.trends.windows import (
+    LATENESS,
+    WINDOW,
+    Chunk,
+    Kind,
+    Networks,
+    Subjects,
+    Trend,
+    Values,
+    families,
+    moment,
+    networks,
+)
+from shared.errors import InvalidInput
+from shared.events import Record, Topic, parse
+from shared.events.feeds import OBSERVED
+from shared.events.observables import CHANGED
+
+Place = tuple[str, int]
+"""Topic, as the cluster names it, and partition."""
+
+_KEYS: Final = 2_000_000
+"""Values in one generation of all partitions together: with two generations about 400 MB at the very most."""
+_SLACK: Final = 5.0
+"""Seconds that clocks of producers may differ by."""
+
+
+class Changed(msgspec.Struct, gc=False):
+    """Of a change, what trends are made of."""
+
+    type: str
+    value: str
+    kind: str
+
+
+class Changes(msgspec.Struct):
+    """Of `ObservablesChanged`, what trends are made of."""
+
+    source: str
+    changes: list[Changed]
+
+
+_OBSERVED = Topic(OBSERVED.name, Chunk, OBSERVED.says, OBSERVED.key)
+_CHANGED = Topic(CHANGED.name, Changes, CHANGED.says, CHANGED.key)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A partition's offsets.
+
+    Attributes:
+        begin: where reading begins, to know what was before.
+        resume: from where on bursts are announced: what is before was announced in an earlier life.
+        end: where the partition ended when the plan was made.
+    """
+
+    begin: int
+    resume: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read after a start, and what of it is news.
+
+    Attributes:
+        values_from: time in the log from which on values matter; only subjects look further back.
+        rises_from: end of the first minute whose rises are announced.
+    """
+
+    spans: Mapping[Place, Span]
+    values_from: float = 0.0
+    rises_from: float = 0.0
+
+
+class Analysis:
+    """The state of one reading of the log, from the plan's beginning on.
+
+    Args:
+        plan: which partitions there are and where they begin.
+        observed: the cluster's name of feeds.observed.v1; every other topic is taken for observables.changed.v1.
+        number_of: gives the autonomous system of an address; without it none rises.
+    """
+
+    def __init__(self, plan: Plan, observed: str = OBSERVED.name, number_of: Networks | None = None) -> None:
+        self._plan = plan
+        self._observed = observed
+        self._number_of = number_of
+        self._places = {place: span.begin for place, span in plan.spans.items()}
+        self._times = dict.fromkeys(plan.spans, 0.0)
+        mine = [place for place in plan.spans if place[0] == observed]
+        self._values = {place: Values(keys=_KEYS // len(mine)) for place in mine}
+        self._subjects = Subjects()
+        self._chunks = msgspec.json.Decoder(Chunk)
+        self._changes = msgspec.json.Decoder(Changes)
+
+    def positions(self) -> dict[Place, int]:
+        """The offset that each partition goes on with; safe to call from any thread."""
+        return dict(self._places)
+
+    def handle(self, record: Record, timestamp: float) -> list[Trend]:
+        """Take one record; the bursts it completes.
+
+        Args:
+            record: of one of the plan's partitions; one that was handled before changes nothing.
+            timestamp: when it came into the log, in seconds since the epoch.
+
+        Raises:
+            InvalidInput: it is no event of its topic; it counts as handled.
+        """
+        place = (record.topic, record.partition)
+        if record.offset < self._places[place]:
+            return []
+        self._places[place] = record.offset + 1
+        self._times[place] = max(self._times[place], timestamp)
+        if record.topic == self._observed:
+            return self._take_observed(place, record, timestamp)
+        if self._number_of is not None:
+            self._take_changed(record, timestamp, self._number_of)
+        return []
+
+    def _take_observed(self, place: Place, record: Record, timestamp: float) -> list[Trend]:
+        event = parse(_OBSERVED, record, self._chunks)
+        chunk = event.data
+        try:
+            at = moment(chunk.observed_at)
+        except (ValueError, OverflowError) as error:
+            raise InvalidInput(f"{chunk.observed_at[:80]!r} is no time.", field="observed_at") from error
+        # A wrong clock must not move everybody's windows into the future. For subjects, whose minutes are judged
+        # when they are over, a chunk is at most LATENESS older than its place in the log.
+        minute = min(max(at, timestamp - LATENESS), timestamp)
+        self._subjects.add(event.tenant, chunk.feed.name, families(chunk), minute)
+        if timestamp < self._plan.values_from:
+            return []
+        bursts = self._values[place].add(event.tenant, chunk, min(at, timestamp + LATENESS))
+        return bursts if record.offset >= self._plan.spans[place].resume else []
+
+    def _take_changed(self, record: Record, timestamp: float, number_of: Networks) -> None:
+        event = parse(_CHANGED, record, self._changes)
+        # New to the platform, not to one feed: five lists of the same address do not make a network rise.
+        new = [(one.type, one.value) for one in event.data.changes if one.kind == "new"]
+        found: Counter[tuple[Kind, str]] = networks(new, number_of)
+        self._subjects.add(event.tenant, event.data.source, found, timestamp)
+
+    def tick(self, now: float, ends: Mapping[Place, int]) -> list[Trend]:
+        """The rises of the minutes that are complete: those that every partition has passed.
+
+        Args:
+            now: the present, which is how far a partition is that was read to its end.
+            ends: where the partitions end, as far as that is known.
+        """
+        passed = [
+            now if self._places[place] >= ends.get(place, span.end) else self._times[place]
+            for place, span in self._plan.spans.items()
+        ]
+        until = min(passed, default=0.0) - LATENESS - _SLACK
+        self._subjects.close(min(until, self._plan.rises_from))  # was announced in an earlier life
+        return self._subjects.close(until)
+
+
+RISES_BACK: Final = 3 * WINDOW
+"""Rises are judged again this long before the place where reading resumes: a minute is over later than its records."""

@@ -1,0 +1,190 @@
+"""Reference data: fetched over a real server, kept when that fails, and what it says is said of what came before."""
+
+import gzip
+import http.server
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference.datasets import Dataset
+from services.observables.reference.refresh import refresh
+from shared.database import PUBLIC, Database
+from shared.events.feeds import Indicator
+from shared.settings import Settings
+from tests.observables.conftest import changes, chunk, handle
+
+
+class _Provider(http.server.BaseHTTPRequestHandler):
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_GET(self) -> None:
+        body = self.files.get(self.path)
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Provider)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    _Provider.files = {"/lists.zip": lists("198.51.100.0/24"), "/v4.tsv.gz": TABLE, "/kev.json": EXPLOITED}
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def lists(*entries: str) -> bytes:
+    document = {
+        "name": "our scanners",
+        "version": 1,
+        "type": "cidr",
+        "matching_attributes": ["ip-dst"],
+        "list": entries,
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("main/lists/scanners/list.json", json.dumps(document))
+        archive.writestr("main/README.md", "not a list")
+    return packed.getvalue()
+
+
+TABLE = gzip.compress(
+    b"198.51.100.0\t198.51.100.255\t64500\tNL\tEXAMPLE\n203.0.113.0\t203.0.113.255\t64501\tDE\tOTHER\n"
+)
+EXPLOITED = json.dumps(
+    {
+        "title": "x",
+        "catalogVersion": "2026.11.20",
+        "dateReleased": "2026-11-20T00:00:00Z",
+        "count": 1,
+        "vulnerabilities": [
+            {
+                "cveID": "CVE-2021-44228",
+                "vendorProject": "Apache",
+                "product": "Log4j2",
+                "vulnerabilityName": "Log4Shell",
+                "dateAdded": "2021-12-10",
+                "shortDescription": "x",
+                "requiredAction": "x",
+                "dueDate": "2021-12-24",
+                "knownRansomwareCampaignUse": "Known",
+            }
+        ],
+    }
+).encode()
+
+
+def datasets(provider: str) -> list[Dataset]:
+    return [
+        Dataset("warninglists", "lists", "x", (f"{provider}/lists.zip",), warning_lists.pack, warning_lists.bundled),
+        Dataset("networks", "tables", "x", (f"{provider}/v4.tsv.gz",), networks.pack),
+        Dataset("exploited", "kev", "x", (f"{provider}/kev.json",), exploited.pack),
+    ]
+
+
+@pytest.fixture
+def empty(own: Database) -> Iterator[Database]:
+    yield own
+    with own.engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE observables.dataset"))
+    refresh(own, None, [])  # type: ignore[arg-type]  # nothing to fetch: this process forgets the data
+
+
+def age(own: Database) -> None:
+    with own.transaction(PUBLIC) as session:
+        session.execute(sa.text("UPDATE dataset SET checked_at = :at"), {"at": datetime.now(UTC) - timedelta(days=2)})
+
+
+ADDRESS, CVE = Indicator("ipv4-addr", "198.51.100.7"), Indicator("vulnerability", "CVE-2021-44228")
+
+
+def context(client: TestClient, value: str) -> dict:
+    return client.get("/v1/lookup", params={"value": value}).json()["observable"]["context"]
+
+
+def test_what_came_before_the_data_is_described_with_it(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
+) -> None:
+    handle(empty, chunk(ADDRESS, CVE))
+    assert changes(empty) == [("198.51.100.7", "new", 72, None), ("CVE-2021-44228", "new", 72, None)]
+    found = refresh(empty, settings, datasets(provider))
+    assert found["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
+    assert found["described"] == 2
+    assert changes(empty) == [("198.51.100.7", "changed", 14, 72), ("CVE-2021-44228", "changed", 89, 72)]
+    client = client_for("observables")
+    said = context(client, "198.51.100.7")
+    assert said["network"] == {"asn": 64500, "country": "NL"}
+    assert said["allow_lists"]["hits"] == [["our scanners", "known", "cidr", "198.51.100.0/24"]] or said["allow_lists"]
+    assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
+    assert refresh(empty, settings, datasets(provider)) == {
+        "datasets": dict.fromkeys(("warninglists", "networks", "exploited"), "fresh"),
+        "described": 0,
+    }
+
+
+def test_what_comes_after_is_described_at_once_and_explains_itself(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
+) -> None:
+    refresh(empty, settings, datasets(provider))
+    handle(empty, chunk(ADDRESS))
+    client = client_for("observables")
+    identity = client.get("/v1/lookup", params={"value": "198.51.100.7"}).json()["observable"]["id"]
+    parts = client.get(f"/v1/observables/{identity}/explain").json()["contributions"]
+    (against,) = [part for part in parts if part["kind"] == "allow-list"]
+    assert against["points"] < 0
+    assert "198.51.100.0/24" in against["reason"]
+    assert "our scanners" in against["reason"]
+
+
+def test_a_list_that_no_longer_names_it_gives_the_score_back_and_the_past_stays(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
+) -> None:
+    refresh(empty, settings, datasets(provider))
+    handle(empty, chunk(ADDRESS))
+    before = changes(empty)[0][2]
+    then = datetime.now(UTC)
+    _Provider.files["/lists.zip"] = lists("192.0.2.0/24")
+    age(empty)
+    assert refresh(empty, settings, datasets(provider))["described"] == 1
+    assert changes(empty) == [("198.51.100.7", "changed", 72, before)]
+    asked = {"value": "198.51.100.7", "as_of": then.isoformat()}
+    assert client_for("observables").get("/v1/lookup", params=asked).json()["observable"]["score"] == before
+
+
+@pytest.mark.parametrize("broken", [None, b"", b"PK not a zip"])
+def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient], broken: bytes | None
+) -> None:
+    refresh(empty, settings, datasets(provider))
+    _Provider.files = {path: broken for path in _Provider.files if broken is not None}
+    age(empty)
+    outcomes = refresh(empty, settings, datasets(provider))["datasets"]
+    assert outcomes["networks"] == outcomes["exploited"] == "not fetched"
+    told = {one["name"]: one for one in client_for("observables").get("/v1/reference").json()}
+    assert told["networks"]["error"]
+    assert told["networks"]["origin"] == f"{provider}/v4.tsv.gz"
+    handle(empty, chunk(ADDRESS))
+    assert context(client_for("observables"), "198.51.100.7")["network"]["asn"] == 64500
+
+
+def test_without_a_network_the_lists_that_came_with_the_installation_are_used(
+    empty: Database, settings: Settings, provider: str
+) -> None:
+    _Provider.files = {}
+    assert refresh(empty, settings, datasets(provider)[:1])["datasets"] == {"warninglists": "bundled"}

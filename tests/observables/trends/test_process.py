@@ -1,0 +1,325 @@
+"""The process on a real log and a real database: what is planted is announced, in time, once, whatever is killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from services.observables.trends import store
+from services.observables.trends.replay import Log, plan
+from services.observables.trends.watchdog import EXIT_CODE, Patience, lag
+from services.observables.trends.windows import Trend
+from shared.database import PLATFORM, Database, database
+from shared.events import Event, FeedRef
+from shared.events.feeds import OBSERVED, SOURCE, Indicator, IndicatorsObserved
+from shared.events.observables import Trending
+from shared.kafka.producer import Publisher
+from shared.kafka.topics import bucket_key, physical
+from shared.settings import Settings
+from shared.stix import bucket, observable_uuid, stix_id
+
+RUN = """
+import os, time
+from services.observables.trends import app, process
+from shared.database import database
+from shared.errors import Unavailable
+from shared.logging import configure_logging
+from shared.settings import load_settings
+
+configure_logging("observables", "trends")
+hang = int(os.environ.get("TEST_HANG_AFTER", "-1"))
+take = app.Reading.take
+async def taking(self, *record):
+    if 0 <= hang <= self.beats:
+        time.sleep(3600)
+    await take(self, *record)
+def unavailable(*_):
+    raise Unavailable("The database is away.")
+if "TEST_UNAVAILABLE" in os.environ:
+    app.store.announce = unavailable
+app.Reading.take = taking
+process.run(load_settings(), database("observables"), patience=float(os.environ.get("TEST_PATIENCE", "60")))
+"""
+
+
+@pytest.fixture
+def own(settings: Settings) -> Database:
+    found = database("observables")
+    with found.engine.begin() as connection:
+        for table in ("trend", "outbox"):
+            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+    return found
+
+
+@contextmanager
+def process(folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the trends, ready; ended by SIGTERM unless it ended before."""
+    with ExitStack() as stack:
+        ready = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        address = folder / f"{uuid4().hex[:8]}.sock"
+        ready.bind(str(address))
+        ready.settimeout(30)
+        log = stack.enter_context((folder / "trends.log").open("a"))
+        started = subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            env={**os.environ, **environ, "NOTIFY_SOCKET": str(address)},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            assert ready.recv(64) == b"READY=1", (folder / "trends.log").read_text()
+            yield started
+        finally:
+            if started.poll() is None:
+                started.send_signal(signal.SIGTERM)
+                assert started.wait(15) == 0, (folder / "trends.log").read_text()
+
+
+def chunks(feed: int, values: Sequence[str], at: datetime, tenant: str = "acme") -> list[Event[IndicatorsObserved]]:
+    """A run of one feed: its values by bucket, as the feeds service sends them."""
+    by_bucket: dict[int, list[Indicator]] = {}
+    for value in values:
+        place = bucket(observable_uuid("ipv4-addr", value))
+        by_bucket.setdefault(place, []).append(Indicator("ipv4-addr", value))
+    run, said = uuid4(), at.isoformat().replace("+00:00", "Z")
+    return [
+        Event(
+            OBSERVED,
+            IndicatorsObserved(FeedRef(UUID(int=feed), f"feed {feed}"), run, place, 0, said, seen=seen),
+            tenant,
+            SOURCE,
+            bucket_key(place),
+        )
+        for place, seen in sorted(by_bucket.items())
+    ]
+
+
+def send(settings: Settings, events: Sequence[Event[IndicatorsObserved]]) -> None:
+    async def publish() -> None:
+        async with Publisher(settings) as publisher:
+            for event in events:
+                await publisher.publish(event)
+            await publisher.flush()
+
+    asyncio.run(publish())
+
+
+def addresses(network: int, count: int) -> list[str]:
+    return [f"{network}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}" for number in range(count)]
+
+
+def announced(own: Database) -> list[Trending]:
+    """The announcements waiting in the outbox, which nobody relays here."""
+    with own.transaction(PLATFORM) as session:
+        found = session.scalars(sa.text("SELECT payload FROM outbox WHERE topic = 'observables.trending.v1'"))
+        return [msgspec.json.decode(bytes(payload), type=Trending) for payload in found]
+
+
+def wait(check: Callable[[], object], seconds: float, log: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_planted_burst_is_announced_once_within_ten_seconds(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
+    planted, now = "45.9.148.3", datetime.now(UTC)
+    with process(tmp_path):
+        before = time.monotonic()
+        for feed in range(1, 6):
+            others = addresses(20 + feed, 3_000)
+            at = now - timedelta(minutes=5 - feed)
+            send(settings, chunks(feed, [*others[:1500], planted, *others[1500:]], at))
+        wait(lambda: announced(own), 10, tmp_path / "trends.log")
+        assert time.monotonic() - before < 10
+        for feed in range(1, 7):
+            send(settings, chunks(feed, [planted], now))
+        marker = "45.9.148.4"
+        for feed in range(1, 6):
+            send(settings, chunks(feed, [marker], now))
+        wait(lambda: len(announced(own)) > 1, 10, tmp_path / "trends.log")
+    first, second = announced(own)
+    assert (first.id, first.value, first.kind) == (stix_id("ipv4-addr", planted), planted, "value")
+    assert first.feeds == [f"feed {feed}" for feed in range(1, 6)]
+    assert (first.count, first.window_seconds) == (5, 600)
+    assert second.value == marker
+
+
+def test_killed_in_the_middle_and_started_again_it_announces_once(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
+    now, planted = datetime.now(UTC), [f"46.9.148.{number}" for number in range(40)]
+    log = tmp_path / "trends.log"
+    rounds = [chunks(feed, [*addresses(40 + feed, 2_000), *planted], now) for feed in range(1, 6)]
+    with process(tmp_path) as first:
+        for events in rounds[:4]:
+            send(settings, events)
+        # Some of the last feed's chunks are handled, some are not even sent when it dies.
+        send(settings, rounds[4][:16])
+        wait(lambda: announced(own), 10, log)
+        first.kill()
+        first.wait()
+    before = {one.value for one in announced(own)}
+    assert 0 < len(before) < len(planted)
+    send(settings, rounds[4][16:])
+    with process(tmp_path):
+        wait(lambda: {one.value for one in announced(own)} >= set(planted), 10, log)
+        # All of it comes again, as after a crash of the feeds' worker, and changes nothing.
+        for events in rounds:
+            send(settings, events)
+        marker = chunks(9, ["46.10.0.1"], now)
+        for feed in range(1, 6):
+            send(
+                settings,
+                [
+                    replace(event, data=msgspec.structs.replace(event.data, feed=FeedRef(UUID(int=feed), "x")))
+                    for event in marker
+                ],
+            )
+        wait(lambda: "46.10.0.1" in {one.value for one in announced(own)}, 10, log)
+    values = [one.value for one in announced(own)]
+    assert sorted(values) == sorted([*planted, "46.10.0.1"])
+
+
+def test_a_silent_process_is_ended_and_its_successor_announces(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
+    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    with process(tmp_path, TEST_HANG_AFTER="2", TEST_PATIENCE="3") as silent:
+        for feed in range(1, 6):
+            send(settings, chunks(feed, [f"47.0.0.{number}" for number in range(10)], now))
+        assert silent.wait(30) == EXIT_CODE
+    assert '"event": "trends.silent"' in log.read_text()
+    with process(tmp_path):
+        wait(lambda: len(announced(own)) == 10, 10, log)
+
+
+def test_an_idle_process_is_left_alone(settings: Settings, own: Database, tmp_path: Path) -> None:
+    with process(tmp_path, TEST_PATIENCE="4") as idle:
+        time.sleep(9)
+        assert idle.poll() is None
+
+
+def test_a_second_process_stands_by_and_takes_over(settings: Settings, own: Database, tmp_path: Path) -> None:
+    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    with process(tmp_path) as first, process(tmp_path):
+        for feed in range(1, 4):
+            send(settings, chunks(feed, ["48.0.0.1"], now))
+        first.kill()
+        first.wait()
+        for feed in range(4, 6):
+            send(settings, chunks(feed, ["48.0.0.1"], now))
+        wait(lambda: announced(own), 20, log)
+    assert [one.value for one in announced(own)] == ["48.0.0.1"]
+
+
+def test_without_its_database_it_waits_and_stops_when_asked(settings: Settings, own: Database, tmp_path: Path) -> None:
+    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    for feed in range(1, 6):
+        send(settings, chunks(feed, ["50.0.0.1"], now))
+    with process(tmp_path, TEST_UNAVAILABLE="1", TEST_PATIENCE="3") as waiting:
+        wait(lambda: "trends.retrying" in log.read_text(), 10, log)
+        time.sleep(4)
+        assert waiting.poll() is None, "waiting is no silence"
+    with process(tmp_path):
+        wait(lambda: announced(own), 10, log)
+    assert [one.value for one in announced(own)] == ["50.0.0.1"]
+
+
+def test_what_is_handled_is_committed_and_stays_committed(settings: Settings, own: Database, tmp_path: Path) -> None:
+    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    group, topic = f"{settings.kafka_topic_prefix}sentineliq.observables.trends", physical(settings, OBSERVED.name)
+
+    async def committed() -> list[tuple[int, int | None]]:
+        async with Log(settings) as asked:
+            found = await asked.offsets(group, await asked.ends([topic]))
+            return [(one.end, one.committed) for _, one in sorted(found.items())]
+
+    with process(tmp_path):
+        for feed in range(1, 6):
+            send(settings, chunks(feed, addresses(51, 500), now))
+        wait(lambda: len(announced(own)) == 500, 10, log)
+    before = asyncio.run(committed())
+    assert all(end == at for end, at in before)
+    planned = asyncio.run(plan(settings, group, [(topic, 0), (topic, 1)], time.time()))
+    assert all(span.begin < span.resume == span.end for span in planned.spans.values())
+    with process(tmp_path):
+        time.sleep(4)
+    assert asyncio.run(committed()) == before
+
+
+def test_nothing_is_read_that_is_no_event(settings: Settings, own: Database, tmp_path: Path) -> None:
+    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    bad = chunks(1, ["49.0.0.1"], now)[0]
+    with process(tmp_path):
+        send(settings, [replace(bad, data=msgspec.structs.replace(bad.data, observed_at="yesterday"))])
+        for feed in range(1, 6):
+            send(settings, chunks(feed, ["49.0.0.1"], now))
+        wait(lambda: announced(own), 10, log)
+    assert '"event": "trends.unreadable"' in log.read_text()
+
+
+def trend(number: int, kind: str = "value", tenant: str = "acme") -> Trend:
+    type_ = "ipv4-addr" if kind == "value" else None
+    subject = {"value": f"192.0.2.{number}", "malware": f"family {number}", "as": f"AS{number}"}[kind]
+    return Trend(tenant, kind, subject, type_, ("a", "b"), 5, None, 1_800_000_000)
+
+
+def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
+    both = [trend(1), trend(2), trend(1), trend(1, tenant="globex"), trend(7, "malware"), trend(64496, "as")]
+    with own.transaction(PLATFORM) as session:
+        assert store.announce(session, both) == 5
+    with own.transaction(PLATFORM) as session:
+        assert store.announce(session, [*both, trend(3)]) == 1
+        assert store.announce(session, []) == 0
+    said = announced(own)
+    assert len(said) == 6
+    assert {one.id.partition("--")[0] for one in said} == {"ipv4-addr", "malware", "autonomous-system"}
+    with own.transaction(PLATFORM) as session:
+        rows = session.execute(sa.text("SELECT headers, tenant FROM outbox")).all()
+    assert len({dict(row.headers)["ce_id"] for row in rows}) == 6
+
+
+def test_trends_are_paged_newest_first_and_by_tenant(own: Database) -> None:
+    for number in range(7):
+        with own.transaction(PLATFORM) as session:
+            store.announce(session, [trend(number), trend(number, "malware", "public"), trend(number, tenant="globex")])
+    with own.transaction("acme") as session:
+        found, after = [], None
+        while page := store.page(session, limit=3, after=after):
+            found += page
+            after = (page[-1].announced_at, page[-1].id)
+        assert len(found) == len({row.id for row in found}) == 14
+        assert [row.announced_at for row in found] == sorted((row.announced_at for row in found), reverse=True)
+        assert {row.tenant for row in found} == {"acme", "public"}
+        assert {row.kind for row in store.page(session, kind="malware")} == {"malware"}
+        since = found[3].announced_at
+        assert all(row.announced_at >= since for row in store.page(session, since=since))
+
+
+def test_silence_is_told_from_idleness() -> None:
+    patience = Patience(60)
+    assert not patience.ended(0, 0, 5)
+    assert not patience.ended(59, 0, 5)
+    assert patience.ended(60, 0, 5)
+    assert not patience.ended(61, 1, 5), "something was handled"
+    assert not patience.ended(120, 1, 0), "nothing waits"
+    assert not patience.ended(170, 1, None), "the log does not say"
+    assert not patience.ended(229, 1, 3)
+    assert patience.ended(230, 1, 3)
+    assert lag({("a", 0): 5}, {("a", 0): 7, ("a", 1): 2, ("b", 0): 0}) == 4
