@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
+    reference_data: Literal["daily", "off"] = "daily"
     probe_port: int | None = Field(None, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

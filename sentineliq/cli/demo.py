@@ -84,7 +84,8 @@ def _environment() -> dict[str, str]:
     """Ours without what points to another installation: a demonstration must not write into it."""
     ours = {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields} | _PARTS
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return kept | {"SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8"}
+    # The story is the same every time, whatever lists say today.
+    return kept | {"SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8", "SENTINELIQ_REFERENCE_DATA": "off"}
 
 
 def _story(stack: Stack, sink: Sink, progress: Progress) -> tuple[News, Alarm]:

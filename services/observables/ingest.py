@@ -33,6 +33,7 @@ class Word(NamedTuple):
     valid_until: str | None
     last_seen: str | None = None
     attack: tuple[str, ...] = ()
+    retracted: bool = False
 
 
 class Said(NamedTuple):
@@ -87,7 +88,7 @@ NO_EFFECTS: Final[Effects] = ()
 def plan(
     source: Source,
     said: Iterable[Said],
-    gone: Iterable[str],
+    gone: Iterable[Said],
     known: Mapping[str, Known],
     effects: Mapping[str, Effects] = MappingProxyType({}),
 ) -> Plan:
@@ -96,7 +97,8 @@ def plan(
     Args:
         source: who speaks.
         said: its indicators; at most one per observable.
-        gone: ids of observables it no longer lists.
+        gone: what it no longer lists, with words that are retracted. One that nobody has heard of is kept as well:
+            what the source said before may still arrive, and is over.
         known: what is stored, by observable id.
         effects: what the values of new observables do to their scores, by observable id.
     """
@@ -110,9 +112,12 @@ def plan(
             made.changes.append(_new(one, scored))
         else:
             _assert(made, source, one, before)
-    for identity in gone:
-        if identity in known:
-            _retract(made, source, identity, known[identity])
+    for one in gone:
+        before = known.get(one.id)
+        if before is None:
+            made.created.append((one, Scored(0, None)))
+        else:
+            _retract(made, source, one, before)
     return made
 
 
@@ -159,9 +164,19 @@ def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
     now = _heard(source, one.word)
     if mine is None:
         made.asserted.append(one)
-    elif not _same(mine, now) or source.observed_at - mine.observed_at >= REASSERTED_AFTER:
+    elif not _same(mine, now) or _worth_noting(source, mine.observed_at):
         made.reasserted.append(one)
     announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+
+
+def _worth_noting(source: Source, before: datetime) -> bool:
+    """Whether it matters that a source says the same again.
+
+    A stream repeats itself all the time. A snapshot does not: when it says something again, then what it said in
+    between may still arrive, and has to be known as older.
+    """
+    age = source.observed_at - before
+    return age >= REASSERTED_AFTER or (source.kind == "snapshot" and age > timedelta())
 
 
 def _heard(source: Source, word: Word) -> Stored:
@@ -201,13 +216,16 @@ def _same(mine: Stored, now: Stored) -> bool:
     )
 
 
-def _retract(made: Plan, source: Source, identity: str, before: Known) -> None:
+def _retract(made: Plan, source: Source, one: Said, before: Known) -> None:
     mine = before.assertions.get(source.id)
-    if mine is None or mine.retracted or source.observed_at < mine.observed_at:
+    if mine is None:
+        made.asserted.append(one)
         return
-    made.retracted.append(identity)
+    if source.observed_at < mine.observed_at or (mine.retracted and source.observed_at == mine.observed_at):
+        return
+    made.retracted.append(one.id)
     after = {**before.assertions, source.id: mine._replace(retracted=True)}
-    announce(made, identity, before, after, source.observed_at)
+    announce(made, one.id, before, after, source.observed_at)
 
 
 def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored], now: datetime) -> None:

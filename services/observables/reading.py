@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     """
 
     said: dict[str, Said]
-    gone: dict[str, None]
+    gone: dict[str, Said]
     origin: dict[str, int]
 
 
@@ -31,6 +31,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
     problems = []
     said, origin = batch.said, batch.origin
     usual = Word(data.confidence, data.tags, None, data.observed_at, None)
+    over = Word(0, (), None, data.observed_at, None, retracted=True)
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
@@ -46,7 +47,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
         except InvalidInput as error:
             problems.append(f"gone[{position}]: {error.message}")
             continue
-        batch.gone[identity] = None
+        batch.gone[identity] = Said(identity, indicator.type, indicator.value, over)
         origin[identity] = number
     return problems
 

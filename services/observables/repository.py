@@ -23,7 +23,7 @@ _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id uuid, type text, value text COLLATE "C", key text COLLATE "C", prefix smallint, score smallint,
     due_at timestamptz, context jsonb, known boolean, confidence smallint, tags text[], malware text,
-    first_seen timestamptz, last_seen timestamptz, valid_until timestamptz, attack text[]
+    first_seen timestamptz, last_seen timestamptz, valid_until timestamptz, attack text[], retracted_at timestamptz
 ) ON COMMIT DELETE ROWS"""
 # Rows that are known to be new are inserted without ON CONFLICT, which would halve the speed.
 _CREATE = """
@@ -32,8 +32,8 @@ SELECT %(tenant)s, id, type, value, score, first_seen, %(observed_at)s, key, con
 FROM incoming WHERE score IS NOT NULL"""
 _ASSERT = """
 INSERT INTO assertion (tenant, observable_id, source_id, confidence, tags, malware, first_seen, last_seen, valid_until,
-    attack, observed_at, recorded_at)
-SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, last_seen, valid_until, attack,
+    attack, retracted_at, observed_at, recorded_at)
+SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, last_seen, valid_until, attack, retracted_at,
     %(observed_at)s, %(recorded_at)s
 FROM incoming WHERE NOT known"""
 _KEEP = """
@@ -239,7 +239,7 @@ def _tail(word: Word, observed: str) -> str:
     malware = _NULL if word.malware is None else _text(word.malware)
     return (
         f"\t{word.confidence}\t{_texts(word.tags)}\t{malware}\t{word.first_seen}\t{word.last_seen or observed}\t"
-        f"{word.valid_until or _NULL}\t{_texts(word.attack)}\n"
+        f"{word.valid_until or _NULL}\t{_texts(word.attack)}\t{observed if word.retracted else _NULL}\n"
     )
 
 

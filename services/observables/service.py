@@ -46,7 +46,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     fresh = [one for one in batch.said.values() if one.id not in stored]
     contexts = context.describe(fresh)
     effects = {identity: context.effects(batch.said[identity].type, text) for identity, text in contexts.items()}
-    plan = ingest.plan(source, batch.said.values(), batch.gone, stored, effects)
+    plan = ingest.plan(source, batch.said.values(), batch.gone.values(), stored, effects)
     repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:

@@ -21,7 +21,10 @@ def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
 @celery.task(name="observables.tasks.refresh_reference", bind=True, time_limit=880, soft_time_limit=850)
 def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
     """Fetch reference data that is older than a day, and describe again what was described without it."""
-    return {"status": "ok", **refresh(database("observables"), load_settings())}
+    settings = load_settings()
+    if settings.reference_data == "off":
+        return {"status": "ok", "datasets": {}, "described": 0}
+    return {"status": "ok", **refresh(database("observables"), settings)}
 
 
 @celery.task(name="observables.tasks.prune_runs", bind=True)

@@ -16,7 +16,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     Attributes:
         id: STIX id, for instance `ipv4-addr--…`.
         kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: nobody asserts it now, or
-            time has taken its score below 20.
+            its score fell below 20.
         score: 0 to 100 after the change.
         score_before: 0 to 100, absent when new.
         tags: all labels after the change.

@@ -26,7 +26,11 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for parent in (folder, *list(folder.parents)[:2]):
         parent.chmod(0o755)  # PostgreSQL runs as another user when the tests run as root
     environ = {name: value for name, value in os.environ.items() if name not in OURS}
-    stack = Stack(folder / "data", Ports.free(), {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8"})
+    stack = Stack(
+        folder / "data",
+        Ports.free(),
+        {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8", "SENTINELIQ_REFERENCE_DATA": "off"},
+    )
     with stack.running():
         yield stack
 

@@ -124,7 +124,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     folder = tmp_path_factory.mktemp("faults")
     _let_others_through(folder)
     environ = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "JAVA_HOME", "LANG"}}
-    stack = Stack(folder, Ports.free(), {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8"})
+    stack = Stack(
+        folder,
+        Ports.free(),
+        {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8", "SENTINELIQ_REFERENCE_DATA": "off"},
+    )
     with stack.running():
         found = Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
         yield found

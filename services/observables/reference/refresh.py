@@ -15,7 +15,7 @@ from services.observables.reference import store
 from services.observables.reference.datasets import DATASETS, Dataset, files_of
 from services.observables.service import announcements
 from shared.database import PLATFORM, PUBLIC, Database
-from shared.errors import SentinelIQError
+from shared.errors import InvalidInput, SentinelIQError
 from shared.events.observables import Change
 from shared.http import GuardedClient
 from shared.kafka.outbox import publish
@@ -53,6 +53,8 @@ def _renew(database: Database, settings: Settings, dataset: Dataset, known: Any,
         with tempfile.TemporaryDirectory(prefix="sentineliq-reference-") as folder:
             downloaded = asyncio.run(_download(settings, dataset, Path(folder)))
             blob, origin = dataset.pack(files_of(downloaded)), dataset.addresses[0]
+            if known is not None and len(blob) < (known.bytes or 0) / 2:
+                raise InvalidInput(f"It has shrunk from {known.bytes:,} to {len(blob):,} bytes and is not believed.")
     except SentinelIQError as failed:
         error = failed.message
         log.warning("reference.not_fetched", dataset=dataset.name, reason=error)

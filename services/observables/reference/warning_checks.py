@@ -26,7 +26,8 @@ class Hit(NamedTuple):
 
     Attributes:
         name: of the list.
-        category: `false_positive` (nearly always harmless) or `known` (says who it is, not what it does).
+        category: `false_positive` (nearly always harmless), `known` (says who it is, not what it does) or `special`
+            (private, documentation and other special-purpose ranges and names).
         entry: what in the list matched: the network, the host name, the substring, the expression.
         kind: how that list matches.
     """

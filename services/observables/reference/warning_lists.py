@@ -53,7 +53,9 @@ _KNOWN: Final = re.compile(
     re.IGNORECASE,
 )
 _Kind = Literal["string", "hostname", "substring", "cidr", "regex"]
-_Category = Literal["false_positive", "known"]
+# What these name is nobody's: whether it is a finding depends on whose network it was found in.
+_SPECIAL: Final = re.compile(r"\brfc ?\d|link local", re.IGNORECASE)
+_Category = Literal["false_positive", "known", "special"]
 
 
 class ListInfo(NamedTuple):
@@ -145,7 +147,7 @@ class _Packing:
                 self.regexes += regexes
                 used = len(regexes)
         self.hashes.append(hashes)
-        category = file.category or ("known" if _KNOWN.search(file.name) else "false_positive")
+        category = file.category or _category(file.name)
         self.lists.append(ListInfo(file.name, category, file.kind, str(file.version), used, total - used, types))
 
     def _add_network(self, number: int, text: str) -> bool:
@@ -172,6 +174,12 @@ class _Packing:
         arrays["needle_sizes"] = np.array([len(needle) for _, needle in self.needles], np.uint32)
         arrays["needle_lists"] = np.array([number for number, _ in self.needles], np.uint16)
         return packed.pack(about, arrays)
+
+
+def _category(name: str) -> str:
+    if _SPECIAL.search(name):
+        return "special"
+    return "known" if _KNOWN.search(name) else "false_positive"
 
 
 def _name(text: str) -> str:

@@ -51,7 +51,7 @@ def provider() -> Iterator[str]:
 
 def lists(*entries: str) -> bytes:
     document = {
-        "name": "our scanners",
+        "name": "our own servers",
         "version": 1,
         "type": "cidr",
         "matching_attributes": ["ip-dst"],
@@ -126,11 +126,11 @@ def test_what_came_before_the_data_is_described_with_it(
     found = refresh(empty, settings, datasets(provider))
     assert found["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
     assert found["described"] == 2
-    assert changes(empty) == [("198.51.100.7", "changed", 14, 72), ("CVE-2021-44228", "changed", 89, 72)]
+    assert changes(empty) == [("198.51.100.7", "expired", 14, 72), ("CVE-2021-44228", "changed", 89, 72)]
     client = client_for("observables")
     said = context(client, "198.51.100.7")
     assert said["network"] == {"asn": 64500, "country": "NL"}
-    assert said["allow_lists"]["hits"] == [["our scanners", "known", "cidr", "198.51.100.0/24"]] or said["allow_lists"]
+    assert said["allow_lists"]["hits"] == [["our own servers", "false_positive", "cidr", "198.51.100.0/24"]]
     assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
     assert refresh(empty, settings, datasets(provider)) == {
         "datasets": dict.fromkeys(("warninglists", "networks", "exploited"), "fresh"),
@@ -149,7 +149,7 @@ def test_what_comes_after_is_described_at_once_and_explains_itself(
     (against,) = [part for part in parts if part["kind"] == "allow-list"]
     assert against["points"] < 0
     assert "198.51.100.0/24" in against["reason"]
-    assert "our scanners" in against["reason"]
+    assert "our own servers" in against["reason"]
 
 
 def test_a_list_that_no_longer_names_it_gives_the_score_back_and_the_past_stays(

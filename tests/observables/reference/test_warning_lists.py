@@ -82,6 +82,11 @@ def test_popular_and_rented_things_are_known_and_not_harmless() -> None:
     assert {hit.category for hit in lists.check("domain-name", "evil.com")} == {"known"}
 
 
+def test_special_purpose_ranges_are_neither_harmless_nor_known() -> None:
+    lists = opened(a_list("cidr", "10.0.0.0/8", name="List of RFC 1918 CIDR blocks"))
+    assert {hit.category for hit in lists.check("ipv4-addr", "10.1.2.3")} == {"special"}
+
+
 def test_entries_that_cannot_be_used_are_counted() -> None:
     assert {one.kind: one.unusable for one in LISTS.lists}["cidr"] == 2
     assert {one.kind: one.unusable for one in LISTS.lists}["regex"] == 1
