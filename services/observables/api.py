@@ -9,15 +9,18 @@ import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
 
-from services.observables import lookups, questions, schemas, sightings
+from services.observables import extraction, lookups, questions, schemas, sightings
 from services.observables.lookups import Lookups
 from services.observables.reads import Filter
 from services.observables.search import under as ranges_under
 from services.observables.sightings import Link, Report, observable_of
+from shared import documents
 from shared.api import allow, create_api, permitted, security_of
 from shared.auth import Principal
 from shared.database import Database
+from shared.documents import MEDIA_TYPES
 from shared.errors import InvalidInput
 from shared.settings import Settings
 from shared.stix import ObservableType
@@ -31,7 +34,7 @@ AsOf = Annotated[datetime | None, Query(description="answer with what was known 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The observables service's API."""
-    app = create_api("observables", "observables", [router], settings, database)
+    app = create_api("observables", "observables", [router], settings, database, uploads=["/v1/extract"])
     app.state.lookups = Lookups(database)
     return app
 
@@ -73,6 +76,27 @@ async def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -
     """What is known about up to 10,000 values."""
     found: Lookups = request.app.state.lookups
     return _json({"items": await found.find(who.tenant, asked.values)})
+
+
+MAX_REPORT_BYTES = 32 * 1024 * 1024
+
+
+@router.post(
+    "/extract",
+    response_model=schemas.Extraction,
+    openapi_extra={"requestBody": {"required": True, "content": {kind: {} for kind in MEDIA_TYPES}}},
+)
+async def extract(request: Request, who: Reader) -> Response:
+    """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > MAX_REPORT_BYTES:
+            raise HTTPException(413, f"A report may have {MAX_REPORT_BYTES:,} bytes.")
+    kind = request.headers.get("content-type", "")
+    named = await asyncio.to_thread(lambda: extraction.extract_from(documents.read(bytes(content), kind)))
+    known = await request.app.state.lookups.find(who.tenant, [one.value for one in named.observables])
+    return _json(await asyncio.to_thread(questions.marked, _database(request), who.tenant, named, known))
 
 
 def _filter(

@@ -2,13 +2,16 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from services.observables import reads, scoring, views
+from services.observables import context, reads, scoring, views
+from services.observables.extraction import Extracted, Extraction, Mention
+from services.observables.lookups import Answer
 from services.observables.reads import Filter
 from services.observables.reference import store as datasets
 from services.observables.reference.datasets import DATASETS
@@ -156,6 +159,41 @@ def count(database: Database, tenant: str, wanted: Filter) -> int:
     """How many observables the tenant sees."""
     with database.transaction(tenant) as session:
         return reads.count(session, wanted)
+
+
+class Named(msgspec.Struct):
+    """A value in a document: where it stands, what is known of it, and the allow-lists it is on."""
+
+    type: str
+    value: str
+    count: int
+    mentions: list[Mention]
+    observable: Reference | None
+    allow_lists: list[list[str]]
+
+
+class Report(msgspec.Struct):
+    """What a document names."""
+
+    observables: list[Named]
+    attack: list[Extracted]
+    characters: int
+    notes: tuple[str, ...]
+
+
+def marked(database: Database, tenant: str, found: Extraction, known: Sequence[Answer]) -> Report:
+    """What a document names, with what is known of each value and the allow-lists it is on."""
+    with database.transaction(tenant) as session:
+        context.freshen(session)
+    numbered = enumerate(found.observables)
+    described = context.describe_values((str(place), one.type, one.value) for place, one in numbered)
+    named = []
+    for place, (one, answer) in enumerate(zip(found.observables, known, strict=True)):
+        hits = context.decoded(described.get(str(place), context.NOTHING)).get("allow_lists", {}).get("hits", [])
+        view = answer.observable if answer.observable and answer.observable.type == one.type else None
+        reference = views.reference(view) if view else None
+        named.append(Named(one.type, one.value, one.count, one.mentions, reference, hits))
+    return Report(named, found.attack, found.characters, found.notes)
 
 
 def relations(database: Database, tenant: str, identity: str, most: int = 1000) -> list[Relation]:

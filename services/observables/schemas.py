@@ -235,6 +235,40 @@ class Source(BaseModel):
     observables: int
 
 
+class Mention(BaseModel):
+    """One place in a document, in characters of its text."""
+
+    start: int
+    end: int
+    page: int | None = Field(None, description="of a PDF, from 1")
+    text: str | None = Field(None, description="how it was written, where that is not the value")
+
+
+class Extracted(BaseModel):
+    """A value with its first hundred places."""
+
+    type: str
+    value: str
+    count: int
+    mentions: list[Mention]
+
+
+class NamedObservable(Extracted):
+    """A value in a document, with what is known of it and the allow-lists it is on."""
+
+    observable: Reference | None
+    allow_lists: list[list[str]] = Field(description="list, category, kind of match, entry")
+
+
+class Extraction(BaseModel):
+    """What a document names, in the order of first mentions."""
+
+    observables: list[NamedObservable]
+    attack: list[Extracted] = Field(description="ATT&CK ids")
+    characters: int
+    notes: list[str] = Field(description="what could not be read")
+
+
 TrendKind = Literal["value", "malware", "as"]
 
 

@@ -1,7 +1,5 @@
 """Web pages: the text that a reader sees, without what surrounds the article."""
 
-import codecs
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
@@ -11,17 +9,11 @@ from services.feeds.formats.base import Batch, MalformedDocument, Note, Record, 
 from services.feeds.formats.reading import HEAD, refuse_foreign
 from services.feeds.formats.report import Options as ProseOptions
 from services.feeds.formats.report import Prose, host_of, whole
+from shared.documents.html import AROUND, BLOCKS, UNSEEN, decoded
 from shared.errors import InvalidInput
 
-_UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "head"]
-_AROUND = ["nav", "header", "footer", "form", "button", "select"]
-# Where a line ends on the page, or a cell: `<td>evil.example</td><td>192.0.2.1</td>` are two words.
-_BLOCKS = (
-    "address,article,aside,blockquote,br,caption,center,dd,details,div,dl,dt,figcaption,figure,h1,h2,h3,h4,h5,h6,hr,"
-    "li,main,ol,option,p,pre,section,summary,table,tbody,td,tfoot,th,thead,tr,ul"
-)
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 _BOM = b"\xef\xbb\xbf"
+_BLOCKS = ",".join(BLOCKS)
 
 
 class Options(ProseOptions, forbid_unknown_fields=True):
@@ -72,12 +64,7 @@ def _decoded(data: bytes) -> str:
         refuse_foreign(head)
     elif b"\x00" in head:
         raise MalformedDocument(f"a NUL byte at byte {head.index(0)}: this is binary data, not a page")
-    named = _CHARSET.search(head[:4096]) if not data.startswith(_BOM) else None
-    try:
-        codec = codecs.lookup(named[1].decode() if named else "utf-8").name
-        return data.removeprefix(_BOM).decode(codec, "replace")
-    except (LookupError, ValueError):  # no encoding, or one that is none of text
-        return data.removeprefix(_BOM).decode("utf-8", "replace")
+    return decoded(data)
 
 
 def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
@@ -88,7 +75,7 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
 
 def _parts(page: LexborHTMLParser, selector: str | None) -> list[str]:
     if selector is None:
-        page.strip_tags(_UNSEEN + _AROUND)
+        page.strip_tags(UNSEEN + AROUND)
         return [visible(page.body)] if page.body else []
     try:
         nodes = page.css(selector)
@@ -96,7 +83,7 @@ def _parts(page: LexborHTMLParser, selector: str | None) -> list[str]:
         raise InvalidInput(f"{selector!r} is no CSS selector", field="options.selector") from None
     if not nodes:
         raise MalformedDocument(f"nothing on the page matches the selector {selector!r}")
-    page.strip_tags(_UNSEEN)
+    page.strip_tags(UNSEEN)
     return [visible(node) for node in page.css(selector)]
 
 
@@ -113,5 +100,5 @@ def text_of(markup: str) -> str:
     if "<" not in markup and "&" not in markup:
         return markup
     piece = LexborHTMLParser(markup)
-    piece.strip_tags(_UNSEEN[:-1])
+    piece.strip_tags(UNSEEN[:-1])
     return visible(piece.body) if piece.body else ""
