@@ -43,10 +43,12 @@ def _apply(session: Session, events: list[Observed]) -> None:
     batch = Batch({}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     stored = repository.known(session, tenant, list(batch.origin), context.effects)
+    # Whoever says both that it lists something and that it does not, lists it.
+    gone = [one for identity, one in batch.gone.items() if identity not in batch.said]
     fresh = [one for one in batch.said.values() if one.id not in stored]
     contexts = context.describe(fresh)
     effects = {identity: context.effects(batch.said[identity].type, text) for identity, text in contexts.items()}
-    plan = ingest.plan(source, batch.said.values(), batch.gone.values(), stored, effects)
+    plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:

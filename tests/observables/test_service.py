@@ -176,3 +176,16 @@ def test_a_token_is_asked_for(client_for: Callable[..., TestClient]) -> None:
 def test_a_body_beyond_the_limit_is_refused(client_for: Callable[..., TestClient]) -> None:
     answer = client_for("observables").post("/v1/lookup", content=b"x" * (9 * 1024 * 1024))
     assert answer.status_code == 413
+
+
+def test_what_is_taken_back_before_it_was_heard_of_is_over_when_it_arrives(own: Database) -> None:
+    handle(own, chunk(gone=[ADDRESS], at=after(30)))
+    handle(own, chunk(ADDRESS, at=after(0)))
+    assert changes(own) == []
+    handle(own, chunk(ADDRESS, at=after(60)))
+    assert changes(own) == [("192.0.2.1", "changed", 72, 0)]
+
+
+def test_what_is_listed_and_taken_back_at_once_is_listed(own: Database) -> None:
+    handle(own, chunk(ADDRESS, gone=[ADDRESS]))
+    assert changes(own) == [("192.0.2.1", "new", 72, None)]

@@ -1,0 +1,64 @@
+"""Extraction from a report of ten megabytes, beside iocsearcher on a twentieth of the same text."""
+
+import random
+import statistics
+import time
+
+from iocsearcher.searcher import Searcher
+
+from bench._figures import keep
+from bench.lookup import values
+from services.observables.extraction import extract_from
+from shared.documents import Document
+from shared.stix import defang
+
+LIMIT, SIZE = 2.0, 10_000_000
+_WORDS = (
+    "the actor used a loader that contacts its server over port and drops files into the folder of the user before it "
+    "sleeps for some hours version build campaign targets energy sector in several countries setup.py e.g. i.e. node.js"
+).split()
+
+
+def report(size: int) -> str:
+    """Prose with an indicator every twenty words, half of them defanged, the same every time."""
+    chance = random.Random(20261124)  # noqa: S311  # test data
+    found = [one.value for one in values(40_000)] + [f"CVE-20{n % 25:02}-{n + 1000}" for n in range(2_000)]
+    pieces: list[str] = []
+    length = 0
+    while length < size:
+        words = chance.choices(_WORDS, k=20)
+        value = chance.choice(found)
+        words[chance.randrange(20)] = defang(value) if chance.random() < 0.5 else value
+        words[chance.randrange(20)] = f"T1{chance.randrange(1000):03}"
+        pieces.append(" ".join(words))
+        length += len(pieces[-1]) + 1
+    return "\n".join(pieces)[:size]
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    text = report(SIZE)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        found = extract_from(Document(text))
+        seconds.append(time.perf_counter() - started)
+    sample = text[: SIZE // 20]
+    searcher = Searcher()
+    started = time.perf_counter()
+    theirs = searcher.search_data(sample)
+    peer = (time.perf_counter() - started) * 20
+    ours = statistics.median(seconds)
+    figures = {
+        "characters": float(len(text)),
+        "extraction (s)": ours,
+        "distinct observables": float(len(found.observables)),
+        "iocsearcher, from a twentieth (s)": peer,
+        "distinct of iocsearcher in the twentieth": float(len(theirs)),
+        "times faster": peer / ours,
+    }
+    keep("extract", figures, [] if ours <= LIMIT else [f"more than {LIMIT} s"])
+
+
+if __name__ == "__main__":
+    main()
