@@ -13,10 +13,47 @@ from shared.documents import Document
 from shared.stix import defang
 
 LIMIT, SIZE = 2.0, 10_000_000
-_WORDS = (
-    "the actor used a loader that contacts its server over port and drops files into the folder of the user before it "
-    "sleeps for some hours version build campaign targets energy sector in several countries setup.py e.g. i.e. node.js"
-).split()
+_WORDS = [
+    "the",
+    "actor",
+    "used",
+    "a",
+    "loader",
+    "that",
+    "contacts",
+    "its",
+    "server",
+    "over",
+    "port",
+    "and",
+    "drops",
+    "files",
+    "into",
+    "the",
+    "folder",
+    "of",
+    "the",
+    "user",
+    "before",
+    "it",
+    "sleeps",
+    "for",
+    "some",
+    "hours",
+    "version",
+    "build",
+    "campaign",
+    "targets",
+    "energy",
+    "sector",
+    "in",
+    "several",
+    "countries",
+    "setup.py",
+    "e.g.",
+    "i.e.",
+    "node.js",
+]
 
 
 def report(size: int) -> str:

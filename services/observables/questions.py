@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from services.observables import context, reads, scoring, views
-from services.observables.extraction import Extracted, Extraction, Mention
+from services.observables.extraction import Extraction, Mentioned, Position
 from services.observables.lookups import Answer
 from services.observables.reads import Filter
 from services.observables.reference import store as datasets
@@ -167,7 +167,7 @@ class Named(msgspec.Struct):
     type: str
     value: str
     count: int
-    mentions: list[Mention]
+    positions: list[Position]
     observable: Reference | None
     allow_lists: list[list[str]]
 
@@ -176,9 +176,10 @@ class Report(msgspec.Struct):
     """What a document names."""
 
     observables: list[Named]
-    attack: list[Extracted]
+    attack: list[Mentioned]
     characters: int
-    notes: tuple[str, ...]
+    pages: int | None
+    notes: list[str]
 
 
 def marked(database: Database, tenant: str, found: Extraction, known: Sequence[Answer]) -> Report:
@@ -192,8 +193,8 @@ def marked(database: Database, tenant: str, found: Extraction, known: Sequence[A
         hits = context.decoded(described.get(str(place), context.NOTHING)).get("allow_lists", {}).get("hits", [])
         view = answer.observable if answer.observable and answer.observable.type == one.type else None
         reference = views.reference(view) if view else None
-        named.append(Named(one.type, one.value, one.count, one.mentions, reference, hits))
-    return Report(named, found.attack, found.characters, found.notes)
+        named.append(Named(one.type, one.value, one.count, one.positions, reference, hits))
+    return Report(named, found.attack, found.characters, found.pages, found.notes)
 
 
 def relations(database: Database, tenant: str, identity: str, most: int = 1000) -> list[Relation]:

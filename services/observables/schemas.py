@@ -235,13 +235,13 @@ class Source(BaseModel):
     observables: int
 
 
-class Mention(BaseModel):
+class Position(BaseModel):
     """One place in a document, in characters of its text."""
 
     start: int
     end: int
     page: int | None = Field(None, description="of a PDF, from 1")
-    text: str | None = Field(None, description="how it was written, where that is not the value")
+    written: str | None = Field(None, description="how it was written, where that is not the value")
 
 
 class Extracted(BaseModel):
@@ -250,7 +250,7 @@ class Extracted(BaseModel):
     type: str
     value: str
     count: int
-    mentions: list[Mention]
+    positions: list[Position]
 
 
 class NamedObservable(Extracted):
@@ -266,6 +266,7 @@ class Extraction(BaseModel):
     observables: list[NamedObservable]
     attack: list[Extracted] = Field(description="ATT&CK ids")
     characters: int
+    pages: int | None = Field(description="of a PDF")
     notes: list[str] = Field(description="what could not be read")
 
 

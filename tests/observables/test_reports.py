@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from services.observables.extraction import MENTIONS, extract_from
+from services.observables.extraction import POSITIONS, extract_from
 from shared.database import Database
 from shared.documents import Document
 from shared.events.feeds import Indicator
@@ -36,29 +36,29 @@ def test_each_value_is_told_once_with_all_its_places_as_they_were_written() -> N
     }
     address = by_value["45.66.77.88"]
     assert address.count == 2
-    assert [REPORT[one.start : one.end] for one in address.mentions] == ["45.66.77.88", "45[.]66[.]77[.]88"]
-    assert [one.text for one in address.mentions] == [None, "45[.]66[.]77[.]88"]
+    assert [REPORT[one.start : one.end] for one in address.positions] == ["45.66.77.88", "45[.]66[.]77[.]88"]
+    assert [one.written for one in address.positions] == [None, "45[.]66[.]77[.]88"]
     assert [one.value for one in found.attack] == ["T1059.001"]
 
 
 def test_places_in_a_book_name_their_page() -> None:
     found = extract_from(Document("nothing here\n45.66.77.88\n1.1.1.1", [0, 13, 25]))
-    assert [(one.value, one.mentions[0].page) for one in found.observables] == [("45.66.77.88", 2), ("1.1.1.1", 3)]
+    assert [(one.value, one.positions[0].page) for one in found.observables] == [("45.66.77.88", 2), ("1.1.1.1", 3)]
 
 
 def test_of_a_value_that_is_everywhere_the_first_places_are_told() -> None:
     (one,) = extract_from(Document("evil.com " * 250)).observables
-    assert (one.count, len(one.mentions)) == (250, MENTIONS)
+    assert (one.count, len(one.positions)) == (250, POSITIONS)
 
 
 @given(st.text(st.sampled_from("abc.:/@[]()0123456789 -hxtpCVET\n"), max_size=200))
 def test_places_are_those_of_the_text(text: str) -> None:
     found = extract_from(Document(text))
     for one in (*found.observables, *found.attack):
-        for mention in one.mentions:
+        for mention in one.positions:
             written = text[mention.start : mention.end]
             assert written
-            assert mention.text in {None, written}
+            assert mention.written in {None, written}
 
 
 def test_what_is_known_is_told_beside_it(own: Database, client_for: Callable[..., TestClient]) -> None:
