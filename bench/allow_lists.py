@@ -1,7 +1,9 @@
 """Allow-lists: packing, memory, one value and a thousand."""
 
-import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 
 from bench._figures import keep
@@ -10,6 +12,14 @@ from services.observables.reference.warning_checks import Warninglists
 from services.observables.reference.warning_lists import bundled, pack
 
 CHECK_US, MEMORY_MIB = 20.0, 250.0
+_HOLDER = """
+import pathlib, psutil, sys
+from services.observables.reference.warning_checks import Warninglists
+lists = Warninglists(pathlib.Path(sys.argv[1]).read_bytes())
+for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):
+    lists.check(kind, value)
+print(psutil.Process().memory_info().rss / 2**20)
+"""
 
 
 def main() -> None:
@@ -31,7 +41,10 @@ def main() -> None:
     for start in range(0, len(addresses), 1_000):
         lists.check_many("ipv4-addr", addresses[start : start + 1_000])
     bulk = (time.perf_counter() - started) / len(addresses) * 1e6
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(blob)
+        file.flush()
+        memory = float(subprocess.check_output([sys.executable, "-c", _HOLDER, file.name]))
     figures = {
         "lists": float(len(lists.lists)),
         "packing (s)": packing,
@@ -39,7 +52,7 @@ def main() -> None:
         "one value, median (us)": statistics.median(single),
         "one value, p99 (us)": sorted(single)[int(len(single) * 0.99)],
         "one of a thousand addresses (us)": bulk,
-        "peak memory, packing included (MiB)": memory,
+        "peak memory of a process that holds them (MiB)": memory,
     }
     missed = [] if statistics.median(single) <= CHECK_US else [f"a check takes more than {CHECK_US} us"]
     keep("allow_lists", figures, missed + ([] if memory <= MEMORY_MIB else [f"more than {MEMORY_MIB} MiB"]))

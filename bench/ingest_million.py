@@ -87,12 +87,15 @@ def upsert(database_url: str, values: list[str]) -> float:
             with cursor.copy("COPY staging FROM STDIN") as copy:
                 copy.write("".join(f"{identity}\t{value}\n" for identity, value in rows))
             cursor.execute(
-                "INSERT INTO limit_.observable SELECT 'acme', id, 'ipv4-addr', value, 72, now(), now() FROM staging "
+                "INSERT INTO limit_.observable (tenant, id, type, value, score, first_seen, changed_at, key, due_at) "
+                "SELECT 'acme', id, 'ipv4-addr', value, 72, now(), now(), value, now() FROM staging "
                 "ORDER BY id ON CONFLICT DO NOTHING"
             )
             cursor.execute(
-                "INSERT INTO limit_.assertion SELECT 'acme', id, %s, 90, '{}', NULL, now(), now(), NULL, NULL "
-                "FROM staging ORDER BY id ON CONFLICT DO NOTHING",
+                "INSERT INTO limit_.assertion (tenant, observable_id, source_id, confidence, tags, first_seen, "
+                "last_seen, "
+                "observed_at) SELECT 'acme', id, %s, 90, '{}', now(), now(), now() FROM staging ORDER BY id "
+                "ON CONFLICT DO NOTHING",
                 (_NAMESPACE,),
             )
         return time.perf_counter() - started

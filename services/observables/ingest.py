@@ -126,10 +126,11 @@ class _FirstWords:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._scores: dict[tuple[str, Word, Effects], Scored] = {}
+        self._scores: dict[tuple[str, int, int], Scored] = {}
 
     def score(self, one: Said, effects: Effects) -> Scored:
-        asked = (one.type, one.word, effects)
+        # By identity: lines share their word and their effects, and hashing what is in them takes longer than scoring.
+        asked = (one.type, id(one.word), id(effects))
         found = self._scores.get(asked)
         if found is None:
             found = self._scores[asked] = evaluate(

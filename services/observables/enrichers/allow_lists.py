@@ -35,7 +35,7 @@ class AllowLists:
         strongest = min(hits, key=lambda hit: _WEIGHTS.get(hit[1], 0.0))
         name, category, _, entry = strongest
         weight = _WEIGHTS.get(category, 0.0)
-        return (Effect(weight, f"{entry} is on the list {name!r}"),) if weight else ()
+        return (Effect(weight, f"{entry} is on the list {name!r}."),) if weight else ()
 
 
 @lru_cache(maxsize=8192)

@@ -63,6 +63,8 @@ class Warninglists:
 
     def check_many(self, type_: str, values: Sequence[str]) -> list[tuple[Hit, ...]]:
         """The entries that each canonical value of one type matches."""
+        if type_ not in self._concerns:
+            return [()] * len(values)
         kind = Type(type_)
         concerned, found = self._concerns[kind], dict[int, list[Hit]]()
         for place, number, entry in self._find(kind, values):
