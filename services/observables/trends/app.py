@@ -113,7 +113,7 @@ class Reading:
                 # Waiting for the database is no silence: a new process would wait as well.
                 self.beats += 1
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, 1.0)
             else:
                 if fresh:
                     log.info("trends.announced", found=len(trends), new=fresh)
