@@ -101,7 +101,7 @@ def _classified(enricher: RemoteEnricher, asked: Asked, answer: Response) -> Out
 
 
 def _wait(headers: Headers, now: datetime) -> float | None:
-    """What the provider asks for: by Retry-After, or by when it says that its window ends, in seconds or as a moment."""
+    """What the provider asks for: by Retry-After, or by when its window ends, in seconds or as a moment."""
     reset = headers.get("x-ratelimit-reset", "")
     if "retry-after" in headers or not (reset.isascii() and reset.isdigit()):
         return retry_after(headers.get("retry-after"), now)
