@@ -44,7 +44,7 @@ def _check(database: Database, tenant: str, number: int, ids: Sequence[str]) -> 
         repository.lock(session, [number])
         for identity, one in repository.known(session, tenant, ids, context.effects).items():
             active = [stored for stored in one.assertions.values() if stored.active(now)]
-            fresh = ingest.evaluate(one.type, active, one.sightings, one.effects, now)
+            fresh = ingest.evaluate(one.type, active, one.voices, one.effects, now)
             lapsed = len(active) < sum(not stored.retracted for stored in one.assertions.values())
             if ingest.is_news(one.score, fresh.score) or (lapsed and not active and one.score):
                 changes.append(ingest.changed(identity, one, fresh.score, active))

@@ -139,14 +139,14 @@ class _FirstWords:
         return found
 
 
-def evaluate(
-    type_: str, stored: Iterable[Stored], sightings: Iterable[Claim], effects: Effects, now: datetime
-) -> Scored:
+def evaluate(type_: str, stored: Iterable[Stored], voices: Iterable[Claim], effects: Effects, now: datetime) -> Scored:
     """The score at a moment, and when it has to be looked at again."""
     active = [one for one in stored if one.active(now)]
-    claims = [*(one.claim for one in active), *sightings]
+    claims = [*(one.claim for one in active), *voices]
     score = scoring.score(type_, claims, effects, now)
     ends = [one.valid_until for one in active if one.valid_until is not None]
+    voices_end = (*(one.until for one in claims), *(one.until for one in effects))
+    ends += [until for until in voices_end if until is not None and until > now]
     fades = scoring.due(type_, claims, effects, now, score)
     return Scored(score, min([*ends, *([fades] if fades else [])], default=None))
 
@@ -233,7 +233,7 @@ def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Store
     """Compare before and after as a reader sees them: score, labels, who asserts it."""
     was = [one for one in before.assertions.values() if not one.retracted]
     active = [one for one in after.values() if one.active(now)]
-    scored = evaluate(before.type, active, before.sightings, before.effects, now)
+    scored = evaluate(before.type, active, before.voices, before.effects, now)
     if _view(was) == _view(active) and not is_news(before.score, scored.score):
         return
     made.rescored.append((identity, scored))
@@ -249,7 +249,7 @@ def is_news(before: int, after: int) -> bool:
 def changed(identity: str, before: Known, score: int, active: list[Stored]) -> Change:
     """The announcement of a change; `active` are the assertions that hold after it."""
     lapsed = score < THRESHOLDS[-1] <= before.score
-    kind: ChangeKind = "expired" if lapsed or not (active or before.sightings) else "changed"
+    kind: ChangeKind = "expired" if lapsed or not (active or before.voices) else "changed"
     name = f"{stix_type(before.type)}--{identity}"
     tags, attack = _labels(active), tuple(sorted({technique for one in active for technique in one.attack}))
     return Change(name, before.type, before.value, kind, score, before.score, tags, len(active), attack)

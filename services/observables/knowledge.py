@@ -1,6 +1,6 @@
 """What is stored about an observable, as the pure functions see it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
@@ -83,13 +83,27 @@ class Sighting(NamedTuple):
     last_seen: datetime
 
 
+class Told(NamedTuple):
+    """What a remote enricher answered, as far as the score is concerned.
+
+    Attributes:
+        weights: weight and reason; above 0 a voice that fades, below 0 a share that is taken away.
+        counts_until: afterwards it is no part of the score.
+    """
+
+    enricher: str
+    weights: Sequence[tuple[float, str]]
+    obtained_at: datetime
+    counts_until: datetime
+
+
 class Known(NamedTuple):
     """What is stored about one observable in the tenant.
 
     Attributes:
         score: as it was last announced.
         assertions: by source id.
-        sightings: what sightings claim.
+        voices: what sightings and remote enrichers claim.
         effects: what is known about the value itself, false positives included.
     """
 
@@ -97,8 +111,21 @@ class Known(NamedTuple):
     value: str
     score: int
     assertions: dict[str, Stored]
-    sightings: tuple[Claim, ...] = ()
+    voices: tuple[Claim, ...] = ()
     effects: Effects = ()
+
+
+def heard(answers: Iterable[Told]) -> tuple[tuple[Claim, ...], Effects]:
+    """What remote enrichers claim, and what they take away."""
+    claims: list[Claim] = []
+    effects: list[Effect] = []
+    for one in answers:
+        for weight, reason in one.weights:
+            if weight > 0:
+                claims.append(Claim("enrichment", one.enricher, weight, one.obtained_at, reason, one.counts_until))
+            else:
+                effects.append(Effect("enrichment", one.enricher, weight, reason, one.counts_until))
+    return tuple(claims), tuple(effects)
 
 
 def weigh(sightings: Iterable[Sighting]) -> tuple[tuple[Claim, ...], Effects]:

@@ -44,8 +44,8 @@ _NOW: Final = _assertions(_ASSERTIONS_NOW, "source")
 _THEN: Final = _assertions(_ASSERTIONS_THEN, _SOURCES_THEN)
 # The tenant's own row comes before the public one.
 _OBSERVABLES: Final = (
-    f"SELECT id::text, tenant, type, value, context::text FROM observable WHERE {_MINE.format(id='id')} "  # noqa: S608
-    f"ORDER BY tenant = '{PUBLIC}'"
+    "SELECT id::text, tenant, type, value, context::text, first_seen, depth FROM observable "  # noqa: S608
+    f"WHERE {_MINE.format(id='id')} ORDER BY tenant = '{PUBLIC}'"
 )
 _CONTEXTS_THEN: Final = (
     "SELECT DISTINCT ON (tenant, observable_id) tenant, observable_id::text, context::text FROM context_past "  # noqa: S608
@@ -57,6 +57,25 @@ _SIGHTINGS_NOW: Final = (
     f"FROM sighting WHERE {_MINE.format(id='observable_id')}"
 )
 _SIGHTINGS_THEN: Final = f"{_SIGHTINGS_NOW} AND recorded_at <= %(as_of)s"
+_ANSWER_COLUMNS: Final = "observable_id, enricher, tenant, found, facts, weights, obtained_at, expires_at, counts_until"
+_ANSWERS_NOW: Final = f"SELECT {_ANSWER_COLUMNS} FROM enrichment WHERE {_MINE.format(id='observable_id')}"  # noqa: S608
+_ANSWERS_THEN: Final = (
+    f"{_ANSWERS_NOW} AND recorded_at <= %(as_of)s UNION ALL SELECT {_ANSWER_COLUMNS} FROM enrichment_past "  # noqa: S608
+    f"WHERE {_MINE.format(id='observable_id')} AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
+)
+
+
+def _answers(answers: str) -> str:
+    """Of a tenant's own answer and a shared one, the newer."""
+    return (
+        "SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant, found, facts::text, "  # noqa: S608
+        f"weights::text, obtained_at, expires_at, counts_until FROM ({answers}) e "
+        "ORDER BY observable_id, enricher, obtained_at DESC"
+    )
+
+
+_TOLD_NOW: Final = _answers(_ANSWERS_NOW)
+_TOLD_THEN: Final = _answers(_ANSWERS_THEN)
 _FEW: Final = 200
 _PREFIXES: Final = (
     "SELECT DISTINCT y.type, l.prefix FROM unnest(%(tenants)s::text[]) t(tenant), "
@@ -77,14 +96,17 @@ class Gathered(NamedTuple):
     """Everything stored about some observables that a tenant may see: its own and the public rows.
 
     Attributes:
-        observables: id, tenant, type, value, context as JSON.
+        observables: id, tenant, type, value, context as JSON, first_seen, and how many answers it is away from what a
+            source said.
         assertions: by id; the columns of `views.Assertion`, then kind, confirmed_at of the source and observed_at.
         sightings: by id; the columns of `views.Reported`.
+        answers: of remote enrichers, by id; the columns of `views.Answer`, with JSON as text, and counts_until.
     """
 
     observables: Sequence[tuple[Any, ...]]
     assertions: dict[str, list[tuple[Any, ...]]]
     sightings: dict[str, list[tuple[Any, ...]]]
+    answers: dict[str, list[tuple[Any, ...]]]
 
 
 def gather(
@@ -92,20 +114,24 @@ def gather(
 ) -> Gathered:
     """What is stored about observables, now or as it was recorded at a moment."""
     if not ids:
-        return Gathered([], {}, {})
+        return Gathered([], {}, {}, {})
     asked = {"tenants": _tenants(tenant), "ids": "{" + ",".join(ids) + "}", "as_of": as_of}
     first = connection.cursor(binary=True).execute(_OBSERVABLES, asked)
     if len(ids) > _FEW:  # of many, those that are unknown are not asked for again
         asked["ids"] = "{" + ",".join({row[0] for row in first.fetchall()}) + "}"
         first.scroll(0, "absolute")
-    statements = (_NOW, _SIGHTINGS_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN)
-    assertions, sightings = (connection.cursor(binary=True).execute(statement, asked) for statement in statements)
+    statements = (_NOW, _SIGHTINGS_NOW, _TOLD_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN, _TOLD_THEN)
+    assertions, sightings, answers = (
+        connection.cursor(binary=True).execute(statement, asked) for statement in statements
+    )
     then = connection.cursor().execute(_CONTEXTS_THEN, asked) if as_of is not None else None
     observables: Sequence[tuple[Any, ...]] = first.fetchall()
     if then is not None:
         contexts = {(owner, one): context for owner, one, context in then.fetchall()}
-        observables = [(*row[:4], contexts.get((row[1], row[0]), row[4])) for row in observables]
-    return Gathered(observables, _by_id(assertions.fetchall()), _by_id(sightings.fetchall()))
+        observables = [(*row[:4], contexts.get((row[1], row[0]), row[4]), *row[5:]) for row in observables]
+    return Gathered(
+        observables, _by_id(assertions.fetchall()), _by_id(sightings.fetchall()), _by_id(answers.fetchall())
+    )
 
 
 def connection_of(session: Session) -> psycopg.Connection:

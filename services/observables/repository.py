@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.observables.ingest import Plan, Said, Scored, Source, Word
-from services.observables.knowledge import Effects, Known, Sighting, Stored, weigh
+from services.observables.knowledge import Effects, Known, Sighting, Stored, Told, heard, weigh
 from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTING, SOURCE
 from services.observables.search import key_of, prefix_of
 from shared.errors import Unavailable
@@ -66,6 +66,11 @@ WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
 _SIGHTINGS = """
 SELECT observable_id::text, kind, count, place, last_seen FROM sighting
 WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+# Of a tenant's own answer and a shared one the newer counts, not both.
+_ANSWERS = """
+SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, weights, obtained_at, counts_until
+FROM enrichment WHERE tenant IN (%(tenant)s, 'public') AND observable_id = ANY(%(ids)s::uuid[])
+ORDER BY observable_id, enricher, obtained_at DESC"""
 # One writer at a time works on a bucket of observables, whoever it is: a consumer, a report, time.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sentineliq.observables.bucket'), %s)"
 _NULL = "\\N"
@@ -144,9 +149,15 @@ def known(
         reports: dict[str, list[Sighting]] = {}
         for identity, *report in cursor:
             reports.setdefault(identity, []).append(Sighting(*report))
-    for identity, listed in reports.items():
-        claims, against = weigh(listed)
-        found[identity] = found[identity]._replace(sightings=claims, effects=(*found[identity].effects, *against))
+        cursor.execute(_ANSWERS, arguments)
+        answers: dict[str, list[Told]] = {}
+        for identity, *answer in cursor:
+            answers.setdefault(identity, []).append(Told(*answer))
+    for identity in found.keys() & (reports.keys() | answers.keys()):
+        seen, against = weigh(reports.get(identity, ()))
+        told, facts = heard(answers.get(identity, ()))
+        one = found[identity]
+        found[identity] = one._replace(voices=(*seen, *told), effects=(*one.effects, *against, *facts))
     return found
 
 

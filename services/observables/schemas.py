@@ -46,6 +46,17 @@ class Sighting(BaseModel):
     actor: str
 
 
+class Enrichment(BaseModel):
+    """What a remote enricher answered about an observable."""
+
+    enricher: str
+    tenant: str = Field(description="whose answer it is; those of `public` serve everybody")
+    found: bool = Field(description="false when the provider knows nothing about it")
+    facts: dict[str, Any]
+    obtained_at: datetime
+    expires_at: datetime = Field(description="until then the provider is not asked again")
+
+
 class Observable(BaseModel):
     """What is known about a value: the tenant's own knowledge and the public one together."""
 
@@ -61,6 +72,8 @@ class Observable(BaseModel):
     context: dict[str, Any] = Field(description="what offline enrichers found, by enricher")
     assertions: list[Assertion]
     sightings: list[Sighting]
+    enrichments: list[Enrichment] = Field(description="what remote enrichers answered, the newest of each")
+    depth: int = Field(description="how many answers of enrichers it is away from what a source or a person said")
 
 
 class Reference(BaseModel):

@@ -29,6 +29,7 @@ class Claim(NamedTuple):
         weight: 0 to 1, its probability alone and undiminished.
         since: when it begins to fade.
         reason: one sentence for people.
+        until: when it does not count any more, where that is not a matter of fading.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Claim(NamedTuple):
     weight: float
     since: datetime
     reason: str = ""
+    until: datetime | None = None
 
 
 class Effect(NamedTuple):
@@ -43,12 +45,14 @@ class Effect(NamedTuple):
 
     Attributes:
         weight: 0 to 1 closes that share of the doubt that is left; -1 to 0 takes that share of the score away.
+        until: when it does not count any more.
     """
 
     kind: Kind
     name: str
     weight: float
     reason: str = ""
+    until: datetime | None = None
 
 
 class Contribution(NamedTuple):
@@ -76,9 +80,11 @@ def source_weight(reliability: int, confidence: int) -> float:
 def contributions(type_: str, claims: Iterable[Claim], effects: Iterable[Effect], now: datetime) -> list[Contribution]:
     """The parts of a score at a moment: voices first, the strongest of them first, then effects.
 
-    Without a voice there is no score for an effect to change.
+    Without a voice there is no score for an effect to change. What does not count any more is no part.
     """
     curve = curve_of(type_)
+    claims = (claim for claim in claims if claim.until is None or claim.until > now)
+    effects = [effect for effect in effects if effect.until is None or effect.until > now]
     faded = [(claim.weight * (left := curve.left(now - claim.since)), left, claim) for claim in claims]
     faded.sort(key=lambda one: (-one[0], one[2].kind, one[2].name))
     parts, doubt = [], 1.0
@@ -103,7 +109,7 @@ def score(type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: d
     """The score at a moment, 0 to 100."""
     if not claims:
         return 0
-    if len(claims) == 1 and not effects:  # most of what feeds say
+    if len(claims) == 1 and not effects and claims[0].until is None:  # most of what feeds say
         (claim,) = claims
         return round(100 * claim.weight * curve_of(type_).left(now - claim.since))
     return total(contributions(type_, claims, effects, now))

@@ -134,7 +134,7 @@ def _rescore(session: Session, tenant: str, after: dict[str, View], touched: set
     known = repository.known(session, tenant, sorted(touched), context.effects)
     scored = []
     for identity, one in known.items():
-        own = ingest.evaluate(one.type, one.assertions.values(), one.sightings, one.effects, now)
+        own = ingest.evaluate(one.type, one.assertions.values(), one.voices, one.effects, now)
         scored.append((identity, own._replace(score=after[identity].score)))
     repository.rescore(session, tenant, scored, now)
 

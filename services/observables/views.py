@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from services.observables import context, scoring
-from services.observables.knowledge import Effects, Sighting, claim, since, weigh
+from services.observables.knowledge import Effects, Sighting, Told, claim, heard, since, weigh
 from services.observables.reads import Gathered
 from services.observables.scoring import Claim, Contribution, Verdict
 from shared.stix.ids import stix_type
@@ -44,8 +44,23 @@ class Reported(msgspec.Struct):
     actor: str
 
 
+class Answer(msgspec.Struct):
+    """What a remote enricher told: facts, or that it knows nothing; asked again once it has expired."""
+
+    enricher: str
+    tenant: str
+    found: bool
+    facts: msgspec.Raw
+    obtained_at: datetime
+    expires_at: datetime
+
+
 class View(msgspec.Struct):
-    """An observable with all that is known about it; `context` is what enrichers found."""
+    """An observable with all that is known about it; `context` is what offline enrichers found.
+
+    Attributes:
+        depth: how many answers of enrichers it is away from what a source or a person said.
+    """
 
     id: str
     type: str
@@ -59,6 +74,8 @@ class View(msgspec.Struct):
     context: msgspec.Raw
     assertions: list[Assertion]
     sightings: list[Reported]
+    enrichments: list[Answer]
+    depth: int
 
 
 class Reference(msgspec.Struct):
@@ -73,16 +90,23 @@ class Reference(msgspec.Struct):
 
 Row = tuple[Any, ...]
 _LAST_OF_ASSERTION: Final = 13
+_read_weights: Final = msgspec.json.Decoder(list[tuple[float, str]]).decode
 
 
 def views(found: Gathered, now: datetime) -> dict[str, View]:
     """Views by the id's UUID; an observable of which nothing was said at that moment is unknown."""
     made: dict[str, View] = {}
     for row in found.observables:
-        identity = row[0]
-        if identity not in made and (identity in found.assertions or identity in found.sightings):
-            made[identity] = _view(row, found.assertions.get(identity, ()), found.sightings.get(identity, ()), now)
+        if row[0] not in made and _is_known(row, found, now):
+            made[row[0]] = _view(row, found, now)
     return made
+
+
+def _is_known(row: Row, found: Gathered, now: datetime) -> bool:
+    """Whether somebody said something about it, or it is what an enricher answered about another one."""
+    identity, *_, first_seen, depth = row
+    spoken_of = identity in found.assertions or identity in found.sightings or identity in found.answers
+    return spoken_of or (depth > 0 and first_seen <= now)
 
 
 def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
@@ -92,7 +116,7 @@ def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
         identity, type_ = row[0], row[2]
         if identity not in parts:
             active = [one for one in found.assertions.get(identity, ()) if _holds(one, now)]
-            claims, effects = _voices(row, active, found.sightings.get(identity, ()))
+            claims, effects = _voices(row, active, found)
             parts[identity] = scoring.contributions(type_, claims, effects, now)
     return parts
 
@@ -107,22 +131,27 @@ def _holds(assertion: Row, now: datetime) -> bool:
     return retracted is None and (until is None or until > now)
 
 
-def _voices(row: Row, active: Sequence[Row], sightings: Sequence[Row]) -> tuple[list[Claim], Effects]:
+def _voices(row: Row, active: Sequence[Row], found: Gathered) -> tuple[list[Claim], Effects]:
     claims = []
     for name, _, _, _, reliability, confidence, _, _, _, _, last_seen, _, _, kind, confirmed_at, observed_at in active:
         claims.append(claim(name, reliability, confidence, since(kind, last_seen, observed_at, confirmed_at)))
     effects = context.effects(row[2], row[4])
-    if sightings:
+    if sightings := found.sightings.get(row[0]):
         seen, against = weigh(Sighting(kind, times, place, last) for _, kind, times, place, _, _, last, _ in sightings)
         claims += seen
         effects += against
+    if answers := found.answers.get(row[0]):
+        told, facts = heard(Told(one[0], _read_weights(one[4]), one[5], one[7]) for one in answers)
+        claims += told
+        effects += facts
     return claims, effects
 
 
-def _view(row: Row, assertions: Sequence[Row], sightings: Sequence[Row], now: datetime) -> View:
-    identity, _, type_, value, described = row
+def _view(row: Row, found: Gathered, now: datetime) -> View:
+    identity, _, type_, value, described, first_seen, depth = row
+    assertions, sightings = found.assertions.get(identity, ()), found.sightings.get(identity, ())
     active = [one for one in assertions if _holds(one, now)]
-    claims, effects = _voices(row, active, sightings)
+    claims, effects = _voices(row, active, found)
     score = scoring.score(type_, claims, effects, now)
     told = [Assertion(*one[:_LAST_OF_ASSERTION]) for one in assertions]
     reported = [Reported(*one) for one in sightings]
@@ -134,12 +163,19 @@ def _view(row: Row, assertions: Sequence[Row], sightings: Sequence[Row], now: da
         scoring.verdict(score),
         _union([one[6] for one in active]),
         _union([one[7] for one in active]),
-        min([*(one.first_seen for one in told), *(one.first_seen for one in reported)]),
-        max([*(one.last_seen for one in told), *(one.last_seen for one in reported)]),
+        min([*(one.first_seen for one in told), *(one.first_seen for one in reported)], default=first_seen),
+        max([*(one.last_seen for one in told), *(one.last_seen for one in reported)], default=first_seen),
         msgspec.Raw(described.encode()),
         told,
         reported,
+        [_answer(one) for one in found.answers.get(identity, ())],
+        0 if told or reported else depth,
     )
+
+
+def _answer(row: Row) -> Answer:
+    enricher, tenant, found, facts, _, obtained_at, expires_at, _ = row
+    return Answer(enricher, tenant, found, msgspec.Raw(facts.encode()), obtained_at, expires_at)
 
 
 def _union(lists: list[list[str]]) -> list[str]:

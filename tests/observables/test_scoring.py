@@ -25,21 +25,26 @@ percent = st.integers(0, 100)
 types = st.sampled_from(["ipv4-addr", "domain-name", "file-sha256", "mutex"])
 moments = st.integers(-600 * 24, 60 * 24).map(lambda hours: NOW + timedelta(hours=hours))
 weights = st.builds(source_weight, percent, percent)
-claim = st.builds(Claim, st.just("source"), st.text(max_size=5), weights, moments)
+names, ends = st.text(max_size=5), st.none() | moments
+claim = st.builds(Claim, st.just("source"), names, weights, moments, until=st.none())
 claims = st.lists(claim, max_size=8)
-effects = st.lists(st.builds(Effect, st.just("enrichment"), st.text(max_size=5), st.floats(-1, 1)), max_size=4)
+effect = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 1), until=st.none())
+effects = st.lists(effect, max_size=4)
+# What remote enrichers said counts until a moment.
+told = st.builds(Claim, st.just("enrichment"), names, st.floats(0, 1), moments, until=ends)
+taken = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 0), until=ends)
 
 
 def fresh(*weights: float) -> list[Claim]:
     return [Claim("source", str(number), weight, NOW) for number, weight in enumerate(weights)]
 
 
-@given(types, claims, effects, moments)
+@given(types, st.lists(claim | told, max_size=8), st.lists(effect | taken, max_size=4), moments)
 def test_contributions_add_up_to_the_score(kind: str, said: list[Claim], known: list[Effect], now: datetime) -> None:
     parts = contributions(kind, said, known, now)
     assert score(kind, said, known, now) == total(parts)
     assert sum(part.points for part in parts) == pytest.approx(total(parts), abs=0.5 + 1e-6)
-    assert len(parts) == len(said) + len(known)
+    assert len(parts) == sum(one.until is None or one.until > now for one in (*said, *known))
 
 
 @given(types, claims, effects, claim, moments)

@@ -17,8 +17,6 @@ from shared.stix import NotAnObservable, normalise
 _MOST_RELATED: Final = 100
 _MOST_FACTS: Final = 40
 _MOST_TEXT: Final = 500
-_KEY_REFUSED: Final = frozenset({401, 403})
-_OVER_QUOTA: Final = 429
 _EPOCHS: Final = 1_000_000_000
 
 
@@ -90,12 +88,12 @@ async def _send(enricher: RemoteEnricher, request: Request, client: GuardedClien
 def _classified(enricher: RemoteEnricher, asked: Asked, answer: Response) -> Outcome:
     if answer.status in enricher.unknown_statuses:
         return Answered(None, answer.content)
-    if answer.status == _OVER_QUOTA:
+    if answer.status in enricher.over_quota_statuses:
         return OverQuota(_wait(answer.headers, datetime.now(UTC)))
     try:
         answer.raise_for_status()
     except UpstreamError as error:
-        return KeyRefused(error) if answer.status in _KEY_REFUSED else Failed(error)
+        return KeyRefused(error) if answer.status in enricher.key_statuses else Failed(error)
     finding = enricher.read(asked, answer.content)
     return Answered(finding and _bounded(asked, finding), answer.content)
 

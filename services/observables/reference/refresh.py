@@ -130,7 +130,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[Any]) -> int:
         scored = []
         for identity, one in repository.known(session, tenant, sorted(changed), context.effects).items():
             active = [stored for stored in one.assertions.values() if stored.active(now)]
-            score = ingest.evaluate(one.type, active, one.sightings, one.effects, now)
+            score = ingest.evaluate(one.type, active, one.voices, one.effects, now)
             if ingest.is_news(one.score, score.score):
                 change = ingest.changed(identity, one, score.score, active)
                 by_bucket.setdefault(bucket(UUID(identity).bytes), []).append(change)

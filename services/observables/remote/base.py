@@ -126,6 +126,8 @@ class RemoteEnricher(ABC):
         timeout: seconds for one call.
         max_body: bytes of an answer; a larger one is refused.
         unknown_statuses: HTTP statuses that mean "never heard of it".
+        over_quota_statuses: HTTP statuses that mean "not so fast".
+        key_statuses: HTTP statuses that mean "not with this key".
         harmless: a question for trying out a key.
     """
 
@@ -146,6 +148,8 @@ class RemoteEnricher(ABC):
     timeout: ClassVar[float] = 20.0
     max_body: ClassVar[int] = 2 * 1024 * 1024
     unknown_statuses: ClassVar[frozenset[int]] = frozenset({404})
+    over_quota_statuses: ClassVar[frozenset[int]] = frozenset({429})
+    key_statuses: ClassVar[frozenset[int]] = frozenset({401, 403})
     harmless: ClassVar[Asked]
 
     @abstractmethod

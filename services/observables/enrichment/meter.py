@@ -1,0 +1,176 @@
+"""The quota governor's arithmetic: how many calls a lane may start now, and when it may start the next. No I/O.
+
+A lane is what a provider counts by: one key, or one installation. At any moment one worker holds it, so that its meter
+needs no other agreement than that of the row it is kept in; calls are paid for before they are made, so that a worker
+that dies has spent at most what it was allowed.
+
+Four things hold a call back: a token bucket, the day's budget, the provider's own word (429 with Retry-After), and a
+circuit breaker (M. Nygard, Release It!, 2nd edition, 2018, §5.2) that opens when calls keep failing.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from services.observables.remote.base import Rate
+
+BlockedFor = Literal["quota", "trouble", "key"]
+
+FAILURES: Final = 5
+"""Failures one after the other that open the breaker."""
+_OPEN_SECONDS, _OPEN_LONGEST = 15.0, 600.0
+_QUOTA_SECONDS, _QUOTA_LONGEST = 30.0, 3600.0
+KEY_SECONDS: Final = 3600.0
+"""How long nobody is asked with a key that was refused, unless it is changed."""
+_MARGIN: Final = 0.98
+_KEPT_FOR_CLICKS: Final = 0.1
+_HALF_LIFE: Final = 60.0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What may be asked with a key: the provider's free limits, or those of the plan that a tenant pays for."""
+
+    rate: Rate
+    daily: int | None
+    concurrency: int
+
+    @property
+    def burst(self) -> int:
+        """Calls that may start at once."""
+        return max(1, self.rate.calls // 10)
+
+    @property
+    def refill(self) -> float:
+        """Tokens in a second: bucket and refill together never give more than `rate.calls` in `rate.seconds`."""
+        return _MARGIN * (self.rate.calls - self.burst + 1) / self.rate.seconds
+
+
+class Meter(msgspec.Struct):
+    """What a lane has used, and what holds it back. Times are Unix times in seconds.
+
+    Attributes:
+        tokens: in the bucket at `at`; None in a lane that was never used.
+        day: the UTC day that `used` counts, as a proleptic ordinal.
+        blocked_until: no call before; afterwards one call alone tries, until one succeeds.
+        failures: one after the other.
+        blocks: one after the other, without a success between them.
+        calls: answered calls, decaying; with `seconds`, decaying alike, the pace of a lane that has work.
+    """
+
+    tokens: float | None = None
+    at: float = 0.0
+    day: int = 0
+    used: int = 0
+    blocked_until: float = 0.0
+    blocked_for: BlockedFor | None = None
+    reason: str | None = None
+    failures: int = 0
+    blocks: int = 0
+    calls: float = 0.0
+    seconds: float = 0.0
+
+    def grant(self, plan: Plan, now: float, under_way: int, *, click: bool) -> int:
+        """How many calls may start now.
+
+        Args:
+            plan: the lane's limits.
+            now: the time.
+            under_way: calls that have started and not ended.
+            click: whether a person waits for them: automatic work leaves a tenth of burst and budget to people.
+        """
+        if now < self.blocked_until:
+            return 0
+        most = (1 if self.blocks else plan.concurrency) - under_way
+        kept = 0.0 if click else _KEPT_FOR_CLICKS
+        tokens = self._tokens(plan, now) - math.floor(kept * plan.burst)
+        left = math.inf if plan.daily is None else plan.daily - self._used(now) - math.floor(kept * plan.daily)
+        return max(0, math.floor(min(most, tokens + 1e-9, left)))
+
+    def spend(self, plan: Plan, now: float, calls: int) -> None:
+        """Pay for calls, before they are made."""
+        self.tokens, self.used = self._tokens(plan, now) - calls, self._used(now) + calls
+        self.at, self.day = max(self.at, now), _day(now)
+
+    def give_back(self, plan: Plan, now: float, calls: int) -> None:
+        """Take back calls that were paid for and not made."""
+        self.spend(plan, now, -min(calls, self._used(now)))
+
+    def answered(self, started: float) -> None:
+        """A call went well; one that started before the lane was blocked says nothing about that."""
+        self.failures = 0
+        if started >= self.blocked_until:
+            self.blocks, self.blocked_until, self.blocked_for, self.reason = 0, 0.0, None, None
+
+    def over_quota(self, now: float, seconds: float | None) -> None:
+        """The provider wants to be left alone, for as long as it says, or twice as long each time it says nothing."""
+        wait = min(_QUOTA_SECONDS * 2**self.blocks, _QUOTA_LONGEST) if seconds is None else seconds
+        self._block(now + wait, "quota", "The provider says that its quota is used up.")
+
+    def key_refused(self, now: float, reason: str) -> None:
+        """The key is not taken: asking on would get it banned."""
+        self._block(now + KEY_SECONDS, "key", reason)
+
+    def failed(self, now: float, reason: str) -> None:
+        """A call failed because the provider is in trouble."""
+        self.failures += 1
+        if self.failures >= FAILURES or self.blocks:
+            wait = min(_OPEN_SECONDS * 2**self.blocks, _OPEN_LONGEST)
+            self._block(now + wait, "trouble", reason)
+
+    def _block(self, until: float, what: BlockedFor, reason: str) -> None:
+        # Calls that were under way together fail together: they are one piece of news.
+        if self.blocked_until < until:
+            self.blocks += self.blocked_until == 0.0 or self.blocked_until < self.at
+            self.blocked_until, self.blocked_for, self.reason = until, what, reason
+
+    def passed(self, seconds: float, calls: int) -> None:
+        """Time went by in which the lane had work, and so many calls were answered."""
+        fade = 0.5 ** (seconds / _HALF_LIFE)
+        self.calls, self.seconds = self.calls * fade + calls, self.seconds * fade + seconds
+
+    def next_at(self, plan: Plan, now: float, *, click: bool = False) -> float:
+        """When a call may start, if none is under way; `now` when one may."""
+        kept = 0.0 if click else _KEPT_FOR_CLICKS
+        missing = 1 + math.floor(kept * plan.burst) - self._tokens(plan, now)
+        ready = max(now + max(0.0, missing) / plan.refill, self.blocked_until)
+        left = math.inf if plan.daily is None else plan.daily - self._used(ready) - math.floor(kept * plan.daily)
+        return ready if left >= 1 else max(ready, _tomorrow(ready))
+
+    def finish_at(self, plan: Plan, now: float, calls: int) -> float:
+        """When that many waiting automatic calls will have been made: an estimate from the pace so far.
+
+        Until the lane has a pace of its own, its limits stand for it.
+        """
+        start, left = max(now, self.blocked_until), calls
+        if plan.daily is not None:
+            usable = max(1, plan.daily - math.floor(_KEPT_FOR_CLICKS * plan.daily))
+            today = max(0, usable - self._used(start))
+            while left > today:
+                left -= today
+                start, today = _tomorrow(start), usable
+        return start + left / self.pace(plan)
+
+    def pace(self, plan: Plan) -> float:
+        """Calls in a second while there is work."""
+        if self.calls < FAILURES or self.seconds <= 0:
+            return plan.refill
+        return self.calls / self.seconds
+
+    def _tokens(self, plan: Plan, now: float) -> float:
+        if self.tokens is None:
+            return float(plan.burst)
+        return min(float(plan.burst), self.tokens + max(0.0, now - self.at) * plan.refill)
+
+    def _used(self, now: float) -> int:
+        return self.used if self.day == _day(now) else 0
+
+
+def _day(now: float) -> int:
+    return datetime.fromtimestamp(now, UTC).toordinal()
+
+
+def _tomorrow(now: float) -> float:
+    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (day + timedelta(days=1)).timestamp()

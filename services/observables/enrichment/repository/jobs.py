@@ -1,0 +1,330 @@
+"""Jobs: one question about one value to one provider, from being asked to its end."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+CLICK, PLAYBOOK, AUTOMATIC = 0, 1, 2
+"""Whose turn comes first: somebody waits for it, a playbook does, nobody does."""
+
+_TIME: Final = sa.DateTime(timezone=True)
+JOB: Final = sa.Table(
+    "enrichment_job",
+    sa.MetaData(),
+    sa.Column("tenant", sa.Text),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("observable_id", pg.UUID(as_uuid=True)),
+    sa.Column("type", sa.Text),
+    sa.Column("value", sa.Text(collation="C")),
+    sa.Column("enricher", sa.Text),
+    sa.Column("lane", pg.UUID(as_uuid=True)),
+    sa.Column("priority", sa.SmallInteger),
+    sa.Column("state", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Column("tlp", sa.Text),
+    sa.Column("fresh", sa.Boolean),
+    sa.Column("policy", pg.UUID(as_uuid=True)),
+    sa.Column("depth", sa.SmallInteger),
+    sa.Column("attempts", sa.SmallInteger),
+    sa.Column("taken", sa.SmallInteger),
+    sa.Column("next_at", _TIME),
+    sa.Column("holder", pg.UUID(as_uuid=True)),
+    sa.Column("reason", pg.JSONB),
+    sa.Column("requested_by", sa.Text),
+    sa.Column("created_at", _TIME),
+    sa.Column("finished_at", _TIME),
+)
+REQUEST: Final = sa.Table(
+    "enrichment_request",
+    sa.MetaData(),
+    sa.Column("tenant", sa.Text),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("requested_by", sa.Text),
+    sa.Column("created_at", _TIME),
+)
+REQUEST_JOB: Final = sa.Table(
+    "enrichment_request_job",
+    sa.MetaData(),
+    sa.Column("tenant", sa.Text),
+    sa.Column("request_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("job_id", pg.UUID(as_uuid=True), primary_key=True),
+)
+_OPEN: Final = JOB.c.state.in_(["waiting", "running"])
+
+
+class Wanted(NamedTuple):
+    """A question that is to be asked.
+
+    Attributes:
+        observable_id: the observable's UUID.
+        tlp: the marking that whoever asks gives the value; None when it is for its sources to say.
+        fresh: ask although there is an answer that is good enough.
+        policy: that asks without anybody having been asked.
+        depth: how many answers the value is away from what a source or a person said.
+    """
+
+    observable_id: str
+    type: str
+    value: str
+    enricher: str
+    lane: UUID
+    priority: int
+    requested_by: str
+    tlp: str | None = None
+    fresh: bool = False
+    policy: UUID | None = None
+    depth: int = 0
+
+
+class Job(NamedTuple):
+    """A job that this worker holds."""
+
+    id: UUID
+    tenant: str
+    observable_id: str
+    type: str
+    value: str
+    enricher: str
+    lane: UUID
+    priority: int
+    tlp: str | None
+    fresh: bool
+    policy: UUID | None
+    depth: int
+    attempts: int
+    requested_by: str
+
+
+class Ended(NamedTuple):
+    """What becomes of a job: its end, or another try.
+
+    Attributes:
+        state: done, refused, failed, or waiting again.
+        outcome: of one that is done: found, unknown, cached.
+        wait: seconds until the next try of one that waits.
+        attempts: tries that failed so far.
+    """
+
+    id: UUID
+    state: str
+    outcome: str | None = None
+    reason: str | None = None
+    wait: float = 0.0
+    attempts: int = 0
+
+
+_ADD: Final = sa.text(
+    "INSERT INTO enrichment_job (tenant, id, observable_id, type, value, enricher, lane, priority, tlp, fresh, policy, "
+    "depth, requested_by) SELECT :tenant, w.* FROM unnest(CAST(:ids AS uuid[]), CAST(:observables AS uuid[]), "
+    "CAST(:types AS text[]), CAST(:values AS text[]), CAST(:enrichers AS text[]), CAST(:lanes AS uuid[]), "
+    "CAST(:priorities AS smallint[]), CAST(:tlps AS text[]), CAST(:fresh AS boolean[]), CAST(:policies AS uuid[]), "
+    "CAST(:depths AS smallint[]), CAST(:by AS text[])) w "
+    "ON CONFLICT (tenant, observable_id, enricher) WHERE state IN ('waiting', 'running') DO NOTHING "
+    "RETURNING id, observable_id::text, enricher"
+)
+# Tenants that share a lane take turns; within a tenant it is first come, first served.
+_TAKE: Final = sa.text(
+    "WITH RECURSIVE line AS ("
+    "(SELECT priority, tenant FROM enrichment_job WHERE lane = :lane AND state = 'waiting' "
+    "ORDER BY priority, tenant LIMIT 1) UNION ALL "
+    "SELECT n.priority, n.tenant FROM line, LATERAL (SELECT j.priority, j.tenant FROM enrichment_job j "
+    "WHERE j.lane = :lane AND j.state = 'waiting' AND (j.priority, j.tenant) > (line.priority, line.tenant) "
+    "ORDER BY j.priority, j.tenant LIMIT 1) n), "
+    "due AS (SELECT j.id, line.priority, row_number() OVER (ORDER BY line.priority, j.place, line.tenant) AS turn "
+    "FROM line, LATERAL (SELECT f.id, row_number() OVER (ORDER BY f.next_at, f.id) AS place FROM ("
+    "SELECT id, next_at FROM enrichment_job WHERE lane = :lane AND state = 'waiting' AND priority = line.priority "
+    "AND tenant = line.tenant AND next_at <= now() ORDER BY next_at, id LIMIT :clicks) f) j) "
+    "UPDATE enrichment_job job SET state = 'running', holder = :me, taken = taken + 1 FROM due "
+    "WHERE job.id = due.id AND job.state = 'waiting' AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
+    "RETURNING job.id, job.tenant, job.observable_id::text, job.type, job.value, job.enricher, job.lane, job.priority, "
+    "job.tlp, job.fresh, job.policy, job.depth, job.attempts, job.requested_by"
+)
+# Buckets are locked before this is asked: the order is the same everywhere.
+_MINE: Final = sa.text(
+    "SELECT id FROM enrichment_job WHERE id = ANY(:ids) AND holder = :me AND state = 'running' ORDER BY id FOR UPDATE"
+)
+_END: Final = sa.text(
+    "UPDATE enrichment_job job SET state = e.state, outcome = e.outcome, reason = e.reason, attempts = e.attempts, "
+    "holder = NULL, taken = 0, next_at = now() + make_interval(secs => e.wait), "
+    "finished_at = CASE WHEN e.state = 'waiting' THEN NULL ELSE now() END "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:outcomes AS text[]), CAST(:reasons AS jsonb[]), "
+    "CAST(:waits AS float8[]), CAST(:attempts AS smallint[])) e(id, state, outcome, reason, wait, attempts) "
+    "WHERE job.id = e.id AND job.holder = :me AND job.state = 'running'"
+)
+
+
+def add(session: Session, tenant: str, wanted: Sequence[Wanted]) -> list[tuple[UUID, str, str]]:
+    """Store questions that are not open already: id, observable and enricher of those that were stored."""
+    if not wanted:
+        return []
+    ordered = sorted(wanted, key=lambda one: (one.observable_id, one.enricher))
+    values = {
+        "tenant": tenant,
+        "ids": [uuid4() for _ in ordered],
+        "observables": [one.observable_id for one in ordered],
+        "types": [one.type for one in ordered],
+        "values": [one.value for one in ordered],
+        "enrichers": [one.enricher for one in ordered],
+        "lanes": [one.lane for one in ordered],
+        "priorities": [one.priority for one in ordered],
+        "tlps": [one.tlp for one in ordered],
+        "fresh": [one.fresh for one in ordered],
+        "policies": [one.policy for one in ordered],
+        "depths": [one.depth for one in ordered],
+        "by": [one.requested_by for one in ordered],
+    }
+    return [(row[0], row[1], row[2]) for row in session.execute(_ADD, values)]
+
+
+def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> list[Job]:
+    """Take a lane's next jobs, those that somebody waits for first.
+
+    Args:
+        me: the worker.
+        lane: a lane that it holds.
+        clicks: how many calls may start now.
+        others: how many of them may be automatic work.
+    """
+    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others})
+    return sorted((Job(*row) for row in rows), key=lambda job: job.priority)
+
+
+def mine(session: Session, me: UUID, ids: Iterable[UUID]) -> set[UUID]:
+    """Those jobs that this worker still holds; they stay so until the transaction ends."""
+    return set(session.scalars(_MINE, {"me": me, "ids": sorted(ids)}))
+
+
+def end(session: Session, me: UUID, ended: Sequence[Ended]) -> None:
+    """Write down what became of jobs that this worker holds."""
+    if not ended:
+        return
+    values = {
+        "me": me,
+        "ids": [one.id for one in ended],
+        "states": [one.state for one in ended],
+        "outcomes": [one.outcome for one in ended],
+        "reasons": [one.reason for one in ended],
+        "waits": [one.wait for one in ended],
+        "attempts": [one.attempts for one in ended],
+    }
+    session.execute(_END, values)
+
+
+def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dict[tuple[str, str], UUID]:
+    """Open questions about observables: job by observable and enricher."""
+    query = sa.select(sa.cast(JOB.c.observable_id, sa.Text), JOB.c.enricher, JOB.c.id).where(
+        JOB.c.tenant == tenant, JOB.c.observable_id.in_([UUID(one) for one in observables]), _OPEN
+    )
+    return {(row[0], row[1]): row[2] for row in session.execute(query)}
+
+
+def hurry(session: Session, tenant: str, ids: Iterable[UUID], *, fresh: bool) -> None:
+    """Somebody waits for these: they go first, and now."""
+    values = {"priority": CLICK, "next_at": sa.func.now(), "fresh": sa.or_(JOB.c.fresh, sa.literal(fresh))}
+    mine = sa.and_(JOB.c.tenant == tenant, JOB.c.id.in_(list(ids)), JOB.c.state == "waiting")
+    session.execute(sa.update(JOB).where(mine).values(**values))
+
+
+def add_ended(session: Session, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Store questions that have their end already: refused, or answered by what is known."""
+    if rows:
+        defaults = {"outcome": None, "reason": None, "tlp": None}
+        stored = [{**defaults, **row, "tenant": tenant, "finished_at": sa.func.now()} for row in rows]
+        for row in stored:
+            session.execute(sa.insert(JOB).values(**row))
+
+
+def put_request(session: Session, tenant: str, request: UUID, actor: str, jobs: Iterable[UUID]) -> None:
+    """Remember which jobs somebody asked for together."""
+    session.execute(sa.insert(REQUEST).values(tenant=tenant, id=request, requested_by=actor))
+    rows = [{"tenant": tenant, "request_id": request, "job_id": job} for job in sorted(set(jobs))]
+    if rows:
+        session.execute(insert(REQUEST_JOB).on_conflict_do_nothing(), rows)
+
+
+def request_of(session: Session, tenant: str, request: UUID) -> sa.Row[Any] | None:
+    """A request."""
+    mine = sa.and_(REQUEST.c.tenant == tenant, REQUEST.c.id == request)
+    return session.execute(sa.select(REQUEST).where(mine)).one_or_none()
+
+
+def of_request(session: Session, tenant: str, request: UUID) -> Sequence[sa.Row[Any]]:
+    """The jobs of a request."""
+    query = sa.select(JOB).join(REQUEST_JOB, REQUEST_JOB.c.job_id == JOB.c.id)
+    mine = sa.and_(REQUEST_JOB.c.tenant == tenant, REQUEST_JOB.c.request_id == request)
+    return session.execute(query.where(mine).order_by(JOB.c.value, JOB.c.enricher)).all()
+
+
+def page(
+    session: Session,
+    tenant: str,
+    state: str | None,
+    enricher: str | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[sa.Row[Any]]:
+    """A tenant's jobs, the newest first."""
+    query = sa.select(JOB).where(JOB.c.tenant == tenant)
+    if state is not None:
+        query = query.where(JOB.c.state == state)
+    if enricher is not None:
+        query = query.where(JOB.c.enricher == enricher)
+    if before is not None:
+        query = query.where(sa.tuple_(JOB.c.created_at, JOB.c.id) < before)
+    return session.execute(query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc()).limit(limit)).all()
+
+
+def ahead(session: Session, lane: UUID, priority: int, next_at: datetime, identity: UUID) -> int:
+    """How many jobs of a lane come before one that waits, itself among them.
+
+    Tenants that share the lane take turns, so that this is the most it can be.
+    """
+    before = sa.or_(
+        JOB.c.priority < priority,
+        sa.and_(JOB.c.priority == priority, sa.tuple_(JOB.c.next_at, JOB.c.id) <= sa.tuple_(next_at, identity)),
+    )
+    query = sa.select(sa.func.count()).where(JOB.c.lane == lane, sa.or_(JOB.c.state == "running", before), _OPEN)
+    return int(session.scalar(query) or 0)
+
+
+def open_counts(session: Session, lanes: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """How many jobs wait, and how many are under way, by lane."""
+    query = sa.select(JOB.c.lane, JOB.c.state, sa.func.count()).where(JOB.c.lane.in_(lanes), _OPEN)
+    found: dict[UUID, dict[str, int]] = {}
+    for lane, state, count in session.execute(query.group_by(JOB.c.lane, JOB.c.state)):
+        found.setdefault(lane, {})[state] = count
+    return found
+
+
+def cancel(session: Session, tenant: str, ids: Sequence[UUID] | None, enricher: str | None) -> int:
+    """Take back jobs that wait: these, or all of an enricher, or all; how many."""
+    mine = [JOB.c.tenant == tenant, JOB.c.state == "waiting"]
+    if ids is not None:
+        mine.append(JOB.c.id.in_(ids))
+    if enricher is not None:
+        mine.append(JOB.c.enricher == enricher)
+    statement = sa.update(JOB).where(*mine).values(state="cancelled", finished_at=sa.func.now())
+    return len(session.execute(statement.returning(JOB.c.id)).all())
+
+
+def move(session: Session, tenants: Sequence[str] | None, enricher: str, old: UUID, new: UUID) -> int:
+    """Put waiting jobs into another lane: their key is another one now; how many."""
+    mine = [JOB.c.lane == old, JOB.c.enricher == enricher, JOB.c.state == "waiting"]
+    if tenants is not None:
+        mine.append(JOB.c.tenant.in_(tenants))
+    return len(session.execute(sa.update(JOB).where(*mine).values(lane=new).returning(JOB.c.id)).all())
+
+
+def prune(session: Session, days: int) -> int:
+    """Forget jobs that ended more than some days ago, and requests that are left without any; how many jobs."""
+    old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
+    gone = len(session.execute(sa.delete(JOB).where(JOB.c.finished_at < old).returning(JOB.c.id)).all())
+    left = sa.select(sa.literal(1)).where(REQUEST_JOB.c.request_id == REQUEST.c.id).exists()
+    session.execute(sa.delete(REQUEST).where(REQUEST.c.created_at < old, ~left))
+    return gone
