@@ -32,6 +32,8 @@ OBSERVABLE = sa.Table(
     sa.Column("context", pg.JSONB),
     sa.Column("due_at", _TIME),
     sa.Column("prefix", sa.SmallInteger),
+    sa.Column("depth", sa.SmallInteger),
+    sa.Column("tlp", sa.Text),
 )
 ASSERTION = sa.Table(
     "assertion",

@@ -1,28 +1,20 @@
 """What people and sensors report: where an observable was seen, that it is harmless, what it has to do with another."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, ingest, reads, repository, views
-from services.observables.ingest import Said, Word
+from services.observables import context, ingest, mentions, reads, repository, rescoring, views
 from services.observables.reading import dashed
-from services.observables.search import key_of, prefix_of
-from services.observables.service import announcements
 from services.observables.views import View
 from shared.database import Database
 from shared.errors import InvalidInput
 from shared.events.observables import Change, ChangeKind
-from shared.kafka.outbox import publish
 from shared.stix import NotAnObservable, Observable, bucket, detect
 from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_uuid, stix_type
-
-NOBODY = UUID(int=0)
-"""The source of changes that no feed caused."""
 
 
 class Report(NamedTuple):
@@ -83,35 +75,14 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
         context.freshen(session)
         repository.lock(session, {bucket(one.observable) for one in reports})
         before = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
-        put(session, tenant, ids, now)
+        mentions.put(session, tenant, ids, now)
         stored = repository.put_sightings(session, [_row(one, tenant, actor) for one in reports])
         after = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
         touched = {dashed(one.observable) for one in reports if one.id in stored}
         _rescore(session, tenant, after, touched, now)
-        _announce(session, tenant, [_change(before.get(one), after[one]) for one in sorted(touched)])
+        changes = [_change(before.get(one), after[one]) for one in sorted(touched)]
+        rescoring.announce(session, tenant, changes, "sighting")
     return [Outcome(one, one.id not in stored, after[dashed(one.observable)]) for one in reports]
-
-
-def put(session: Session, tenant: str, found: dict[str, Observable], now: datetime) -> None:
-    """Make rows in the tenant for observables that somebody speaks of, where there are none."""
-    word = Word(0, (), None, "", None)
-    contexts = context.describe(Said(identity, one.type, one.value, word) for identity, one in found.items())
-    rows = [
-        {
-            "tenant": tenant,
-            "id": identity,
-            "type": one.type,
-            "value": one.value,
-            "score": 0,
-            "first_seen": now,
-            "changed_at": now,
-            "key": key_of(one.type, one.value),
-            "context": context.decoded(contexts.get(identity, context.NOTHING)),
-            "prefix": prefix_of(one.type, one.value),
-        }
-        for identity, one in sorted(found.items())
-    ]
-    repository.put_observables(session, rows)
 
 
 def _row(one: Report, tenant: str, actor: str) -> dict[str, Any]:
@@ -144,13 +115,6 @@ def _change(before: View | None, after: View) -> Change:
     tags, sources = tuple(after.tags), sum(one.retracted_at is None for one in after.assertions)
     score = before.score if before else None
     return Change(after.id, after.type, after.value, kind, after.score, score, tags, sources, tuple(after.attack))
-
-
-def _announce(session: Session, tenant: str, changes: Iterable[Change]) -> None:
-    by_bucket: dict[int, list[Change]] = defaultdict(list)
-    for change in changes:
-        by_bucket[bucket(UUID(change.id[-36:]).bytes)].append(change)
-    publish(session, announcements(by_bucket, tenant, NOBODY, "sighting"))
 
 
 class Link(NamedTuple):

@@ -8,6 +8,7 @@ import msgspec
 from shared.events.envelope import Topic
 
 ChangeKind = Literal["new", "changed", "expired"]
+Fact = str | int | float | bool | list[str | int | float] | None
 
 
 class Change(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -57,14 +58,16 @@ class Enriched(msgspec.Struct, omit_defaults=True):
         enricher: the plug-in's name.
         facts: what it says, as it is shown.
         obtained_at: RFC 3339.
+        found: false when the provider knows nothing about the value.
     """
 
     id: str
     type: str
     value: str
     enricher: str
-    facts: dict[str, str | int | float | bool | None]
+    facts: dict[str, Fact]
     obtained_at: str
+    found: bool = True
 
 
 class Trending(msgspec.Struct):

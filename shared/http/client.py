@@ -35,6 +35,7 @@ class GuardedClient:
         ports: ports that may be reached on public addresses.
         ca: PEM file of certificate authorities trusted in addition to the system's.
         certificate: PEM files of a client certificate and its key, shown to the origin that was asked for only.
+        connections: open at once; further requests wait for one of them.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class GuardedClient:
         ports: frozenset[int] = DEFAULT_PORTS,
         ca: Path | None = None,
         certificate: tuple[Path, Path] | None = None,
+        connections: int = 20,
     ) -> None:
         self._limits = limits
         backend = PinnedBackend(Policy(tuple(allow), ports), resolver or resolve)
-        self._pool = self._abroad = _pool(backend, ca, certificate)
+        self._pool = self._abroad = _pool(backend, ca, certificate, connections)
         if certificate:
-            self._abroad = _pool(backend, ca, None)
+            self._abroad = _pool(backend, ca, None, connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,10 +184,10 @@ class GuardedClient:
 
 
 def _pool(
-    backend: PinnedBackend, ca: Path | None, certificate: tuple[Path, Path] | None
+    backend: PinnedBackend, ca: Path | None, certificate: tuple[Path, Path] | None, connections: int
 ) -> httpcore2.AsyncConnectionPool:
     return httpcore2.AsyncConnectionPool(
-        tls_context(ca, certificate), network_backend=backend, max_connections=20, keepalive_expiry=15.0
+        tls_context(ca, certificate), network_backend=backend, max_connections=connections, keepalive_expiry=15.0
     )
 
 

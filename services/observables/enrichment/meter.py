@@ -27,6 +27,8 @@ KEY_SECONDS: Final = 3600.0
 _MARGIN: Final = 0.98
 _KEPT_FOR_CLICKS: Final = 0.1
 _HALF_LIFE: Final = 60.0
+_LONGEST_REST: Final = 900.0
+_AHEAD_SECONDS: Final = 0.25
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -56,7 +58,8 @@ class Meter(msgspec.Struct):
         blocked_until: no call before; afterwards one call alone tries, until one succeeds.
         failures: one after the other.
         blocks: one after the other, without a success between them.
-        calls: answered calls, decaying; with `seconds`, decaying alike, the pace of a lane that has work.
+        calls: ended calls, decaying; with `seconds`, decaying alike, the pace of a lane that has work.
+        since: up to when that is counted; 0 in a lane without work.
     """
 
     tokens: float | None = None
@@ -70,19 +73,20 @@ class Meter(msgspec.Struct):
     blocks: int = 0
     calls: float = 0.0
     seconds: float = 0.0
+    since: float = 0.0
 
     def grant(self, plan: Plan, now: float, under_way: int, *, click: bool) -> int:
-        """How many calls may start now.
+        """How many calls may be paid for now, to be made at once or as soon as there is a place.
 
         Args:
             plan: the lane's limits.
             now: the time.
-            under_way: calls that have started and not ended.
+            under_way: calls that were paid for and have not ended.
             click: whether a person waits for them: automatic work leaves a tenth of burst and budget to people.
         """
         if now < self.blocked_until:
             return 0
-        most = (1 if self.blocks else plan.concurrency) - under_way
+        most = (1 if self.blocks else plan.concurrency + self._ahead(plan)) - under_way
         kept = 0.0 if click else _KEPT_FOR_CLICKS
         tokens = self._tokens(plan, now) - math.floor(kept * plan.burst)
         left = math.inf if plan.daily is None else plan.daily - self._used(now) - math.floor(kept * plan.daily)
@@ -125,10 +129,12 @@ class Meter(msgspec.Struct):
             self.blocks += self.blocked_until == 0.0 or self.blocked_until < self.at
             self.blocked_until, self.blocked_for, self.reason = until, what, reason
 
-    def passed(self, seconds: float, calls: int) -> None:
-        """Time went by in which the lane had work, and so many calls were answered."""
+    def passed(self, now: float, calls: int, *, busy: bool) -> None:
+        """Time went by, so many calls ended, and there is work left or not; only time with work counts."""
+        seconds = min(max(0.0, now - self.since), _LONGEST_REST) if self.since else 0.0
         fade = 0.5 ** (seconds / _HALF_LIFE)
         self.calls, self.seconds = self.calls * fade + calls, self.seconds * fade + seconds
+        self.since = now if busy else 0.0
 
     def next_at(self, plan: Plan, now: float, *, click: bool = False) -> float:
         """When a call may start, if none is under way; `now` when one may."""
@@ -157,6 +163,10 @@ class Meter(msgspec.Struct):
         if self.calls < FAILURES or self.seconds <= 0:
             return plan.refill
         return self.calls / self.seconds
+
+    def _ahead(self, plan: Plan) -> int:
+        """Calls to pay for before there is a place for them: never so early that the provider could notice."""
+        return math.floor(self.pace(plan) * min(_AHEAD_SECONDS, (1 - _MARGIN) * plan.rate.seconds))
 
     def _tokens(self, plan: Plan, now: float) -> float:
         if self.tokens is None:

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from services.observables import context, ingest, repository
+from services.observables import context, repository, rescoring
 from services.observables.reference import store
 from services.observables.reference.datasets import DATASETS, Dataset, files_of
-from services.observables.service import announcements
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import InvalidInput, SentinelIQError
-from shared.events.observables import Change
 from shared.http import GuardedClient
-from shared.kafka.outbox import publish
 from shared.logging import get_logger
 from shared.settings import Settings
 from shared.stix import bucket
@@ -26,7 +23,7 @@ from shared.stix import bucket
 log = get_logger(__name__)
 
 FRESH_FOR: Final = timedelta(days=1)
-_NOBODY: Final = UUID(int=0)
+_FIRST_ID: Final = UUID(int=0)
 _CHUNK: Final = 2_000
 
 
@@ -96,7 +93,7 @@ def describe_again(database: Database, seconds: float = 600) -> int:
     if not outdated:
         return 0
     changed, ends = 0, time.monotonic() + seconds
-    after = min(row.progress or f" {_NOBODY}" for row in outdated)
+    after = min(row.progress or f" {_FIRST_ID}" for row in outdated)
     while time.monotonic() < ends:
         with database.transaction(PLATFORM) as session:
             rows = store.next_contexts(session, after, _CHUNK)
@@ -123,18 +120,9 @@ def _describe(database: Database, tenant: str, rows: Sequence[Any]) -> int:
     changed = {one: text for one, text in texts.items() if context.decoded(text) != known[one]}
     if not changed:
         return 0
-    now, by_bucket = datetime.now(UTC), dict[int, list[Change]]()
+    now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         repository.lock(session, {bucket(UUID(identity).bytes) for identity in changed})
         store.change_contexts(session, tenant, changed, now)
-        scored = []
-        for identity, one in repository.known(session, tenant, sorted(changed), context.effects).items():
-            active = [stored for stored in one.assertions.values() if stored.active(now)]
-            score = ingest.evaluate(one.type, active, one.voices, one.effects, now)
-            if ingest.is_news(one.score, score.score):
-                change = ingest.changed(identity, one, score.score, active)
-                by_bucket.setdefault(bucket(UUID(identity).bytes), []).append(change)
-                scored.append((identity, score))
-        repository.rescore(session, tenant, scored, now)
-        publish(session, announcements(by_bucket, tenant, _NOBODY, "enrichment"))
+        rescoring.announce(session, tenant, rescoring.look_again(session, tenant, changed, now), "enrichment")
     return len(changed)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import told
+from services.observables.remote.reading import public_address, told
 from shared.stix import ObservableType as Type
 
 
@@ -44,6 +44,10 @@ class AbuseIPDB(RemoteEnricher):
     daily: ClassVar[int | None] = 1000
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+
+    def applies(self, asked: Asked) -> bool:
+        """Addresses of the public network."""
+        return asked.type in self.types and public_address(asked.value)
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         """`GET /check` with the key in a header."""

@@ -1,29 +1,56 @@
-"""Censys Search: services, certificates and names of a host.
+"""Censys Platform: services, certificates, names and threats of a host.
 
-Source: https://search.censys.io/api#/hosts/viewHost
+Source: https://docs.censys.com/reference/v3-globaldata-asset-host for the question, and
+https://docs.censys.com/docs/platform-host-dataset for what is in a host.
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
-from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request
-from services.observables.remote.reading import basic, listed, public_address, quoted, told
+from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
+from services.observables.remote.reading import listed, public_address, quoted, told
 from shared.stix import ObservableType as Type
 
+_LAYOUT: Final = "application/vnd.censys.api.v3.host.v1+json"
 
-class _Software(msgspec.Struct):
-    uniform_resource_identifier: str | None = None
+
+class _Label(msgspec.Struct):
+    value: str | None = None
+
+
+class _Product(msgspec.Struct):
+    vendor: str | None = None
+    product: str | None = None
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.vendor, self.product, self.version)))
+
+
+class _Certificate(msgspec.Struct):
+    fingerprint_sha256: str | None = None
+
+
+class _Threat(msgspec.Struct):
+    name: str | None = None
+
+
+class _Vulnerability(msgspec.Struct):
+    id: str | None = None
 
 
 class _Service(msgspec.Struct):
-    port: int
-    service_name: str | None = None
-    extended_service_name: str | None = None
-    certificate: str | None = None
-    software: list[_Software] | None = None
+    port: int | None = None
+    protocol: str | None = None
+    scan_time: str | None = None
+    cert: _Certificate | None = None
+    software: list[_Product] | None = None
+    labels: list[_Label] | None = None
+    threats: list[_Threat] | None = None
+    vulns: list[_Vulnerability] | None = None
 
 
 class _Location(msgspec.Struct):
@@ -46,10 +73,6 @@ class _Dns(msgspec.Struct):
     reverse_dns: _Names | None = None
 
 
-class _Product(msgspec.Struct):
-    product: str | None = None
-
-
 class _Host(msgspec.Struct):
     ip: str
     services: list[_Service] | None = None
@@ -57,28 +80,32 @@ class _Host(msgspec.Struct):
     autonomous_system: _System | None = None
     operating_system: _Product | None = None
     dns: _Dns | None = None
-    labels: list[str] | None = None
-    last_updated_at: str | None = None
+    labels: list[_Label] | None = None
+
+
+class _Asset(msgspec.Struct):
+    resource: _Host
 
 
 class _Answer(msgspec.Struct):
-    result: _Host
+    result: _Asset
 
 
 class Censys(RemoteEnricher):
     """What Censys last saw of a host."""
 
     name: ClassVar[str] = "censys"
-    title: ClassVar[str] = "Censys Search"
-    documentation: ClassVar[str] = "https://search.censys.io/api#/hosts/viewHost"
-    base: ClassVar[str] = "https://search.censys.io/api/v2"
+    title: ClassVar[str] = "Censys"
+    documentation: ClassVar[str] = "https://docs.censys.com/reference/v3-globaldata-asset-host"
+    base: ClassVar[str] = "https://api.platform.censys.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
-    key_fields: ClassVar[tuple[str, ...]] = ("id", "secret")
-    rate: ClassVar[Rate] = Rate(2, 5)
-    daily: ClassVar[int | None] = 8
+    key_fields: ClassVar[tuple[str, ...]] = ("token",)
+    rate: ClassVar[Rate] = Rate(1, 1)
+    daily: ClassVar[int | None] = 3
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
     max_body: ClassVar[int] = 8 * 1024 * 1024
+    over_quota_statuses: ClassVar[frozenset[int]] = frozenset({422, 429})  # 422 is a month's credits used up
     harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
 
     def applies(self, asked: Asked) -> bool:
@@ -86,40 +113,54 @@ class Censys(RemoteEnricher):
         return asked.type in self.types and public_address(asked.value)
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
-        """`GET /hosts/{ip}` with an API id and its secret as HTTP Basic."""
+        """`GET /v3/global/asset/host/{ip}` with a personal access token as bearer."""
         return Request(
-            f"/hosts/{quoted(asked.value)}",
-            headers={"Accept": "application/json"},
-            auth_headers={"Authorization": basic(key["id"], key["secret"])},
+            f"/v3/global/asset/host/{quoted(asked.value)}",
+            headers={"Accept": _LAYOUT},
+            auth_headers={"Authorization": f"Bearer {key['token']}"},
         )
 
     def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Ports, services, names and certificates. A host without any is one that was never seen."""
-        host = msgspec.json.decode(content, type=_Answer).result
-        services = host.services or []
-        dns = host.dns or _Dns()
-        names = [*((dns.reverse_dns and dns.reverse_dns.names) or ()), *(dns.names or ())]
-        if not services and not names:
+        """Ports, services, names, certificates, threats. A host with neither services nor names was never seen."""
+        host = msgspec.json.decode(content, type=_Answer).result.resource
+        services, dns = host.services or [], host.dns or _Dns()
+        forward, reverse = dns.names or [], (dns.reverse_dns or _Names()).names or []
+        if not (services or forward or reverse):
             return None
         location, system = host.location or _Location(), host.autonomous_system or _System()
-        certificates = listed(service.certificate for service in services)
+        labels = (*(host.labels or ()), *(label for service in services for label in service.labels or ()))
+        certificates = listed(service.cert.fingerprint_sha256 for service in services if service.cert)
+        holes = listed(hole.id for service in services for hole in service.vulns or ())
+        threats = listed(threat.name for service in services for threat in service.threats or ())
         facts = told(
             ports=listed(service.port for service in services),
-            services=listed(service.extended_service_name or service.service_name for service in services),
-            software=listed(one.uniform_resource_identifier for service in services for one in service.software or ()),
+            services=listed(service.protocol for service in services),
+            software=listed(str(product) for service in services for product in service.software or ()),
             certificates=certificates,
-            names=listed(names),
-            labels=listed(host.labels or ()),
-            operating_system=host.operating_system.product if host.operating_system else None,
+            names=listed((*reverse, *forward)),
+            labels=listed(label.value for label in labels),
+            threats=threats,
+            vulnerabilities=holes,
+            operating_system=str(host.operating_system or ""),
             country=location.country_code,
             city=location.city,
-            asn=system.asn,
+            asn=f"AS{system.asn}" if system.asn else None,
             as_name=system.name,
             network=system.bgp_prefix,
-            last_seen=host.last_updated_at,
+            last_seen=max((service.scan_time for service in services if service.scan_time), default=None),
         )
-        related = [Related("resolves-to", Type.DOMAIN, name, inward=True) for name in names]
-        if system.asn:
-            related.append(Related("belongs-to", Type.ASN, f"AS{system.asn}"))
-        related += [Related("related-to", Type.X509_SHA256, str(one)) for one in certificates or ()]
-        return Finding(facts, related=tuple(related))
+        # A reverse name is the word of whoever has the address: the name need not resolve to it.
+        related = (
+            *(Related("resolves-to", Type.DOMAIN, name, inward=True) for name in forward),
+            *(Related("related-to", Type.DOMAIN, name) for name in reverse if name not in forward),
+            *((Related("belongs-to", Type.ASN, f"AS{system.asn}"),) if system.asn else ()),
+            *(Related("related-to", Type.X509_SHA256, str(one)) for one in certificates or ()),
+            *(Related("related-to", Type.VULNERABILITY, str(one)) for one in holes or ()),
+        )
+        return Finding(facts, _weights(threats), related)
+
+
+def _weights(threats: list[str | int | float] | None) -> tuple[Weight, ...]:
+    if not threats:
+        return ()
+    return (Weight(0.6, f"Censys recognises a threat on it: {', '.join(map(str, threats[:5]))}."),)

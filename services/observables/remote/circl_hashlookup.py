@@ -91,7 +91,7 @@ def _number(size: int | str | None) -> int | None:
 
 def _weights(malicious: list[str], trust: int | None) -> tuple[Weight, ...]:
     if malicious:
-        return (Weight(0.7, f"a known malicious file according to {', '.join(malicious)}."),)
+        return (Weight(0.7, f"a known malicious file according to {', '.join(malicious[:5])}."),)
     if trust is None or trust <= _NO_OPINION:
         return ()
     part = (min(trust, 100) - _NO_OPINION) / _NO_OPINION

@@ -81,7 +81,7 @@ class CriminalIP(RemoteEnricher):
             city=summary.city,
             isp=summary.isp,
             organisation=summary.org_name,
-            asn=int(number) if number.isdecimal() else None,
+            asn=f"AS{number}" if number.isdecimal() else None,
         )
         voice = max(_VOICES.get(inbound or "", 0.0), _VOICES.get(outbound or "", 0.0))
         reason = f"risk {inbound or 'unknown'} when it connects, {outbound or 'unknown'} when it is connected to."

@@ -13,8 +13,8 @@ from services.observables.remote.base import Asked, Finding, Rate, Related, Remo
 from services.observables.remote.reading import listed, public_address, quoted, told
 from shared.stix import ObservableType as Type
 
-_MALICIOUS: Final[Mapping[str, float]] = {"high": 0.85, "medium": 0.7, "low": 0.5}
-_STANDING: Final[Mapping[str, float]] = {"malicious": 0.7, "suspicious": 0.4, "benign": -0.5, "safe": -0.7}
+_MALICIOUS: Final[Mapping[str, float]] = {"high": 0.85, "medium": 0.7, "low": 0.5, "none": 0.3}
+_STANDING: Final[Mapping[str, float]] = {"malicious": 0.5, "suspicious": 0.4, "benign": -0.5, "safe": -0.7}
 
 
 class _Named(msgspec.Struct):
@@ -110,7 +110,7 @@ class CrowdSec(RemoteEnricher):
             false_positives=_labels(classes.false_positives),
             country=location.country,
             city=location.city,
-            asn=smoke.as_num or None,
+            asn=f"AS{smoke.as_num}" if smoke.as_num else None,
             as_name=smoke.as_name,
             network=smoke.ip_range,
             hostname=smoke.reverse_dns,
@@ -119,7 +119,8 @@ class CrowdSec(RemoteEnricher):
         )
         related: list[Related] = []
         if smoke.reverse_dns:
-            related.append(Related("resolves-to", Type.DOMAIN, smoke.reverse_dns, inward=True))
+            # The word of whoever has the address: the name need not resolve to it.
+            related.append(Related("related-to", Type.DOMAIN, smoke.reverse_dns))
         if smoke.as_num:
             related.append(Related("belongs-to", Type.ASN, f"AS{smoke.as_num}"))
         related += [Related("related-to", Type.VULNERABILITY, hole) for hole in smoke.cves or ()]
@@ -134,7 +135,7 @@ def _weights(smoke: _Smoke, classes: _Classes) -> tuple[Weight, ...]:
     if standing:
         weights.append(Weight(standing, f"CrowdSec's network holds it for {smoke.reputation}."))
     if classes.false_positives and standing >= 0:
-        named = ", ".join(str(label) for label in _labels(classes.false_positives) or ())
+        named = ", ".join(str(label) for label in (_labels(classes.false_positives) or ())[:5])
         weights.append(Weight(-0.5, f"reports of it are likely false: {named}."))
     return tuple(weights)
 

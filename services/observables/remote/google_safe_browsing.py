@@ -1,6 +1,7 @@
 """Google Safe Browsing: whether a URL is on Google's lists of unsafe web resources.
 
-Source: https://developers.google.com/safe-browsing/v4/lookup-api
+Source: https://developers.google.com/safe-browsing/v4/lookup-api, and
+https://cloud.google.com/apis/docs/system-parameters for the key in a header.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.remote.base import Asked, Finding, Rate, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import listed, told
+from services.observables.remote.reading import JSON, listed, told
 from shared.stix import ObservableType as Type
 
 _VOICES: Final[Mapping[str, float]] = {
@@ -46,7 +47,7 @@ class GoogleSafeBrowsing(RemoteEnricher):
     harmless: ClassVar[Asked] = Asked(Type.URL, "https://example.com/")
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
-        """`POST /v4/threatMatches:find`; a name is asked about as the root of its web site, the key is a parameter."""
+        """`POST /v4/threatMatches:find`; a name is asked about as the root of its web site."""
         url = f"http://{asked.value}/" if asked.type == Type.DOMAIN else asked.value
         body = {
             "client": {"clientId": "sentineliq", "clientVersion": "1"},
@@ -59,9 +60,9 @@ class GoogleSafeBrowsing(RemoteEnricher):
         }
         return Request(
             "/v4/threatMatches:find",
-            {"key": key["key"]},
-            "POST",
-            headers={"Content-Type": "application/json"},
+            method="POST",
+            headers=JSON,
+            auth_headers={"X-Goog-Api-Key": key["key"]},
             content=msgspec.json.encode(body),
         )
 

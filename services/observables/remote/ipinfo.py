@@ -73,7 +73,8 @@ class IPinfo(RemoteEnricher):
         )
         related: list[Related] = []
         if found.hostname:
-            related.append(Related("resolves-to", Type.DOMAIN, found.hostname, inward=True))
+            # The word of whoever has the address: the name need not resolve to it.
+            related.append(Related("related-to", Type.DOMAIN, found.hostname))
         if of_system:
             related.append(Related("belongs-to", Type.ASN, number))
         return Finding(facts, related=tuple(related))

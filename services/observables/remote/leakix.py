@@ -122,7 +122,7 @@ class LeakIX(RemoteEnricher):
             infected=infected,
             tags=listed(tag for event in events for tag in event.tags or ()),
             country=next((place.country_iso_code for place in places), None),
-            asn=next(iter(asns), None),
+            asn=f"AS{asns[0]}" if asns else None,
             organisation=next((network.organization_name for network in networks), None),
             network=next((network.network for network in networks), None),
             last_seen=max((event.time for event in events if event.time), default=None),

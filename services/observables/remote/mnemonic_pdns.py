@@ -3,7 +3,7 @@
 Source: https://docs.mnemonic.no/display/public/API/Passive+DNS+Simplified+Integration+Guide
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import ClassVar, Final
 
@@ -55,6 +55,7 @@ class MnemonicPDNS(RemoteEnricher):
     daily: ClassVar[int | None] = 1000
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
+    over_quota_statuses: ClassVar[frozenset[int]] = frozenset({402, 429})
     harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
@@ -68,7 +69,7 @@ class MnemonicPDNS(RemoteEnricher):
         if not records:
             return None
         firsts, lasts = zip(*(record.seen() for record in records), strict=True)
-        related = tuple(_relation(asked, record) for record in records if record.rrtype.lower() in _ANSWERS)
+        related = tuple(one for record in records for one in _relations(asked, record))
         facts = told(
             records=max(answer.count, len(records)),
             addresses=listed(one.value for one in related if one.type != Type.DOMAIN),
@@ -84,10 +85,13 @@ class MnemonicPDNS(RemoteEnricher):
         return asked.type == Type.DOMAIN or (asked.type in self.types and public_address(asked.value))
 
 
-def _relation(asked: Asked, record: _Record) -> Related:
+def _relations(asked: Asked, record: _Record) -> Iterator[Related]:
     """The other side of a record: its answer, or its question when the answer is what was asked about."""
     kind = record.rrtype.lower()
     relation: RelationKind = "resolves-to" if kind in _RESOLVES else "related-to"
-    if record.answer == asked.value:
-        return Related(relation, Type.DOMAIN, record.query, inward=kind in _RESOLVES)
-    return Related(relation, _ANSWERS[kind], record.answer)
+    if kind not in _ANSWERS:
+        return
+    if record.answer.lower() == asked.value:
+        yield Related(relation, Type.DOMAIN, record.query, inward=kind in _RESOLVES)
+    elif record.query.lower() == asked.value:
+        yield Related(relation, _ANSWERS[kind], record.answer)

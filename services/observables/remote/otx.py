@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import listed, quoted, told
+from services.observables.remote.reading import listed, public_address, quoted, told
 from shared.stix import ObservableType as Type
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -83,6 +83,10 @@ class OTX(RemoteEnricher):
     max_body: ClassVar[int] = 4 * 1024 * 1024
     harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
 
+    def applies(self, asked: Asked) -> bool:
+        """URLs, names, files, vulnerabilities, and addresses of the public network."""
+        return asked.type in self.types and (asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value))
+
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         """`GET /api/v1/indicators/{kind}/{value}/general` with the key in a header."""
         kind = _KINDS.get(asked.type) or _kind_of_name(asked.value)
@@ -96,6 +100,7 @@ class OTX(RemoteEnricher):
         families = (family for pulse in pulses for family in pulse.malware_families or [])
         techniques = (technique for pulse in pulses for technique in pulse.attack_ids or [])
         good = _harmless(indicator)
+        system, _, holder = (indicator.asn or "").partition(" ")
         facts = told(
             pulses=count or None,
             pulse_names=listed((pulse.name for pulse in pulses), _MOST_NAMES),
@@ -105,10 +110,11 @@ class OTX(RemoteEnricher):
             tags=listed(tag for pulse in pulses for tag in pulse.tags or []),
             last_pulse=max((pulse.modified or pulse.created or "" for pulse in pulses), default=None),
             harmless=listed(good),
-            asn=indicator.asn,
+            asn=system,
+            as_name=holder,
             country=indicator.country_code,
         )
-        related = (Related("belongs-to", Type.ASN, indicator.asn.partition(" ")[0]),) if indicator.asn else ()
+        related = (Related("belongs-to", Type.ASN, system),) if system else ()
         return Finding(facts, _weights(count, good), related) if facts else None
 
 
@@ -128,7 +134,7 @@ def _harmless(indicator: _Indicator) -> list[str]:
 
 def _weights(count: int, good: list[str]) -> tuple[Weight, ...]:
     if good:
-        return (Weight(-0.4, f"harmless according to OTX: {', '.join(good)}."),)
+        return (Weight(-0.4, f"harmless according to OTX: {', '.join(good[:5])}."),)
     if count:
         return (Weight(min(0.5, 0.15 + 0.05 * count), f"named in {count} pulses of OTX."),)
     return ()

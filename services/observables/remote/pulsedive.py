@@ -68,8 +68,8 @@ class Pulsedive(RemoteEnricher):
         return asked.type in self.types and (asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value))
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
-        """`GET /info.php`; the key can only be a parameter."""
-        return Request("/info.php", {"indicator": asked.value, **key})
+        """`GET /indicator.php`; the key can only be a parameter."""
+        return Request("/indicator.php", {"indicator": asked.value, **key})
 
     def read(self, asked: Asked, content: bytes) -> Finding | None:
         """Its risk is a voice, half as loud once the indicator is retired.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request
-from services.observables.remote.reading import listed, quoted, told
+from services.observables.remote.reading import listed, public_address, quoted, told
 from shared.stix import ObservableType as Type
 
 
@@ -35,6 +35,10 @@ class ShodanInternetDB(RemoteEnricher):
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=7)
     harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+
+    def applies(self, asked: Asked) -> bool:
+        """Addresses of the public network."""
+        return asked.type in self.types and public_address(asked.value)
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /{ip}`."""

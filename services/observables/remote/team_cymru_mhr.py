@@ -50,5 +50,7 @@ class TeamCymruMHR(RemoteEnricher):
             raise BadAnswer(f"Team Cymru's record is none of a detection: {texts[0][:80]}")
         rate = min(int(found[2]), 100)
         facts = told(detection_rate=rate, last_seen=from_epoch(int(found[1])))
+        if not rate:
+            return Finding(facts)
         reason = f"{rate} % of the engines detect it."
         return Finding(facts, (Weight(min(0.9, 0.3 + rate / 100), reason),))

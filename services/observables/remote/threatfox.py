@@ -5,13 +5,14 @@ Source: https://threatfox.abuse.ch/api/
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from operator import itemgetter
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from services.observables.remote.base import Asked, BadAnswer, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import JSON, listed, told
+from services.observables.remote.reading import JSON, listed, public_address, told
 from shared.stix import ObservableType as Type
 
 _FILES: Final = frozenset({Type.MD5, Type.SHA256})
@@ -55,6 +56,10 @@ class ThreatFox(RemoteEnricher):
     max_body: ClassVar[int] = 4 * 1024 * 1024
     harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
 
+    def applies(self, asked: Asked) -> bool:
+        """URLs, names, files, and addresses of the public network."""
+        return asked.type in self.types and (asked.type != Type.IPV4 or public_address(asked.value))
+
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         """`POST /api/v1/`: JSON, with the key in a header."""
         question: dict[str, str | bool]
@@ -68,7 +73,7 @@ class ThreatFox(RemoteEnricher):
         return Request("/api/v1/", {}, "POST", JSON, {"Auth-Key": key["key"]}, body)
 
     def read(self, asked: Asked, content: bytes) -> Finding | None:
-        """The surest indicator about this very value is a voice. Unknown is `no_result`."""
+        """The loudest indicator is a voice; a URL only says something about its host. Unknown is `no_result`."""
         answer = msgspec.json.decode(content, type=_Answer)
         if answer.query_status in _UNKNOWN:
             return None
@@ -77,7 +82,7 @@ class ThreatFox(RemoteEnricher):
         found = [one for one in answer.data if asked.type not in _HOSTS or _host(one.ioc) == asked.value]
         if not found:
             return None
-        surest = max(found, key=lambda one: one.confidence_level)
+        weight, surest = max(((_voice(asked, one), one) for one in found), key=itemgetter(0))
         facts = told(
             indicators=len(found),
             confidence=surest.confidence_level,
@@ -90,9 +95,14 @@ class ThreatFox(RemoteEnricher):
         )
         name = surest.malware_printable or surest.malware or "malware"
         reason = f"an indicator of {name} ({surest.threat_type}), confidence {surest.confidence_level} %."
-        weight = 0.9 * min(surest.confidence_level, 100) / 100
         weights = (Weight(weight, reason),) if weight > 0 else ()
         return Finding(facts, weights, tuple(_related(asked, found)))
+
+
+def _voice(asked: Asked, one: _Indicator) -> float:
+    """How loud an indicator is. Malware is also served by hosts that are not bad themselves."""
+    believed = 0.5 if asked.type == Type.DOMAIN and one.ioc_type == "url" else 0.9
+    return believed * min(one.confidence_level, 100) / 100
 
 
 def _host(ioc: str) -> str:

@@ -78,7 +78,7 @@ class TorExits(RemoteEnricher):
             flags=listed(flag for relay in relays for flag in relay.flags),
             first_seen=min((relay.first_seen for relay in relays if relay.first_seen), default=None),
             last_seen=max((relay.last_seen for relay in relays if relay.last_seen), default=None),
-            country=next((relay.country for relay in relays if relay.country), None),
+            country=next((relay.country.upper() for relay in relays if relay.country), None),
             asns=systems,
             as_name=next((relay.as_name for relay in relays if relay.as_name), None),
         )

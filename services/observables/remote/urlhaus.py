@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.remote.base import Asked, BadAnswer, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import FORM, form, listed, same_file, told
+from services.observables.remote.reading import FORM, form, listed, public_address, same_file, told
 from shared.stix import ObservableType as Type
 
 _QUESTIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -95,6 +95,10 @@ class URLhaus(RemoteEnricher):
     max_body: ClassVar[int] = 4 * 1024 * 1024
     harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
 
+    def applies(self, asked: Asked) -> bool:
+        """URLs, names, files, and addresses of the public network."""
+        return asked.type in self.types and (asked.type != Type.IPV4 or public_address(asked.value))
+
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         """`POST /v1/url/`, `/v1/host/` or `/v1/payload/`: a form, with the key in a header."""
         endpoint, field = _QUESTIONS[asked.type]
@@ -112,7 +116,7 @@ class URLhaus(RemoteEnricher):
         if asked.type == Type.URL:
             return _of_url(msgspec.json.decode(content, type=_AboutUrl, strict=False))
         if asked.type in {Type.IPV4, Type.DOMAIN}:
-            return _of_host(msgspec.json.decode(content, type=_AboutHost, strict=False))
+            return _of_host(asked, msgspec.json.decode(content, type=_AboutHost, strict=False))
         return _of_file(msgspec.json.decode(content, type=_AboutFile, strict=False))
 
 
@@ -136,7 +140,7 @@ def _of_url(url: _AboutUrl) -> Finding:
     return Finding(facts, (Weight(0.9 if online else 0.7, reason),), related)
 
 
-def _of_host(host: _AboutHost) -> Finding:
+def _of_host(asked: Asked, host: _AboutHost) -> Finding:
     urls = host.urls or []
     count = host.url_count if host.url_count is not None else len(urls)
     online = sum(url.url_status == "online" for url in urls)
@@ -153,6 +157,8 @@ def _of_host(host: _AboutHost) -> Finding:
         return Finding(facts, (), related)
     reason = f"{count} URLs that served malware, {online} of them online when URLhaus last looked."
     weight = 0.8 if online else 0.5
+    if asked.type == Type.DOMAIN:  # which may be a service where anybody puts files
+        weight = 0.6 if online else 0.4
     if ((host.blacklists or _Lists()).spamhaus_dbl or "").startswith("abused_"):
         weight, reason = 0.3, f"a legitimate host that is abused: {reason}"
     return Finding(facts, (Weight(weight, reason),), related)

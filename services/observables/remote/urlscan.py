@@ -120,8 +120,10 @@ class Urlscan(RemoteEnricher):
         weights: tuple[Weight, ...] = ()
         if any(judged):
             reason = f"{sum(judged)} of the newest {len(judged)} scans that were judged found it malicious."
-            believed = 0.7 if asked.type in {Type.URL, Type.DOMAIN} else 0.3
-            weights = (Weight(believed * (0.5 + share(sum(judged), len(judged)) / 2), reason),)
+            part = share(sum(judged), len(judged))
+            # An address has many tenants, and a phishing page many files that harmless ones have too.
+            weight = 0.7 * (0.5 + part / 2) if asked.type in {Type.URL, Type.DOMAIN} else 0.3 * part
+            weights = (Weight(weight, reason),)
         related = dict.fromkeys(one for page in pages for one in _related(asked, page))
         return Finding(facts, weights, tuple(related))
 

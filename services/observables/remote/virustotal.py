@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import from_epoch, listed, quoted, same_file, told
+from services.observables.remote.reading import from_epoch, listed, public_address, quoted, same_file, told
 from shared.stix import ObservableType as Type
 
 _COLLECTIONS: Final[Mapping[str, str]] = {
@@ -118,6 +118,10 @@ class VirusTotal(RemoteEnricher):
     shared: ClassVar[bool] = False
     harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
 
+    def applies(self, asked: Asked) -> bool:
+        """URLs, names, files, and addresses of the public network."""
+        return asked.type in self.types and (asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value))
+
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         """`GET /{collection}/{id}` with the key in a header; a URL's identifier is the URL in base64."""
         identifier = asked.value
@@ -139,7 +143,7 @@ class VirusTotal(RemoteEnricher):
             analysed=from_epoch(told_of.last_analysis_date),
             reputation=told_of.reputation,
             tags=listed(told_of.tags or []),
-            asn=told_of.asn,
+            asn=f"AS{told_of.asn}" if told_of.asn else None,
             as_owner=told_of.as_owner,
             country=told_of.country,
             network=told_of.network,

@@ -128,15 +128,22 @@ class RemoteContract:
         outcome = self.ask(provider, Reply(404, b"not here"))
         assert not isinstance(outcome, Answered) or outcome.finding is None
 
-    @pytest.mark.parametrize("status", [401, 403])
-    def test_a_key_that_is_refused(self, provider: Provider, status: int):
-        outcome = self.ask(provider, Reply(status, b"no"))
-        assert isinstance(outcome, KeyRefused)
-        assert str(status) in outcome.error.message
+    def test_no_status_means_two_things(self):
+        one = self.enricher
+        meanings = (one.unknown_statuses, one.over_quota_statuses, one.key_statuses)
+        assert sum(map(len, meanings)) == len(frozenset().union(*meanings))
+        assert all(meanings[1:])
+
+    def test_a_key_that_is_refused(self, provider: Provider):
+        for status in sorted(self.enricher.key_statuses):
+            outcome = self.ask(provider, Reply(status, b"no"))
+            assert isinstance(outcome, KeyRefused), status
+            assert str(status) in outcome.error.message
 
     def test_over_quota_says_how_long(self, provider: Provider):
-        assert self.ask(provider, Reply(429, headers={"Retry-After": "37"})) == OverQuota(37.0)
-        assert self.ask(provider, Reply(429)) == OverQuota(None)
+        for status in sorted(self.enricher.over_quota_statuses):
+            assert self.ask(provider, Reply(status, headers={"Retry-After": "37"})) == OverQuota(37.0), status
+            assert self.ask(provider, Reply(status)) == OverQuota(None), status
 
     @pytest.mark.parametrize("status", [500, 502, 503])
     def test_a_provider_in_trouble(self, provider: Provider, status: int):

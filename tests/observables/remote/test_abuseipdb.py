@@ -1,5 +1,7 @@
 """AbuseIPDB; the layout is that of https://docs.abuseipdb.com/#check-endpoint."""
 
+import pytest
+
 from services.observables.remote.abuseipdb import AbuseIPDB
 from services.observables.remote.base import Asked
 from tests.observables.remote.contract import SECRET, RemoteContract
@@ -47,3 +49,7 @@ class TestAbuseIPDB(RemoteContract):
     def test_a_service_on_its_list_of_the_well_behaved_loses_score(self, provider):
         answer = {"data": {"abuseConfidenceScore": 0, "totalReports": 3, "isWhitelisted": True}}
         assert [one.weight for one in self.found(provider, answer).weights] == [-0.5]
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not AbuseIPDB().applies(Asked("ipv4-addr", value))

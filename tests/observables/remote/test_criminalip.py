@@ -38,7 +38,7 @@ class TestCriminalIP(RemoteContract):
         "city": "Addis Ababa",
         "isp": "Ethio Telecom",
         "organisation": "Ethiopian Telecommunication Corporation",
-        "asn": 24757,
+        "asn": "AS24757",
     }
     weights = [0.65]
     related = [("belongs-to", "autonomous-system", "AS24757")]

@@ -65,7 +65,7 @@ class TestCrowdSec(RemoteContract):
         "vulnerabilities": ["CVE-2021-44228"],
         "classifications": ["TOR exit node"],
         "country": "FR",
-        "asn": 211252,
+        "asn": "AS211252",
         "as_name": "Delis LLC",
         "network": "185.7.214.0/24",
         "hostname": "host.delis.one",
@@ -74,7 +74,7 @@ class TestCrowdSec(RemoteContract):
     }
     weights = [0.85]
     related = [
-        ("<resolves-to", "domain-name", "host.delis.one"),
+        ("related-to", "domain-name", "host.delis.one"),
         ("belongs-to", "autonomous-system", "AS211252"),
         ("related-to", "vulnerability", "CVE-2021-44228"),
     ]
@@ -84,7 +84,8 @@ class TestCrowdSec(RemoteContract):
         ("said", "weights"),
         [
             ({"reputation": "malicious", "confidence": "low"}, [0.5]),
-            ({"reputation": "malicious"}, [0.7]),
+            ({"reputation": "malicious", "confidence": "none"}, [0.3]),
+            ({"reputation": "malicious"}, [0.5]),
             ({"reputation": "suspicious"}, [0.4]),
             ({"reputation": "known"}, []),
             ({"reputation": "unknown"}, []),

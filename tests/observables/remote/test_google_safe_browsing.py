@@ -17,8 +17,7 @@ class TestGoogleSafeBrowsing(RemoteContract):
     asked = Asked("url", _URL)
     method = "POST"
     path = "/v4/threatMatches:find"
-    query = {"key": SECRET}
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "x-goog-api-key": SECRET}
     body = json.dumps(
         {
             "client": {"clientId": "sentineliq", "clientVersion": "1"},

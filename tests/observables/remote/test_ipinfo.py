@@ -37,7 +37,7 @@ class TestIPinfo(RemoteContract):
         "anycast": True,
     }
     related = [
-        ("<resolves-to", "domain-name", "dns.google"),
+        ("related-to", "domain-name", "dns.google"),
         ("belongs-to", "autonomous-system", "AS15169"),
     ]
     unknown = Reply(200, b'{"ip": "8.8.8.8", "bogon": true}')

@@ -93,7 +93,7 @@ class TestLeakIX(RemoteContract):
         "infected": True,
         "tags": ["nginx"],
         "country": "DE",
-        "asn": 24940,
+        "asn": "AS24940",
         "organisation": "Hetzner Online GmbH",
         "network": "78.46.0.0/15",
         "last_seen": "2021-12-02T09:00:00.000000001Z",

@@ -90,6 +90,12 @@ class TestMnemonicPDNS(RemoteContract):
             "record_types": ["a"],
         }
 
+    def test_a_record_about_others_is_no_relation(self, provider):
+        answer = answer_with(record("a", "mail.example.com", "93.184.216.34"), count=1)
+        finding = self.found(provider, answer)
+        assert finding.related == ()
+        assert "addresses" not in finding.facts
+
     @pytest.mark.parametrize(
         ("asked", "applies"),
         [

@@ -50,7 +50,8 @@ class TestOTX(RemoteContract):
         "techniques": ["T1110", "T1046"],
         "tags": ["ssh", "scanner", "greenbug"],
         "last_pulse": "2023-06-01T10:00:00.000000",
-        "asn": "AS134859 IMPERIAL TECH SERVICES",
+        "asn": "AS134859",
+        "as_name": "IMPERIAL TECH SERVICES",
         "country": "IN",
     }
     weights = [0.25]
@@ -83,7 +84,7 @@ class TestOTX(RemoteContract):
 
     def test_without_pulses_the_network_is_a_fact(self, provider):
         finding = self.found(provider, answer(asn="AS15169 google", country_code="US"))
-        assert dict(finding.facts) == {"asn": "AS15169 google", "country": "US"}
+        assert dict(finding.facts) == {"asn": "AS15169", "as_name": "google", "country": "US"}
         assert finding.weights == ()
 
     @pytest.mark.parametrize(
@@ -102,3 +103,7 @@ class TestOTX(RemoteContract):
     def test_each_type_has_its_path(self, type_, value, path):
         request = self.enricher().request(Asked(type_, value), self.key())
         assert request.path == f"/api/v1/indicators/{path}/general"
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not OTX().applies(Asked("ipv4-addr", value))

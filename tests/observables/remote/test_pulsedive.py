@@ -12,7 +12,7 @@ from tests.observables.remote.provider import Reply
 class TestPulsedive(RemoteContract):
     enricher = Pulsedive
     asked = Asked("domain-name", "parkingcrew.net")
-    path = "/info.php"
+    path = "/indicator.php"
     query = {"indicator": "parkingcrew.net", "key": SECRET}
     answer = {
         "iid": 118,

@@ -1,5 +1,7 @@
 """Shodan InternetDB; the layout is that of its OpenAPI description at https://internetdb.shodan.io/."""
 
+import pytest
+
 from services.observables.remote.base import Asked
 from services.observables.remote.shodan_internetdb import ShodanInternetDB
 from tests.observables.remote.contract import RemoteContract
@@ -30,3 +32,7 @@ class TestShodanInternetDB(RemoteContract):
         ("related-to", "vulnerability", "CVE-2021-40438"),
     ]
     unknown = Reply(404, b'{"detail":"No information available"}')
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not ShodanInternetDB().applies(Asked("ipv4-addr", value))

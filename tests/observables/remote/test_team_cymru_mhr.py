@@ -36,6 +36,11 @@ class TestTeamCymruMHR(RemoteContract):
         assert [one.weight for one in finding.weights] == [0.9]
         assert finding.facts["detection_rate"] == 95
 
+    def test_no_engine_is_no_voice(self, provider):
+        finding = self.found(provider, answer_with("1611956489 0"))
+        assert finding.weights == ()
+        assert finding.facts["detection_rate"] == 0
+
     def test_a_sha1_is_one_label(self):
         asked = Asked("file-sha1", "e1112134b6dcc8bed54e0e34d8ac272795e73d74")
         request = TeamCymruMHR().request(asked, {})

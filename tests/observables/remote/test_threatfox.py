@@ -87,6 +87,13 @@ class TestHosts(RemoteContract):
         found = self.found(provider, answer(indicator("139.180.203.104:443", confidence_level=confidence)))
         assert [one.weight for one in found.weights] == pytest.approx(weights)
 
+    @pytest.mark.parametrize(("ioc_type", "weights"), [("url", [0.5]), ("domain", [0.9])])
+    def test_a_url_is_half_the_voice_about_its_domain(self, ioc_type, weights):
+        ioc = "http://gaga.com/a.exe" if ioc_type == "url" else "gaga.com"
+        found = answer(indicator(ioc, ioc_type, confidence_level=100), indicator("http://gaga.com/b", "url"))
+        finding = ThreatFox().read(Asked("domain-name", "gaga.com"), json.dumps(found).encode())
+        assert [one.weight for one in finding.weights] == pytest.approx(weights)
+
     @pytest.mark.parametrize(
         "body", [b'{"query_status": "illegal_search_term", "data": "x"}', b'{"query_status":"ok"}']
     )
@@ -143,3 +150,7 @@ class TestFiles(RemoteContract):
         ("downloaded-from", "url", "http://gaga.com/a.exe"),
     ]
     unknown = NO_RESULT
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not ThreatFox().applies(Asked("ipv4-addr", value))

@@ -72,7 +72,7 @@ class TestTorExits(RemoteContract):
         "flags": ["Exit", "Fast", "Running", "Valid", "Guard"],
         "first_seen": "2022-01-09 03:00:00",
         "last_seen": "2026-11-25 20:00:00",
-        "country": "de",
+        "country": "DE",
         "asns": ["AS60729"],
         "as_name": "Stiftung Erneuerbare Freiheit",
     }

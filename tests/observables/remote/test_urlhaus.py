@@ -1,5 +1,7 @@
 """URLhaus; the layouts are those of https://urlhaus-api.abuse.ch/."""
 
+import json
+
 import pytest
 
 from services.observables.enrichment.calling import Failed
@@ -124,6 +126,12 @@ class TestHosts(RemoteContract):
     def test_domains_are_hosts(self):
         assert self.enricher().request(Asked("domain-name", "example.com"), self.key()).content == b"host=example.com"
 
+    @pytest.mark.parametrize(("status", "weights"), [("online", [0.6]), ("offline", [0.4])])
+    def test_a_domain_may_serve_what_others_put_there(self, status, weights):
+        about = {"query_status": "ok", "host": "example.com", "urls": [listed_url("http://example.com/a", status)]}
+        finding = URLhaus().read(Asked("domain-name", "example.com"), json.dumps(about).encode())
+        assert [one.weight for one in finding.weights] == weights
+
     @pytest.mark.parametrize(
         ("changed", "weights"),
         [
@@ -195,3 +203,7 @@ class TestFiles(RemoteContract):
 
     def test_an_md5_has_its_field(self):
         assert self.enricher().request(Asked("file-md5", MD5), self.key()).content == f"md5_hash={MD5}".encode()
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not URLhaus().applies(Asked("ipv4-addr", value))

@@ -106,6 +106,12 @@ class TestUrlscan(RemoteContract):
         assert found.facts["malicious_scans"] == sum(verdicts)
         assert [one.weight for one in found.weights] == pytest.approx(weights)
 
+    @pytest.mark.parametrize("asked", [Asked("ipv4-addr", "172.66.147.243"), Asked("file-sha256", "ea8f" * 16)])
+    def test_one_bad_page_says_little_about_an_address_or_a_file(self, asked):
+        scans = [_scan("example.com") | {"verdicts": {"malicious": one}} for one in (True, *[False] * 9)]
+        found = Urlscan().read(asked, json.dumps(_answer(*scans)).encode())
+        assert [one.weight for one in found.weights] == pytest.approx([0.03])
+
     @pytest.mark.parametrize(
         ("asked", "query", "related"),
         [

@@ -135,7 +135,7 @@ class TestAddresses(RemoteContract):
         "undetected": 20,
         "analysed": "2025-09-21T08:00:00+00:00",
         "reputation": 535,
-        "asn": 15169,
+        "asn": "AS15169",
         "as_owner": "GOOGLE",
         "country": "US",
         "network": "8.8.8.0/24",
@@ -225,3 +225,7 @@ class TestUrls(RemoteContract):
     weights = [0.9]
     related = [("related-to", "url", "https://example.com/a?b=c")]
     unknown = Reply(404, NOT_FOUND)
+
+    @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
+    def test_only_public_addresses_are_asked_about(self, value):
+        assert not VirusTotal().applies(Asked("ipv4-addr", value))

@@ -141,7 +141,8 @@ _TAKE: Final = sa.text(
     "SELECT id, next_at FROM enrichment_job WHERE lane = :lane AND state = 'waiting' AND priority = line.priority "
     "AND tenant = line.tenant AND next_at <= now() ORDER BY next_at, id LIMIT :clicks) f) j) "
     "UPDATE enrichment_job job SET state = 'running', holder = :me, taken = taken + 1 FROM due "
-    "WHERE job.id = due.id AND job.state = 'waiting' AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
+    "WHERE job.id = due.id AND job.state = 'waiting' "
+    "AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
     "RETURNING job.id, job.tenant, job.observable_id::text, job.type, job.value, job.enricher, job.lane, job.priority, "
     "job.tlp, job.fresh, job.policy, job.depth, job.attempts, job.requested_by"
 )
@@ -186,6 +187,7 @@ def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> li
     """Take a lane's next jobs, those that somebody waits for first.
 
     Args:
+        session: a transaction of the platform's.
         me: the worker.
         lane: a lane that it holds.
         clicks: how many calls may start now.

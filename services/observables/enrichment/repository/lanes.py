@@ -105,7 +105,8 @@ def ensure(session: Session, service: str, tenant: str, lanes: Iterable[tuple[UU
 def acquire(session: Session, me: UUID, enrichers: Sequence[str], most: int, lease: float) -> list[Lane]:
     """Take lanes that nobody holds and that have work now; what their last holders left under way waits again."""
     asked = {"me": me, "enrichers": list(enrichers), "most": most, "lease": lease, "ahead": 0.0}
-    found = [Lane(*row[:4], meter_of(row[4])) for row in session.execute(_ACQUIRE, asked)]
+    rows = session.execute(_ACQUIRE, asked).all()
+    found = [Lane(row.tenant, row.id, row.enricher, row.key_id, meter_of(row.meter)) for row in rows]
     if found:
         session.execute(_RECOVER, {"lanes": [one.id for one in found], "most": _MOST_TAKEN, "why": _LOST})
     return found

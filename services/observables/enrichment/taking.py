@@ -1,0 +1,141 @@
+"""What a worker takes out of its lanes in one transaction: the next questions, those that need no call set apart."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from services.observables.enrichment.gate import refusal, strictest
+from services.observables.enrichment.meter import Meter, Plan
+from services.observables.enrichment.repository import answers, jobs, lanes
+from services.observables.enrichment.repository.answers import Cached
+from services.observables.enrichment.repository.jobs import Ended, Job
+from services.observables.remote.base import Asked, RemoteEnricher, Tlp
+from shared.database import PLATFORM, Database, enter
+
+
+class Ask(NamedTuple):
+    """What a lane could do now.
+
+    Attributes:
+        clicks: how many calls may be paid for; with `others` of them for automatic work.
+    """
+
+    enricher: RemoteEnricher
+    plan: Plan
+    meter: Meter
+    clicks: int
+    others: int
+
+
+class Call(NamedTuple):
+    """A question that is to be asked, with the strictest marking of what it is about."""
+
+    job: Job
+    marking: Tlp | None
+
+
+class Known(NamedTuple):
+    """A question that has been answered already."""
+
+    job: Job
+    marking: Tlp | None
+    cached: Cached
+
+
+class Taken(NamedTuple):
+    """What was taken out of the lanes.
+
+    Attributes:
+        lost: lanes that somebody else holds by now.
+        calls: paid for, by lane.
+        drained: lanes that had fewer questions than they were asked for.
+    """
+
+    lost: set[UUID]
+    calls: dict[UUID, list[Call]]
+    known: list[Known]
+    refused: list[Ended]
+    drained: set[UUID]
+
+
+def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], max_tlps: "MaxTlps", lease: float) -> Taken:
+    """Renew the leases of all lanes in `asks`, take what they could do, and pay for the calls that have to be made."""
+    now = datetime.now(UTC)
+    taken = Taken(set(), {}, [], [], set())
+    meters = {lane: msgspec.structs.replace(ask.meter) for lane, ask in asks.items()}
+    with database.transaction(PLATFORM) as session:
+        kept = lanes.save(session, me, meters, lease)
+        taken.lost.update(asks.keys() - kept)
+        found = {
+            lane: jobs.take(session, me, lane, asks[lane].clicks, asks[lane].others)
+            for lane in sorted(kept)
+            if asks[lane].clicks
+        }
+        _sort_out(session, database.service, found, asks, max_tlps, taken, now)
+        paid = {}
+        for lane, listed in found.items():
+            if len(listed) < asks[lane].others:
+                taken.drained.add(lane)
+            if calls := taken.calls.get(lane):
+                meters[lane].spend(asks[lane].plan, now.timestamp(), len(calls))
+                paid[lane] = meters[lane]
+        if paid:
+            lanes.save(session, me, paid, lease)
+        jobs.end(session, me, taken.refused)
+    return taken
+
+
+class MaxTlps:
+    """How far each tenant lets markings go, by enricher; looked up once in a worker's shift."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Tlp] = {}
+
+    def of(self, session: Session, tenant: str, enricher: RemoteEnricher) -> Tlp:
+        """The strictest marking that this tenant lets be told to this enricher."""
+        from services.observables.enrichment.access import accesses  # noqa: PLC0415
+        from services.observables.enrichment.repository import settings  # noqa: PLC0415
+
+        asked = (tenant, enricher.name)
+        if asked not in self.known:
+            rows = settings.of_tenant(session, tenant)
+            self.known[asked] = accesses(tenant, rows, {enricher.name: enricher})[enricher.name].max_tlp
+        return self.known[asked]
+
+
+def _sort_out(
+    session: Session,
+    service: str,
+    found: Mapping[UUID, Sequence[Job]],
+    asks: Mapping[UUID, Ask],
+    max_tlps: MaxTlps,
+    taken: Taken,
+    now: datetime,
+) -> None:
+    """Look at each question once more, right before it is asked: markings may have changed, answers may be there."""
+    by_tenant: dict[str, list[Job]] = {}
+    for listed in found.values():
+        for job in listed:
+            by_tenant.setdefault(job.tenant, []).append(job)
+    for tenant, listed in by_tenant.items():
+        enter(session, service, tenant)
+        ids = sorted({job.observable_id for job in listed})
+        standing = answers.standing(session, tenant, ids)
+        cached = answers.cached(session, tenant, ids, now)
+        for job in listed:
+            enricher, there = asks[job.lane].enricher, standing.get(job.observable_id)
+            marking = strictest([job.tlp, *(there.tlps if there else ())])
+            asked, max_tlp = Asked(job.type, job.value), max_tlps.of(session, tenant, enricher)
+            refused = refusal(asked, enricher, marking, max_tlp, there.context if there else None)
+            answer = cached.get((job.observable_id, job.enricher))
+            if refused is not None:
+                taken.refused.append(Ended(job.id, "refused", reason=msgspec.json.encode(refused).decode()))
+            elif answer is not None and not job.fresh:
+                taken.known.append(Known(job, marking, answer))
+            else:
+                taken.calls.setdefault(job.lane, []).append(Call(job, marking))
+    enter(session, service, PLATFORM)

@@ -1,0 +1,55 @@
+"""Observables that somebody else than a source speaks of: a person, a sensor, an enricher about another one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from services.observables import context, repository
+from services.observables.search import key_of, prefix_of
+from shared.stix import Observable
+
+
+def put(
+    session: Session,
+    tenant: str,
+    found: Mapping[str, Observable],
+    now: datetime,
+    *,
+    depth: int = 0,
+    tlp: str | None = None,
+) -> dict[str, str]:
+    """Make rows in the tenant for observables, given by id, where there are none; their buckets are locked.
+
+    Args:
+        session: the transaction.
+        tenant: whose rows they are.
+        found: the observables by their UUID.
+        now: the time.
+        depth: how many answers of enrichers they are away from what a source or a person said.
+        tlp: the marking that they inherit from what the answer was about.
+
+    Returns:
+        What offline enrichers found about them, as JSON, by id; nothing about one of which they know nothing.
+    """
+    contexts = context.describe_values((identity, one.type, one.value) for identity, one in found.items())
+    rows = [
+        {
+            "tenant": tenant,
+            "id": identity,
+            "type": one.type,
+            "value": one.value,
+            "score": 0,
+            "first_seen": now,
+            "changed_at": now,
+            "key": key_of(one.type, one.value),
+            "context": context.decoded(contexts.get(identity, context.NOTHING)),
+            "prefix": prefix_of(one.type, one.value),
+            "depth": depth,
+            "tlp": tlp,
+        }
+        for identity, one in sorted(found.items())
+    ]
+    if rows:
+        repository.put_observables(session, rows)
+    return contexts

@@ -1,0 +1,55 @@
+"""Scores that are looked at again: because of time, of newer reference data, of what an enricher answered."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.observables import context, ingest, repository
+from services.observables.ingest import Scored
+from services.observables.service import announcements
+from shared.events.observables import Change
+from shared.kafka.outbox import publish
+from shared.stix import bucket
+
+NOBODY: Final = UUID(int=0)
+"""The source of changes that no feed caused."""
+
+_SOON: Final = timedelta(minutes=1)
+
+
+def look_again(session: Session, tenant: str, ids: Collection[str], now: datetime) -> list[Change]:
+    """Score observables as of now, and write down what is news; their buckets are locked.
+
+    Returns:
+        What is to be announced.
+    """
+    changes: list[Change] = []
+    scored: list[tuple[str, Scored]] = []
+    for identity, one in repository.known(session, tenant, list(ids), context.effects).items():
+        active = [stored for stored in one.assertions.values() if stored.active(now)]
+        fresh = ingest.evaluate(one.type, active, one.voices, one.effects, now)
+        lapsed = len(active) < sum(not stored.retracted for stored in one.assertions.values())
+        if ingest.is_news(one.score, fresh.score) or (lapsed and not active and one.score):
+            changes.append(ingest.changed(identity, one, fresh.score, active))
+        else:
+            fresh = fresh._replace(score=one.score)  # what was announced stays what was announced
+        if fresh.due is not None and fresh.due <= now:
+            fresh = fresh._replace(due=now + _SOON)
+        scored.append((identity, fresh))
+    repository.rescore(session, tenant, scored, now)
+    return changes
+
+
+def announce(session: Session, tenant: str, changes: Iterable[Change], cause: str) -> None:
+    """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`."""
+    publish(session, announcements(_by_bucket(changes), tenant, NOBODY, cause))
+
+
+def _by_bucket(changes: Iterable[Change]) -> Mapping[int, list[Change]]:
+    found: dict[int, list[Change]] = {}
+    for change in changes:
+        found.setdefault(bucket(UUID(change.id[-36:]).bytes), []).append(change)
+    return found
