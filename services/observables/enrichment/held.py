@@ -12,7 +12,7 @@ import msgspec
 from services.observables.enrichment.calling import Answered, Failed, KeyRefused, Outcome, OverQuota
 from services.observables.enrichment.meter import Meter, Plan
 from services.observables.enrichment.recording import Item
-from services.observables.enrichment.repository.jobs import Ended
+from services.observables.enrichment.repository.jobs import CLICK, Ended
 from services.observables.enrichment.repository.lanes import Lane
 from services.observables.enrichment.taking import Ask, Call
 from services.observables.remote.base import RemoteEnricher
@@ -68,7 +68,7 @@ class HeldLane:
 
     def next_call(self, now: float) -> Call | None:
         """A call that may start now."""
-        most = 1 if self.meter.blocks else self.plan.concurrency
+        most = 1 if self.meter.careful else self.plan.concurrency
         if not self.waiting or self.running >= most or now < self.meter.blocked_until:
             return None
         self.running += 1
@@ -100,9 +100,9 @@ class HeldLane:
                 self.meter.over_quota(now, seconds)
                 return _again(call, 0.0, None)
             case KeyRefused(error):
-                self.ended += 1
                 self.meter.key_refused(now, f"{self.enricher.title} does not take the key: {error.message}.")
-                return _failed(call, error)
+                # A person is told at once; what nobody waits for goes on with another key.
+                return _failed(call, error) if call.job.priority == CLICK else _again(call, 0.0, error)
             case Failed(error):
                 return self._failure(call, error, now)
 

@@ -132,7 +132,9 @@ def _sort_out(
             asked, max_tlp = Asked(job.type, job.value), max_tlps.of(session, tenant, enricher)
             refused = refusal(asked, enricher, marking, max_tlp, there.context if there else None)
             answer = cached.get((job.observable_id, job.enricher))
-            if refused is not None:
+            if job.trial:
+                taken.calls.setdefault(job.lane, []).append(Call(job, None))
+            elif refused is not None:
                 taken.refused.append(Ended(job.id, "refused", reason=msgspec.json.encode(refused).decode()))
             elif answer is not None and not job.fresh:
                 taken.known.append(Known(job, marking, answer))
