@@ -57,9 +57,11 @@ class HeldLane:
 
     def ask(self, now: float) -> Ask:
         """What it could do now."""
-        under_way = len(self.waiting) + self.running
-        clicks, others = (self.meter.grant(self.plan, now, under_way, click=click) for click in (True, False))
-        return Ask(self.enricher, self.plan, self.meter, clicks, others)
+        # What nobody waits for and has no place yet does not stand in a person's way.
+        before = sum(call.job.priority == CLICK for call in self.waiting) + self.running
+        clicks = self.meter.grant(self.plan, now, before, click=True)
+        others = self.meter.grant(self.plan, now, len(self.waiting) + self.running, click=False)
+        return Ask(self.enricher, self.plan, self.meter, max(clicks, others), others)
 
     def add(self, calls: list[Call], now: float) -> None:
         """Take paid calls in."""
@@ -68,7 +70,7 @@ class HeldLane:
 
     def next_call(self, now: float) -> Call | None:
         """A call that may start now."""
-        most = 1 if self.meter.careful else self.plan.concurrency
+        most = 1 if self.meter.careful(self.plan) else self.plan.concurrency
         if not self.waiting or self.running >= most or now < self.meter.blocked_until:
             return None
         self.running += 1

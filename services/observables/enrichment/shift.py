@@ -50,6 +50,7 @@ _AHEAD: Final = 30.0
 """Seconds before the next question during which it pays to stay awake."""
 _SHIFT: Final = 60.0
 _GRACE: Final = 5.0
+_BUG: Final = '{"code": "internal-error", "message": "The answer could not be stored; the reason is in the log."}'
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class Shift:
         self._leased_until = 0.0
         self._max_tlps = MaxTlps()
         self._had_lanes = False
+        self._ending = False
         self._done = Done()
 
     def run(self) -> Done:
@@ -110,7 +112,6 @@ class Shift:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._abandon)
             recorder = asyncio.create_task(self._record_all())
-            stack.callback(recorder.cancel)
             end = time.monotonic() + self._seconds
             while time.monotonic() < end and not recorder.done():
                 self._wake.clear()
@@ -219,28 +220,45 @@ class Shift:
         self._told.set()
 
     async def _record_all(self) -> None:
-        """Write down outcomes, batch after batch; ends when the database stays away."""
-        while True:
+        """Write down outcomes, batch after batch, until the shift ends or the database stays away."""
+        while not (self._ending and not self._outcomes):
             await self._told.wait()
             self._told.clear()
             outcomes, self._outcomes = self._outcomes, []
-            await self._record(outcomes)
+            if outcomes:
+                await self._record(outcomes)
 
     async def _record(self, outcomes: list[Item | Ended]) -> None:
         items = [one for one in outcomes if isinstance(one, Item)]
         ended = [one for one in outcomes if isinstance(one, Ended)]
-        for pause in (0.2, 0.5, 1.0, None):
-            try:
-                await asyncio.to_thread(record, self._database, self.me, items, ended, datetime.now(UTC))
-                break
-            except Unavailable:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
+        try:
+            await self._write(items, ended)
+        except Unavailable:
+            raise
+        except Exception:  # a bug that one answer meets must not undo what the others bring
+            log.exception("answers.not_recorded", answers=len(items))
+            if len(items) == 1:
+                await self._write([], [*ended, Ended(items[0].job.id, "failed", reason=_BUG)])
+                return
+            for one in items:
+                await self._record([one])
+            await self._write([], ended)
+            return
         again = sum(one.state == "waiting" for one in ended)
         self._done.answered += len(items)
         self._done.ended += len(ended) - again
         self._done.again += again
+
+    async def _write(self, items: list[Item], ended: list[Ended]) -> None:
+        for pause in (0.2, 0.5, 1.0, None):
+            try:
+                await asyncio.to_thread(record, self._database, self.me, items, ended, datetime.now(UTC))
+            except Unavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
 
     # Resting and ending
 
@@ -285,13 +303,9 @@ class Shift:
                 self._tell(one)
         if self._calls:
             await asyncio.wait(self._calls, timeout=_GRACE)
-        if recorder.done():
-            recorder.result()
-        recorder.cancel()
-        await asyncio.gather(recorder, return_exceptions=True)
-        if self._outcomes:
-            await self._record(self._outcomes)
-            self._outcomes = []
+        self._ending = True
+        self._told.set()
+        await recorder
         for held in self._held.values():
             if not held.running:
                 await asyncio.to_thread(self._release, held)

@@ -1,20 +1,24 @@
 """Providers, enrichers that ask them, observables to ask about, and shifts that do it."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from services.observables import context
 from services.observables.enrichment import following
 from services.observables.enrichment.repository import jobs, lanes
 from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
 from services.observables.enrichment.shift import Done, Shift
+from services.observables.reference import store, warning_lists
 from services.observables.remote import registry
 from services.observables.remote.base import RemoteEnricher
-from shared.database import PLATFORM, Database
+from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
 from shared.settings import Settings
@@ -116,3 +120,27 @@ def world(own: Database, environment: Settings, providers: Providers, monkeypatc
     registry.enrichers.cache_clear()
     yield World(own, environment, providers, known)
     registry.enrichers.cache_clear()
+
+
+@pytest.fixture
+def listed(own: Database) -> Iterator[Callable[..., None]]:
+    """Puts addresses on a list of false positives."""
+
+    def put(*addresses: str) -> None:
+        kept = {
+            "name": "our own servers",
+            "version": 1,
+            "type": "cidr",
+            "list": addresses,
+            "category": "false_positive",
+        }
+        blob = warning_lists.pack([("own/list.json", json.dumps(kept).encode())])
+        now = datetime.now(UTC)
+        with own.transaction(PUBLIC) as session:
+            store.put(session, "warninglists", packed=blob, digest=uuid4().hex, obtained_at=now, checked_at=now)
+            context.freshen(session, now=True)
+
+    yield put
+    with own.transaction(PUBLIC) as session:
+        session.execute(sa.text("DELETE FROM dataset"))
+        context.freshen(session, now=True)

@@ -32,7 +32,7 @@ class Probe(RemoteEnricher):
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
         return Request(f"/{quoted(asked.value)}", auth_headers={"X-Key": key["key"]} if key else {})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
         answer = msgspec.json.decode(content, type=_Answer)
         if not answer.listed:
             return None

@@ -70,7 +70,7 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
         self.providers.transports.add(transport)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self.providers.transports.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:

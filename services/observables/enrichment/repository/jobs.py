@@ -150,7 +150,8 @@ _TAKE: Final = sa.text(
     "WHERE job.id = due.id AND job.state = 'waiting' "
     "AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
     "RETURNING job.id, job.tenant, job.observable_id::text, job.type, job.value, job.enricher, job.lane, job.priority, "
-    "job.tlp, job.fresh, job.trial, job.policy, job.depth, job.attempts, job.requested_by"
+    "job.tlp, job.fresh, job.trial, job.policy, job.depth, job.attempts, job.requested_by, "
+    "due.turn"
 )
 # Buckets are locked before this is asked: the order is the same everywhere.
 _MINE: Final = sa.text(
@@ -200,8 +201,8 @@ def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> li
         clicks: how many calls may start now.
         others: how many of them may be automatic work.
     """
-    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others})
-    return sorted((Job(*row) for row in rows), key=lambda job: job.priority)
+    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others}).all()
+    return [Job(*row[:-1]) for row in sorted(rows, key=lambda row: row.turn)]
 
 
 def mine(session: Session, me: UUID, ids: Iterable[UUID]) -> set[UUID]:
