@@ -1,6 +1,6 @@
 """Policies: kept, tried on the past, and applied to it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ MOST_DAYS: Final = 7
 """As long as the log keeps changes."""
 _SHOWN: Final = 20
 _TOGETHER: Final = 20_000
+_MOST: Final = 500_000
 
 
 class PolicyView(msgspec.Struct):
@@ -180,6 +181,7 @@ async def look_back(database: Database, environment: Settings, tenant: str, poli
 
     Raises:
         Unavailable: the log does not answer.
+        InvalidInput: it matches so much that nobody can mean it.
     """
     with database.transaction(tenant) as session:
         ways = following.ways_of(session, tenant)
@@ -187,6 +189,8 @@ async def look_back(database: Database, environment: Settings, tenant: str, poli
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)
         past.asked += policies.candidates([policy], event.data.source, event.data.changes, ways, moment(event.time))
+        if len(past.asked) > _MOST:
+            raise InvalidInput(f"The policy matches more than {_MOST:,} questions in {days} days: narrow it down.")
     past.asked.sort(key=lambda one: one.at)
     return past
 
@@ -235,9 +239,3 @@ def apply(database: Database, tenant: str, past: Past) -> int:
             asked += len(following.ask(session, tenant, past.asked[start : start + _TOGETHER], past.ways).wanted)
         wake_after_commit(session)
     return asked
-
-
-def used(database: Database, tenant: str, days: int) -> Sequence[Any]:
-    """What a tenant's policies asked, day by day."""
-    with database.transaction(tenant) as session:
-        return stored.use(session, tenant, days)

@@ -24,7 +24,7 @@ from services.observables.enrichment.recording import Item, record
 from services.observables.enrichment.repository import lanes, settings
 from services.observables.enrichment.repository.jobs import Ended
 from services.observables.enrichment.repository.lanes import Lane
-from services.observables.enrichment.taking import Call, MaxTlps, Taken, take
+from services.observables.enrichment.taking import Ask, Call, Taken, take
 from services.observables.remote.base import Asked, RemoteEnricher
 from shared.crypto import Unsealable
 from shared.database import PLATFORM, Database
@@ -92,7 +92,6 @@ class Shift:
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._look_for_lanes = self._renewed = 0.0
         self._leased_until = 0.0
-        self._max_tlps = MaxTlps()
         self._had_lanes = False
         self._ending = False
         self._done = Done()
@@ -138,7 +137,7 @@ class Shift:
             for one, ask in asks.items()
         }
         if any(ask.clicks for ask in asks.values()) or (asks and clock >= self._renewed + _RENEW):
-            self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, self._max_tlps, LEASE), clock)
+            self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, LEASE), asks, clock)
         self._start()
         await self._let_go()
 
@@ -170,15 +169,17 @@ class Shift:
             self._clients[lane.id] = await stack.enter_async_context(client)
         log.info("lane.held", lane=str(lane.id), enricher=lane.enricher, owner=lane.tenant)
 
-    def _take_in(self, taken: Taken, clock: float) -> None:
+    def _take_in(self, taken: Taken, asks: Mapping[UUID, Ask], clock: float) -> None:
         now = time.time()
         self._renewed, self._leased_until = clock, clock + LEASE
         for one in taken.lost:
             log.warning("lane.lost", lane=str(one))
             del self._held[one]
         for one, held in self._held.items():
-            held.drained = one in taken.drained
-            held.look_at = clock + _LOOK_AGAIN if held.drained else 0.0
+            if asks[one].clicks:
+                short = one in taken.short
+                held.drained = short and asks[one].others > 0
+                held.look_at = clock + _LOOK_AGAIN if short else 0.0
             held.add(taken.calls.get(one, []), now)
             held.keep_pace(now)
         for known in taken.known:
@@ -274,7 +275,7 @@ class Shift:
         """Release lanes that have nothing under way and nothing to ask, or may not ask for a while."""
         now = time.time()
         for one, held in list(self._held.items()):
-            rests = held.meter.next_at(held.plan, now, click=True) > now + _PATIENCE
+            rests = held.meter.next_at(held.plan, now) > now + _PATIENCE
             if held.idle and not self._outcomes and (held.drained or rests):
                 await asyncio.to_thread(self._release, held)
                 del self._held[one]

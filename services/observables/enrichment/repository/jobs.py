@@ -153,6 +153,10 @@ _TAKE: Final = sa.text(
     "job.tlp, job.fresh, job.trial, job.policy, job.depth, job.attempts, job.requested_by, "
     "due.turn"
 )
+_OPEN_PAIRS: Final = sa.text(
+    "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
+    "AND observable_id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
+)
 # Buckets are locked before this is asked: the order is the same everywhere.
 _MINE: Final = sa.text(
     "SELECT id FROM enrichment_job WHERE id = ANY(:ids) AND holder = :me AND state = 'running' ORDER BY id FOR UPDATE"
@@ -228,10 +232,8 @@ def end(session: Session, me: UUID, ended: Sequence[Ended]) -> None:
 
 def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dict[tuple[str, str], UUID]:
     """Open questions about observables: job by observable and enricher."""
-    query = sa.select(sa.cast(JOB.c.observable_id, sa.Text), JOB.c.enricher, JOB.c.id).where(
-        JOB.c.tenant == tenant, JOB.c.observable_id.in_([UUID(one) for one in observables]), _OPEN
-    )
-    return {(row[0], row[1]): row[2] for row in session.execute(query)}
+    rows = session.execute(_OPEN_PAIRS, {"tenant": tenant, "ids": list(observables)})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def hurry(session: Session, tenant: str, ids: Iterable[UUID], *, fresh: bool) -> None:
