@@ -94,21 +94,21 @@ def get_progress(request: Request, who: Reader, request_id: UUID) -> Response:
     return _json(requests.progress(_database(request), who.tenant, request_id))
 
 
-def _known(request: Request, who: Reader, request_id: UUID) -> UUID:
-    """A request that there is: once events flow, it is too late for a 404."""
-    return requests.progress(_database(request), who.tenant, request_id).id
+def _followed(request: Request, who: Reader, request_id: UUID) -> tuple[str, UUID]:
+    """A tenant's request that there is: once events flow, it is too late for a 404."""
+    return who.tenant, requests.progress(_database(request), who.tenant, request_id).id
 
 
 @router.get("/enrichments/{request_id}/events", response_class=EventSourceResponse)
 async def follow_progress(
-    request: Request, who: Reader, known: Annotated[UUID, Depends(_known)]
+    request: Request, followed: Annotated[tuple[str, UUID], Depends(_followed)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Progress as it comes, as server-sent events: `job` for each question that moved, `end` when all have ended."""
     told: dict[UUID, tuple[Any, ...]] = {}
     loop = asyncio.get_running_loop()
     until = loop.time() + _LONGEST_STREAM
     while loop.time() < until and not await request.is_disconnected():
-        found = await asyncio.to_thread(requests.progress, _database(request), who.tenant, known)
+        found = await asyncio.to_thread(requests.progress, _database(request), *followed)
         for job in found.jobs:
             state = (job.state, job.outcome, job.attempts)
             if told.get(job.id) != state:
