@@ -22,6 +22,7 @@ DATASET: Final = sa.Table(
     sa.Column("obtained_at", _TIME),
     sa.Column("checked_at", _TIME),
     sa.Column("described", sa.Text),
+    sa.Column("described_as_of", _TIME),
     sa.Column("progress", sa.Text),
     sa.Column("error", sa.Text),
 )
