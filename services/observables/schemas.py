@@ -283,11 +283,11 @@ class Extraction(BaseModel):
     notes: list[str] = Field(description="what could not be read")
 
 
-TrendKind = Literal["value", "malware", "as"]
+TrendKind = Literal["value", "malware", "as", "registrar"]
 
 
 class Trend(BaseModel):
-    """A burst of a value in several feeds, or a malware family or network that rises above its own baseline."""
+    """A burst of a value in several feeds, or a family, network or registrar that rises above its own baseline."""
 
     tenant: str
     id: UUID
