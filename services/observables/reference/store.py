@@ -46,6 +46,14 @@ def overview(session: Session) -> Sequence[Any]:
     return session.execute(sa.select(*columns, size).order_by(DATASET.c.name)).all()
 
 
+def dates(session: Session) -> dict[str, datetime]:
+    """The date of the data that everything stored was described with, at least, by the name of the set."""
+    described = DATASET.c.described
+    date = sa.case((described == DATASET.c.digest, DATASET.c.obtained_at), else_=DATASET.c.described_as_of)
+    query = sa.select(DATASET.c.name, date.label("date")).where(date.is_not(None))
+    return {row.name: row.date for row in session.execute(query)}
+
+
 def put(session: Session, name: str, **values: Any) -> None:
     """Change what is known about a set; the session is that of `public`."""
     statement = insert(DATASET).values(tenant=PUBLIC, name=name, **values)
