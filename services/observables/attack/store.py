@@ -25,7 +25,11 @@ _NEXT: Final = sa.text(
 _FRESH: Final = (
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:sources AS uuid[]), CAST(:attacks AS text[])) fresh(id, source, attack)"
 )
-_MINE: Final = "mine.tenant = :tenant AND mine.observable_id = fresh.id AND mine.source_id = fresh.source"
+# The ids once more, as a list: joined with an array alone, the table is read as a whole.
+_MINE: Final = (
+    "mine.tenant = :tenant AND mine.observable_id = fresh.id AND mine.source_id = fresh.source "
+    "AND mine.observable_id = ANY(CAST(:ids AS uuid[]))"
+)
 _KEEP: Final = sa.text(
     f"INSERT INTO assertion_past SELECT mine.*, CAST(:at AS timestamptz) {_FRESH} JOIN assertion mine ON {_MINE} "
     "ON CONFLICT DO NOTHING"
