@@ -22,21 +22,13 @@ _NEXT: Final = sa.text(
     "WHERE (tenant, observable_id, source_id) > (:tenant, CAST(:id AS uuid), CAST(:source AS uuid)) "
     "ORDER BY tenant, observable_id, source_id LIMIT :most"
 )
-_FRESH: Final = (
-    "FROM unnest(CAST(:ids AS uuid[]), CAST(:sources AS uuid[]), CAST(:attacks AS text[])) fresh(id, source, attack)"
-)
-# The ids once more, as a list: joined with an array alone, the table is read as a whole.
-_MINE: Final = (
-    "mine.tenant = :tenant AND mine.observable_id = fresh.id AND mine.source_id = fresh.source "
-    "AND mine.observable_id = ANY(CAST(:ids AS uuid[]))"
-)
+# Row by row, by their keys: joined with an array, the table is read as a whole wherever it was not analyzed lately.
+_MINE: Final = "WHERE tenant = :tenant AND observable_id = CAST(:id AS uuid) AND source_id = CAST(:source AS uuid)"
 _KEEP: Final = sa.text(
-    f"INSERT INTO assertion_past SELECT mine.*, CAST(:at AS timestamptz) {_FRESH} JOIN assertion mine ON {_MINE} "
+    f"INSERT INTO assertion_past SELECT mine.*, CAST(:at AS timestamptz) FROM assertion mine {_MINE} "  # noqa: S608
     "ON CONFLICT DO NOTHING"
 )
-_CHANGE: Final = sa.text(
-    f"UPDATE assertion mine SET attack = string_to_array(fresh.attack, ' '), recorded_at = :at {_FRESH} WHERE {_MINE}"  # noqa: S608
-)
+_CHANGE: Final = sa.text(f"UPDATE assertion SET attack = :attack, recorded_at = :at {_MINE}")  # noqa: S608
 
 
 class Mapped(NamedTuple):
@@ -75,12 +67,7 @@ def change(session: Session, tenant: str, mapped: Sequence[Mapped]) -> None:
     """Change what assertions stand for, and keep what they were."""
     if not mapped:
         return
-    values = {
-        "tenant": tenant,
-        "at": session.execute(sa.text("SELECT clock_timestamp()")).scalar_one(),
-        "ids": [one.observable for one in mapped],
-        "sources": [one.source for one in mapped],
-        "attacks": [" ".join(one.attack) for one in mapped],
-    }
-    session.execute(_KEEP, values)
-    session.execute(_CHANGE, values)
+    now = session.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+    mine = [{"tenant": tenant, "id": one.observable, "source": one.source, "at": now} for one in mapped]
+    session.execute(_KEEP, mine)
+    session.execute(_CHANGE, [key | {"attack": list(one.attack)} for key, one in zip(mine, mapped, strict=True)])
