@@ -11,6 +11,8 @@ import structlog
 from celery import Celery, Task, signals
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from shared.auth import is_tenant
 from shared.database import PLATFORM
@@ -29,8 +31,9 @@ QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications"
 """The queue of each service."""
 
 
-CONCURRENCY: Final = {"feeds": 3}
-"""Tasks that a worker of a service runs at once, where it is not one: long lists must not be all that runs."""
+CONCURRENCY: Final = {"feeds": 3, "observables": 2}
+"""Tasks that a worker of a service runs at once, where it is not one: long lists, and providers that are waited for,
+must not be all that runs."""
 
 
 def concurrency_of(service: str, settings: Settings) -> int:
@@ -142,6 +145,28 @@ def send(app: Celery, name: str, *args: Any, tenant: str, actor: str = "system",
         return str(app.send_task(name, args=args, headers=headers, queue=queue, retry=False).id)
     except OperationalError as error:
         raise Unavailable("The task queue does not answer; the work waits in the database.") from error
+
+
+def hint(app: Celery, name: str, actor: str = "system") -> None:
+    """Ask for a worker to look for work that has rows. When the queue does not take it, a reconciler asks again."""
+    try:
+        send(app, name, tenant=PLATFORM, actor=actor)
+    except Unavailable as error:
+        log.warning("worker.not_woken", task=name, reason=error.message)
+
+
+def hint_after_commit(session: Session, app: Celery, name: str) -> None:
+    """Ask for a worker once the transaction at hand is committed, and only then; once, however often it is asked."""
+    if session.info.setdefault(name, False):
+        return
+    session.info[name] = True
+
+    def committed(ended: Session) -> None:
+        # The release of a savepoint is announced as a commit too.
+        if not ended.in_nested_transaction():
+            hint(app, name)
+
+    event.listen(session, "after_commit", committed)
 
 
 def retry_delay(error: UpstreamError | Unavailable, attempt: int, *, base: float = 2.0, cap: float = 300.0) -> float:

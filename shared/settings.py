@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(4, ge=1, le=100)
     worker_concurrency: int | None = Field(None, ge=1, le=256)
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    enricher_urls: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
     reference_data: Literal["daily", "off"] = "daily"
@@ -52,6 +53,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("enricher_urls", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
 
     def service_url(self, service: str) -> str:
         """The base address of a service's API."""

@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 
 from services.observables import extraction, lookups, questions, schemas, sightings
 from services.observables.dates import UNKNOWN
+from services.observables.enrichment.api import router as enrichment_router
+from services.observables.enrichment.waking import wake_if_due
 from services.observables.lookups import Lookups
 from services.observables.reads import Filter
 from services.observables.search import under as ranges_under
@@ -35,7 +37,9 @@ AsOf = Annotated[datetime | None, Query(description="answer with what was known 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The observables service's API."""
-    app = create_api("observables", "observables", [router], settings, database, uploads=["/v1/extract"])
+    app = create_api(
+        "observables", "observables", [router, enrichment_router], settings, database, uploads=["/v1/extract"]
+    )
     app.state.lookups = Lookups(database)
     return app
 
@@ -253,6 +257,6 @@ def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
 
 
 @router.post("/reconcile")
-def reconcile(_who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
-    """Send again what the queue lost; this service keeps no work in its queue."""
-    return {"status": "ok", "enqueued": 0}
+def reconcile(request: Request, who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
+    """Send again what the queue lost: a wake-up, when questions are due that nobody asks."""
+    return {"status": "ok", "enqueued": wake_if_due(_database(request), who.actor)}

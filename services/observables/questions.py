@@ -133,7 +133,7 @@ def page(database: Database, tenant: str, wanted: Filter, after: str | None, lim
     with database.transaction(tenant) as session:
         if wanted.ranges:
             rows = reads.page_by_key(session, tenant, wanted, _key_cursor(after), limit)
-            ids, last = [str(identity) for _, identity in rows], _cursor(*rows[-1]) if rows else None
+            ids, last = [str(identity) for _, identity in rows], cursor_of(*rows[-1]) if rows else None
         else:
             ids = reads.page(session, wanted, _id_cursor(after), limit)
             last = ids[-1] if ids else None
@@ -141,7 +141,8 @@ def page(database: Database, tenant: str, wanted: Filter, after: str | None, lim
     return Page([known[one] for one in ids if one in known], last if len(ids) == limit else None)
 
 
-def _cursor(key: str, identity: UUID) -> str:
+def cursor_of(key: str, identity: UUID) -> str:
+    """The cursor behind the last one of a page."""
     return base64.urlsafe_b64encode(identity.bytes + key.encode()).decode()
 
 
@@ -153,6 +154,19 @@ def _key_cursor(after: str | None) -> tuple[str, UUID] | None:
         return packed[16:].decode(), UUID(bytes=packed[:16])
     except (ValueError, binascii.Error):
         raise InvalidInput(f"{after[:80]!r} is no cursor of this list.", field="after") from None
+
+
+def moment_cursor(after: str | None) -> tuple[datetime, UUID] | None:
+    """The place in a list in the order of time that a cursor stands for.
+
+    Raises:
+        InvalidInput: it is no cursor of such a list.
+    """
+    place = _key_cursor(after)
+    try:
+        return (datetime.fromisoformat(place[0]), place[1]) if place else None
+    except ValueError:
+        raise InvalidInput(f"{after!r} is no cursor of this list.", field="after") from None
 
 
 def _id_cursor(after: str | None) -> UUID | None:
@@ -229,15 +243,11 @@ def trends(
     Raises:
         InvalidInput: `after` is no cursor of such a list.
     """
-    place = _key_cursor(after)
-    try:
-        newest = (datetime.fromisoformat(place[0]), place[1]) if place else None
-    except ValueError:
-        raise InvalidInput(f"{after!r} is no cursor of this list.", field="after") from None
+    newest = moment_cursor(after)
     with database.transaction(tenant) as session:
         rows = [dict(row._mapping) for row in store.page(session, since, kind, limit, newest)]  # noqa: SLF001
     full = len(rows) == limit
-    return {"items": rows, "next": _cursor(rows[-1]["announced_at"].isoformat(), rows[-1]["id"]) if full else None}
+    return {"items": rows, "next": cursor_of(rows[-1]["announced_at"].isoformat(), rows[-1]["id"]) if full else None}
 
 
 def reference(database: Database, tenant: str) -> list[dict[str, Any]]:

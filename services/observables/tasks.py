@@ -4,13 +4,17 @@ from typing import Any
 
 from services.observables import aging, service
 from services.observables.attack.taking import map_again
+from services.observables.enrichment.pruning import prune
+from services.observables.enrichment.shift import Shift
+from services.observables.enrichment.waking import wake
 from services.observables.reference.refresh import refresh
+from services.observables.remote.registry import enrichers
 from services.observables.worker import celery
 from shared.celery import ServiceTask
 from shared.database import database
 from shared.settings import load_settings
 
-__all__ = ["celery", "check_due", "prune_runs", "refresh_reference"]
+__all__ = ["ask_pending", "celery", "check_due", "prune_enrichment", "prune_runs", "refresh_reference"]
 
 
 @celery.task(name="observables.tasks.check_due", bind=True)
@@ -27,6 +31,21 @@ def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
     if settings.reference_data == "off":
         return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
     return {"status": "ok", **refresh(own, settings), "mapped": mapped}
+
+
+@celery.task(name="observables.tasks.ask_pending", bind=True)
+def ask_pending(self: ServiceTask) -> dict[str, Any]:
+    """Ask providers all that is due, within their budgets, and ask for another worker if more is left."""
+    done = Shift(database("observables"), load_settings(), enrichers()).run()
+    if done.more:
+        wake(self.actor)
+    return {"status": "ok", "answered": done.answered, "ended": done.ended, "again": done.again}
+
+
+@celery.task(name="observables.tasks.prune_enrichment", bind=True)
+def prune_enrichment(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
+    """Forget questions that ended, and what providers sent, more than `days` ago; facts stay."""
+    return {"status": "ok", **prune(database("observables"), days)}
 
 
 @celery.task(name="observables.tasks.prune_runs", bind=True)

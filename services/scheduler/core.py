@@ -55,6 +55,7 @@ CORE: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule("prune feeds", "feeds.tasks.prune_feeds", Timing(cron="53 2 * * *"), catch_up="once"),
     CoreSchedule("check due scores", "observables.tasks.check_due", Timing(every_seconds=15)),
     CoreSchedule("refresh reference data", "observables.tasks.refresh_reference", Timing(every_seconds=600)),
+    CoreSchedule("prune enrichment", "observables.tasks.prune_enrichment", Timing(cron="11 3 * * *"), catch_up="once"),
     CoreSchedule("prune fires", "scheduler.tasks.prune_fires", Timing(cron="23 2 * * *"), catch_up="once"),
     CoreSchedule("prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"),
     CoreSchedule(

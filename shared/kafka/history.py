@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import InvalidInput, Unavailable
@@ -15,6 +16,7 @@ from shared.kafka.topics import physical
 from shared.settings import Settings
 
 _PATIENCE_MS: Final = 10_000
+_CLIENT: Final = "sentineliq-history"
 
 
 async def read_since(settings: Settings, topic: Topic[T], since: datetime) -> AsyncIterator[Event[T]]:
@@ -25,26 +27,37 @@ async def read_since(settings: Settings, topic: Topic[T], since: datetime) -> As
     Raises:
         Unavailable: the log does not answer.
     """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        client_id="sentineliq-history",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-    )
+    name = physical(settings, topic.name)
     try:
-        await consumer.start()
-        try:
-            async for event in _read(consumer, topic, physical(settings, topic.name), since):
+        places = await _partitions(settings, name)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            client_id=_CLIENT,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+        )
+        consumer.assign(places)
+        async with consumer:
+            async for event in _read(consumer, topic, name, await _spans(consumer, places, since)):
                 yield event
-        finally:
-            await consumer.stop()
     except KafkaError as error:
         raise Unavailable(f"Kafka does not tell what was on {topic.name}.") from error
 
 
-async def _read(consumer: AIOKafkaConsumer, topic: Topic[T], name: str, since: datetime) -> AsyncIterator[Event[T]]:
+async def _partitions(settings: Settings, name: str) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id=_CLIENT)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_topics([name])
+    finally:
+        await admin.close()
+    return [TopicPartition(name, one["partition"]) for one in described["partitions"]]
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, topic: Topic[T], name: str, left: dict[TopicPartition, int]
+) -> AsyncIterator[Event[T]]:
     decoder = msgspec.json.Decoder(topic.payload)
-    left = await _spans(consumer, name, since)
     while left:
         batches = await consumer.getmany(timeout_ms=_PATIENCE_MS, max_records=500)
         if not batches:
@@ -64,17 +77,10 @@ async def _read(consumer: AIOKafkaConsumer, topic: Topic[T], name: str, since: d
                 consumer.pause(place)
 
 
-async def _spans(consumer: AIOKafkaConsumer, name: str, since: datetime) -> dict[TopicPartition, int]:
+async def _spans(
+    consumer: AIOKafkaConsumer, places: list[TopicPartition], since: datetime
+) -> dict[TopicPartition, int]:
     """Begin at the moment in every partition; the end of each partition that has something since then."""
-    await consumer.client.force_metadata_update()
-    numbers = consumer.partitions_for_topic(name) or set()
-    if not numbers:
-        await consumer.topics()
-        numbers = consumer.partitions_for_topic(name) or set()
-    places = [TopicPartition(name, number) for number in sorted(numbers)]
-    if not places:
-        return {}
-    consumer.assign(places)
     ends = await consumer.end_offsets(places)
     starts = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
     left = {}

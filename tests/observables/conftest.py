@@ -26,7 +26,14 @@ def after(minutes: int) -> str:
 
 
 TABLES = ("source", "source_past", "observable", "context_past", "assertion", "assertion_past", "sighting", "relation")
-TABLES += ("run_chunk", "outbox")
+TABLES += ("run_chunk", "outbox", "enrichment", "enrichment_past", "enrichment_lane", "enrichment_job")
+TABLES += (
+    "enrichment_request",
+    "enrichment_request_job",
+    "enricher_setting",
+    "enrichment_policy",
+    "enrichment_policy_use",
+)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def own(environment: Settings) -> Database:
     found = database("observables")
     with found.engine.begin() as connection:
         for table in TABLES:
-            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+            connection.execute(sa.text(f"TRUNCATE observables.{table} CASCADE"))
     return found
 
 

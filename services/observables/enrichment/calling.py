@@ -18,6 +18,7 @@ _MOST_RELATED: Final = 100
 _MOST_FACTS: Final = 40
 _MOST_TEXT: Final = 500
 _EPOCHS: Final = 1_000_000_000
+_LONGEST_NUMBER: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def call(
     try:
         answer = await _send(enricher, enricher.request(asked, key), client, base)
         return _classified(enricher, asked, answer)
-    except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failed(error if isinstance(error, UpstreamError) else _bad_answer(enricher, error))
 
 
@@ -101,7 +102,7 @@ def _classified(enricher: RemoteEnricher, asked: Asked, answer: Response) -> Out
 def _wait(headers: Headers, now: datetime) -> float | None:
     """What the provider asks for: by Retry-After, or by when its window ends, in seconds or as a moment."""
     reset = headers.get("x-ratelimit-reset", "")
-    if "retry-after" in headers or not (reset.isascii() and reset.isdigit()):
+    if "retry-after" in headers or not (reset.isascii() and reset.isdigit() and len(reset) < _LONGEST_NUMBER):
         return retry_after(headers.get("retry-after"), now)
     moment = int(reset)
     return min(max(moment - now.timestamp() if moment > _EPOCHS else moment, 0.0), MAX_RETRY_AFTER)
@@ -124,7 +125,8 @@ def _bounded(asked: Asked, finding: Finding) -> Finding:
             continue
         if (one.type, value) != tuple(asked):
             related[one._replace(value=value)] = None
-    return Finding(facts, finding.weights, tuple(related))
+    weights = tuple(one._replace(reason=_text(one.reason)) for one in finding.weights)
+    return Finding(facts, weights, tuple(related))
 
 
 def _cut(fact: Fact) -> Fact:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from services.observables.enrichment.policies import Candidate, Chosen, Policy
 from services.observables.enrichment.repository import answers, jobs, lanes, settings
 from services.observables.enrichment.repository import policies as stored
 from services.observables.enrichment.repository.jobs import Job, Wanted
+from services.observables.enrichment.waking import wake_after_commit
 from services.observables.ingest import moment
 from services.observables.remote.base import Asked
 from services.observables.remote.registry import enrichers
@@ -21,7 +23,7 @@ from shared.events import Event
 from shared.events.observables import ObservablesChanged
 from shared.stix import Observable
 
-_SERVICE = "observables"
+SERVICE: Final = "observables"
 
 
 def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
@@ -41,7 +43,8 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
                 moment(event.time) if event.time else datetime.now(UTC),
             )
         ]
-        ask(session, tenant, asked, ways)
+        if ask(session, tenant, asked, ways).wanted:
+            wake_after_commit(session)
 
 
 def ways_of(session: Session, tenant: str) -> dict[str, Access]:
@@ -70,7 +73,8 @@ def ask(session: Session, tenant: str, asked: Sequence[Candidate], ways: Mapping
         lambda one: one.pair in fresh or one.pair in open_,
         lambda policy, day: room(policy, used.get((policy.id, day), 0)),
     )
-    _store(session, tenant, [one for _, one in chosen.wanted], ways)
+    added = _store(session, tenant, [one for _, one in chosen.wanted], ways)
+    chosen = chosen._replace(wanted=[(one, wanted) for one, wanted in chosen.wanted if one.pair in added])
     stored.spend(session, tenant, _spent(chosen))
     return chosen
 
@@ -86,10 +90,11 @@ def _spent(chosen: Chosen) -> dict[tuple[UUID, date], tuple[int, int]]:
     return {key: (asked[key], over[key]) for key in asked | over}
 
 
-def _store(session: Session, tenant: str, wanted: Sequence[Wanted], ways: Mapping[str, Access]) -> None:
+def _store(session: Session, tenant: str, wanted: Sequence[Wanted], ways: Mapping[str, Access]) -> set[tuple[str, str]]:
+    """Store questions; observable and enricher of those that were not open already."""
     used = {ways[one.enricher] for one in wanted}
-    lanes.ensure(session, _SERVICE, tenant, ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used))
-    jobs.add(session, tenant, wanted)
+    lanes.ensure(session, SERVICE, tenant, ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used))
+    return {(observable, enricher) for _, observable, enricher in jobs.add(session, tenant, wanted)}
 
 
 def follow(
@@ -115,8 +120,8 @@ def follow(
     if policy.daily_budget is not None:
         left = room(policy, stored.used(session, tenant, [key])[key])
     taken = wanted[:left]
-    _store(session, tenant, taken, ways)
-    stored.spend(session, tenant, {key: (len(taken), len(wanted) - len(taken))})
+    asked = len(_store(session, tenant, taken, ways))
+    stored.spend(session, tenant, {key: (asked, len(wanted) - len(taken))})
 
 
 def _next(

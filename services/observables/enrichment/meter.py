@@ -56,6 +56,9 @@ class Meter(msgspec.Struct):
         tokens: in the bucket at `at`; None in a lane that was never used.
         day: the UTC day that `used` counts, as a proleptic ordinal.
         blocked_until: no call before; afterwards one call alone tries, until one succeeds.
+        proven: whether a call went well since the key, or the lane, is new; until then one call alone tries.
+        window: calls that went well before the provider last said that its quota was used up; near there, one call at
+            a time finds out whether it is again. `in_window` counts them since.
         failures: one after the other.
         blocks: one after the other, without a success between them.
         calls: ended calls, decaying; with `seconds`, decaying alike, the pace of a lane that has work.
@@ -69,6 +72,9 @@ class Meter(msgspec.Struct):
     blocked_until: float = 0.0
     blocked_for: BlockedFor | None = None
     reason: str | None = None
+    proven: bool = False
+    window: int | None = None
+    in_window: int = 0
     failures: int = 0
     blocks: int = 0
     calls: float = 0.0
@@ -86,11 +92,16 @@ class Meter(msgspec.Struct):
         """
         if now < self.blocked_until:
             return 0
-        most = (1 if self.blocks else plan.concurrency + self._ahead(plan)) - under_way
+        most = (1 if self.careful(plan) else plan.concurrency + self._ahead(plan)) - under_way
         kept = 0.0 if click else _KEPT_FOR_CLICKS
         tokens = self._tokens(plan, now) - math.floor(kept * plan.burst)
         left = math.inf if plan.daily is None else plan.daily - self._used(now) - math.floor(kept * plan.daily)
         return max(0, math.floor(min(most, tokens + 1e-9, left)))
+
+    def careful(self, plan: Plan) -> bool:
+        """Whether one call alone is to find out how the provider is."""
+        near = self.window is not None and self.in_window >= self.window - plan.concurrency
+        return self.blocks > 0 or not self.proven or near
 
     def spend(self, plan: Plan, now: float, calls: int) -> None:
         """Pay for calls, before they are made."""
@@ -103,17 +114,23 @@ class Meter(msgspec.Struct):
 
     def answered(self, started: float) -> None:
         """A call went well; one that started before the lane was blocked says nothing about that."""
-        self.failures = 0
+        self.failures, self.proven = 0, True
+        self.in_window += 1
+        if self.window is not None and self.in_window > 2 * self.window:
+            self.window = None  # it was not a matter of how many
         if started >= self.blocked_until:
             self.blocks, self.blocked_until, self.blocked_for, self.reason = 0, 0.0, None, None
 
     def over_quota(self, now: float, seconds: float | None) -> None:
         """The provider wants to be left alone, for as long as it says, or twice as long each time it says nothing."""
+        if self.in_window:
+            self.window, self.in_window = self.in_window, 0
         wait = min(_QUOTA_SECONDS * 2**self.blocks, _QUOTA_LONGEST) if seconds is None else seconds
         self._block(now + wait, "quota", "The provider says that its quota is used up.")
 
     def key_refused(self, now: float, reason: str) -> None:
         """The key is not taken: asking on would get it banned."""
+        self.proven = False
         self._block(now + KEY_SECONDS, "key", reason)
 
     def failed(self, now: float, reason: str) -> None:
@@ -164,9 +181,14 @@ class Meter(msgspec.Struct):
             return plan.refill
         return self.calls / self.seconds
 
+    def used_on(self, now: float) -> int:
+        """Calls that were paid for on the day of a moment."""
+        return self._used(now)
+
     def _ahead(self, plan: Plan) -> int:
         """Calls to pay for before there is a place for them: never so early that the provider could notice."""
-        return math.floor(self.pace(plan) * min(_AHEAD_SECONDS, (1 - _MARGIN) * plan.rate.seconds))
+        pace = self.calls / self.seconds if self.calls >= FAILURES and self.seconds > 0 else 0.0
+        return math.floor(pace * min(_AHEAD_SECONDS, (1 - _MARGIN) * plan.rate.seconds))
 
     def _tokens(self, plan: Plan, now: float) -> float:
         if self.tokens is None:

@@ -73,13 +73,15 @@ def record(database: Database, me: UUID, items: Sequence[Item], ended: Sequence[
         repository.lock(session, _buckets(items))
         mine = jobs.mine(session, me, [*(item.job.id for item in items), *(one.id for one in ended)])
         items = [item for item in items if item.job.id in mine]
+        ends = [*(item.ended for item in items), *(one for one in ended if one.id in mine)]
+        items = [item for item in items if not item.job.trial]
         _store(session, database.service, items, now)
         for tenant in sorted({item.job.tenant for item in items}):
             enter(session, database.service, tenant)
             _relate(session, tenant, [item for item in items if item.job.tenant == tenant], now)
         _rescore(session, database.service, items, now)
         enter(session, database.service, PLATFORM)
-        jobs.end(session, me, [*(item.ended for item in items), *(one for one in ended if one.id in mine)])
+        jobs.end(session, me, ends)
 
 
 def _buckets(items: Iterable[Item]) -> set[int]:

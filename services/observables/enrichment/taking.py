@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.gate import refusal, strictest
+from services.observables.enrichment.access import accesses
+from services.observables.enrichment.gate import Refusal, refusal, strictest
 from services.observables.enrichment.meter import Meter, Plan
-from services.observables.enrichment.repository import answers, jobs, lanes
+from services.observables.enrichment.repository import answers, jobs, lanes, settings
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import Ended, Job
 from services.observables.remote.base import Asked, RemoteEnricher, Tlp
@@ -52,17 +53,17 @@ class Taken(NamedTuple):
     Attributes:
         lost: lanes that somebody else holds by now.
         calls: paid for, by lane.
-        drained: lanes that had fewer questions than they were asked for.
+        short: lanes that had fewer questions than they were asked for.
     """
 
     lost: set[UUID]
     calls: dict[UUID, list[Call]]
     known: list[Known]
     refused: list[Ended]
-    drained: set[UUID]
+    short: set[UUID]
 
 
-def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], max_tlps: "MaxTlps", lease: float) -> Taken:
+def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], lease: float) -> Taken:
     """Renew the leases of all lanes in `asks`, take what they could do, and pay for the calls that have to be made."""
     now = datetime.now(UTC)
     taken = Taken(set(), {}, [], [], set())
@@ -75,11 +76,11 @@ def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], max_tlps: "MaxT
             for lane in sorted(kept)
             if asks[lane].clicks
         }
-        _sort_out(session, database.service, found, asks, max_tlps, taken, now)
+        _sort_out(session, database.service, found, asks, taken, now)
         paid = {}
         for lane, listed in found.items():
-            if len(listed) < asks[lane].others:
-                taken.drained.add(lane)
+            if len(listed) < (asks[lane].others or asks[lane].clicks):
+                taken.short.add(lane)
             if calls := taken.calls.get(lane):
                 meters[lane].spend(asks[lane].plan, now.timestamp(), len(calls))
                 paid[lane] = meters[lane]
@@ -89,30 +90,11 @@ def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], max_tlps: "MaxT
     return taken
 
 
-class MaxTlps:
-    """How far each tenant lets markings go, by enricher; looked up once in a worker's shift."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], Tlp] = {}
-
-    def of(self, session: Session, tenant: str, enricher: RemoteEnricher) -> Tlp:
-        """The strictest marking that this tenant lets be told to this enricher."""
-        from services.observables.enrichment.access import accesses  # noqa: PLC0415
-        from services.observables.enrichment.repository import settings  # noqa: PLC0415
-
-        asked = (tenant, enricher.name)
-        if asked not in self.known:
-            rows = settings.of_tenant(session, tenant)
-            self.known[asked] = accesses(tenant, rows, {enricher.name: enricher})[enricher.name].max_tlp
-        return self.known[asked]
-
-
 def _sort_out(
     session: Session,
     service: str,
     found: Mapping[UUID, Sequence[Job]],
     asks: Mapping[UUID, Ask],
-    max_tlps: MaxTlps,
     taken: Taken,
     now: datetime,
 ) -> None:
@@ -126,13 +108,19 @@ def _sort_out(
         ids = sorted({job.observable_id for job in listed})
         standing = answers.standing(session, tenant, ids)
         cached = answers.cached(session, tenant, ids, now)
+        named = {job.enricher: asks[job.lane].enricher for job in listed}
+        ways = accesses(tenant, settings.of_tenant(session, tenant), named)
         for job in listed:
-            enricher, there = asks[job.lane].enricher, standing.get(job.observable_id)
+            way, there = ways[job.enricher], standing.get(job.observable_id)
             marking = strictest([job.tlp, *(there.tlps if there else ())])
-            asked, max_tlp = Asked(job.type, job.value), max_tlps.of(session, tenant, enricher)
-            refused = refusal(asked, enricher, marking, max_tlp, there.context if there else None)
+            refused = Refusal("no-access", way.obstacle) if way.obstacle else None
+            refused = refused or refusal(
+                Asked(job.type, job.value), way.enricher, marking, way.max_tlp, there.context if there else None
+            )
             answer = cached.get((job.observable_id, job.enricher))
-            if refused is not None:
+            if job.trial:
+                taken.calls.setdefault(job.lane, []).append(Call(job, None))
+            elif refused is not None:
                 taken.refused.append(Ended(job.id, "refused", reason=msgspec.json.encode(refused).decode()))
             elif answer is not None and not job.fresh:
                 taken.known.append(Known(job, marking, answer))

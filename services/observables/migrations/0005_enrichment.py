@@ -110,6 +110,7 @@ def _jobs() -> None:
         sa.Column("outcome", sa.Text),
         sa.Column("tlp", sa.Text),
         sa.Column("fresh", sa.Boolean, nullable=False, server_default="false"),
+        sa.Column("trial", sa.Boolean, nullable=False, server_default="false"),
         sa.Column("policy", pg.UUID),
         sa.Column("depth", sa.SmallInteger, nullable=False, server_default="0"),
         sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),

@@ -50,7 +50,7 @@ class Request:
     """
 
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     auth_headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -90,9 +90,9 @@ class NVD(RemoteEnricher):
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=2)
     timeout: ClassVar[float] = 30.0
-    unknown_statuses: ClassVar[frozenset[int]] = frozenset()  # 404 is a key or a question that it does not take
+    unknown_statuses: ClassVar[frozenset[int]] = frozenset()
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset({403, 429})
-    key_statuses: ClassVar[frozenset[int]] = frozenset({401})
+    key_statuses: ClassVar[frozenset[int]] = frozenset({401, 404})  # it answers 404 to a key that it does not know
     harmless: ClassVar[Asked] = Asked(Type.VULNERABILITY, "CVE-2021-44228")
 
     def request(self, asked: Asked, key: Mapping[str, str]) -> Request:

@@ -82,10 +82,11 @@ class Pulsedive(RemoteEnricher):
             return None
         if found.error or not (found.indicator and found.risk):
             raise BadAnswer(f"{self.title} answered with {'an error' if found.error else 'no indicator'}.")
+        retired = found.retired not in {None, 0, "0", ""}
         properties = found.properties if isinstance(found.properties, _Properties) else _Properties()
         facts = told(
             risk=found.risk,
-            retired=bool(found.retired),
+            retired=retired,
             risk_factors=listed(factor.description for factor in found.riskfactors or ()),
             threats=listed(threat.name for threat in found.threats or ()),
             feeds=listed(feed.name for feed in found.feeds or ()),
@@ -99,8 +100,8 @@ class Pulsedive(RemoteEnricher):
         )
         weights: tuple[Weight, ...] = ()
         if voice := _VOICES.get(found.risk):
-            reason = f"risk {found.risk}{', but retired' if found.retired else ''}."
-            weights = (Weight(voice / 2 if found.retired else voice, reason),)
+            reason = f"risk {found.risk}{', but retired' if retired else ''}."
+            weights = (Weight(voice / 2 if retired else voice, reason),)
         related: tuple[Related, ...] = ()
         if asked.type == Type.DOMAIN:
             v4 = (Related("resolves-to", Type.IPV4, address) for address in _texts(properties.dns, "A"))

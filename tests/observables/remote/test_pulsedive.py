@@ -92,6 +92,8 @@ class TestPulsedive(RemoteContract):
             ("critical", 0, [0.8]),
             ("high", 0, [0.65]),
             ("high", "No recent activity", [0.325]),
+            ("high", 1, [0.325]),
+            ("high", "0", [0.65]),
             ("low", 0, []),
             ("none", 0, []),
             ("unknown", None, []),
@@ -101,7 +103,7 @@ class TestPulsedive(RemoteContract):
         # It writes empty objects as lists.
         answer = {"indicator": "1.2.3.4", "risk": risk, "retired": retired, "attributes": [], "properties": []}
         found = self.found(provider, answer)
-        assert dict(found.facts) == {"risk": risk, "retired": bool(retired)}
+        assert dict(found.facts) == {"risk": risk, "retired": retired not in {None, 0, "0"}}
         assert [one.weight for one in found.weights] == pytest.approx(weights)
         assert not found.related
 

@@ -1,10 +1,11 @@
 """Jobs: one question about one value to one provider, from being asked to its end."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
@@ -29,6 +30,7 @@ JOB: Final = sa.Table(
     sa.Column("outcome", sa.Text),
     sa.Column("tlp", sa.Text),
     sa.Column("fresh", sa.Boolean),
+    sa.Column("trial", sa.Boolean),
     sa.Column("policy", pg.UUID(as_uuid=True)),
     sa.Column("depth", sa.SmallInteger),
     sa.Column("attempts", sa.SmallInteger),
@@ -65,6 +67,7 @@ class Wanted(NamedTuple):
         observable_id: the observable's UUID.
         tlp: the marking that whoever asks gives the value; None when it is for its sources to say.
         fresh: ask although there is an answer that is good enough.
+        trial: only the provider and the key are tried; the answer is about nothing that matters.
         policy: that asks without anybody having been asked.
         depth: how many answers the value is away from what a source or a person said.
     """
@@ -78,6 +81,7 @@ class Wanted(NamedTuple):
     requested_by: str
     tlp: str | None = None
     fresh: bool = False
+    trial: bool = False
     policy: UUID | None = None
     depth: int = 0
 
@@ -95,6 +99,7 @@ class Job(NamedTuple):
     priority: int
     tlp: str | None
     fresh: bool
+    trial: bool
     policy: UUID | None
     depth: int
     attempts: int
@@ -120,10 +125,11 @@ class Ended(NamedTuple):
 
 
 _ADD: Final = sa.text(
-    "INSERT INTO enrichment_job (tenant, id, observable_id, type, value, enricher, lane, priority, tlp, fresh, policy, "
-    "depth, requested_by) SELECT :tenant, w.* FROM unnest(CAST(:ids AS uuid[]), CAST(:observables AS uuid[]), "
+    "INSERT INTO enrichment_job (tenant, id, observable_id, type, value, enricher, lane, priority, tlp, fresh, trial, "
+    "policy, depth, requested_by) SELECT :tenant, w.* FROM unnest(CAST(:ids AS uuid[]), CAST(:observables AS uuid[]), "
     "CAST(:types AS text[]), CAST(:values AS text[]), CAST(:enrichers AS text[]), CAST(:lanes AS uuid[]), "
-    "CAST(:priorities AS smallint[]), CAST(:tlps AS text[]), CAST(:fresh AS boolean[]), CAST(:policies AS uuid[]), "
+    "CAST(:priorities AS smallint[]), CAST(:tlps AS text[]), CAST(:fresh AS boolean[]), "
+    "CAST(:trials AS boolean[]), CAST(:policies AS uuid[]), "
     "CAST(:depths AS smallint[]), CAST(:by AS text[])) w "
     "ON CONFLICT (tenant, observable_id, enricher) WHERE state IN ('waiting', 'running') DO NOTHING "
     "RETURNING id, observable_id::text, enricher"
@@ -144,7 +150,12 @@ _TAKE: Final = sa.text(
     "WHERE job.id = due.id AND job.state = 'waiting' "
     "AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
     "RETURNING job.id, job.tenant, job.observable_id::text, job.type, job.value, job.enricher, job.lane, job.priority, "
-    "job.tlp, job.fresh, job.policy, job.depth, job.attempts, job.requested_by"
+    "job.tlp, job.fresh, job.trial, job.policy, job.depth, job.attempts, job.requested_by, "
+    "due.turn"
+)
+_OPEN_PAIRS: Final = sa.text(
+    "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
+    "AND observable_id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
 )
 # Buckets are locked before this is asked: the order is the same everywhere.
 _MINE: Final = sa.text(
@@ -176,6 +187,7 @@ def add(session: Session, tenant: str, wanted: Sequence[Wanted]) -> list[tuple[U
         "priorities": [one.priority for one in ordered],
         "tlps": [one.tlp for one in ordered],
         "fresh": [one.fresh for one in ordered],
+        "trials": [one.trial for one in ordered],
         "policies": [one.policy for one in ordered],
         "depths": [one.depth for one in ordered],
         "by": [one.requested_by for one in ordered],
@@ -193,8 +205,8 @@ def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> li
         clicks: how many calls may start now.
         others: how many of them may be automatic work.
     """
-    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others})
-    return sorted((Job(*row) for row in rows), key=lambda job: job.priority)
+    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others}).all()
+    return [Job(*row[:-1]) for row in sorted(rows, key=lambda row: row.turn)]
 
 
 def mine(session: Session, me: UUID, ids: Iterable[UUID]) -> set[UUID]:
@@ -220,10 +232,8 @@ def end(session: Session, me: UUID, ended: Sequence[Ended]) -> None:
 
 def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dict[tuple[str, str], UUID]:
     """Open questions about observables: job by observable and enricher."""
-    query = sa.select(sa.cast(JOB.c.observable_id, sa.Text), JOB.c.enricher, JOB.c.id).where(
-        JOB.c.tenant == tenant, JOB.c.observable_id.in_([UUID(one) for one in observables]), _OPEN
-    )
-    return {(row[0], row[1]): row[2] for row in session.execute(query)}
+    rows = session.execute(_OPEN_PAIRS, {"tenant": tenant, "ids": list(observables)})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def hurry(session: Session, tenant: str, ids: Iterable[UUID], *, fresh: bool) -> None:
@@ -233,13 +243,23 @@ def hurry(session: Session, tenant: str, ids: Iterable[UUID], *, fresh: bool) ->
     session.execute(sa.update(JOB).where(mine).values(**values))
 
 
-def add_ended(session: Session, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
+def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended]]) -> None:
     """Store questions that have their end already: refused, or answered by what is known."""
+    rows = [
+        {
+            **{name: value for name, value in wanted._asdict().items() if name != "observable_id"},
+            "observable_id": UUID(wanted.observable_id),
+            "tenant": tenant,
+            "id": end.id,
+            "state": end.state,
+            "outcome": end.outcome,
+            "reason": msgspec.json.decode(end.reason) if end.reason else None,
+            "finished_at": datetime.now(UTC),
+        }
+        for wanted, end in ended
+    ]
     if rows:
-        defaults = {"outcome": None, "reason": None, "tlp": None}
-        stored = [{**defaults, **row, "tenant": tenant, "finished_at": sa.func.now()} for row in rows]
-        for row in stored:
-            session.execute(sa.insert(JOB).values(**row))
+        session.execute(sa.insert(JOB), rows)
 
 
 def put_request(session: Session, tenant: str, request: UUID, actor: str, jobs: Iterable[UUID]) -> None:

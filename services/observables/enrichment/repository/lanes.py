@@ -59,6 +59,10 @@ _RELEASE: Final = sa.text(
     "UPDATE enrichment_lane SET holder = NULL, lease_until = NULL, meter = CAST(:meter AS jsonb), "
     "clicks_from = :clicks_from, others_from = :others_from WHERE id = :id AND holder = :me"
 )
+_FREE: Final = sa.text(
+    "SELECT EXISTS (SELECT FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) "  # noqa: S608
+    f"AND {_DUE} AND enricher = ANY(:enrichers))"
+)
 _ANYTHING: Final = sa.text(
     f"SELECT EXISTS (SELECT FROM enrichment_lane l WHERE {_DUE} AND enricher = ANY(:enrichers)), "  # noqa: S608
     "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me AND lease_until >= now())"
@@ -133,15 +137,21 @@ def outlook(session: Session, me: UUID, enrichers: Sequence[str], ahead: float) 
     return bool(soon), bool(others)
 
 
+def free(session: Session, enrichers: Sequence[str]) -> bool:
+    """Whether there is work now in a lane that nobody holds."""
+    return bool(session.scalar(_FREE, {"enrichers": list(enrichers), "ahead": 0.0}))
+
+
 def states(session: Session, ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
     """What lanes have used and what holds them back."""
     return session.execute(sa.select(LANE).where(LANE.c.id.in_(ids))).all()
 
 
 def reopen(session: Session, lane: UUID) -> None:
-    """Forget what held a lane back: its key is another one, or somebody wants it tried now."""
+    """Let a lane be tried whose key was refused; what else holds it back is not for us to forget."""
     meter = sa.func.jsonb_build_object(
         "blocked_until", 0, "blocked_for", None, "failures", 0, "blocks", 0, "reason", None
     )
+    refused = LANE.c.meter["blocked_for"].astext == "key"
     values = {"meter": LANE.c.meter.op("||")(meter), "clicks_from": None, "others_from": None}
-    session.execute(sa.update(LANE).where(LANE.c.id == lane).values(**values))
+    session.execute(sa.update(LANE).where(LANE.c.id == lane, refused).values(**values))

@@ -1,0 +1,61 @@
+"""One worker of remote enrichment, as a process: `python -m bench._asker SECONDS NAME...`.
+
+Each name is an enricher; where its provider is, the environment says.
+"""
+
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+
+from services.observables.enrichment.shift import Shift
+from services.observables.remote.base import Asked, Finding, Rate, RemoteEnricher, Request, Weight
+from services.observables.remote.reading import quoted
+from shared.database import database
+from shared.settings import load_settings
+from shared.stix import ObservableType as Type
+
+
+class _Answer(msgspec.Struct):
+    listed: bool
+
+
+class Probe(RemoteEnricher):
+    """Asks a provider on loopback, as fast as it is let."""
+
+    title: ClassVar[str] = "Probe"
+    documentation: ClassVar[str] = "https://probe.example/"
+    base: ClassVar[str] = "https://probe.example"
+    types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
+    rate: ClassVar[Rate] = Rate(600_000, 60)
+    concurrency: ClassVar[int] = 100
+    timeout: ClassVar[float] = 5.0
+    lifetime: ClassVar[timedelta] = timedelta(days=1)
+    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+        """`GET /{ip}`."""
+        return Request(f"/{quoted(asked.value)}")
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """Whether it is listed."""
+        answer = msgspec.json.decode(content, type=_Answer)
+        return Finding({"listed": answer.listed}, (Weight(0.5, "listed by Probe."),))
+
+
+def probes(names: list[str]) -> dict[str, RemoteEnricher]:
+    """Enrichers by name."""
+    return {name: type("Named", (Probe,), {"name": name})() for name in names}
+
+
+def main(arguments: list[str]) -> None:
+    """Work one shift."""
+    seconds, *names = arguments
+    print("ready", flush=True)
+    Shift(database("observables"), load_settings(), probes(names), float(seconds)).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

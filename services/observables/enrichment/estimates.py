@@ -1,0 +1,57 @@
+"""When a question will have been answered: what is ahead of it in its lane, at the pace that the lane has."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.observables.enrichment.access import plan_of
+from services.observables.enrichment.meter import Meter, Plan
+from services.observables.enrichment.repository import jobs, lanes, settings
+from services.observables.enrichment.repository.lanes import meter_of
+from services.observables.remote.registry import enrichers
+
+
+class State(NamedTuple):
+    """A lane as it is now.
+
+    Attributes:
+        owner: whose key it is; `public` where there is no key.
+    """
+
+    owner: str
+    meter: Meter
+    plan: Plan
+
+
+def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
+    """Lanes by id, those of enrichers that are installed."""
+    found = {}
+    for row in lanes.states(session, ids):
+        enricher = enrichers().get(row.enricher)
+        if enricher is not None:
+            plan = plan_of(enricher, settings.of_owner(session, row.tenant, row.enricher))
+            found[row.id] = State(row.tenant, meter_of(row.meter), plan)
+    return found
+
+
+def estimates(session: Session, waiting: Sequence[Any]) -> dict[UUID, datetime]:
+    """When jobs that wait will probably have been answered, by job.
+
+    The first of each lane is placed among all that wait there; the others follow it.
+    """
+    by_lane: dict[UUID, list[Any]] = {}
+    for job in waiting:
+        by_lane.setdefault(job.lane, []).append(job)
+    found, now = {}, time.time()
+    for lane, state in states(session, list(by_lane)).items():
+        listed = sorted(by_lane[lane], key=lambda job: (job.priority, job.next_at, job.id))
+        first = listed[0]
+        ahead = jobs.ahead(session, lane, first.priority, first.next_at, first.id)
+        for place, job in enumerate(listed):
+            at = state.meter.finish_at(state.plan, now, ahead + place)
+            found[job.id] = datetime.fromtimestamp(at, UTC)
+    return found

@@ -1,0 +1,317 @@
+"""The asker: holds lanes, asks their questions side by side, and writes down what came of each.
+
+Two loops share a worker's lanes. One takes: in one transaction it renews the leases, takes the next questions of every
+lane that may ask some, and pays for them. The other records: what was answered since it looked last is one transaction.
+A slow provider holds the places of its own lane only; a lane whose worker is lost is taken over when its lease ends.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from services.observables import context
+from services.observables.enrichment.access import plan_of
+from services.observables.enrichment.calling import call
+from services.observables.enrichment.held import HeldLane
+from services.observables.enrichment.keys import unseal
+from services.observables.enrichment.metrics import CALL_SECONDS, CALLS
+from services.observables.enrichment.recording import Item, record
+from services.observables.enrichment.repository import lanes, settings
+from services.observables.enrichment.repository.jobs import Ended
+from services.observables.enrichment.repository.lanes import Lane
+from services.observables.enrichment.taking import Ask, Call, Taken, take
+from services.observables.remote.base import Asked, RemoteEnricher
+from shared.crypto import Unsealable
+from shared.database import PLATFORM, Database
+from shared.errors import Unavailable
+from shared.http import GuardedClient
+from shared.logging import get_logger
+from shared.settings import Settings
+
+log = get_logger(__name__)
+
+LEASE: Final = 5.0
+"""Seconds after which a lane whose worker is silent is another one's."""
+
+_RENEW: Final = 1.0
+_LOOK_FOR_LANES: Final = 0.5
+_LOOK_AGAIN: Final = 0.25
+_TICK: Final = 0.02
+_MOST_LANES: Final = 16
+_LANES_AT_ONCE: Final = 2
+_PATIENCE: Final = 5.0
+"""Seconds that a lane is held although it may not ask anything."""
+_AHEAD: Final = 30.0
+"""Seconds before the next question during which it pays to stay awake."""
+_SHIFT: Final = 60.0
+_GRACE: Final = 5.0
+_BUG: Final = '{"code": "internal-error", "message": "The answer could not be stored; the reason is in the log."}'
+
+
+@dataclass(slots=True)
+class Done:
+    """What a shift did; `more` says that it stopped with work left."""
+
+    answered: int = 0
+    ended: int = 0
+    again: int = 0
+    more: bool = False
+
+
+class Shift:
+    """One worker's shift.
+
+    Args:
+        database: the service's.
+        environment: which networks may be reached, where providers are, the installation's key.
+        enrichers: by name.
+        seconds: how long it lasts at most.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        environment: Settings,
+        enrichers: Mapping[str, RemoteEnricher],
+        seconds: float = _SHIFT,
+    ) -> None:
+        self.me = uuid4()
+        self._database = database
+        self._environment = environment
+        self._enrichers = enrichers
+        self._seconds = seconds
+        self._held: dict[UUID, HeldLane] = {}
+        self._clients: dict[UUID, GuardedClient] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._outcomes: list[Item | Ended] = []
+        self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._look_for_lanes = self._renewed = 0.0
+        self._leased_until = 0.0
+        self._had_lanes = False
+        self._ending = False
+        self._done = Done()
+
+    def run(self) -> Done:
+        """Ask until nothing is to be asked soon, or the shift ends.
+
+        Raises:
+            Unavailable: the database went away; leases run out and everything unfinished is asked again.
+        """
+        with self._database.transaction(PLATFORM) as session:
+            context.freshen(session)
+        asyncio.run(self._work())
+        return self._done
+
+    async def _work(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._abandon)
+            recorder = asyncio.create_task(self._record_all())
+            end = time.monotonic() + self._seconds
+            while time.monotonic() < end and not recorder.done():
+                self._wake.clear()
+                await self._turn(stack)
+                if not self._held and not self._outcomes and not await self._worth_waiting():
+                    break
+                await self._pause()
+            self._done.more = time.monotonic() >= end
+            await self._finish(recorder)
+
+    # Taking
+
+    async def _turn(self, stack: AsyncExitStack) -> None:
+        """Take what the lanes may ask, start the calls that have a place, and let go of lanes that have to wait."""
+        self._give_back_blocked()
+        now, clock = time.time(), time.monotonic()
+        if clock >= self._look_for_lanes and len(self._held) < _MOST_LANES:
+            self._look_for_lanes = clock + _LOOK_FOR_LANES
+            for lane in await asyncio.to_thread(self._acquire):
+                await self._hold(*lane, stack)
+        asks = {one: held.ask(now) for one, held in self._held.items()}
+        asks = {
+            one: ask if clock >= self._held[one].look_at else ask._replace(clicks=0, others=0)
+            for one, ask in asks.items()
+        }
+        if any(ask.clicks for ask in asks.values()) or (asks and clock >= self._renewed + _RENEW):
+            self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, LEASE), asks, clock)
+        self._start()
+        await self._let_go()
+
+    def _acquire(self) -> list[tuple[Lane, HeldLane]]:
+        most = min(_LANES_AT_ONCE, _MOST_LANES - len(self._held))
+        found = []
+        with self._database.transaction(PLATFORM) as session:
+            for lane in lanes.acquire(session, self.me, sorted(self._enrichers), most, LEASE):
+                enricher = self._enrichers[lane.enricher]
+                row = settings.of_owner(session, lane.tenant, lane.enricher)
+                key: dict[str, str] = {}
+                if lane.key_id is not None and row is not None and row.key_id == lane.key_id:
+                    try:
+                        key = unseal(self._environment.secret_key, row)
+                    except Unsealable as error:
+                        lane.meter.key_refused(time.time(), error.message)
+                base = self._environment.enricher_urls.get(lane.enricher, enricher.base)
+                plan = plan_of(enricher, row)
+                found.append((lane, HeldLane(lane, enricher, plan, key, base, lane.meter)))
+        return found
+
+    async def _hold(self, lane: Lane, held: HeldLane, stack: AsyncExitStack) -> None:
+        self._had_lanes = True
+        held.keep_pace(time.time())
+        self._held[lane.id] = held
+        if lane.id not in self._clients:
+            # Connections are a lane's own: those of a slow provider are not taken from the others.
+            client = GuardedClient(self._environment.outbound_allow, connections=held.plan.concurrency)
+            self._clients[lane.id] = await stack.enter_async_context(client)
+        log.info("lane.held", lane=str(lane.id), enricher=lane.enricher, owner=lane.tenant)
+
+    def _take_in(self, taken: Taken, asks: Mapping[UUID, Ask], clock: float) -> None:
+        now = time.time()
+        self._renewed, self._leased_until = clock, clock + LEASE
+        for one in taken.lost:
+            log.warning("lane.lost", lane=str(one))
+            del self._held[one]
+        for one, held in self._held.items():
+            if asks[one].clicks:
+                short = one in taken.short
+                held.drained = short and asks[one].others > 0
+                held.look_at = clock + _LOOK_AGAIN if short else 0.0
+            held.add(taken.calls.get(one, []), now)
+            held.keep_pace(now)
+        for known in taken.known:
+            enricher = self._enrichers[known.job.enricher]
+            item = Item(known.job, enricher, known.cached.finding, None, known.marking, False, known.cached.obtained_at)
+            self._tell(item)
+        self._done.ended += len(taken.refused)
+
+    def _give_back_blocked(self) -> None:
+        for held in self._held.values():
+            if held.waiting and time.time() < held.meter.blocked_until:
+                for one in held.give_back(time.time()):
+                    self._tell(one)
+
+    # Calling
+
+    def _start(self) -> None:
+        for lane, held in self._held.items():
+            # A worker that was asleep for longer than its lease must not ask what another one asks by now.
+            while time.monotonic() < self._leased_until and (next_call := held.next_call(time.time())) is not None:
+                task = asyncio.create_task(self._ask(held, next_call, self._clients[lane]))
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
+
+    async def _ask(self, held: HeldLane, asked: Call, client: GuardedClient) -> None:
+        started, clock = time.time(), time.perf_counter()
+        job = asked.job
+        outcome = await call(held.enricher, Asked(job.type, job.value), held.key, client, held.base)
+        CALL_SECONDS.labels(job.enricher).observe(time.perf_counter() - clock)
+        CALLS.labels(job.enricher, type(outcome).__name__).inc()
+        self._tell(held.came_of(asked, outcome, started, time.time()))
+        self._start()
+        self._wake.set()
+
+    # Recording
+
+    def _tell(self, outcome: Item | Ended) -> None:
+        self._outcomes.append(outcome)
+        self._told.set()
+
+    async def _record_all(self) -> None:
+        """Write down outcomes, batch after batch, until the shift ends or the database stays away."""
+        while not (self._ending and not self._outcomes):
+            await self._told.wait()
+            self._told.clear()
+            outcomes, self._outcomes = self._outcomes, []
+            if outcomes:
+                await self._record(outcomes)
+
+    async def _record(self, outcomes: list[Item | Ended]) -> None:
+        items = [one for one in outcomes if isinstance(one, Item)]
+        ended = [one for one in outcomes if isinstance(one, Ended)]
+        try:
+            await self._write(items, ended)
+        except Unavailable:
+            raise
+        except Exception:  # a bug that one answer meets must not undo what the others bring
+            log.exception("answers.not_recorded", answers=len(items))
+            if len(items) == 1:
+                await self._write([], [*ended, Ended(items[0].job.id, "failed", reason=_BUG)])
+                return
+            for one in items:
+                await self._record([one])
+            await self._write([], ended)
+            return
+        again = sum(one.state == "waiting" for one in ended)
+        self._done.answered += len(items)
+        self._done.ended += len(ended) - again
+        self._done.again += again
+
+    async def _write(self, items: list[Item], ended: list[Ended]) -> None:
+        for pause in (0.2, 0.5, 1.0, None):
+            try:
+                await asyncio.to_thread(record, self._database, self.me, items, ended, datetime.now(UTC))
+            except Unavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    # Resting and ending
+
+    async def _pause(self) -> None:
+        busy = any(not held.idle or not held.drained for held in self._held.values())
+        try:
+            async with asyncio.timeout(_TICK if busy else _LOOK_AGAIN):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _let_go(self) -> None:
+        """Release lanes that have nothing under way and nothing to ask, or may not ask for a while."""
+        now = time.time()
+        for one, held in list(self._held.items()):
+            rests = held.meter.next_at(held.plan, now) > now + _PATIENCE
+            if held.idle and not self._outcomes and (held.drained or rests):
+                await asyncio.to_thread(self._release, held)
+                del self._held[one]
+
+    def _release(self, held: HeldLane) -> None:
+        now = time.time()
+        held.keep_pace(now)
+        froms = [held.meter.next_at(held.plan, now, click=click) for click in (True, False)]
+        clicks, others = (datetime.fromtimestamp(one, UTC) if one > now else None for one in froms)
+        with self._database.transaction(PLATFORM) as session:
+            lanes.release(session, self.me, held.lane.id, held.meter, clicks, others)
+
+    async def _worth_waiting(self) -> bool:
+        """Whether to stay awake with no lane in hand: only when there is work soon, and nobody else is awake."""
+        soon, others = await asyncio.to_thread(self._outlook)
+        return soon and self._had_lanes and not others
+
+    def _outlook(self) -> tuple[bool, bool]:
+        with self._database.transaction(PLATFORM) as session:
+            return lanes.outlook(session, self.me, sorted(self._enrichers), _AHEAD)
+
+    async def _finish(self, recorder: asyncio.Task[None]) -> None:
+        """Give back what has not started, wait for what has, write it down, and release the lanes."""
+        for held in self._held.values():
+            for one in held.give_back(time.time()):
+                self._tell(one)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_GRACE)
+        self._ending = True
+        self._told.set()
+        await recorder
+        for held in self._held.values():
+            if not held.running:
+                await asyncio.to_thread(self._release, held)
+
+    async def _abandon(self) -> None:
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)

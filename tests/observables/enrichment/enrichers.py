@@ -1,0 +1,46 @@
+"""Enrichers for tests: they ask `/{value}` and read `{"listed": …}`, with limits as a test wants them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
+from services.observables.remote.reading import quoted
+
+
+class _Answer(msgspec.Struct):
+    listed: bool
+    related: list[tuple[str, str, str]] = []
+
+
+class Probe(RemoteEnricher):
+    """Asks a provider on loopback."""
+
+    name = "probe"
+    title = "Probe"
+    documentation = "https://probe.example/"
+    base = "https://probe.example"
+    types = frozenset({"ipv4-addr", "domain-name"})
+    rate = Rate(100_000, 60)
+    concurrency = 20
+    timeout = 5.0
+    lifetime = timedelta(days=1)
+    harmless = Asked("ipv4-addr", "1.1.1.1")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        return Request(f"/{quoted(asked.value)}", auth_headers={"X-Key": key["key"]} if key else {})
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        answer = msgspec.json.decode(content, type=_Answer)
+        if not answer.listed:
+            return None
+        related = tuple(Related(*one) for one in answer.related)
+        return Finding({"listed": True}, (Weight(0.6, "listed by Probe."),), related)
+
+
+def probe(name: str, **attributes: Any) -> RemoteEnricher:
+    """An enricher of its own name and limits."""
+    made: RemoteEnricher = type(f"Probe_{name}", (Probe,), {"name": name, "title": name.title(), **attributes})()
+    return made

@@ -1,0 +1,177 @@
+"""What an answer does: facts, score, relations, new observables, events, and what it was before."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from shared.database import PLATFORM
+from shared.events.observables import Enriched, ObservablesChanged
+from tests.observables.conftest import outbox
+from tests.observables.enrichment.conftest import World, identity
+from tests.observables.enrichment.provider import Reply
+
+ADDRESS = "45.33.32.156"
+
+
+@pytest.fixture
+def client(client_for):
+    return client_for("observables", tenant="acme", role="admin")
+
+
+def answer(listed: bool = True, related: list[tuple[str, str, str]] | None = None) -> Reply:
+    return Reply(body=msgspec.json.encode({"listed": listed, "related": related or []}))
+
+
+def changed(world: World) -> list[tuple[str, str, int, int | None]]:
+    found = [msgspec.json.decode(one, type=ObservablesChanged) for one in events(world, "observables.changed.v1")]
+    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)
+
+
+def events(world: World, topic: str) -> list[bytes]:
+    with world.own.transaction(PLATFORM) as session:
+        query = sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id")
+        return [bytes(one) for one in session.scalars(query, {"topic": topic})]
+
+
+def test_a_voice_raises_the_score_and_both_are_told(world: World, client):
+    world.enricher()
+    world.know(ADDRESS)
+    before = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["score"]
+    outbox(world.own)
+    world.ask(ADDRESS)
+    world.shift()
+    now = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+    assert now["score"] > before
+    assert changed(world) == [(ADDRESS, "changed", now["score"], before)]
+    (told,) = events(world, "observables.enriched.v1")
+    said = msgspec.json.decode(told, type=Enriched)
+    assert (said.value, said.enricher, said.facts, said.found) == (ADDRESS, "probe", {"listed": True}, True)
+
+
+def test_a_provider_that_knows_nothing_is_an_answer(world: World, client):
+    world.enricher()
+    world.providers.answering["probe"] = lambda _: Reply(404)
+    world.know(ADDRESS)
+    outbox(world.own)
+    world.ask(ADDRESS)
+    world.shift()
+    (job,) = world.jobs()
+    assert (job.state, job.outcome) == ("done", "unknown")
+    (one,) = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["enrichments"]
+    assert (one["found"], one["facts"]) == (False, {})
+    assert changed(world) == []
+    (told,) = events(world, "observables.enriched.v1")
+    assert msgspec.json.decode(told, type=Enriched).found is False
+
+
+def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: World, client):
+    world.enricher()
+    world.providers.answering["probe"] = lambda _: Reply(body=b"<html>maintenance</html>")
+    world.know(ADDRESS)
+    world.ask(ADDRESS)
+    world.shift(1)
+    (job,) = world.jobs()
+    assert (job.state, job.attempts, job.reason["code"]) == ("waiting", 1, "bad-answer")
+    assert client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["enrichments"] == []
+
+
+def test_relations_and_new_observables_are_stored_with_where_they_come_from(world: World, client):
+    world.enricher()
+    world.know(ADDRESS)
+    outbox(world.own)
+    world.providers.answering["probe"] = lambda _: answer(
+        related=[("resolves-to", "domain-name", "evil.example.net.br")]
+    )
+    world.ask(ADDRESS)
+    world.shift()
+    found = client.get("/v1/lookup", params={"value": "evil.example.net.br"}).json()["observable"]
+    assert (found["score"], found["depth"], found["assertions"]) == (0, 1, [])
+    (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()
+    assert (relation["kind"], relation["direction"], relation["source"]) == ("resolves-to", "out", "probe")
+    assert relation["other"]["value"] == "evil.example.net.br"
+    assert ("evil.example.net.br", "new", 0, None) in changed(world)
+
+
+@pytest.mark.parametrize(("depth", "asked"), [(0, 1), (1, 2), (2, 3)])
+def test_new_observables_are_followed_no_deeper_than_the_policy_says(world: World, client, depth: int, asked: int):
+    world.enricher()
+    chain = {"45.33.32.156": "45.33.32.157", "45.33.32.157": "45.33.32.158", "45.33.32.158": "45.33.32.159"}
+    world.providers.answering["probe"] = lambda called: answer(
+        related=[("related-to", "ipv4-addr", chain[called.path.rpartition("/")[2]])]
+    )
+    policy = {"name": f"depth {depth}", "enrichers": ["probe"], "depth": depth}
+    made = client.post("/v1/enrichment-policies", json=policy).json()
+    world.know(ADDRESS)
+    world.ask(ADDRESS, policy=made["id"])
+    world.shift()
+    assert world.providers.asked("probe") == list(chain)[:asked]
+    assert [job.depth for job in sorted(world.jobs(), key=lambda job: job.value)] == list(range(asked))
+
+
+@pytest.mark.parametrize(("tlp", "calls"), [("clear", 1), ("green", 1), ("amber", 2)])
+def test_an_answer_serves_other_tenants_where_the_marking_lets_it(world: World, client_for, tlp: str, calls: int):
+    world.enricher(max_tlp="amber")
+    for tenant in ("acme", "rival"):
+        world.know(ADDRESS, tenant=tenant, tlp=tlp)
+    world.providers.answering["probe"] = lambda _: answer(related=[("related-to", "ipv4-addr", "45.33.32.157")])
+    for tenant in ("acme", "rival"):
+        world.ask(ADDRESS, tenant=tenant)
+        world.shift()
+    assert len(world.providers.calls) == calls
+    assert [job.outcome for job in world.jobs("rival")] == ["cached" if calls == 1 else "found"]
+    for tenant in ("acme", "rival"):
+        client = client_for("observables", tenant=tenant)
+        known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+        assert [one["facts"] for one in known["enrichments"]] == [{"listed": True}]
+        # What the answer names is there for both.
+        assert client.get("/v1/lookup", params={"value": "45.33.32.157"}).json()["observable"] is not None
+    # Nobody else learns of a value that these two know.
+    stranger = client_for("observables", tenant="stranger")
+    assert stranger.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"] is None
+
+
+def test_an_answer_got_with_a_tenants_own_key_stays_its_own(world: World, client_for):
+    world.enricher(key_fields=("key",))
+    for tenant in ("acme", "rival"):
+        client_for("observables", tenant=tenant).patch("/v1/enrichers/probe", json={"key": {"key": tenant}})
+        world.know(ADDRESS, tenant=tenant, tlp="clear")
+        world.ask(ADDRESS, tenant=tenant)
+        world.shift()
+    assert [called.headers.partition("X-Key: ")[2].split("\r\n")[0] for called in world.providers.calls] == [
+        "acme",
+        "rival",
+    ]
+
+
+def test_the_past_is_what_was_answered_then(world: World, client):
+    world.enricher()
+    world.know(ADDRESS)
+    moments = []
+    for listed in (True, False, True):
+        moments.append((datetime.now(UTC), client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]))
+        world.providers.answering["probe"] = lambda _, listed=listed: answer(listed)
+        world.ask(ADDRESS, fresh=True)
+        world.shift()
+    for at, then in moments:
+        params = {"value": ADDRESS, "as_of": at.isoformat()}
+        assert client.get("/v1/lookup", params=params).json()["observable"] == then
+    assert [bool(then["enrichments"] and then["enrichments"][0]["found"]) for _, then in moments] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_what_an_enricher_said_stops_counting(world: World, client):
+    world.enricher()
+    world.ask(ADDRESS)
+    world.know(ADDRESS)
+    world.shift()
+    with world.own.transaction(PLATFORM) as session:
+        session.execute(sa.text("UPDATE enrichment SET counts_until = now()"))
+    known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+    parts = client.get(f"/v1/observables/{known['id']}/explain").json()["contributions"]
+    assert [part["kind"] for part in parts] == ["source"]
+    assert known["enrichments"] != []

@@ -1,0 +1,51 @@
+"""A shift: questions are asked, answers have their effects, and nothing is asked before its time."""
+
+import time
+
+from tests.observables.conftest import changes, outbox
+from tests.observables.enrichment.conftest import World
+from tests.observables.enrichment.provider import Reply, over_quota_after
+
+ADDRESSES = [f"45.33.{one // 250}.{one % 250 + 1}" for one in range(1000)]
+
+
+def test_every_question_is_asked_once_and_answered(world: World):
+    world.enricher()
+    world.know(*ADDRESSES[:300])
+    world.ask(*ADDRESSES[:300])
+    done = world.shift()
+    assert (done.answered, done.again, done.more) == (300, 0, False)
+    assert world.states() == {"done": 300}
+    assert sorted(world.providers.asked("probe")) == sorted(ADDRESSES[:300])
+
+
+def test_over_quota_means_waiting(world: World):
+    world.enricher(concurrency=1)
+    world.providers.answering["probe"] = over_quota_after(50, 0.5)
+    world.know(*ADDRESSES[:200])
+    world.ask(*ADDRESSES[:200])
+    started = time.time()
+    world.shift()
+    assert world.states() == {"done": 200}
+    assert time.time() - started > 1.5
+    assert len(world.providers.calls) == 200 + 3
+
+
+def test_a_provider_in_trouble_is_left_alone_and_the_question_waits(world: World):
+    world.enricher(concurrency=2)
+    world.providers.answering["probe"] = lambda _: Reply(500, b"oops")
+    world.ask(*ADDRESSES[:100])
+    world.shift(3)
+    assert len(world.providers.calls) <= 10
+    assert world.states() == {"waiting": 100}
+    assert {job.reason["code"] for job in world.jobs() if job.attempts} == {"upstream-status"}
+
+
+def test_an_answer_moves_the_score_and_is_told(world: World):
+    world.enricher()
+    world.know("45.33.32.156")
+    changes(world.own)
+    world.ask("45.33.32.156")
+    world.shift()
+    told = outbox(world.own, "observables.enriched.v1")
+    assert len(told) == 1

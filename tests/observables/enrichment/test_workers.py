@@ -1,0 +1,239 @@
+"""Four real Celery workers and providers that count: nothing before its time, nothing lost, nothing twice.
+
+Real enrichers ask providers on loopback in the providers' own layouts; a reconciler wakes whoever is left.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+
+import pytest
+import sqlalchemy as sa
+
+from services.observables.enrichment import following
+from services.observables.enrichment.repository import jobs, lanes
+from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
+from shared.database import PLATFORM, Database
+from shared.settings import Settings
+from tests.observables.enrichment.conftest import identity
+from tests.observables.enrichment.provider import Called, Providers, Reply
+
+VALUES = int(os.environ.get("SENTINELIQ_ENRICH_VALUES", "300"))
+"""Up to 10,000, for those who have the time."""
+WINDOW, PAUSE = 100, 1
+NAMES = ("abuseipdb", "greynoise", "shodan_internetdb")
+CONCURRENCY = {"abuseipdb": 4, "greynoise": 4, "shodan_internetdb": 2}
+
+
+def body(provider: str, address: str) -> bytes:
+    layouts = {
+        "abuseipdb": {"data": {"abuseConfidenceScore": 50, "totalReports": 3}},
+        "greynoise": {"ip": address, "noise": True, "riot": False, "classification": "benign", "name": "Scanner"},
+        "shodan_internetdb": {"ip": address, "ports": [80], "hostnames": [], "cpes": [], "tags": [], "vulns": []},
+    }
+    return json.dumps(layouts[provider]).encode()
+
+
+class Counting:
+    """A provider that answers so many calls, then 429 until its pause is over; it counts what came too early."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.answered: list[str] = []
+        self.refused = 0
+        self.early: list[float] = []
+        self._left, self._until = WINDOW, 0.0
+
+    def __call__(self, called: Called) -> Reply:
+        wait = {"Retry-After": str(PAUSE)}
+        if called.at < self._until:
+            self.early.append(called.at - self._until + PAUSE)
+            return Reply(429, b"I said later", wait)
+        if self._left == 0:
+            self._left, self._until = WINDOW, time.time() + PAUSE
+            self.refused += 1
+            return Reply(429, b"that was all", wait)
+        self._left -= 1
+        address = called.path.partition("ipAddress=")[2].partition("&")[0] or called.path.rpartition("/")[2]
+        self.answered.append(address)
+        return Reply(body=body(self.name, address))
+
+
+class Crew:
+    """Celery workers as processes, and a reconciler that wakes them."""
+
+    def __init__(self, environment: dict[str, str], reconcile: Callable[[], None]) -> None:
+        self._environment = environment
+        self._reconcile = reconcile
+        self._over = threading.Event()
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._thread = threading.Thread(target=self._wake, daemon=True)
+
+    def start(self, count: int) -> None:
+        self.processes += [self._worker() for _ in range(count)]
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "services.observables", "worker"]
+        return subprocess.Popen(command, env=self._environment, start_new_session=True, stdout=subprocess.DEVNULL)
+
+    def _wake(self) -> None:
+        while not self._over.wait(5.0):
+            self._reconcile()
+
+    def kill(self) -> None:
+        """SIGKILL one of them with its children, and start another one, as a supervisor would."""
+        victim = self.processes.pop(random.randrange(len(self.processes)))
+        os.killpg(victim.pid, signal.SIGKILL)
+        victim.wait()
+        self.processes.append(self._worker())
+
+    def stop(self) -> None:
+        self._over.set()
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+@pytest.fixture
+def counting(providers: Providers) -> dict[str, Counting]:
+    found = {name: Counting(name) for name in NAMES}
+    providers.answering.update(found)
+    return found
+
+
+@pytest.fixture
+def crew(own: Database, environment: Settings, providers: Providers, client_for) -> Iterator[Crew]:
+    operator = client_for("observables", tenant="public", role="operator")
+    for name in NAMES:
+        limits = {"rate": {"calls": 60_000, "seconds": 60}, "daily": 1_000_000}
+        key = {"key": {"key": "lent"}} if name == "abuseipdb" else {}
+        assert operator.patch(f"/v1/enrichers/{name}", json=limits | key).status_code == 200
+    urls = ",".join(f"{name}={providers.base(name)}" for name in NAMES)
+    found = Crew(
+        {**os.environ, "SENTINELIQ_ENRICHER_URLS": urls, "SENTINELIQ_LOG_LEVEL": "WARNING"},
+        lambda: operator.post("/v1/reconcile"),
+    )
+    yield found
+    found.stop()
+
+
+def ask(own: Database, addresses: list[str], names: tuple[str, ...] = NAMES) -> None:
+    with own.transaction("acme") as session:
+        ways = following.ways_of(session, "acme")
+        used = [ways[name] for name in names]
+        lanes.ensure(
+            session, "observables", "acme", ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used)
+        )
+        wanted = [
+            Wanted(identity(one), "ipv4-addr", one, way.enricher.name, way.lane, AUTOMATIC, "tests")
+            for one in addresses
+            for way in used
+        ]
+        jobs.add(session, "acme", wanted)
+
+
+def rows(own: Database, query: str) -> dict[str, int]:
+    with own.transaction(PLATFORM) as session:
+        return {str(name): count for name, count in session.execute(sa.text(query))}
+
+
+def wait_until_all_ended(own: Database, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    open_ = "SELECT state, count(*) FROM enrichment_job WHERE state IN ('waiting', 'running') GROUP BY state"
+    while left := rows(own, open_):
+        assert time.monotonic() < deadline, f"still open: {left}"
+        time.sleep(0.2)
+
+
+def values(count: int) -> list[str]:
+    return [str(IPv4Address("45.32.0.1") + number) for number in range(count)]
+
+
+def check_effects(own: Database, count: int) -> None:
+    """Each answer is stored once and told once."""
+    assert rows(own, "SELECT state, count(*) FROM enrichment_job GROUP BY state") == {"done": count * len(NAMES)}
+    stored = rows(own, "SELECT enricher, count(*) FROM enrichment WHERE found GROUP BY enricher")
+    assert stored == dict.fromkeys(NAMES, count)
+    told = rows(
+        own,
+        "SELECT p->>'enricher', count(DISTINCT p->>'id') FROM (SELECT convert_from(payload, 'UTF8')::json AS p "
+        "FROM outbox WHERE topic = 'observables.enriched.v1') told GROUP BY 1",
+    )
+    assert told == dict.fromkeys(NAMES, count)
+    times = rows(own, "SELECT topic, count(*) FROM outbox WHERE topic = 'observables.enriched.v1' GROUP BY topic")
+    assert times == {"observables.enriched.v1": count * len(NAMES)}
+
+
+@pytest.mark.timeout(120 + VALUES // 20)
+def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, counting):
+    addresses = values(VALUES)
+    ask(own, addresses)
+    crew.start(4)
+    wait_until_all_ended(own, 60 + VALUES / 25)
+    check_effects(own, VALUES)
+    for name, provider in counting.items():
+        assert sorted(provider.answered) == sorted(addresses), f"{name} was asked twice, or not about everything"
+        assert provider.refused >= VALUES // WINDOW - 1
+        # Only calls that were on their way when the provider said it for the first time.
+        assert len(provider.early) < CONCURRENCY[name], provider.early
+        assert all(after < 0.1 for after in provider.early), provider.early
+
+
+@pytest.mark.timeout(180 + VALUES // 10)
+def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
+    random.seed(7)
+    addresses = values(VALUES)
+    ask(own, addresses)
+    crew.start(4)
+    kills, asked = 0, 0
+    while asked < 0.8 * VALUES * len(NAMES):
+        before = asked
+        crew_busy = time.monotonic() + 60
+        while asked < before + VALUES * len(NAMES) / 6:
+            assert time.monotonic() < crew_busy, f"nobody went on after {kills} kills; {asked} were answered"
+            time.sleep(random.uniform(0.01, 0.1))
+            asked = sum(len(provider.answered) for provider in counting.values())
+        crew.kill()
+        kills += 1
+    wait_until_all_ended(own, 120 + VALUES / 15)
+    assert kills >= 4
+    check_effects(own, VALUES)
+    for provider in counting.values():
+        assert set(provider.answered) == set(addresses)
+
+
+def test_a_days_budget_is_shared_by_all_workers(own, crew, counting, client_for):
+    operator = client_for("observables", tenant="public", role="operator")
+    operator.patch("/v1/enrichers/greynoise", json={"daily": 50})
+    ask(own, values(150), ("greynoise", "shodan_internetdb"))
+    crew.start(4)
+    deadline = time.monotonic() + 60
+    while rows(own, "SELECT enricher, count(*) FROM enrichment GROUP BY 1").get("shodan_internetdb", 0) < 150:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1)
+    # A tenth is left to people.
+    assert len(counting["greynoise"].answered) == 45
+    waiting = "SELECT value, 1 FROM enrichment_job WHERE enricher = 'greynoise' AND state = 'waiting' LIMIT 7"
+    asked = {"values": list(rows(own, waiting)), "enrichers": ["greynoise"]}
+    made = client_for("observables").post("/v1/enrichments", json=asked)
+    crew._reconcile()
+    client = client_for("observables")
+    while client.get(f"/v1/enrichments/{made.json()['id']}").json()["open"] > 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1)
+    assert len(counting["greynoise"].answered) == 50
+    states = rows(own, "SELECT state, count(*) FROM enrichment_job WHERE enricher = 'greynoise' GROUP BY 1")
+    assert states == {"done": 50, "waiting": 100}
