@@ -65,15 +65,17 @@ def pack(cards: Iterable[TechniqueCard]) -> bytes:
     known = {card.attack_id: card for card in cards}
     techniques = {attack_id: now for attack_id in sorted(known) if (now := _now(attack_id, known)) is not None}
     users: defaultdict[str, set[str]] = defaultdict(set)
-    names: dict[UserKind, defaultdict[str, set[str]]] = {
-        kind: defaultdict(set) for kind in ("malware", "tool", "group")
-    }
+    called: set[tuple[UserKind, str, str]] = set()
     for attack_id, now in techniques.items():
         for user in (*known[attack_id].software, *known[attack_id].groups):
             users[user.attack_id].add(now)
-            for name in (user.name, *user.aliases):
-                if (key := normalised(name)) and user.kind in names:
-                    names[user.kind][key].add(user.attack_id)
+            called.update((user.kind, name, user.attack_id) for name in (user.name, *user.aliases))
+    names: dict[UserKind, defaultdict[str, set[str]]] = {
+        kind: defaultdict(set) for kind in ("malware", "tool", "group")
+    }
+    for kind, name, attack_id in called:
+        if key := normalised(name):
+            names[kind][key].add(attack_id)
     return msgspec.msgpack.encode(
         _Packed(techniques, _sorted(users), {kind: _sorted(found) for kind, found in names.items()})
     )
