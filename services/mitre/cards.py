@@ -3,19 +3,17 @@
 Source of the semantics: https://github.com/mitre/cti/blob/master/USAGE.md (extensions of the ATT&CK spec).
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from services.mitre import users
+from services.mitre.references import Reference, attack_reference
+from services.mitre.users import NOBODY, Named, Relationship, Users, Uses
 from shared.errors import InvalidInput
 from shared.events.mitre import TechniqueCard
-
-
-class _Reference(msgspec.Struct):
-    source_name: str = ""
-    external_id: str | None = None
-    url: str | None = None
 
 
 class _Phase(msgspec.Struct):
@@ -31,26 +29,18 @@ class _Pattern(msgspec.Struct):
     revoked: bool = False
     x_mitre_deprecated: bool = False
     x_mitre_version: str | None = None
-    external_references: list[_Reference] = []
+    external_references: list[Reference] = []
     kill_chain_phases: list[_Phase] = []
     x_mitre_platforms: list[str] = []
 
 
-class _Relationship(msgspec.Struct):
-    relationship_type: str
-    source_ref: str
-    target_ref: str
-    revoked: bool = False
-    x_mitre_deprecated: bool = False
-
-
 class _Tactic(msgspec.Struct):
     x_mitre_shortname: str
-    external_references: list[_Reference] = []
+    external_references: list[Reference] = []
 
 
 class _Matrix(msgspec.Struct):
-    external_references: list[_Reference] = []
+    external_references: list[Reference] = []
 
 
 class _Collection(msgspec.Struct):
@@ -60,10 +50,11 @@ class _Collection(msgspec.Struct):
 
 _MODELS: Final[dict[str, type[msgspec.Struct]]] = {
     "attack-pattern": _Pattern,
-    "relationship": _Relationship,
+    "relationship": Relationship,
     "x-mitre-tactic": _Tactic,
     "x-mitre-matrix": _Matrix,
     "x-mitre-collection": _Collection,
+    **users.MODELS,
 }
 
 
@@ -105,8 +96,8 @@ class Technique(msgspec.Struct, frozen=True):
         """Whether it is to be used: neither revoked nor deprecated."""
         return not (self.revoked or self.deprecated)
 
-    def card(self, domain: str, version: str) -> TechniqueCard:
-        """The technique as other services learn of it."""
+    def card(self, domain: str, version: str, users: Users = NOBODY) -> TechniqueCard:
+        """The technique as other services learn of it, with those who use it."""
         return TechniqueCard(
             attack_id=self.attack_id,
             stix_id=self.stix_id,
@@ -120,6 +111,8 @@ class Technique(msgspec.Struct, frozen=True):
             revoked_by=self.revoked_by,
             deprecated=self.deprecated,
             url=self.url,
+            software=list(users.software),
+            groups=list(users.groups),
         )
 
 
@@ -133,6 +126,7 @@ class Objects:
         self.patterns: dict[str, _Pattern] = {}
         self.tactics: dict[str, str] = {}
         self.links: dict[tuple[str, str], str] = {}
+        self.uses = Uses()
 
     @staticmethod
     def model(stix_type: str) -> type[msgspec.Struct] | None:
@@ -147,28 +141,34 @@ class Objects:
         """
         match item:
             case _Pattern():
-                if "\0" in item.name or "\0" in item.description:
-                    raise InvalidInput(f"{where} has a NUL character in its name or description.", where=where)
-                known = self.patterns.get(item.id)
-                if known is None or known.modified <= item.modified:
-                    self.patterns[item.id] = item
-            case _Relationship(relationship_type="subtechnique-of" | "revoked-by"):
-                # A relationship that was itself revoked no longer says anything.
-                if not (item.revoked or item.x_mitre_deprecated):
+                self._describe(item, where)
+            case Relationship(revoked=False, x_mitre_deprecated=False):
+                # One that was itself revoked no longer says anything.
+                self.uses.relate(item)
+                if item.relationship_type in {"subtechnique-of", "revoked-by"}:
                     self.links[item.relationship_type, item.source_ref] = item.target_ref
+            case Named():
+                self.uses.name(item)
             case _Tactic():
-                self.tactics[item.x_mitre_shortname] = _attack_reference(item.external_references).external_id or ""
+                self.tactics[item.x_mitre_shortname] = attack_reference(item.external_references).external_id or ""
             case _Matrix():
-                self.matrices[_attack_reference(item.external_references).external_id or ""] = where
+                self.matrices[attack_reference(item.external_references).external_id or ""] = where
             case _Collection():
                 if self.collection is not None:
                     raise InvalidInput("The bundle has two x-mitre-collection objects.", where=where)
                 self.collection, self.place = item, f"{where}.x_mitre_version"
 
+    def _describe(self, item: _Pattern, where: str) -> None:
+        if "\0" in item.name or "\0" in item.description:
+            raise InvalidInput(f"{where} has a NUL character in its name or description.", where=where)
+        known = self.patterns.get(item.id)
+        if known is None or known.modified <= item.modified:
+            self.patterns[item.id] = item
+
 
 def build_cards(found: Objects) -> dict[str, Technique]:
     """Cards by ATT&CK id. Of several objects with one id the active one counts, then the one changed last."""
-    ids = {stix_id: _attack_reference(item.external_references).external_id for stix_id, item in found.patterns.items()}
+    ids = {stix_id: attack_reference(item.external_references).external_id for stix_id, item in found.patterns.items()}
     cards: dict[str, Technique] = {}
     # From the least to the most telling: a later one takes the id.
     for item in sorted(found.patterns.values(), key=_weight):
@@ -176,6 +176,11 @@ def build_cards(found: Objects) -> dict[str, Technique]:
         if attack_id is not None:
             cards[attack_id] = _card(item, attack_id, found, ids)
     return dict(sorted(cards.items()))
+
+
+def build_users(uses: Uses, techniques: Mapping[str, Technique]) -> dict[str, Users]:
+    """Who uses each technique, by its ATT&CK id; a technique that nobody uses is not among them."""
+    return uses.by_technique({card.stix_id: card.attack_id for card in techniques.values()})
 
 
 def _weight(item: _Pattern) -> tuple[bool, str, str]:
@@ -197,15 +202,6 @@ def _card(item: _Pattern, attack_id: str, found: Objects, ids: dict[str, str | N
         revoked=item.revoked,
         revoked_by=ids.get(found.links.get(("revoked-by", item.id), "")),
         deprecated=item.x_mitre_deprecated,
-        url=_attack_reference(item.external_references).url,
+        url=attack_reference(item.external_references).url,
         own_version=item.x_mitre_version,
     )
-
-
-def _attack_reference(references: list[_Reference]) -> _Reference:
-    """The reference with ATT&CK's own id: of mitre-attack; in old releases of mitre-mobile-attack and the like."""
-    for reference in references:
-        name = reference.source_name
-        if name.startswith("mitre-") and name.endswith("attack") and reference.external_id:
-            return reference
-    return _Reference()

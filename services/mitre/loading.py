@@ -15,11 +15,12 @@ from services.mitre.diff import Diff, compare, farewell
 from services.mitre.files import MAX_BYTES, Files
 from services.mitre.parse import Release, order, read_release
 from services.mitre.repository import loads, releases
+from services.mitre.users import NOBODY
 from shared.celery import retry_delay
 from shared.database import PUBLIC, Database
 from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable, UpstreamError
 from shared.events import Event
-from shared.events.mitre import RELEASED, TECHNIQUES, Released
+from shared.events.mitre import RELEASED, TECHNIQUES, Released, TechniqueCard
 from shared.http import Download, GuardedClient, Limits
 from shared.kafka.outbox import publish
 from shared.logging import get_logger
@@ -165,7 +166,7 @@ def store_release(session: Session, release: Release, *, activate: bool = False)
         row = releases.insert_release(session, release, members, techniques, base.version if base else None, diff)
     if leads:
         releases.make_current(session, row)
-        _tell(session, row, release, previous, diff)
+        _tell(session, row, release, diff, _cards_of_change(session, base, previous, release, diff))
     changes = {name: len(value) for name, value in msgspec.to_builtins(diff).items()}
     return "succeeded", {
         **figures,
@@ -182,10 +183,22 @@ def _before(version: str, stored: Any) -> sa.Row[Any] | None:
     return max(older, key=lambda row: (order(row.version), row.revision), default=None)
 
 
-def _tell(session: Session, row: sa.Row[Any], release: Release, previous: dict[str, Technique], diff: Diff) -> None:
+def _cards_of_change(
+    session: Session, base: sa.Row[Any] | None, previous: dict[str, Technique], release: Release, diff: Diff
+) -> list[TechniqueCard]:
+    """The cards that are others now: techniques that changed, ended or left, and those that others use now."""
+    before = releases.users_of(session, base.id, previous) if base else {}
+    used = {key for key in previous.keys() & release.techniques if before.get(key) != release.users.get(key)}
+    cards = [
+        release.techniques[key].card(release.domain, release.version, release.users.get(key, NOBODY))
+        for key in sorted({*diff.touched, *used})
+    ]
+    gone = [farewell(previous[key], diff.moved.get(key)) for key in diff.removed]
+    return cards + [card.card(release.domain, release.version) for card in gone]
+
+
+def _tell(session: Session, row: sa.Row[Any], release: Release, diff: Diff, cards: list[TechniqueCard]) -> None:
     """A new release once; and the card of each technique that is another now."""
-    cards = [release.techniques[key] for key in diff.touched]
-    cards += [farewell(previous[key], diff.moved.get(key)) for key in diff.removed]
     if not row.announced:
         data = Released(
             domain=release.domain,
@@ -199,16 +212,32 @@ def _tell(session: Session, row: sa.Row[Any], release: Release, previous: dict[s
         )
         key = release.domain.encode()
         publish(session, [Event(topic=RELEASED, data=data, tenant=PUBLIC, source=SOURCE, key=key)])
-    publish(
-        session,
-        [
-            Event(
-                topic=TECHNIQUES,
-                data=card.card(release.domain, release.version),
-                tenant=PUBLIC,
-                source=SOURCE,
-                key=card.attack_id.encode(),
-            )
-            for card in cards
-        ],
-    )
+    _tell_cards(session, cards)
+
+
+def _tell_cards(session: Session, cards: list[TechniqueCard]) -> None:
+    said = [
+        Event(topic=TECHNIQUES, data=card, tenant=PUBLIC, source=SOURCE, key=card.attack_id.encode()) for card in cards
+    ]
+    publish(session, said)
+
+
+def tell_again(session: Session) -> int:
+    """Tell all cards of current releases whose cards were told by an older version of this service, with less on them.
+
+    Args:
+        session: a transaction of the tenant `public`.
+
+    Returns:
+        How many cards were told.
+    """
+    told = 0
+    for row in releases.outdated(session):
+        techniques = releases.techniques_of(session, row.id)
+        users = releases.users_of(session, row.id, techniques)
+        _tell_cards(
+            session, [card.card(row.domain, row.version, users.get(key, NOBODY)) for key, card in techniques.items()]
+        )
+        releases.mark_told(session, row.id)
+        told += len(techniques)
+    return told

@@ -63,6 +63,7 @@ RELEASE = sa.Table(
     sa.Column("previous", sa.Text),
     sa.Column("current", sa.Boolean),
     sa.Column("announced", sa.Boolean),
+    sa.Column("cards", sa.SmallInteger),
     sa.Column("loaded_at", _TIME),
 )
 SOURCE = sa.Table(

@@ -14,8 +14,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from services.mitre.cards import Objects, Technique, build_cards
+from services.mitre.cards import Objects, Technique, build_cards, build_users
 from services.mitre.domains import DOMAINS
+from services.mitre.users import Users
 from shared.errors import InvalidInput
 
 _BUNDLE: Final = "bundle"
@@ -51,6 +52,7 @@ class Release:
         digest: of all objects in any order.
         objects: in the bundle's order.
         techniques: cards by ATT&CK id.
+        users: who uses each technique, by its ATT&CK id.
     """
 
     domain: str
@@ -61,6 +63,7 @@ class Release:
     digest: bytes
     objects: list[StixObject]
     techniques: dict[str, Technique]
+    users: dict[str, Users]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,6 +98,7 @@ def read_release(content: bytes, *, domain: str | None = None, version: str | No
     found = Objects()
     objects = [_read_object(index, raw, found) for index, raw in enumerate(bundle.objects)]
     own_domain, own_version = _domain(found, domain), _version(found, version)
+    techniques = build_cards(found)
     digest = blake2b(
         b"".join(sorted(item.stix_id.encode() + item.digest for item in objects)), digest_size=_DIGEST_BYTES
     )
@@ -106,7 +110,8 @@ def read_release(content: bytes, *, domain: str | None = None, version: str | No
         stix_version=bundle.spec_version,
         digest=digest.digest(),
         objects=objects,
-        techniques=build_cards(found),
+        techniques=techniques,
+        users=build_users(found.uses, techniques),
     )
 
 

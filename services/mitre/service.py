@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.mitre.domains import DOMAINS
 from services.mitre.files import Files
-from services.mitre.loading import SOURCE
+from services.mitre.loading import SOURCE, tell_again
 from services.mitre.repository import loads, releases, techniques
 from services.mitre.worker import celery
 from shared.auth import Principal
@@ -88,8 +88,9 @@ def update_source(database: Database, who: Principal, domain: str, values: dict[
 
 
 def refresh(database: Database, settings: Settings, actor: str) -> dict[str, Any]:
-    """Ask for a fresh bundle of every enabled source that none is under way for."""
+    """Ask for a fresh bundle of every enabled source that none is under way for; tell again what was told with less."""
     with database.transaction(PUBLIC) as session:
+        tell_again(session)
         loads.ensure_sources(session)
         under_way = loads.open_loads(session)
         busy = {row.domain for row in under_way if row.refresh}

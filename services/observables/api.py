@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from services.observables import extraction, lookups, questions, schemas, sightings
+from services.observables.dates import UNKNOWN
 from services.observables.enrichment.api import router as enrichment_router
 from services.observables.enrichment.waking import wake_if_due
 from services.observables.lookups import Lookups
@@ -69,17 +70,24 @@ async def look_up_one(request: Request) -> Response:
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
     if (moment := questions.past(asked.as_of)) is not None:
-        asks = [lookups.ask(asked.value)]
-        return _json((await asyncio.to_thread(lookups.answer, _database(request), who.tenant, asks, moment))[0])
+        then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, [asked.value], moment)
+        return _json(then[0])
     found: Lookups = request.app.state.lookups
-    return _json((await found.find(who.tenant, [asked.value]))[0])
+    return _json(await found.one(who.tenant, asked.value))
 
 
 @router.post("/lookup", response_model=schemas.LookupResponse)
 async def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -> Response:
-    """What is known about up to 10,000 values."""
+    """What is known about up to 10,000 values, now or at a moment of the past."""
     found: Lookups = request.app.state.lookups
-    return _json({"items": await found.find(who.tenant, asked.values)})
+    if (moment := questions.past(asked.as_of)) is None:
+        return _json({"items": await found.find(who.tenant, asked.values), "reference": await found.dates.soon()})
+    then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, asked.values, moment)
+    return _json({"items": then, "reference": UNKNOWN})
+
+
+def _look_up_then(database: Database, tenant: str, values: list[str], moment: datetime) -> list[lookups.Answer]:
+    return lookups.answer(database, tenant, [lookups.ask(value) for value in values], moment)
 
 
 MAX_REPORT_BYTES = 32 * 1024 * 1024
@@ -141,10 +149,13 @@ def count_observables(request: Request, who: Reader, wanted: Wanted) -> dict[str
     return {"count": questions.count(_database(request), who.tenant, wanted)}
 
 
-@router.get("/observables/{identity}", response_model=schemas.Observable)
+@router.get("/observables/{identity}", response_model=schemas.DatedObservable)
 def get_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
     """One observable by its STIX id, now or as it was known at a moment of the past."""
-    return _json(questions.observable(_database(request), who.tenant, identity, questions.past(as_of)))
+    moment = questions.past(as_of)
+    found = questions.observable(_database(request), who.tenant, identity, moment)
+    dates = UNKNOWN if moment is not None else request.app.state.lookups.dates.now()
+    return _json({**msgspec.structs.asdict(found), "reference": dates})
 
 
 @router.get("/observables/{identity}/explain", response_model=schemas.Explanation)

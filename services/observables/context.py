@@ -13,6 +13,7 @@ from services.observables.enrichers.offline import enrichers
 from services.observables.ingest import Said
 from services.observables.knowledge import Effects
 from services.observables.reference import store
+from services.observables.reference.datasets import BY_NAME
 from services.observables.scoring import Effect, Kind
 
 NOTHING: Final = "{}"
@@ -77,7 +78,7 @@ def freshen(session: Session, *, now: bool = False) -> None:
     if not now and time.monotonic() < current.look_again:
         return
     current.look_again = time.monotonic() + _LOOK_EVERY
-    digests = store.digests(session)
+    digests = {name: digest for name, digest in store.digests(session).items() if name in BY_NAME}
     if digests != current.digests:
         current.offline = Offline(enrichers({name: store.packed(session, name) for name in digests}))
         current.digests = digests

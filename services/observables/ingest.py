@@ -251,12 +251,17 @@ def changed(identity: str, before: Known, score: int, active: list[Stored]) -> C
     lapsed = score < THRESHOLDS[-1] <= before.score
     kind: ChangeKind = "expired" if lapsed or not (active or before.voices) else "changed"
     name = f"{stix_type(before.type)}--{identity}"
-    tags, attack = _labels(active), tuple(sorted({technique for one in active for technique in one.attack}))
+    tags, attack = _labels(active), techniques(active)
     return Change(name, before.type, before.value, kind, score, before.score, tags, len(active), attack)
 
 
-def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], frozenset[str]]:
-    return _labels(assertions), frozenset(one.source_id for one in assertions)
+def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    return _labels(assertions), techniques(assertions), frozenset(one.source_id for one in assertions)
+
+
+def techniques(assertions: Iterable[Stored]) -> tuple[str, ...]:
+    """ATT&CK ids that any of the assertions stands for."""
+    return tuple(sorted({one for said in assertions for one in said.attack}))
 
 
 def _labels(assertions: list[Stored]) -> tuple[str, ...]:

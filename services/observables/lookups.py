@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.observables import reads, views
+from services.observables.dates import UNKNOWN, Dates
 from services.observables.reading import dashed
 from services.observables.search import host_of, under
 from services.observables.views import Reference, View
@@ -42,6 +43,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
         problem: why the value is no observable.
         within: known networks and domains that it belongs to, and the host of a URL; the nearest first.
         inside: known observables within a network that was asked for, at most 100.
+        reference: dates of the reference data behind it, as JSON; of many answers they are told once, beside them.
     """
 
     value: str
@@ -49,6 +51,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     problem: str | None
     within: list[Reference] = []
     inside: list[Reference] = []
+    reference: msgspec.Raw = UNKNOWN
 
 
 class Asked(NamedTuple):
@@ -83,8 +86,15 @@ class Lookups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.dates = Dates(database)
         self._waiting: dict[str, deque[_Question]] = {}
         self._answering: dict[str, set[asyncio.Task[None]]] = {}
+
+    async def one(self, tenant: str, value: str) -> Answer:
+        """The answer about one value, with the dates of the data behind it."""
+        (answer,) = await self.find(tenant, [value])
+        answer.reference = await self.dates.soon()
+        return answer
 
     async def find(self, tenant: str, values: Sequence[str]) -> list[Answer]:
         """Answers in the order of the values."""

@@ -4,12 +4,13 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from services.observables import context, reads, scoring, views
+from services.observables.attack import current
 from services.observables.extraction import Extraction, Mentioned, Position
 from services.observables.lookups import Answer
 from services.observables.reads import Filter
@@ -20,6 +21,12 @@ from services.observables.trends import store
 from services.observables.views import Reference, View
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
+
+ATTACK: Final = (
+    current.NAME,
+    "MITRE ATT&CK: techniques, and the software and groups that use them",
+    "MITRE ATT&CK terms of use",
+)
 
 
 class Page(msgspec.Struct):
@@ -248,9 +255,10 @@ def reference(database: Database, tenant: str) -> list[dict[str, Any]]:
     with database.transaction(tenant) as session:
         known = {row.name: row._mapping for row in datasets.overview(session)}  # noqa: SLF001
     nothing = dict.fromkeys(("origin", "bytes", "obtained_at", "checked_at", "error"))
+    listed = [*((one.name, one.title, one.licence) for one in DATASETS), ATTACK]
     return [
-        {**nothing, **known.get(one.name, {}), "name": one.name, "title": one.title, "licence": one.licence}
-        for one in DATASETS
+        {**nothing, **known.get(name, {}), "name": name, "title": title, "licence": licence}
+        for name, title, licence in listed
     ]
 
 

@@ -1,5 +1,6 @@
 """From a chunk of a feed run to what it says about observables. No I/O."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
 from shared.stix.ids import observable_uuid
 from shared.stix.vocabulary import MAX_LENGTH
+
+StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
+"""ATT&CK ids that a malware family and tags stand for; the same answer for the same question is one object."""
 
 
 class Batch(NamedTuple):
@@ -22,20 +26,26 @@ class Batch(NamedTuple):
     origin: dict[str, int]
 
 
-def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
+def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: StandsFor) -> list[str]:
     """Add a chunk to a batch.
+
+    Args:
+        data: the chunk.
+        number: its number.
+        batch: what it is added to.
+        stands_for: maps malware and tags to ATT&CK.
 
     Returns:
         What is wrong with the indicators that were left out, each with its place in the chunk.
     """
     problems = []
     said, origin = batch.said, batch.origin
-    usual = Word(data.confidence, data.tags, None, data.observed_at, None)
+    usual = Word(data.confidence, data.tags, None, data.observed_at, None, attack=stands_for(None, data.tags))
     over = Word(0, (), None, data.observed_at, None, retracted=True)
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
-            word = _word(indicator, usual)
+            word = _word(indicator, usual, stands_for)
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
@@ -52,7 +62,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch) -> list[str]:
     return problems
 
 
-def _word(indicator: Indicator, usual: Word) -> Word:
+def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
     if (
         indicator.confidence is None
         and not indicator.tags
@@ -67,13 +77,15 @@ def _word(indicator: Indicator, usual: Word) -> Word:
             parse_moment(moment)
     if indicator.confidence is not None and not 0 <= indicator.confidence <= 100:
         raise InvalidInput(f"a confidence of {indicator.confidence} is not between 0 and 100")
+    tags = tuple(sorted({*usual.tags, *indicator.tags})) if indicator.tags else usual.tags
     return Word(
         usual.confidence if indicator.confidence is None else indicator.confidence,
-        tuple(sorted({*usual.tags, *indicator.tags})) if indicator.tags else usual.tags,
+        tags,
         indicator.malware,
         indicator.first_seen or usual.first_seen,
         indicator.valid_until,
         indicator.last_seen,
+        stands_for(indicator.malware, tags) if indicator.malware or indicator.tags else usual.attack,
     )
 
 

@@ -76,6 +76,21 @@ class Observable(BaseModel):
     depth: int = Field(description="how many answers of enrichers it is away from what a source or a person said")
 
 
+Dates = Annotated[
+    dict[str, datetime],
+    Field(
+        description="the date of the data that each part of `context`, and `attack`, stand on, at least; "
+        "of the past it is not known"
+    ),
+]
+
+
+class DatedObservable(Observable):
+    """What is known about a value, and how old the reference data behind it is."""
+
+    reference: Dates
+
+
 class Reference(BaseModel):
     """An observable in short."""
 
@@ -111,6 +126,7 @@ class LookupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     values: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=10_000)]
+    as_of: datetime | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 
 class LookupResult(BaseModel):
@@ -121,12 +137,14 @@ class LookupResult(BaseModel):
     problem: str | None
     within: list[Reference] = Field([], description="known networks and domains it belongs to, and a URL's host")
     inside: list[Reference] = Field([], description="known observables inside a network, at most 100")
+    reference: Dates = {}
 
 
 class LookupResponse(BaseModel):
     """Answers in the order of the values."""
 
     items: list[LookupResult]
+    reference: Dates
 
 
 class Page(BaseModel):
@@ -283,11 +301,11 @@ class Extraction(BaseModel):
     notes: list[str] = Field(description="what could not be read")
 
 
-TrendKind = Literal["value", "malware", "as"]
+TrendKind = Literal["value", "malware", "as", "registrar"]
 
 
 class Trend(BaseModel):
-    """A burst of a value in several feeds, or a malware family or network that rises above its own baseline."""
+    """A burst of a value in several feeds, or a family, network or registrar that rises above its own baseline."""
 
     tenant: str
     id: UUID

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.observables import context, ingest, repository
+from services.observables.attack import current
 from services.observables.ingest import Source
 from services.observables.reading import Batch, parse_moment, read
 from shared.database import PLATFORM, Database
@@ -28,6 +29,7 @@ SOURCE: Final = "/services/observables"
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     """Apply chunks of one tenant; chunks of one run that stand together are applied together."""
     context.freshen(session)
+    current.freshen(session)
     repository.lock(session, {event.data.bucket for event in events})
     for _, together in groupby(events, key=lambda event: (event.data.feed, event.data.observed_at, event.data.run_id)):
         _apply(session, list(together))
@@ -61,7 +63,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
     """Collect a chunk's indicators; those that are none go to the dead letters, the rest goes on."""
-    problems = read(event.data, number, batch)
+    problems = read(event.data, number, batch, current.stands_for)
     if problems and event.record is not None:
         reason = f"{len(problems)} indicators cannot be stored; the rest of the chunk was. " + "; ".join(problems)
         bury(session, event.record, reason, tenant=event.tenant, topic=event.topic.name)
@@ -101,7 +103,7 @@ def announcements(
 
 
 def _size(change: Change) -> int:
-    return 200 + len(change.value) + 16 * len(change.tags)
+    return 200 + len(change.value) + 16 * len(change.tags) + 12 * len(change.attack)
 
 
 def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from services.observables import aging, service
+from services.observables.attack.taking import map_again
 from services.observables.enrichment.pruning import prune
 from services.observables.enrichment.shift import Shift
 from services.observables.enrichment.waking import wake
@@ -24,11 +25,12 @@ def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
 
 @celery.task(name="observables.tasks.refresh_reference", bind=True, time_limit=880, soft_time_limit=850)
 def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
-    """Fetch reference data that is older than a day, and describe again what was described without it."""
-    settings = load_settings()
+    """Fetch reference data that is older than a day; describe again what was described without it, map likewise."""
+    settings, own = load_settings(), database("observables")
+    mapped = map_again(own)
     if settings.reference_data == "off":
-        return {"status": "ok", "datasets": {}, "described": 0}
-    return {"status": "ok", **refresh(database("observables"), settings)}
+        return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
+    return {"status": "ok", **refresh(own, settings), "mapped": mapped}
 
 
 @celery.task(name="observables.tasks.ask_pending", bind=True)

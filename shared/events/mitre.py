@@ -1,5 +1,7 @@
 """What the mitre service says."""
 
+from typing import Literal
+
 import msgspec
 
 from shared.events.envelope import Topic
@@ -26,6 +28,24 @@ class Released(msgspec.Struct, omit_defaults=True):
     deprecated: list[str] = msgspec.field(default_factory=list)
 
 
+UserKind = Literal["malware", "tool", "group"]
+
+
+class TechniqueUser(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A piece of software or a group that uses a technique.
+
+    Attributes:
+        attack_id: for instance S0154 or G0007.
+        kind: malware, tool (that also serves honest ends), or group.
+        aliases: its other names.
+    """
+
+    attack_id: str
+    name: str
+    kind: UserKind
+    aliases: list[str] = msgspec.field(default_factory=list)
+
+
 class TechniqueCard(msgspec.Struct, omit_defaults=True):
     """One technique as others need it to map to it.
 
@@ -37,6 +57,8 @@ class TechniqueCard(msgspec.Struct, omit_defaults=True):
         parent: attack id of the technique a sub-technique belongs to.
         revoked_by: attack id that takes its place.
         url: its page.
+        software: what ATT&CK says uses it; active malware and tools.
+        groups: who ATT&CK says uses it; active groups.
     """
 
     attack_id: str
@@ -51,6 +73,8 @@ class TechniqueCard(msgspec.Struct, omit_defaults=True):
     revoked_by: str | None = None
     deprecated: bool = False
     url: str | None = None
+    software: list[TechniqueUser] = msgspec.field(default_factory=list)
+    groups: list[TechniqueUser] = msgspec.field(default_factory=list)
 
 
 RELEASED = Topic("mitre.released.v1", Released, "A version of ATT&CK arrived, with what it changes.", "domain")

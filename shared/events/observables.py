@@ -74,12 +74,12 @@ class Trending(msgspec.Struct):
     """A burst: an observable seen in several feeds within a window; or a rise of a subject above its baseline.
 
     Attributes:
-        id: STIX id of what trends: the observable, or the malware family or autonomous system.
+        id: STIX id of what trends: the observable, or the malware family, autonomous system or registrar.
         feeds: names of the feeds.
         window_seconds: length of the window.
         started_at: RFC 3339, when the window began.
-        kind: value: a burst; malware, as: a rise of that family or autonomous system.
-        subject: the value, the family, or the autonomous system (`AS64496`).
+        kind: value: a burst; malware, as, registrar: a rise of that family, autonomous system or registrar.
+        subject: the value, the family, the autonomous system (`AS64496`), or the registrar.
         count: distinct feeds of a value; new indicators of a subject.
         baseline: new indicators of the subject in a window before, on average.
     """
@@ -90,7 +90,7 @@ class Trending(msgspec.Struct):
     feeds: list[str]
     window_seconds: int
     started_at: str
-    kind: Literal["value", "malware", "as"] = "value"
+    kind: Literal["value", "malware", "as", "registrar"] = "value"
     subject: str = ""
     count: int = 0
     baseline: float | None = None

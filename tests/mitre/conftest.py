@@ -47,6 +47,21 @@ def link(kind: str, source: str, target: str, **more: Any) -> dict[str, Any]:
     return {"type": "relationship", "spec_version": "2.1", "id": own_id, "relationship_type": kind, **refs, **more}
 
 
+def user(attack_id: str, name: str, *uses: str, kind: str = "malware", **more: Any) -> list[dict[str, Any]]:
+    own_id = stix_id(kind, attack_id)
+    reference = {"source_name": "mitre-attack", "external_id": attack_id}
+    item = {"type": kind, "id": own_id, "name": name, "external_references": [reference], **more}
+    links = [
+        {
+            **link("uses", attack_id, technique),
+            "source_ref": own_id,
+            "id": stix_id("relationship", f"{name}{technique}"),
+        }
+        for technique in uses
+    ]
+    return [item, *links]
+
+
 def bundle(version: str | None, *objects: dict[str, Any], domain: str = "enterprise-attack") -> bytes:
     matrix = {
         "type": "x-mitre-matrix",
@@ -90,6 +105,12 @@ def make_pattern() -> Callable[..., dict[str, Any]]:
 def make_link() -> Callable[..., dict[str, Any]]:
     """Makes a relationship: `make_link("subtechnique-of", "T1059.001", "T1059")`."""
     return link
+
+
+@pytest.fixture(scope="session")
+def make_user() -> Callable[..., list[dict[str, Any]]]:
+    """Makes software or a group with what it uses: `make_user("G0007", "APT28", "T1059", kind="intrusion-set")`."""
+    return user
 
 
 @pytest.fixture(scope="session")

@@ -152,6 +152,29 @@ def test_the_past_answers_as_it_answered_then(own: Database, client_for: Callabl
     assert (then_explained["score"], len(then_explained["contributions"])) == (85, 2)
     assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).status_code == 404
 
+    def many_then(moment: datetime | None) -> list[dict]:
+        values = ["evil[.]com", "login.evil.com", "never.example", "no value"]
+        asked = {"values": values} | ({"as_of": moment.isoformat()} if moment else {})
+        items: list[dict] = client.post("/v1/lookup", json=asked).json()["items"]
+        assert [item["value"] for item in items] == values
+        assert items[3]["problem"]
+        return items
+
+    for moment in (before, first, second, None):
+        named, below, *_ = many_then(moment)
+        assert named["observable"] == (one_then(client, moment)["observable"])
+        assert [each["value"] for each in below.get("within", [])] == (["evil.com"] if named["observable"] else [])
+    long_ago = client.post("/v1/lookup", json={"values": ["evil.com"], "as_of": "0001-01-01T00:00:00+14:00"})
+    assert (long_ago.status_code, long_ago.json()["items"][0]["observable"]) == (200, None)
+    tomorrow = client.post("/v1/lookup", json={"values": ["evil.com"], "as_of": TOMORROW})
+    assert (tomorrow.status_code, tomorrow.json()["field"]) == (422, "as_of")
+
+
+def one_then(client: TestClient, moment: datetime | None) -> dict:
+    asked = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
+    found: dict = client.get("/v1/lookup", params=asked).json()
+    return found
+
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 

@@ -61,7 +61,7 @@ _TYPES: dict[str, ObservableType | None] = {
 _GALAXY = re.compile(
     r'misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor|mitre-(?:malware|tool))="([^"]{1,128})"'
 )
-_TECHNIQUE = re.compile(r'mitre-attack-pattern="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?)"')
+_ATTACK = re.compile(r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"')
 _NO = (False, 0, "0", "false", None)
 
 
@@ -111,8 +111,8 @@ class _Document(_Wrapped):
 class Misp:
     """MISP event JSON: one event, or an export's `response` with many.
 
-    Tags of the event and of the attribute become tags; of galaxies only techniques, as `attack:T1059`. A galaxy's
-    malware becomes the family. What is deleted is taken back.
+    Tags of the event and of the attribute become tags; of galaxies only ATT&CK's techniques and groups, as
+    `attack:T1059`. A galaxy's malware becomes the family. What is deleted is taken back.
     """
 
     name: ClassVar[str] = "misp"
@@ -210,11 +210,11 @@ def _context(one: _Attribute, event_tags: list[str]) -> dict[str, Any]:
 
 
 def _tag(name: str) -> str | None:
-    """A tag as it is; of a galaxy's only ATT&CK's techniques, by their ids."""
+    """A tag as it is; of a galaxy's only ATT&CK's techniques and groups, by their ids."""
     if not name.startswith("misp-galaxy:"):
         return name
-    technique = _TECHNIQUE.search(name)
-    return f"attack:{technique[1]}" if technique else None
+    named = _ATTACK.search(name)
+    return f"attack:{named[1]}" if named else None
 
 
 def _names(tags: Any) -> list[str]:

@@ -8,14 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.mitre.cards import Technique
+from services.mitre.cards import Technique, build_users
 from services.mitre.diff import Diff
 from services.mitre.models import OBJECT, RELEASE, TECHNIQUE
 from services.mitre.parse import Release, StixObject
+from services.mitre.users import MODELS, Named, Relationship, Users, Uses
 from shared.database import PUBLIC
 from shared.errors import NotFound
 
 _CHUNK: Final = 2000
+CARDS: Final = 1
+"""The form of cards as this version tells them; it rises when they say more. 1: with software and groups."""
 _FIELDS: Final = Technique.__struct_fields__
 _CARD: Final = [TECHNIQUE.c[name] for name in _FIELDS]
 # The two lists of row ids are large: nobody reads them by accident.
@@ -130,6 +133,7 @@ def insert_release(
         "previous": previous,
         "current": False,
         "announced": False,
+        "cards": CARDS,
     }
     return session.execute(sa.insert(RELEASE).values(**values).returning(*_SUMMARY)).one()
 
@@ -138,7 +142,7 @@ def make_current(session: Session, release: sa.Row[Any]) -> None:
     """Make a release, and its techniques, the ones that count in their domain; and remember that it was announced."""
     was = sa.and_(RELEASE.c.domain == release.domain, RELEASE.c.current)
     session.execute(sa.update(RELEASE).where(was).values(current=False))
-    now = sa.update(RELEASE).where(RELEASE.c.id == release.id).values(current=True, announced=True)
+    now = sa.update(RELEASE).where(RELEASE.c.id == release.id).values(current=True, announced=True, cards=CARDS)
     members: list[int] = session.execute(now.returning(RELEASE.c.techniques)).scalar_one()
     # Two steps, since at no time may two rows of one technique be current.
     among = TECHNIQUE.c.id == sa.any_(sa.cast(members, pg.ARRAY(sa.BigInteger)))
@@ -152,6 +156,34 @@ def techniques_of(session: Session, release_id: int) -> dict[str, Technique]:
     members = sa.select(sa.func.unnest(RELEASE.c.techniques)).where(RELEASE.c.id == release_id)
     rows = session.execute(sa.select(*_CARD).where(TECHNIQUE.c.id.in_(members)).order_by(TECHNIQUE.c.attack_id))
     return {row.attack_id: Technique(**row._mapping) for row in rows}  # noqa: SLF001  # SQLAlchemy's public name
+
+
+_USES: Final = sa.text(
+    "SELECT type, CAST(body AS text) FROM object JOIN (SELECT unnest(objects) AS id FROM release WHERE id = :id) mine "
+    "USING (id) WHERE type = ANY(:types) OR type = 'relationship' AND body ->> 'relationship_type' = 'uses'"
+)
+
+
+def users_of(session: Session, release_id: int, techniques: Mapping[str, Technique]) -> dict[str, Users]:
+    """Who uses each of a release's techniques, by its ATT&CK id, from the objects that are stored."""
+    uses = Uses()
+    for kind, body in session.execute(_USES, {"id": release_id, "types": list(MODELS)}):
+        if kind == "relationship":
+            uses.relate(msgspec.json.decode(body, type=Relationship))
+        else:
+            uses.name(msgspec.json.decode(body, type=Named))
+    return build_users(uses, techniques)
+
+
+def outdated(session: Session) -> Sequence[sa.Row[Any]]:
+    """Current releases whose cards were told in an older form; they are locked, so that one process tells again."""
+    query = sa.select(*_SUMMARY).where(RELEASE.c.current, RELEASE.c.cards < CARDS).with_for_update()
+    return session.execute(query).all()
+
+
+def mark_told(session: Session, release_id: int) -> None:
+    """Remember that a release's cards were told in the present form."""
+    session.execute(sa.update(RELEASE).where(RELEASE.c.id == release_id).values(cards=CARDS))
 
 
 def bodies(session: Session, release_id: int, start: int, count: int) -> Sequence[str]:

@@ -56,6 +56,8 @@ DATASETS: Final = (
     ),
 )
 
+BY_NAME: Final = {one.name: one for one in DATASETS}
+
 
 def files_of(downloaded: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     """The files in what was fetched: members of archives, and what is compressed alone, unpacked.

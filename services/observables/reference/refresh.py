@@ -12,7 +12,7 @@ from uuid import UUID
 
 from services.observables import context, repository, rescoring
 from services.observables.reference import store
-from services.observables.reference.datasets import DATASETS, Dataset, files_of
+from services.observables.reference.datasets import BY_NAME, DATASETS, Dataset, files_of
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import InvalidInput, SentinelIQError
 from shared.http import GuardedClient
@@ -89,7 +89,7 @@ def describe_again(database: Database, seconds: float = 600) -> int:
     """
     with database.transaction(PUBLIC) as session:
         context.freshen(session, now=True)
-        outdated = [row for row in store.overview(session) if row.digest != row.described]
+        outdated = [row for row in store.overview(session) if row.name in BY_NAME and row.digest != row.described]
     if not outdated:
         return 0
     changed, ends = 0, time.monotonic() + seconds
@@ -98,13 +98,18 @@ def describe_again(database: Database, seconds: float = 600) -> int:
         with database.transaction(PLATFORM) as session:
             rows = store.next_contexts(session, after, _CHUNK)
         if not rows:
-            _note(database, [{"name": row.name, "described": row.digest, "progress": None} for row in outdated])
+            _note(database, [_described(row) for row in outdated])
             return changed
         for tenant in dict.fromkeys(row.tenant for row in rows):
             changed += _describe(database, tenant, [row for row in rows if row.tenant == tenant])
         after = f"{rows[-1].tenant} {rows[-1].id}"
     _note(database, [{"name": row.name, "progress": after} for row in outdated])
     return changed
+
+
+def _described(row: Any) -> dict[str, Any]:
+    """That everything is described with a set; without its date it was never obtained."""
+    return {"name": row.name, "described": row.digest, "described_as_of": row.obtained_at, "progress": None}
 
 
 def _note(database: Database, notes: Sequence[dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ DATASET: Final = sa.Table(
     sa.Column("obtained_at", _TIME),
     sa.Column("checked_at", _TIME),
     sa.Column("described", sa.Text),
+    sa.Column("described_as_of", _TIME),
     sa.Column("progress", sa.Text),
     sa.Column("error", sa.Text),
 )
@@ -43,6 +44,14 @@ def overview(session: Session) -> Sequence[Any]:
     columns = [column for column in DATASET.c if column.name != "packed"]
     size = sa.func.octet_length(DATASET.c.packed).label("bytes")
     return session.execute(sa.select(*columns, size).order_by(DATASET.c.name)).all()
+
+
+def dates(session: Session) -> dict[str, datetime]:
+    """The date of the data that everything stored was described with, at least, by the name of the set."""
+    described = DATASET.c.described
+    date = sa.case((described == DATASET.c.digest, DATASET.c.obtained_at), else_=DATASET.c.described_as_of)
+    query = sa.select(DATASET.c.name, date.label("date")).where(date.is_not(None))
+    return {row.name: row.date for row in session.execute(query)}
 
 
 def put(session: Session, name: str, **values: Any) -> None:

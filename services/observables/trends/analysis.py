@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,11 +19,12 @@ from services.observables.trends.windows import (
     families,
     moment,
     networks,
+    registrars,
 )
 from shared.errors import InvalidInput
 from shared.events import Record, Topic, parse
 from shared.events.feeds import OBSERVED
-from shared.events.observables import CHANGED
+from shared.events.observables import CHANGED, ENRICHED
 
 Place = tuple[str, int]
 """Topic, as the cluster names it, and partition."""
@@ -49,8 +50,25 @@ class Changes(msgspec.Struct):
     changes: list[Changed]
 
 
+class Told(msgspec.Struct):
+    """Of an answer's facts, what trends are made of."""
+
+    registrar: Any = None
+
+
+class Answered(msgspec.Struct):
+    """Of `Enriched`, what trends are made of."""
+
+    type: str
+    enricher: str
+    facts: Told
+
+
 _OBSERVED = Topic(OBSERVED.name, Chunk, OBSERVED.says, OBSERVED.key)
 _CHANGED = Topic(CHANGED.name, Changes, CHANGED.says, CHANGED.key)
+_ENRICHED = Topic(ENRICHED.name, Answered, ENRICHED.says, ENRICHED.key)
+_REGISTRATION: Final = "rdap"
+"""The enricher that knows a domain's registrar; another one that also does must not count the domain twice."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +105,22 @@ class Analysis:
 
     Args:
         plan: which partitions there are and where they begin.
-        observed: the cluster's name of feeds.observed.v1; every other topic is taken for observables.changed.v1.
-        number_of: gives the autonomous system of an address; without it none rises.
+        prefix: what the cluster's names of topics begin with.
+        numbers_of: gives the autonomous systems of addresses; without it none rises.
     """
 
-    def __init__(self, plan: Plan, observed: str = OBSERVED.name, number_of: Networks | None = None) -> None:
+    def __init__(self, plan: Plan, prefix: str = "", numbers_of: Networks | None = None) -> None:
         self._plan = plan
-        self._observed = observed
-        self._number_of = number_of
+        self._prefix = prefix
+        self._numbers_of = numbers_of
         self._places = {place: span.begin for place, span in plan.spans.items()}
         self._times = dict.fromkeys(plan.spans, 0.0)
-        mine = [place for place in plan.spans if place[0] == observed]
+        mine = [place for place in plan.spans if place[0] == prefix + OBSERVED.name]
         self._values = {place: Values(keys=_KEYS // len(mine)) for place in mine}
         self._subjects = Subjects()
         self._chunks = msgspec.json.Decoder(Chunk)
         self._changes = msgspec.json.Decoder(Changes)
+        self._answers = msgspec.json.Decoder(Answered)
 
     def positions(self) -> dict[Place, int]:
         """The offset that each partition goes on with; safe to call from any thread."""
@@ -122,10 +141,13 @@ class Analysis:
             return []
         self._places[place] = record.offset + 1
         self._times[place] = max(self._times[place], timestamp)
-        if record.topic == self._observed:
+        topic = record.topic.removeprefix(self._prefix)
+        if topic == OBSERVED.name:
             return self._take_observed(place, record, timestamp)
-        if self._number_of is not None:
-            self._take_changed(record, timestamp, self._number_of)
+        if topic == ENRICHED.name:
+            self._take_enriched(record, timestamp)
+        elif self._numbers_of is not None:
+            self._take_changed(record, timestamp, self._numbers_of)
         return []
 
     def _take_observed(self, place: Place, record: Record, timestamp: float) -> list[Trend]:
@@ -144,12 +166,17 @@ class Analysis:
         bursts = self._values[place].add(event.tenant, chunk, min(at, timestamp + LATENESS))
         return bursts if record.offset >= self._plan.spans[place].resume else []
 
-    def _take_changed(self, record: Record, timestamp: float, number_of: Networks) -> None:
+    def _take_changed(self, record: Record, timestamp: float, numbers_of: Networks) -> None:
         event = parse(_CHANGED, record, self._changes)
         # New to the platform, not to one feed: five lists of the same address do not make a network rise.
         new = [(one.type, one.value) for one in event.data.changes if one.kind == "new"]
-        found: Counter[tuple[Kind, str]] = networks(new, number_of)
+        found: Counter[tuple[Kind, str]] = networks(new, numbers_of)
         self._subjects.add(event.tenant, event.data.source, found, timestamp)
+
+    def _take_enriched(self, record: Record, timestamp: float) -> None:
+        event = parse(_ENRICHED, record, self._answers)
+        if event.data.enricher == _REGISTRATION and event.data.type == "domain-name":
+            self._subjects.add(event.tenant, event.data.enricher, registrars(event.data.facts.registrar), timestamp)
 
     def tick(self, now: float, ends: Mapping[Place, int]) -> list[Trend]:
         """The rises of the minutes that are complete: those that every partition has passed.

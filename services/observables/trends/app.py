@@ -16,12 +16,13 @@ from faust.types import TP, EventT, StreamT
 
 from services.observables.trends import replay, store
 from services.observables.trends.analysis import Analysis, Place
-from services.observables.trends.windows import Networks, Trend
+from services.observables.trends.systems import Systems
+from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
 from shared.events import Record
 from shared.events.feeds import OBSERVED
-from shared.events.observables import CHANGED
+from shared.events.observables import CHANGED, ENRICHED
 from shared.kafka.topics import physical
 from shared.logging import get_logger
 from shared.metrics import EVENTS_HANDLED
@@ -42,15 +43,13 @@ class Reading:
         beats: signs of life: records handled, and attempts to announce.
     """
 
-    def __init__(
-        self, settings: Settings, database: Database, number_of: Networks | None, ready: Callable[[], None]
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, ready: Callable[[], None]) -> None:
         self.group = f"{settings.kafka_topic_prefix}sentineliq.{database.service}.trends"
-        self.topics = [physical(settings, topic.name) for topic in (OBSERVED, CHANGED)]
+        self.topics = [physical(settings, topic.name) for topic in (OBSERVED, CHANGED, ENRICHED)]
         self.beats = 0
         self._settings = settings
         self._database = database
-        self._number_of = number_of
+        self._systems = Systems(database)
         self._ready = ready
         self._analysis: Analysis | None = None
         self._generation: int | None = None
@@ -68,9 +67,10 @@ class Reading:
         A new generation begins anew: a trend rests on what was before, and the log has it all.
         """
         async with self._turn:
+            await asyncio.to_thread(self._systems.freshen)
             if generation != self._generation or self._analysis is None:
                 plan = await replay.plan(self._settings, self.group, list(assigned), time.time())
-                self._analysis = Analysis(plan, self.topics[0], self._number_of)
+                self._analysis = Analysis(plan, self._settings.kafka_topic_prefix, self._systems.numbers_of)
                 self._generation = generation
                 self._resumed = {place: span.resume for place, span in plan.spans.items()}
                 back = sum(span.resume - span.begin for span in plan.spans.values())
@@ -99,6 +99,7 @@ class Reading:
 
     async def tick(self, ends: Mapping[Place, int]) -> None:
         """Judge the minutes that are over."""
+        await asyncio.to_thread(self._systems.freshen)
         async with self._turn:
             if self._analysis is not None:
                 await self._announce(self._analysis.tick(time.time(), ends))

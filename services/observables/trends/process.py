@@ -19,7 +19,6 @@ from aiokafka.errors import KafkaError
 
 from services.observables.trends.app import Reading, create_app
 from services.observables.trends.watchdog import PATIENCE, Watchdog
-from services.observables.trends.windows import Networks
 from shared.database import Database
 from shared.kafka.offsets import cluster_id
 from shared.logging import get_logger
@@ -72,7 +71,6 @@ def run(
     database: Database,
     *,
     ready: Callable[[], None] = notify_ready,
-    number_of: Networks | None = None,
     patience: float = PATIENCE,
 ) -> None:
     """Find and announce trends until SIGTERM or SIGINT.
@@ -81,7 +79,6 @@ def run(
         settings: where the cluster is.
         database: the observables service's.
         ready: called when partitions are assigned, or when this process stands by.
-        number_of: gives the number of an address's autonomous system; without it none rises.
         patience: seconds without a record handled, while some wait, after which the process ends.
 
     Raises:
@@ -91,7 +88,7 @@ def run(
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database.check)
-    failed = asyncio.run(_run(settings, database, ready, number_of, patience))
+    failed = asyncio.run(_run(settings, database, ready, patience))
     if failed:
         log.error("trends.ended", reason=failed)
         sys.exit(1)
@@ -99,9 +96,7 @@ def run(
     log.info("stopped")
 
 
-async def _run(
-    settings: Settings, database: Database, ready: Callable[[], None], number_of: Networks | None, patience: float
-) -> str | None:
+async def _run(settings: Settings, database: Database, ready: Callable[[], None], patience: float) -> str | None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -109,7 +104,7 @@ async def _run(
     try:
         if not await _leading(lock, stop, ready) or not await _reachable(settings, stop):
             return None
-        reading = Reading(settings, database, number_of, ready)
+        reading = Reading(settings, database, ready)
         app = create_app(settings, reading)
         Watchdog(settings, reading.topics, lambda: reading.beats, reading.positions, patience).start()
         await app.start()

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.observables.trends.analysis import RISES_BACK, Place, Plan, Span
 from services.observables.trends.windows import HISTORY, LATENESS, WINDOW
+from shared.events.observables import ENRICHED
 from shared.logging import get_logger
 from shared.settings import Settings
 
@@ -23,6 +24,8 @@ _FULL: Final = (HISTORY + 2) * WINDOW + RISES_BACK + 2 * LATENESS
 _HISTORIES: Final = (_FULL, 3 * 3600, 3600, _VALUES)
 _CHEAP: Final = 20_000
 """Records, of up to 1,000 indicators each, that may be read for the baselines' sake: seconds, not minutes."""
+_ANSWER: Final = 0.1
+"""What an answer of an enricher, one to a record, counts as beside a chunk."""
 _LOOKS: Final = tuple(float(60 << n) for n in range(14))
 """Seconds before now at which the place to resume is looked for: a minute to five days."""
 
@@ -96,13 +99,17 @@ async def plan(settings: Settings, group: str, places: Collection[Place], now: f
         since = now - await _back_to(asked, now, offsets, resume)
         for history in _HISTORIES:
             begin = await asked.at(since - history, offsets)
-            if sum(max(0, resume[place] - begin[place]) for place in offsets) <= _CHEAP:
+            if sum(max(0, resume[place] - begin[place]) * _cost(place) for place in offsets) <= _CHEAP:
                 break
     if history != _FULL:
         log.warning("trends.short_history", seconds=history, reason="more records than may be read for baselines")
     spans = {place: Span(min(begin[place], resume[place]), resume[place], one.end) for place, one in offsets.items()}
     rises_from = since - RISES_BACK if history == _FULL else since
     return Plan(spans, values_from=since - _VALUES, rises_from=rises_from)
+
+
+def _cost(place: Place) -> float:
+    return _ANSWER if place[0].endswith(ENRICHED.name) else 1.0
 
 
 async def _back_to(asked: Log, now: float, offsets: Mapping[Place, Offsets], resume: Mapping[Place, int]) -> float:

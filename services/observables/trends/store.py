@@ -91,6 +91,8 @@ def _identity(trend: Trend) -> tuple[str, str]:
     """STIX id and type of what trends."""
     if trend.kind == "malware":
         return f"malware--{uuid5(SENTINELIQ_NAMESPACE, trend.subject)}", "malware"
+    if trend.kind == "registrar":
+        return f"identity--{uuid5(SENTINELIQ_NAMESPACE, trend.subject)}", "identity"
     type_ = trend.type or "autonomous-system"
     return stix_id(type_, trend.subject), type_
 
@@ -107,7 +109,7 @@ def page(
     Args:
         session: the tenant's.
         since: only those announced at or after it.
-        kind: value, malware or as.
+        kind: value, malware, as or registrar.
         limit: how many at most.
         after: `announced_at` and `id` of the last one of the page before.
     """

@@ -1,11 +1,11 @@
 """The trends themselves, without I/O: time is what the events say, so that the same log always has the same trends.
 
-A value bursts when enough feeds see it within a sliding window. A subject (a malware family, an autonomous system)
-rises when a window of ten minutes holds far more of it than the six hours before would make one expect.
+A value bursts when enough feeds see it within a sliding window. A subject (a malware family, an autonomous system, a
+registrar) rises when a window of ten minutes holds far more of it than the six hours before would make one expect.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,11 +18,11 @@ import msgspec
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 from shared.stix.vocabulary import MAX_LENGTH, ObservableType
 
-Kind = Literal["value", "malware", "as"]
+Kind = Literal["value", "malware", "as", "registrar"]
 Subject = tuple[str, Kind, str]
 """Tenant, kind and name of what may rise."""
-Networks = Callable[[str], int | None]
-"""The number of the autonomous system that an address belongs to."""
+Networks = Callable[[str, Sequence[str]], Sequence[int | None]]
+"""The numbers of the autonomous systems that addresses of one type belong to."""
 
 WINDOW: Final = 600
 """Seconds within which feeds must agree on a value, and which a subject's count is taken over."""
@@ -74,7 +74,7 @@ class Trend:
     """A burst or a rise.
 
     Attributes:
-        subject: the value, the malware family, or the autonomous system (`AS64496`).
+        subject: the value, the malware family, the autonomous system (`AS64496`), or the registrar.
         type: the observable's type, of a value.
         feeds: names of the feeds that saw it within the window, sorted.
         count: distinct feeds of a value; new indicators of a subject.
@@ -233,10 +233,20 @@ def families(chunk: Chunk) -> Counter[tuple[Kind, str]]:
     return found
 
 
-def networks(addresses: Iterable[tuple[str, str]], number_of: Networks) -> Counter[tuple[Kind, str]]:
+def networks(addresses: Iterable[tuple[str, str]], numbers_of: Networks) -> Counter[tuple[Kind, str]]:
     """How often each autonomous system occurs among types and values."""
-    numbers = [number_of(value) for kind, value in addresses if kind in _ADDRESSES]
+    values: dict[str, list[str]] = {}
+    for kind, value in addresses:
+        if kind in _ADDRESSES:
+            values.setdefault(kind, []).append(value)
+    numbers = [number for kind, listed in values.items() for number in numbers_of(kind, listed)]
     return Counter(("as", f"AS{number}") for number in numbers if number is not None)
+
+
+def registrars(name: object) -> Counter[tuple[Kind, str]]:
+    """The registrar that an answer about one domain names, as it is counted."""
+    subject = _text(name).casefold()[:MAX_NAME] if isinstance(name, str) else ""
+    return Counter({("registrar", subject): 1} if subject else {})
 
 
 class _Minute:

@@ -18,7 +18,14 @@ EVENT = {
     "Tag": [{"name": "tlp:clear"}, {"name": 'misp-galaxy:mitre-attack-pattern="Malware - T1587.001"'}],
     "Attribute": [
         attribute(
-            "ip-dst", "192.0.2.1", Tag=[{"name": 'misp-galaxy:malpedia="Emotet"'}, {"name": "c2"}], comment="the first"
+            "ip-dst",
+            "192.0.2.1",
+            Tag=[
+                {"name": 'misp-galaxy:malpedia="Emotet"'},
+                {"name": 'misp-galaxy:mitre-intrusion-set="APT28 - G0007"'},
+                {"name": "c2"},
+            ],
+            comment="the first",
         ),
         attribute("domain|ip", "Evil.example.com|192.0.2.2"),
         attribute("ip-dst|port", "192.0.2.3|443"),
@@ -81,7 +88,7 @@ def test_an_event():
 def test_an_attribute_brings_its_context():
     whole = parse(Misp(), ONE)
     first, last = whole.records[0], next(record for record in whole.records if record.value == "b" * 32)
-    assert (first.tags, first.malware) == (("c2", "tlp:clear", "attack:T1587.001"), "Emotet")
+    assert (first.tags, first.malware) == (("attack:G0007", "c2", "tlp:clear", "attack:T1587.001"), "Emotet")
     assert first.description == "the first"
     assert (last.tags, last.malware, last.ref) == (("tlp:clear", "attack:T1587.001"), None, "u-1")
     assert last.first_seen == "2025-12-31T23:00:00Z"

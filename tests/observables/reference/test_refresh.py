@@ -167,6 +167,46 @@ def test_a_list_that_no_longer_names_it_gives_the_score_back_and_the_past_stays(
     assert client_for("observables").get("/v1/lookup", params=asked).json()["observable"]["score"] == before
 
 
+def test_answers_tell_how_old_the_data_is_that_they_stand_on(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
+) -> None:
+    def asked() -> list[dict[str, datetime]]:
+        """The dates in each kind of answer, by an API that has just been started."""
+        client = client_for("observables")
+        one = client.get("/v1/lookup", params={"value": "198.51.100.7"}).json()
+        many = client.post("/v1/lookup", json={"values": ["198.51.100.7", "192.0.2.1"]}).json()
+        single = client.get(f"/v1/observables/{one['observable']['id']}").json()
+        assert all("reference" not in each for each in many["items"]), "once, not ten thousand times"
+        found = [each["reference"] for each in (one, many, single)]
+        return [{name: datetime.fromisoformat(date) for name, date in each.items()} for each in found]
+
+    handle(empty, chunk(ADDRESS))
+    assert asked() == [{}, {}, {}]
+    before = datetime.now(UTC)
+    refresh(empty, settings, datasets(provider))
+    first, *others = asked()
+    assert others == [first, first]
+    assert set(first) == {"allow_lists", "network", "known_exploited"}
+    assert all(before < date < datetime.now(UTC) for date in first.values())
+
+    # Newer data that what is stored was not yet described with makes nothing younger.
+    with empty.transaction(PUBLIC) as session:
+        values = {"at": datetime.now(UTC)}
+        session.execute(sa.text("UPDATE dataset SET digest = '2', obtained_at = :at WHERE name = 'networks'"), values)
+    assert asked()[0] == first
+    # The same data, obtained again, is as young as that.
+    age(empty)
+    _Provider.files["/v4.tsv.gz"] = TABLE
+    refresh(empty, settings, datasets(provider))
+    assert all(asked()[0][name] > date for name, date in first.items())
+
+    client = client_for("observables")
+    past = client.get("/v1/lookup", params={"value": "198.51.100.7", "as_of": before.isoformat()}).json()
+    assert "reference" not in past, "dates of the past are not recorded"
+    identity = past["observable"]["id"]
+    assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).json()["reference"] == {}
+
+
 @pytest.mark.parametrize("broken", [None, b"", b"PK not a zip"])
 def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient], broken: bytes | None

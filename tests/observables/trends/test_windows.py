@@ -27,11 +27,12 @@ from services.observables.trends.windows import (
     families,
     moment,
     networks,
+    registrars,
 )
 from shared.errors import InvalidInput
 from shared.events import Event, FeedRef, Record
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
-from shared.events.observables import CHANGED, Change, ObservablesChanged
+from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
 
 START = 1_800_000_000.0  # begins a window
 DAY = 24 * 3600
@@ -201,7 +202,13 @@ def test_subjects_of_a_chunk() -> None:
     )
     assert families(data) == {("malware", "emotet"): 2}
     numbers = {"192.0.2.1": 64496, "2001:db8::1": 64496, "192.0.2.7": 1}
-    assert networks([(one.type, one.value) for one in data.seen], numbers.get) == {("as", "AS64496"): 2}
+
+    def numbers_of(_type: str, values: list[str]) -> list[int | None]:
+        return [numbers.get(value) for value in values]
+
+    assert networks([(one.type, one.value) for one in data.seen], numbers_of) == {("as", "AS64496"): 2}
+    assert registrars(" Example Registrar, Inc. ") == {("registrar", "example registrar, inc."): 1}
+    assert registrars(None) == registrars("\0") == registrars(["x"]) == registrars("") == {}
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=140), st.integers(0, 3))
@@ -224,8 +231,9 @@ def record(event: Event, partition: int, offset: int) -> Record:
 
 
 def log_of(seed: int, hours: float = 9.0) -> list[tuple[Record, float]]:
-    """A log of two partitions and two topics: values by partition, families over both, out of order within limits."""
+    """A log of two partitions and three topics: values by partition, families over both, out of order within limits."""
     chance = random.Random(seed)  # noqa: S311  # a test's
+    answers = random.Random(seed)  # noqa: S311  # a test's
     log, offsets, at = [], Counter(), START
     while at < START + hours * 3600:
         at += chance.expovariate(1 / 20)
@@ -244,16 +252,23 @@ def log_of(seed: int, hours: float = 9.0) -> list[tuple[Record, float]]:
             told = Event(CHANGED, ObservablesChanged(UUID(int=1), "feed 1", new), "acme", "s", traceparent=None)
             log.append((record(told, partition, offsets[CHANGED.name, partition]), at))
             offsets[CHANGED.name, partition] += 1
+        if answers.random() < 0.1:
+            for _ in range(answers.choice([1, 40])):
+                facts = {"registrar": "Example Registrar"}
+                answer = Enriched("x", "domain-name", "example.com", "rdap", facts, said)
+                told = Event(ENRICHED, answer, "acme", "s", traceparent=None)
+                log.append((record(told, partition, offsets[ENRICHED.name, partition]), at))
+                offsets[ENRICHED.name, partition] += 1
     return log
 
 
-PLACES = [(topic, partition) for topic in (OBSERVED.name, CHANGED.name) for partition in range(2)]
+PLACES = [(topic, partition) for topic in (OBSERVED.name, CHANGED.name, ENRICHED.name) for partition in range(2)]
 
 
 def read(log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | None = None) -> set[Trend]:
     """The trends of a log, its partitions read in turns that the seed decides; without one in the log's order."""
     spans = plan.spans if plan else dict.fromkeys(PLACES, Span(0, 0, 10**9))
-    analysis = Analysis(plan or Plan(spans), number_of=lambda _: 64496)
+    analysis = Analysis(plan or Plan(spans), numbers_of=lambda _type, values: [64496] * len(values))
     waiting = {place: [] for place in PLACES}
     for one, at in log:
         if one.offset >= spans[one.topic, one.partition].begin:
@@ -276,7 +291,7 @@ def read(log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | 
 def test_the_order_of_partitions_changes_nothing(seed: int) -> None:
     log = log_of(seed)
     found = read(log)
-    assert {one.kind for one in found} == {"value", "malware", "as"}
+    assert {one.kind for one in found} == {"value", "malware", "as", "registrar"}
     assert read(log, seed=1) == read(log, seed=2) == found
     # Records that are read twice, as after a rebalance, are known by their offsets.
     assert read([one for one in log for _ in range(2)], seed=3) == found

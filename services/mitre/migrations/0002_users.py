@@ -1,0 +1,14 @@
+"""In which form a release's cards were told: those of before know nothing of software and groups."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "mitre_0002"
+down_revision = "mitre_0001"
+
+SCHEMA = "mitre"
+
+
+def upgrade() -> None:
+    """Add the column; what stands was told in the form before the first."""
+    op.add_column("release", sa.Column("cards", sa.SmallInteger, nullable=False, server_default="0"), schema=SCHEMA)

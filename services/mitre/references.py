@@ -1,0 +1,20 @@
+"""References of ATT&CK's objects: which one names the object's own id. No I/O."""
+
+import msgspec
+
+
+class Reference(msgspec.Struct):
+    """An external reference of a STIX object."""
+
+    source_name: str = ""
+    external_id: str | None = None
+    url: str | None = None
+
+
+def attack_reference(references: list[Reference]) -> Reference:
+    """The reference with ATT&CK's own id: of mitre-attack; in old releases of mitre-mobile-attack and the like."""
+    for reference in references:
+        name = reference.source_name
+        if name.startswith("mitre-") and name.endswith("attack") and reference.external_id:
+            return reference
+    return Reference()

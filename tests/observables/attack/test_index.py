@@ -1,0 +1,171 @@
+"""Names as feeds write them, and the ATT&CK ids that they stand for."""
+
+from itertools import permutations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.mitre.parse import read_release
+from services.observables.attack.index import Attack, normalised, pack
+from shared.errors import InvalidInput
+from shared.events.mitre import TechniqueCard, TechniqueUser
+from tests.conftest import SAMPLE_DATA
+
+STRIKE = TechniqueUser("S0154", "Cobalt Strike", "malware")
+EMOTET = TechniqueUser("S0367", "Emotet", "malware", ["Geodo"])
+AT = TechniqueUser("S0110", "at", "tool")
+MIMIKATZ = TechniqueUser("S0002", "Mimikatz", "tool")
+WIPER = TechniqueUser("S0041", "Wiper", "malware")
+BEAR = TechniqueUser("G0007", "APT28", "group", ["Fancy Bear", "STRONTIUM"])
+AKIRA = TechniqueUser("S1129", "Akira", "malware")
+AKIRA_GROUP = TechniqueUser("G1024", "Akira", "group")
+
+
+def card(attack_id: str, *users: TechniqueUser, **more: object) -> TechniqueCard:
+    made = TechniqueCard(attack_id, f"attack-pattern--{attack_id}", attack_id, "enterprise-attack", "18.1", **more)
+    software = [user for user in users if user.kind != "group"]
+    return msgspec.structs.replace(made, software=software, groups=[user for user in users if user.kind == "group"])
+
+
+CARDS = [
+    card("T1059", STRIKE, BEAR, MIMIKATZ, AT),
+    card("T1059.001", STRIKE, EMOTET, WIPER),
+    card("T1486", AKIRA, AKIRA_GROUP),
+    card("T1086", EMOTET, revoked=True, revoked_by="T1059.001"),
+    card("T1100", STRIKE, deprecated=True),
+    card("T1101", revoked=True),
+    card("T1102", revoked=True, revoked_by="T1103"),
+    card("T1103", revoked=True, revoked_by="T1102"),
+]
+INDEX = Attack(pack(CARDS))
+COBALT, BEARS = ("S0154", "T1059", "T1059.001"), ("G0007", "T1059")
+
+
+@pytest.mark.parametrize(
+    ("tag", "ids"),
+    [
+        ("T1059.001", ("T1059.001",)),
+        ("t1059", ("T1059",)),
+        ("attack:T1059", ("T1059",)),
+        ('mitre-attack:technique="T1059"', ("T1059",)),
+        ('misp-galaxy:mitre-attack-pattern="PowerShell - T1059.001"', ("T1059.001",)),
+        ("S0154", COBALT),
+        ("G0007", BEARS),
+        ("Cobalt Strike", COBALT),
+        ("cobalt_strike", COBALT),
+        ("COBALT-STRIKE", COBALT),
+        ("malware:CobaltStrike", COBALT),
+        ('misp-galaxy:mitre-malware="Cobalt Strike - S0154"', COBALT),
+        ('misp-galaxy:mitre-malware="Cobalt Strike - S0154', COBALT),
+        ('misp-galaxy:malpedia="Cobalt Strike"', COBALT),
+        ('misp-galaxy:threat-actor="Fancy Bear"', BEARS),
+        ("fancybear", BEARS),
+        ("apt28", BEARS),
+        ("actor:Strontium", BEARS),
+        ("tool:Mimikatz", ("S0002", "T1059")),
+        ("akira", ("G1024", "S1129", "T1486")),
+        # What ended stands for what took its place, if something did.
+        ("T1086", ("T1059.001",)),
+        ("T1100", ()),
+        ("T1101", ()),
+        ("T1102", ()),
+        # What nobody knows, or what a tag does not mean.
+        ("T9999", ()),
+        ("S9999", ()),
+        ("wiper", ()),
+        ("at", ()),
+        ("mimikatz", ()),
+        ("phishing", ()),
+        ("country:Emotet", ()),
+        ('misp-galaxy:country="Akira"', ()),
+        ("tlp:amber", ()),
+        ("", ()),
+        ("---", ()),
+        ("attack:initial-access", ()),
+    ],
+)
+def test_a_tag_stands_for(tag: str, ids: tuple[str, ...]) -> None:
+    assert INDEX.stands_for(None, (tag,)) == ids
+
+
+@pytest.mark.parametrize(
+    ("family", "ids"),
+    [
+        ("Emotet", ("S0367", "T1059.001")),
+        ("geodo", ("S0367", "T1059.001")),
+        ("win.cobalt_strike", COBALT),
+        ("S0154", COBALT),
+        ("Mimikatz", ("S0002", "T1059")),
+        ("Akira", ("S1129", "T1486")),
+        ("Fancy Bear", BEARS),
+        ("Wiper", ()),
+        ("unheard of", ()),
+        ("win.", ()),
+        ("\0", ()),
+    ],
+)
+def test_a_family_stands_for(family: str, ids: tuple[str, ...]) -> None:
+    assert INDEX.stands_for(family, ()) == ids
+
+
+def test_a_family_and_tags_together_stand_for_all_of_it_sorted_and_once() -> None:
+    assert INDEX.stands_for("Emotet", ("apt28", "c2", "T1486", "emotet")) == (
+        "G0007",
+        "S0367",
+        "T1059",
+        "T1059.001",
+        "T1486",
+    )
+
+
+def test_the_same_question_has_the_same_answer_as_one_object() -> None:
+    assert INDEX.stands_for("Emotet", ("c2",)) is INDEX.stands_for("Emotet", ("c2",))
+
+
+def test_the_order_of_cards_makes_no_difference() -> None:
+    assert {pack(some) for some in permutations(CARDS[:4])} == {pack(CARDS[:4])}
+    assert Attack(pack([])).stands_for("Emotet", ("T1059",)) == ()
+
+
+def test_nothing_else_is_an_index() -> None:
+    for packed in (b"", b"{}", pack(CARDS)[:-3], b"\xc1"):
+        with pytest.raises(InvalidInput, match="no packed index"):
+            Attack(packed)
+
+
+SPELLINGS = st.sampled_from(["Cobalt Strike", "Emotet", "Fancy Bear", "Geodo", "Akira"])
+SIGNS = st.text(st.sampled_from(" -_./"), max_size=3)
+
+
+@given(SPELLINGS, SIGNS, SIGNS, st.booleans())
+def test_case_and_signs_make_no_difference(name: str, before: str, between: str, upper: bool) -> None:
+    written = between.join(name.split(" ")).upper() if upper else between.join(name.split(" "))
+    assert INDEX.stands_for(None, (before + written,)) == INDEX.stands_for(None, (name,)) != ()
+    assert normalised(before + written) == normalised(name)
+
+
+@given(st.text(max_size=60) | st.none(), st.lists(st.text(max_size=80), max_size=5))
+def test_whatever_is_asked_only_known_ids_come(family: str | None, tags: list[str]) -> None:
+    found = INDEX.stands_for(family, tuple(tags))
+    assert list(found) == sorted(set(found))
+    known = {one.attack_id for each in CARDS for one in (each, *each.software, *each.groups)}
+    assert set(found) <= known - {"T1086", "T1100", "T1101", "T1102", "T1103"}
+    # What one tag stands for does not depend on the others.
+    assert set(found) == set(INDEX.stands_for(family, ())).union(*(INDEX.stands_for(None, (tag,)) for tag in tags))
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLE_DATA.glob("attack-*.json")), ids=lambda path: path.name)
+def test_every_name_of_a_published_release_is_found(path) -> None:
+    release = read_release(path.read_bytes())
+    cards = [one.card("ics-attack", "1", release.users.get(key, ((), ()))) if key in release.users
+             else one.card("ics-attack", "1") for key, one in release.techniques.items()]  # fmt: skip
+    index = Attack(pack(cards))
+    users = {user.attack_id: user for one in cards for user in (*one.software, *one.groups)}
+    assert len(users) > 20
+    for user in users.values():
+        for name in (user.name, *user.aliases):
+            assert user.attack_id in index.stands_for(None, (f"actor:{name}",)), name
+        using = {one.attack_id for one in cards if user in (*one.software, *one.groups)}
+        assert {one for one in index.stands_for(None, (user.attack_id,)) if one[0] == "T"} == using
