@@ -10,6 +10,7 @@ from sentineliq.cli import output
 from sentineliq.cli.asking import Asking, outcome
 from sentineliq.cli.client import Json
 from sentineliq.cli.front import Front, command
+from shared.database import PUBLIC
 from shared.errors import NotFound
 
 enrichers = typer.Typer(help="Remote enrichers: keys, limits, queues.", no_args_is_help=True)
@@ -104,6 +105,8 @@ def set_(  # noqa: PLR0913  # a command's parameters are its documentation
     if not changes:
         raise typer.BadParameter("say what to change")
     changed = front.client.patch("observables", f"/v1/enrichers/{name}", changes)
+    if (rate or daily) and not changed["has_key"] and front.tenant != PUBLIC:
+        output.say(f"these limits count as soon as {name} has a key of yours: `sentineliq enrichers key {name}`")
     front.answer(changed, output.details(_shown(changed)))
 
 

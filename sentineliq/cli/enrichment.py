@@ -113,7 +113,7 @@ def list_enrichments(
     """The tenant's questions, newest first, with estimates for those that wait."""
     found = list(front.client.items("observables", "/v1/enrichment-jobs", most=limit, state=state, enricher=enricher))
     columns = ("asked", "value", "enricher", "state", "outcome", "attempts", "by", "estimate", "id")
-    front.answer(found, output.table(columns, map(_row, found), empty="nothing was asked yet"))
+    front.answer(found, output.table(columns, map(_row, found), empty="there is no such question"))
 
 
 def _row(job: Json) -> tuple[Any, ...]:

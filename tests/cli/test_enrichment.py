@@ -161,6 +161,7 @@ def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
 
 
 def test_limits_are_those_of_the_plan_that_a_key_belongs_to(cli):
+    assert "as soon as ipinfo has a key" in cli("enrichers", "set", "ipinfo", "--daily", "5").stderr
     assert cli("enrichers", "key", "ipinfo", "token=t").exit_code == 0
     changed = cli.as_json(
         "enrichers", "set", "ipinfo", "--calls", "600", "--seconds", "60", "--daily", "5", "--max-tlp", "amber"
