@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 
 from shared.errors import SentinelIQError, Unavailable
 
@@ -37,14 +37,15 @@ class _Quiet(WSGIRequestHandler):
         """Probes come every few seconds and say nothing worth a line."""
 
 
-def serve_probes(port: int, check: Callable[[], None]) -> None:
+def serve_probes(port: int, check: Callable[[], None], registry: CollectorRegistry = REGISTRY) -> None:
     """Answer `/healthz`, `/readyz` and `/metrics` from a thread of this process.
 
     Args:
         port: on all interfaces, since an orchestrator asks from outside.
         check: raises a `SentinelIQError` while the process is not ready.
+        registry: of the metrics.
     """
-    metrics: WSGIApplication = make_wsgi_app()
+    metrics: WSGIApplication = make_wsgi_app(registry)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

@@ -22,6 +22,7 @@ from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.outbox import Relay
 from shared.kafka.topics import ensure_topics
 from shared.logging import configure_logging, get_logger
+from shared.metrics import count_across_processes
 from shared.migrations import migrate
 from shared.probe import notify_ready, serve_probes
 from shared.settings import Settings, load_settings
@@ -128,7 +129,7 @@ def _worker(service: Service, settings: Settings) -> None:
 
     app = _load(service.celery)
     if settings.probe_port is not None:
-        serve_probes(settings.probe_port, database(service.name).check)
+        serve_probes(settings.probe_port, database(service.name).check, count_across_processes())
     signals.worker_ready.connect(lambda **_: notify_ready(), weak=False)
     app.Worker(
         hostname=f"{service.name}-{os.getpid()}@{socket.gethostname()}",

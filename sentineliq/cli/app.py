@@ -6,11 +6,14 @@ from sentineliq.cli import (
     catalogue,
     dead,
     doctor,
+    enrichers,
+    enrichment,
     events,
     feeds,
     mitre,
     notifications,
     observables,
+    policies,
     reading,
     schedules,
     stack,
@@ -29,6 +32,9 @@ feeds.register(app)
 catalogue.register()
 reading.register()
 observables.register(app)
+enrichment.register(app)
+enrichers.register(app)
+policies.register(app)
 mitre.register(app)
 schedules.register(app)
 notifications.register(app)

@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
+from sentineliq.cli.streaming import EventStream
 from shared.auth import issue_token
 from shared.errors import InvalidInput, NotFound, SentinelIQError
 from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
@@ -21,6 +22,8 @@ _OURS: Final = tuple(
 )
 """Where an installation's own services may be, besides public addresses."""
 _LIMITS: Final = Limits(connect=5, total=300, redirects=0)
+_LONG_LIMITS: Final = Limits(connect=5, total=4 * 3600, redirects=0)
+"""Of a stream of events, which the service ends."""
 _LIFETIME: Final = timedelta(hours=1)
 _PAGE: Final = 500
 
@@ -89,6 +92,28 @@ class Client:
     def upload(self, service: ServiceName, path: str, content: bytes, **params: Any) -> Any:
         """Send a document as the body."""
         return self.call("POST", service, path, params, content)
+
+    def follow(self, service: ServiceName, path: str, notice: Callable[[str, Json], None]) -> None:
+        """Read a stream of server-sent events until it ends; `notice` gets the name and the data of each as it comes.
+
+        Raises:
+            ApiProblem: the service refused.
+            SentinelIQError: it cannot be reached, or the stream breaks off.
+        """
+        self._runner.run(self._follow(self.url(service) + quote(path), notice))
+
+    async def _follow(self, url: str, notice: Callable[[str, Json], None]) -> None:
+        wanted = {"Accept": "text/event-stream"}
+        async with self._http.stream(
+            "GET", url, headers=wanted, auth_headers=self._authorization, limits=_LONG_LIMITS
+        ) as answer:
+            if answer.status >= 400:
+                body = b"".join([piece async for piece in answer.iter_bytes()])
+                _decoded(Response(answer.status, answer.headers, answer.target, body))
+            events = EventStream()
+            async for piece in answer.iter_bytes():
+                for name, data in events.feed(piece):
+                    notice(name, data)
 
     def items(self, service: ServiceName, path: str, *, most: int | None = None, **params: Any) -> Iterator[Json]:
         """A list, page by page, up to `most` items."""

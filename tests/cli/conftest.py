@@ -13,14 +13,23 @@ from typer.testing import CliRunner, Result
 from sentineliq.cli.app import app
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
+from services.observables.remote.registry import enrichers
 from shared.settings import Settings
+from tests.observables.enrichment.provider import Providers, providing
 
 PARTS = {"DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS"}
 OURS = PARTS | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def providers() -> Iterator[Providers]:
+    """What the stack's enrichers ask instead of the world."""
+    with providing() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory, providers: Providers) -> Iterator[Stack]:
     """Everything, as `sentineliq up` runs it, once for all tests of the command line."""
     folder = tmp_path_factory.mktemp("stack")
     for parent in (folder, *list(folder.parents)[:2]):
@@ -29,7 +38,12 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(
         folder / "data",
         Ports.free(),
-        {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8", "SENTINELIQ_REFERENCE_DATA": "off"},
+        {
+            **environ,
+            "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "SENTINELIQ_REFERENCE_DATA": "off",
+            "SENTINELIQ_ENRICHER_URLS": ",".join(f"{name}={providers.base(name)}" for name in enrichers()),
+        },
     )
     with stack.running():
         yield stack
@@ -40,18 +54,19 @@ class CommandLine:
     """Calls commands in this process, as a shell would; `as_json` gives what a program reads."""
 
     data_dir: Path
+    tenant: str = "acme"
     runner: CliRunner = field(default_factory=CliRunner)
 
-    def __call__(self, *arguments: str, tenant: str = "acme", **environ: str) -> Result:
+    def __call__(self, *arguments: str, tenant: str | None = None, **environ: str) -> Result:
         env = dict.fromkeys(OURS) | {
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
-            "SENTINELIQ_TENANT": tenant,
+            "SENTINELIQ_TENANT": tenant or self.tenant,
             "COLUMNS": "200",
             "NO_COLOR": "1",
         }
         return self.runner.invoke(app, arguments, env={**env, **environ})
 
-    def as_json(self, *arguments: str, tenant: str = "acme") -> Any:
+    def as_json(self, *arguments: str, tenant: str | None = None) -> Any:
         result = self(*arguments, "--json", tenant=tenant)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)

@@ -27,7 +27,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$"
 
 def test_help_lists_every_command(cli_without_stack):
     words = {"up", "demo", "ingest", "lookup", "feeds", "observables", "mitre", "schedules", "notifications"}
-    words |= {"events", "dead", "tokens", "doctor"}
+    words |= {"events", "dead", "tokens", "doctor", "enrich", "enrichers", "enrichments", "policies"}
     said = cli_without_stack("--help").stdout
     assert [word for word in words if word not in said] == []
 
