@@ -1,5 +1,6 @@
 """The context of observables: what offline enrichers find in bulk, kept with the row as JSON, and what it is worth."""
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -19,6 +20,8 @@ NOTHING: Final = "{}"
 _LOOK_EVERY: Final = 60.0
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+_decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
+_NO_FACTS: Final = msgspec.Raw(b"")
 
 
 class Offline:
@@ -26,8 +29,12 @@ class Offline:
 
     def __init__(self, enrichers: Iterable[OfflineEnricher]) -> None:
         self._enrichers = tuple(enrichers)
-        self._by_name = {enricher.name: enricher for enricher in self._enrichers}
-        self.effects = lru_cache(maxsize=65_536)(self._effects)
+        weighing = [enricher for enricher in self._enrichers if enricher.weighs]
+        self._weighing = {enricher.name: enricher for enricher in weighing}
+        self._mentions = re.compile("|".join(f'"{re.escape(name)}"' for name in self._weighing)).search
+        fields = [(name, msgspec.Raw, _NO_FACTS) for name in self._weighing]
+        self._read = msgspec.json.Decoder(msgspec.defstruct("Weighed", fields)).decode
+        self._weigh = lru_cache(maxsize=65_536)(self._effects_of)
 
     def describe(self, type_: str, values: Sequence[str]) -> list[str]:
         """The context of each value of one type, as JSON; `{}` where there is nothing to say."""
@@ -42,13 +49,19 @@ class Offline:
             contexts.append(_encode(facts).decode() if facts else NOTHING)
         return contexts
 
-    def _effects(self, context: str) -> Effects:
+    def effects(self, context: str) -> Effects:
+        """What a context does to the score."""
+        if not self._weighing or not self._mentions(context):
+            return ()
+        # Names differ in what they are made of, and seldom in what that is worth.
+        return self._weigh(*map(bytes, msgspec.structs.astuple(self._read(context))))
+
+    def _effects_of(self, *facts: bytes) -> Effects:
         found: list[Effect] = []
-        for name, facts in _decode(context).items():
-            enricher = self._by_name.get(name)
+        for (name, enricher), raw in zip(self._weighing.items(), facts, strict=True):
             kind: Kind = "allow-list" if name == "allow_lists" else "enrichment"
-            if enricher is not None:
-                found += [Effect(kind, name, one.weight, one.reason) for one in enricher.effects(facts)]
+            if raw:
+                found += [Effect(kind, name, one.weight, one.reason) for one in enricher.effects(_decode_facts(raw))]
         return tuple(found)
 
 

@@ -119,6 +119,7 @@ class DomainNameEnricher:
 
     name = "domain_name"
     types = NAMED
+    weighs = False
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
         """How each name is made up; nothing for hosts that are addresses."""

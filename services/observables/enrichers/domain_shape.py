@@ -143,6 +143,7 @@ class DomainShapeEnricher:
 
     name = "domain_shape"
     types: frozenset[str] = frozenset({Type.DOMAIN, Type.URL})
+    weighs = True
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
         """How each name, or name in a URL, looks."""
