@@ -2,8 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +30,7 @@ class Offline:
     """A set of enrichers, side by side."""
 
     def __init__(self, enrichers: Iterable[OfflineEnricher]) -> None:
-        self._enrichers = tuple(enrichers)
+        self._enrichers = sorted(enrichers, key=attrgetter("name"))
         weighing = [enricher for enricher in self._enrichers if enricher.weighs]
         self._weighing = {enricher.name: enricher for enricher in weighing}
         self._mentions = re.compile("|".join(f'"{re.escape(name)}"' for name in self._weighing)).search
@@ -38,16 +40,11 @@ class Offline:
 
     def describe(self, type_: str, values: Sequence[str]) -> list[str]:
         """The context of each value of one type, as JSON; `{}` where there is nothing to say."""
-        found = [
-            (enricher.name, enricher.enrich(type_, values)) for enricher in self._enrichers if type_ in enricher.types
-        ]
-        if not found:
-            return [NOTHING] * len(values)
-        contexts = []
-        for place in range(len(values)):
-            facts = {name: answers[place] for name, answers in found if answers[place] is not None}
-            contexts.append(_encode(facts).decode() if facts else NOTHING)
-        return contexts
+        asked, told = tuple(values), [""] * len(values)
+        for enricher in self._enrichers:
+            if type_ in enricher.types:
+                _tell(enricher, type_, asked, told)
+        return [f"{{{text[:-1]}}}" if text else NOTHING for text in told]
 
     def effects(self, context: str) -> Effects:
         """What a context does to the score."""
@@ -63,6 +60,17 @@ class Offline:
             if raw:
                 found += [Effect(kind, name, one.weight, one.reason) for one in enricher.effects(_decode_facts(raw))]
         return tuple(found)
+
+
+def _tell(enricher: OfflineEnricher, type_: str, values: tuple[str, ...], told: list[str]) -> None:
+    """Add what an enricher says about each value as a member of a JSON object, with a comma."""
+    head, texts = f'"{enricher.name}":', dict[int, str]()
+    said = enricher.enrich(type_, values)
+    for place, facts in enumerate(said):
+        if facts is not None:
+            # By identity: values that share facts share the text.
+            text = texts.get(id(facts)) or texts.setdefault(id(facts), f"{head}{_encode(facts).decode()},")
+            told[place] += text
 
 
 class _Current:
@@ -94,6 +102,17 @@ def freshen(session: Session, *, now: bool = False) -> None:
     if digests != current.digests:
         current.offline = Offline(enrichers({name: store.packed(session, name) for name in digests}))
         current.digests = digests
+
+
+@contextmanager
+def described_by(offline: Offline) -> Iterator[None]:
+    """Describe with other enrichers for a while, for measurements; newer reference data would end it early."""
+    current = _now()
+    before, current.offline = current.offline, offline
+    try:
+        yield
+    finally:
+        current.offline = before
 
 
 def describe(said: Iterable[Said]) -> dict[str, str]:
