@@ -172,7 +172,8 @@ def is_transient(error: DBAPIError) -> bool:
 
 
 def _configure_reader(connection: psycopg.Connection) -> None:
-    connection.execute("SET statement_timeout = '30s'")
+    # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
+    connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
 
 
 def _reset_reader(connection: psycopg.Connection) -> None:

@@ -22,7 +22,7 @@ _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a path of over 107 bytes would not work, and nobody needs it
     "max_connections": "150",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",  # room for a million observables with their indexes; taken as it is filled
     "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",

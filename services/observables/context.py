@@ -1,8 +1,11 @@
 """The context of observables: what offline enrichers find in bulk, kept with the row as JSON, and what it is worth."""
 
+import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -20,37 +23,55 @@ NOTHING: Final = "{}"
 _LOOK_EVERY: Final = 60.0
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+_decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
+_NO_FACTS: Final = msgspec.Raw(b"")
 
 
 class Offline:
     """A set of enrichers, side by side."""
 
     def __init__(self, enrichers: Iterable[OfflineEnricher]) -> None:
-        self._enrichers = tuple(enrichers)
-        self._by_name = {enricher.name: enricher for enricher in self._enrichers}
-        self.effects = lru_cache(maxsize=65_536)(self._effects)
+        self._enrichers = sorted(enrichers, key=attrgetter("name"))
+        weighing = [enricher for enricher in self._enrichers if enricher.weighs]
+        self._weighing = {enricher.name: enricher for enricher in weighing}
+        self._mentions = re.compile("|".join(f'"{re.escape(name)}"' for name in self._weighing)).search
+        fields = [(name, msgspec.Raw, _NO_FACTS) for name in self._weighing]
+        self._read = msgspec.json.Decoder(msgspec.defstruct("Weighed", fields)).decode
+        self._weigh = lru_cache(maxsize=65_536)(self._effects_of)
 
     def describe(self, type_: str, values: Sequence[str]) -> list[str]:
         """The context of each value of one type, as JSON; `{}` where there is nothing to say."""
-        found = [
-            (enricher.name, enricher.enrich(type_, values)) for enricher in self._enrichers if type_ in enricher.types
-        ]
-        if not found:
-            return [NOTHING] * len(values)
-        contexts = []
-        for place in range(len(values)):
-            facts = {name: answers[place] for name, answers in found if answers[place] is not None}
-            contexts.append(_encode(facts).decode() if facts else NOTHING)
-        return contexts
+        asked, told = tuple(values), [""] * len(values)
+        for enricher in self._enrichers:
+            if type_ in enricher.types:
+                _tell(enricher, type_, asked, told)
+        return [f"{{{text[:-1]}}}" if text else NOTHING for text in told]
 
-    def _effects(self, context: str) -> Effects:
+    def effects(self, context: str) -> Effects:
+        """What a context does to the score."""
+        if not self._weighing or not self._mentions(context):
+            return ()
+        # Names differ in what they are made of, and seldom in what that is worth.
+        return self._weigh(*map(bytes, msgspec.structs.astuple(self._read(context))))
+
+    def _effects_of(self, *facts: bytes) -> Effects:
         found: list[Effect] = []
-        for name, facts in _decode(context).items():
-            enricher = self._by_name.get(name)
+        for (name, enricher), raw in zip(self._weighing.items(), facts, strict=True):
             kind: Kind = "allow-list" if name == "allow_lists" else "enrichment"
-            if enricher is not None:
-                found += [Effect(kind, name, one.weight, one.reason) for one in enricher.effects(facts)]
+            if raw:
+                found += [Effect(kind, name, one.weight, one.reason) for one in enricher.effects(_decode_facts(raw))]
         return tuple(found)
+
+
+def _tell(enricher: OfflineEnricher, type_: str, values: tuple[str, ...], told: list[str]) -> None:
+    """Add what an enricher says about each value as a member of a JSON object, with a comma."""
+    head, texts = f'"{enricher.name}":', dict[int, str]()
+    said = enricher.enrich(type_, values)
+    for place, facts in enumerate(said):
+        if facts is not None:
+            # By identity: values that share facts share the text.
+            text = texts.get(id(facts)) or texts.setdefault(id(facts), f"{head}{_encode(facts).decode()},")
+            told[place] += text
 
 
 class _Current:
@@ -82,6 +103,17 @@ def freshen(session: Session, *, now: bool = False) -> None:
     if digests != current.digests:
         current.offline = Offline(enrichers({name: store.packed(session, name) for name in digests}))
         current.digests = digests
+
+
+@contextmanager
+def described_by(offline: Offline) -> Iterator[None]:
+    """Describe with other enrichers for a while, for measurements; newer reference data would end it early."""
+    current = _now()
+    before, current.offline = current.offline, offline
+    try:
+        yield
+    finally:
+        current.offline = before
 
 
 def describe(said: Iterable[Said]) -> dict[str, str]:

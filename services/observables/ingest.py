@@ -126,11 +126,12 @@ class _FirstWords:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._scores: dict[tuple[str, int, int], Scored] = {}
+        self._scores: dict[tuple[object, ...], Scored] = {}
 
     def score(self, one: Said, effects: Effects) -> Scored:
-        # By identity: lines share their word and their effects, and hashing what is in them takes longer than scoring.
-        asked = (one.type, id(one.word), id(effects))
+        # By identity: lines share their word, and hashing what is in it takes longer than scoring. The reasons of
+        # effects differ from value to value and count for nothing.
+        asked = (one.type, id(one.word), *((by.kind, by.name, by.weight, by.until) for by in effects))
         found = self._scores.get(asked)
         if found is None:
             found = self._scores[asked] = evaluate(

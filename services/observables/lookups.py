@@ -15,21 +15,22 @@ import msgspec
 
 from services.observables import reads, views
 from services.observables.dates import UNKNOWN, Dates
-from services.observables.reading import dashed
 from services.observables.search import host_of, under
 from services.observables.views import Reference, View
 from shared.database import Database
 from shared.stix import NotAnObservable, Observable, detect
 from shared.stix.addresses import ipv4, ipv6
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 
 INSIDE: Final = 100
 """Of what lies within a network that is asked for, so much is told with the answer; a search tells the rest."""
 
-_TOGETHER: Final = 2_500
+_TOGETHER: Final = 500
 """Values of one transaction; more are cut, so that one part is read while another one is put together."""
 
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 3
+_MANY: Final = 200
+"""Values that are worth a transaction beside the one under way; fewer wait for it and share the next."""
 
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 
@@ -49,8 +50,8 @@ class Answer(msgspec.Struct, omit_defaults=True):
     value: str
     observable: View | None
     problem: str | None
-    within: list[Reference] = []
-    inside: list[Reference] = []
+    within: Sequence[Reference] = ()
+    inside: Sequence[Reference] = ()
     reference: msgspec.Raw = UNKNOWN
 
 
@@ -105,7 +106,8 @@ class Lookups:
         ]
         waiting.extend(parts)
         tasks = self._answering.setdefault(tenant, set())
-        for _ in range(min(len(waiting), _AT_ONCE - len(tasks))):
+        many = sum(len(part.values) for part in waiting) >= _MANY
+        for _ in range(min(len(waiting), (_AT_ONCE if many else 1) - len(tasks))):
             task = asyncio.create_task(self._answer(tenant))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -154,17 +156,13 @@ def answer(database: Database, tenant: str, asked: Sequence[Asked], as_of: datet
             gathered.append(reads.gather(connection, tenant, rest, as_of))
     now = as_of or datetime.now(UTC)
     known = {identity: view for each in gathered for identity, view in views.views(each, now).items()}
-    held = dict(zip(networks, inside, strict=True))
-    return [
-        Answer(
-            one.value,
-            known.get(ids[place]),
-            one.problem,
-            _references(above[place], known),
-            _references([found for found in held.get(place, ()) if found != ids[place]][:INSIDE], known),
-        )
-        for place, one in enumerate(asked)
-    ]
+    answers = [Answer(one.value, known.get(identity), one.problem) for one, identity in zip(asked, ids, strict=True)]
+    for place, around in enumerate(above):
+        if around:
+            answers[place].within = _references(around, known)
+    for place, held in zip(networks, inside, strict=True):
+        answers[place].inside = _references([one for one in held if one != ids[place]][:INSIDE], known)
+    return answers
 
 
 def _value(asked: Asked) -> str:
@@ -172,11 +170,11 @@ def _value(asked: Asked) -> str:
 
 
 def _references(ids: Sequence[str], known: dict[str, View]) -> list[Reference]:
-    return [views.reference(known[identity]) for identity in ids if identity in known] if ids else []
+    return [views.reference(known[identity]) for identity in ids if identity in known]
 
 
 def _id(found: Observable) -> str:
-    return dashed(observable_uuid(found.type, found.value))
+    return observable_id(found.type, found.value)
 
 
 def _is_network(found: Observable | None) -> bool:
@@ -185,18 +183,18 @@ def _is_network(found: Observable | None) -> bool:
 
 def _above(found: Observable | None, lengths: dict[str, list[int]]) -> list[str]:
     """Ids of what an observable lies within, were it known: hosts, domains above, networks around."""
-    if found is None:
+    if found is None or (not lengths and found.type in _ADDRESSES):
         return []
     match found.type:
         case "domain-name":
-            return [dashed(observable_uuid("domain-name", name)) for name in parents(found.value)]
+            return [observable_id("domain-name", name) for name in parents(found.value)]
         case "email-addr":
             domain = found.value.rpartition("@")[2]
-            return [dashed(observable_uuid("domain-name", name)) for name in (domain, *parents(domain))]
+            return [observable_id("domain-name", name) for name in (domain, *parents(domain))]
         case "url":
             return _above_host(host_of(found.value), lengths)
         case "ipv4-addr" | "ipv6-addr":
-            return [dashed(observable_uuid(found.type, network)) for network in _around(found, lengths)]
+            return [observable_id(found.type, network) for network in _around(found, lengths)]
     return []
 
 

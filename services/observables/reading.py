@@ -7,7 +7,7 @@ from typing import NamedTuple
 from services.observables.ingest import Said, Word
 from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 
 StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
@@ -107,7 +107,7 @@ def _identity(indicator: Indicator) -> str:
     if not value or len(value) > MAX_LENGTH or "\0" in value:
         raise InvalidInput("the value is empty, longer than 8,192 characters, or has a NUL")
     try:
-        return dashed(observable_uuid(indicator.type, value))
+        return observable_id(indicator.type, value)
     except KeyError:
         raise InvalidInput(f"{indicator.type!r} is no type of observable") from None
 

@@ -5,6 +5,7 @@ follow the key of their host, in the manner of the SURT keys of web archives. So
 with all in it, and a host with its URLs are each one or two ranges of one index.
 """
 
+import re
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from shared.stix import NotAnObservable, detect
 _LENGTH: Final = 250
 """Characters of a key; an entry of an index may not be much longer."""
 
+_PATH: Final = re.compile("[/?#]")
 _LAST: Final = "\U0010ffff"
 
 
@@ -63,7 +65,8 @@ def _address(value: str) -> str:
 def _split_url(url: str) -> tuple[str, str]:
     """The host, and what follows it (a port included)."""
     rest = url.partition("://")[2]
-    end = next((place for place, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    found = _PATH.search(rest)
+    end = found.start() if found else len(rest)
     authority, path = rest[:end], rest[end:].removeprefix("/")
     authority = authority.rpartition("@")[2]
     if authority.startswith("["):

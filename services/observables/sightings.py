@@ -112,7 +112,7 @@ def _rescore(session: Session, tenant: str, after: dict[str, View], touched: set
 
 def _change(before: View | None, after: View) -> Change:
     kind: ChangeKind = "new" if before is None else "changed"
-    tags, sources = tuple(after.tags), sum(one.retracted_at is None for one in after.assertions)
+    tags, sources = tuple(after.tags), sum(one.retracted_at is None for one in views.assertions(after))
     score = before.score if before else None
     return Change(after.id, after.type, after.value, kind, after.score, score, tags, sources, tuple(after.attack))
 

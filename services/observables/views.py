@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -59,6 +59,7 @@ class View(msgspec.Struct):
     """An observable with all that is known about it; `context` is what offline enrichers found.
 
     Attributes:
+        assertions: a list of `Assertion`, as JSON: many observables share it.
         depth: how many answers of enrichers it is away from what a source or a person said.
     """
 
@@ -72,7 +73,7 @@ class View(msgspec.Struct):
     first_seen: datetime
     last_seen: datetime
     context: msgspec.Raw
-    assertions: list[Assertion]
+    assertions: msgspec.Raw
     sightings: list[Reported]
     enrichments: list[Answer]
     depth: int
@@ -88,17 +89,35 @@ class Reference(msgspec.Struct):
     verdict: Verdict
 
 
+class _Judged(NamedTuple):
+    """What a view says beside what the observable is: the same for all of which the same was said."""
+
+    score: int
+    verdict: Verdict
+    tags: list[str]
+    attack: list[str]
+    first_seen: datetime
+    last_seen: datetime
+    assertions: msgspec.Raw
+    sightings: list[Reported]
+    answers: list[Answer]
+
+
 Row = tuple[Any, ...]
+_Alike = dict[tuple[Any, ...], _Judged]
 _LAST_OF_ASSERTION: Final = 13
+_read_assertions: Final = msgspec.json.Decoder(list[Assertion]).decode
+_encode: Final = msgspec.json.Encoder().encode
 _read_weights: Final = msgspec.json.Decoder(list[tuple[float, str]]).decode
 
 
 def views(found: Gathered, now: datetime) -> dict[str, View]:
     """Views by the id's UUID; an observable of which nothing was said at that moment is unknown."""
     made: dict[str, View] = {}
+    alike: _Alike = {}
     for row in found.observables:
         if row[0] not in made and _is_known(row, found, now):
-            made[row[0]] = _view(row, found, now)
+            made[row[0]] = _view(row, found, now, alike)
     return made
 
 
@@ -116,9 +135,14 @@ def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
         identity, type_ = row[0], row[2]
         if identity not in parts:
             active = [one for one in found.assertions.get(identity, ()) if _holds(one, now)]
-            claims, effects = _voices(row, active, found)
+            claims, effects = _voices(row, active, context.effects(type_, row[4]), found)
             parts[identity] = scoring.contributions(type_, claims, effects, now)
     return parts
+
+
+def assertions(view: View) -> list[Assertion]:
+    """The assertions of a view, one by one."""
+    return _read_assertions(view.assertions)
 
 
 def reference(view: View) -> Reference:
@@ -131,11 +155,10 @@ def _holds(assertion: Row, now: datetime) -> bool:
     return retracted is None and (until is None or until > now)
 
 
-def _voices(row: Row, active: Sequence[Row], found: Gathered) -> tuple[list[Claim], Effects]:
+def _voices(row: Row, active: Sequence[Row], effects: Effects, found: Gathered) -> tuple[list[Claim], Effects]:
     claims = []
     for name, _, _, _, reliability, confidence, _, _, _, _, last_seen, _, _, kind, confirmed_at, observed_at in active:
         claims.append(claim(name, reliability, confidence, since(kind, last_seen, observed_at, confirmed_at)))
-    effects = context.effects(row[2], row[4])
     if sightings := found.sightings.get(row[0]):
         seen, against = weigh(Sighting(kind, times, place, last) for _, kind, times, place, _, _, last, _ in sightings)
         claims += seen
@@ -147,29 +170,51 @@ def _voices(row: Row, active: Sequence[Row], found: Gathered) -> tuple[list[Clai
     return claims, effects
 
 
-def _view(row: Row, found: Gathered, now: datetime) -> View:
-    identity, _, type_, value, described, first_seen, depth = row
-    assertions, sightings = found.assertions.get(identity, ()), found.sightings.get(identity, ())
-    active = [one for one in assertions if _holds(one, now)]
-    claims, effects = _voices(row, active, found)
-    score = scoring.score(type_, claims, effects, now)
-    told = [Assertion(*one[:_LAST_OF_ASSERTION]) for one in assertions]
-    reported = [Reported(*one) for one in sightings]
+def _view(row: Row, found: Gathered, now: datetime, alike: _Alike) -> View:
+    identity, _, type_, value, described, _, depth = row
+    effects, assertions = context.effects(type_, described), found.assertions.get(identity, ())
+    if not assertions or identity in found.sightings or identity in found.answers:
+        judged = _judged(row, effects, found, now)
+    else:
+        # By identity: what a source says in the same words of many is one row, and hashing that takes longer.
+        key = (type_, effects, *map(id, assertions))
+        judged = alike.get(key) or alike.setdefault(key, _judged(row, effects, found, now))
     return View(
         f"{stix_type(type_)}--{identity}",
         type_,
         value,
+        judged.score,
+        judged.verdict,
+        judged.tags,
+        judged.attack,
+        judged.first_seen,
+        judged.last_seen,
+        msgspec.Raw(described.encode()),
+        judged.assertions,
+        judged.sightings,
+        judged.answers,
+        0 if assertions or judged.sightings else depth,
+    )
+
+
+def _judged(row: Row, effects: Effects, found: Gathered, now: datetime) -> _Judged:
+    identity, _, type_, _, _, first_seen, _ = row
+    assertions = found.assertions.get(identity, ())
+    active = [one for one in assertions if _holds(one, now)]
+    claims, effects = _voices(row, active, effects, found)
+    score = scoring.score(type_, claims, effects, now)
+    told = [Assertion(*one[:_LAST_OF_ASSERTION]) for one in assertions]
+    reported = [Reported(*one) for one in found.sightings.get(identity, ())]
+    return _Judged(
         score,
         scoring.verdict(score),
         _union([one[6] for one in active]),
         _union([one[7] for one in active]),
         min([*(one.first_seen for one in told), *(one.first_seen for one in reported)], default=first_seen),
         max([*(one.last_seen for one in told), *(one.last_seen for one in reported)], default=first_seen),
-        msgspec.Raw(described.encode()),
-        told,
+        msgspec.Raw(_encode(told)),
         reported,
         [_answer(one) for one in found.answers.get(identity, ())],
-        0 if told or reported else depth,
     )
 
 

@@ -59,6 +59,7 @@ _TAILS: dict[str, bytes] = {kind: tail.encode() for kind, (_, _, tail) in _SHAPE
 _json = msgspec.json.Encoder().encode
 _from_bytes = int.from_bytes
 _VERSION_5 = (5 << 76) | (2 << 62)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _ELSEWHERE = (1 << 128) - 1 & ~((15 << 76) | (3 << 62))
 
 
@@ -71,6 +72,17 @@ def observable_uuid(kind: ObservableType | str, value: str) -> bytes:
     text = _json(value) if kind != "autonomous-system" else value[2:].encode()
     digest = sha1(_HEADS[kind] + text + _TAILS[kind]).digest()  # noqa: S324 - UUIDv5 is defined over SHA-1
     return (_from_bytes(digest[:16]) & _ELSEWHERE | _VERSION_5).to_bytes(16)
+
+
+def observable_id(kind: ObservableType | str, value: str) -> str:
+    """The same UUID as it is written, at half of what spelling the bytes out costs.
+
+    Raises:
+        KeyError: `kind` is no `ObservableType`.
+    """
+    text = _json(value) if kind != "autonomous-system" else value[2:].encode()
+    digits = sha1(_HEADS[kind] + text + _TAILS[kind]).hexdigest()  # noqa: S324 - UUIDv5 is defined over SHA-1
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
 
 
 def stix_id(kind: ObservableType | str, value: str) -> str:

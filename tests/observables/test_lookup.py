@@ -67,6 +67,43 @@ def test_a_value_is_told_with_the_networks_and_domains_around_it(
     assert same.get("within", []) == found.get("within", [])
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["evil.com", "evil%5B.%5Dcom", "a+b", "%ff%00", "", "a=b", "evil.com;as_of=1", "198.51.100.0%2F24", "x" * 1_990],
+)
+def test_the_plain_question_is_answered_as_the_route_answers(client: TestClient, query: str) -> None:
+    """An ampersand at the end changes nothing but who reads the query: the framework and not the quick path."""
+    quick, route = client.get(f"/v1/lookup?value={query}"), client.get(f"/v1/lookup?value={query}&")
+    assert (quick.status_code, quick.headers["content-type"]) == (route.status_code, route.headers["content-type"])
+    assert quick.json() == route.json()
+
+
+@pytest.mark.parametrize("token", [None, "Bearer nonsense", "Basic a2ltOmtpbQ=="])
+def test_the_quick_path_answers_nobody_whom_the_route_would_not(
+    client_for: Callable[..., TestClient], token: str | None
+) -> None:
+    stranger = client_for("observables", role=None)
+    headers = {"Authorization": token} if token else {}
+    answers = [stranger.get(f"/v1/lookup?value=evil.com{end}", headers=headers) for end in ("", "&")]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert answers[0].json() == answers[1].json()
+
+
+def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(own: Database, client: TestClient) -> None:
+    many = [f"host{number}.example.com" for number in range(1_200)]
+    handle(own, chunk(*indicators(*many)))
+    handle(own, chunk(*indicators(*many[::3]), feed=OTHER))
+    asked = ["evil.com", *many[::-1], "unknown.example.com"]
+    items = client.post("/v1/lookup", json={"values": asked}).json()["items"]
+    assert [item["value"] for item in items] == asked
+    assert items[-1]["observable"] is None
+    for item in items[:-1]:
+        alone = one(client, item["value"])["observable"] if item["value"] in {"evil.com", many[0], many[1]} else None
+        spoken = 2 if item["value"] in many[::3] else 1
+        assert len({told["source"] for told in item["observable"]["assertions"]}) == spoken
+        assert alone is None or alone == item["observable"]
+
+
 def test_a_network_is_told_with_what_is_inside_it(client: TestClient) -> None:
     found = one(client, "198.51.100.0/24")
     assert sorted(each["value"] for each in found["inside"]) == ["198.51.100.7", "http://198.51.100.7/x"]

@@ -21,6 +21,7 @@ class AllowLists:
 
     name = "allow_lists"
     types: frozenset[str] = frozenset(ObservableType)
+    weighs = True
 
     def __init__(self, lists: Warninglists) -> None:
         self._lists = lists

@@ -28,6 +28,9 @@ class OfflineEnricher(Protocol):
     types: frozenset[str]
     """The types of observables it knows something about."""
 
+    weighs: bool
+    """Whether its facts ever do something to the score."""
+
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
         """Facts for each canonical value of one type, in their order; None where there is nothing to say."""
         ...

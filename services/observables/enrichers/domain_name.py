@@ -19,18 +19,17 @@ _PRIVATE: Final = "===BEGIN PRIVATE DOMAINS==="
 
 
 class Rules(NamedTuple):
-    """Rules without their marks, each with whether it is private; and how many labels the longest has."""
+    """Rules without their marks, each with whether it is private."""
 
     plain: dict[str, bool]
     wildcards: dict[str, bool]
     exceptions: dict[str, bool]
-    depth: int
 
 
 def read_rules(text: str) -> Rules:
     """The public suffix list as publicsuffix.org writes it."""
     plain, wildcards, exceptions = dict[str, bool](), dict[str, bool](), dict[str, bool]()
-    private, depth = False, 1
+    private = False
     for line in text.splitlines():
         private = private or _PRIVATE in line
         rule = line.partition("//")[0].strip()
@@ -39,8 +38,7 @@ def read_rules(text: str) -> Rules:
         kind = wildcards if rule[:2] == "*." else exceptions if rule[0] == "!" else plain
         name = rule.removeprefix("*.").removeprefix("!")
         kind[name if name.isascii() else ada_url.idna.encode(name).decode("ascii")] = private
-        depth = max(depth, rule.count(".") + 1)
-    return Rules(plain, wildcards, exceptions, depth)
+    return Rules(plain, wildcards, exceptions)
 
 
 def _snapshot() -> str:
@@ -70,20 +68,44 @@ class Split(NamedTuple):
 
 def split(name: str, rules: Rules = _RULES) -> Split:
     """A canonical name taken apart; where no rule matches, the last label is the suffix."""
-    plain, wildcards, exceptions, depth = rules
-    labels = name.split(".")
-    candidate = name
-    # From the longest piece that can be a rule to the last label: the first that matches is the longest.
-    for at in range(max(0, len(labels) - depth), len(labels)):
-        candidate = ".".join(labels[at:])
+    plain, wildcards, exceptions = rules
+    below, candidate = None, name
+    # From the whole name to its last label: the first rule that matches is the longest.
+    while True:
         if candidate in plain:
-            return Split(".".join(labels[at - 1 :]) if at else None, candidate, plain[candidate])
+            return Split(below, candidate, plain[candidate])
         above = candidate.partition(".")[2]
         if above in wildcards:
             if candidate in exceptions:
                 return Split(candidate, above, exceptions[candidate])
-            return Split(".".join(labels[at - 1 :]) if at else None, candidate, wildcards[above])
-    return Split(".".join(labels[-2:]) if len(labels) > 1 else None, candidate, False)
+            return Split(below, candidate, wildcards[above])
+        if not above:
+            return Split(below, candidate, False)
+        below, candidate = candidate, above
+
+
+class _Latest(NamedTuple):
+    """Names that were just taken apart: several enrichers ask about the same ones, one after the other."""
+
+    values: Sequence[str]
+    type: str
+    splits: list[Split | None]
+
+
+_latest = _Latest((), "", [])
+
+
+def splits(type_: str, values: Sequence[str]) -> list[Split | None]:
+    """The names in values of one of the types in `NAMED` taken apart; None for hosts that are addresses."""
+    global _latest  # noqa: PLW0603  # replaced as a whole, so that threads see one or the other
+    latest = _latest
+    if latest.values is values and latest.type == type_:
+        return latest.splits
+    names = values if type_ == Type.DOMAIN else [name_of(type_, value) for value in values]
+    found = [split(name) if name else None for name in names]
+    if isinstance(values, tuple):  # a list may be another one by the next time
+        _latest = _Latest(values, type_, found)
+    return found
 
 
 def registrable_domain(name: str) -> str | None:
@@ -119,21 +141,21 @@ class DomainNameEnricher:
 
     name = "domain_name"
     types = NAMED
+    weighs = False
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
         """How each name is made up; nothing for hosts that are addresses."""
         if type_ not in NAMED:
             return [None] * len(values)
-        names = values if type_ == Type.DOMAIN else [name_of(type_, value) for value in values]
-        return [_facts(name) if name else None for name in names]
+        return [_facts(found) if found else None for found in splits(type_, values)]
 
     def effects(self, facts: Facts) -> Sequence[Effect]:  # noqa: ARG002  # the protocol's
         """None: a name is neither good nor bad for how it is made up."""
         return ()
 
 
-def _facts(name: str) -> Facts:
-    registrable, suffix, private = split(name)
+def _facts(found: Split) -> Facts:
+    registrable, suffix, private = found
     facts: dict[str, str | bool] = {"suffix": suffix} if registrable is None else {
         "registrable": registrable, "suffix": suffix,
     }  # fmt: skip

@@ -11,13 +11,16 @@ tried and improved nothing.
 
 import unicodedata
 from collections.abc import Sequence
-from itertools import pairwise
-from math import exp, log, sqrt
+from functools import cache
+from math import exp, log
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from services.observables.enrichers.base import Effect, Facts
-from services.observables.enrichers.domain_name import name_of, split
+from services.observables.enrichers.domain_name import splits
+from services.observables.reference import packed
 from shared.stix.vocabulary import ObservableType as Type
 
 SHORTEST: Final = 7
@@ -34,14 +37,15 @@ _USUAL: Final = 3.0
 _ENOUGH: Final = log(THRESHOLD / (1 - THRESHOLD))
 
 
-class _Costs(dict[tuple[str, str], int]):
-    def __missing__(self, pair: tuple[str, str]) -> int:
-        return 900  # an underscore, or what else is no letter, digit or hyphen: as rare as the rarest
-
-
-def _read(text: str) -> _Costs:
+def _read(text: str) -> packed.Array:
+    """What each character costs after each other one, in hundredths of a nat."""
+    # An underscore, or what else is no letter, digit or hyphen, is as rare as the rarest.
+    costs = np.full((128, 128), 900, np.int64)
     first, *rows = (line.split(",") for line in text.splitlines())
-    return _Costs({(row[0], after): int(cost) for row in rows for after, cost in zip(first[1:], row[1:], strict=True)})
+    for row in rows:
+        for after, cost in zip(first[1:], row[1:], strict=True):
+            costs[ord(row[0]), ord(after)] = int(cost)
+    return costs
 
 
 _COSTS: Final = _read(Path(__file__).with_name("bigrams.csv").read_text(encoding="ascii"))
@@ -103,19 +107,42 @@ def dga(label: str) -> float | None:
 
     A label with a hyphen, or of digits alone, is put together by people.
     """
-    size = len(label)
-    if size < SHORTEST or "-" in label or label.isdigit():
-        return None
-    ended = f".{label}."
-    cost = sum(map(_COSTS.__getitem__, pairwise(ended))) / (100 * size + 100)
-    score = _INTERCEPT + _COST * cost + _COST_BY_LENGTH * (cost - _USUAL) * sqrt(size)
-    if score + _DIGITS < _ENOUGH:  # as nearly all: whatever its digits say, it cannot get there
-        return None
-    if not label.isalpha():
-        kinds = [char.isdigit() for char in label]
-        turns = sum(map(bool.__xor__, kinds, kinds[1:]))
-        score += (_DIGITS * sum(kinds) + _TURNS * turns) / size
-    return 1 / (1 + exp(-score)) if score >= _ENOUGH else None
+    return dga_many([label])[0]
+
+
+def dga_many(labels: Sequence[str]) -> list[float | None]:
+    """How much each label looks like random letters, in their order."""
+    found: list[float | None] = [None] * len(labels)
+    places = [
+        place
+        for place, label in enumerate(labels)
+        if len(label) >= SHORTEST and "-" not in label and not label.isdigit()
+    ]
+    if not places:
+        return found
+    scores = _scores([labels[place] for place in places])
+    for one in np.flatnonzero(scores >= _ENOUGH).tolist():
+        found[places[one]] = 1 / (1 + exp(-float(scores[one])))
+    return found
+
+
+def _scores(labels: Sequence[str]) -> packed.Array:
+    """What the regression gives each label, before it becomes a share."""
+    data = np.frombuffer(f".{'.'.join(labels)}.".encode("ascii", "replace"), np.uint8)
+    ends = np.flatnonzero(data == ord("."))
+    starts, sizes = ends[:-1], np.diff(ends) - 1
+    digits = (data >= ord("0")) & (data <= ord("9"))
+    # A dot ends each label and begins the next one, so that the pairs of all follow each other.
+    cost = np.add.reduceat(_COSTS[data[:-1], data[1:]], starts) / (100 * sizes + 100)
+    turned = digits[:-1] != digits[1:]
+    turned[ends[:-1]] = turned[ends[1:] - 1] = False  # at either end nothing turns
+    turns, numerals = (
+        np.add.reduceat(turned, starts, dtype=np.int64),
+        np.add.reduceat(digits[:-1], starts, dtype=np.int64),
+    )
+    scores: packed.Array = _INTERCEPT + _COST * cost + _COST_BY_LENGTH * (cost - _USUAL) * np.sqrt(sizes)
+    scores += (_DIGITS * numerals + _TURNS * turns) / sizes
+    return scores
 
 
 def _imitation(label: str) -> Facts | None:
@@ -143,13 +170,30 @@ class DomainShapeEnricher:
 
     name = "domain_shape"
     types: frozenset[str] = frozenset({Type.DOMAIN, Type.URL})
+    weighs = True
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
         """How each name, or name in a URL, looks."""
         if type_ not in self.types:
             return [None] * len(values)
-        names = values if type_ == Type.DOMAIN else [name_of(type_, value) for value in values]
-        return [_facts(name) if name else None for name in names]
+        facts: list[Facts | None] = [None] * len(values)
+        places, labels = list[int](), list[str]()
+        for place, found in enumerate(splits(type_, values)):
+            if found is None or found.registrable is None:
+                continue
+            label = found.registrable.partition(".")[0]
+            if label[:4] == "xn--":
+                facts[place] = _imitation(label)
+            elif ("0" in label or "1" in label) and (imitation := _imitation(label)):
+                facts[place] = imitation
+            elif not found.private:
+                # Below a company's suffix (`d1a2b3c4.cloudfront.net`), machines choose the names of honest customers.
+                places.append(place)
+                labels.append(label)
+        for place, score in zip(places, dga_many(labels), strict=True):
+            if score is not None:
+                facts[place] = _dga_facts(round(score, 2))
+        return facts
 
     def effects(self, facts: Facts) -> Sequence[Effect]:
         """Somebody who hides, or pretends to be another, is rarely harmless."""
@@ -160,15 +204,6 @@ class DomainShapeEnricher:
         return ()
 
 
-def _facts(name: str) -> Facts | None:
-    registrable, _, private = split(name)
-    if registrable is None:
-        return None
-    label = registrable.partition(".")[0]
-    if label[:4] == "xn--" or not label.isalpha():
-        imitation = _imitation(label)
-        if imitation or label[:4] == "xn--":
-            return imitation
-    # Below a company's suffix (`d1a2b3c4.cloudfront.net`), machines choose the names of honest customers too.
-    score = None if private else dga(label)
-    return None if score is None else {"dga": round(score, 2)}
+@cache
+def _dga_facts(score: float) -> Facts:
+    return {"dga": score}

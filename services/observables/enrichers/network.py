@@ -49,6 +49,7 @@ class NetworkEnricher:
 
     name = "network"
     types = ADDRESSED
+    weighs = False
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

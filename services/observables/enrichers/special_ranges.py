@@ -122,6 +122,7 @@ class SpecialRangeEnricher:
 
     name = "special_range"
     types = ADDRESSED
+    weighs = False
 
     def __init__(self) -> None:
         self._ranges = {Type.IPV4: _laid_out(32), Type.IPV6: _laid_out(128)}

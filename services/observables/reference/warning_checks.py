@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
@@ -16,6 +17,9 @@ from services.observables.reference.warning_lists import ListInfo, compiled
 from services.observables.search import host_of
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
+
+_MARKS: Final = 25
+"""Bits of a hash that say whether there may be such an entry: 4 MiB, one in sixteen wrongly."""
 
 MAX_REGEX_LENGTH: Final = 512
 """Characters of a value that regular expressions are shown; a longer value is not asked."""
@@ -50,6 +54,10 @@ class Warninglists:
         self.lists = msgspec.convert(about["lists"], list[ListInfo])
         self._concerns = {t: frozenset(n for n, one in enumerate(self.lists) if _is_about(one, t)) for t in Type}
         self._keys, self._sets = arrays["keys"], arrays["sets"]
+        marked = np.zeros(1 << _MARKS, bool)
+        marked[self._keys >> np.uint64(64 - _MARKS)] = True
+        self._marked = np.packbits(marked)
+        self._hit = lru_cache(maxsize=16_384)(self._made)
         self._members = _split(arrays["set_lists"], arrays["set_sizes"])
         self._networks = {Type.IPV4: _Networks(arrays, 32), Type.IPV6: _Networks(arrays, 128)}
         texts = _cut(arrays["needles"].tobytes(), arrays["needle_sizes"].tolist())
@@ -69,9 +77,12 @@ class Warninglists:
         concerned, found = self._concerns[kind], dict[int, list[Hit]]()
         for place, number, entry in self._find(kind, values):
             if number in concerned:
-                one = self.lists[number]
-                found.setdefault(place, []).append(Hit(one.name, one.category, entry, one.kind))
+                found.setdefault(place, []).append(self._hit(number, entry))
         return [tuple(found[place]) if place in found else () for place in range(len(values))]
+
+    def _made(self, number: int, entry: str) -> Hit:
+        one = self.lists[number]
+        return Hit(one.name, one.category, entry, one.kind)
 
     def _find(self, kind: Type, values: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         names = _names(kind, values)
@@ -94,32 +105,54 @@ class Warninglists:
 
     def _listed(self, names: Sequence[str | None], wholes: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         """Whole values and names on any list, and the names above names on lists of host names."""
-        asked: list[tuple[int, str, bool]] = []
-        for place, (name, whole) in enumerate(zip(names, wholes, strict=True)):
-            if name != whole:
-                asked.append((place, whole, False))
-            if name is not None:
-                asked.append((place, name, False))
-                start = name.find(".")
-                while start >= 0:
-                    asked.append((place, name[start + 1 :], True))
-                    start = name.find(".", start + 1)
-        if not asked or not self._keys.size:
+        named = [(place, name) for place, name in enumerate(names) if name is not None]
+        other = [(place, whole) for place, whole in enumerate(wholes) if whole != names[place]]
+        above = [(place, text) for place, name in named for text in _above(name)]
+        asked = other + named
+        for at, numbers in self._members_of([text for _, text in asked]):
+            place, text = asked[at]
+            for number in numbers:
+                yield place, number, text
+        # Nearly all have the same few top-level domains above them.
+        distinct, hosts = list({text for _, text in above}), dict[str, list[int]]()
+        for at, numbers in self._members_of(distinct):
+            if found := [number for number in numbers if self.lists[number].kind == "hostname"]:
+                hosts[distinct[at]] = found
+        for place, text in above if hosts else ():
+            for number in hosts.get(text, ()):
+                yield place, number, text
+
+    def _members_of(self, texts: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The place of each text that is an entry, with the lists that have it."""
+        if not texts or not self._keys.size:
             return
-        hashes = np.array([xxh3_64_intdigest(text.encode()) for _, text, _ in asked], np.uint64)
-        at = self._keys.searchsorted(hashes)
+        hashes = np.array([xxh3_64_intdigest(text.encode()) for text in texts], np.uint64)
+        # One bit for each of many more hashes than there are: nearly all that is on no list ends here, and a search
+        # among two million keys costs a microsecond.
+        marks = hashes >> np.uint64(64 - _MARKS)
+        likely = np.flatnonzero(
+            self._marked[marks >> np.uint64(3)] & (np.uint8(128) >> (marks & np.uint64(7)).astype(np.uint8))
+        )
+        at = self._keys.searchsorted(hashes[likely])
         at[at == self._keys.size] = 0
-        for one in np.flatnonzero(self._keys[at] == hashes).tolist():
-            place, text, above = asked[one]
-            for number in self._members[int(self._sets[at[one]])]:
-                if not above or self.lists[number].kind == "hostname":
-                    yield place, number, text
+        equal = self._keys[at] == hashes[likely]
+        for one, key in zip(likely[equal].tolist(), at[equal].tolist(), strict=True):
+            yield one, self._members[int(self._sets[key])]
 
     def _hosts(self, names: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
-        for kind, is_one in ((Type.IPV4, is_ipv4), (Type.IPV6, is_ipv6)):
-            places = [place for place, name in enumerate(names) if name is not None and is_one(name)]
+        # No name ends in a digit, and trying each as an address costs as much as all the rest.
+        v4 = [place for place, name in enumerate(names) if name and name[-1].isdigit() and is_ipv4(name)]
+        v6 = [place for place, name in enumerate(names) if name and is_ipv6(name)]
+        for kind, places in ((Type.IPV4, v4), (Type.IPV6, v6)):
             for at, number, entry in self._networks[kind].find([names[place] or "" for place in places]):
                 yield places[at], number, entry
+
+
+def _above(name: str) -> Iterator[str]:
+    start = name.find(".")
+    while start >= 0:
+        yield name[start + 1 :]
+        start = name.find(".", start + 1)
 
 
 def _is_about(one: ListInfo, kind: Type) -> bool:
@@ -160,6 +193,8 @@ class _Networks:
         self._inner = arrays[f"inner{bits}"]
         self._around, self._prefixes = arrays[f"around{bits}"].data, arrays[f"prefixes{bits}"].data
         self._lists = arrays[f"lists{bits}"].data
+        # Of each network that was ever met, what is around it: a few thousand of all that lists have.
+        self._known: dict[int, tuple[tuple[int, int, str], ...]] = {}
 
     def find(self, values: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         """The place of a value, a list, and the network of that list; for addresses and networks of one family."""
@@ -167,12 +202,23 @@ class _Networks:
         addresses = [inet_pton(self._family, address) for address, _, _ in parts]
         asked = np.frombuffer(b"".join(addresses), self._order).astype(self._starts.dtype, copy=False)
         inner = self._inner[self._starts.searchsorted(asked, "right") - 1]
+        known = self._known
         for at in np.flatnonzero(inner >= 0).tolist():
-            number, widest = int(inner[at]), int(parts[at][2] or self._bits)
-            while number >= 0:
-                if (prefix := self._prefixes[number]) <= widest:
-                    yield at, self._lists[number], self._text(addresses[at], prefix)
-                number = self._around[number]
+            number = int(inner[at])
+            around = known.get(number)
+            if around is None:
+                around = known[number] = tuple(self._chain(number, addresses[at]))
+            widest = int(parts[at][2] or self._bits)
+            for prefix, listed, text in around:
+                if prefix <= widest:
+                    yield at, listed, text
+
+    def _chain(self, number: int, address: bytes) -> Iterator[tuple[int, int, str]]:
+        """The networks around a place, narrowest first: prefix length, list, text."""
+        while number >= 0:
+            prefix = self._prefixes[number]
+            yield prefix, self._lists[number], self._text(address, prefix)
+            number = self._around[number]
 
     def _text(self, address: bytes, prefix: int) -> str:
         free = self._bits - prefix

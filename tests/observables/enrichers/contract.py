@@ -54,6 +54,11 @@ class OfflineContract:
         alone = {value: one.enrich(type_, [value])[0] for value in asked}
         assert list(one.enrich(type_, asked)) == [alone[value] for value in asked]
 
+    def test_what_weighs_nothing_says_so(self):
+        one = self.make()
+        said = [fact for type_ in one.types for fact in one.enrich(type_, self.values(type_)) if fact is not None]
+        assert one.weighs or not any(one.effects(facts) for facts in said)
+
     def test_it_is_deterministic(self):
         one, other = self.make(), self.make()
         for type_ in one.types:

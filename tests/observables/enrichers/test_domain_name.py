@@ -148,7 +148,7 @@ def test_a_list_is_read_with_its_comments_and_its_sections():
     text = "// a\n\ncom // the usual\n*.ck\n!www.ck\n公司.cn\n// ===BEGIN PRIVATE DOMAINS===\ngithub.io\n"
     rules = read_rules(text)
     assert rules.plain == {"com": False, "xn--55qx5d.cn": False, "github.io": True}
-    assert (rules.wildcards, rules.exceptions, rules.depth) == ({"ck": False}, {"www.ck": False}, 2)
+    assert (rules.wildcards, rules.exceptions) == ({"ck": False}, {"www.ck": False})
 
 
 @given(st.lists(st.sampled_from(["www", "a", "example", "co", "uk", "com", "github", "io", "ck", "kobe", "jp"]),

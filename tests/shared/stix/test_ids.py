@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.stix import NotAnObservable, ObservableType, bucket, normalise, observable_uuid, sco, stix_id
-from shared.stix.ids import SCO_NAMESPACE, SENTINELIQ_NAMESPACE
+from shared.stix.ids import SCO_NAMESPACE, SENTINELIQ_NAMESPACE, observable_id
 from tests.shared.stix.strategies import RAW
 
 T = ObservableType
@@ -83,11 +83,13 @@ def test_what_stix_has_no_object_for_has_an_id_by_the_same_rule(kind_and_raw):
     properties = {name: known[name] for name in ("value", "hashes") if name in known}
     said = msgspec.json.encode(properties).decode()
     assert uuid.uuid5(SCO_NAMESPACE, said).bytes == observable_uuid(kind, value)
+    assert str(uuid.uuid5(SCO_NAMESPACE, said)) == observable_id(kind, value)
 
 
 def test_a_vulnerability_has_an_id_in_our_namespace():
     expected = uuid.uuid5(SENTINELIQ_NAMESPACE, '{"name":"CVE-2021-44228"}')
     assert expected.bytes == observable_uuid(T.VULNERABILITY, "CVE-2021-44228")
+    assert str(expected) == observable_id(T.VULNERABILITY, "CVE-2021-44228")
     assert f"vulnerability--{expected}" == stix_id("vulnerability", "CVE-2021-44228")
     assert str(SENTINELIQ_NAMESPACE) == "3c7bf983-e25e-5249-b1af-bd74f8efcbd4"
 
