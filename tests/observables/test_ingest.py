@@ -1,5 +1,6 @@
 """The plan against a naive model: whatever sources say in whatever order, the stored state is what the model says."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.observables import ingest, scoring
-from services.observables.decay import end_of_day
 from services.observables.ingest import Plan, Said, Source, Word
 from services.observables.knowledge import Known, Stored
 from shared.stix.ids import observable_uuid
+from tests.observables.naive import Spoken, outcome, promised, written
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 VALUES = ("192.0.2.1", "192.0.2.2")
@@ -46,7 +47,7 @@ class Store:
                 one.type, one.value, scored.score, {}, looked_at=source.observed_at, due=scored.due
             )
         for one in [*(one for one, _ in plan.created), *plan.asserted]:
-            self.rows[one.id].assertions[source.id] = written(source, one.word, one.word.retracted)
+            self.rows[one.id].assertions[source.id] = written(source, one.word, over=one.word.retracted)
         for one in plan.reasserted:
             self._reassert(source, one)
         for one, moment in plan.widened:
@@ -63,7 +64,7 @@ class Store:
 
     def _reassert(self, source: Source, one: Said) -> None:
         mine = self.rows[one.id].assertions[source.id]
-        fresh = written(source, one.word, False)
+        fresh = written(source, one.word)
         if mine.said_at is not None:
             fresh = fresh._replace(first_seen=min(fresh.first_seen, mine.first_seen))
         if one.word.retracted:
@@ -75,26 +76,6 @@ class Store:
         if mine.said_at is None:
             mine = mine._replace(first_seen=now, last_seen=now)
         self.rows[gone].assertions[source.id] = mine._replace(retracted=True, observed_at=now)
-
-
-def written(source: Source, word: Word, over: bool) -> Stored:
-    return Stored(
-        source.id,
-        source.name,
-        source.reliability,
-        word.confidence,
-        word.tags,
-        word.malware,
-        ingest.moment(word.valid_until) if word.valid_until else None,
-        ingest.moment(word.last_seen) if word.last_seen else source.observed_at,
-        over,
-        source.observed_at,
-        source.kind,
-        source.confirmed_at,
-        word.attack,
-        None if over else source.observed_at,
-        ingest.moment(word.first_seen),
-    )
 
 
 hours = st.integers(0, 60)
@@ -149,60 +130,13 @@ def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> Plan:
     return plan
 
 
-# The naive model knows nothing of plans: it has all words before it and asks, for each value and source, which is the
-# newest.
-
-
-def strength(said: Stored) -> tuple[Any, ...]:
-    forever = said.valid_until is None
-    return (
-        said.confidence,
-        said.tags,
-        said.malware or "",
-        forever,
-        said.valid_until or START,
-        said.attack,
-        end_of_day(said.last_seen),
-    )
-
-
-def model(history: list[dict], kinds: dict[str, str]) -> dict[str, dict[str, Stored]]:
-    """What each source says about each value in the end."""
-    found: dict[str, dict[str, Stored]] = {}
-    for name in RELIABILITY:
-        mine = [word for word in history if word["source"] == name]
-        for value in VALUES:
-            said = [
-                written(source_of(word, kinds), word_of(word, word["seen"][value]), False)
-                for word in mine
-                if value in word["seen"]
-            ]
-            over = [at(word["hour"]) for word in mine if value in word["gone"] - set(word["seen"])]
-            if said:
-                newest = max(said, key=lambda one: (one.observed_at, strength(one)))
-                newest = newest._replace(first_seen=min(one.first_seen for one in said))
-                if over and max(over) > newest.observed_at:
-                    newest = newest._replace(retracted=True, observed_at=max(over))
-                found.setdefault(value, {})[name] = newest
-            elif over:
-                last = Word(0, (), None, max(over).isoformat(), None)
-                word = {"source": name, "hour": int((max(over) - START) / timedelta(hours=1))}
-                found.setdefault(value, {})[name] = written(source_of(word, kinds), last, True)
-    return found
-
-
-def seen(assertions: dict[str, Stored]) -> dict[str, Stored]:
-    """Assertions as far as they are promised: what a stream repeats on one day is one moment, the end of that day."""
-    return {
-        name: one
-        if one.kind == "snapshot"
-        else one._replace(
-            last_seen=end_of_day(one.last_seen),
-            said_at=one.said_at and end_of_day(one.said_at),
-            observed_at=one.observed_at if one.retracted else end_of_day(one.observed_at),
-        )
-        for name, one in assertions.items()
-    }
+def spoken(history: list[dict], kinds: dict[str, str]) -> Iterator[Spoken]:
+    for word in history:
+        source = source_of(word, kinds)
+        for value, said in word["seen"].items():
+            yield Spoken(source, value, word_of(word, said))
+        for value in word["gone"] - set(word["seen"]):
+            yield Spoken(source, value, None)
 
 
 def score_of(assertions: dict[str, Stored], now: datetime) -> int:
@@ -215,9 +149,9 @@ def newest_of(history: list[dict], value: str) -> datetime:
 
 def check(store: Store, history: list[dict], kinds: dict[str, str]) -> None:
     """The state after a history, in whatever order it was heard, is the model's."""
-    expected = model(history, kinds)
-    assert {row.value: seen(row.assertions) for row in store.rows.values()} == {
-        value: seen(assertions) for value, assertions in expected.items()
+    expected = outcome(spoken(history, kinds))
+    assert {row.value: promised(row.assertions) for row in store.rows.values()} == {
+        value: promised(assertions) for value, assertions in expected.items()
     }
     for row in store.rows.values():
         # The promise about scores: recomputed, they are the model's at any moment that has not been heard of yet; the
