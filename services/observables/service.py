@@ -45,9 +45,9 @@ def _apply(session: Session, events: list[Observed]) -> None:
     ingest.with_repeats(stored, repository.repeats(session, tenant, buckets, observed_at, first.run_id))
     # Whoever says both that it lists something and that it does not, lists it.
     gone = [one for identity, one in batch.gone.items() if identity not in batch.said]
-    fresh = [one for one in batch.said.values() if one.id not in stored]
-    contexts = context.describe(fresh)
-    effects = {identity: context.effects(batch.said[identity].type, text) for identity, text in contexts.items()}
+    fresh = {one.id: one for one in (*gone, *batch.said.values()) if one.id not in stored}
+    contexts = context.describe(fresh.values())
+    effects = {identity: context.effects(fresh[identity].type, text) for identity, text in contexts.items()}
     plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)

@@ -26,7 +26,7 @@ def after(minutes: int) -> str:
 
 
 TABLES = ("source", "source_past", "observable", "context_past", "assertion", "assertion_past", "sighting", "relation")
-TABLES += ("run_chunk", "outbox")
+TABLES += ("run_chunk", "outbox", "enrichment", "enrichment_past")
 
 
 @pytest.fixture
