@@ -21,6 +21,7 @@ from shared.database import Database
 from shared.errors import SentinelIQError, Unauthenticated
 from shared.logging import get_logger
 from shared.metrics import HTTP_SECONDS
+from shared.query_parameters import QueryParameters
 from shared.settings import Settings
 from shared.tracing import continue_trace
 
@@ -63,7 +64,7 @@ def create_api(
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DBAPIError, _database_problem)
-    app.add_middleware(_Requests, service=service, uploads=tuple(uploads))
+    app.add_middleware(_Requests, service=service, uploads=tuple(uploads), parameters=QueryParameters(routers))
     for router in routers:
         app.include_router(router)
     app.include_router(_operations())
@@ -175,11 +176,18 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 
 
+def _unknown_parameter(name: str, known: Sequence[str]) -> Response:
+    shown = name[:80].encode("unicode_escape").decode()
+    there_are = f"it has {', '.join(known)}" if known else "it has none"
+    return problem(422, "invalid-input", f"This route has no parameter {shown!r}; {there_are}.", field=f"query.{shown}")
+
+
 class _Requests:
     """Times, logs and bounds every request; written against ASGI since it must not buffer bodies."""
 
-    def __init__(self, app: ASGIApp, service: str, uploads: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, service: str, uploads: tuple[str, ...], parameters: QueryParameters) -> None:
         self._app = app
+        self._parameters = parameters
         self._service = service
         self._uploads = uploads
 
@@ -198,6 +206,9 @@ class _Requests:
             await send(message)
 
         try:
+            if (unknown := self._parameters.unknown(scope)) is not None:
+                await _unknown_parameter(*unknown)(scope, receive, observe)
+                return
             await self._app(scope, self._bounded(scope["path"], receive), observe)
         finally:
             self._record(scope, status, time.perf_counter() - started)
