@@ -10,9 +10,8 @@ import uvicorn
 from fastapi import FastAPI, Response
 from psycopg_pool import AsyncConnectionPool
 
-from services.observables.reading import dashed
 from shared.stix import detect
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 
 _SELECT = "SELECT id::text, type, value, score, first_seen FROM observables.observable WHERE tenant = %s AND id = %s"
 
@@ -32,7 +31,7 @@ async def look_up(value: str) -> Response:
     """One value, one query."""
     found = detect(value)
     async with app.state.pool.connection() as connection:
-        cursor = await connection.execute(_SELECT, ("public", dashed(observable_uuid(found.type, found.value))))
+        cursor = await connection.execute(_SELECT, ("public", observable_id(found.type, found.value)))
         row: Any = await cursor.fetchone()
     return Response(msgspec.json.encode({"value": value, "observable": row}), media_type="application/json")
 

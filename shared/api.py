@@ -22,6 +22,7 @@ from shared.database import Database
 from shared.errors import SentinelIQError, Unauthenticated
 from shared.logging import get_logger
 from shared.metrics import HTTP_SECONDS
+from shared.query_parameters import QueryParameters
 from shared.settings import Settings
 from shared.tracing import continue_trace
 
@@ -82,7 +83,8 @@ def create_api(
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DBAPIError, _database_problem)
-    app.add_middleware(_Requests, api=app, uploads=tuple(uploads), quick={one.path: one for one in quick})
+    by_path, parameters = {one.path: one for one in quick}, QueryParameters(routers)
+    app.add_middleware(_Requests, api=app, uploads=tuple(uploads), quick=by_path, parameters=parameters)
     for router in routers:
         app.include_router(router)
     app.include_router(_operations())
@@ -194,11 +196,25 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 
 
+def _unknown_parameter(name: str, known: Sequence[str]) -> Response:
+    shown = name[:80].encode("unicode_escape").decode()
+    there_are = f"it has {', '.join(known)}" if known else "it has none"
+    return problem(422, "invalid-input", f"This route has no parameter {shown!r}; {there_are}.", field=f"query.{shown}")
+
+
 class _Requests:
     """Times, logs and bounds every request; written against ASGI since it must not buffer bodies."""
 
-    def __init__(self, app: ASGIApp, api: FastAPI, uploads: tuple[str, ...], quick: Mapping[str, Quick]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        api: FastAPI,
+        uploads: tuple[str, ...],
+        quick: Mapping[str, Quick],
+        parameters: QueryParameters,
+    ) -> None:
         self._app = app
+        self._parameters = parameters
         self._service: str = api.state.service
         self._secret: SecretStr = api.state.settings.secret_key
         self._uploads = uploads
@@ -219,8 +235,12 @@ class _Requests:
             await send(message)
 
         try:
-            if not await self._quickly(scope, headers.get(b"authorization", ""), receive, observe):
-                await self._app(scope, self._bounded(scope["path"], receive), observe)
+            if await self._quickly(scope, headers.get(b"authorization", ""), receive, observe):
+                return
+            if (unknown := self._parameters.unknown(scope)) is not None:
+                await _unknown_parameter(*unknown)(scope, receive, observe)
+                return
+            await self._app(scope, self._bounded(scope["path"], receive), observe)
         finally:
             self._record(scope, status, time.perf_counter() - started)
 

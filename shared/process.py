@@ -25,6 +25,7 @@ from shared.logging import configure_logging, get_logger
 from shared.metrics import count_across_processes
 from shared.migrations import migrate
 from shared.probe import notify_ready, serve_probes
+from shared.protocol import Protocol
 from shared.settings import Settings, load_settings
 
 log = get_logger(__name__)
@@ -102,7 +103,7 @@ def _api(service: Service, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
-        http="httptools",
+        http=Protocol,
         loop="uvloop",
     )
     # Answers are made in threads beside the loop: with the usual 5 ms a thread that computes keeps the loop waiting.

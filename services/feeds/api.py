@@ -1,6 +1,5 @@
 """The feeds API: subscribe, upload, run, watch."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from shared.api import allow, create_api
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput
+from shared.moments import Moment
 from shared.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
@@ -174,7 +174,7 @@ def _options(text: str | None) -> dict[str, Any] | None:
 
 @router.get("/runs", response_model=schemas.RunPage)
 def list_runs(
-    request: Request, who: Reader, feed: UUID | None = None, before: datetime | None = None, limit: Limit = 50
+    request: Request, who: Reader, feed: UUID | None = None, before: Moment | None = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Runs, newest first."""
     return service.list_runs(_database(request), who.tenant, feed, before, limit)

@@ -1,7 +1,6 @@
 """The mitre API: load ATT&CK, look techniques up, search them, export."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -15,6 +14,7 @@ from services.mitre.files import Files
 from shared.api import allow, create_api
 from shared.auth import Principal
 from shared.database import Database
+from shared.moments import Moment
 from shared.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["mitre"])
@@ -60,7 +60,7 @@ async def upload(
 
 
 @router.get("/loads", response_model=schemas.LoadPage)
-def list_loads(request: Request, who: Reader, before: datetime | None = None, limit: Limit = 50) -> dict[str, Any]:
+def list_loads(request: Request, who: Reader, before: Moment | None = None, limit: Limit = 50) -> dict[str, Any]:
     """Loads, newest first."""
     return service.list_loads(_database(request), who.tenant, before, limit)
 

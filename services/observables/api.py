@@ -26,6 +26,7 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.documents import MEDIA_TYPES
 from shared.errors import InvalidInput
+from shared.moments import Moment
 from shared.settings import Settings
 from shared.stix import ObservableType
 
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1", tags=["observables"])
 
 Reader = Annotated[Principal, allow("observables:read")]
 Writer = Annotated[Principal, allow("observables:write")]
-AsOf = Annotated[datetime | None, Query(description="answer with what was known at this moment (RFC 3339)")]
+AsOf = Annotated[Moment | None, Query(description="answer with what was known at this moment (RFC 3339)")]
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -215,8 +216,7 @@ def _report(one: schemas.SightingReport, number: int, who: Principal) -> Report:
 
 def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[datetime, datetime]:
     now = datetime.now(UTC)
-    ends = [moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (first, last)]
-    begins, until = ends[0] or ends[1] or now, ends[1] or now
+    begins, until = first or last or now, last or now
     if begins > until or until > now:
         raise InvalidInput(f"{field}: first_seen, last_seen and now have to follow each other.", field=field)
     return begins, until
@@ -243,7 +243,7 @@ def list_trends(
     request: Request,
     who: Reader,
     kind: schemas.TrendKind | None = None,
-    since: datetime | None = None,
+    since: Moment | None = None,
     after: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The curve is the one OpenCTI uses: what is left after t days is 1 - (t / lifetim
 type: an address changes hands within weeks, a file stays what it is.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -13,6 +13,23 @@ THRESHOLDS: Final = (80, 50, 20)
 
 HELD_FOR: Final = timedelta(days=7)
 """A source whose list is complete each time still says what is on it; this long after it was last confirmed."""
+
+
+_DAY: Final = timedelta(days=1)
+_FAR: Final = datetime(9990, 1, 1, tzinfo=UTC)
+"""As far as fading is concerned nothing ends later, so that there is always a moment behind it."""
+
+
+@lru_cache(maxsize=4096)
+def end_of_day(moment: datetime) -> datetime:
+    """The end of the day, in UTC, that a moment lies in.
+
+    What is said fades from there. So all that a source says on one day is worth the same, and it does not matter which
+    of the day's words was written down.
+    """
+    if moment >= _FAR:
+        return _FAR
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
 
 
 class Curve(NamedTuple):

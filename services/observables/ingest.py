@@ -1,20 +1,27 @@
-"""From what a source says and what is stored to what has to change. No I/O: a plan is made, others write it."""
+"""From what a source says and what is stored to what has to change. No I/O: a plan is made, others write it.
+
+What comes of many words does not depend on the order they arrive in, nor on how often:
+
+- Of a source's words about an observable the newest holds, by the time of its run. Of two of the same moment, saying
+  it prevails over taking it back, and of two sayings the stronger (`_rank`).
+- A word that repeats what is stored, of the same day, is not written into the assertion, only noted (`Plan.repeated`);
+  whoever reads what is stored adds the notes, so that an older word is known as older.
+- The stored score is never news (`is_news`) against the score that the assertions give at the newest moment anything
+  was heard of the observable.
+"""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from services.observables import scoring
-from services.observables.decay import THRESHOLDS
+from services.observables.decay import THRESHOLDS, end_of_day
 from services.observables.knowledge import Effects, Known, Stored
 from services.observables.scoring import Claim
 from shared.events.observables import Change, ChangeKind
 from shared.stix.ids import stix_type
-
-REASSERTED_AFTER: Final = timedelta(days=1)
-"""A source that repeats itself moves `last_seen` at most once in this time: a repeated feed writes nothing."""
 
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is no news: time moves every score a little every day."""
@@ -53,6 +60,7 @@ class Source(NamedTuple):
     reliability: int
     observed_at: datetime
     kind: str = "stream"
+    confirmed_at: datetime | None = None
 
 
 class Scored(NamedTuple):
@@ -68,9 +76,12 @@ class Plan(NamedTuple):
     Attributes:
         created: new observables, with their score; this source is the first to assert them.
         asserted: further observables that this source asserts for the first time.
-        reasserted: assertions of this source that differ from what is stored.
-        rescored: observables whose score changes, with the new one.
+        reasserted: assertions of this source that differ from what is stored; one that is retracted was said before
+            it was taken back, and stays taken back.
+        rescored: observables whose score changes, with the new one, or that have to be looked at earlier.
         retracted: ids of observables this source no longer asserts.
+        repeated: ids of observables about which the source says, later on the same day, what is stored already.
+        widened: ids of observables that the source saw earlier than what is stored, with that moment.
         changes: one per observable that is new or changed for a reader.
     """
 
@@ -79,6 +90,8 @@ class Plan(NamedTuple):
     reasserted: list[Said]
     rescored: list[tuple[str, Scored]]
     retracted: list[str]
+    repeated: list[str]
+    widened: list[tuple[str, datetime]]
     changes: list[Change]
 
 
@@ -102,7 +115,7 @@ def plan(
         known: what is stored, by observable id.
         effects: what the values of new observables do to their scores, by observable id.
     """
-    made = Plan([], [], [], [], [], [])
+    made = Plan([], [], [], [], [], [], [], [])
     first = _FirstWords(source)
     for one in said:
         before = known.get(one.id)
@@ -160,25 +173,91 @@ def _new(one: Said, scored: Scored) -> Change:
 
 
 def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
-    mine = before.assertions.get(source.id)
-    if mine is not None and source.observed_at < mine.observed_at:
-        return  # an older word that arrived late
-    now = _heard(source, one.word)
+    mine, now = before.assertions.get(source.id), _heard(source, one.word)
     if mine is None:
         made.asserted.append(one)
-    elif not _same(mine, now) or _worth_noting(source, mine.observed_at):
-        made.reasserted.append(one)
-    announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+        announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+        return
+    # What was taken back since then stays taken back, and it is known what it was.
+    over = mine.retracted and source.observed_at < mine.observed_at
+    if _is_older(now, mine):
+        _widen(made, one, mine, now)
+        return
+    if (mine.retracted and not over) or _worth_writing(now, mine):
+        made.reasserted.append(one._replace(word=one.word._replace(retracted=True)) if over else one)
+    else:
+        made.repeated.append(one.id)
+        _widen(made, one, mine, now)
+        over = over or _is_steady(before, mine, source.observed_at)
+    if not over:
+        announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
 
 
-def _worth_noting(source: Source, before: datetime) -> bool:
-    """Whether it matters that a source says the same again.
+def _is_older(now: Stored, mine: Stored) -> bool:
+    """Whether a word is not newer than what the source is known to have said."""
+    if mine.said_at is None or now.observed_at > mine.said_at:
+        return False
+    return now.observed_at < mine.said_at or _rank(now) <= _rank(mine)
 
-    A stream repeats itself all the time. A snapshot does not: when it says something again, then what it said in
-    between may still arrive, and has to be known as older.
+
+def _rank(one: Stored) -> tuple[Any, ...]:
+    """Of two words of the same moment the greater holds, whichever arrives first."""
+    ends = (one.valid_until is None, one.valid_until or one.observed_at)
+    return (one.confidence, one.tags, one.malware or "", ends, one.attack, end_of_day(one.last_seen))
+
+
+def stronger(source: Source, one: Said, other: Said) -> Said:
+    """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
+    winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
+    first = min(one.word.first_seen, other.word.first_seen, key=moment)
+    return winner._replace(word=winner.word._replace(first_seen=first))
+
+
+def _is_steady(before: Known, mine: Stored, at: datetime) -> bool:
+    """Whether time alone cannot have moved the score: one voice that has not begun to fade, which is the usual case."""
+    alone = len(before.assertions) == 1 and not before.voices and not before.effects
+    return alone and mine.valid_until is None and at <= mine.since
+
+
+def _widen(made: Plan, one: Said, mine: Stored, now: Stored) -> None:
+    if mine.first_seen is not None and now.first_seen is not None and now.first_seen < mine.first_seen:
+        made.widened.append((one.id, now.first_seen))
+
+
+def _worth_writing(now: Stored, mine: Stored) -> bool:
+    """Whether a newer word has to be written: it says something else, or is another day's.
+
+    A stream repeats itself all the time. A snapshot does not: it speaks again of what has changed.
     """
-    age = source.observed_at - before
-    return age >= REASSERTED_AFTER or (source.kind == "snapshot" and age > timedelta())
+    return (
+        mine.said_at is None
+        or now.kind == "snapshot"
+        or not _same(mine, now)
+        or end_of_day(now.observed_at) != end_of_day(mine.said_at)
+        or end_of_day(now.last_seen) != end_of_day(mine.last_seen)
+    )
+
+
+def with_repeats(known: Mapping[str, Known], notes: Iterable[tuple[str, datetime, bytes]]) -> None:
+    """Adds to what is known the words that were noted and not written.
+
+    Args:
+        known: what is stored, by observable id; the assertions in it are replaced.
+        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it repeated.
+    """
+    places = {bytes.fromhex(identity.replace("-", "")): identity for identity in known}
+    for source_id, observed_at, ids in notes:
+        for start in range(0, len(ids), 16):
+            identity = places.get(ids[start : start + 16])
+            mine = known[identity].assertions.get(source_id) if identity else None
+            if identity and mine and mine.said_at and observed_at > mine.said_at:
+                heard = mine._replace(said_at=observed_at, observed_at=max(observed_at, mine.observed_at))
+                known[identity].assertions[source_id] = heard
+
+
+def noted(ids: Iterable[str]) -> bytes | None:
+    """Ids as they are noted, None when there is none."""
+    return bytes.fromhex("".join(ids).replace("-", "")) or None
 
 
 def _heard(source: Source, word: Word) -> Stored:
@@ -195,8 +274,10 @@ def _heard(source: Source, word: Word) -> Stored:
         retracted=False,
         observed_at=source.observed_at,
         kind=source.kind,
-        confirmed_at=source.observed_at,
+        confirmed_at=source.confirmed_at,
         attack=word.attack,
+        said_at=source.observed_at,
+        first_seen=moment(word.first_seen),
     )
 
 
@@ -209,8 +290,7 @@ def moment(text: str) -> datetime:
 
 def _same(mine: Stored, now: Stored) -> bool:
     return (
-        not mine.retracted
-        and mine.confidence == now.confidence
+        mine.confidence == now.confidence
         and mine.tags == now.tags
         and mine.malware == now.malware
         and mine.valid_until == now.valid_until
@@ -222,23 +302,29 @@ def _retract(made: Plan, source: Source, one: Said, before: Known) -> None:
     mine = before.assertions.get(source.id)
     if mine is None:
         made.asserted.append(one)
+        mine = _heard(source, one.word)
+    elif source.observed_at <= mine.observed_at:
         return
-    if source.observed_at < mine.observed_at or (mine.retracted and source.observed_at == mine.observed_at):
-        return
-    made.retracted.append(one.id)
+    else:
+        made.retracted.append(one.id)
     after = {**before.assertions, source.id: mine._replace(retracted=True)}
     announce(made, one.id, before, after, source.observed_at)
 
 
-def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored], now: datetime) -> None:
-    """Compare before and after as a reader sees them: score, labels, who asserts it."""
-    was = [one for one in before.assertions.values() if not one.retracted]
+def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Stored], at: datetime) -> None:
+    """Compare before and after as a reader sees them: score, labels, who asserts it.
+
+    Both are seen from the newest moment that anything is known of: a word that arrives late changes what is known now.
+    """
+    now = before.newest(at)
+    was = [one for one in before.assertions.values() if one.active(before.looked_at or at)]
     active = [one for one in after.values() if one.active(now)]
     scored = evaluate(before.type, active, before.voices, before.effects, now)
-    if _view(was) == _view(active) and not is_news(before.score, scored.score):
-        return
-    made.rescored.append((identity, scored))
-    made.changes.append(changed(identity, before, scored.score, active))
+    if _view(was) != _view(active) or is_news(before.score, scored.score):
+        made.rescored.append((identity, scored))
+        made.changes.append(changed(identity, before, scored.score, active))
+    elif scored.due is not None and (before.due is None or scored.due < before.due):
+        made.rescored.append((identity, scored._replace(score=before.score)))
 
 
 def is_news(before: int, after: int) -> bool:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from services.observables import scoring
-from services.observables.decay import HELD_FOR
+from services.observables.decay import HELD_FOR, end_of_day
 from services.observables.scoring import Claim, Effect
 
 Effects = tuple[Effect, ...]
@@ -17,9 +17,11 @@ class Stored(NamedTuple):
 
     Attributes:
         last_seen: when the source saw it last, by its own word or by the time of its run.
-        observed_at: the time of the run that said so; an older run changes nothing any more.
+        observed_at: the time of the newest run that said so or took it back.
         kind: snapshot or stream, the source's.
         confirmed_at: when a snapshot source last confirmed its whole list.
+        said_at: the time of the newest run that said so; None when all that was heard is that it is over.
+        first_seen: the earliest that was told.
     """
 
     source_id: str
@@ -35,6 +37,8 @@ class Stored(NamedTuple):
     kind: str = "stream"
     confirmed_at: datetime | None = None
     attack: tuple[str, ...] = ()
+    said_at: datetime | None = None
+    first_seen: datetime | None = None
 
     def active(self, now: datetime) -> bool:
         """Whether the source still says so."""
@@ -52,10 +56,11 @@ class Stored(NamedTuple):
 
 
 def since(kind: str, last_seen: datetime, observed_at: datetime, confirmed_at: datetime | None) -> datetime:
-    """When an assertion begins to fade: a stream's word when it was seen, a snapshot's when its lists stop coming."""
+    """When an assertion begins to fade: with the day it was seen on, a snapshot's when its lists stop coming."""
     if kind != "snapshot":
-        return last_seen
-    return (observed_at if confirmed_at is None or confirmed_at < observed_at else confirmed_at) + HELD_FOR
+        return end_of_day(last_seen)
+    confirmed = observed_at if confirmed_at is None or confirmed_at < observed_at else confirmed_at
+    return end_of_day(confirmed) + HELD_FOR
 
 
 def claim(source: str, reliability: int, confidence: int, since: datetime) -> Claim:
@@ -105,6 +110,8 @@ class Known(NamedTuple):
         assertions: by source id.
         voices: what sightings and remote enrichers claim.
         effects: what is known about the value itself, false positives included.
+        looked_at: the newest moment of which the score was written.
+        due: when the score has to be looked at again.
     """
 
     type: str
@@ -113,6 +120,13 @@ class Known(NamedTuple):
     assertions: dict[str, Stored]
     voices: tuple[Claim, ...] = ()
     effects: Effects = ()
+    looked_at: datetime | None = None
+    due: datetime | None = None
+
+    def newest(self, at: datetime) -> datetime:
+        """The newest moment that anything is known of, `at` included: the one that scores are written for."""
+        heard_at = (one.observed_at for one in self.assertions.values())
+        return max(at, *heard_at, self.looked_at or at)
 
 
 def heard(answers: Iterable[Told]) -> tuple[tuple[Claim, ...], Effects]:

@@ -91,4 +91,7 @@ RUN_CHUNK = sa.Table(
     sa.Column("changed", sa.Integer),
     sa.Column("rejected", sa.Integer),
     sa.Column("handled_at", _TIME),
+    sa.Column("source_id", pg.UUID(as_uuid=True)),
+    sa.Column("observed_at", _TIME),
+    sa.Column("repeated", sa.LargeBinary),
 )

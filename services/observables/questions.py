@@ -69,14 +69,13 @@ class Relation(msgspec.Struct):
 
 
 def past(moment: datetime | None) -> datetime | None:
-    """A moment of the past that can be asked about; without an offset it is UTC.
+    """A moment of the past that can be asked about.
 
     Raises:
         InvalidInput: it has not come yet.
     """
     if moment is None:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment > datetime.now(UTC):
         raise InvalidInput(f"{moment.isoformat()} has not come yet.", field="as_of")
     return moment

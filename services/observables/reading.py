@@ -1,12 +1,14 @@
 """From a chunk of a feed run to what it says about observables. No I/O."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from services.observables.ingest import Said, Word
+from services.observables.ingest import Said, Source, Word, stronger
 from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
+from shared.moments import in_utc
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 
@@ -15,12 +17,14 @@ StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
 
 
 class Batch(NamedTuple):
-    """What several chunks of one feed say, by observable id; a later chunk's word replaces an earlier one's.
+    """What several chunks of one run say, by observable id; of two words about one the stronger holds.
 
     Attributes:
+        source: who says it.
         origin: the number of the chunk an id came in last.
     """
 
+    source: Source
     said: dict[str, Said]
     gone: dict[str, Said]
     origin: dict[str, int]
@@ -40,8 +44,9 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
     """
     problems = []
     said, origin = batch.said, batch.origin
-    usual = Word(data.confidence, data.tags, None, data.observed_at, None, attack=stands_for(None, data.tags))
-    over = Word(0, (), None, data.observed_at, None, retracted=True)
+    observed = batch.source.observed_at.isoformat()
+    usual = Word(data.confidence, data.tags, None, observed, None, attack=stands_for(None, data.tags))
+    over = Word(0, (), None, observed, None, retracted=True)
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
@@ -49,7 +54,8 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
-        said[identity] = Said(identity, indicator.type, indicator.value, word)
+        one = Said(identity, indicator.type, indicator.value, word)
+        said[identity] = stronger(batch.source, one, said[identity]) if identity in said else one
         origin[identity] = number
     for position, indicator in enumerate(data.gone):
         try:
@@ -72,9 +78,6 @@ def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
         and indicator.last_seen is None
     ):
         return usual
-    for moment in (indicator.first_seen, indicator.valid_until, indicator.last_seen):
-        if moment is not None:
-            parse_moment(moment)
     if indicator.confidence is not None and not 0 <= indicator.confidence <= 100:
         raise InvalidInput(f"a confidence of {indicator.confidence} is not between 0 and 100")
     tags = tuple(sorted({*usual.tags, *indicator.tags})) if indicator.tags else usual.tags
@@ -82,24 +85,29 @@ def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
         usual.confidence if indicator.confidence is None else indicator.confidence,
         tags,
         indicator.malware,
-        indicator.first_seen or usual.first_seen,
-        indicator.valid_until,
-        indicator.last_seen,
+        _told(indicator.first_seen) or usual.first_seen,
+        _told(indicator.valid_until),
+        _told(indicator.last_seen),
         stands_for(indicator.malware, tags) if indicator.malware or indicator.tags else usual.attack,
     )
 
 
+@lru_cache(maxsize=4096)
+def _told(text: str | None) -> str | None:
+    """A time as everybody reads it: what Python understands is more than what PostgreSQL does."""
+    return None if text is None else parse_moment(text).isoformat()
+
+
 def parse_moment(text: str) -> datetime:
-    """A time as RFC 3339 writes it; without an offset it is UTC.
+    """A time as RFC 3339 writes it, in UTC; without an offset it is UTC.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is none, or none that UTC has.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        return in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise InvalidInput(f"{text!r} is not a time as RFC 3339 writes it.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _identity(indicator: Indicator) -> str:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from services.observables.decay import end_of_day
 from services.observables.ingest import Plan, Said, Scored, Source, Word
 from services.observables.knowledge import Effects, Known, Sighting, Stored, Told, heard, weigh
 from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTING, SOURCE
@@ -36,33 +37,50 @@ INSERT INTO assertion (tenant, observable_id, source_id, confidence, tags, malwa
 SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, last_seen, valid_until, attack, retracted_at,
     %(observed_at)s, %(recorded_at)s
 FROM incoming WHERE NOT known"""
+_WIDEN = """
+UPDATE assertion AS mine SET first_seen = least(mine.first_seen, said.first_seen), recorded_at = %(recorded_at)s
+FROM unnest(%(ids)s::uuid[], %(moments)s::timestamptz[]) AS said(id, first_seen)
+WHERE mine.tenant = %(tenant)s AND mine.observable_id = said.id AND mine.source_id = %(source)s"""
 _KEEP = """
 INSERT INTO assertion_past SELECT mine.*, %(recorded_at)s::timestamptz FROM assertion AS mine
 WHERE mine.tenant = %(tenant)s AND mine.source_id = %(source)s AND mine.observable_id = ANY(%(ids)s::uuid[])
 ON CONFLICT DO NOTHING"""
+# Of what was only ever taken back, `observed_at` is the moment of that, and so are the times it was seen.
 _REASSERT = """
 UPDATE assertion AS mine SET
-    confidence = said.confidence, tags = said.tags, malware = said.malware,
-    first_seen = least(mine.first_seen, said.first_seen), last_seen = said.last_seen,
-    valid_until = said.valid_until, attack = said.attack, retracted_at = NULL,
+    confidence = said.confidence, tags = said.tags, malware = said.malware, last_seen = said.last_seen,
+    first_seen = CASE WHEN mine.retracted_at = mine.observed_at THEN said.first_seen
+                      ELSE least(mine.first_seen, said.first_seen) END,
+    valid_until = said.valid_until, attack = said.attack,
+    retracted_at = CASE WHEN said.retracted_at IS NULL THEN NULL ELSE mine.retracted_at END,
     observed_at = %(observed_at)s, recorded_at = %(recorded_at)s
 FROM incoming AS said
 WHERE said.known AND mine.tenant = %(tenant)s AND mine.observable_id = said.id AND mine.source_id = %(source)s"""
 _RESCORE = """
-UPDATE observable SET score = fresh.score, due_at = fresh.due_at, changed_at = %(at)s
+UPDATE observable SET score = fresh.score, due_at = fresh.due_at, changed_at = greatest(changed_at, %(at)s)
 FROM unnest(%(ids)s::uuid[], %(scores)s::smallint[], %(dues)s::timestamptz[]) AS fresh(id, score, due_at)
 WHERE observable.tenant = %(tenant)s AND observable.id = fresh.id"""
 _RETRACT = """
-UPDATE assertion SET retracted_at = %(observed_at)s, observed_at = %(observed_at)s, recorded_at = %(recorded_at)s
+UPDATE assertion SET retracted_at = %(observed_at)s, recorded_at = %(recorded_at)s,
+    observed_at = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE observed_at END,
+    first_seen = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE first_seen END,
+    last_seen = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE last_seen END
 WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s::uuid[])"""
 _KNOWN = """
-SELECT id::text, type, value, score, context::text FROM observable
+SELECT id::text, type, value, score, context::text, changed_at, due_at FROM observable
 WHERE tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])"""
 _ASSERTIONS = """
 SELECT observable_id::text, source_id::text, name, reliability, confidence, tags, malware, valid_until, last_seen,
-       retracted_at IS NOT NULL, observed_at, kind, confirmed_at, attack
+       retracted_at IS NOT NULL, greatest(observed_at, retracted_at), kind, confirmed_at, attack,
+       CASE WHEN retracted_at = observed_at THEN NULL ELSE observed_at END, first_seen
 FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
 WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+_REPEATS = """
+SELECT source_id::text, observed_at, repeated FROM run_chunk
+WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL AND observed_at >= %(observed_at)s
+    AND run_id <> %(run)s"""
+_SPOKE_SINCE = """
+SELECT EXISTS (SELECT FROM run_chunk WHERE tenant = :tenant AND source_id = :id AND observed_at > :observed_at)"""
 _SIGHTINGS = """
 SELECT observable_id::text, kind, count, place, last_seen FROM sighting
 WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
@@ -91,28 +109,31 @@ def lock(session: Session, buckets: Iterable[int]) -> None:
             cursor.execute(_LOCK, (bucket,))
 
 
-def put_source(session: Session, tenant: str, feed: FeedRef) -> None:
-    """Remember a source.
+def put_source(session: Session, tenant: str, feed: FeedRef, observed_at: datetime) -> Source:
+    """Remember what a run tells about its source; the source as the newest of its runs describes it.
 
     It is read before it is written: ON CONFLICT DO UPDATE would lock its row even with nothing to change, and the
     partitions that carry one feed would wait for each other.
     """
     row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp, "kind": feed.kind}
     mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
-    known = session.execute(sa.select(*(SOURCE.c[name] for name in row)).where(mine)).one_or_none()
-    if known == tuple(row.values()):
-        return
+    known = session.execute(sa.select(*(SOURCE.c[name] for name in row), SOURCE.c.confirmed_at).where(mine)).first()
+    confirmed_at = known.confirmed_at if known else None
     if known is None:
         session.execute(insert(SOURCE).values(tenant=tenant, id=feed.id, **row).on_conflict_do_nothing())
-    else:
+    elif known[:-1] != tuple(row.values()):
+        asked = {"tenant": tenant, "id": feed.id, "observed_at": observed_at}
+        if session.execute(sa.text(_SPOKE_SINCE), asked).scalar_one():
+            return Source(str(feed.id), known.name, known.reliability, observed_at, known.kind, confirmed_at)
         _change_source(session, tenant, feed.id, row)
+    return Source(str(feed.id), feed.name, feed.reliability, observed_at, feed.kind, confirmed_at)
 
 
 def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) -> None:
-    """A source confirmed its whole list; noted at most once a day, since every score it holds depends on it."""
+    """A source confirmed its whole list; noted once for each day, since every score it holds depends on it."""
     mine = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == source)
     known = session.execute(sa.select(SOURCE.c.confirmed_at).where(mine)).one_or_none()
-    if known is not None and (known.confirmed_at is None or at - known.confirmed_at >= timedelta(days=1)):
+    if known is not None and (known.confirmed_at is None or end_of_day(at) > end_of_day(known.confirmed_at)):
         _change_source(session, tenant, source, {"confirmed_at": at})
 
 
@@ -139,7 +160,10 @@ def known(
     arguments = {"tenant": tenant, "ids": _array(ids)}
     with _cursor(session) as cursor:
         cursor.execute(_KNOWN, arguments)
-        found = {row[0]: Known(row[1], row[2], row[3], {}, (), effects(row[1], row[4])) for row in cursor}
+        found = {
+            identity: Known(type_, value, score, {}, (), effects(type_, described), looked_at, due)
+            for identity, type_, value, score, described, looked_at, due in cursor
+        }
         if not found:
             return found
         cursor.execute(_ASSERTIONS, arguments)
@@ -161,6 +185,18 @@ def known(
     return found
 
 
+def repeats(
+    session: Session, tenant: str, buckets: Iterable[int], observed_at: datetime, run: UUID
+) -> list[tuple[str, datetime, bytes]]:
+    """Words of other runs, of this moment or newer ones, that were noted and not written (`ingest.with_repeats`).
+
+    In the order in which feeds speak there are none; what is read here is for those that come late.
+    """
+    asked = {"tenant": tenant, "buckets": list(buckets), "observed_at": observed_at, "run": run}
+    with _cursor(session) as cursor:
+        return cursor.execute(_REPEATS, asked).fetchall()
+
+
 def write(session: Session, tenant: str, source: Source, plan: Plan, contexts: Mapping[str, str]) -> None:
     """Write a plan, with what enrichers found about new observables, as JSON by id: a handful of statements.
 
@@ -179,13 +215,16 @@ def write(session: Session, tenant: str, source: Source, plan: Plan, contexts: M
                 cursor.execute(_ASSERT, common)
         except psycopg.errors.UniqueViolation as error:
             raise Unavailable("Another writer stored the same observable at the same time.") from error
-        past = [*(one.id for one in plan.reasserted), *plan.retracted]
+        widened, moments = zip(*plan.widened, strict=True) if plan.widened else ((), ())
+        past = [*(one.id for one in plan.reasserted), *plan.retracted, *widened]
         if past:
             cursor.execute(_KEEP, common | {"ids": _array(past)})
         if plan.reasserted:
             cursor.execute(_REASSERT, common)
         if plan.retracted:
             cursor.execute(_RETRACT, common | {"ids": _array(plan.retracted)})
+        if widened:
+            cursor.execute(_WIDEN, common | {"ids": _array(widened), "moments": list(moments)})
     rescore(session, tenant, plan.rescored, source.observed_at)
 
 

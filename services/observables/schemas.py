@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.moments import Moment
 from shared.stix import ObservableType
 
 Verdict = Literal["malicious", "suspicious", "weak", "none"]
@@ -107,7 +108,7 @@ class LookupQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     value: Annotated[str, Field(max_length=8192)]
-    as_of: datetime | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
+    as_of: Moment | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 
 def parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
@@ -197,8 +198,8 @@ class SightingReport(Value):
     count: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     place: Annotated[str, Field(max_length=200)] = ""
     note: Annotated[str, Field(max_length=2000)] = ""
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
+    first_seen: Moment | None = None
+    last_seen: Moment | None = None
 
 
 class SightingsRequest(BaseModel):
@@ -225,8 +226,8 @@ class RelationReport(BaseModel):
     from_: Annotated[str, Field(alias="from", max_length=8192)]
     kind: RelationKind
     to: Annotated[str, Field(max_length=8192)]
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
+    first_seen: Moment | None = None
+    last_seen: Moment | None = None
 
 
 class RelationsRequest(BaseModel):

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from services.observables import context, ingest, repository
 from services.observables.attack import current
-from services.observables.ingest import Source
 from services.observables.reading import Batch, parse_moment, read
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput
@@ -37,27 +36,32 @@ def handle_observed(session: Session, events: Sequence[Observed]) -> None:
 
 def _apply(session: Session, events: list[Observed]) -> None:
     tenant, first = events[0].tenant, events[0].data
-    source = Source(str(first.feed.id), first.feed.name, first.feed.reliability, parse_moment(first.observed_at))
-    source = source._replace(kind=first.feed.kind)
+    observed_at = parse_moment(first.observed_at)
     if not 0 <= first.confidence <= 100:
         raise InvalidInput(f"A confidence of {first.confidence} is not between 0 and 100.", field="confidence")
-    repository.put_source(session, tenant, first.feed)
-    batch = Batch({}, {}, {})
+    source = repository.put_source(session, tenant, first.feed, observed_at)
+    batch = Batch(source, {}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     stored = repository.known(session, tenant, list(batch.origin), context.effects)
+    buckets = {event.data.bucket for event in events}
+    ingest.with_repeats(stored, repository.repeats(session, tenant, buckets, observed_at, first.run_id))
     # Whoever says both that it lists something and that it does not, lists it.
     gone = [one for identity, one in batch.gone.items() if identity not in batch.said]
-    fresh = [one for one in batch.said.values() if one.id not in stored]
-    contexts = context.describe(fresh)
-    effects = {identity: context.effects(batch.said[identity].type, text) for identity, text in contexts.items()}
+    fresh = {one.id: one for one in (*gone, *batch.said.values()) if one.id not in stored}
+    contexts = context.describe(fresh.values())
+    effects = {identity: context.effects(fresh[identity].type, text) for identity, text in contexts.items()}
     plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:
         by_chunk[batch.origin[change.id[-36:]]].append(change)
-    repository.record_chunks(
-        session, [_progress(event, by_chunk[number], rejected[number]) for number, event in enumerate(events)]
-    )
+    repeated: dict[int, list[str]] = defaultdict(list)
+    for identity in plan.repeated:
+        repeated[batch.origin[identity]].append(identity)
+    progress = [_progress(event, by_chunk[number], rejected[number]) for number, event in enumerate(events)]
+    for number, row in enumerate(progress):
+        row |= {"source_id": first.feed.id, "observed_at": observed_at, "repeated": ingest.noted(repeated[number])}
+    repository.record_chunks(session, progress)
     publish(session, announcements(_by_bucket(events, by_chunk), tenant, first.feed.id, first.feed.name, first.run_id))
 
 

@@ -14,7 +14,7 @@ from shared.database import Database
 from shared.errors import InvalidInput
 from shared.events.observables import Change, ChangeKind
 from shared.stix import NotAnObservable, Observable, bucket, detect
-from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_uuid, stix_type
+from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id, observable_uuid, stix_type
 
 
 class Report(NamedTuple):
@@ -133,7 +133,7 @@ def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -
     Raises:
         InvalidInput: one of the ends is not known to the tenant.
     """
-    ids = {dashed(observable_uuid(one.type, one.value)): one for link in links for one in (link.from_, link.to)}
+    ids = {observable_id(one.type, one.value): one for link in links for one in (link.from_, link.to)}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         known = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
@@ -162,4 +162,4 @@ def _link(one: Link, tenant: str, actor: str, now: datetime) -> dict[str, Any]:
 
 
 def _stix(one: Observable) -> str:
-    return f"{stix_type(one.type)}--{dashed(observable_uuid(one.type, one.value))}"
+    return f"{stix_type(one.type)}--{observable_id(one.type, one.value)}"

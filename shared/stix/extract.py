@@ -15,6 +15,7 @@ from shared.stix.fanging import refang
 from shared.stix.names import TOP_LEVEL_DOMAINS
 from shared.stix.observable import normalise
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, ObservableType
+from shared.stix.wallets import is_wallet
 
 _T = ObservableType
 
@@ -61,9 +62,13 @@ _NEXT = re.compile(
 )
 # A URL behind its scheme. It ends before what is around URLs in prose, markup and lists.
 _URL_END = r"\s<>\"'`|^\u2018-\u201f\u00ab\u00bb"
+_NEXT_COLUMN = (
+    r"[\[({]?(?:h\S\Sp|s?f[tx]p)s?[:\[({]|[0-9a-f]{32,64}+(?![0-9A-Za-z])|(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z.])"
+)
+"""Behind a comma or semicolon: the next address, hash or URL of a list and no part of this one."""
 _URL_REST = re.compile(
     rf"""
-    (?: [^{_URL_END}{_CJK}\\,;\]]++ | \](?!\() | \\(?=[./]) | [,;](?![\[({{]?(?:h\S\Sp|s?f[tx]p)s?[:\[({{]) )++
+    (?: [^{_URL_END}{_CJK}\\,;\]]++ | \](?!\() | \\(?=[./]) | [,;](?!{_NEXT_COLUMN}) )++
     | [{_CJK}][^{_URL_END}]*+
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -82,6 +87,8 @@ _WORD = re.compile(
     r"|((?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}$)"
 )
 _WORD_TYPES = (_T.VULNERABILITY, _T.ASN, _T.TLSH, _T.MAC)
+_WALLETS = range(25, 107)
+"""Lengths of addresses of wallets; whether a word of such a length is one, its check sum says."""
 _HYPHENS = {0x2010: "-", 0x2011: "-"}
 _FINGERPRINTS = {20: _T.X509_SHA1, 32: _T.X509_SHA256}
 """Certificates are the only files whose hashes are written as pairs of digits between colons."""
@@ -126,7 +133,7 @@ def _take(take: _Take, kind: ObservableType, raw: str, start: int, end: int) -> 
 
 
 def _word(text: str, start: int, end: int, take: _Take) -> int:
-    """What has neither dots nor colons: hashes, CVE ids, numbers of networks."""
+    """What has neither dots nor colons: hashes, CVE ids, numbers of networks, wallets."""
     if end - start < 4:
         return end
     word = text[start:end] if text[start:end].isascii() else text[start:end].translate(_HYPHENS)
@@ -135,6 +142,8 @@ def _word(text: str, start: int, end: int, take: _Take) -> int:
     elif shape := _WORD.match(word):
         kind = _WORD_TYPES[(shape.lastindex or 1) - 1]
         _take(take, kind, shape[0], start, start + shape.end())
+    elif end - start in _WALLETS and not _HASH.fullmatch(word) and is_wallet(word):
+        _take(take, _T.WALLET, word, start, end)
     else:
         _hashes(text, start, end, take)
     return end

@@ -58,7 +58,7 @@ def no_address(text: str, start: int) -> bool:
 
 def sentence_end(label: str) -> bool:
     """Whether a last label is the first word of the next sentence, as in `was infected.In May`."""
-    return label[0].isupper() and label[1:].islower()
+    return label[:1].isupper() and label[1:].islower()
 
 
 def in_path(text: str, start: int) -> bool:

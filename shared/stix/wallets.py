@@ -5,6 +5,7 @@ addresses ("Zero to Monero" §4); Litecoin, Dogecoin and Tron use Bitcoin's form
 """
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 
 from shared.stix.keccak import keccak_256
@@ -25,6 +26,7 @@ _MONERO_NETWORKS = frozenset({18, 19, 42})
 _MONERO_BLOCK, _MONERO_BYTES = 11, {11: 8, 7: 5}
 
 
+@lru_cache(maxsize=4096)
 def wallet(text: str) -> str:
     """Canonical address: EIP-55's capitals for Ethereum, lower case for bech32, the others as they stand.
 

@@ -73,7 +73,12 @@ def test_a_snapshot_that_failed_or_was_held_back_confirms_nothing(own: Database)
 
 def test_sources_are_confirmed_once_a_day_and_their_past_is_kept(own: Database) -> None:
     handle(own, chunk(ADDRESS, at=ago(days=3)))
-    for hours in (50, 49, 30, 20, 2):
-        finished(own, "succeeded", ago(hours=hours))
+    days = [f"2026-11-{day:02}" for day in (3, 4, 5)]
+    for day in days:
+        for time in ("12:00:00", "09:00:00", "23:59:59"):
+            finished(own, "succeeded", f"{day}T{time}+00:00")
+    finished(own, "succeeded", "2026-11-01T00:00:00+00:00")
     with own.transaction(PLATFORM) as session:
-        assert session.scalar(sa.text("SELECT count(*) FROM source_past")) == 2
+        assert session.scalar(sa.text("SELECT count(*) FROM source_past")) == len(days)
+        confirmed = session.scalar(sa.text("SELECT confirmed_at FROM source"))
+    assert confirmed.date().isoformat() == days[-1]

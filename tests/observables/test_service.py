@@ -52,7 +52,7 @@ def test_a_source_that_is_trusted_less_lowers_what_it_says_again(own: Database) 
     handle(own, chunk(ADDRESS, DOMAIN))
     changes(own)
     doubted = FeedRef(FEED.id, FEED.name, 40, kind="snapshot")
-    handle(own, chunk(ADDRESS, feed=doubted), chunk(DOMAIN, feed=doubted))
+    handle(own, chunk(ADDRESS, feed=doubted, at=after(1)), chunk(DOMAIN, feed=doubted, at=after(1)))
     assert changes(own) == [("192.0.2.1", "changed", 36, 72), ("login.example.com", "changed", 20, 40)]
 
 

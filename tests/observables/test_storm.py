@@ -1,59 +1,98 @@
-"""A storm on the real parts: consumers that come and go, chunks shuffled and repeated; the end is that of a model."""
+"""A storm on the real parts: consumers that come and go, chunks shuffled and repeated; the end is that of a model.
+
+Two processes of the service consume all the time. Every two seconds a third member joins their group or leaves it, so
+that they have to share the partitions anew whatever they are doing; one of them is killed on the way, one is stopped.
+"""
 
 import asyncio
+import os
 import random
+import signal
+import socket
+import subprocess
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import pytest
 import sqlalchemy as sa
+from aiokafka import AIOKafkaConsumer
 
+from services.observables import context, ingest, repository
 from services.observables.consumers import SUBSCRIPTIONS
+from services.observables.ingest import Source, Word
+from services.observables.knowledge import Known
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
-from shared.kafka.consumer import Consumer
 from shared.kafka.producer import Publisher
-from shared.kafka.topics import bucket_key
+from shared.kafka.topics import bucket_key, physical
 from shared.settings import Settings
-from shared.stix import bucket
-from shared.stix.ids import observable_uuid
-from tests.observables.conftest import after
+from shared.stix import bucket, observable_uuid
+from tests.observables.conftest import START
+from tests.observables.naive import Outcome, Spoken, outcome, promised
 
-FEEDS = [FeedRef(UUID(int=number), f"feed {number}", 60 + number, kind="snapshot") for number in range(1, 5)]
-VALUES = [f"10.{number >> 8}.{number & 255}.7" for number in range(3_000)]
-RUNS, SECONDS_BETWEEN = 6, 2.0
+FEEDS = [FeedRef(UUID(int=n), f"feed {n}", 60 + n, kind=("stream", "snapshot")[n % 2]) for n in range(1, 5)]
+VALUES = [f"45.{number >> 8}.{number & 255}.7" for number in range(600)]
+RUNS, SECONDS_BETWEEN, PACE = 8, 2.0, 10
+TURNS = 8
+"""How many turns have to find chunks that are being handled; the storm goes on until they did."""
+KILLS = {4: signal.SIGKILL, 12: signal.SIGTERM}
 
-Model = dict[str, dict[str, int]]
+Observed = Event[IndicatorsObserved]
 
 
-def history(chance: random.Random) -> tuple[list[Event[IndicatorsObserved]], Model]:
-    """Chunks of several runs of each feed, and who says what when all of them have been heard."""
-    events, model = [], defaultdict[str, dict[str, int]](dict)
-    for minute in range(RUNS):
+def at(hour: int) -> datetime:
+    return START - timedelta(days=3) + timedelta(hours=hour)
+
+
+def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
+    """Chunks of several runs of each feed, several on one day, and what they say."""
+    events: list[Observed] = []
+    spoken: list[Spoken] = []
+    for number in range(RUNS):
         for feed in FEEDS:
-            seen = {value: chance.choice([20, 50, 90]) for value in chance.sample(VALUES, 1_200)}
-            gone = set(chance.sample(VALUES, 600)) - set(seen)
-            for value, confidence in seen.items():
-                model[value][feed.name] = confidence
-            for value in gone:
-                model[value].pop(feed.name, None)
-            events += chunks(feed, after(minute), seen, gone)
-    return events, model
+            moment = at(7 * number)
+            source = Source(str(feed.id), feed.name, feed.reliability, moment, feed.kind)
+            seen = [_indicator(value, number, chance) for value in chance.sample(VALUES, 300)]
+            listed = {one.value for one in seen}
+            gone = [value for value in chance.sample(VALUES, 100) if value not in listed]
+            spoken += [Spoken(source, one.value, _word(one, moment)) for one in seen]
+            spoken += [Spoken(source, value, None) for value in gone]
+            events += chunks(feed, moment, seen, [Indicator("ipv4-addr", value) for value in gone])
+    return events, spoken
 
 
-def chunks(feed: FeedRef, at: str, seen: dict[str, int], gone: set[str]) -> list[Event[IndicatorsObserved]]:
+def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
+    """Mostly what everybody says about the value, so that streams repeat themselves."""
+    if chance.random() < 0.6:
+        return Indicator("ipv4-addr", value, confidence=50)
+    until = at(7 * number + 90).isoformat() if chance.random() < 0.3 else None
+    tags = chance.choice([[], ["phish"], ["c2", "phish"]])
+    malware = chance.choice([None, "Emotet"])
+    return Indicator(
+        "ipv4-addr", value, confidence=chance.choice([20, 90]), tags=tags, malware=malware, valid_until=until
+    )
+
+
+def _word(one: Indicator, moment: datetime) -> Word:
+    tags = tuple(sorted({"feed", *one.tags}))
+    return Word(one.confidence or 0, tags, one.malware, moment.isoformat(), one.valid_until)
+
+
+def chunks(feed: FeedRef, moment: datetime, seen: list[Indicator], gone: list[Indicator]) -> list[Observed]:
     by_bucket = defaultdict[int, tuple[list[Indicator], list[Indicator]]](lambda: ([], []))
-    for value, confidence in seen.items():
-        by_bucket[bucket(observable_uuid("ipv4-addr", value))][0].append(
-            Indicator("ipv4-addr", value, confidence=confidence)
-        )
-    for value in gone:
-        by_bucket[bucket(observable_uuid("ipv4-addr", value))][1].append(Indicator("ipv4-addr", value))
+    for place, indicators in enumerate((seen, gone)):
+        for one in indicators:
+            by_bucket[bucket(observable_uuid("ipv4-addr", one.value))][place].append(one)
     run = uuid4()
     return [
         Event(
             OBSERVED,
-            IndicatorsObserved(feed, run, number, 0, at, 50, (), listed, dropped),
+            IndicatorsObserved(feed, run, number, 0, moment.isoformat(), 50, ("feed",), listed, dropped),
             "acme",
             "/services/feeds",
             bucket_key(number),
@@ -62,26 +101,96 @@ def chunks(feed: FeedRef, at: str, seen: dict[str, int], gone: set[str]) -> list
     ]
 
 
-async def storm(own: Database, settings: Settings, events: list[Event[IndicatorsObserved]], expected: int) -> None:
-    async with Publisher(settings) as publisher:
-        for event in events:
-            await publisher.publish(event)
-        await publisher.flush()
-    consumers = [asyncio.ensure_future(Consumer(own, settings, SUBSCRIPTIONS).run()) for _ in range(2)]
+class Consumers:
+    """Two processes of the service; when one of them ends another one takes its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = str(folder / "ready.sock")
+        self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ready.bind(self._address)
+        self._ready.settimeout(60)
+        self._running = [self._start(), self._start()]
+        for _ in self._running:
+            assert self._ready.recv(64) == b"READY=1"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "services.observables", "consumer"]
+        environ = {**os.environ, "NOTIFY_SOCKET": self._address}
+        return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+
+    def replace(self, which: int, how: signal.Signals) -> None:
+        """End one, whatever it does just now; its successor joins when it is ready."""
+        self._running[which].send_signal(how)
+        self._running[which].wait(30)
+        self._running[which] = self._start()
+
+    def close(self) -> None:
+        for one in self._running:
+            one.kill()
+            one.wait()
+        self._ready.close()
+
+
+class Visitor:
+    """A member of the consumers' group that does nothing but join it and leave it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._here: AIOKafkaConsumer | None = None
+
+    async def turn(self) -> None:
+        if self._here is not None:
+            await self.close()
+            return
+        self._here = AIOKafkaConsumer(
+            *(physical(self._settings, one.topic.name) for one in SUBSCRIPTIONS),
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            group_id=f"{self._settings.kafka_topic_prefix}sentineliq.observables",
+            enable_auto_commit=False,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=500,
+        )
+        await self._here.start()
+
+    async def close(self) -> None:
+        if self._here is not None:
+            await self._here.stop()
+            self._here = None
+
+
+async def storm(own: Database, settings: Settings, events: list[Observed], folder: Path) -> int:
+    """Chunks come all the time, every two seconds there is one consumer more or less; how many chunks were sent."""
+    chance = random.Random(6)  # noqa: S311  # test data
+    consumers, visitor = await asyncio.to_thread(Consumers, folder), Visitor(settings)
     try:
-        for turn in range(60):
-            await asyncio.sleep(SECONDS_BETWEEN)
-            if await asyncio.to_thread(handled, own) >= expected and turn >= 4:
-                return
-            # One of them leaves in the middle of whatever it does, and another one joins.
-            consumers[turn % 2].cancel()
-            await asyncio.gather(consumers[turn % 2], return_exceptions=True)
-            consumers[turn % 2] = asyncio.ensure_future(Consumer(own, settings, SUBSCRIPTIONS).run())
+        async with Publisher(settings) as publisher:
+            waiting, sent, hit, before = list(events), 0, 0, 0
+            for turn in range(60):
+                await visitor.turn()
+                if turn in KILLS:
+                    await asyncio.to_thread(consumers.replace, turn % 2, KILLS[turn])
+                for _ in range(20):
+                    for _ in range(PACE):
+                        await publisher.publish(waiting.pop() if waiting else chance.choice(events))
+                        sent += 1
+                    await asyncio.sleep(SECONDS_BETWEEN / 20)
+                await publisher.flush()
+                now = await asyncio.to_thread(handled, own)
+                hit += before < now < sent
+                before = now
+                if hit >= TURNS and turn > max(KILLS) and not waiting:
+                    break
+            else:
+                raise AssertionError(f"only {hit} turns found work that was under way, {len(waiting)} chunks wait")
+        await visitor.close()
+        for _ in range(1_200):
+            if await asyncio.to_thread(handled, own) >= sent:
+                return sent
+            await asyncio.sleep(0.1)
         raise AssertionError("the storm did not end")
     finally:
-        for consumer in consumers:
-            consumer.cancel()
-        await asyncio.gather(*consumers, return_exceptions=True)
+        await visitor.close()
+        consumers.close()
 
 
 def handled(own: Database) -> int:
@@ -93,22 +202,41 @@ def handled(own: Database) -> int:
         return int(session.scalar(query) or 0)
 
 
-def state(own: Database) -> Model:
-    found = defaultdict[str, dict[str, int]](dict)
+def state(own: Database) -> dict[str, Known]:
     with own.transaction("acme") as session:
-        query = sa.text(
-            "SELECT o.value, s.name, a.confidence FROM assertion a JOIN observable o ON o.id = a.observable_id "
-            "JOIN source s ON s.id = a.source_id WHERE a.retracted_at IS NULL"
-        )
-        for value, name, confidence in session.execute(query):
-            found[value][name] = confidence
+        ids = session.scalars(sa.text("SELECT id::text FROM observable")).all()
+        return {one.value: one for one in repository.known(session, "acme", ids, context.effects).values()}
+
+
+def newest_of(spoken: list[Spoken]) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for one in spoken:
+        found[one.value] = max(found.get(one.value, one.source.observed_at), one.source.observed_at)
     return found
 
 
-def test_two_consumers_that_come_and_go_end_where_a_model_ends(own: Database, settings: Settings) -> None:
+def compare(found: dict[str, Known], expected: Outcome, spoken: list[Spoken]) -> Iterator[str]:
+    """The values of which the state is not the model's."""
+    newest = newest_of(spoken)
+    for value in found.keys() | expected.keys():
+        row = found.get(value)
+        if row is None or promised(row.assertions) != promised(expected[value]):
+            yield f"{value}: {row} instead of {expected.get(value)}"
+            continue
+        stored = [one.score for one in (ingest.evaluate(row.type, each.values(), (), row.effects, newest[value])
+                                        for each in (row.assertions, expected[value]))]  # fmt: skip
+        if stored[0] != stored[1] or ingest.is_news(row.score, stored[1]):
+            yield f"{value}: scores {row.score}, {stored[0]} instead of {stored[1]}"
+
+
+@pytest.mark.timeout(300)
+def test_two_consumers_that_come_and_go_end_where_a_model_ends(
+    own: Database, settings: Settings, tmp_path: Path
+) -> None:
     chance = random.Random(5)  # noqa: S311  # test data
-    events, model = history(chance)
-    stormy = [*events, *chance.sample(events, len(events) // 2)]
-    chance.shuffle(stormy)
-    asyncio.run(storm(own, settings, stormy, len(stormy)))
-    assert state(own) == {value: said for value, said in model.items() if said}
+    events, spoken = history(chance)
+    chance.shuffle(events)
+    assert asyncio.run(storm(own, settings, events, tmp_path)) > len(events)
+    assert list(compare(state(own), outcome(spoken), spoken)) == []
+    with own.transaction("acme") as session:
+        assert session.scalar(sa.text("SELECT count(*) FROM run_chunk WHERE repeated IS NOT NULL")) > 0

@@ -17,7 +17,6 @@ from services.observables.enrichment import following
 from services.observables.enrichment.repository import answers, jobs
 from services.observables.enrichment.repository.answers import Stored
 from services.observables.enrichment.repository.jobs import Ended, Job
-from services.observables.reading import dashed
 from services.observables.remote.base import Finding, Related, RemoteEnricher, Tlp
 from services.observables.service import SOURCE
 from shared.database import PLATFORM, PUBLIC, Database, enter
@@ -25,7 +24,7 @@ from shared.events import Event
 from shared.events.observables import ENRICHED, Change, Enriched
 from shared.kafka.outbox import publish
 from shared.stix import Observable, ObservableType, bucket
-from shared.stix.ids import observable_uuid, stix_type
+from shared.stix.ids import observable_id, stix_type
 
 _SHARED: frozenset[Tlp | None] = frozenset({"clear", "green"})
 
@@ -63,7 +62,7 @@ class Item(NamedTuple):
     def related(self) -> list[tuple[str, Related]]:
         """The observables that it names, with their UUIDs."""
         found = self.finding.related if self.finding else ()
-        return [(dashed(observable_uuid(one.type, one.value)), one) for one in found]
+        return [(observable_id(one.type, one.value), one) for one in found]
 
 
 def record(database: Database, me: UUID, items: Sequence[Item], ended: Sequence[Ended], now: datetime) -> None:

@@ -17,12 +17,11 @@ from services.observables.enrichment.repository import answers, jobs, lanes
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import CLICK, PLAYBOOK, Ended, Wanted
 from services.observables.enrichment.waking import wake_after_commit
-from services.observables.reading import dashed
 from services.observables.remote.base import Asked
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.stix import Observable, bucket
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 
 OPEN: Final = frozenset({"waiting", "running"})
 
@@ -86,7 +85,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
         InvalidInput: there is no enricher of a name.
     """
     request, now = uuid4(), datetime.now(UTC)
-    by_id = {dashed(observable_uuid(one.type, one.value)): one for one in question.about}
+    by_id = {observable_id(one.type, one.value): one for one in question.about}
     with database.transaction(tenant) as session:
         context.freshen(session)
         ways = _chosen(ways_of(session, tenant), question.names)
@@ -194,7 +193,7 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
         if way.obstacle is not None:
             raise InvalidInput(way.obstacle, field="enricher")
         harmless = way.enricher.harmless
-        identity = dashed(observable_uuid(harmless.type, harmless.value))
+        identity = observable_id(harmless.type, harmless.value)
         one = Wanted(identity, *harmless, name, way.lane, CLICK, actor, trial=True)
         ids = _store(session, tenant, [], [one], {name: way}, fresh=True)
         lanes.reopen(session, way.lane)

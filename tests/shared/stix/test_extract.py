@@ -1,5 +1,6 @@
 """Observables in prose: what is found, where, and what merely looks like one."""
 
+import sys
 import warnings
 
 import pytest
@@ -202,6 +203,43 @@ HOSTILE = [
     "-a", "\\",
     "hxxp[:]//", "中", "中http://", "é", " ", "[:]", "T1059.", "(", ")", "http://a)", "C:\\a b",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["a.-", "a.-_ b", "a[.]-", "evil.com/x a.b.-"])
+def test_a_dot_before_a_hyphen_ends_no_name(text):
+    assert all(found.value != "a" for found in extract(text))
+
+
+def steps(text):
+    """How many lines of Python extraction runs; patterns are measured by bench.extract, which has a clock."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for found in extract(text):
+            assert found.end > found.start
+    finally:
+        sys.settrace(before)
+    return count
+
+
+units = st.lists(
+    st.sampled_from(HOSTILE) | st.text("aA1.:/@[](){}\\,+-%_ hxtp", min_size=1, max_size=6), min_size=1, max_size=4
+).map("".join)
+
+
+@settings(max_examples=60)
+@given(units)
+def test_no_repeated_unit_is_more_work_than_its_length(unit):
+    few, many = steps(unit * 100), steps(unit * 800)
+    # Eight times the text is eight times the work; some of it is done once, whatever the length.
+    assert many <= 9 * few + 2_000
 
 
 @pytest.mark.timeout(10)

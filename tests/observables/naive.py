@@ -1,0 +1,87 @@
+"""The naive model of what sources say.
+
+It knows nothing of plans, notes or rows: it has everything that was said before it, and asks, for each value and
+source, which word is the newest.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from services.observables import ingest
+from services.observables.decay import end_of_day
+from services.observables.ingest import Source, Word
+from services.observables.knowledge import Stored
+
+Outcome = dict[str, dict[str, Stored]]
+
+
+class Spoken(NamedTuple):
+    """What a source said about a value; None when it took it back."""
+
+    source: Source
+    value: str
+    word: Word | None
+
+
+def written(source: Source, word: Word, *, over: bool = False) -> Stored:
+    """A word as a row that holds it."""
+    return Stored(
+        source.id,
+        source.name,
+        source.reliability,
+        word.confidence,
+        word.tags,
+        word.malware,
+        ingest.moment(word.valid_until) if word.valid_until else None,
+        ingest.moment(word.last_seen) if word.last_seen else source.observed_at,
+        over,
+        source.observed_at,
+        source.kind,
+        source.confirmed_at,
+        word.attack,
+        None if over else source.observed_at,
+        ingest.moment(word.first_seen),
+    )
+
+
+def outcome(history: Iterable[Spoken]) -> Outcome:
+    """What each source says about each value in the end, by value and source."""
+    by_both = defaultdict[tuple[str, str], list[Spoken]](list)
+    for one in history:
+        by_both[one.value, one.source.id].append(one)
+    found = defaultdict[str, dict[str, Stored]](dict)
+    for (value, source), spoken in by_both.items():
+        found[value][source] = _end(spoken)
+    return found
+
+
+def _end(spoken: list[Spoken]) -> Stored:
+    said = [written(one.source, one.word) for one in spoken if one.word is not None]
+    over = [one.source for one in spoken if one.word is None]
+    if not said:
+        last = max(over, key=lambda source: source.observed_at)
+        return written(last, Word(0, (), None, last.observed_at.isoformat(), None), over=True)
+    newest = max(said, key=lambda one: (one.observed_at, _strength(one)))
+    newest = newest._replace(first_seen=min(one.first_seen for one in said))
+    ends = [source.observed_at for source in over if source.observed_at > newest.observed_at]
+    return newest._replace(retracted=True, observed_at=max(ends)) if ends else newest
+
+
+def _strength(said: Stored) -> tuple[Any, ...]:
+    ends = (said.valid_until is None, said.valid_until or said.observed_at)
+    return (said.confidence, said.tags, said.malware or "", ends, said.attack, end_of_day(said.last_seen))
+
+
+def promised(assertions: dict[str, Stored]) -> dict[str, Stored]:
+    """Assertions as far as they are promised: what a stream repeats on one day is one moment, the end of that day."""
+    return {
+        source: one
+        if one.kind == "snapshot"
+        else one._replace(
+            last_seen=end_of_day(one.last_seen),
+            said_at=one.said_at and end_of_day(one.said_at),
+            observed_at=one.observed_at if one.retracted else end_of_day(one.observed_at),
+        )
+        for source, one in assertions.items()
+    }

@@ -1,0 +1,220 @@
+"""`as_of` equals what was answered then: random histories on the real parts, asked over HTTP, and asked again."""
+
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from services.observables import context
+from services.observables.aging import check_due
+from services.observables.enrichment.repository import answers
+from services.observables.reference import store, warning_lists
+from services.observables.reference.refresh import describe_again
+from services.observables.remote.base import Finding, Weight
+from services.observables.service import handle_finished
+from shared.database import PUBLIC, Database
+from shared.events import Event, FeedRef
+from shared.events.feeds import FINISHED, Indicator, RunFinished
+from tests.observables.conftest import TABLES, chunk, handle
+
+HISTORIES = int(os.environ.get("SENTINELIQ_AS_OF_HISTORIES", "4"))
+STEPS = 16
+VALUES = [
+    ("ipv4-addr", "198.51.100.7"),
+    ("ipv4-addr", "198.51.100.0/24"),
+    ("domain-name", "evil.com"),
+    ("domain-name", "login.evil.com"),
+    ("url", "http://login.evil.com/a"),
+]
+
+
+class Answered(NamedTuple):
+    """What one tenant was told about one value at a moment."""
+
+    moment: datetime
+    client: TestClient
+    value: str
+    known: dict[str, Any]
+    explained: dict[str, Any] | None
+
+
+class World:
+    """Everything that happens to observables, at random."""
+
+    def __init__(self, own: Database, client: TestClient, chance: random.Random) -> None:
+        self._own, self._client, self._chance = own, client, chance
+        self._steps = (
+            self._seen, self._seen, self._seen, self._gone, self._reported, self._confirmed, self._described,
+            self._aged, self._enriched, self._enriched,
+        )  # fmt: skip
+
+    def step(self) -> None:
+        self._chance.choice(self._steps)()
+
+    def _some(self) -> list[Indicator]:
+        chance = self._chance
+        soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+        return [
+            Indicator(
+                type_,
+                value,
+                confidence=chance.choice([20, 60, 95]),
+                tags=chance.choice([[], ["x"]]),
+                malware=chance.choice([None, "Emotet"]),
+                first_seen=chance.choice([None, "2026-10-01T00:00:00Z"]),
+                valid_until=chance.choice([None, None, soon]),
+            )
+            for type_, value in chance.sample(VALUES, chance.randrange(1, 5))
+        ]
+
+    def _where(self) -> dict[str, Any]:
+        number = self._chance.randrange(1, 4)
+        reliability = self._chance.choice([40, 80, 80, 100])
+        at = datetime.now(UTC) - timedelta(minutes=self._chance.choice([0, 0, 1, 30, 3000]))
+        feed = FeedRef(UUID(int=number), f"feed {number}", reliability, kind=("snapshot", "stream")[number % 2])
+        return {"feed": feed, "at": at.isoformat(), "tenant": self._tenant()}
+
+    def _tenant(self) -> str:
+        return self._chance.choice(["acme", "acme", PUBLIC])
+
+    def _seen(self) -> None:
+        where = self._where()
+        handle(self._own, chunk(*self._some(), **where), tenant=where["tenant"])
+
+    def _gone(self) -> None:
+        where = self._where()
+        handle(self._own, chunk(gone=self._some(), **where), tenant=where["tenant"])
+
+    def _reported(self) -> None:
+        reports = [
+            {
+                "value": one.value,
+                "kind": self._chance.choice(["seen", "false-positive"]),
+                "count": self._chance.randrange(1, 4),
+                "place": self._chance.choice(["gate", "mail"]),
+            }
+            for one in self._some()
+        ]
+        assert self._client.post("/v1/sightings", json={"sightings": reports}).status_code == 201
+
+    def _confirmed(self) -> None:
+        where = self._where()
+        finished = RunFinished(where["feed"], UUID(int=9), "succeeded")
+        event = Event(FINISHED, finished, where["tenant"], "/services/feeds", time=datetime.now(UTC).isoformat())
+        with self._own.transaction(where["tenant"]) as session:
+            handle_finished(session, [event])
+
+    def _described(self) -> None:
+        """Other reference data: an allow-list with one of the values, or with another."""
+        entries = self._chance.choice([["198.51.100.0/24"], ["203.0.113.0/24"]])
+        listed = {"name": "ours", "version": 1, "type": "cidr", "matching_attributes": ["ip-dst"], "list": entries}
+        packed = warning_lists.pack([("main/lists/x/list.json", json.dumps(listed).encode())])
+        now, digest = datetime.now(UTC), hashlib.sha256(packed).hexdigest()
+        with self._own.transaction(PUBLIC) as session:
+            store.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
+                      checked_at=now, progress=None)  # fmt: skip
+        describe_again(self._own)
+
+    def _aged(self) -> None:
+        check_due(self._own)
+
+    def _enriched(self) -> None:
+        """Answers of remote enrichers, as the workers keep them: voices, facts that take away, and nothing known."""
+        chance, tenant, now = self._chance, self._tenant(), datetime.now(UTC)
+        found = [
+            answers.Stored(
+                observable_id(type_, value),
+                chance.choice(["virustotal", "greynoise"]),
+                self._finding(),
+                now - timedelta(minutes=chance.choice([0, 60])),
+                now + timedelta(days=1),
+                now + timedelta(days=30),
+                b"raw",
+            )
+            for type_, value in chance.sample(VALUES, 2)
+        ]
+        with self._own.transaction(tenant) as session:
+            # Nobody asks about what is not stored.
+            stored = set(session.scalars(sa.text("SELECT id::text FROM observable")))
+            found = [one for one in found if one.observable_id in stored]
+            answers.put(session, tenant, found, now)
+
+    def _finding(self) -> Finding | None:
+        weight = self._chance.choice([0.7, 0.3, -0.5, None])
+        if weight is None:
+            return None
+        return Finding({"detections": self._chance.randrange(5)}, (Weight(weight, "as it was told"),))
+
+
+def ask(client: TestClient, value: str, as_of: datetime | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What is known about a value, and why; in an order that does not matter."""
+    past = {"as_of": as_of.isoformat()} if as_of else {}
+    known = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
+    found = known["observable"]
+    if found is None:
+        return known, None
+    found["assertions"].sort(key=lambda one: (one["source_id"], one["tenant"]))
+    found["sightings"].sort(key=lambda one: one["id"])
+    return known, client.get(f"/v1/observables/{found['id']}/explain", params=past).raise_for_status().json()
+
+
+def answered(clients: list[TestClient]) -> Iterator[Answered]:
+    for client in clients:
+        said = [(value, *ask(client, value)) for _, value in VALUES]
+        moment = datetime.now(UTC)
+        yield from (Answered(moment, client, *one) for one in said)
+
+
+def parts_of(explained: dict[str, Any]) -> dict[tuple[str, str], float]:
+    # Approximately: between the answer and the moment that stands for it, some milliseconds have passed.
+    return {
+        (part["kind"], part["name"]): pytest.approx(part["points"], abs=0.01) for part in explained["contributions"]
+    }
+
+
+@pytest.fixture
+def forgotten(own: Database) -> Iterator[None]:
+    yield
+    with own.engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE observables.dataset"))
+    with own.transaction(PUBLIC) as session:
+        context.freshen(session, now=True)
+
+
+@pytest.mark.timeout(120 + 60 * HISTORIES)
+@pytest.mark.parametrize("seed", range(HISTORIES))
+def test_the_past_is_answered_as_it_was(
+    own: Database, client_for: Callable[..., TestClient], forgotten: None, seed: int
+) -> None:
+    with own.engine.begin() as connection:
+        for table in (*TABLES, "dataset"):
+            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+    with own.transaction(PUBLIC) as session:
+        context.freshen(session, now=True)
+    clients = [client_for("observables"), client_for("observables", "globex")]
+    world = World(own, clients[0], random.Random(seed))  # noqa: S311  # test data
+    memory: list[Answered] = []
+    for _ in range(STEPS):
+        world.step()
+        memory += answered(clients)
+        time.sleep(0.002)
+    assert any(one.known["observable"] and one.known["observable"]["enrichments"] for one in memory)
+    for one in memory:
+        known, explained = ask(one.client, one.value, one.moment)
+        assert known == one.known
+        if one.explained is not None:
+            assert explained is not None
+            assert explained["score"] == one.explained["score"] == one.known["observable"]["score"]
+            points = {(part["kind"], part["name"]): part["points"] for part in explained["contributions"]}
+            assert points == parts_of(one.explained)
+            total = sum(part["points"] for part in one.explained["contributions"])
+            assert abs(min(max(total, 0), 100) - one.explained["score"]) <= 0.5
