@@ -15,7 +15,7 @@ from services.observables.enrichment import following, requests, settings, shift
 from services.observables.enrichment.estimates import estimates
 from services.observables.enrichment.meter import Meter
 from services.observables.enrichment.repository import answers, jobs, lanes
-from services.observables.enrichment.repository.jobs import CLICK
+from services.observables.enrichment.repository.jobs import CLICK, Ended
 from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
 from services.observables.enrichment.shift import LEASE
@@ -307,3 +307,28 @@ def test_a_question_whose_enricher_is_gone_is_told_so(world: World) -> None:
     world.shift(1)
     (job,) = world.jobs()
     assert job.state != "waiting"
+
+
+@pytest.mark.xfail(strict=True, reason="only a job that waits is put before the others")
+def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_back(world: World) -> None:
+    world.enricher()
+    world.know(ADDRESS)
+    world.ask(ADDRESS)
+    me, lane = held(world)
+    with world.own.transaction(PLATFORM) as session:
+        (taken,) = jobs.take(session, me, lane.id, 1, 1)
+    requests.ask(world.own, "acme", "anna", Question([Observable(ObservableType.IPV4, ADDRESS)]))
+    with world.own.transaction(PLATFORM) as session:
+        jobs.end(session, me, [Ended(taken.id, "waiting")])
+    (job,) = world.jobs()
+    assert (job.state, job.priority) == ("waiting", CLICK)
+
+
+@pytest.mark.xfail(strict=True, reason="the request cannot be written, and the call's task dies of it")
+def test_a_key_that_no_header_takes_is_told_to_whoever_waits(world: World) -> None:
+    world.enricher(key_fields=("key",))
+    set_key(world, {"key": "pasted with a space "})
+    world.ask(ADDRESS, priority=CLICK)
+    world.shift(2)
+    (job,) = world.jobs()
+    assert job.state in {"done", "failed"}
