@@ -123,3 +123,17 @@ def test_seen_more_often_weighs_more_and_false_positives_take_more() -> None:
     harmless = [false_positive_weight(count) for count in (0, 1, 2, 10, 1000)]
     assert harmless == sorted(harmless, reverse=True)
     assert harmless[1] == -0.5
+
+
+@pytest.mark.xfail(strict=True, reason="voices and effects that do not count any more still hold the next look back")
+def test_what_does_not_count_any_more_does_not_hold_the_next_look_back() -> None:
+    now = datetime(2026, 3, 8, tzinfo=UTC)
+    counts = Claim("source", "feed", 0.4, now)
+    lapsed = Claim("enrichment", "probe", 0.9, now - timedelta(days=7), until=now - timedelta(days=1))
+    known = score("ipv4-addr", [counts], [], now)
+    alone = due("ipv4-addr", [counts], [], now, known)
+    assert score("ipv4-addr", [counts, lapsed], [], now) == known
+    together = due("ipv4-addr", [counts, lapsed], [], now, known)
+    assert together is not None
+    assert alone is not None
+    assert together <= alone
