@@ -1,5 +1,9 @@
 """The observables service's Celery app."""
 
+from typing import Final
+
 from shared.celery import make_celery
 
-celery = make_celery("observables")
+SERVICE: Final = "observables"
+
+celery = make_celery(SERVICE)

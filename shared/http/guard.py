@@ -66,6 +66,15 @@ def is_public(address: Address) -> bool:
     return int(address) >> 32 & 0xFFFFFFFF not in _ISATAP
 
 
+def is_public_network(network: Network) -> bool:
+    """Whether every address of a network is public."""
+    if isinstance(network, IPv4Network):
+        return not any(network.overlaps(other) for other in _NOT_PUBLIC_V4)
+    if not network.subnet_of(_GLOBAL_UNICAST) or any(network.overlaps(other) for other in _NOT_PUBLIC_V6):
+        return False
+    return is_public(network.network_address) and is_public(network.broadcast_address)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A parsed http or https URL; `host` is in its canonical form, without brackets."""

@@ -12,7 +12,10 @@ from services.observables.remote.base import Asked, BadAnswer, Fact, Finding, Re
 from shared.errors import UpstreamError
 from shared.http import GuardedClient, Limits, Response
 from shared.http.response import MAX_RETRY_AFTER, Headers, retry_after
+from shared.logging import get_logger
 from shared.stix import NotAnObservable, normalise
+
+log = get_logger(__name__)
 
 _MOST_RELATED: Final = 100
 _MOST_FACTS: Final = 40
@@ -70,6 +73,9 @@ async def call(
         return _classified(enricher, asked, answer)
     except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failed(error if isinstance(error, UpstreamError) else _bad_answer(enricher, error))
+    except Exception as error:  # an enricher's own bug fails the question that meets it, and no other
+        log.exception("enricher.failed", enricher=enricher.name)
+        return Failed(BadAnswer(f"{enricher.title}'s enricher failed: {type(error).__name__}.", retryable=False))
 
 
 async def _send(enricher: RemoteEnricher, request: Request, client: GuardedClient, base: str) -> Response:

@@ -13,6 +13,8 @@ from services.observables.enrichment.meter import Meter, Plan
 from services.observables.enrichment.repository import jobs, lanes, settings
 from services.observables.enrichment.repository.lanes import meter_of
 from services.observables.remote.registry import enrichers
+from services.observables.worker import SERVICE
+from shared.database import PLATFORM, enter
 
 
 class State(NamedTuple):
@@ -38,15 +40,17 @@ def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
     return found
 
 
-def estimates(session: Session, waiting: Sequence[Any]) -> dict[UUID, datetime]:
-    """When jobs that wait will probably have been answered, by job.
+def estimates(session: Session, tenant: str, waiting: Sequence[Any]) -> dict[UUID, datetime]:
+    """When jobs of a tenant that wait will probably have been answered, by job.
 
-    The first of each lane is placed among all that wait there; the others follow it.
+    The first of each lane is placed among all that wait there, other tenants' too; the others follow it.
     """
     by_lane: dict[UUID, list[Any]] = {}
     for job in waiting:
         by_lane.setdefault(job.lane, []).append(job)
     found, now = {}, time.time()
+    # How many wait is no secret; whose they are and what they ask is.
+    enter(session, SERVICE, PLATFORM)
     for lane, state in states(session, list(by_lane)).items():
         listed = sorted(by_lane[lane], key=lambda job: (job.priority, job.next_at, job.id))
         first = listed[0]
@@ -54,4 +58,5 @@ def estimates(session: Session, waiting: Sequence[Any]) -> dict[UUID, datetime]:
         for place, job in enumerate(listed):
             at = state.meter.finish_at(state.plan, now, ahead + place)
             found[job.id] = datetime.fromtimestamp(at, UTC)
+    enter(session, SERVICE, tenant)
     return found

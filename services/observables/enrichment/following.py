@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -19,11 +18,10 @@ from services.observables.enrichment.waking import wake_after_commit
 from services.observables.ingest import moment
 from services.observables.remote.base import Asked
 from services.observables.remote.registry import enrichers
+from services.observables.worker import SERVICE
 from shared.events import Event
 from shared.events.observables import ObservablesChanged
 from shared.stix import Observable
-
-SERVICE: Final = "observables"
 
 
 def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:

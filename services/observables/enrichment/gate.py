@@ -8,15 +8,15 @@ import msgspec
 
 from services.observables.enrichers.network import host_of
 from services.observables.remote.base import Asked, RemoteEnricher, Tlp
-from shared.http.guard import is_public
+from shared.http.guard import is_public_network
 from shared.stix import ObservableType as Type
 
 _ORDER: Final = {tlp: place for place, tlp in enumerate(get_args(Tlp))}
 _ADDRESSES: Final = frozenset({Type.IPV4, Type.IPV6})
 # RFC 6761, 6762, 7686, 8375, 9476; and what ICANN set aside for private use in 2024.
 _LOCAL_NAMES: Final = (
-    "alt", "example", "example.com", "example.net", "example.org", "home.arpa", "internal", "invalid", "local",
-    "localhost", "onion", "test",
+    "alt", "arpa", "example", "example.com", "example.net", "example.org", "internal", "invalid", "local", "localhost",
+    "onion", "test",
 )  # fmt: skip
 _context: Final = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
 
@@ -76,10 +76,9 @@ def _private(asked: Asked) -> str | None:
 def _is_public(text: str) -> bool:
     """Whether an address, or all of a network, is public."""
     try:
-        network = ip_network(text)
+        return is_public_network(ip_network(text))
     except ValueError:
         return False
-    return is_public(network.network_address) and is_public(network.broadcast_address)
 
 
 def _is_public_name(name: str) -> bool:

@@ -26,9 +26,15 @@ KEY_SECONDS: Final = 3600.0
 """How long nobody is asked with a key that was refused, unless it is changed."""
 _MARGIN: Final = 0.98
 _KEPT_FOR_CLICKS: Final = 0.1
-_HALF_LIFE: Final = 60.0
-_LONGEST_REST: Final = 900.0
+_LEAST_PAUSE: Final = 60.0
+_HALF_LIFE: Final = 500.0
+"""Calls after which what was counts half: longer than the cycles of most quotas."""
+_LONGEST_REST: Final = 7200.0
 _AHEAD_SECONDS: Final = 0.25
+_DAY_SECONDS: Final = 86_400.0
+
+SPENT: Final = ("tokens", "at", "day", "used", "calls", "seconds", "since")
+"""What taking questions changes of a meter; what answers change is the rest of it."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -109,8 +115,13 @@ class Meter(msgspec.Struct):
         self.at, self.day = max(self.at, now), _day(now)
 
     def give_back(self, plan: Plan, now: float, calls: int) -> None:
-        """Take back calls that were paid for and not made."""
-        self.spend(plan, now, -min(calls, self._used(now)))
+        """Take back calls that were paid for and not made.
+
+        More than this day has used was partly paid from the day before: then the budget stays as it is.
+        """
+        used = self._used(now)
+        self.spend(plan, now, -calls)
+        self.used = used - calls if calls <= used else used
 
     def answered(self, started: float) -> None:
         """A call went well; one that started before the lane was blocked says nothing about that."""
@@ -125,8 +136,12 @@ class Meter(msgspec.Struct):
         """The provider wants to be left alone, for as long as it says, or twice as long each time it says nothing."""
         if self.in_window:
             self.window, self.in_window = self.in_window, 0
+        if seconds is None and now < self.blocked_until:
+            return  # it said so to another call just now
         wait = min(_QUOTA_SECONDS * 2**self.blocks, _QUOTA_LONGEST) if seconds is None else seconds
-        self._block(now + wait, "quota", "The provider says that its quota is used up.")
+        # Whoever refuses again and again without naming a pause gets one all the same.
+        least = min(2.0**self.blocks, _LEAST_PAUSE) if self.blocks and now >= self.blocked_until else 0.0
+        self._block(now + max(wait, least), "quota", "The provider says that its quota is used up.")
 
     def key_refused(self, now: float, reason: str) -> None:
         """The key is not taken: asking on would get it banned."""
@@ -136,7 +151,7 @@ class Meter(msgspec.Struct):
     def failed(self, now: float, reason: str) -> None:
         """A call failed because the provider is in trouble."""
         self.failures += 1
-        if self.failures >= FAILURES or self.blocks:
+        if now >= self.blocked_until and (self.failures >= FAILURES or self.blocks):
             wait = min(_OPEN_SECONDS * 2**self.blocks, _OPEN_LONGEST)
             self._block(now + wait, "trouble", reason)
 
@@ -148,8 +163,10 @@ class Meter(msgspec.Struct):
 
     def passed(self, now: float, calls: int, *, busy: bool) -> None:
         """Time went by, so many calls ended, and there is work left or not; only time with work counts."""
-        seconds = min(max(0.0, now - self.since), _LONGEST_REST) if self.since else 0.0
-        fade = 0.5 ** (seconds / _HALF_LIFE)
+        # Nobody knows what a night without a budget says about the pace.
+        counted = self.since and _day(self.since) == _day(now)
+        seconds = min(max(0.0, now - self.since), _LONGEST_REST) if counted else 0.0
+        fade = 0.5 ** (calls / _HALF_LIFE)
         self.calls, self.seconds = self.calls * fade + calls, self.seconds * fade + seconds
         self.since = now if busy else 0.0
 
@@ -166,14 +183,18 @@ class Meter(msgspec.Struct):
 
         Until the lane has a pace of its own, its limits stand for it.
         """
-        start, left = max(now, self.blocked_until), calls
-        if plan.daily is not None:
-            usable = max(1, plan.daily - math.floor(_KEPT_FOR_CLICKS * plan.daily))
-            today = max(0, usable - self._used(start))
-            while left > today:
-                left -= today
-                start, today = _tomorrow(start), usable
-        return start + left / self.pace(plan)
+        start, left, pace = max(now, self.blocked_until), float(calls), self.pace(plan)
+        if plan.daily is None:
+            return start + left / pace
+        usable = max(1, plan.daily - math.floor(_KEPT_FOR_CLICKS * plan.daily))
+        midnight = _tomorrow(start)
+        today = min(max(0, usable - self._used(start)), pace * (midnight - start))
+        if left <= today:
+            return start + left / pace
+        left -= today
+        a_day = min(float(usable), pace * _DAY_SECONDS)
+        days = max(0, math.ceil(left / a_day) - 1)
+        return midnight + days * _DAY_SECONDS + (left - days * a_day) / pace
 
     def pace(self, plan: Plan) -> float:
         """Calls in a second while there is work."""

@@ -4,7 +4,7 @@ All of that for a batch of answers is one transaction, in which each job is stil
 once, or the question is asked again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from services.observables import mentions, repository, rescoring
 from services.observables.enrichment import following
-from services.observables.enrichment.repository import answers, jobs
+from services.observables.enrichment.meter import Meter
+from services.observables.enrichment.repository import answers, jobs, lanes
 from services.observables.enrichment.repository.answers import Stored
 from services.observables.enrichment.repository.jobs import Ended, Job
 from services.observables.remote.base import Finding, Related, RemoteEnricher, Tlp
@@ -65,8 +66,23 @@ class Item(NamedTuple):
         return [(observable_id(one.type, one.value), one) for one in found]
 
 
-def record(database: Database, me: UUID, items: Sequence[Item], ended: Sequence[Ended], now: datetime) -> None:
-    """Write down what became of jobs: those that were answered, and those that ended or wait otherwise."""
+class Heard(NamedTuple):
+    """What a batch of outcomes says.
+
+    Attributes:
+        items: the questions that were answered.
+        ended: those that ended, or wait again, otherwise.
+        meters: of the lanes that they were asked in: a refusal outlives the worker that heard it.
+    """
+
+    items: Sequence[Item]
+    ended: Sequence[Ended]
+    meters: Mapping[UUID, Meter]
+
+
+def record(database: Database, me: UUID, heard: Heard, lease: float, now: datetime) -> None:
+    """Write down what became of jobs, and what that says about their lanes."""
+    items, ended = heard.items, heard.ended
     with database.transaction(PLATFORM) as session:
         # Buckets come first, wherever both are locked.
         repository.lock(session, _buckets(items))
@@ -81,6 +97,7 @@ def record(database: Database, me: UUID, items: Sequence[Item], ended: Sequence[
         _rescore(session, database.service, items, now)
         enter(session, database.service, PLATFORM)
         jobs.end(session, me, ends)
+        lanes.save(session, me, heard.meters, lease, spent=False)
 
 
 def _buckets(items: Iterable[Item]) -> set[int]:

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from services.observables import context, mentions, repository
 from services.observables.enrichment.access import Access
 from services.observables.enrichment.estimates import estimates
-from services.observables.enrichment.following import SERVICE, ways_of
+from services.observables.enrichment.following import ways_of
 from services.observables.enrichment.gate import Refusal, refusal, strictest
 from services.observables.enrichment.repository import answers, jobs, lanes
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import CLICK, PLAYBOOK, Ended, Wanted
 from services.observables.enrichment.waking import wake_after_commit
 from services.observables.remote.base import Asked
+from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.stix import Observable, bucket
@@ -212,7 +213,7 @@ def progress(database: Database, tenant: str, request: UUID) -> Progress:
         row = jobs.request_of(session, tenant, request)
         if row is None:
             raise NotFound(f"There is no request {request} in this tenant.")
-        listed = _views(session, jobs.of_request(session, tenant, request))
+        listed = _views(session, tenant, jobs.of_request(session, tenant, request))
     return Progress(row.id, row.requested_by, row.created_at, sum(one.state in OPEN for one in listed), listed)
 
 
@@ -226,11 +227,11 @@ def page(
 ) -> list[JobView]:
     """A page of the tenant's questions, the newest first."""
     with database.transaction(tenant) as session:
-        return _views(session, jobs.page(session, tenant, state, enricher, before, limit))
+        return _views(session, tenant, jobs.page(session, tenant, state, enricher, before, limit))
 
 
-def _views(session: Session, rows: Sequence[Any]) -> list[JobView]:
-    ahead = estimates(session, [row for row in rows if row.state == "waiting"])
+def _views(session: Session, tenant: str, rows: Sequence[Any]) -> list[JobView]:
+    ahead = estimates(session, tenant, [row for row in rows if row.state == "waiting"])
     return [
         JobView(
             row.id,

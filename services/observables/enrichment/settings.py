@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from services.observables.enrichment.access import Access
 from services.observables.enrichment.estimates import State, states
-from services.observables.enrichment.following import SERVICE, ways_of
+from services.observables.enrichment.following import ways_of
 from services.observables.enrichment.keys import seal
 from services.observables.enrichment.repository import jobs, lanes
 from services.observables.enrichment.repository import settings as stored
 from services.observables.enrichment.waking import wake_after_commit
 from services.observables.remote.registry import enricher_named
+from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, Database, enter
 from shared.errors import InvalidInput
 from shared.settings import Settings
@@ -171,11 +172,15 @@ def change(
 
 
 def _move(session: Session, tenant: str, name: str, before: Access, after: Access) -> None:
-    """Put what waits into the lane of the key that there is now; the operators' key is that of many tenants."""
-    if before.lane == after.lane:
-        return
+    """Put what waits into the lane of the key that there is now, whose limits may be others.
+
+    The operators' key is that of many tenants.
+    """
     lanes.ensure(session, SERVICE, tenant, [(after.lane, after.owner, name, after.key_id)])
     enter(session, SERVICE, PLATFORM)
-    jobs.move(session, None if tenant == PUBLIC else [tenant], name, before.lane, after.lane)
+    if before.lane != after.lane:
+        jobs.move(session, None if tenant == PUBLIC else [tenant], name, before.lane, after.lane)
+    if after.owner == tenant:
+        lanes.recheck(session, after.lane)
     enter(session, SERVICE, tenant)
     wake_after_commit(session)

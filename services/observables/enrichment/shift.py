@@ -20,7 +20,8 @@ from services.observables.enrichment.calling import call
 from services.observables.enrichment.held import HeldLane
 from services.observables.enrichment.keys import unseal
 from services.observables.enrichment.metrics import CALL_SECONDS, CALLS
-from services.observables.enrichment.recording import Item, record
+from services.observables.enrichment.recorder import Recorder
+from services.observables.enrichment.recording import Item
 from services.observables.enrichment.repository import lanes, settings
 from services.observables.enrichment.repository.jobs import Ended
 from services.observables.enrichment.repository.lanes import Lane
@@ -28,7 +29,6 @@ from services.observables.enrichment.taking import Ask, Call, Taken, take
 from services.observables.remote.base import Asked, RemoteEnricher
 from shared.crypto import Unsealable
 from shared.database import PLATFORM, Database
-from shared.errors import Unavailable
 from shared.http import GuardedClient
 from shared.logging import get_logger
 from shared.settings import Settings
@@ -49,8 +49,6 @@ _PATIENCE: Final = 5.0
 _AHEAD: Final = 30.0
 """Seconds before the next question during which it pays to stay awake."""
 _SHIFT: Final = 60.0
-_GRACE: Final = 5.0
-_BUG: Final = '{"code": "internal-error", "message": "The answer could not be stored; the reason is in the log."}'
 
 
 @dataclass(slots=True)
@@ -88,13 +86,12 @@ class Shift:
         self._held: dict[UUID, HeldLane] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._outcomes: list[Item | Ended] = []
-        self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._recorder = Recorder(database, self.me, LEASE)
+        self._wake = asyncio.Event()
         self._look_for_lanes = self._renewed = 0.0
         self._leased_until = 0.0
         self._had_lanes = False
-        self._ending = False
-        self._done = Done()
+        self._refused, self._more = 0, False
 
     def run(self) -> Done:
         """Ask until nothing is to be asked soon, or the shift ends.
@@ -105,20 +102,21 @@ class Shift:
         with self._database.transaction(PLATFORM) as session:
             context.freshen(session)
         asyncio.run(self._work())
-        return self._done
+        recorder = self._recorder
+        return Done(recorder.answered, recorder.ended + self._refused, recorder.again, self._more)
 
     async def _work(self) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._abandon)
-            recorder = asyncio.create_task(self._record_all())
+            recorder = asyncio.create_task(self._recorder.run())
             end = time.monotonic() + self._seconds
             while time.monotonic() < end and not recorder.done():
                 self._wake.clear()
                 await self._turn(stack)
-                if not self._held and not self._outcomes and not await self._worth_waiting():
+                if not self._held and not await self._worth_waiting():
                     break
                 await self._pause()
-            self._done.more = time.monotonic() >= end
+            self._more = time.monotonic() >= end
             await self._finish(recorder)
 
     # Taking
@@ -185,14 +183,14 @@ class Shift:
         for known in taken.known:
             enricher = self._enrichers[known.job.enricher]
             item = Item(known.job, enricher, known.cached.finding, None, known.marking, False, known.cached.obtained_at)
-            self._tell(item)
-        self._done.ended += len(taken.refused)
+            self._tell(item, self._held[known.job.lane])
+        self._refused += len(taken.refused)
 
     def _give_back_blocked(self) -> None:
         for held in self._held.values():
             if held.waiting and time.time() < held.meter.blocked_until:
                 for one in held.give_back(time.time()):
-                    self._tell(one)
+                    self._tell(one, held)
 
     # Calling
 
@@ -210,56 +208,12 @@ class Shift:
         outcome = await call(held.enricher, Asked(job.type, job.value), held.key, client, held.base)
         CALL_SECONDS.labels(job.enricher).observe(time.perf_counter() - clock)
         CALLS.labels(job.enricher, type(outcome).__name__).inc()
-        self._tell(held.came_of(asked, outcome, started, time.time()))
+        self._tell(held.came_of(asked, outcome, started, time.time()), held)
         self._start()
         self._wake.set()
 
-    # Recording
-
-    def _tell(self, outcome: Item | Ended) -> None:
-        self._outcomes.append(outcome)
-        self._told.set()
-
-    async def _record_all(self) -> None:
-        """Write down outcomes, batch after batch, until the shift ends or the database stays away."""
-        while not (self._ending and not self._outcomes):
-            await self._told.wait()
-            self._told.clear()
-            outcomes, self._outcomes = self._outcomes, []
-            if outcomes:
-                await self._record(outcomes)
-
-    async def _record(self, outcomes: list[Item | Ended]) -> None:
-        items = [one for one in outcomes if isinstance(one, Item)]
-        ended = [one for one in outcomes if isinstance(one, Ended)]
-        try:
-            await self._write(items, ended)
-        except Unavailable:
-            raise
-        except Exception:  # a bug that one answer meets must not undo what the others bring
-            log.exception("answers.not_recorded", answers=len(items))
-            if len(items) == 1:
-                await self._write([], [*ended, Ended(items[0].job.id, "failed", reason=_BUG)])
-                return
-            for one in items:
-                await self._record([one])
-            await self._write([], ended)
-            return
-        again = sum(one.state == "waiting" for one in ended)
-        self._done.answered += len(items)
-        self._done.ended += len(ended) - again
-        self._done.again += again
-
-    async def _write(self, items: list[Item], ended: list[Ended]) -> None:
-        for pause in (0.2, 0.5, 1.0, None):
-            try:
-                await asyncio.to_thread(record, self._database, self.me, items, ended, datetime.now(UTC))
-            except Unavailable:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return
+    def _tell(self, outcome: Item | Ended, held: HeldLane) -> None:
+        self._recorder.tell(outcome, held.lane.id, held.meter)
 
     # Resting and ending
 
@@ -276,7 +230,7 @@ class Shift:
         now = time.time()
         for one, held in list(self._held.items()):
             rests = held.meter.next_at(held.plan, now) > now + _PATIENCE
-            if held.idle and not self._outcomes and (held.drained or rests):
+            if held.idle and not self._recorder.pending(one) and (held.drained or rests):
                 await asyncio.to_thread(self._release, held)
                 del self._held[one]
 
@@ -301,15 +255,22 @@ class Shift:
         """Give back what has not started, wait for what has, write it down, and release the lanes."""
         for held in self._held.values():
             for one in held.give_back(time.time()):
-                self._tell(one)
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=_GRACE)
-        self._ending = True
-        self._told.set()
-        await recorder
+                self._tell(one, held)
+        while self._calls and not recorder.done():  # each has a limit of its own
+            await asyncio.wait(self._calls, timeout=_RENEW)
+            await self._renew()
+        self._recorder.finish()
+        while not recorder.done():
+            await asyncio.wait([recorder], timeout=_RENEW)
+            await self._renew()
+        recorder.result()
         for held in self._held.values():
-            if not held.running:
-                await asyncio.to_thread(self._release, held)
+            await asyncio.to_thread(self._release, held)
+
+    async def _renew(self) -> None:
+        """Keep the lanes while there is something left to do for them."""
+        asks = {one: held.ask(time.time())._replace(clicks=0, others=0) for one, held in self._held.items()}
+        self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, LEASE), asks, time.monotonic())
 
     async def _abandon(self) -> None:
         for task in self._calls:

@@ -76,7 +76,7 @@ def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], lease: float) -
             for lane in sorted(kept)
             if asks[lane].clicks
         }
-        _sort_out(session, database.service, found, asks, taken, now)
+        jobs.reroute(session, me, _sort_out(session, database.service, found, asks, taken, now))
         paid = {}
         for lane, listed in found.items():
             if len(listed) < (asks[lane].others or asks[lane].clicks):
@@ -97,8 +97,13 @@ def _sort_out(
     asks: Mapping[UUID, Ask],
     taken: Taken,
     now: datetime,
-) -> None:
-    """Look at each question once more, right before it is asked: markings may have changed, answers may be there."""
+) -> dict[UUID, UUID]:
+    """Look at each question once more, right before it is asked: markings may have changed, answers may be there.
+
+    Returns:
+        Those that belong into other lanes by now, with these.
+    """
+    moved: dict[UUID, UUID] = {}
     by_tenant: dict[str, list[Job]] = {}
     for listed in found.values():
         for job in listed:
@@ -118,7 +123,9 @@ def _sort_out(
                 Asked(job.type, job.value), way.enricher, marking, way.max_tlp, there.context if there else None
             )
             answer = cached.get((job.observable_id, job.enricher))
-            if job.trial:
+            if way.obstacle is None and way.lane != job.lane:
+                moved[job.id] = way.lane
+            elif job.trial and way.obstacle is None:
                 taken.calls.setdefault(job.lane, []).append(Call(job, None))
             elif refused is not None:
                 taken.refused.append(Ended(job.id, "refused", reason=msgspec.json.encode(refused).decode()))
@@ -127,3 +134,4 @@ def _sort_out(
             else:
                 taken.calls.setdefault(job.lane, []).append(Call(job, marking))
     enter(session, service, PLATFORM)
+    return moved

@@ -91,7 +91,7 @@ class World:
         """How many jobs are in each state."""
         with self.own.transaction(PLATFORM) as session:
             query = sa.text("SELECT state, count(*) FROM enrichment_job WHERE tenant = :tenant GROUP BY state")
-            return {state: count for state, count in session.execute(query, {"tenant": tenant})}
+            return dict(session.execute(query, {"tenant": tenant}).all())
 
     def jobs(self, tenant: str = "acme") -> list[sa.Row[Any]]:
         with self.own.transaction(PLATFORM) as session:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -203,7 +202,6 @@ def test_calls_that_were_not_made_cost_nothing() -> None:
     assert spent(plan, meter, START, click=True) == plan.burst
 
 
-@pytest.mark.xfail(strict=True, reason="give_back counts against the day of the return, not that of the payment")
 def test_what_is_given_back_after_midnight_is_not_the_new_days() -> None:
     plan = Plan(Rate(1000, 10), 10, 100)
     meter = Meter(proven=True)
@@ -267,7 +265,6 @@ def test_each_try_in_vain_doubles_the_pause_up_to_a_limit() -> None:
     assert silent == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
-@pytest.mark.xfail(strict=True, reason="the second of them doubles the pause, though it counts as the same block")
 def test_calls_that_fail_together_are_one_piece_of_news() -> None:
     meter = Meter(proven=True)
     meter.spend(PLAN, START, 2)
@@ -312,7 +309,6 @@ def test_a_lane_that_is_new_has_an_empty_meter() -> None:
     assert msgspec.convert({}, Meter) == Meter()
 
 
-@pytest.mark.xfail(strict=True, reason="Retry-After: 0 is obeyed to the letter, and the provider asked in a loop")
 def test_a_provider_that_refuses_without_a_pause_is_not_asked_in_a_loop() -> None:
     meter, now, calls = Meter(proven=True), START, 0
     while now < START + 60:

@@ -89,9 +89,9 @@ class Crew:
         while not self._over.wait(5.0):
             self._reconcile()
 
-    def kill(self) -> None:
+    def kill(self, chance: random.Random) -> None:
         """SIGKILL one of them with its children, and start another one, as a supervisor would."""
-        victim = self.processes.pop(random.randrange(len(self.processes)))
+        victim = self.processes.pop(chance.randrange(len(self.processes)))
         os.killpg(victim.pid, signal.SIGKILL)
         victim.wait()
         self.processes.append(self._worker())
@@ -192,7 +192,7 @@ def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, c
 
 @pytest.mark.timeout(180 + VALUES // 10)
 def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
-    random.seed(7)
+    chance = random.Random(7)
     addresses = values(VALUES)
     ask(own, addresses)
     crew.start(4)
@@ -202,9 +202,9 @@ def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
         crew_busy = time.monotonic() + 60
         while asked < before + VALUES * len(NAMES) / 6:
             assert time.monotonic() < crew_busy, f"nobody went on after {kills} kills; {asked} were answered"
-            time.sleep(random.uniform(0.01, 0.1))
+            time.sleep(chance.uniform(0.01, 0.1))
             asked = sum(len(provider.answered) for provider in counting.values())
-        crew.kill()
+        crew.kill(chance)
         kills += 1
     wait_until_all_ended(own, 120 + VALUES / 15)
     assert kills >= 4

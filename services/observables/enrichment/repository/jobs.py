@@ -1,6 +1,6 @@
 """Jobs: one question about one value to one provider, from being asked to its end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -147,11 +147,16 @@ _TAKE: Final = sa.text(
     "SELECT id, next_at FROM enrichment_job WHERE lane = :lane AND state = 'waiting' AND priority = line.priority "
     "AND tenant = line.tenant AND next_at <= now() ORDER BY next_at, id LIMIT :clicks) f) j) "
     "UPDATE enrichment_job job SET state = 'running', holder = :me, taken = taken + 1 FROM due "
-    "WHERE job.id = due.id AND job.state = 'waiting' "
+    "WHERE job.id = due.id AND job.state = 'waiting' AND job.lane = :lane "
     "AND due.turn <= CASE due.priority WHEN 0 THEN :clicks ELSE :others END "
     "RETURNING job.id, job.tenant, job.observable_id::text, job.type, job.value, job.enricher, job.lane, job.priority, "
     "job.tlp, job.fresh, job.trial, job.policy, job.depth, job.attempts, job.requested_by, "
     "due.turn"
+)
+_REROUTE: Final = sa.text(
+    "UPDATE enrichment_job job SET state = 'waiting', holder = NULL, taken = 0, lane = m.lane "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:lanes AS uuid[])) m(id, lane) "
+    "WHERE job.id = m.id AND job.holder = :me AND job.state = 'running'"
 )
 _OPEN_PAIRS: Final = sa.text(
     "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
@@ -212,6 +217,12 @@ def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> li
 def mine(session: Session, me: UUID, ids: Iterable[UUID]) -> set[UUID]:
     """Those jobs that this worker still holds; they stay so until the transaction ends."""
     return set(session.scalars(_MINE, {"me": me, "ids": sorted(ids)}))
+
+
+def reroute(session: Session, me: UUID, moved: Mapping[UUID, UUID]) -> None:
+    """Let jobs that this worker took wait in the lanes that are theirs now, by job: their key was changed."""
+    if moved:
+        session.execute(_REROUTE, {"me": me, "ids": list(moved), "lanes": list(moved.values())})
 
 
 def end(session: Session, me: UUID, ended: Sequence[Ended]) -> None:

@@ -1,6 +1,6 @@
 """Lanes: what a provider counts by, and which worker holds it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.meter import Meter
+from services.observables.enrichment.meter import SPENT, Meter
 from shared.database import PLATFORM, enter
 
 LANE: Final = sa.Table(
@@ -37,7 +37,9 @@ _DUE: Final = (
 _ACQUIRE: Final = sa.text(
     "UPDATE enrichment_lane lane SET holder = :me, lease_until = now() + make_interval(secs => :lease) FROM ("  # noqa: S608
     f"SELECT id FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) AND {_DUE} "
-    "AND enricher = ANY(:enrichers) ORDER BY lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) free "
+    "AND enricher = ANY(:enrichers) AND holder IS DISTINCT FROM :me "
+    "ORDER BY EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' AND j.priority = 0) DESC, "
+    "lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) free "
     "WHERE lane.id = free.id RETURNING lane.tenant, lane.id, lane.enricher, lane.key_id, lane.meter"
 )
 # What the lane's last holder was asking when it was lost is asked again; what has cost a few holders is not.
@@ -51,7 +53,8 @@ _RECOVER: Final = sa.text(
 _MOST_TAKEN: Final = 5
 _LOST: Final = '{"code": "workers-lost", "message": "Every worker that asked this was lost."}'
 _SAVE: Final = sa.text(
-    "UPDATE enrichment_lane lane SET lease_until = now() + make_interval(secs => :lease), meter = fresh.meter "
+    "UPDATE enrichment_lane lane SET lease_until = now() + make_interval(secs => :lease), "
+    "meter = lane.meter || fresh.meter "
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:meters AS jsonb[])) fresh(id, meter) "
     "WHERE lane.id = fresh.id AND lane.holder = :me RETURNING lane.id"
 )
@@ -92,6 +95,12 @@ def _encoded(meter: Meter) -> str:
     return msgspec.json.encode(meter).decode()
 
 
+def _part(meter: Meter, *, spent: bool) -> str:
+    """What taking changes of a meter, or what answers do: two transactions at once must not undo each other's."""
+    kept = {name: value for name, value in msgspec.structs.asdict(meter).items() if (name in SPENT) == spent}
+    return msgspec.json.encode(kept).decode()
+
+
 def ensure(session: Session, service: str, tenant: str, lanes: Iterable[tuple[UUID, str, str, UUID | None]]) -> None:
     """Make lanes that are not there: id, tenant, enricher, key. The transaction goes on as the tenant's."""
     wanted = {one[0]: one for one in lanes}
@@ -116,11 +125,11 @@ def acquire(session: Session, me: UUID, enrichers: Sequence[str], most: int, lea
     return found
 
 
-def save(session: Session, me: UUID, meters: dict[UUID, Meter], lease: float) -> set[UUID]:
-    """Renew the leases and keep the meters; ids of the lanes that are still ours."""
+def save(session: Session, me: UUID, meters: Mapping[UUID, Meter], lease: float, *, spent: bool = True) -> set[UUID]:
+    """Renew the leases and keep what was spent, or else what answers said; ids of the lanes that are still ours."""
     ids = sorted(meters)
-    asked = {"me": me, "ids": ids, "meters": [_encoded(meters[one]) for one in ids], "lease": lease}
-    return set(session.scalars(_SAVE, asked))
+    asked = {"me": me, "ids": ids, "meters": [_part(meters[one], spent=spent) for one in ids], "lease": lease}
+    return set(session.scalars(_SAVE, asked)) if ids else set()
 
 
 def release(
@@ -145,6 +154,11 @@ def free(session: Session, enrichers: Sequence[str]) -> bool:
 def states(session: Session, ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
     """What lanes have used and what holds them back."""
     return session.execute(sa.select(LANE).where(LANE.c.id.in_(ids))).all()
+
+
+def recheck(session: Session, lane: UUID) -> None:
+    """Let a lane be looked at now: its limits are others than when it was let go."""
+    session.execute(sa.update(LANE).where(LANE.c.id == lane).values(clicks_from=None, others_from=None))
 
 
 def reopen(session: Session, lane: UUID) -> None:
