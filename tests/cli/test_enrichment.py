@@ -138,21 +138,18 @@ def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
     ours, theirs = pty.openpty()
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "dumb"}
     command = [sys.executable, "-m", "sentineliq", "enrichers", "key", "abuseipdb", "--tenant", "hooli"]
-    process = subprocess.Popen(
-        [*command, "--data-dir", str(cli.data_dir)],
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        env=environ,
-        start_new_session=True,
-    )
+    command += ["--data-dir", str(cli.data_dir)]
     shown = b""
-    while b"key of abuseipdb" not in shown:
-        shown += os.read(ours, 1000)
-    os.write(ours, KEY.encode() + b"\n")
-    said, _ = process.communicate(timeout=60)
-    os.close(theirs)
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ, start_new_session=True
+    ) as process:
+        # The last space comes when the echo is off.
+        while b"key of abuseipdb: " not in shown:
+            shown += os.read(ours, 1000)
+        os.write(ours, KEY.encode() + b"\n")
+        said, _ = process.communicate(timeout=60)
     shown += os.read(ours, 1000)
+    os.close(theirs)
     os.close(ours)
     assert process.returncode == 0
     assert b"abuseipdb has its key" in said
