@@ -56,6 +56,26 @@ def test_a_source_that_is_trusted_less_lowers_what_it_says_again(own: Database) 
     assert changes(own) == [("192.0.2.1", "changed", 36, 72), ("login.example.com", "changed", 20, 40)]
 
 
+def test_a_source_is_what_its_newest_run_says_it_is(own: Database) -> None:
+    handle(own, chunk(ADDRESS, at=after(1)))
+    handle(own, chunk(ADDRESS, at=after(9)))
+    older = FeedRef(FEED.id, "an older name", 40, kind="stream")
+    handle(own, chunk(DOMAIN, feed=older, at=after(5)))
+    with own.transaction("acme") as session:
+        found = session.execute(sa.text("SELECT name, reliability, kind FROM source")).one()
+        assert tuple(found) == (FEED.name, FEED.reliability, FEED.kind)
+    handle(own, chunk(DOMAIN, feed=older, at=after(10)))
+    with own.transaction("acme") as session:
+        assert session.scalar(sa.text("SELECT name FROM source")) == older.name
+
+
+def test_what_is_first_heard_of_as_gone_is_described_like_everything_else(own: Database) -> None:
+    handle(own, chunk(gone=[DOMAIN]))
+    with own.transaction("acme") as session:
+        described = session.scalar(sa.text("SELECT context FROM observable"))
+    assert described["domain_name"]["registrable"] == "example.com"
+
+
 def test_two_feeds_in_one_batch_are_applied_in_order(own: Database) -> None:
     handle(own, chunk(ADDRESS), chunk(ADDRESS, feed=OTHER), chunk(DOMAIN))
     assert len(changes(own)) == 3
