@@ -1,4 +1,7 @@
-"""The least that can answer: FastAPI, one psycopg connection pool, one indexed SELECT; no token, no tenant."""
+"""The least that can answer: FastAPI, one psycopg connection pool, one indexed SELECT; no token, no tenant.
+
+One value or many; of the many, only what the table of observables has.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -7,7 +10,7 @@ from typing import Any
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from psycopg_pool import AsyncConnectionPool
 
 from shared.stix import detect
@@ -34,6 +37,30 @@ async def look_up(value: str) -> Response:
         cursor = await connection.execute(_SELECT, ("public", observable_id(found.type, found.value)))
         row: Any = await cursor.fetchone()
     return Response(msgspec.json.encode({"value": value, "observable": row}), media_type="application/json")
+
+
+class Many(msgspec.Struct):
+    """Values to look up."""
+
+    values: list[str]
+
+
+_SELECT_MANY = f"{_SELECT.removesuffix('id = %s')}id = ANY(%s::uuid[])"
+
+
+@app.post("/v1/lookup")
+async def look_up_many(request: Request) -> Response:
+    """Many values, one query."""
+    asked = msgspec.json.decode(await request.body(), type=Many).values
+    ids = []
+    for value in asked:
+        found = detect(value)
+        ids.append(observable_id(found.type, found.value))
+    async with app.state.pool.connection() as connection:
+        cursor = await connection.execute(_SELECT_MANY, ("public", ids))
+        rows: dict[str, Any] = {row[0]: row for row in await cursor.fetchall()}
+    items = [{"value": value, "observable": rows.get(one)} for value, one in zip(asked, ids, strict=True)]
+    return Response(msgspec.json.encode({"items": items}), media_type="application/json")
 
 
 if __name__ == "__main__":

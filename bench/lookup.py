@@ -182,7 +182,7 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
     asked = [one.value for one in chance.sample(stored, min(50_000, len(stored)))] + unknown
     chance.shuffle(asked)
     token = issue_token(_SECRET, actor="bench", tenant="acme", role="viewer")
-    ours, bare, many = [], [], []
+    ours, bare, many, bare_many = [], [], [], []
     with (
         process(
             ["-m", "services.observables", "api"], 18_742, environment | {"SENTINELIQ_API_PORT": "18742"}
@@ -193,6 +193,7 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
             ours.append(uvloop.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
             bare.append(uvloop.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
             many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, 2)))
+            bare_many.append(uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, 2)))
         largest = uvloop.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
     middle = statistics.median
     return {
@@ -203,6 +204,8 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
         "p99 of the bare route (ms)": middle(percentile(took, 0.99) for _, took in bare),
         "share of the bare route": middle(rate for rate, _ in ours) / middle(rate for rate, _ in bare),
         "values/s, 1,000 a request": 1_000 * middle(rate for rate, _ in many),
+        "values/s of the bare route": 1_000 * middle(rate for rate, _ in bare_many),
+        "share of the bare route in bulk": middle(rate for rate, _ in many) / middle(rate for rate, _ in bare_many),
         "p99 of 1,000 values (ms)": middle(percentile(took, 0.99) for _, took in many),
         "values/s, 10,000 a request": 10_000 * largest[0],
     }

@@ -34,6 +34,7 @@ OBSERVABLE = sa.Table(
     sa.Column("prefix", sa.SmallInteger),
     sa.Column("depth", sa.SmallInteger),
     sa.Column("tlp", sa.Text),
+    sa.Column("beginning", sa.Text(collation="C"), sa.FetchedValue()),
 )
 ASSERTION = sa.Table(
     "assertion",

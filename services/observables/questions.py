@@ -134,7 +134,7 @@ def page(database: Database, tenant: str, wanted: Filter, after: str | None, lim
             rows = reads.page_by_key(session, tenant, wanted, _key_cursor(after), limit)
             ids, last = [str(identity) for _, identity in rows], cursor_of(*rows[-1]) if rows else None
         else:
-            ids = reads.page(session, wanted, _id_cursor(after), limit)
+            ids = reads.page(session, tenant, wanted, _id_cursor(after), limit)
             last = ids[-1] if ids else None
         known = views.views(reads.gather(reads.connection_of(session), tenant, ids), datetime.now(UTC))
     return Page([known[one] for one in ids if one in known], last if len(ids) == limit else None)

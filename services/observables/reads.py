@@ -1,6 +1,7 @@
 """The SQL of the questions: what is stored about observables now, or was at a moment."""
 
 import struct
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
-from services.observables.search import Range
+from services.observables.search import Range, beginning
 from shared.database import PUBLIC
 
 _SAID: Final = (
@@ -245,12 +246,29 @@ class Filter(NamedTuple):
     ranges: Sequence[Range] = ()
 
 
-def page(session: Session, wanted: Filter, after: UUID | None, limit: int) -> list[str]:
+def page(session: Session, tenant: str, wanted: Filter, after: UUID | None, limit: int) -> list[str]:
     """Ids of observables in the order of their ids, each once, beginning after `after`."""
-    query = _filtered(sa.select(OBSERVABLE.c.id).distinct().order_by(OBSERVABLE.c.id).limit(limit), wanted)
+    identity = OBSERVABLE.c.id
+    parts = []
+    for one in _tenants(tenant) if wanted.prefix is not None else ():
+        for begins in _beginnings(wanted.prefix or ""):
+            part = _filtered(sa.select(identity), wanted).where(OBSERVABLE.c.tenant == one, begins)
+            part = part if after is None else part.where(identity > after)
+            parts.append(part.order_by(identity).limit(limit).subquery())
+    if parts:
+        union = sa.union(*(sa.select(part.c.id) for part in parts)).subquery()
+        return [str(found) for found in session.scalars(sa.select(union.c.id).order_by(union.c.id).limit(limit))]
+    query = _filtered(sa.select(identity).distinct().order_by(identity).limit(limit), wanted)
     if after is not None:
-        query = query.where(OBSERVABLE.c.id > after)
-    return [str(identity) for identity in session.scalars(query)]
+        query = query.where(identity > after)
+    return [str(found) for found in session.scalars(query)]
+
+
+def _beginnings(prefix: str) -> list[sa.ColumnElement[bool]]:
+    """Where an index finds values that begin like that; together they leave out none."""
+    start, key, last = OBSERVABLE.c.beginning, OBSERVABLE.c.key, chr(sys.maxunicode)
+    others = sa.or_(*(sa.and_(key >= low, key < high) for low, high in beginning(prefix)))
+    return [sa.and_(start >= prefix, start < prefix + last), sa.and_(start.is_(None), others)]
 
 
 def page_by_key(

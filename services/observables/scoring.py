@@ -117,6 +117,8 @@ def score(type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: d
 
 def due(type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: datetime, known: int) -> datetime | None:
     """When the score, which is `known` now, may have fallen below a threshold and has to be looked at again."""
+    claims = [claim for claim in claims if claim.until is None or claim.until > now]
+    effects = [effect for effect in effects if effect.until is None or effect.until > now]
     if not claims:
         return None
     factor, doubt = 1.0, 1.0

@@ -120,3 +120,48 @@ def _network(key: str) -> Range:
     bits = len(digits) * 4
     last = int(digits, 16) | ((1 << (bits - int(length))) - 1)
     return Range(key[:2] + digits, f"{key[:2]}{last:0{len(digits)}x}{_LAST}")
+
+
+_FOUR: Final = re.compile(r"((?:[0-9]{1,3}\.){0,3})([0-9]{0,3})(/[0-9]{0,2})?", re.ASCII)
+_SIX: Final = re.compile(r"[0-9a-f:.]+(?:/[0-9]{0,3})?", re.ASCII)
+
+
+def beginning(text: str) -> list[Range]:
+    """Where all values stand that begin like that, and perhaps others: whoever asks looks again.
+
+    Names, URLs and e-mail addresses are left out: their keys begin with the end.
+    """
+    ranges = [Range(text, text + _LAST)]
+    if four := _FOUR.fullmatch(text):
+        ranges += _beginning_four(four[1].split(".")[:-1], four[2], slash=four[3] is not None)
+    if _SIX.fullmatch(text):
+        ranges += _beginning_six(text)
+    return ranges
+
+
+def _beginning_four(whole: list[str], cut: str, *, slash: bool) -> list[Range]:
+    octets = [int(octet) for octet in whole]
+    if any(octet > 255 for octet in octets) or (slash and (len(octets) < 3 or not cut)):
+        return []
+    digits = "=4" + "".join(f"{octet:02x}" for octet in octets)
+    if not cut:
+        return [Range(digits, digits + _LAST)]
+    fitting = [octet for octet in range(256) if (str(octet) == cut if slash else str(octet).startswith(cut))]
+    starts = [octet for octet in fitting if octet - 1 not in fitting]
+    ends = [octet for octet in fitting if octet + 1 not in fitting]
+    return [Range(f"{digits}{low:02x}", f"{digits}{high:02x}{_LAST}") for low, high in zip(starts, ends, strict=True)]
+
+
+def _beginning_six(text: str) -> list[Range]:
+    address, slash, _ = text.partition("/")
+    head, gap, _ = address.partition("::")
+    *whole, cut = head.split(":")
+    if any(len(group) > 4 or "." in group for group in (*whole, cut)):
+        return []
+    digits = "=6" + "".join(group.zfill(4) for group in whole if group)
+    if gap or slash or not cut:  # the last group is whole; how many zeros follow a gap is not known yet
+        digits += cut.zfill(4) if cut else ""
+        return [Range(digits, digits + _LAST)]
+    # The last group may go on, and is written without its leading zeros.
+    starts = [digits + "0" * zeros + cut for zeros in range(5 - len(cut))]
+    return [Range(start, start + _LAST) for start in starts]

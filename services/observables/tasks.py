@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from celery import signals
+
 from services.observables import aging, service
 from services.observables.attack.taking import map_again
 from services.observables.enrichment.pruning import prune
@@ -15,6 +17,12 @@ from shared.database import database
 from shared.settings import load_settings
 
 __all__ = ["ask_pending", "celery", "check_due", "prune_enrichment", "prune_runs", "refresh_reference"]
+
+
+@signals.worker_ready.connect
+def _look_for_work(**_: object) -> None:
+    """What a worker that was lost left undone need not wait for the reconciler."""
+    wake()
 
 
 @celery.task(name="observables.tasks.check_due", bind=True)

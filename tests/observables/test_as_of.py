@@ -24,6 +24,7 @@ from services.observables.service import handle_finished
 from shared.database import PUBLIC, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished
+from shared.stix.ids import observable_id
 from tests.observables.conftest import TABLES, chunk, handle
 
 HISTORIES = int(os.environ.get("SENTINELIQ_AS_OF_HISTORIES", "4"))

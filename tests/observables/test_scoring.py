@@ -125,7 +125,6 @@ def test_seen_more_often_weighs_more_and_false_positives_take_more() -> None:
     assert harmless[1] == -0.5
 
 
-@pytest.mark.xfail(strict=True, reason="voices and effects that do not count any more still hold the next look back")
 def test_what_does_not_count_any_more_does_not_hold_the_next_look_back() -> None:
     now = datetime(2026, 3, 8, tzinfo=UTC)
     counts = Claim("source", "feed", 0.4, now)

@@ -1,12 +1,12 @@
 """What belongs together stands together: keys against a naive model of what lies below what."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.search import key_of, under
+from services.observables.search import beginning, key_of, under
 from shared.errors import InvalidInput
 from shared.stix import detect
 
@@ -73,3 +73,23 @@ def test_what_no_value_can_begin_with_is_refused(text: str) -> None:
 
 def test_keys_have_a_length_that_an_index_takes() -> None:
     assert len(key_of("url", "http://evil.com/" + "a" * 8000)) == 250
+
+
+groups = st.lists(st.sampled_from([0, 1, 0xA, 0xAB, 0x2001, 0xFFFF]), min_size=8, max_size=8)
+scattered = st.one_of(
+    st.integers(0x01000000, 0xDFFFFFFF).map(lambda number: str(IPv4Address(number))),
+    groups.map(lambda parts: str(IPv6Address(int("".join(f"{part:04x}" for part in parts), 16)))),
+)
+
+
+@given(st.one_of(scattered, networks, st.text("0123456789abcdef", min_size=32, max_size=32)), st.data())
+def test_no_value_is_missed_where_what_begins_like_it_stands(value: str, data: st.DataObject) -> None:
+    kind = "file-md5" if len(value) == 32 and value.isalnum() else "ipv6-addr" if ":" in value else "ipv4-addr"
+    start = value[: data.draw(st.integers(1, len(value)))]
+    assert any(low <= key_of(kind, value) < high for low, high in beginning(start))
+
+
+@pytest.mark.parametrize(("start", "other"), [("198.5", "198.60.0.1"), ("10.0.0.", "10.0.1.0"), ("2001:d", "2001:e::")])
+def test_what_begins_otherwise_stands_elsewhere(start: str, other: str) -> None:
+    key = key_of("ipv6-addr" if ":" in other else "ipv4-addr", other)
+    assert not any(low <= key < high for low, high in beginning(start))

@@ -68,6 +68,7 @@ def _access(enricher: RemoteEnricher, own: Any, lent: Any) -> Access:
 
 def plan_of(enricher: RemoteEnricher, row: Any) -> Plan:
     """The limits of a key: those that its owner has set, else the provider's free ones."""
-    if row is None or row.rate_calls is None:
-        return Plan(enricher.rate, enricher.daily if row is None else row.daily or enricher.daily, enricher.concurrency)
-    return Plan(Rate(row.rate_calls, row.rate_seconds), row.daily, enricher.concurrency)
+    if row is None:
+        return Plan(enricher.rate, enricher.daily, enricher.concurrency)
+    rate = enricher.rate if row.rate_calls is None else Rate(row.rate_calls, row.rate_seconds)
+    return Plan(rate, row.daily or enricher.daily, enricher.concurrency)

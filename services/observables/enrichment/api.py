@@ -31,6 +31,7 @@ Name = Annotated[str, Path(max_length=100)]
 
 _LOOK_SECONDS = 0.25
 _LONGEST_STREAM = 3600.0
+_ESTIMATE_MOVES = 5.0
 
 
 def _database(request: Request) -> Database:
@@ -104,13 +105,15 @@ async def follow_progress(
     request: Request, followed: Annotated[tuple[str, UUID], Depends(_followed)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Progress as it comes, as server-sent events: `job` for each question that moved, `end` when all have ended."""
-    told: dict[UUID, tuple[Any, ...]] = {}
+    told: dict[UUID, tuple[Any, ...]] = {}  # by job: what was told of it
     loop = asyncio.get_running_loop()
     until = loop.time() + _LONGEST_STREAM
     while loop.time() < until and not await request.is_disconnected():
         found = await asyncio.to_thread(requests.progress, _database(request), *followed)
         for job in found.jobs:
-            state = (job.state, job.outcome, job.attempts)
+            # An estimate that moves by a breath is no news.
+            estimate = round(job.estimate.timestamp() / _ESTIMATE_MOVES) if job.estimate else None
+            state = (job.state, job.outcome, job.attempts, estimate)
             if told.get(job.id) != state:
                 told[job.id] = state
                 yield ServerSentEvent(raw_data=msgspec.json.encode(job).decode(), event="job", id=str(job.id))

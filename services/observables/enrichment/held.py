@@ -101,6 +101,10 @@ class HeldLane:
             case OverQuota(seconds):
                 self.meter.over_quota(now, seconds)
                 return _again(call, 0.0, None)
+            case KeyRefused(error) if not self.key:
+                # Where there is no key, it is us, or the value, that the provider refuses.
+                self.meter.failed(now, error.message)
+                return self._failure(call, error, now)
             case KeyRefused(error):
                 self.meter.key_refused(now, f"{self.enricher.title} does not take the key: {error.message}.")
                 # A person is told at once; what nobody waits for goes on with another key.

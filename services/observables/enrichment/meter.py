@@ -183,7 +183,9 @@ class Meter(msgspec.Struct):
 
         Until the lane has a pace of its own, its limits stand for it.
         """
-        start, left, pace = max(now, self.blocked_until), float(calls), self.pace(plan)
+        start, pace = max(now, self.blocked_until), self.pace(plan)
+        at_once = 0 if self.careful(plan) else max(0, math.floor(self._tokens(plan, now)))
+        left = max(0.0, float(calls - at_once))
         if plan.daily is None:
             return start + left / pace
         usable = max(1, plan.daily - math.floor(_KEPT_FOR_CLICKS * plan.daily))

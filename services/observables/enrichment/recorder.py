@@ -51,6 +51,11 @@ class Recorder:
         self._pending[lane] += 1
         self._news.set()
 
+    @property
+    def backlog(self) -> int:
+        """Outcomes that are not written down yet."""
+        return self._pending.total()
+
     def pending(self, lane: UUID) -> bool:
         """Whether something of a lane is still to be written down: until then it is nobody else's."""
         return self._pending[lane] > 0

@@ -93,7 +93,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
         repository.lock(session, {bucket(UUID(identity).bytes) for identity in by_id})
         mentions.put(session, tenant, by_id, now)
         ended, waiting = _sorted_out(session, tenant, _wanted(question, by_id, ways, actor), ways, now)
-        ids = _store(session, tenant, ended, waiting, ways, fresh=question.fresh)
+        ids = _store(session, tenant, ended, waiting, ways)
         jobs.put_request(session, tenant, request, actor, ids)
         wake_after_commit(session)
     return request
@@ -140,11 +140,7 @@ def _sorted_out(
         if refused is not None:
             reason = msgspec.json.encode(refused).decode()
             ended.append((one, Ended(uuid4(), "refused", reason=reason)))
-        elif (
-            known is not None
-            and not one.fresh
-            and (known.tenant == tenant or not (known.finding and known.finding.related))
-        ):
+        elif known is not None and not one.fresh and _is_all_here(known, tenant):
             ended.append((one, Ended(uuid4(), "done", "cached")))
         else:
             waiting.append(one)
@@ -162,8 +158,6 @@ def _store(
     ended: Sequence[tuple[Wanted, Ended]],
     waiting: Sequence[Wanted],
     ways: Mapping[str, Access],
-    *,
-    fresh: bool,
 ) -> list[UUID]:
     """Store questions; one that is open already is not asked twice, but goes before the others now."""
     jobs.add_ended(session, tenant, ended)
@@ -175,7 +169,7 @@ def _store(
     open_ = jobs.open_pairs(session, tenant, sorted({one.observable_id for one in missing})) if missing else {}
     others = [open_[key] for one in missing if (key := (one.observable_id, one.enricher)) in open_]
     if others:
-        jobs.hurry(session, tenant, others, fresh=fresh)
+        jobs.hurry(session, tenant, others, waiting[0])
     return [*(end.id for _, end in ended), *(identity for identity, _, _ in added), *others]
 
 
@@ -194,9 +188,9 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
         if way.obstacle is not None:
             raise InvalidInput(way.obstacle, field="enricher")
         harmless = way.enricher.harmless
-        identity = observable_id(harmless.type, harmless.value)
-        one = Wanted(identity, *harmless, name, way.lane, CLICK, actor, trial=True)
-        ids = _store(session, tenant, [], [one], {name: way}, fresh=True)
+        # Of a made-up observable: what is known about the value, or asked in earnest, has nothing to do with it.
+        one = Wanted(str(uuid4()), *harmless, name, way.lane, CLICK, actor, trial=True)
+        ids = _store(session, tenant, [], [one], {name: way})
         lanes.reopen(session, way.lane)
         jobs.put_request(session, tenant, request, actor, ids)
         wake_after_commit(session)

@@ -22,7 +22,7 @@ from services.observables.enrichment.keys import unseal
 from services.observables.enrichment.metrics import CALL_SECONDS, CALLS
 from services.observables.enrichment.recorder import Recorder
 from services.observables.enrichment.recording import Item
-from services.observables.enrichment.repository import lanes, settings
+from services.observables.enrichment.repository import jobs, lanes, settings
 from services.observables.enrichment.repository.jobs import Ended
 from services.observables.enrichment.repository.lanes import Lane
 from services.observables.enrichment.taking import Ask, Call, Taken, take
@@ -35,10 +35,10 @@ from shared.settings import Settings
 
 log = get_logger(__name__)
 
-LEASE: Final = 5.0
+LEASE: Final = 4.0
 """Seconds after which a lane whose worker is silent is another one's."""
 
-_RENEW: Final = 1.0
+_RENEW: Final = 0.8
 _LOOK_FOR_LANES: Final = 0.5
 _LOOK_AGAIN: Final = 0.25
 _TICK: Final = 0.02
@@ -48,6 +48,8 @@ _PATIENCE: Final = 5.0
 """Seconds that a lane is held although it may not ask anything."""
 _AHEAD: Final = 30.0
 """Seconds before the next question during which it pays to stay awake."""
+_MOST_UNWRITTEN: Final = 500
+"""Outcomes that may wait to be written down before anything more is asked."""
 _SHIFT: Final = 60.0
 
 
@@ -101,6 +103,7 @@ class Shift:
         """
         with self._database.transaction(PLATFORM) as session:
             context.freshen(session)
+            jobs.refuse_unknown(session, sorted(self._enrichers))
         asyncio.run(self._work())
         recorder = self._recorder
         return Done(recorder.answered, recorder.ended + self._refused, recorder.again, self._more)
@@ -130,8 +133,9 @@ class Shift:
             for lane in await asyncio.to_thread(self._acquire):
                 await self._hold(*lane, stack)
         asks = {one: held.ask(now) for one, held in self._held.items()}
+        full = self._recorder.backlog >= _MOST_UNWRITTEN
         asks = {
-            one: ask if clock >= self._held[one].look_at else ask._replace(clicks=0, others=0)
+            one: ask._replace(clicks=0, others=0) if full or clock < self._held[one].look_at else ask
             for one, ask in asks.items()
         }
         if any(ask.clicks for ask in asks.values()) or (asks and clock >= self._renewed + _RENEW):

@@ -192,7 +192,7 @@ def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, c
 
 @pytest.mark.timeout(180 + VALUES // 10)
 def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311  # not a secret
     addresses = values(VALUES)
     ask(own, addresses)
     crew.start(4)

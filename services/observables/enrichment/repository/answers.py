@@ -123,7 +123,7 @@ def standing(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Sta
     found = {}
     for row in session.execute(_STANDING, {"tenant": tenant, "ids": list(ids)}):
         tlps = tuple(tlp for tlp in (*(row.tlps or ()), row.tlp) if tlp is not None)
-        found[row.id] = Standing(tlps, row.context, row.depth)
+        found[row.id] = Standing(tlps, row.context, 0 if row.tlps else row.depth)
     return found
 
 

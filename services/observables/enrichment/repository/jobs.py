@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 from uuid import UUID, uuid4
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+
+from services.observables.remote.base import Tlp
 
 CLICK, PLAYBOOK, AUTOMATIC = 0, 1, 2
 """Whose turn comes first: somebody waits for it, a playbook does, nobody does."""
@@ -158,6 +159,23 @@ _REROUTE: Final = sa.text(
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:lanes AS uuid[])) m(id, lane) "
     "WHERE job.id = m.id AND job.holder = :me AND job.state = 'running'"
 )
+_HURRY: Final = sa.text(
+    "UPDATE enrichment_job SET priority = least(priority, :priority), fresh = fresh OR :fresh, "
+    "next_at = CASE WHEN state = 'waiting' THEN now() ELSE next_at END, "
+    "tlp = CASE WHEN coalesce(array_position(CAST(:tlps AS text[]), tlp), 0) "
+    ">= coalesce(array_position(CAST(:tlps AS text[]), CAST(:tlp AS text)), 0) THEN tlp ELSE CAST(:tlp AS text) END "
+    "WHERE tenant = :tenant AND id = ANY(:ids) AND state IN ('waiting', 'running')"
+)
+_REFUSE_UNKNOWN: Final = sa.text(
+    "UPDATE enrichment_job SET state = 'refused', reason = CAST(:why AS jsonb), finished_at = now() "
+    "WHERE state = 'waiting' AND lane IN (SELECT id FROM enrichment_lane WHERE enricher <> ALL(:enrichers)) "
+    "RETURNING 1"
+)
+_NOT_INSTALLED: Final = '{"code": "no-access", "message": "The enricher is not installed any more."}'
+_LINK: Final = sa.text(
+    "INSERT INTO enrichment_request_job (tenant, request_id, job_id) "
+    "SELECT :tenant, :request, j.id FROM unnest(CAST(:jobs AS uuid[])) j(id) ON CONFLICT DO NOTHING"
+)
 _OPEN_PAIRS: Final = sa.text(
     "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
     "AND observable_id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
@@ -247,11 +265,15 @@ def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dic
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-def hurry(session: Session, tenant: str, ids: Iterable[UUID], *, fresh: bool) -> None:
-    """Somebody waits for these: they go first, and now."""
-    values = {"priority": CLICK, "next_at": sa.func.now(), "fresh": sa.or_(JOB.c.fresh, sa.literal(fresh))}
-    mine = sa.and_(JOB.c.tenant == tenant, JOB.c.id.in_(list(ids)), JOB.c.state == "waiting")
-    session.execute(sa.update(JOB).where(mine).values(**values))
+def hurry(session: Session, tenant: str, ids: Iterable[UUID], wanted: Wanted) -> None:
+    """Somebody else wants these as well: they go as early as he wants it, and are marked no less strictly."""
+    asked = {"tenant": tenant, "ids": sorted(ids), "priority": wanted.priority, "fresh": wanted.fresh}
+    session.execute(_HURRY, asked | {"tlp": wanted.tlp, "tlps": list(get_args(Tlp))})
+
+
+def refuse_unknown(session: Session, enrichers: Sequence[str]) -> int:
+    """Refuse questions to enrichers that are not installed (any more); how many."""
+    return len(session.execute(_REFUSE_UNKNOWN, {"enrichers": list(enrichers), "why": _NOT_INSTALLED}).all())
 
 
 def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended]]) -> None:
@@ -276,9 +298,7 @@ def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended
 def put_request(session: Session, tenant: str, request: UUID, actor: str, jobs: Iterable[UUID]) -> None:
     """Remember which jobs somebody asked for together."""
     session.execute(sa.insert(REQUEST).values(tenant=tenant, id=request, requested_by=actor))
-    rows = [{"tenant": tenant, "request_id": request, "job_id": job} for job in sorted(set(jobs))]
-    if rows:
-        session.execute(insert(REQUEST_JOB).on_conflict_do_nothing(), rows)
+    session.execute(_LINK, {"tenant": tenant, "request": request, "jobs": sorted(set(jobs))})
 
 
 def request_of(session: Session, tenant: str, request: UUID) -> sa.Row[Any] | None:

@@ -29,17 +29,19 @@ LANE: Final = sa.Table(
 )
 
 _DUE: Final = (
-    "EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state IN ('waiting', 'running') "
-    "AND j.next_at <= now() + make_interval(secs => :ahead) AND ("
-    "l.others_from IS NULL OR l.others_from <= now() + make_interval(secs => :ahead) OR (j.priority = 0 "
-    "AND (l.clicks_from IS NULL OR l.clicks_from <= now() + make_interval(secs => :ahead)))))"
+    "(((l.others_from IS NULL OR l.others_from <= now() + make_interval(secs => :ahead)) "
+    "AND (SELECT j.next_at FROM enrichment_job j WHERE j.lane = l.id AND j.state IN ('waiting', 'running') "
+    "ORDER BY j.next_at LIMIT 1) <= now() + make_interval(secs => :ahead)) "
+    "OR ((l.clicks_from IS NULL OR l.clicks_from <= now() + make_interval(secs => :ahead)) "
+    "AND EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' AND j.priority = 0 "
+    "AND j.next_at <= now() + make_interval(secs => :ahead))))"
 )
 _ACQUIRE: Final = sa.text(
     "UPDATE enrichment_lane lane SET holder = :me, lease_until = now() + make_interval(secs => :lease) FROM ("  # noqa: S608
     f"SELECT id FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) AND {_DUE} "
     "AND enricher = ANY(:enrichers) AND holder IS DISTINCT FROM :me "
-    "ORDER BY EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' AND j.priority = 0) DESC, "
-    "lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) free "
+    "ORDER BY EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' "
+    "AND j.priority = 0) DESC, lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) free "
     "WHERE lane.id = free.id RETURNING lane.tenant, lane.id, lane.enricher, lane.key_id, lane.meter"
 )
 # What the lane's last holder was asking when it was lost is asked again; what has cost a few holders is not.
