@@ -59,10 +59,6 @@ app.Reading.__init__ = begin
 process.run(load_settings(), database("observables"), patience=float(os.environ.get("TEST_PATIENCE", "60")))
 """
 
-OTHERS = int(os.environ.get("SENTINELIQ_TREND_OTHERS", "200000"))
-"""Up to a million, for those who have the time."""
-MARKER = "52.9.148.5"
-
 
 @pytest.fixture
 def own(settings: Settings) -> Database:
@@ -203,53 +199,6 @@ def test_killed_in_the_middle_and_started_again_it_announces_once(
         wait(lambda: "46.10.0.1" in {one.value for one in announced(own)}, 10, log)
     values = [one.value for one in announced(own)]
     assert sorted(values) == sorted([*planted, "46.10.0.1"])
-
-
-def among_others(network: int, planted: Sequence[str], now: datetime) -> list[list[Event[IndicatorsObserved]]]:
-    """Runs of five feeds, each with its part of the others and in the middle of them what is planted."""
-    part = OTHERS // 5
-    runs = []
-    for feed in range(1, 6):
-        others = addresses(network + feed, part)
-        lists = [others[start : start + 20_000] for start in range(0, part, 20_000)]
-        lists[len(lists) // 2] += planted
-        runs.append([event for each in lists for event in chunks(feed, each, now)])
-    return runs
-
-
-@pytest.mark.timeout(180 + OTHERS // 5_000)
-def test_a_burst_among_many_others_is_announced_once_though_it_is_killed_and_the_log_read_again(
-    settings: Settings, own: Database, tmp_path: Path
-) -> None:
-    now, planted, log = datetime.now(UTC), ["52.9.148.3", "52.9.148.4"], tmp_path / "trends.log"
-    runs = among_others(60, planted, now)
-    send(settings, [event for run in runs[:4] for event in run])
-    with process(tmp_path) as first:
-        # Killed while it reads: before what completes the bursts was sent, and before all else was read.
-        send(settings, runs[4][:20])
-        first.kill()
-        first.wait()
-    assert announced(own) == []
-    send(settings, runs[4][20:])
-    with process(tmp_path) as second:
-        wait(lambda: announced(own), 60, log)
-        second.kill()
-        second.wait()
-    for feed in range(1, 6):
-        send(settings, chunks(feed, [MARKER], now))
-    with process(tmp_path):
-        wait(lambda: MARKER in {one.value for one in announced(own)}, 60, log)
-    said = {one.value: (one.id, one.feeds, one.count, one.window_seconds) for one in announced(own)}
-    assert sorted(one.value for one in announced(own)) == sorted([*planted, MARKER])
-    with own.engine.begin() as connection:
-        for table in ("trend", "outbox"):
-            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
-    with process(tmp_path, TEST_GROUP=".again"):
-        # Others' bursts, of the tests before this one, are in the same log.
-        wait(lambda: set(said) <= {one.value for one in announced(own)}, 60, log)
-    again = [one for one in announced(own) if one.value in said]
-    assert {one.value: (one.id, one.feeds, one.count, one.window_seconds) for one in again} == said
-    assert len(again) == len(said)
 
 
 def test_a_silent_process_is_ended_and_its_successor_announces(
