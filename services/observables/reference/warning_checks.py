@@ -18,6 +18,7 @@ from services.observables.search import host_of
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
 
+_FEW: Final = 12
 _MARKS: Final = 25
 """Bits of a hash that say whether there may be such an entry: 4 MiB, one in sixteen wrongly."""
 
@@ -126,6 +127,9 @@ class Warninglists:
         """The place of each text that is an entry, with the lists that have it."""
         if not texts or not self._keys.size:
             return
+        if len(texts) <= _FEW:
+            yield from self._members_of_few(texts)
+            return
         hashes = np.array([xxh3_64_intdigest(text.encode()) for text in texts], np.uint64)
         # One bit for each of many more hashes than there are: nearly all that is on no list ends here, and a search
         # among two million keys costs a microsecond.
@@ -139,11 +143,24 @@ class Warninglists:
         for one, key in zip(likely[equal].tolist(), at[equal].tolist(), strict=True):
             yield one, self._members[int(self._sets[key])]
 
+    def _members_of_few(self, texts: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The same one by one: arrays of a few cost more than they save."""
+        bits, keys = self._marked.data, self._keys
+        for one, text in enumerate(texts):
+            number = xxh3_64_intdigest(text.encode())
+            mark = number >> (64 - _MARKS)
+            if bits[mark >> 3] & (128 >> (mark & 7)):
+                key = int(keys.searchsorted(np.uint64(number)))
+                if key < keys.size and int(keys[key]) == number:
+                    yield one, self._members[int(self._sets[key])]
+
     def _hosts(self, names: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
         # No name ends in a digit, and trying each as an address costs as much as all the rest.
         v4 = [place for place, name in enumerate(names) if name and name[-1].isdigit() and is_ipv4(name)]
         v6 = [place for place, name in enumerate(names) if name and is_ipv6(name)]
         for kind, places in ((Type.IPV4, v4), (Type.IPV6, v6)):
+            if not places:
+                continue
             for at, number, entry in self._networks[kind].find([names[place] or "" for place in places]):
                 yield places[at], number, entry
 
@@ -200,11 +217,8 @@ class _Networks:
         """The place of a value, a list, and the network of that list; for addresses and networks of one family."""
         parts = [value.partition("/") for value in values]
         addresses = [inet_pton(self._family, address) for address, _, _ in parts]
-        asked = np.frombuffer(b"".join(addresses), self._order).astype(self._starts.dtype, copy=False)
-        inner = self._inner[self._starts.searchsorted(asked, "right") - 1]
         known = self._known
-        for at in np.flatnonzero(inner >= 0).tolist():
-            number = int(inner[at])
+        for at, number in self._innermost(addresses):
             around = known.get(number)
             if around is None:
                 around = known[number] = tuple(self._chain(number, addresses[at]))
@@ -212,6 +226,17 @@ class _Networks:
             for prefix, listed, text in around:
                 if prefix <= widest:
                     yield at, listed, text
+
+    def _innermost(self, addresses: Sequence[bytes]) -> Iterable[tuple[int, int]]:
+        """The place of each address that lies in a network, and the narrowest one around it."""
+        if len(addresses) <= _FEW and self._bits == 32:
+            starts, held = self._starts.data, self._inner.data
+            found = [held[bisect_right(starts, int.from_bytes(one, "big")) - 1] for one in addresses]
+            return [(at, number) for at, number in enumerate(found) if number >= 0]
+        asked = np.frombuffer(b"".join(addresses), self._order).astype(self._starts.dtype, copy=False)
+        inner = self._inner[self._starts.searchsorted(asked, "right") - 1]
+        places = np.flatnonzero(inner >= 0)
+        return zip(places.tolist(), inner[places].tolist(), strict=True)
 
     def _chain(self, number: int, address: bytes) -> Iterator[tuple[int, int, str]]:
         """The networks around a place, narrowest first: prefix length, list, text."""
