@@ -53,10 +53,9 @@ def estimates(session: Session, tenant: str, waiting: Sequence[Any]) -> dict[UUI
     enter(session, SERVICE, PLATFORM)
     for lane, state in states(session, list(by_lane)).items():
         listed = sorted(by_lane[lane], key=lambda job: (job.priority, job.next_at, job.id))
-        first = listed[0]
-        ahead = jobs.ahead(session, lane, first.priority, first.next_at, first.id)
+        queue = jobs.queue(session, listed[0])
         for place, job in enumerate(listed):
-            at = state.meter.finish_at(state.plan, now, ahead + place)
+            at = state.meter.finish_at(state.plan, now, queue.before(place))
             found[job.id] = datetime.fromtimestamp(at, UTC)
     enter(session, SERVICE, tenant)
     return found

@@ -185,16 +185,14 @@ class Meter(msgspec.Struct):
         """
         start, pace = max(now, self.blocked_until), self.pace(plan)
         at_once = 0 if self.careful(plan) else max(0, math.floor(self._tokens(plan, now)))
-        left = max(0.0, float(calls - at_once))
         if plan.daily is None:
-            return start + left / pace
+            return start + max(0, calls - at_once) / pace
         usable = max(1, plan.daily - math.floor(_KEPT_FOR_CLICKS * plan.daily))
         midnight = _tomorrow(start)
-        today = min(max(0, usable - self._used(start)), pace * (midnight - start))
-        if left <= today:
-            return start + left / pace
-        left -= today
-        a_day = min(float(usable), pace * _DAY_SECONDS)
+        today = min(max(0, usable - self._used(start)), at_once + pace * (midnight - start))
+        if calls <= today:
+            return start + max(0, calls - at_once) / pace
+        left, a_day = calls - today, min(float(usable), pace * _DAY_SECONDS)
         days = max(0, math.ceil(left / a_day) - 1)
         return midnight + days * _DAY_SECONDS + (left - days * a_day) / pace
 

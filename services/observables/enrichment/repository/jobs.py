@@ -333,17 +333,36 @@ def page(
     return session.execute(query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc()).limit(limit)).all()
 
 
-def ahead(session: Session, lane: UUID, priority: int, next_at: datetime, identity: UUID) -> int:
-    """How many jobs of a lane come before one that waits, itself among them.
+class Queue(NamedTuple):
+    """What stands before a tenant's next question in a lane.
 
-    Tenants that share the lane take turns, so that this is the most it can be.
+    Attributes:
+        running: questions that are under way.
+        own: the tenant's own before it, itself among them.
+        others: how many each other tenant that takes turns with it has waiting.
     """
-    before = sa.or_(
-        JOB.c.priority < priority,
-        sa.and_(JOB.c.priority == priority, sa.tuple_(JOB.c.next_at, JOB.c.id) <= sa.tuple_(next_at, identity)),
-    )
-    query = sa.select(sa.func.count()).where(JOB.c.lane == lane, sa.or_(JOB.c.state == "running", before), _OPEN)
-    return int(session.scalar(query) or 0)
+
+    running: int
+    own: int
+    others: tuple[int, ...]
+
+    def before(self, place: int) -> int:
+        """How many questions are answered until the one that comes so many places later in the tenant's own order."""
+        own = self.own + place
+        return self.running + own + sum(min(own, count) for count in self.others)
+
+
+def queue(session: Session, first: Any) -> Queue:
+    """The queue that a waiting job stands in; the session sees all tenants."""
+    waits = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "waiting", JOB.c.priority <= first.priority)
+    by_tenant = sa.select(JOB.c.tenant, sa.func.count()).where(waits).group_by(JOB.c.tenant)
+    counts: dict[str, int] = {tenant: count for tenant, count in session.execute(by_tenant)}
+    turn = sa.tuple_(JOB.c.priority, JOB.c.next_at, JOB.c.id)
+    mine = sa.and_(waits, JOB.c.tenant == first.tenant, turn <= sa.tuple_(first.priority, first.next_at, first.id))
+    own = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
+    under_way = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "running")
+    running = session.scalar(sa.select(sa.func.count()).where(under_way)) or 0
+    return Queue(running, own, tuple(count for tenant, count in counts.items() if tenant != first.tenant))
 
 
 def open_counts(session: Session, lanes: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
