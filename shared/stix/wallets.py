@@ -8,7 +8,8 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 
-from shared.stix.keccak import keccak_256
+from Crypto.Hash import keccak
+
 from shared.stix.vocabulary import NotAnObservable, excerpt
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -61,7 +62,7 @@ def is_wallet(text: str) -> bool:
 
 def _ethereum(text: str) -> str:
     plain = text[2:].lower()
-    digest = keccak_256(plain.encode()).hex()
+    digest = _keccak_256(plain.encode()).hex()
     checked = "".join(sign.upper() if int(bits, 16) > 7 else sign for sign, bits in zip(plain, digest, strict=False))
     if text[2:] not in (plain, plain.upper(), checked):
         raise NotAnObservable("malformed wallet address", f"{text}: the capitals are a check sum that does not fit")
@@ -105,4 +106,9 @@ def _monero(text: str) -> bool:
         if number >= 1 << 8 * size:
             return False
         data += number.to_bytes(size)
-    return data[0] in _MONERO_NETWORKS and keccak_256(data[:-4])[:4] == data[-4:]
+    return data[0] in _MONERO_NETWORKS and _keccak_256(data[:-4])[:4] == data[-4:]
+
+
+def _keccak_256(data: bytes) -> bytes:
+    """Keccak as it was submitted in 2011, which `hashlib`'s SHA-3 pads differently (FIPS 202)."""
+    return keccak.new(data=data, digest_bits=256).digest()

@@ -1,20 +1,11 @@
 """Types beyond the network's: wallets by their check sums, paths, fingerprints of clients."""
 
-from hashlib import sha3_256
-
 import pytest
 
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
-from shared.stix.keccak import keccak_256
 from tests.shared.stix.strategies import WALLETS
 
 T = ObservableType
-
-
-def test_keccak_is_that_of_ethereum_and_no_sha_3():
-    assert keccak_256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-    assert keccak_256(b"abc").hex() == "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
-    assert keccak_256(b"a" * 200) != sha3_256(b"a" * 200).digest()
 
 
 @pytest.mark.parametrize("address", WALLETS)

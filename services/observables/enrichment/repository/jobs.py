@@ -356,7 +356,7 @@ def queue(session: Session, first: Any) -> Queue:
     """The queue that a waiting job stands in; the session sees all tenants."""
     waits = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "waiting", JOB.c.priority <= first.priority)
     by_tenant = sa.select(JOB.c.tenant, sa.func.count()).where(waits).group_by(JOB.c.tenant)
-    counts: dict[str, int] = {tenant: count for tenant, count in session.execute(by_tenant)}
+    counts: dict[str, int] = dict(session.execute(by_tenant).tuples().all())
     turn = sa.tuple_(JOB.c.priority, JOB.c.next_at, JOB.c.id)
     mine = sa.and_(waits, JOB.c.tenant == first.tenant, turn <= sa.tuple_(first.priority, first.next_at, first.id))
     own = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
