@@ -14,6 +14,7 @@ from services.observables.enrichment.estimates import estimates
 from services.observables.enrichment.following import ways_of
 from services.observables.enrichment.gate import Refusal, refusal, strictest
 from services.observables.enrichment.repository import answers, jobs, lanes
+from services.observables.enrichment.repository import requests as kept
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import CLICK, PLAYBOOK, Ended, Wanted
 from services.observables.enrichment.waking import wake_after_commit
@@ -94,7 +95,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
         mentions.put(session, tenant, by_id, now)
         ended, waiting = _sorted_out(session, tenant, _wanted(question, by_id, ways, actor), ways, now)
         ids = _store(session, tenant, ended, waiting, ways)
-        jobs.put_request(session, tenant, request, actor, ids)
+        kept.put(session, tenant, request, actor, ids)
         wake_after_commit(session)
     return request
 
@@ -192,7 +193,7 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
         one = Wanted(str(uuid4()), *harmless, name, way.lane, CLICK, actor, trial=True)
         ids = _store(session, tenant, [], [one], {name: way})
         lanes.reopen(session, way.lane)
-        jobs.put_request(session, tenant, request, actor, ids)
+        kept.put(session, tenant, request, actor, ids)
         wake_after_commit(session)
     return request
 
@@ -204,10 +205,10 @@ def progress(database: Database, tenant: str, request: UUID) -> Progress:
         NotFound: the tenant has no such request.
     """
     with database.transaction(tenant) as session:
-        row = jobs.request_of(session, tenant, request)
+        row = kept.one_of(session, tenant, request)
         if row is None:
             raise NotFound(f"There is no request {request} in this tenant.")
-        listed = _views(session, tenant, jobs.of_request(session, tenant, request))
+        listed = _views(session, tenant, kept.jobs_of(session, tenant, request))
     return Progress(row.id, row.requested_by, row.created_at, sum(one.state in OPEN for one in listed), listed)
 
 

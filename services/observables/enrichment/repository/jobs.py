@@ -43,21 +43,6 @@ JOB: Final = sa.Table(
     sa.Column("created_at", _TIME),
     sa.Column("finished_at", _TIME),
 )
-REQUEST: Final = sa.Table(
-    "enrichment_request",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text),
-    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("requested_by", sa.Text),
-    sa.Column("created_at", _TIME),
-)
-REQUEST_JOB: Final = sa.Table(
-    "enrichment_request_job",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text),
-    sa.Column("request_id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("job_id", pg.UUID(as_uuid=True), primary_key=True),
-)
 _OPEN: Final = JOB.c.state.in_(["waiting", "running"])
 
 
@@ -172,10 +157,6 @@ _REFUSE_UNKNOWN: Final = sa.text(
     "RETURNING 1"
 )
 _NOT_INSTALLED: Final = '{"code": "no-access", "message": "The enricher is not installed any more."}'
-_LINK: Final = sa.text(
-    "INSERT INTO enrichment_request_job (tenant, request_id, job_id) "
-    "SELECT :tenant, :request, j.id FROM unnest(CAST(:jobs AS uuid[])) j(id) ON CONFLICT DO NOTHING"
-)
 _OPEN_PAIRS: Final = sa.text(
     "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
     "AND observable_id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
@@ -295,25 +276,6 @@ def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended
         session.execute(sa.insert(JOB), rows)
 
 
-def put_request(session: Session, tenant: str, request: UUID, actor: str, jobs: Iterable[UUID]) -> None:
-    """Remember which jobs somebody asked for together."""
-    session.execute(sa.insert(REQUEST).values(tenant=tenant, id=request, requested_by=actor))
-    session.execute(_LINK, {"tenant": tenant, "request": request, "jobs": sorted(set(jobs))})
-
-
-def request_of(session: Session, tenant: str, request: UUID) -> sa.Row[Any] | None:
-    """A request."""
-    mine = sa.and_(REQUEST.c.tenant == tenant, REQUEST.c.id == request)
-    return session.execute(sa.select(REQUEST).where(mine)).one_or_none()
-
-
-def of_request(session: Session, tenant: str, request: UUID) -> Sequence[sa.Row[Any]]:
-    """The jobs of a request."""
-    query = sa.select(JOB).join(REQUEST_JOB, REQUEST_JOB.c.job_id == JOB.c.id)
-    mine = sa.and_(REQUEST_JOB.c.tenant == tenant, REQUEST_JOB.c.request_id == request)
-    return session.execute(query.where(mine).order_by(JOB.c.value, JOB.c.enricher)).all()
-
-
 def page(
     session: Session,
     tenant: str,
@@ -356,7 +318,7 @@ def queue(session: Session, first: Any) -> Queue:
     """The queue that a waiting job stands in; the session sees all tenants."""
     waits = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "waiting", JOB.c.priority <= first.priority)
     by_tenant = sa.select(JOB.c.tenant, sa.func.count()).where(waits).group_by(JOB.c.tenant)
-    counts: dict[str, int] = dict(session.execute(by_tenant).tuples().all())
+    counts: dict[str, int] = dict(map(tuple, session.execute(by_tenant)))
     turn = sa.tuple_(JOB.c.priority, JOB.c.next_at, JOB.c.id)
     mine = sa.and_(waits, JOB.c.tenant == first.tenant, turn <= sa.tuple_(first.priority, first.next_at, first.id))
     own = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
@@ -394,9 +356,6 @@ def move(session: Session, tenants: Sequence[str] | None, enricher: str, old: UU
 
 
 def prune(session: Session, days: int) -> int:
-    """Forget jobs that ended more than some days ago, and requests that are left without any; how many jobs."""
+    """Forget jobs that ended more than some days ago; how many."""
     old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    gone = len(session.execute(sa.delete(JOB).where(JOB.c.finished_at < old).returning(JOB.c.id)).all())
-    left = sa.select(sa.literal(1)).where(REQUEST_JOB.c.request_id == REQUEST.c.id).exists()
-    session.execute(sa.delete(REQUEST).where(REQUEST.c.created_at < old, ~left))
-    return gone
+    return len(session.execute(sa.delete(JOB).where(JOB.c.finished_at < old).returning(JOB.c.id)).all())
