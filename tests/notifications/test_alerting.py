@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifications import queue
+import shared.celery
 from services.notifications.alerting import Alerter
 from services.notifications.consumers import SUBSCRIPTIONS
 from shared.database import PLATFORM
@@ -137,7 +137,7 @@ def test_a_changed_rule_counts_from_the_next_event(bench, receiver):
 
 def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receiver, monkeypatch):
     woken = []
-    monkeypatch.setattr(queue, "wake", lambda: woken.append(bench.ledger(rule)))
+    monkeypatch.setattr(shared.celery, "hint", lambda *_: woken.append(bench.ledger(rule)))
     _, rule, feed = bench.hook(receiver)
 
     def lost():

@@ -198,7 +198,7 @@ def test_the_past_is_answered_as_it_was(
 ) -> None:
     with own.engine.begin() as connection:
         for table in (*TABLES, "dataset"):
-            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
+            connection.execute(sa.text(f"TRUNCATE observables.{table} CASCADE"))
     with own.transaction(PUBLIC) as session:
         context.freshen(session, now=True)
     clients = [client_for("observables"), client_for("observables", "globex")]

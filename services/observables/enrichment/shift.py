@@ -29,6 +29,7 @@ from services.observables.enrichment.taking import Ask, Call, Taken, take
 from services.observables.remote.base import Asked, RemoteEnricher
 from shared.crypto import Unsealable
 from shared.database import PLATFORM, Database
+from shared.errors import Unavailable
 from shared.http import GuardedClient
 from shared.logging import get_logger
 from shared.settings import Settings
@@ -130,7 +131,10 @@ class Shift:
         now, clock = time.time(), time.monotonic()
         if clock >= self._look_for_lanes and len(self._held) < _MOST_LANES:
             self._look_for_lanes = clock + _LOOK_FOR_LANES
-            for lane in await asyncio.to_thread(self._acquire):
+            found = await asyncio.to_thread(self._acquire)
+            if not self._held:
+                self._leased_until = clock + LEASE
+            for lane in found:
                 await self._hold(*lane, stack)
         asks = {one: held.ask(now) for one, held in self._held.items()}
         full = self._recorder.backlog >= _MOST_UNWRITTEN
@@ -139,9 +143,25 @@ class Shift:
             for one, ask in asks.items()
         }
         if any(ask.clicks for ask in asks.values()) or (asks and clock >= self._renewed + _RENEW):
-            self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, LEASE), asks, clock)
+            await self._take(asks)
         self._start()
         await self._let_go()
+
+    async def _take(self, asks: Mapping[UUID, Ask]) -> None:
+        """Renew the leases and take what the lanes may ask; a database that stumbles costs nothing while they last.
+
+        Raises:
+            Unavailable: the database stays away for longer than the leases.
+        """
+        clock = time.monotonic()
+        try:
+            taken = await asyncio.to_thread(take, self._database, self.me, asks, LEASE)
+        except Unavailable as error:
+            if clock >= self._leased_until:
+                raise
+            log.warning("shift.retrying", reason=error.message)
+        else:
+            self._take_in(taken, asks, clock)
 
     def _acquire(self) -> list[tuple[Lane, HeldLane]]:
         most = min(_LANES_AT_ONCE, _MOST_LANES - len(self._held))
@@ -273,8 +293,7 @@ class Shift:
 
     async def _renew(self) -> None:
         """Keep the lanes while there is something left to do for them."""
-        asks = {one: held.ask(time.time())._replace(clicks=0, others=0) for one, held in self._held.items()}
-        self._take_in(await asyncio.to_thread(take, self._database, self.me, asks, LEASE), asks, time.monotonic())
+        await self._take({one: held.ask(time.time())._replace(clicks=0, others=0) for one, held in self._held.items()})
 
     async def _abandon(self) -> None:
         for task in self._calls:

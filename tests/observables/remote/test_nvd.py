@@ -1,6 +1,6 @@
 """NVD; the layout is that of https://nvd.nist.gov/developers/vulnerabilities."""
 
-from services.observables.enrichment.calling import Failed
+from services.observables.enrichment.calling import KeyRefused
 from services.observables.remote.base import Asked
 from services.observables.remote.nvd import NVD
 from tests.observables.remote.contract import SECRET, RemoteContract
@@ -114,4 +114,4 @@ class TestNVD(RemoteContract):
         assert "products" not in self.found(provider, answer(configurations=[{"nodes": nodes}])).facts
 
     def test_a_key_that_it_does_not_know_is_not_an_unknown_vulnerability(self, provider):
-        assert isinstance(self.ask(provider, Reply(404, headers={"message": "Invalid apiKey."})), Failed)
+        assert isinstance(self.ask(provider, Reply(404, headers={"message": "Invalid apiKey."})), KeyRefused)
