@@ -158,10 +158,11 @@ def answer(database: Database, tenant: str, asked: Sequence[Asked], as_of: datet
     known = {identity: view for each in gathered for identity, view in views.views(each, now).items()}
     answers = [Answer(one.value, known.get(identity), one.problem) for one, identity in zip(asked, ids, strict=True)]
     for place, around in enumerate(above):
-        if around:
-            answers[place].within = _references(around, known)
+        if found := _references(around, known):
+            answers[place].within = found
     for place, held in zip(networks, inside, strict=True):
-        answers[place].inside = _references([one for one in held if one != ids[place]][:INSIDE], known)
+        if found := _references([one for one in held if one != ids[place]][:INSIDE], known):
+            answers[place].inside = found
     return answers
 
 

@@ -160,6 +160,7 @@ def ask(client: TestClient, value: str, as_of: datetime | None = None) -> tuple[
     """What is known about a value, and why; in an order that does not matter."""
     past = {"as_of": as_of.isoformat()} if as_of else {}
     known = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
+    known.pop("reference", None)  # the dates of reference data are those of the present: the past's are not recorded
     found = known["observable"]
     if found is None:
         return known, None
