@@ -68,8 +68,9 @@ class Database:
         self._opening = threading.Lock()
         self.engine: Engine = sqlalchemy.create_engine(
             sqlalchemy_url(url),
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            # Opened as they are needed, and kept: one that comes and goes has no plans and no staging table.
+            pool_size=2 * pool_size,
+            max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
             pool_recycle=1800,
