@@ -267,13 +267,16 @@ class Shift:
             lanes.release(session, self.me, held.lane.id, held.meter, clicks, others)
 
     async def _worth_waiting(self) -> bool:
-        """Whether to stay awake with no lane in hand: only when there is work soon, and nobody else is awake."""
-        soon, others = await asyncio.to_thread(self._outlook)
-        return soon and self._had_lanes and not others
+        """Whether to stay awake with no lane in hand: only when there is work soon, and nobody else is awake.
 
-    def _outlook(self) -> tuple[bool, bool]:
+        Whoever comes when a worker was just lost waits for its lease to end.
+        """
+        expected = await asyncio.to_thread(self._outlook)
+        return expected.soon and not expected.others and (self._had_lanes or expected.fading)
+
+    def _outlook(self) -> lanes.Outlook:
         with self._database.transaction(PLATFORM) as session:
-            return lanes.outlook(session, self.me, sorted(self._enrichers), _AHEAD)
+            return lanes.outlook(session, self.me, sorted(self._enrichers), _AHEAD, LEASE - 2 * _RENEW)
 
     async def _finish(self, recorder: asyncio.Task[None]) -> None:
         """Give back what has not started, wait for what has, write it down, and release the lanes."""

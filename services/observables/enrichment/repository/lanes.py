@@ -70,7 +70,10 @@ _FREE: Final = sa.text(
 )
 _ANYTHING: Final = sa.text(
     f"SELECT EXISTS (SELECT FROM enrichment_lane l WHERE {_DUE} AND enricher = ANY(:enrichers)), "  # noqa: S608
-    "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me AND lease_until >= now())"
+    "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me "
+    "AND lease_until >= now() + make_interval(secs => :renewed)), "
+    "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me "
+    "AND lease_until BETWEEN now() AND now() + make_interval(secs => :renewed))"
 )
 
 
@@ -142,10 +145,24 @@ def release(
     session.execute(_RELEASE, asked)
 
 
-def outlook(session: Session, me: UUID, enrichers: Sequence[str], ahead: float) -> tuple[bool, bool]:
-    """Whether any lane has work within some seconds, and whether anybody else holds one."""
-    soon, others = session.execute(_ANYTHING, {"me": me, "enrichers": list(enrichers), "ahead": ahead}).one()
-    return bool(soon), bool(others)
+class Outlook(NamedTuple):
+    """What there is to expect.
+
+    Attributes:
+        soon: whether any lane has work within some seconds.
+        others: whether anybody else holds a lane.
+        fading: whether anybody does who has not renewed his lease lately, and may be lost.
+    """
+
+    soon: bool
+    others: bool
+    fading: bool
+
+
+def outlook(session: Session, me: UUID, enrichers: Sequence[str], ahead: float, renewed: float) -> Outlook:
+    """What there is to expect; a lease that has `renewed` seconds left was renewed lately."""
+    asked = {"me": me, "enrichers": list(enrichers), "ahead": ahead, "renewed": renewed}
+    return Outlook(*session.execute(_ANYTHING, asked).one())
 
 
 def free(session: Session, enrichers: Sequence[str]) -> bool:
