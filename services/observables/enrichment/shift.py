@@ -130,8 +130,9 @@ class Shift:
         self._give_back_blocked()
         now, clock = time.time(), time.monotonic()
         if clock >= self._look_for_lanes and len(self._held) < _MOST_LANES:
-            self._look_for_lanes = clock + _LOOK_FOR_LANES
             found = await asyncio.to_thread(self._acquire)
+            # Where there were as many as one may take at a time, there are more: the next turn looks again.
+            self._look_for_lanes = clock if len(found) == _LANES_AT_ONCE else clock + _LOOK_FOR_LANES
             if not self._held:
                 self._leased_until = clock + LEASE
             for lane in found:
