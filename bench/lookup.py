@@ -192,8 +192,8 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
         for _ in range(3):
             ours.append(uvloop.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
             bare.append(uvloop.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
-            many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, 2)))
-            bare_many.append(uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, 2)))
+            many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, _CONNECTIONS)))
+            bare_many.append(uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, _CONNECTIONS)))
         largest = uvloop.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
     middle = statistics.median
     return {

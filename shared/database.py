@@ -99,17 +99,15 @@ class Database:
         """A read-only transaction for one tenant on a connection in pipeline mode.
 
         Its statements go out together and are answered together when a result is fetched: what a question costs is
-        one round trip, not one for each of BEGIN, tenant, statements and COMMIT.
+        one round trip, not one for each statement. PostgreSQL takes what comes in a pipeline for one transaction.
 
         Raises:
             Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
         """
         try:
             with self._readers().connection() as connection, connection.pipeline():
-                connection.execute("BEGIN READ ONLY")
                 connection.execute(_ENTER_READING, (role_of(self.service), self.service, tenant))
                 yield connection
-                connection.execute("COMMIT")
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable("The database does not answer; nothing was read.") from error
 
@@ -175,6 +173,7 @@ def is_transient(error: DBAPIError) -> bool:
 def _configure_reader(connection: psycopg.Connection) -> None:
     # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
     connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
+    connection.execute("SET default_transaction_read_only = on")
 
 
 def _reset_reader(connection: psycopg.Connection) -> None:

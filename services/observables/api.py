@@ -53,7 +53,7 @@ async def _plain_lookup(found: Lookups, tenant: str, query: bytes) -> bytes | No
     if name != b"value" or b"&" in text or len(query) > _PLAIN:
         return None
     value = unquote_plus(text.decode("latin-1"))  # as Starlette reads a query
-    return msgspec.json.encode(await found.one(tenant, value))
+    return await found.one(tenant, value)
 
 
 def _database(request: Request) -> Database:
@@ -87,15 +87,24 @@ async def look_up_one(request: Request) -> Response:
         then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, [asked.value], moment)
         return _json(then[0])
     found: Lookups = request.app.state.lookups
-    return _json(await found.one(who.tenant, asked.value))
+    return Response(await found.one(who.tenant, asked.value), media_type="application/json")
 
 
-@router.post("/lookup", response_model=schemas.LookupResponse)
-async def look_up(request: Request, who: Reader, asked: schemas.LookupRequest) -> Response:
+@router.post(
+    "/lookup",
+    response_model=schemas.LookupResponse,
+    openapi_extra=security_of("observables:read") | schemas.body(schemas.LookupRequest),
+)
+async def look_up(request: Request) -> Response:
     """What is known about up to 10,000 values, now or at a moment of the past."""
+    who = permitted(request, "observables:read")
+    try:
+        asked = schemas.LookupRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
     found: Lookups = request.app.state.lookups
     if (moment := questions.past(asked.as_of)) is None:
-        return _json({"items": await found.find(who.tenant, asked.values), "reference": await found.dates.soon()})
+        return Response(await found.many(who.tenant, asked.values), media_type="application/json")
     then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, asked.values, moment)
     return _json({"items": then, "reference": UNKNOWN})
 
@@ -121,8 +130,7 @@ async def extract(request: Request, who: Reader) -> Response:
             raise HTTPException(413, f"A report may have {MAX_REPORT_BYTES:,} bytes.")
     kind = request.headers.get("content-type", "")
     named = await asyncio.to_thread(lambda: extraction.extract_from(documents.read(bytes(content), kind)))
-    known = await request.app.state.lookups.find(who.tenant, [one.value for one in named.observables])
-    return _json(await asyncio.to_thread(questions.marked, _database(request), who.tenant, named, known))
+    return _json(await asyncio.to_thread(questions.marked, _database(request), who.tenant, named))
 
 
 def _filter(

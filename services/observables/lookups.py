@@ -6,33 +6,39 @@ waits for nothing, and at many a second the cost of a transaction with its tenan
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import chain
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from services.observables import reads, views
-from services.observables.dates import UNKNOWN, Dates
+from services.observables.dates import Dates
 from services.observables.search import host_of, under
 from services.observables.views import Reference, View
 from shared.database import Database
-from shared.stix import NotAnObservable, Observable, detect
+from shared.stix import NotAnObservable, detect
 from shared.stix.addresses import ipv4, ipv6
 from shared.stix.ids import observable_id
 
 INSIDE: Final = 100
 """Of what lies within a network that is asked for, so much is told with the answer; a search tells the rest."""
 
-_TOGETHER: Final = 500
+TOGETHER: Final = 3_000
 """Values of one transaction; more are cut, so that one part is read while another one is put together."""
 
-_AT_ONCE: Final = 3
-_MANY: Final = 200
-"""Values that are worth a transaction beside the one under way; fewer wait for it and share the next."""
+_AT_ONCE: Final = 2
+"""Parts under way: one with PostgreSQL, one being prepared or put together."""
 
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
+_NAMED: Final = frozenset({"domain-name", "email-addr", "url"})
+_encode: Final = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that pauses while PostgreSQL does its part, for whoever has something else to do."""
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -44,7 +50,6 @@ class Answer(msgspec.Struct, omit_defaults=True):
         problem: why the value is no observable.
         within: known networks and domains that it belongs to, and the host of a URL; the nearest first.
         inside: known observables within a network that was asked for, at most 100.
-        reference: dates of the reference data behind it, as JSON; of many answers they are told once, beside them.
     """
 
     value: str
@@ -52,34 +57,49 @@ class Answer(msgspec.Struct, omit_defaults=True):
     problem: str | None
     within: Sequence[Reference] = ()
     inside: Sequence[Reference] = ()
-    reference: msgspec.Raw = UNKNOWN
 
 
-class Asked(NamedTuple):
-    """One value of a question: the observable it is, or why it is none."""
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """One value of a question, as it was asked for: the observable it is, or why it is none (type, text, id empty)."""
 
     value: str
-    found: Observable | None
-    problem: str | None
+    type: str = ""
+    text: str = ""
+    id: str = ""
+    problem: str | None = None
 
 
 def ask(value: str) -> Asked:
     """What a text asks for; defanged forms are understood."""
     try:
-        return Asked(value, detect(value), None)
+        found = detect(value)
     except NotAnObservable as error:
-        return Asked(value, None, str(error))
+        return Asked(value, problem=str(error))
+    return Asked(value, found.type, found.value, observable_id(found.type, found.value))
+
+
+def ask_for(type_: str, value: str) -> Asked:
+    """A question about an observable, whose value is canonical."""
+    return Asked(value, type_, value, observable_id(type_, value))
 
 
 class _Question(NamedTuple):
-    """A part of what somebody asks, small enough to be answered together with others."""
+    """A part of what somebody asks, small enough to be answered together with others.
 
+    Attributes:
+        answers: in the order of the values, as the items of a JSON array.
+    """
+
+    tenant: str
     values: Sequence[str]
-    answers: asyncio.Future[list[Answer]]
+    answers: asyncio.Future[bytes]
 
 
 class Lookups:
-    """Answers the questions of one process.
+    """Answers the questions of one process, as JSON.
+
+    One thread answers them all: while PostgreSQL works on one part it prepares another or puts one together. More
+    threads would take the interpreter from each other, and each other's objects out of the processor's caches.
 
     Args:
         database: the service's.
@@ -88,123 +108,158 @@ class Lookups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.dates = Dates(database)
-        self._waiting: dict[str, deque[_Question]] = {}
-        self._answering: dict[str, set[asyncio.Task[None]]] = {}
+        self._arrived: deque[_Question] = deque()
+        self._thread = ThreadPoolExecutor(1, "lookups")
+        self._working = False
 
-    async def one(self, tenant: str, value: str) -> Answer:
-        """The answer about one value, with the dates of the data behind it."""
-        (answer,) = await self.find(tenant, [value])
-        answer.reference = await self.dates.soon()
-        return answer
+    async def one(self, tenant: str, value: str) -> bytes:
+        """What is known about one value, with the dates of the data behind it."""
+        (answer,) = await self._ask(tenant, [value])
+        return b'%b,"reference":%b}' % (answer[:-1], bytes(await self.dates.soon()))
 
-    async def find(self, tenant: str, values: Sequence[str]) -> list[Answer]:
-        """Answers in the order of the values."""
-        loop, waiting = asyncio.get_running_loop(), self._waiting.setdefault(tenant, deque())
+    async def many(self, tenant: str, values: Sequence[str]) -> bytes:
+        """What is known about values, in their order, with the dates of the data behind it told once."""
+        items = b",".join(await self._ask(tenant, values))
+        return b'{"items":[%b],"reference":%b}' % (items, bytes(await self.dates.soon()))
+
+    async def _ask(self, tenant: str, values: Sequence[str]) -> list[bytes]:
+        loop = asyncio.get_running_loop()
         parts = [
-            _Question(values[start : start + _TOGETHER], loop.create_future())
-            for start in range(0, len(values), _TOGETHER)
+            _Question(tenant, values[start : start + TOGETHER], loop.create_future())
+            for start in range(0, len(values), TOGETHER)
         ]
-        waiting.extend(parts)
-        tasks = self._answering.setdefault(tenant, set())
-        many = sum(len(part.values) for part in waiting) >= _MANY
-        for _ in range(min(len(waiting), (_AT_ONCE if many else 1) - len(tasks))):
-            task = asyncio.create_task(self._answer(tenant))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        return [answer for part in parts for answer in await part.answers]
+        self._arrived.extend(parts)
+        self._wake(loop)
+        return [await part.answers for part in parts]
 
-    async def _answer(self, tenant: str) -> None:
-        waiting = self._waiting[tenant]
-        while waiting:
-            together = [waiting.popleft()]
-            size = len(together[0].values)
-            while waiting and size + len(waiting[0].values) <= _TOGETHER:
-                size += len(waiting[0].values)
-                together.append(waiting.popleft())
-            values = [value for question in together for value in question.values]
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        def rest(_done: asyncio.Future[None]) -> None:
+            self._working = False
+            if self._arrived:  # just when it went to rest
+                self._wake(loop)
+
+        if not self._working:
+            self._working = True
+            loop.run_in_executor(self._thread, self._work, loop).add_done_callback(rest)
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer until no question is left; tenants take turns."""
+        waiting: dict[str, deque[_Question]] = {}
+        under_way: deque[tuple[Steps[list[bytes]], list[_Question]]] = deque()
+        while self._arrived or waiting or under_way:
+            while self._arrived:
+                question = self._arrived.popleft()
+                waiting.setdefault(question.tenant, deque()).append(question)
+            if waiting and len(under_way) < _AT_ONCE:
+                together = _next_of(waiting)
+                steps = _find(self._database, together[0].tenant, [one.values for one in together])
+            else:
+                steps, together = under_way.popleft()
             try:
-                found = await asyncio.to_thread(_find, self._database, tenant, values)
+                next(steps)
+            except StopIteration as end:
+                loop.call_soon_threadsafe(_told, together, end.value)
             except Exception as error:  # noqa: BLE001  # each of those who asked is told
-                for question in together:
-                    if not question.answers.done():
-                        question.answers.set_exception(error)
-                continue
-            start = 0
-            for question in together:
-                if not question.answers.done():  # whoever asked may have gone
-                    question.answers.set_result(found[start : start + len(question.values)])
-                start += len(question.values)
+                loop.call_soon_threadsafe(_failed, together, error)
+            else:
+                under_way.append((steps, together))
 
 
-def _find(database: Database, tenant: str, values: Sequence[str]) -> list[Answer]:
-    return answer(database, tenant, [ask(value) for value in values])
+def _next_of(waiting: dict[str, deque[_Question]]) -> list[_Question]:
+    """Questions of the tenant whose turn it is, as many as go together; it then waits for its next turn."""
+    tenant = next(iter(waiting))
+    questions = waiting.pop(tenant)
+    together = [questions.popleft()]
+    size = len(together[0].values)
+    while questions and size + len(questions[0].values) <= TOGETHER:
+        size += len(questions[0].values)
+        together.append(questions.popleft())
+    if questions:
+        waiting[tenant] = questions
+    return together
+
+
+def _told(together: Sequence[_Question], found: Sequence[bytes]) -> None:
+    for question, answers in zip(together, found, strict=True):
+        if not question.answers.done():  # whoever asked may have gone
+            question.answers.set_result(answers)
+
+
+def _failed(together: Sequence[_Question], error: Exception) -> None:
+    for question in together:
+        if not question.answers.done():
+            question.answers.set_exception(error)
+
+
+def _find(database: Database, tenant: str, parts: Sequence[Sequence[str]]) -> Steps[list[bytes]]:
+    """The answers to several questions, each as the items of a JSON array: made where the objects were, and die."""
+    found = yield from _answer(database, tenant, [ask(value) for part in parts for value in part])
+    answers = iter(found)
+    return [_encode(list(islice(answers, len(part))))[1:-1] for part in parts]
 
 
 def answer(database: Database, tenant: str, asked: Sequence[Asked], as_of: datetime | None = None) -> list[Answer]:
-    """Answers from one transaction, by what is recorded now or was at the moment `as_of`."""
+    """Answers by what is recorded now or was at the moment `as_of`."""
+    steps = _answer(database, tenant, asked, as_of)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: list[Answer] = end.value
+            return found
+
+
+def _answer(
+    database: Database, tenant: str, asked: Sequence[Asked], as_of: datetime | None = None
+) -> Steps[list[Answer]]:
+    networks = [place for place, one in enumerate(asked) if one.type in _ADDRESSES and "/" in one.text]
+    above = {place: _above(one.type, one.text, {}) for place, one in enumerate(asked) if one.type in _NAMED}
     with database.reading(tenant) as connection:
         prefixes = reads.ask_prefixes(connection, tenant)
-        ids = [_id(one.found) if one.found else "" for one in asked]
-        networks = [place for place, one in enumerate(asked) if _is_network(one.found)]
-        inside = reads.inside(connection, tenant, [under(_value(asked[place]))[0] for place in networks], INSIDE + 1)
-        names = [_above(one.found, {}) for one in asked]
-        first = {*ids, *chain.from_iterable(names), *chain.from_iterable(inside)} - {""}
-        gathered = [reads.gather(connection, tenant, first, as_of)]
-        lengths = reads.prefixes(prefixes)
-        above = [_above(one.found, lengths) for one in asked] if lengths else names
-        if rest := {*chain.from_iterable(above)} - first:
-            gathered.append(reads.gather(connection, tenant, rest, as_of))
+        inside = reads.inside(connection, tenant, [under(asked[place].text)[0] for place in networks], INSIDE + 1)
+        first = {one.id for one in asked}.union(*above.values(), *inside) - {""}
+        asking = reads.ask(connection, tenant, first, as_of)
+        yield
+    gathered = [reads.answered(asking)]
+    if lengths := reads.prefixes(prefixes):
+        above = {place: _above(one.type, one.text, lengths) for place, one in enumerate(asked)}
+        if rest := set[str]().union(*above.values()) - first:
+            with database.reading(tenant) as connection:
+                gathered.append(reads.gather(connection, tenant, rest, as_of))
     now = as_of or datetime.now(UTC)
     known = {identity: view for each in gathered for identity, view in views.views(each, now).items()}
-    answers = [Answer(one.value, known.get(identity), one.problem) for one, identity in zip(asked, ids, strict=True)]
-    for place, around in enumerate(above):
+    answers = [Answer(one.value, known.get(one.id), one.problem) for one in asked]
+    for place, around in above.items():
         if found := _references(around, known):
             answers[place].within = found
     for place, held in zip(networks, inside, strict=True):
-        if found := _references([one for one in held if one != ids[place]][:INSIDE], known):
+        if found := _references([one for one in held if one != asked[place].id][:INSIDE], known):
             answers[place].inside = found
     return answers
-
-
-def _value(asked: Asked) -> str:
-    return asked.found.value if asked.found else asked.value
 
 
 def _references(ids: Sequence[str], known: dict[str, View]) -> list[Reference]:
     return [views.reference(known[identity]) for identity in ids if identity in known]
 
 
-def _id(found: Observable) -> str:
-    return observable_id(found.type, found.value)
-
-
-def _is_network(found: Observable | None) -> bool:
-    return found is not None and found.type in _ADDRESSES and "/" in found.value
-
-
-def _above(found: Observable | None, lengths: dict[str, list[int]]) -> list[str]:
+def _above(type_: str, value: str, lengths: dict[str, list[int]]) -> list[str]:
     """Ids of what an observable lies within, were it known: hosts, domains above, networks around."""
-    if found is None or (not lengths and found.type in _ADDRESSES):
-        return []
-    match found.type:
+    match type_:
         case "domain-name":
-            return [observable_id("domain-name", name) for name in parents(found.value)]
+            return [observable_id("domain-name", name) for name in parents(value)]
         case "email-addr":
-            domain = found.value.rpartition("@")[2]
+            domain = value.rpartition("@")[2]
             return [observable_id("domain-name", name) for name in (domain, *parents(domain))]
         case "url":
-            return _above_host(host_of(found.value), lengths)
+            return _above_host(host_of(value), lengths)
         case "ipv4-addr" | "ipv6-addr":
-            return [observable_id(found.type, network) for network in _around(found, lengths)]
+            return [observable_id(type_, network) for network in _around(type_, value, lengths)]
     return []
 
 
 def _above_host(host: str, lengths: dict[str, list[int]]) -> list[str]:
-    try:
-        found = detect(host)
-    except NotAnObservable:
-        return []
-    return [_id(found), *_above(found, lengths)]
+    found = ask(host)
+    return [found.id, *_above(found.type, found.text, lengths)] if found.id else []
 
 
 def parents(name: str) -> list[str]:
@@ -213,9 +268,9 @@ def parents(name: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(1, len(labels) - 1)][:8]
 
 
-def _around(found: Observable, lengths: dict[str, list[int]]) -> list[str]:
-    address, _, own = found.value.partition("/")
-    shorter = [length for length in lengths.get(found.type, ()) if not own or length < int(own)]
+def _around(type_: str, value: str, lengths: dict[str, list[int]]) -> list[str]:
+    address, _, own = value.partition("/")
+    shorter = [length for length in lengths.get(type_, ()) if not own or length < int(own)]
     network = ipv6 if ":" in address else ipv4
     around = []
     for length in sorted(shorter, reverse=True):

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -12,7 +11,7 @@ import msgspec
 from services.observables import context, reads, scoring, views
 from services.observables.attack import current
 from services.observables.extraction import Extraction, Mentioned, Position
-from services.observables.lookups import Answer
+from services.observables.lookups import TOGETHER, answer, ask_for
 from services.observables.reads import Filter
 from services.observables.reference import store as datasets
 from services.observables.reference.datasets import DATASETS
@@ -202,17 +201,19 @@ class Report(msgspec.Struct):
     notes: list[str]
 
 
-def marked(database: Database, tenant: str, found: Extraction, known: Sequence[Answer]) -> Report:
+def marked(database: Database, tenant: str, found: Extraction) -> Report:
     """What a document names, with what is known of each value and the allow-lists it is on."""
+    asked = [ask_for(one.type, one.value) for one in found.observables]
+    parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]
+    known = [one for part in parts for one in answer(database, tenant, part)]
     with database.transaction(tenant) as session:
         context.freshen(session)
     numbered = enumerate(found.observables)
     described = context.describe_values((str(place), one.type, one.value) for place, one in numbered)
     named = []
-    for place, (one, answer) in enumerate(zip(found.observables, known, strict=True)):
+    for place, (one, told) in enumerate(zip(found.observables, known, strict=True)):
         hits = context.decoded(described.get(str(place), context.NOTHING)).get("allow_lists", {}).get("hits", [])
-        view = answer.observable if answer.observable and answer.observable.type == one.type else None
-        reference = views.reference(view) if view else None
+        reference = views.reference(told.observable) if told.observable else None
         named.append(Named(one.type, one.value, one.count, one.positions, reference, hits))
     return Report(named, found.attack, found.characters, found.pages, found.notes)
 

@@ -22,11 +22,12 @@ _SAID: Final = (
     "observed_at"
 )
 _COLUMNS: Final = f"observable_id, {_SAID}"
-_MINE: Final = "tenant = ANY(%(tenants)s) AND {id} = ANY(%(ids)s)"
-_ASSERTIONS_NOW: Final = f"SELECT {_COLUMNS} FROM assertion WHERE {_MINE.format(id='observable_id')}"  # noqa: S608
+_MINE: Final = f"tenant IN (%(tenant)s, '{PUBLIC}') AND {{id}} = ANY(%(ids)s)"
+_OF_KNOWN: Final = f"tenant IN (%(tenant)s, '{PUBLIC}') AND observable_id = ANY(ARRAY(SELECT id FROM known))"  # noqa: S608
+_ASSERTIONS_NOW: Final = f"SELECT {_COLUMNS} FROM assertion WHERE {_OF_KNOWN}"  # noqa: S608
 _ASSERTIONS_THEN: Final = (
     f"{_ASSERTIONS_NOW} AND recorded_at <= %(as_of)s UNION ALL SELECT {_COLUMNS} FROM assertion_past "  # noqa: S608
-    f"WHERE {_MINE.format(id='observable_id')} AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
+    f"WHERE {_OF_KNOWN} AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
 )
 _SOURCE_COLUMNS: Final = "tenant, id, name, reliability, tlp, kind, confirmed_at"
 _SOURCES_THEN: Final = (
@@ -35,24 +36,32 @@ _SOURCES_THEN: Final = (
 )
 
 
-def _assertions(assertions: str, sources: str) -> str:
-    """In the order of `Assertion`, then what its claim needs; what a run says about many comes once, with their ids."""
+def _known(assertions: str, sources: str) -> str:
+    """Observables, then what sources say about those that are there; in one statement, which finds them once.
+
+    The columns of an observable are in the order of `Gathered`. A row with a confidence is what a source says: in place
+    of an observable's id, type, value, context and depth are the ids of all it is said about, the name, id and TLP of
+    the source, and its reliability.
+    """
     return (
-        "SELECT a.ids, s.name, a.source_id::text, a.tenant, s.tlp, s.reliability, a.confidence, "  # noqa: S608
-        "a.tags, a.attack, a.malware, a.first_seen, a.last_seen, a.valid_until, a.retracted_at, s.kind, "
-        f"s.confirmed_at, a.observed_at FROM (SELECT array_agg(observable_id)::text AS ids, {_SAID} "
-        f"FROM ({assertions}) one GROUP BY {_SAID}) a "
-        f"JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
+        "WITH known AS MATERIALIZED (SELECT id, tenant, type, value, context::text AS context, first_seen, depth "  # noqa: S608
+        f"FROM observable WHERE {_MINE.format(id='id')}), "
+        f"said AS (SELECT array_agg(observable_id)::text AS ids, {_SAID} FROM ({assertions}) one GROUP BY {_SAID}) "
+        "SELECT id::text, tenant, type, value, context, first_seen, depth, NULL::smallint, NULL::text[], NULL::text[], "
+        "NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, NULL::text, NULL::timestamptz, "
+        "NULL::timestamptz FROM known UNION ALL "
+        "SELECT a.ids, a.tenant, s.name, a.source_id::text, s.tlp, a.first_seen, s.reliability, a.confidence, a.tags, "
+        "a.attack, a.malware, a.last_seen, a.valid_until, a.retracted_at, s.kind, s.confirmed_at, a.observed_at "
+        f"FROM said a JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
     )
 
 
-_NOW: Final = _assertions(_ASSERTIONS_NOW, "source")
-_THEN: Final = _assertions(_ASSERTIONS_THEN, _SOURCES_THEN)
-# The tenant's own row comes before the public one.
-_OBSERVABLES: Final = (
-    "SELECT id::text, tenant, type, value, context::text, first_seen, depth FROM observable "  # noqa: S608
-    f"WHERE {_MINE.format(id='id')} ORDER BY tenant = '{PUBLIC}'"
-)
+_CONFIDENCE: Final = 7
+_assertion_of: Final = itemgetter(2, 3, 1, 4, 6, 7, 8, 9, 10, 5, 11, 12, 13, 14, 15, 16)
+"""From a row of `_known` to the order of `Assertion`, then what its claim needs."""
+
+_NOW: Final = _known(_ASSERTIONS_NOW, "source")
+_THEN: Final = _known(_ASSERTIONS_THEN, _SOURCES_THEN)
 _CONTEXTS_THEN: Final = (
     "SELECT DISTINCT ON (tenant, observable_id) tenant, observable_id::text, context::text FROM context_past "  # noqa: S608
     f"WHERE {_MINE.format(id='observable_id')} AND recorded_until > %(as_of)s "
@@ -82,10 +91,9 @@ def _answers(answers: str) -> str:
 
 _TOLD_NOW: Final = _answers(_ANSWERS_NOW)
 _TOLD_THEN: Final = _answers(_ANSWERS_THEN)
-_FEW: Final = 200
 _UUID: Final = psycopg.adapters.types["uuid"]
 _PREFIXES: Final = (
-    "SELECT DISTINCT y.type, l.prefix FROM unnest(%(tenants)s::text[]) t(tenant), "
+    f"SELECT DISTINCT y.type, l.prefix FROM (VALUES (%(tenant)s), ('{PUBLIC}')) t(tenant), "  # noqa: S608
     "(VALUES ('ipv4-addr'), ('ipv6-addr')) y(type), LATERAL (WITH RECURSIVE walk AS ("
     "(SELECT prefix FROM observable o WHERE o.tenant = t.tenant AND o.type = y.type AND prefix IS NOT NULL "
     "ORDER BY prefix LIMIT 1) UNION ALL SELECT (SELECT o.prefix FROM observable o WHERE o.tenant = t.tenant "
@@ -93,8 +101,8 @@ _PREFIXES: Final = (
     ") SELECT prefix FROM walk WHERE prefix IS NOT NULL) l"
 )
 _INSIDE: Final = (
-    "SELECT r.n, i.id::text FROM unnest(%(lows)s::text[], %(highs)s::text[]) WITH ORDINALITY r(low, high, n), "
-    "LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant = ANY(%(tenants)s) "
+    "SELECT r.n, i.id::text FROM unnest(%(lows)s::text[], %(highs)s::text[]) WITH ORDINALITY r(low, high, n), "  # noqa: S608
+    f"LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant IN (%(tenant)s, '{PUBLIC}') "
     'AND o.key >= r.low COLLATE "C" AND o.key < r.high COLLATE "C" LIMIT %(most)s) i'
 )
 
@@ -121,55 +129,71 @@ class _IdsDumper(psycopg.adapt.Dumper):
 _acquainted: WeakSet[psycopg.Connection] = WeakSet()
 
 
-def _acquaint(connection: psycopg.Connection) -> None:
-    """Let a connection take `Ids`; those of SQLAlchemy know nothing of what is registered for all."""
-    if connection not in _acquainted:
-        connection.adapters.register_dumper(Ids, _IdsDumper)
-        _acquainted.add(connection)
-
-
 class Gathered(NamedTuple):
     """Everything stored about some observables that a tenant may see: its own and the public rows.
 
     Attributes:
         observables: id, tenant, type, value, context as JSON, first_seen, and how many answers it is away from what a
-            source said.
+            source said; the tenant's own row comes before the public one.
         assertions: by id; the columns of `views.Assertion`, then kind, confirmed_at of the source and observed_at.
-            Observables of which a source says the same share the row.
+            Observables of which the same is said share them.
         sightings: by id; the columns of `views.Reported`.
         answers: of remote enrichers, by id; the columns of `views.Answer`, with JSON as text, and counts_until.
     """
 
     observables: Sequence[tuple[Any, ...]]
-    assertions: dict[str, list[tuple[Any, ...]]]
+    assertions: dict[str, Sequence[tuple[Any, ...]]]
     sightings: dict[str, list[tuple[Any, ...]]]
     answers: dict[str, list[tuple[Any, ...]]]
+
+
+class Asking(NamedTuple):
+    """Statements that are under way."""
+
+    known: psycopg.Cursor
+    sightings: psycopg.Cursor
+    answers: psycopg.Cursor
+    contexts: psycopg.Cursor | None
+
+
+def ask(
+    connection: psycopg.Connection, tenant: str, ids: Collection[str], as_of: datetime | None = None
+) -> Asking | None:
+    """Ask what is stored about observables, now or as it was recorded at a moment."""
+    if not ids:
+        return None
+    if connection not in _acquainted:  # those of SQLAlchemy know nothing of what is registered for all
+        connection.adapters.register_dumper(Ids, _IdsDumper)
+        _acquainted.add(connection)
+    asked = {"tenant": tenant, "ids": Ids(ids), "as_of": as_of}
+    statements = (_NOW, _SIGHTINGS_NOW, _TOLD_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN, _TOLD_THEN)
+    known, sightings, answers = (connection.cursor(binary=True).execute(one, asked) for one in statements)
+    return Asking(known, sightings, answers, connection.execute(_CONTEXTS_THEN, asked) if as_of is not None else None)
+
+
+def answered(asking: Asking | None) -> Gathered:
+    """What the statements found."""
+    if asking is None:
+        return Gathered([], {}, {}, {})
+    rows = asking.known.fetchall()
+    observables = [row[:_CONFIDENCE] for row in rows if row[_CONFIDENCE] is None]
+    if asking.contexts is not None:
+        then = {(owner, one): context for owner, one, context in asking.contexts.fetchall()}
+        observables = [(*row[:4], then.get((row[1], row[0]), row[4]), *row[5:]) for row in observables]
+    own = [row for row in observables if row[1] != PUBLIC]
+    return Gathered(
+        [*own, *(row for row in observables if row[1] == PUBLIC)] if own else observables,
+        _by_ids((row[0], _assertion_of(row)) for row in rows if row[_CONFIDENCE] is not None),
+        _by_id(asking.sightings.fetchall()),
+        _by_id(asking.answers.fetchall()),
+    )
 
 
 def gather(
     connection: psycopg.Connection, tenant: str, ids: Collection[str], as_of: datetime | None = None
 ) -> Gathered:
     """What is stored about observables, now or as it was recorded at a moment."""
-    if not ids:
-        return Gathered([], {}, {}, {})
-    _acquaint(connection)
-    asked = {"tenants": _tenants(tenant), "ids": Ids(ids), "as_of": as_of}
-    first = connection.cursor(binary=True).execute(_OBSERVABLES, asked)
-    if len(ids) > _FEW:  # of many, those that are unknown are not asked for again
-        asked["ids"] = Ids({row[0] for row in first.fetchall()})
-        first.scroll(0, "absolute")
-    statements = (_NOW, _SIGHTINGS_NOW, _TOLD_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN, _TOLD_THEN)
-    assertions, sightings, answers = (
-        connection.cursor(binary=True).execute(statement, asked) for statement in statements
-    )
-    then = connection.cursor().execute(_CONTEXTS_THEN, asked) if as_of is not None else None
-    observables: Sequence[tuple[Any, ...]] = first.fetchall()
-    if then is not None:
-        contexts = {(owner, one): context for owner, one, context in then.fetchall()}
-        observables = [(*row[:4], contexts.get((row[1], row[0]), row[4]), *row[5:]) for row in observables]
-    return Gathered(
-        observables, _by_ids(assertions.fetchall()), _by_id(sightings.fetchall()), _by_id(answers.fetchall())
-    )
+    return answered(ask(connection, tenant, ids, as_of))
 
 
 def connection_of(session: Session) -> psycopg.Connection:
@@ -189,16 +213,23 @@ def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
     return grouped
 
 
-def _by_ids(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
-    grouped: dict[str, list[tuple[Any, ...]]] = {}
-    for ids, *said in sorted(rows, key=itemgetter(1, 2)):  # by the name of the source
-        row = tuple(said)
+def _by_ids(said: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, Sequence[tuple[Any, ...]]]:
+    """What sources say, by the id of what it is about; those of which the same is said share the sequence."""
+    grouped: dict[str, Sequence[tuple[Any, ...]]] = {}
+    for ids, one in sorted(said, key=_source):
+        alone, together = (one,), dict[int, Sequence[tuple[Any, ...]]]()
         for identity in ids[1:-1].split(","):  # an array as PostgreSQL writes it
-            if identity in grouped:
-                grouped[identity].append(row)
+            before = grouped.get(identity)
+            if before is None:
+                grouped[identity] = alone
             else:
-                grouped[identity] = [row]
+                grouped[identity] = together.get(id(before)) or together.setdefault(id(before), (*before, one))
     return grouped
+
+
+def _source(said: tuple[str, tuple[Any, ...]]) -> tuple[str, str]:
+    name, identity, *_ = said[1]
+    return name, identity
 
 
 def _tenants(tenant: str) -> list[str]:
@@ -207,7 +238,7 @@ def _tenants(tenant: str) -> list[str]:
 
 def ask_prefixes(connection: psycopg.Connection, tenant: str) -> psycopg.Cursor:
     """Ask for the prefix lengths of the networks that are stored: a handful, found by as many steps."""
-    return connection.execute(_PREFIXES, {"tenants": _tenants(tenant)})
+    return connection.execute(_PREFIXES, {"tenant": tenant})
 
 
 def prefixes(asked: psycopg.Cursor) -> dict[str, list[int]]:
@@ -224,7 +255,7 @@ def inside(connection: psycopg.Connection, tenant: str, ranges: Sequence[Range],
         return []
     asked: dict[str, Any] = {"lows": [one.low for one in ranges], "highs": [one.high for one in ranges], "most": most}
     found: list[list[str]] = [[] for _ in ranges]
-    for place, identity in connection.execute(_INSIDE, asked | {"tenants": _tenants(tenant)}).fetchall():
+    for place, identity in connection.execute(_INSIDE, asked | {"tenant": tenant}).fetchall():
         found[place - 1].append(identity)
     return found
 

@@ -121,6 +121,12 @@ def parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     ]
 
 
+def body(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body that a model describes, as OpenAPI has it."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 class LookupRequest(BaseModel):
     """Values to look up; types may be mixed, defanged forms are understood."""
 

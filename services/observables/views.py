@@ -176,8 +176,8 @@ def _view(row: Row, found: Gathered, now: datetime, alike: _Alike) -> View:
     if not assertions or identity in found.sightings or identity in found.answers:
         judged = _judged(row, effects, found, now)
     else:
-        # By identity: what a source says in the same words of many is one row, and hashing that takes longer.
-        key = (type_, effects, *map(id, assertions))
+        # By identity: what is said in the same words of many is there once, and hashing that takes longer.
+        key = (type_, effects, id(assertions))
         judged = alike.get(key) or alike.setdefault(key, _judged(row, effects, found, now))
     return View(
         f"{stix_type(type_)}--{identity}",

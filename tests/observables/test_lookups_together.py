@@ -1,0 +1,91 @@
+"""Questions that come at the same moment: answered together, and each by what its own tenant may see."""
+
+import asyncio
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from services.observables import lookups
+from services.observables.lookups import Lookups
+from shared.database import Database
+from shared.errors import Unavailable
+from shared.events.feeds import Indicator
+from tests.observables.conftest import chunk, handle
+
+ADDRESSES = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1_000)]
+
+
+def stored(own: Database) -> None:
+    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[::2])))
+    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[1::2]), tenant="globex"), tenant="globex")
+
+
+def known(answer: bytes) -> list[bool]:
+    return [one["observable"] is not None for one in json.loads(answer)["items"]]
+
+
+def test_each_question_gets_its_own_answers_however_they_are_put_together(
+    own: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(own)
+    monkeypatch.setattr(lookups, "TOGETHER", 70)
+
+    async def ask() -> list[tuple[str, list[str], bytes]]:
+        found = Lookups(own)
+        asked = [
+            (tenant, ADDRESSES[start : start + size])
+            for size in (1, 3, 69, 70, 71, 500)
+            for start in (0, 1, 333)
+            for tenant in ("acme", "globex")
+        ]
+        answers = await asyncio.gather(*(found.many(tenant, values) for tenant, values in asked))
+        return [(*question, answer) for question, answer in zip(asked, answers, strict=True)]
+
+    for tenant, values, answer in asyncio.run(ask()):
+        assert [one["value"] for one in json.loads(answer)["items"]] == values
+        theirs = set(ADDRESSES[::2] if tenant == "acme" else ADDRESSES[1::2])
+        assert known(answer) == [value in theirs for value in values]
+
+
+def test_questions_are_answered_after_the_thread_has_gone_to_rest(own: Database) -> None:
+    stored(own)
+
+    async def ask() -> list[bytes]:
+        found = Lookups(own)
+        answers = []
+        for _ in range(20):
+            answers.append(await found.one("acme", ADDRESSES[0]))
+            await asyncio.sleep(0.002)
+        return answers
+
+    assert all(json.loads(answer)["observable"] for answer in asyncio.run(ask()))
+
+
+def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answered(own: Database) -> None:
+    stored(own)
+
+    async def ask() -> None:
+        away = Database(sa.make_url(own.url).set(port=1).render_as_string(hide_password=False), "observables")
+        found = Lookups(away)
+        outcomes = await asyncio.gather(*(found.many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True)
+        assert [type(one) for one in outcomes] == [Unavailable] * 3
+        found._database = own  # noqa: SLF001  # the database comes back
+        found.dates._database = own  # noqa: SLF001
+        assert known(await found.many("acme", ADDRESSES[:2])) == [True, False]
+
+    asyncio.run(ask())
+
+
+def test_a_question_whose_asker_has_gone_keeps_nobody_from_theirs(own: Database) -> None:
+    stored(own)
+
+    async def ask() -> None:
+        found = Lookups(own)
+        gone = [asyncio.create_task(found.many("acme", ADDRESSES)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for one in gone:
+            one.cancel()
+        assert known(await found.many("globex", ADDRESSES[:4])) == [False, True, False, True]
+
+    asyncio.run(ask())
