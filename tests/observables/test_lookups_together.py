@@ -70,8 +70,8 @@ def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answere
         found = Lookups(away)
         outcomes = await asyncio.gather(*(found.many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True)
         assert [type(one) for one in outcomes] == [Unavailable] * 3
-        found._database = own  # noqa: SLF001  # the database comes back
-        found.dates._database = own  # noqa: SLF001
+        found._database = own  # the database comes back
+        found.dates._database = own
         assert known(await found.many("acme", ADDRESSES[:2])) == [True, False]
 
     asyncio.run(ask())
