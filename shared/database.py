@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from shared.errors import Unavailable
 from shared.settings import load_settings
+from shared.uuids import acquaint
 
 PUBLIC: Final = "public"
 """The tenant that everyone reads and only operators write."""
@@ -174,6 +175,7 @@ def _configure_reader(connection: psycopg.Connection) -> None:
     # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
     connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
     connection.execute("SET default_transaction_read_only = on")
+    acquaint(connection)
 
 
 def _reset_reader(connection: psycopg.Connection) -> None:
@@ -184,3 +186,4 @@ def _reset_reader(connection: psycopg.Connection) -> None:
 def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:
     # COPY and batches repeat the same few statements; a failover must not leave a broken plan behind.
     connection.prepare_threshold = 5
+    acquaint(connection)

@@ -16,6 +16,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from services.observables import scoring
 from services.observables.decay import THRESHOLDS, end_of_day
 from services.observables.knowledge import Effects, Known, Stored
@@ -43,7 +46,7 @@ class Word(NamedTuple):
     retracted: bool = False
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True, gc=False):
     """One indicator of a source, with its observable's id."""
 
     id: str
@@ -144,7 +147,9 @@ class _FirstWords:
     def score(self, one: Said, effects: Effects) -> Scored:
         # By identity: lines share their word, and hashing what is in it takes longer than scoring. The reasons of
         # effects differ from value to value and count for nothing.
-        asked = (one.type, id(one.word), *((by.kind, by.name, by.weight, by.until) for by in effects))
+        asked: tuple[object, ...] = (one.type, id(one.word))
+        if effects:
+            asked += tuple((by.kind, by.name, by.weight, by.until) for by in effects)
         found = self._scores.get(asked)
         if found is None:
             found = self._scores[asked] = evaluate(
@@ -184,7 +189,7 @@ def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
         _widen(made, one, mine, now)
         return
     if (mine.retracted and not over) or _worth_writing(now, mine):
-        made.reasserted.append(one._replace(word=one.word._replace(retracted=True)) if over else one)
+        made.reasserted.append(replace(one, word=one.word._replace(retracted=True)) if over else one)
     else:
         made.repeated.append(one.id)
         _widen(made, one, mine, now)
@@ -210,7 +215,7 @@ def stronger(source: Source, one: Said, other: Said) -> Said:
     """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
     winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
     first = min(one.word.first_seen, other.word.first_seen, key=moment)
-    return winner._replace(word=winner.word._replace(first_seen=first))
+    return replace(winner, word=winner.word._replace(first_seen=first))
 
 
 def _is_steady(before: Known, mine: Stored, at: datetime) -> bool:

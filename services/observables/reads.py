@@ -1,13 +1,11 @@
 """The SQL of the questions: what is stored about observables now, or was at a moment."""
 
-import struct
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
-from weakref import WeakSet
 
 import psycopg
 import sqlalchemy as sa
@@ -16,6 +14,7 @@ from sqlalchemy.orm import Session
 from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
 from services.observables.search import Range, beginning
 from shared.database import PUBLIC
+from shared.uuids import Uuids
 
 _SAID: Final = (
     "tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, retracted_at, "
@@ -91,7 +90,6 @@ def _answers(answers: str) -> str:
 
 _TOLD_NOW: Final = _answers(_ANSWERS_NOW)
 _TOLD_THEN: Final = _answers(_ANSWERS_THEN)
-_UUID: Final = psycopg.adapters.types["uuid"]
 _PREFIXES: Final = (
     f"SELECT DISTINCT y.type, l.prefix FROM (VALUES (%(tenant)s), ('{PUBLIC}')) t(tenant), "  # noqa: S608
     "(VALUES ('ipv4-addr'), ('ipv6-addr')) y(type), LATERAL (WITH RECURSIVE walk AS ("
@@ -105,28 +103,6 @@ _INSIDE: Final = (
     f"LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant IN (%(tenant)s, '{PUBLIC}') "
     'AND o.key >= r.low COLLATE "C" AND o.key < r.high COLLATE "C" LIMIT %(most)s) i'
 )
-
-
-class Ids:
-    """UUIDs as one parameter of a statement: thousands are written, and read by PostgreSQL, several times as fast."""
-
-    def __init__(self, ids: Collection[str]) -> None:
-        # What PostgreSQL sends and takes as uuid[]: one dimension, no NULL, the type, how many, from 1; then each with
-        # its length.
-        length = "00000010"
-        body = f"{length}{length.join(ids)}".replace("-", "") if ids else ""
-        self.packed = struct.pack("!5i", 1, 0, _UUID.oid, len(ids), 1) + bytes.fromhex(body)
-
-
-class _IdsDumper(psycopg.adapt.Dumper):
-    format = psycopg.pq.Format.BINARY
-    oid = _UUID.array_oid
-
-    def dump(self, obj: Ids) -> bytes:
-        return obj.packed
-
-
-_acquainted: WeakSet[psycopg.Connection] = WeakSet()
 
 
 class Gathered(NamedTuple):
@@ -162,10 +138,7 @@ def ask(
     """Ask what is stored about observables, now or as it was recorded at a moment."""
     if not ids:
         return None
-    if connection not in _acquainted:  # those of SQLAlchemy know nothing of what is registered for all
-        connection.adapters.register_dumper(Ids, _IdsDumper)
-        _acquainted.add(connection)
-    asked = {"tenant": tenant, "ids": Ids(ids), "as_of": as_of}
+    asked = {"tenant": tenant, "ids": Uuids(ids), "as_of": as_of}
     statements = (_NOW, _SIGHTINGS_NOW, _TOLD_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN, _TOLD_THEN)
     known, sightings, answers = (connection.cursor(binary=True).execute(one, asked) for one in statements)
     return Asking(known, sightings, answers, connection.execute(_CONTEXTS_THEN, asked) if as_of is not None else None)

@@ -19,6 +19,7 @@ from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTIN
 from services.observables.search import key_of, prefix_of
 from shared.errors import Unavailable
 from shared.events import FeedRef
+from shared.uuids import Uuids
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -39,11 +40,11 @@ SELECT %(tenant)s, id, %(source)s, confidence, tags, malware, first_seen, last_s
 FROM incoming WHERE NOT known"""
 _WIDEN = """
 UPDATE assertion AS mine SET first_seen = least(mine.first_seen, said.first_seen), recorded_at = %(recorded_at)s
-FROM unnest(%(ids)s::uuid[], %(moments)s::timestamptz[]) AS said(id, first_seen)
+FROM unnest(%(ids)s, %(moments)s::timestamptz[]) AS said(id, first_seen)
 WHERE mine.tenant = %(tenant)s AND mine.observable_id = said.id AND mine.source_id = %(source)s"""
 _KEEP = """
 INSERT INTO assertion_past SELECT mine.*, %(recorded_at)s::timestamptz FROM assertion AS mine
-WHERE mine.tenant = %(tenant)s AND mine.source_id = %(source)s AND mine.observable_id = ANY(%(ids)s::uuid[])
+WHERE mine.tenant = %(tenant)s AND mine.source_id = %(source)s AND mine.observable_id = ANY(%(ids)s)
 ON CONFLICT DO NOTHING"""
 # Of what was only ever taken back, `observed_at` is the moment of that, and so are the times it was seen.
 _REASSERT = """
@@ -58,23 +59,23 @@ FROM incoming AS said
 WHERE said.known AND mine.tenant = %(tenant)s AND mine.observable_id = said.id AND mine.source_id = %(source)s"""
 _RESCORE = """
 UPDATE observable SET score = fresh.score, due_at = fresh.due_at, changed_at = greatest(changed_at, %(at)s)
-FROM unnest(%(ids)s::uuid[], %(scores)s::smallint[], %(dues)s::timestamptz[]) AS fresh(id, score, due_at)
+FROM unnest(%(ids)s, %(scores)s::smallint[], %(dues)s::timestamptz[]) AS fresh(id, score, due_at)
 WHERE observable.tenant = %(tenant)s AND observable.id = fresh.id"""
 _RETRACT = """
 UPDATE assertion SET retracted_at = %(observed_at)s, recorded_at = %(recorded_at)s,
     observed_at = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE observed_at END,
     first_seen = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE first_seen END,
     last_seen = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE last_seen END
-WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s::uuid[])"""
+WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s)"""
 _KNOWN = """
 SELECT id::text, type, value, score, context::text, changed_at, due_at FROM observable
-WHERE tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])"""
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s)"""
 _ASSERTIONS = """
 SELECT observable_id::text, source_id::text, name, reliability, confidence, tags, malware, valid_until, last_seen,
        retracted_at IS NOT NULL, greatest(observed_at, retracted_at), kind, confirmed_at, attack,
        CASE WHEN retracted_at = observed_at THEN NULL ELSE observed_at END, first_seen
 FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
-WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s)"""
 _REPEATS = """
 SELECT source_id::text, observed_at, repeated FROM run_chunk
 WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL AND observed_at >= %(observed_at)s
@@ -83,14 +84,17 @@ _SPOKE_SINCE = """
 SELECT EXISTS (SELECT FROM run_chunk WHERE tenant = :tenant AND source_id = :id AND observed_at > :observed_at)"""
 _SIGHTINGS = """
 SELECT observable_id::text, kind, count, place, last_seen FROM sighting
-WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s::uuid[])"""
+WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s)"""
 # Of a tenant's own answer and a shared one the newer counts, not both.
 _ANSWERS = """
 SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, weights, obtained_at, counts_until
-FROM enrichment WHERE tenant IN (%(tenant)s, 'public') AND observable_id = ANY(%(ids)s::uuid[])
+FROM enrichment WHERE tenant IN (%(tenant)s, 'public') AND observable_id = ANY(%(ids)s)
 ORDER BY observable_id, enricher, obtained_at DESC"""
 # One writer at a time works on a bucket of observables, whoever it is: a consumer, a report, time.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sentineliq.observables.bucket'), %s)"
+# Thousands of ids are found by their index. The planner has no statistics of tables that are just being filled, would
+# scan all rows of the tenant for each chunk of a first load, and looks at every single id to find that out.
+_BY_KEYS = "SET LOCAL plan_cache_mode = force_generic_plan"
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -105,6 +109,7 @@ def _cursor(session: Session) -> psycopg.Cursor[Any]:
 def lock(session: Session, buckets: Iterable[int]) -> None:
     """Wait until nobody else writes to these buckets, and keep them until the transaction ends."""
     with _cursor(session) as cursor:
+        cursor.execute(_BY_KEYS)
         for bucket in sorted(set(buckets)):
             cursor.execute(_LOCK, (bucket,))
 
@@ -157,7 +162,7 @@ def known(
 
     `effects` tells what the context of an observable, given as its type and JSON, does to its score.
     """
-    arguments = {"tenant": tenant, "ids": _array(ids)}
+    arguments = {"tenant": tenant, "ids": Uuids(ids)}
     with _cursor(session) as cursor:
         cursor.execute(_KNOWN, arguments)
         found = {
@@ -218,13 +223,13 @@ def write(session: Session, tenant: str, source: Source, plan: Plan, contexts: M
         widened, moments = zip(*plan.widened, strict=True) if plan.widened else ((), ())
         past = [*(one.id for one in plan.reasserted), *plan.retracted, *widened]
         if past:
-            cursor.execute(_KEEP, common | {"ids": _array(past)})
+            cursor.execute(_KEEP, common | {"ids": Uuids(past)})
         if plan.reasserted:
             cursor.execute(_REASSERT, common)
         if plan.retracted:
-            cursor.execute(_RETRACT, common | {"ids": _array(plan.retracted)})
+            cursor.execute(_RETRACT, common | {"ids": Uuids(plan.retracted)})
         if widened:
-            cursor.execute(_WIDEN, common | {"ids": _array(widened), "moments": list(moments)})
+            cursor.execute(_WIDEN, common | {"ids": Uuids(widened), "moments": list(moments)})
     rescore(session, tenant, plan.rescored, source.observed_at)
 
 
@@ -232,7 +237,7 @@ def rescore(session: Session, tenant: str, scored: Sequence[tuple[str, Scored]],
     """Write scores and when they are due again."""
     if scored:
         ids, fresh = zip(*scored, strict=True)
-        values = {"tenant": tenant, "at": at, "ids": _array(ids)}
+        values = {"tenant": tenant, "at": at, "ids": Uuids(ids)}
         values |= {"scores": [one.score for one in fresh], "dues": [one.due for one in fresh]}
         with _cursor(session) as cursor:
             cursor.execute(_RESCORE, values)
@@ -258,7 +263,7 @@ def _stage(cursor: psycopg.Cursor[Any], source: Source, plan: Plan, contexts: Ma
     # Another plan of the same transaction may have left its rows.
     cursor.execute("TRUNCATE incoming")
     observed = source.observed_at.isoformat()
-    lines = [_created(one, scored, contexts.get(one.id, "{}"), observed) for one, scored in plan.created]
+    lines = [_created(one, scored, contexts.get(one.id), observed) for one, scored in plan.created]
     for known, assertions in (("f", plan.asserted), ("t", plan.reasserted)):
         lines += [f"{one.id}{_NOT_NEW}\t{known}{_tail(one.word, observed)}" for one in assertions]
     lines.sort()  # by id, in the order of the index: neighbours share its pages
@@ -269,18 +274,29 @@ def _stage(cursor: psycopg.Cursor[Any], source: Source, plan: Plan, contexts: Ma
 _NOT_NEW = f"\t{_NULL}" * 7
 
 
-def _created(one: Said, scored: Scored, context: str, observed: str) -> str:
-    prefix = prefix_of(one.type, one.value)
+def _created(one: Said, scored: Scored, context: str | None, observed: str) -> str:
+    type_, value = one.type, one.value
+    key, prefix = key_of(type_, value), prefix_of(type_, value)
+    if _SPECIAL.search(value):  # a key has no other characters than its value
+        value, key = _escaped(value), _escaped(key)
     return (
-        f"{one.id}\t{one.type}\t{_text(one.value)}\t{_text(key_of(one.type, one.value))}\t"
-        f"{_NULL if prefix is None else prefix}\t{scored.score}\t{scored.due or _NULL}\t{_text(context)}\t"
-        f"f{_tail(one.word, observed)}"
+        f"{one.id}\t{type_}\t{value}\t{key}\t{_NULL if prefix is None else prefix}\t{scored.score}\t"
+        f"{_moment(scored.due)}\t{_text(context) if context else '{}'}\tf{_tail(one.word, observed)}"
     )
 
 
 def _text(text: str) -> str:
     """A text as COPY's text format wants it."""
-    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+    return _escaped(text) if _SPECIAL.search(text) else text
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+@lru_cache(maxsize=4096)
+def _moment(moment: datetime | None) -> str:
+    return _NULL if moment is None else moment.isoformat()
 
 
 @lru_cache(maxsize=4096)
@@ -297,10 +313,6 @@ def _texts(texts: Iterable[str]) -> str:
     """An array of texts as COPY wants it."""
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return _text("{" + ",".join(f'"{text}"' for text in quoted) + "}")
-
-
-def _array(ids: Iterable[str]) -> str:
-    return "{" + ",".join(ids) + "}"
 
 
 def record_chunks(session: Session, rows: list[dict[str, Any]]) -> None:

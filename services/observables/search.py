@@ -15,6 +15,7 @@ from shared.stix import NotAnObservable, detect
 _LENGTH: Final = 250
 """Characters of a key; an entry of an index may not be much longer."""
 
+_ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 _PATH: Final = re.compile("[/?#]")
 _LAST: Final = "\U0010ffff"
 
@@ -28,9 +29,9 @@ class Range(NamedTuple):
 
 def key_of(type_: str, value: str) -> str:
     """The search key of a canonical value."""
+    if type_ in _ADDRESSES:
+        return _address(value)
     match type_:
-        case "ipv4-addr" | "ipv6-addr":
-            return _address(value)
         case "domain-name":
             return _name(value)[:_LENGTH]
         case "url":
@@ -44,10 +45,9 @@ def key_of(type_: str, value: str) -> str:
 
 def prefix_of(type_: str, value: str) -> int | None:
     """The prefix length of a network, None of anything else."""
-    if type_ not in {"ipv4-addr", "ipv6-addr"}:
+    if type_ not in _ADDRESSES or "/" not in value:
         return None
-    _, slash, length = value.partition("/")
-    return int(length) if slash else None
+    return int(value.partition("/")[2])
 
 
 def _name(name: str) -> str:
@@ -55,10 +55,12 @@ def _name(name: str) -> str:
 
 
 def _address(value: str) -> str:
+    # `=` can start neither a name nor a hash, and keeps addresses apart from hashes that begin like them.
+    if ":" not in value and "/" not in value:
+        return f"=4{inet_pton(AF_INET, value).hex()}"
     address, slash, length = value.partition("/")
     six = ":" in address
     digits = inet_pton(AF_INET6 if six else AF_INET, address).hex()
-    # `=` can start neither a name nor a hash, and keeps addresses apart from hashes that begin like them.
     return f"={6 if six else 4}{digits}{slash}{length}"
 
 

@@ -91,8 +91,11 @@ def stix_id(kind: ObservableType | str, value: str) -> str:
 
 
 def bucket(uuid_bytes: bytes, buckets: int = 32) -> int:
-    """The bucket of an observable by its UUID: what one partition handles in order. 0 to `buckets` - 1."""
-    return int.from_bytes(uuid_bytes[:4], "big") % buckets
+    """The bucket of an observable by its UUID: what one partition handles in order. 0 to `buckets` - 1.
+
+    A bucket is a range of ids: what is written together lies together in every index of them.
+    """
+    return int.from_bytes(uuid_bytes[:4], "big") * buckets >> 32
 
 
 def sco(kind: ObservableType | str, value: str) -> dict[str, Any]:
