@@ -118,7 +118,7 @@ class Database:
                 self._pool = ConnectionPool(
                     self.url,
                     min_size=1,
-                    max_size=self._pool_size,
+                    max_size=max(self._pool_size, 2),  # who reads in steps begins another reading before one has ended
                     timeout=5,
                     kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": 5},
                     configure=_configure_reader,

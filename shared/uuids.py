@@ -1,0 +1,37 @@
+"""Many UUIDs as one parameter of a statement: written, and read by PostgreSQL, several times as fast as texts."""
+
+import struct
+from collections.abc import Collection
+from typing import Final
+
+import psycopg
+
+_UUID: Final = psycopg.adapters.types["uuid"]
+_LENGTH: Final = "00000010"
+
+
+class Uuids:
+    """A `uuid[]`; connections of `shared.database` take it.
+
+    Args:
+        ids: UUIDs as they are written.
+    """
+
+    def __init__(self, ids: Collection[str]) -> None:
+        # As PostgreSQL sends and takes arrays: one dimension, no NULL, the type, how many, from 1; then each with its
+        # length.
+        body = f"{_LENGTH}{_LENGTH.join(ids)}".replace("-", "") if ids else ""
+        self.packed = struct.pack("!5i", 1, 0, _UUID.oid, len(ids), 1) + bytes.fromhex(body)
+
+
+class _Dumper(psycopg.adapt.Dumper):
+    format = psycopg.pq.Format.BINARY
+    oid = _UUID.array_oid
+
+    def dump(self, obj: Uuids) -> bytes:
+        return obj.packed
+
+
+def acquaint(connection: psycopg.Connection) -> None:
+    """Let a connection take `Uuids`."""
+    connection.adapters.register_dumper(Uuids, _Dumper)
