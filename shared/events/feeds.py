@@ -42,7 +42,7 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
     Attributes:
         run_id: the run; with `chunk` it identifies the chunk, also when a run is repeated.
         chunk: number of the chunk within its bucket and run.
-        bucket: hash of the observables' ids; all indicators of a chunk share it.
+        bucket: the range that the observables' ids lie in; all indicators of a chunk share it.
         observed_at: RFC 3339, the same for all chunks of a run.
         confidence: 0 to 100, for indicators that name none.
         tags: labels of all indicators.

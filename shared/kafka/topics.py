@@ -8,7 +8,7 @@ from shared.events import CATALOGUE, MAX_EVENT_BYTES
 from shared.settings import Settings
 
 BUCKETS = 32
-"""Observables are spread over this many buckets by a hash of their id; a bucket stays on one partition."""
+"""Observables are spread over this many buckets, ranges of their ids; a bucket stays on one partition."""
 
 _MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 _DAY_MS = 24 * 3600 * 1000
