@@ -32,6 +32,7 @@ from shared.database import Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.migrations import migrate
+from shared.process import collect_seldom
 from shared.stix import bucket
 from shared.stix.ids import observable_uuid
 
@@ -144,6 +145,7 @@ def main() -> None:
     blobs = {"warninglists": pack(bundled()), "networks": networks.pack([("ip2asn.tsv", table())])}
     offline, indicators = Offline(enrichers(blobs)), mixed(wanted)
     figures = {"observables": float(wanted), **alone(offline, indicators)}
+    collect_seldom()  # as the consumer does
     with database() as own:
         took = ingest(own, indicators, {"described": offline, "plain": Offline(())})
     described, plain = (statistics.median(took[side]) for side in ("described", "plain"))

@@ -37,8 +37,8 @@ _ENTER = sqlalchemy.text(
 
 
 _ENTER_READING = (
-    "SELECT set_config('role', %s, true), set_config('search_path', %s, true), "
-    "set_config('sentineliq.tenant', %s, true)"
+    "SELECT set_config('transaction_read_only', 'on', true), set_config('role', %s, true), "
+    "set_config('search_path', %s, true), set_config('sentineliq.tenant', %s, true)"
 )
 
 
@@ -100,15 +100,22 @@ class Database:
         """A read-only transaction for one tenant on a connection in pipeline mode.
 
         Its statements go out together and are answered together when a result is fetched: what a question costs is
-        one round trip, not one for each statement. PostgreSQL takes what comes in a pipeline for one transaction.
+        one round trip, not one for each statement. PostgreSQL takes what comes in a pipeline for one transaction, which
+        lasts until the pipeline is synchronised: the block must not open another one, nor a transaction of its own.
 
         Raises:
             Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
         """
         try:
-            with self._readers().connection() as connection, connection.pipeline():
-                connection.execute(_ENTER_READING, (role_of(self.service), self.service, tenant))
-                yield connection
+            with self._readers().connection() as connection:
+                try:
+                    with connection.pipeline():
+                        connection.execute(_ENTER_READING, (role_of(self.service), self.service, tenant))
+                        yield connection
+                except psycopg.Error:
+                    # What was prepared behind the statement that failed is not; only a ROLLBACK would tell psycopg.
+                    connection.close()
+                    raise
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable("The database does not answer; nothing was read.") from error
 
@@ -174,7 +181,6 @@ def is_transient(error: DBAPIError) -> bool:
 def _configure_reader(connection: psycopg.Connection) -> None:
     # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
     connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
-    connection.execute("SET default_transaction_read_only = on")
     acquaint(connection)
 
 

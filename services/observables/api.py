@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from services.observables import extraction, lookups, questions, schemas, sightings
 from services.observables.dates import UNKNOWN
@@ -84,7 +85,7 @@ async def look_up_one(request: Request) -> Response:
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
     if (moment := questions.past(asked.as_of)) is not None:
-        then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, [asked.value], moment)
+        then = await asyncio.to_thread(lookups.answer, _database(request), who.tenant, [asked.value], moment)
         return _json(then[0])
     found: Lookups = request.app.state.lookups
     return Response(await found.one(who.tenant, asked.value), media_type="application/json")
@@ -99,18 +100,18 @@ async def look_up(request: Request) -> Response:
     """What is known about up to 10,000 values, now or at a moment of the past."""
     who = permitted(request, "observables:read")
     try:
-        asked = schemas.LookupRequest.model_validate_json(await request.body())
+        asked = schemas.LookupRequest.model_validate_json((await request.body()).decode("utf-8-sig"))
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended before it was whole.") from None
+    except UnicodeDecodeError as error:
+        raise HTTPException(422, "The body is not UTF-8.") from error
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
     found: Lookups = request.app.state.lookups
     if (moment := questions.past(asked.as_of)) is None:
         return Response(await found.many(who.tenant, asked.values), media_type="application/json")
-    then = await asyncio.to_thread(_look_up_then, _database(request), who.tenant, asked.values, moment)
+    then = await asyncio.to_thread(lookups.answer, _database(request), who.tenant, asked.values, moment)
     return _json({"items": then, "reference": UNKNOWN})
-
-
-def _look_up_then(database: Database, tenant: str, values: list[str], moment: datetime) -> list[lookups.Answer]:
-    return lookups.answer(database, tenant, [lookups.ask(value) for value in values], moment)
 
 
 MAX_REPORT_BYTES = 32 * 1024 * 1024

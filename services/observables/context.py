@@ -1,6 +1,5 @@
 """The context of observables: what offline enrichers find in bulk, kept with the row as JSON, and what it is worth."""
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ class Offline:
         self._enrichers = sorted(enrichers, key=attrgetter("name"))
         weighing = [enricher for enricher in self._enrichers if enricher.weighs]
         self._weighing = {enricher.name: enricher for enricher in weighing}
-        self._mentions = re.compile("|".join(f'"{re.escape(name)}"' for name in self._weighing)).search
+        self._mentioned = [f'"{name}":' for name in self._weighing]
         fields = [(name, msgspec.Raw, _NO_FACTS) for name in self._weighing]
         self._read = msgspec.json.Decoder(msgspec.defstruct("Weighed", fields)).decode
         self._weigh = lru_cache(maxsize=65_536)(self._effects_of)
@@ -49,7 +48,10 @@ class Offline:
 
     def effects(self, context: str) -> Effects:
         """What a context does to the score."""
-        if not self._weighing or not self._mentions(context):
+        for name in self._mentioned:  # an expression for all of them takes five times as long
+            if name in context:
+                break
+        else:
             return ()
         # Names differ in what they are made of, and seldom in what that is worth.
         return self._weigh(*map(bytes, msgspec.structs.astuple(self._read(context))))

@@ -5,9 +5,11 @@ waits for nothing, and at many a second the cost of a transaction with its tenan
 """
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
@@ -16,9 +18,11 @@ import msgspec
 
 from services.observables import reads, views
 from services.observables.dates import Dates
+from services.observables.reads import Gathered
 from services.observables.search import host_of, under
 from services.observables.views import Reference, View
 from shared.database import Database
+from shared.errors import Unavailable
 from shared.stix import NotAnObservable, detect
 from shared.stix.addresses import ipv4, ipv6
 from shared.stix.ids import observable_id
@@ -34,6 +38,12 @@ _AT_ONCE: Final = 2
 
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 _NAMED: Final = frozenset({"domain-name", "email-addr", "url"})
+_PLACED: Final = _ADDRESSES | {"url"}
+"""What may lie within a network."""
+
+_NETWORK: Final = re.compile("/[0-9]{1,3}$", re.ASCII)
+"""How networks end; of each, so much may be told that it counts for many values."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 T = TypeVar("T")
@@ -78,20 +88,17 @@ def ask(value: str) -> Asked:
     return Asked(value, found.type, found.value, observable_id(found.type, found.value))
 
 
-def ask_for(type_: str, value: str) -> Asked:
-    """A question about an observable, whose value is canonical."""
-    return Asked(value, type_, value, observable_id(type_, value))
-
-
 class _Question(NamedTuple):
     """A part of what somebody asks, small enough to be answered together with others.
 
     Attributes:
+        weight: what it counts for in a transaction.
         answers: in the order of the values, as the items of a JSON array.
     """
 
     tenant: str
     values: Sequence[str]
+    weight: int
     answers: asyncio.Future[bytes]
 
 
@@ -110,7 +117,7 @@ class Lookups:
         self.dates = Dates(database)
         self._arrived: deque[_Question] = deque()
         self._thread = ThreadPoolExecutor(1, "lookups")
-        self._working = False
+        self._working: asyncio.AbstractEventLoop | None = None
 
     async def one(self, tenant: str, value: str) -> bytes:
         """What is known about one value, with the dates of the data behind it."""
@@ -124,25 +131,22 @@ class Lookups:
 
     async def _ask(self, tenant: str, values: Sequence[str]) -> list[bytes]:
         loop = asyncio.get_running_loop()
-        parts = [
-            _Question(tenant, values[start : start + TOGETHER], loop.create_future())
-            for start in range(0, len(values), TOGETHER)
-        ]
+        parts = [_Question(tenant, part, weight, loop.create_future()) for part, weight in _parts(values)]
         self._arrived.extend(parts)
         self._wake(loop)
-        return [await part.answers for part in parts]
+        return await asyncio.gather(*(part.answers for part in parts))
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         def rest(_done: asyncio.Future[None]) -> None:
-            self._working = False
+            self._working = None
             if self._arrived:  # just when it went to rest
                 self._wake(loop)
 
-        if not self._working:
-            self._working = True
-            loop.run_in_executor(self._thread, self._work, loop).add_done_callback(rest)
+        if self._working is not loop:
+            self._working = loop
+            loop.run_in_executor(self._thread, self._work).add_done_callback(rest)
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self) -> None:
         """Answer until no question is left; tenants take turns."""
         waiting: dict[str, deque[_Question]] = {}
         under_way: deque[tuple[Steps[list[bytes]], list[_Question]]] = deque()
@@ -158,11 +162,26 @@ class Lookups:
             try:
                 next(steps)
             except StopIteration as end:
-                loop.call_soon_threadsafe(_told, together, end.value)
+                _tell(together, end.value)
             except Exception as error:  # noqa: BLE001  # each of those who asked is told
-                loop.call_soon_threadsafe(_failed, together, error)
+                if isinstance(error, Unavailable):  # nobody else has to wait until it is known again
+                    together += [one for questions in waiting.values() for one in questions]
+                    waiting.clear()
+                _tell(together, [error] * len(together))
             else:
                 under_way.append((steps, together))
+
+
+def _parts(values: Sequence[str]) -> Iterator[tuple[Sequence[str], int]]:
+    """Cut values into parts that are good for one transaction, each with its weight."""
+    start = weight = 0
+    for place, value in enumerate(values):
+        more = INSIDE if "/" in value and _NETWORK.search(value) else 1
+        if weight + more > TOGETHER:
+            yield values[start:place], weight
+            start, weight = place, 0
+        weight += more
+    yield values[start:], weight
 
 
 def _next_of(waiting: dict[str, deque[_Question]]) -> list[_Question]:
@@ -170,25 +189,33 @@ def _next_of(waiting: dict[str, deque[_Question]]) -> list[_Question]:
     tenant = next(iter(waiting))
     questions = waiting.pop(tenant)
     together = [questions.popleft()]
-    size = len(together[0].values)
-    while questions and size + len(questions[0].values) <= TOGETHER:
-        size += len(questions[0].values)
+    weight = together[0].weight
+    while questions and weight + questions[0].weight <= TOGETHER:
+        weight += questions[0].weight
         together.append(questions.popleft())
     if questions:
         waiting[tenant] = questions
     return together
 
 
-def _told(together: Sequence[_Question], found: Sequence[bytes]) -> None:
-    for question, answers in zip(together, found, strict=True):
-        if not question.answers.done():  # whoever asked may have gone
-            question.answers.set_result(answers)
+def _tell(together: Sequence[_Question], outcomes: Sequence[bytes | Exception]) -> None:
+    """Hand outcomes over to the loops on which somebody waits for them."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Question, bytes | Exception]]] = {}
+    for question, outcome in zip(together, outcomes, strict=True):
+        by_loop.setdefault(question.answers.get_loop(), []).append((question, outcome))
+    for loop, told in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+            loop.call_soon_threadsafe(_told, told)
 
 
-def _failed(together: Sequence[_Question], error: Exception) -> None:
-    for question in together:
-        if not question.answers.done():
-            question.answers.set_exception(error)
+def _told(told: Sequence[tuple[_Question, bytes | Exception]]) -> None:
+    for question, outcome in told:
+        if question.answers.done():  # whoever asked may have gone
+            continue
+        if isinstance(outcome, bytes):
+            question.answers.set_result(outcome)
+        else:
+            question.answers.set_exception(outcome)
 
 
 def _find(database: Database, tenant: str, parts: Sequence[Sequence[str]]) -> Steps[list[bytes]]:
@@ -198,15 +225,18 @@ def _find(database: Database, tenant: str, parts: Sequence[Sequence[str]]) -> St
     return [_encode(list(islice(answers, len(part))))[1:-1] for part in parts]
 
 
-def answer(database: Database, tenant: str, asked: Sequence[Asked], as_of: datetime | None = None) -> list[Answer]:
+def answer(database: Database, tenant: str, values: Sequence[str], as_of: datetime | None = None) -> list[Answer]:
     """Answers by what is recorded now or was at the moment `as_of`."""
-    steps = _answer(database, tenant, asked, as_of)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: list[Answer] = end.value
-            return found
+    answers: list[Answer] = []
+    for part, _ in _parts(values):
+        steps = _answer(database, tenant, [ask(value) for value in part], as_of)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                answers += end.value
+                break
+    return answers
 
 
 def _answer(
@@ -214,25 +244,43 @@ def _answer(
 ) -> Steps[list[Answer]]:
     networks = [place for place, one in enumerate(asked) if one.type in _ADDRESSES and "/" in one.text]
     above = {place: _above(one.type, one.text, {}) for place, one in enumerate(asked) if one.type in _NAMED}
+    inside: list[list[str]] = []
     with database.reading(tenant) as connection:
         prefixes = reads.ask_prefixes(connection, tenant)
-        inside = reads.inside(connection, tenant, [under(asked[place].text)[0] for place in networks], INSIDE + 1)
+        if networks:
+            ranges = [under(asked[place].text)[0] for place in networks]
+            held = reads.ask_inside(connection, tenant, ranges, INSIDE + 1)
+            yield
+            inside = reads.inside(held, len(ranges))
         first = {one.id for one in asked}.union(*above.values(), *inside) - {""}
         asking = reads.ask(connection, tenant, first, as_of)
         yield
     gathered = [reads.answered(asking)]
     if lengths := reads.prefixes(prefixes):
-        above = {place: _above(one.type, one.text, lengths) for place, one in enumerate(asked)}
-        if rest := set[str]().union(*above.values()) - first:
+        around = {place: _above(one.type, one.text, lengths) for place, one in enumerate(asked) if one.type in _PLACED}
+        above |= around
+        if rest := set[str]().union(*around.values()) - first:
             with database.reading(tenant) as connection:
-                gathered.append(reads.gather(connection, tenant, rest, as_of))
-    now = as_of or datetime.now(UTC)
+                asking = reads.ask(connection, tenant, rest, as_of)
+                yield
+            gathered.append(reads.answered(asking))
+    return _put_together(asked, gathered, above, dict(zip(networks, inside, strict=True)), as_of or datetime.now(UTC))
+
+
+def _put_together(
+    asked: Sequence[Asked],
+    gathered: Sequence[Gathered],
+    above: dict[int, list[str]],
+    inside: dict[int, list[str]],
+    now: datetime,
+) -> list[Answer]:
+    """Answers from what was gathered and, by the place of a question, ids of what lies around and inside."""
     known = {identity: view for each in gathered for identity, view in views.views(each, now).items()}
     answers = [Answer(one.value, known.get(one.id), one.problem) for one in asked]
     for place, around in above.items():
         if found := _references(around, known):
             answers[place].within = found
-    for place, held in zip(networks, inside, strict=True):
+    for place, held in inside.items():
         if found := _references([one for one in held if one != asked[place].id][:INSIDE], known):
             answers[place].inside = found
     return answers

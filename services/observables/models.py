@@ -29,7 +29,7 @@ OBSERVABLE = sa.Table(
     sa.Column("first_seen", _TIME),
     sa.Column("changed_at", _TIME),
     sa.Column("key", sa.Text(collation="C")),
-    sa.Column("context", pg.JSONB),
+    sa.Column("context", pg.JSON),
     sa.Column("due_at", _TIME),
     sa.Column("prefix", sa.SmallInteger),
     sa.Column("depth", sa.SmallInteger),

@@ -11,7 +11,7 @@ import msgspec
 from services.observables import context, reads, scoring, views
 from services.observables.attack import current
 from services.observables.extraction import Extraction, Mentioned, Position
-from services.observables.lookups import TOGETHER, answer, ask_for
+from services.observables.lookups import TOGETHER
 from services.observables.reads import Filter
 from services.observables.reference import store as datasets
 from services.observables.reference.datasets import DATASETS
@@ -20,6 +20,7 @@ from services.observables.trends import store
 from services.observables.views import Reference, View
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
+from shared.stix.ids import observable_id
 
 ATTACK: Final = (
     current.NAME,
@@ -203,17 +204,21 @@ class Report(msgspec.Struct):
 
 def marked(database: Database, tenant: str, found: Extraction) -> Report:
     """What a document names, with what is known of each value and the allow-lists it is on."""
-    asked = [ask_for(one.type, one.value) for one in found.observables]
-    parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]
-    known = [one for part in parts for one in answer(database, tenant, part)]
+    ids = [observable_id(one.type, one.value) for one in found.observables]
+    known: dict[str, View] = {}
+    for start in range(0, len(ids), TOGETHER):
+        with database.reading(tenant) as connection:
+            gathered = reads.gather(connection, tenant, set(ids[start : start + TOGETHER]))
+        known |= views.views(gathered, datetime.now(UTC))
     with database.transaction(tenant) as session:
         context.freshen(session)
     numbered = enumerate(found.observables)
     described = context.describe_values((str(place), one.type, one.value) for place, one in numbered)
     named = []
-    for place, (one, told) in enumerate(zip(found.observables, known, strict=True)):
+    for place, (one, identity) in enumerate(zip(found.observables, ids, strict=True)):
         hits = context.decoded(described.get(str(place), context.NOTHING)).get("allow_lists", {}).get("hits", [])
-        reference = views.reference(told.observable) if told.observable else None
+        view = known.get(identity)
+        reference = views.reference(view) if view and view.type == one.type else None
         named.append(Named(one.type, one.value, one.count, one.positions, reference, hits))
     return Report(named, found.attack, found.characters, found.pages, found.notes)
 

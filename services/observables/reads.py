@@ -98,10 +98,15 @@ _PREFIXES: Final = (
     "AND o.type = y.type AND o.prefix > walk.prefix ORDER BY o.prefix LIMIT 1) FROM walk WHERE walk.prefix IS NOT NULL"
     ") SELECT prefix FROM walk WHERE prefix IS NOT NULL) l"
 )
+_PUBLIC: Final = f"'{PUBLIC}'"
+_WITHIN: Final = (
+    "SELECT id FROM observable WHERE tenant = {tenant} "
+    'AND key >= r.low COLLATE "C" AND key < r.high COLLATE "C" LIMIT %(most)s'
+)
 _INSIDE: Final = (
     "SELECT r.n, i.id::text FROM unnest(%(lows)s::text[], %(highs)s::text[]) WITH ORDINALITY r(low, high, n), "  # noqa: S608
-    f"LATERAL (SELECT DISTINCT id FROM observable o WHERE o.tenant IN (%(tenant)s, '{PUBLIC}') "
-    'AND o.key >= r.low COLLATE "C" AND o.key < r.high COLLATE "C" LIMIT %(most)s) i'
+    f"LATERAL (SELECT id FROM (({_WITHIN.format(tenant='%(tenant)s')}) UNION "
+    f"({_WITHIN.format(tenant=_PUBLIC)})) held LIMIT %(most)s) i"
 )
 
 
@@ -222,13 +227,16 @@ def prefixes(asked: psycopg.Cursor) -> dict[str, list[int]]:
     return found
 
 
-def inside(connection: psycopg.Connection, tenant: str, ranges: Sequence[Range], most: int) -> list[list[str]]:
-    """Ids of observables within each range of keys, at most `most` of each."""
-    if not ranges:
-        return []
-    asked: dict[str, Any] = {"lows": [one.low for one in ranges], "highs": [one.high for one in ranges], "most": most}
-    found: list[list[str]] = [[] for _ in ranges]
-    for place, identity in connection.execute(_INSIDE, asked | {"tenant": tenant}).fetchall():
+def ask_inside(connection: psycopg.Connection, tenant: str, ranges: Sequence[Range], most: int) -> psycopg.Cursor:
+    """Ask for observables within each range of keys, at most `most` of each."""
+    asked = {"lows": [one.low for one in ranges], "highs": [one.high for one in ranges], "most": most, "tenant": tenant}
+    return connection.execute(_INSIDE, asked)
+
+
+def inside(asked: psycopg.Cursor, ranges: int) -> list[list[str]]:
+    """The ids that were asked for, by range."""
+    found: list[list[str]] = [[] for _ in range(ranges)]
+    for place, identity in asked.fetchall():
         found[place - 1].append(identity)
     return found
 

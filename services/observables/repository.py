@@ -24,7 +24,7 @@ from shared.uuids import Uuids
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id uuid, type text, value text COLLATE "C", key text COLLATE "C", prefix smallint, score smallint,
-    due_at timestamptz, context jsonb, known boolean, confidence smallint, tags text[], malware text,
+    due_at timestamptz, context json, known boolean, confidence smallint, tags text[], malware text,
     first_seen timestamptz, last_seen timestamptz, valid_until timestamptz, attack text[], retracted_at timestamptz
 ) ON COMMIT DELETE ROWS"""
 # Rows that are known to be new are inserted without ON CONFLICT, which would halve the speed.
@@ -107,7 +107,10 @@ def _cursor(session: Session) -> psycopg.Cursor[Any]:
 
 
 def lock(session: Session, buckets: Iterable[int]) -> None:
-    """Wait until nobody else writes to these buckets, and keep them until the transaction ends."""
+    """Wait until nobody else writes to these buckets, and keep them until the transaction ends.
+
+    What the transaction does from here on is planned for any parameters (`_BY_KEYS`).
+    """
     with _cursor(session) as cursor:
         cursor.execute(_BY_KEYS)
         for bucket in sorted(set(buckets)):
@@ -279,9 +282,10 @@ def _created(one: Said, scored: Scored, context: str | None, observed: str) -> s
     key, prefix = key_of(type_, value), prefix_of(type_, value)
     if _SPECIAL.search(value):  # a key has no other characters than its value
         value, key = _escaped(value), _escaped(key)
+    context = context.replace("\\", "\\\\") if context else "{}"  # JSON has the other ones escaped already
     return (
         f"{one.id}\t{type_}\t{value}\t{key}\t{_NULL if prefix is None else prefix}\t{scored.score}\t"
-        f"{_moment(scored.due)}\t{_text(context) if context else '{}'}\tf{_tail(one.word, observed)}"
+        f"{_moment(scored.due)}\t{context}\tf{_tail(one.word, observed)}"
     )
 
 

@@ -133,7 +133,7 @@ class LookupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     values: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=10_000)]
-    as_of: datetime | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
+    as_of: Moment | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 
 class LookupResult(BaseModel):

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -89,3 +92,64 @@ def test_a_question_whose_asker_has_gone_keeps_nobody_from_theirs(own: Database)
         assert known(await found.many("globex", ADDRESSES[:4])) == [False, True, False, True]
 
     asyncio.run(ask())
+
+
+def test_a_process_that_begins_again_with_another_loop_answers(own: Database) -> None:
+    stored(own)
+    found = Lookups(own)
+
+    async def go_away() -> None:
+        asking = asyncio.create_task(found.many("acme", ADDRESSES))
+        await asyncio.sleep(0)
+        asking.cancel()
+
+    async def ask() -> bytes:
+        return await asyncio.wait_for(found.many("acme", ADDRESSES[:2]), 20)
+
+    asyncio.run(go_away())
+    assert known(asyncio.run(ask())) == [True, False]
+
+
+# Statements are prepared when a connection uses them for the sixth time; there are one or two connections.
+@pytest.mark.parametrize("uses", [0, 5, 10])
+@pytest.mark.parametrize("table", ["observable", "assertion", "sighting"])
+def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(own: Database, table: str, uses: int) -> None:
+    stored(own)
+    one = Database(own.url, "observables", pool_size=1)
+
+    def ask() -> None:
+        assert lookups.answer(one, "acme", ADDRESSES[:2])[0].observable
+        time.sleep(0.02)  # connections are back in the pool
+
+    for _ in range(uses):
+        ask()
+    with own.connect() as other, own.connect() as third, ThreadPoolExecutor(1) as thread:
+        other.execute(f"BEGIN; LOCK TABLE observables.{table} IN ACCESS EXCLUSIVE MODE")
+        asked = thread.submit(ask)
+        given_up = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+        for _ in range(1_000):
+            if third.execute(given_up).rowcount:
+                break
+            time.sleep(0.01)
+        other.execute("ROLLBACK")
+        with pytest.raises(Unavailable):
+            asked.result(20)
+    for _ in range(8):
+        ask()
+    one.close()
+
+
+def test_nothing_can_be_written_where_only_reading_was_meant(own: Database) -> None:
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), own.reading("acme") as connection:
+        connection.execute("DELETE FROM observable").fetchall()
+
+
+def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) -> None:
+    stored(own)
+    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[:300]), tenant="public"), tenant="public")
+    networks = [f"198.51.{third}.0/{length}" for third in range(4) for length in range(22, 33)] * 8
+    alone = {network: lookups.answer(own, "acme", [network])[0].inside for network in set(networks)}
+    for network, answer in zip(networks, lookups.answer(own, "acme", networks), strict=True):
+        assert answer.value == network
+        assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
+    assert len(alone["198.51.0.0/24"]) == lookups.INSIDE

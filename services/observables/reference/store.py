@@ -71,7 +71,7 @@ _NEXT: Final = sa.text(
 )
 _CHANGE: Final = sa.text(
     "WITH mine AS (SELECT o.tenant, o.id, o.context, fresh.context AS now FROM observable o "
-    "JOIN unnest(CAST(:ids AS uuid[]), CAST(:contexts AS jsonb[])) fresh(id, context) "
+    "JOIN unnest(CAST(:ids AS uuid[]), CAST(:contexts AS json[])) fresh(id, context) "
     "ON o.tenant = :tenant AND o.id = fresh.id), "
     "past AS (INSERT INTO context_past SELECT tenant, id, :at, context FROM mine) "
     "UPDATE observable o SET context = mine.now FROM mine WHERE o.tenant = mine.tenant AND o.id = mine.id"
