@@ -30,7 +30,7 @@ from shared.stix.ids import observable_id
 INSIDE: Final = 100
 """Of what lies within a network that is asked for, so much is told with the answer; a search tells the rest."""
 
-TOGETHER: Final = 3_000
+TOGETHER: Final = 5_000
 """Values of one transaction; more are cut, so that one part is read while another one is put together."""
 
 _AT_ONCE: Final = 2
