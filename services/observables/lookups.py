@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
+from psycopg_pool import PoolTimeout
 
 from services.observables import reads, views
 from services.observables.dates import Dates
@@ -22,7 +23,6 @@ from services.observables.reads import Gathered
 from services.observables.search import host_of, under
 from services.observables.views import Reference, View
 from shared.database import Database
-from shared.errors import Unavailable
 from shared.stix import NotAnObservable, detect
 from shared.stix.addresses import ipv4, ipv6
 from shared.stix.ids import observable_id
@@ -41,7 +41,7 @@ _NAMED: Final = frozenset({"domain-name", "email-addr", "url"})
 _PLACED: Final = _ADDRESSES | {"url"}
 """What may lie within a network."""
 
-_NETWORK: Final = re.compile("/[0-9]{1,3}$", re.ASCII)
+_NETWORK: Final = re.compile(r"/[0-9]{1,3}\s*$")
 """How networks end; of each, so much may be told that it counts for many values."""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -164,7 +164,7 @@ class Lookups:
             except StopIteration as end:
                 _tell(together, end.value)
             except Exception as error:  # noqa: BLE001  # each of those who asked is told
-                if isinstance(error, Unavailable):  # nobody else has to wait until it is known again
+                if isinstance(error.__cause__, PoolTimeout):  # nobody else has to wait until it is known again
                     together += [one for questions in waiting.values() for one in questions]
                     waiting.clear()
                 _tell(together, [error] * len(together))
@@ -176,7 +176,7 @@ def _parts(values: Sequence[str]) -> Iterator[tuple[Sequence[str], int]]:
     """Cut values into parts that are good for one transaction, each with its weight."""
     start = weight = 0
     for place, value in enumerate(values):
-        more = INSIDE if "/" in value and _NETWORK.search(value) else 1
+        more = INSIDE if "/" in value and "://" not in value and _NETWORK.search(value) else 1
         if weight + more > TOGETHER:
             yield values[start:place], weight
             start, weight = place, 0

@@ -153,3 +153,20 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
         assert answer.value == network
         assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
     assert len(alone["198.51.0.0/24"]) == lookups.INSIDE
+
+
+@pytest.mark.parametrize(
+    ("value", "weight"),
+    [
+        ("198.51.100.0/24", lookups.INSIDE),
+        ("198.51.100.0/24\r", lookups.INSIDE),
+        (" 2001:db8::/32\u00a0", lookups.INSIDE),
+        ("198.51.100.7", 1),
+        ("http://login.example/123", 1),
+    ],
+)
+def test_a_network_counts_for_as_many_values_as_may_be_told_of_it(value: str, weight: int) -> None:
+    parts = list(lookups._parts([value] * 6_000))
+    assert [one for part, _ in parts for one in part] == [value] * 6_000
+    assert all(found == len(part) * weight <= lookups.TOGETHER for part, found in parts)
+    assert len(parts) == -(-6_000 // (lookups.TOGETHER // weight))
