@@ -68,14 +68,18 @@ async def call(
         client: a way out; its connections are reused.
         base: the address that the request's path is appended to.
     """
+    outcome: Outcome
     try:
         answer = await _send(enricher, enricher.request(asked, key), client, base)
-        return _classified(enricher, asked, answer)
+        outcome = _classified(enricher, asked, answer)
     except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failed(error if isinstance(error, UpstreamError) else _bad_answer(enricher, error))
+        outcome = Failed(error if isinstance(error, UpstreamError) else _bad_answer(enricher, error))
     except Exception as error:  # an enricher's own bug fails the question that meets it, and no other
         log.exception("enricher.failed", enricher=enricher.name)
-        return Failed(BadAnswer(f"{enricher.title}'s enricher failed: {type(error).__name__}.", retryable=False))
+        outcome = Failed(BadAnswer(f"{enricher.title}'s enricher failed: {type(error).__name__}.", retryable=False))
+    if isinstance(outcome, KeyRefused | Failed):
+        outcome.error.message = _text(outcome.error.message)  # it may quote the provider
+    return outcome
 
 
 async def _send(enricher: RemoteEnricher, request: Request, client: GuardedClient, base: str) -> Response:

@@ -107,7 +107,7 @@ def broken(error: Exception) -> Callable[[Any, Asked, bytes], Finding | None]:
     [
         KeyError("key"),
         TypeError("x"),
-        BadAnswer("it says \0 and \ud800"),
+        BadAnswer("it says \0 and \ud800", retryable=False),
     ],
 )
 def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(world: World, error: Exception) -> None:
@@ -115,6 +115,13 @@ def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(wo
     world.ask(ADDRESS, *MANY[:20])
     world.shift(4)
     assert world.states() == {"done": 20, "failed": 1}
+
+
+def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_characters_it_has(world: World) -> None:
+    world.enricher(read=broken(BadAnswer("it says \0 and \ud800")))
+    world.ask(ADDRESS, *MANY[:20])
+    world.shift(2)
+    assert world.states() == {"done": 20, "waiting": 1}
 
 
 @pytest.mark.parametrize("facts", [{"a\0b": 1}, {"a": object()}])
