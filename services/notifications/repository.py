@@ -24,7 +24,7 @@ _ADD = sa.text(
 )
 _DUE: Final = "state IN ('pending', 'delivering') AND coalesce(lease_until, next_attempt_at) <= clock_timestamp()"
 _CLAIM = sa.text(
-    "WITH due AS (SELECT delivery.id, channel_id FROM delivery "  # noqa: S608  # _DUE is a constant of this module
+    "WITH due AS MATERIALIZED (SELECT delivery.id, channel_id FROM delivery "  # noqa: S608  # _DUE is a constant of this module
     f"WHERE {_DUE} AND channel_id <> ALL(:busy) "
     "ORDER BY coalesce(lease_until, next_attempt_at) LIMIT :most FOR UPDATE SKIP LOCKED) "
     "UPDATE delivery SET state = 'delivering', attempts = attempts + 1, next_attempt_at = NULL, "

@@ -36,12 +36,14 @@ _DUE: Final = (
     "AND EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' AND j.priority = 0 "
     "AND j.next_at <= now() + make_interval(secs => :ahead))))"
 )
+# A subquery in FROM may be the inner side of a nested loop: run again for each lane, its limit would count for nothing.
 _ACQUIRE: Final = sa.text(
-    "UPDATE enrichment_lane lane SET holder = :me, lease_until = now() + make_interval(secs => :lease) FROM ("  # noqa: S608
+    "WITH free AS MATERIALIZED ("  # noqa: S608
     f"SELECT id FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) AND {_DUE} "
     "AND enricher = ANY(:enrichers) AND holder IS DISTINCT FROM :me "
     "ORDER BY EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' "
-    "AND j.priority = 0) DESC, lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) free "
+    "AND j.priority = 0) DESC, lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) "
+    "UPDATE enrichment_lane lane SET holder = :me, lease_until = now() + make_interval(secs => :lease) FROM free "
     "WHERE lane.id = free.id RETURNING lane.tenant, lane.id, lane.enricher, lane.key_id, lane.meter"
 )
 # What the lane's last holder was asking when it was lost is asked again; what has cost a few holders is not.
