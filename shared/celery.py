@@ -115,6 +115,7 @@ def _settings(service: str) -> dict[str, Any]:
         "worker_soft_shutdown_timeout": 5,
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_max_tasks_per_child": 1000,
+        "worker_max_memory_per_child": 256 * 1024,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_send_task_events": True,

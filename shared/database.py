@@ -58,7 +58,7 @@ class Database:
     Args:
         url: libpq URL of a login that may take the service's role.
         service: the service's name, which is its schema.
-        pool_size: connections kept open by this process.
+        pool_size: connections for readings; for transactions twice as many. Opened when needed, and kept.
     """
 
     def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
@@ -135,7 +135,7 @@ class Database:
             return self._pool
 
     def connect(self) -> psycopg.Connection:
-        """A plain autocommit connection outside the pool, for LISTEN."""
+        """A plain autocommit connection outside the pool, whose session can hold a lock."""
         return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
 
     def check(self) -> None:

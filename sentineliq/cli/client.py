@@ -33,10 +33,6 @@ Json = dict[str, Any]
 class ApiProblem(SentinelIQError):
     """A service refused; the message is its own."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.http_status = status
-
 
 class Client:
     """The five APIs for one tenant. Use as a context manager, from one thread.
@@ -188,9 +184,9 @@ def _decoded(answer: Response) -> Any:
     try:
         document = json.loads(answer.content)
     except ValueError:
-        raise ApiProblem(f"{answer.target.origin} answered {answer.status} without JSON", answer.status) from None
+        raise ApiProblem(f"{answer.target.origin} answered {answer.status} without JSON") from None
     if answer.status >= 400:
-        raise ApiProblem(_problem(document, answer.status), answer.status)
+        raise ApiProblem(_problem(document, answer.status))
     return document
 
 

@@ -1,6 +1,7 @@
-"""Imported once, in the fork server: what most service processes need, so that they share its memory.
+"""Imported once, in the fork server: what service processes need, so that they share its memory and start sooner.
 
-Nothing here may start a thread, open a connection or read a setting: every process inherits it.
+Nothing here may start a thread, open a connection or read a setting: every process inherits it. The services' tasks are
+not among it: they listen to Celery's signals, and each worker would hear what concerns another service.
 """
 
 import gc
@@ -9,11 +10,14 @@ import os
 from contextlib import suppress
 
 MODULES = (
+    "services.feeds.api",
+    "services.mitre.api",
+    "services.notifications.api",
+    "services.observables.api",
+    "services.scheduler.api",
+    # What their other processes need beside that.
     "alembic.command",
     "alembic.ddl.postgresql",
-    "aiokafka",
-    "aiokafka.admin",
-    "celery.app.builtins",
     "celery.app.trace",
     "celery.apps.worker",
     "celery.beat",
@@ -21,36 +25,25 @@ MODULES = (
     "celery.concurrency.prefork",
     "celery.events.state",
     "celery.worker.consumer",
-    "fastapi",
-    "joserfc.jwt",
     "kombu.transport.redis",
-    "psycopg_pool",
-    "redis",
-    "sqlalchemy.dialects.postgresql.psycopg",
-    "sqlalchemy.orm",
     "uvicorn.lifespan.on",
     "uvicorn.main",
-    "uvicorn.protocols.http.h11_impl",
     "uvloop",
-    "shared.api",
-    "shared.celery",
-    "shared.events",
-    "shared.http",
     "shared.kafka.consumer",
-    "shared.kafka.outbox",
     "shared.migrations",
     "shared.process",
-    "shared.stix",
 )
 
 
 # Celery and billiard read this when they are imported; `shared.process` wants it for its workers.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+# NumPy's algebra, which nobody needs here, would start threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Garbage collection writes into every object it visits; what is frozen it leaves alone, and so shared.
 gc.disable()
 for _name in MODULES:
     # Sharing saves memory and time, no more: who needs what cannot be imported will say so.
-    with suppress(ImportError):
+    with suppress(Exception):
         importlib.import_module(_name)
 gc.collect()
 gc.freeze()

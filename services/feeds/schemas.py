@@ -26,7 +26,7 @@ class FeedSettings(BaseModel):
     url: Annotated[str, Field(max_length=2048, pattern=r"^https?://")] | None = Field(
         None, description="where it is fetched; none for a feed that is only ever uploaded"
     )
-    format: str | None = Field(None, description="text, csv, stix or misp; guessed from the content when not given")
+    format: str | None = Field(None, description="a format of docs/feeds.md; guessed from the content when not given")
     options: dict[str, Any] = Field(default_factory=dict, description="what the format wants to know: docs/feeds.md")
     confidence: int = Field(50, ge=0, le=100, description="of indicators that name none")
     reliability: Reliability = Field("B", description="Admiralty code: A reliable to E unreliable, F cannot be judged")

@@ -24,9 +24,7 @@ from shared.celery import send
 from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
-from shared.events import Event
-from shared.events.audit import RECORDED, Recorded
-from shared.kafka.outbox import publish
+from shared.kafka.outbox import audit
 from shared.logging import get_logger
 from shared.settings import Settings, load_settings
 
@@ -106,8 +104,7 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _audit(session: Session, who: Principal, action: str, feed: sa.Row[Any]) -> None:
-    said = Recorded(who.actor, action, str(feed.id), {"name": feed.name})
-    publish(session, [Event(RECORDED, said, who.tenant, "/services/feeds", who.tenant.encode())])
+    audit(session, "feeds", who.tenant, who.actor, action, feed.id, name=feed.name)
 
 
 def start_run(database: Database, who: Principal, feed_id: UUID) -> dict[str, Any]:

@@ -6,20 +6,17 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from services.mitre.domains import DOMAINS
 from services.mitre.files import Files
-from services.mitre.loading import SOURCE, tell_again
+from services.mitre.loading import tell_again
 from services.mitre.repository import loads, releases, techniques
 from services.mitre.worker import celery
 from shared.auth import Principal
 from shared.celery import send
 from shared.database import PUBLIC, Database
 from shared.errors import InvalidInput, NotFound, Unavailable
-from shared.events import Event
-from shared.events.audit import RECORDED, Recorded
-from shared.kafka.outbox import publish
+from shared.kafka.outbox import audit
 from shared.logging import get_logger
 from shared.settings import Settings
 
@@ -36,7 +33,7 @@ def request_load(database: Database, who: Principal, wanted: dict[str, Any]) -> 
         url = loads.get_source(session, wanted["domain"]).url if refresh else wanted["url"]
         values = {**wanted, "id": uuid4(), "url": url, "refresh": refresh, "name": wanted["domain"] or "address"}
         row = loads.insert_load(session, {**values, "requested_by": who.actor})
-        _audit(session, who, "mitre.load", {"load": str(row.id), "name": row.name})
+        audit(session, "mitre", PUBLIC, who.actor, "mitre.load", row.id, name=row.name)
     _enqueue(row.id, who.actor)
     return _dict(row)
 
@@ -48,7 +45,7 @@ def request_upload(
     with database.transaction(PUBLIC) as session:
         values = {**wanted, "id": load_id, "path": path, "refresh": False, "requested_by": who.actor}
         row = loads.insert_load(session, values)
-        _audit(session, who, "mitre.upload", {"load": str(row.id), "name": row.name})
+        audit(session, "mitre", PUBLIC, who.actor, "mitre.upload", row.id, name=row.name)
     _enqueue(row.id, who.actor)
     return _dict(row)
 
@@ -83,7 +80,7 @@ def update_source(database: Database, who: Principal, domain: str, values: dict[
     with database.transaction(PUBLIC) as session:
         loads.ensure_sources(session)
         row = loads.update_source(session, domain, {**values, **forget})
-        _audit(session, who, "mitre.source", {"domain": domain})
+        audit(session, "mitre", PUBLIC, who.actor, "mitre.source", domain)
     return _dict(row)
 
 
@@ -187,8 +184,3 @@ def _enqueue(load_id: UUID, actor: str) -> None:
         send(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC, actor=actor)
     except Unavailable as error:
         log.warning("load.waiting", load=str(load_id), reason=error.message)
-
-
-def _audit(session: Session, who: Principal, action: str, details: dict[str, str]) -> None:
-    data = Recorded(actor=who.actor, action=action, target=next(iter(details.values())), details=details)
-    publish(session, [Event(topic=RECORDED, data=data, tenant=PUBLIC, source=SOURCE, key=PUBLIC.encode())])

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.notifications import repository
 from services.notifications.channels import ChannelKind, Notification, kind_named
-from services.notifications.delivering import SECRETS, SOURCE
+from services.notifications.delivering import SECRETS
 from services.notifications.models import Channel, Delivery, Rule, new_id
 from services.notifications.queue import wake
 from services.notifications.schemas import (
@@ -34,9 +34,7 @@ from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, InvalidInput
-from shared.events import Event
-from shared.events.audit import RECORDED, Recorded
-from shared.kafka.outbox import publish
+from shared.kafka.outbox import audit
 from shared.settings import Settings
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -285,6 +283,4 @@ def _no_idle_secret(kind: ChannelKind[Any], secret: str | None) -> None:
 
 def _audit(session: Session, who: Principal, action: str, row: Channel | Rule | Delivery, **details: str) -> None:
     name = {} if isinstance(row, Delivery) else {"name": row.name}
-    said = Recorded(who.actor, f"notifications.{action}", str(row.id), name | details)
-    key = who.tenant.encode()
-    publish(session, [Event(topic=RECORDED, data=said, tenant=who.tenant, source=SOURCE, key=key)])
+    audit(session, "notifications", who.tenant, who.actor, f"notifications.{action}", row.id, **name, **details)

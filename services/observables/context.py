@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from services.observables.ingest import Said
 from services.observables.knowledge import Effects
 from services.observables.reference import store
 from services.observables.reference.datasets import BY_NAME
+from services.observables.reference.mapped import mapped
 from services.observables.scoring import Effect, Kind
 
 NOTHING: Final = "{}"
@@ -103,7 +104,8 @@ def freshen(session: Session, *, now: bool = False) -> None:
     current.look_again = time.monotonic() + _LOOK_EVERY
     digests = {name: digest for name, digest in store.digests(session).items() if name in BY_NAME}
     if digests != current.digests:
-        current.offline = Offline(enrichers({name: store.packed(session, name) for name in digests}))
+        blobs = {name: mapped(name, digest, partial(store.packed, session, name)) for name, digest in digests.items()}
+        current.offline = Offline(enrichers(blobs))
         current.digests = digests
 
 

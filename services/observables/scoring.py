@@ -12,7 +12,6 @@ is the one place where they are added up.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from services.observables.decay import THRESHOLDS, curve_of, next_crossing
@@ -167,9 +166,3 @@ def sighting_weight(count: int) -> float:
 def false_positive_weight(count: int) -> float:
     """What reports of a false positive take away: half for one, three quarters for two, at most 0.95."""
     return -min(0.95, 1 - 0.5 ** min(count, 10)) if count > 0 else 0.0
-
-
-@cache
-def single(reliability: int, confidence: int) -> int:
-    """The score of an observable that one source asserts just now: what a bulk load mostly asks."""
-    return round(100 * source_weight(reliability, confidence))

@@ -21,10 +21,8 @@ from services.scheduler.timing import Timing, message_id
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.events import Event
-from shared.events.audit import RECORDED, Recorded
 from shared.events.scheduler import Fired
-from shared.kafka.outbox import publish
+from shared.kafka.outbox import audit, publish
 
 _TIMING = ("cron", "every_seconds", "timezone", "jitter_seconds")
 
@@ -189,6 +187,4 @@ def _times(session: Session, schedule_id: UUID, values: dict[str, Any]) -> dict[
 
 
 def _audit(session: Session, who: Principal, action: str, row: Row, **details: str) -> None:
-    said = Recorded(actor=who.actor, action=action, target=str(row.id), details={"name": row.name, **details})
-    key = row.tenant.encode()
-    publish(session, [Event(topic=RECORDED, data=said, tenant=row.tenant, source="/services/scheduler", key=key)])
+    audit(session, "scheduler", row.tenant, who.actor, action, row.id, name=row.name, **details)

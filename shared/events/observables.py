@@ -106,6 +106,6 @@ ENRICHED = Topic("observables.enriched.v1", Enriched, "An enricher answered abou
 TRENDING = Topic(
     "observables.trending.v1",
     Trending,
-    "An observable bursts: seen in several feeds within a window.",
+    "An observable bursts, seen in several feeds within a window; or a network, registrar or malware family rises.",
     "observable",
 )

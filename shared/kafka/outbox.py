@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from shared.database import PLATFORM, Database
 from shared.errors import SentinelIQError, Unavailable
 from shared.events import Event, Headers, Record, now
+from shared.events.audit import RECORDED, Recorded
 from shared.kafka.producer import Publisher
 from shared.logging import get_logger
 from shared.metrics import OUTBOX_PUBLISHED
@@ -36,6 +37,12 @@ def publish(session: Session, events: Iterable[Event[Any]]) -> None:
     rows = [_row(event.topic.name, event.key, event.payload(), event.headers(), event.tenant) for event in events]
     if rows:
         session.execute(sa.insert(OUTBOX), rows)
+
+
+def audit(session: Session, service: str, tenant: str, actor: str, action: str, target: object, **details: str) -> None:
+    """Tell who did what to what (`audit.recorded.v1`), if the transaction at hand commits; never a secret."""
+    said = Recorded(actor, action, str(target), details)
+    publish(session, [Event(RECORDED, said, tenant, f"/services/{service}", tenant.encode())])
 
 
 def bury(session: Session, record: Record, reason: str, *, tenant: str, topic: str) -> None:

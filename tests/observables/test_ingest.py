@@ -249,4 +249,4 @@ def test_a_late_word_is_scored_as_of_now_and_not_of_its_own_time() -> None:
     speak(store, says("s1", 24 * 20, v0=20))
     speak(store, says("s2", 1, v0=90))
     faded = score_of(store.rows[identity(VALUES[0])].assertions, at(24 * 20))
-    assert store.rows[identity(VALUES[0])].score == faded < scoring.single(60, 90)
+    assert store.rows[identity(VALUES[0])].score == faded < round(100 * scoring.source_weight(60, 90))

@@ -15,7 +15,6 @@ from services.observables.scoring import (
     false_positive_weight,
     score,
     sighting_weight,
-    single,
     source_weight,
     total,
 )
@@ -90,11 +89,6 @@ def test_the_bound_is_exact_for_voices_of_one_age(kind: str, said: tuple[float, 
     if moment is not None:
         below = next(threshold for threshold in THRESHOLDS if threshold <= points)
         assert score(kind, voices, (), moment + timedelta(minutes=1)) < below
-
-
-@given(percent, percent)
-def test_one_fresh_word_has_a_short_cut(reliability: int, confidence: int) -> None:
-    assert single(reliability, confidence) == score("mutex", fresh(source_weight(reliability, confidence)), (), NOW)
 
 
 def test_examples_that_people_can_check() -> None:

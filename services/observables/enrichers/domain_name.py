@@ -108,21 +108,6 @@ def splits(type_: str, values: Sequence[str]) -> list[Split | None]:
     return found
 
 
-def registrable_domain(name: str) -> str | None:
-    """The domain somebody registered, such as `example.co.uk` for `www.example.co.uk`; None for a public suffix."""
-    return split(name).registrable
-
-
-def parents(name: str) -> list[str]:
-    """The domains above a name down to the registrable one, nearest first; none above a registrable domain."""
-    top = split(name).registrable
-    above = list[str]()
-    while top and name != top:
-        name = name.partition(".")[2]
-        above.append(name)
-    return above
-
-
 def name_of(type_: str, value: str) -> str:
     """The domain name in a value of one of the types in `NAMED`; empty when there is none."""
     if type_ == Type.DOMAIN:

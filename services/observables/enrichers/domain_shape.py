@@ -102,16 +102,11 @@ _IMITATED: Final = {skeleton(brand.partition(".")[0]): brand for brand in BRANDS
 _GENUINE: Final = frozenset(brand.partition(".")[0] for brand in BRANDS)
 
 
-def dga(label: str) -> float | None:
-    """How much a label looks like random letters, 0 to 1; None below the threshold.
+def dga_many(labels: Sequence[str]) -> list[float | None]:
+    """How much each label looks like random letters, 0 to 1, in their order; None below the threshold.
 
     A label with a hyphen, or of digits alone, is put together by people.
     """
-    return dga_many([label])[0]
-
-
-def dga_many(labels: Sequence[str]) -> list[float | None]:
-    """How much each label looks like random letters, in their order."""
     found: list[float | None] = [None] * len(labels)
     places = [
         place

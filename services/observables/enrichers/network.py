@@ -41,7 +41,7 @@ def addresses_of(type_: str, values: Sequence[str]) -> Iterator[tuple[Type, list
 
 
 class NetworkEnricher:
-    """Facts such as `{"asn": 15169, "country": "US"}`; the name is looked up when the number is shown.
+    """Facts such as `{"asn": 15169, "as_name": "GOOGLE", "country": "US"}`.
 
     Args:
         networks: the packed tables.
@@ -66,7 +66,9 @@ class NetworkEnricher:
     def _made(self, network: Network | None) -> Facts | None:
         if network is None:
             return None
-        facts = {key: value for key, value in network._asdict().items() if value is not None}
+        name = network.asn and self._networks.name_of(network.asn)
+        told = {"asn": network.asn, "as_name": name, "country": network.country}
+        facts = {key: value for key, value in told.items() if value is not None}
         self._facts[network] = facts
         return facts
 

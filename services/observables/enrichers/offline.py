@@ -15,7 +15,7 @@ from services.observables.reference.networks import Networks
 from services.observables.reference.warning_checks import Warninglists
 
 
-def enrichers(blobs: Mapping[str, bytes]) -> list[OfflineEnricher]:
+def enrichers(blobs: Mapping[str, bytes | memoryview]) -> list[OfflineEnricher]:
     """All of them; one whose data is not here has nothing to say, but still knows what its facts are worth."""
     lists = blobs.get("warninglists") or warning_lists.pack([])
     tables = blobs.get("networks") or networks.pack([])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -190,13 +191,13 @@ def change_policy(request: Request, who: Configurer, policy_id: UUID, asked: sch
         for name, value in asked.model_dump(exclude_unset=True).items()
         if value is not None or name == "daily_budget"
     }
-    return _json(planning.change(_database(request), who.tenant, policy_id, given))
+    return _json(planning.change(_database(request), who.tenant, who.actor, policy_id, given))
 
 
 @router.delete("/enrichment-policies/{policy_id}", status_code=204)
 def delete_policy(request: Request, who: Configurer, policy_id: UUID) -> None:
     """Remove a policy; what it asked already is still asked."""
-    planning.delete(_database(request), who.tenant, policy_id)
+    planning.delete(_database(request), who.tenant, who.actor, policy_id)
 
 
 @router.post("/enrichment-policies/{policy_id}/dry-run", response_model=schemas.Forecast)
@@ -210,7 +211,8 @@ async def forecast_policy(request: Request, who: Reader, policy_id: UUID, days: 
 async def apply_policy(request: Request, who: Configurer, policy_id: UUID, days: Days = 1) -> Response:
     """Ask now what a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
-    return _json({"asked": await asyncio.to_thread(planning.apply, _database(request), who.tenant, past)}, 202)
+    done = partial(planning.apply, _database(request), who.tenant, who.actor, policy_id, past)
+    return _json({"asked": await asyncio.to_thread(done)}, 202)
 
 
 async def _past(request: Request, tenant: str, policy_id: UUID, days: int) -> planning.Past:

@@ -16,10 +16,12 @@ from services.observables.enrichment.repository import policies as stored
 from services.observables.enrichment.waking import wake_after_commit
 from services.observables.ingest import moment
 from services.observables.remote.registry import enricher_named
+from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
+from shared.kafka.outbox import audit
 from shared.settings import Settings
 from shared.stix import ObservableType
 
@@ -98,10 +100,12 @@ def create(database: Database, tenant: str, actor: str, values: Mapping[str, Any
     """
     _check(values)
     with database.transaction(tenant) as session:
-        return _view(stored.put(session, tenant, uuid4(), values, actor), {})
+        row = stored.put(session, tenant, uuid4(), values, actor)
+        audit(session, SERVICE, tenant, actor, "policies.create", row.id, name=row.name)
+        return _view(row, {})
 
 
-def change(database: Database, tenant: str, policy: UUID, values: Mapping[str, Any]) -> PolicyView:
+def change(database: Database, tenant: str, actor: str, policy: UUID, values: Mapping[str, Any]) -> PolicyView:
     """Change some of a policy.
 
     Raises:
@@ -113,10 +117,11 @@ def change(database: Database, tenant: str, policy: UUID, values: Mapping[str, A
         row = stored.change(session, tenant, policy, values)
         if row is None:
             raise NotFound(f"There is no policy {policy} in this tenant.")
+        audit(session, SERVICE, tenant, actor, "policies.change", policy, fields=", ".join(sorted(values)))
         return _view(row, _today(session, tenant))
 
 
-def delete(database: Database, tenant: str, policy: UUID) -> None:
+def delete(database: Database, tenant: str, actor: str, policy: UUID) -> None:
     """Remove a policy; what it asked already is still asked.
 
     Raises:
@@ -125,6 +130,7 @@ def delete(database: Database, tenant: str, policy: UUID) -> None:
     with database.transaction(tenant) as session:
         if not stored.delete(session, tenant, policy):
             raise NotFound(f"There is no policy {policy} in this tenant.")
+        audit(session, SERVICE, tenant, actor, "policies.delete", policy)
 
 
 def _check(values: Mapping[str, Any]) -> None:
@@ -231,11 +237,12 @@ def _choose(session: Session, tenant: str, past: Past) -> Chosen:
     return policies.choose(past.asked, answers.standing(session, tenant, ids), past.ways, answered, room)
 
 
-def apply(database: Database, tenant: str, past: Past) -> int:
+def apply(database: Database, tenant: str, actor: str, policy: UUID, past: Past) -> int:
     """Ask now what the policy would have asked; how many questions there are."""
     asked = 0
     with database.transaction(tenant) as session:
         for start in range(0, len(past.asked), _TOGETHER):
             asked += len(following.ask(session, tenant, past.asked[start : start + _TOGETHER], past.ways).wanted)
+        audit(session, SERVICE, tenant, actor, "policies.apply", policy, days=str(past.days), asked=str(asked))
         wake_after_commit(session)
     return asked

@@ -20,6 +20,7 @@ from services.observables.remote.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, Database, enter
 from shared.errors import InvalidInput
+from shared.kafka.outbox import audit
 from shared.settings import Settings
 
 
@@ -168,6 +169,8 @@ def change(
         before = ways_of(session, tenant)[name]
         stored.put(session, tenant, name, actor, datetime.now(UTC), values)
         _move(session, tenant, name, before, ways_of(session, tenant)[name])
+        changed = sorted({*wanted.values, *(["key"] if wanted.key is not None else [])})
+        audit(session, SERVICE, tenant, actor, "enrichers.change", name, fields=", ".join(changed))
     return next(one for one in overview(database, tenant) if one.name == name)
 
 

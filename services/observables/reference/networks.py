@@ -8,8 +8,6 @@ two equal ones the one read last.
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
-from ipaddress import IPv4Address, IPv6Address, summarize_address_range
-from itertools import islice
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
@@ -19,9 +17,6 @@ from services.observables.reference import packed
 from shared.errors import InvalidInput
 from shared.stix.vocabulary import ObservableType as Type
 from shared.stix.vocabulary import excerpt
-
-MAX_RANGES: Final = 1_000
-"""Networks of one AS that are told; the largest announce some ten thousand."""
 
 _BITS: Final = {Type.IPV4: 32, Type.IPV6: 128}
 # What tables write where they know no country, or no AS that announces the range.
@@ -76,11 +71,6 @@ class Ranges:
         kept = np.r_[True, numbers[1:] != numbers[:-1]]
         starts = np.ascontiguousarray(starts[kept])
         return cls(starts.view(">u4").astype(np.uint32) if starts.dtype.itemsize == 4 else starts, numbers[kept])
-
-    def first(self, at: int) -> int:
-        """Where the range at that place begins; at the place after the last one, where the space of addresses ends."""
-        raw = self.starts[at : at + 1].astype(self._order, copy=False).tobytes()
-        return int.from_bytes(raw) if raw else 1 << (self.starts.itemsize * 8)
 
     def find(self, values: Sequence[str]) -> list[int]:
         """The number for each canonical address; of an address network, that of its first address."""
@@ -239,7 +229,7 @@ def _joined(systems: Ranges, countries: Ranges) -> tuple[packed.Array, packed.Ar
 
 
 class Networks:
-    """Packed tables, asked by address or by AS.
+    """Packed tables, asked by address.
 
     Args:
         blob: what `pack` returned; it is read where it lies.
@@ -286,19 +276,3 @@ class Networks:
             return None
         start = self._name_ends[at - 1] if at else 0
         return self._names[start : self._name_ends[at]].tobytes().decode()
-
-    def ranges_of(self, asn: int) -> list[str]:
-        """The networks an autonomous system announces, IPv4 first; at most `MAX_RANGES` of them."""
-        return list(islice(self._announced(asn), MAX_RANGES))
-
-    def _announced(self, asn: int) -> Iterator[str]:
-        pairs = np.flatnonzero(self._asns == asn) if asn else ()
-        for type_, bits in _BITS.items():
-            ranges = self._ranges[type_]
-            # Borders between countries are none here, so what lies side by side is one range.
-            inside = np.r_[False, np.isin(ranges.numbers, pairs), False]
-            begins, ends = np.flatnonzero(inside[1:] & ~inside[:-1]), np.flatnonzero(inside[:-1] & ~inside[1:])
-            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-                first, last = ranges.first(begin), ranges.first(end) - 1
-                make = IPv4Address if bits == 32 else IPv6Address
-                yield from map(str, summarize_address_range(make(first), make(last)))

@@ -50,7 +50,7 @@ class Warninglists:
         blob: what `warning_lists.pack` made.
     """
 
-    def __init__(self, blob: bytes) -> None:
+    def __init__(self, blob: bytes | memoryview) -> None:
         about, arrays = packed.unpack(blob)
         self.lists = msgspec.convert(about["lists"], list[ListInfo])
         self._concerns = {t: frozenset(n for n, one in enumerate(self.lists) if _is_about(one, t)) for t in Type}

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from services.observables.reference import networks, store
+from services.observables.reference.mapped import mapped
 from services.observables.reference.networks import Networks
 from shared.database import PUBLIC, Database
 from shared.errors import Unavailable
@@ -38,7 +40,8 @@ class Systems:
             with self._database.transaction(PUBLIC) as session:
                 digest = store.digests(session).get(_DATASET)
                 if digest is not None and digest != self._digest:
-                    self._tables, self._digest = Networks(store.packed(session, _DATASET)), digest
+                    blob = mapped(_DATASET, digest, partial(store.packed, session, _DATASET))
+                    self._tables, self._digest = Networks(blob), digest
         except Unavailable as error:
             log.warning("trends.networks_not_read", reason=error.message)
 

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from services.observables.enrichers.domain_name import (
     DomainNameEnricher,
     name_of,
-    parents,
     read_rules,
-    registrable_domain,
     split,
 )
 from tests.observables.enrichers.contract import OfflineContract
@@ -59,21 +57,6 @@ class TestContract(OfflineContract):
 )
 def test_names_are_taken_apart(name, registrable, suffix, private):
     assert split(name) == (registrable, suffix, private)
-    assert registrable_domain(name) == registrable
-
-
-@pytest.mark.parametrize(
-    ("name", "above"),
-    [
-        ("a.b.example.co.uk", ["b.example.co.uk", "example.co.uk"]),
-        ("www.example.com", ["example.com"]),
-        ("example.com", []),
-        ("co.uk", []),
-        ("a.b.c.someone.github.io", ["b.c.someone.github.io", "c.someone.github.io", "someone.github.io"]),
-    ],
-)
-def test_the_domains_above_a_name_end_at_the_registrable_one(name, above):
-    assert parents(name) == above
 
 
 def test_facts_are_compact():
@@ -149,14 +132,3 @@ def test_a_list_is_read_with_its_comments_and_its_sections():
     rules = read_rules(text)
     assert rules.plain == {"com": False, "xn--55qx5d.cn": False, "github.io": True}
     assert (rules.wildcards, rules.exceptions) == ({"ck": False}, {"www.ck": False})
-
-
-@given(st.lists(st.sampled_from(["www", "a", "example", "co", "uk", "com", "github", "io", "ck", "kobe", "jp"]),
-                min_size=1, max_size=8).map(".".join))  # fmt: skip
-def test_parents_are_above_the_name_and_share_its_registrable_domain(name):
-    above = parents(name)
-    registrable = registrable_domain(name)
-    assert all(name.endswith(f".{one}") for one in above)
-    assert above == sorted(above, key=len, reverse=True)
-    assert {registrable_domain(one) for one in above} <= {registrable}
-    assert (above[-1:] == [registrable]) == (registrable not in {None, name})

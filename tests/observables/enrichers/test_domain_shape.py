@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.enrichers.domain_shape import BRANDS, THRESHOLD, DomainShapeEnricher, dga, skeleton
+from services.observables.enrichers.domain_shape import BRANDS, THRESHOLD, DomainShapeEnricher, dga_many, skeleton
 from tests.observables.enrichers.contract import OfflineContract
 
 ENRICHER = DomainShapeEnricher()
+
+
+def dga(label: str) -> float | None:
+    return dga_many([label])[0]
+
+
 ALPHABETS = {
     "letters": string.ascii_lowercase,
     "letters and digits": string.ascii_lowercase + string.digits,

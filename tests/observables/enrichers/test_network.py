@@ -40,8 +40,8 @@ def enricher() -> NetworkEnricher:
 
 def test_system_and_country_are_told_and_what_is_not_known_is_left_out(enricher):
     assert list(enricher.enrich("ipv4-addr", ["8.8.8.8", "9.0.0.9", "10.0.0.9", "1.1.1.1"])) == [
-        {"asn": 15169, "country": "US"},
-        {"asn": 64496},
+        {"asn": 15169, "as_name": "Google LLC", "country": "US"},
+        {"asn": 64496, "as_name": "x"},
         {"country": "DE"},
         None,
     ]

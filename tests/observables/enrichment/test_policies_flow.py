@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from services.observables.enrichment.following import handle_changed
 from shared.database import PLATFORM
 from shared.events import Event
+from shared.events.audit import RECORDED, Recorded
 from shared.events.feeds import Indicator
 from shared.events.observables import CHANGED, ObservablesChanged
+from shared.kafka.outbox import OUTBOX
 from shared.kafka.producer import Publisher
 from shared.settings import Settings
 from tests.observables.conftest import FEED, chunk, handle
@@ -154,3 +156,30 @@ def test_a_policy_of_another_tenant_is_not_there(world: World, client, client_fo
     assert rival.post(f"{path}/apply").status_code == 404
     assert client.patch(path, json={"enabled": False, "daily_budget": 5}).json()["daily_budget"] == 5
     assert client.delete(path).status_code == 204
+
+
+def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(world: World, settings: Settings, client, tenant):
+    world.enricher(key_fields=("api_key",))
+    day(world, settings, tenant)
+    with world.own.transaction(PLATFORM) as session:
+        session.execute(sa.delete(OUTBOX))
+    client.patch("/v1/enrichers/probe", json={"key": {"api_key": "hush-hush"}, "max_tlp": "green"})
+    made = client.post("/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}).json()
+    path = f"/v1/enrichment-policies/{made['id']}"
+    client.patch(path, json={"min_score": 50})
+    client.patch(path, json={"min_score": 999})
+    asked = client.post(f"{path}/apply").json()["asked"]
+    client.delete(path)
+    client.delete(path)
+    with world.own.transaction(PLATFORM) as session:
+        payloads = session.scalars(sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name)).all()
+    said = [msgspec.json.decode(one, type=Recorded) for one in payloads]
+    assert {one.actor for one in said} == {"kim@acme.example"}
+    assert [(one.action, one.target, one.details) for one in said] == [
+        ("enrichers.change", "probe", {"fields": "key, max_tlp"}),
+        ("policies.create", made["id"], {"name": "mine"}),
+        ("policies.change", made["id"], {"fields": "min_score"}),
+        ("policies.apply", made["id"], {"days": "1", "asked": str(asked)}),
+        ("policies.delete", made["id"], {}),
+    ]
+    assert b"hush" not in b"".join(payloads)

@@ -1,13 +1,13 @@
 """Tables of networks: what is read, what is answered, and what is refused."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.observables.reference import networks, packed
-from services.observables.reference.networks import MAX_RANGES, Network, Networks
+from services.observables.reference.networks import Network, Networks
 from shared.errors import InvalidInput
 
 ASN4 = b'1.0.0.0,1.0.0.255,64496,"Example, Inc."\n1.0.4.0,1.0.7.255,64497,Other Ltd\n'
@@ -55,7 +55,6 @@ class TestLayouts:
     def test_no_tables_know_nothing(self):
         asked = packing()
         assert find(asked, "1.1.1.1") == find(asked, "::2") == [None]
-        assert asked.ranges_of(1) == []
         assert asked.name_of(1) is None
 
 
@@ -86,21 +85,9 @@ class TestAnswers:
             "Example, Inc.", "Other Ltd", "Beispiel \u2028 ü", None, None,
         ]  # fmt: skip
 
-    def test_the_networks_of_a_system_span_borders_of_countries(self):
-        asked = packing(ASN4, ASN6, COUNTRY4)
-        assert asked.ranges_of(64496) == ["1.0.0.0/24", "2001:db8::/32"]
-        assert asked.ranges_of(64497) == ["1.0.4.0/22"]
-        assert asked.ranges_of(0) == asked.ranges_of(7) == []
-
-    def test_the_networks_of_a_system_are_bounded(self):
-        rows = "".join(f"10.{at >> 8}.{at & 255}.0,10.{at >> 8}.{at & 255}.7,5,x\n" for at in range(MAX_RANGES + 9))
-        found = packing(rows.encode()).ranges_of(5)
-        assert len(found) == MAX_RANGES
-        assert found[:2] == ["10.0.0.0/29", "10.0.1.0/29"]
-
     def test_the_last_addresses_there_are_belong_to_someone(self):
         asked = packing(b"255.255.255.254,255.255.255.255,9,end\n")
-        assert asked.ranges_of(9) == ["255.255.255.254/31"]
+        assert find(asked, "255.255.255.253", "255.255.255.255") == [None, Network(9, None)]
 
 
 class TestRefusals:
@@ -164,13 +151,3 @@ class TestAgainstTheSlowWay:
             expected.append(max(around)[2] if around else None)
         found = find(asked, *map(str, probes))
         assert [one and one.asn for one in found] == expected
-
-    @given(data=st.data())
-    def test_the_networks_of_a_system_are_its_addresses(self, make, bits, data):
-        rows = data.draw(ranges(make, bits))
-        asked = packing("".join(f"{first},{last},{asn},n\n" for first, last, asn in rows).encode())
-        for asn in range(1, 6):
-            for text in asked.ranges_of(asn):
-                network = ip_network(text)
-                ends = {str(ip_address(one)) for one in (network[0], network[-1])}
-                assert find(asked, *ends) == [Network(asn, None)] * len(ends)

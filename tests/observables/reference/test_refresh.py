@@ -129,7 +129,7 @@ def test_what_came_before_the_data_is_described_with_it(
     assert changes(empty) == [("198.51.100.7", "expired", 14, 72), ("CVE-2021-44228", "changed", 89, 72)]
     client = client_for("observables")
     said = context(client, "198.51.100.7")
-    assert said["network"] == {"asn": 64500, "country": "NL"}
+    assert said["network"] == {"asn": 64500, "as_name": "EXAMPLE", "country": "NL"}
     assert said["allow_lists"]["hits"] == [["our own servers", "false_positive", "cidr", "198.51.100.0/24"]]
     assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
     assert refresh(empty, settings, datasets(provider)) == {
