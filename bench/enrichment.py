@@ -34,7 +34,7 @@ from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.migrations import migrate
 from shared.process import collect_seldom
 from shared.stix import bucket
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 
 ADDED, MEMORY_MIB = 0.30, 250.0
 _BATCH = 10_000
@@ -79,7 +79,7 @@ def events(indicators: list[Indicator], tenant: str, number: int) -> list[Event[
     feed = FeedRef(UUID(int=1), "list", 80, kind="snapshot")
     now, run, by_bucket = datetime.now(UTC).isoformat(), uuid4(), dict[int, list[Indicator]]()
     for one in indicators:
-        by_bucket.setdefault(bucket(observable_uuid(one.type, one.value)), []).append(one)
+        by_bucket.setdefault(bucket(observable_id(one.type, one.value)), []).append(one)
     return [
         Event(OBSERVED, IndicatorsObserved(feed, run, place, number, now, 90, ("c2",), seen), tenant, "/bench")
         for place, seen in by_bucket.items()

@@ -12,7 +12,7 @@ from iocsearcher.searcher import Searcher
 
 from bench._figures import keep
 from bench.lookup import values
-from services.observables.extraction import extract_from
+from services.observables.reports.extraction import extract_from
 from shared.documents import Document
 from shared.process import collect_seldom
 from shared.stix import defang

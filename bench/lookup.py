@@ -34,7 +34,7 @@ from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.migrations import migrate
 from shared.stix import bucket
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 
 RATE, P99_MS, BULK = 3_000, 15.0, 100_000
 _SECRET = SecretStr("a-secret-of-the-bench-that-is-long-enough-to-be-one")
@@ -68,7 +68,7 @@ def store(database: Database, indicators: list[Indicator]) -> None:
     for start in range(0, len(indicators), 20_000):
         by_bucket: dict[int, list[Indicator]] = {}
         for one in indicators[start : start + 20_000]:
-            by_bucket.setdefault(bucket(observable_uuid(one.type, one.value)), []).append(one)
+            by_bucket.setdefault(bucket(observable_id(one.type, one.value)), []).append(one)
         events = [
             Event(OBSERVED, IndicatorsObserved(feed, run, number, start, now, 90, ("c2",), seen), "public", "/bench")
             for number, seen in by_bucket.items()

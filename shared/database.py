@@ -17,7 +17,8 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.orm import Session
 
 from shared.errors import Unavailable
@@ -36,6 +37,7 @@ _ENTER = sqlalchemy.text(
 )
 
 
+_LIMIT = sqlalchemy.text("SELECT set_config('statement_timeout', :limit, true)")
 _ENTER_READING = (
     "SELECT set_config('transaction_read_only', 'on', true), set_config('role', %s, true), "
     "set_config('search_path', %s, true), set_config('sentineliq.tenant', %s, true)"
@@ -80,8 +82,12 @@ class Database:
         event.listen(self.engine, "connect", _prepare_connection)
 
     @contextmanager
-    def transaction(self, tenant: str) -> Iterator[Session]:
+    def transaction(self, tenant: str, seconds: int | None = None) -> Iterator[Session]:
         """One transaction for one tenant: committed when the block ends, rolled back when it raises.
+
+        Args:
+            tenant: whose it is.
+            seconds: how long one statement may take, for questions that may look through all there is.
 
         Raises:
             Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
@@ -89,8 +95,12 @@ class Database:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 enter(session, self.service, tenant)
+                if seconds is not None:
+                    session.execute(_LIMIT, {"limit": f"{seconds}s"})
                 yield session
-        except DBAPIError as error:
+        except (DBAPIError, psycopg.Error, PoolEmpty) as error:
+            if seconds is not None and is_cancelled(error):
+                raise Unavailable(f"The database looked for more than {seconds} s: ask for less.") from error
             if is_transient(error):
                 raise Unavailable("The database does not answer; the transaction was rolled back.") from error
             raise
@@ -163,19 +173,32 @@ def database(service: str) -> Database:
     return Database(settings.database_url.get_secret_value(), service, settings.database_pool_size)
 
 
+def driver_connection(session: Session) -> psycopg.Connection:
+    """The connection under a transaction, for what goes in bulk."""
+    connection: psycopg.Connection = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
+
+
 def enter(session: Session, service: str, tenant: str) -> None:
     """Make the rest of the transaction the service's and the tenant's; may be called again for another tenant."""
     session.execute(_ENTER, {"role": role_of(service), "schema": service, "tenant": tenant})
 
 
-def is_transient(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed when tried again: lost connections, deadlocks, serialization."""
-    original = error.orig
-    return (
-        error.connection_invalidated
-        or isinstance(original, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected)
-        or (isinstance(error, OperationalError) and not isinstance(original, psycopg.errors.DiskFull))
-    )
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may succeed when tried again: no or lost connections, deadlocks, serialization.
+
+    What goes in bulk goes past SQLAlchemy, and so do its errors.
+    """
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, psycopg.OperationalError):
+        return not isinstance(original, psycopg.errors.DiskFull)
+    return isinstance(error, PoolEmpty) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether a statement took longer than it may."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(original, psycopg.errors.QueryCanceled)
 
 
 def _configure_reader(connection: psycopg.Connection) -> None:

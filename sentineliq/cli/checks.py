@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 
 import psycopg
 import redis
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from sentineliq.cli import output
@@ -19,6 +18,7 @@ from sentineliq.cli.front import Front
 from sentineliq.cli.workers import Workers
 from shared.celery import QUEUES
 from shared.errors import SentinelIQError
+from shared.kafka.cluster import administrator
 from shared.migrations import pending
 from shared.settings import ServiceName, Settings
 
@@ -89,13 +89,8 @@ def kafka(settings: Settings) -> Check:
 
 
 async def _brokers(settings: Settings) -> int:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    try:
-        async with asyncio.timeout(2 * _WITHIN):
-            await admin.start()
-            return len((await admin.describe_cluster())["brokers"])
-    finally:
-        await admin.close()
+    async with asyncio.timeout(2 * _WITHIN), administrator(settings) as admin:
+        return len((await admin.describe_cluster())["brokers"])
 
 
 def _start(variable: str) -> str:

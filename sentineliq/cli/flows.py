@@ -14,6 +14,7 @@ from sentineliq.cli.checks import Check
 from sentineliq.cli.dead import letters
 from shared.database import PLATFORM, Database
 from shared.errors import SentinelIQError
+from shared.kafka.cluster import administrator, group_of
 from shared.kafka.consumer import Subscription
 from shared.kafka.outbox import OUTBOX
 from shared.kafka.topics import physical
@@ -81,22 +82,16 @@ def _lag(service: str, members: int, lag: Mapping[str, int]) -> Check:
 
 
 async def _groups(settings: Settings, topics: Mapping[str, list[str]]) -> dict[str, tuple[int, dict[str, int]]]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    await consumer.start()
-    try:
+    async with administrator(settings) as admin, consumer:
         return {service: await _group(admin, consumer, settings, service, names) for service, names in topics.items()}
-    finally:
-        await consumer.stop()
-        await admin.close()
 
 
 async def _group(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, settings: Settings, service: str, topics: list[str]
 ) -> tuple[int, dict[str, int]]:
     """Members of a service's group, and by topic how many records they have not committed."""
-    group = f"{settings.kafka_topic_prefix}sentineliq.{service}"
+    group = group_of(settings, service)
     described = await admin.describe_consumer_groups([group])
     members = sum(len(one[5]) for response in described for one in response.groups)
     committed = await admin.list_consumer_group_offsets(group)

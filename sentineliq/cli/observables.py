@@ -23,9 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 @command(observables, "lookup")
-def lookup(front: Front, values: Annotated[list[str], typer.Argument(metavar="VALUE...")]) -> None:
+def lookup(
+    front: Front, values: Annotated[list[str], typer.Argument(metavar="VALUE...")], *, type_: Type = None
+) -> None:
     """What is known about values; types may be mixed, defanged forms are understood."""
-    found = front.client.post("observables", "/v1/lookup", {"values": values})["items"]
+    found = front.client.post("observables", "/v1/lookup", {"values": values, "type": type_})["items"]
     columns = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
     front.answer(found, output.table(columns, map(_answer_row, found)))
 

@@ -10,7 +10,7 @@ from services.feeds.versions.version import Digests
 from shared.events.chunks import MAX_ITEMS
 from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
 from shared.events.feeds import IndicatorsObserved
-from shared.kafka.topics import BUCKETS
+from shared.stix.ids import BUCKETS
 
 _ROOM: Final = MAX_EVENT_BYTES - 16 * 1024
 """Bytes of a chunk's indicators; they are encoded already, so that their size is known."""

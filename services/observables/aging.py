@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import UUID
 
 from services.observables import repository, rescoring
 from shared.database import PLATFORM, Database
@@ -22,7 +21,7 @@ def check_due(database: Database, limit: int = 5_000) -> dict[str, int]:
     for tenant, ids in due.items():
         by_bucket: dict[int, list[str]] = defaultdict(list)
         for identity in ids:
-            by_bucket[bucket(UUID(identity).bytes)].append(identity)
+            by_bucket[bucket(identity)].append(identity)
         for number, together in sorted(by_bucket.items()):
             looked += len(together)
             news += _check(database, tenant, number, together)

@@ -2,7 +2,9 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from functools import partial
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any, Final
 from urllib.parse import unquote_plus
 from uuid import UUID
 
@@ -13,23 +15,25 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from services.observables import extraction, lookups, questions, schemas, sightings
-from services.observables.dates import UNKNOWN
+from services.observables import schemas, sightings
 from services.observables.enrichment.api import router as enrichment_router
 from services.observables.enrichment.waking import wake_if_due
-from services.observables.lookups import Lookups
-from services.observables.reads import Filter
-from services.observables.search import under as ranges_under
+from services.observables.lookup import answering, questions
+from services.observables.lookup.dates import UNKNOWN
+from services.observables.lookup.lookups import Lookups
+from services.observables.lookup.reads import Filter
+from services.observables.lookup.search import check_literal
+from services.observables.lookup.search import under as ranges_under
+from services.observables.reports.extractors import Extractors
 from services.observables.sightings import Link, Report, observable_of
-from shared import documents
 from shared.api import Quick, allow, create_api, permitted, security_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.documents import MEDIA_TYPES
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, TooLargeInput
 from shared.moments import Moment
 from shared.settings import Settings
-from shared.stix import ObservableType
+from shared.stix import ObservableType, refang
 
 router = APIRouter(prefix="/v1", tags=["observables"])
 
@@ -45,6 +49,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     routers = [router, enrichment_router]
     app = create_api("observables", "observables", routers, settings, database, uploads=["/v1/extract"], quick=[quick])
     app.state.lookups = found
+    app.state.extractors = Extractors()
     return app
 
 
@@ -67,6 +72,12 @@ def _json(answer: Any) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
+def _dated(request: Request, answer: msgspec.Struct, as_of: datetime | None = None) -> Response:
+    """An answer with the dates of the reference data behind it; those of the past are not recorded."""
+    dates = UNKNOWN if as_of is not None else request.app.state.lookups.dates.now()
+    return _json({**msgspec.structs.asdict(answer), "reference": dates})
+
+
 _PLAIN: Final = 2_000
 """Characters of a query that is looked at without the framework; no longer than a value may be."""
 _LOOKUP: Final = TypeAdapter(schemas.LookupQuery)
@@ -85,10 +96,12 @@ async def look_up_one(request: Request) -> Response:
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
     if (moment := questions.past(asked.as_of)) is not None:
-        then = await asyncio.to_thread(lookups.answer, _database(request), who.tenant, [asked.value], moment)
+        then = await asyncio.to_thread(
+            answering.answer, _database(request), who.tenant, [asked.value], asked.type, moment
+        )
         return _json(then[0])
     found: Lookups = request.app.state.lookups
-    return Response(await found.one(who.tenant, asked.value), media_type="application/json")
+    return Response(await found.one(who.tenant, asked.value, asked.type), media_type="application/json")
 
 
 @router.post(
@@ -109,8 +122,8 @@ async def look_up(request: Request) -> Response:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
     found: Lookups = request.app.state.lookups
     if (moment := questions.past(asked.as_of)) is None:
-        return Response(await found.many(who.tenant, asked.values), media_type="application/json")
-    then = await asyncio.to_thread(lookups.answer, _database(request), who.tenant, asked.values, moment)
+        return Response(await found.many(who.tenant, asked.values, asked.type), media_type="application/json")
+    then = await asyncio.to_thread(answering.answer, _database(request), who.tenant, asked.values, asked.type, moment)
     return _json({"items": then, "reference": UNKNOWN})
 
 
@@ -124,14 +137,26 @@ MAX_REPORT_BYTES = 32 * 1024 * 1024
 )
 async def extract(request: Request, who: Reader) -> Response:
     """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > MAX_REPORT_BYTES:
-            raise HTTPException(413, f"A report may have {MAX_REPORT_BYTES:,} bytes.")
-    kind = request.headers.get("content-type", "")
-    named = await asyncio.to_thread(lambda: extraction.extract_from(documents.read(bytes(content), kind)))
-    return _json(await asyncio.to_thread(questions.marked, _database(request), who.tenant, named))
+    extractors: Extractors = request.app.state.extractors
+    kind, mark = request.headers.get("content-type", ""), partial(questions.marked, _database(request), who.tenant)
+    with TemporaryFile() as document:  # reports that are sent slowly take no memory
+        await _receive(request, document)
+        answer = await extractors.report(document, kind, mark)
+    dates = bytes(await request.app.state.lookups.dates.soon())
+    return Response(b'%b,"reference":%b}' % (answer[:-1], dates), media_type="application/json")
+
+
+async def _receive(request: Request, document: IO[bytes]) -> None:
+    size = 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > MAX_REPORT_BYTES:
+                raise TooLargeInput(f"A report may have {MAX_REPORT_BYTES:,} bytes.")
+            document.write(piece)
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended before it was whole.") from None
+    document.flush()
 
 
 def _filter(
@@ -145,13 +170,16 @@ def _filter(
         Query(max_length=8192, description="a domain, a network, a URL or the beginning of a hash, with all below it"),
     ] = None,
 ) -> Filter:
-    for name, text in (("tag", tag), ("prefix", prefix)):
-        if text is not None and "\0" in text:
-            raise InvalidInput(f"{name} has a NUL character, which no value has.", field=name)
+    for name, text in (("tag", tag), ("prefix", prefix), ("under", under)):
+        if text is not None:
+            check_literal(text, name)
+    prefix = None if prefix is None else refang(prefix)
     return Filter(source, type_, min_score, tag, prefix, ranges_under(under) if under is not None else ())
 
 
 Wanted = Annotated[Filter, Depends(_filter)]
+After = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 @router.get("/observables", response_model=schemas.Page)
@@ -159,11 +187,11 @@ def list_observables(
     request: Request,
     who: Reader,
     wanted: Wanted,
-    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: After = None,
+    limit: Limit = 100,
 ) -> Response:
     """Observables in the order of their ids; below something, in the order of names and addresses."""
-    return _json(questions.page(_database(request), who.tenant, wanted, after, limit))
+    return _dated(request, questions.page(_database(request), who.tenant, wanted, after, limit))
 
 
 @router.get("/observables/count", response_model=schemas.Count)
@@ -176,21 +204,27 @@ def count_observables(request: Request, who: Reader, wanted: Wanted) -> dict[str
 def get_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
     """One observable by its STIX id, now or as it was known at a moment of the past."""
     moment = questions.past(as_of)
-    found = questions.observable(_database(request), who.tenant, identity, moment)
-    dates = UNKNOWN if moment is not None else request.app.state.lookups.dates.now()
-    return _json({**msgspec.structs.asdict(found), "reference": dates})
+    return _dated(request, questions.observable(_database(request), who.tenant, identity, moment), moment)
 
 
 @router.get("/observables/{identity}/explain", response_model=schemas.Explanation)
 def explain_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
     """Why the score is what it is, or was."""
-    return _json(questions.explain(_database(request), who.tenant, identity, questions.past(as_of)))
+    moment = questions.past(as_of)
+    return _dated(request, questions.explain(_database(request), who.tenant, identity, moment), moment)
 
 
-@router.get("/observables/{identity}/relations", response_model=list[schemas.Relation])
-def list_relations(request: Request, who: Reader, identity: str) -> Response:
-    """What an observable has to do with others; at most 1,000 relations, of each kind the latest first."""
-    return _json(questions.relations(_database(request), who.tenant, identity))
+@router.get("/observables/{identity}/relations", response_model=schemas.RelationPage)
+def list_relations(
+    request: Request,
+    who: Reader,
+    identity: str,
+    kind: schemas.RelationKind | None = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response:
+    """What an observable has to do with others, what was seen last first."""
+    return _json(questions.relations(_database(request), who.tenant, identity, kind, after, limit))
 
 
 @router.post("/sightings", status_code=201)
@@ -214,7 +248,7 @@ def report_sightings(
 
 def _report(one: schemas.SightingReport, number: int, who: Principal) -> Report:
     field = f"sightings.{number}"
-    found = observable_of(one.value, f"{field}.value")
+    found = observable_of(one.value, one.type, f"{field}.value")
     first, last = _span(one.first_seen, one.last_seen, field)
     # Without times of its own each report is another one.
     given = one.id or (
@@ -231,6 +265,12 @@ def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[da
     return begins, until
 
 
+@router.delete("/sightings/{identity}", status_code=204)
+def withdraw_sighting(request: Request, who: Writer, identity: str) -> None:
+    """Take a report back that was wrong; what was answered before it stays as it was."""
+    sightings.withdraw(_database(request), who.tenant, who.actor, UUID(questions.uuid_of(identity)))
+
+
 @router.post("/relations", status_code=201)
 def report_relations(
     request: Request, who: Writer, asked: schemas.RelationsRequest
@@ -244,7 +284,8 @@ def report_relations(
 def _link(one: schemas.RelationReport, number: int) -> Link:
     field = f"relations.{number}"
     first, last = _span(one.first_seen, one.last_seen, field)
-    return Link(observable_of(one.from_, f"{field}.from"), one.kind, observable_of(one.to, f"{field}.to"), first, last)
+    start = observable_of(one.from_, one.from_type, f"{field}.from")
+    return Link(start, one.kind, observable_of(one.to, one.to_type, f"{field}.to"), first, last)
 
 
 @router.get("/trends", response_model=schemas.TrendPage)
@@ -253,8 +294,8 @@ def list_trends(
     who: Reader,
     kind: schemas.TrendKind | None = None,
     since: Moment | None = None,
-    after: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: After = None,
+    limit: Limit = 100,
 ) -> dict[str, Any]:
     """Bursts and rises, the newest first."""
     return questions.trends(_database(request), who.tenant, kind, since, after, limit)

@@ -13,14 +13,15 @@ from sqlalchemy.orm import Session
 from services.observables.enrichers.base import OfflineEnricher
 from services.observables.enrichers.offline import enrichers
 from services.observables.ingest import Said
-from services.observables.knowledge import Effects
 from services.observables.reference import store
 from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.mapped import mapped
-from services.observables.scoring import Effect, Kind
+from services.observables.scores.knowledge import Effects
+from services.observables.scores.scoring import Effect, Kind
 
 NOTHING: Final = "{}"
-_LOOK_EVERY: Final = 60.0
+LOOK_EVERY: Final = 60.0
+"""Seconds after which a process looks for newer data: so long two processes may describe differently."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 _decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
@@ -101,7 +102,7 @@ def freshen(session: Session, *, now: bool = False) -> None:
     current = _now()
     if not now and time.monotonic() < current.look_again:
         return
-    current.look_again = time.monotonic() + _LOOK_EVERY
+    current.look_again = time.monotonic() + LOOK_EVERY
     digests = {name: digest for name, digest in store.digests(session).items() if name in BY_NAME}
     if digests != current.digests:
         blobs = {name: mapped(name, digest, partial(store.packed, session, name)) for name, digest in digests.items()}
@@ -144,6 +145,6 @@ def decoded(context: str) -> dict[str, Any]:
     return _decode(context)
 
 
-def effects(_type: str, context: str) -> Effects:
+def effects(context: str) -> Effects:
     """What a context does to the score."""
     return () if context == NOTHING else _now().offline.effects(context)

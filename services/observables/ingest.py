@@ -19,10 +19,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from services.observables import scoring
-from services.observables.decay import THRESHOLDS, end_of_day
-from services.observables.knowledge import Effects, Known, Stored
-from services.observables.scoring import Claim
+from services.observables.scores import scoring
+from services.observables.scores.decay import THRESHOLDS, end_of_day
+from services.observables.scores.knowledge import Effects, Known, Stored
+from services.observables.scores.scoring import Claim
 from shared.events.observables import Change, ChangeKind
 from shared.stix.ids import stix_type
 
@@ -126,12 +126,16 @@ def plan(
             scored = first.score(one, effects.get(one.id, NO_EFFECTS))
             made.created.append((one, scored))
             made.changes.append(_new(one, scored))
+        elif not before.own:
+            _join(made, source, one, before)
         else:
             _assert(made, source, one, before)
     for one in gone:
         before = known.get(one.id)
         if before is None:
             made.created.append((one, Scored(0, None)))
+        elif not before.own:
+            made.created.append((one, _evaluated(before, before.said, source.observed_at)))
         else:
             _retract(made, source, one, before)
     return made
@@ -168,6 +172,20 @@ def evaluate(type_: str, stored: Iterable[Stored], voices: Iterable[Claim], effe
     ends += [until for until in voices_end if until is not None and until > now]
     fades = scoring.due(type_, claims, effects, now, score)
     return Scored(score, min([*ends, *([fades] if fades else [])], default=None))
+
+
+def _join(made: Plan, source: Source, one: Said, before: Known) -> None:
+    """The tenant's first word about what is public already."""
+    said = [_heard(source, one.word), *before.said]
+    scored = _evaluated(before, said, source.observed_at)
+    made.created.append((one, scored))
+    active = [each for each in said if each.active(before.newest(source.observed_at))]
+    change = changed(one.id, before, scored.score, active)
+    made.changes.append(replace(change, kind="new", score_before=None))
+
+
+def _evaluated(before: Known, said: Iterable[Stored], at: datetime) -> Scored:
+    return evaluate(before.type, said, before.voices, before.effects, before.newest(at))
 
 
 def _new(one: Said, scored: Scored) -> Change:
@@ -220,7 +238,7 @@ def stronger(source: Source, one: Said, other: Said) -> Said:
 
 def _is_steady(before: Known, mine: Stored, at: datetime) -> bool:
     """Whether time alone cannot have moved the score: one voice that has not begun to fade, which is the usual case."""
-    alone = len(before.assertions) == 1 and not before.voices and not before.effects
+    alone = len(before.said) == 1 and not before.voices and not before.effects
     return alone and mine.valid_until is None and at <= mine.since
 
 
@@ -322,8 +340,8 @@ def announce(made: Plan, identity: str, before: Known, after: Mapping[str, Store
     Both are seen from the newest moment that anything is known of: a word that arrives late changes what is known now.
     """
     now = before.newest(at)
-    was = [one for one in before.assertions.values() if one.active(before.looked_at or at)]
-    active = [one for one in after.values() if one.active(now)]
+    was = [one for one in before.said if one.active(before.looked_at or at)]
+    active = [one for one in (*after.values(), *before.public) if one.active(now)]
     scored = evaluate(before.type, active, before.voices, before.effects, now)
     if _view(was) != _view(active) or is_news(before.score, scored.score):
         made.rescored.append((identity, scored))

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from services.observables import context, repository
-from services.observables.search import key_of, prefix_of
+from services.observables.lookup.search import key_of, prefix_of
 from shared.stix import Observable
 
 

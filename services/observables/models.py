@@ -67,6 +67,7 @@ SIGHTING = sa.Table(
     sa.Column("last_seen", _TIME),
     sa.Column("actor", sa.Text),
     sa.Column("recorded_at", _TIME),
+    sa.Column("withdrawn_at", _TIME),
 )
 RELATION = sa.Table(
     "relation",

@@ -1,9 +1,9 @@
 """From a chunk of a feed run to what it says about observables. No I/O."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.observables.ingest import Said, Source, Word, stronger
 from shared.errors import InvalidInput
@@ -11,6 +11,9 @@ from shared.events.feeds import Indicator, IndicatorsObserved
 from shared.moments import in_utc
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
+
+SLACK: Final = timedelta(minutes=1)
+"""What clocks of processes may differ by."""
 
 StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
 """ATT&CK ids that a malware family and tags stand for; the same answer for the same question is one object."""
@@ -50,7 +53,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
-            word = _word(indicator, usual, stands_for)
+            word = _word(indicator, usual, stands_for, batch.source.observed_at)
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
@@ -68,7 +71,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
     return problems
 
 
-def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
+def _word(indicator: Indicator, usual: Word, stands_for: StandsFor, observed_at: datetime) -> Word:
     if (
         indicator.confidence is None
         and not indicator.tags
@@ -85,9 +88,9 @@ def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
         usual.confidence if indicator.confidence is None else indicator.confidence,
         tags,
         indicator.malware,
-        _told(indicator.first_seen) or usual.first_seen,
+        _seen(indicator.first_seen, observed_at) or usual.first_seen,
         _told(indicator.valid_until),
-        _told(indicator.last_seen),
+        _seen(indicator.last_seen, observed_at),
         stands_for(indicator.malware, tags) if indicator.malware or indicator.tags else usual.attack,
     )
 
@@ -96,6 +99,23 @@ def _word(indicator: Indicator, usual: Word, stands_for: StandsFor) -> Word:
 def _told(text: str | None) -> str | None:
     """A time as everybody reads it: what Python understands is more than what PostgreSQL does."""
     return None if text is None else parse_moment(text).isoformat()
+
+
+@lru_cache(maxsize=4096)
+def _seen(text: str | None, observed_at: datetime) -> str | None:
+    """When something was seen: not after the run that tells it, or it would not fade until then."""
+    return None if text is None else min(parse_moment(text), observed_at).isoformat()
+
+
+def spoken_at(text: str, now: datetime) -> datetime:
+    """The moment of a run, by the clock of whoever ran it; of one that is ahead no more than clocks differ is taken.
+
+    What it says would be newer than all that the source says until time has caught up.
+
+    Raises:
+        InvalidInput: it is no moment.
+    """
+    return min(parse_moment(text), now + SLACK)
 
 
 def parse_moment(text: str) -> datetime:
@@ -118,9 +138,3 @@ def _identity(indicator: Indicator) -> str:
         return observable_id(indicator.type, value)
     except KeyError:
         raise InvalidInput(f"{indicator.type!r} is no type of observable") from None
-
-
-def dashed(uuid: bytes) -> str:
-    """The 16 bytes of a UUID as it is written; a `uuid.UUID` costs four times as much."""
-    text = uuid.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

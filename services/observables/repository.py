@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.decay import end_of_day
+from services.observables import context
 from services.observables.ingest import Plan, Said, Scored, Source, Word
-from services.observables.knowledge import Effects, Known, Sighting, Stored, Told, heard, weigh
+from services.observables.lookup.search import key_of, prefix_of
 from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTING, SOURCE
-from services.observables.search import key_of, prefix_of
+from services.observables.scores.decay import end_of_day
+from services.observables.scores.knowledge import Known, Sighting, Stored, Told, heard, weigh
+from shared.database import PUBLIC, driver_connection
 from shared.errors import Unavailable
 from shared.events import FeedRef
 from shared.uuids import Uuids
@@ -68,14 +70,14 @@ UPDATE assertion SET retracted_at = %(observed_at)s, recorded_at = %(recorded_at
     last_seen = CASE WHEN retracted_at = observed_at THEN %(observed_at)s ELSE last_seen END
 WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s)"""
 _KNOWN = """
-SELECT id::text, type, value, score, context::text, changed_at, due_at FROM observable
-WHERE tenant = %(tenant)s AND id = ANY(%(ids)s)"""
+SELECT id::text, type, value, score, context::text, changed_at, due_at, tenant = %(tenant)s FROM observable
+WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"""
 _ASSERTIONS = """
 SELECT observable_id::text, source_id::text, name, reliability, confidence, tags, malware, valid_until, last_seen,
        retracted_at IS NOT NULL, greatest(observed_at, retracted_at), kind, confirmed_at, attack,
-       CASE WHEN retracted_at = observed_at THEN NULL ELSE observed_at END, first_seen
+       CASE WHEN retracted_at = observed_at THEN NULL ELSE observed_at END, first_seen, assertion.tenant = %(tenant)s
 FROM assertion JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
-WHERE assertion.tenant = %(tenant)s AND observable_id = ANY(%(ids)s)"""
+WHERE assertion.tenant = ANY(%(tenants)s) AND observable_id = ANY(%(ids)s)"""
 _REPEATS = """
 SELECT source_id::text, observed_at, repeated FROM run_chunk
 WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL AND observed_at >= %(observed_at)s
@@ -84,7 +86,7 @@ _SPOKE_SINCE = """
 SELECT EXISTS (SELECT FROM run_chunk WHERE tenant = :tenant AND source_id = :id AND observed_at > :observed_at)"""
 _SIGHTINGS = """
 SELECT observable_id::text, kind, count, place, last_seen FROM sighting
-WHERE tenant = %(tenant)s AND observable_id = ANY(%(ids)s)"""
+WHERE tenant = ANY(%(tenants)s) AND observable_id = ANY(%(ids)s) AND withdrawn_at IS NULL"""
 # Of a tenant's own answer and a shared one the newer counts, not both.
 _ANSWERS = """
 SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, weights, obtained_at, counts_until
@@ -100,18 +102,12 @@ _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _cursor(session: Session) -> psycopg.Cursor[Any]:
-    connection: Any = session.connection().connection.driver_connection
-    cursor: psycopg.Cursor[Any] = connection.cursor()
-    return cursor
-
-
 def lock(session: Session, buckets: Iterable[int]) -> None:
     """Wait until nobody else writes to these buckets, and keep them until the transaction ends.
 
     What the transaction does from here on is planned for any parameters (`_BY_KEYS`).
     """
-    with _cursor(session) as cursor:
+    with driver_connection(session).cursor() as cursor:
         cursor.execute(_BY_KEYS)
         for bucket in sorted(set(buckets)):
             cursor.execute(_LOCK, (bucket,))
@@ -158,39 +154,58 @@ def _change_source(session: Session, tenant: str, source: UUID, values: dict[str
     session.execute(sa.update(SOURCE).where(mine).values(recorded_at=now, **values))
 
 
-def known(
-    session: Session, tenant: str, ids: Sequence[str], effects: Callable[[str, str], Effects]
-) -> dict[str, Known]:
-    """What is stored about observables of one tenant, by id.
-
-    `effects` tells what the context of an observable, given as its type and JSON, does to its score.
-    """
-    arguments = {"tenant": tenant, "ids": Uuids(ids)}
-    with _cursor(session) as cursor:
+def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]:
+    """What is stored about observables, by id: of the tenant, and what is public, as readers see it together."""
+    tenants = [tenant] if tenant == PUBLIC else [tenant, PUBLIC]
+    arguments = {"tenant": tenant, "tenants": tenants, "ids": Uuids(ids)}
+    with driver_connection(session).cursor() as cursor:
         cursor.execute(_KNOWN, arguments)
-        found = {
-            identity: Known(type_, value, score, {}, (), effects(type_, described), looked_at, due)
-            for identity, type_, value, score, described, looked_at, due in cursor
-        }
+        found, shared = _rows(cursor)
+        if not shared:
+            arguments["tenants"] = [tenant]
         if not found:
             return found
         cursor.execute(_ASSERTIONS, arguments)
-        for identity, *columns in cursor:
-            found[identity].assertions[columns[0]] = stored(columns)
-        cursor.execute(_SIGHTINGS, arguments)
-        reports: dict[str, list[Sighting]] = {}
-        for identity, *report in cursor:
-            reports.setdefault(identity, []).append(Sighting(*report))
-        cursor.execute(_ANSWERS, arguments)
-        answers: dict[str, list[Told]] = {}
-        for identity, *answer in cursor:
-            answers.setdefault(identity, []).append(Told(*answer))
-    for identity in found.keys() & (reports.keys() | answers.keys()):
+        public: dict[str, list[Stored]] = {}
+        for identity, *columns, own in cursor:
+            one = stored(columns)
+            if own:
+                found[identity].assertions[one.source_id] = one
+            else:
+                public.setdefault(identity, []).append(one)
+        reports = _grouped(cursor.execute(_SIGHTINGS, arguments), Sighting)
+        answers = _grouped(cursor.execute(_ANSWERS, arguments), Told)
+    for identity in found.keys() & (public.keys() | reports.keys() | answers.keys()):
         seen, against = weigh(reports.get(identity, ()))
         told, facts = heard(answers.get(identity, ()))
-        one = found[identity]
-        found[identity] = one._replace(voices=(*seen, *told), effects=(*one.effects, *against, *facts))
+        before = found[identity]
+        found[identity] = before._replace(
+            voices=(*seen, *told), effects=(*before.effects, *against, *facts), public=tuple(public.get(identity, ()))
+        )
     return found
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Known], bool]:
+    """Observables, the tenant's own row before a public one; and whether any is public as well."""
+    found: dict[str, Known] = {}
+    shared = False
+    for identity, type_, value, score, described, looked_at, due, own in cursor:
+        shared = shared or not own
+        if own or identity not in found:
+            effects = context.effects(described)
+            found[identity] = Known(type_, value, score, {}, (), effects, looked_at, due, own=own)
+    return found, shared
+
+
+_T = TypeVar("_T")
+
+
+def _grouped(cursor: psycopg.Cursor[Any], kind: Callable[..., _T]) -> dict[str, list[_T]]:
+    """Rows by the id they begin with."""
+    grouped: dict[str, list[_T]] = {}
+    for identity, *columns in cursor:
+        grouped.setdefault(identity, []).append(kind(*columns))
+    return grouped
 
 
 def repeats(
@@ -201,7 +216,7 @@ def repeats(
     In the order in which feeds speak there are none; what is read here is for those that come late.
     """
     asked = {"tenant": tenant, "buckets": list(buckets), "observed_at": observed_at, "run": run}
-    with _cursor(session) as cursor:
+    with driver_connection(session).cursor() as cursor:
         return cursor.execute(_REPEATS, asked).fetchall()
 
 
@@ -211,7 +226,7 @@ def write(session: Session, tenant: str, source: Source, plan: Plan, contexts: M
     Raises:
         Unavailable: somebody else stored one of the new rows since they were looked for; the next try sees it.
     """
-    with _cursor(session) as cursor:
+    with driver_connection(session).cursor() as cursor:
         (recorded,) = cursor.execute("SELECT clock_timestamp()").fetchone() or (None,)
         common = {"tenant": tenant, "source": source.id, "observed_at": source.observed_at, "recorded_at": recorded}
         if plan.created or plan.asserted or plan.reasserted:
@@ -242,7 +257,7 @@ def rescore(session: Session, tenant: str, scored: Sequence[tuple[str, Scored]],
         ids, fresh = zip(*scored, strict=True)
         values = {"tenant": tenant, "at": at, "ids": Uuids(ids)}
         values |= {"scores": [one.score for one in fresh], "dues": [one.due for one in fresh]}
-        with _cursor(session) as cursor:
+        with driver_connection(session).cursor() as cursor:
             cursor.execute(_RESCORE, values)
 
 
@@ -330,10 +345,24 @@ def prune_runs(session: Session, days: int) -> int:
     return len(session.execute(sa.delete(RUN_CHUNK).where(old).returning(RUN_CHUNK.c.chunk)).all())
 
 
+def sighted(session: Session, tenant: str, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Of which observable each of these sightings of the tenant is, as far as they are there."""
+    mine = sa.and_(SIGHTING.c.tenant == tenant, SIGHTING.c.id.in_(ids))
+    query = sa.select(SIGHTING.c.id, sa.cast(SIGHTING.c.observable_id, sa.Text)).where(mine)
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def put_sightings(session: Session, rows: list[dict[str, Any]]) -> set[UUID]:
     """Store reports; ids of those that were not there already."""
     statement = insert(SIGHTING).on_conflict_do_nothing().returning(SIGHTING.c.id)
     return set(session.scalars(statement, rows))
+
+
+def withdraw_sighting(session: Session, tenant: str, identity: UUID, at: datetime) -> bool:
+    """Let a sighting of the tenant count no more; whether it did until now."""
+    mine = sa.and_(SIGHTING.c.tenant == tenant, SIGHTING.c.id == identity, SIGHTING.c.withdrawn_at.is_(None))
+    done = session.execute(sa.update(SIGHTING).where(mine).values(withdrawn_at=at).returning(SIGHTING.c.id))
+    return done.first() is not None
 
 
 def put_observables(session: Session, rows: list[dict[str, Any]]) -> None:

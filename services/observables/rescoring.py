@@ -1,18 +1,17 @@
 """Scores that are looked at again: because of time, of newer reference data, of what an enricher answered."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, ingest, repository
+from services.observables import ingest, repository
 from services.observables.ingest import Scored
 from services.observables.service import announcements
 from shared.events.observables import Change
 from shared.kafka.outbox import publish
-from shared.stix import bucket
 
 NOBODY: Final = UUID(int=0)
 """The source of changes that no feed caused."""
@@ -28,10 +27,10 @@ def look_again(session: Session, tenant: str, ids: Collection[str], now: datetim
     """
     changes: list[Change] = []
     scored: list[tuple[str, Scored]] = []
-    for identity, one in repository.known(session, tenant, list(ids), context.effects).items():
-        active = [stored for stored in one.assertions.values() if stored.active(now)]
+    for identity, one in repository.known(session, tenant, list(ids)).items():
+        active = [stored for stored in one.said if stored.active(now)]
         fresh = ingest.evaluate(one.type, active, one.voices, one.effects, now)
-        lapsed = len(active) < sum(not stored.retracted for stored in one.assertions.values())
+        lapsed = len(active) < sum(not stored.retracted for stored in one.said)
         if ingest.is_news(one.score, fresh.score) or (lapsed and not active and one.score):
             changes.append(ingest.changed(identity, one, fresh.score, active))
         else:
@@ -45,11 +44,4 @@ def look_again(session: Session, tenant: str, ids: Collection[str], now: datetim
 
 def announce(session: Session, tenant: str, changes: Iterable[Change], cause: str) -> None:
     """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`."""
-    publish(session, announcements(_by_bucket(changes), tenant, NOBODY, cause))
-
-
-def _by_bucket(changes: Iterable[Change]) -> Mapping[int, list[Change]]:
-    found: dict[int, list[Change]] = {}
-    for change in changes:
-        found.setdefault(bucket(UUID(change.id[-36:]).bytes), []).append(change)
-    return found
+    publish(session, announcements(changes, tenant, NOBODY, cause))

@@ -108,6 +108,7 @@ class LookupQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     value: Annotated[str, Field(max_length=8192)]
+    type: ObservableType | None = Field(None, description="what it is; what it looks like when left out")
     as_of: Moment | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 
@@ -133,6 +134,7 @@ class LookupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     values: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=10_000)]
+    type: ObservableType | None = Field(None, description="what all of them are; what each looks like when left out")
     as_of: Moment | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 
@@ -142,6 +144,8 @@ class LookupResult(BaseModel):
     value: str
     observable: Observable | None
     problem: str | None
+    others: list[Reference] = Field([], description="known observables of other types that have this value")
+    context: dict[str, Any] = Field({}, description="what offline enrichers know of a value nobody has spoken of")
     within: list[Reference] = Field([], description="known networks and domains it belongs to, and a URL's host")
     inside: list[Reference] = Field([], description="known observables inside a network, at most 100")
     reference: Dates = {}
@@ -159,6 +163,7 @@ class Page(BaseModel):
 
     items: list[Observable]
     next: str | None
+    reference: Dates
 
 
 class Count(BaseModel):
@@ -186,6 +191,7 @@ class Explanation(BaseModel):
     score: int
     verdict: Verdict
     contributions: list[Contribution]
+    reference: Dates
 
 
 class Value(BaseModel):
@@ -199,6 +205,7 @@ class Value(BaseModel):
 class SightingReport(Value):
     """One sighting to report; times are of the observation, now when left out."""
 
+    type: ObservableType | None = Field(None, description="what it is; what it looks like when left out")
     kind: SightingKind = "seen"
     id: UUID | None = Field(None, description="to send a report again without counting twice; made when left out")
     count: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
@@ -232,6 +239,8 @@ class RelationReport(BaseModel):
     from_: Annotated[str, Field(alias="from", max_length=8192)]
     kind: RelationKind
     to: Annotated[str, Field(max_length=8192)]
+    from_type: ObservableType | None = Field(None, description="what `from` is; what it looks like when left out")
+    to_type: ObservableType | None = Field(None, description="what `to` is; what it looks like when left out")
     first_seen: Moment | None = None
     last_seen: Moment | None = None
 
@@ -260,6 +269,13 @@ class Relation(BaseModel):
     source: str
     first_seen: datetime
     last_seen: datetime
+
+
+class RelationPage(BaseModel):
+    """A page of relations; `next` goes into `after` for the one that follows."""
+
+    items: list[Relation]
+    next: str | None
 
 
 class Source(BaseModel):
@@ -306,6 +322,7 @@ class Extraction(BaseModel):
     characters: int
     pages: int | None = Field(description="of a PDF")
     notes: list[str] = Field(description="what could not be read")
+    reference: Dates
 
 
 TrendKind = Literal["value", "malware", "as", "registrar"]

@@ -1,7 +1,8 @@
 """What the observables service does with the chunks of a feed run."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.observables import context, ingest, repository
 from services.observables.attack import current
-from services.observables.reading import Batch, parse_moment, read
+from services.observables.reading import Batch, read, spoken_at
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput
 from shared.events import Event
@@ -19,6 +20,7 @@ from shared.events.feeds import IndicatorsObserved, RunFinished
 from shared.events.observables import CHANGED, Change, ObservablesChanged
 from shared.kafka.outbox import bury, publish
 from shared.kafka.topics import bucket_key
+from shared.stix import bucket
 
 Observed = Event[IndicatorsObserved]
 
@@ -36,20 +38,24 @@ def handle_observed(session: Session, events: Sequence[Observed]) -> None:
 
 def _apply(session: Session, events: list[Observed]) -> None:
     tenant, first = events[0].tenant, events[0].data
-    observed_at = parse_moment(first.observed_at)
+    observed_at = spoken_at(first.observed_at, datetime.now(UTC))
     if not 0 <= first.confidence <= 100:
         raise InvalidInput(f"A confidence of {first.confidence} is not between 0 and 100.", field="confidence")
     source = repository.put_source(session, tenant, first.feed, observed_at)
     batch = Batch(source, {}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
-    stored = repository.known(session, tenant, list(batch.origin), context.effects)
     buckets = {event.data.bucket for event in events}
+    # A chunk may come from a time when its observables had other ids.
+    if strays := {bucket(identity) for identity in batch.origin} - buckets:
+        repository.lock(session, strays)
+        buckets |= strays
+    stored = repository.known(session, tenant, list(batch.origin))
     ingest.with_repeats(stored, repository.repeats(session, tenant, buckets, observed_at, first.run_id))
     # Whoever says both that it lists something and that it does not, lists it.
     gone = [one for identity, one in batch.gone.items() if identity not in batch.said]
-    fresh = {one.id: one for one in (*gone, *batch.said.values()) if one.id not in stored}
+    fresh = {one.id: one for one in (*gone, *batch.said.values()) if one.id not in stored or not stored[one.id].own}
     contexts = context.describe(fresh.values())
-    effects = {identity: context.effects(fresh[identity].type, text) for identity, text in contexts.items()}
+    effects = {identity: context.effects(text) for identity, text in contexts.items()}
     plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)
     by_chunk: dict[int, list[Change]] = defaultdict(list)
@@ -62,7 +68,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     for number, row in enumerate(progress):
         row |= {"source_id": first.feed.id, "observed_at": observed_at, "repeated": ingest.noted(repeated[number])}
     repository.record_chunks(session, progress)
-    publish(session, announcements(_by_bucket(events, by_chunk), tenant, first.feed.id, first.feed.name, first.run_id))
+    publish(session, announcements(plan.changes, tenant, first.feed.id, first.feed.name, first.run_id))
 
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
@@ -88,22 +94,17 @@ def _progress(event: Observed, changes: list[Change], rejected: int) -> dict[str
     }
 
 
-def _by_bucket(events: list[Observed], by_chunk: dict[int, list[Change]]) -> dict[int, list[Change]]:
-    """The changes by the bucket of their observables, which is that of the chunk they came in."""
-    found: dict[int, list[Change]] = defaultdict(list)
-    for number, changes in by_chunk.items():
-        found[events[number].data.bucket] += changes
-    return found
-
-
 def announcements(
-    by_bucket: Mapping[int, Iterable[Change]], tenant: str, source_id: UUID, source: str, run_id: UUID | None = None
+    changes: Iterable[Change], tenant: str, source_id: UUID, source: str, run_id: UUID | None = None
 ) -> Iterator[Event[ObservablesChanged]]:
     """Changes as events, in chunks keyed by bucket."""
-    for bucket, changes in by_bucket.items():
-        for chunk in chunked(changes, size=_size):
+    by_bucket: dict[int, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_bucket[bucket(change.id[-36:])].append(change)
+    for number, together in by_bucket.items():
+        for chunk in chunked(together, size=_size):
             said = ObservablesChanged(source_id, source, chunk, run_id)
-            yield Event(CHANGED, said, tenant, SOURCE, bucket_key(bucket))
+            yield Event(CHANGED, said, tenant, SOURCE, bucket_key(number))
 
 
 def _size(change: Change) -> int:
@@ -114,7 +115,8 @@ def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> N
     """Note that a source confirmed its list; a run that failed or was held back confirms nothing."""
     for event in events:
         if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
-            repository.confirm_source(session, event.tenant, event.data.feed.id, parse_moment(event.time))
+            confirmed_at = spoken_at(event.time, datetime.now(UTC))
+            repository.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)
 
 
 def prune_runs(database: Database, days: int) -> int:

@@ -7,14 +7,17 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, ingest, mentions, reads, repository, rescoring, views
-from services.observables.reading import dashed
-from services.observables.views import View
-from shared.database import Database
-from shared.errors import InvalidInput
+from services.observables import context, ingest, mentions, repository, rescoring
+from services.observables.lookup import reads, views
+from services.observables.lookup.views import View
+from services.observables.scores.decay import THRESHOLDS
+from services.observables.worker import SERVICE
+from shared.database import Database, driver_connection
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.observables import Change, ChangeKind
-from shared.stix import NotAnObservable, Observable, bucket, detect
-from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id, observable_uuid, stix_type
+from shared.kafka.outbox import audit
+from shared.stix import NotAnObservable, Observable, ObservableType, bucket, detect, normalise, stix_id
+from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id
 
 
 class Report(NamedTuple):
@@ -37,9 +40,9 @@ class Report(NamedTuple):
     last_seen: datetime
 
     @property
-    def observable(self) -> bytes:
+    def observable(self) -> str:
         """The observable's UUID."""
-        return observable_uuid(self.found.type, self.found.value)
+        return observable_id(self.found.type, self.found.value)
 
 
 class Outcome(NamedTuple):
@@ -50,14 +53,14 @@ class Outcome(NamedTuple):
     view: View
 
 
-def observable_of(value: str, field: str) -> Observable:
-    """The observable that a text is; defanged forms are understood.
+def observable_of(value: str, type_: ObservableType | None, field: str) -> Observable:
+    """The observable that a text is, of a type or of the one it looks like; defanged forms are understood.
 
     Raises:
         InvalidInput: it is none, with the reason.
     """
     try:
-        return detect(value)
+        return detect(value) if type_ is None else Observable(type_, normalise(type_, value))
     except NotAnObservable as error:
         raise InvalidInput(f"{field}: {error}", field=field) from None
 
@@ -68,28 +71,42 @@ def report_id(tenant: str, actor: str, *content: object) -> UUID:
 
 
 def report(database: Database, tenant: str, actor: str, reports: Sequence[Report]) -> list[Outcome]:
-    """Store sightings and announce the scores they move; one that is known changes nothing."""
-    ids = {dashed(one.observable): one.found for one in reports}
+    """Store sightings and announce the scores they move; one that is known changes nothing.
+
+    Raises:
+        Conflict: an id is that of a sighting of something else.
+    """
+    ids = {one.observable: one.found for one in reports}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         context.freshen(session)
         repository.lock(session, {bucket(one.observable) for one in reports})
-        before = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
+        _check_ids(reports, repository.sighted(session, tenant, [one.id for one in reports]))
+        before = views.views(reads.gather(driver_connection(session), tenant, ids), now)
         mentions.put(session, tenant, ids, now)
         stored = repository.put_sightings(session, [_row(one, tenant, actor) for one in reports])
-        after = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
-        touched = {dashed(one.observable) for one in reports if one.id in stored}
+        after = views.views(reads.gather(driver_connection(session), tenant, ids), now)
+        touched = {one.observable for one in reports if one.id in stored}
         _rescore(session, tenant, after, touched, now)
         changes = [_change(before.get(one), after[one]) for one in sorted(touched)]
         rescoring.announce(session, tenant, changes, "sighting")
-    return [Outcome(one, one.id not in stored, after[dashed(one.observable)]) for one in reports]
+    return [Outcome(one, one.id not in stored, after[one.observable]) for one in reports]
+
+
+def _check_ids(reports: Sequence[Report], known: dict[UUID, str]) -> None:
+    for number, one in enumerate(reports):
+        if known.setdefault(one.id, one.observable) != one.observable:
+            raise Conflict(
+                f"A sighting is of one value, and {one.id} is of another than {one.found.value}: give each its own id.",
+                field=f"sightings.{number}.id",
+            )
 
 
 def _row(one: Report, tenant: str, actor: str) -> dict[str, Any]:
     return {
         "tenant": tenant,
         "id": one.id,
-        "observable_id": UUID(bytes=one.observable),
+        "observable_id": UUID(one.observable),
         "kind": one.kind,
         "count": one.times,
         "place": one.place,
@@ -102,19 +119,43 @@ def _row(one: Report, tenant: str, actor: str) -> dict[str, Any]:
 
 
 def _rescore(session: Session, tenant: str, after: dict[str, View], touched: set[str], now: datetime) -> None:
-    known = repository.known(session, tenant, sorted(touched), context.effects)
+    known = repository.known(session, tenant, sorted(touched))
     scored = []
     for identity, one in known.items():
-        own = ingest.evaluate(one.type, one.assertions.values(), one.voices, one.effects, now)
+        own = ingest.evaluate(one.type, one.said, one.voices, one.effects, now)
         scored.append((identity, own._replace(score=after[identity].score)))
     repository.rescore(session, tenant, scored, now)
 
 
 def _change(before: View | None, after: View) -> Change:
-    kind: ChangeKind = "new" if before is None else "changed"
+    lapsed = before is not None and after.score < THRESHOLDS[-1] <= before.score
+    kind: ChangeKind = "new" if before is None else "expired" if lapsed else "changed"
     tags, sources = tuple(after.tags), sum(one.retracted_at is None for one in views.assertions(after))
     score = before.score if before else None
     return Change(after.id, after.type, after.value, kind, after.score, score, tags, sources, tuple(after.attack))
+
+
+def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> None:
+    """Take a report back: from now on it counts for nothing, and the score it moved is told. Twice is once.
+
+    Raises:
+        NotFound: the tenant has no such sighting.
+    """
+    now = datetime.now(UTC)
+    with database.transaction(tenant) as session:
+        context.freshen(session)
+        identity = repository.sighted(session, tenant, [sighting]).get(sighting)
+        if identity is None:
+            raise NotFound(f"There is no sighting {sighting} in this tenant.")
+        repository.lock(session, {bucket(identity)})
+        if not repository.withdraw_sighting(session, tenant, sighting, now):
+            return
+        one = repository.known(session, tenant, [identity])[identity]
+        active = [said for said in one.said if said.active(now)]
+        fresh = ingest.evaluate(one.type, active, one.voices, one.effects, now)
+        repository.rescore(session, tenant, [(identity, fresh)], now)
+        rescoring.announce(session, tenant, [ingest.changed(identity, one, fresh.score, active)], "sighting")
+        audit(session, SERVICE, tenant, actor, "sightings.withdraw", sighting, observable=one.value[:200])
 
 
 class Link(NamedTuple):
@@ -136,7 +177,7 @@ def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -
     ids = {observable_id(one.type, one.value): one for link in links for one in (link.from_, link.to)}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        known = views.views(reads.gather(reads.connection_of(session), tenant, ids), now)
+        known = views.views(reads.gather(driver_connection(session), tenant, ids), now)
         unknown = [one.value for identity, one in ids.items() if identity not in known]
         if unknown:
             raise InvalidInput(f"Nothing is known about {unknown[0]}; report a sighting of it first.", field="value")
@@ -145,21 +186,17 @@ def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -
             for row in (_link(one, tenant, actor, now) for one in links)
         }
         repository.put_relations(session, [rows[key] for key in sorted(rows)])
-    return [(_stix(one.from_), _stix(one.to)) for one in links]
+    return [(stix_id(one.from_.type, one.from_.value), stix_id(one.to.type, one.to.value)) for one in links]
 
 
 def _link(one: Link, tenant: str, actor: str, now: datetime) -> dict[str, Any]:
     return {
         "tenant": tenant,
-        "from_id": UUID(bytes=observable_uuid(one.from_.type, one.from_.value)),
+        "from_id": UUID(observable_id(one.from_.type, one.from_.value)),
         "kind": one.kind,
-        "to_id": UUID(bytes=observable_uuid(one.to.type, one.to.value)),
+        "to_id": UUID(observable_id(one.to.type, one.to.value)),
         "source": actor,
         "first_seen": one.first_seen,
         "last_seen": one.last_seen,
         "recorded_at": now,
     }
-
-
-def _stix(one: Observable) -> str:
-    return f"{stix_type(one.type)}--{observable_id(one.type, one.value)}"

@@ -62,7 +62,9 @@ def read(content: bytes, media_type: str) -> Document:
     _refuse_foreign(content)
     charset = _CHARSET.search(media_type[:1000])
     if kind in _PAGES:
-        return Document(html.text(content, charset[1] if charset else None))
+        notes: list[str] = []
+        shown = html.text(content, charset[1] if charset else None, notes, xml=kind == "application/xhtml+xml")
+        return Document(shown, notes=tuple(notes))
     if charset:
         _require_utf8(charset[1])
     return Document(_decoded(content))

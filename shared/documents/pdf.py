@@ -11,7 +11,7 @@ from pypdfium2.raw import FPDF_ERR_PASSWORD
 from shared.errors import InvalidInput
 
 MAX_PAGES = 2000
-MAX_TEXT = 50_000_000
+MAX_TEXT = 20_000_000
 """Characters of all pages; a small file can unpack to any amount of text."""
 
 # PDFium keeps state for the whole process and may be entered by one thread at a time.
@@ -55,15 +55,15 @@ def pages(content: bytes, notes: list[str]) -> Iterator[Page]:
         for at in range(min(count, MAX_PAGES)):
             try:
                 with _PDFIUM:
-                    text = _text(book, at)
+                    text = _text(book, at, MAX_TEXT - size)
             except pypdfium2.PdfiumError as problem:
                 yield Page(at + 1, None, str(problem))
                 continue
+            if text is None:
+                notes.append(f"read up to page {at}: more than {MAX_TEXT:,} characters are not taken")
+                break
             size += len(text)
             empty += not text.strip()
-            if size > MAX_TEXT:
-                notes.append(f"read up to page {at}: more than {MAX_TEXT} characters are not taken")
-                break
             yield Page(at + 1, rejoined(text))
     finally:
         with _PDFIUM:
@@ -83,12 +83,13 @@ def _opened(content: bytes) -> pypdfium2.PdfDocument:
         raise InvalidInput("this is no PDF, or a broken one") from None
 
 
-def _text(book: pypdfium2.PdfDocument, at: int) -> str:
+def _text(book: pypdfium2.PdfDocument, at: int, most: int) -> str | None:
+    """A page's text; None when it has more than `most` characters. PDFium itself has taken memory for them by then."""
     page = book[at]
     try:
         words = page.get_textpage()
         try:
-            return str(words.get_text_range())
+            return str(words.get_text_range()) if words.count_chars() <= most else None
         finally:
             words.close()
     finally:

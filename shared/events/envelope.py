@@ -21,8 +21,8 @@ MAX_EVENT_BYTES = 512 * 1024
 
 
 def now() -> str:
-    """The present as RFC 3339 with milliseconds, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The present as RFC 3339 with microseconds, in UTC: events of one transaction are seen in their order."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database, enter, is_transient
@@ -25,6 +24,7 @@ from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import MAX_EVENT_BYTES, Event, Record, Topic, parse
 from shared.events.envelope import T
 from shared.kafka import offsets
+from shared.kafka.cluster import group_of
 from shared.kafka.outbox import bury
 from shared.kafka.poison import PoisonGate
 from shared.kafka.topics import physical
@@ -65,7 +65,7 @@ class Consumer:
     """
 
     def __init__(self, database: Database, settings: Settings, subscriptions: Sequence[Subscription[Any]]) -> None:
-        self.group = f"{settings.kafka_topic_prefix}sentineliq.{database.service}"
+        self.group = group_of(settings, database.service)
         self._database = database
         self._settings = settings
         self._subscriptions = {physical(settings, s.topic.name): s for s in subscriptions}
@@ -182,15 +182,13 @@ class Consumer:
             with session.begin_nested():
                 enter(session, self._database.service, scope)
                 subscription.handle(session, events)
-        except DBAPIError as error:
-            if is_transient(error):
-                raise
-            return error
         except SentinelIQError as error:
             if error.retryable:
                 raise Unavailable(error.message) from error
             return error
         except Exception as error:  # a bug in a handler must not stop the partition for ever
+            if is_transient(error):
+                raise
             log.exception("consumer.handler_failed", topic=subscription.topic.name)
             return error
         return None

@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import InvalidInput, Unavailable
 from shared.events import Event, Record, Topic, parse
 from shared.events.envelope import T
+from shared.kafka.cluster import administrator
 from shared.kafka.topics import physical
 from shared.settings import Settings
 
@@ -45,12 +45,8 @@ async def read_since(settings: Settings, topic: Topic[T], since: datetime) -> As
 
 
 async def _partitions(settings: Settings, name: str) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id=_CLIENT)
-    await admin.start()
-    try:
+    async with administrator(settings) as admin:
         (described,) = await admin.describe_topics([name])
-    finally:
-        await admin.close()
     return [TopicPartition(name, one["partition"]) for one in described["partitions"]]
 
 

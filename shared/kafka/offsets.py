@@ -7,10 +7,10 @@ cluster's id is part of the group's name here.
 from functools import partial
 
 import sqlalchemy as sa
-from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database
+from shared.kafka.cluster import administrator
 from shared.settings import Settings
 
 OFFSETS = sa.table(
@@ -29,12 +29,8 @@ _TAKE = sa.text(
 
 async def cluster_id(settings: Settings) -> str:
     """The Kafka cluster's own id."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
+    async with administrator(settings) as admin:
         return str((await admin.describe_cluster())["cluster_id"])
-    finally:
-        await admin.close()
 
 
 def _qualified(cluster: str, group: str) -> str:

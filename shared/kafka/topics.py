@@ -1,14 +1,12 @@
 """Names and creation of topics."""
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.errors import Unavailable
 from shared.events import CATALOGUE, MAX_EVENT_BYTES
+from shared.kafka.cluster import administrator
 from shared.settings import Settings
-
-BUCKETS = 32
-"""Observables are spread over this many buckets, ranges of their ids; a bucket stays on one partition."""
 
 _MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 _DAY_MS = 24 * 3600 * 1000
@@ -55,16 +53,12 @@ async def ensure_topics(settings: Settings) -> list[str]:
     Raises:
         Unavailable: the cluster refused one; the message says why.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-migrate")
-    await admin.start()
-    try:
+    async with administrator(settings) as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in _wanted(settings) if topic.name not in existing]
         if not missing:
             return []
         response = await admin.create_topics(missing)
-    finally:
-        await admin.close()
     for name, code, *reason in response.topic_errors:
         # Services are migrated side by side: another one may have been faster.
         if code not in (0, TopicAlreadyExistsError.errno):

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
+from shared.kafka.cluster import group_of
 from shared.settings import Settings
 
 _LOOK_AGAIN: Final = 0.1
@@ -33,7 +34,7 @@ class Window:
     """
 
     def __init__(self, settings: Settings, service: str, size: int) -> None:
-        self._group = f"{settings.kafka_topic_prefix}sentineliq.{service}"
+        self._group = group_of(settings, service)
         self._admin = AIOKafkaAdminClient(
             bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-window"
         )

@@ -1,12 +1,17 @@
 """Deterministic ids: the same observable has the same id everywhere, on every run.
 
 STIX 2.1 §2.9: UUIDv5 in a namespace of its own over the canonical JSON (RFC 8785) of the properties that make the
-object what it is (§6). `uuid.uuid5` costs three times what is needed here, so the bytes are put together by hand.
+object what it is (§6). That is a SHOULD, and does not tell a mutex from a file of that name, though objects of
+different types must not have the same UUID, and here rows are keyed by it alone. So types that would meet another one
+get theirs in our namespace, with the type in it (`_TYPED`). The price: ids of mutexes and certificates are not those of
+other producers (ADR 0011).
+
+`uuid.uuid5` costs three times what is needed here, so the bytes are put together by hand.
 """
 
 import uuid
 from hashlib import sha1
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,9 +21,12 @@ SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 """Given by STIX 2.1 §2.9 for cyber-observable objects."""
 
 SENTINELIQ_NAMESPACE = uuid.uuid5(SCO_NAMESPACE, "sentineliq")
-"""Ours, for what STIX gives no deterministic id to: vulnerabilities, over `{"name":"CVE-…"}`."""
+"""Ours: for vulnerabilities, which STIX gives no deterministic id to, over `{"name":"CVE-…"}`, and for `_TYPED`."""
 
-# Type -> STIX object type, then the id-contributing JSON around the value (a JSON string unless noted).
+SCHEME: Final = 2
+"""Which way ids are made: whoever keeps what is derived from them keeps this as well. 2 since ADR 0011."""
+
+# Type -> STIX object type, then the properties' JSON around the value (a JSON string unless noted).
 _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
     ObservableType.IPV4: ("ipv4-addr", '{"value":', "}"),
     ObservableType.IPV6: ("ipv6-addr", '{"value":', "}"),
@@ -49,11 +57,30 @@ _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
 }
 
 
-def _namespace(kind: ObservableType) -> bytes:
-    return (SENTINELIQ_NAMESPACE if kind is ObservableType.VULNERABILITY else SCO_NAMESPACE).bytes
+_TYPED: Final = frozenset(
+    {
+        ObservableType.X509_SHA1,
+        ObservableType.X509_SHA256,
+        ObservableType.MUTEX,
+        ObservableType.FILE_PATH,
+        ObservableType.JA3,
+        ObservableType.JA4,
+        ObservableType.USER_AGENT,
+        ObservableType.WALLET,
+    }
+)
+"""Types whose ids are made of the observable type and then the properties: `{"type":"mutex","name":"…"}`."""
 
 
-_HEADS: dict[str, bytes] = {kind: _namespace(kind) + head.encode() for kind, (_, head, _) in _SHAPES.items()}
+def _head(kind: ObservableType, properties: str) -> bytes:
+    """What is hashed before the value: the namespace, then the beginning of the JSON."""
+    if kind in _TYPED:
+        return SENTINELIQ_NAMESPACE.bytes + f'{{"type":"{kind}",{properties[1:]}'.encode()
+    namespace = SENTINELIQ_NAMESPACE if kind is ObservableType.VULNERABILITY else SCO_NAMESPACE
+    return namespace.bytes + properties.encode()
+
+
+_HEADS: dict[str, bytes] = {kind: _head(kind, properties) for kind, (_, properties, _) in _SHAPES.items()}
 _TAILS: dict[str, bytes] = {kind: tail.encode() for kind, (_, _, tail) in _SHAPES.items()}
 # msgspec escapes exactly what RFC 8785 §3.2.2.2 escapes, and in its way; a test holds both side by side.
 _json = msgspec.json.Encoder().encode
@@ -90,12 +117,16 @@ def stix_id(kind: ObservableType | str, value: str) -> str:
     return f"{_SHAPES[ObservableType(kind)][0]}--{uuid.UUID(bytes=observable_uuid(kind, value))}"
 
 
-def bucket(uuid_bytes: bytes, buckets: int = 32) -> int:
-    """The bucket of an observable by its UUID: what one partition handles in order. 0 to `buckets` - 1.
+BUCKETS: Final = 32
+"""Observables are spread over this many buckets; a bucket stays on one partition, which handles it in order."""
+
+
+def bucket(identity: str) -> int:
+    """The bucket of an observable by its UUID as it is written: 0 to `BUCKETS` - 1.
 
     A bucket is a range of ids: what is written together lies together in every index of them.
     """
-    return int.from_bytes(uuid_bytes[:4], "big") * buckets >> 32
+    return int(identity[:8], 16) * BUCKETS >> 32
 
 
 def sco(kind: ObservableType | str, value: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from services.observables import ingest
-from services.observables.decay import end_of_day
 from services.observables.ingest import Source, Word
-from services.observables.knowledge import Stored
+from services.observables.scores.decay import end_of_day
+from services.observables.scores.knowledge import Stored
 
 Outcome = dict[str, dict[str, Stored]]
 

@@ -123,7 +123,7 @@ class World:
         with self._own.transaction(PUBLIC) as session:
             store.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
                       checked_at=now, progress=None)  # fmt: skip
-        describe_again(self._own)
+        describe_again(self._own, still_for=timedelta(0))
 
     def _aged(self) -> None:
         check_due(self._own)
@@ -160,6 +160,7 @@ def ask(client: TestClient, value: str, as_of: datetime | None = None) -> tuple[
     """What is known about a value, and why; in an order that does not matter."""
     past = {"as_of": as_of.isoformat()} if as_of else {}
     known = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
+    known.pop("context", None)  # of what nobody has spoken of it is said what is known here, and that is not recorded
     known.pop("reference", None)  # the dates of reference data are those of the present: the past's are not recorded
     found = known["observable"]
     if found is None:

@@ -9,9 +9,10 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.observables import ingest, scoring
+from services.observables import ingest
 from services.observables.ingest import Plan, Said, Source, Word
-from services.observables.knowledge import Known, Stored
+from services.observables.scores import scoring
+from services.observables.scores.knowledge import Known, Stored
 from shared.stix.ids import observable_uuid
 from tests.observables.naive import Spoken, outcome, promised, written
 

@@ -44,6 +44,53 @@ def one(client: TestClient, value: str) -> dict:
     return found
 
 
+HASH = "e7d705a3286e19ea42f587b344ee6865"
+SHAPELESS = [
+    ("ja3", HASH),
+    ("file-imphash", HASH[::-1]),
+    ("x509-sha1", "3395856ce81f2b7382dee72602f798b642f14140"),
+    ("file-name", "update.exe"),
+    ("mutex", "Global\\\\{5312}"),
+    ("user-agent", "Mozilla/5.0 (evil)"),
+    ("file-path", "/opt/x"),
+]
+
+
+@pytest.mark.parametrize(("type_", "value"), SHAPELESS)
+def test_what_has_no_shape_of_its_own_is_found_by_its_value(
+    own: Database, client: TestClient, type_: str, value: str
+) -> None:
+    handle(own, chunk(Indicator(type_, value)))
+    assert one(client, value)["observable"]["type"] == type_
+    named = client.get("/v1/lookup", params={"value": value, "type": type_}).json()
+    assert (named["observable"]["value"], named["problem"]) == (value, None)
+    (listed,) = client.post("/v1/lookup", json={"values": [value], "type": type_}).json()["items"]
+    assert listed["observable"] == named["observable"]
+    (told,) = client.post("/v1/sightings", json={"sightings": [{"value": value, "type": type_}]}).json()["items"]
+    assert told["observable"]["id"] == named["observable"]["id"]
+
+
+def test_all_that_a_value_is_known_as_is_told(own: Database, client: TestClient) -> None:
+    handle(own, chunk(Indicator("ja3", HASH), Indicator("file-md5", HASH)))
+    found = one(client, HASH)
+    assert (found["observable"]["type"], [other["type"] for other in found["others"]]) == ("file-md5", ["ja3"])
+    assert one(client, "nothing.exe")["problem"].startswith("not a public suffix")
+    refused = client.get("/v1/lookup", params={"value": "evil.com", "type": "ipv4-addr"}).json()
+    assert refused["problem"]
+
+
+def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestClient) -> None:
+    found = one(client, "www.example.co.uk")
+    assert found["observable"] is None
+    assert found["context"]["domain_name"]["registrable"] == "example.co.uk"
+    assert one(client, "10.0.0.1")["context"]["special_range"]
+    assert "context" not in one(client, "update.exe")
+    assert (
+        "context"
+        not in client.get("/v1/lookup", params={"value": "example.com", "as_of": "2026-01-01T00:00:00Z"}).json()
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "within"),
     [
@@ -264,8 +311,3 @@ def test_a_bad_body_gets_a_clear_answer_and_harms_nobody(client: TestClient, bod
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 2_000
     assert one(client, "evil.com")["observable"]["score"] == 72
-
-
-def test_a_regular_expression_is_taken_at_its_word(client: TestClient) -> None:
-    assert search(client, tag=".*") == []
-    assert search(client, prefix="(a+)+$") == []

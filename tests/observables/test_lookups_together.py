@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from services.observables import lookups
-from services.observables.lookups import Lookups
+from services.observables.lookup import answering, lookups
+from services.observables.lookup.lookups import Lookups
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.events.feeds import Indicator
@@ -33,6 +33,7 @@ def test_each_question_gets_its_own_answers_however_they_are_put_together(
 ) -> None:
     stored(own)
     monkeypatch.setattr(lookups, "TOGETHER", 70)
+    monkeypatch.setattr(answering, "TOGETHER", 70)
 
     async def ask() -> list[tuple[str, list[str], bytes]]:
         found = Lookups(own)
@@ -118,7 +119,7 @@ def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(own: Datab
     one = Database(own.url, "observables", pool_size=1)
 
     def ask() -> None:
-        assert lookups.answer(one, "acme", ADDRESSES[:2])[0].observable
+        assert answering.answer(one, "acme", ADDRESSES[:2])[0].observable
         time.sleep(0.02)  # connections are back in the pool
 
     for _ in range(uses):
@@ -148,25 +149,25 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
     stored(own)
     handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[:300]), tenant="public"), tenant="public")
     networks = [f"198.51.{third}.0/{length}" for third in range(4) for length in range(22, 33)] * 8
-    alone = {network: lookups.answer(own, "acme", [network])[0].inside for network in set(networks)}
-    for network, answer in zip(networks, lookups.answer(own, "acme", networks), strict=True):
+    alone = {network: answering.answer(own, "acme", [network])[0].inside for network in set(networks)}
+    for network, answer in zip(networks, answering.answer(own, "acme", networks), strict=True):
         assert answer.value == network
         assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
-    assert len(alone["198.51.0.0/24"]) == lookups.INSIDE
+    assert len(alone["198.51.0.0/24"]) == answering.INSIDE
 
 
 @pytest.mark.parametrize(
     ("value", "weight"),
     [
-        ("198.51.100.0/24", lookups.INSIDE),
-        ("198.51.100.0/24\r", lookups.INSIDE),
-        (" 2001:db8::/32\u00a0", lookups.INSIDE),
+        ("198.51.100.0/24", answering.INSIDE),
+        ("198.51.100.0/24\r", answering.INSIDE),
+        (" 2001:db8::/32\u00a0", answering.INSIDE),
         ("198.51.100.7", 1),
         ("http://login.example/123", 1),
     ],
 )
 def test_a_network_counts_for_as_many_values_as_may_be_told_of_it(value: str, weight: int) -> None:
-    parts = list(lookups._parts([value] * 6_000))
+    parts = list(answering.parts_of([value] * 6_000))
     assert [one for part, _ in parts for one in part] == [value] * 6_000
-    assert all(found == len(part) * weight <= lookups.TOGETHER for part, found in parts)
-    assert len(parts) == -(-6_000 // (lookups.TOGETHER // weight))
+    assert all(found == len(part) * weight <= answering.TOGETHER for part, found in parts)
+    assert len(parts) == -(-6_000 // (answering.TOGETHER // weight))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from services.observables.extraction import POSITIONS, extract_from
+from services.observables.reports import extraction
+from services.observables.reports.extraction import POSITIONS, extract_from
 from shared.database import Database
 from shared.documents import Document
 from shared.events.feeds import Indicator
@@ -49,6 +50,30 @@ def test_places_in_a_book_name_their_page() -> None:
 def test_of_a_value_that_is_everywhere_the_first_places_are_told() -> None:
     (one,) = extract_from(Document("evil.com " * 250)).observables
     assert (one.count, len(one.positions)) == (250, POSITIONS)
+
+
+def test_more_values_than_a_report_names_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "MAX_DISTINCT", 2)
+    found = extract_from(Document("a.com b.com a.com c.com a.com T1059 T1060 T1061"))
+    assert [(one.value, one.count) for one in found.observables] == [("a.com", 2), ("b.com", 1)]
+    assert [one.value for one in found.attack] == ["T1059", "T1060"]
+    assert found.notes == [
+        "observables were taken up to character 18: 2 are as many as fit",
+        "ATT&CK ids were taken up to character 42: 2 are as many as fit",
+    ]
+
+
+def test_what_is_told_stays_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "MAX_PLACES", 3)
+    found = extract_from(Document("a.com a.com a.com a.com b.com b.com"))
+    assert [(one.value, one.count, len(one.positions)) for one in found.observables] == [
+        ("a.com", 4, 3),
+        ("b.com", 2, 1),
+    ]
+    assert found.notes == ["of observables, places behind character 18 are told only where they are the first"]
+    monkeypatch.setattr(extraction, "MAX_TOLD", 12)
+    found = extract_from(Document("a[.]com b[.]com c[.]com"))
+    assert [one.value for one in found.observables] == ["a.com"]
 
 
 @given(st.text(st.sampled_from("abc.:/@[]()0123456789 -hxtpCVET\n"), max_size=200))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.decay import THRESHOLDS, curve_of, next_crossing
-from services.observables.scoring import (
+from services.observables.scores.decay import THRESHOLDS, curve_of, next_crossing
+from services.observables.scores.scoring import (
     Claim,
     Effect,
     contributions,

@@ -14,7 +14,7 @@ from shared.events import FeedRef
 from shared.events.feeds import Indicator
 from shared.events.observables import ObservablesChanged
 from shared.stix import bucket
-from shared.stix.ids import observable_uuid
+from shared.stix.ids import observable_id
 from tests.observables.conftest import FEED, OTHER, after, changes, chunk, handle
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
@@ -114,14 +114,14 @@ def test_changes_are_keyed_by_the_bucket_of_the_observable(own: Database) -> Non
     chunks = defaultdict(list)
     for number in range(50):
         value = f"192.0.2.{number}"
-        chunks[bucket(observable_uuid("ipv4-addr", value))].append(Indicator("ipv4-addr", value))
+        chunks[bucket(observable_id("ipv4-addr", value))].append(Indicator("ipv4-addr", value))
     handle(own, *(chunk(*indicators, into=number, run=UUID(int=9)) for number, indicators in chunks.items()))
     with own.transaction(PLATFORM) as session:
         rows = session.execute(sa.text("SELECT key, payload FROM outbox WHERE topic = 'observables.changed.v1'")).all()
     assert len(rows) == len(chunks)
     for row in rows:
         for change in msgspec.json.decode(row.payload, type=ObservablesChanged).changes:
-            assert str(bucket(observable_uuid(change.type, change.value))).encode() == bytes(row.key)
+            assert str(bucket(observable_id(change.type, change.value))).encode() == bytes(row.key)
 
 
 def test_a_tenant_sees_its_own_and_the_public_knowledge_and_no_other(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from starlette.testclient import TestClient
@@ -80,6 +81,53 @@ def test_a_source_that_comes_after_a_sighting_is_added_to_it(own: Database, clie
     assert changes(own) == [("192.0.2.1", "changed", 81, 33)]
 
 
+def test_an_id_is_that_of_one_sighting(own: Database, client: TestClient) -> None:
+    given = str(uuid4())
+    first, second = {"value": "192.0.2.1", "id": given}, {"value": "evil.com", "id": given}
+    for body in ([first, second], [second, first]):
+        refused = client.post("/v1/sightings", json={"sightings": body})
+        assert (refused.status_code, refused.json()["field"]) == (409, "sightings.1.id")
+    assert client.get("/v1/observables/count").json() == {"count": 0}
+    assert client.post("/v1/sightings", json={"sightings": [first]}).status_code == 201
+    refused = client.post("/v1/sightings", json={"sightings": [second]})
+    assert (refused.status_code, refused.json()["field"]) == (409, "sightings.0.id")
+    (again,) = client.post("/v1/sightings", json={"sightings": [first]}).json()["items"]
+    assert again["repeated"]
+    assert client.get("/v1/observables/count").json() == {"count": 1}
+
+
+def test_a_report_that_something_is_harmless_makes_it_expire(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS))
+    changes(own)
+    told = [{"value": ADDRESS.value, "kind": "false-positive", "count": 5}]
+    client.post("/v1/sightings", json={"sightings": told}).raise_for_status()
+    assert changes(own) == [(ADDRESS.value, "expired", 4, 72)]
+
+
+def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS))
+    told = report(client, kind="false-positive", count=5)
+    before = datetime.now(UTC)
+    changes(own)
+    for _ in range(2):
+        assert client.delete(f"/v1/sightings/{told['id']}").status_code == 204
+    assert changes(own) == [(ADDRESS.value, "changed", 72, 4)]
+    query = {"value": ADDRESS.value}
+    found = client.get("/v1/lookup", params=query).json()["observable"]
+    assert (found["score"], found["sightings"]) == (72, [])
+    then = client.get("/v1/lookup", params={**query, "as_of": before.isoformat()}).json()["observable"]
+    assert (then["score"], len(then["sightings"])) == (4, 1)
+    assert client.delete(f"/v1/sightings/sighting--{uuid4()}").status_code == 404
+
+
+def test_what_only_a_report_spoke_of_expires_with_it(own: Database, client: TestClient) -> None:
+    told = report(client)
+    changes(own)
+    client.delete(f"/v1/sightings/{told['id']}")
+    assert changes(own) == [(ADDRESS.value, "expired", 0, 33)]
+    assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
+
+
 def test_relations_are_told_from_both_ends(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS, Indicator("domain-name", "evil.com")))
     body = {"relations": [{"from": "evil[.]com", "kind": "resolves-to", "to": "192.0.2.1"}]}
@@ -87,10 +135,43 @@ def test_relations_are_told_from_both_ends(own: Database, client: TestClient) ->
         stored = client.post("/v1/relations", json=body)
         assert stored.status_code == 201, stored.text
     (ends,) = stored.json()["items"]
-    (forth,) = client.get(f"/v1/observables/{ends['from']}/relations").json()
-    (back,) = client.get(f"/v1/observables/{ends['to']}/relations").json()
+    (forth,) = client.get(f"/v1/observables/{ends['from']}/relations").json()["items"]
+    (back,) = client.get(f"/v1/observables/{ends['to']}/relations").json()["items"]
     assert (forth["kind"], forth["direction"], forth["other"]["value"]) == ("resolves-to", "out", "192.0.2.1")
     assert (back["kind"], back["direction"], back["other"]["value"]) == ("resolves-to", "in", "evil.com")
+
+
+def test_relations_come_in_pages_the_latest_first(own: Database, client: TestClient) -> None:
+    names = [f"evil{number}.com" for number in range(25)]
+    handle(own, chunk(ADDRESS, *(Indicator("domain-name", name) for name in names)))
+    told = [
+        {
+            "from": name,
+            "kind": "communicates-with",
+            "to": "192.0.2.1",
+            "last_seen": f"2026-11-{number % 9 + 1:02}T00:00:00Z",
+        }
+        for number, name in enumerate(names)
+    ]
+    told.append({"from": names[0], "kind": "resolves-to", "to": "192.0.2.1", "last_seen": "2026-10-01T00:00:00Z"})
+    client.post("/v1/relations", json={"relations": told}).raise_for_status()
+    identity = client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["id"]
+    path = f"/v1/observables/{identity}/relations"
+    found: list[dict] = []
+    after = None
+    while True:
+        page = client.get(path, params={"limit": 4} | ({"after": after} if after else {})).json()
+        found += page["items"]
+        if (after := page["next"]) is None:
+            break
+    assert len(found) == 26
+    assert {(one["other"]["value"], one["kind"]) for one in found} == {(one["from"], one["kind"]) for one in told}
+    moments = [one["last_seen"] for one in found]
+    assert moments == sorted(moments, reverse=True)
+    (only,) = client.get(path, params={"kind": "resolves-to"}).json()["items"]
+    assert only["other"]["value"] == names[0]
+    assert client.get(path, params={"kind": "likes"}).status_code == 422
+    assert client.get(path, params={"after": "nonsense"}).json()["field"] == "after"
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,18 @@ import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 
-from services.observables import context, ingest, repository
+from services.observables import ingest, repository
 from services.observables.consumers import SUBSCRIPTIONS
 from services.observables.ingest import Source, Word
-from services.observables.knowledge import Known
+from services.observables.scores.knowledge import Known
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import bucket_key, physical
 from shared.settings import Settings
-from shared.stix import bucket, observable_uuid
+from shared.stix import bucket
+from shared.stix.ids import observable_id
 from tests.observables.conftest import START
 from tests.observables.naive import Outcome, Spoken, outcome, promised
 
@@ -87,7 +88,7 @@ def chunks(feed: FeedRef, moment: datetime, seen: list[Indicator], gone: list[In
     by_bucket = defaultdict[int, tuple[list[Indicator], list[Indicator]]](lambda: ([], []))
     for place, indicators in enumerate((seen, gone)):
         for one in indicators:
-            by_bucket[bucket(observable_uuid("ipv4-addr", one.value))][place].append(one)
+            by_bucket[bucket(observable_id("ipv4-addr", one.value))][place].append(one)
     run = uuid4()
     return [
         Event(
@@ -205,7 +206,7 @@ def handled(own: Database) -> int:
 def state(own: Database) -> dict[str, Known]:
     with own.transaction("acme") as session:
         ids = session.scalars(sa.text("SELECT id::text FROM observable")).all()
-        return {one.value: one for one in repository.known(session, "acme", ids, context.effects).values()}
+        return {one.value: one for one in repository.known(session, "acme", ids).values()}
 
 
 def newest_of(spoken: list[Spoken]) -> dict[str, datetime]:

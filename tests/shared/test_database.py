@@ -1,5 +1,7 @@
 """One transaction, one tenant: row-level security on every table, and what happens when nobody set a tenant."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import psycopg
@@ -7,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from shared.database import PLATFORM, PUBLIC, Database, database, role_of
+from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_of
 from shared.errors import Unavailable
 from shared.migrations import migrate, pending
 from shared.settings import SERVICES, Settings
@@ -97,3 +99,33 @@ def test_a_database_that_is_away_is_unavailable_not_a_bug() -> None:
     with pytest.raises(Unavailable), away.transaction("acme"):
         pass
     away.close()
+
+
+def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(own: Database) -> None:
+    barrier = threading.Barrier(2)
+
+    def take(*locks: int) -> None:
+        with own.transaction("acme") as session:
+            for number in locks:
+                driver_connection(session).execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+                if number == locks[0]:
+                    barrier.wait(5)
+
+    with ThreadPoolExecutor() as threads:
+        outcomes = [task.exception() for task in (threads.submit(take, 1, 2), threads.submit(take, 2, 1))]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "Unavailable"]
+
+
+def test_who_gets_no_connection_is_told_to_try_again(environment: Settings) -> None:
+    crowded = Database(environment.database_url.get_secret_value(), "observables", pool_size=1)
+    taken = crowded.transaction("acme"), crowded.transaction("acme")
+    with taken[0], taken[1], pytest.raises(Unavailable), crowded.transaction("acme"):
+        pass
+    crowded.close()
+
+
+def test_a_question_that_takes_too_long_is_ended(own: Database) -> None:
+    with pytest.raises(Unavailable, match="more than 1 s"), own.transaction("acme", seconds=1) as session:
+        session.execute(sa.text("SELECT pg_sleep(5)"))
+    with own.transaction("acme") as session:
+        assert session.scalar(sa.text("SHOW statement_timeout")) == "0"

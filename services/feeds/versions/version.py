@@ -19,6 +19,7 @@ import zstandard
 
 from services.feeds.versions.texts import Indices, Texts, unpack
 from shared.errors import SentinelIQError
+from shared.stix.ids import SCHEME, observable_uuid
 
 Digests = npt.NDArray[np.uint64]
 
@@ -40,6 +41,12 @@ class _Head(msgspec.Struct):
     types: tuple[str, ...]
     lines: bool
     counts: dict[str, int] | None = None
+    scheme: int = 1
+
+
+class _Named(msgspec.Struct):
+    type: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,8 @@ class Version:
 
     def save(self, path: Path) -> None:
         """Write the version to a file that appears only when it is complete."""
-        head = _Head(len(self), self.reading, self.saying, self.types, len(self.lines) > 0, dict(self.counts or {}))
+        counts = dict(self.counts or {})
+        head = _Head(len(self), self.reading, self.saying, self.types, len(self.lines) > 0, counts, SCHEME)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
@@ -137,7 +145,15 @@ class Version:
         texts = Texts(stream.read())
         if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
             raise ValueError(f"{len(texts)} texts for {rows} rows")
-        return cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types, head.counts)
+        found = cls(head.reading, head.saying, lines, ids, said, kinds, texts, head.types, head.counts)
+        return found if head.scheme == SCHEME else found._identified()
+
+    def _identified(self) -> "Version":
+        """The same with ids as they are made now: what changed its id is neither gone nor new."""
+        decode = msgspec.json.Decoder(_Named).decode
+        named = map(decode, self.indicators(np.arange(len(self))))
+        ids = b"".join([observable_uuid(one.type, one.value)[:8] for one in named])
+        return replace(self, ids=np.frombuffer(ids, np.uint64), counts=None)
 
     def nothing(self) -> "Version":
         """A version of the same kind without rows."""

@@ -14,9 +14,9 @@ from services.observables.attack import current, index
 from services.observables.attack import store as rows
 from services.observables.attack.current import LOOK_EVERY, NAME
 from services.observables.attack.store import Mapped
-from services.observables.knowledge import Known
 from services.observables.reading import parse_moment
 from services.observables.reference import store
+from services.observables.scores.knowledge import Known
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import Event
 from shared.events.mitre import TECHNIQUES, TechniqueCard
@@ -75,9 +75,7 @@ def map_again(database: Database, seconds: float = 100, still_for: timedelta = S
 def _note(database: Database, digest: str, **values: Any) -> None:
     """Write down how far it came, unless another index arrived in the meantime."""
     with database.transaction(PUBLIC) as session:
-        rows.lock(session)
-        if store.digests(session).get(NAME) == digest:
-            store.change(session, NAME, **values)
+        store.change(session, NAME, digest, **values)
 
 
 def _map_chunk(database: Database, listed: Sequence[Any]) -> int:
@@ -93,9 +91,9 @@ def _map(database: Database, tenant: str, ids: Sequence[str]) -> int:
     mapped: list[Mapped] = []
     changes: list[Change] = []
     with database.transaction(tenant) as session:
-        repository.lock(session, {bucket(UUID(identity).bytes) for identity in ids})
+        repository.lock(session, {bucket(identity) for identity in ids})
         now = datetime.now(UTC)
-        for identity, one in repository.known(session, tenant, ids, context.effects).items():
+        for identity, one in repository.known(session, tenant, ids).items():
             fresh = _mapped(identity, one)
             mapped += fresh
             changes += _announced(identity, one, fresh, now)
@@ -116,7 +114,7 @@ def _mapped(identity: str, one: Known) -> list[Mapped]:
 def _announced(identity: str, one: Known, fresh: Sequence[Mapped], now: datetime) -> list[Change]:
     """The change of an observable for whoever reads it; its score does not depend on ATT&CK."""
     attack = {said.source: said.attack for said in fresh}
-    before = [said for said in one.assertions.values() if said.active(now)]
+    before = [said for said in one.said if said.active(now)]
     after = [said._replace(attack=attack.get(said.source_id, said.attack)) for said in before]
     if ingest.techniques(before) == ingest.techniques(after):
         return []

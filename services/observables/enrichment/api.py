@@ -15,7 +15,7 @@ from services.observables.enrichment import planning, requests, schemas, setting
 from services.observables.enrichment.repository import answers
 from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
-from services.observables.questions import cursor_of, moment_cursor, uuid_of
+from services.observables.lookup.questions import cursor_of, moment_cursor, uuid_of
 from services.observables.sightings import observable_of
 from shared.api import allow
 from shared.auth import Principal
@@ -83,7 +83,7 @@ def try_enricher(request: Request, who: Configurer, name: Name) -> Response:
 @router.post("/enrichments", response_model=schemas.Progress, status_code=202)
 def enrich(request: Request, who: Asker, asked: schemas.EnrichRequest) -> Response:
     """Ask enrichers about up to 1,000 values now, before all automatic work."""
-    about = [observable_of(value, f"values.{place}") for place, value in enumerate(asked.values)]
+    about = [observable_of(value, None, f"values.{place}") for place, value in enumerate(asked.values)]
     question = Question(about, asked.enrichers, asked.tlp, asked.fresh, asked.playbook)
     database = _database(request)
     made = requests.ask(database, who.tenant, who.actor, question)

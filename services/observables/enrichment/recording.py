@@ -102,7 +102,7 @@ def record(database: Database, me: UUID, heard: Heard, lease: float, now: dateti
 
 def _buckets(items: Iterable[Item]) -> set[int]:
     ids = {identity for item in items for identity in (item.job.observable_id, *(one for one, _ in item.related()))}
-    return {bucket(UUID(identity).bytes) for identity in ids}
+    return {bucket(identity) for identity in ids}
 
 
 def _store(session: Session, service: str, items: Sequence[Item], now: datetime) -> None:

@@ -91,7 +91,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
     with database.transaction(tenant) as session:
         context.freshen(session)
         ways = _chosen(ways_of(session, tenant), question.names)
-        repository.lock(session, {bucket(UUID(identity).bytes) for identity in by_id})
+        repository.lock(session, {bucket(identity) for identity in by_id})
         mentions.put(session, tenant, by_id, now)
         ended, waiting = _sorted_out(session, tenant, _wanted(question, by_id, ways, actor), ways, now)
         ids = _store(session, tenant, ended, waiting, ways)

@@ -1,7 +1,9 @@
 """The sets of reference data: what each is, where it comes from, and how it becomes one packed piece."""
 
 import gzip
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -88,5 +90,6 @@ def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield path.stem, stream.read(_MOST + 1)
         else:
             yield path.name, path.read_bytes()
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
+    # NotImplementedError: a way to compress that Python does not know; RuntimeError: a member with a password.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
         raise InvalidInput(f"{path.name} is broken: {error}") from error

@@ -22,12 +22,17 @@ from shared.stix import bucket
 
 log = get_logger(__name__)
 
+STILL_FOR: Final = timedelta(seconds=2 * context.LOOK_EVERY)
+"""So old data has to be before everything is described with it: by then no process describes with older data."""
+
 FRESH_FOR: Final = timedelta(days=1)
 _FIRST_ID: Final = UUID(int=0)
 _CHUNK: Final = 2_000
 
 
-def refresh(database: Database, settings: Settings, datasets: Sequence[Dataset] = DATASETS) -> dict[str, Any]:
+def refresh(
+    database: Database, settings: Settings, datasets: Sequence[Dataset] = DATASETS, still_for: timedelta = STILL_FOR
+) -> dict[str, Any]:
     """Fetch the sets that are older than a day, and describe again what was described without them.
 
     A set that cannot be fetched stays as it is, with the reason beside it; the next try is an hour later.
@@ -39,7 +44,7 @@ def refresh(database: Database, settings: Settings, datasets: Sequence[Dataset] 
         known = {row.name: row for row in store.overview(session)}
     now = datetime.now(UTC)
     outcomes = {one.name: _renew(database, settings, one, known.get(one.name), now) for one in datasets}
-    return {"datasets": outcomes, "described": describe_again(database)}
+    return {"datasets": outcomes, "described": describe_again(database, still_for=still_for)}
 
 
 def _renew(database: Database, settings: Settings, dataset: Dataset, known: Any, now: datetime) -> str:
@@ -82,15 +87,17 @@ async def _download(settings: Settings, dataset: Dataset, folder: Path) -> list[
     return paths
 
 
-def describe_again(database: Database, seconds: float = 600) -> int:
+def describe_again(database: Database, seconds: float = 600, still_for: timedelta = STILL_FOR) -> int:
     """Describe every observable with the data that is here now, unless that was done; how many changed.
 
-    What is not done after some seconds is gone on with the next time.
+    What is not done after some seconds is gone on with the next time, and so is what is described with data that is
+    younger than `still_for`.
     """
     with database.transaction(PUBLIC) as session:
         context.freshen(session, now=True)
         outdated = [row for row in store.overview(session) if row.name in BY_NAME and row.digest != row.described]
-    if not outdated:
+    young = datetime.now(UTC) - still_for
+    if not outdated or any(row.obtained_at is not None and row.obtained_at > young for row in outdated):
         return 0
     changed, ends = 0, time.monotonic() + seconds
     after = min(row.progress or f" {_FIRST_ID}" for row in outdated)
@@ -103,13 +110,14 @@ def describe_again(database: Database, seconds: float = 600) -> int:
         for tenant in dict.fromkeys(row.tenant for row in rows):
             changed += _describe(database, tenant, [row for row in rows if row.tenant == tenant])
         after = f"{rows[-1].tenant} {rows[-1].id}"
-    _note(database, [{"name": row.name, "progress": after} for row in outdated])
+    _note(database, [{"name": row.name, "digest": row.digest, "progress": after} for row in outdated])
     return changed
 
 
 def _described(row: Any) -> dict[str, Any]:
     """That everything is described with a set; without its date it was never obtained."""
-    return {"name": row.name, "described": row.digest, "described_as_of": row.obtained_at, "progress": None}
+    known = {"name": row.name, "digest": row.digest}
+    return {**known, "described": row.digest, "described_as_of": row.obtained_at, "progress": None}
 
 
 def _note(database: Database, notes: Sequence[dict[str, Any]]) -> None:
@@ -127,7 +135,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[Any]) -> int:
         return 0
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        repository.lock(session, {bucket(UUID(identity).bytes) for identity in changed})
+        repository.lock(session, {bucket(identity) for identity in changed})
         store.change_contexts(session, tenant, changed, now)
         rescoring.announce(session, tenant, rescoring.look_again(session, tenant, changed, now), "enrichment")
     return len(changed)

@@ -60,9 +60,9 @@ def put(session: Session, name: str, **values: Any) -> None:
     session.execute(statement.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
 
 
-def change(session: Session, name: str, **values: Any) -> None:
-    """Change some of what is known about a set that is there."""
-    session.execute(sa.update(DATASET).where(DATASET.c.name == name).values(**values))
+def change(session: Session, name: str, digest: str, **values: Any) -> None:
+    """Change some of what is known about a set, unless it is another one by now."""
+    session.execute(sa.update(DATASET).where(DATASET.c.name == name, DATASET.c.digest == digest).values(**values))
 
 
 _NEXT: Final = sa.text(

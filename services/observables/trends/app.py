@@ -23,6 +23,7 @@ from shared.errors import InvalidInput, Unavailable
 from shared.events import Record
 from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
+from shared.kafka.cluster import group_of
 from shared.kafka.topics import physical
 from shared.logging import get_logger
 from shared.metrics import EVENTS_HANDLED
@@ -44,7 +45,7 @@ class Reading:
     """
 
     def __init__(self, settings: Settings, database: Database, ready: Callable[[], None]) -> None:
-        self.group = f"{settings.kafka_topic_prefix}sentineliq.{database.service}.trends"
+        self.group = f"{group_of(settings, database.service)}.trends"
         self.topics = [physical(settings, topic.name) for topic in (OBSERVED, CHANGED, ENRICHED)]
         self.beats = 0
         self._settings = settings

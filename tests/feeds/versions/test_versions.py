@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid5
 
 import msgspec
 import numpy as np
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from services.feeds.formats.base import Batch, Dropped, NotLineByLine, ReadLines, Record
 from services.feeds.report import Report
+from services.feeds.versions import reading, version
 from services.feeds.versions.distinct import distinct
 from services.feeds.versions.reading import TYPES, DocumentReader, Rows
 from services.feeds.versions.version import DamagedVersion, Version, compare
+from shared.stix.ids import SCO_NAMESPACE
 
 
 class Letters:
@@ -68,8 +71,10 @@ def read_reported(
     return reader.version(), report
 
 
-def read_touched(document: str, before: Version | None) -> tuple[Version, np.ndarray | None]:
-    reader = reader_of(document, before, "", None, Report())
+def read_touched(
+    document: str, before: Version | None, format_: Letters | None = None
+) -> tuple[Version, np.ndarray | None]:
+    reader = reader_of(document, before, "", format_, Report())
     return reader.version(), reader.touched
 
 
@@ -205,3 +210,36 @@ def test_each_observable_is_sent_once_while_a_document_is_read(blocks: list[list
 
     sent = [text for ids, texts in distinct(map(block, blocks)) for text in texts if len(ids) == len(texts)]
     assert sorted(sent) == sorted({str(number).encode() for numbers in blocks for number in numbers})
+
+
+class Mutexes(Letters):
+    """A line is a mutex; what stands behind a `#` only makes it another line."""
+
+    def read(self, lines: Sequence[str], _numbers: Sequence[int]) -> ReadLines:
+        found = ReadLines([], [], [])
+        for at, line in enumerate(lines):
+            found.records.append(Record("mutex", line.partition("#")[0]))
+            found.lines.append(at)
+        return found
+
+
+@pytest.mark.parametrize("release", ["the same release", "the next release"])
+def test_ids_that_are_made_in_another_way_make_nothing_gone_or_new(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, release: str
+) -> None:
+    with monkeypatch.context() as then:
+        then.setattr(reading, "observable_uuid", lambda _, value: uuid5(SCO_NAMESPACE, f'{{"name":"{value}"}}').bytes)
+        then.setattr(version, "SCHEME", 1)
+        if release == "the next release":
+            then.setattr(reading, "version", lambda _: "0.0.9")
+        first, _ = read_touched("a#1\nb#1\nc#1", None, Mutexes())
+        first.save(tmp_path / "first")
+    before = Version.load(tmp_path / "first")
+    second, touched = read_touched("a#1\na#2\nb#1\nc#2", before, Mutexes())
+    changed = compare(before, second, touched)
+    assert (list(changed.seen), list(changed.gone)) == ([], [])
+    second.save(tmp_path / "second")
+    before = Version.load(tmp_path / "second")
+    third, touched = read_touched("a#2\nb#1\nc#2", before, Mutexes())
+    changed = compare(before, third, touched)
+    assert (list(changed.seen), list(changed.gone)) == ([], [])

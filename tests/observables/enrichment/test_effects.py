@@ -88,7 +88,7 @@ def test_relations_and_new_observables_are_stored_with_where_they_come_from(worl
     world.shift()
     found = client.get("/v1/lookup", params={"value": "evil.example.net.br"}).json()["observable"]
     assert (found["score"], found["depth"], found["assertions"]) == (0, 1, [])
-    (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()
+    (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()["items"]
     assert (relation["kind"], relation["direction"], relation["source"]) == ("resolves-to", "out", "probe")
     assert relation["other"]["value"] == "evil.example.net.br"
     assert ("evil.example.net.br", "new", 0, None) in changed(world)

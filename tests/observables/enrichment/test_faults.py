@@ -35,7 +35,7 @@ MANY = [f"45.33.{one // 250}.{one % 250 + 1}" for one in range(400)]
 def written_to(own: Database, *values: str) -> Iterator[None]:
     """Somebody else writes about these values, and takes as long as the block."""
     with own.transaction(PLATFORM) as session:
-        repository.lock(session, {bucket(UUID(identity(one)).bytes) for one in values})
+        repository.lock(session, {bucket(identity(one)) for one in values})
         yield
 
 

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference import refresh as module
 from services.observables.reference.datasets import Dataset
-from services.observables.reference.refresh import refresh
 from shared.database import PUBLIC, Database
 from shared.events.feeds import Indicator
 from shared.settings import Settings
@@ -96,6 +96,10 @@ def datasets(provider: str) -> list[Dataset]:
         Dataset("networks", "tables", "x", (f"{provider}/v4.tsv.gz",), networks.pack),
         Dataset("exploited", "kev", "x", (f"{provider}/kev.json",), exploited.pack),
     ]
+
+
+def refresh(own: Database, settings: Settings, sets: list[Dataset], minutes: int = 0) -> dict:
+    return module.refresh(own, settings, sets, timedelta(minutes=minutes))
 
 
 @pytest.fixture
@@ -207,7 +211,22 @@ def test_answers_tell_how_old_the_data_is_that_they_stand_on(
     assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).json()["reference"] == {}
 
 
-@pytest.mark.parametrize("broken", [None, b"", b"PK not a zip"])
+def test_nothing_is_described_with_data_that_not_everybody_has_yet(
+    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
+) -> None:
+    handle(empty, chunk(ADDRESS))
+    assert refresh(empty, settings, datasets(provider), minutes=2)["described"] == 0
+    assert client_for("observables").get("/v1/lookup", params={"value": ADDRESS.value}).json()["reference"] == {}
+    with empty.transaction(PUBLIC) as session:
+        session.execute(sa.text("UPDATE dataset SET obtained_at = obtained_at - interval '3 minutes'"))
+    assert refresh(empty, settings, datasets(provider), minutes=2)["described"] == 1
+
+
+DAMAGED = bytearray(TABLE)
+DAMAGED[12:20] = b"\xff" * 8
+
+
+@pytest.mark.parametrize("broken", [None, b"", b"PK not a zip", bytes(DAMAGED), TABLE[:-12]])
 def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient], broken: bytes | None
 ) -> None:

@@ -29,7 +29,8 @@ from shared.events.observables import Trending
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import bucket_key, physical
 from shared.settings import Settings
-from shared.stix import bucket, observable_uuid, stix_id
+from shared.stix import bucket, stix_id
+from shared.stix.ids import observable_id
 
 RUN = """
 import os, time
@@ -97,7 +98,7 @@ def chunks(feed: int, values: Sequence[str], at: datetime, tenant: str = "acme")
     """A run of one feed: its values by bucket, as the feeds service sends them."""
     by_bucket: dict[int, list[Indicator]] = {}
     for value in values:
-        place = bucket(observable_uuid("ipv4-addr", value))
+        place = bucket(observable_id("ipv4-addr", value))
         by_bucket.setdefault(place, []).append(Indicator("ipv4-addr", value))
     run, said = uuid4(), at.isoformat().replace("+00:00", "Z")
     return [

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
+from psycopg import sql
 from sqlalchemy.orm import Session
 
-from shared.database import PLATFORM, Database, database
+from shared.database import PLATFORM, Database, database, driver_connection
 from shared.errors import InvalidInput, Unavailable
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
@@ -139,6 +140,26 @@ def test_a_database_that_comes_back_loses_nothing(own: Database, settings: Setti
 
     asyncio.run(scenario())
     assert effects(own, "flaky-") == ["flaky-1", "flaky-2"]
+
+
+@pytest.mark.parametrize("error", ["deadlock_detected", "serialization_failure", "lock_not_available"])
+def test_what_the_database_gives_up_in_bulk_is_tried_again_and_not_buried(
+    own: Database, settings: Settings, error: str
+) -> None:
+    once = iter([sql.SQL("DO $$ BEGIN RAISE {}; END $$").format(sql.SQL(error))])
+
+    def in_bulk(session: Session, events: Sequence[Event[Recorded]]) -> None:
+        store(session, events)
+        for failing in once:
+            driver_connection(session).execute(failing)
+
+    async def scenario() -> None:
+        await produce(settings, said(f"{error}-1"), said(f"{error}-2"))
+        consumer = Consumer(own, settings, [Subscription(RECORDED, in_bulk)])
+        await running(consumer.run(), lambda: len(effects(own, error)) == 2)
+
+    asyncio.run(scenario())
+    assert effects(own, error) == [f"{error}-1", f"{error}-2"]
 
 
 def test_a_flood_of_poison_stops_the_consumer_instead_of_burying_it_all(own: Database, settings: Settings) -> None:

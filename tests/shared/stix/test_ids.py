@@ -1,5 +1,6 @@
 """Ids agree with OASIS' own library, and the objects are valid STIX."""
 
+import contextlib
 import uuid
 
 import msgspec
@@ -9,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.stix import NotAnObservable, ObservableType, bucket, normalise, observable_uuid, sco, stix_id
-from shared.stix.ids import SCO_NAMESPACE, SENTINELIQ_NAMESPACE, observable_id
-from tests.shared.stix.strategies import RAW
+from shared.stix.ids import BUCKETS, SCO_NAMESPACE, SENTINELIQ_NAMESPACE, observable_id, stix_type
+from tests.shared.stix.strategies import RAW, WALLETS
 
 T = ObservableType
 ORACLES = {
@@ -28,15 +29,19 @@ ORACLES = {
     T.SSDEEP: lambda value: stix2.v21.File(hashes={"SSDEEP": value}),
     T.TLSH: lambda value: stix2.v21.File(hashes={"TLSH": value}),
     T.FILE_NAME: lambda value: stix2.v21.File(name=value),
-    T.X509_SHA1: lambda value: stix2.v21.X509Certificate(hashes={"SHA-1": value}),
-    T.X509_SHA256: lambda value: stix2.v21.X509Certificate(hashes={"SHA-256": value}),
     T.REGISTRY_KEY: lambda value: stix2.v21.WindowsRegistryKey(key=value),
-    T.MUTEX: lambda value: stix2.v21.Mutex(name=value),
 }
 
 
 OWN = {T.IMPHASH, T.FILE_PATH, T.JA3, T.JA4, T.USER_AGENT, T.WALLET}
 """Types that STIX has no object, or no hash, for."""
+TYPED = {
+    T.X509_SHA1: lambda value: {"hashes": {"SHA-1": value}},
+    T.X509_SHA256: lambda value: {"hashes": {"SHA-256": value}},
+    T.MUTEX: lambda value: {"name": value},
+    **dict.fromkeys((T.FILE_PATH, T.JA3, T.JA4, T.USER_AGENT, T.WALLET), lambda value: {"value": value}),
+}
+"""Types whose ids say the type, because their properties are those of another type as well."""
 
 
 def canonical(kind, raw):
@@ -46,25 +51,89 @@ def canonical(kind, raw):
         assume(False)
 
 
-typed = st.sampled_from(list(T)).flatmap(lambda kind: st.tuples(st.just(kind), RAW[kind]))
+def of(kinds):
+    """A type out of some, and a text of it as people write it."""
+    return st.sampled_from(sorted(kinds)).flatmap(lambda kind: st.tuples(st.just(kind), RAW[kind]))
 
 
-def test_every_type_but_the_vulnerability_has_an_oracle():
-    assert set(T) - {T.VULNERABILITY} - OWN == set(ORACLES)
+typed = of(T)
+texts = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
-@given(typed)
+def test_every_type_is_held_against_something():
+    assert {*ORACLES, *TYPED, T.IMPHASH, T.VULNERABILITY} == set(T)
+
+
+@given(of(ORACLES))
 def test_the_id_is_the_one_oasis_computes(kind_and_raw):
     kind, raw = kind_and_raw
-    assume(kind is not T.VULNERABILITY and kind not in OWN)
     value = canonical(kind, raw)
     assert ORACLES[kind](value).id == stix_id(kind, value)
     assert ORACLES[kind](value).id == stix_id(str(kind), value)
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1))
+@given(texts)
 def test_any_text_is_escaped_as_rfc_8785_asks(text):
-    assert stix2.v21.Mutex(name=text).id == stix_id(T.MUTEX, text)
+    assert stix2.v21.File(name=text).id == stix_id(T.FILE_NAME, text)
+
+
+@given(of({*ORACLES, T.IMPHASH}))
+def test_what_stix_tells_apart_has_an_id_of_the_properties_in_its_namespace(kind_and_raw):
+    kind, raw = kind_and_raw
+    value = canonical(kind, raw)
+    properties = {
+        name: said for name, said in sco(kind, value).items() if name not in ("type", "spec_version", "id", "defanged")
+    }
+    assert len(properties) == 1
+    assert_id(uuid.uuid5(SCO_NAMESPACE, msgspec.json.encode(properties).decode()), kind, value)
+
+
+@given(st.sampled_from(sorted(TYPED)), texts)
+def test_what_it_tells_apart_by_the_type_alone_has_the_type_in_its_id(kind, text):
+    said = {"type": str(kind), **TYPED[kind](text)}
+    assert_id(uuid.uuid5(SENTINELIQ_NAMESPACE, msgspec.json.encode(said).decode()), kind, text)
+    known = sco(kind, text)
+    assert {name: known[name] for name in TYPED[kind](text)} == TYPED[kind](text)
+    assert known["type"] == stix_type(kind) == known["id"].partition("--")[0]
+
+
+def assert_id(expected, kind, value):
+    assert expected.bytes == observable_uuid(kind, value) == observable_uuid(str(kind), value)
+    assert str(expected) == observable_id(kind, value) == observable_id(str(kind), value)
+
+
+@given(st.one_of(*RAW.values(), texts))
+def test_no_two_types_share_an_id(text):
+    ids = {}
+    for kind in T:
+        with contextlib.suppress(NotAnObservable):
+            ids[kind] = observable_id(kind, normalise(kind, text))
+    assert len(set(ids.values())) == len(ids), ids
+
+
+@given(of(TYPED), st.sampled_from(sorted(T)))
+def test_an_id_with_the_type_in_it_is_nobody_elses_whatever_the_text(kind_and_text, other):
+    kind, text = kind_and_text
+    assume(kind is not other and other is not T.ASN)  # an AS is a number: no text
+    assert observable_id(kind, text) != observable_id(other, text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "text"),
+    [
+        (T.MUTEX, T.FILE_NAME, "update.exe"),
+        (T.USER_AGENT, T.DOMAIN, "evil.com"),
+        (T.FILE_PATH, T.USER_AGENT, "/bin/sh"),
+        (T.JA3, T.USER_AGENT, "e7d705a3286e19ea42f587b344ee6865"),
+        (T.JA4, T.USER_AGENT, "t13d1516h2_8daaf6152771_b186095e22b6"),
+        (T.WALLET, T.USER_AGENT, WALLETS[0]),
+        (T.X509_SHA1, T.SHA1, "a" * 40),
+        (T.X509_SHA256, T.SHA256, "a" * 64),
+    ],
+)
+def test_what_once_shared_an_id_does_no_more(one, other, text):
+    assert normalise(one, text) == normalise(other, text) == text
+    assert observable_uuid(one, text) != observable_uuid(other, text)
 
 
 @given(typed)
@@ -73,17 +142,6 @@ def test_the_object_is_valid_stix(kind_and_raw):
     value = canonical(kind, raw)
     parsed = stix2.parse(sco(kind, value), version="2.1", allow_custom=kind in OWN)
     assert (parsed["id"] if kind in OWN else parsed.id) == stix_id(kind, value)
-
-
-@given(st.sampled_from(sorted(OWN)).flatmap(lambda kind: st.tuples(st.just(kind), RAW[kind])))
-def test_what_stix_has_no_object_for_has_an_id_by_the_same_rule(kind_and_raw):
-    kind, raw = kind_and_raw
-    value = canonical(kind, raw)
-    known = sco(kind, value)
-    properties = {name: known[name] for name in ("value", "hashes") if name in known}
-    said = msgspec.json.encode(properties).decode()
-    assert uuid.uuid5(SCO_NAMESPACE, said).bytes == observable_uuid(kind, value)
-    assert str(uuid.uuid5(SCO_NAMESPACE, said)) == observable_id(kind, value)
 
 
 def test_a_vulnerability_has_an_id_in_our_namespace():
@@ -97,12 +155,15 @@ def test_a_vulnerability_has_an_id_in_our_namespace():
 def test_known_ids_never_change():
     assert stix_id(T.IPV4, "198.51.100.3") == "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4"
     assert stix_id(T.DOMAIN, "example.com") == "domain-name--bedb4899-d24b-5401-bc86-8f6b4cc18ec7"
-    assert bucket(observable_uuid(T.IPV4, "198.51.100.3")) == 0x28BB3599 >> 27
+    assert stix_id(T.FILE_NAME, "update.exe") == "file--8ee0fecf-bf50-5a12-832e-8e2da1cdacf4"
+    assert stix_id(T.MUTEX, "update.exe") == "mutex--e8607404-7a98-5f82-85e3-b48a9da4bd9e"
+    assert bucket(observable_id(T.IPV4, "198.51.100.3")) == 0x28BB3599 >> 27
 
 
-@given(st.binary(min_size=16, max_size=16), st.integers(1, 1000))
-def test_a_bucket_is_one_of_the_buckets(uuid_bytes, buckets):
-    assert 0 <= bucket(uuid_bytes, buckets) < buckets
+@given(st.uuids(), st.uuids())
+def test_a_bucket_is_a_range_of_ids(one, other):
+    buckets = [bucket(str(identity)) for identity in sorted((one, other))]
+    assert 0 <= buckets[0] <= buckets[1] < BUCKETS
 
 
 def test_an_unknown_type_has_no_id():

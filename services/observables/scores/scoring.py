@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from services.observables.decay import THRESHOLDS, curve_of, next_crossing
+from services.observables.scores.decay import THRESHOLDS, curve_of, next_crossing
 
 Kind = Literal["source", "sighting", "enrichment", "allow-list", "false-positive"]
 Verdict = Literal["malicious", "suspicious", "weak", "none"]

@@ -8,17 +8,19 @@ from uuid import UUID
 
 import msgspec
 
-from services.observables import context, reads, scoring, views
+from services.observables import context
 from services.observables.attack import current
-from services.observables.extraction import Extraction, Mentioned, Position
-from services.observables.lookups import TOGETHER
-from services.observables.reads import Filter
+from services.observables.lookup import reads, views
+from services.observables.lookup.answering import TOGETHER
+from services.observables.lookup.reads import Filter
+from services.observables.lookup.views import Reference, View
 from services.observables.reference import store as datasets
 from services.observables.reference.datasets import DATASETS
-from services.observables.scoring import Verdict
+from services.observables.reports.extraction import Extraction, Mentioned, Position
+from services.observables.scores import scoring
+from services.observables.scores.scoring import Verdict
 from services.observables.trends import store
-from services.observables.views import Reference, View
-from shared.database import Database
+from shared.database import Database, driver_connection
 from shared.errors import InvalidInput, NotFound
 from shared.stix.ids import observable_id
 
@@ -66,6 +68,13 @@ class Relation(msgspec.Struct):
     source: str
     first_seen: datetime
     last_seen: datetime
+
+
+class RelationPage(msgspec.Struct):
+    """A page of relations; `next` goes into `after` for the one that follows."""
+
+    items: list[Relation]
+    next: str | None
 
 
 def past(moment: datetime | None) -> datetime | None:
@@ -129,15 +138,19 @@ def page(database: Database, tenant: str, wanted: Filter, after: str | None, lim
     Raises:
         InvalidInput: `after` is no cursor of such a list.
     """
-    with database.transaction(tenant) as session:
+    with database.transaction(tenant, PATIENCE) as session:
         if wanted.ranges:
             rows = reads.page_by_key(session, tenant, wanted, _key_cursor(after), limit)
             ids, last = [str(identity) for _, identity in rows], cursor_of(*rows[-1]) if rows else None
         else:
             ids = reads.page(session, tenant, wanted, _id_cursor(after), limit)
             last = ids[-1] if ids else None
-        known = views.views(reads.gather(reads.connection_of(session), tenant, ids), datetime.now(UTC))
+        known = views.views(reads.gather(driver_connection(session), tenant, ids), datetime.now(UTC))
     return Page([known[one] for one in ids if one in known], last if len(ids) == limit else None)
+
+
+PATIENCE: Final = 15
+"""Seconds that a question may take which may have to look at everything there is."""
 
 
 def cursor_of(key: str, identity: UUID) -> str:
@@ -177,7 +190,7 @@ def _id_cursor(after: str | None) -> UUID | None:
 
 def count(database: Database, tenant: str, wanted: Filter) -> int:
     """How many observables the tenant sees."""
-    with database.transaction(tenant) as session:
+    with database.transaction(tenant, PATIENCE) as session:
         return reads.count(session, wanted)
 
 
@@ -223,16 +236,39 @@ def marked(database: Database, tenant: str, found: Extraction) -> Report:
     return Report(named, found.attack, found.characters, found.pages, found.notes)
 
 
-def relations(database: Database, tenant: str, identity: str, most: int = 1000) -> list[Relation]:
-    """What an observable is related to, as far as the tenant sees both ends."""
+def relations(
+    database: Database, tenant: str, identity: str, kind: str | None, after: str | None, limit: int
+) -> RelationPage:
+    """One page of what an observable is related to, as far as the tenant sees both ends; the latest first.
+
+    Raises:
+        InvalidInput: `after` is no cursor of such a list.
+    """
     uuid = uuid_of(identity)
-    with database.transaction(tenant) as session:
-        rows = reads.relations(session, tenant, uuid, most)
+    with database.transaction(tenant, PATIENCE) as session:
+        rows = reads.relations(session, tenant, uuid, kind, _relation_cursor(after), limit)
         others = {row.to_id if row.from_id == uuid else row.from_id for row in rows}
-        known = views.views(reads.gather(reads.connection_of(session), tenant, others | {uuid}), datetime.now(UTC))
+        known = views.views(reads.gather(driver_connection(session), tenant, others | {uuid}), datetime.now(UTC))
     if uuid not in known or known[uuid].id != identity:
         raise NotFound(f"There is no observable {identity} in this tenant.")
-    return [_relation(row, uuid, known) for row in rows if {row.from_id, row.to_id} <= known.keys()]
+    seen = [_relation(row, uuid, known) for row in rows if {row.from_id, row.to_id} <= known.keys()]
+    return RelationPage(seen, _cursor_of_relation(rows[-1]) if len(rows) == limit else None)
+
+
+def _cursor_of_relation(row: Any) -> str:
+    place = [row.last_seen.isoformat(), row.to_id, row.kind, row.source, row.tenant]
+    return cursor_of(msgspec.json.encode(place).decode(), UUID(row.from_id))
+
+
+def _relation_cursor(after: str | None) -> reads.RelationPlace | None:
+    place = _key_cursor(after)
+    if place is None:
+        return None
+    try:
+        at, to, kind, source, owner = msgspec.json.decode(place[0], type=tuple[datetime, str, str, str, str])
+    except msgspec.DecodeError:
+        raise InvalidInput(f"{after!r} is no cursor of this list.", field="after") from None
+    return (at, str(place[1]), to, kind, source, owner)
 
 
 def _relation(row: Any, uuid: str, known: dict[str, View]) -> Relation:
@@ -269,7 +305,7 @@ def reference(database: Database, tenant: str) -> list[dict[str, Any]]:
 
 def sources(database: Database, tenant: str) -> list[dict[str, Any]]:
     """The sources the tenant can see, each with how many observables it asserts now."""
-    with database.transaction(tenant) as session:
+    with database.transaction(tenant, PATIENCE) as session:
         return [dict(row._mapping) for row in reads.sources(session)]  # noqa: SLF001  # SQLAlchemy's public name
 
 

@@ -11,8 +11,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.observables.models import ASSERTION, OBSERVABLE, RUN_CHUNK, SOURCE
-from services.observables.search import Range, beginning
+from services.observables.lookup.search import Range, beginning
+from services.observables.models import ASSERTION, OBSERVABLE, RELATION, RUN_CHUNK, SOURCE
 from shared.database import PUBLIC
 from shared.uuids import Uuids
 
@@ -66,11 +66,14 @@ _CONTEXTS_THEN: Final = (
     f"WHERE {_MINE.format(id='observable_id')} AND recorded_until > %(as_of)s "
     "ORDER BY tenant, observable_id, recorded_until"
 )
-_SIGHTINGS_NOW: Final = (
+_SIGHTINGS: Final = (
     "SELECT observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor "  # noqa: S608
     f"FROM sighting WHERE {_MINE.format(id='observable_id')}"
 )
-_SIGHTINGS_THEN: Final = f"{_SIGHTINGS_NOW} AND recorded_at <= %(as_of)s"
+_SIGHTINGS_NOW: Final = f"{_SIGHTINGS} AND withdrawn_at IS NULL"
+_SIGHTINGS_THEN: Final = (
+    f"{_SIGHTINGS} AND recorded_at <= %(as_of)s AND (withdrawn_at IS NULL OR withdrawn_at > %(as_of)s)"
+)
 _ANSWER_COLUMNS: Final = "observable_id, enricher, tenant, found, facts, weights, obtained_at, expires_at, counts_until"
 _ANSWERS_NOW: Final = f"SELECT {_ANSWER_COLUMNS} FROM enrichment WHERE {_MINE.format(id='observable_id')}"  # noqa: S608
 _ANSWERS_THEN: Final = (
@@ -174,12 +177,6 @@ def gather(
     return answered(ask(connection, tenant, ids, as_of))
 
 
-def connection_of(session: Session) -> psycopg.Connection:
-    """The connection of a transaction that also writes."""
-    connection: psycopg.Connection = session.connection().connection.driver_connection  # type: ignore[assignment]
-    return connection
-
-
 def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
     grouped: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
@@ -263,7 +260,7 @@ def page(session: Session, tenant: str, wanted: Filter, after: UUID | None, limi
     identity = OBSERVABLE.c.id
     parts = []
     for one in _tenants(tenant) if wanted.prefix is not None else ():
-        for begins in _beginnings(wanted.prefix or ""):
+        for begins in (begins for spelled in _spelled(wanted.prefix or "") for begins in _beginnings(spelled)):
             part = _filtered(sa.select(identity), wanted).where(OBSERVABLE.c.tenant == one, begins)
             part = part if after is None else part.where(identity > after)
             parts.append(part.order_by(identity).limit(limit).subquery())
@@ -274,6 +271,11 @@ def page(session: Session, tenant: str, wanted: Filter, after: UUID | None, limi
     if after is not None:
         query = query.where(identity > after)
     return [str(found) for found in session.scalars(query)]
+
+
+def _spelled(prefix: str) -> tuple[str, ...]:
+    """A beginning as it was typed, and as names and hashes are written."""
+    return tuple({prefix, prefix.lower()})
 
 
 def _beginnings(prefix: str) -> list[sa.ColumnElement[bool]]:
@@ -328,20 +330,28 @@ def _filtered(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
     if wanted.min_score is not None:
         query = query.where(OBSERVABLE.c.score >= wanted.min_score)
     if wanted.prefix is not None:
-        query = query.where(sa.func.starts_with(OBSERVABLE.c.value, wanted.prefix))
+        query = query.where(sa.or_(*(sa.func.starts_with(OBSERVABLE.c.value, one) for one in _spelled(wanted.prefix))))
     return query
 
 
-_RELATIONS: Final = sa.text(
-    "SELECT tenant, from_id::text AS from_id, kind, to_id::text AS to_id, source, first_seen, last_seen FROM relation "
-    "WHERE tenant = ANY(:tenants) AND (from_id = CAST(:id AS uuid) OR to_id = CAST(:id AS uuid)) "
-    "ORDER BY kind, last_seen DESC LIMIT :most"
-)
+RelationPlace = tuple[datetime, str, str, str, str, str]
+"""Where a relation stands in a list: last seen, ends, kind, who says so, tenant."""
 
 
-def relations(session: Session, tenant: str, identity: str, most: int) -> Sequence[sa.Row[Any]]:
-    """Stored relations from and to an observable."""
-    return session.execute(_RELATIONS, {"tenants": _tenants(tenant), "id": identity, "most": most}).all()
+def relations(
+    session: Session, tenant: str, identity: str, kind: str | None, after: RelationPlace | None, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """Stored relations from and to an observable, what was seen last first, beginning after `after`."""
+    start, end = (sa.cast(column, sa.Text).label(column.name) for column in (RELATION.c.from_id, RELATION.c.to_id))
+    place = (RELATION.c.last_seen, start, end, RELATION.c.kind, RELATION.c.source, RELATION.c.tenant)
+    query = sa.select(*place, RELATION.c.first_seen).where(
+        RELATION.c.tenant.in_(_tenants(tenant)), sa.or_(RELATION.c.from_id == identity, RELATION.c.to_id == identity)
+    )
+    if kind is not None:
+        query = query.where(RELATION.c.kind == kind)
+    if after is not None:
+        query = query.where(sa.tuple_(*(sa.type_coerce(one, one.type) for one in place)) < after)
+    return session.execute(query.order_by(*(one.desc() for one in place)).limit(limit)).all()
 
 
 def sources(session: Session) -> Sequence[sa.Row[Any]]:

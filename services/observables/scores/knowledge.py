@@ -5,9 +5,9 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
-from services.observables import scoring
-from services.observables.decay import HELD_FOR, end_of_day
-from services.observables.scoring import Claim, Effect
+from services.observables.scores import scoring
+from services.observables.scores.decay import HELD_FOR, end_of_day
+from services.observables.scores.scoring import Claim, Effect
 
 Effects = tuple[Effect, ...]
 
@@ -103,15 +103,17 @@ class Told(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is stored about one observable in the tenant.
+    """What is stored about one observable, as the tenant sees it: its own knowledge and the public one.
 
     Attributes:
         score: as it was last announced.
-        assertions: by source id.
+        assertions: the tenant's own, by source id.
         voices: what sightings and remote enrichers claim.
         effects: what is known about the value itself, false positives included.
         looked_at: the newest moment of which the score was written.
         due: when the score has to be looked at again.
+        public: what public sources say, when the tenant is another one.
+        own: whether the tenant has a row of it; otherwise it is only public.
     """
 
     type: str
@@ -122,11 +124,17 @@ class Known(NamedTuple):
     effects: Effects = ()
     looked_at: datetime | None = None
     due: datetime | None = None
+    public: tuple[Stored, ...] = ()
+    own: bool = True
+
+    @property
+    def said(self) -> list[Stored]:
+        """Everything that sources say."""
+        return [*self.assertions.values(), *self.public]
 
     def newest(self, at: datetime) -> datetime:
         """The newest moment that anything is known of, `at` included: the one that scores are written for."""
-        heard_at = (one.observed_at for one in self.assertions.values())
-        return max(at, *heard_at, self.looked_at or at)
+        return max(at, *(one.observed_at for one in self.said), self.looked_at or at)
 
 
 def heard(answers: Iterable[Told]) -> tuple[tuple[Claim, ...], Effects]:

@@ -6,10 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from services.observables import context, scoring
-from services.observables.knowledge import Effects, Sighting, Told, claim, heard, since, weigh
-from services.observables.reads import Gathered
-from services.observables.scoring import Claim, Contribution, Verdict
+from services.observables import context
+from services.observables.lookup.reads import Gathered
+from services.observables.scores import scoring
+from services.observables.scores.knowledge import Effects, Sighting, Told, claim, heard, since, weigh
+from services.observables.scores.scoring import Claim, Contribution, Verdict
 from shared.stix.ids import stix_type
 
 
@@ -135,7 +136,7 @@ def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
         identity, type_ = row[0], row[2]
         if identity not in parts:
             active = [one for one in found.assertions.get(identity, ()) if _holds(one, now)]
-            claims, effects = _voices(row, active, context.effects(type_, row[4]), found)
+            claims, effects = _voices(row, active, context.effects(row[4]), found)
             parts[identity] = scoring.contributions(type_, claims, effects, now)
     return parts
 
@@ -172,7 +173,7 @@ def _voices(row: Row, active: Sequence[Row], effects: Effects, found: Gathered) 
 
 def _view(row: Row, found: Gathered, now: datetime, alike: _Alike) -> View:
     identity, _, type_, value, described, _, depth = row
-    effects, assertions = context.effects(type_, described), found.assertions.get(identity, ())
+    effects, assertions = context.effects(described), found.assertions.get(identity, ())
     if not assertions or identity in found.sightings or identity in found.answers:
         judged = _judged(row, effects, found, now)
     else:

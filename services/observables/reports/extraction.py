@@ -12,6 +12,15 @@ from shared.stix.extract import Found, attack_ids, extract
 POSITIONS = 100
 """Places kept of one thing; all are counted."""
 
+MAX_DISTINCT = 100_000
+"""Observables, and ATT&CK ids, taken from one document: a report never has as many, and a list is for a feed."""
+
+MAX_PLACES = 200_000
+"""Places kept of all things; beyond, the first of each."""
+
+MAX_TOLD = 16_000_000
+"""Characters of all values and spellings, at which nothing new is taken: the answer has to stay within bounds."""
+
 # Marks for where a word may be broken, put into long ones: nothing that is seen, and it would cut a name in two.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 
@@ -67,16 +76,14 @@ class Extraction(msgspec.Struct):
 
 
 def extract_from(document: Document) -> Extraction:
-    """The observables and ATT&CK ids a document names; in time linear in its length."""
-    text = document.text
-    places = _Places(document)
-    seen = places.seen
+    """The observables and ATT&CK ids a document names, up to the limits above; in time linear in its length."""
+    places, notes = _Places(document), list(document.notes)
     return Extraction(
-        observables=_collected(places, extract(seen)),
-        attack=_collected(places, attack_ids(seen)),
-        characters=len(text),
+        observables=_collected(places, extract(places.seen), "observables", notes),
+        attack=_collected(places, attack_ids(places.seen), "ATT&CK ids", notes),
+        characters=len(document.text),
         pages=None if document.pages is None else len(document.pages),
-        notes=list(document.notes),
+        notes=notes,
     )
 
 
@@ -110,14 +117,28 @@ class _Places:
         return Position(start, end, page, None if written == found.value else written)
 
 
-def _collected(places: _Places, mentions: Iterable[Found]) -> list[Mentioned]:
+def _collected(places: _Places, mentions: Iterable[Found], kind: str, notes: list[str]) -> list[Mentioned]:
+    """Each thing once; `notes` takes where one of the limits was met."""
     known: dict[tuple[str, str], Mentioned] = {}
+    kept = told = 0
+    passed: Found | None = None
     for found in mentions:
         key = (found.type, found.value)
         mentioned = known.get(key)
         if mentioned is None:
+            if len(known) == MAX_DISTINCT or told >= MAX_TOLD:
+                notes.append(f"{kind} were taken up to character {found.start:,}: {len(known):,} are as many as fit")
+                break
             mentioned = known[key] = Mentioned(str(found.type), found.value, 0, [])
+            told += len(found.value)
         mentioned.count += 1
-        if len(mentioned.positions) < POSITIONS:
-            mentioned.positions.append(places.position(found))
+        if not mentioned.positions or (len(mentioned.positions) < POSITIONS and kept < MAX_PLACES and told < MAX_TOLD):
+            place = places.position(found)
+            mentioned.positions.append(place)
+            kept += 1
+            told += len(place.written or "")
+        elif len(mentioned.positions) < POSITIONS:
+            passed = passed or found
+    if passed:
+        notes.append(f"of {kind}, places behind character {passed.start:,} are told only where they are the first")
     return list(known.values())

@@ -93,6 +93,23 @@ def _host(host: str) -> str:
     return _name(host)
 
 
+_EXPRESSION: Final = re.compile(r"^\^|\.[*+?]|\[\^?\w-\w|\(\?|^\*|\*$")
+
+
+def check_literal(text: str, field: str) -> None:
+    """Refuse a text to search by that is meant as a pattern: nothing would be found, which reads as if all were well.
+
+    Raises:
+        InvalidInput: it is a regular expression or has wildcards, or a NUL character, which no value has.
+    """
+    if "\0" in text:
+        raise InvalidInput(f"{field} has a NUL character, which no value has.", field=field)
+    if _EXPRESSION.search(text):
+        raise InvalidInput(
+            f"{field} is a plain text: regular expressions and wildcards are not known here.", field=field
+        )
+
+
 def under(text: str) -> list[Range]:
     """Where everything below a domain, a network, an address, a URL's path or a text's beginning stands.
 
@@ -104,7 +121,7 @@ def under(text: str) -> list[Range]:
     except NotAnObservable as error:
         if not text.strip() or not text.isprintable() or len(text) > _LENGTH:
             raise InvalidInput(f"Nothing can begin like that: {error}", field="under") from None
-        return [Range(text, text + _LAST)]
+        return [Range(one, one + _LAST) for one in {text, text.lower()}]
     key = key_of(found.type, found.value)
     match found.type:
         case "domain-name":

@@ -1,0 +1,1 @@
+"""Documents: which observables they name, read in processes of their own."""

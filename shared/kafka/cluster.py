@@ -1,0 +1,28 @@
+"""The cluster as its administrators see it, and how services are named there."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.settings import Settings
+
+
+def group_of(settings: Settings, service: str) -> str:
+    """The consumer group of a service."""
+    return f"{settings.kafka_topic_prefix}sentineliq.{service}"
+
+
+@asynccontextmanager
+async def administrator(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for questions about the cluster, closed when the block ends.
+
+    Raises:
+        KafkaError: the cluster does not answer.
+    """
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-admin")
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()

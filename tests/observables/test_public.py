@@ -1,0 +1,84 @@
+"""What a tenant says, sees and asks about an observable that is public: one score, told, stored and read alike."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from services.observables import repository, rescoring
+from services.observables.aging import check_due
+from shared.database import PUBLIC, Database
+from shared.events import FeedRef
+from shared.events.feeds import Indicator
+from tests.observables.conftest import OTHER, after, changes, chunk, handle
+
+ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
+COMMUNITY = FeedRef(UUID(int=9), "community", 90, kind="snapshot")
+
+
+@pytest.fixture
+def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
+    handle(own, chunk(ADDRESS, feed=COMMUNITY, tenant=PUBLIC), tenant=PUBLIC)
+    changes(own)
+    return client_for("observables")
+
+
+def read(client: TestClient) -> dict:
+    return client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"]
+
+
+def stored(own: Database) -> int:
+    with own.transaction("acme") as session:
+        return session.scalar(sa.text("SELECT score FROM observable WHERE tenant = 'acme'"))
+
+
+def test_a_tenants_first_word_is_told_with_what_is_public(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, feed=OTHER))
+    seen = read(client)
+    assert changes(own) == [(ADDRESS.value, "new", seen["score"], None)]
+    assert stored(own) == seen["score"] > 81
+    assert {one["source"] for one in seen["assertions"]} == {"community", "honeypots"}
+
+
+def test_taking_back_a_word_leaves_what_is_public(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, feed=OTHER, at=after(1)))
+    both = read(client)["score"]
+    changes(own)
+    handle(own, chunk(gone=[ADDRESS], feed=OTHER, at=after(2)))
+    alone = read(client)["score"]
+    assert changes(own) == [(ADDRESS.value, "changed", alone, both)]
+    assert stored(own) == alone == 81
+
+
+def test_a_tenant_that_never_said_it_and_takes_it_back_changes_nothing(own: Database, client: TestClient) -> None:
+    handle(own, chunk(gone=[ADDRESS], feed=OTHER))
+    assert changes(own) == []
+    assert stored(own) == read(client)["score"] == 81
+
+
+def test_time_and_answers_do_not_undo_what_is_public(own: Database, client: TestClient) -> None:
+    client.post("/v1/sightings", json={"sightings": [{"value": ADDRESS.value}]}).raise_for_status()
+    seen = read(client)["score"]
+    assert changes(own) == [(ADDRESS.value, "changed", seen, 81)]
+    assert stored(own) == seen > 81
+    identity = read(client)["id"][-36:]
+    now = datetime.now(UTC)
+    with own.transaction("acme") as session:
+        rescoring.announce(session, "acme", rescoring.look_again(session, "acme", [identity], now), "enrichment")
+    with own.transaction("acme") as session:
+        session.execute(sa.text("UPDATE sighting SET last_seen = :at"), {"at": now - timedelta(days=60)})
+        session.execute(sa.text("UPDATE observable SET due_at = :at"), {"at": now})
+    check_due(own)
+    assert [change for change in changes(own) if change[1] == "expired"] == []
+    assert stored(own) == pytest.approx(read(client)["score"], abs=4)
+
+
+def test_public_knowledge_is_the_operators_own(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, feed=OTHER))
+    with own.transaction(PUBLIC) as session:
+        one = repository.known(session, PUBLIC, [read(client)["id"][-36:]])[read(client)["id"][-36:]]
+    assert [said.source for said in one.said] == ["community"]
+    assert one.public == ()
