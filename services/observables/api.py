@@ -122,7 +122,10 @@ async def look_up(request: Request) -> Response:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
     found: Lookups = request.app.state.lookups
     if (moment := questions.past(asked.as_of)) is None:
-        return Response(await found.many(who.tenant, asked.values, asked.type), media_type="application/json")
+        return Response(
+            await found.many(who.tenant, asked.values, asked.type, describe=asked.describe),
+            media_type="application/json",
+        )
     then = await asyncio.to_thread(answering.answer, _database(request), who.tenant, asked.values, asked.type, moment)
     return _json({"items": then, "reference": UNKNOWN})
 

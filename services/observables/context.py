@@ -18,6 +18,7 @@ from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.mapped import mapped
 from services.observables.scores.knowledge import Effects
 from services.observables.scores.scoring import Effect, Kind
+from shared.database import PUBLIC, Database
 
 NOTHING: Final = "{}"
 LOOK_EVERY: Final = 60.0
@@ -108,6 +109,13 @@ def freshen(session: Session, *, now: bool = False) -> None:
         blobs = {name: mapped(name, digest, partial(store.packed, session, name)) for name, digest in digests.items()}
         current.offline = Offline(enrichers(blobs))
         current.digests = digests
+
+
+def keep_fresh(database: Database) -> None:
+    """`freshen` for whoever has no transaction at hand: none is opened when it is not time to look."""
+    if time.monotonic() >= _now().look_again:
+        with database.transaction(PUBLIC) as session:
+            freshen(session)
 
 
 @contextmanager

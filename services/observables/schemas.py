@@ -135,6 +135,7 @@ class LookupRequest(BaseModel):
 
     values: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=10_000)]
     type: ObservableType | None = Field(None, description="what all of them are; what each looks like when left out")
+    describe: bool = Field(False, description="tell what lies here about values that nobody has spoken of")
     as_of: Moment | None = Field(None, description="answer with what was known at this moment (RFC 3339)")
 
 

@@ -85,6 +85,11 @@ def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestC
     assert found["context"]["domain_name"]["registrable"] == "example.co.uk"
     assert one(client, "10.0.0.1")["context"]["special_range"]
     assert "context" not in one(client, "update.exe")
+    asked = {"values": ["10.0.0.1", "evil.com"]}
+    assert all("context" not in item for item in client.post("/v1/lookup", json=asked).json()["items"])
+    known, unknown = client.post("/v1/lookup", json={**asked, "describe": True}).json()["items"][::-1]
+    assert (known["observable"] is not None, "context" in known) == (True, False)
+    assert unknown["context"]["special_range"]
     assert (
         "context"
         not in client.get("/v1/lookup", params={"value": "example.com", "as_of": "2026-01-01T00:00:00Z"}).json()

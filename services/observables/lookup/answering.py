@@ -13,7 +13,7 @@ from services.observables.lookup import reads, views
 from services.observables.lookup.reads import Gathered
 from services.observables.lookup.search import host_of, under
 from services.observables.lookup.views import Reference, View
-from shared.database import PUBLIC, Database
+from shared.database import Database
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
 from shared.stix.addresses import ipv4, ipv6
 from shared.stix.ids import observable_id
@@ -77,6 +77,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     """One value of a question, as it was asked for: the observable it is, or why it is none (type, text, id empty).
 
     `others` are the ids of what it may be as well; a value that looks like nothing may be of a type without a shape.
+    `describe` asks for what lies here about a value that nobody has spoken of.
     """
 
     value: str
@@ -85,19 +86,20 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     problem: str | None = None
     others: tuple[str, ...] = ()
+    describe: bool = False
 
 
-def ask(value: str, type_: ObservableType | None = None) -> Asked:
+def ask(value: str, type_: ObservableType | None = None, *, describe: bool = False) -> Asked:
     """What a text asks for, of a type or of whatever type it looks like; defanged forms are understood."""
     try:
         if type_ is not None:
             text = normalise(type_, value)
-            return Asked(value, type_, text, observable_id(type_, text))
+            return Asked(value, type_, text, observable_id(type_, text), describe=describe)
         found = detect(value)
     except NotAnObservable as error:
         return Asked(value, problem=str(error), others=() if type_ is not None else tuple(_ids(_SHAPELESS, value)))
     others = tuple(_ids(_ALIKE[found.type], found.value)) if found.type in _ALIKE else ()
-    return Asked(value, found.type, found.value, observable_id(found.type, found.value), others=others)
+    return Asked(value, found.type, found.value, observable_id(found.type, found.value), None, others, describe)
 
 
 def _ids(types: Sequence[ObservableType], value: str) -> Iterator[str]:
@@ -167,8 +169,7 @@ def answers_to(
     answers = _put_together(
         asked, gathered, above, dict(zip(networks, inside, strict=True)), as_of or datetime.now(UTC)
     )
-    if as_of is None:
-        _describe(database, asked, answers)
+    _describe(database, asked, answers)
     return answers
 
 
@@ -203,11 +204,12 @@ def _of_several(one: Asked, known: dict[str, View]) -> Answer:
 
 def _describe(database: Database, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
     """Say of values that nobody has spoken of what offline enrichers know."""
-    unknown = [(place, one) for place, one in enumerate(asked) if one.id and answers[place].observable is None]
+    unknown = [
+        (place, one) for place, one in enumerate(asked) if one.describe and one.id and answers[place].observable is None
+    ]
     if not unknown:
         return
-    with database.transaction(PUBLIC) as session:
-        context.freshen(session)
+    context.keep_fresh(database)
     contexts = context.describe_values((str(place), one.type, one.text) for place, one in unknown)
     for place, text in contexts.items():
         answers[int(place)].context = msgspec.Raw(text.encode())

@@ -31,12 +31,14 @@ class _Question(NamedTuple):
 
     Attributes:
         type: of the values; None where they are what they look like.
+        describe: whether to tell what lies here about a value nobody has spoken of.
         weight: what it counts for in a transaction.
         answers: in the order of the values, as the items of a JSON array.
     """
 
     tenant: str
     type: ObservableType | None
+    describe: bool
     values: Sequence[str]
     weight: int
     answers: asyncio.Future[bytes]
@@ -61,17 +63,23 @@ class Lookups:
 
     async def one(self, tenant: str, value: str, type_: ObservableType | None = None) -> bytes:
         """What is known about one value, with the dates of the data behind it."""
-        (answer,) = await self._ask(tenant, [value], type_)
+        (answer,) = await self._ask(tenant, [value], type_, describe=True)
         return b'%b,"reference":%b}' % (answer[:-1], bytes(await self.dates.soon()))
 
-    async def many(self, tenant: str, values: Sequence[str], type_: ObservableType | None = None) -> bytes:
+    async def many(
+        self, tenant: str, values: Sequence[str], type_: ObservableType | None = None, *, describe: bool = False
+    ) -> bytes:
         """What is known about values, in their order, with the dates of the data behind it told once."""
-        items = b",".join(await self._ask(tenant, values, type_))
+        items = b",".join(await self._ask(tenant, values, type_, describe=describe))
         return b'{"items":[%b],"reference":%b}' % (items, bytes(await self.dates.soon()))
 
-    async def _ask(self, tenant: str, values: Sequence[str], type_: ObservableType | None) -> list[bytes]:
+    async def _ask(
+        self, tenant: str, values: Sequence[str], type_: ObservableType | None, *, describe: bool
+    ) -> list[bytes]:
         loop = asyncio.get_running_loop()
-        parts = [_Question(tenant, type_, part, weight, loop.create_future()) for part, weight in parts_of(values)]
+        parts = [
+            _Question(tenant, type_, describe, part, weight, loop.create_future()) for part, weight in parts_of(values)
+        ]
         self._arrived.extend(parts)
         self._wake(loop)
         return await asyncio.gather(*(part.answers for part in parts))
@@ -148,6 +156,7 @@ def _told(told: Sequence[tuple[_Question, bytes | Exception]]) -> None:
 
 def _find(database: Database, tenant: str, questions: Sequence[_Question]) -> Steps[list[bytes]]:
     """The answers to several questions, each as the items of a JSON array: made where the objects were, and die."""
-    found = yield from answers_to(database, tenant, [ask(value, one.type) for one in questions for value in one.values])
+    asked = [ask(value, one.type, describe=one.describe) for one in questions for value in one.values]
+    found = yield from answers_to(database, tenant, asked)
     answers = iter(found)
     return [_encode(list(islice(answers, len(one.values))))[1:-1] for one in questions]

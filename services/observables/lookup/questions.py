@@ -223,8 +223,7 @@ def marked(database: Database, tenant: str, found: Extraction) -> Report:
         with database.reading(tenant) as connection:
             gathered = reads.gather(connection, tenant, set(ids[start : start + TOGETHER]))
         known |= views.views(gathered, datetime.now(UTC))
-    with database.transaction(tenant) as session:
-        context.freshen(session)
+    context.keep_fresh(database)
     numbered = enumerate(found.observables)
     described = context.describe_values((str(place), one.type, one.value) for place, one in numbered)
     named = []
