@@ -1,28 +1,22 @@
 """The context of observables: what offline enrichers find in bulk, kept with the row as JSON, and what it is worth."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy.orm import Session
 
 from services.observables.enrichers.base import OfflineEnricher
 from services.observables.enrichers.offline import enrichers
 from services.observables.ingest import Said
-from services.observables.reference import store
 from services.observables.reference.datasets import BY_NAME
-from services.observables.reference.mapped import mapped
+from services.observables.reference.held import Held
 from services.observables.scores.knowledge import Effects
 from services.observables.scores.scoring import Effect, Kind
-from shared.database import PUBLIC, Database
 
 NOTHING: Final = "{}"
-LOOK_EVERY: Final = 60.0
-"""Seconds after which a process looks for newer data: so long two processes may describe differently."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 _decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
@@ -79,54 +73,20 @@ def _tell(enricher: OfflineEnricher, type_: str, values: tuple[str, ...], told: 
             told[place] += text
 
 
-class _Current:
-    """The enrichers that this process describes with, and the data they stand on."""
+HELD: Final = Held(BY_NAME, lambda blobs: Offline(enrichers(blobs)))
+"""What this process describes with."""
 
-    def __init__(self) -> None:
-        self.offline = Offline(enrichers({}))
-        self.digests: dict[str, str] = {}
-        self.look_again = 0.0
-
-
-_current: _Current | None = None
-
-
-def _now() -> _Current:
-    global _current  # noqa: PLW0603  # one per process, made when it is first needed
-    if _current is None:
-        _current = _Current()
-    return _current
-
-
-def freshen(session: Session, *, now: bool = False) -> None:
-    """Take newer reference data, if there is some; looked for once a minute, or `now`."""
-    current = _now()
-    if not now and time.monotonic() < current.look_again:
-        return
-    current.look_again = time.monotonic() + LOOK_EVERY
-    digests = {name: digest for name, digest in store.digests(session).items() if name in BY_NAME}
-    if digests != current.digests:
-        blobs = {name: mapped(name, digest, partial(store.packed, session, name)) for name, digest in digests.items()}
-        current.offline = Offline(enrichers(blobs))
-        current.digests = digests
-
-
-def keep_fresh(database: Database) -> None:
-    """`freshen` for whoever has no transaction at hand: none is opened when it is not time to look."""
-    if time.monotonic() >= _now().look_again:
-        with database.transaction(PUBLIC) as session:
-            freshen(session)
+freshen, keep_fresh = HELD.freshen, HELD.keep_fresh
 
 
 @contextmanager
 def described_by(offline: Offline) -> Iterator[None]:
     """Describe with other enrichers for a while, for measurements; newer reference data would end it early."""
-    current = _now()
-    before, current.offline = current.offline, offline
+    before, HELD.value = HELD.value, offline
     try:
         yield
     finally:
-        current.offline = before
+        HELD.value = before
 
 
 def describe(said: Iterable[Said]) -> dict[str, str]:
@@ -141,7 +101,7 @@ def describe_values(values: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         ids, texts = by_type.setdefault(type_, ([], []))
         ids.append(identity)
         texts.append(value)
-    offline, contexts = _now().offline, dict[str, str]()
+    offline, contexts = HELD.value, dict[str, str]()
     for type_, (ids, texts) in by_type.items():
         described = offline.describe(type_, texts)
         contexts |= {one: text for one, text in zip(ids, described, strict=True) if text != NOTHING}
@@ -155,4 +115,4 @@ def decoded(context: str) -> dict[str, Any]:
 
 def effects(context: str) -> Effects:
     """What a context does to the score."""
-    return () if context == NOTHING else _now().offline.effects(context)
+    return () if context == NOTHING else HELD.value.effects(context)

@@ -109,7 +109,7 @@ class Attack:
         InvalidInput: it is nothing of ours.
     """
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, packed: bytes | memoryview) -> None:
         try:
             found = msgspec.msgpack.decode(packed, type=_Packed)
         except (msgspec.DecodeError, ValueError) as error:

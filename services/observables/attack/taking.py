@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from services.observables import context, ingest, repository, rescoring
 from services.observables.attack import current, index
 from services.observables.attack import store as rows
-from services.observables.attack.current import LOOK_EVERY, NAME
+from services.observables.attack.current import NAME
 from services.observables.attack.store import Mapped
 from services.observables.reading import parse_moment
 from services.observables.reference import store
+from services.observables.reference.held import LOOK_EVERY
 from services.observables.scores.knowledge import Known
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import Event

@@ -13,6 +13,7 @@ from uuid import UUID
 from services.observables import context, repository, rescoring
 from services.observables.reference import store
 from services.observables.reference.datasets import BY_NAME, DATASETS, Dataset, files_of
+from services.observables.reference.held import LOOK_EVERY
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import InvalidInput, SentinelIQError
 from shared.http import GuardedClient
@@ -22,7 +23,7 @@ from shared.stix import bucket
 
 log = get_logger(__name__)
 
-STILL_FOR: Final = timedelta(seconds=2 * context.LOOK_EVERY)
+STILL_FOR: Final = timedelta(seconds=2 * LOOK_EVERY)
 """So old data has to be before everything is described with it: by then no process describes with older data."""
 
 FRESH_FOR: Final = timedelta(days=1)

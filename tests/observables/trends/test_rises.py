@@ -129,7 +129,7 @@ def test_networks_are_renewed_while_it_runs(own: Database, monkeypatch: pytest.M
     systems = Systems(own)
     systems.freshen()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
-    monkeypatch.setattr("services.observables.trends.systems._LOOK_EVERY", -1.0)
+    monkeypatch.setattr("services.observables.reference.held.LOOK_EVERY", -1.0)
     obtain(own, TABLE, "1")
     systems.freshen()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"
