@@ -1,6 +1,7 @@
 """Moments that everything behind an API can hold: those that exist in UTC."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -19,6 +20,16 @@ def in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{moment.isoformat()} is outside the years 1 to 9999 in UTC") from None
+
+
+@lru_cache(maxsize=4096)  # events of one cause share theirs
+def moment_of(text: str) -> datetime:
+    """A time as RFC 3339 writes it, in UTC; without an offset it is UTC already.
+
+    Raises:
+        ValueError: it is none, or none that UTC has.
+    """
+    return in_utc(datetime.fromisoformat(text))
 
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]

@@ -16,6 +16,7 @@ from services.notifications.queue import wake_after_commit
 from shared.events import Event
 from shared.events.feeds import HealthChanged
 from shared.events.observables import Change, ObservablesChanged
+from shared.moments import moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,6 @@ def _score(change: Change) -> int:
 def _moment(time: str) -> datetime:
     """When the event was published; a missing time must not cost the alert."""
     try:
-        return datetime.fromisoformat(time)
+        return moment_of(time)
     except ValueError:
         return datetime.now(UTC)

@@ -11,8 +11,7 @@ What comes of many words does not depend on the order they arrive in, nor on how
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +23,7 @@ from services.observables.scores.decay import THRESHOLDS, end_of_day
 from services.observables.scores.knowledge import Effects, Known, Stored
 from services.observables.scores.scoring import Claim
 from shared.events.observables import Change, ChangeKind
+from shared.moments import moment_of
 from shared.stix.ids import stix_type
 
 NEWS: Final = 5
@@ -232,7 +232,7 @@ def _rank(one: Stored) -> tuple[Any, ...]:
 def stronger(source: Source, one: Said, other: Said) -> Said:
     """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
     winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
-    first = min(one.word.first_seen, other.word.first_seen, key=moment)
+    first = min(one.word.first_seen, other.word.first_seen, key=moment_of)
     return replace(winner, word=winner.word._replace(first_seen=first))
 
 
@@ -292,23 +292,16 @@ def _heard(source: Source, word: Word) -> Stored:
         word.confidence,
         word.tags,
         word.malware,
-        moment(word.valid_until) if word.valid_until else None,
-        moment(word.last_seen) if word.last_seen else source.observed_at,
+        moment_of(word.valid_until) if word.valid_until else None,
+        moment_of(word.last_seen) if word.last_seen else source.observed_at,
         retracted=False,
         observed_at=source.observed_at,
         kind=source.kind,
         confirmed_at=source.confirmed_at,
         attack=word.attack,
         said_at=source.observed_at,
-        first_seen=moment(word.first_seen),
+        first_seen=moment_of(word.first_seen),
     )
-
-
-@lru_cache(maxsize=4096)
-def moment(text: str) -> datetime:
-    """A time as RFC 3339 writes it, known to be one; without an offset it is UTC."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _same(mine: Stored, now: Stored) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from services.observables.ingest import Said, Source, Word, stronger
 from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
-from shared.moments import in_utc
+from shared.moments import moment_of
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 
@@ -125,7 +125,7 @@ def parse_moment(text: str) -> datetime:
         InvalidInput: it is none, or none that UTC has.
     """
     try:
-        return in_utc(datetime.fromisoformat(text))
+        return moment_of(text)
     except ValueError:
         raise InvalidInput(f"{text!r} is not a time as RFC 3339 writes it.") from None
 

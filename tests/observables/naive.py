@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from services.observables import ingest
 from services.observables.ingest import Source, Word
 from services.observables.scores.decay import end_of_day
 from services.observables.scores.knowledge import Stored
+from shared.moments import moment_of
 
 Outcome = dict[str, dict[str, Stored]]
 
@@ -33,15 +33,15 @@ def written(source: Source, word: Word, *, over: bool = False) -> Stored:
         word.confidence,
         word.tags,
         word.malware,
-        ingest.moment(word.valid_until) if word.valid_until else None,
-        ingest.moment(word.last_seen) if word.last_seen else source.observed_at,
+        moment_of(word.valid_until) if word.valid_until else None,
+        moment_of(word.last_seen) if word.last_seen else source.observed_at,
         over,
         source.observed_at,
         source.kind,
         source.confirmed_at,
         word.attack,
         None if over else source.observed_at,
-        ingest.moment(word.first_seen),
+        moment_of(word.first_seen),
     )
 
 

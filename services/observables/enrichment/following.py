@@ -15,12 +15,12 @@ from services.observables.enrichment.repository import answers, jobs, lanes, set
 from services.observables.enrichment.repository import policies as stored
 from services.observables.enrichment.repository.jobs import Job, Wanted
 from services.observables.enrichment.waking import wake_after_commit
-from services.observables.ingest import moment
 from services.observables.remote.base import Asked
 from services.observables.remote.registry import enrichers
 from services.observables.worker import SERVICE
 from shared.events import Event
 from shared.events.observables import ObservablesChanged
+from shared.moments import moment_of
 from shared.stix import Observable
 
 
@@ -38,7 +38,7 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
                 event.data.source,
                 event.data.changes,
                 ways,
-                moment(event.time) if event.time else datetime.now(UTC),
+                moment_of(event.time) if event.time else datetime.now(UTC),
             )
         ]
         if ask(session, tenant, asked, ways).wanted:

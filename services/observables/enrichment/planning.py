@@ -14,7 +14,6 @@ from services.observables.enrichment.policies import Candidate, Chosen, Policy
 from services.observables.enrichment.repository import answers, jobs
 from services.observables.enrichment.repository import policies as stored
 from services.observables.enrichment.waking import wake_after_commit
-from services.observables.ingest import moment
 from services.observables.remote.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import Database
@@ -22,6 +21,7 @@ from shared.errors import InvalidInput, NotFound
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
 from shared.kafka.outbox import audit
+from shared.moments import moment_of
 from shared.settings import Settings
 from shared.stix import ObservableType
 
@@ -194,7 +194,7 @@ async def look_back(database: Database, environment: Settings, tenant: str, poli
     past = Past(days, 0, [], ways)
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)
-        past.asked += policies.candidates([policy], event.data.source, event.data.changes, ways, moment(event.time))
+        past.asked += policies.candidates([policy], event.data.source, event.data.changes, ways, moment_of(event.time))
         if len(past.asked) > _MOST:
             raise InvalidInput(f"The policy matches more than {_MOST:,} questions in {days} days: narrow it down.")
     past.asked.sort(key=lambda one: one.at)

@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from shared.moments import moment_of
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 from shared.stix.vocabulary import MAX_LENGTH, ObservableType
 
@@ -112,8 +113,7 @@ def moment(text: str) -> float:
     Raises:
         ValueError: it is no time.
     """
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return moment_of(text).timestamp()
 
 
 Sighting = tuple[int, float]
