@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from services.feeds import catalogue, previews, schemas, service
 from services.feeds.payloads import Payloads
-from shared.api import allow, create_api
+from shared.api import allow, create_api, database_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput
@@ -32,27 +32,22 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     return app
 
 
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
 @router.get("/feeds", response_model=schemas.FeedPage)
 def list_feeds(request: Request, who: Reader, after: UUID | None = None, limit: Limit = 100) -> dict[str, Any]:
     """The tenant's feeds and the public ones."""
-    return service.list_feeds(_database(request), who.tenant, after, limit)
+    return service.list_feeds(database_of(request), who.tenant, after, limit)
 
 
 @router.post("/feeds", response_model=schemas.Feed, status_code=201)
 def create_feed(request: Request, who: Writer, feed: schemas.FeedCreate) -> dict[str, Any]:
     """Subscribe to a feed."""
-    return service.create_feed(_database(request), who, {**feed.model_dump(), "auth": feed.auth})
+    return service.create_feed(database_of(request), who, {**feed.model_dump(), "auth": feed.auth})
 
 
 @router.get("/feeds/{feed_id}", response_model=schemas.Feed)
 def get_feed(request: Request, who: Reader, feed_id: UUID) -> dict[str, Any]:
     """One feed."""
-    return service.get_feed(_database(request), who.tenant, feed_id)
+    return service.get_feed(database_of(request), who.tenant, feed_id)
 
 
 @router.patch("/feeds/{feed_id}", response_model=schemas.Feed)
@@ -61,33 +56,33 @@ def update_feed(request: Request, who: Writer, feed_id: UUID, feed: schemas.Feed
     changes = feed.model_dump(exclude_unset=True)
     if "auth" in changes:
         changes["auth"] = feed.auth
-    return service.update_feed(_database(request), who, feed_id, changes)
+    return service.update_feed(database_of(request), who, feed_id, changes)
 
 
 @router.delete("/feeds/{feed_id}", status_code=204)
 def delete_feed(request: Request, who: Writer, feed_id: UUID) -> Response:
     """Unsubscribe."""
-    service.delete_feed(_database(request), who, feed_id)
+    service.delete_feed(database_of(request), who, feed_id)
     return Response(status_code=204)
 
 
 @router.post("/feeds/{feed_id}/runs", response_model=schemas.Run, status_code=202)
 def start_run(request: Request, who: Runner, feed_id: UUID) -> dict[str, Any]:
     """Fetch a feed now."""
-    return service.start_run(_database(request), who, feed_id)
+    return service.start_run(database_of(request), who, feed_id)
 
 
 @router.post("/feeds/{feed_id}/confirm", response_model=schemas.Run, status_code=202)
 def confirm(request: Request, who: Writer, feed_id: UUID) -> dict[str, Any]:
     """Let a list that was held back, because it lost more than half, go live."""
-    return service.confirm(_database(request), who, feed_id)
+    return service.confirm(database_of(request), who, feed_id)
 
 
 @router.post("/feeds/{feed_id}/reparse")
 def reparse(request: Request, who: Writer, feed_id: UUID, wanted: schemas.Reparse) -> dict[str, Any]:
     """What the feed's last payload would say under other settings; with `apply` it is read so from now on."""
     changes = wanted.model_dump(exclude_unset=True, exclude={"apply"})
-    return service.reparse(_database(request), who, feed_id, changes, apply=wanted.apply)
+    return service.reparse(database_of(request), who, feed_id, changes, apply=wanted.apply)
 
 
 @router.get("/catalogue")
@@ -106,7 +101,7 @@ def get_catalogue_entry(_who: Reader, slug: str) -> dict[str, Any]:
 def subscribe(request: Request, who: Writer, slug: str, wanted: schemas.Subscribe) -> dict[str, Any]:
     """Subscribe to it."""
     changes = wanted.model_dump(exclude_unset=True, exclude={"name", "auth"})
-    return service.subscribe(_database(request), who, slug, wanted.name, wanted.auth, changes)
+    return service.subscribe(database_of(request), who, slug, wanted.name, wanted.auth, changes)
 
 
 @router.post("/preview")
@@ -160,7 +155,7 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     with payloads.scratch() as folder:
         upload = await payloads.receive(request.stream(), folder)
         payload = await run_in_threadpool(payloads.keep, upload)
-    return await run_in_threadpool(service.ingest, _database(request), who, name, payload.sha256, values)
+    return await run_in_threadpool(service.ingest, database_of(request), who, name, payload.sha256, values)
 
 
 def _options(text: str | None) -> dict[str, Any] | None:
@@ -177,16 +172,16 @@ def list_runs(
     request: Request, who: Reader, feed: UUID | None = None, before: Moment | None = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Runs, newest first."""
-    return service.list_runs(_database(request), who.tenant, feed, before, limit)
+    return service.list_runs(database_of(request), who.tenant, feed, before, limit)
 
 
 @router.get("/runs/{run_id}", response_model=schemas.Run)
 def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
     """One run."""
-    return service.get_run(_database(request), who.tenant, run_id)
+    return service.get_run(database_of(request), who.tenant, run_id)
 
 
 @router.post("/reconcile")
 def reconcile(request: Request, _who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
     """Enqueue again the runs that the queue or a worker lost."""
-    return {"status": "ok", "enqueued": service.reconcile(_database(request))}
+    return {"status": "ok", "enqueued": service.reconcile(database_of(request))}

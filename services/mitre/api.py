@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from services.mitre import exporting, schemas, service
 from services.mitre.domains import DomainName
 from services.mitre.files import Files
-from shared.api import allow, create_api
+from shared.api import allow, create_api, database_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.moments import Moment
@@ -32,15 +32,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     return app
 
 
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
 @router.post("/loads", response_model=schemas.Load, status_code=202)
 def create_load(request: Request, who: Writer, wanted: schemas.LoadCreate) -> dict[str, Any]:
     """Load a release of a domain from its source, or a bundle from an address."""
-    return service.request_load(_database(request), who, wanted.model_dump())
+    return service.request_load(database_of(request), who, wanted.model_dump())
 
 
 @router.post("/loads/upload", response_model=schemas.Load, status_code=202)
@@ -56,37 +51,37 @@ async def upload(
     load_id = uuid4()
     path = await request.app.state.files.receive(request.stream(), load_id)
     wanted = {"name": name, "domain": domain, "version": version, "activate": activate}
-    return await run_in_threadpool(service.request_upload, _database(request), who, load_id, path, wanted)
+    return await run_in_threadpool(service.request_upload, database_of(request), who, load_id, path, wanted)
 
 
 @router.get("/loads", response_model=schemas.LoadPage)
 def list_loads(request: Request, who: Reader, before: Moment | None = None, limit: Limit = 50) -> dict[str, Any]:
     """Loads, newest first."""
-    return service.list_loads(_database(request), who.tenant, before, limit)
+    return service.list_loads(database_of(request), who.tenant, before, limit)
 
 
 @router.get("/loads/{load_id}", response_model=schemas.Load)
 def get_load(request: Request, who: Reader, load_id: UUID) -> dict[str, Any]:
     """One load: its state, what it brought, or why it failed."""
-    return service.get_load(_database(request), who.tenant, load_id)
+    return service.get_load(database_of(request), who.tenant, load_id)
 
 
 @router.get("/sources", response_model=list[schemas.Source])
 def list_sources(request: Request, who: Reader) -> list[dict[str, Any]]:
     """Where each domain is fetched, and whether it is kept fresh."""
-    return service.list_sources(_database(request), who.tenant)
+    return service.list_sources(database_of(request), who.tenant)
 
 
 @router.patch("/sources/{domain}", response_model=schemas.Source)
 def update_source(request: Request, who: Writer, domain: DomainName, source: schemas.SourceUpdate) -> dict[str, Any]:
     """Change where a domain is fetched, or whether it is kept fresh."""
-    return service.update_source(_database(request), who, domain, source.model_dump(exclude_none=True))
+    return service.update_source(database_of(request), who, domain, source.model_dump(exclude_none=True))
 
 
 @router.get("/releases", response_model=schemas.ReleasePage)
 def list_releases(request: Request, who: Reader, domain: DomainName | None = None) -> dict[str, Any]:
     """All releases that have been loaded, each with what it changed."""
-    return service.list_releases(_database(request), who.tenant, domain)
+    return service.list_releases(database_of(request), who.tenant, domain)
 
 
 @router.get("/releases/{domain}/navigator")
@@ -99,19 +94,19 @@ def export_layer(
     version: Annotated[schemas.Version | None, Query()] = None,
 ) -> dict[str, Any]:
     """Techniques, each with or without a score of 0 to 100, as a layer for MITRE's ATT&CK Navigator."""
-    return exporting.export_layer(_database(request), who.tenant, domain, version, name, technique)
+    return exporting.export_layer(database_of(request), who.tenant, domain, version, name, technique)
 
 
 @router.get("/releases/{domain}/{version}", response_model=schemas.Release)
 def get_release(request: Request, who: Reader, domain: DomainName, version: schemas.Version) -> dict[str, Any]:
     """One release."""
-    return service.get_release(_database(request), who.tenant, domain, version)
+    return service.get_release(database_of(request), who.tenant, domain, version)
 
 
 @router.get("/releases/{domain}/{version}/bundle")
 def export_release(request: Request, who: Reader, domain: DomainName, version: schemas.Version) -> StreamingResponse:
     """A release as the STIX bundle it came in."""
-    pieces: Iterator[str] = exporting.export_release(_database(request), who.tenant, domain, version)
+    pieces: Iterator[str] = exporting.export_release(database_of(request), who.tenant, domain, version)
     return StreamingResponse(pieces, media_type="application/stix+json;version=2.1")
 
 
@@ -131,7 +126,7 @@ def search_techniques(  # noqa: PLR0913, PLR0917  # a route's parameters are its
     """Techniques of the current releases, by text and by what they are."""
     filters = {"tactic": tactic, "platform": platform, "domain": domain, "parent": parent}
     return service.search_techniques(
-        _database(request), who.tenant, q, filters, inactive=inactive, after=after, limit=limit
+        database_of(request), who.tenant, q, filters, inactive=inactive, after=after, limit=limit
     )
 
 
@@ -144,10 +139,10 @@ def get_technique(
     version: Annotated[schemas.Version | None, Query()] = None,
 ) -> dict[str, Any]:
     """One technique, in the current release or in a version."""
-    return service.get_technique(_database(request), who.tenant, attack_id, domain, version)
+    return service.get_technique(database_of(request), who.tenant, attack_id, domain, version)
 
 
 @router.post("/reconcile", response_model=schemas.Reconciled)
 def reconcile(request: Request, _who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
     """Enqueue again the loads that the queue or a worker lost."""
-    return {"enqueued": service.reconcile(_database(request))}
+    return {"enqueued": service.reconcile(database_of(request))}

@@ -26,7 +26,7 @@ from services.observables.lookup.search import check_literal
 from services.observables.lookup.search import under as ranges_under
 from services.observables.reports.extractors import Extractors
 from services.observables.sightings import Link, Report, observable_of
-from shared.api import Quick, allow, create_api, permitted, security_of
+from shared.api import Quick, allow, create_api, database_of, encoded, permitted, security_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.documents import MEDIA_TYPES
@@ -62,20 +62,10 @@ async def _plain_lookup(found: Lookups, tenant: str, query: bytes) -> bytes | No
     return await found.one(tenant, value)
 
 
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
-def _json(answer: Any) -> Response:
-    """An answer that is complete and typed already: encoded once, and not validated against its own schema."""
-    return Response(msgspec.json.encode(answer), media_type="application/json")
-
-
 def _dated(request: Request, answer: msgspec.Struct, as_of: datetime | None = None) -> Response:
     """An answer with the dates of the reference data behind it; those of the past are not recorded."""
     dates = UNKNOWN if as_of is not None else request.app.state.lookups.dates.now()
-    return _json({**msgspec.structs.asdict(answer), "reference": dates})
+    return encoded({**msgspec.structs.asdict(answer), "reference": dates})
 
 
 _PLAIN: Final = 2_000
@@ -97,9 +87,9 @@ async def look_up_one(request: Request) -> Response:
         raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
     if (moment := questions.past(asked.as_of)) is not None:
         then = await asyncio.to_thread(
-            answering.answer, _database(request), who.tenant, [asked.value], asked.type, moment
+            answering.answer, database_of(request), who.tenant, [asked.value], asked.type, moment
         )
-        return _json(then[0])
+        return encoded(then[0])
     found: Lookups = request.app.state.lookups
     return Response(await found.one(who.tenant, asked.value, asked.type), media_type="application/json")
 
@@ -126,8 +116,8 @@ async def look_up(request: Request) -> Response:
             await found.many(who.tenant, asked.values, asked.type, describe=asked.describe),
             media_type="application/json",
         )
-    then = await asyncio.to_thread(answering.answer, _database(request), who.tenant, asked.values, asked.type, moment)
-    return _json({"items": then, "reference": UNKNOWN})
+    then = await asyncio.to_thread(answering.answer, database_of(request), who.tenant, asked.values, asked.type, moment)
+    return encoded({"items": then, "reference": UNKNOWN})
 
 
 MAX_REPORT_BYTES = 32 * 1024 * 1024
@@ -141,7 +131,7 @@ MAX_REPORT_BYTES = 32 * 1024 * 1024
 async def extract(request: Request, who: Reader) -> Response:
     """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
     extractors: Extractors = request.app.state.extractors
-    kind, mark = request.headers.get("content-type", ""), partial(questions.marked, _database(request), who.tenant)
+    kind, mark = request.headers.get("content-type", ""), partial(questions.marked, database_of(request), who.tenant)
     with TemporaryFile() as document:  # reports that are sent slowly take no memory
         await _receive(request, document)
         answer = await extractors.report(document, kind, mark)
@@ -194,27 +184,27 @@ def list_observables(
     limit: Limit = 100,
 ) -> Response:
     """Observables in the order of their ids; below something, in the order of names and addresses."""
-    return _dated(request, questions.page(_database(request), who.tenant, wanted, after, limit))
+    return _dated(request, questions.page(database_of(request), who.tenant, wanted, after, limit))
 
 
 @router.get("/observables/count", response_model=schemas.Count)
 def count_observables(request: Request, who: Reader, wanted: Wanted) -> dict[str, int]:
     """How many observables match."""
-    return {"count": questions.count(_database(request), who.tenant, wanted)}
+    return {"count": questions.count(database_of(request), who.tenant, wanted)}
 
 
 @router.get("/observables/{identity}", response_model=schemas.DatedObservable)
 def get_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
     """One observable by its STIX id, now or as it was known at a moment of the past."""
     moment = questions.past(as_of)
-    return _dated(request, questions.observable(_database(request), who.tenant, identity, moment), moment)
+    return _dated(request, questions.observable(database_of(request), who.tenant, identity, moment), moment)
 
 
 @router.get("/observables/{identity}/explain", response_model=schemas.Explanation)
 def explain_observable(request: Request, who: Reader, identity: str, as_of: AsOf = None) -> Response:
     """Why the score is what it is, or was."""
     moment = questions.past(as_of)
-    return _dated(request, questions.explain(_database(request), who.tenant, identity, moment), moment)
+    return _dated(request, questions.explain(database_of(request), who.tenant, identity, moment), moment)
 
 
 @router.get("/observables/{identity}/relations", response_model=schemas.RelationPage)
@@ -227,7 +217,7 @@ def list_relations(
     limit: Limit = 100,
 ) -> Response:
     """What an observable has to do with others, what was seen last first."""
-    return _json(questions.relations(_database(request), who.tenant, identity, kind, after, limit))
+    return encoded(questions.relations(database_of(request), who.tenant, identity, kind, after, limit))
 
 
 @router.post("/sightings", status_code=201)
@@ -236,7 +226,7 @@ def report_sightings(
 ) -> dict[str, list[schemas.SightingResult]]:
     """Report where observables were seen, or that they are harmless; a report sent twice counts once."""
     reports = [_report(one, number, who) for number, one in enumerate(asked.sightings)]
-    outcomes = sightings.report(_database(request), who.tenant, who.actor, reports)
+    outcomes = sightings.report(database_of(request), who.tenant, who.actor, reports)
     return {
         "items": [
             schemas.SightingResult(
@@ -271,7 +261,7 @@ def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[da
 @router.delete("/sightings/{identity}", status_code=204)
 def withdraw_sighting(request: Request, who: Writer, identity: str) -> None:
     """Take a report back that was wrong; what was answered before it stays as it was."""
-    sightings.withdraw(_database(request), who.tenant, who.actor, UUID(questions.uuid_of(identity)))
+    sightings.withdraw(database_of(request), who.tenant, who.actor, UUID(questions.uuid_of(identity)))
 
 
 @router.post("/relations", status_code=201)
@@ -280,7 +270,7 @@ def report_relations(
 ) -> dict[str, list[schemas.Related]]:
     """Report what known observables have to do with each other."""
     links = [_link(one, number) for number, one in enumerate(asked.relations)]
-    stored = sightings.relate(_database(request), who.tenant, who.actor, links)
+    stored = sightings.relate(database_of(request), who.tenant, who.actor, links)
     return {"items": [schemas.Related(from_=start, to=end) for start, end in stored]}
 
 
@@ -301,28 +291,28 @@ def list_trends(
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """Bursts and rises, the newest first."""
-    return questions.trends(_database(request), who.tenant, kind, since, after, limit)
+    return questions.trends(database_of(request), who.tenant, kind, since, after, limit)
 
 
 @router.get("/reference", response_model=list[schemas.Dataset])
 def list_reference(request: Request, who: Reader) -> list[dict[str, Any]]:
     """The reference data that offline enrichers stand on, with its dates and licences."""
-    return questions.reference(_database(request), who.tenant)
+    return questions.reference(database_of(request), who.tenant)
 
 
 @router.get("/sources", response_model=list[schemas.Source])
 def list_sources(request: Request, who: Reader) -> list[dict[str, Any]]:
     """The sources this tenant sees."""
-    return questions.sources(_database(request), who.tenant)
+    return questions.sources(database_of(request), who.tenant)
 
 
 @router.get("/runs/{run_id}", response_model=schemas.RunProgress)
 def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
     """How much of a feed run is stored already."""
-    return questions.run(_database(request), who.tenant, run_id)
+    return questions.run(database_of(request), who.tenant, run_id)
 
 
 @router.post("/reconcile")
 def reconcile(request: Request, who: Annotated[Principal, allow("platform:reconcile")]) -> dict[str, Any]:
     """Send again what the queue lost: a wake-up, when questions are due that nobody asks."""
-    return {"status": "ok", "enqueued": wake_if_due(_database(request), who.actor)}
+    return {"status": "ok", "enqueued": wake_if_due(database_of(request), who.actor)}

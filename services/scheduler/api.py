@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query
 
 from services.scheduler import service
 from services.scheduler.schemas import Beat, Fire, Page, Schedule, ScheduleCreate, SchedulePatch
-from shared.api import allow, create_api
+from shared.api import allow, create_api, database_of
 from shared.auth import Principal
 from shared.database import Database
 from shared.settings import Settings
@@ -21,12 +21,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
 
 
-def _database(request: Request) -> Database:
-    found: Database = request.app.state.database
-    return found
-
-
-Own = Annotated[Database, Depends(_database)]
+Own = Annotated[Database, Depends(database_of)]
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:

@@ -17,9 +17,8 @@ from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
 from services.observables.lookup.questions import cursor_of, moment_cursor, uuid_of
 from services.observables.sightings import observable_of
-from shared.api import allow
+from shared.api import allow, database_of, encoded
 from shared.auth import Principal
-from shared.database import Database
 from shared.errors import NotFound
 
 router = APIRouter(prefix="/v1", tags=["enrichment"])
@@ -35,19 +34,10 @@ _LONGEST_STREAM = 3600.0
 _ESTIMATE_MOVES = 5.0
 
 
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
-def _json(answer: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(answer), status, media_type="application/json")
-
-
 @router.get("/enrichers", response_model=list[schemas.Enricher])
 def list_enrichers(request: Request, who: Reader) -> Response:
     """The remote enrichers, what is set about them, and the queues in front of them."""
-    return _json(settings.overview(_database(request), who.tenant))
+    return encoded(settings.overview(database_of(request), who.tenant))
 
 
 @router.patch("/enrichers/{name}", response_model=schemas.Enricher)
@@ -62,22 +52,22 @@ def change_enricher(request: Request, who: Configurer, name: Name, asked: schema
         given.pop("enabled")
     environment = request.app.state.settings
     change = Change(given, key)
-    return _json(settings.change(_database(request), environment, who.tenant, who.actor, name, change))
+    return encoded(settings.change(database_of(request), environment, who.tenant, who.actor, name, change))
 
 
 @router.delete("/enrichers/{name}/key", response_model=schemas.Enricher)
 def delete_key(request: Request, who: Configurer, name: Name) -> Response:
     """Forget the tenant's key."""
     environment = request.app.state.settings
-    return _json(settings.change(_database(request), environment, who.tenant, who.actor, name, Change({}, {})))
+    return encoded(settings.change(database_of(request), environment, who.tenant, who.actor, name, Change({}, {})))
 
 
 @router.post("/enrichers/{name}/test", response_model=schemas.Progress, status_code=202)
 def try_enricher(request: Request, who: Configurer, name: Name) -> Response:
     """Ask the provider a harmless question, to see whether it and the key work; follow it like any request."""
-    database = _database(request)
+    database = database_of(request)
     made = requests.try_out(database, who.tenant, who.actor, name)
-    return _json(requests.progress(database, who.tenant, made), 202)
+    return encoded(requests.progress(database, who.tenant, made), 202)
 
 
 @router.post("/enrichments", response_model=schemas.Progress, status_code=202)
@@ -85,20 +75,20 @@ def enrich(request: Request, who: Asker, asked: schemas.EnrichRequest) -> Respon
     """Ask enrichers about up to 1,000 values now, before all automatic work."""
     about = [observable_of(value, None, f"values.{place}") for place, value in enumerate(asked.values)]
     question = Question(about, asked.enrichers, asked.tlp, asked.fresh, asked.playbook)
-    database = _database(request)
+    database = database_of(request)
     made = requests.ask(database, who.tenant, who.actor, question)
-    return _json(requests.progress(database, who.tenant, made), 202)
+    return encoded(requests.progress(database, who.tenant, made), 202)
 
 
 @router.get("/enrichments/{request_id}", response_model=schemas.Progress)
 def get_progress(request: Request, who: Reader, request_id: UUID) -> Response:
     """How far a request has come."""
-    return _json(requests.progress(_database(request), who.tenant, request_id))
+    return encoded(requests.progress(database_of(request), who.tenant, request_id))
 
 
 def _followed(request: Request, who: Reader, request_id: UUID) -> tuple[str, UUID]:
     """A tenant's request that there is: once events flow, it is too late for a 404."""
-    return who.tenant, requests.progress(_database(request), who.tenant, request_id).id
+    return who.tenant, requests.progress(database_of(request), who.tenant, request_id).id
 
 
 @router.get("/enrichments/{request_id}/events", response_class=EventSourceResponse)
@@ -110,7 +100,7 @@ async def follow_progress(
     loop = asyncio.get_running_loop()
     until = loop.time() + _LONGEST_STREAM
     while loop.time() < until and not await request.is_disconnected():
-        found = await asyncio.to_thread(requests.progress, _database(request), *followed)
+        found = await asyncio.to_thread(requests.progress, database_of(request), *followed)
         for job in found.jobs:
             # An estimate that moves by a breath is no news.
             estimate = round(job.estimate.timestamp() / _ESTIMATE_MOVES) if job.estimate else None
@@ -134,15 +124,15 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """The tenant's questions, the newest first."""
-    items = requests.page(_database(request), who.tenant, state, enricher, moment_cursor(after), limit)
+    items = requests.page(database_of(request), who.tenant, state, enricher, moment_cursor(after), limit)
     last = cursor_of(items[-1].created_at.isoformat(), items[-1].id) if len(items) == limit else None
-    return _json({"items": items, "next": last})
+    return encoded({"items": items, "next": last})
 
 
 @router.post("/enrichment-jobs/cancel", response_model=schemas.Cancelled)
 def cancel_jobs(request: Request, who: Asker, asked: schemas.CancelRequest) -> Response:
     """Take back questions that wait."""
-    return _json({"cancelled": requests.cancel(_database(request), who.tenant, asked.ids, asked.enricher)})
+    return encoded({"cancelled": requests.cancel(database_of(request), who.tenant, asked.ids, asked.enricher)})
 
 
 @router.get(
@@ -153,7 +143,7 @@ def cancel_jobs(request: Request, who: Asker, asked: schemas.CancelRequest) -> R
 def get_raw(request: Request, who: Reader, identity: str, enricher: Name) -> Response:
     """What a provider sent about an observable, byte for byte, as long as it is kept (30 days)."""
     uuid = uuid_of(identity)
-    with _database(request).transaction(who.tenant) as session:
+    with database_of(request).transaction(who.tenant) as session:
         found = answers.raw(session, who.tenant, uuid, enricher)
     if found is None:
         raise NotFound(f"No answer of {enricher} about {identity} is kept.")
@@ -165,22 +155,22 @@ def get_raw(request: Request, who: Reader, identity: str, enricher: Name) -> Res
 @router.get("/enrichment-policies", response_model=list[schemas.Policy])
 def list_policies(request: Request, who: Reader) -> Response:
     """The tenant's policies, the oldest first: of two that would ask the same, that one asks."""
-    return _json(planning.overview(_database(request), who.tenant))
+    return encoded(planning.overview(database_of(request), who.tenant))
 
 
 @router.post("/enrichment-policies", response_model=schemas.Policy, status_code=201)
 def create_policy(request: Request, who: Configurer, asked: schemas.PolicyCreate) -> Response:
     """Make a policy."""
-    return _json(planning.create(_database(request), who.tenant, who.actor, asked.model_dump()), 201)
+    return encoded(planning.create(database_of(request), who.tenant, who.actor, asked.model_dump()), 201)
 
 
 @router.post("/enrichment-policies/dry-run", response_model=schemas.Forecast)
 async def try_policy(request: Request, who: Reader, asked: schemas.PolicyCreate, days: Days = 1) -> Response:
     """What a policy that is not there yet would have asked in the last days."""
     policy = planning.policy_of(asked.model_dump())
-    database = _database(request)
+    database = database_of(request)
     past = await planning.look_back(database, request.app.state.settings, who.tenant, policy, days)
-    return _json(await asyncio.to_thread(planning.forecast, database, who.tenant, past))
+    return encoded(await asyncio.to_thread(planning.forecast, database, who.tenant, past))
 
 
 @router.patch("/enrichment-policies/{policy_id}", response_model=schemas.Policy)
@@ -191,31 +181,31 @@ def change_policy(request: Request, who: Configurer, policy_id: UUID, asked: sch
         for name, value in asked.model_dump(exclude_unset=True).items()
         if value is not None or name == "daily_budget"
     }
-    return _json(planning.change(_database(request), who.tenant, who.actor, policy_id, given))
+    return encoded(planning.change(database_of(request), who.tenant, who.actor, policy_id, given))
 
 
 @router.delete("/enrichment-policies/{policy_id}", status_code=204)
 def delete_policy(request: Request, who: Configurer, policy_id: UUID) -> None:
     """Remove a policy; what it asked already is still asked."""
-    planning.delete(_database(request), who.tenant, who.actor, policy_id)
+    planning.delete(database_of(request), who.tenant, who.actor, policy_id)
 
 
 @router.post("/enrichment-policies/{policy_id}/dry-run", response_model=schemas.Forecast)
 async def forecast_policy(request: Request, who: Reader, policy_id: UUID, days: Days = 1) -> Response:
     """What a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
-    return _json(await asyncio.to_thread(planning.forecast, _database(request), who.tenant, past))
+    return encoded(await asyncio.to_thread(planning.forecast, database_of(request), who.tenant, past))
 
 
 @router.post("/enrichment-policies/{policy_id}/apply", response_model=schemas.Applied, status_code=202)
 async def apply_policy(request: Request, who: Configurer, policy_id: UUID, days: Days = 1) -> Response:
     """Ask now what a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
-    done = partial(planning.apply, _database(request), who.tenant, who.actor, policy_id, past)
-    return _json({"asked": await asyncio.to_thread(done)}, 202)
+    done = partial(planning.apply, database_of(request), who.tenant, who.actor, policy_id, past)
+    return encoded({"asked": await asyncio.to_thread(done)}, 202)
 
 
 async def _past(request: Request, tenant: str, policy_id: UUID, days: int) -> planning.Past:
-    database = _database(request)
+    database = database_of(request)
     policy = await asyncio.to_thread(planning.kept, database, tenant, policy_id)
     return await planning.look_back(database, request.app.state.settings, tenant, policy, days)
