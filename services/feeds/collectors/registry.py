@@ -2,14 +2,14 @@
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from services.feeds.collectors.base import Collector
 from shared.errors import InvalidInput
+from shared.plugins import offered
 
 GROUP: Final = "sentineliq.collectors"
-"""Entry points of this group are classes that keep `Collector`; their names must not be taken."""
+"""Entry points of this group are classes that keep `Collector`."""
 
 _OURS: Final = {"http": "Http", "taxii": "Taxii", "misp": "MispFeed"}
 
@@ -30,14 +30,10 @@ def collector_named(name: str) -> Collector:
         found: Collector = getattr(import_module(f"services.feeds.collectors.{name}"), _OURS[name])()
         return found
     if name in _offered():
-        made: Collector = _offered()[name].load()()
-        return made
+        return _offered()[name]
     raise InvalidInput(f"{name!r} is no collector; one of {', '.join(collector_names())}", field="collector")
 
 
 @cache
-def _offered() -> dict[str, EntryPoint]:
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if taken := found.keys() & _OURS.keys():
-        raise ValueError(f"a package offers the collector {min(taken)!r}, which there is already")
-    return found
+def _offered() -> dict[str, Collector]:
+    return offered(GROUP, _OURS)

@@ -3,17 +3,17 @@
 import re
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 
 from services.feeds.formats import columns
 from services.feeds.formats.base import Format
 from services.feeds.formats.reading import HEAD, refuse_foreign
 from services.feeds.formats.text import Text, values
 from shared.errors import InvalidInput
+from shared.plugins import offered
 from shared.stix import NotAnObservable, detect
 
 GROUP = "sentineliq.formats"
-"""Entry points of this group are classes that keep `Format`; their names must not be taken."""
+"""Entry points of this group are classes that keep `Format`."""
 
 _OURS = {
     "text": "text:Text",
@@ -43,18 +43,8 @@ def format_names() -> list[str]:
 
 
 @cache
-def _offered() -> dict[str, EntryPoint]:
-    """Formats of other packages.
-
-    Raises:
-        ValueError: a package offers a name that is taken.
-    """
-    found = {}
-    for point in entry_points(group=GROUP):
-        if point.name in _OURS or point.name in found:
-            raise ValueError(f"{point.value} offers the feed format {point.name!r}, which there is already")
-        found[point.name] = point
-    return found
+def _offered() -> dict[str, Format]:
+    return offered(GROUP, _OURS)
 
 
 @cache
@@ -69,8 +59,7 @@ def find(name: str) -> Format:
         found: Format = getattr(import_module(f"services.feeds.formats.{module}"), kind)()
         return found
     if name in _offered():
-        made: Format = _offered()[name].load()()
-        return made
+        return _offered()[name]
     raise InvalidInput(f"{name!r} is no format; one of {', '.join(format_names())}", field="format")
 
 

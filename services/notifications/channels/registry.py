@@ -1,16 +1,13 @@
 """Which kinds of channels there are."""
 
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Final
 
 from services.notifications.channels.base import ChannelKind
 from services.notifications.channels.log import Log
 from services.notifications.channels.webhook import Webhook
 from shared.errors import InvalidInput
-from shared.logging import get_logger
-
-log = get_logger(__name__)
+from shared.plugins import offered
 
 _GROUP: Final = "sentineliq.channels"
 
@@ -19,14 +16,7 @@ _GROUP: Final = "sentineliq.channels"
 def kinds() -> dict[str, ChannelKind[Any]]:
     """All kinds by name: ours, and those of installed packages under names that are not taken."""
     found: dict[str, ChannelKind[Any]] = {kind.name: kind for kind in (Webhook(), Log())}
-    for entry in entry_points(group=_GROUP):
-        try:
-            kind: ChannelKind[Any] = entry.load()()
-        except Exception:  # a broken package of a third party must not silence every other channel
-            log.exception("channel.not_loaded", entry_point=entry.value)
-        else:
-            found.setdefault(kind.name, kind)
-    return found
+    return found | offered(_GROUP, found)
 
 
 def kind_named(name: str) -> ChannelKind[Any]:

@@ -1,7 +1,6 @@
 """Which remote enrichers there are: ours, and those of installed packages (entry points `sentineliq.enrichers`)."""
 
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Final
 
 from services.observables.remote.abuseipdb import AbuseIPDB
@@ -42,9 +41,7 @@ from services.observables.remote.urlscan import Urlscan
 from services.observables.remote.virustotal import VirusTotal
 from services.observables.remote.yaraify import YARAify
 from shared.errors import NotFound
-from shared.logging import get_logger
-
-log = get_logger(__name__)
+from shared.plugins import offered
 
 GROUP: Final = "sentineliq.enrichers"
 
@@ -92,14 +89,7 @@ OURS: Final[tuple[type[RemoteEnricher], ...]] = (
 def enrichers() -> dict[str, RemoteEnricher]:
     """All of them by name: ours, and those of installed packages under names that are not taken."""
     found: dict[str, RemoteEnricher] = {one.name: one() for one in OURS}
-    for entry in entry_points(group=GROUP):
-        try:
-            enricher: RemoteEnricher = entry.load()()
-        except Exception:  # a broken package of a third party must not silence every other enricher
-            log.exception("enricher.not_loaded", entry_point=entry.value)
-        else:
-            found.setdefault(enricher.name, enricher)
-    return found
+    return found | offered(GROUP, found)
 
 
 def enricher_named(name: str) -> RemoteEnricher:

@@ -1,6 +1,7 @@
 """Which formats there are, and which one a document is."""
 
 import importlib.metadata
+import sys
 
 import pytest
 
@@ -67,31 +68,46 @@ def test_what_is_no_text_is_malformed(head):
         guess("a.txt", head)
 
 
+THEIRS = """
+from services.feeds.formats.text import Text
+
+class Theirs(Text):
+    name = "{name}"
+
+class Broken(Text):
+    def __init__(self):
+        raise RuntimeError("not today")
+"""
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of a third party, installed into a folder of its own."""
+    """A package of a third party, installed into a folder of its own: a format, and one that cannot be made."""
 
     def install(name):
         info = tmp_path / "theirs-1.0.dist-info"
         info.mkdir()
         info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-        info.joinpath("entry_points.txt").write_text(f"[{GROUP}]\n{name} = services.feeds.formats.text:Text\n")
+        info.joinpath("entry_points.txt").write_text(f"[{GROUP}]\na = their_formats:Broken\nb = their_formats:Theirs\n")
+        tmp_path.joinpath("their_formats.py").write_text(THEIRS.format(name=name))
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.metadata.MetadataPathFinder().invalidate_caches()
         _offered.cache_clear()
         find.cache_clear()
 
     yield install
+    sys.modules.pop("their_formats", None)
     _offered.cache_clear()
     find.cache_clear()
 
 
-def test_a_third_party_brings_a_format(package):
+def test_a_third_party_brings_a_format_and_what_it_breaks_costs_no_other(package):
     package("theirs")
-    assert find("theirs").name == "text"
+    assert find("theirs").name == "theirs"
+    assert format_names()[-1] == "theirs"
 
 
 def test_a_third_party_does_not_replace_ours(package):
     package("csv")
-    with pytest.raises(ValueError, match="'csv', which there is already"):
-        format_names()
+    assert find("csv").__class__.__module__ == "services.feeds.formats.csv"
+    assert format_names().count("csv") == 1
