@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.orm import Session
 
-from shared.errors import Unavailable
+from shared.errors import TooLargeInput, Unavailable
 from shared.settings import load_settings
 from shared.uuids import acquaint
 
@@ -91,6 +91,7 @@ class Database:
 
         Raises:
             Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
+            TooLargeInput: a statement took longer than it may.
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -100,7 +101,7 @@ class Database:
                 yield session
         except (DBAPIError, psycopg.Error, PoolEmpty) as error:
             if seconds is not None and is_cancelled(error):
-                raise Unavailable(f"The database looked for more than {seconds} s: ask for less.") from error
+                raise TooLargeInput(f"The database looked for more than {seconds} s: ask for less.") from error
             if is_transient(error):
                 raise Unavailable("The database does not answer; the transaction was rolled back.") from error
             raise

@@ -33,7 +33,7 @@ from shared.documents import MEDIA_TYPES
 from shared.errors import InvalidInput, TooLargeInput
 from shared.moments import Moment
 from shared.settings import Settings
-from shared.stix import ObservableType, refang
+from shared.stix import ObservableType
 
 router = APIRouter(prefix="/v1", tags=["observables"])
 
@@ -166,7 +166,6 @@ def _filter(
     for name, text in (("tag", tag), ("prefix", prefix), ("under", under)):
         if text is not None:
             check_literal(text, name)
-    prefix = None if prefix is None else refang(prefix)
     return Filter(source, type_, min_score, tag, prefix, ranges_under(under) if under is not None else ())
 
 

@@ -1,11 +1,12 @@
 """Observables that somebody else than a source speaks of: a person, a sensor, an enricher about another one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, repository
+from services.observables import context, ingest, repository
+from services.observables.ingest import Scored
 from services.observables.lookup.search import key_of, prefix_of
 from shared.stix import Observable
 
@@ -32,6 +33,7 @@ def put(
     Returns:
         What offline enrichers found about them, as JSON, by id; nothing about one of which they know nothing.
     """
+    known = scores(session, tenant, list(found), now)
     contexts = context.describe_values((identity, one.type, one.value) for identity, one in found.items())
     rows = [
         {
@@ -39,7 +41,8 @@ def put(
             "id": identity,
             "type": one.type,
             "value": one.value,
-            "score": 0,
+            "score": known[identity].score if identity in known else 0,
+            "due_at": known[identity].due if identity in known else None,
             "first_seen": now,
             "changed_at": now,
             "key": key_of(one.type, one.value),
@@ -53,3 +56,13 @@ def put(
     if rows:
         repository.put_observables(session, rows)
     return contexts
+
+
+def scores(session: Session, tenant: str, ids: Sequence[str], now: datetime) -> dict[str, Scored]:
+    """What observables score of which there is public knowledge, and no row of the tenant's own yet."""
+    known = repository.known(session, tenant, ids).items()
+    return {
+        identity: ingest.evaluate(one.type, one.said, one.voices, one.effects, one.newest(now))
+        for identity, one in known
+        if not one.own
+    }

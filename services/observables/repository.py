@@ -1,10 +1,10 @@
 """The observables service's SQL: bulk writes by COPY, reads by id."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -18,7 +18,8 @@ from services.observables.lookup.search import key_of, prefix_of
 from services.observables.models import OBSERVABLE, RELATION, RUN_CHUNK, SIGHTING, SOURCE
 from services.observables.scores.decay import end_of_day
 from services.observables.scores.knowledge import Known, Sighting, Stored, Told, heard, weigh
-from shared.database import PUBLIC, driver_connection
+from services.observables.worker import SERVICE
+from shared.database import PLATFORM, PUBLIC, driver_connection, enter
 from shared.errors import Unavailable
 from shared.events import FeedRef
 from shared.uuids import Uuids
@@ -259,6 +260,26 @@ def rescore(session: Session, tenant: str, scored: Sequence[tuple[str, Scored]],
         values |= {"scores": [one.score for one in fresh], "dues": [one.due for one in fresh]}
         with driver_connection(session).cursor() as cursor:
             cursor.execute(_RESCORE, values)
+
+
+_DISTURB: Final = sa.text(
+    "WITH RECURSIVE walk AS ((SELECT tenant FROM observable ORDER BY tenant LIMIT 1) UNION ALL "
+    "SELECT (SELECT o.tenant FROM observable o WHERE o.tenant > walk.tenant ORDER BY o.tenant LIMIT 1) "
+    "FROM walk WHERE walk.tenant IS NOT NULL) "
+    "UPDATE observable SET due_at = :at FROM walk "
+    "WHERE walk.tenant <> :public AND observable.tenant = walk.tenant AND observable.id = ANY(CAST(:ids AS uuid[]))"
+)
+
+
+def disturb(session: Session, tenant: str, ids: Collection[str], at: datetime) -> None:
+    """What is public has changed: tenants that have rows of it are to look at their scores again; nothing for others.
+
+    The buckets are locked. The transaction goes on as the tenant's.
+    """
+    if tenant == PUBLIC and ids:
+        enter(session, SERVICE, PLATFORM)
+        session.execute(_DISTURB, {"public": PUBLIC, "ids": sorted(ids), "at": at})
+        enter(session, SERVICE, tenant)
 
 
 def due(session: Session, limit: int) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """Scores that are looked at again: because of time, of newer reference data, of what an enricher answered."""
 
-from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -42,6 +42,7 @@ def look_again(session: Session, tenant: str, ids: Collection[str], now: datetim
     return changes
 
 
-def announce(session: Session, tenant: str, changes: Iterable[Change], cause: str) -> None:
-    """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`."""
+def announce(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
+    """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`; their buckets are locked."""
+    repository.disturb(session, tenant, [change.id[-36:] for change in changes], datetime.now(UTC))
     publish(session, announcements(changes, tenant, NOBODY, cause))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.observables import context, ingest, mentions, repository, rescoring
 from services.observables.lookup import reads, views
-from services.observables.lookup.views import View
+from services.observables.lookup.views import Reference, View
 from services.observables.scores.decay import THRESHOLDS
 from services.observables.worker import SERVICE
 from shared.database import Database, driver_connection
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
     report: Report
     known: bool
-    view: View
+    view: View | Reference
 
 
 def observable_of(value: str, type_: ObservableType | None, field: str) -> Observable:
@@ -90,7 +90,12 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
         _rescore(session, tenant, after, touched, now)
         changes = [_change(before.get(one), after[one]) for one in sorted(touched)]
         rescoring.announce(session, tenant, changes, "sighting")
-    return [Outcome(one, one.id not in stored, after[one.observable]) for one in reports]
+    return [Outcome(one, one.id not in stored, after.get(one.observable) or _nothing(one.found)) for one in reports]
+
+
+def _nothing(found: Observable) -> Reference:
+    """What is known of a value of which nothing was said but a report that was withdrawn."""
+    return Reference(stix_id(found.type, found.value), found.type, found.value, 0, "none")
 
 
 def _check_ids(reports: Sequence[Report], known: dict[UUID, str]) -> None:

@@ -142,8 +142,8 @@ def test_a_parameter_that_is_none(client: httpx2.Client, path: str) -> None:
         ("prefix", "(?i)evil"),
         ("under", r".*\.evil\.com"),
         ("under", "*.evil.com"),
-        ("tag", "c[0-9]"),
-        ("tag", "c2.+"),
+        ("tag", "^c2"),
+        ("tag", "c2.*"),
     ],
 )
 def test_a_regex_in_a_filter(client: httpx2.Client, path: str, name: str, text: str) -> None:

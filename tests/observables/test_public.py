@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables import repository, rescoring
+from services.observables import mentions, repository, rescoring
 from services.observables.aging import check_due
 from shared.database import PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
+from shared.stix import Observable, ObservableType
 from tests.observables.conftest import OTHER, after, changes, chunk, handle
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
@@ -74,6 +75,33 @@ def test_time_and_answers_do_not_undo_what_is_public(own: Database, client: Test
     check_due(own)
     assert [change for change in changes(own) if change[1] == "expired"] == []
     assert stored(own) == pytest.approx(read(client)["score"], abs=4)
+
+
+def test_what_changes_for_everybody_reaches_the_rows_of_tenants(own: Database, client: TestClient) -> None:
+    handle(own, chunk(ADDRESS, feed=OTHER, at=after(1)))
+    alone_and_public = read(client)["score"]
+    changes(own)
+    handle(own, chunk(gone=[ADDRESS], feed=COMMUNITY, at=after(2), tenant=PUBLIC), tenant=PUBLIC)
+    assert changes(own) == [(ADDRESS.value, "expired", 0, 81)]
+    assert check_due(own)["announced"] == 1
+    alone = read(client)["score"]
+    assert changes(own) == [(ADDRESS.value, "changed", alone, alone_and_public)]
+    assert stored(own) == alone
+    handle(own, chunk(ADDRESS, feed=COMMUNITY, at=after(3), tenant=PUBLIC), tenant=PUBLIC)
+    changes(own)
+    check_due(own)
+    assert changes(own) == [(ADDRESS.value, "changed", alone_and_public, alone)]
+    assert stored(own) == read(client)["score"] == alone_and_public
+
+
+def test_a_question_about_what_is_public_moves_nothing(own: Database, client: TestClient) -> None:
+    identity = read(client)["id"][-36:]
+    now = datetime.now(UTC)
+    with own.transaction("acme") as session:
+        mentions.put(session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now)
+        rescoring.announce(session, "acme", rescoring.look_again(session, "acme", [identity], now), "enrichment")
+    assert changes(own) == []
+    assert stored(own) == read(client)["score"] == 81
 
 
 def test_public_knowledge_is_the_operators_own(own: Database, client: TestClient) -> None:

@@ -128,6 +128,17 @@ def test_what_only_a_report_spoke_of_expires_with_it(own: Database, client: Test
     assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
 
 
+def test_a_report_that_was_withdrawn_stays_so_when_it_is_sent_again(own: Database, client: TestClient) -> None:
+    sent = {"value": ADDRESS.value, "id": str(uuid4())}
+    other = {"value": "evil.com", "id": str(uuid4())}
+    client.post("/v1/sightings", json={"sightings": [sent]}).raise_for_status()
+    client.delete(f"/v1/sightings/sighting--{sent['id']}").raise_for_status()
+    again, fresh = client.post("/v1/sightings", json={"sightings": [sent, other]}).json()["items"]
+    assert (again["repeated"], again["observable"]["score"]) == (True, 0)
+    assert (fresh["repeated"], fresh["observable"]["score"]) == (False, 33)
+    assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
+
+
 def test_relations_are_told_from_both_ends(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS, Indicator("domain-name", "evil.com")))
     body = {"relations": [{"from": "evil[.]com", "kind": "resolves-to", "to": "192.0.2.1"}]}

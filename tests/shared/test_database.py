@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_of
-from shared.errors import Unavailable
+from shared.errors import TooLargeInput, Unavailable
 from shared.migrations import migrate, pending
 from shared.settings import SERVICES, Settings
 
@@ -125,7 +125,7 @@ def test_who_gets_no_connection_is_told_to_try_again(environment: Settings) -> N
 
 
 def test_a_question_that_takes_too_long_is_ended(own: Database) -> None:
-    with pytest.raises(Unavailable, match="more than 1 s"), own.transaction("acme", seconds=1) as session:
+    with pytest.raises(TooLargeInput, match="more than 1 s"), own.transaction("acme", seconds=1) as session:
         session.execute(sa.text("SELECT pg_sleep(5)"))
     with own.transaction("acme") as session:
         assert session.scalar(sa.text("SHOW statement_timeout")) == "0"

@@ -18,6 +18,7 @@ from services.observables.enrichment.meter import Meter
 from services.observables.enrichment.repository import answers, jobs, lanes
 from services.observables.enrichment.repository.answers import Stored
 from services.observables.enrichment.repository.jobs import Ended, Job
+from services.observables.ingest import Scored
 from services.observables.remote.base import Finding, Related, RemoteEnricher, Tlp
 from services.observables.service import SOURCE
 from shared.database import PLATFORM, PUBLIC, Database, enter
@@ -150,8 +151,9 @@ def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime)
         fresh = {identity: _observable(one) for identity, one in item.related() if identity in unknown}
         unknown -= fresh.keys()
         depth = item.job.depth + 1
+        scored = mentions.scores(session, tenant, list(fresh), now)
         contexts = mentions.put(session, tenant, fresh, now, depth=depth, tlp=item.marking)
-        changes += [_new(identity, one) for identity, one in fresh.items()]
+        changes += [_new(identity, one, scored.get(identity)) for identity, one in fresh.items()]
         following.follow(session, tenant, item.job, fresh, contexts, now)
     repository.put_relations(session, _relations(tenant, items, now))
     rescoring.announce(session, tenant, changes, "enrichment")
@@ -161,8 +163,9 @@ def _observable(one: Related) -> Observable:
     return Observable(ObservableType(one.type), one.value)
 
 
-def _new(identity: str, one: Observable) -> Change:
-    return Change(f"{stix_type(one.type)}--{identity}", one.type, one.value, "new", 0, None, (), 0)
+def _new(identity: str, one: Observable, public: Scored | None) -> Change:
+    score = public.score if public else 0
+    return Change(f"{stix_type(one.type)}--{identity}", one.type, one.value, "new", score, None, (), 0)
 
 
 def _relations(tenant: str, items: Iterable[Item], now: datetime) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from services.observables.lookup.search import Range, beginning
 from services.observables.models import ASSERTION, OBSERVABLE, RELATION, RUN_CHUNK, SOURCE
 from shared.database import PUBLIC
+from shared.stix import refang
 from shared.uuids import Uuids
 
 _SAID: Final = (
@@ -275,7 +276,7 @@ def page(session: Session, tenant: str, wanted: Filter, after: UUID | None, limi
 
 def _spelled(prefix: str) -> tuple[str, ...]:
     """A beginning as it was typed, and as names and hashes are written."""
-    return tuple({prefix, prefix.lower()})
+    return tuple({prefix, prefix.lower(), refang(prefix).lower()})
 
 
 def _beginnings(prefix: str) -> list[sa.ColumnElement[bool]]:
@@ -368,5 +369,8 @@ def run_progress(session: Session, run_id: UUID) -> sa.Row[Any]:
     """Sums over a run's chunks: chunks, received, new, changed, rejected."""
     columns = ("received", "new", "changed", "rejected")
     sums = [sa.func.coalesce(sa.func.sum(RUN_CHUNK.c[name]), 0).label(name) for name in columns]
-    query = sa.select(sa.func.count().label("chunks"), *sums).where(RUN_CHUNK.c.run_id == run_id)
+    # Notes that migration 0010 moved are no chunks.
+    query = sa.select(sa.func.count().filter(RUN_CHUNK.c.chunk >= 0).label("chunks"), *sums).where(
+        RUN_CHUNK.c.run_id == run_id
+    )
     return session.execute(query).one()

@@ -93,7 +93,7 @@ def _host(host: str) -> str:
     return _name(host)
 
 
-_EXPRESSION: Final = re.compile(r"^\^|\.[*+?]|\[\^?\w-\w|\(\?|^\*|\*$")
+_EXPRESSION: Final = re.compile(r"^\^|\.\*|\.\+$|^\*|(?<!\\)\*$|^\(\?")
 
 
 def check_literal(text: str, field: str) -> None:

@@ -3,13 +3,19 @@
 import fcntl
 import hashlib
 import mmap
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from shared.logging import get_logger
 from shared.settings import load_settings
 
 log = get_logger(__name__)
+
+_PATIENCE: Final = 2.0
+"""Seconds to wait for somebody who writes; one who is frozen must not stop the others."""
 
 
 def mapped(name: str, digest: str, fetch: Callable[[], bytes]) -> memoryview | bytes:
@@ -21,15 +27,30 @@ def mapped(name: str, digest: str, fetch: Callable[[], bytes]) -> memoryview | b
         fetch: reads the bytes from where they are kept.
     """
     folder = load_settings().data_dir / "reference"
+    path = folder / name
     try:
+        if (found := _read(path, digest)) is not None:
+            return found
         folder.mkdir(exist_ok=True)
         with (folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # processes look at the same time, and one of them is to write
-            return _read(folder / name, digest) or _renewed(folder / name, digest, fetch())
+            if not _taken(lock.fileno()):
+                return fetch()
+            return _read(path, digest) or _renewed(path, digest, fetch())
     except OSError as error:
         # Sharing saves memory, no more.
         log.warning("reference.not_shared", dataset=name, reason=str(error))
         return fetch()
+
+
+def _taken(lock: int) -> bool:
+    """Whether it is for us to write: processes look at the same time, and who writes takes a moment."""
+    ends = time.monotonic() + _PATIENCE
+    while time.monotonic() < ends:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _read(path: Path, digest: str) -> memoryview | None:

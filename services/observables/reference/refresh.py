@@ -70,7 +70,7 @@ def _renew(database: Database, settings: Settings, dataset: Dataset, known: Any,
         "packed": blob,
         "digest": hashlib.sha256(blob).hexdigest(),
         "origin": origin,
-        "obtained_at": now,
+        "obtained_at": datetime.now(UTC),  # others have it from here on
         "progress": None,
     }
     with database.transaction(PUBLIC) as session:
