@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, ingest, repository
+from services.observables import context, ingest, reported, repository
 from services.observables.ingest import Scored
 from services.observables.lookup.search import key_of, prefix_of
 from shared.stix import Observable
@@ -54,7 +54,7 @@ def put(
         for identity, one in sorted(found.items())
     ]
     if rows:
-        repository.put_observables(session, rows)
+        reported.put_observables(session, rows)
     return contexts
 
 

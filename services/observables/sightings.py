@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from services.observables import context, ingest, mentions, repository, rescoring
+from services.observables import context, ingest, mentions, reported, repository, rescoring
 from services.observables.lookup import reads, views
 from services.observables.lookup.views import Reference, View
 from services.observables.scores.decay import THRESHOLDS
@@ -81,10 +81,10 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
     with database.transaction(tenant) as session:
         context.freshen(session)
         repository.lock(session, {bucket(one.observable) for one in reports})
-        _check_ids(reports, repository.sighted(session, tenant, [one.id for one in reports]))
+        _check_ids(reports, reported.sighted(session, tenant, [one.id for one in reports]))
         before = views.views(reads.gather(driver_connection(session), tenant, ids), now)
         mentions.put(session, tenant, ids, now)
-        stored = repository.put_sightings(session, [_row(one, tenant, actor) for one in reports])
+        stored = reported.put_sightings(session, [_row(one, tenant, actor) for one in reports])
         after = views.views(reads.gather(driver_connection(session), tenant, ids), now)
         touched = {one.observable for one in reports if one.id in stored}
         _rescore(session, tenant, after, touched, now)
@@ -149,11 +149,11 @@ def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> Non
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         context.freshen(session)
-        identity = repository.sighted(session, tenant, [sighting]).get(sighting)
+        identity = reported.sighted(session, tenant, [sighting]).get(sighting)
         if identity is None:
             raise NotFound(f"There is no sighting {sighting} in this tenant.")
         repository.lock(session, {bucket(identity)})
-        if not repository.withdraw_sighting(session, tenant, sighting, now):
+        if not reported.withdraw_sighting(session, tenant, sighting, now):
             return
         one = repository.known(session, tenant, [identity])[identity]
         active = [said for said in one.said if said.active(now)]
@@ -190,7 +190,7 @@ def relate(database: Database, tenant: str, actor: str, links: Sequence[Link]) -
             (row["from_id"], row["kind"], row["to_id"]): row
             for row in (_link(one, tenant, actor, now) for one in links)
         }
-        repository.put_relations(session, [rows[key] for key in sorted(rows)])
+        reported.put_relations(session, [rows[key] for key in sorted(rows)])
     return [(stix_id(one.from_.type, one.from_.value), stix_id(one.to.type, one.to.value)) for one in links]
 
 

@@ -233,7 +233,7 @@ def test_process_that_cannot_reach_its_database_ends_at_once(beat_process: Calla
         connection, _ = silent.accept()
         with connection:
             process.terminate()
-            assert process.wait(2) == 0
+            assert process.wait(4) == 0
 
 
 def test_stopped_beat_gives_its_claims_back(add: Add, own: Database, messages: Messages, new_beat: NewBeat):

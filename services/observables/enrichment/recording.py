@@ -12,7 +12,7 @@ from uuid import UUID
 import zstandard
 from sqlalchemy.orm import Session
 
-from services.observables import mentions, repository, rescoring
+from services.observables import mentions, reported, repository, rescoring
 from services.observables.enrichment import following
 from services.observables.enrichment.meter import Meter
 from services.observables.enrichment.repository import answers, jobs, lanes
@@ -155,7 +155,7 @@ def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime)
         contexts = mentions.put(session, tenant, fresh, now, depth=depth, tlp=item.marking)
         changes += [_new(identity, one, scored.get(identity)) for identity, one in fresh.items()]
         following.follow(session, tenant, item.job, fresh, contexts, now)
-    repository.put_relations(session, _relations(tenant, items, now))
+    reported.put_relations(session, _relations(tenant, items, now))
     rescoring.announce(session, tenant, changes, "enrichment")
 
 
