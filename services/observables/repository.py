@@ -1,7 +1,7 @@
 """The observables service's SQL: bulk writes by COPY, reads by id."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -22,6 +22,7 @@ from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, driver_connection, enter
 from shared.errors import Unavailable
 from shared.events import FeedRef
+from shared.events.observables import Change
 from shared.uuids import Uuids
 
 _STAGING = """
@@ -262,24 +263,27 @@ def rescore(session: Session, tenant: str, scored: Sequence[tuple[str, Scored]],
             cursor.execute(_RESCORE, values)
 
 
-_DISTURB: Final = sa.text(
+_OTHERS: Final = sa.text(
     "WITH RECURSIVE walk AS ((SELECT tenant FROM observable ORDER BY tenant LIMIT 1) UNION ALL "
     "SELECT (SELECT o.tenant FROM observable o WHERE o.tenant > walk.tenant ORDER BY o.tenant LIMIT 1) "
-    "FROM walk WHERE walk.tenant IS NOT NULL) "
-    "UPDATE observable SET due_at = :at FROM walk "
-    "WHERE walk.tenant <> :public AND observable.tenant = walk.tenant AND observable.id = ANY(CAST(:ids AS uuid[]))"
+    "FROM walk WHERE walk.tenant IS NOT NULL) SELECT tenant FROM walk WHERE tenant <> :public"
 )
+_DISTURB = "UPDATE observable SET due_at = %(at)s WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"
 
 
-def disturb(session: Session, tenant: str, ids: Collection[str], at: datetime) -> None:
+def disturb(session: Session, tenant: str, changes: Iterable[Change], at: datetime) -> None:
     """What is public has changed: tenants that have rows of it are to look at their scores again; nothing for others.
 
     The buckets are locked. The transaction goes on as the tenant's.
     """
-    if tenant == PUBLIC and ids:
-        enter(session, SERVICE, PLATFORM)
-        session.execute(_DISTURB, {"public": PUBLIC, "ids": sorted(ids), "at": at})
-        enter(session, SERVICE, tenant)
+    if tenant != PUBLIC:
+        return
+    ids = sorted({change.id[-36:] for change in changes})
+    enter(session, SERVICE, PLATFORM)
+    if ids and (tenants := list(session.scalars(_OTHERS, {"public": PUBLIC}))):
+        with driver_connection(session).cursor() as cursor:
+            cursor.execute(_DISTURB, {"tenants": tenants, "ids": Uuids(ids), "at": at})
+    enter(session, SERVICE, tenant)
 
 
 def due(session: Session, limit: int) -> dict[str, list[str]]:

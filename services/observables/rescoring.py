@@ -44,5 +44,5 @@ def look_again(session: Session, tenant: str, ids: Collection[str], now: datetim
 
 def announce(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
     """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`; their buckets are locked."""
-    repository.disturb(session, tenant, [change.id[-36:] for change in changes], datetime.now(UTC))
+    repository.disturb(session, tenant, changes, datetime.now(UTC))
     publish(session, announcements(changes, tenant, NOBODY, cause))
