@@ -30,11 +30,11 @@ _PLACED: Final = _ADDRESSES | {"url"}
 """What may lie within a network."""
 
 _ALIKE: Final = {
-    ObservableType.MD5: (ObservableType.IMPHASH, ObservableType.JA3),
-    ObservableType.SHA1: (ObservableType.X509_SHA1,),
-    ObservableType.SHA256: (ObservableType.X509_SHA256,),
+    32: (ObservableType.MD5, (ObservableType.IMPHASH, ObservableType.JA3)),
+    40: (ObservableType.SHA1, (ObservableType.X509_SHA1,)),
+    64: (ObservableType.SHA256, (ObservableType.X509_SHA256,)),
 }
-"""What else may have the looks of a type."""
+"""By length, what a hash is taken for, and what else may look like it."""
 
 _SHAPELESS: Final = (
     ObservableType.FILE_NAME,
@@ -98,7 +98,8 @@ def ask(value: str, type_: ObservableType | None = None, *, describe: bool = Fal
         found = detect(value)
     except NotAnObservable as error:
         return Asked(value, problem=str(error), others=() if type_ is not None else tuple(_ids(_SHAPELESS, value)))
-    others = tuple(_ids(_ALIKE[found.type], found.value)) if found.type in _ALIKE else ()
+    taken_for, alike = _ALIKE.get(len(found.value), (None, ()))
+    others = tuple(_ids(alike, found.value)) if found.type is taken_for else ()
     return Asked(value, found.type, found.value, observable_id(found.type, found.value), None, others, describe)
 
 
@@ -154,7 +155,9 @@ def answers_to(
             held = reads.ask_inside(connection, tenant, ranges, INSIDE + 1)
             yield
             inside = reads.inside(held, len(ranges))
-        first = {one.id for one in asked}.union(*above.values(), *inside, *(one.others for one in asked)) - {""}
+        first = {one.id for one in asked}.union(
+            *above.values(), *inside, *(one.others for one in asked if one.others)
+        ) - {""}
         asking = reads.ask(connection, tenant, first, as_of)
         yield
     gathered = [reads.answered(asking)]

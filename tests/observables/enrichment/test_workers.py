@@ -187,7 +187,7 @@ def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, c
         assert provider.refused >= VALUES // WINDOW - 1
         # Only calls that were on their way when the provider said it for the first time.
         assert len(provider.early) < CONCURRENCY[name], provider.early
-        assert all(after < 1.0 for after in provider.early), provider.early
+        assert all(after < 0.5 for after in provider.early), provider.early
 
 
 @pytest.mark.timeout(180 + VALUES // 10)
