@@ -169,11 +169,8 @@ def answers_to(
                 asking = reads.ask(connection, tenant, rest, as_of)
                 yield
             gathered.append(reads.answered(asking))
-    answers = _put_together(
-        asked, gathered, above, dict(zip(networks, inside, strict=True)), as_of or datetime.now(UTC)
-    )
-    _describe(database, asked, answers)
-    return answers
+    held_in = dict(zip(networks, inside, strict=True))
+    return _put_together(asked, gathered, above, held_in, as_of or datetime.now(UTC))
 
 
 def _put_together(
@@ -205,8 +202,8 @@ def _of_several(one: Asked, known: dict[str, View]) -> Answer:
     return Answer(one.value, found[0], None, [views.reference(other) for other in found[1:]])
 
 
-def _describe(database: Database, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
-    """Say of values that nobody has spoken of what offline enrichers know."""
+def describe(database: Database, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
+    """Say of values that nobody has spoken of what offline enrichers know, where it is asked for."""
     unknown = [
         (place, one) for place, one in enumerate(asked) if one.describe and one.id and answers[place].observable is None
     ]

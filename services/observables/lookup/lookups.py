@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from psycopg_pool import PoolTimeout
 
-from services.observables.lookup.answering import TOGETHER, Steps, answers_to, ask, parts_of
+from services.observables.lookup.answering import TOGETHER, Asked, Steps, answers_to, ask, describe, parts_of
 from services.observables.lookup.dates import Dates
 from shared.database import Database
 from shared.stix import ObservableType
@@ -156,7 +156,14 @@ def _told(told: Sequence[tuple[_Question, bytes | Exception]]) -> None:
 
 def _find(database: Database, tenant: str, questions: Sequence[_Question]) -> Steps[list[bytes]]:
     """The answers to several questions, each as the items of a JSON array: made where the objects were, and die."""
-    asked = [ask(value, one.type, describe=one.describe) for one in questions for value in one.values]
+    asked: list[Asked] = []
+    for one in questions:
+        if one.type is None and not one.describe:
+            asked += map(ask, one.values)
+        else:
+            asked += [ask(value, one.type, describe=one.describe) for value in one.values]
     found = yield from answers_to(database, tenant, asked)
+    if any(one.describe for one in questions):
+        describe(database, asked, found)
     answers = iter(found)
     return [_encode(list(islice(answers, len(one.values))))[1:-1] for one in questions]
