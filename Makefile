@@ -34,7 +34,7 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/python -m pytest --quiet tests/conventions
 
 catalog: $(VENV)/.dev ## check every feed of the catalogue against its sample
-	@$(BIN)/python -m services.feeds.catalogue
+	@$(BIN)/python -m services.feeds.catalog.catalog
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

@@ -10,9 +10,16 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.enrichment.shift import Shift
-from services.observables.remote.base import Asked, Finding, Rate, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import quoted
+from services.observables.enrichment.worker import Shift
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import quoted
 from shared.database import database
 from shared.settings import load_settings
 from shared.stix import ObservableType as Type

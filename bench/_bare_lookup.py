@@ -34,9 +34,13 @@ async def look_up(value: str) -> Response:
     """One value, one query."""
     found = detect(value)
     async with app.state.pool.connection() as connection:
-        cursor = await connection.execute(_SELECT, ("public", observable_id(found.type, found.value)))
+        cursor = await connection.execute(
+            _SELECT, ("public", observable_id(found.type, found.value))
+        )
         row: Any = await cursor.fetchone()
-    return Response(msgspec.json.encode({"value": value, "observable": row}), media_type="application/json")
+    return Response(
+        msgspec.json.encode({"value": value, "observable": row}), media_type="application/json"
+    )
 
 
 class Many(msgspec.Struct):
@@ -59,7 +63,9 @@ async def look_up_many(request: Request) -> Response:
     async with app.state.pool.connection() as connection:
         cursor = await connection.execute(_SELECT_MANY, ("public", ids))
         rows: dict[str, Any] = {row[0]: row for row in await cursor.fetchall()}
-    items = [{"value": value, "observable": rows.get(one)} for value, one in zip(asked, ids, strict=True)]
+    items = [
+        {"value": value, "observable": rows.get(one)} for value, one in zip(asked, ids, strict=True)
+    ]
     return Response(msgspec.json.encode({"items": items}), media_type="application/json")
 
 

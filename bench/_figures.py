@@ -29,7 +29,11 @@ def throwaway_stack(**environ: str) -> Iterator[tuple[Stack, float]]:
     with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as folder:
         # PostgreSQL runs as another user when this runs as root: it must be able to walk through.
         Path(folder).chmod(0o755)
-        inherited = {name: value for name, value in _environment().items() if not name.startswith("SENTINELIQ_")}
+        inherited = {
+            name: value
+            for name, value in _environment().items()
+            if not name.startswith("SENTINELIQ_")
+        }
         stack = Stack(Path(folder), Ports.free(), {**inherited, **environ})
         started = time.perf_counter()
         with stack.running():
@@ -46,7 +50,9 @@ def client_of(stack: Stack, service: str, tenant: str = "acme") -> httpx2.Client
     secret = SecretStr(stack.environment["SENTINELIQ_SECRET_KEY"])
     token = issue_token(secret, actor="bench", tenant=tenant, role="operator")
     url = stack.environment[f"SENTINELIQ_{service.upper()}_URL"]
-    return httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30)
+    return httpx2.Client(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30
+    )
 
 
 def pss_by_process(stack: Stack) -> dict[str, float]:
@@ -73,8 +79,14 @@ def _pss(process: psutil.Process) -> float:
 def keep(name: str, figures: dict[str, Any], failed: list[str] | None = None) -> None:
     """Print figures, keep them as JSON, and end with the floors that were missed, if any."""
     RESULTS.mkdir(exist_ok=True)
-    machine = {"python": platform.python_version(), "cores": psutil.cpu_count(), "machine": platform.machine()}
-    (RESULTS / f"{name}.json").write_text(json.dumps({**figures, "at": time.time(), "on": machine}, indent=2) + "\n")
+    machine = {
+        "python": platform.python_version(),
+        "cores": psutil.cpu_count(),
+        "machine": platform.machine(),
+    }
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({**figures, "at": time.time(), "on": machine}, indent=2) + "\n"
+    )
     for label, value in figures.items():
         print(f"{label:44} {value:,.2f}" if isinstance(value, float) else f"{label:44} {value}")
     if failed:

@@ -22,7 +22,9 @@ _quotas: dict[str, _Quota] = {}
 
 
 def _answer(status: int, body: bytes = _BODY, headers: str = "") -> bytes:
-    return f"HTTP/1.1 {status} Reason\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+    return (
+        f"HTTP/1.1 {status} Reason\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+    )
 
 
 class _Connection(asyncio.Protocol):
@@ -68,7 +70,9 @@ def _counted(provider: str, most: int) -> bytes:
 
 
 async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", port, backlog=1000)
+    server = await asyncio.get_running_loop().create_server(
+        _Connection, "127.0.0.1", port, backlog=1000
+    )
     print("ready", flush=True)
     await server.serve_forever()
 

@@ -54,8 +54,14 @@ def main() -> None:
         "one of a thousand addresses (us)": bulk,
         "peak memory of a process that holds them (MiB)": memory,
     }
-    missed = [] if statistics.median(single) <= CHECK_US else [f"a check takes more than {CHECK_US} us"]
-    keep("allow_lists", figures, missed + ([] if memory <= MEMORY_MIB else [f"more than {MEMORY_MIB} MiB"]))
+    missed = (
+        [] if statistics.median(single) <= CHECK_US else [f"a check takes more than {CHECK_US} us"]
+    )
+    keep(
+        "allow_lists",
+        figures,
+        missed + ([] if memory <= MEMORY_MIB else [f"more than {MEMORY_MIB} MiB"]),
+    )
 
 
 if __name__ == "__main__":

@@ -22,17 +22,16 @@ from uuid import UUID, uuid4
 from bench._figures import keep
 from bench.lookup import values
 from sentineliq.local.stack import Infrastructure
-from services.observables import context
-from services.observables.context import Offline
-from services.observables.enrichers.offline import enrichers
-from services.observables.reference import networks
+from services.observables.reference import context, networks
+from services.observables.reference.context import Offline
+from services.observables.reference.enrichers.offline import enrichers
 from services.observables.reference.warning_lists import bundled, pack
-from services.observables.service import handle_observed
+from services.observables.store.service import handle_observed
 from shared.database import Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.migrations import migrate
-from shared.process import collect_seldom
+from shared.runtime.process import collect_seldom
 from shared.stix import bucket
 from shared.stix.ids import observable_id
 
@@ -41,8 +40,8 @@ _BATCH = 10_000
 _RANGES = 400_000
 _HOLDER = """
 import pathlib, psutil, sys
-from services.observables.context import Offline
-from services.observables.enrichers.offline import enrichers
+from services.observables.reference.context import Offline
+from services.observables.reference.enrichers.offline import enrichers
 names = ("warninglists", "networks")
 offline = Offline(enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
 for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):
@@ -57,31 +56,51 @@ def table() -> bytes:
     starts = sorted(chance.sample(range(0x01000000 >> 8, 0xDF000000 >> 8), _RANGES))
     lines = []
     for start, end in zip(starts, [*starts[1:], 0xDF000000 >> 8], strict=True):
-        first, last = (f"{n >> 24}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in (start << 8, (end << 8) - 1))
+        first, last = (
+            f"{n >> 24}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
+            for n in (start << 8, (end << 8) - 1)
+        )
         asn = min(75_000, int(chance.paretovariate(0.3)))  # few announce much, many announce little
-        lines.append(f"{first}\t{last}\t{asn}\t{chance.choice(('US', 'DE', 'CN', 'BR', 'NL'))}\tAS-{asn}")
+        lines.append(
+            f"{first}\t{last}\t{asn}\t{chance.choice(('US', 'DE', 'CN', 'BR', 'NL'))}\tAS-{asn}"
+        )
     return "\n".join(lines).encode()
 
 
 def mixed(count: int) -> list[Indicator]:
     """Half addresses, the rest names, URLs and hashes; a tenth of names and URLs at sites that everybody uses."""
     chance = random.Random(20261126)  # noqa: S311  # test data
-    used = ("github.com", "drive.google.com", "cdn.discordapp.com", "pastebin.com", "raw.githubusercontent.com")
+    used = (
+        "github.com",
+        "drive.google.com",
+        "cdn.discordapp.com",
+        "pastebin.com",
+        "raw.githubusercontent.com",
+    )
     made = values(count)
     for place, one in enumerate(made):
         if one.type == "url" and chance.random() < 0.2:
-            made[place] = Indicator("url", f"https://{chance.choice(used)}/{place:x}/{chance.getrandbits(48):x}")
+            made[place] = Indicator(
+                "url", f"https://{chance.choice(used)}/{place:x}/{chance.getrandbits(48):x}"
+            )
     return made
 
 
-def events(indicators: list[Indicator], tenant: str, number: int) -> list[Event[IndicatorsObserved]]:
+def events(
+    indicators: list[Indicator], tenant: str, number: int
+) -> list[Event[IndicatorsObserved]]:
     """A batch as the feeds service publishes it."""
     feed = FeedRef(UUID(int=1), "list", 80, kind="snapshot")
     now, run, by_bucket = datetime.now(UTC).isoformat(), uuid4(), dict[int, list[Indicator]]()
     for one in indicators:
         by_bucket.setdefault(bucket(observable_id(one.type, one.value)), []).append(one)
     return [
-        Event(OBSERVED, IndicatorsObserved(feed, run, place, number, now, 90, ("c2",), seen), tenant, "/bench")
+        Event(
+            OBSERVED,
+            IndicatorsObserved(feed, run, place, number, now, 90, ("c2",), seen),
+            tenant,
+            "/bench",
+        )
         for place, seen in by_bucket.items()
     ]
 
@@ -99,7 +118,9 @@ def database() -> Iterator[Database]:
             own.close()
 
 
-def ingest(own: Database, indicators: list[Indicator], sides: dict[str, Offline]) -> dict[str, list[float]]:
+def ingest(
+    own: Database, indicators: list[Indicator], sides: dict[str, Offline]
+) -> dict[str, list[float]]:
     """Seconds of each batch on each side; who comes first changes from batch to batch."""
     took: dict[str, list[float]] = {tenant: [] for tenant in sides}
     for number, start in enumerate(range(0, len(indicators), _BATCH)):
@@ -158,7 +179,11 @@ def main() -> None:
     }
     missed = [] if figures["added (share)"] <= ADDED else [f"enrichment adds more than {ADDED:.0%}"]
     held = figures["memory of a process with all lists (MiB)"]
-    keep("enrichment", figures, missed + ([] if held <= MEMORY_MIB else [f"more than {MEMORY_MIB} MiB"]))
+    keep(
+        "enrichment",
+        figures,
+        missed + ([] if held <= MEMORY_MIB else [f"more than {MEMORY_MIB} MiB"]),
+    )
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from sentineliq.local.ports import free_ports
 from sentineliq.local.stack import Infrastructure
 from services.observables.enrichment import estimates, requests
 from services.observables.enrichment.access import lane_of
-from services.observables.enrichment.repository import jobs, lanes
+from services.observables.enrichment.repository import jobs, provider_queues
 from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
 from services.observables.enrichment.requests import Question
-from services.observables.remote import registry
+from services.observables.providers import registry
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.http import GuardedClient
 from shared.migrations import migrate
@@ -56,13 +56,21 @@ class Bench:
         self._next += count
         with self.own.transaction("acme") as session:
             made = [(lane_of(name, PUBLIC, None), PUBLIC, name, None) for name in names]
-            lanes.ensure(session, "observables", "acme", made)
+            provider_queues.ensure(session, "observables", "acme", made)
             for start in range(0, count, 10_000):
-                values = [str(IPv4Address(first + number)) for number in range(start, min(count, start + 10_000))]
-                ids = {value: str(UUID(bytes=observable_uuid("ipv4-addr", value))) for value in values}
+                values = [
+                    str(IPv4Address(first + number))
+                    for number in range(start, min(count, start + 10_000))
+                ]
+                ids = {
+                    value: str(UUID(bytes=observable_uuid("ipv4-addr", value))) for value in values
+                }
                 for name in names:
                     lane = lane_of(name, PUBLIC, None)
-                    wanted = [Wanted(ids[one], "ipv4-addr", one, name, lane, AUTOMATIC, "bench") for one in values]
+                    wanted = [
+                        Wanted(ids[one], "ipv4-addr", one, name, lane, AUTOMATIC, "bench")
+                        for one in values
+                    ]
                     jobs.add(session, "acme", wanted)
 
     @contextmanager
@@ -128,7 +136,10 @@ def calls(bench: Bench, count: int) -> dict[str, Any]:
         with bench.worker(["delay-100"]):
             ours.append(pace(bench.wait("delay-100", count)))
         bench.clear()
-    return {"calls committed/s": statistics.median(ours), "bare client calls/s": statistics.median(theirs)}
+    return {
+        "calls committed/s": statistics.median(ours),
+        "bare client calls/s": statistics.median(theirs),
+    }
 
 
 def trouble(bench: Bench, count: int) -> dict[str, Any]:
@@ -157,13 +168,19 @@ def clicks(bench: Bench, waiting: int) -> dict[str, Any]:
         bench.wait("delay-50", 500)
         for number in range(10):
             started = time.perf_counter()
-            made = requests.ask(bench.own, "acme", "kim", Question([detect(f"45.33.32.{number + 1}")], ["delay-50"]))
+            made = requests.ask(
+                bench.own, "acme", "kim", Question([detect(f"45.33.32.{number + 1}")], ["delay-50"])
+            )
             while requests.progress(bench.own, "acme", made).open:
                 time.sleep(0.02)
             seconds.append(time.perf_counter() - started)
             time.sleep(0.3)
     bench.clear()
-    return {"waiting": waiting, "click s, median": statistics.median(seconds), "click s, worst": max(seconds)}
+    return {
+        "waiting": waiting,
+        "click s, median": statistics.median(seconds),
+        "click s, worst": max(seconds),
+    }
 
 
 def estimated(bench: Bench, count: int) -> dict[str, Any]:
@@ -224,7 +241,9 @@ def main() -> None:
 def measured(url: str, count: int, waiting: int) -> dict[str, Any]:
     """All figures."""
     (port,) = free_ports(1)
-    with subprocess.Popen([sys.executable, "-m", "bench._providers", str(port)], stdout=subprocess.PIPE) as providers:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench._providers", str(port)], stdout=subprocess.PIPE
+    ) as providers:
         assert providers.stdout is not None
         providers.stdout.readline()
         bench = Bench(url, port)
@@ -233,7 +252,10 @@ def measured(url: str, count: int, waiting: int) -> dict[str, Any]:
         registry.OURS = tuple(type(one) for one in probes(names).values())  # type: ignore[misc]
         try:
             return (
-                calls(bench, count) | trouble(bench, count // 2) | clicks(bench, waiting) | estimated(bench, count // 2)
+                calls(bench, count)
+                | trouble(bench, count // 2)
+                | clicks(bench, waiting)
+                | estimated(bench, count // 2)
             )
         finally:
             bench.own.close()

@@ -14,7 +14,7 @@ from bench._figures import keep
 from bench.lookup import values
 from services.observables.reports.extraction import extract_from
 from shared.documents import Document
-from shared.process import collect_seldom
+from shared.runtime.process import collect_seldom
 from shared.stix import defang
 from shared.stix.extract import extract
 
@@ -68,7 +68,9 @@ _WORDS = [
 def report(size: int) -> str:
     """Prose with an indicator every twenty words, half of them defanged, the same every time."""
     chance = random.Random(20261124)  # noqa: S311  # test data
-    found = [one.value for one in values(40_000)] + [f"CVE-20{n % 25:02}-{n + 1000}" for n in range(2_000)]
+    found = [one.value for one in values(40_000)] + [
+        f"CVE-20{n % 25:02}-{n + 1000}" for n in range(2_000)
+    ]
     pieces: list[str] = []
     length = 0
     while length < size:

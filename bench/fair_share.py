@@ -18,10 +18,15 @@ REPEATS = 5
 
 def short_list(stack: Stack, number: int) -> float:
     """Seconds until a hundred lines of another tenant are visible."""
-    feeds, observables = client_of(stack, "feeds", "other"), client_of(stack, "observables", "other")
+    feeds, observables = (
+        client_of(stack, "feeds", "other"),
+        client_of(stack, "observables", "other"),
+    )
     content = "\n".join(f"150.{number}.{line}.9" for line in range(100)).encode()
     started = time.perf_counter()
-    answer = feeds.post("/v1/ingest", params={"name": f"short-{number}", "format": "text"}, content=content)
+    answer = feeds.post(
+        "/v1/ingest", params={"name": f"short-{number}", "format": "text"}, content=content
+    )
     run = answer.raise_for_status().json()
     while observables.get(f"/v1/runs/{run['id']}").json()["received"] < 100:
         time.sleep(0.02)
@@ -37,7 +42,9 @@ def main() -> None:
     with throwaway_stack() as (stack, _):
         alone = [short_list(stack, number) for number in range(REPEATS)]
         feeds, observables = client_of(stack, "feeds"), client_of(stack, "observables")
-        answer = feeds.post("/v1/ingest", params={"name": "long", "format": "text"}, content=content)
+        answer = feeds.post(
+            "/v1/ingest", params={"name": "long", "format": "text"}, content=content
+        )
         long = answer.raise_for_status().json()
         time.sleep(2)
         beside = []
@@ -55,7 +62,11 @@ def main() -> None:
         "visible after, worst (s)": worst,
         "alone, median, the limit (s)": statistics.median(alone),
     }
-    keep("fair_share", figures, [f"{worst:.1f} s until a hundred lines were visible"] if worst > CEILING else [])
+    keep(
+        "fair_share",
+        figures,
+        [f"{worst:.1f} s until a hundred lines were visible"] if worst > CEILING else [],
+    )
 
 
 if __name__ == "__main__":

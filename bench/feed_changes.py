@@ -75,7 +75,13 @@ class Feed:
 
     def __init__(self, stack: Stack, url: str) -> None:
         self._feeds, self._observables = client_of(stack, "feeds"), client_of(stack, "observables")
-        wanted = {"name": "million", "url": url, "format": "text", "confidence": 90, "min_interval": 1}
+        wanted = {
+            "name": "million",
+            "url": url,
+            "format": "text",
+            "confidence": 90,
+            "min_interval": 1,
+        }
         self.id = self._feeds.post("/v1/feeds", json=wanted).raise_for_status().json()["id"]
 
     def run(self) -> tuple[float, float, dict[str, Any]]:
@@ -83,11 +89,19 @@ class Feed:
         time.sleep(1.2)  # its turn at the provider has come by then
         started = time.perf_counter()
         run_id = self._feeds.post(f"/v1/feeds/{self.id}/runs").raise_for_status().json()["id"]
-        run = self._until(lambda: self._feeds.get(f"/v1/runs/{run_id}"), lambda run: run["state"] not in _OPEN, 0.02)
+        run = self._until(
+            lambda: self._feeds.get(f"/v1/runs/{run_id}"),
+            lambda run: run["state"] not in _OPEN,
+            0.02,
+        )
         ended = time.perf_counter() - started
         report = run["report"] or {}
         sent = report.get("seen", 0) + report.get("gone", 0)
-        self._until(lambda: self._observables.get(f"/v1/runs/{run_id}"), lambda told: told["received"] >= sent, 0.1)
+        self._until(
+            lambda: self._observables.get(f"/v1/runs/{run_id}"),
+            lambda told: told["received"] >= sent,
+            0.1,
+        )
         return ended, time.perf_counter() - started, run
 
     def _until(self, ask: Any, done: Any, pause: float) -> dict[str, Any]:
@@ -105,7 +119,9 @@ _OPEN = ("queued", "running")
 def worker_peak(stack: Stack) -> float:
     """Most resident memory, in MiB, that any process of the feeds worker ever had."""
     processes = dict(running_processes(stack.data_dir))
-    root = psutil.Process(next(pid for name, pid in processes.items() if "feeds" in name and "worker" in name))
+    root = psutil.Process(
+        next(pid for name, pid in processes.items() if "feeds" in name and "worker" in name)
+    )
     return max(_peak(process.pid) for process in (root, *root.children(recursive=True)))
 
 
@@ -118,7 +134,9 @@ def changed(lines: list[str], seed: int) -> list[str]:
     """The list with one line in a hundred replaced."""
     rng, other = random.Random(seed), list(lines)  # noqa: S311  # test data
     for at in rng.sample(range(len(other)), len(other) // 100):
-        other[at] = f"{rng.randrange(128, 190)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+        other[at] = (
+            f"{rng.randrange(128, 190)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+        )
     return other
 
 
@@ -138,7 +156,10 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=1_000_000)
     count = parser.parse_args().lines
     lines = addresses(count)
-    with throwaway_stack(SENTINELIQ_OUTBOUND_ALLOW="127.0.0.0/8") as (stack, _), served() as (url, provider):
+    with (
+        throwaway_stack(SENTINELIQ_OUTBOUND_ALLOW="127.0.0.0/8") as (stack, _),
+        served() as (url, provider),
+    ):
         feed, comment = Feed(stack, url), "# a list"
         provider.put(lines, comment)
         _, first, _ = feed.run()
@@ -174,7 +195,10 @@ def main() -> None:
     }
     missed = [
         f"{name}: {figures[name]:,.0f} is below {floor:,}"
-        for name, floor in (("lines/s, same content", FLOOR_UNCHANGED), ("lines/s, 1 % changed", FLOOR_CHANGED))
+        for name, floor in (
+            ("lines/s, same content", FLOOR_UNCHANGED),
+            ("lines/s, 1 % changed", FLOOR_CHANGED),
+        )
         if figures[name] < floor
     ]
     missed += [f"a worker process had {peak:,.0f} MiB"] if peak > MOST_MEMORY else []

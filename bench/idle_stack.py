@@ -18,7 +18,10 @@ def main() -> None:
         time.sleep(SETTLE_SECONDS)
         sizes = pss_by_process(stack)
     total = sum(sizes.values())
-    figures = {f"PSS of {name} (MiB)": size for name, size in sorted(sizes.items(), key=lambda item: -item[1])}
+    figures = {
+        f"PSS of {name} (MiB)": size
+        for name, size in sorted(sizes.items(), key=lambda item: -item[1])
+    }
     figures |= {
         "PSS of everything (MiB)": total,
         "ready after (s)": seconds,

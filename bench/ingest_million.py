@@ -65,7 +65,10 @@ def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
         published = None
         while True:
             now = time.perf_counter() - started
-            if published is None and feeds.get(f"/v1/runs/{run['id']}").json()["state"] == "succeeded":
+            if (
+                published is None
+                and feeds.get(f"/v1/runs/{run['id']}").json()["state"] == "succeeded"
+            ):
                 published = now
             if published is not None:
                 received = observables.get(f"/v1/runs/{run['id']}").json()["received"]
@@ -80,7 +83,9 @@ def upsert(database_url: str, values: list[str]) -> float:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA limit_")
         for table in ("observable", "assertion"):
-            connection.execute(f"CREATE TABLE limit_.{table} (LIKE observables.{table} INCLUDING ALL)")
+            connection.execute(
+                f"CREATE TABLE limit_.{table} (LIKE observables.{table} INCLUDING ALL)"
+            )
         started = time.perf_counter()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE staging (id uuid, value text) ON COMMIT DROP")
@@ -120,7 +125,11 @@ def main() -> None:
         "rows/s of the limit": lines / limit,
         "share of the limit": speed / (lines / limit),
     }
-    missed = [f"{speed:,.0f} indicators/s is below {FLOOR:,}"] if lines >= 1_000_000 and speed < FLOOR else []
+    missed = (
+        [f"{speed:,.0f} indicators/s is below {FLOOR:,}"]
+        if lines >= 1_000_000 and speed < FLOOR
+        else []
+    )
     keep("ingest_million", figures, missed)
 
 

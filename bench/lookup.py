@@ -27,7 +27,7 @@ from pydantic import SecretStr
 
 from bench._figures import keep
 from sentineliq.local.stack import Infrastructure
-from services.observables.service import handle_observed
+from services.observables.store.service import handle_observed
 from shared.auth import issue_token
 from shared.database import Database
 from shared.events import Event, FeedRef
@@ -57,20 +57,32 @@ def values(count: int) -> list[Indicator]:
                 made.append(Indicator("file-sha256", f"{chance.getrandbits(256):064x}"))
             case _:
                 made.append(
-                    Indicator("ipv4-addr", f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
+                    Indicator(
+                        "ipv4-addr",
+                        f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+                    )
                 )
     return made
 
 
 def store(database: Database, indicators: list[Indicator]) -> None:
     """Store indicators the way a feed's chunks are."""
-    feed, now, run = FeedRef(UUID(int=1), "list", 80, kind="snapshot"), datetime.now(UTC).isoformat(), uuid4()
+    feed, now, run = (
+        FeedRef(UUID(int=1), "list", 80, kind="snapshot"),
+        datetime.now(UTC).isoformat(),
+        uuid4(),
+    )
     for start in range(0, len(indicators), 20_000):
         by_bucket: dict[int, list[Indicator]] = {}
         for one in indicators[start : start + 20_000]:
             by_bucket.setdefault(bucket(observable_id(one.type, one.value)), []).append(one)
         events = [
-            Event(OBSERVED, IndicatorsObserved(feed, run, number, start, now, 90, ("c2",), seen), "public", "/bench")
+            Event(
+                OBSERVED,
+                IndicatorsObserved(feed, run, number, start, now, 90, ("c2",), seen),
+                "public",
+                "/bench",
+            )
             for number, seen in by_bucket.items()
         ]
         with database.transaction("public") as session:
@@ -137,7 +149,9 @@ class Asker(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def ask(port: int, requests: list[bytes], seconds: float, connections: int) -> tuple[float, list[float]]:
+async def ask(
+    port: int, requests: list[bytes], seconds: float, connections: int
+) -> tuple[float, list[float]]:
     """Requests a second, and how long each took."""
     loop, started = asyncio.get_running_loop(), time.perf_counter()
 
@@ -147,7 +161,9 @@ async def ask(port: int, requests: list[bytes], seconds: float, connections: int
 
     stream, askers = forever(), []
     for _ in range(connections):
-        _, asker = await loop.create_connection(lambda: Asker(stream, started + seconds), "127.0.0.1", port)
+        _, asker = await loop.create_connection(
+            lambda: Asker(stream, started + seconds), "127.0.0.1", port
+        )
         askers.append(asker)
     await asyncio.gather(*(asker.done for asker in askers))
     took = [one for asker in askers for one in asker.seconds]
@@ -166,7 +182,10 @@ def bulks(wanted: list[str], token: str, size: int) -> list[bytes]:
     for start in range(0, len(wanted) - size + 1, size):
         body = json.dumps({"values": wanted[start : start + size]}).encode()
         head = f"POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-        made.append(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        made.append(
+            f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
     return made
 
 
@@ -175,17 +194,24 @@ def percentile(took: list[float], share: float) -> float:
     return sorted(took)[min(len(took) - 1, int(len(took) * share))] * 1000
 
 
-def measure(environment: dict[str, str], stored: list[Indicator], seconds: float) -> dict[str, float]:
+def measure(
+    environment: dict[str, str], stored: list[Indicator], seconds: float
+) -> dict[str, float]:
     """Ask both, three times in turn; medians."""
     chance = random.Random(7)  # noqa: S311  # test data
-    unknown = [f"203.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in chance.sample(range(1 << 24), 50_000)]
+    unknown = [
+        f"203.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
+        for n in chance.sample(range(1 << 24), 50_000)
+    ]
     asked = [one.value for one in chance.sample(stored, min(50_000, len(stored)))] + unknown
     chance.shuffle(asked)
     token = issue_token(_SECRET, actor="bench", tenant="acme", role="viewer")
     ours, bare, many, bare_many = [], [], [], []
     with (
         process(
-            ["-m", "services.observables", "api"], 18_742, environment | {"SENTINELIQ_API_PORT": "18742"}
+            ["-m", "services.observables", "api"],
+            18_742,
+            environment | {"SENTINELIQ_API_PORT": "18742"},
         ) as service,
         process(["-m", "bench._bare_lookup"], 18_743, environment | {"PORT": "18743"}) as peer,
     ):
@@ -193,7 +219,9 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
             ours.append(uvloop.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
             bare.append(uvloop.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
             many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, _CONNECTIONS)))
-            bare_many.append(uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, _CONNECTIONS)))
+            bare_many.append(
+                uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, _CONNECTIONS))
+            )
         largest = uvloop.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
     middle = statistics.median
     return {
@@ -202,10 +230,12 @@ def measure(environment: dict[str, str], stored: list[Indicator], seconds: float
         "p99 (ms)": middle(percentile(took, 0.99) for _, took in ours),
         "requests/s, bare route": middle(rate for rate, _ in bare),
         "p99 of the bare route (ms)": middle(percentile(took, 0.99) for _, took in bare),
-        "share of the bare route": middle(rate for rate, _ in ours) / middle(rate for rate, _ in bare),
+        "share of the bare route": middle(rate for rate, _ in ours)
+        / middle(rate for rate, _ in bare),
         "values/s, 1,000 a request": 1_000 * middle(rate for rate, _ in many),
         "values/s of the bare route": 1_000 * middle(rate for rate, _ in bare_many),
-        "share of the bare route in bulk": middle(rate for rate, _ in many) / middle(rate for rate, _ in bare_many),
+        "share of the bare route in bulk": middle(rate for rate, _ in many)
+        / middle(rate for rate, _ in bare_many),
         "p99 of 1,000 values (ms)": middle(percentile(took, 0.99) for _, took in many),
         "values/s, 10,000 a request": 10_000 * largest[0],
     }
@@ -227,9 +257,14 @@ def main() -> None:
             database = Database(environment["DATABASE_URL"], "observables")
             started = time.perf_counter()
             store(database, stored)
-            figures = {"rows": float(given.rows), "stored (rows/s)": given.rows / (time.perf_counter() - started)}
+            figures = {
+                "rows": float(given.rows),
+                "stored (rows/s)": given.rows / (time.perf_counter() - started),
+            }
             with database.connect() as connection:  # as autovacuum does within a minute
-                connection.execute("ANALYZE observables.observable, observables.assertion, observables.source")
+                connection.execute(
+                    "ANALYZE observables.observable, observables.assertion, observables.source"
+                )
             database.close()
             figures |= measure(environment, stored, given.seconds)
     missed = []

@@ -97,7 +97,11 @@ def main() -> None:
         "objects/s, committed": count / committed,
     }
     missed = [f"only {ratio:.0f} times as fast as stix2"] if ratio < FLOOR_RATIO else []
-    missed += [f"{count / committed:,.0f} objects/s committed"] if count / committed < FLOOR_COMMITTED else []
+    missed += (
+        [f"{count / committed:,.0f} objects/s committed"]
+        if count / committed < FLOOR_COMMITTED
+        else []
+    )
     keep("stix_bundle", figures, missed if count >= 100_000 else [])
 
 

@@ -38,13 +38,18 @@ def log_of(indicators: int) -> list[Record]:
     for number in range(indicators // 1000):
         feed = number % FEED_COUNT
         from_ = (number // FEED_COUNT * 500) % (len(values) - 1000)
-        own, common = values[-500 - number * 500 % (len(values) // 2) :][:500], values[from_ : from_ + 500]
+        own, common = (
+            values[-500 - number * 500 % (len(values) // 2) :][:500],
+            values[from_ : from_ + 500],
+        )
         seen = [
             Indicator("ipv4-addr", value, malware=families[place % 200] if place % 5 == 0 else None)
             for place, value in enumerate([*own, *common])
         ]
         at = datetime.fromtimestamp(START + number / 10, UTC).isoformat()
-        said = IndicatorsObserved(FeedRef(UUID(int=feed), f"feed {feed}"), uuid4(), 0, number, at, 80, ("c2",), seen)
+        said = IndicatorsObserved(
+            FeedRef(UUID(int=feed), f"feed {feed}"), uuid4(), 0, number, at, 80, ("c2",), seen
+        )
         event = Event(OBSERVED, said, "public", "/services/feeds", b"0")
         records.append(Record(OBSERVED.name, 0, number, b"0", event.payload(), event.headers()))
     return records
@@ -89,7 +94,10 @@ def singly(records: list[Record], limit: int) -> list[bytes]:
     for record in records:
         whole = msgspec.json.decode(record.value, type=IndicatorsObserved)
         frame = {"feed": whole.feed, "observed_at": whole.observed_at, "run_id": whole.run_id}
-        messages += [msgspec.json.encode({**frame, "type": one.type, "value": one.value}) for one in whole.seen]
+        messages += [
+            msgspec.json.encode({**frame, "type": one.type, "value": one.value})
+            for one in whole.seen
+        ]
         if len(messages) >= limit:
             break
     return messages[:limit]

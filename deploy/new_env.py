@@ -24,7 +24,9 @@ def main(place: Path = PLACE) -> int:
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        sys.stderr.write(f"{place} is kept as it is; remove it to get new secrets (and new volumes to go with them)\n")
+        sys.stderr.write(
+            f"{place} is kept as it is; remove it to get new secrets (and new volumes to go with them)\n"
+        )
         return 1
     with os.fdopen(descriptor, "w") as file:
         file.write(content())

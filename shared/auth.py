@@ -78,12 +78,18 @@ class Principal:
         needed = PERMISSIONS[permission]
         if self.role < needed:
             raise Forbidden(
-                f"{permission} needs the role {needed.name}; this token has {self.role.name}.", permission=permission
+                f"{permission} needs the role {needed.name}; this token has {self.role.name}.",
+                permission=permission,
             )
 
 
 def issue_token(
-    secret: SecretStr, *, actor: str, tenant: str, role: RoleName, lifetime: timedelta = timedelta(days=30)
+    secret: SecretStr,
+    *,
+    actor: str,
+    tenant: str,
+    role: RoleName,
+    lifetime: timedelta = timedelta(days=30),
 ) -> str:
     """A signed token.
 
@@ -96,9 +102,18 @@ def issue_token(
             field="tenant",
         )
     if tenant == PUBLIC and role != "operator":
-        raise InvalidInput("Only an operator's token may be made for the tenant public.", field="tenant")
+        raise InvalidInput(
+            "Only an operator's token may be made for the tenant public.", field="tenant"
+        )
     now = datetime.now(UTC)
-    claims = {"iss": _ISSUER, "sub": actor, "tenant": tenant, "role": role, "iat": now, "exp": now + lifetime}
+    claims = {
+        "iss": _ISSUER,
+        "sub": actor,
+        "tenant": tenant,
+        "role": role,
+        "iat": now,
+        "exp": now + lifetime,
+    }
     return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret))
 
 
@@ -131,7 +146,12 @@ def _verified(secret: str, token: str) -> tuple[Principal, float]:
 
 def is_tenant(name: str) -> bool:
     """Whether a text can name a tenant; the platform's own mark never can."""
-    allowed = name.replace("-", "").isalnum() and name.isascii() and name == name.lower() and not name.startswith("-")
+    allowed = (
+        name.replace("-", "").isalnum()
+        and name.isascii()
+        and name == name.lower()
+        and not name.startswith("-")
+    )
     return name != PLATFORM and 0 < len(name) <= 63 and allowed
 
 

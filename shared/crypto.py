@@ -44,7 +44,11 @@ class Sealer:
             place: the id of the row it is kept in; moved to another row it does not open.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, secret.encode(), _VERSION + place.encode())
+        return (
+            _VERSION
+            + nonce
+            + self._cipher.encrypt(nonce, secret.encode(), _VERSION + place.encode())
+        )
 
     def open(self, sealed: bytes, place: str) -> str:
         """The secret that was sealed.

@@ -101,9 +101,13 @@ class Database:
                 yield session
         except (DBAPIError, psycopg.Error, PoolEmpty) as error:
             if seconds is not None and is_cancelled(error):
-                raise TooLargeInput(f"The database looked for more than {seconds} s: ask for less.") from error
+                raise TooLargeInput(
+                    f"The database looked for more than {seconds} s: ask for less."
+                ) from error
             if is_transient(error):
-                raise Unavailable("The database does not answer; the transaction was rolled back.") from error
+                raise Unavailable(
+                    "The database does not answer; the transaction was rolled back."
+                ) from error
             raise
 
     @contextmanager
@@ -121,7 +125,9 @@ class Database:
             with self._readers().connection() as connection:
                 try:
                     with connection.pipeline():
-                        connection.execute(_ENTER_READING, (role_of(self.service), self.service, tenant))
+                        connection.execute(
+                            _ENTER_READING, (role_of(self.service), self.service, tenant)
+                        )
                         yield connection
                 except psycopg.Error:
                     # What was prepared behind the statement that failed is not; only a ROLLBACK would tell psycopg.
@@ -136,7 +142,9 @@ class Database:
                 self._pool = ConnectionPool(
                     self.url,
                     min_size=1,
-                    max_size=max(self._pool_size, 2),  # who reads in steps begins another reading before one has ended
+                    max_size=max(
+                        self._pool_size, 2
+                    ),  # who reads in steps begins another reading before one has ended
                     timeout=5,
                     kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": 5},
                     configure=_configure_reader,
@@ -193,7 +201,9 @@ def is_transient(error: BaseException) -> bool:
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, psycopg.OperationalError):
         return not isinstance(original, psycopg.errors.DiskFull)
-    return isinstance(error, PoolEmpty) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    return isinstance(error, PoolEmpty) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
 
 
 def is_cancelled(error: BaseException) -> bool:

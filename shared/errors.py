@@ -82,7 +82,12 @@ class UpstreamError(SentinelIQError):
     status, code = 502, "upstream-error"
 
     def __init__(
-        self, message: str, *, retryable: bool = True, retry_after: float | None = None, **details: Any
+        self,
+        message: str,
+        *,
+        retryable: bool = True,
+        retry_after: float | None = None,
+        **details: Any,
     ) -> None:
         super().__init__(message, **details)
         self.retryable = retryable

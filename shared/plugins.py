@@ -4,7 +4,7 @@ from collections.abc import Collection
 from importlib.metadata import entry_points
 from typing import Any
 
-from shared.logging import get_logger
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 

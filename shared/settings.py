@@ -21,7 +21,11 @@ class Settings(BaseSettings):
     """One process's settings; the README's configuration table is this class in prose."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SENTINELIQ_", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+        env_prefix="SENTINELIQ_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     database_url: SecretStr = Field(validation_alias=_plain("DATABASE_URL"))
@@ -52,7 +56,11 @@ class Settings(BaseSettings):
     @field_validator("outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return (
+            [part.strip() for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("enricher_urls", mode="before")
     @classmethod

@@ -24,14 +24,20 @@ from shared.auth import RoleName, issue_token
 from shared.database import Database, database
 from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
-from shared.process import load_service_app
+from shared.runtime.process import load_service_app
 from shared.settings import SERVICES, Settings, load_settings
 
 SECRET = "a-secret-key-for-tests-of-more-than-32-characters"
-SAMPLE_DATA = Path(os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SAMPLE_DATA = Path(
+    os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
 
 hypothesis_settings.register_profile(
-    "default", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "default",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("default")
 
@@ -65,12 +71,19 @@ def template(parts: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def environment(parts: dict[str, str], template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def environment(
+    parts: dict[str, str], template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """This module's environment: a fresh database and a topic prefix of its own, also in `os.environ`."""
     unique = uuid4().hex[:8]
-    with psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin, pytest.MonkeyPatch.context() as patch:
+    with (
+        psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(f"test_{unique}"), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(f"test_{unique}"), sql.Identifier(template)
+            )
         )
         for name, value in {
             **parts,
@@ -89,7 +102,9 @@ def environment(parts: dict[str, str], template: str, tmp_path_factory: pytest.T
             database(service).close()
         load_settings.cache_clear()
         database.cache_clear()
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"test_{unique}")))
+        admin.execute(
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"test_{unique}"))
+        )
 
 
 @pytest.fixture(scope="module")
@@ -103,21 +118,29 @@ def settings(environment: Settings) -> Settings:
 def make_token() -> Callable[..., str]:
     """Makes tokens: `make_token(tenant="acme", role="analyst")`."""
 
-    def make(tenant: str = "acme", role: RoleName = "analyst", actor: str = "kim@acme.example") -> str:
+    def make(
+        tenant: str = "acme", role: RoleName = "analyst", actor: str = "kim@acme.example"
+    ) -> str:
         return issue_token(SecretStr(SECRET), actor=actor, tenant=tenant, role=role)
 
     return make
 
 
 @pytest.fixture
-def client_for(environment: Settings, make_token: Callable[..., str]) -> Iterator[Callable[..., TestClient]]:
+def client_for(
+    environment: Settings, make_token: Callable[..., str]
+) -> Iterator[Callable[..., TestClient]]:
     """Makes clients of a service's API: `client_for("feeds", tenant="acme")`; role None sends no token."""
     with ExitStack() as stack:
 
         def make(service: str, tenant: str = "acme", role: RoleName | None = "admin") -> TestClient:
             app = load_service_app(service, environment, _own_database(stack, environment, service))
-            headers = {} if role is None else {"Authorization": f"Bearer {make_token(tenant, role)}"}
-            return stack.enter_context(TestClient(app, headers=headers, raise_server_exceptions=False))
+            headers = (
+                {} if role is None else {"Authorization": f"Bearer {make_token(tenant, role)}"}
+            )
+            return stack.enter_context(
+                TestClient(app, headers=headers, raise_server_exceptions=False)
+            )
 
         yield make
 

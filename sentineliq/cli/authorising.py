@@ -16,15 +16,24 @@ _SECRETS: Final = {"basic": "password", "bearer": "token", "header": "value", "q
 Kind = Annotated[
     str | None,
     typer.Option(
-        "--auth", help=f"basic, bearer, header, query or certificate; the secret is asked for, or {VARIABLE}."
+        "--auth",
+        help=f"basic, bearer, header, query or certificate; the secret is asked for, or {VARIABLE}.",
     ),
 ]
-Named = Annotated[str | None, typer.Option("--auth-name", help="The user name, or the header's or parameter's name.")]
-Chain = Annotated[Path | None, typer.Option("--certificate", exists=True, help="PEM file of a client certificate.")]
+Named = Annotated[
+    str | None,
+    typer.Option("--auth-name", help="The user name, or the header's or parameter's name."),
+]
+Chain = Annotated[
+    Path | None,
+    typer.Option("--certificate", exists=True, help="PEM file of a client certificate."),
+]
 Key = Annotated[Path | None, typer.Option("--key", exists=True, help="PEM file of its key.")]
 
 
-def auth(kind: str | None, name: str | None, chain: Path | None = None, key: Path | None = None) -> Json | None:
+def auth(
+    kind: str | None, name: str | None, chain: Path | None = None, key: Path | None = None
+) -> Json | None:
     """Credentials as the API takes them; None when none are wanted."""
     if kind is None:
         return None
@@ -33,7 +42,9 @@ def auth(kind: str | None, name: str | None, chain: Path | None = None, key: Pat
             raise typer.BadParameter("give --certificate and --key", param_hint="--auth")
         return {"kind": kind, "chain": chain.read_text(), "key": key.read_text()}
     if kind not in _SECRETS:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join([*_SECRETS, 'certificate'])}", param_hint="--auth")
+        raise typer.BadParameter(
+            f"{kind!r} is none of {', '.join([*_SECRETS, 'certificate'])}", param_hint="--auth"
+        )
     fields = {"kind": kind, _SECRETS[kind]: _secret(kind)}
     if kind != "bearer":
         if name is None:
@@ -46,5 +57,7 @@ def _secret(kind: str) -> str:
     if secret := os.environ.get(VARIABLE):
         return secret
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"nobody can be asked for the secret here; set {VARIABLE}", param_hint="--auth")
+        raise typer.BadParameter(
+            f"nobody can be asked for the secret here; set {VARIABLE}", param_hint="--auth"
+        )
     return str(typer.prompt(f"{_SECRETS[kind]} ({kind})", hide_input=True, err=True))

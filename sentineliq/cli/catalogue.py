@@ -24,11 +24,16 @@ def register() -> None:
 def list_catalogue(
     front: Front,
     word: Annotated[
-        str | None, typer.Argument(help="Only entries that hold it in name, provider, types or tags.")
+        str | None,
+        typer.Argument(help="Only entries that hold it in name, provider, types or tags."),
     ] = None,
 ) -> None:
     """The public feeds that come with SentinelIQ."""
-    found = [entry for entry in front.client.get("feeds", "/v1/catalogue")["items"] if _holds(entry, word)]
+    found = [
+        entry
+        for entry in front.client.get("feeds", "/v1/catalogue")["items"]
+        if _holds(entry, word)
+    ]
     columns = ("entry", "title", "provider", "types", "every", "licence", "needs", "")
     rows = [
         (
@@ -49,7 +54,14 @@ def list_catalogue(
 def _holds(entry: Json, word: str | None) -> bool:
     if word is None:
         return True
-    texts = [entry["slug"], entry["title"], entry["provider"], entry["format"], *entry["types"], *entry["tags"]]
+    texts = [
+        entry["slug"],
+        entry["title"],
+        entry["provider"],
+        entry["format"],
+        *entry["types"],
+        *entry["tags"],
+    ]
     return any(word.lower() in text.lower() for text in texts)
 
 
@@ -64,19 +76,26 @@ def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
     slug: Slug,
     *,
     name: Annotated[
-        str | None, typer.Option(help="What the feed is called here; the entry's name when not given.")
+        str | None,
+        typer.Option(help="What the feed is called here; the entry's name when not given."),
     ] = None,
     every: Every = None,
     kind: authorising.Kind = None,
     auth_name: authorising.Named = None,
     certificate: authorising.Chain = None,
     key: authorising.Key = None,
-    wait: Annotated[bool, typer.Option(help="Fetch it at once and wait until all of it is stored.")] = True,
+    wait: Annotated[
+        bool, typer.Option(help="Fetch it at once and wait until all of it is stored.")
+    ] = True,
 ) -> None:
     """Subscribe to an entry of the catalogue."""
     entry = front.client.get("feeds", f"/v1/catalogue/{slug}")
     auth = _auth(entry, kind, auth_name, certificate, key)
-    body: dict[str, Any] = {"name": name, "auth": auth, "every_seconds": seconds(every) if every else None}
+    body: dict[str, Any] = {
+        "name": name,
+        "auth": auth,
+        "every_seconds": seconds(every) if every else None,
+    }
     given = {key_: value for key_, value in body.items() if value is not None}
     made = front.client.post("feeds", f"/v1/catalogue/{slug}/subscribe", given)
     for trouble in entry["known_trouble"]:
@@ -89,7 +108,9 @@ def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
     front.answer({"feed": made, **outcome.as_dict()}, output.cell(outcome.line()))
 
 
-def _auth(entry: Json, kind: str | None, name: str | None, chain: Path | None, key: Path | None) -> Json | None:
+def _auth(
+    entry: Json, kind: str | None, name: str | None, chain: Path | None, key: Path | None
+) -> Json | None:
     """Credentials of the kind that the entry wants; what is always the same it brings itself."""
     wanted = entry["auth"]
     if kind is None and wanted is not None and wanted["required"]:

@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError
 from sentineliq.cli import output
 from sentineliq.cli.front import Front
 from sentineliq.cli.workers import Workers
-from shared.celery import QUEUES
 from shared.errors import SentinelIQError
 from shared.kafka.cluster import administrator
 from shared.migrations import pending
+from shared.runtime.celery import QUEUES
 from shared.settings import ServiceName, Settings
 
 Status = Literal["ok", "look", "problem"]
@@ -63,7 +63,9 @@ def postgres(settings: Settings) -> Check:
             version = connection.info.parameter_status("server_version")
             where = f"{connection.info.host}:{connection.info.port}"
     except psycopg.Error as error:
-        return Check("PostgreSQL", "problem", str(error).strip().splitlines()[0], _start("DATABASE_URL"))
+        return Check(
+            "PostgreSQL", "problem", str(error).strip().splitlines()[0], _start("DATABASE_URL")
+        )
     return Check("PostgreSQL", "ok", f"{version} at {where}")
 
 
@@ -108,7 +110,12 @@ def api(front: Front, service: ServiceName) -> Check:
     try:
         front.client.get(service, "/readyz")
     except SentinelIQError as error:
-        return Check(subject, "problem", error.message, f"start `python -m services.{service} api`; see logs/api.log")
+        return Check(
+            subject,
+            "problem",
+            error.message,
+            f"start `python -m services.{service} api`; see logs/api.log",
+        )
     return Check(subject, "ok", f"ready at {front.client.url(service)}")
 
 
@@ -132,7 +139,12 @@ def worker(service: str, workers: Workers, scheduled: Mapping[str, set[str]]) ->
     unknown = scheduled.get(queue_name, set()) - set(tasks)
     if unknown:
         step = f"restart the worker with the code that has it, or delete the schedule of {min(unknown)}"
-        return Check(subject, "problem", f"does not know {', '.join(sorted(unknown))}, which is scheduled", step)
+        return Check(
+            subject,
+            "problem",
+            f"does not know {', '.join(sorted(unknown))}, which is scheduled",
+            step,
+        )
     return Check(subject, "ok", f"{', '.join(names)} on {queue_name}; knows {', '.join(tasks)}")
 
 
@@ -166,9 +178,15 @@ def registered(task: str, workers: Workers) -> Check:
         return Check(task, "ok", f"registered by a worker on {queue_name}")
     if task in workers.all_tasks():
         step = f"it is sent to {queue_name}: start its own service's worker"
-        return Check(task, "problem", f"no worker on {queue_name} knows it, one on another queue does", step)
+        return Check(
+            task, "problem", f"no worker on {queue_name} knows it, one on another queue does", step
+        )
     close = difflib.get_close_matches(task, workers.all_tasks(), n=1)
-    step = f"did you mean {close[0]}?" if close else "import it in the service's tasks.py and restart its worker"
+    step = (
+        f"did you mean {close[0]}?"
+        if close
+        else "import it in the service's tasks.py and restart its worker"
+    )
     return Check(task, "problem", "no worker that answers knows it", step)
 
 
@@ -177,20 +195,37 @@ def beats(front: Front) -> Iterable[Check]:
     try:
         found = front.client.get("scheduler", "/v1/beats")["items"]
     except SentinelIQError as error:
-        return [Check("Beat", "problem", f"unknown: {error.message}", "mend the scheduler's API first")]
+        return [
+            Check("Beat", "problem", f"unknown: {error.message}", "mend the scheduler's API first")
+        ]
     alive = [beat for beat in found if beat["seconds_since_tick"] <= _SILENT_BEAT]
     if alive:
         fired = output.moment(alive[0]["last_fired_at"]) or "never yet"
         where = f"pid {alive[0]['pid']} on {alive[0]['host']}"
-        return [Check("Beat", "ok", f"{where} ticked {alive[0]['seconds_since_tick']:.1f} s ago; last fired {fired}")]
+        return [
+            Check(
+                "Beat",
+                "ok",
+                f"{where} ticked {alive[0]['seconds_since_tick']:.1f} s ago; last fired {fired}",
+            )
+        ]
     last = f"last tick {found[0]['seconds_since_tick']:,.0f} s ago" if found else "never ran"
-    return [Check("Beat", "problem", last, "start `python -m services.scheduler beat`; see logs/celery.log")]
+    return [
+        Check(
+            "Beat",
+            "problem",
+            last,
+            "start `python -m services.scheduler beat`; see logs/celery.log",
+        )
+    ]
 
 
 def fires(front: Front, task: str) -> Iterable[Check]:
     """When the schedules of a task fired last, and when they will."""
     try:
-        found = [one for one in front.client.items("scheduler", "/v1/schedules") if one["task"] == task]
+        found = [
+            one for one in front.client.items("scheduler", "/v1/schedules") if one["task"] == task
+        ]
     except SentinelIQError as error:
         return [Check("schedules", "problem", error.message, "mend the scheduler's API first")]
     if not found:
@@ -202,16 +237,24 @@ def _schedule(front: Front, schedule: Mapping[str, Any]) -> Check:
     subject = f"schedule {schedule['name']!r}"
     if not schedule["enabled"]:
         why = schedule["disabled_reason"] or "somebody switched it off"
-        return Check(subject, "look", f"disabled: {why}", f"sentineliq schedules enable {schedule['name']!r}")
+        return Check(
+            subject, "look", f"disabled: {why}", f"sentineliq schedules enable {schedule['name']!r}"
+        )
     last = front.client.get("scheduler", f"/v1/schedules/{schedule['id']}/fires", limit=1)["items"]
-    fired = f"{last[0]['state']} {output.moment(last[0]['due_at'])}" if last else "has not fired yet"
+    fired = (
+        f"{last[0]['state']} {output.moment(last[0]['due_at'])}" if last else "has not fired yet"
+    )
     return Check(subject, "ok", f"{fired}; next {output.moment(schedule['next_due_at'])}")
 
 
 def last_run(settings: Settings, task: str) -> Check:
     """What the last run of a task on this machine came to, out of the workers' log."""
     path = settings.data_dir / "logs" / "celery.log"
-    lines = [line for line in _tail(path) if f'"task": "{task}"' in line and '"event": "task.ended"' in line]
+    lines = [
+        line
+        for line in _tail(path)
+        if f'"task": "{task}"' in line and '"event": "task.ended"' in line
+    ]
     if not lines:
         return Check("last run", "look", f"none in {path}", "logs are on the machine of the worker")
     ended = json.loads(lines[-1])

@@ -18,7 +18,10 @@ from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
 from shared.settings import SERVICES, ServiceName
 
 _OURS: Final = tuple(
-    map(ip_network, ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+    map(
+        ip_network,
+        ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+    )
 )
 """Where an installation's own services may be, besides public addresses."""
 _LIMITS: Final = Limits(connect=5, total=300, redirects=0)
@@ -47,7 +50,10 @@ class Client:
 
     def __init__(self, environment: Mapping[str, str], tenant: str) -> None:
         self.tenant = tenant
-        self._urls = {name: environment.get(f"SENTINELIQ_{name.upper()}_URL", "").rstrip("/") for name in SERVICES}
+        self._urls = {
+            name: environment.get(f"SENTINELIQ_{name.upper()}_URL", "").rstrip("/")
+            for name in SERVICES
+        }
         self._authorization = {"Authorization": f"Bearer {_token(environment, tenant)}"}
         self._runner = asyncio.Runner()
         self._http = GuardedClient(allow=_OURS, limits=_LIMITS)
@@ -66,7 +72,9 @@ class Client:
             InvalidInput: it is not known.
         """
         if not self._urls[service]:
-            raise InvalidInput(f"where the {service} service is is not known: set SENTINELIQ_{service.upper()}_URL")
+            raise InvalidInput(
+                f"where the {service} service is is not known: set SENTINELIQ_{service.upper()}_URL"
+            )
         return self._urls[service]
 
     def get(self, service: ServiceName, path: str, **params: Any) -> Any:
@@ -111,7 +119,9 @@ class Client:
                 for name, data in events.feed(piece):
                     notice(name, data)
 
-    def items(self, service: ServiceName, path: str, *, most: int | None = None, **params: Any) -> Iterator[Json]:
+    def items(
+        self, service: ServiceName, path: str, *, most: int | None = None, **params: Any
+    ) -> Iterator[Json]:
         """A list, page by page, up to `most` items."""
         after, left = None, most
         while True:
@@ -136,7 +146,12 @@ class Client:
         return found[0]
 
     def call(
-        self, method: str, service: ServiceName, path: str, params: Mapping[str, Any], body: Json | bytes | None = None
+        self,
+        method: str,
+        service: ServiceName,
+        path: str,
+        params: Mapping[str, Any],
+        body: Json | bytes | None = None,
     ) -> Any:
         """One request; the decoded answer.
 
@@ -151,7 +166,9 @@ class Client:
         kind = {"Content-Type": "application/json"} if isinstance(body, dict) else {}
         try:
             answer = self._runner.run(
-                self._http.request(method, url, headers=kind, content=content, auth_headers=self._authorization)
+                self._http.request(
+                    method, url, headers=kind, content=content, auth_headers=self._authorization
+                )
             )
         except (Unreachable, TimedOut) as error:
             raise type(error)(
@@ -167,7 +184,9 @@ def _token(environment: Mapping[str, str], tenant: str) -> str:
     if not key:
         raise InvalidInput("no token: set SENTINELIQ_TOKEN or SENTINELIQ_SECRET_KEY")
     # Whoever holds the installation's key runs it.
-    return issue_token(SecretStr(key), actor=actor(), tenant=tenant, role="operator", lifetime=_LIFETIME)
+    return issue_token(
+        SecretStr(key), actor=actor(), tenant=tenant, role="operator", lifetime=_LIFETIME
+    )
 
 
 def actor() -> str:

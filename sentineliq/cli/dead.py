@@ -44,7 +44,9 @@ def list_letters(
     front: Front,
     *,
     topic: Topic = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also those that were sent again.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that were sent again.")
+    ] = False,
 ) -> None:
     """Dead letters that wait for somebody."""
     if topic:
@@ -82,8 +84,16 @@ def _facts(one: Entry, retried: str | None) -> dict[str, Any]:
 def show_letter(front: Front, letter: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """One dead letter: its reason, headers and payload."""
     [(one, retried)] = asyncio.run(_chosen(front.settings, [letter]))
-    headers = {name: value.decode("utf-8", "replace") for name, value in one.headers if not name.startswith(_OURS)}
-    data = {**_facts(one, retried), **{name: one.as_dict()[name] for name in ("key", "data")}, "headers": headers}
+    headers = {
+        name: value.decode("utf-8", "replace")
+        for name, value in one.headers
+        if not name.startswith(_OURS)
+    }
+    data = {
+        **_facts(one, retried),
+        **{name: one.as_dict()[name] for name in ("key", "data")},
+        "headers": headers,
+    }
     front.answer(data, output.details(data))
 
 
@@ -95,7 +105,11 @@ async def _chosen(settings: Settings, ids: Sequence[str]) -> list[tuple[Entry, s
         NotFound: there is no such letter.
     """
     topics = {known_topic(one.rsplit("/", 2)[0]) for one in ids if _is_id(one)}
-    found = {entry.id: (entry, at) for topic in sorted(topics) for entry, at in await letters(settings, topic)}
+    found = {
+        entry.id: (entry, at)
+        for topic in sorted(topics)
+        for entry, at in await letters(settings, topic)
+    }
     missing = [one for one in ids if one not in found]
     if missing:
         raise NotFound(f"there is no dead letter {missing[0]}")
@@ -104,7 +118,9 @@ async def _chosen(settings: Settings, ids: Sequence[str]) -> list[tuple[Entry, s
 
 def _is_id(text: str) -> bool:
     parts = text.rsplit("/", 2)
-    if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit() and parts[0].endswith(".dead")):
+    if len(parts) != 3 or not (
+        parts[1].isdigit() and parts[2].isdigit() and parts[0].endswith(".dead")
+    ):
         raise InvalidInput(f"{text!r} is no id of a dead letter: TOPIC.dead/PARTITION/OFFSET")
     return True
 
@@ -112,17 +128,25 @@ def _is_id(text: str) -> bool:
 @command(dead, "retry")
 def retry_letters(
     front: Front,
-    chosen: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="As `dead list` shows them.")] = None,
+    chosen: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...]", help="As `dead list` shows them.")
+    ] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="All that were not sent again yet.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that were not sent again yet.")
+    ] = False,
     topic: Topic = None,
 ) -> None:
     """Send dead letters again to where they came from, with their own key, bytes and headers."""
     if bool(chosen) == (everything or topic is not None):
         raise typer.BadParameter("name letters, or give --all (perhaps with --topic)")
     sent = asyncio.run(_retry(front.settings, chosen or [], topic))
-    said = [f"{one} was sent again to {one.rsplit('/', 2)[0].removesuffix('.dead')}" for one in sent]
-    front.answer({"sent": sent}, *[output.cell(line) for line in said or ["there was nothing to send"]])
+    said = [
+        f"{one} was sent again to {one.rsplit('/', 2)[0].removesuffix('.dead')}" for one in sent
+    ]
+    front.answer(
+        {"sent": sent}, *[output.cell(line) for line in said or ["there was nothing to send"]]
+    )
 
 
 async def _retry(settings: Settings, ids: Sequence[str], topic: str | None) -> list[str]:

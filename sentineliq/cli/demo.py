@@ -50,7 +50,9 @@ def run_demo(progress: Progress) -> dict[str, Any]:
     Raises:
         SentinelIQError, StackError: something failed; the message says what.
     """
-    with tempfile.TemporaryDirectory(prefix="sentineliq-demo-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="sentineliq-demo-", ignore_cleanup_errors=True
+    ) as folder:
         # PostgreSQL runs as another user when this runs as root: it must be able to walk through.
         Path(folder).chmod(0o755)
         stack = Stack(
@@ -100,7 +102,9 @@ def _story(stack: Stack, sink: Sink, progress: Progress) -> tuple[News, Alarm]:
             news = welcome.tell()
         alarm = _raise_alarm(client, sink)
     progress.line(
-        "webhook", f"signature verified; it arrived {alarm.told:.2f} s after {_ALARM} was uploaded", "bold green"
+        "webhook",
+        f"signature verified; it arrived {alarm.told:.2f} s after {_ALARM} was uploaded",
+        "bold green",
     )
     return news, alarm
 
@@ -109,13 +113,21 @@ def _raise_alarm(client: Client, sink: Sink) -> Alarm:
     """Upload one new indicator and wait for the webhook about it."""
     begun = time.time()
     run = client.upload(
-        "feeds", "/v1/ingest", f"{_ALARM}\n".encode(), name=_ALARM_FEED, format="text", confidence=95, reliability="A"
+        "feeds",
+        "/v1/ingest",
+        f"{_ALARM}\n".encode(),
+        name=_ALARM_FEED,
+        format="text",
+        confidence=95,
+        reliability="A",
     )
     received = sink.wait_for(_ALARM_FEED, _WEBHOOK_WITHIN)
     outcome = follow(client, run)
     if received is None:
         wrong = [one for one in sink.received if not one.verified]
-        why = "came with a wrong signature" if wrong else f"did not come within {_WEBHOOK_WITHIN:g} s"
+        why = (
+            "came with a wrong signature" if wrong else f"did not come within {_WEBHOOK_WITHIN:g} s"
+        )
         raise DemoFailed(f"the webhook about {_ALARM} {why}")
     return Alarm(outcome.seconds, received.at - begun, received)
 
@@ -129,7 +141,9 @@ def _summary(news: News, alarm: Alarm, sink: Sink, seconds: dict[str, float]) ->
         "came from": " and ".join(sorted(origins)),
         "observables": news.observables + 1,
         "highest score": f"{news.best['score']} ({news.best['value']})" if news.best else None,
-        "ATT&CK": f"{attack['name']} {attack['version']} from {news.attack[0]}" if attack and news.attack else None,
+        "ATT&CK": f"{attack['name']} {attack['version']} from {news.attack[0]}"
+        if attack and news.attack
+        else None,
         "notifications": f"{len(news.deliveries)} by the starter's rules, {verified} webhooks received and verified",
         "ingest to webhook": f"{alarm.told:.2f} s",
         "stack ready": f"{seconds['ready']:.1f} s",

@@ -63,7 +63,13 @@ def _state(one: Json) -> str:
 
 def _today(one: Json) -> str | None:
     used = one["lane"]["used_today"] if one["lane"] else 0
-    return f"{used:,} of {one['daily']:,}" if one["daily"] is not None else f"{used:,}" if used else None
+    return (
+        f"{used:,} of {one['daily']:,}"
+        if one["daily"] is not None
+        else f"{used:,}"
+        if used
+        else None
+    )
 
 
 @command(enrichers, "show")
@@ -72,7 +78,9 @@ def show(front: Front, name: Name) -> None:
     found = _named(front, name)
     queue = found["lane"] or {}
     flat = {key: value for key, value in found.items() if key != "lane"}
-    front.answer(found, output.details({**flat, **{f"queue: {key}": value for key, value in queue.items()}}))
+    front.answer(
+        found, output.details({**flat, **{f"queue: {key}": value for key, value in queue.items()}})
+    )
 
 
 def _named(front: Front, name: str) -> Json:
@@ -88,12 +96,22 @@ def set_(  # noqa: PLR0913  # a command's parameters are its documentation
     front: Front,
     name: Name,
     *,
-    enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="May it be asked at all?")] = None,
-    max_tlp: Annotated[str | None, typer.Option(help="The strictest marking that is told to it.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="May it be asked at all?")
+    ] = None,
+    max_tlp: Annotated[
+        str | None, typer.Option(help="The strictest marking that is told to it.")
+    ] = None,
     calls: Annotated[int | None, typer.Option(min=1, help="So many calls of your plan …")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="… in any span of so many seconds.")] = None,
-    daily: Annotated[int | None, typer.Option(min=1, help="Calls of your plan in a day (UTC).")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Markings and limits as they are at first.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="… in any span of so many seconds.")
+    ] = None,
+    daily: Annotated[
+        int | None, typer.Option(min=1, help="Calls of your plan in a day (UTC).")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Markings and limits as they are at first.")
+    ] = False,
 ) -> None:
     """Switch an enricher on or off, say how far markings go, and what the plan of your key allows."""
     if (calls is None) != (seconds is None):
@@ -106,7 +124,9 @@ def set_(  # noqa: PLR0913  # a command's parameters are its documentation
         raise typer.BadParameter("say what to change")
     changed = front.client.patch("observables", f"/v1/enrichers/{name}", changes)
     if (rate or daily) and not changed["has_key"] and front.tenant != PUBLIC:
-        output.say(f"these limits count as soon as {name} has a key of yours: `sentineliq enrichers key {name}`")
+        output.say(
+            f"these limits count as soon as {name} has a key of yours: `sentineliq enrichers key {name}`"
+        )
     front.answer(changed, output.details(_shown(changed)))
 
 
@@ -121,7 +141,10 @@ def set_key(
     name: Name,
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FIELD=VALUE]...", help=f"What is not given is asked for, or {VARIABLE}<FIELD>."),
+        typer.Argument(
+            metavar="[FIELD=VALUE]...",
+            help=f"What is not given is asked for, or {VARIABLE}<FIELD>.",
+        ),
     ] = None,
 ) -> None:
     """Set the tenant's key for a provider; nobody can read it again. What waits goes on with it."""
@@ -137,7 +160,9 @@ def _pair(text: str) -> tuple[str, str]:
     field, equals, value = text.partition("=")
     if not (field and equals and value):
         # The text may be the secret itself: it is not repeated.
-        raise typer.BadParameter("a field of a key is given as FIELD=VALUE", param_hint="FIELD=VALUE")
+        raise typer.BadParameter(
+            "a field of a key is given as FIELD=VALUE", param_hint="FIELD=VALUE"
+        )
     return field, value
 
 
@@ -146,7 +171,9 @@ def _secret(name: str, field: str) -> str:
     if secret := os.environ.get(variable):
         return secret
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"nobody can be asked for the {field} here; set {variable}", param_hint="FIELD=VALUE")
+        raise typer.BadParameter(
+            f"nobody can be asked for the {field} here; set {variable}", param_hint="FIELD=VALUE"
+        )
     return str(typer.prompt(f"{field} of {name}", hide_input=True, err=True))
 
 

@@ -10,13 +10,21 @@ from sentineliq.cli.asking import Asking, outcome
 from sentineliq.cli.client import Json
 from sentineliq.cli.front import Front, command
 
-enrichments = typer.Typer(help="Questions to providers: asked, waiting, answered.", no_args_is_help=True)
+enrichments = typer.Typer(
+    help="Questions to providers: asked, waiting, answered.", no_args_is_help=True
+)
 
 MOST_VALUES: Final = 1000
 _COLUMNS: Final = ("value", "enricher", "outcome", "facts")
 
-Tlp = Annotated[str | None, typer.Option(help="A marking of the values: clear, green, amber, amber+strict or red.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Until all have ended, or only until they are stored.")]
+Tlp = Annotated[
+    str | None,
+    typer.Option(help="A marking of the values: clear, green, amber, amber+strict or red."),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait/--no-wait", help="Until all have ended, or only until they are stored."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,19 +35,29 @@ def register(app: typer.Typer) -> None:
 
 def enrich(
     front: Front,
-    values: Annotated[list[str], typer.Argument(metavar="VALUE...", help="Up to 1,000; types may be mixed.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="VALUE...", help="Up to 1,000; types may be mixed.")
+    ],
     *,
     with_: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="ENRICHER", help="Whom to ask; all that can be when not given. Repeatable."),
+        typer.Option(
+            "--with",
+            metavar="ENRICHER",
+            help="Whom to ask; all that can be when not given. Repeatable.",
+        ),
     ] = None,
     tlp: Tlp = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask although there is a good answer already.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask although there is a good answer already.")
+    ] = False,
     wait: Wait = True,
 ) -> None:
     """Ask enrichers about values now, before all automatic work, and show what they know."""
     if len(values) > MOST_VALUES:
-        raise typer.BadParameter(f"{len(values):,} values; {MOST_VALUES:,} may be asked about at once")
+        raise typer.BadParameter(
+            f"{len(values):,} values; {MOST_VALUES:,} may be asked about at once"
+        )
     body = {"values": values, "enrichers": with_, "tlp": tlp, "fresh": fresh}
     request = front.client.post("observables", "/v1/enrichments", body)
     if wait:
@@ -47,12 +65,17 @@ def enrich(
         return
     Asking(front.client).tell(request)
     front.answer(
-        request, output.cell(f"{request['open']:,} questions wait: sentineliq enrichments follow {request['id']}")
+        request,
+        output.cell(
+            f"{request['open']:,} questions wait: sentineliq enrichments follow {request['id']}"
+        ),
     )
 
 
 @command(enrichments, "follow")
-def follow(front: Front, request: Annotated[str, typer.Argument(metavar="REQUEST", help="Id.")]) -> None:
+def follow(
+    front: Front, request: Annotated[str, typer.Argument(metavar="REQUEST", help="Id.")]
+) -> None:
     """Wait for the end of a request that was made with --no-wait, and show what it brought."""
     _finish(front, front.client.get("observables", f"/v1/enrichments/{request}"))
 
@@ -62,7 +85,9 @@ def _finish(front: Front, request: Json) -> None:
     try:
         request = Asking(front.client).follow(request)
     except KeyboardInterrupt:
-        output.say(f"what has not been asked yet still will be: sentineliq enrichments follow {request['id']}")
+        output.say(
+            f"what has not been asked yet still will be: sentineliq enrichments follow {request['id']}"
+        )
         raise typer.Exit(130) from None
     jobs = request["jobs"]
     asked = list(dict.fromkeys(job["value"] for job in jobs))
@@ -80,11 +105,18 @@ def _lookup(front: Front, values: list[str]) -> list[Json]:
 
 
 def _scores(known: list[Json]) -> list[RenderableType]:
-    return [output.cell(f"{one['value']} has the score {one['score']} ({one['verdict']})") for one in known]
+    return [
+        output.cell(f"{one['value']} has the score {one['score']} ({one['verdict']})")
+        for one in known
+    ]
 
 
 def _answers(jobs: list[Json], known: list[Json]) -> RenderableType:
-    facts = {(one["value"], told["enricher"]): told["facts"] for one in known for told in one["enrichments"]}
+    facts = {
+        (one["value"], told["enricher"]): told["facts"]
+        for one in known
+        for told in one["enrichments"]
+    }
     rows = []
     for job in jobs:
         # What only tried a key out, or was refused, left nothing behind.
@@ -106,12 +138,18 @@ def _words(value: Any) -> str:
 def list_enrichments(
     front: Front,
     *,
-    state: Annotated[str | None, typer.Option(help="waiting, running, done, refused, failed or cancelled.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="waiting, running, done, refused, failed or cancelled.")
+    ] = None,
     enricher: Annotated[str | None, typer.Option(help="Only to this one.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
 ) -> None:
     """The tenant's questions, newest first, with estimates for those that wait."""
-    found = list(front.client.items("observables", "/v1/enrichment-jobs", most=limit, state=state, enricher=enricher))
+    found = list(
+        front.client.items(
+            "observables", "/v1/enrichment-jobs", most=limit, state=state, enricher=enricher
+        )
+    )
     columns = ("asked", "value", "enricher", "state", "outcome", "attempts", "by", "estimate", "id")
     front.answer(found, output.table(columns, map(_row, found), empty="there is no such question"))
 

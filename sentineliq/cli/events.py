@@ -26,7 +26,9 @@ def tail(
     front: Front,
     topic: Annotated[str, typer.Argument(help="For instance observables.changed.v1.")],
     *,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Also what is there already.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Also what is there already.")
+    ] = False,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
 ) -> None:
     """Show a topic's events as they come, one a line; Ctrl-C ends it."""
@@ -60,4 +62,6 @@ def _line(one: Entry) -> Text:
     cut = data if len(data) <= _SHOWN else f"{data[:_SHOWN]}… ({len(data):,} characters)"
     key = "-" if one.key is None else one.key.decode("utf-8", "replace")
     who = f" {one.header('ce_tenant') or '-'} key={key} "
-    return Text.assemble((one.time, "dim"), " ", (one.id, "bold"), output.clean(who), output.clean(cut))
+    return Text.assemble(
+        (one.time, "dim"), " ", (one.id, "bold"), output.clean(who), output.clean(cut)
+    )

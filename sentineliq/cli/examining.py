@@ -6,14 +6,18 @@ from sentineliq.cli import checks, flows
 from sentineliq.cli.checks import Check
 from sentineliq.cli.front import Front
 from sentineliq.cli.workers import Workers, ask_workers
-from shared.celery import QUEUES
+from shared.runtime.celery import QUEUES
 from shared.settings import SERVICES
 
 
 def examine(front: Front) -> Iterable[Check]:
     """Every part, in the order in which they stand on each other."""
     settings = front.settings
-    database, broker, log = checks.postgres(settings), checks.valkey(settings), checks.kafka(settings)
+    database, broker, log = (
+        checks.postgres(settings),
+        checks.valkey(settings),
+        checks.kafka(settings),
+    )
     yield from (database, broker, log)
     outbox = flows.Outbox(settings) if database.fine else None
     workers = ask_workers(settings) if broker.fine else Workers({})

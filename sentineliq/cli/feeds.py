@@ -14,21 +14,37 @@ from sentineliq.cli.front import Front, command
 from sentineliq.cli.ingesting import explained, follow
 from shared.errors import InvalidInput
 
-feeds = typer.Typer(help="Feeds: what is fetched, and how far it is believed.", no_args_is_help=True)
+feeds = typer.Typer(
+    help="Feeds: what is fetched, and how far it is believed.", no_args_is_help=True
+)
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
 
-Format = Annotated[str | None, typer.Option(help="text, csv, json, stix, misp, rss …; guessed when not given.")]
-Confidence = Annotated[int | None, typer.Option(min=0, max=100, help="Of indicators that name none.")]
-Reliability = Annotated[str | None, typer.Option(help="Admiralty code: A (reliable) to E, F cannot be judged.")]
+Format = Annotated[
+    str | None, typer.Option(help="text, csv, json, stix, misp, rss …; guessed when not given.")
+]
+Confidence = Annotated[
+    int | None, typer.Option(min=0, max=100, help="Of indicators that name none.")
+]
+Reliability = Annotated[
+    str | None, typer.Option(help="Admiralty code: A (reliable) to E, F cannot be judged.")
+]
 Tlp = Annotated[str | None, typer.Option(help="clear, green, amber, amber+strict or red.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="A label of everything in it; may be repeated.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="A label of everything in it; may be repeated.")
+]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="KEY=VALUE", help="For the format, e.g. columns.value=SHA-1; may be repeated."),
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="For the format, e.g. columns.value=SHA-1; may be repeated.",
+    ),
 ]
-Every = Annotated[str | None, typer.Option(help="How often it is fetched: seconds, or 30m, 6h, 1d.")]
+Every = Annotated[
+    str | None, typer.Option(help="How often it is fetched: seconds, or 30m, 6h, 1d.")
+]
 Reference = Annotated[str, typer.Argument(metavar="FEED", help="Name or id.")]
 
 
@@ -42,7 +58,9 @@ def ingest(  # noqa: PLR0913  # a command's parameters are its documentation
     front: Front,
     source: Annotated[str, typer.Argument(metavar="FILE|URL")],
     *,
-    name: Annotated[str | None, typer.Option(help="The feed's name; the file's when not given.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The feed's name; the file's when not given.")
+    ] = None,
     format: Format = None,  # noqa: A002  # the option's name
     confidence: Confidence = None,
     reliability: Reliability = None,
@@ -52,7 +70,11 @@ def ingest(  # noqa: PLR0913  # a command's parameters are its documentation
 ) -> None:
     """Take in a file or an address, wait until all of it is stored, and say what was taken and what was left out."""
     given = _settings(format, confidence, reliability, tlp, tag, option)
-    run = _run_address(front, source, name, given) if "://" in source else _upload(front, Path(source), name, given)
+    run = (
+        _run_address(front, source, name, given)
+        if "://" in source
+        else _upload(front, Path(source), name, given)
+    )
     outcome = follow(front.client, run)
     front.answer(outcome.as_dict(), output.cell(outcome.line()))
 
@@ -119,7 +141,9 @@ def _run_address(front: Front, url: str, name: str | None, given: Json) -> Json:
     """A run of the feed with this address, which is made when there is none."""
     client = front.client
     own = [feed for feed in client.items("feeds", "/v1/feeds") if feed["tenant"] == client.tenant]
-    found = next((feed for feed in own if (feed["name"] == name if name else feed["url"] == url)), None)
+    found = next(
+        (feed for feed in own if (feed["name"] == name if name else feed["url"] == url)), None
+    )
     if found is None:
         parts = urlsplit(url)
         called = name or feed_name(f"{parts.hostname or ''}{parts.path}".rstrip("/"))
@@ -139,7 +163,9 @@ def seconds(text: str) -> int:
     """`90`, `30m`, `6h` or `1d` in seconds."""
     match = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip())
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration: give seconds, or 30m, 6h, 1d", param_hint="--every")
+        raise typer.BadParameter(
+            f"{text!r} is no duration: give seconds, or 30m, 6h, 1d", param_hint="--every"
+        )
     return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
@@ -207,7 +233,10 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     key: authorising.Key = None,
 ) -> None:
     """Subscribe to an address; it is fetched at once and then as often as told."""
-    given = _settings(format, confidence, reliability, tlp, tag, option) | {"kind": kind, "collector": collector}
+    given = _settings(format, confidence, reliability, tlp, tag, option) | {
+        "kind": kind,
+        "collector": collector,
+    }
     if (credentials := authorising.auth(auth, auth_name, certificate, key)) is not None:
         given["auth"] = credentials
     cadence = {"every_seconds": seconds(every)} if every else {}
@@ -226,7 +255,9 @@ def run_feed(front: Front, feed: Reference) -> None:
 @command(feeds, "runs")
 def list_runs(
     front: Front,
-    feed: Annotated[str | None, typer.Argument(metavar="[FEED]", help="Name or id; all feeds when not given.")] = None,
+    feed: Annotated[
+        str | None, typer.Argument(metavar="[FEED]", help="Name or id; all feeds when not given.")
+    ] = None,
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
 ) -> None:

@@ -66,7 +66,9 @@ def consumer_groups(settings: Settings) -> dict[str, list[Check]]:
 
 
 def _topics(settings: Settings, service: str) -> list[str]:
-    subscriptions: list[Subscription[Any]] = importlib.import_module(f"services.{service}.consumers").SUBSCRIPTIONS
+    subscriptions: list[Subscription[Any]] = importlib.import_module(
+        f"services.{service}.consumers"
+    ).SUBSCRIPTIONS
     return [physical(settings, one.topic.name) for one in subscriptions]
 
 
@@ -77,18 +79,32 @@ def _lag(service: str, members: int, lag: Mapping[str, int]) -> Check:
         step = f"start `python -m services.{service} consumer`; see logs/celery.log"
         return Check(subject, "problem", f"nobody is in the group; {behind}", step)
     if max(lag.values()) > _FAR_BEHIND:
-        return Check(subject, "look", behind, "more consumers, up to the topic's partitions; is the database busy?")
+        return Check(
+            subject,
+            "look",
+            behind,
+            "more consumers, up to the topic's partitions; is the database busy?",
+        )
     return Check(subject, "ok", f"{members} in the group; {behind}")
 
 
-async def _groups(settings: Settings, topics: Mapping[str, list[str]]) -> dict[str, tuple[int, dict[str, int]]]:
+async def _groups(
+    settings: Settings, topics: Mapping[str, list[str]]
+) -> dict[str, tuple[int, dict[str, int]]]:
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
     async with administrator(settings) as admin, consumer:
-        return {service: await _group(admin, consumer, settings, service, names) for service, names in topics.items()}
+        return {
+            service: await _group(admin, consumer, settings, service, names)
+            for service, names in topics.items()
+        }
 
 
 async def _group(
-    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, settings: Settings, service: str, topics: list[str]
+    admin: AIOKafkaAdminClient,
+    consumer: AIOKafkaConsumer,
+    settings: Settings,
+    service: str,
+    topics: list[str],
 ) -> tuple[int, dict[str, int]]:
     """Members of a service's group, and by topic how many records they have not committed."""
     group = group_of(settings, service)
@@ -99,8 +115,12 @@ async def _group(
     for found in await admin.describe_topics(topics):
         parts = [TopicPartition(found["topic"], one["partition"]) for one in found["partitions"]]
         ends, begins = await consumer.end_offsets(parts), await consumer.beginning_offsets(parts)
-        reached = {part: committed[part].offset if part in committed else begins[part] for part in parts}
-        lag[found["topic"]] = sum(max(0, ends[part] - max(reached[part], begins[part])) for part in parts)
+        reached = {
+            part: committed[part].offset if part in committed else begins[part] for part in parts
+        }
+        lag[found["topic"]] = sum(
+            max(0, ends[part] - max(reached[part], begins[part])) for part in parts
+        )
     return members, lag
 
 
@@ -110,4 +130,9 @@ def dead_letters(settings: Settings) -> Check:
     if not waiting:
         return Check("dead letters", "ok", "none")
     topics = ", ".join(sorted({one.topic for one in waiting}))
-    return Check("dead letters", "look", f"{len(waiting):,} in {topics}", "`sentineliq dead list`, then `dead retry`")
+    return Check(
+        "dead letters",
+        "look",
+        f"{len(waiting):,} in {topics}",
+        "`sentineliq dead list`, then `dead retry`",
+    )

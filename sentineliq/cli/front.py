@@ -23,7 +23,10 @@ from shared.settings import SERVICES, Settings
 P = ParamSpec("P")
 
 DataDir = Annotated[
-    Path, typer.Option(envvar="SENTINELIQ_DATA_DIR", help="The installation's data folder.", show_default=True)
+    Path,
+    typer.Option(
+        envvar="SENTINELIQ_DATA_DIR", help="The installation's data folder.", show_default=True
+    ),
 ]
 Tenant = Annotated[str, typer.Option(envvar="SENTINELIQ_TENANT", help="Whose data it is about.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -73,7 +76,10 @@ class Front:
     @functools.cached_property
     def settings(self) -> Settings:
         """What a service process of this installation is told; for commands that ask Kafka or PostgreSQL themselves."""
-        given = {name.removeprefix("SENTINELIQ_").lower(): value for name, value in self.environment.items()}
+        given = {
+            name.removeprefix("SENTINELIQ_").lower(): value
+            for name, value in self.environment.items()
+        }
         known = {name: value for name, value in given.items() if name in Settings.model_fields}
         return Settings.model_validate({"data_dir": self.data_dir, **known})
 
@@ -95,7 +101,9 @@ def command(
 ) -> Callable[[Callable[Concatenate[Front, P], None]], Callable[Concatenate[Front, P], None]]:
     """Make a function a command: it gets a `Front`, and the options that all commands have feed that."""
 
-    def register(function: Callable[Concatenate[Front, P], None]) -> Callable[Concatenate[Front, P], None]:
+    def register(
+        function: Callable[Concatenate[Front, P], None],
+    ) -> Callable[Concatenate[Front, P], None]:
         app.command(name, **options)(_with_common_options(function))
         return function
 
@@ -131,7 +139,9 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
         output.fail(f"the settings are incomplete. {wrong}")
     except SentinelIQError as error:
         output.fail(error.message)

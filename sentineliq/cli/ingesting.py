@@ -43,7 +43,12 @@ class Outcome:
     @property
     def unchanged(self) -> int:
         """How many observables were known already, just like this."""
-        told = self.stored["new"] + self.stored["changed"] + self.stored["rejected"] - self._count("gone")
+        told = (
+            self.stored["new"]
+            + self.stored["changed"]
+            + self.stored["rejected"]
+            - self._count("gone")
+        )
         return max(0, self._count("taken") - told)
 
     def _count(self, name: str) -> int:
@@ -52,7 +57,11 @@ class Outcome:
 
     def as_dict(self) -> Json:
         """For programs."""
-        return {"run": self.run, "stored": self.stored | {"unchanged": self.unchanged}, "seconds": self.seconds}
+        return {
+            "run": self.run,
+            "stored": self.stored | {"unchanged": self.unchanged},
+            "seconds": self.seconds,
+        }
 
     def line(self) -> str:
         """For people: what was taken by type, what is new, what was left out and why."""
@@ -64,11 +73,14 @@ class Outcome:
         taken = f"{report['taken']:,} observables" + (
             f" ({output.counted(report['types'])})" if report["types"] else ""
         )
-        known = f"{stored['new']:,} new, {stored['changed']:,} changed, {self.unchanged:,} unchanged" + (
-            f", {self._count('gone'):,} gone" if self._count("gone") else ""
+        known = (
+            f"{stored['new']:,} new, {stored['changed']:,} changed, {self.unchanged:,} unchanged"
+            + (f", {self._count('gone'):,} gone" if self._count("gone") else "")
         )
         return (
-            f"{self.run['feed']}: {taken}: {known} in {self.seconds:.1f} s" + _left_out(report, stored) + _notes(report)
+            f"{self.run['feed']}: {taken}: {known} in {self.seconds:.1f} s"
+            + _left_out(report, stored)
+            + _notes(report)
         )
 
 
@@ -78,7 +90,9 @@ def _notes(report: Json) -> str:
 
 
 def _left_out(report: Json, stored: dict[str, int]) -> str:
-    dropped = dict(report["dropped"]) | ({"rejected in storing": stored["rejected"]} if stored["rejected"] else {})
+    dropped = dict(report["dropped"]) | (
+        {"rejected in storing": stored["rejected"]} if stored["rejected"] else {}
+    )
     if not dropped:
         return ""
     places = [f"{one['where']} {one['raw'][:60]!r}" for one in report.get("examples", [])[:_PLACES]]
@@ -87,7 +101,11 @@ def _left_out(report: Json, stored: dict[str, int]) -> str:
 
 
 def follow(
-    client: Client, run: Json, *, notice: Callable[[str], None] = output.say, patience: float = 3600.0
+    client: Client,
+    run: Json,
+    *,
+    notice: Callable[[str], None] = output.say,
+    patience: float = 3600.0,
 ) -> Outcome:
     """Wait until a run has ended and everything it took is stored.
 
@@ -103,7 +121,11 @@ def follow(
     started = time.monotonic()
     run = _ended(client, run, notice, started + patience)
     if run["state"] == "held":
-        return Outcome(run, dict.fromkeys(("received", "new", "changed", "rejected"), 0), time.monotonic() - started)
+        return Outcome(
+            run,
+            dict.fromkeys(("received", "new", "changed", "rejected"), 0),
+            time.monotonic() - started,
+        )
     if run["state"] == "failed":
         raise RunFailed(f"{run['feed']}: {explained(run['error'])}")
     stored = _stored(client, run)
@@ -125,7 +147,11 @@ def _ended(client: Client, run: Json, notice: Callable[[str], None], deadline: f
             told = run["attempts"]
             notice(f"{run['feed']}: {explained(run['error'])}; trying again")
         if time.monotonic() > deadline:
-            why = f": {explained(run['error'])}" if run["error"] else "; `sentineliq doctor` may know why"
+            why = (
+                f": {explained(run['error'])}"
+                if run["error"]
+                else "; `sentineliq doctor` may know why"
+            )
             raise RunFailed(f"{run['feed']}: the run {run['id']} is still {run['state']}{why}")
         time.sleep(pause)
         pause = min(pause * 1.3, _POLL[1])

@@ -56,7 +56,13 @@ class Entry:
         """For programs."""
         headers = {name: value.decode("utf-8", "replace") for name, value in self.headers}
         key = None if self.key is None else self.key.decode("utf-8", "replace")
-        return {"id": self.id, "time": self.time, "key": key, "headers": headers, "data": self.payload()}
+        return {
+            "id": self.id,
+            "time": self.time,
+            "key": key,
+            "headers": headers,
+            "data": self.payload(),
+        }
 
 
 def known_topic(name: str) -> str:
@@ -93,9 +99,13 @@ async def reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIO
             await consumer.start()
         yield consumer
     except UnknownTopicOrPartitionError as error:
-        raise Unavailable(f"{', '.join(names)} has not been made: run the services' migrations") from error
+        raise Unavailable(
+            f"{', '.join(names)} has not been made: run the services' migrations"
+        ) from error
     except (KafkaError, TimeoutError) as error:
-        raise Unavailable(f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {error}") from error
+        raise Unavailable(
+            f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {error}"
+        ) from error
     finally:
         await consumer.stop()
 
@@ -119,4 +129,6 @@ def entry(settings: Settings, record: Any) -> Entry:
     time = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
     topic = record.topic.removeprefix(settings.kafka_topic_prefix)
     headers = list(record.headers)
-    return Entry(topic, record.partition, record.offset, time, record.key, record.value or b"", headers)
+    return Entry(
+        topic, record.partition, record.offset, time, record.key, record.value or b"", headers
+    )

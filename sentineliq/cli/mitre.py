@@ -18,7 +18,9 @@ mitre = typer.Typer(help="ATT&CK: releases and techniques.", no_args_is_help=Tru
 _POLL: Final = 0.1
 
 Domain = Annotated[str | None, typer.Option(help="enterprise-attack, mobile-attack or ics-attack.")]
-Version = Annotated[str | None, typer.Option(help="For instance 18.1; the current release when not given.")]
+Version = Annotated[
+    str | None, typer.Option(help="For instance 18.1; the current release when not given.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +34,9 @@ def load(
     source: Annotated[str | None, typer.Argument(metavar="[FILE|URL]")] = None,
     *,
     domain: Domain = None,
-    activate: Annotated[bool, typer.Option("--activate", help="Current even when a newer release is there.")] = False,
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Current even when a newer release is there.")
+    ] = False,
 ) -> None:
     """Load a release: of a domain from MITRE's address, or a bundle from a file or an address."""
     # ATT&CK is everybody's: it is kept in the tenant public.
@@ -41,11 +45,15 @@ def load(
             if source is None and domain is None:
                 raise InvalidInput("name a file or an address, or a domain with --domain")
             wanted = {"domain": domain, "url": source, "activate": activate}
-            asked = client.post("mitre", "/v1/loads", {key: value for key, value in wanted.items() if value})
+            asked = client.post(
+                "mitre", "/v1/loads", {key: value for key, value in wanted.items() if value}
+            )
         else:
             path = Path(source)
             flags = {"domain": domain, "activate": "true" if activate else None}
-            asked = client.upload("mitre", "/v1/loads/upload", path.read_bytes(), name=path.name, **flags)
+            asked = client.upload(
+                "mitre", "/v1/loads/upload", path.read_bytes(), name=path.name, **flags
+            )
         done = follow_load(client, asked)
     front.answer(done, output.cell(load_line(done)))
 
@@ -59,7 +67,9 @@ def follow_load(client: Client, load: Json, within: float = 600.0) -> Json:
     deadline = time.monotonic() + within
     while load["state"] in ("queued", "running"):
         if time.monotonic() > deadline:
-            raise RunFailed(f"loading {load['name']} is still {load['state']}; `sentineliq doctor` may know why")
+            raise RunFailed(
+                f"loading {load['name']} is still {load['state']}; `sentineliq doctor` may know why"
+            )
         time.sleep(_POLL)
         load = client.get("mitre", f"/v1/loads/{load['id']}")
     if load["state"] == "failed":
@@ -73,7 +83,9 @@ def load_line(load: Json) -> str:
     if load["state"] == "unchanged":
         return f"{load['name']}: the same as last time: nothing to do"
     facts = f"{result['domain']} {result['version']}, {result['techniques']:,} techniques"
-    changes = output.counted({kind: count for kind, count in (result["changes"] or {}).items() if count})
+    changes = output.counted(
+        {kind: count for kind, count in (result["changes"] or {}).items() if count}
+    )
     current = "it is the current release" if result["current"] else "a newer release stays current"
     return f"{load['name']}: {facts} ({changes or 'no changes'}); {current}"
 
@@ -83,11 +95,18 @@ def releases(front: Front, *, domain: Domain = None) -> None:
     """The releases that are there, each with what it changed."""
     found = front.client.get("mitre", "/v1/releases", domain=domain)["items"]
     columns = ("domain", "version", "current", "techniques", "against", "changes", "loaded")
-    front.answer(found, output.table(columns, map(_release_row, found), empty="none yet: `sentineliq mitre load`"))
+    front.answer(
+        found,
+        output.table(columns, map(_release_row, found), empty="none yet: `sentineliq mitre load`"),
+    )
 
 
 def _release_row(release: Json) -> tuple[Any, ...]:
-    diff = {kind: len(found) for kind, found in release["diff"].items() if isinstance(found, list | dict) and found}
+    diff = {
+        kind: len(found)
+        for kind, found in release["diff"].items()
+        if isinstance(found, list | dict) and found
+    }
     return (
         release["domain"],
         release["version"],
@@ -102,13 +121,17 @@ def _release_row(release: Json) -> tuple[Any, ...]:
 @command(mitre, "technique")
 def technique(
     front: Front,
-    attack_id: Annotated[str, typer.Argument(metavar="ID", help="For instance T1059 or T1059.001.")],
+    attack_id: Annotated[
+        str, typer.Argument(metavar="ID", help="For instance T1059 or T1059.001.")
+    ],
     *,
     domain: Domain = None,
     version: Version = None,
 ) -> None:
     """One technique."""
-    found = front.client.get("mitre", f"/v1/techniques/{attack_id.upper()}", domain=domain, version=version)
+    found = front.client.get(
+        "mitre", f"/v1/techniques/{attack_id.upper()}", domain=domain, version=version
+    )
     front.answer(found, output.details(found))
 
 
@@ -125,5 +148,10 @@ def search(
     """Techniques by text, the best match first."""
     filters = {"tactic": tactic, "platform": platform, "domain": domain}
     page = front.client.get("mitre", "/v1/techniques", q=" ".join(text), limit=limit, **filters)
-    rows = [(one["attack_id"], one["name"], one["tactics"], one["platforms"]) for one in page["items"]]
-    front.answer(page["items"], output.table(("id", "name", "tactics", "platforms"), rows, empty="no technique"))
+    rows = [
+        (one["attack_id"], one["name"], one["tactics"], one["platforms"]) for one in page["items"]
+    ]
+    front.answer(
+        page["items"],
+        output.table(("id", "name", "tactics", "platforms"), rows, empty="no technique"),
+    )

@@ -10,7 +10,9 @@ from sentineliq.cli.feeds import parse_options
 from sentineliq.cli.front import Front, command
 from sentineliq.cli.ingesting import explained
 
-notifications = typer.Typer(help="Notifications: rules, channels, deliveries.", no_args_is_help=True)
+notifications = typer.Typer(
+    help="Notifications: rules, channels, deliveries.", no_args_is_help=True
+)
 rules = typer.Typer(help="Which changes somebody is told about.", no_args_is_help=True)
 channels = typer.Typer(help="How they are told.", no_args_is_help=True)
 deliveries = typer.Typer(help="What was told, and whether it arrived.", no_args_is_help=True)
@@ -34,7 +36,10 @@ def list_rules(front: Front) -> None:
     found = list(front.client.items("notifications", "/v1/rules"))
     names = {one["id"]: one["name"] for one in front.client.items("notifications", "/v1/channels")}
     columns = ("name", "enabled", "on", "score", "types", "sources", "tags", "channels")
-    front.answer(found, output.table(columns, [_rule_row(rule, names) for rule in found], empty="no rules yet"))
+    front.answer(
+        found,
+        output.table(columns, [_rule_row(rule, names) for rule in found], empty="no rules yet"),
+    )
 
 
 def _rule_row(rule: Json, names: dict[str, str]) -> tuple[Any, ...]:
@@ -57,18 +62,31 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     name: Annotated[str, typer.Argument()],
     *,
     channel: Annotated[list[str], typer.Option(help="Name or id of a channel; may be repeated.")],
-    min_score: Annotated[int | None, typer.Option(min=1, max=100, help="New at, or risen to, this score.")] = None,
-    type_: Annotated[list[str] | None, typer.Option("--type", help="Only such observables; may be repeated.")] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Only of this feed; may be repeated.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With any of these tags; may be repeated.")] = None,
+    min_score: Annotated[
+        int | None, typer.Option(min=1, max=100, help="New at, or risen to, this score.")
+    ] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="Only such observables; may be repeated.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only of this feed; may be repeated.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="With any of these tags; may be repeated.")
+    ] = None,
     on: Annotated[
-        list[str] | None, typer.Option(help="new, changed, expired, health; new and changed when not given.")
+        list[str] | None,
+        typer.Option(help="new, changed, expired, health; new and changed when not given."),
     ] = None,
 ) -> None:
     """Make a rule: what matches all that is given is told through its channels."""
     ids = [front.client.find("notifications", "/v1/channels", one)["id"] for one in channel]
     lists = {"types": type_, "sources": source, "tags": tag, "on": on, "min_score": min_score}
-    body = {"name": name, "channel_ids": ids, **{key: value for key, value in lists.items() if value}}
+    body = {
+        "name": name,
+        "channel_ids": ids,
+        **{key: value for key, value in lists.items() if value},
+    }
     made = front.client.post("notifications", "/v1/rules", body)
     front.answer(made, output.details(made))
 
@@ -95,7 +113,10 @@ def delete_rule(front: Front, rule: RuleReference) -> None:
 def list_channels(front: Front) -> None:
     """The tenant's channels."""
     found = list(front.client.items("notifications", "/v1/channels"))
-    rows = [(one["name"], one["kind"], one["config"], one["enabled"], one["disabled_reason"]) for one in found]
+    rows = [
+        (one["name"], one["kind"], one["config"], one["enabled"], one["disabled_reason"])
+        for one in found
+    ]
     columns = ("name", "kind", "configuration", "enabled", "why not")
     front.answer(found, output.table(columns, rows, empty="no channels yet"))
 
@@ -108,12 +129,15 @@ def add_channel(
     *,
     url: Annotated[str | None, typer.Option(help="Where a webhook posts to.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Configuration of other kinds; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Configuration of other kinds; may be repeated."),
     ] = None,
 ) -> None:
     """Make a channel. A webhook's signing secret is shown now and never again."""
     config = parse_options(option or []) | ({"url": url} if url else {})
-    made = front.client.post("notifications", "/v1/channels", {"name": name, "kind": kind, "config": config})
+    made = front.client.post(
+        "notifications", "/v1/channels", {"name": name, "kind": kind, "config": config}
+    )
     front.answer(made, output.details(made))
 
 
@@ -155,15 +179,23 @@ def delete_channel(front: Front, channel: ChannelReference) -> None:
 def list_deliveries(
     front: Front,
     *,
-    state: Annotated[str | None, typer.Option(help="pending, delivering, delivered or failed.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="pending, delivering, delivered or failed.")
+    ] = None,
     rule: Annotated[str | None, typer.Option(help="Name or id.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
 ) -> None:
     """The ledger, newest first."""
     rule_id = front.client.find("notifications", "/v1/rules", rule)["id"] if rule else None
-    found = list(front.client.items("notifications", "/v1/deliveries", most=limit, state=state, rule_id=rule_id))
+    found = list(
+        front.client.items(
+            "notifications", "/v1/deliveries", most=limit, state=state, rule_id=rule_id
+        )
+    )
     columns = ("when", "rule", "channel", "source", "matches", "state", "attempts", "error", "id")
-    front.answer(found, output.table(columns, map(_delivery_row, found), empty="nothing went out yet"))
+    front.answer(
+        found, output.table(columns, map(_delivery_row, found), empty="nothing went out yet")
+    )
 
 
 def _delivery_row(one: Json) -> tuple[Any, ...]:
@@ -179,7 +211,8 @@ def show_delivery(front: Front, delivery: DeliveryId) -> None:
     matches = found["matches"]
     columns = ("value", "type", "kind", "score", "before", "tags")
     rows = [
-        tuple(one.get(name) for name in ("value", "type", "kind", "score", "score_before", "tags")) for one in matches
+        tuple(one.get(name) for name in ("value", "type", "kind", "score", "score_before", "tags"))
+        for one in matches
     ]
     head = {name: value for name, value in found.items() if name != "matches"}
     front.answer(found, output.details(head), output.table(columns, rows))

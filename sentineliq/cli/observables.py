@@ -11,7 +11,10 @@ from shared.errors import NotFound
 
 observables = typer.Typer(help="Observables: look up, list, count, explain.", no_args_is_help=True)
 
-Type = Annotated[str | None, typer.Option("--type", help="For instance ipv4-addr, domain-name, url, file-sha256.")]
+Type = Annotated[
+    str | None,
+    typer.Option("--type", help="For instance ipv4-addr, domain-name, url, file-sha256."),
+]
 Source = Annotated[str | None, typer.Option(help="Name or id of a feed: only what it asserts.")]
 MinScore = Annotated[int | None, typer.Option(min=0, max=100)]
 
@@ -24,10 +27,15 @@ def register(app: typer.Typer) -> None:
 
 @command(observables, "lookup")
 def lookup(
-    front: Front, values: Annotated[list[str], typer.Argument(metavar="VALUE...")], *, type_: Type = None
+    front: Front,
+    values: Annotated[list[str], typer.Argument(metavar="VALUE...")],
+    *,
+    type_: Type = None,
 ) -> None:
     """What is known about values; types may be mixed, defanged forms are understood."""
-    found = front.client.post("observables", "/v1/lookup", {"values": values, "type": type_})["items"]
+    found = front.client.post("observables", "/v1/lookup", {"values": values, "type": type_})[
+        "items"
+    ]
     columns = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
     front.answer(found, output.table(columns, map(_answer_row, found)))
 
@@ -62,7 +70,9 @@ def list_observables(
 
 
 @command(observables, "count")
-def count_observables(front: Front, *, type_: Type = None, source: Source = None, min_score: MinScore = None) -> None:
+def count_observables(
+    front: Front, *, type_: Type = None, source: Source = None, min_score: MinScore = None
+) -> None:
     """How many observables there are."""
     wanted = {"type": type_, "source": _source(front, source), "min_score": min_score}
     count = front.client.get("observables", "/v1/observables/count", **wanted)
@@ -70,7 +80,9 @@ def count_observables(front: Front, *, type_: Type = None, source: Source = None
 
 
 @command(observables, "explain")
-def explain(front: Front, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]) -> None:
+def explain(
+    front: Front, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]
+) -> None:
     """Why a score is what it is: the part of each source, sighting and enricher in it."""
     identity = value if "--" in value else _identity(front, value)
     found = front.client.get("observables", f"/v1/observables/{identity}/explain")

@@ -87,7 +87,9 @@ def moment(text: str | None) -> str | None:
     return None if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "nothing") -> RenderableType:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "nothing"
+) -> RenderableType:
     """Rows under column names; one line saying `empty` when there are none."""
     listed = list(rows)
     if not listed:
@@ -121,4 +123,6 @@ def as_json(data: Any) -> str:
 
 def counted(counts: Mapping[str, int]) -> str:
     """Counts in words, the largest first: "31 domain-name, 2 url"."""
-    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    return ", ".join(
+        f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1])
+    )

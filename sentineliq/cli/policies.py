@@ -10,19 +10,32 @@ from sentineliq.cli.client import Json
 from sentineliq.cli.front import Front, command
 from shared.errors import NotFound
 
-policies = typer.Typer(help="Policies: which observables are enriched by themselves.", no_args_is_help=True)
+policies = typer.Typer(
+    help="Policies: which observables are enriched by themselves.", no_args_is_help=True
+)
 
 ANY: Final = "any"
 """In place of a list's values: it restricts nothing."""
 
 Reference = Annotated[str, typer.Argument(metavar="POLICY", help="Name or id.")]
-Enrichers = Annotated[list[str] | None, typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only such observables; repeatable.")]
-Sources = Annotated[list[str] | None, typer.Option("--source", help="Only of this feed; repeatable.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="With any of these tags; repeatable.")]
+Enrichers = Annotated[
+    list[str] | None, typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")
+]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", help="Only such observables; repeatable.")
+]
+Sources = Annotated[
+    list[str] | None, typer.Option("--source", help="Only of this feed; repeatable.")
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="With any of these tags; repeatable.")
+]
 MinScore = Annotated[int | None, typer.Option(min=0, max=100, help="From this score on.")]
 Depth = Annotated[
-    int | None, typer.Option(min=0, max=3, help="How many answers away new observables of answers are followed.")
+    int | None,
+    typer.Option(
+        min=0, max=3, help="How many answers away new observables of answers are followed."
+    ),
 ]
 Daily = Annotated[int | None, typer.Option(min=0, help="Questions in a day (UTC).")]
 Days = Annotated[int, typer.Option(min=1, max=7, help="How many days back.")]
@@ -37,15 +50,40 @@ def register(app: typer.Typer) -> None:
 def list_policies(front: Front) -> None:
     """The tenant's policies, oldest first, and what they asked today."""
     found = front.client.get("observables", "/v1/enrichment-policies")
-    columns = ("name", "enabled", "asks", "types", "sources", "tags", "score", "depth", "today", "over budget")
-    front.answer(found, output.table(columns, map(_row, found), empty="no policies yet: nothing is asked by itself"))
+    columns = (
+        "name",
+        "enabled",
+        "asks",
+        "types",
+        "sources",
+        "tags",
+        "score",
+        "depth",
+        "today",
+        "over budget",
+    )
+    front.answer(
+        found,
+        output.table(
+            columns, map(_row, found), empty="no policies yet: nothing is asked by itself"
+        ),
+    )
 
 
 def _row(one: Json) -> tuple[Any, ...]:
-    today = f"{one['asked_today']:,}" + (f" of {one['daily_budget']:,}" if one["daily_budget"] is not None else "")
+    today = f"{one['asked_today']:,}" + (
+        f" of {one['daily_budget']:,}" if one["daily_budget"] is not None else ""
+    )
     lists = [one[name] or ANY for name in ("types", "sources", "tags")]
     about = one["name"], one["enabled"], one["enrichers"]
-    return *about, *lists, f"at least {one['min_score']}", one["depth"], today, one["over_budget_today"]
+    return (
+        *about,
+        *lists,
+        f"at least {one['min_score']}",
+        one["depth"],
+        today,
+        one["over_budget_today"],
+    )
 
 
 @command(policies, "add")
@@ -53,20 +91,26 @@ def add(  # noqa: PLR0913  # a command's parameters are its documentation
     front: Front,
     name: Annotated[str, typer.Argument()],
     *,
-    with_: Annotated[list[str], typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")],
+    with_: Annotated[
+        list[str], typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")
+    ],
     type_: Types = None,
     source: Sources = None,
     tag: Tags = None,
     min_score: MinScore = None,
     depth: Depth = None,
     daily: Daily = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do not make it; say what it would have asked.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do not make it; say what it would have asked.")
+    ] = False,
     days: Days = 1,
 ) -> None:
     """Make a policy: what changes and matches all that is given is asked about. Try it with --dry-run first."""
     body = {"name": name, **_given(with_, type_, source, tag, min_score, depth, daily)}
     if dry_run:
-        forecast = front.client.post("observables", "/v1/enrichment-policies/dry-run", body, days=days)
+        forecast = front.client.post(
+            "observables", "/v1/enrichment-policies/dry-run", body, days=days
+        )
         front.answer(forecast, *_forecast(name, forecast))
         return
     made = front.client.post("observables", "/v1/enrichment-policies", body)
@@ -105,11 +149,15 @@ def change(  # noqa: PLR0913  # a command's parameters are its documentation
     min_score: MinScore = None,
     depth: Depth = None,
     daily: Daily = None,
-    unlimited: Annotated[bool, typer.Option("--unlimited", help="Only the providers' own budgets count.")] = False,
+    unlimited: Annotated[
+        bool, typer.Option("--unlimited", help="Only the providers' own budgets count.")
+    ] = False,
 ) -> None:
     """Change a policy; a list that is given replaces the one before, `any` empties it."""
     changes = _given(with_, type_, source, tag, min_score, depth, daily)
-    changes |= {key: value for key, value in {"name": name, "enabled": enabled}.items() if value is not None}
+    changes |= {
+        key: value for key, value in {"name": name, "enabled": enabled}.items() if value is not None
+    }
     if unlimited:
         changes["daily_budget"] = None
     if not changes:
@@ -131,7 +179,9 @@ def delete(front: Front, policy: Reference) -> None:
 def dry_run(front: Front, policy: Reference, *, days: Days = 1) -> None:
     """What a policy would have asked in the last days."""
     found = _named(front, policy)
-    forecast = front.client.post("observables", f"/v1/enrichment-policies/{found['id']}/dry-run", days=days)
+    forecast = front.client.post(
+        "observables", f"/v1/enrichment-policies/{found['id']}/dry-run", days=days
+    )
     front.answer(forecast, *_forecast(found["name"], forecast))
 
 
@@ -142,7 +192,10 @@ def _forecast(name: str, forecast: Json) -> list[RenderableType]:
     if forecast["by_enricher"]:
         lines.append(f"by enricher: {output.counted(forecast['by_enricher'])}")
     if len(forecast["by_day"]) > 1:
-        lines.append("by day: " + ", ".join(f"{day} {count:,}" for day, count in sorted(forecast["by_day"].items())))
+        lines.append(
+            "by day: "
+            + ", ".join(f"{day} {count:,}" for day, count in sorted(forecast["by_day"].items()))
+        )
     if forecast["over_budget"]:
         lines.append(f"over its budget: {forecast['over_budget']:,}")
     if forecast["refused"]:
@@ -155,7 +208,9 @@ def _forecast(name: str, forecast: Json) -> list[RenderableType]:
 def apply(front: Front, policy: Reference, *, days: Days = 1) -> None:
     """Ask now what a policy would have asked in the last days."""
     found = _named(front, policy)
-    applied = front.client.post("observables", f"/v1/enrichment-policies/{found['id']}/apply", days=days)
+    applied = front.client.post(
+        "observables", f"/v1/enrichment-policies/{found['id']}/apply", days=days
+    )
     front.answer(applied, output.cell(f"{found['name']} asks {applied['asked']:,} questions"))
 
 

@@ -61,7 +61,9 @@ class Progress:
 
     def line(self, subject: str, text: str, style: str = "") -> None:
         """Say one thing about one subject."""
-        self._console.print(Text.assemble((f"{subject:<{_WIDTH}}", "bold"), (output.clean(text), style)))
+        self._console.print(
+            Text.assemble((f"{subject:<{_WIDTH}}", "bold"), (output.clean(text), style))
+        )
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -127,7 +129,9 @@ def _entry(text: str) -> dict[str, Any] | None:
 def _is_failure(entry: dict[str, Any] | None) -> bool:
     """Whether a line tells of more than a part that is not there yet, which Kafka's client calls an error."""
     return (
-        entry is not None and entry.get("level") in ("error", "critical") and "aiokafka" not in entry.get("logger", "")
+        entry is not None
+        and entry.get("level") in ("error", "critical")
+        and "aiokafka" not in entry.get("logger", "")
     )
 
 
@@ -138,7 +142,9 @@ def _is_milestone(entry: dict[str, Any]) -> bool:
 
 
 def _said(entry: dict[str, Any]) -> str:
-    pairs = " ".join(f"{name}={_short(value)}" for name, value in entry.items() if name not in _NOISE)
+    pairs = " ".join(
+        f"{name}={_short(value)}" for name, value in entry.items() if name not in _NOISE
+    )
     return f"{entry['event']} {pairs}".rstrip()
 
 

@@ -12,7 +12,16 @@ from sentineliq.cli.feeds import Format, Options, Reference, feeds, parse_option
 from sentineliq.cli.front import Front, command
 from sentineliq.cli.ingesting import follow
 
-_CONTEXT = ("confidence", "tags", "malware", "first_seen", "last_seen", "valid_until", "ref", "description")
+_CONTEXT = (
+    "confidence",
+    "tags",
+    "malware",
+    "first_seen",
+    "last_seen",
+    "valid_until",
+    "ref",
+    "description",
+)
 
 
 def register() -> None:
@@ -37,26 +46,39 @@ def preview(
     else:
         content, name = read_file(Path(source)), Path(source).name
         found = front.client.upload(
-            "feeds", "/v1/preview/document", content, name=name, format=format, options=output.as_json(options)
+            "feeds",
+            "/v1/preview/document",
+            content,
+            name=name,
+            format=format,
+            options=output.as_json(options),
         )
     front.answer(found, _preview(found))
 
 
 def _preview(found: Json) -> RenderableType:
     head = f"{found['taken']:,} observables ({output.counted(found['types'])}), read as {found['format']}: "
-    dropped = [(one["where"], one["reason"], one["raw"], one.get("detail")) for one in found["examples"]]
+    dropped = [
+        (one["where"], one["reason"], one["raw"], one.get("detail")) for one in found["examples"]
+    ]
     return Group(
         output.cell(head + found["reason"]),
         *(output.cell(note) for note in found["notes"]),
         _records(found["records"]),
-        output.cell(f"left out: {output.counted(found['dropped'])}" if found["dropped"] else "nothing is left out"),
+        output.cell(
+            f"left out: {output.counted(found['dropped'])}"
+            if found["dropped"]
+            else "nothing is left out"
+        ),
         output.table(("where", "reason", "what", "detail"), dropped, empty=""),
     )
 
 
 def _records(records: list[Json]) -> RenderableType:
     present = [name for name in _CONTEXT if any(record.get(name) for record in records)]
-    rows: list[list[Any]] = [[record.get(name) for name in ("type", "value", *present)] for record in records]
+    rows: list[list[Any]] = [
+        [record.get(name) for name in ("type", "value", *present)] for record in records
+    ]
     return output.table(("type", "value", *present), rows, empty="no records")
 
 
@@ -66,7 +88,9 @@ def reparse(
     *,
     format: Format = None,  # noqa: A002  # the option's name
     option: Options = None,
-    apply: Annotated[bool, typer.Option(help="Read the feed so from now on, and take its last payload again.")] = False,
+    apply: Annotated[
+        bool, typer.Option(help="Read the feed so from now on, and take its last payload again.")
+    ] = False,
 ) -> None:
     """Read a feed's last payload in another way, and show what would change."""
     found = front.client.find("feeds", "/v1/feeds", feed)
@@ -77,10 +101,15 @@ def reparse(
         changes["options"] = parse_options(option)
     difference = front.client.post("feeds", f"/v1/feeds/{found['id']}/reparse", changes)
     parts: list[RenderableType] = [
-        output.cell(f"{found['name']}: {difference['before']:,} observables before, {difference['taken']:,} then")
+        output.cell(
+            f"{found['name']}: {difference['before']:,} observables before, {difference['taken']:,} then"
+        )
     ]
     for sort in ("new", "changed", "gone"):
-        parts += [output.cell(f"{sort}: {difference[sort]['count']:,}"), _records(difference[sort]["records"])]
+        parts += [
+            output.cell(f"{sort}: {difference[sort]['count']:,}"),
+            _records(difference[sort]["records"]),
+        ]
     if apply:
         outcome = follow(front.client, difference["run"])
         parts.append(output.cell(outcome.line()))

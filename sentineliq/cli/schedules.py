@@ -13,11 +13,15 @@ from sentineliq.cli.front import Front, command
 schedules = typer.Typer(help="Schedules: tasks that run by the clock.", no_args_is_help=True)
 
 Reference = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name or id.")]
-Args = Annotated[str | None, typer.Option(help="Positional arguments as a JSON list, e.g. '[\"<feed id>\"]'.")]
+Args = Annotated[
+    str | None, typer.Option(help="Positional arguments as a JSON list, e.g. '[\"<feed id>\"]'.")
+]
 Cron = Annotated[str | None, typer.Option(help='Five fields, e.g. "30 6 * * MON-FRI".')]
 Every = Annotated[str | None, typer.Option(help="Seconds, or 30m, 6h, 1d.")]
 TimeZone = Annotated[str | None, typer.Option(help="Of the cron expression, e.g. Europe/Vienna.")]
-Jitter = Annotated[int | None, typer.Option(min=0, help="Put each firing off by up to so many seconds.")]
+Jitter = Annotated[
+    int | None, typer.Option(min=0, help="Put each firing off by up to so many seconds.")
+]
 CatchUp = Annotated[str | None, typer.Option(help="When found late: skip, or once.")]
 
 
@@ -138,7 +142,12 @@ def run_schedule(front: Front, schedule: Reference) -> None:
     """Fire a schedule now, whether it is enabled or not."""
     found = front.client.find("scheduler", "/v1/schedules", schedule)
     fired = front.client.post("scheduler", f"/v1/schedules/{found['id']}/run")
-    front.answer(fired, output.cell(f"{found['name']}: {found['task']} is {fired['state']} as {fired['message_id']}"))
+    front.answer(
+        fired,
+        output.cell(
+            f"{found['name']}: {found['task']} is {fired['state']} as {fired['message_id']}"
+        ),
+    )
 
 
 @command(schedules, "delete")
@@ -151,7 +160,10 @@ def delete_schedule(front: Front, schedule: Reference) -> None:
 
 @command(schedules, "history")
 def history(
-    front: Front, schedule: Reference, *, limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20
+    front: Front,
+    schedule: Reference,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
 ) -> None:
     """When a schedule fired, newest first."""
     found = front.client.find("scheduler", "/v1/schedules", schedule)
@@ -166,4 +178,7 @@ def history(
         )
         for fire in fires
     ]
-    front.answer(fires, output.table(("due", "state", "sent", "by", "message"), rows, empty="it has not fired yet"))
+    front.answer(
+        fires,
+        output.table(("due", "state", "sent", "by", "message"), rows, empty="it has not fired yet"),
+    )

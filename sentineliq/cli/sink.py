@@ -42,7 +42,9 @@ class Sink:
         self._received: list[Received] = []
         self._arrived = threading.Condition()
         self._server = ThreadingHTTPServer((LOOPBACK, 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="webhook-sink", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="webhook-sink", daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -60,7 +62,10 @@ class Sink:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.shutdown()
         self._server.server_close()

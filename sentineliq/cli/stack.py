@@ -35,12 +35,17 @@ def register(app: typer.Typer) -> None:
 def up(
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    port_base: Annotated[int | None, typer.Option(help="Put all parts on consecutive ports from here on.")] = None,
+    port_base: Annotated[
+        int | None, typer.Option(help="Put all parts on consecutive ports from here on.")
+    ] = None,
     port: Annotated[
-        list[str] | None, typer.Option(metavar="PART=PORT", help="Move one part, e.g. feeds=9001; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="PART=PORT", help="Move one part, e.g. feeds=9001; may be repeated."),
     ] = None,
     no_starter: Annotated[bool, typer.Option("--no-starter", help="Begin empty.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the processes write.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every line the processes write.")
+    ] = False,
 ) -> None:
     """Start everything on this machine and stay in the foreground; Ctrl-C stops it. Starting again continues."""
     progress = Progress(output.console(), verbose=verbose)
@@ -72,7 +77,10 @@ def _run(stack: Stack, progress: Progress, *, starter: bool) -> None:
         progress.mute()
         running.__exit__(None, None, None)
         if stopping:
-            progress.line("SentinelIQ", f"every process has ended, {time.monotonic() - stopping:.1f} s after Ctrl-C")
+            progress.line(
+                "SentinelIQ",
+                f"every process has ended, {time.monotonic() - stopping:.1f} s after Ctrl-C",
+            )
 
 
 def _welcome(environment: Mapping[str, str], progress: Progress) -> News | None:
@@ -96,7 +104,9 @@ def choose_ports(base: int | None, moved: list[str]) -> Ports:
     for one in moved:
         part, _, number = one.partition("=")
         if part not in Ports.names() or not number.isdigit():
-            raise typer.BadParameter(f"{one!r}: give PART=PORT; the parts are {', '.join(Ports.names())}")
+            raise typer.BadParameter(
+                f"{one!r}: give PART=PORT; the parts are {', '.join(Ports.names())}"
+            )
         ports = replace(ports, **{part: int(number)})
     return ports
 
@@ -106,8 +116,12 @@ def _farewell(stack: Stack, news: News | None) -> None:
     environment = stack.environment
     rows = [(name, f"{environment[f'SENTINELIQ_{name.upper()}_URL']}/docs") for name in SERVICES]
     secret = SecretStr(environment["SENTINELIQ_SECRET_KEY"])
-    token = issue_token(secret, actor=actor(), tenant="default", role="operator", lifetime=TOKEN_LIFETIME)
-    folder = "" if stack.data_dir == DEFAULT_DATA_DIR.absolute() else f" --data-dir {stack.data_dir}"
+    token = issue_token(
+        secret, actor=actor(), tenant="default", role="operator", lifetime=TOKEN_LIFETIME
+    )
+    folder = (
+        "" if stack.data_dir == DEFAULT_DATA_DIR.absolute() else f" --data-dir {stack.data_dir}"
+    )
     value = news.best["value"] if news and news.best else "198.51.100.7"
     output.show(
         output.table(("API", "documentation"), rows),
@@ -125,7 +139,9 @@ def _farewell(stack: Stack, news: News | None) -> None:
 def demo(
     *,
     as_json: AsJson = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the processes write.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every line the processes write.")
+    ] = False,
 ) -> None:
     """Tell the whole story once on a throw-away folder: feeds, scores, ATT&CK, a signed webhook. Ends by itself."""
     progress = Progress(output.console(to_stderr=as_json), verbose=verbose)

@@ -23,13 +23,23 @@ def create(
     *,
     role: Annotated[RoleName, typer.Option(help="What may be done with it.")] = "viewer",
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long it is valid.")] = 30,
-    actor: Annotated[str | None, typer.Option(help="Whose it is, as the audit trail names them.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Whose it is, as the audit trail names them.")
+    ] = None,
 ) -> None:
     """Make a token for a tenant; it is shown once and kept nowhere."""
     actor, lifetime = actor or client.actor(), timedelta(days=days)
-    token = issue_token(front.settings.secret_key, actor=actor, tenant=front.tenant, role=role, lifetime=lifetime)
+    token = issue_token(
+        front.settings.secret_key, actor=actor, tenant=front.tenant, role=role, lifetime=lifetime
+    )
     expires = (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
-    said = {"token": token, "tenant": front.tenant, "role": role, "actor": actor, "expires_at": expires}
+    said = {
+        "token": token,
+        "tenant": front.tenant,
+        "role": role,
+        "actor": actor,
+        "expires_at": expires,
+    }
     # Bare, so that $(sentineliq tokens create) works; what it is for goes beside it.
     front.answer(said, output.cell(token))
     output.say(f"{role} of {front.tenant} as {actor}, until {expires}")

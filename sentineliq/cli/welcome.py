@@ -63,7 +63,9 @@ class Welcome:
         progress: gets a line for everything that happens.
     """
 
-    def __init__(self, environment: Mapping[str, str], starter: Starter, progress: Progress) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], starter: Starter, progress: Progress
+    ) -> None:
         self._resources = ExitStack()
         self._public = self._resources.enter_context(Client(environment, PUBLIC))
         self._default = self._resources.enter_context(Client(environment, "default"))
@@ -87,8 +89,14 @@ class Welcome:
         before = time.time()
         news = News(online=asyncio.run(_answers(self._starter.feeds[0].url, self._allow)))
         if not news.online:
-            self._progress.line("network", "not reachable: the files that ship with SentinelIQ are used", "yellow")
-        there = {feed["name"]: feed for feed in self._public.items("feeds", "/v1/feeds") if feed["tenant"] == PUBLIC}
+            self._progress.line(
+                "network", "not reachable: the files that ship with SentinelIQ are used", "yellow"
+            )
+        there = {
+            feed["name"]: feed
+            for feed in self._public.items("feeds", "/v1/feeds")
+            if feed["tenant"] == PUBLIC
+        }
         if not there:
             self._make_rule()
         load = self._request_attack(news)
@@ -104,26 +112,36 @@ class Welcome:
         channel = self._default.post("notifications", "/v1/channels", self._starter.channel)
         rule = {**self._starter.rule, "channel_ids": [channel["id"]]}
         self._default.post("notifications", "/v1/rules", rule)
-        self._progress.line("rule", f"{rule['name']!r} notifies through the channel {channel['name']!r}")
+        self._progress.line(
+            "rule", f"{rule['name']!r} notifies through the channel {channel['name']!r}"
+        )
 
     def _subscribe(self, news: News, there: Mapping[str, Json]) -> None:
         """Make the feeds with their own addresses; each is due at once, and Beat starts it."""
         for feed in self._starter.feeds if news.online else ():
             if feed.name not in there:
-                body = {"name": feed.name, "url": feed.url, "every_seconds": feed.every_seconds, **feed.settings}
+                body = {
+                    "name": feed.name,
+                    "url": feed.url,
+                    "every_seconds": feed.every_seconds,
+                    **feed.settings,
+                }
                 self._public.post("feeds", "/v1/feeds", body)
 
     def _bring(self, feed: StarterFeed, news: News, there: Mapping[str, Json]) -> None:
         if feed.name in there:
             self._progress.line(
-                "feed", f"{feed.name}: subscribed already, fetched every {feed.every_seconds // 60} min"
+                "feed",
+                f"{feed.name}: subscribed already, fetched every {feed.every_seconds // 60} min",
             )
             return
         if news.online:
             try:
                 outcome = follow(self._public, self._first_run(feed), patience=_FETCHED_WITHIN)
             except RunFailed as error:
-                self._progress.line("feed", f"{error.message}; its sample is used until the next try", "yellow")
+                self._progress.line(
+                    "feed", f"{error.message}; its sample is used until the next try", "yellow"
+                )
             else:
                 self._brought(news, "the network", outcome)
                 return
@@ -144,8 +162,12 @@ class Welcome:
     def _upload(self, feed: StarterFeed) -> Json:
         options = output.as_json(feed.settings["options"]) if "options" in feed.settings else None
         named = {"tag": feed.settings.get("tags"), "options": options}
-        simple = {key: value for key, value in feed.settings.items() if key not in ("tags", "options")}
-        run: Json = self._public.upload("feeds", "/v1/ingest", feed.sample(), name=feed.sample_name, **named, **simple)
+        simple = {
+            key: value for key, value in feed.settings.items() if key not in ("tags", "options")
+        }
+        run: Json = self._public.upload(
+            "feeds", "/v1/ingest", feed.sample(), name=feed.sample_name, **named, **simple
+        )
         return run
 
     def _brought(self, news: News, origin: Origin, outcome: Outcome) -> None:
@@ -165,7 +187,9 @@ class Welcome:
 
     def _upload_attack(self) -> Json:
         attack = self._starter.attack
-        load: Json = self._public.upload("mitre", "/v1/loads/upload", attack.sample(), name=attack.file)
+        load: Json = self._public.upload(
+            "mitre", "/v1/loads/upload", attack.sample(), name=attack.file
+        )
         return load
 
     def _await_attack(self, news: News, load: Json | None) -> None:
@@ -177,7 +201,9 @@ class Welcome:
             except RunFailed as error:
                 if not news.online:
                     raise
-                self._progress.line("ATT&CK", f"{error.message}; the shipped excerpt is used for now", "yellow")
+                self._progress.line(
+                    "ATT&CK", f"{error.message}; the shipped excerpt is used for now", "yellow"
+                )
                 origin = "shipped files"
                 follow_load(self._public, self._upload_attack(), _LOADED_WITHIN)
         release = self._current_release()
@@ -185,10 +211,14 @@ class Welcome:
             news.attack = (origin, release)
             count = release["counts"].get("attack-pattern", 0)
             there = f"[from {origin}]" if origin else "(there already)"
-            self._progress.line("ATT&CK", f"{release['name']} {release['version']}: {count:,} techniques {there}")
+            self._progress.line(
+                "ATT&CK", f"{release['name']} {release['version']}: {count:,} techniques {there}"
+            )
 
     def _current_release(self) -> Json | None:
-        found = self._public.get("mitre", "/v1/releases", domain=self._starter.attack.domain)["items"]
+        found = self._public.get("mitre", "/v1/releases", domain=self._starter.attack.domain)[
+            "items"
+        ]
         return next((release for release in found if release["current"]), None)
 
     def _score(self, news: News) -> None:
@@ -196,24 +226,32 @@ class Welcome:
         news.best = highest(self._default)
         if news.best is not None:
             best, sources = news.best, {one["source"] for one in news.best["assertions"]}
-            scored = f"{news.observables:,} observables scored; highest {best['score']}: {best['value']}"
+            scored = (
+                f"{news.observables:,} observables scored; highest {best['score']}: {best['value']}"
+            )
             self._progress.line("scores", f"{scored} (by {', '.join(sorted(sources))})")
 
     def _notified(self, news: News, since: float) -> None:
         """Wait for the notifications that this brought; none are owed when nothing is new."""
-        new = sum(outcome.stored["new"] + outcome.stored["changed"] for _, outcome in news.feeds.values())
+        new = sum(
+            outcome.stored["new"] + outcome.stored["changed"] for _, outcome in news.feeds.values()
+        )
         if new and news.best and news.best["score"] >= self._starter.rule["min_score"]:
             news.deliveries = await_deliveries(self._default, since)
         for line in summed(news.deliveries):
             self._progress.line("notification", line)
         if not news.deliveries:
-            self._progress.line("notification", "none went out: no observable newly reached a rule's score")
+            self._progress.line(
+                "notification", "none went out: no observable newly reached a rule's score"
+            )
 
 
 def highest(client: Client) -> Json | None:
     """The observable with the highest score a tenant sees; None when there is none."""
     for floor in (95, 90, 80, 60, 0):
-        page: list[Json] = client.get("observables", "/v1/observables", min_score=floor, limit=1000)["items"]
+        page: list[Json] = client.get(
+            "observables", "/v1/observables", min_score=floor, limit=1000
+        )["items"]
         if page:
             return max(page, key=lambda one: one["score"])
     return None
@@ -238,7 +276,11 @@ def await_deliveries(client: Client, since: float, within: float = _NOTIFIED_WIT
     while True:
         newest = client.items("notifications", "/v1/deliveries", most=500)
         found = [one for one in newest if _made(one) >= since]
-        settled = settled + 1 if found and all(one["state"] in ("delivered", "failed") for one in found) else 0
+        settled = (
+            settled + 1
+            if found and all(one["state"] in ("delivered", "failed") for one in found)
+            else 0
+        )
         # Twice the same picture: chunks of one run are matched one after the other.
         if settled == 3 or time.monotonic() > deadline:
             return found[::-1]

@@ -23,7 +23,9 @@ class Workers:
 
     def tasks(self, queue: str) -> frozenset[str]:
         """What the workers of a queue can do."""
-        return frozenset().union(*(tasks for queues, tasks in self.found.values() if queue in queues))
+        return frozenset().union(
+            *(tasks for queues, tasks in self.found.values() if queue in queues)
+        )
 
     def all_tasks(self) -> frozenset[str]:
         """What any worker can do."""
@@ -32,7 +34,9 @@ class Workers:
 
 def ask_workers(settings: Settings) -> Workers:
     """Ask all workers; those that do not answer in time are as good as gone."""
-    app = Celery("doctor", broker=settings.celery_broker_url.get_secret_value(), set_as_current=False)
+    app = Celery(
+        "doctor", broker=settings.celery_broker_url.get_secret_value(), set_as_current=False
+    )
     with app.connection_for_write() as connection:
         asked = app.control.inspect(timeout=_WITHIN, connection=connection)
         queues = asked.active_queues() or {}

@@ -80,7 +80,9 @@ def resolve(coordinates: Iterable[str]) -> list[Jar]:
 
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
-        inputs, others = context.resolver.resolve([context.create_dependency(each) for each in coordinates])
+        inputs, others = context.resolver.resolve(
+            [context.create_dependency(each) for each in coordinates]
+        )
         wanted = [each.artifact for each in inputs] + [
             each.artifact for each in others if each.scope in {"compile", "runtime"}
         ]
@@ -101,7 +103,12 @@ def _fetch(jar: Jar, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             context = MavenContext(repo_cache=Path(folder), timeout=60)
             try:
-                fetched = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+                fetched = (
+                    context.project(jar.group, jar.artifact)
+                    .at_version(jar.version)
+                    .artifact()
+                    .resolve()
+                )
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
                 if attempt == _ATTEMPTS:
                     raise StackError(

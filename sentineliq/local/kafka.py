@@ -121,16 +121,32 @@ class Kafka:
     def _java(self) -> list[str]:
         path = install()
         # Native code is unpacked there; a system's /tmp may forbid to run it.
-        return [find_java(), *_JVM, f"-Djava.io.tmpdir={self.folder / 'tmp'}", "-cp", os.pathsep.join(map(str, path))]
+        return [
+            find_java(),
+            *_JVM,
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
+            "-cp",
+            os.pathsep.join(map(str, path)),
+        ]
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", f"--cluster-id={cluster}", "-c", str(self._properties)]  # an id may begin with a dash
+        arguments = [
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(self._properties),
+        ]  # an id may begin with a dash
         done = subprocess.run(
-            [*self._java(), "kafka.tools.StorageTool", *arguments], check=False, capture_output=True, text=True
+            [*self._java(), "kafka.tools.StorageTool", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
-            raise StackError(f"Kafka's folder could not be formatted: {(done.stderr or done.stdout).strip()}")
+            raise StackError(
+                f"Kafka's folder could not be formatted: {(done.stderr or done.stdout).strip()}"
+            )
 
 
 def install() -> list[Path]:
@@ -172,10 +188,14 @@ def main(arguments: list[str]) -> int:
     """Install the jars, or renew the lock."""
     if arguments == ["install"]:
         paths = install()
-        sys.stdout.write(f"Apache Kafka: {len(paths)} jars checked in {paths[0].parent}, Java: {find_java()}\n")
+        sys.stdout.write(
+            f"Apache Kafka: {len(paths)} jars checked in {paths[0].parent}, Java: {find_java()}\n"
+        )
     elif arguments == ["lock"]:
         lines = "".join(f"{jar}\n" for jar in jars.resolve(COORDINATES))
-        jars.LOCK.write_text(f"# {' '.join(COORDINATES)} and what they need; renew: see kafka.py\n{lines}")
+        jars.LOCK.write_text(
+            f"# {' '.join(COORDINATES)} and what they need; renew: see kafka.py\n{lines}"
+        )
     else:
         sys.stderr.write("usage: python -m sentineliq.local.kafka install|lock\n")
         return 2

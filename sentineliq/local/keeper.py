@@ -66,7 +66,9 @@ class Keeper:
         """
         self._task = asyncio.create_task(self._keep())
         ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait({self._task, ready}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {self._task, ready}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED
+        )
         ready.cancel()
         if self._task.done():
             await self._task  # raises why
@@ -178,4 +180,6 @@ class Keeper:
 
 
 def _ending(code: int) -> str:
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return (
+        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    )

@@ -66,7 +66,10 @@ def answer(port: int, question: bytes, size: int) -> bytes:
         The first `size` bytes; fewer, or none, when nobody listens or the answer takes over a second.
     """
     received = b""
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((LOOPBACK, port), timeout=1) as connection,
+    ):
         connection.sendall(question)
         while len(received) < size and (more := connection.recv(size - len(received))):
             received += more

@@ -26,7 +26,9 @@ class Register:
     def add(self, name: str, pid: int, stop_signal: signal.Signals) -> None:
         """Note a process that was just started; it replaces an earlier one of that name."""
         with suppress(psutil.NoSuchProcess):
-            self._lines[name] = f"{pid} {psutil.Process(pid).create_time()} {int(stop_signal)} {name}\n"
+            self._lines[name] = (
+                f"{pid} {psutil.Process(pid).create_time()} {int(stop_signal)} {name}\n"
+            )
             self._write()
 
     def remove(self, name: str) -> None:
@@ -66,6 +68,9 @@ def _alive(path: Path) -> list[tuple[psutil.Process, signal.Signals, str]]:
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(int(pid))
                 # Ids are used again: the same one with another birthday is somebody else.
-                if process.create_time() == float(born) and process.status() != psutil.STATUS_ZOMBIE:
+                if (
+                    process.create_time() == float(born)
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     found.append((process, signal.Signals(int(number)), name))
     return found

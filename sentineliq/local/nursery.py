@@ -88,7 +88,9 @@ def _settle(die: Callable[[], None], replies: int, output: int) -> None:
         os.close(descriptor)
 
 
-def _become(name: str, module: str, arguments: list[str], environment: dict[str, str]) -> int | None:
+def _become(
+    name: str, module: str, arguments: list[str], environment: dict[str, str]
+) -> int | None:
     name_process(name)
     os.environ.clear()
     os.environ.update(environment)

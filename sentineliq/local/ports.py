@@ -39,7 +39,9 @@ class Ports:
         """
         names = cls.names()
         if not 1024 <= base <= 65536 - len(names):
-            raise StackError(f"--port-base {base} does not work: it must be between 1024 and {65536 - len(names)}")
+            raise StackError(
+                f"--port-base {base} does not work: it must be between 1024 and {65536 - len(names)}"
+            )
         return cls(**{name: base + offset for offset, name in enumerate(names)})
 
     @classmethod

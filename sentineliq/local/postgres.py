@@ -89,7 +89,10 @@ class Postgres:
     def ready(self) -> bool:
         """Whether it asks for the password, which it does as soon as it accepts work."""
         parameters = f"user\0{OWNER}\0database\0{OWNER}\0\0".encode()
-        return answer(self.port, struct.pack("!II", len(parameters) + 8, 3 << 16) + parameters, 1) == b"R"
+        return (
+            answer(self.port, struct.pack("!II", len(parameters) + 8, 3 << 16) + parameters, 1)
+            == b"R"
+        )
 
     def _initialise(self) -> None:
         """Build the cluster beside its place and move it there: what was cut short is never taken for whole."""
@@ -98,7 +101,9 @@ class Postgres:
         building.mkdir(parents=True, mode=0o700)
         if self.user is not None:
             shutil.chown(building, self.user)
-        with tempfile.NamedTemporaryFile("w", dir=building.parent, prefix=".password-") as password_file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=building.parent, prefix=".password-"
+        ) as password_file:
             password_file.write(self.password)
             password_file.flush()
             if self.user is not None:
@@ -115,7 +120,14 @@ class Postgres:
                 "--locale=C.UTF-8",
                 "--no-instructions",
             )
-        self._run("postgres", "--single", "-D", str(building), "postgres", text=f"CREATE DATABASE {OWNER}\n")
+        self._run(
+            "postgres",
+            "--single",
+            "-D",
+            str(building),
+            "postgres",
+            text=f"CREATE DATABASE {OWNER}\n",
+        )
         building.rename(self.folder)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
@@ -130,7 +142,9 @@ class Postgres:
             **identity(self.user),
         )
         if done.returncode:
-            raise StackError(f"PostgreSQL's {program} failed: {(done.stderr or done.stdout).strip()}")
+            raise StackError(
+                f"PostgreSQL's {program} failed: {(done.stderr or done.stdout).strip()}"
+            )
 
     def _drop_foreign_lock(self) -> None:
         """Remove a lock file left by a crash when its process id belongs to another program by now.
@@ -158,7 +172,15 @@ def _require_account(name: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", name]
+        command = [
+            "useradd",
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--shell",
+            "/usr/sbin/nologin",
+            name,
+        ]
         if shutil.which(command[0]):
             # Two stacks may try at once; only the account counts.
             subprocess.run(command, check=False, capture_output=True)

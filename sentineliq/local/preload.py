@@ -10,11 +10,11 @@ import os
 from contextlib import suppress
 
 MODULES = (
-    "services.feeds.api",
-    "services.mitre.api",
-    "services.notifications.api",
-    "services.observables.api",
-    "services.scheduler.api",
+    "services.feeds.app",
+    "services.mitre.app",
+    "services.notifications.app",
+    "services.observables.app",
+    "services.scheduler.app",
     # What their other processes need beside that.
     "alembic.command",
     "alembic.ddl.postgresql",
@@ -31,11 +31,11 @@ MODULES = (
     "uvloop",
     "shared.kafka.consumer",
     "shared.migrations",
-    "shared.process",
+    "shared.runtime.process",
 )
 
 
-# Celery and billiard read this when they are imported; `shared.process` wants it for its workers.
+# Celery and billiard read this when they are imported; `shared.runtime.process` wants it for its workers.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 # NumPy's algebra, which nobody needs here, would start threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -124,14 +124,20 @@ class Nursery:
             assert self._control is not None  # noqa: S101  # open() has set it
             stdout, writing = await _pipe()
             try:
-                socket.send_fds(self._control, [json.dumps(asdict(process)).encode() + b"\n"], [writing])
+                socket.send_fds(
+                    self._control, [json.dumps(asdict(process)).encode() + b"\n"], [writing]
+                )
             except OSError as error:
-                raise StackError(f"the nursery was lost before it started {process.name}") from error
+                raise StackError(
+                    f"the nursery was lost before it started {process.name}"
+                ) from error
             finally:
                 os.close(writing)
             pid = await self._started.get()
             if pid is None:
-                raise StackError(f"the nursery ended before it started {process.name}; it said why above")
+                raise StackError(
+                    f"the nursery ended before it started {process.name}; it said why above"
+                )
             return _Forked(pid, stdout, self._children[pid])
 
     async def close(self) -> None:

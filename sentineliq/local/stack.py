@@ -84,7 +84,10 @@ class Stack:
             "SENTINELIQ_SECRET_KEY": self._secrets.secret_key,
             **self.environ,
             **{variable: part.url for variable, part in self._infrastructure().items()},
-            **{f"SENTINELIQ_{name.upper()}_URL": f"http://{reachable}:{self.ports.of(name)}" for name in SERVICES},
+            **{
+                f"SENTINELIQ_{name.upper()}_URL": f"http://{reachable}:{self.ports.of(name)}"
+                for name in SERVICES
+            },
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
             "SENTINELIQ_API_HOST": host,
         }
@@ -123,9 +126,15 @@ class Stack:
         """The servers to start, by the variable that clients find them in."""
         secrets, ports = self._secrets, self.ports
         ours: dict[str, Launcher] = {
-            "DATABASE_URL": Postgres(self.data_dir / "postgres", ports.postgres, secrets.database_password),
-            "CELERY_BROKER_URL": Valkey(self.data_dir / "valkey", ports.valkey, secrets.valkey_password),
-            "KAFKA_BOOTSTRAP_SERVERS": Kafka(self.data_dir / "kafka", ports.kafka, ports.kafka_controller),
+            "DATABASE_URL": Postgres(
+                self.data_dir / "postgres", ports.postgres, secrets.database_password
+            ),
+            "CELERY_BROKER_URL": Valkey(
+                self.data_dir / "valkey", ports.valkey, secrets.valkey_password
+            ),
+            "KAFKA_BOOTSTRAP_SERVERS": Kafka(
+                self.data_dir / "kafka", ports.kafka, ports.kafka_controller
+            ),
         }
         return {
             name: part
@@ -143,8 +152,14 @@ class Stack:
         nursery = Nursery(self.preload)
         return Supervisor(
             [
-                Stage([Server(launcher) for launcher in self._infrastructure().values()], grace=4.0),
-                Stage([self._service(*each, nursery) for each in self.migrations], once=True, at_a_time=2),
+                Stage(
+                    [Server(launcher) for launcher in self._infrastructure().values()], grace=4.0
+                ),
+                Stage(
+                    [self._service(*each, nursery) for each in self.migrations],
+                    once=True,
+                    at_a_time=2,
+                ),
                 Stage([self._service(*each, nursery) for each in self.processes]),
             ],
             Watch(self.on_line, self.on_state, register),
@@ -165,7 +180,9 @@ class Stack:
         port = {"SENTINELIQ_API_PORT": str(self.ports.of(service))} if kind == "api" else {}
         environment = {**self.environment, **port}
         name = f"{service}-{kind}"
-        return Service(PythonProcess(name, f"{self.package}.{service}.__main__", [kind], environment), nursery)
+        return Service(
+            PythonProcess(name, f"{self.package}.{service}.__main__", [kind], environment), nursery
+        )
 
 
 @dataclass
@@ -217,7 +234,9 @@ def _terminated_as_interrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
     # SIGINT too: a shell starts what it puts into the background with SIGINT ignored.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:

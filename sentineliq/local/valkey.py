@@ -45,7 +45,10 @@ class Valkey:
             "maxmemory-policy": "noeviction",
             "loglevel": "warning",
         }
-        write_private(self.folder / "valkey.conf", "".join(f"{key} {value}\n" for key, value in settings.items()))
+        write_private(
+            self.folder / "valkey.conf",
+            "".join(f"{key} {value}\n" for key, value in settings.items()),
+        )
 
     def command(self) -> list[str]:
         """The server in the foreground."""
@@ -56,4 +59,7 @@ class Valkey:
     def ready(self) -> bool:
         """Whether it lets us in and has loaded its data."""
         expected = b"+OK\r\n+PONG\r\n"
-        return answer(self.port, f"AUTH {self.password}\r\nPING\r\n".encode(), len(expected)) == expected
+        return (
+            answer(self.port, f"AUTH {self.password}\r\nPING\r\n".encode(), len(expected))
+            == expected
+        )

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.process import Service
-from shared.process import main as run
+from shared.runtime.process import Service
+from shared.runtime.process import main as run
 
 SERVICE = Service(
     "feeds",
-    api="services.feeds.api:create_app",
-    celery="services.feeds.tasks:celery",
+    api="services.feeds.app:create_app",
+    celery="services.feeds.runs.tasks:celery",
     consumers="services.feeds.consumers:SUBSCRIPTIONS",
 )
 

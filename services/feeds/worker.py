@@ -1,5 +1,5 @@
 """The feeds service's Celery app."""
 
-from shared.celery import make_celery
+from shared.runtime.celery import make_celery
 
 celery = make_celery("feeds")

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.process import Service
-from shared.process import main as run
+from shared.runtime.process import Service
+from shared.runtime.process import main as run
 
 SERVICE = Service(
     "mitre",
-    api="services.mitre.api:create_app",
-    celery="services.mitre.tasks:celery",
+    api="services.mitre.app:create_app",
+    celery="services.mitre.imports.tasks:celery",
     consumers="services.mitre.consumers:SUBSCRIPTIONS",
 )
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.process import Service
-from shared.process import main as run
+from shared.runtime.process import Service
+from shared.runtime.process import main as run
 
 SERVICE = Service(
     "notifications",
-    api="services.notifications.api:create_app",
-    celery="services.notifications.tasks:celery",
+    api="services.notifications.app:create_app",
+    celery="services.notifications.deliveries.tasks:celery",
     consumers="services.notifications.consumers:SUBSCRIPTIONS",
 )
 

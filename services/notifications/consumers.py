@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.notifications.alerting import Alerter
+from services.notifications.rules.handlers import Alerter
 from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription

@@ -1,5 +1,5 @@
 """The Celery app of notifications."""
 
-from shared.celery import make_celery
+from shared.runtime.celery import make_celery
 
 celery = make_celery("notifications")

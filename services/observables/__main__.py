@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.process import Service
-from shared.process import main as run
+from shared.runtime.process import Service
+from shared.runtime.process import main as run
 
 SERVICE = Service(
     "observables",
-    api="services.observables.api:create_app",
-    celery="services.observables.tasks:celery",
+    api="services.observables.app:create_app",
+    celery="services.observables.store.tasks:celery",
     consumers="services.observables.consumers:SUBSCRIPTIONS",
     extra={"trends": "services.observables.trends.process:run"},
 )

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from services.observables.attack.taking import handle_techniques
-from services.observables.enrichment.following import handle_changed
-from services.observables.service import handle_finished, handle_observed
+from services.observables.attack.handlers import handle_techniques
+from services.observables.enrichment.triggers import handle_changed
+from services.observables.store.service import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES
 from shared.events.observables import CHANGED

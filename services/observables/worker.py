@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.celery import make_celery
+from shared.runtime.celery import make_celery
 
 SERVICE: Final = "observables"
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from shared.process import Service
-from shared.process import main as run
+from shared.runtime.process import Service
+from shared.runtime.process import main as run
 
 SERVICE = Service(
     "scheduler",
-    api="services.scheduler.api:create_app",
-    celery="services.scheduler.tasks:celery",
+    api="services.scheduler.app:create_app",
+    celery="services.scheduler.reconciliation.tasks:celery",
     consumers="services.scheduler.consumers:SUBSCRIPTIONS",
-    extra={"beat": "services.scheduler.beat:run"},
+    extra={"beat": "services.scheduler.beat.scheduler:run"},
 )
 
 

@@ -11,7 +11,13 @@ import msgspec
 from shared.documents import html
 from shared.errors import InvalidInput
 
-MEDIA_TYPES = ("text/plain", "text/markdown", "text/html", "application/xhtml+xml", "application/pdf")
+MEDIA_TYPES = (
+    "text/plain",
+    "text/markdown",
+    "text/html",
+    "application/xhtml+xml",
+    "application/pdf",
+)
 """What `read` understands."""
 
 _TEXTS, _PAGES = MEDIA_TYPES[:2], MEDIA_TYPES[2:4]
@@ -63,7 +69,9 @@ def read(content: bytes, media_type: str) -> Document:
     charset = _CHARSET.search(media_type[:1000])
     if kind in _PAGES:
         notes: list[str] = []
-        shown = html.text(content, charset[1] if charset else None, notes, xml=kind == "application/xhtml+xml")
+        shown = html.text(
+            content, charset[1] if charset else None, notes, xml=kind == "application/xhtml+xml"
+        )
         return Document(shown, notes=tuple(notes))
     if charset:
         _require_utf8(charset[1])
@@ -97,7 +105,9 @@ def _refuse_foreign(content: bytes) -> None:
         if content.startswith(magic):
             raise InvalidInput(f"the document is {name}, not text", where="byte 0")
     if (at := content.find(b"\0")) >= 0:
-        raise InvalidInput(f"a NUL byte at byte {at}: this is binary data, not text", where=f"byte {at}")
+        raise InvalidInput(
+            f"a NUL byte at byte {at}: this is binary data, not text", where=f"byte {at}"
+        )
 
 
 def _decoded(content: bytes) -> str:

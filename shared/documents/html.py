@@ -23,7 +23,9 @@ BLOCKS = (
 )  # fmt: skip
 """Where a line ends on the page, or a cell: `<td>evil.example</td><td>192.0.2.1</td>` are two words."""
 
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
+)
 _BOM = b"\xef\xbb\xbf"
 # What browsers know. Python knows more, and of that some (punycode, idna) take quadratic time for hostile pages.
 _ENCODINGS = frozenset((
@@ -60,16 +62,31 @@ _HTML_ALWAYS: Final = frozenset((
 # Elements that hold text and no tags, up to their own end tag.
 _RAW: Final = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
-    for name in ("script", "style", "iframe", "textarea", "title", "xmp", "noembed", "noframes", "noscript")
+    for name in (
+        "script",
+        "style",
+        "iframe",
+        "textarea",
+        "title",
+        "xmp",
+        "noembed",
+        "noframes",
+        "noscript",
+    )
 }
 _CDATA: Final = "<![CDATA["
-_RAW_XML: Final = {name: re.compile(rf"{re.escape(_CDATA)}|{end.pattern}", re.IGNORECASE) for name, end in _RAW.items()}
+_RAW_XML: Final = {
+    name: re.compile(rf"{re.escape(_CDATA)}|{end.pattern}", re.IGNORECASE)
+    for name, end in _RAW.items()
+}
 _UNSHOWN: Final = _HIDDEN | {"title"}
 _TAG = re.compile(
     r"""<(/?)([A-Za-z][^\s/>]*+)(?:[^>="']++ | =\s*+(?:"[^"]*+"|'[^']*+') | [="'] )*+>""",
     re.VERBOSE,
 )
-_ENTITY = re.compile(r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?")
+_ENTITY = re.compile(
+    r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?"
+)
 _LEFT_OUT_NAMED = 5
 
 
@@ -86,11 +103,17 @@ def text(content: bytes, charset: str | None, notes: list[str], *, xml: bool = F
     unfinished, rest = _walk(decoded(content, charset), page, xml=xml)
     found = "".join(page.shown)
     if _ink(rest):
-        notes.append(f"the page breaks off in {unfinished}, which never ends: {len(rest):,} characters were not read")
+        notes.append(
+            f"the page breaks off in {unfinished}, which never ends: {len(rest):,} characters were not read"
+        )
     seen, left = _ink(found), page.left.total()
     if left > seen:
-        where = ", ".join(f"{count:,} in <{name}>" for name, count in page.left.most_common(_LEFT_OUT_NAMED))
-        notes.append(f"most of the page was left out: {left:,} of {left + seen:,} characters ({where})")
+        where = ", ".join(
+            f"{count:,} in <{name}>" for name, count in page.left.most_common(_LEFT_OUT_NAMED)
+        )
+        notes.append(
+            f"most of the page was left out: {left:,} of {left + seen:,} characters ({where})"
+        )
     elif not seen and not _ink(rest) and content.strip():
         notes.append("the page itself shows no text; its scripts are not run")
     return found
@@ -148,7 +171,9 @@ class _Shown:
             return
         if name in _BREAKS:
             self._break()
-        if not closed and (name in _WITHIN_FOREIGN or name in _HTML_AGAIN if foreign else name in _HOLDING):
+        if not closed and (
+            name in _WITHIN_FOREIGN or name in _HTML_AGAIN if foreign else name in _HOLDING
+        ):
             self._open(name)
 
     def end(self, name: str) -> None:
@@ -195,7 +220,9 @@ class _Shown:
         return last
 
     def _hides(self, name: str) -> bool:
-        return name in _HIDDEN and not (name == "header" and any(self._within[article] for article in _ARTICLES))
+        return name in _HIDDEN and not (
+            name == "header" and any(self._within[article] for article in _ARTICLES)
+        )
 
 
 def _walk(markup: str, page: _Shown, *, xml: bool) -> tuple[str, str]:

@@ -18,7 +18,9 @@ MAX_TEXT = 20_000_000
 _PDFIUM = threading.Lock()
 _LONGEST_URL = 4096
 _LENGTHS = frozenset({32, 40, 64, 128})
-_HEX_LINES = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8,127}+(?:\n[0-9A-Fa-f]{1,127}+(?![0-9A-Za-z.:])){1,7}+")
+_HEX_LINES = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8,127}+(?:\n[0-9A-Fa-f]{1,127}+(?![0-9A-Za-z.:])){1,7}+"
+)
 _URL_AT_END = re.compile(r"(?:h\w\wps?|s?f[tx]p)(?::|[\[({]:)[^\s<>\"']{8,}+$", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?!\w{3,6}(?::|[\[({]:)|\d+\.\d)[^\s<>\"']+")
 
@@ -60,7 +62,9 @@ def pages(content: bytes, notes: list[str]) -> Iterator[Page]:
                 yield Page(at + 1, None, str(problem))
                 continue
             if text is None:
-                notes.append(f"read up to page {at}: more than {MAX_TEXT:,} characters are not taken")
+                notes.append(
+                    f"read up to page {at}: more than {MAX_TEXT:,} characters are not taken"
+                )
                 break
             size += len(text)
             empty += not text.strip()
@@ -140,4 +144,6 @@ def _goes_on(line: str, after: str) -> bool:
     if not _URL_AT_END.search(line):
         return False
     rest = _GOES_ON.match(after)
-    return rest is not None and (line[-1] in "/-_=&?%." or any(mark in rest[0] for mark in "/=&?%_"))
+    return rest is not None and (
+        line[-1] in "/-_=&?%." or any(mark in rest[0] for mark in "/=&?%_")
+    )

@@ -6,7 +6,16 @@ Within a version a field may be added, never changed or removed; `docs/asyncapi.
 from typing import Any
 
 from shared.events import audit, feeds, mitre, notifications, observables, scheduler
-from shared.events.envelope import MAX_EVENT_BYTES, Event, FeedRef, Headers, Record, Topic, now, parse
+from shared.events.envelope import (
+    MAX_EVENT_BYTES,
+    Event,
+    FeedRef,
+    Headers,
+    Record,
+    Topic,
+    now,
+    parse,
+)
 
 CATALOGUE: tuple[Topic[Any], ...] = (
     feeds.OBSERVED,
@@ -22,4 +31,14 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     audit.RECORDED,
 )
 
-__all__ = ["CATALOGUE", "MAX_EVENT_BYTES", "Event", "FeedRef", "Headers", "Record", "Topic", "now", "parse"]
+__all__ = [
+    "CATALOGUE",
+    "MAX_EVENT_BYTES",
+    "Event",
+    "FeedRef",
+    "Headers",
+    "Record",
+    "Topic",
+    "now",
+    "parse",
+]

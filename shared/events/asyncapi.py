@@ -16,7 +16,10 @@ _HEADERS = {
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_tenant"],
     "properties": {
         "ce_specversion": {"const": "1.0"},
-        "ce_id": {"type": "string", "description": "unique per source; a repeated event repeats it"},
+        "ce_id": {
+            "type": "string",
+            "description": "unique per source; a repeated event repeats it",
+        },
         "ce_type": {"type": "string", "description": "the topic's name"},
         "ce_source": {"type": "string", "description": "the service that says it"},
         "ce_time": {"type": "string", "format": "date-time"},
@@ -45,7 +48,9 @@ def document() -> dict[str, Any]:
         "operations": {f"receive_{_slug(topic)}": _operation(topic) for topic in CATALOGUE},
         "components": {
             "schemas": components,
-            "messages": {_slug(topic): _message(topic, payloads[topic.name]) for topic in CATALOGUE},
+            "messages": {
+                _slug(topic): _message(topic, payloads[topic.name]) for topic in CATALOGUE
+            },
         },
     }
 
@@ -59,12 +64,22 @@ def _channel(topic: Topic[Any]) -> dict[str, Any]:
         "address": topic.name,
         "description": topic.says,
         "messages": {"event": {"$ref": f"#/components/messages/{_slug(topic)}"}},
-        "bindings": {"kafka": {"topicConfiguration": {"cleanup.policy": ["compact" if topic.compacted else "delete"]}}},
+        "bindings": {
+            "kafka": {
+                "topicConfiguration": {
+                    "cleanup.policy": ["compact" if topic.compacted else "delete"]
+                }
+            }
+        },
     }
 
 
 def _operation(topic: Topic[Any]) -> dict[str, Any]:
-    return {"action": "receive", "channel": {"$ref": f"#/channels/{_slug(topic)}"}, "summary": topic.says}
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{_slug(topic)}"},
+        "summary": topic.says,
+    }
 
 
 def _message(topic: Topic[Any], payload: dict[str, Any]) -> dict[str, Any]:

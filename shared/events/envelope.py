@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from shared.errors import InvalidInput
-from shared.tracing import current_traceparent
+from shared.telemetry.tracing import current_traceparent
 
 T = TypeVar("T", bound=msgspec.Struct)
 Headers = list[tuple[str, bytes]]
@@ -118,15 +118,21 @@ def parse(topic: Topic[T], record: Record, decoder: msgspec.json.Decoder[T]) -> 
         InvalidInput: an attribute is missing, or the payload does not fit the topic's model; names which.
     """
     headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-    missing = [name for name in ("ce_id", "ce_type", "ce_source", "ce_tenant") if not headers.get(name)]
+    missing = [
+        name for name in ("ce_id", "ce_type", "ce_source", "ce_tenant") if not headers.get(name)
+    ]
     if missing:
         raise InvalidInput(f"The record lacks the header {missing[0]}.", field=missing[0])
     if headers["ce_type"] != topic.name:
-        raise InvalidInput(f"The record is of type {headers['ce_type']}, not {topic.name}.", field="ce_type")
+        raise InvalidInput(
+            f"The record is of type {headers['ce_type']}, not {topic.name}.", field="ce_type"
+        )
     try:
         data = decoder.decode(record.value)
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"The payload does not fit {topic.name}: {error}", field="payload") from error
+        raise InvalidInput(
+            f"The payload does not fit {topic.name}: {error}", field="payload"
+        ) from error
     return Event(
         topic=topic,
         data=data,

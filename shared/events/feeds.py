@@ -108,7 +108,10 @@ SOURCE = "/services/feeds"
 """What these events name as their source."""
 
 OBSERVED = Topic(
-    "feeds.observed.v1", IndicatorsObserved, "A feed run saw, or no longer sees, these indicators.", "bucket"
+    "feeds.observed.v1",
+    IndicatorsObserved,
+    "A feed run saw, or no longer sees, these indicators.",
+    "bucket",
 )
 FINISHED = Topic("feeds.finished.v1", RunFinished, "A feed run ended.", "feed")
 HEALTH = Topic("feeds.health.v1", HealthChanged, "A feed's health changed.", "feed")

@@ -77,5 +77,9 @@ class TechniqueCard(msgspec.Struct, omit_defaults=True):
     groups: list[TechniqueUser] = msgspec.field(default_factory=list)
 
 
-RELEASED = Topic("mitre.released.v1", Released, "A version of ATT&CK arrived, with what it changes.", "domain")
-TECHNIQUES = Topic("mitre.techniques.v1", TechniqueCard, "A technique's current card.", "technique", compacted=True)
+RELEASED = Topic(
+    "mitre.released.v1", Released, "A version of ATT&CK arrived, with what it changes.", "domain"
+)
+TECHNIQUES = Topic(
+    "mitre.techniques.v1", TechniqueCard, "A technique's current card.", "technique", compacted=True
+)

@@ -29,5 +29,8 @@ class Delivered(msgspec.Struct, omit_defaults=True):
 
 
 DELIVERED = Topic(
-    "notifications.delivered.v1", Delivered, "A delivery succeeded, failed for good, or was silenced.", "rule"
+    "notifications.delivered.v1",
+    Delivered,
+    "A delivery succeeded, failed for good, or was silenced.",
+    "rule",
 )

@@ -102,7 +102,9 @@ CHANGED = Topic(
     "Observables are new, re-scored or expired, before and after.",
     "bucket",
 )
-ENRICHED = Topic("observables.enriched.v1", Enriched, "An enricher answered about an observable.", "observable")
+ENRICHED = Topic(
+    "observables.enriched.v1", Enriched, "An enricher answered about an observable.", "observable"
+)
 TRENDING = Topic(
     "observables.trending.v1",
     Trending,

@@ -59,7 +59,10 @@ class GuardedClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._pool.aclose()
         await self._abroad.aclose()
@@ -120,7 +123,9 @@ class GuardedClient:
             body = bytearray()
             async for piece in answer.iter_bytes():
                 if len(body) + len(piece) > max_body:
-                    raise TooLarge(f"the answer of {answer.target.origin} is larger than {max_body:,} bytes")
+                    raise TooLarge(
+                        f"the answer of {answer.target.origin} is larger than {max_body:,} bytes"
+                    )
                 body += piece
             return Response(answer.status, answer.headers, answer.target, bytes(body))
 
@@ -164,7 +169,9 @@ class GuardedClient:
             received, expanded = answer.decoder.received, answer.decoder.expanded
             return Download(200, answer.headers, answer.target, received, expanded, sha256)
 
-    async def _follow(self, request: Outgoing, limits: Limits, deadline: float) -> tuple[Outgoing, httpcore2.Response]:
+    async def _follow(
+        self, request: Outgoing, limits: Limits, deadline: float
+    ) -> tuple[Outgoing, httpcore2.Response]:
         for _ in range(limits.redirects + 1):
             raw = await self._send(request, limits, deadline)
             location = Headers(raw.headers).get("location")
@@ -173,7 +180,8 @@ class GuardedClient:
             await raw.aclose()  # unread: a redirect's body is nobody's business
             request = request.redirected(location, raw.status)
         raise TooManyRedirects(
-            f"{request.target.origin} still redirects after {limits.redirects} hops", origin=request.target.origin
+            f"{request.target.origin} still redirects after {limits.redirects} hops",
+            origin=request.target.origin,
         )
 
     async def _send(self, request: Outgoing, limits: Limits, deadline: float) -> httpcore2.Response:
@@ -187,17 +195,24 @@ def _pool(
     backend: PinnedBackend, ca: Path | None, certificate: tuple[Path, Path] | None, connections: int
 ) -> httpcore2.AsyncConnectionPool:
     return httpcore2.AsyncConnectionPool(
-        tls_context(ca, certificate), network_backend=backend, max_connections=connections, keepalive_expiry=15.0
+        tls_context(ca, certificate),
+        network_backend=backend,
+        max_connections=connections,
+        keepalive_expiry=15.0,
     )
 
 
-def _streamed(request: Outgoing, raw: httpcore2.Response, limits: Limits, deadline: float) -> StreamedResponse:
+def _streamed(
+    request: Outgoing, raw: httpcore2.Response, limits: Limits, deadline: float
+) -> StreamedResponse:
     headers = Headers(raw.headers)
     what = f"the answer of {request.target.origin}"
     if request.method != "HEAD" and int(headers.get("content-length", 0)) > limits.max_bytes:
         raise TooLarge(f"{what} is larger than {limits.max_bytes:,} bytes")
     decoder = Decoder(headers.get("content-encoding", ""), limits, what)
-    return StreamedResponse(raw.status, headers, request.target, decoder, raw.aiter_stream(), deadline)
+    return StreamedResponse(
+        raw.status, headers, request.target, decoder, raw.aiter_stream(), deadline
+    )
 
 
 async def _save(answer: StreamedResponse, path: Path) -> str:

@@ -169,7 +169,9 @@ class Decoder:
                 self._check(self.expanded)
                 yield piece
         except zlib.error:
-            raise BadBody(f"{self._what} is damaged: its data is not in its content encoding") from None
+            raise BadBody(
+                f"{self._what} is damaged: its data is not in its content encoding"
+            ) from None
 
     def finish(self) -> None:
         """Says that there is no more.

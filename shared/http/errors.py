@@ -78,7 +78,9 @@ class UpstreamStatus(UpstreamError):
 
     code = "upstream-status"
 
-    def __init__(self, upstream_status: int, *, origin: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, upstream_status: int, *, origin: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(
             f"{origin} answered with HTTP {upstream_status}",
             retryable=upstream_status in _RETRYABLE or upstream_status >= 500,

@@ -70,7 +70,9 @@ def is_public_network(network: Network) -> bool:
     """Whether every address of a network is public."""
     if isinstance(network, IPv4Network):
         return not any(network.overlaps(other) for other in _NOT_PUBLIC_V4)
-    if not network.subnet_of(_GLOBAL_UNICAST) or any(network.overlaps(other) for other in _NOT_PUBLIC_V6):
+    if not network.subnet_of(_GLOBAL_UNICAST) or any(
+        network.overlaps(other) for other in _NOT_PUBLIC_V6
+    ):
         return False
     return is_public(network.network_address) and is_public(network.broadcast_address)
 
@@ -103,7 +105,9 @@ class Target:
         if scheme not in ("http", "https"):
             raise ForbiddenTarget("only http and https URLs can be fetched")
         if parsed.username or parsed.password:
-            raise ForbiddenTarget("a URL must not contain a user or password; store them as credentials")
+            raise ForbiddenTarget(
+                "a URL must not contain a user or password; store them as credentials"
+            )
         parsed.hash = ""
         port = int(parsed.port) if parsed.port else {"http": 80, "https": 443}[scheme]
         path = parsed.pathname + parsed.search
@@ -139,5 +143,7 @@ class Policy:
             )
         if port not in self.ports and not all(allowed):
             ports = ", ".join(map(str, sorted(self.ports)))
-            raise ForbiddenTarget(f"port {port} of {host} may not be reached; allowed are {ports}", host=host)
+            raise ForbiddenTarget(
+                f"port {port} of {host} may not be reached; allowed are {ports}", host=host
+            )
         return vetted

@@ -21,7 +21,9 @@ _SECRET_NAME = re.compile(r"auth|cookie|cred|key|pass|secret|sig|token", re.IGNO
 _METHOD = re.compile(r"[A-Z]{3,10}")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_OURS = frozenset({"host", "connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"})
+_OURS = frozenset(
+    {"host", "connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 
 
 @cache
@@ -85,7 +87,9 @@ class Outgoing:
                 f"{self.target.origin} redirects a request with a body to {target.origin}; "
                 "if that is meant, store the new address"
             )
-        plain = {name: value for name, value in request.headers.items() if not _SECRET_NAME.search(name)}
+        plain = {
+            name: value for name, value in request.headers.items() if not _SECRET_NAME.search(name)
+        }
         target = _without(target, self.secrets)
         return replace(request, target=target, headers=plain, auth_headers={}, at_home=False)
 
@@ -96,16 +100,26 @@ class Outgoing:
     def as_httpcore(self, connect: float) -> httpcore2.Request:
         """The same for the transport; `connect` is in seconds."""
         target = self.target
-        ours = {"Host": target.authority, "User-Agent": user_agent(), "Accept-Encoding": ACCEPT_ENCODING}
+        ours = {
+            "Host": target.authority,
+            "User-Agent": user_agent(),
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
         given = {**self.headers, **self.auth_headers}
         names = {name.lower() for name in given}
         fields = {name: value for name, value in ours.items() if name.lower() not in names} | given
         if self.content is not None:
             fields["Content-Length"] = str(len(self.content))
-        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+        url = httpcore2.URL(
+            scheme=target.scheme, host=target.host, port=target.port, target=target.path
+        )
         timeouts = {"timeout": {"connect": connect}}
         return httpcore2.Request(
-            self.method, url, headers=list(fields.items()), content=self.content, extensions=timeouts
+            self.method,
+            url,
+            headers=list(fields.items()),
+            content=self.content,
+            extensions=timeouts,
         )
 
 
@@ -113,16 +127,22 @@ def _check_header(name: str, value: str) -> None:
     if not _NAME.fullmatch(name) or name.lower() in _OURS:
         raise InvalidInput(f"the header {name!r} cannot be sent", field="headers")
     if not _VALUE.fullmatch(value):
-        raise InvalidInput(f"the header {name!r} has a value outside printable ASCII", field="headers")
+        raise InvalidInput(
+            f"the header {name!r} has a value outside printable ASCII", field="headers"
+        )
 
 
 def _secret_values(target: Target) -> frozenset[str]:
     pairs = (pair.partition("=") for pair in urlsplit(target.path).query.split("&"))
-    return frozenset(unquote_plus(value) for name, _, value in pairs if value and _SECRET_NAME.search(name))
+    return frozenset(
+        unquote_plus(value) for name, _, value in pairs if value and _SECRET_NAME.search(name)
+    )
 
 
 def _without(target: Target, secrets: frozenset[str]) -> Target:
     """Removes query parameters that repeat a secret; the others keep their very bytes, for they may be signed."""
     before, _, query = target.url.partition("?")
-    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[2]) not in secrets]
+    kept = [
+        pair for pair in query.split("&") if unquote_plus(pair.partition("=")[2]) not in secrets
+    ]
     return Target.parse(f"{before}?{'&'.join(kept)}") if query else target

@@ -71,7 +71,9 @@ def translated(origin: str) -> Iterator[None]:
         raise TimedOut(f"{origin} did not answer completely in time", origin=origin) from None
     except httpcore2.LocalProtocolError:
         # The original's text repeats the header it dislikes, value and all.
-        raise InvalidInput("the request has a header that HTTP does not allow", field="headers") from None
+        raise InvalidInput(
+            "the request has a header that HTTP does not allow", field="headers"
+        ) from None
     except httpcore2.ProtocolError:
         # The text repeats what the server said, which may be an echo of what we said.
         raise Unreachable(f"{origin} broke off, or does not speak HTTP", origin=origin) from None
@@ -83,8 +85,12 @@ def _no_connection(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
     """The transport's own words are about sockets and certificates, never about what was sent."""
     reason = error.args[0] if error.args else ""
     if verify_message := getattr(reason, "verify_message", None):
-        return Untrusted(f"the certificate of {origin} does not verify: {verify_message}", origin=origin)
-    return Unreachable(f"{origin} cannot be reached, or broke off: {reason or 'no reason given'}", origin=origin)
+        return Untrusted(
+            f"the certificate of {origin} does not verify: {verify_message}", origin=origin
+        )
+    return Unreachable(
+        f"{origin} cannot be reached, or broke off: {reason or 'no reason given'}", origin=origin
+    )
 
 
 @dataclass(slots=True)
@@ -126,7 +132,9 @@ class Response(Answer):
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
-            raise BadBody(f"{self.target.origin} answered with something that is not JSON") from None
+            raise BadBody(
+                f"{self.target.origin} answered with something that is not JSON"
+            ) from None
 
 
 @dataclass(slots=True)

@@ -20,7 +20,9 @@ async def administrator(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
     Raises:
         KafkaError: the cluster does not answer.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-admin")
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-admin"
+    )
     try:
         await client.start()
         yield client

@@ -25,13 +25,13 @@ from shared.events import MAX_EVENT_BYTES, Event, Record, Topic, parse
 from shared.events.envelope import T
 from shared.kafka import offsets
 from shared.kafka.cluster import group_of
+from shared.kafka.dlq_limit import PoisonGate
 from shared.kafka.outbox import bury
-from shared.kafka.poison import PoisonGate
 from shared.kafka.topics import physical
-from shared.logging import get_logger
-from shared.metrics import CONSUMER_LAG, EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
 from shared.settings import Settings
-from shared.tracing import continue_trace
+from shared.telemetry.logging import get_logger
+from shared.telemetry.metrics import CONSUMER_LAG, EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
+from shared.telemetry.tracing import continue_trace
 
 log = get_logger(__name__)
 
@@ -64,12 +64,16 @@ class Consumer:
         subscriptions: at most one per topic.
     """
 
-    def __init__(self, database: Database, settings: Settings, subscriptions: Sequence[Subscription[Any]]) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, subscriptions: Sequence[Subscription[Any]]
+    ) -> None:
         self.group = group_of(settings, database.service)
         self._database = database
         self._settings = settings
         self._subscriptions = {physical(settings, s.topic.name): s for s in subscriptions}
-        self._decoders = {name: msgspec.json.Decoder(s.topic.payload) for name, s in self._subscriptions.items()}
+        self._decoders = {
+            name: msgspec.json.Decoder(s.topic.payload) for name, s in self._subscriptions.items()
+        }
         self._gate = PoisonGate()
         self._cluster = ""
 
@@ -109,7 +113,9 @@ class Consumer:
             while True:
                 batches = await consumer.getmany(timeout_ms=1000, max_records=_BATCH_RECORDS)
                 # Side by side: while one transaction waits for the database, another one computes.
-                await asyncio.gather(*(self._handle_partition(consumer, *batch) for batch in batches.items()))
+                await asyncio.gather(
+                    *(self._handle_partition(consumer, *batch) for batch in batches.items())
+                )
 
     async def _handle_partition(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[ConsumerRecord]
@@ -120,7 +126,9 @@ class Consumer:
                 await consumer.commit({partition: batch[-1].offset + 1})
             except (CommitFailedError, IllegalStateError):
                 # Somebody else owns the partition now; the row in the database keeps both of us right.
-                log.info("consumer.superseded", topic=partition.topic, partition=partition.partition)
+                log.info(
+                    "consumer.superseded", topic=partition.topic, partition=partition.partition
+                )
                 return
         highwater = consumer.highwater(partition) or 0
         labels = (self._database.service, partition.topic, str(partition.partition))
@@ -142,7 +150,9 @@ class Consumer:
         subscription = self._subscriptions[partition.topic]
         started = time.perf_counter()
         with self._database.transaction(PLATFORM) as session:
-            row = offsets.OffsetRow(session, self._cluster, self.group, partition.topic, partition.partition)
+            row = offsets.OffsetRow(
+                session, self._cluster, self.group, partition.topic, partition.partition
+            )
             fresh = [record for record in batch if record.offset > row.last]
             self._apply(session, subscription, fresh)
             if fresh:
@@ -152,7 +162,9 @@ class Consumer:
         EVENTS_HANDLED.labels(self._database.service, topic).inc(len(fresh))
         EVENT_SECONDS.labels(self._database.service, topic).observe(time.perf_counter() - started)
 
-    def _apply(self, session: Session, subscription: Subscription[Any], records: list[Record]) -> None:
+    def _apply(
+        self, session: Session, subscription: Subscription[Any], records: list[Record]
+    ) -> None:
         events = list(self._parse(session, subscription, records))
         for tenant, group in groupby(events, key=lambda event: event.tenant):
             together = list(group)
@@ -165,7 +177,9 @@ class Consumer:
                 if error is not None:
                     self._bury(session, subscription, event.record, error, tenant)
 
-    def _parse(self, session: Session, subscription: Subscription[Any], records: list[Record]) -> Iterator[Event[Any]]:
+    def _parse(
+        self, session: Session, subscription: Subscription[Any], records: list[Record]
+    ) -> Iterator[Event[Any]]:
         for record in records:
             try:
                 yield parse(subscription.topic, record, self._decoders[record.topic])
@@ -173,7 +187,11 @@ class Consumer:
                 self._bury(session, subscription, record, error, PLATFORM)
 
     def _attempt(
-        self, session: Session, subscription: Subscription[Any], events: list[Event[Any]], scope: str
+        self,
+        session: Session,
+        subscription: Subscription[Any],
+        events: list[Event[Any]],
+        scope: str,
     ) -> Exception | None:
         """Apply events behind a savepoint; the error, if they cannot be handled at all."""
         continue_trace(events[0].traceparent)
@@ -194,13 +212,24 @@ class Consumer:
         return None
 
     def _bury(
-        self, session: Session, subscription: Subscription[Any], record: Record | None, error: Exception, tenant: str
+        self,
+        session: Session,
+        subscription: Subscription[Any],
+        record: Record | None,
+        error: Exception,
+        tenant: str,
     ) -> None:
         if record is None:
             raise error
         self._gate.poisoned(record, error)
         enter(session, self._database.service, PLATFORM)
-        bury(session, record, f"{type(error).__name__}: {error}", tenant=tenant, topic=subscription.topic.name)
+        bury(
+            session,
+            record,
+            f"{type(error).__name__}: {error}",
+            tenant=tenant,
+            topic=subscription.topic.name,
+        )
         EVENTS_DEAD.labels(self._database.service, subscription.topic.name).inc()
         log.error(
             "consumer.dead_letter",
@@ -210,7 +239,9 @@ class Consumer:
             reason=str(error),
         )
 
-    async def start_positions(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+    async def start_positions(
+        self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    ) -> None:
         """Seek newly assigned partitions to where the database says they are."""
         stored = await asyncio.to_thread(offsets.stored, self._database, self._cluster, self.group)
         for partition in partitions:
@@ -240,7 +271,16 @@ def _cut(records: list[ConsumerRecord]) -> Iterator[list[Record]]:
         if batch and size + len(value) > _BATCH_BYTES:
             yield batch
             batch, size = [], 0
-        batch.append(Record(record.topic, record.partition, record.offset, record.key, value, list(record.headers)))
+        batch.append(
+            Record(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.key,
+                value,
+                list(record.headers),
+            )
+        )
         size += len(value)
     if batch:
         yield batch

@@ -19,7 +19,9 @@ _PATIENCE_MS: Final = 10_000
 _CLIENT: Final = "sentineliq-history"
 
 
-async def read_since(settings: Settings, topic: Topic[T], since: datetime) -> AsyncIterator[Event[T]]:
+async def read_since(
+    settings: Settings, topic: Topic[T], since: datetime
+) -> AsyncIterator[Event[T]]:
     """The events of a topic since a moment, in order within each partition; it ends where the topic ended at first.
 
     Records that are no events of the topic are passed over: whoever handles them buries them.
@@ -62,7 +64,9 @@ async def _read(
             for record in records:
                 if place in left and record.offset < left[place]:
                     headers = list(record.headers)
-                    read = Record(name, place.partition, record.offset, record.key, record.value, headers)
+                    read = Record(
+                        name, place.partition, record.offset, record.key, record.value, headers
+                    )
                     try:
                         yield parse(topic, read, decoder)
                     except InvalidInput:
@@ -78,7 +82,9 @@ async def _spans(
 ) -> dict[TopicPartition, int]:
     """Begin at the moment in every partition; the end of each partition that has something since then."""
     ends = await consumer.end_offsets(places)
-    starts = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+    starts = await consumer.offsets_for_times(
+        {place: int(since.timestamp() * 1000) for place in places}
+    )
     left = {}
     for place in places:
         start = starts[place].offset if starts[place] is not None else ends[place]

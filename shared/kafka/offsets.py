@@ -44,9 +44,15 @@ class OffsetRow:
         last: the last offset whose effects are committed; -1 for none.
     """
 
-    def __init__(self, session: Session, cluster: str, group: str, topic: str, partition: int) -> None:
+    def __init__(
+        self, session: Session, cluster: str, group: str, topic: str, partition: int
+    ) -> None:
         self._session = session
-        self._key = {"consumer_group": _qualified(cluster, group), "topic": topic, "partition": partition}
+        self._key = {
+            "consumer_group": _qualified(cluster, group),
+            "topic": topic,
+            "partition": partition,
+        }
         self.last: int = session.execute(_TAKE, self._key).scalar_one()
 
     def move(self, offset: int) -> None:

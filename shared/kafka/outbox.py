@@ -13,9 +13,9 @@ from shared.errors import SentinelIQError, Unavailable
 from shared.events import Event, Headers, Record, now
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka.producer import Publisher
-from shared.logging import get_logger
-from shared.metrics import OUTBOX_PUBLISHED
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+from shared.telemetry.metrics import OUTBOX_PUBLISHED
 
 log = get_logger(__name__)
 
@@ -34,12 +34,23 @@ _ONE_RELAY = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('sentineliq.rela
 
 def publish(session: Session, events: Iterable[Event[Any]]) -> None:
     """Put events into the outbox of the transaction at hand: they are published if, and only if, it commits."""
-    rows = [_row(event.topic.name, event.key, event.payload(), event.headers(), event.tenant) for event in events]
+    rows = [
+        _row(event.topic.name, event.key, event.payload(), event.headers(), event.tenant)
+        for event in events
+    ]
     if rows:
         session.execute(sa.insert(OUTBOX), rows)
 
 
-def audit(session: Session, service: str, tenant: str, actor: str, action: str, target: object, **details: str) -> None:
+def audit(
+    session: Session,
+    service: str,
+    tenant: str,
+    actor: str,
+    action: str,
+    target: object,
+    **details: str,
+) -> None:
     """Tell who did what to what (`audit.recorded.v1`), if the transaction at hand commits; never a secret."""
     said = Recorded(actor, action, str(target), details)
     publish(session, [Event(RECORDED, said, tenant, f"/services/{service}", tenant.encode())])
@@ -53,10 +64,14 @@ def bury(session: Session, record: Record, reason: str, *, tenant: str, topic: s
         ("dead-at", now().encode()),
         ("dead-origin", f"{record.topic}/{record.partition}/{record.offset}".encode()),
     ]
-    session.execute(sa.insert(OUTBOX), [_row(f"{topic}.dead", record.key, record.value, headers, tenant)])
+    session.execute(
+        sa.insert(OUTBOX), [_row(f"{topic}.dead", record.key, record.value, headers, tenant)]
+    )
 
 
-def _row(topic: str, key: bytes | None, payload: bytes, headers: Headers, tenant: str) -> dict[str, Any]:
+def _row(
+    topic: str, key: bytes | None, payload: bytes, headers: Headers, tenant: str
+) -> dict[str, Any]:
     # Headers are bytes and a dead letter's may be any bytes: latin-1 keeps each of them in JSON.
     text = [[name, value.decode("latin-1")] for name, value in headers]
     return {"topic": topic, "key": key, "headers": text, "payload": payload, "tenant": tenant}
@@ -115,7 +130,9 @@ class Relay:
                 await asyncio.sleep(1.0)
 
     async def _hear(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._database.url, autocommit=True, connect_timeout=5)
+        connection = await psycopg.AsyncConnection.connect(
+            self._database.url, autocommit=True, connect_timeout=5
+        )
         async with connection:
             await connection.execute(f"LISTEN {self._database.service}_outbox")
             self._wake.set()

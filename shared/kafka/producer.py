@@ -46,7 +46,10 @@ class Publisher:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._producer.stop()
         # A failed send was raised to whoever waits; the rest must not be reported as never retrieved.
@@ -58,7 +61,9 @@ class Publisher:
         """Send one event; returns as soon as there is room, not when it is acknowledged."""
         await self.send(event.topic.name, event.key, event.payload(), event.headers())
 
-    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> asyncio.Future[Any]:
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes, headers: Headers
+    ) -> asyncio.Future[Any]:
         """Send one record of a topic in the catalogue.
 
         Returns:

@@ -26,11 +26,18 @@ def _wanted(settings: Settings) -> list[NewTopic]:
     topics = []
     for topic in CATALOGUE:
         config = {"max.message.bytes": str(_MAX_MESSAGE_BYTES)}
-        config |= {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": str(7 * _DAY_MS)}
+        config |= (
+            {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": str(7 * _DAY_MS)}
+        )
         topics.append(_new(settings, topic.name, settings.kafka_partitions, config))
         # Dead letters wait for a person, who may be on holiday.
         topics.append(
-            _new(settings, topic.dead, 1, config | {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)})
+            _new(
+                settings,
+                topic.dead,
+                1,
+                config | {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)},
+            )
         )
     return topics
 
@@ -62,5 +69,7 @@ async def ensure_topics(settings: Settings) -> list[str]:
     for name, code, *reason in response.topic_errors:
         # Services are migrated side by side: another one may have been faster.
         if code not in (0, TopicAlreadyExistsError.errno):
-            raise Unavailable(f"Kafka does not create the topic {name}: {reason or for_code(code).__name__}")
+            raise Unavailable(
+                f"Kafka does not create the topic {name}: {reason or for_code(code).__name__}"
+            )
     return [topic.name for topic in missing]

@@ -16,7 +16,9 @@ def config_for(service: str, database_url: str) -> Config:
     config = Config()
     here = Path(__file__).resolve().parent
     config.set_main_option("script_location", str(here))
-    config.set_main_option("version_locations", str(here.parents[1] / "services" / service / "migrations"))
+    config.set_main_option(
+        "version_locations", str(here.parents[1] / "services" / service / "migrations")
+    )
     config.set_main_option("path_separator", "newline")
     config.attributes["service"] = service
     config.attributes["url"] = sqlalchemy_url(database_url)
@@ -57,7 +59,9 @@ def protect(table: str, service: str) -> None:
         ("UPDATE", "USING"),
         ("DELETE", "USING"),
     ):
-        op.execute(f"CREATE POLICY {verb.lower()}s ON {name} FOR {verb} {clauses} (tenant = {current} OR {platform})")
+        op.execute(
+            f"CREATE POLICY {verb.lower()}s ON {name} FOR {verb} {clauses} (tenant = {current} OR {platform})"
+        )
 
 
 def create_infrastructure(service: str) -> None:

@@ -1,6 +1,6 @@
 """The vocabulary all services share: observable types, canonical values, deterministic STIX ids."""
 
-from shared.stix.fanging import defang, refang
+from shared.stix.defang import defang, refang
 from shared.stix.ids import bucket, observable_uuid, sco, stix_id
 from shared.stix.observable import detect, normalise
 from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType

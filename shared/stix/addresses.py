@@ -11,7 +11,8 @@ from shared.stix.vocabulary import NotAnObservable, excerpt
 
 _ASN = re.compile(r"asn?[ \t]{0,2}0{0,9}([1-9][0-9]{0,9})", re.IGNORECASE | re.ASCII)
 _MAC = re.compile(
-    r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}", re.IGNORECASE | re.ASCII
+    r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}",
+    re.IGNORECASE | re.ASCII,
 )
 _MAPPED_LOOPBACK = "::ffff:127."
 
@@ -75,7 +76,9 @@ def ipv6(text: str) -> str:
     """
     address, slash, prefix = text.partition("/")
     try:
-        address = inet_ntop(AF_INET6, inet_pton(AF_INET6, address.removeprefix("[").removesuffix("]")))
+        address = inet_ntop(
+            AF_INET6, inet_pton(AF_INET6, address.removeprefix("[").removesuffix("]"))
+        )
     except (OSError, ValueError):
         raise NotAnObservable("malformed IPv6 address", excerpt(text)) from None
     if slash:
@@ -91,7 +94,9 @@ def _network(family: AddressFamily, address: str, prefix: str) -> str:
     packed = inet_pton(family, address)
     bits = len(packed) * 8
     if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= 3 and int(prefix) <= bits):
-        raise NotAnObservable("malformed network", f"prefix {excerpt(prefix)!r}, 0 to {bits} expected")
+        raise NotAnObservable(
+            "malformed network", f"prefix {excerpt(prefix)!r}, 0 to {bits} expected"
+        )
     length = int(prefix)
     if length == bits:
         return address

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from shared.stix.addresses import is_ipv4, is_mac
+from shared.stix.defang import refang
 from shared.stix.extract_noise import in_path, no_address, no_name, sentence_end
-from shared.stix.fanging import refang
 from shared.stix.names import TOP_LEVEL_DOMAINS
 from shared.stix.observable import normalise
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, ObservableType
@@ -63,7 +63,8 @@ _NEXT = re.compile(
 # A URL behind its scheme. It ends before what is around URLs in prose, markup and lists.
 _URL_END = r"\s<>\"'`|^\u2018-\u201f\u00ab\u00bb"
 _NEXT_COLUMN = (
-    r"[\[({]?(?:h\S\Sp|s?f[tx]p)s?[:\[({]|[0-9a-f]{32,64}+(?![0-9A-Za-z])|(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z.])"
+    r"[\[({]?(?:h\S\Sp|s?f[tx]p)s?[:\[({]|[0-9a-f]{32,64}+(?![0-9A-Za-z])"
+    r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z.])"
 )
 """Behind a comma or semicolon: the next address, hash or URL of a list and no part of this one."""
 _URL_REST = re.compile(
@@ -218,18 +219,28 @@ def _shorter(text: str, start: int, end: int, plain: str, take: _Take) -> int:
     head, _, last = plain.rpartition(".")
     cut = end - len(last) - 1
     if sentence_end(last) and "." in head and text[cut:end] == f".{last}":
-        return max(end, _name(text, start, cut, head, take)) if not sentence_end(head.rpartition(".")[2]) else end
+        return (
+            max(end, _name(text, start, cut, head, take))
+            if not sentence_end(head.rpartition(".")[2])
+            else end
+        )
     _hashes(text, start, end, take)
     return end
 
 
 def _with_path(text: str, start: int, end: int, host: Found, take: _Take) -> int:
     """Takes a host, or with the path behind it a URL; says where to go on."""
-    path = _PATH.match(text, end) if text[end : end + 1] in ("/", ":") and not in_path(text, start) else None
+    path = (
+        _PATH.match(text, end)
+        if text[end : end + 1] in ("/", ":") and not in_path(text, start)
+        else None
+    )
     if path is None:
         take(host)
         return end
-    if path[1]:  # `one.example/two[.]example`: what stands behind the last separator is a name of its own
+    if path[
+        1
+    ]:  # `one.example/two[.]example`: what stands behind the last separator is a name of its own
         take(host)
         return 1 + max(text.rfind(mark, end, path.end()) for mark in "/?=&#")
     stop = _trimmed(text, end, path.end())
@@ -251,7 +262,9 @@ def _address(text: str, start: int, end: int, plain: str, take: _Take) -> int:
         return end
     if len(plain) == end - start and no_address(text, start):
         return end
-    if (prefix := _PREFIX.match(text, end)) and _take(take, _T.IPV4, f"{plain}/{prefix[1]}", start, prefix.end()):
+    if (prefix := _PREFIX.match(text, end)) and _take(
+        take, _T.IPV4, f"{plain}/{prefix[1]}", start, prefix.end()
+    ):
         return prefix.end()
     try:
         host = Found(_T.IPV4, normalise(_T.IPV4, plain), start, end)
@@ -281,7 +294,8 @@ def _trimmed(text: str, start: int, end: int) -> int:
     if end - start > 2 * MAX_LENGTH:
         return end
     depth = {
-        close: text.count(close, start, end) - text.count(start_, start, end) for close, start_ in _CLOSING.items()
+        close: text.count(close, start, end) - text.count(start_, start, end)
+        for close, start_ in _CLOSING.items()
     }
     while end > start:
         mark = text[end - 1]
@@ -296,7 +310,11 @@ def _trimmed(text: str, start: int, end: int) -> int:
 def _colons(text: str, start: int, end: int, take: _Take) -> int:
     """A word before a colon: of an IPv6 or MAC address, a fingerprint, a fuzzy hash, a drive; or just a word."""
     word = text[start:end]
-    if word.isdigit() and (fuzzy := _SSDEEP.match(text, start)) and _take(take, _T.SSDEEP, fuzzy[0], *fuzzy.span()):
+    if (
+        word.isdigit()
+        and (fuzzy := _SSDEEP.match(text, start))
+        and _take(take, _T.SSDEEP, fuzzy[0], *fuzzy.span())
+    ):
         return fuzzy.end()
     if text.startswith("\\", end + 1):
         return _backslash(text, start, end, take)

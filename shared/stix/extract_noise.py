@@ -9,7 +9,9 @@ import re
 # of plain names with these endings those of two labels are files. A site of two labels is found when it is defanged,
 # behind http:// or before a path. Endings that malware uses more as a domain than prose as a file (.cc, .ml, .in) are
 # not among them.
-_FILES = frozenset(("app", "cab", "dot", "java", "md", "mk", "pl", "pm", "ps", "pub", "py", "rs", "sh", "so", "tf"))
+_FILES = frozenset(
+    ("app", "cab", "dot", "java", "md", "mk", "pl", "pm", "ps", "pub", "py", "rs", "sh", "so", "tf")
+)
 _ARCHIVES = frozenset({"zip", "mov"})
 """Endings that are files however many labels are before them."""
 

@@ -80,7 +80,9 @@ def _head(kind: ObservableType, properties: str) -> bytes:
     return namespace.bytes + properties.encode()
 
 
-_HEADS: dict[str, bytes] = {kind: _head(kind, properties) for kind, (_, properties, _) in _SHAPES.items()}
+_HEADS: dict[str, bytes] = {
+    kind: _head(kind, properties) for kind, (_, properties, _) in _SHAPES.items()
+}
 _TAILS: dict[str, bytes] = {kind: tail.encode() for kind, (_, _, tail) in _SHAPES.items()}
 # msgspec escapes exactly what RFC 8785 §3.2.2.2 escapes, and in its way; a test holds both side by side.
 _json = msgspec.json.Encoder().encode

@@ -7,18 +7,33 @@ from pathlib import Path
 import ada_url
 
 from shared.stix.addresses import ipv6, is_ipv4, usable_ipv4
-from shared.stix.fanging import refang
+from shared.stix.defang import refang
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, excerpt
 
 # Name spaces beside the DNS that malware uses: Tor, I2P, Namecoin, Emercoin, and OpenNIC's.
-_OTHER_ROOTS = {"onion", "i2p", "bit", "bazar", "coin", "emc", "lib", "bbs", "chan", "cyb", "dyn", "epic", "geek"}
+_OTHER_ROOTS = {
+    "onion",
+    "i2p",
+    "bit",
+    "bazar",
+    "coin",
+    "emc",
+    "lib",
+    "bbs",
+    "chan",
+    "cyb",
+    "dyn",
+    "epic",
+    "geek",
+}
 _OTHER_ROOTS |= {"gopher", "indy", "libre", "neo", "null", "oss", "oz", "parody", "pirate"}
 _LABELS = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", re.ASCII)
 # RFC 5322 allows braces, nobody uses them, and they read as marks of defanging.
 _LOCAL_PART = re.compile(r"[^\s@\"<>(){},:;\\\[\]/]{1,64}")
 # Already as WHATWG serialises it: no dot segments, nothing to be escaped, no default port, no marks of defanging.
 _PLAIN_URL = re.compile(
-    r"https?://([a-z0-9_.-]+)(?:/(?:[A-Za-z0-9_~!$&+,;=:@?#-][A-Za-z0-9_~!$&+,;=:@?#.-]*+)?)+", re.ASCII
+    r"https?://([a-z0-9_.-]+)(?:/(?:[A-Za-z0-9_~!$&+,;=:@?#-][A-Za-z0-9_~!$&+,;=:@?#.-]*+)?)+",
+    re.ASCII,
 )
 URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
 
@@ -31,10 +46,16 @@ def _top_level_domains() -> frozenset[str]:
     spec = find_spec("tldextract")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("tldextract, whose public suffix list is used, is not installed")
-    snapshot = Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(encoding="utf-8")
-    rules = (line.strip() for line in snapshot.splitlines() if line.strip() and not line.startswith("//"))
+    snapshot = Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(
+        encoding="utf-8"
+    )
+    rules = (
+        line.strip() for line in snapshot.splitlines() if line.strip() and not line.startswith("//")
+    )
     labels = {rule.rpartition(".")[2] for rule in rules}
-    return frozenset(_OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"})
+    return frozenset(
+        _OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"}
+    )
 
 
 TOP_LEVEL_DOMAINS = _top_level_domains()
@@ -42,7 +63,11 @@ TOP_LEVEL_DOMAINS = _top_level_domains()
 
 def is_plain_domain(text: str) -> bool:
     """Whether `text` is a domain name that is canonical as it stands."""
-    return text.rpartition(".")[2] in TOP_LEVEL_DOMAINS and len(text) <= 253 and bool(_LABELS.fullmatch(text))
+    return (
+        text.rpartition(".")[2] in TOP_LEVEL_DOMAINS
+        and len(text) <= 253
+        and bool(_LABELS.fullmatch(text))
+    )
 
 
 def domain(text: str) -> str:
@@ -68,7 +93,9 @@ def _why_not(name: str, text: str) -> NotAnObservable:
     if name == "localhost" or name.endswith((".localhost", "localhost.localdomain")):
         return NotAnObservable("loopback address", name)
     if len(name) > 253 or any(len(label) > 63 for label in name.split(".")):
-        return NotAnObservable("name too long", f"{excerpt(text)}: at most 63 characters a label, 253 in all")
+        return NotAnObservable(
+            "name too long", f"{excerpt(text)}: at most 63 characters a label, 253 in all"
+        )
     if not re.fullmatch(r"[a-z0-9_.-]+", name) or ".." in name:
         return NotAnObservable("malformed domain name", excerpt(text))
     if "." not in name:
@@ -110,7 +137,9 @@ def url(text: str) -> str:
 
 def _settled(href: str) -> str:
     if len(href) > MAX_LENGTH:
-        raise NotAnObservable("too long", f"{len(href)} characters once escaped, at most {MAX_LENGTH} are kept")
+        raise NotAnObservable(
+            "too long", f"{len(href)} characters once escaped, at most {MAX_LENGTH} are kept"
+        )
     # Serialising may join what was apart (dot segments); a value that is still defanged would not be canonical.
     if refang(href) != href or ada_url.normalize_url(href) != href:
         raise NotAnObservable("malformed URL", f"{excerpt(href)} has no stable form")

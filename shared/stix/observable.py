@@ -4,8 +4,15 @@ import re
 from collections.abc import Callable
 
 from shared.stix import addresses, files, fingerprints, names, wallets
-from shared.stix.fanging import refang
-from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, Observable, ObservableType, excerpt, usable
+from shared.stix.defang import refang
+from shared.stix.vocabulary import (
+    MAX_LENGTH,
+    NotAnObservable,
+    Observable,
+    ObservableType,
+    excerpt,
+    usable,
+)
 
 _HASHES = {
     32: ObservableType.MD5,
@@ -44,7 +51,9 @@ def _hash(length: int) -> Callable[[str], str]:
     def normalised(text: str) -> str:
         value = text.lower()
         if len(value) != length or not _HEX.fullmatch(value):
-            raise NotAnObservable("malformed hash", f"{excerpt(text)}: {length} hexadecimal digits expected")
+            raise NotAnObservable(
+                "malformed hash", f"{excerpt(text)}: {length} hexadecimal digits expected"
+            )
         return value
 
     return normalised
@@ -64,7 +73,9 @@ def _ssdeep(text: str) -> str:
 
 
 def _tlsh(text: str) -> str:
-    value = text.upper().removeprefix("T1")  # STIX and its tools know the digest without its version
+    value = text.upper().removeprefix(
+        "T1"
+    )  # STIX and its tools know the digest without its version
     if not _TLSH.fullmatch(value):
         raise NotAnObservable("malformed hash", f"{excerpt(text)}: 70 hexadecimal digits expected")
     return value
@@ -76,9 +87,13 @@ def _registry_key(text: str) -> str:
     hive, _, rest = text.partition("\\")
     hive = _HIVES.get(hive.upper(), hive.upper())
     if hive not in _HIVE_NAMES or not rest:
-        raise NotAnObservable("malformed registry key", f"{excerpt(text)}: a hive, a backslash and a key expected")
+        raise NotAnObservable(
+            "malformed registry key", f"{excerpt(text)}: a hive, a backslash and a key expected"
+        )
     if len(hive) + len(rest) >= MAX_LENGTH:
-        raise NotAnObservable("too long", f"{len(hive) + len(rest) + 1} characters, at most {MAX_LENGTH} are kept")
+        raise NotAnObservable(
+            "too long", f"{len(hive) + len(rest) + 1} characters, at most {MAX_LENGTH} are kept"
+        )
     return f"{hive}\\{rest}"
 
 
@@ -88,7 +103,9 @@ def _file_name(text: str) -> str:
     if value in ("", ".", ".."):
         raise NotAnObservable("malformed file name", excerpt(text))
     if len(value) > 255:
-        raise NotAnObservable("name too long", f"a file name of {len(value)} characters, at most 255 expected")
+        raise NotAnObservable(
+            "name too long", f"a file name of {len(value)} characters, at most 255 expected"
+        )
     return value
 
 
@@ -184,7 +201,11 @@ def _guess(token: str) -> tuple[ObservableType, str]:
     if addresses.is_ipv6(head) and (not slash or tail.isdigit()):
         return ObservableType.IPV6, token
     if slash:
-        return (ObservableType.IPV4 if addresses.is_ipv4(head) and tail.isdigit() else ObservableType.URL), token
+        return (
+            ObservableType.IPV4
+            if addresses.is_ipv4(head) and tail.isdigit()
+            else ObservableType.URL
+        ), token
     return _guess_host(token)
 
 
@@ -197,4 +218,6 @@ def _guess_host(token: str) -> tuple[ObservableType, str]:
         return ObservableType.IPV6, token
     # A name never ends in a number, so "1.2.3.256" is a broken address, and is told so.
     name, dot, last = token.rpartition(".")
-    return (ObservableType.IPV4 if name and dot and last.isdigit() else ObservableType.DOMAIN), token
+    return (
+        ObservableType.IPV4 if name and dot and last.isdigit() else ObservableType.DOMAIN
+    ), token

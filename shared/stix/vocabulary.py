@@ -76,11 +76,15 @@ def usable(raw: str) -> str:
         NotAnObservable: empty, longer than `MAX_LENGTH`, or with characters that cannot be stored.
     """
     if len(raw) > MAX_LENGTH:
-        raise NotAnObservable("too long", f"{len(raw)} characters, at most {MAX_LENGTH} are looked at")
+        raise NotAnObservable(
+            "too long", f"{len(raw)} characters, at most {MAX_LENGTH} are looked at"
+        )
     token = raw.strip()
     if not token:
         raise NotAnObservable("empty")
     if not (token.isascii() and token.isprintable()) and (found := _UNUSABLE.search(token)):
         reason = "not UTF-8" if found.group() == "\ufffd" else "control character"
-        raise NotAnObservable(reason, f"U+{ord(found.group()):04X} at character {found.start() + 1}")
+        raise NotAnObservable(
+            reason, f"U+{ord(found.group()):04X} at character {found.start() + 1}"
+        )
     return token

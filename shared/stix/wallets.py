@@ -63,9 +63,14 @@ def is_wallet(text: str) -> bool:
 def _ethereum(text: str) -> str:
     plain = text[2:].lower()
     digest = _keccak_256(plain.encode()).hex()
-    checked = "".join(sign.upper() if int(bits, 16) > 7 else sign for sign, bits in zip(plain, digest, strict=False))
+    checked = "".join(
+        sign.upper() if int(bits, 16) > 7 else sign
+        for sign, bits in zip(plain, digest, strict=False)
+    )
     if text[2:] not in (plain, plain.upper(), checked):
-        raise NotAnObservable("malformed wallet address", f"{text}: the capitals are a check sum that does not fit")
+        raise NotAnObservable(
+            "malformed wallet address", f"{text}: the capitals are a check sum that does not fit"
+        )
     return f"0x{checked}"
 
 
@@ -83,13 +88,20 @@ def _base58check(text: str) -> bool:
     data = number.to_bytes(25)
     zeros = len(text) - len(text.lstrip("1"))
     check = sha256(sha256(data[:21]).digest()).digest()[:4]
-    return zeros == len(data) - len(data.lstrip(b"\0")) and data[0] in _VERSIONS and check == data[21:]
+    return (
+        zeros == len(data) - len(data.lstrip(b"\0")) and data[0] in _VERSIONS and check == data[21:]
+    )
 
 
 def _bech32(prefix: str, data: str) -> bool:
     values = [_BECH32_SIGNS.index(sign) for sign in data]
     check = 1
-    for value in (*(ord(sign) >> 5 for sign in prefix), 0, *(ord(sign) & 31 for sign in prefix), *values):
+    for value in (
+        *(ord(sign) >> 5 for sign in prefix),
+        0,
+        *(ord(sign) & 31 for sign in prefix),
+        *values,
+    ):
         top = check >> 25
         check = (check & 0x1FFFFFF) << 5 ^ value
         for bit, generator in enumerate(_GENERATORS):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from sentineliq.cli.app import app
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
-from services.observables.remote.registry import enrichers
+from services.observables.providers.registry import enrichers
 from shared.settings import Settings
 from tests.observables.enrichment.provider import Providers, providing
 
@@ -29,7 +29,9 @@ def providers() -> Iterator[Providers]:
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory, providers: Providers) -> Iterator[Stack]:
+def running_stack(
+    tmp_path_factory: pytest.TempPathFactory, providers: Providers
+) -> Iterator[Stack]:
     """Everything, as `sentineliq up` runs it, once for all tests of the command line."""
     folder = tmp_path_factory.mktemp("stack")
     for parent in (folder, *list(folder.parents)[:2]):
@@ -42,7 +44,9 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory, providers: Providers
             **environ,
             "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8",
             "SENTINELIQ_REFERENCE_DATA": "off",
-            "SENTINELIQ_ENRICHER_URLS": ",".join(f"{name}={providers.base(name)}" for name in enrichers()),
+            "SENTINELIQ_ENRICHER_URLS": ",".join(
+                f"{name}={providers.base(name)}" for name in enrichers()
+            ),
         },
     )
     with stack.running():

@@ -15,7 +15,14 @@ from sentineliq.cli.asking import Asking, line
 from sentineliq.cli.client import ApiProblem, Client
 from sentineliq.cli.streaming import EventStream
 
-JOB = {"id": "1", "value": "45.33.32.156", "enricher": "probe", "attempts": 0, "reason": None, "estimate": None}
+JOB = {
+    "id": "1",
+    "value": "45.33.32.156",
+    "enricher": "probe",
+    "attempts": 0,
+    "reason": None,
+    "estimate": None,
+}
 STREAM = (
     b': ping\n\nevent: job\ndata: {"value": "\xc3\xa4"}\nid: 1\n\n'
     b'retry: 5\ndata: {"a":\ndata: 1}\n\nevent: end\r\ndata: {}\r\n\r\nevent: cut\ndata: {"never":'
@@ -62,7 +69,10 @@ def service(events: bytes | None, progress: list[dict]) -> Iterator[Client]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    environ = {"SENTINELIQ_OBSERVABLES_URL": f"http://127.0.0.1:{server.server_port}", "SENTINELIQ_TOKEN": "t"}
+    environ = {
+        "SENTINELIQ_OBSERVABLES_URL": f"http://127.0.0.1:{server.server_port}",
+        "SENTINELIQ_TOKEN": "t",
+    }
     with Client(environ, "acme") as client:
         yield client
     server.shutdown()
@@ -70,12 +80,18 @@ def service(events: bytes | None, progress: list[dict]) -> Iterator[Client]:
 
 
 def request(*jobs: dict) -> dict:
-    return {"id": "7", "open": sum(one["state"] in ("waiting", "running") for one in jobs), "jobs": list(jobs)}
+    return {
+        "id": "7",
+        "open": sum(one["state"] in ("waiting", "running") for one in jobs),
+        "jobs": list(jobs),
+    }
 
 
 def test_what_the_stream_says_is_told_at_once_and_once():
     told: list[str] = []
-    events = b"event: job\ndata: " + json.dumps(job("done")).encode() + b"\n\nevent: end\ndata: {}\n\n"
+    events = (
+        b"event: job\ndata: " + json.dumps(job("done")).encode() + b"\n\nevent: end\ndata: {}\n\n"
+    )
     with service(events, [request(job("done"))]) as client:
         end = Asking(client, told.append).follow(request(job("waiting")))
     assert end["open"] == 0
@@ -108,7 +124,10 @@ def test_a_service_that_refuses_the_stream_is_heard(tmp_path):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    environ = {"SENTINELIQ_OBSERVABLES_URL": f"http://127.0.0.1:{server.server_port}", "SENTINELIQ_TOKEN": "t"}
+    environ = {
+        "SENTINELIQ_OBSERVABLES_URL": f"http://127.0.0.1:{server.server_port}",
+        "SENTINELIQ_TOKEN": "t",
+    }
     with Client(environ, "acme") as client, pytest.raises(ApiProblem, match="the token is too old"):
         Asking(client).follow(request(job("waiting")))
     server.shutdown()
@@ -123,5 +142,8 @@ def test_a_line_says_why_something_is_asked_again():
     assert again == (
         "45.33.32.156  probe: waits, probably until 2000-01-01 00:00:00, after probe answered with HTTP 500"
     )
-    assert line(job("failed", reason=broken)) == "45.33.32.156  probe: failed: probe answered with HTTP 500"
+    assert (
+        line(job("failed", reason=broken))
+        == "45.33.32.156  probe: failed: probe answered with HTTP 500"
+    )
     assert line(job("cancelled")) == "45.33.32.156  probe: cancelled"

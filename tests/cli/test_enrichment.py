@@ -27,7 +27,11 @@ def eventually(look, seconds=15.0):
 
 def host(called: Called) -> Reply:
     """Shodan InternetDB's layout."""
-    about = {"ip": called.path.rpartition("/")[2], "ports": [22, 80], "hostnames": ["host.nmap.org"]}
+    about = {
+        "ip": called.path.rpartition("/")[2],
+        "ports": [22, 80],
+        "hostnames": ["host.nmap.org"],
+    }
     return Reply(body=json.dumps({**about, "cpes": [], "tags": ["cloud"], "vulns": []}).encode())
 
 
@@ -35,8 +39,20 @@ def keyed(called: Called) -> Reply:
     """AbuseIPDB's layout, for whoever has the key."""
     if f"key: {KEY}" not in called.headers.replace("Key:", "key:"):
         return Reply(401, b"{}")
-    data = {"ipAddress": "1.1.1.1", "isPublic": True, "ipVersion": 4, "isWhitelisted": False, "countryCode": "US"}
-    more = {"abuseConfidenceScore": 100, "usageType": None, "isp": "Linode", "domain": "linode.com", "hostnames": []}
+    data = {
+        "ipAddress": "1.1.1.1",
+        "isPublic": True,
+        "ipVersion": 4,
+        "isWhitelisted": False,
+        "countryCode": "US",
+    }
+    more = {
+        "abuseConfidenceScore": 100,
+        "usageType": None,
+        "isp": "Linode",
+        "domain": "linode.com",
+        "hostnames": [],
+    }
     last = {"isTor": False, "totalReports": 10, "numDistinctUsers": 5, "lastReportedAt": None}
     return Reply(body=json.dumps({"data": data | more | last}).encode())
 
@@ -76,7 +92,9 @@ def test_what_waits_has_an_estimate(cli, answering):
     assert result.exit_code == 0, result.output
     *waits, ends = result.stderr.splitlines()
     assert waits
-    assert all(line.startswith("45.33.40.2  isc_dshield: waits, probably until 20") for line in waits)
+    assert all(
+        line.startswith("45.33.40.2  isc_dshield: waits, probably until 20") for line in waits
+    )
     assert ends == "45.33.40.2  isc_dshield: knows nothing about it"
 
 
@@ -86,7 +104,10 @@ def test_what_may_not_be_told_is_refused(cli, providers):
     assert "It is marked TLP:RED; at most TLP:GREEN goes there." in result.stdout
     assert "45.33.40.3" not in providers.asked("shodan_internetdb")
     assert "single label" in cli("enrich", "nonsense").stderr
-    assert "There is no enricher named 'nobody'" in cli("enrich", "45.33.40.3", "--with", "nobody").stderr
+    assert (
+        "There is no enricher named 'nobody'"
+        in cli("enrich", "45.33.40.3", "--with", "nobody").stderr
+    )
 
 
 def test_nobody_waits_who_does_not_want_to(cli):
@@ -103,7 +124,9 @@ def test_a_queue_is_seen_and_taken_back(cli, answering):
     values = [f"45.33.41.{one}" for one in range(1, 4)]
     assert cli("enrich", *values, "--with", "stopforumspam", "--no-wait").exit_code == 0
     eventually(lambda: "over quota until" in cli("enrichers", "list").stdout)
-    waiting = cli.as_json("enrichments", "list", "--state", "waiting", "--enricher", "stopforumspam")
+    waiting = cli.as_json(
+        "enrichments", "list", "--state", "waiting", "--enricher", "stopforumspam"
+    )
     assert [one["value"] for one in waiting if one["estimate"]] == [one["value"] for one in waiting]
     assert len(waiting) == 3
     assert cli("enrichments", "cancel").exit_code == 2
@@ -127,7 +150,11 @@ def test_a_key_is_set_tried_and_forgotten_and_never_shown(cli):
     tried = cli("enrichers", "test", "abuseipdb")
     assert tried.exit_code == 0, tried.output
     assert "abuseipdb, asked about 1.1.1.1: answered" in tried.stdout
-    shown = json.dumps(cli.as_json("enrichers", "list")) + given.output + cli("enrichers", "show", "abuseipdb").stdout
+    shown = (
+        json.dumps(cli.as_json("enrichers", "list"))
+        + given.output
+        + cli("enrichers", "show", "abuseipdb").stdout
+    )
     assert KEY not in shown
     asked = cli("enrich", "45.33.40.5", "--with", "abuseipdb")
     assert "45.33.40.5 has the score 50" in asked.stdout
@@ -137,11 +164,25 @@ def test_a_key_is_set_tried_and_forgotten_and_never_shown(cli):
 def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
     ours, theirs = pty.openpty()
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "dumb"}
-    command = [sys.executable, "-m", "sentineliq", "enrichers", "key", "abuseipdb", "--tenant", "hooli"]
+    command = [
+        sys.executable,
+        "-m",
+        "sentineliq",
+        "enrichers",
+        "key",
+        "abuseipdb",
+        "--tenant",
+        "hooli",
+    ]
     command += ["--data-dir", str(cli.data_dir)]
     shown = b""
     with subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ, start_new_session=True
+        command,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environ,
+        start_new_session=True,
     ) as process:
         # The last space comes when the echo is off.
         while b"key of abuseipdb: " not in shown:
@@ -154,18 +195,41 @@ def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
     assert process.returncode == 0
     assert b"abuseipdb has its key" in said
     assert KEY.encode() not in shown + said
-    assert "asked about 1.1.1.1: answered" in cli("enrichers", "test", "abuseipdb", tenant="hooli").stdout
+    assert (
+        "asked about 1.1.1.1: answered"
+        in cli("enrichers", "test", "abuseipdb", tenant="hooli").stdout
+    )
 
 
 def test_limits_are_those_of_the_plan_that_a_key_belongs_to(cli):
     assert "as soon as ipinfo has a key" in cli("enrichers", "set", "ipinfo", "--daily", "5").stderr
     assert cli("enrichers", "key", "ipinfo", "token=t").exit_code == 0
     changed = cli.as_json(
-        "enrichers", "set", "ipinfo", "--calls", "600", "--seconds", "60", "--daily", "5", "--max-tlp", "amber"
+        "enrichers",
+        "set",
+        "ipinfo",
+        "--calls",
+        "600",
+        "--seconds",
+        "60",
+        "--daily",
+        "5",
+        "--max-tlp",
+        "amber",
     )
-    assert [changed[name] for name in ("calls", "seconds", "daily", "max_tlp")] == [600, 60.0, 5, "amber"]
+    assert [changed[name] for name in ("calls", "seconds", "daily", "max_tlp")] == [
+        600,
+        60.0,
+        5,
+        "amber",
+    ]
     changed = cli.as_json("enrichers", "set", "ipinfo", "--reset")
-    assert [changed[name] for name in ("calls", "seconds", "daily", "max_tlp")] == [60, 60, 1600, "green"]
+    assert [changed[name] for name in ("calls", "seconds", "daily", "max_tlp")] == [
+        60,
+        60,
+        1600,
+        "green",
+    ]
     assert "switched off" in cli("enrichers", "set", "ipinfo", "--disable").stdout
     assert cli.as_json("enrichers", "set", "ipinfo", "--enable")["obstacle"] is None
     for wrong in (("ipinfo",), ("ipinfo", "--calls", "5")):
@@ -178,23 +242,45 @@ def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
     def listed(name: str, *values: str) -> None:
         path = tmp_path / f"{name}.txt"
         path.write_text("\n".join(values))
-        assert cli("ingest", str(path), "--confidence", "95", "--reliability", "A", tenant="hooli").exit_code == 0
+        assert (
+            cli(
+                "ingest", str(path), "--confidence", "95", "--reliability", "A", tenant="hooli"
+            ).exit_code
+            == 0
+        )
 
     def say(*arguments: str):
         return cli.as_json("policies", *arguments, tenant="hooli")
 
     values = [f"45.33.42.{one}" for one in range(1, 5)]
     listed("before", *values)
-    wanted = ["Bad addresses", "--with", "shodan_internetdb", "--type", "ipv4-addr", "--min-score", "50"]
-    tried = eventually(lambda: (found := say("add", *wanted, "--daily", "3", "--dry-run"))["changes"] and found)
+    wanted = [
+        "Bad addresses",
+        "--with",
+        "shodan_internetdb",
+        "--type",
+        "ipv4-addr",
+        "--min-score",
+        "50",
+    ]
+    tried = eventually(
+        lambda: (found := say("add", *wanted, "--daily", "3", "--dry-run"))["changes"] and found
+    )
     assert (tried["calls"], tried["over_budget"]) == (3, 1)
     assert say("list") == []
     assert say("add", *wanted, "--daily", "3")["daily_budget"] == 3
     told = cli("policies", "dry-run", "Bad addresses", "--days", "2", tenant="hooli").stdout
     assert "Bad addresses would have made 3 calls" in told
     assert "over its budget: 1" in told
-    changed = say("change", "Bad addresses", "--unlimited", "--type", "any", "--name", "Bad", "--depth", "1")
-    assert [changed[name] for name in ("name", "daily_budget", "types", "depth")] == ["Bad", None, [], 1]
+    changed = say(
+        "change", "Bad addresses", "--unlimited", "--type", "any", "--name", "Bad", "--depth", "1"
+    )
+    assert [changed[name] for name in ("name", "daily_budget", "types", "depth")] == [
+        "Bad",
+        None,
+        [],
+        1,
+    ]
     assert say("apply", "Bad") == {"asked": 4}
     listed("after", "45.33.42.9")
     eventually(lambda: {*values, "45.33.42.9"} <= set(providers.asked("shodan_internetdb")))

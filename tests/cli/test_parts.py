@@ -26,15 +26,40 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$"
 
 
 def test_help_lists_every_command(cli_without_stack):
-    words = {"up", "demo", "ingest", "lookup", "feeds", "observables", "mitre", "schedules", "notifications"}
-    words |= {"events", "dead", "tokens", "doctor", "enrich", "enrichers", "enrichments", "policies"}
+    words = {
+        "up",
+        "demo",
+        "ingest",
+        "lookup",
+        "feeds",
+        "observables",
+        "mitre",
+        "schedules",
+        "notifications",
+    }
+    words |= {
+        "events",
+        "dead",
+        "tokens",
+        "doctor",
+        "enrich",
+        "enrichers",
+        "enrichments",
+        "policies",
+    }
     said = cli_without_stack("--help").stdout
     assert [word for word in words if word not in said] == []
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["ingest"], ["feeds", "nothing"], ["ingest", "x", "--confidence", "101"], ["dead", "retry"], ["schedules", "add"]],
+    [
+        ["ingest"],
+        ["feeds", "nothing"],
+        ["ingest", "x", "--confidence", "101"],
+        ["dead", "retry"],
+        ["schedules", "add"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(cli_without_stack, arguments):
     assert cli_without_stack(*arguments).exit_code == 2
@@ -47,13 +72,17 @@ def test_without_a_stack_the_error_says_what_to_do(cli_without_stack):
 
 
 def test_an_installation_elsewhere_is_found_in_the_environment(cli_without_stack):
-    result = cli_without_stack("feeds", "list", SENTINELIQ_TOKEN="t", SENTINELIQ_FEEDS_URL="http://127.0.0.1:9")
+    result = cli_without_stack(
+        "feeds", "list", SENTINELIQ_TOKEN="t", SENTINELIQ_FEEDS_URL="http://127.0.0.1:9"
+    )
     assert result.exit_code == 1
     assert "the feeds service does not answer at http://127.0.0.1:9" in result.stderr
 
 
 def test_options_are_nested_by_dots_and_typed_by_json():
-    assert parse_options(["columns.value=SHA-1", "header=true", "columns.tags=[3,4]", "delimiter=;"]) == {
+    assert parse_options(
+        ["columns.value=SHA-1", "header=true", "columns.tags=[3,4]", "delimiter=;"]
+    ) == {
         "columns": {"value": "SHA-1", "tags": [3, 4]},
         "header": True,
         "delimiter": ";",
@@ -62,7 +91,9 @@ def test_options_are_nested_by_dots_and_typed_by_json():
         parse_options(["header"])
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90", 90), ("30m", 1800), ("6h", 21600), ("1d", 86400)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("30m", 1800), ("6h", 21600), ("1d", 86400)]
+)
 def test_durations(text, expected):
     assert seconds(text) == expected
 
@@ -113,8 +144,16 @@ def test_progress_shows_news_and_worries_and_keeps_the_rest(progress, told):
     progress.on_line("feeds-api", json.dumps({"event": "request", "level": "info"}))
     progress.on_line("kafka", "INFO starting")
     progress.on_line("kafka", "ERROR disk is full")
-    progress.on_line("feeds-worker", json.dumps({"event": "relay.waiting", "level": "warning", "reason": "no log"}))
-    run = {"event": "task.ended", "level": "info", "task": "feeds.tasks.run_feed", "result": {"status": "succeeded"}}
+    progress.on_line(
+        "feeds-worker",
+        json.dumps({"event": "relay.waiting", "level": "warning", "reason": "no log"}),
+    )
+    run = {
+        "event": "task.ended",
+        "level": "info",
+        "task": "feeds.tasks.run_feed",
+        "result": {"status": "succeeded"},
+    }
     progress.on_line("feeds-worker", json.dumps(run))
     assert [line.split(maxsplit=1)[1] for line in told.getvalue().splitlines()] == [
         "ERROR disk is full",
@@ -126,11 +165,20 @@ def test_progress_shows_news_and_worries_and_keeps_the_rest(progress, told):
 def test_while_it_starts_parts_may_miss_each_other(progress, told):
     with progress.waiting():
         progress.on_state("kafka", "starting", "")
-        progress.on_line("observables-consumer", json.dumps({"event": "consumer.waiting", "level": "warning"}))
-        chatter = {"event": "Group Coordinator Request failed", "level": "error", "logger": "aiokafka.consumer"}
+        progress.on_line(
+            "observables-consumer", json.dumps({"event": "consumer.waiting", "level": "warning"})
+        )
+        chatter = {
+            "event": "Group Coordinator Request failed",
+            "level": "error",
+            "logger": "aiokafka.consumer",
+        }
         progress.on_line("observables-consumer", json.dumps(chatter))
         progress.on_state("kafka", "ready", "2.1 s")
-        progress.on_line("feeds-api", json.dumps({"event": "api.broken", "level": "error", "logger": "shared.api"}))
+        progress.on_line(
+            "feeds-api",
+            json.dumps({"event": "api.broken", "level": "error", "logger": "shared.web.app"}),
+        )
     said = [line.split(maxsplit=1) for line in told.getvalue().splitlines()]
     assert said == [["kafka", "ready after 2.1 s"], ["feeds-api", "api.broken"]]
 

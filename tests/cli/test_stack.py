@@ -35,7 +35,10 @@ def blocklist(tmp_path):
 def test_a_file_is_taken_in_once(cli, blocklist):
     first = cli("ingest", blocklist, "--confidence", "90", "--reliability", "A", "--tag", "weekly")
     assert first.exit_code == 0, first.output
-    assert "weekly list: 3 observables (2 ipv4-addr, 1 domain-name): 3 new, 0 changed, 0 unchanged" in first.stdout
+    assert (
+        "weekly list: 3 observables (2 ipv4-addr, 1 domain-name): 3 new, 0 changed, 0 unchanged"
+        in first.stdout
+    )
     assert "left out: 1" in first.stdout
     assert "line 4 'not an address'" in first.stdout
 
@@ -47,7 +50,9 @@ def test_a_file_is_taken_in_once(cli, blocklist):
     assert known["observable"]["tags"] == ["weekly"]
     assert unknown["observable"] is None
     assert cli.as_json("observables", "count", "--source", "weekly list") == {"count": 3}
-    assert [one["value"] for one in cli.as_json("observables", "list", "--type", "domain-name")] == ["bad.example.com"]
+    assert [
+        one["value"] for one in cli.as_json("observables", "list", "--type", "domain-name")
+    ] == ["bad.example.com"]
     assert "the score 90" in cli("observables", "explain", "198.51.100.7").stdout
 
 
@@ -63,7 +68,10 @@ def test_an_address_becomes_a_feed_that_runs(cli, serve):
     assert outcome["stored"]["new"] == 1
     assert cli.as_json("feeds", "show", "From the web")["url"] == url
     assert cli.as_json("feeds", "run", "From the web")["run"]["state"] == "unchanged"
-    assert [run["state"] for run in cli.as_json("feeds", "runs", "From the web")] == ["unchanged", "succeeded"]
+    assert [run["state"] for run in cli.as_json("feeds", "runs", "From the web")] == [
+        "unchanged",
+        "succeeded",
+    ]
     assert cli("feeds", "delete", "From the web").exit_code == 0
     assert cli("feeds", "show", "From the web").exit_code == 1
 
@@ -72,7 +80,11 @@ def test_an_address_becomes_a_feed_that_runs(cli, serve):
     ("name", "content", "said"),
     [
         ("cut.json", b'{"type": "bundle", "objects": [{"type": ', "the JSON is cut off here"),
-        ("page.txt", b"<!doctype html><html><body>Sign in</body></html>", "this is an HTML page, not a feed"),
+        (
+            "page.txt",
+            b"<!doctype html><html><body>Sign in</body></html>",
+            "this is an HTML page, not a feed",
+        ),
         ("program.txt", b"\x7fELF\x02\x01\x01" + bytes(100), "byte 0"),
     ],
 )
@@ -96,7 +108,12 @@ def test_a_private_address_is_refused(cli):
 def test_a_dead_letter_is_found_looked_at_and_sent_again(cli):
     settings = Front(cli.data_dir, "acme").settings
     value = b'{"feed": "nonsense"}'
-    headers = [("ce_id", b"poison-1"), ("ce_type", b"feeds.observed.v1"), ("ce_source", b"/t"), ("ce_tenant", b"acme")]
+    headers = [
+        ("ce_id", b"poison-1"),
+        ("ce_type", b"feeds.observed.v1"),
+        ("ce_source", b"/t"),
+        ("ce_tenant", b"acme"),
+    ]
 
     async def poison() -> None:
         async with Publisher(settings) as publisher:
@@ -113,9 +130,15 @@ def test_a_dead_letter_is_found_looked_at_and_sent_again(cli):
 
     assert "was sent again to feeds.observed.v1" in cli("dead", "retry", letter["id"]).stdout
     # It is as wrong as before: the same bytes come back as a new letter, and the old one is done with.
-    [second] = eventually(lambda: [one for one in cli.as_json("dead", "list") if one["id"] != letter["id"]])
+    [second] = eventually(
+        lambda: [one for one in cli.as_json("dead", "list") if one["id"] != letter["id"]]
+    )
     again = cli.as_json("dead", "show", second["id"])
-    assert (again["key"], again["data"], again["headers"]) == (shown["key"], shown["data"], shown["headers"])
+    assert (again["key"], again["data"], again["headers"]) == (
+        shown["key"],
+        shown["data"],
+        shown["headers"],
+    )
     everything = cli.as_json("dead", "list", "--all")
     assert [bool(one["retried_at"]) for one in everything] == [True, False]
     assert cli("dead", "show", "feeds.observed.v1.dead/0/99").exit_code == 1
@@ -132,7 +155,9 @@ def test_events_can_be_watched(cli, blocklist):
 
 
 def test_a_token_opens_what_its_role_may(cli, blocklist):
-    token = cli("tokens", "create", "--role", "viewer", "--actor", "lee@acme.example").stdout.strip()
+    token = cli(
+        "tokens", "create", "--role", "viewer", "--actor", "lee@acme.example"
+    ).stdout.strip()
     assert cli("feeds", "list", SENTINELIQ_TOKEN=token).exit_code == 0
     refused = cli("ingest", blocklist, SENTINELIQ_TOKEN=token)
     assert refused.exit_code == 1
@@ -143,7 +168,12 @@ def test_a_token_opens_what_its_role_may(cli, blocklist):
 def test_a_schedule_is_effective_at_once(cli):
     made = cli.as_json("schedules", "add", "often", "feeds.tasks.start_due_feeds", "--every", "1s")
     assert made["every_seconds"] == 1
-    eventually(lambda: [one for one in cli.as_json("schedules", "history", "often") if one["state"] == "sent"], 5)
+    eventually(
+        lambda: [
+            one for one in cli.as_json("schedules", "history", "often") if one["state"] == "sent"
+        ],
+        5,
+    )
     assert cli.as_json("schedules", "edit", "often", "--cron", "0 6 * * *")["every_seconds"] is None
     assert cli.as_json("schedules", "disable", "often")["enabled"] is False
     assert cli("schedules", "run", "often").exit_code == 0
@@ -154,7 +184,9 @@ def test_a_schedule_is_effective_at_once(cli):
 def test_a_rule_tells_through_its_channel(cli, tmp_path):
     assert cli("notifications", "channels", "add", "Our log", "log").exit_code == 0
     assert "delivered in" in cli("notifications", "channels", "test", "Our log").stdout
-    rule = cli.as_json("notifications", "rules", "add", "High", "--channel", "Our log", "--min-score", "80")
+    rule = cli.as_json(
+        "notifications", "rules", "add", "High", "--channel", "Our log", "--min-score", "80"
+    )
     path = tmp_path / "alarm.txt"
     path.write_text("198.51.100.99\n")
     cli("ingest", str(path), "--confidence", "95", "--reliability", "A")
@@ -170,7 +202,15 @@ def test_a_rule_tells_through_its_channel(cli, tmp_path):
 def test_the_doctor_finds_nothing_wrong(cli):
     checks = eventually(lambda: _healthy(cli), 30)
     subjects = {one["subject"] for one in checks}
-    assert {"PostgreSQL", "Valkey", "Kafka", "Beat", "dead letters", "feeds worker", "observables consumer"} <= subjects
+    assert {
+        "PostgreSQL",
+        "Valkey",
+        "Kafka",
+        "Beat",
+        "dead letters",
+        "feeds worker",
+        "observables consumer",
+    } <= subjects
     task = cli("doctor", "--task", "feeds.tasks.start_due_feeds")
     assert task.exit_code == 0, task.output
     assert "schedule 'start due feeds'" in task.stdout
@@ -184,7 +224,9 @@ def _healthy(cli):
 
 def test_the_doctor_names_a_dead_worker_and_the_next_step(cli):
     pid = running_processes(cli.data_dir)["mitre-worker"]
-    os.kill(pid, signal.SIGSTOP)  # killed, the supervisor would have started another before anybody looks
+    os.kill(
+        pid, signal.SIGSTOP
+    )  # killed, the supervisor would have started another before anybody looks
     try:
         result = cli("doctor", "--task", "mitre.tasks.load_release")
     finally:
@@ -212,11 +254,17 @@ def test_the_catalogue_is_browsed_and_a_missing_secret_is_asked_for(cli):
 
 def test_looking_before_taking(cli, blocklist, tmp_path):
     shown = cli.as_json("feeds", "preview", blocklist)
-    assert [record["value"] for record in shown["records"]] == ["198.51.100.7", "198.51.100.8", "bad.example.com"]
+    assert [record["value"] for record in shown["records"]] == [
+        "198.51.100.7",
+        "198.51.100.8",
+        "bad.example.com",
+    ]
     assert shown["dropped"]
 
     table = tmp_path / "table.csv"
-    table.write_text("when,src,dst\n2026-01-01,203.0.113.1,198.51.100.1\n2026-01-02,203.0.113.2,198.51.100.1\n")
+    table.write_text(
+        "when,src,dst\n2026-01-01,203.0.113.1,198.51.100.1\n2026-01-02,203.0.113.2,198.51.100.1\n"
+    )
     cli("ingest", str(table), "--name", "flows", "--format", "csv", "--option", "columns.value=src")
     shown = cli.as_json("feeds", "reparse", "flows", "--option", "columns.value=dst")
     assert (shown["new"]["count"], shown["gone"]["count"]) == (1, 2)

@@ -9,11 +9,14 @@ import pytest
 
 from sentineliq.starter import load_starter
 from services.feeds.formats.registry import find
-from services.feeds.schemas import FeedCreate
-from services.notifications.schemas import ChannelCreate
+from services.feeds.subscriptions.schemas import FeedCreate
+from services.notifications.rules.schemas import ChannelCreate
 
 STARTER = load_starter()
-DOCUMENTATION = [ip_network(one) for one in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
+DOCUMENTATION = [
+    ip_network(one)
+    for one in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
 """RFC 5737, RFC 3849."""
 RESERVED = re.compile(r"(.+\.)?example\.(com|net|org)")
 """RFC 2606."""
@@ -42,7 +45,9 @@ def test_the_sample_is_read_and_names_only_what_is_reserved(feed):
     assert len(found) >= 10
     for one in found:
         if one.type in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"):
-            host = urlsplit(one.value).hostname if one.type == "url" else one.value.rpartition("@")[2]
+            host = (
+                urlsplit(one.value).hostname if one.type == "url" else one.value.rpartition("@")[2]
+            )
             assert _is_reserved(host), one.value
 
 
@@ -56,7 +61,10 @@ def _is_reserved(host):
 
 def test_samples_bring_what_the_rule_is_about():
     grades = {"A": 100, "B": 80, "C": 60, "D": 40, "E": 20, "F": 50}
-    best = max(grades[feed.settings["reliability"]] * feed.settings["confidence"] / 100 for feed in STARTER.feeds)
+    best = max(
+        grades[feed.settings["reliability"]] * feed.settings["confidence"] / 100
+        for feed in STARTER.feeds
+    )
     assert best >= STARTER.rule["min_score"]
 
 

@@ -33,9 +33,13 @@ def told():
 def renamed(starter, prefix, base):
     """The starter under other names and addresses, so that the tests of this file do not meet."""
     feeds = [
-        msgspec.structs.replace(feed, name=f"{prefix} {feed.name}", url=f"{base}/{feed.file}") for feed in starter.feeds
+        msgspec.structs.replace(feed, name=f"{prefix} {feed.name}", url=f"{base}/{feed.file}")
+        for feed in starter.feeds
     ]
-    named = {"rule": {**starter.rule, "name": prefix}, "channel": {**starter.channel, "name": prefix}}
+    named = {
+        "rule": {**starter.rule, "name": prefix},
+        "channel": {**starter.channel, "name": prefix},
+    }
     return msgspec.structs.replace(starter, feeds=feeds, **named)
 
 

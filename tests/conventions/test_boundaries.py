@@ -10,13 +10,22 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLANTED = {
-    "services do not know each other": ("services/feeds/service.py", "from services.observables import models"),
-    "sentineliq stands on services, services on shared": ("shared/errors.py", "from services.feeds import models"),
-    "in a service: edges, service, repository, models": (
-        "services/observables/models.py",
-        "from services.observables import repository",
+    "services do not know each other": (
+        "services/feeds/subscriptions/service.py",
+        "from services.observables import models",
     ),
-    "HTTP leaves only through the guarded client": ("services/mitre/service.py", "import httpx2"),
+    "sentineliq stands on services, services on shared": (
+        "shared/errors.py",
+        "from services.feeds.runs import tasks",
+    ),
+    "in a room: edges, service, repository, models": (
+        "services/observables/store/models.py",
+        "from services.observables.store import repository",
+    ),
+    "HTTP leaves only through the guarded client": (
+        "services/mitre/releases/service.py",
+        "import httpx2",
+    ),
 }
 
 
@@ -26,7 +35,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("tree")
     shutil.copy(ROOT / "pyproject.toml", copy)
     for package in ("services", "shared", "sentineliq"):
-        shutil.copytree(ROOT / package, copy / package, ignore=lambda _, names: [n for n in names if not _is_code(n)])
+        shutil.copytree(
+            ROOT / package,
+            copy / package,
+            ignore=lambda _, names: [n for n in names if not _is_code(n)],
+        )
     return copy
 
 

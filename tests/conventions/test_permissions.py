@@ -13,9 +13,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.testclient import TestClient
 
-from shared.api import allow
 from shared.auth import PERMISSIONS, Role
 from shared.settings import SERVICES
+from shared.web.app import allow
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
 ClientFor = Callable[..., TestClient]
@@ -35,7 +35,9 @@ def operations(client: TestClient) -> Iterator[Operation]:
         if context.path in OPEN:
             continue
         route = context.original_route
-        assert isinstance(route, APIRoute), f"{context.path} is no route of FastAPI's: it bypasses permissions"
+        assert isinstance(route, APIRoute), (
+            f"{context.path} is no route of FastAPI's: it bypasses permissions"
+        )
         permissions = tuple(permissions_of(context.dependant))
         # A hot route asks by itself; that it really does is what the tests below show.
         if "x-permission" in (route.openapi_extra or {}):
@@ -45,7 +47,7 @@ def operations(client: TestClient) -> Iterator[Operation]:
 
 
 def permissions_of(dependant: Dependant) -> Iterator[str]:
-    """The permissions named by `shared.api.allow` anywhere among a route's dependencies."""
+    """The permissions named by `shared.web.app.allow` anywhere among a route's dependencies."""
     if getattr(dependant.call, "__qualname__", "") == f"{allow.__name__}.<locals>.principal":
         yield inspect.getclosurevars(dependant.call).nonlocals["permission"]
     for inner in dependant.dependencies:
@@ -73,7 +75,9 @@ def test_every_route_names_one_permission(service: str, client_for: ClientFor) -
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_open_routes_are_open(service: str, client_for: ClientFor) -> None:
     client = client_for(service, role=None)
-    assert {path: client.get(path).status_code for path in sorted(OPEN)} == dict.fromkeys(sorted(OPEN), 200)
+    assert {path: client.get(path).status_code for path in sorted(OPEN)} == dict.fromkeys(
+        sorted(OPEN), 200
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -84,8 +88,12 @@ def test_nobody_passes_without_a_token(service: str, client_for: ClientFor) -> N
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("role", [role for role in Role if role < Role.operator], ids=lambda role: role.name)
-def test_nobody_passes_with_a_role_that_is_too_low(service: str, role: Role, client_for: ClientFor) -> None:
+@pytest.mark.parametrize(
+    "role", [role for role in Role if role < Role.operator], ids=lambda role: role.name
+)
+def test_nobody_passes_with_a_role_that_is_too_low(
+    service: str, role: Role, client_for: ClientFor
+) -> None:
     client = client_for(service, role=role.name)
     above = [one for one in operations(client) if PERMISSIONS[one.permissions[0]] > role]
     answers = {operation.path: ask(client, operation) for operation in above}

@@ -45,9 +45,13 @@ def test_the_required_variables_are_enough(alone: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_nothing_starts_without_a_required_variable(alone: pytest.MonkeyPatch, missing: str) -> None:
+def test_nothing_starts_without_a_required_variable(
+    alone: pytest.MonkeyPatch, missing: str
+) -> None:
     alone.delenv(missing)
-    with pytest.raises(ValidationError, match=f"(?i){missing.removeprefix('SENTINELIQ_')}") as error:
+    with pytest.raises(
+        ValidationError, match=f"(?i){missing.removeprefix('SENTINELIQ_')}"
+    ) as error:
         Settings()
     assert error.value.error_count() == 1
 
@@ -68,7 +72,11 @@ def test_secrets_have_no_default_and_no_other_type() -> None:
 
 
 def test_compose_sets_every_required_variable_of_our_processes() -> None:
-    ours = {name: one for name, one in compose()["services"].items() if name.partition("-")[0] in SERVICES}
+    ours = {
+        name: one
+        for name, one in compose()["services"].items()
+        if name.partition("-")[0] in SERVICES
+    }
     assert len(ours) == 4 * len(SERVICES) + len({"scheduler-beat", "observables-trends"})
     for name, service in ours.items():
         assert set(REQUIRED) <= set(service["environment"]), name
@@ -81,13 +89,17 @@ def test_compose_has_no_secret_of_its_own() -> None:
                 found = INTERPOLATION.fullmatch(value)
                 assert found, f"{name}: {variable} is written down"
                 assert found["operator"] == ":?", f"{name}: {variable} has a default"
-            credentials = re.search(r"://[^/@]*:([^/@]*)@", INTERPOLATION.sub("<given>", str(value)))
+            credentials = re.search(
+                r"://[^/@]*:([^/@]*)@", INTERPOLATION.sub("<given>", str(value))
+            )
             assert credentials is None or credentials[1] == "<given>", f"{name}: {variable}"
 
 
 def test_make_env_gives_every_secret_that_compose_insists_on(tmp_path: Path) -> None:
     text = (ROOT / "compose.yaml").read_text()
-    insisted = {found["name"] for found in INTERPOLATION.finditer(text) if found["operator"] == ":?"}
+    insisted = {
+        found["name"] for found in INTERPOLATION.finditer(text) if found["operator"] == ":?"
+    }
     program = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))
     place = tmp_path / ".env"
     assert program["main"](place) == 0

@@ -1,7 +1,6 @@
 """Every registered Celery task of every service keeps the conventions of docs/tasks.md."""
 
 import ast
-import importlib
 import inspect
 import re
 import textwrap
@@ -11,8 +10,9 @@ from types import UnionType
 import pytest
 from celery import Celery, Task
 
-from shared.celery import QUEUES
 from shared.errors import SentinelIQError, Unavailable
+from shared.runtime.celery import QUEUES
+from shared.runtime.process import load_celery_app
 from shared.settings import SERVICES, Settings
 
 JSON_TYPES = {str, int, float, bool, dict, list, type(None)}
@@ -21,7 +21,7 @@ JSON_TYPES = {str, int, float, bool, dict, list, type(None)}
 @pytest.fixture(params=SERVICES)
 def app(request: pytest.FixtureRequest, environment: Settings) -> Celery:
     """Each service's Celery app, with its tasks."""
-    found: Celery = importlib.import_module(f"services.{request.param}.tasks").celery
+    found: Celery = load_celery_app(request.param)
     return found
 
 
@@ -34,7 +34,9 @@ def tasks(app: Celery) -> list[Task]:
     return own
 
 
-def test_every_app_has_one_queue_and_the_brokers_address(app: Celery, environment: Settings) -> None:
+def test_every_app_has_one_queue_and_the_brokers_address(
+    app: Celery, environment: Settings
+) -> None:
     assert app.conf.task_default_queue == QUEUES[app.main]
     assert [queue.name for queue in app.conf.task_queues] == [QUEUES[app.main]]
     assert app.conf.broker_url == environment.celery_broker_url.get_secret_value()
@@ -55,14 +57,18 @@ def test_every_app_speaks_json_and_gives_up_before_the_broker_does(app: Celery) 
 
 def test_tasks_are_named_explicitly_after_their_service(app: Celery, tasks: list[Task]) -> None:
     for task in tasks:
-        assert re.fullmatch(rf"{app.main}\.tasks\.[a-z]+(_[a-z0-9]+)+", task.name), "<service>.tasks.<verb_noun>"
+        assert re.fullmatch(rf"{app.main}\.tasks\.[a-z]+(_[a-z0-9]+)+", task.name), (
+            "<service>.tasks.<verb_noun>"
+        )
         assert "name" in _decorator(task), f"{task.name}: the name is written down, not derived"
 
 
 def test_tasks_have_a_docstring_of_their_own(tasks: list[Task]) -> None:
     for task in tasks:
         documentation = inspect.getdoc(task.run) or ""
-        assert re.match(r"[A-Z].+[.;!?)]", documentation), f"{task.name}: one sentence that says what it does"
+        assert re.match(r"[A-Z].+[.;!?)]", documentation), (
+            f"{task.name}: one sentence that says what it does"
+        )
 
 
 def test_tasks_are_acknowledged_late_and_requeued_when_their_worker_dies(tasks: list[Task]) -> None:
@@ -74,7 +80,9 @@ def test_tasks_are_acknowledged_late_and_requeued_when_their_worker_dies(tasks: 
 
 def test_tasks_are_tried_again_a_few_times_and_only_when_that_may_help(tasks: list[Task]) -> None:
     for task in tasks:
-        assert all(issubclass(error, SentinelIQError) and error.retryable for error in task.autoretry_for), task.name
+        assert all(
+            issubclass(error, SentinelIQError) and error.retryable for error in task.autoretry_for
+        ), task.name
         assert Unavailable in task.autoretry_for, task.name
         assert 0 < task.max_retries <= 10, task.name
         assert task.retry_backoff, task.name
@@ -91,7 +99,9 @@ def test_the_time_of_tasks_is_limited(app: Celery, tasks: list[Task]) -> None:
         limit = task.time_limit or app.conf.task_time_limit
         soft = task.soft_time_limit or app.conf.task_soft_time_limit
         assert 0 < soft < limit, task.name
-        assert task.name in LEASED or limit < app.conf.broker_transport_options["visibility_timeout"], task.name
+        assert (
+            task.name in LEASED or limit < app.conf.broker_transport_options["visibility_timeout"]
+        ), task.name
 
 
 def test_tasks_take_json_and_return_a_dictionary_with_a_status(tasks: list[Task]) -> None:
@@ -100,7 +110,9 @@ def test_tasks_take_json_and_return_a_dictionary_with_a_status(tasks: list[Task]
         assert typing.get_origin(hints.pop("return", None)) is dict, task.name
         arguments = [hint for name, hint in hints.items() if name not in {"self", "_self"}]
         assert all(_is_json(hint) for hint in arguments), task.name
-        returned = [node.value for node in ast.walk(_function(task)) if isinstance(node, ast.Return)]
+        returned = [
+            node.value for node in ast.walk(_function(task)) if isinstance(node, ast.Return)
+        ]
         assert returned, task.name
         assert all(_may_have_a_status(value) for value in returned), task.name
 
@@ -114,7 +126,10 @@ def _is_json(hint: object) -> bool:
 def _may_have_a_status(value: ast.expr | None) -> bool:
     """A dictionary written down must have the key; what a called function returns is that function's test."""
     if isinstance(value, ast.Dict):
-        return any(isinstance(key, ast.Constant) and key.value == "status" for key in value.keys) or None in value.keys
+        return (
+            any(isinstance(key, ast.Constant) and key.value == "status" for key in value.keys)
+            or None in value.keys
+        )
     return value is not None
 
 
@@ -124,4 +139,9 @@ def _function(task: Task) -> ast.FunctionDef:
 
 
 def _decorator(task: Task) -> set[str | None]:
-    return {word.arg for call in _function(task).decorator_list if isinstance(call, ast.Call) for word in call.keywords}
+    return {
+        word.arg
+        for call in _function(task).decorator_list
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+    }

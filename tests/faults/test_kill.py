@@ -108,7 +108,10 @@ class Installation:
         """A rule about one feed, with a webhook."""
         config = {"url": self.sink}
         channel = self.ask(
-            "notifications", "POST", "/v1/channels", json={"name": feed, "kind": "webhook", "config": config}
+            "notifications",
+            "POST",
+            "/v1/channels",
+            json={"name": feed, "kind": "webhook", "config": config},
         )
         rule = {"name": feed, "sources": [feed], "min_score": 80, "channel_ids": [channel["id"]]}
         self.ask("notifications", "POST", "/v1/rules", json=rule)
@@ -129,7 +132,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     threading.Thread(target=server.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("faults")
     _let_others_through(folder)
-    environ = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "JAVA_HOME", "LANG"}}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "HOME", "JAVA_HOME", "LANG"}
+    }
     stack = Stack(
         folder,
         Ports.free(),
@@ -148,7 +155,9 @@ def _let_others_through(folder: Path) -> None:
         each.chmod(0o755)
 
 
-def wait(check: Callable[[], bool], what: str, seconds: float = 90 + LINES / 2000, pause: float = 0.1) -> None:
+def wait(
+    check: Callable[[], bool], what: str, seconds: float = 90 + LINES / 2000, pause: float = 0.1
+) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -157,14 +166,18 @@ def wait(check: Callable[[], bool], what: str, seconds: float = 90 + LINES / 200
 
 @pytest.mark.timeout(180 + LINES // 1000)
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_killed_process_loses_nothing_and_repeats_nothing(installation: Installation, victim: str) -> None:
+def test_a_killed_process_loses_nothing_and_repeats_nothing(
+    installation: Installation, victim: str
+) -> None:
     feed = f"kill {victim}"
     installation.subscribe(feed)
     network = next(_networks)
     first = int(IPv4Address("10.0.0.0")) + (network << 19)
     lines = [str(IPv4Address(first + number)) for number in range(1, LINES + 1)]
     parameters = {"name": feed, "format": "text", "confidence": 95, "reliability": "A"}
-    run = installation.ask("feeds", "POST", "/v1/ingest", params=parameters, content="\n".join(lines).encode())
+    run = installation.ask(
+        "feeds", "POST", "/v1/ingest", params=parameters, content="\n".join(lines).encode()
+    )
 
     def feed_run() -> dict[str, Any]:
         found: dict[str, Any] = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
@@ -189,9 +202,14 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(installation: Instal
     state = feed_run()
     assert state["report"]["taken"] == LINES
     source = {"source": state["feed_id"]}
-    assert installation.ask("observables", "GET", "/v1/observables/count", params=source)["count"] == LINES
+    assert (
+        installation.ask("observables", "GET", "/v1/observables/count", params=source)["count"]
+        == LINES
+    )
     assert installation.ask("observables", "GET", f"/v1/runs/{run['id']}")["new"] == LINES
-    deliveries = installation.ask("notifications", "GET", "/v1/deliveries", params={"limit": 1000})["items"]
+    deliveries = installation.ask("notifications", "GET", "/v1/deliveries", params={"limit": 1000})[
+        "items"
+    ]
     assert sum(one["match_count"] for one in deliveries if one["rule"] == feed) == LINES
     assert told().total() == LINES, "a match was told twice"
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
-from services.feeds import runs
+from services.feeds.runs import execution
 from shared.database import PLATFORM, Database, database
 from shared.events.feeds import OBSERVED, IndicatorsObserved
 from shared.kafka.topics import physical
@@ -67,7 +67,9 @@ def provider() -> Iterator[tuple[str, type[Provider]]]:
 def own(settings: Settings) -> Database:
     found = database("feeds")
     with found.engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE feeds.feed, feeds.run, feeds.provider, feeds.outbox CASCADE"))
+        connection.execute(
+            sa.text("TRUNCATE feeds.feed, feeds.run, feeds.provider, feeds.outbox CASCADE")
+        )
     return found
 
 
@@ -98,7 +100,7 @@ class Desk:
     def work(self, run: dict[str, Any]) -> dict[str, Any]:
         with self.own.transaction(PLATFORM) as session:
             session.execute(sa.text("DELETE FROM provider"))  # nobody waits for a turn here
-        return runs.execute(self.own, self.settings, "acme", UUID(run["id"]))
+        return execution.execute(self.own, self.settings, "acme", UUID(run["id"]))
 
     def done(self, run: dict[str, Any]) -> dict[str, Any]:
         self.work(run)

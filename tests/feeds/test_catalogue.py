@@ -7,8 +7,8 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from services.feeds import catalogue
-from services.feeds.catalogue import SAMPLES, Entry, check_all, entries, entry, load
+from services.feeds.catalog import catalog
+from services.feeds.catalog.catalog import SAMPLES, Entry, check_all, entries, entry, load
 from services.feeds.formats.base import LineFormat
 from services.feeds.formats.registry import find
 from shared.errors import InvalidInput, NotFound
@@ -25,7 +25,9 @@ def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     expected = yaml.safe_load((tmp_path / "openphish.expected.yaml").read_text())
     expected["records"][0]["value"] = "https://elsewhere.example/"
-    found = catalogue.check(entry("openphish"), (tmp_path / "openphish.sample").read_bytes(), expected)
+    found = catalog.check(
+        entry("openphish"), (tmp_path / "openphish.sample").read_bytes(), expected
+    )
     assert len(found) == 1
     assert found[0].startswith("record 1 of the sample is")
 
@@ -33,25 +35,34 @@ def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
 def test_lines_that_are_new_read_as_they_do_in_the_whole(one: Entry) -> None:
     """What a run reads of a document it knows most of is what it would have read of all of it."""
-    lines = (SAMPLES / f"{one.slug}.sample").read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
+    lines = (
+        (SAMPLES / f"{one.slug}.sample")
+        .read_text(encoding="utf-8")
+        .removeprefix("\ufeff")
+        .split("\n")
+    )
     format_ = find(one.format)
     reader = format_.reader(lines[:200], one.options) if isinstance(format_, LineFormat) else None
     if reader is None:
         return
     found = reader.read(lines, range(1, len(lines) + 1))
-    assert (found.records, found.dropped) == catalogue.read(one, "\n".join(lines).encode())
+    assert (found.records, found.dropped) == catalog.read(one, "\n".join(lines).encode())
 
 
 @pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
-def test_what_a_provider_writes_beside_its_values_is_not_taken_for_refused_values(one: Entry) -> None:
-    records, dropped = catalogue.read(one, (SAMPLES / f"{one.slug}.sample").read_bytes())
+def test_what_a_provider_writes_beside_its_values_is_not_taken_for_refused_values(
+    one: Entry,
+) -> None:
+    records, dropped = catalog.read(one, (SAMPLES / f"{one.slug}.sample").read_bytes())
     assert len(dropped) <= len(records)
 
 
 def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_told(tmp_path: Path) -> None:
     for name in ("entries", "samples"):
         (tmp_path / name).mkdir()
-    (tmp_path / "entries" / "mine.yaml").write_bytes((catalogue.FOLDER / "openphish.yaml").read_bytes())
+    (tmp_path / "entries" / "mine.yaml").write_bytes(
+        (catalog.FOLDER / "openphish.yaml").read_bytes()
+    )
     (tmp_path / "samples" / "other.sample").write_text("https://example.org/")
     assert check_all(tmp_path / "entries", tmp_path / "samples") == [
         "mine: there is no sample and expected result",
@@ -73,17 +84,28 @@ def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_told(tmp_pa
 )
 def test_a_wrong_setting_is_told(tmp_path: Path, change: dict[str, object], words: str) -> None:
     path = tmp_path / "openphish.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load((catalogue.FOLDER / "openphish.yaml").read_text()) | change))
+    path.write_text(
+        yaml.safe_dump(yaml.safe_load((catalog.FOLDER / "openphish.yaml").read_text()) | change)
+    )
     assert words in "\n".join(check_all(tmp_path, SAMPLES))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"every": "now"}, "every"), ({"surprise": 1}, "surprise"), ({"types": []}, "types"), ({"url": "ftp://x"}, "url")],
+    [
+        ({"every": "now"}, "every"),
+        ({"surprise": 1}, "surprise"),
+        ({"types": []}, "types"),
+        ({"url": "ftp://x"}, "url"),
+    ],
 )
-def test_a_file_that_is_no_entry_is_told(tmp_path: Path, change: dict[str, object], words: str) -> None:
+def test_a_file_that_is_no_entry_is_told(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load((catalogue.FOLDER / "openphish.yaml").read_text()) | change))
+    path.write_text(
+        yaml.safe_dump(yaml.safe_load((catalog.FOLDER / "openphish.yaml").read_text()) | change)
+    )
     with pytest.raises(InvalidInput, match=words):
         load(path)
 
@@ -99,7 +121,7 @@ def test_subscribing_takes_the_settings_of_the_entry(
     url, handler = provider
     handler.body = (SAMPLES / "feodo-tracker.sample").read_bytes()
     one = entry("feodo-tracker").model_copy(update={"url": url})
-    monkeypatch.setattr(catalogue, "entry", lambda _slug: one)
+    monkeypatch.setattr(catalog, "entry", lambda _slug: one)
     feed = desk.client.post("/v1/catalogue/feodo-tracker/subscribe", json={}).json()
     assert (feed["name"], feed["format"], feed["reliability"], feed["every_seconds"]) == (
         "feodo-tracker",
@@ -118,12 +140,16 @@ def test_what_cannot_be_subscribed_says_why(client: TestClient) -> None:
     keyed = client.post("/v1/catalogue/abuseipdb-blacklist/subscribe", json={})
     assert (keyed.status_code, "credentials of kind header" in keyed.text) == (422, True)
     auth = {"kind": "header", "name": "Key", "value": "very-secret"}
-    made = client.post("/v1/catalogue/abuseipdb-blacklist/subscribe", json={"auth": auth, "name": "abuse"})
+    made = client.post(
+        "/v1/catalogue/abuseipdb-blacklist/subscribe", json={"auth": auth, "name": "abuse"}
+    )
     assert made.status_code == 201
     assert "very-secret" not in made.text
 
 
-def test_the_catalogue_is_browsed_by_whoever_reads_feeds(client_for: Callable[..., TestClient]) -> None:
+def test_the_catalogue_is_browsed_by_whoever_reads_feeds(
+    client_for: Callable[..., TestClient],
+) -> None:
     viewer = client_for("feeds", "acme", "viewer")
     listed = viewer.get("/v1/catalogue").json()["items"]
     assert len(listed) == len(entries())

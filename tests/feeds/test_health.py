@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from services.feeds.health import Past, Watched, judge
-from services.feeds.politeness import next_time
+from services.feeds.health.assessment import Past, Watched, judge
+from services.feeds.runs.pacing import next_time
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = 3600
 FEED = Watched(HOUR, NOW - timedelta(days=90), listed=1000)
 
 
-def past(hours: float, state: str = "succeeded", *, error: dict[str, Any] | None = None, **report: Any) -> Past:
-    return Past(state, NOW - timedelta(hours=hours), {"taken": 1000, "dropped": {}, **report}, error or {})
+def past(
+    hours: float, state: str = "succeeded", *, error: dict[str, Any] | None = None, **report: Any
+) -> Past:
+    return Past(
+        state, NOW - timedelta(hours=hours), {"taken": 1000, "dropped": {}, **report}, error or {}
+    )
 
 
 def upstream(status: int) -> dict[str, Any]:
@@ -36,9 +40,22 @@ def changing(first: float, every: float, count: int = 10) -> list[Past]:
         ([past(0.5, "failed", error=upstream(401)), past(2)], "unauthorised"),
         ([past(0.5, "failed", error=upstream(404)), past(2)], "gone"),
         ([past(0.5, "failed", error=upstream(503)), past(2)], "healthy"),
-        ([past(0.5, "failed", error=upstream(503)), past(1.5, "failed", error=upstream(503)), past(3)], "unreachable"),
-        ([past(0.5, "failed", error={"code": "malformed-document", "message": "a web page"})], "drifted"),
-        ([past(0.5, "failed", error={"code": "unavailable", "message": "ours"}), past(1)], "healthy"),
+        (
+            [
+                past(0.5, "failed", error=upstream(503)),
+                past(1.5, "failed", error=upstream(503)),
+                past(3),
+            ],
+            "unreachable",
+        ),
+        (
+            [past(0.5, "failed", error={"code": "malformed-document", "message": "a web page"})],
+            "drifted",
+        ),
+        (
+            [past(0.5, "failed", error={"code": "unavailable", "message": "ours"}), past(1)],
+            "healthy",
+        ),
         ([past(0.5, taken=100, dropped={"empty": 900}), past(2), past(3)], "drifted"),
         ([past(0.5, taken=900, dropped={"duplicate": 9000}), past(2), past(3)], "healthy"),
         ([past(0.5, taken=0), past(2), past(3)], "empty"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.feeds import runs
+from services.feeds.runs import execution
 from shared.http import Limits
 from tests.feeds.conftest import Desk
 
@@ -91,12 +91,24 @@ def redirect(to: str) -> Answer:
 
 EMPTY_MEMBERS = gzip.compress(b"") * 100_000
 MISTAKES: dict[str, tuple[Answer, str, str]] = {
-    "gzip bomb on the wire": (body(bomb(), Content_Encoding="gzip"), "failed", "expands to more than 200 times"),
+    "gzip bomb on the wire": (
+        body(bomb(), Content_Encoding="gzip"),
+        "failed",
+        "expands to more than 200 times",
+    ),
     "gzip bomb as a file": (body(bomb()), "failed", "expands to more than 200 times"),
-    "empty gzip members on the wire": (body(EMPTY_MEMBERS, Content_Encoding="gzip"), "failed", "compressed members"),
+    "empty gzip members on the wire": (
+        body(EMPTY_MEMBERS, Content_Encoding="gzip"),
+        "failed",
+        "compressed members",
+    ),
     "empty gzip members as a file": (body(EMPTY_MEMBERS), "failed", "compressed members"),
     "zip with 10,000 entries": (body(crowded_zip()), "failed", "10,000 entries"),
-    "redirect to a private address": (redirect("http://10.0.0.1/list.txt"), "failed", "outside the public internet"),
+    "redirect to a private address": (
+        redirect("http://10.0.0.1/list.txt"),
+        "failed",
+        "outside the public internet",
+    ),
     "redirect to another scheme": (redirect("file:///etc/passwd"), "failed", "only http and https"),
     "connection cut at half": (half, "queued", "broke"),
     "slow loris": (trickle, "queued", "did not answer completely in time"),
@@ -104,7 +116,11 @@ MISTAKES: dict[str, tuple[Answer, str, str]] = {
     "401": (body(b"no", 401), "failed", "HTTP 401"),
     "429": (body(b"no", 429, Retry_After="120"), "queued", "HTTP 429"),
     "500": (body(b"no", 500), "queued", "HTTP 500"),
-    "a web page": (body(b"<!doctype html><title>Sign in</title>"), "failed", 'HTML page titled "Sign in"'),
+    "a web page": (
+        body(b"<!doctype html><title>Sign in</title>"),
+        "failed",
+        'HTML page titled "Sign in"',
+    ),
     "another encoding": (body(GOOD.decode().encode("utf-16")), "failed", "UTF-16"),
     "NUL bytes": (body(b"203.0.113.1\n\0\0\0\n"), "failed", "NUL byte"),
     "one line of 10 MB": (body(b"2" * 10_000_000), "held", ""),
@@ -115,7 +131,7 @@ MISTAKES: dict[str, tuple[Answer, str, str]] = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_list_stays_what_it_was(desk: Desk, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, state, words = MISTAKES[name]
-    monkeypatch.setattr(runs, "_LIMITS", Limits(total=1.0 if name == "slow loris" else 60.0))
+    monkeypatch.setattr(execution, "_LIMITS", Limits(total=1.0 if name == "slow loris" else 60.0))
     current = [body(GOOD)]
     with server(lambda request: current[-1](request)) as (url, _):  # noqa: PLW0108  # the last one, when it is asked
         feed = desk.feed(url=url, format="text")
@@ -145,15 +161,24 @@ def test_a_secret_is_never_read_again(desk: Desk) -> None:
         feed = desk.feed(url=url, format="text", auth=auth)
         run = desk.done(desk.fetch(feed))
     assert seen
-    told = [str(feed), str(run), desk.client.get(f"/v1/feeds/{feed['id']}").text, desk.client.get("/v1/feeds").text]
+    told = [
+        str(feed),
+        str(run),
+        desk.client.get(f"/v1/feeds/{feed['id']}").text,
+        desk.client.get("/v1/feeds").text,
+    ]
     assert not any("very-secret" in text for text in told)
     assert feed["auth"] == {"kind": "query", "name": "apikey"}
-    refused = desk.client.post("/v1/feeds", json={"name": "x", "url": url, "auth": {**auth, "more": "very-secret"}})
+    refused = desk.client.post(
+        "/v1/feeds", json={"name": "x", "url": url, "auth": {**auth, "more": "very-secret"}}
+    )
     assert refused.status_code == 422
     assert "very-secret" not in refused.text
 
 
-@pytest.mark.parametrize(("status", "health"), [(401, "unauthorised"), (404, "gone"), (200, "drifted")])
+@pytest.mark.parametrize(
+    ("status", "health"), [(401, "unauthorised"), (404, "gone"), (200, "drifted")]
+)
 def test_a_feed_does_not_die_in_silence(desk: Desk, status: int, health: str) -> None:
     with server(body(b"<html>moved</html>", status)) as (url, _):
         feed = desk.feed(url=url, format="text")
@@ -187,7 +212,13 @@ def test_documents_that_are_meant_to_break_a_parser(
 
 def test_a_pattern_with_a_thousand_ors_is_a_thousand_observables(desk: Desk) -> None:
     pattern = " OR ".join(f"[ipv4-addr:value = '10.0.{n >> 8}.{n & 255}']" for n in range(1, 1001))
-    bundle: Any = {"type": "bundle", "objects": [{"type": "indicator", "id": "indicator--1", "pattern": pattern}]}
+    bundle: Any = {
+        "type": "bundle",
+        "objects": [{"type": "indicator", "id": "indicator--1", "pattern": pattern}],
+    }
     import json
 
-    assert desk.done(desk.upload(json.dumps(bundle).encode(), format="stix"))["report"]["taken"] == 1000
+    assert (
+        desk.done(desk.upload(json.dumps(bundle).encode(), format="stix"))["report"]["taken"]
+        == 1000
+    )

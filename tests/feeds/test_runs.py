@@ -7,11 +7,15 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.feeds import service
+from services.feeds.subscriptions import service
 from shared.database import PLATFORM, Database
 from tests.feeds.conftest import Desk, Provider
 
-LIST = b"# a list\n" + b"".join(f"203.0.113.{number}\n".encode() for number in range(200)) + b"not an observable !\n"
+LIST = (
+    b"# a list\n"
+    + b"".join(f"203.0.113.{number}\n".encode() for number in range(200))
+    + b"not an observable !\n"
+)
 
 
 def test_an_upload_is_parsed_and_published_in_chunks_and_counted(
@@ -23,12 +27,20 @@ def test_an_upload_is_parsed_and_published_in_chunks_and_counted(
     assert run["state"] == "queued"
     assert desk.work(run)["status"] == "succeeded"
     done = client.get(f"/v1/runs/{run['id']}").json()
-    assert (done["state"], done["report"]["taken"], done["report"]["types"]) == ("succeeded", 200, {"ipv4-addr": 200})
+    assert (done["state"], done["report"]["taken"], done["report"]["types"]) == (
+        "succeeded",
+        200,
+        {"ipv4-addr": 200},
+    )
     assert done["report"]["examples"][0]["where"] == "line 202"
     chunks = desk.published(run)
     assert len(chunks) == done["report"]["chunks"]
-    assert {one.value for chunk in chunks for one in chunk.seen} == {f"203.0.113.{number}" for number in range(200)}
-    assert {(chunk.confidence, chunk.tags, chunk.feed.reliability) for chunk in chunks} == {(90, ("botnet", "c2"), 100)}
+    assert {one.value for chunk in chunks for one in chunk.seen} == {
+        f"203.0.113.{number}" for number in range(200)
+    }
+    assert {(chunk.confidence, chunk.tags, chunk.feed.reliability) for chunk in chunks} == {
+        (90, ("botnet", "c2"), 100)
+    }
 
 
 def test_the_same_content_again_is_unchanged_and_publishes_nothing(
@@ -66,7 +78,9 @@ def test_a_run_that_is_repeated_publishes_the_same_chunks(
 def test_a_run_in_good_hands_is_left_alone(desk: Desk, own: Database, client: TestClient) -> None:
     run = desk.upload(LIST)
     with own.transaction(PLATFORM) as session:
-        session.execute(sa.text("UPDATE run SET state = 'running', lease_until = now() + interval '1 minute'"))
+        session.execute(
+            sa.text("UPDATE run SET state = 'running', lease_until = now() + interval '1 minute'")
+        )
     assert desk.work(run)["status"] == "skipped"
     assert service.reconcile(own) == 0
 
@@ -78,8 +92,16 @@ def test_a_run_in_good_hands_is_left_alone(desk: Desk, own: Database, client: Te
         (b"when;what\n2026-01-01;lunch\n", "csv", "when"),
         (bytes(range(256)) * 300, None, ""),
         (b"203.0.113.1\n", "carrier-pigeon", "format"),
-        (b"<!doctype html><html><body><h1>503 Service Unavailable</h1></body></html>", None, "HTML"),
-        (b"<!doctype html><html><body><h1>503 Service Unavailable</h1></body></html>", "text", "HTML"),
+        (
+            b"<!doctype html><html><body><h1>503 Service Unavailable</h1></body></html>",
+            None,
+            "HTML",
+        ),
+        (
+            b"<!doctype html><html><body><h1>503 Service Unavailable</h1></body></html>",
+            "text",
+            "HTML",
+        ),
     ],
 )
 def test_bad_input_is_a_clear_error_and_changes_nothing(
@@ -105,7 +127,9 @@ def test_a_feed_is_fetched_and_unchanged_costs_one_request(
 ) -> None:
     url, handler = provider
     handler.body = LIST
-    feed = client.post("/v1/feeds", json={"name": "by-http", "url": url, "every_seconds": 3600}).json()
+    feed = client.post(
+        "/v1/feeds", json={"name": "by-http", "url": url, "every_seconds": 3600}
+    ).json()
     states = []
     for _ in range(2):
         run = client.post(f"/v1/feeds/{feed['id']}/runs").json()
@@ -144,7 +168,9 @@ def test_due_feeds_are_started_once(own: Database, client: TestClient) -> None:
 def test_feeds_of_other_tenants_cannot_be_seen_or_changed(
     client: TestClient, client_for: Callable[..., TestClient]
 ) -> None:
-    feed = client.post("/v1/feeds", json={"name": "secret", "url": "https://example.com/list"}).json()
+    feed = client.post(
+        "/v1/feeds", json={"name": "secret", "url": "https://example.com/list"}
+    ).json()
     other = client_for("feeds", "globex", "admin")
     assert other.get("/v1/feeds").json()["items"] == []
     assert other.get(f"/v1/feeds/{feed['id']}").status_code == 404
@@ -158,8 +184,12 @@ def test_feeds_of_other_tenants_cannot_be_seen_or_changed(
     assert other.delete(f"/v1/feeds/{public.json()['id']}").status_code == 404
 
 
-@pytest.mark.parametrize(("role", "status"), [(None, 401), ("viewer", 403), ("analyst", 403), ("admin", 201)])
-def test_only_admins_subscribe(client_for: Callable[..., TestClient], role: str | None, status: int) -> None:
+@pytest.mark.parametrize(
+    ("role", "status"), [(None, 401), ("viewer", 403), ("analyst", 403), ("admin", 201)]
+)
+def test_only_admins_subscribe(
+    client_for: Callable[..., TestClient], role: str | None, status: int
+) -> None:
     body = {"name": f"by {role}", "url": "https://example.com/list"}
     assert client_for("feeds", "acme", role).post("/v1/feeds", json=body).status_code == status
 

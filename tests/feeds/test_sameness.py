@@ -8,16 +8,29 @@ import msgspec
 import numpy as np
 import pytest
 
-from services.feeds.catalogue import SAMPLES, entries, entry
+from services.feeds.catalog.catalog import SAMPLES, entries, entry
 from services.feeds.formats.registry import find
-from services.feeds.report import Report
-from services.feeds.versions.reading import DocumentReader
-from services.feeds.versions.version import Version, compare
+from services.feeds.runs.report import Report
+from services.feeds.snapshots.document_reader import DocumentReader
+from services.feeds.snapshots.snapshot import Version, compare
 from tests.conftest import SAMPLE_DATA
 from tests.feeds.conftest import Desk, Provider
 
-ONE_OF_EACH = ("urlhaus", "feodo-tracker", "spamhaus-drop-v4", "ipsum-level1", "stevenblack-hosts", "securelist")
-REAL = ("ipsum.txt", "aptnotes.csv", "maltrail-emotet.txt", "stix21-poison-ivy.json", "misp-event-winter-vivern.json")
+ONE_OF_EACH = (
+    "urlhaus",
+    "feodo-tracker",
+    "spamhaus-drop-v4",
+    "ipsum-level1",
+    "stevenblack-hosts",
+    "securelist",
+)
+REAL = (
+    "ipsum.txt",
+    "aptnotes.csv",
+    "maltrail-emotet.txt",
+    "stix21-poison-ivy.json",
+    "misp-event-winter-vivern.json",
+)
 
 
 def said(desk: Desk, run: dict) -> list[bytes]:
@@ -26,19 +39,26 @@ def said(desk: Desk, run: dict) -> list[bytes]:
 
 
 @pytest.mark.parametrize("slug", ONE_OF_EACH)
-def test_a_file_says_what_an_address_says(desk: Desk, provider: tuple[str, type[Provider]], slug: str) -> None:
+def test_a_file_says_what_an_address_says(
+    desk: Desk, provider: tuple[str, type[Provider]], slug: str
+) -> None:
     one, sample = entry(slug), (SAMPLES / f"{slug}.sample").read_bytes()
     url, handler = provider
     handler.body = sample
     reading = {"format": one.format, "options": one.options}
     fetched = said(desk, desk.fetch(desk.feed(name="fetched", url=url, kind=one.kind, **reading)))
     options = msgspec.json.encode(one.options).decode()
-    uploaded = said(desk, desk.upload(gzip.compress(sample), name="uploaded", format=one.format, options=options))
+    uploaded = said(
+        desk,
+        desk.upload(gzip.compress(sample), name="uploaded", format=one.format, options=options),
+    )
     assert fetched == uploaded
     assert fetched
 
 
-def read(format_: str, options: dict, data: bytes, before: Version | None) -> tuple[Version, DocumentReader]:
+def read(
+    format_: str, options: dict, data: bytes, before: Version | None
+) -> tuple[Version, DocumentReader]:
     reader = DocumentReader(find(format_), options, "", before, Report())
     for _ in reader.read(lambda: nullcontext(io.BytesIO(data))):
         continue

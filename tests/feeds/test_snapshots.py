@@ -29,7 +29,9 @@ def snapshot(desk: Desk) -> dict[str, Any]:
     return run
 
 
-def test_only_additions_changes_and_disappearances_travel(desk: Desk, snapshot: dict[str, Any]) -> None:
+def test_only_additions_changes_and_disappearances_travel(
+    desk: Desk, snapshot: dict[str, Any]
+) -> None:
     run = desk.upload(listed(*range(2, 22), head="# generated later"))
     report = desk.done(run)["report"]
     assert desk.said(run) == (names(20, 21), names(0, 1))
@@ -66,7 +68,9 @@ def test_a_stream_only_adds(desk: Desk) -> None:
     assert desk.said(run) == (names(4), set())
 
 
-@pytest.mark.parametrize(("body", "reason"), [(listed(1, 2), "lists 2"), (b"# all clear\n", "is empty")])
+@pytest.mark.parametrize(
+    ("body", "reason"), [(listed(1, 2), "lists 2"), (b"# all clear\n", "is empty")]
+)
 def test_a_list_that_breaks_down_is_held_back_until_it_was_seen_three_times(
     desk: Desk, snapshot: dict[str, Any], body: bytes, reason: str
 ) -> None:
@@ -105,7 +109,9 @@ def test_a_person_confirms_what_was_held_back(desk: Desk, snapshot: dict[str, An
     assert desk.client.post(f"/v1/feeds/{held['feed_id']}/confirm").status_code == 409
 
 
-def test_a_held_list_is_fetched_again_in_full(desk: Desk, provider: tuple[str, type[Provider]]) -> None:
+def test_a_held_list_is_fetched_again_in_full(
+    desk: Desk, provider: tuple[str, type[Provider]]
+) -> None:
     url, handler = provider
     handler.body = listed(*range(20))
     feed = desk.feed(url=url, format="text")
@@ -117,7 +123,7 @@ def test_a_held_list_is_fetched_again_in_full(desk: Desk, provider: tuple[str, t
 def test_a_run_killed_before_its_end_says_the_same_again(
     desk: Desk, own: Database, snapshot: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.feeds import leases
+    from services.feeds.runs import lease
 
     run = desk.upload(listed(*range(5, 30)))
 
@@ -125,12 +131,16 @@ def test_a_run_killed_before_its_end_says_the_same_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(leases.LeasedRun, "part_done", killed)
+        patch.setattr(lease.LeasedRun, "part_done", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     first = desk.published(run)
     with own.transaction(PLATFORM) as session:
-        session.execute(sa.text("UPDATE run SET lease_until = now() - interval '1 second' WHERE state = 'running'"))
+        session.execute(
+            sa.text(
+                "UPDATE run SET lease_until = now() - interval '1 second' WHERE state = 'running'"
+            )
+        )
     assert desk.done(run)["state"] == "succeeded"
     both = desk.published(run)
     assert len(both) == 2 * len(first)
@@ -141,7 +151,7 @@ def test_a_killed_fetch_takes_the_payload_it_had(
     desk: Desk, own: Database, provider: tuple[str, type[Provider]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was half sent on must not be forgotten because the provider says something else meanwhile."""
-    from services.feeds import leases
+    from services.feeds.runs import lease
 
     url, handler = provider
     handler.body = listed(1, 2)
@@ -151,7 +161,7 @@ def test_a_killed_fetch_takes_the_payload_it_had(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(leases.LeasedRun, "part_done", killed)
+        patch.setattr(lease.LeasedRun, "part_done", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     with own.transaction(PLATFORM) as session:
@@ -164,7 +174,11 @@ def test_a_killed_fetch_takes_the_payload_it_had(
 def test_a_run_that_kills_its_workers_is_given_up(desk: Desk, own: Database) -> None:
     run = desk.upload(listed(1))
     with own.transaction(PLATFORM) as session:
-        session.execute(sa.text("UPDATE run SET state = 'running', deaths = 4, lease_until = now() - interval '1s'"))
+        session.execute(
+            sa.text(
+                "UPDATE run SET state = 'running', deaths = 4, lease_until = now() - interval '1s'"
+            )
+        )
     done = desk.done(run)
     assert (done["state"], done["error"]["code"]) == ("failed", "unworkable")
 
@@ -176,31 +190,45 @@ def zipped(body: bytes) -> bytes:
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("wrap", [gzip.compress, zstandard.compress, zipped, lambda body: zipped(gzip.compress(body))])
-def test_a_wrapped_document_is_the_document(desk: Desk, snapshot: dict[str, Any], wrap: Any) -> None:
+@pytest.mark.parametrize(
+    "wrap", [gzip.compress, zstandard.compress, zipped, lambda body: zipped(gzip.compress(body))]
+)
+def test_a_wrapped_document_is_the_document(
+    desk: Desk, snapshot: dict[str, Any], wrap: Any
+) -> None:
     assert desk.done(desk.upload(wrap(listed(*range(20)))))["state"] == "unchanged"
 
 
 def test_a_changed_reading_is_shown_before_it_is_applied(desk: Desk) -> None:
-    table = b"when,src,dst\n2026-01-01,203.0.113.1,198.51.100.1\n2026-01-02,203.0.113.2,198.51.100.1\n"
+    table = (
+        b"when,src,dst\n2026-01-01,203.0.113.1,198.51.100.1\n2026-01-02,203.0.113.2,198.51.100.1\n"
+    )
     run = desk.upload(table, kind="snapshot", format="csv", options='{"columns": {"value": "src"}}')
     desk.work(run)
     wanted = {"options": {"columns": {"value": "dst"}}}
     shown = desk.client.post(f"/v1/feeds/{run['feed_id']}/reparse", json=wanted).json()
     assert [record["value"] for record in shown["new"]["records"]] == ["198.51.100.1"]
     assert {record["value"] for record in shown["gone"]["records"]} == names(1, 2)
-    assert desk.client.get(f"/v1/feeds/{run['feed_id']}").json()["options"] == {"columns": {"value": "src"}}
-    applied = desk.client.post(f"/v1/feeds/{run['feed_id']}/reparse", json=wanted | {"apply": True}).json()["run"]
+    assert desk.client.get(f"/v1/feeds/{run['feed_id']}").json()["options"] == {
+        "columns": {"value": "src"}
+    }
+    applied = desk.client.post(
+        f"/v1/feeds/{run['feed_id']}/reparse", json=wanted | {"apply": True}
+    ).json()["run"]
     assert desk.done(applied)["state"] == "succeeded"
     assert desk.said(applied) == ({"198.51.100.1"}, names(1, 2))
 
 
-def test_a_preview_stores_nothing(desk: Desk, provider: tuple[str, type[Provider]], settings: Settings) -> None:
+def test_a_preview_stores_nothing(
+    desk: Desk, provider: tuple[str, type[Provider]], settings: Settings
+) -> None:
     url, handler = provider
     handler.body = listed(*range(60)) + b"\nnot an observable !\n"
     for answer in (
         desk.client.post("/v1/preview", json={"url": url}),
-        desk.client.post("/v1/preview/document", content=gzip.compress(handler.body), params={"name": "list.txt"}),
+        desk.client.post(
+            "/v1/preview/document", content=gzip.compress(handler.body), params={"name": "list.txt"}
+        ),
     ):
         found = answer.json()
         assert (found["format"], found["taken"], len(found["records"])) == ("text", 60, 50)

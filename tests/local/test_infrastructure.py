@@ -47,7 +47,9 @@ async def produce(servers):
 
 
 async def consume(servers):
-    async with AIOKafkaConsumer(TOPIC, bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(
+        TOPIC, bootstrap_servers=servers, auto_offset_reset="earliest"
+    ) as consumer:
         return (await asyncio.wait_for(consumer.getone(), 20)).value
 
 
@@ -61,7 +63,9 @@ def addresses(pid):
 def test_data_outlives_kill_and_a_move_to_other_ports(tmp_path, eventually, gone):
     kept = ([("postgres",)], [b"valkey"], b"kafka")
     states = []
-    with Infrastructure(tmp_path, on_state=lambda *state: states.append(state[:2])).running() as stack:
+    with Infrastructure(
+        tmp_path, on_state=lambda *state: states.append(state[:2])
+    ).running() as stack:
         first = running_processes(tmp_path)
         assert set(first) == {"postgres", "valkey", "kafka"}
         assert {address for pid in first.values() for address in addresses(pid)} == {"127.0.0.1"}
@@ -84,7 +88,9 @@ def test_data_outlives_kill_and_a_move_to_other_ports(tmp_path, eventually, gone
 
 def refuses_strangers(stack):
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(f"postgresql://sentineliq:guess@127.0.0.1:{stack.ports.postgres}/sentineliq")
+        psycopg.connect(
+            f"postgresql://sentineliq:guess@127.0.0.1:{stack.ports.postgres}/sentineliq"
+        )
     with (
         redis.Redis(host="127.0.0.1", port=stack.ports.valkey) as client,
         pytest.raises(redis.AuthenticationError),

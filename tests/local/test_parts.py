@@ -30,7 +30,9 @@ def test_a_taken_port_is_named_with_its_part_and_the_way_out(tmp_path):
         other.bind(("127.0.0.1", ports.mitre))
         other.listen()
         with (
-            pytest.raises(StackError, match=rf"{ports.mitre} \(mitre\).*--port mitre=PORT.*--port-base"),
+            pytest.raises(
+                StackError, match=rf"{ports.mitre} \(mitre\).*--port mitre=PORT.*--port-base"
+            ),
             Stack(tmp_path, ports).running(),
         ):
             pytest.fail("it is not running")

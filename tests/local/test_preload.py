@@ -14,5 +14,7 @@ print([name for name in sys.modules if name.startswith("services.") and name.end
 
 
 def test_everything_is_imported_and_nothing_else_happens() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, env={})
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, env={}
+    )
     assert done.stdout.splitlines() == ["[]", "1 set()", "[]"]

@@ -76,7 +76,9 @@ def test_starts_in_order_passes_the_environment_and_stops_all(tmp_path, toys, go
     assert not (stack.data_dir / "postgres").exists()
 
 
-def test_starts_again_what_was_killed_and_everything_when_the_nursery_was(tmp_path, toys, eventually, gone):
+def test_starts_again_what_was_killed_and_everything_when_the_nursery_was(
+    tmp_path, toys, eventually, gone
+):
     log, stack = make_stack(tmp_path, toys, "worker", "consumer")
     with stack.running():
         before = running_processes(stack.data_dir)
@@ -99,7 +101,10 @@ def test_starts_again_what_was_killed_and_everything_when_the_nursery_was(tmp_pa
     ("kind", "message"),
     [
         ("broken", r"feeds-broken ended with exit code 3; it said:\n.*\n  the table is missing"),
-        ("unimportable", r"(?s)feeds-unimportable ended with exit code 1; it said:.*No module named 'no_such_module'"),
+        (
+            "unimportable",
+            r"(?s)feeds-unimportable ended with exit code 1; it said:.*No module named 'no_such_module'",
+        ),
     ],
 )
 def test_what_cannot_start_says_why(tmp_path, toys, kind, message):
@@ -119,7 +124,11 @@ def test_a_failed_migration_starts_no_service(tmp_path, toys):
 def test_a_second_supervisor_is_refused_with_the_pid_of_the_first(tmp_path, toys):
     _, stack = make_stack(tmp_path, toys, "worker")
     _, second = make_stack(tmp_path, toys, "worker")
-    with stack.running(), pytest.raises(StackError, match=f"in use by process {os.getpid()}"), second.running():
+    with (
+        stack.running(),
+        pytest.raises(StackError, match=f"in use by process {os.getpid()}"),
+        second.running(),
+    ):
         pytest.fail("it is not running")
 
 
@@ -138,7 +147,9 @@ def start_script(tmp_path, environ, kinds):
     raise AssertionError("".join(lines))
 
 
-def test_interrupt_stops_all_within_ten_seconds_and_a_second_one_at_once(tmp_path, toys, gone, eventually):
+def test_interrupt_stops_all_within_ten_seconds_and_a_second_one_at_once(
+    tmp_path, toys, gone, eventually
+):
     process, lines = start_script(tmp_path, toys, "worker,stubborn")
     with process:
         pids = running_processes(tmp_path / "data")

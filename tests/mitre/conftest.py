@@ -10,8 +10,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from services.mitre import loading
-from services.mitre.repository import loads
+from services.mitre.imports import loader, repository
 from shared.database import PUBLIC, Database, database
 from shared.settings import Settings
 
@@ -33,7 +32,11 @@ def pattern(attack_id: str, name: str, *, stix: str | None = None, **more: Any) 
         "name": name,
         "description": f"What {name} is about.",
         "external_references": [
-            {"source_name": "mitre-attack", "external_id": attack_id, "url": f"https://attack.example/{attack_id}"}
+            {
+                "source_name": "mitre-attack",
+                "external_id": attack_id,
+                "url": f"https://attack.example/{attack_id}",
+            }
         ],
         "kill_chain_phases": [{"kill_chain_name": "mitre-attack", "phase_name": "execution"}],
         "x_mitre_platforms": ["Windows"],
@@ -42,12 +45,24 @@ def pattern(attack_id: str, name: str, *, stix: str | None = None, **more: Any) 
 
 
 def link(kind: str, source: str, target: str, **more: Any) -> dict[str, Any]:
-    refs = {end: stix_id("attack-pattern", name) for end, name in (("source_ref", source), ("target_ref", target))}
+    refs = {
+        end: stix_id("attack-pattern", name)
+        for end, name in (("source_ref", source), ("target_ref", target))
+    }
     own_id = stix_id("relationship", f"{source} {kind} {target}")
-    return {"type": "relationship", "spec_version": "2.1", "id": own_id, "relationship_type": kind, **refs, **more}
+    return {
+        "type": "relationship",
+        "spec_version": "2.1",
+        "id": own_id,
+        "relationship_type": kind,
+        **refs,
+        **more,
+    }
 
 
-def user(attack_id: str, name: str, *uses: str, kind: str = "malware", **more: Any) -> list[dict[str, Any]]:
+def user(
+    attack_id: str, name: str, *uses: str, kind: str = "malware", **more: Any
+) -> list[dict[str, Any]]:
     own_id = stix_id(kind, attack_id)
     reference = {"source_name": "mitre-attack", "external_id": attack_id}
     item = {"type": kind, "id": own_id, "name": name, "external_references": [reference], **more}
@@ -62,7 +77,9 @@ def user(attack_id: str, name: str, *uses: str, kind: str = "malware", **more: A
     return [item, *links]
 
 
-def bundle(version: str | None, *objects: dict[str, Any], domain: str = "enterprise-attack") -> bytes:
+def bundle(
+    version: str | None, *objects: dict[str, Any], domain: str = "enterprise-attack"
+) -> bytes:
     matrix = {
         "type": "x-mitre-matrix",
         "id": stix_id("x-mitre-matrix", domain),
@@ -83,7 +100,11 @@ def bundle(version: str | None, *objects: dict[str, Any], domain: str = "enterpr
         "x_mitre_version": version,
     }
     start: list[dict[str, Any]] = [matrix, tactic] if version is None else [head, matrix, tactic]
-    content: dict[str, Any] = {"type": "bundle", "id": stix_id("bundle", "it"), "objects": [*start, *objects]}
+    content: dict[str, Any] = {
+        "type": "bundle",
+        "id": stix_id("bundle", "it"),
+        "objects": [*start, *objects],
+    }
     if version is None:
         content["spec_version"] = "2.0"
     return json.dumps(content).encode()
@@ -201,7 +222,7 @@ def run_pending(environment: Settings, own: Database) -> Callable[[], list[dict[
 
     def run() -> list[dict[str, Any]]:
         with own.transaction(PUBLIC) as session:
-            waiting = sorted(loads.open_loads(session), key=lambda row: row.created_at)
-        return [loading.execute(own, environment, row.id) for row in waiting]
+            waiting = sorted(repository.open_loads(session), key=lambda row: row.created_at)
+        return [loader.execute(own, environment, row.id) for row in waiting]
 
     return run

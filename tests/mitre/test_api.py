@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from starlette.testclient import TestClient
 
-from services.mitre.files import MAX_BYTES
+from services.mitre.imports.files import MAX_BYTES
 from shared.database import Database
 from shared.settings import Settings
 
@@ -37,7 +37,9 @@ def loaded(operator: TestClient, run_pending: Run, starter: Path) -> None:
 
 
 def upload(client: TestClient, content: bytes, **query: Any) -> dict[str, Any]:
-    answer = client.post("/v1/loads/upload", params={"name": "attack.json", **query}, content=content)
+    answer = client.post(
+        "/v1/loads/upload", params={"name": "attack.json", **query}, content=content
+    )
     assert answer.status_code == 202, answer.text
     return answer.json()
 
@@ -45,7 +47,9 @@ def upload(client: TestClient, content: bytes, **query: Any) -> dict[str, Any]:
 def test_the_starter_is_loaded_and_answers_by_id(
     operator: TestClient, viewer: TestClient, run_pending: Run, starter: Path, environment: Settings
 ) -> None:
-    made = upload(operator, starter.read_bytes(), name="attack-starter.json", domain="enterprise-attack")
+    made = upload(
+        operator, starter.read_bytes(), name="attack-starter.json", domain="enterprise-attack"
+    )
     assert (made["state"], made["requested_by"]) == ("queued", "kim@acme.example")
 
     outcome = run_pending()[-1]
@@ -56,10 +60,18 @@ def test_the_starter_is_loaded_and_answers_by_id(
     assert (load["result"]["techniques"], load["result"]["changes"]) == (54, {"added": 54})
     assert viewer.get("/v1/loads").json()["items"][0]["id"] == made["id"]
     technique = viewer.get("/v1/techniques/t1059.001").json()
-    assert (technique["name"], technique["parent"], technique["version"]) == ("PowerShell", "T1059", "0.18.1")
+    assert (technique["name"], technique["parent"], technique["version"]) == (
+        "PowerShell",
+        "T1059",
+        "0.18.1",
+    )
     assert viewer.get("/v1/techniques/T1086").json()["revoked_by"] == "T1059.001"
     release = viewer.get("/v1/releases", params={"domain": "enterprise-attack"}).json()["items"][0]
-    assert (release["version"], release["current"], release["counts"]["attack-pattern"]) == ("0.18.1", True, 54)
+    assert (release["version"], release["current"], release["counts"]["attack-pattern"]) == (
+        "0.18.1",
+        True,
+        54,
+    )
     assert not list((environment.data_dir / "mitre").iterdir())
 
 
@@ -88,7 +100,8 @@ def test_pages_give_every_technique_once(viewer: TestClient) -> None:
     seen, after = [], None
     while True:
         page = viewer.get(
-            "/v1/techniques", params={"limit": 10, "inactive": True, **({"after": after} if after else {})}
+            "/v1/techniques",
+            params={"limit": 10, "inactive": True, **({"after": after} if after else {})},
         )
         seen += [item["attack_id"] for item in page.json()["items"]]
         after = page.json()["next"]
@@ -105,8 +118,16 @@ def test_pages_give_every_technique_once(viewer: TestClient) -> None:
 def test_a_release_comes_out_as_it_went_in(
     operator: TestClient, viewer: TestClient, run_pending: Run, make_bundle: Callable[..., bytes]
 ) -> None:
-    objects = [{"type": "malware", "id": f"malware--{uuid4()}", "name": f"é {n}\u0000"} for n in range(1203)]
-    pattern = {"type": "attack-pattern", "id": "attack-pattern--1", "name": "P", "x": [1.5, None, True, {"b": "a"}]}
+    objects = [
+        {"type": "malware", "id": f"malware--{uuid4()}", "name": f"é {n}\u0000"}
+        for n in range(1203)
+    ]
+    pattern = {
+        "type": "attack-pattern",
+        "id": "attack-pattern--1",
+        "name": "P",
+        "x": [1.5, None, True, {"b": "a"}],
+    }
     content = make_bundle(None, pattern, *objects, domain="mobile-attack")
     upload(operator, content, version="15.1")
     assert run_pending()[-1]["status"] == "succeeded"
@@ -122,15 +143,31 @@ def test_a_release_comes_out_as_it_went_in(
 def test_a_selection_becomes_a_navigator_layer(viewer: TestClient) -> None:
     path = "/v1/releases/enterprise-attack/navigator"
 
-    layer = viewer.get(path, params={"technique": ["T1059", "t1003.001:75"], "name": "Seen in May"}).json()
+    layer = viewer.get(
+        path, params={"technique": ["T1059", "t1003.001:75"], "name": "Seen in May"}
+    ).json()
 
-    assert (layer["name"], layer["domain"], layer["versions"]["layer"]) == ("Seen in May", "enterprise-attack", "4.5")
-    assert [(t["techniqueID"], t.get("score")) for t in layer["techniques"]] == [("T1059", None), ("T1003.001", 75)]
-    for wrong, place in (("T9999", "does not have T9999"), ("T1059:101", "score of 0 to 100"), ("T1059:x", "score")):
+    assert (layer["name"], layer["domain"], layer["versions"]["layer"]) == (
+        "Seen in May",
+        "enterprise-attack",
+        "4.5",
+    )
+    assert [(t["techniqueID"], t.get("score")) for t in layer["techniques"]] == [
+        ("T1059", None),
+        ("T1003.001", 75),
+    ]
+    for wrong, place in (
+        ("T9999", "does not have T9999"),
+        ("T1059:101", "score of 0 to 100"),
+        ("T1059:x", "score"),
+    ):
         answer = viewer.get(path, params={"technique": wrong})
         assert (answer.status_code, answer.json()["field"]) == (422, "technique")
         assert place in answer.json()["title"]
-    assert viewer.get("/v1/releases/ics-attack/navigator", params={"technique": "T0803"}).status_code == 404
+    assert (
+        viewer.get("/v1/releases/ics-attack/navigator", params={"technique": "T0803"}).status_code
+        == 404
+    )
 
 
 ROUTES = [
@@ -157,16 +194,24 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize(("method", "path", "role", "status"), ROUTES)
-def test_each_route_answers_whom_it_may(client_for: Clients, method: str, path: str, role: str, status: int) -> None:
+def test_each_route_answers_whom_it_may(
+    client_for: Clients, method: str, path: str, role: str, status: int
+) -> None:
     body = BODIES.get(path, {}) if method != "GET" else {}
 
     assert client_for("mitre", role=None).request(method, path, **body).status_code == 401
     if role == "operator":
         refused = client_for("mitre", tenant="acme", role="admin").request(method, path, **body)
-        assert (refused.status_code, refused.json()["type"]) == (403, "urn:sentineliq:problem:forbidden")
+        assert (refused.status_code, refused.json()["type"]) == (
+            403,
+            "urn:sentineliq:problem:forbidden",
+        )
     # ATT&CK is public: every tenant reads the same; what is public's is written by operators, of whatever tenant.
     for tenant in ("acme", "globex"):
-        assert client_for("mitre", tenant=tenant, role=role).request(method, path, **body).status_code == status
+        assert (
+            client_for("mitre", tenant=tenant, role=role).request(method, path, **body).status_code
+            == status
+        )
 
 
 def test_bad_requests_name_the_field(operator: TestClient, viewer: TestClient) -> None:
@@ -186,12 +231,16 @@ def test_bad_requests_name_the_field(operator: TestClient, viewer: TestClient) -
     assert viewer.get("/v1/techniques", params={"limit": 501}).json()["field"] == "query.limit"
 
 
-def test_an_upload_that_is_too_large_leaves_nothing(operator: TestClient, environment: Settings) -> None:
+def test_an_upload_that_is_too_large_leaves_nothing(
+    operator: TestClient, environment: Settings
+) -> None:
     before = operator.get("/v1/loads").json()["items"]
     piece = bytes(1 << 20)
 
     answer = operator.post(
-        "/v1/loads/upload", params={"name": "zeros"}, content=(piece for _ in range(MAX_BYTES // len(piece) + 1))
+        "/v1/loads/upload",
+        params={"name": "zeros"},
+        content=(piece for _ in range(MAX_BYTES // len(piece) + 1)),
     )
 
     assert answer.status_code == 413, answer.text

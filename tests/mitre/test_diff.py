@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mitre.cards import Technique
-from services.mitre.diff import Diff, compare, farewell
-from services.mitre.parse import read_release
+from services.mitre.releases.bundle import read_release
+from services.mitre.releases.diff import Diff, compare, farewell
+from services.mitre.techniques.cards import Technique
 
 
 def test_every_kind_of_change_is_named(two_versions: tuple[bytes, bytes]) -> None:
@@ -57,11 +57,15 @@ VERSIONS = st.dictionaries(st.sampled_from(["T1", "T2", "T3", "T4"]), CARDS).map
 
 
 @given(VERSIONS, VERSIONS)
-def test_the_diff_accounts_for_every_difference_once(before: dict[str, Technique], after: dict[str, Technique]) -> None:
+def test_the_diff_accounts_for_every_difference_once(
+    before: dict[str, Technique], after: dict[str, Technique]
+) -> None:
     diff = compare(before, after)
 
     listed = [*diff.added, *diff.changed, *diff.revoked, *diff.deprecated, *diff.removed]
-    assert sorted(listed) == sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    assert sorted(listed) == sorted(
+        key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+    )
     rebuilt = {**before, **{key: after[key] for key in diff.touched}}
     assert {key: card for key, card in rebuilt.items() if key not in diff.removed} == after
     assert set(diff.renamed) <= set(diff.changed)

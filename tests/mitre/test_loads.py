@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.mitre import loading, service
-from services.mitre.parse import read_release
-from services.mitre.repository import loads
+from services.mitre.imports import loader, repository
+from services.mitre.releases import service
+from services.mitre.releases.bundle import read_release
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Conflict
 from shared.settings import Settings
@@ -44,7 +44,9 @@ def load(operator: TestClient, run_pending: Run) -> Callable[..., dict[str, Any]
     """Uploads a bundle, does the load, gives what the API says of it."""
 
     def do(content: bytes, **query: Any) -> dict[str, Any]:
-        made = operator.post("/v1/loads/upload", params={"name": "attack.json", **query}, content=content)
+        made = operator.post(
+            "/v1/loads/upload", params={"name": "attack.json", **query}, content=content
+        )
         assert made.status_code == 202, made.text
         run_pending()
         return operator.get(f"/v1/loads/{made.json()['id']}").json()
@@ -72,11 +74,15 @@ def figures(own: Database) -> dict[str, Any]:
         return {name: session.execute(sa.text(query)).all() for name, query in queries.items()}
 
 
-def test_the_same_again_changes_nothing_and_tells_nothing(own: Database, load: Make, starter: Path) -> None:
+def test_the_same_again_changes_nothing_and_tells_nothing(
+    own: Database, load: Make, starter: Path
+) -> None:
     first = load(starter.read_bytes())
     assert len(told(own, "mitre.techniques.v1")) == 54
     released = told(own, "mitre.released.v1")
-    assert [(event["key"], event["version"], len(event["added"])) for event in released] == [(DOMAIN, "0.18.1", 54)]
+    assert [(event["key"], event["version"], len(event["added"])) for event in released] == [
+        (DOMAIN, "0.18.1", 54)
+    ]
     before = figures(own)
 
     second = load(starter.read_bytes())
@@ -144,15 +150,21 @@ def test_an_older_release_is_kept_and_counts_only_when_asked(
     assert (older["state"], older["result"]["current"]) == ("succeeded", False)
     assert told(own, "mitre.techniques.v1") == told(own, "mitre.released.v1") == []
     assert operator.get("/v1/techniques/T1003").json()["version"] == "2.0"
-    assert operator.get("/v1/techniques/T1003", params={"version": "1.0"}).json()["name"] == "Old name"
+    assert (
+        operator.get("/v1/techniques/T1003", params={"version": "1.0"}).json()["name"] == "Old name"
+    )
 
     asked = load(two_versions[0], activate=True)
 
     assert (asked["state"], asked["result"]["objects_written"]) == ("succeeded", 0)
     assert operator.get("/v1/techniques/T1003").json()["version"] == "1.0"
     assert [event["version"] for event in told(own, "mitre.released.v1")] == ["1.0"]
-    assert {card["key"]: card.get("deprecated", False) for card in told(own, "mitre.techniques.v1")}["T1009"]
-    current = [row["version"] for row in operator.get("/v1/releases").json()["items"] if row["current"]]
+    assert {
+        card["key"]: card.get("deprecated", False) for card in told(own, "mitre.techniques.v1")
+    }["T1009"]
+    current = [
+        row["version"] for row in operator.get("/v1/releases").json()["items"] if row["current"]
+    ]
     assert current == ["1.0"]
 
 
@@ -163,12 +175,23 @@ def test_another_content_under_one_version_is_its_next_revision(
 
     second = load(make_bundle("3.0", make_pattern("T1001", "Corrected")))
 
-    assert (second["result"]["revision"], second["result"]["changes"]) == (2, {"changed": 1, "renamed": 1})
-    assert operator.get("/v1/techniques/T1001", params={"version": "3.0"}).json()["name"] == "Corrected"
+    assert (second["result"]["revision"], second["result"]["changes"]) == (
+        2,
+        {"changed": 1, "renamed": 1},
+    )
+    assert (
+        operator.get("/v1/techniques/T1001", params={"version": "3.0"}).json()["name"]
+        == "Corrected"
+    )
 
 
 def test_bad_bundles_fail_with_their_place_and_store_nothing(
-    own: Database, operator: TestClient, load: Make, starter: Path, make_bundle: Make, make_pattern: Make
+    own: Database,
+    operator: TestClient,
+    load: Make,
+    starter: Path,
+    make_bundle: Make,
+    make_pattern: Make,
 ) -> None:
     load(starter.read_bytes())
     before = figures(own)
@@ -191,7 +214,7 @@ import os, signal, sys
 from uuid import UUID
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from services.mitre import loading
+from services.mitre.imports import loader
 from shared.database import database
 from shared.settings import load_settings
 def die(session):
@@ -200,15 +223,19 @@ def die(session):
     if die.commits == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 event.listen(Session, "before_commit", die)
-loading.execute(database("mitre"), load_settings(), UUID(sys.argv[1]))
+loader.execute(database("mitre"), load_settings(), UUID(sys.argv[1]))
 """
 
 
 def test_a_worker_killed_before_its_commit_is_repeated_with_the_same_end(
     own: Database, operator: TestClient, run_pending: Run, load: Make, starter: Path
 ) -> None:
-    made = operator.post("/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()).json()
-    killed = subprocess.run([sys.executable, "-c", KILLED, made["id"]], check=False, env=os.environ.copy(), timeout=60)
+    made = operator.post(
+        "/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()
+    ).json()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, made["id"]], check=False, env=os.environ.copy(), timeout=60
+    )
     assert killed.returncode == -signal.SIGKILL
     assert figures(own)["objects"] == []
     assert [outcome["status"] for outcome in run_pending()] == ["skipped"], "its lease still holds"
@@ -230,26 +257,32 @@ def test_a_worker_killed_before_its_commit_is_repeated_with_the_same_end(
 def test_a_worker_that_was_overtaken_changes_nothing(
     own: Database, operator: TestClient, environment: Settings, starter: Path
 ) -> None:
-    made = operator.post("/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()).json()
+    made = operator.post(
+        "/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()
+    ).json()
     load_id = UUID(made["id"])
     with own.transaction(PUBLIC) as session:
-        slow = loads.claim(session, load_id)
+        slow = repository.claim(session, load_id)
         session.execute(sa.text("UPDATE load SET lease_until = now() - interval '1 second'"))
     assert slow is not None
-    assert loading.execute(own, environment, load_id)["status"] == "succeeded"
+    assert loader.execute(own, environment, load_id)["status"] == "succeeded"
     before = figures(own)
 
     with pytest.raises(Conflict, match="taken over"), own.transaction(PUBLIC) as session:
-        loads.finish(session, load_id, slow.attempts, "failed", result=None)
+        repository.finish(session, load_id, slow.attempts, "failed", result=None)
 
     assert figures(own) == before
     assert operator.get(f"/v1/loads/{load_id}").json()["state"] == "succeeded"
 
 
-def test_a_load_that_keeps_killing_its_worker_is_given_up(own: Database, operator: TestClient) -> None:
+def test_a_load_that_keeps_killing_its_worker_is_given_up(
+    own: Database, operator: TestClient
+) -> None:
     made = operator.post("/v1/loads/upload", params={"name": "a"}, content=b"{}").json()
     with own.transaction(PUBLIC) as session:
-        session.execute(sa.text("UPDATE load SET state = 'running', attempts = 5, lease_until = now()"))
+        session.execute(
+            sa.text("UPDATE load SET state = 'running', attempts = 5, lease_until = now()")
+        )
 
     assert operator.post("/v1/reconcile").json()["enqueued"] == 0
 
@@ -257,7 +290,9 @@ def test_a_load_that_keeps_killing_its_worker_is_given_up(own: Database, operato
     assert (failed["state"], failed["error"]["code"]) == ("failed", "given-up")
 
 
-def test_a_lost_message_is_sent_again_but_not_at_once_and_not_all_the_time(own: Database, operator: TestClient) -> None:
+def test_a_lost_message_is_sent_again_but_not_at_once_and_not_all_the_time(
+    own: Database, operator: TestClient
+) -> None:
     operator.post("/v1/loads/upload", params={"name": "a"}, content=b"{}")
     assert operator.post("/v1/reconcile").json()["enqueued"] == 0
     with own.transaction(PUBLIC) as session:
@@ -267,14 +302,22 @@ def test_a_lost_message_is_sent_again_but_not_at_once_and_not_all_the_time(own: 
 
 
 def test_a_source_is_fetched_under_a_condition(
-    own: Database, operator: TestClient, environment: Settings, run_pending: Run, publisher: Any, two_versions: Any
+    own: Database,
+    operator: TestClient,
+    environment: Settings,
+    run_pending: Run,
+    publisher: Any,
+    two_versions: Any,
 ) -> None:
     for source in operator.get("/v1/sources").json():
         changed = {
             "enabled": source["domain"] == DOMAIN,
             **({"url": publisher.url} if source["domain"] == DOMAIN else {}),
         }
-        assert operator.patch(f"/v1/sources/{source['domain']}", json=changed).json()["enabled"] == changed["enabled"]
+        assert (
+            operator.patch(f"/v1/sources/{source['domain']}", json=changed).json()["enabled"]
+            == changed["enabled"]
+        )
     publisher.content = two_versions[0]
 
     def refresh() -> dict[str, Any]:
@@ -287,7 +330,9 @@ def test_a_source_is_fetched_under_a_condition(
     publisher.content, publisher.etag = two_versions[1], '"2"'
     assert refresh()["changes"]["added"] == 2
     assert publisher.asked == [None, '"1"', '"1"']
-    assert next(s for s in operator.get("/v1/sources").json() if s["domain"] == DOMAIN)["checked_at"]
+    assert next(s for s in operator.get("/v1/sources").json() if s["domain"] == DOMAIN)[
+        "checked_at"
+    ]
     asked = operator.post("/v1/loads", json={"domain": DOMAIN, "activate": True}).json()
     assert asked["url"] == publisher.url
     assert run_pending()[0]["status"] == "unchanged"
@@ -295,7 +340,11 @@ def test_a_source_is_fetched_under_a_condition(
 
 
 def test_what_may_pass_is_tried_again_and_what_may_not_fails(
-    own: Database, operator: TestClient, run_pending: Run, publisher: Any, two_versions: tuple[bytes, bytes]
+    own: Database,
+    operator: TestClient,
+    run_pending: Run,
+    publisher: Any,
+    two_versions: tuple[bytes, bytes],
 ) -> None:
     publisher.content, publisher.status = two_versions[0], 503
     made = operator.post("/v1/loads", json={"url": publisher.url, "domain": DOMAIN}).json()
@@ -313,7 +362,9 @@ def test_what_may_pass_is_tried_again_and_what_may_not_fails(
     assert run_pending()[0]["error"]["code"] == "forbidden-target"
 
 
-SAMPLES = Path(os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SAMPLES = Path(
+    os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data")
+)
 REAL = [SAMPLES / "attack-ics-17.1.json", SAMPLES / "attack-ics-18.1.json"]
 PAIRS = [REAL] if all(path.exists() for path in REAL) else []
 
@@ -328,7 +379,9 @@ def test_published_releases_follow_each_other(
 
     parsed = [read_release(path.read_bytes()) for path in paths]
     contents = [{(item.stix_id, item.digest) for item in release.objects} for release in parsed]
-    assert written == [len(now - before) for before, now in zip([set(), *contents], contents, strict=False)]
+    assert written == [
+        len(now - before) for before, now in zip([set(), *contents], contents, strict=False)
+    ]
     last = parsed[-1]
     items = operator.get("/v1/techniques", params={"limit": 500, "inactive": True}).json()["items"]
     assert {item["attack_id"]: item["name"] for item in items} == {
@@ -337,4 +390,6 @@ def test_published_releases_follow_each_other(
     for path, release in zip(paths, parsed, strict=True):
         answer = operator.get(f"/v1/releases/{release.domain}/{release.version}/bundle")
         assert answer.json() == msgspec.json.decode(path.read_bytes())
-    assert [event["version"] for event in told(own, "mitre.released.v1")] == [release.version for release in parsed]
+    assert [event["version"] for event in told(own, "mitre.released.v1")] == [
+        release.version for release in parsed
+    ]

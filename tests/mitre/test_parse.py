@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mitre.parse import order, read_release
+from services.mitre.releases.bundle import order, read_release
 from shared.errors import InvalidInput
 
 Make = Callable[..., Any]
@@ -18,7 +18,11 @@ Make = Callable[..., Any]
 def test_the_starter_is_a_release_of_enterprise(starter: Path) -> None:
     release = read_release(starter.read_bytes())
 
-    assert (release.domain, release.version, release.stix_version) == ("enterprise-attack", "0.18.1", "2.1")
+    assert (release.domain, release.version, release.stix_version) == (
+        "enterprise-attack",
+        "0.18.1",
+        "2.1",
+    )
     assert order(release.version) < order("9.0") < order("18.1")
     assert release.counts["x-mitre-tactic"] == 14
     shell = release.techniques["T1059.001"]
@@ -28,16 +32,25 @@ def test_the_starter_is_a_release_of_enterprise(starter: Path) -> None:
         ["execution"],
         ["TA0002"],
     )
-    assert (release.techniques["T1086"].revoked, release.techniques["T1086"].revoked_by) == (True, "T1059.001")
+    assert (release.techniques["T1086"].revoked, release.techniques["T1086"].revoked_by) == (
+        True,
+        "T1059.001",
+    )
     assert all(len(card.description) > 20 for card in release.techniques.values())
     stix_ids = {item.stix_id for item in release.objects}
     assert len(stix_ids) == len(release.objects)
     collection = json.loads(starter.read_bytes())["objects"][0]
-    assert {entry["object_ref"] for entry in collection["x_mitre_contents"]} == stix_ids - {collection["id"]}
+    assert {entry["object_ref"] for entry in collection["x_mitre_contents"]} == stix_ids - {
+        collection["id"]
+    }
 
 
-def test_equal_content_has_equal_digests_in_any_order_and_layout(make_bundle: Make, make_pattern: Make) -> None:
-    content = json.loads(make_bundle("1.0", make_pattern("T1001", "One"), make_pattern("T1002", "Two")))
+def test_equal_content_has_equal_digests_in_any_order_and_layout(
+    make_bundle: Make, make_pattern: Make
+) -> None:
+    content = json.loads(
+        make_bundle("1.0", make_pattern("T1001", "One"), make_pattern("T1002", "Two"))
+    )
     release = read_release(json.dumps(content).encode())
 
     turned = [dict(reversed(item.items())) for item in reversed(content["objects"])]
@@ -56,8 +69,12 @@ def test_stix_2_0_needs_to_be_told_its_version(make_bundle: Make, make_pattern: 
         read_release(content)
 
 
-def test_of_objects_with_one_id_the_active_one_counts(make_bundle: Make, make_pattern: Make) -> None:
-    ended = make_pattern("T1001", "Ended", stix="old", revoked=True, modified="2025-09-01T00:00:00.000Z")
+def test_of_objects_with_one_id_the_active_one_counts(
+    make_bundle: Make, make_pattern: Make
+) -> None:
+    ended = make_pattern(
+        "T1001", "Ended", stix="old", revoked=True, modified="2025-09-01T00:00:00.000Z"
+    )
 
     release = read_release(make_bundle("1.0", make_pattern("T1001", "Active"), ended))
 
@@ -65,9 +82,13 @@ def test_of_objects_with_one_id_the_active_one_counts(make_bundle: Make, make_pa
     assert release.counts["attack-pattern"] == 2
 
 
-def test_a_revoked_relationship_says_nothing(make_bundle: Make, make_pattern: Make, make_link: Make) -> None:
+def test_a_revoked_relationship_says_nothing(
+    make_bundle: Make, make_pattern: Make, make_link: Make
+) -> None:
     gone = make_link("subtechnique-of", "T1001.001", "T1001", revoked=True)
-    release = read_release(make_bundle("1.0", make_pattern("T1001", "A"), make_pattern("T1001.001", "B"), gone))
+    release = read_release(
+        make_bundle("1.0", make_pattern("T1001", "A"), make_pattern("T1001.001", "B"), gone)
+    )
 
     assert release.techniques["T1001.001"].parent is None
 
@@ -80,8 +101,16 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "list": (b"[]", "no STIX bundle", "$"),
     "other object": (b'{"type": "report", "objects": []}', "not a bundle", "type"),
     "no objects": (b'{"type": "bundle"}', "no STIX bundle", "$"),
-    "object without id": (b'{"type": "bundle", "objects": [{"type": "malware"}]}', "`id`", "objects[0]"),
-    "not ATT&CK": (b'{"type": "bundle", "objects": [{"type": "malware", "id": "m"}]}', "not of ATT&CK", "objects"),
+    "object without id": (
+        b'{"type": "bundle", "objects": [{"type": "malware"}]}',
+        "`id`",
+        "objects[0]",
+    ),
+    "not ATT&CK": (
+        b'{"type": "bundle", "objects": [{"type": "malware", "id": "m"}]}',
+        "not of ATT&CK",
+        "objects",
+    ),
     "nested too deeply": (
         b'{"type": "bundle", "objects": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
         "recursion",
@@ -112,7 +141,9 @@ def test_wrong_domain_version_or_value_is_refused(make_bundle: Make, make_patter
         read_release(make_bundle("newest", make_pattern("T1001", "One")))
     assert version.value.details["where"] == "objects[0].x_mitre_version"
     with pytest.raises(InvalidInput) as place:
-        read_release(make_bundle("1.0", make_pattern("T1001", "One", kill_chain_phases=[{"phase_name": 3}])))
+        read_release(
+            make_bundle("1.0", make_pattern("T1001", "One", kill_chain_phases=[{"phase_name": 3}]))
+        )
     assert str(place.value.details["where"]).startswith("objects[3].kill_chain_phases[0]")
     with pytest.raises(InvalidInput, match="NUL") as nul:
         read_release(make_bundle("1.0", make_pattern("T1001", "One\0")))
@@ -122,7 +153,9 @@ def test_wrong_domain_version_or_value_is_refused(make_bundle: Make, make_patter
 
 
 @given(st.data())
-def test_damage_gives_a_release_or_a_clear_error_and_nothing_else(starter: Path, data: st.DataObject) -> None:
+def test_damage_gives_a_release_or_a_clear_error_and_nothing_else(
+    starter: Path, data: st.DataObject
+) -> None:
     content = bytearray(starter.read_bytes()[:3000] + b"]}")
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

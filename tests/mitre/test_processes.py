@@ -67,7 +67,10 @@ def test_an_upload_ends_as_events(
         query = {"name": starter.name, "domain": "enterprise-attack"}
         made = api.post("/v1/loads/upload", params=query, content=starter.read_bytes()).json()
         deadline = time.monotonic() + 30
-        while (state := api.get(f"/v1/loads/{made['id']}").json()["state"]) in {"queued", "running"}:
+        while (state := api.get(f"/v1/loads/{made['id']}").json()["state"]) in {
+            "queued",
+            "running",
+        }:
             assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()
             time.sleep(0.05)
         assert state == "succeeded"

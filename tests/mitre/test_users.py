@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from mitreattack.stix20 import MitreAttackData
 from starlette.testclient import TestClient
 
-from services.mitre import service
-from services.mitre.parse import read_release
-from services.mitre.repository import releases
+from services.mitre.releases import repository, service
+from services.mitre.releases.bundle import read_release
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events.mitre import TechniqueUser
 from shared.settings import Settings
@@ -27,13 +26,18 @@ def cards(own: Database) -> dict[str, dict[str, Any]]:
     """The cards told since they were asked for last, by technique."""
     query = "DELETE FROM outbox WHERE topic = 'mitre.techniques.v1' RETURNING id, payload"
     with own.transaction(PLATFORM) as session:
-        told = [msgspec.json.decode(bytes(row.payload)) for row in sorted(session.execute(sa.text(query)).all())]
+        told = [
+            msgspec.json.decode(bytes(row.payload))
+            for row in sorted(session.execute(sa.text(query)).all())
+        ]
     return {card["attack_id"]: card for card in told}
 
 
 @pytest.fixture
 def load(
-    own: Database, client_for: Callable[..., TestClient], run_pending: Callable[[], list[dict[str, Any]]]
+    own: Database,
+    client_for: Callable[..., TestClient],
+    run_pending: Callable[[], list[dict[str, Any]]],
 ) -> Callable[[bytes], None]:
     """Loads a bundle into a service that has nothing yet."""
     with own.transaction(PLATFORM) as session:
@@ -42,7 +46,10 @@ def load(
     operator = client_for("mitre", role="operator")
 
     def do(content: bytes) -> None:
-        assert operator.post("/v1/loads/upload", params={"name": "a"}, content=content).status_code == 202
+        assert (
+            operator.post("/v1/loads/upload", params={"name": "a"}, content=content).status_code
+            == 202
+        )
         assert [one["status"] for one in run_pending()] == ["succeeded"]
 
     return do
@@ -61,7 +68,9 @@ def test_a_technique_names_the_active_software_and_groups_that_use_it(
             *make_user("S0003", "Gone", "T1001", revoked=True),
             *make_user("S0004", "Old", "T1001", x_mitre_deprecated=True),
             *make_user("S0005", "N\0", "T1001", x_mitre_aliases=["Readable"]),
-            *make_user("G0007", "APT28", "T1001", kind="intrusion-set", aliases=["APT28", "Fancy Bear"]),
+            *make_user(
+                "G0007", "APT28", "T1001", kind="intrusion-set", aliases=["APT28", "Fancy Bear"]
+            ),
             *make_user("C0001", "A campaign", "T1001", kind="campaign"),
         )
     )
@@ -72,12 +81,16 @@ def test_a_technique_names_the_active_software_and_groups_that_use_it(
         TechniqueUser("S0005", "Readable", "malware"),
         TechniqueUser("S0367", "Emotet", "malware", ["Geodo"]),
     )
-    assert release.users["T1001"].groups == (TechniqueUser("G0007", "APT28", "group", ["Fancy Bear"]),)
+    assert release.users["T1001"].groups == (
+        TechniqueUser("G0007", "APT28", "group", ["Fancy Bear"]),
+    )
     card = release.techniques["T1001"].card("enterprise-attack", "1.0", release.users["T1001"])
     assert [one.name for one in card.software] == ["Mimikatz", "Readable", "Emotet"]
 
 
-def test_a_relationship_that_was_revoked_uses_nothing(make_bundle: Make, make_pattern: Make, make_user: Make) -> None:
+def test_a_relationship_that_was_revoked_uses_nothing(
+    make_bundle: Make, make_pattern: Make, make_user: Make
+) -> None:
     software, uses = make_user("S0367", "Emotet", "T1001")
     gone = make_bundle("1.0", make_pattern("T1001", "Used"), software, {**uses, "revoked": True})
 
@@ -90,16 +103,27 @@ def test_a_card_is_told_again_when_others_use_its_technique(
     techniques = [make_pattern("T1001", "One"), make_pattern("T1002", "Two")]
     load(make_bundle("1.0", *techniques, *make_user("S0367", "Emotet", "T1001")))
     first = cards(own)
-    assert {key: [one["name"] for one in card.get("software", [])] for key, card in first.items()} == {
+    assert {
+        key: [one["name"] for one in card.get("software", [])] for key, card in first.items()
+    } == {
         "T1001": ["Emotet"],
         "T1002": [],
     }
 
-    load(make_bundle("2.0", *techniques, *make_user("S0367", "Emotet", "T1001"), *make_user("S1", "New", "T1002")))
+    load(
+        make_bundle(
+            "2.0",
+            *techniques,
+            *make_user("S0367", "Emotet", "T1001"),
+            *make_user("S1", "New", "T1002"),
+        )
+    )
 
-    assert {key: [one["name"] for one in card["software"]] for key, card in cards(own).items()} == {"T1002": ["New"]}
+    assert {key: [one["name"] for one in card["software"]] for key, card in cards(own).items()} == {
+        "T1002": ["New"]
+    }
     with own.transaction(PUBLIC) as session:
-        (row,) = [row for row in releases.list_releases(session) if row.current]
+        (row,) = [row for row in repository.list_releases(session) if row.current]
         assert row.diff == {}, "the technique itself is what it was"
 
 
@@ -140,16 +164,24 @@ def test_users_are_what_mitres_library_says(path: Path) -> None:
         }
         assert ({one.attack_id for one in users.software} if users else set()) == theirs
         # The library also counts groups to which a campaign that used the technique is attributed.
-        groups = {data.get_attack_id(one["object"]["id"]) for one in data.get_groups_using_technique(technique.stix_id)}
+        groups = {
+            data.get_attack_id(one["object"]["id"])
+            for one in data.get_groups_using_technique(technique.stix_id)
+        }
         assert not users or {one.attack_id for one in users.groups} <= groups
     assert sum(len(users.software) for users in release.users.values()) > 100
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_what_is_stored_says_the_same_as_what_was_read(own: Database, load: Make, path: Path) -> None:
+def test_what_is_stored_says_the_same_as_what_was_read(
+    own: Database, load: Make, path: Path
+) -> None:
     load(path.read_bytes())
 
     release = read_release(path.read_bytes())
     with own.transaction(PUBLIC) as session:
-        (row,) = releases.list_releases(session)
-        assert releases.users_of(session, row.id, releases.techniques_of(session, row.id)) == release.users
+        (row,) = repository.list_releases(session)
+        assert (
+            repository.users_of(session, row.id, repository.techniques_of(session, row.id))
+            == release.users
+        )

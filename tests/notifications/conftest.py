@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.notifications.alerting import Alerter
-from services.notifications.delivering import Deliverer, Done
+from services.notifications.deliveries.dispatcher import Deliverer, Done
+from services.notifications.rules.handlers import Alerter
 from shared.database import PLATFORM, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, Change, ObservablesChanged
@@ -38,12 +38,19 @@ class Bench:
         self.api = client_for("notifications", tenant="acme", role="analyst")
 
     def channel(self, url: str, *, api: TestClient | None = None, **values: Any) -> dict[str, Any]:
-        body = {"name": f"hook {uuid4().hex[:6]}", "kind": "webhook", "config": {"url": url}, **values}
+        body = {
+            "name": f"hook {uuid4().hex[:6]}",
+            "kind": "webhook",
+            "config": {"url": url},
+            **values,
+        }
         answer = (api or self.api).post("/v1/channels", json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
-    def rule(self, *channels: dict[str, Any], api: TestClient | None = None, **values: Any) -> dict[str, Any]:
+    def rule(
+        self, *channels: dict[str, Any], api: TestClient | None = None, **values: Any
+    ) -> dict[str, Any]:
         ids = [channel["id"] for channel in channels]
         body = {"name": f"rule {uuid4().hex[:6]}", "channel_ids": ids, **values}
         answer = (api or self.api).post("/v1/rules", json=body)
@@ -56,9 +63,13 @@ class Bench:
         channel = self.channel(receiver.url)
         return channel, self.rule(channel, sources=[feed], **rule), feed
 
-    def event(self, feed: str, *changes: Change, tenant: str = "public", id_: str | None = None) -> Event[Any]:
+    def event(
+        self, feed: str, *changes: Change, tenant: str = "public", id_: str | None = None
+    ) -> Event[Any]:
         data = ObservablesChanged(uuid4(), feed, list(changes or [change()]))
-        return Event(CHANGED, data, tenant, "/services/observables", key=b"1", id=id_ or str(uuid4()))
+        return Event(
+            CHANGED, data, tenant, "/services/observables", key=b"1", id=id_ or str(uuid4())
+        )
 
     def handle(self, *events: Event[Any]) -> None:
         with self.own.transaction(PLATFORM) as session:
@@ -68,7 +79,9 @@ class Bench:
         return Deliverer(self.own, self.settings).run()
 
     def ledger(self, rule: dict[str, Any], api: TestClient | None = None) -> list[dict[str, Any]]:
-        return (api or self.api).get("/v1/deliveries", params={"rule_id": rule["id"]}).json()["items"]
+        return (
+            (api or self.api).get("/v1/deliveries", params={"rule_id": rule["id"]}).json()["items"]
+        )
 
     def sql(self, statement: str, **values: Any) -> Sequence[Any]:
         with self.own.transaction(PLATFORM) as session:
@@ -82,7 +95,9 @@ class Bench:
             self.sql(passed, state=state, rule=rule["id"])
 
     def events_about(self, delivery_id: str) -> list[str]:
-        found = self.sql("SELECT payload FROM outbox WHERE topic = 'notifications.delivered.v1' ORDER BY id")
+        found = self.sql(
+            "SELECT payload FROM outbox WHERE topic = 'notifications.delivered.v1' ORDER BY id"
+        )
         return [row.payload.decode() for row in found if delivery_id in row.payload.decode()]
 
     @contextmanager
@@ -110,7 +125,13 @@ class Bench:
 
 def change(**values: Any) -> Change:
     return Change(
-        **{"id": f"ipv4-addr--{uuid4()}", "type": "ipv4-addr", "value": "192.0.2.7", "kind": "new", "score": 90}
+        **{
+            "id": f"ipv4-addr--{uuid4()}",
+            "type": "ipv4-addr",
+            "value": "192.0.2.7",
+            "kind": "new",
+            "score": 90,
+        }
         | values
     )
 

@@ -40,7 +40,9 @@ class Receiver:
 
     def wait_for(self, count: int, seconds: float = 10.0) -> list[Received]:
         with self._arrived:
-            assert self._arrived.wait_for(lambda: len(self.received) >= count, seconds), f"only {len(self.received)}"
+            assert self._arrived.wait_for(lambda: len(self.received) >= count, seconds), (
+                f"only {len(self.received)}"
+            )
             return list(self.received)
 
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-import shared.celery
-from services.notifications.alerting import Alerter
+import shared.runtime.celery
 from services.notifications.consumers import SUBSCRIPTIONS
+from services.notifications.rules.handlers import Alerter
 from shared.database import PLATFORM
 from shared.errors import Unavailable
 from shared.kafka.consumer import Consumer
@@ -80,7 +80,13 @@ def test_whoever_asked_is_told_that_a_feed_is_unreachable(bench, receiver: Recei
         for _ in range(2):
             Alerter().handle_health(session, [event])
     (row,) = bench.ledger(asked)
-    match = {"kind": "health", "feed": "urlhaus", "state": "unreachable", "before": "healthy", **evidence}
+    match = {
+        "kind": "health",
+        "feed": "urlhaus",
+        "state": "unreachable",
+        "before": "healthy",
+        **evidence,
+    }
     assert bench.api.get(f"/v1/deliveries/{row['id']}").json()["matches"] == [match]
 
 
@@ -88,7 +94,12 @@ def test_an_event_is_matched_once_however_often_it_is_handled(bench, receiver, m
     first, second = bench.channel(receiver.url), bench.channel(receiver.url)
     feed = f"feed-{uuid4().hex[:6]}"
     rule = bench.rule(first, second, sources=[feed])
-    event = bench.event(feed, make_change(), make_change(kind="changed", score_before=10), make_change(kind="expired"))
+    event = bench.event(
+        feed,
+        make_change(),
+        make_change(kind="changed", score_before=10),
+        make_change(kind="expired"),
+    )
     for _ in range(3):
         bench.handle(event)
     ledger = bench.ledger(rule)
@@ -108,7 +119,9 @@ def test_public_news_is_for_everybody_and_a_tenants_own_for_that_tenant(bench, r
     assert len(bench.ledger(globexs, globex)) == 2
     assert bench.ledger(globexs) == [], "a foreign tenant's ledger looks empty"
     bench.deliver()
-    tenants = sorted(received.body.split(b'"tenant":"')[1].split(b'"')[0] for received in receiver.received)
+    tenants = sorted(
+        received.body.split(b'"tenant":"')[1].split(b'"')[0] for received in receiver.received
+    )
     assert tenants == [b"acme", b"globex", b"globex"]
 
 
@@ -137,7 +150,7 @@ def test_a_changed_rule_counts_from_the_next_event(bench, receiver):
 
 def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receiver, monkeypatch):
     woken = []
-    monkeypatch.setattr(shared.celery, "hint", lambda *_: woken.append(bench.ledger(rule)))
+    monkeypatch.setattr(shared.runtime.celery, "hint", lambda *_: woken.append(bench.ledger(rule)))
     _, rule, feed = bench.hook(receiver)
 
     def lost():

@@ -23,11 +23,19 @@ def test_channels_from_making_to_deleting(bench, receiver):
     read = bench.api.get(f"/v1/channels/{made['id']}").json()
     assert "secret" not in read
     assert read["config"] == {"url": receiver.url}
-    changed = bench.api.patch(f"/v1/channels/{made['id']}", json={"name": "SOC desk 2", "enabled": False}).json()
-    assert (changed["name"], changed["enabled"], changed["config"]) == ("SOC desk 2", False, read["config"])
+    changed = bench.api.patch(
+        f"/v1/channels/{made['id']}", json={"name": "SOC desk 2", "enabled": False}
+    ).json()
+    assert (changed["name"], changed["enabled"], changed["config"]) == (
+        "SOC desk 2",
+        False,
+        read["config"],
+    )
     names, after = [], None
     bench.channel(receiver.url, name="A desk")
-    while page := bench.api.get("/v1/channels", params={"limit": 1} | ({"after": after} if after else {})).json():
+    while page := bench.api.get(
+        "/v1/channels", params={"limit": 1} | ({"after": after} if after else {})
+    ).json():
         names += [item["name"] for item in page["items"]]
         after = page["next"]
         if after is None:
@@ -36,7 +44,10 @@ def test_channels_from_making_to_deleting(bench, receiver):
     assert {"A desk", "SOC desk 2"} <= set(names)
     assert bench.api.delete(f"/v1/channels/{made['id']}").status_code == 204
     problem(bench.api.get(f"/v1/channels/{made['id']}"), 404)
-    said = [json.loads(row.payload) for row in bench.sql("SELECT payload FROM outbox WHERE topic LIKE 'audit%'")]
+    said = [
+        json.loads(row.payload)
+        for row in bench.sql("SELECT payload FROM outbox WHERE topic LIKE 'audit%'")
+    ]
     actions = [one["action"] for one in said if one["target"] == made["id"]]
     assert actions == [f"notifications.channel.{verb}" for verb in ("create", "update", "delete")]
     assert made["secret"] not in json.dumps(said)
@@ -64,7 +75,10 @@ def test_secrets_are_sealed_at_rest(bench, receiver):
         ({"config": {"url": "ftp://127.0.0.1/"}}, "body.config.url"),
         ({"config": {"url": "http://kim:secret@127.0.0.1/"}}, "body.config.url"),
         ({"secret": "whsec_short"}, "body.secret"),
-        ({"kind": "log", "config": {}, "secret": f"whsec_{b64encode(b'k' * 32).decode()}"}, "body.secret"),
+        (
+            {"kind": "log", "config": {}, "secret": f"whsec_{b64encode(b'k' * 32).decode()}"},
+            "body.secret",
+        ),
         ({"colour": "red"}, "body.colour"),
     ],
 )
@@ -89,8 +103,14 @@ def test_rules_from_making_to_deleting(bench, receiver):
     made = bench.rule(channel, channel, name="High", min_score=80, types=["ipv4-addr"], tags=["c2"])
     assert made["channel_ids"] == [channel["id"]]
     assert made["on"] == ["new", "changed"]
-    changed = bench.api.patch(f"/v1/rules/{made['id']}", json={"min_score": None, "sources": ["ipsum"]}).json()
-    assert (changed["min_score"], changed["sources"], changed["types"]) == (None, ["ipsum"], ["ipv4-addr"])
+    changed = bench.api.patch(
+        f"/v1/rules/{made['id']}", json={"min_score": None, "sources": ["ipsum"]}
+    ).json()
+    assert (changed["min_score"], changed["sources"], changed["types"]) == (
+        None,
+        ["ipsum"],
+        ["ipv4-addr"],
+    )
     assert changed == bench.api.get(f"/v1/rules/{made['id']}").json()
     assert changed in bench.api.get("/v1/rules").json()["items"]
     said = problem(bench.api.delete(f"/v1/channels/{channel['id']}"), 409)
@@ -122,9 +142,18 @@ def test_names_are_unique_within_a_tenant(bench, receiver):
     channel = bench.channel(receiver.url, name="twice")
     body = {"name": "twice", "kind": "webhook", "config": {"url": receiver.url}}
     problem(bench.api.post("/v1/channels", json=body), 409, "body.name")
-    assert bench.client_for("notifications", tenant="globex").post("/v1/channels", json=body).status_code == 201
+    assert (
+        bench.client_for("notifications", tenant="globex")
+        .post("/v1/channels", json=body)
+        .status_code
+        == 201
+    )
     bench.rule(channel, name="twice")
-    problem(bench.api.post("/v1/rules", json={"name": "twice", "channel_ids": [channel["id"]]}), 409, "body.name")
+    problem(
+        bench.api.post("/v1/rules", json={"name": "twice", "channel_ids": [channel["id"]]}),
+        409,
+        "body.name",
+    )
 
 
 def test_roles_and_tokens(bench, receiver):
@@ -148,12 +177,18 @@ def test_another_tenants_things_look_like_nothing(bench, receiver):
         rule = bench.rule(channel, api=owner, sources=[feed])
         bench.handle(bench.event(feed))
         [delivery] = bench.ledger(rule, owner)
-        for path in (f"channels/{channel['id']}", f"rules/{rule['id']}", f"deliveries/{delivery['id']}"):
+        for path in (
+            f"channels/{channel['id']}",
+            f"rules/{rule['id']}",
+            f"deliveries/{delivery['id']}",
+        ):
             problem(bench.api.get(f"/v1/{path}"), 404)
         problem(bench.api.post(f"/v1/channels/{channel['id']}/test"), 404)
         problem(bench.api.post(f"/v1/deliveries/{delivery['id']}/retry"), 404)
         problem(bench.api.delete(f"/v1/rules/{rule['id']}"), 404)
-        problem(bench.api.post("/v1/rules", json={"name": "spy", "channel_ids": [channel["id"]]}), 422)
+        problem(
+            bench.api.post("/v1/rules", json={"name": "spy", "channel_ids": [channel["id"]]}), 422
+        )
         for kind, row in (("channels", channel), ("rules", rule), ("deliveries", delivery)):
             assert row["id"] not in bench.api.get(f"/v1/{kind}?limit=1000").text
     bench.deliver()
@@ -165,7 +200,9 @@ def test_the_ledger_is_paged_and_filtered(bench, receiver):
     query = {"rule_id": rule["id"], "limit": 2}
     seen, after = [], None
     for _ in range(3):
-        page = bench.api.get("/v1/deliveries", params=query | ({"after": after} if after else {})).json()
+        page = bench.api.get(
+            "/v1/deliveries", params=query | ({"after": after} if after else {})
+        ).json()
         seen += [item["id"] for item in page["items"]]
         after = page["next"]
     assert after is None
@@ -174,5 +211,7 @@ def test_the_ledger_is_paged_and_filtered(bench, receiver):
     problem(bench.api.get("/v1/deliveries?state=lost"), 422, "query.state")
     problem(bench.api.get("/v1/deliveries?after=x"), 422, "query.after")
     bench.deliver()
-    assert bench.api.get("/v1/deliveries", params=query | {"state": "pending"}).json()["items"] == []
+    assert (
+        bench.api.get("/v1/deliveries", params=query | {"state": "pending"}).json()["items"] == []
+    )
     problem(bench.api.post(f"/v1/deliveries/{seen[0]}/retry"), 409)

@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from standardwebhooks import Webhook
 
-from services.notifications import repository
-from services.notifications.sending import MAX_ATTEMPTS, WAITS, Outcome
+from services.notifications.deliveries import repository
+from services.notifications.deliveries.attempt import MAX_ATTEMPTS, WAITS, Outcome
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
 from tests.notifications.receiver import Answer, receiving
@@ -36,7 +36,10 @@ def seconds_until(moment):
 
 def test_an_alert_is_told_once_signed_and_small(bench, receiver, make_change):
     channel, rule, feed = bench.hook(receiver, min_score=80)
-    long = [make_change(score=80 + n % 20, value=f"http://a.example/{n}/" + "x" * 2000, type="url") for n in range(60)]
+    long = [
+        make_change(score=80 + n % 20, value=f"http://a.example/{n}/" + "x" * 2000, type="url")
+        for n in range(60)
+    ]
     bench.handle(bench.event(feed, make_change(score=10), *long))
     done = bench.deliver()
     assert (done.delivered, done.failed, done.retrying, done.more) == (1, 0, 0, False)
@@ -54,7 +57,11 @@ def test_an_alert_is_told_once_signed_and_small(bench, receiver, make_change):
     assert len(scores) > 5
     assert len(received.body) < 20_000
     assert document["data"]["url"].endswith(f"/v1/deliveries/{delivery['id']}")
-    assert (delivery["state"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 204)
+    assert (delivery["state"], delivery["attempts"], delivery["response_status"]) == (
+        "delivered",
+        1,
+        204,
+    )
     assert len(bench.api.get(f"/v1/deliveries/{delivery['id']}").json()["matches"]) == 60
     [event] = bench.events_about(delivery["id"])
     assert json.loads(event)["state"] == "delivered"
@@ -75,7 +82,9 @@ def test_a_failure_is_tried_again_with_the_same_id_and_a_fresh_signature(bench, 
         bench.make_due(rule)
         bench.deliver()
     assert (one(bench, rule)["state"], one(bench, rule)["attempts"]) == ("delivered", 3)
-    assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {delivery["id"]}
+    assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {
+        delivery["id"]
+    }
     assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 1
     assert len(bench.events_about(delivery["id"])) == 1
 
@@ -107,7 +116,9 @@ def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
     assert bench.api.post(f"/v1/deliveries/{delivery['id']}/retry").status_code == 202
     bench.deliver()
     assert one(bench, rule)["state"] == "delivered"
-    assert [received.headers["webhook-id"] for received in receiver.received] == [delivery["id"]] * 2
+    assert [received.headers["webhook-id"] for received in receiver.received] == [
+        delivery["id"]
+    ] * 2
 
 
 def test_a_redirect_is_not_followed_and_final(bench, receiver):
@@ -143,7 +154,9 @@ def test_a_slow_receiver_does_not_keep_the_others_waiting(bench, receiver, secon
     _, slow, slow_feed = bench.hook(receiver)
     _, fast, fast_feed = bench.hook(second_receiver)
     receiver.answers = [Answer(delay=1.5) for _ in range(10)]
-    bench.handle(*(bench.event(slow_feed) for _ in range(10)), *(bench.event(fast_feed) for _ in range(3)))
+    bench.handle(
+        *(bench.event(slow_feed) for _ in range(10)), *(bench.event(fast_feed) for _ in range(3))
+    )
     started = time.time()
     assert bench.deliver().delivered == 13
     assert second_receiver.received[-1].at - started < 1.0
@@ -176,14 +189,18 @@ def test_a_killed_worker_loses_nothing(bench, receiver):
     assert bench.deliver().delivered == 1
     delivery = one(bench, rule)
     assert (delivery["state"], delivery["attempts"]) == ("delivered", 2)
-    assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {delivery["id"]}
+    assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {
+        delivery["id"]
+    }
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(bench, receiver):
     _, rule, feed = bench.hook(receiver)
     bench.handle(bench.event(feed))
     with bench.own.transaction(PLATFORM) as session:
-        [zombie] = [row for row in repository.claim(session, 100, [], 60) if str(row.rule_id) == rule["id"]]
+        [zombie] = [
+            row for row in repository.claim(session, 100, [], 60) if str(row.rule_id) == rule["id"]
+        ]
     bench.make_due(rule)
     bench.deliver()
     with bench.own.transaction(PLATFORM) as session:

@@ -5,10 +5,14 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifications.matching import Conditions, RuleSet
+from services.notifications.rules.matching import Conditions, RuleSet
 from shared.events.observables import Change
 
-TYPES, TAGS, FEEDS = ["ipv4-addr", "domain-name", "url"], ["c2", "phishing", "tor"], ["ipsum", "urlhaus"]
+TYPES, TAGS, FEEDS = (
+    ["ipv4-addr", "domain-name", "url"],
+    ["c2", "phishing", "tor"],
+    ["ipsum", "urlhaus"],
+)
 KINDS = ["new", "changed", "expired"]
 SCORES = st.integers(0, 100)
 
@@ -70,7 +74,8 @@ def concerns(rule, tenant, source, change):
 @given(RULES, CHANGES, st.sampled_from(["acme", "public"]), st.sampled_from([*FEEDS, "other"]))
 def test_finds_what_an_oracle_finds(rules, changes, tenant, source):
     expected = {
-        rule.rule_id: {change.id for change in changes if concerns(rule, tenant, source, change)} for rule in rules
+        rule.rule_id: {change.id for change in changes if concerns(rule, tenant, source, change)}
+        for rule in rules
     }
     rule_set = RuleSet(rules)
     for _ in range(2):  # the second time from the index by source
@@ -83,7 +88,13 @@ def test_finds_what_an_oracle_finds(rules, changes, tenant, source):
 
 def test_a_change_is_news_when_it_crosses_the_score():
     rule = Conditions(UUID(int=1), "acme", "high", frozenset(["new", "changed"]), min_score=80)
-    scores = [("new", None, 80), ("new", None, 79), ("changed", 79, 80), ("changed", 80, 95), ("changed", 95, 70)]
+    scores = [
+        ("new", None, 80),
+        ("new", None, 79),
+        ("changed", 79, 80),
+        ("changed", 80, 95),
+        ("changed", 95, 70),
+    ]
     changes = [
         Change(f"x--{number}", "url", "http://a.example", kind, after, before)
         for number, (kind, before, after) in enumerate(scores)

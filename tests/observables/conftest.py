@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.service import handle_observed
+from services.observables.store.service import handle_observed
 from shared.database import PLATFORM, Database, database
 from shared.events import Event, FeedRef, Record
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -25,8 +25,24 @@ def after(minutes: int) -> str:
     return (START + timedelta(minutes=minutes)).isoformat()
 
 
-TABLES = ("source", "source_past", "observable", "context_past", "assertion", "assertion_past", "sighting", "relation")
-TABLES += ("run_chunk", "outbox", "enrichment", "enrichment_past", "enrichment_lane", "enrichment_job")
+TABLES = (
+    "source",
+    "source_past",
+    "observable",
+    "context_past",
+    "assertion",
+    "assertion_past",
+    "sighting",
+    "relation",
+)
+TABLES += (
+    "run_chunk",
+    "outbox",
+    "enrichment",
+    "enrichment_past",
+    "enrichment_lane",
+    "enrichment_job",
+)
 TABLES += (
     "enrichment_request",
     "enrichment_request_job",
@@ -55,7 +71,9 @@ def chunk(
     tenant: str = "acme",
     into: int = 0,
 ) -> Event[IndicatorsObserved]:
-    data = IndicatorsObserved(feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [])
+    data = IndicatorsObserved(
+        feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or []
+    )
     event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
     record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
     return replace(event, record=record)
@@ -78,4 +96,6 @@ def outbox(own: Database, topic: str = "observables.changed.v1") -> list[bytes]:
 
 def changes(own: Database) -> list[tuple[str, str, int, int | None]]:
     found = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
-    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)
+    return sorted(
+        (one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes
+    )

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from services.observables.ingest import Source, Word
-from services.observables.scores.decay import end_of_day
-from services.observables.scores.knowledge import Stored
-from shared.moments import moment_of
+from services.observables.scoring.decay import end_of_day
+from services.observables.scoring.inputs import Stored
+from services.observables.store.plan import Source, Word
+from shared.timestamps import moment_of
 
 Outcome = dict[str, dict[str, Stored]]
 
@@ -70,7 +70,14 @@ def _end(spoken: list[Spoken]) -> Stored:
 
 def _strength(said: Stored) -> tuple[Any, ...]:
     ends = (said.valid_until is None, said.valid_until or said.observed_at)
-    return (said.confidence, said.tags, said.malware or "", ends, said.attack, end_of_day(said.last_seen))
+    return (
+        said.confidence,
+        said.tags,
+        said.malware or "",
+        ends,
+        said.attack,
+        end_of_day(said.last_seen),
+    )
 
 
 def promised(assertions: dict[str, Stored]) -> dict[str, Stored]:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.observables.aging import check_due
-from services.observables.service import handle_finished
+from services.observables.store.decay_job import check_due
+from services.observables.store.service import handle_finished
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished
@@ -22,7 +22,9 @@ def ago(**span: int) -> str:
 
 
 def finished(own: Database, state: str, at: str) -> None:
-    event = Event(FINISHED, RunFinished(FEED, UUID(int=9), state), "acme", "/services/feeds", time=at)
+    event = Event(
+        FINISHED, RunFinished(FEED, UUID(int=9), state), "acme", "/services/feeds", time=at
+    )
     with own.transaction("acme") as session:
         handle_finished(session, [event])
 

@@ -14,13 +14,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables import context
-from services.observables.aging import check_due
 from services.observables.enrichment.repository import answers
-from services.observables.reference import store, warning_lists
+from services.observables.providers.base import Finding, Weight
+from services.observables.reference import context, repository, warning_lists
 from services.observables.reference.refresh import describe_again
-from services.observables.remote.base import Finding, Weight
-from services.observables.service import handle_finished
+from services.observables.store.decay_job import check_due
+from services.observables.store.service import handle_finished
 from shared.database import PUBLIC, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished
@@ -81,7 +80,9 @@ class World:
         number = self._chance.randrange(1, 4)
         reliability = self._chance.choice([40, 80, 80, 100])
         at = datetime.now(UTC) - timedelta(minutes=self._chance.choice([0, 0, 1, 30, 3000]))
-        feed = FeedRef(UUID(int=number), f"feed {number}", reliability, kind=("snapshot", "stream")[number % 2])
+        feed = FeedRef(
+            UUID(int=number), f"feed {number}", reliability, kind=("snapshot", "stream")[number % 2]
+        )
         return {"feed": feed, "at": at.isoformat(), "tenant": self._tenant()}
 
     def _tenant(self) -> str:
@@ -110,18 +111,30 @@ class World:
     def _confirmed(self) -> None:
         where = self._where()
         finished = RunFinished(where["feed"], UUID(int=9), "succeeded")
-        event = Event(FINISHED, finished, where["tenant"], "/services/feeds", time=datetime.now(UTC).isoformat())
+        event = Event(
+            FINISHED,
+            finished,
+            where["tenant"],
+            "/services/feeds",
+            time=datetime.now(UTC).isoformat(),
+        )
         with self._own.transaction(where["tenant"]) as session:
             handle_finished(session, [event])
 
     def _described(self) -> None:
         """Other reference data: an allow-list with one of the values, or with another."""
         entries = self._chance.choice([["198.51.100.0/24"], ["203.0.113.0/24"]])
-        listed = {"name": "ours", "version": 1, "type": "cidr", "matching_attributes": ["ip-dst"], "list": entries}
+        listed = {
+            "name": "ours",
+            "version": 1,
+            "type": "cidr",
+            "matching_attributes": ["ip-dst"],
+            "list": entries,
+        }
         packed = warning_lists.pack([("main/lists/x/list.json", json.dumps(listed).encode())])
         now, digest = datetime.now(UTC), hashlib.sha256(packed).hexdigest()
         with self._own.transaction(PUBLIC) as session:
-            store.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
+            repository.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
                       checked_at=now, progress=None)  # fmt: skip
         describe_again(self._own, still_for=timedelta(0))
 
@@ -153,21 +166,31 @@ class World:
         weight = self._chance.choice([0.7, 0.3, -0.5, None])
         if weight is None:
             return None
-        return Finding({"detections": self._chance.randrange(5)}, (Weight(weight, "as it was told"),))
+        return Finding(
+            {"detections": self._chance.randrange(5)}, (Weight(weight, "as it was told"),)
+        )
 
 
-def ask(client: TestClient, value: str, as_of: datetime | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def ask(
+    client: TestClient, value: str, as_of: datetime | None = None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What is known about a value, and why; in an order that does not matter."""
     past = {"as_of": as_of.isoformat()} if as_of else {}
     known = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
-    known.pop("context", None)  # of what nobody has spoken of it is said what is known here, and that is not recorded
-    known.pop("reference", None)  # the dates of reference data are those of the present: the past's are not recorded
+    known.pop(
+        "context", None
+    )  # of what nobody has spoken of it is said what is known here, and that is not recorded
+    known.pop(
+        "reference", None
+    )  # the dates of reference data are those of the present: the past's are not recorded
     found = known["observable"]
     if found is None:
         return known, None
     found["assertions"].sort(key=lambda one: (one["source_id"], one["tenant"]))
     found["sightings"].sort(key=lambda one: one["id"])
-    return known, client.get(f"/v1/observables/{found['id']}/explain", params=past).raise_for_status().json()
+    return known, client.get(
+        f"/v1/observables/{found['id']}/explain", params=past
+    ).raise_for_status().json()
 
 
 def answered(clients: list[TestClient]) -> Iterator[Answered]:
@@ -180,7 +203,8 @@ def answered(clients: list[TestClient]) -> Iterator[Answered]:
 def parts_of(explained: dict[str, Any]) -> dict[tuple[str, str], float]:
     # Approximately: between the answer and the moment that stands for it, some milliseconds have passed.
     return {
-        (part["kind"], part["name"]): pytest.approx(part["points"], abs=0.01) for part in explained["contributions"]
+        (part["kind"], part["name"]): pytest.approx(part["points"], abs=0.01)
+        for part in explained["contributions"]
     }
 
 
@@ -217,7 +241,9 @@ def test_the_past_is_answered_as_it_was(
         if one.explained is not None:
             assert explained is not None
             assert explained["score"] == one.explained["score"] == one.known["observable"]["score"]
-            points = {(part["kind"], part["name"]): part["points"] for part in explained["contributions"]}
+            points = {
+                (part["kind"], part["name"]): part["points"] for part in explained["contributions"]
+            }
             assert points == parts_of(one.explained)
             total = sum(part["points"] for part in one.explained["contributions"])
             assert abs(min(max(total, 0), 100) - one.explained["score"]) <= 0.5

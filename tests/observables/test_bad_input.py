@@ -90,12 +90,20 @@ def test_a_value_of_a_megabyte_in_a_body(client: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     ("request_", "status", "told"),
     [
-        (b"GET /v1/lookup?value=" + b"a" * MEGABYTE + b" HTTP/1.1\r\nHost: here\r\n\r\n", 414, "POST"),
+        (
+            b"GET /v1/lookup?value=" + b"a" * MEGABYTE + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+            414,
+            "POST",
+        ),
         (b"\x16\x03\x01 this is no request\r\n\r\n", 400, "Invalid HTTP"),
     ],
 )
-def test_what_no_client_sends(client: httpx2.Client, request_: bytes, status: int, told: str) -> None:
-    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
+def test_what_no_client_sends(
+    client: httpx2.Client, request_: bytes, status: int, told: str
+) -> None:
+    with socket.create_connection(
+        (client.base_url.host, client.base_url.port or 0), timeout=10
+    ) as raw:
         raw.sendall(request_)
         head, _, body = b"".join(iter(lambda: raw.recv(4096), b"")).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -106,20 +114,32 @@ def test_what_no_client_sends(client: httpx2.Client, request_: bytes, status: in
 
 @pytest.mark.parametrize("name", ["tag", "prefix", "under"])
 def test_a_nul_in_a_filter(client: httpx2.Client, name: str) -> None:
-    problem(client.get("/v1/observables", params={name: "a\0b"}), 422, name if name != "under" else "")
+    problem(
+        client.get("/v1/observables", params={name: "a\0b"}), 422, name if name != "under" else ""
+    )
 
 
 def test_a_nul_in_a_value(client: httpx2.Client) -> None:
     answer = client.get("/v1/lookup", params={"value": "evil\0.com"})
     assert answer.json()["problem"]
-    problem(client.post("/v1/sightings", json={"sightings": [{"value": "evil\0.com"}]}), 422, "sightings.0.value")
+    problem(
+        client.post("/v1/sightings", json={"sightings": [{"value": "evil\0.com"}]}),
+        422,
+        "sightings.0.value",
+    )
 
 
 def test_invalid_utf8(client: httpx2.Client) -> None:
-    answer = client.post("/v1/lookup", content=b'{"values": ["\xff"]}', headers={"content-type": "application/json"})
+    answer = client.post(
+        "/v1/lookup", content=b'{"values": ["\xff"]}', headers={"content-type": "application/json"}
+    )
     assert answer.status_code in {400, 422}
     problem(answer, answer.status_code)
-    problem(client.post("/v1/extract", content=b"caf\xe9", headers={"content-type": "text/plain"}), 422, "UTF-8")
+    problem(
+        client.post("/v1/extract", content=b"caf\xe9", headers={"content-type": "text/plain"}),
+        422,
+        "UTF-8",
+    )
 
 
 @pytest.mark.parametrize("type_", ["teapot", ".*", "ipv4-addr|domain-name"])
@@ -127,7 +147,9 @@ def test_an_unknown_type(client: httpx2.Client, type_: str) -> None:
     problem(client.get("/v1/observables", params={"type": type_}), 422, "type")
 
 
-@pytest.mark.parametrize("path", ["observables", "observables/count", "trends", "sources", "reference", "lookup"])
+@pytest.mark.parametrize(
+    "path", ["observables", "observables/count", "trends", "sources", "reference", "lookup"]
+)
 def test_a_parameter_that_is_none(client: httpx2.Client, path: str) -> None:
     problem(client.get(f"/v1/{path}", params={"regex": ".*"}), 422, "regex")
 
@@ -150,7 +172,9 @@ def test_a_regex_in_a_filter(client: httpx2.Client, path: str, name: str, text: 
     problem(client.get(f"/v1/{path}", params={name: text}), 422, name)
 
 
-@pytest.mark.parametrize("moment", [BEFORE_TIME, AFTER_TIME, "2026-02-30T00:00:00Z", "2026-11-01T25:00:00Z", "soon"])
+@pytest.mark.parametrize(
+    "moment", [BEFORE_TIME, AFTER_TIME, "2026-02-30T00:00:00Z", "2026-11-01T25:00:00Z", "soon"]
+)
 def test_a_moment_that_does_not_exist(client: httpx2.Client, moment: str) -> None:
     for path, name in (
         ("/v1/lookup?value=192.0.2.1", "as_of"),
@@ -172,5 +196,14 @@ def test_the_first_and_the_last_moment_that_exist(client: httpx2.Client) -> None
     assert client.post("/v1/sightings", json={"sightings": [sighting]}).status_code == 201
     found = client.get("/v1/lookup", params={"value": "192.0.2.99"}).json()["observable"]
     assert found["first_seen"] == first
-    assert client.get("/v1/lookup", params={"value": "192.0.2.99", "as_of": first}).json()["observable"] is None
-    problem(client.get("/v1/lookup", params={"value": "192.0.2.99", "as_of": "9999-12-31T23:59:59Z"}), 422, "as_of")
+    assert (
+        client.get("/v1/lookup", params={"value": "192.0.2.99", "as_of": first}).json()[
+            "observable"
+        ]
+        is None
+    )
+    problem(
+        client.get("/v1/lookup", params={"value": "192.0.2.99", "as_of": "9999-12-31T23:59:59Z"}),
+        422,
+        "as_of",
+    )

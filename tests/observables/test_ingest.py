@@ -9,10 +9,10 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.observables import ingest
-from services.observables.ingest import Plan, Said, Source, Word
-from services.observables.scores import scoring
-from services.observables.scores.knowledge import Known, Stored
+from services.observables.scoring import score
+from services.observables.scoring.inputs import Known, Stored
+from services.observables.store import plan as ingest
+from services.observables.store.plan import Plan, Said, Source, Word
 from shared.stix.ids import observable_uuid
 from tests.observables.naive import Spoken, outcome, promised, written
 
@@ -38,7 +38,9 @@ class Store:
     notes: list[tuple[str, datetime, bytes]] = field(default_factory=list)
 
     def known(self, since: datetime) -> dict[str, Known]:
-        found = {one: row._replace(assertions=dict(row.assertions)) for one, row in self.rows.items()}
+        found = {
+            one: row._replace(assertions=dict(row.assertions)) for one, row in self.rows.items()
+        }
         ingest.with_repeats(found, [note for note in self.notes if note[1] >= since])
         return found
 
@@ -48,16 +50,22 @@ class Store:
                 one.type, one.value, scored.score, {}, looked_at=source.observed_at, due=scored.due
             )
         for one in [*(one for one, _ in plan.created), *plan.asserted]:
-            self.rows[one.id].assertions[source.id] = written(source, one.word, over=one.word.retracted)
+            self.rows[one.id].assertions[source.id] = written(
+                source, one.word, over=one.word.retracted
+            )
         for one in plan.reasserted:
             self._reassert(source, one)
         for one, moment in plan.widened:
             mine = self.rows[one].assertions[source.id]
-            self.rows[one].assertions[source.id] = mine._replace(first_seen=min(moment, mine.first_seen))
+            self.rows[one].assertions[source.id] = mine._replace(
+                first_seen=min(moment, mine.first_seen)
+            )
         for changed, scored in plan.rescored:
             row = self.rows[changed]
             looked_at = max(source.observed_at, row.looked_at)
-            self.rows[changed] = row._replace(score=scored.score, due=scored.due, looked_at=looked_at)
+            self.rows[changed] = row._replace(
+                score=scored.score, due=scored.due, looked_at=looked_at
+            )
         for gone in plan.retracted:
             self._retract(source, gone)
         if plan.repeated:
@@ -99,7 +107,9 @@ words = st.fixed_dictionaries(
         "gone": st.sets(st.sampled_from(VALUES), max_size=2),
     }
 )
-kinds = st.fixed_dictionaries({source: st.sampled_from(["stream", "snapshot"]) for source in RELIABILITY})
+kinds = st.fixed_dictionaries(
+    {source: st.sampled_from(["stream", "snapshot"]) for source in RELIABILITY}
+)
 STREAMS = dict.fromkeys(RELIABILITY, "stream")
 
 
@@ -115,17 +125,27 @@ def word_of(word: dict, said: dict) -> Word:
     first, observed = text("first"), at(word["hour"]).isoformat()
     tags, malware = said.get("tags", ()), said.get("malware")
     return Word(
-        said["confidence"], tags, malware, first or observed, text("until"), text("last"), said.get("attack", ())
+        said["confidence"],
+        tags,
+        malware,
+        first or observed,
+        text("until"),
+        text("last"),
+        said.get("attack", ()),
     )
 
 
 def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> Plan:
     source = source_of(word, kinds)
     said = [
-        Said(identity(value), "ipv4-addr", value, word_of(word, details)) for value, details in word["seen"].items()
+        Said(identity(value), "ipv4-addr", value, word_of(word, details))
+        for value, details in word["seen"].items()
     ]
     over = Word(0, (), None, source.observed_at.isoformat(), None, retracted=True)
-    gone = [Said(identity(value), "ipv4-addr", value, over) for value in sorted(word["gone"] - set(word["seen"]))]
+    gone = [
+        Said(identity(value), "ipv4-addr", value, over)
+        for value in sorted(word["gone"] - set(word["seen"]))
+    ]
     plan = ingest.plan(source, said, gone, store.known(source.observed_at))
     store.apply(source, plan)
     return plan
@@ -141,7 +161,9 @@ def spoken(history: list[dict], kinds: dict[str, str]) -> Iterator[Spoken]:
 
 
 def score_of(assertions: dict[str, Stored], now: datetime) -> int:
-    return scoring.score("ipv4-addr", [one.claim for one in assertions.values() if one.active(now)], (), now)
+    return score.score(
+        "ipv4-addr", [one.claim for one in assertions.values() if one.active(now)], (), now
+    )
 
 
 def newest_of(history: list[dict], value: str) -> datetime:
@@ -161,8 +183,14 @@ def check(store: Store, history: list[dict], kinds: dict[str, str]) -> None:
         for now in (newest, newest + timedelta(hours=30), newest + timedelta(days=20)):
             assert score_of(row.assertions, now) == score_of(expected[row.value], now)
         assert not ingest.is_news(row.score, score_of(expected[row.value], newest))
-        ends = [one.valid_until for one in row.assertions.values() if one.active(newest) and one.valid_until]
-        assert not ends or (row.due is not None and row.due <= min(ends)), "looked at no later than a word ends"
+        ends = [
+            one.valid_until
+            for one in row.assertions.values()
+            if one.active(newest) and one.valid_until
+        ]
+        assert not ends or (row.due is not None and row.due <= min(ends)), (
+            "looked at no later than a word ends"
+        )
 
 
 @settings(max_examples=500)
@@ -178,7 +206,9 @@ def test_words_that_are_shuffled_and_repeated_come_to_the_end_of_the_model(
 
 
 @given(st.lists(words, max_size=10), kinds)
-def test_words_in_their_order_come_to_the_end_of_the_model(history: list[dict], kinds: dict[str, str]) -> None:
+def test_words_in_their_order_come_to_the_end_of_the_model(
+    history: list[dict], kinds: dict[str, str]
+) -> None:
     store = Store()
     for number, word in enumerate(sorted(history, key=lambda word: word["hour"])):
         speak(store, word, kinds)
@@ -210,7 +240,9 @@ def test_changes_tell_exactly_what_changed_for_a_reader(history: list[dict]) -> 
 
 
 def says(source: str, hour: int, *gone: str, **seen: int) -> dict:
-    listed = {VALUES[int(name[1:])]: {"confidence": confidence} for name, confidence in seen.items()}
+    listed = {
+        VALUES[int(name[1:])]: {"confidence": confidence} for name, confidence in seen.items()
+    }
     return {"source": source, "hour": hour, "seen": listed, "gone": set(gone)}
 
 
@@ -234,7 +266,9 @@ def test_an_older_word_that_arrives_late_is_not_believed() -> None:
     store = Store()
     speak(store, says("s1", 10, v0=90))
     late = speak(store, says("s1", 5, v0=20))
-    assert late == NOTHING._replace(widened=[(identity(VALUES[0]), at(5))]), "but it was seen earlier than was known"
+    assert late == NOTHING._replace(widened=[(identity(VALUES[0]), at(5))]), (
+        "but it was seen earlier than was known"
+    )
     assert speak(store, says("s1", 4, VALUES[0])) == NOTHING
 
 
@@ -250,4 +284,4 @@ def test_a_late_word_is_scored_as_of_now_and_not_of_its_own_time() -> None:
     speak(store, says("s1", 24 * 20, v0=20))
     speak(store, says("s2", 1, v0=90))
     faded = score_of(store.rows[identity(VALUES[0])].assertions, at(24 * 20))
-    assert store.rows[identity(VALUES[0])].score == faded < round(100 * scoring.source_weight(60, 90))
+    assert store.rows[identity(VALUES[0])].score == faded < round(100 * score.source_weight(60, 90))

@@ -66,14 +66,19 @@ def test_what_has_no_shape_of_its_own_is_found_by_its_value(
     assert (named["observable"]["value"], named["problem"]) == (value, None)
     (listed,) = client.post("/v1/lookup", json={"values": [value], "type": type_}).json()["items"]
     assert listed["observable"] == named["observable"]
-    (told,) = client.post("/v1/sightings", json={"sightings": [{"value": value, "type": type_}]}).json()["items"]
+    (told,) = client.post(
+        "/v1/sightings", json={"sightings": [{"value": value, "type": type_}]}
+    ).json()["items"]
     assert told["observable"]["id"] == named["observable"]["id"]
 
 
 def test_all_that_a_value_is_known_as_is_told(own: Database, client: TestClient) -> None:
     handle(own, chunk(Indicator("ja3", HASH), Indicator("file-md5", HASH)))
     found = one(client, HASH)
-    assert (found["observable"]["type"], [other["type"] for other in found["others"]]) == ("file-md5", ["ja3"])
+    assert (found["observable"]["type"], [other["type"] for other in found["others"]]) == (
+        "file-md5",
+        ["ja3"],
+    )
     assert one(client, "nothing.exe")["problem"].startswith("not a public suffix")
     refused = client.get("/v1/lookup", params={"value": "evil.com", "type": "ipv4-addr"}).json()
     assert refused["problem"]
@@ -86,13 +91,19 @@ def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestC
     assert one(client, "10.0.0.1")["context"]["special_range"]
     assert "context" not in one(client, "update.exe")
     asked = {"values": ["10.0.0.1", "evil.com"]}
-    assert all("context" not in item for item in client.post("/v1/lookup", json=asked).json()["items"])
-    known, unknown = client.post("/v1/lookup", json={**asked, "describe": True}).json()["items"][::-1]
+    assert all(
+        "context" not in item for item in client.post("/v1/lookup", json=asked).json()["items"]
+    )
+    known, unknown = client.post("/v1/lookup", json={**asked, "describe": True}).json()["items"][
+        ::-1
+    ]
     assert (known["observable"] is not None, "context" in known) == (True, False)
     assert unknown["context"]["special_range"]
     assert (
         "context"
-        not in client.get("/v1/lookup", params={"value": "example.com", "as_of": "2026-01-01T00:00:00Z"}).json()
+        not in client.get(
+            "/v1/lookup", params={"value": "example.com", "as_of": "2026-01-01T00:00:00Z"}
+        ).json()
     )
 
 
@@ -121,12 +132,27 @@ def test_a_value_is_told_with_the_networks_and_domains_around_it(
 
 @pytest.mark.parametrize(
     "query",
-    ["evil.com", "evil%5B.%5Dcom", "a+b", "%ff%00", "", "a=b", "evil.com;as_of=1", "198.51.100.0%2F24", "x" * 1_990],
+    [
+        "evil.com",
+        "evil%5B.%5Dcom",
+        "a+b",
+        "%ff%00",
+        "",
+        "a=b",
+        "evil.com;as_of=1",
+        "198.51.100.0%2F24",
+        "x" * 1_990,
+    ],
 )
-def test_the_plain_question_is_answered_as_the_route_answers(client: TestClient, query: str) -> None:
+def test_the_plain_question_is_answered_as_the_route_answers(
+    client: TestClient, query: str
+) -> None:
     """An ampersand at the end changes nothing but who reads the query: the framework and not the quick path."""
     quick, route = client.get(f"/v1/lookup?value={query}"), client.get(f"/v1/lookup?value={query}&")
-    assert (quick.status_code, quick.headers["content-type"]) == (route.status_code, route.headers["content-type"])
+    assert (quick.status_code, quick.headers["content-type"]) == (
+        route.status_code,
+        route.headers["content-type"],
+    )
     assert quick.json() == route.json()
 
 
@@ -136,12 +162,16 @@ def test_the_quick_path_answers_nobody_whom_the_route_would_not(
 ) -> None:
     stranger = client_for("observables", role=None)
     headers = {"Authorization": token} if token else {}
-    answers = [stranger.get(f"/v1/lookup?value=evil.com{end}", headers=headers) for end in ("", "&")]
+    answers = [
+        stranger.get(f"/v1/lookup?value=evil.com{end}", headers=headers) for end in ("", "&")
+    ]
     assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].json() == answers[1].json()
 
 
-def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(own: Database, client: TestClient) -> None:
+def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(
+    own: Database, client: TestClient
+) -> None:
     many = [f"host{number}.example.com" for number in range(1_200)]
     handle(own, chunk(*indicators(*many)))
     handle(own, chunk(*indicators(*many[::3]), feed=OTHER))
@@ -150,7 +180,11 @@ def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(own: Datab
     assert [item["value"] for item in items] == asked
     assert items[-1]["observable"] is None
     for item in items[:-1]:
-        alone = one(client, item["value"])["observable"] if item["value"] in {"evil.com", many[0], many[1]} else None
+        alone = (
+            one(client, item["value"])["observable"]
+            if item["value"] in {"evil.com", many[0], many[1]}
+            else None
+        )
         spoken = 2 if item["value"] in many[::3] else 1
         assert len({told["source"] for told in item["observable"]["assertions"]}) == spoken
         assert alone is None or alone == item["observable"]
@@ -158,13 +192,22 @@ def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(own: Datab
 
 def test_a_network_is_told_with_what_is_inside_it(client: TestClient) -> None:
     found = one(client, "198.51.100.0/24")
-    assert sorted(each["value"] for each in found["inside"]) == ["198.51.100.7", "http://198.51.100.7/x"]
+    assert sorted(each["value"] for each in found["inside"]) == [
+        "198.51.100.7",
+        "http://198.51.100.7/x",
+    ]
     assert found["observable"]["score"] == 72
     assert found["observable"]["verdict"] == "suspicious"
 
 
 def test_many_values_of_any_type_are_answered_in_their_order(client: TestClient) -> None:
-    values = ["evil[.]com", "not an observable", "D41D8CD98F00B204E9800998ECF8427E", "203.0.113.9", "evil.com"]
+    values = [
+        "evil[.]com",
+        "not an observable",
+        "D41D8CD98F00B204E9800998ECF8427E",
+        "203.0.113.9",
+        "evil.com",
+    ]
     items = client.post("/v1/lookup", json={"values": values}).json()["items"]
     assert [item["value"] for item in items] == values
     assert [item["observable"] and item["observable"]["value"] for item in items] == [
@@ -181,21 +224,31 @@ def search(client: TestClient, **wanted: object) -> list[str]:
     found: list[str] = []
     after = None
     while True:
-        answer = client.get("/v1/observables", params={"limit": 2, **wanted, **({"after": after} if after else {})})
+        answer = client.get(
+            "/v1/observables", params={"limit": 2, **wanted, **({"after": after} if after else {})}
+        )
         assert answer.status_code == 200, answer.text
         page = answer.json()
         found += [item["value"] for item in page["items"]]
         after = page["next"]
         if after is None:
-            assert client.get("/v1/observables/count", params=wanted).json() == {"count": len(found)}
+            assert client.get("/v1/observables/count", params=wanted).json() == {
+                "count": len(found)
+            }
             return found
 
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        ({"under": "evil.com"}, ["evil.com", "login.evil.com", "http://login.evil.com/a", "kim@evil.com"]),
-        ({"under": "198.51.100.0/24"}, ["198.51.100.0/24", "198.51.100.7", "http://198.51.100.7/x"]),
+        (
+            {"under": "evil.com"},
+            ["evil.com", "login.evil.com", "http://login.evil.com/a", "kim@evil.com"],
+        ),
+        (
+            {"under": "198.51.100.0/24"},
+            ["198.51.100.0/24", "198.51.100.7", "http://198.51.100.7/x"],
+        ),
         ({"under": "evil.com", "type": "domain-name"}, ["evil.com", "login.evil.com"]),
         ({"under": "d41d8"}, ["d41d8cd98f00b204e9800998ecf8427e"]),
         ({"prefix": "not"}, ["notevil.com"]),
@@ -210,21 +263,34 @@ def search(client: TestClient, **wanted: object) -> list[str]:
         ({"min_score": 73}, []),
     ],
 )
-def test_a_search_finds_exactly_what_lies_below_page_by_page(client: TestClient, wanted: dict, found: list) -> None:
+def test_a_search_finds_exactly_what_lies_below_page_by_page(
+    client: TestClient, wanted: dict, found: list
+) -> None:
     answer = search(client, **wanted)
     assert sorted(answer) == sorted(found)
     assert len(set(answer)) == len(answer)
 
 
-def test_a_search_tells_own_and_public_rows_once(own: Database, client_for: Callable[..., TestClient]) -> None:
+def test_a_search_tells_own_and_public_rows_once(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
     handle(own, chunk(*indicators("evil.com", "a.evil.com")))
     public = chunk(*indicators("evil.com", "b.evil.com"), feed=OTHER, tenant="public")
     handle(own, public, tenant="public")
-    assert search(client_for("observables"), under="evil.com") == ["evil.com", "a.evil.com", "b.evil.com"]
-    assert search(client_for("observables", "globex"), under="evil.com") == ["evil.com", "b.evil.com"]
+    assert search(client_for("observables"), under="evil.com") == [
+        "evil.com",
+        "a.evil.com",
+        "b.evil.com",
+    ]
+    assert search(client_for("observables", "globex"), under="evil.com") == [
+        "evil.com",
+        "b.evil.com",
+    ]
 
 
-def test_the_past_answers_as_it_answered_then(own: Database, client_for: Callable[..., TestClient]) -> None:
+def test_the_past_answers_as_it_answered_then(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
     client = client_for("observables")
     before = datetime.now(UTC)
     handle(own, chunk(*indicators("evil.com")))
@@ -236,16 +302,24 @@ def test_the_past_answers_as_it_answered_then(own: Database, client_for: Callabl
     def then(moment: datetime | None) -> tuple[int, int] | None:
         asked = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
         known = client.get("/v1/lookup", params=asked).json()["observable"]
-        return known and (known["score"], len([a for a in known["assertions"] if a["retracted_at"] is None]))
+        return known and (
+            known["score"],
+            len([a for a in known["assertions"] if a["retracted_at"] is None]),
+        )
 
     assert then(before) is None
     assert then(first) == (72, 1)
     assert then(second) == (85, 2)
     assert then(None) == (45, 1)
     identity = client.get("/v1/lookup", params={"value": "evil.com"}).json()["observable"]["id"]
-    then_explained = client.get(f"/v1/observables/{identity}/explain", params={"as_of": second.isoformat()}).json()
+    then_explained = client.get(
+        f"/v1/observables/{identity}/explain", params={"as_of": second.isoformat()}
+    ).json()
     assert (then_explained["score"], len(then_explained["contributions"])) == (85, 2)
-    assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).status_code == 404
+    assert (
+        client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).status_code
+        == 404
+    )
 
     def many_then(moment: datetime | None) -> list[dict]:
         values = ["evil[.]com", "login.evil.com", "never.example", "no value"]
@@ -258,9 +332,15 @@ def test_the_past_answers_as_it_answered_then(own: Database, client_for: Callabl
     for moment in (before, first, second, None):
         named, below, *_ = many_then(moment)
         assert named["observable"] == (one_then(client, moment)["observable"])
-        assert [each["value"] for each in below.get("within", [])] == (["evil.com"] if named["observable"] else [])
-    long_ago = client.post("/v1/lookup", json={"values": ["evil.com"], "as_of": "0001-01-01T00:00:00+14:00"})
-    assert (long_ago.status_code, long_ago.json()["field"]) == (422, "body.as_of"), "UTC has no such moment"
+        assert [each["value"] for each in below.get("within", [])] == (
+            ["evil.com"] if named["observable"] else []
+        )
+    long_ago = client.post(
+        "/v1/lookup", json={"values": ["evil.com"], "as_of": "0001-01-01T00:00:00+14:00"}
+    )
+    assert (long_ago.status_code, long_ago.json()["field"]) == (422, "body.as_of"), (
+        "UTC has no such moment"
+    )
     naive = client.post("/v1/lookup", json={"values": ["evil.com"], "as_of": "2026-01-01T00:00:00"})
     assert naive.status_code in {200, 422}
     tomorrow = client.post("/v1/lookup", json={"values": ["evil.com"], "as_of": TOMORROW})
@@ -293,7 +373,9 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         ("/v1/observables/ipv4-addr--1", {}, "id"),
     ],
 )
-def test_a_bad_question_gets_a_clear_answer(client: TestClient, path: str, wanted: dict, field: str) -> None:
+def test_a_bad_question_gets_a_clear_answer(
+    client: TestClient, path: str, wanted: dict, field: str
+) -> None:
     answer = client.get(path, params=wanted)
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -310,7 +392,9 @@ def test_a_bad_question_gets_a_clear_answer(client: TestClient, path: str, wante
         (b'{"values": ["' + b"a" * 1_000_000 + b'"]}', 422),
     ],
 )
-def test_a_bad_body_gets_a_clear_answer_and_harms_nobody(client: TestClient, body: bytes, status: int) -> None:
+def test_a_bad_body_gets_a_clear_answer_and_harms_nobody(
+    client: TestClient, body: bytes, status: int
+) -> None:
     answer = client.post("/v1/lookup", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text[:300]
     assert answer.headers["content-type"] == "application/problem+json"

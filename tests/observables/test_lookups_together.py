@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from services.observables.lookup import answering, lookups
-from services.observables.lookup.lookups import Lookups
+from services.observables.lookup import assembly, batching
+from services.observables.lookup.batching import Lookups
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.events.feeds import Indicator
@@ -21,7 +21,11 @@ ADDRESSES = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1_
 
 def stored(own: Database) -> None:
     handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[::2])))
-    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[1::2]), tenant="globex"), tenant="globex")
+    handle(
+        own,
+        chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[1::2]), tenant="globex"),
+        tenant="globex",
+    )
 
 
 def known(answer: bytes) -> list[bool]:
@@ -32,8 +36,8 @@ def test_each_question_gets_its_own_answers_however_they_are_put_together(
     own: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored(own)
-    monkeypatch.setattr(lookups, "TOGETHER", 70)
-    monkeypatch.setattr(answering, "TOGETHER", 70)
+    monkeypatch.setattr(batching, "TOGETHER", 70)
+    monkeypatch.setattr(assembly, "TOGETHER", 70)
 
     async def ask() -> list[tuple[str, list[str], bytes]]:
         found = Lookups(own)
@@ -66,13 +70,19 @@ def test_questions_are_answered_after_the_thread_has_gone_to_rest(own: Database)
     assert all(json.loads(answer)["observable"] for answer in asyncio.run(ask()))
 
 
-def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answered(own: Database) -> None:
+def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answered(
+    own: Database,
+) -> None:
     stored(own)
 
     async def ask() -> None:
-        away = Database(sa.make_url(own.url).set(port=1).render_as_string(hide_password=False), "observables")
+        away = Database(
+            sa.make_url(own.url).set(port=1).render_as_string(hide_password=False), "observables"
+        )
         found = Lookups(away)
-        outcomes = await asyncio.gather(*(found.many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(found.many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True
+        )
         assert [type(one) for one in outcomes] == [Unavailable] * 3
         found._database = own  # the database comes back
         found.dates._database = own
@@ -114,12 +124,14 @@ def test_a_process_that_begins_again_with_another_loop_answers(own: Database) ->
 # Statements are prepared when a connection uses them for the sixth time; there are one or two connections.
 @pytest.mark.parametrize("uses", [0, 5, 10])
 @pytest.mark.parametrize("table", ["observable", "assertion", "sighting"])
-def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(own: Database, table: str, uses: int) -> None:
+def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(
+    own: Database, table: str, uses: int
+) -> None:
     stored(own)
     one = Database(own.url, "observables", pool_size=1)
 
     def ask() -> None:
-        assert answering.answer(one, "acme", ADDRESSES[:2])[0].observable
+        assert assembly.answer(one, "acme", ADDRESSES[:2])[0].observable
         time.sleep(0.02)  # connections are back in the pool
 
     for _ in range(uses):
@@ -127,7 +139,9 @@ def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(own: Datab
     with own.connect() as other, own.connect() as third, ThreadPoolExecutor(1) as thread:
         other.execute(f"BEGIN; LOCK TABLE observables.{table} IN ACCESS EXCLUSIVE MODE")
         asked = thread.submit(ask)
-        given_up = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+        given_up = (
+            "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+        )
         for _ in range(1_000):
             if third.execute(given_up).rowcount:
                 break
@@ -147,27 +161,33 @@ def test_nothing_can_be_written_where_only_reading_was_meant(own: Database) -> N
 
 def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) -> None:
     stored(own)
-    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[:300]), tenant="public"), tenant="public")
+    handle(
+        own,
+        chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[:300]), tenant="public"),
+        tenant="public",
+    )
     networks = [f"198.51.{third}.0/{length}" for third in range(4) for length in range(22, 33)] * 8
-    alone = {network: answering.answer(own, "acme", [network])[0].inside for network in set(networks)}
-    for network, answer in zip(networks, answering.answer(own, "acme", networks), strict=True):
+    alone = {
+        network: assembly.answer(own, "acme", [network])[0].inside for network in set(networks)
+    }
+    for network, answer in zip(networks, assembly.answer(own, "acme", networks), strict=True):
         assert answer.value == network
         assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
-    assert len(alone["198.51.0.0/24"]) == answering.INSIDE
+    assert len(alone["198.51.0.0/24"]) == assembly.INSIDE
 
 
 @pytest.mark.parametrize(
     ("value", "weight"),
     [
-        ("198.51.100.0/24", answering.INSIDE),
-        ("198.51.100.0/24\r", answering.INSIDE),
-        (" 2001:db8::/32\u00a0", answering.INSIDE),
+        ("198.51.100.0/24", assembly.INSIDE),
+        ("198.51.100.0/24\r", assembly.INSIDE),
+        (" 2001:db8::/32\u00a0", assembly.INSIDE),
         ("198.51.100.7", 1),
         ("http://login.example/123", 1),
     ],
 )
 def test_a_network_counts_for_as_many_values_as_may_be_told_of_it(value: str, weight: int) -> None:
-    parts = list(answering.parts_of([value] * 6_000))
+    parts = list(assembly.parts_of([value] * 6_000))
     assert [one for part, _ in parts for one in part] == [value] * 6_000
-    assert all(found == len(part) * weight <= answering.TOGETHER for part, found in parts)
-    assert len(parts) == -(-6_000 // (answering.TOGETHER // weight))
+    assert all(found == len(part) * weight <= assembly.TOGETHER for part, found in parts)
+    assert len(parts) == -(-6_000 // (assembly.TOGETHER // weight))

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables import mentions, repository, rescoring
-from services.observables.aging import check_due
+from services.observables.store import repository, rescore, upsert
+from services.observables.store.decay_job import check_due
 from shared.database import PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
@@ -36,7 +36,9 @@ def stored(own: Database) -> int:
         return session.scalar(sa.text("SELECT score FROM observable WHERE tenant = 'acme'"))
 
 
-def test_a_tenants_first_word_is_told_with_what_is_public(own: Database, client: TestClient) -> None:
+def test_a_tenants_first_word_is_told_with_what_is_public(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER))
     seen = read(client)
     assert changes(own) == [(ADDRESS.value, "new", seen["score"], None)]
@@ -54,7 +56,9 @@ def test_taking_back_a_word_leaves_what_is_public(own: Database, client: TestCli
     assert stored(own) == alone == 81
 
 
-def test_a_tenant_that_never_said_it_and_takes_it_back_changes_nothing(own: Database, client: TestClient) -> None:
+def test_a_tenant_that_never_said_it_and_takes_it_back_changes_nothing(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(gone=[ADDRESS], feed=OTHER))
     assert changes(own) == []
     assert stored(own) == read(client)["score"] == 81
@@ -68,16 +72,22 @@ def test_time_and_answers_do_not_undo_what_is_public(own: Database, client: Test
     identity = read(client)["id"][-36:]
     now = datetime.now(UTC)
     with own.transaction("acme") as session:
-        rescoring.announce(session, "acme", rescoring.look_again(session, "acme", [identity], now), "enrichment")
+        rescore.announce(
+            session, "acme", rescore.look_again(session, "acme", [identity], now), "enrichment"
+        )
     with own.transaction("acme") as session:
-        session.execute(sa.text("UPDATE sighting SET last_seen = :at"), {"at": now - timedelta(days=60)})
+        session.execute(
+            sa.text("UPDATE sighting SET last_seen = :at"), {"at": now - timedelta(days=60)}
+        )
         session.execute(sa.text("UPDATE observable SET due_at = :at"), {"at": now})
     check_due(own)
     assert [change for change in changes(own) if change[1] == "expired"] == []
     assert stored(own) == pytest.approx(read(client)["score"], abs=4)
 
 
-def test_what_changes_for_everybody_reaches_the_rows_of_tenants(own: Database, client: TestClient) -> None:
+def test_what_changes_for_everybody_reaches_the_rows_of_tenants(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER, at=after(1)))
     alone_and_public = read(client)["score"]
     changes(own)
@@ -98,8 +108,10 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
     identity = read(client)["id"][-36:]
     now = datetime.now(UTC)
     with own.transaction("acme") as session:
-        mentions.put(session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now)
-        rescoring.announce(session, "acme", rescoring.look_again(session, "acme", [identity], now), "enrichment")
+        upsert.put(session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now)
+        rescore.announce(
+            session, "acme", rescore.look_again(session, "acme", [identity], now), "enrichment"
+        )
     assert changes(own) == []
     assert stored(own) == read(client)["score"] == 81
 
@@ -107,6 +119,8 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
 def test_public_knowledge_is_the_operators_own(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER))
     with own.transaction(PUBLIC) as session:
-        one = repository.known(session, PUBLIC, [read(client)["id"][-36:]])[read(client)["id"][-36:]]
+        one = repository.known(session, PUBLIC, [read(client)["id"][-36:]])[
+            read(client)["id"][-36:]
+        ]
     assert [said.source for said in one.said] == ["community"]
     assert one.public == ()

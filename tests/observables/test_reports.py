@@ -37,14 +37,20 @@ def test_each_value_is_told_once_with_all_its_places_as_they_were_written() -> N
     }
     address = by_value["45.66.77.88"]
     assert address.count == 2
-    assert [REPORT[one.start : one.end] for one in address.positions] == ["45.66.77.88", "45[.]66[.]77[.]88"]
+    assert [REPORT[one.start : one.end] for one in address.positions] == [
+        "45.66.77.88",
+        "45[.]66[.]77[.]88",
+    ]
     assert [one.written for one in address.positions] == [None, "45[.]66[.]77[.]88"]
     assert [one.value for one in found.attack] == ["T1059.001"]
 
 
 def test_places_in_a_book_name_their_page() -> None:
     found = extract_from(Document("nothing here\n45.66.77.88\n1.1.1.1", [0, 13, 25]))
-    assert [(one.value, one.positions[0].page) for one in found.observables] == [("45.66.77.88", 2), ("1.1.1.1", 3)]
+    assert [(one.value, one.positions[0].page) for one in found.observables] == [
+        ("45.66.77.88", 2),
+        ("1.1.1.1", 3),
+    ]
 
 
 def test_of_a_value_that_is_everywhere_the_first_places_are_told() -> None:
@@ -70,7 +76,9 @@ def test_what_is_told_stays_within_bounds(monkeypatch: pytest.MonkeyPatch) -> No
         ("a.com", 4, 3),
         ("b.com", 2, 1),
     ]
-    assert found.notes == ["of observables, places behind character 18 are told only where they are the first"]
+    assert found.notes == [
+        "of observables, places behind character 18 are told only where they are the first"
+    ]
     monkeypatch.setattr(extraction, "MAX_TOLD", 12)
     found = extract_from(Document("a[.]com b[.]com c[.]com"))
     assert [one.value for one in found.observables] == ["a.com"]
@@ -86,7 +94,9 @@ def test_places_are_those_of_the_text(text: str) -> None:
             assert mention.written in {None, written}
 
 
-def test_what_is_known_is_told_beside_it(own: Database, client_for: Callable[..., TestClient]) -> None:
+def test_what_is_known_is_told_beside_it(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
     handle(own, chunk(Indicator("ipv4-addr", "45.66.77.88")))
     found = post(client_for("observables"), REPORT.encode())
     known = {one["value"]: one["observable"] for one in found["observables"]}
@@ -95,8 +105,12 @@ def test_what_is_known_is_told_beside_it(own: Database, client_for: Callable[...
 
 
 def test_a_page_is_read_as_a_reader_sees_it(client_for: Callable[..., TestClient]) -> None:
-    page = b"<html><body><p>see <b>evil.com</b></p><script>var x = 'hidden.com'</script></body></html>"
-    assert [one["value"] for one in post(client_for("observables"), page, "text/html")["observables"]] == ["evil.com"]
+    page = (
+        b"<html><body><p>see <b>evil.com</b></p><script>var x = 'hidden.com'</script></body></html>"
+    )
+    assert [
+        one["value"] for one in post(client_for("observables"), page, "text/html")["observables"]
+    ] == ["evil.com"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +128,9 @@ def test_a_page_is_read_as_a_reader_sees_it(client_for: Callable[..., TestClient
 def test_what_cannot_be_read_gets_a_clear_answer(
     client_for: Callable[..., TestClient], content: bytes, kind: str, status: int
 ) -> None:
-    answer = client_for("observables").post("/v1/extract", content=content, headers={"content-type": kind})
+    answer = client_for("observables").post(
+        "/v1/extract", content=content, headers={"content-type": kind}
+    )
     assert answer.status_code == status, answer.text[:300]
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 2_000

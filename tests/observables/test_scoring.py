@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.scores.decay import THRESHOLDS, curve_of, next_crossing
-from services.observables.scores.scoring import (
+from services.observables.scoring.decay import THRESHOLDS, curve_of, next_crossing
+from services.observables.scoring.score import (
     Claim,
     Effect,
     contributions,
@@ -39,7 +39,9 @@ def fresh(*weights: float) -> list[Claim]:
 
 
 @given(types, st.lists(claim | told, max_size=8), st.lists(effect | taken, max_size=4), moments)
-def test_contributions_add_up_to_the_score(kind: str, said: list[Claim], known: list[Effect], now: datetime) -> None:
+def test_contributions_add_up_to_the_score(
+    kind: str, said: list[Claim], known: list[Effect], now: datetime
+) -> None:
     parts = contributions(kind, said, known, now)
     assert score(kind, said, known, now) == total(parts)
     assert sum(part.points for part in parts) == pytest.approx(total(parts), abs=0.5 + 1e-6)
@@ -58,11 +60,15 @@ def test_the_order_of_voices_does_not_matter(
     kind: str, said: list[Claim], known: list[Effect], random, now: datetime
 ) -> None:
     shuffled = random.sample(said, len(said))
-    assert score(kind, shuffled, random.sample(known, len(known)), now) == score(kind, said, known, now)
+    assert score(kind, shuffled, random.sample(known, len(known)), now) == score(
+        kind, said, known, now
+    )
 
 
 @given(types, claims, effects, moments, st.integers(0, 10_000))
-def test_time_only_takes_away(kind: str, said: list[Claim], known: list[Effect], now: datetime, hours: int) -> None:
+def test_time_only_takes_away(
+    kind: str, said: list[Claim], known: list[Effect], now: datetime, hours: int
+) -> None:
     assert score(kind, said, known, now + timedelta(hours=hours)) <= score(kind, said, known, now)
 
 
@@ -78,7 +84,9 @@ def test_no_threshold_is_crossed_before_the_score_is_due(
     else:
         assert moment > now
         assert below is not None
-        assert score(kind, said, known, moment - timedelta(seconds=2)) >= below or moment - now < timedelta(seconds=3)
+        assert score(
+            kind, said, known, moment - timedelta(seconds=2)
+        ) >= below or moment - now < timedelta(seconds=3)
 
 
 @given(types, st.lists(weights, min_size=1, max_size=4).map(tuple))
@@ -99,7 +107,9 @@ def test_examples_that_people_can_check() -> None:
     assert score("ipv4-addr", [], [Effect("enrichment", "a", 0.9)], NOW) == 0
 
 
-def test_half_of_an_address_is_gone_after_a_fortnight_and_half_of_a_file_after_eight_months() -> None:
+def test_half_of_an_address_is_gone_after_a_fortnight_and_half_of_a_file_after_eight_months() -> (
+    None
+):
     def left(kind: str, days: int) -> float:
         return curve_of(kind).left(timedelta(days=days))
 
@@ -122,7 +132,9 @@ def test_seen_more_often_weighs_more_and_false_positives_take_more() -> None:
 def test_what_does_not_count_any_more_does_not_hold_the_next_look_back() -> None:
     now = datetime(2026, 3, 8, tzinfo=UTC)
     counts = Claim("source", "feed", 0.4, now)
-    lapsed = Claim("enrichment", "probe", 0.9, now - timedelta(days=7), until=now - timedelta(days=1))
+    lapsed = Claim(
+        "enrichment", "probe", 0.9, now - timedelta(days=7), until=now - timedelta(days=1)
+    )
     known = score("ipv4-addr", [counts], [], now)
     alone = due("ipv4-addr", [counts], [], now, known)
     assert score("ipv4-addr", [counts, lapsed], [], now) == known

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.lookup.search import beginning, key_of, under
+from services.observables.lookup.search_keys import beginning, key_of, under
 from shared.errors import InvalidInput
 from shared.stix import detect
 
@@ -14,9 +14,9 @@ labels = st.sampled_from(["a", "b", "evil", "login", "x-1"])
 names = st.lists(labels, min_size=1, max_size=4).map(lambda parts: ".".join([*parts, "com"]))
 fours = st.integers(0x01000000, 0x0100FFFF).map(lambda number: str(ip_address(number)))
 sixes = st.integers(0, 0xFFFF).map(lambda number: str(ip_address((0x20010DB8 << 96) + number)))
-networks = st.one_of(st.tuples(fours, st.integers(8, 31)), st.tuples(sixes, st.integers(32, 127))).map(
-    lambda pair: str(ip_network(f"{pair[0]}/{pair[1]}", strict=False))
-)
+networks = st.one_of(
+    st.tuples(fours, st.integers(8, 31)), st.tuples(sixes, st.integers(32, 127))
+).map(lambda pair: str(ip_network(f"{pair[0]}/{pair[1]}", strict=False)))
 
 
 def lies(text: str, value: str, kind: str) -> bool:
@@ -30,7 +30,9 @@ def test_a_domain_has_itself_and_what_ends_with_it_below_it(above: str, below: s
 
 
 @given(names, names, st.sampled_from(["", ":8443"]), st.sampled_from(["/", "/a?b=.c", "/x/y#z"]))
-def test_a_domain_has_the_urls_of_its_hosts_below_it(above: str, host: str, port: str, path: str) -> None:
+def test_a_domain_has_the_urls_of_its_hosts_below_it(
+    above: str, host: str, port: str, path: str
+) -> None:
     within = host == above or host.endswith(f".{above}")
     assert lies(above, f"http://{host}{port}{path}", "url") == within
     assert lies(above, f"kim@{host}", "email-addr") == within
@@ -82,14 +84,26 @@ scattered = st.one_of(
 )
 
 
-@given(st.one_of(scattered, networks, st.text("0123456789abcdef", min_size=32, max_size=32)), st.data())
-def test_no_value_is_missed_where_what_begins_like_it_stands(value: str, data: st.DataObject) -> None:
-    kind = "file-md5" if len(value) == 32 and value.isalnum() else "ipv6-addr" if ":" in value else "ipv4-addr"
+@given(
+    st.one_of(scattered, networks, st.text("0123456789abcdef", min_size=32, max_size=32)), st.data()
+)
+def test_no_value_is_missed_where_what_begins_like_it_stands(
+    value: str, data: st.DataObject
+) -> None:
+    kind = (
+        "file-md5"
+        if len(value) == 32 and value.isalnum()
+        else "ipv6-addr"
+        if ":" in value
+        else "ipv4-addr"
+    )
     start = value[: data.draw(st.integers(1, len(value)))]
     assert any(low <= key_of(kind, value) < high for low, high in beginning(start))
 
 
-@pytest.mark.parametrize(("start", "other"), [("198.5", "198.60.0.1"), ("10.0.0.", "10.0.1.0"), ("2001:d", "2001:e::")])
+@pytest.mark.parametrize(
+    ("start", "other"), [("198.5", "198.60.0.1"), ("10.0.0.", "10.0.1.0"), ("2001:d", "2001:e::")]
+)
 def test_what_begins_otherwise_stands_elsewhere(start: str, other: str) -> None:
     key = key_of("ipv6-addr" if ":" in other else "ipv4-addr", other)
     assert not any(low <= key < high for low, high in beginning(start))

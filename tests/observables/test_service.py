@@ -18,7 +18,9 @@ from shared.stix.ids import observable_id
 from tests.observables.conftest import FEED, OTHER, after, changes, chunk, handle
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
-DOMAIN = Indicator("domain-name", "login.example.com", confidence=50, tags=("phishing",), malware="Odd\tName\\")
+DOMAIN = Indicator(
+    "domain-name", "login.example.com", confidence=50, tags=("phishing",), malware="Odd\tName\\"
+)
 
 
 def test_new_observables_are_stored_once_and_announced_once(
@@ -53,7 +55,10 @@ def test_a_source_that_is_trusted_less_lowers_what_it_says_again(own: Database) 
     changes(own)
     doubted = FeedRef(FEED.id, FEED.name, 40, kind="snapshot")
     handle(own, chunk(ADDRESS, feed=doubted, at=after(1)), chunk(DOMAIN, feed=doubted, at=after(1)))
-    assert changes(own) == [("192.0.2.1", "changed", 36, 72), ("login.example.com", "changed", 20, 40)]
+    assert changes(own) == [
+        ("192.0.2.1", "changed", 36, 72),
+        ("login.example.com", "changed", 20, 40),
+    ]
 
 
 def test_a_source_is_what_its_newest_run_says_it_is(own: Database) -> None:
@@ -91,13 +96,17 @@ def test_bad_indicators_are_buried_and_the_rest_of_the_chunk_is_stored(own: Data
     ]
     handle(own, chunk(ADDRESS, *bad))
     with own.transaction(PLATFORM) as session:
-        (letter,) = session.execute(sa.text("SELECT headers FROM outbox WHERE topic = 'feeds.observed.v1.dead'")).all()
+        (letter,) = session.execute(
+            sa.text("SELECT headers FROM outbox WHERE topic = 'feeds.observed.v1.dead'")
+        ).all()
     reason = dict(letter.headers)["dead-reason"]
     assert all(f"seen[{position}]" in reason for position in range(1, 6))
     assert changes(own) == [("192.0.2.1", "new", 72, None)]
 
 
-def test_progress_of_a_run_is_counted_once_per_chunk(own: Database, client_for: Callable[..., TestClient]) -> None:
+def test_progress_of_a_run_is_counted_once_per_chunk(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
     run = uuid4()
     handle(own, chunk(ADDRESS, run=run), chunk(DOMAIN, run=run, number=1))
     handle(own, chunk(ADDRESS, run=run), chunk(DOMAIN, run=run, number=1))
@@ -115,9 +124,17 @@ def test_changes_are_keyed_by_the_bucket_of_the_observable(own: Database) -> Non
     for number in range(50):
         value = f"192.0.2.{number}"
         chunks[bucket(observable_id("ipv4-addr", value))].append(Indicator("ipv4-addr", value))
-    handle(own, *(chunk(*indicators, into=number, run=UUID(int=9)) for number, indicators in chunks.items()))
+    handle(
+        own,
+        *(
+            chunk(*indicators, into=number, run=UUID(int=9))
+            for number, indicators in chunks.items()
+        ),
+    )
     with own.transaction(PLATFORM) as session:
-        rows = session.execute(sa.text("SELECT key, payload FROM outbox WHERE topic = 'observables.changed.v1'")).all()
+        rows = session.execute(
+            sa.text("SELECT key, payload FROM outbox WHERE topic = 'observables.changed.v1'")
+        ).all()
     assert len(rows) == len(chunks)
     for row in rows:
         for change in msgspec.json.decode(row.payload, type=ObservablesChanged).changes:
@@ -137,11 +154,15 @@ def test_a_tenant_sees_its_own_and_the_public_knowledge_and_no_other(
     assert theirs.get("/v1/observables/count").json() == {"count": 2}
     assert theirs.get(f"/v1/observables/{mine['id']}").json()["score"] == 45
     nobody = client_for("observables", "initech", "viewer")
-    domain = theirs.post("/v1/lookup", json={"values": ["login.example.com"]}).json()["items"][0]["observable"]
+    domain = theirs.post("/v1/lookup", json={"values": ["login.example.com"]}).json()["items"][0][
+        "observable"
+    ]
     assert nobody.get(f"/v1/observables/{domain['id']}").status_code == 404
 
 
-def test_explain_lists_parts_that_add_up(own: Database, client_for: Callable[..., TestClient]) -> None:
+def test_explain_lists_parts_that_add_up(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
     handle(own, chunk(ADDRESS))
     handle(own, chunk(ADDRESS, feed=OTHER))
     client = client_for("observables")
@@ -158,7 +179,9 @@ def test_lists_are_paged_without_gaps(own: Database, client_for: Callable[..., T
     handle(own, chunk(*(Indicator("ipv4-addr", f"192.0.2.{number}") for number in range(25))))
     client, seen, after = client_for("observables"), [], None
     while True:
-        page = client.get("/v1/observables", params={"limit": 10, **({"after": after} if after else {})}).json()
+        page = client.get(
+            "/v1/observables", params={"limit": 10, **({"after": after} if after else {})}
+        ).json()
         seen += [one["value"] for one in page["items"]]
         after = page["next"]
         if after is None:
@@ -175,7 +198,9 @@ def test_lists_are_paged_without_gaps(own: Database, client_for: Callable[..., T
         ({"value": ["a"]}, "values"),
     ],
 )
-def test_bad_questions_get_a_clear_answer(client_for: Callable[..., TestClient], body: dict, place: str) -> None:
+def test_bad_questions_get_a_clear_answer(
+    client_for: Callable[..., TestClient], body: dict, place: str
+) -> None:
     answer = client_for("observables").post("/v1/lookup", json=body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"

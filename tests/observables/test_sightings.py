@@ -20,7 +20,9 @@ def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
 
 
 def report(client: TestClient, **sighting: object) -> dict:
-    answer = client.post("/v1/sightings", json={"sightings": [{"value": "192[.]0[.]2[.]1", **sighting}]})
+    answer = client.post(
+        "/v1/sightings", json={"sightings": [{"value": "192[.]0[.]2[.]1", **sighting}]}
+    )
     assert answer.status_code == 201, answer.text
     (item,) = answer.json()["items"]
     return item
@@ -53,7 +55,9 @@ def test_a_report_that_is_sent_twice_counts_once(own: Database, client: TestClie
 def test_a_false_positive_takes_half_of_the_score_away(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
-    assert report(client, kind="false-positive", note="our own scanner")["observable"]["score"] == 36
+    assert (
+        report(client, kind="false-positive", note="our own scanner")["observable"]["score"] == 36
+    )
     assert changes(own) == [("192.0.2.1", "changed", 36, 72)]
 
 
@@ -61,20 +65,29 @@ def test_what_nobody_knew_is_known_by_its_sighting_and_only_to_its_tenant(
     own: Database, client: TestClient, client_for: Callable[..., TestClient]
 ) -> None:
     found = report(client, place="mail gateway", count=3)
-    assert client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["sightings"][0]["count"] == 3
+    assert (
+        client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["sightings"][
+            0
+        ]["count"]
+        == 3
+    )
     theirs = client_for("observables", "globex")
     assert theirs.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"] is None
     assert theirs.get(f"/v1/observables/{found['observable']['id']}").status_code == 404
 
 
-def test_a_sighting_of_something_public_is_added_to_what_is_public(own: Database, client: TestClient) -> None:
+def test_a_sighting_of_something_public_is_added_to_what_is_public(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
     changes(own)
     assert report(client)["observable"]["score"] == 63
     assert changes(own) == [("192.0.2.1", "changed", 63, 45)]
 
 
-def test_a_source_that_comes_after_a_sighting_is_added_to_it(own: Database, client: TestClient) -> None:
+def test_a_source_that_comes_after_a_sighting_is_added_to_it(
+    own: Database, client: TestClient
+) -> None:
     report(client)
     changes(own)
     handle(own, chunk(ADDRESS, at=datetime.now(UTC).isoformat()))
@@ -96,7 +109,9 @@ def test_an_id_is_that_of_one_sighting(own: Database, client: TestClient) -> Non
     assert client.get("/v1/observables/count").json() == {"count": 1}
 
 
-def test_a_report_that_something_is_harmless_makes_it_expire(own: Database, client: TestClient) -> None:
+def test_a_report_that_something_is_harmless_makes_it_expire(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
     told = [{"value": ADDRESS.value, "kind": "false-positive", "count": 5}]
@@ -115,7 +130,9 @@ def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient
     query = {"value": ADDRESS.value}
     found = client.get("/v1/lookup", params=query).json()["observable"]
     assert (found["score"], found["sightings"]) == (72, [])
-    then = client.get("/v1/lookup", params={**query, "as_of": before.isoformat()}).json()["observable"]
+    then = client.get("/v1/lookup", params={**query, "as_of": before.isoformat()}).json()[
+        "observable"
+    ]
     assert (then["score"], len(then["sightings"])) == (4, 1)
     assert client.delete(f"/v1/sightings/sighting--{uuid4()}").status_code == 404
 
@@ -128,7 +145,9 @@ def test_what_only_a_report_spoke_of_expires_with_it(own: Database, client: Test
     assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
 
 
-def test_a_report_that_was_withdrawn_stays_so_when_it_is_sent_again(own: Database, client: TestClient) -> None:
+def test_a_report_that_was_withdrawn_stays_so_when_it_is_sent_again(
+    own: Database, client: TestClient
+) -> None:
     sent = {"value": ADDRESS.value, "id": str(uuid4())}
     other = {"value": "evil.com", "id": str(uuid4())}
     client.post("/v1/sightings", json={"sightings": [sent]}).raise_for_status()
@@ -148,8 +167,16 @@ def test_relations_are_told_from_both_ends(own: Database, client: TestClient) ->
     (ends,) = stored.json()["items"]
     (forth,) = client.get(f"/v1/observables/{ends['from']}/relations").json()["items"]
     (back,) = client.get(f"/v1/observables/{ends['to']}/relations").json()["items"]
-    assert (forth["kind"], forth["direction"], forth["other"]["value"]) == ("resolves-to", "out", "192.0.2.1")
-    assert (back["kind"], back["direction"], back["other"]["value"]) == ("resolves-to", "in", "evil.com")
+    assert (forth["kind"], forth["direction"], forth["other"]["value"]) == (
+        "resolves-to",
+        "out",
+        "192.0.2.1",
+    )
+    assert (back["kind"], back["direction"], back["other"]["value"]) == (
+        "resolves-to",
+        "in",
+        "evil.com",
+    )
 
 
 def test_relations_come_in_pages_the_latest_first(own: Database, client: TestClient) -> None:
@@ -164,7 +191,14 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
         }
         for number, name in enumerate(names)
     ]
-    told.append({"from": names[0], "kind": "resolves-to", "to": "192.0.2.1", "last_seen": "2026-10-01T00:00:00Z"})
+    told.append(
+        {
+            "from": names[0],
+            "kind": "resolves-to",
+            "to": "192.0.2.1",
+            "last_seen": "2026-10-01T00:00:00Z",
+        }
+    )
     client.post("/v1/relations", json={"relations": told}).raise_for_status()
     identity = client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["id"]
     path = f"/v1/observables/{identity}/relations"
@@ -176,7 +210,9 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
         if (after := page["next"]) is None:
             break
     assert len(found) == 26
-    assert {(one["other"]["value"], one["kind"]) for one in found} == {(one["from"], one["kind"]) for one in told}
+    assert {(one["other"]["value"], one["kind"]) for one in found} == {
+        (one["from"], one["kind"]) for one in told
+    }
     moments = [one["last_seen"] for one in found]
     assert moments == sorted(moments, reverse=True)
     (only,) = client.get(path, params={"kind": "resolves-to"}).json()["items"]
@@ -194,10 +230,22 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
         ("sightings", {"sightings": [{"value": "a\0b.com"}]}, "sightings.0.value"),
         ("sightings", {"sightings": [{"value": "192.0.2.1", "kind": "maybe"}]}, "kind"),
         ("sightings", {"sightings": [{"value": "192.0.2.1", "count": 0}]}, "count"),
-        ("sightings", {"sightings": [{"value": "192.0.2.1", "last_seen": "2026-02-30T00:00:00Z"}]}, "last_seen"),
-        ("sightings", {"sightings": [{"value": "192.0.2.1", "first_seen": "2999-01-01T00:00:00Z"}]}, "sightings.0"),
+        (
+            "sightings",
+            {"sightings": [{"value": "192.0.2.1", "last_seen": "2026-02-30T00:00:00Z"}]},
+            "last_seen",
+        ),
+        (
+            "sightings",
+            {"sightings": [{"value": "192.0.2.1", "first_seen": "2999-01-01T00:00:00Z"}]},
+            "sightings.0",
+        ),
         ("relations", {"relations": [{"from": "a.com", "kind": "likes", "to": "b.com"}]}, "kind"),
-        ("relations", {"relations": [{"from": "a.com", "kind": "part-of", "to": "b.com"}]}, "value"),
+        (
+            "relations",
+            {"relations": [{"from": "a.com", "kind": "part-of", "to": "b.com"}]},
+            "value",
+        ),
     ],
 )
 def test_a_bad_report_gets_a_clear_answer_and_changes_nothing(
@@ -210,11 +258,15 @@ def test_a_bad_report_gets_a_clear_answer_and_changes_nothing(
 
 
 def test_texts_with_a_nul_are_refused(own: Database, client: TestClient) -> None:
-    answer = client.post("/v1/sightings", json={"sightings": [{"value": "192.0.2.1", "place": "a\0b"}]})
+    answer = client.post(
+        "/v1/sightings", json={"sightings": [{"value": "192.0.2.1", "place": "a\0b"}]}
+    )
     assert answer.status_code == 422, answer.text
     assert changes(own) == []
 
 
 def test_a_viewer_may_not_report(client_for: Callable[..., TestClient]) -> None:
     body = {"sightings": [{"value": "192.0.2.1"}]}
-    assert client_for("observables", role="viewer").post("/v1/sightings", json=body).status_code == 403
+    assert (
+        client_for("observables", role="viewer").post("/v1/sightings", json=body).status_code == 403
+    )

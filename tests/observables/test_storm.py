@@ -21,10 +21,10 @@ import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 
-from services.observables import ingest, repository
 from services.observables.consumers import SUBSCRIPTIONS
-from services.observables.ingest import Source, Word
-from services.observables.scores.knowledge import Known
+from services.observables.scoring.inputs import Known
+from services.observables.store import plan, repository
+from services.observables.store.plan import Source, Word
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -36,7 +36,10 @@ from shared.stix.ids import observable_id
 from tests.observables.conftest import START
 from tests.observables.naive import Outcome, Spoken, outcome, promised
 
-FEEDS = [FeedRef(UUID(int=n), f"feed {n}", 60 + n, kind=("stream", "snapshot")[n % 2]) for n in range(1, 5)]
+FEEDS = [
+    FeedRef(UUID(int=n), f"feed {n}", 60 + n, kind=("stream", "snapshot")[n % 2])
+    for n in range(1, 5)
+]
 VALUES = [f"45.{number >> 8}.{number & 255}.7" for number in range(600)]
 RUNS, SECONDS_BETWEEN, PACE = 8, 2.0, 10
 TURNS = 8
@@ -75,7 +78,12 @@ def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
     tags = chance.choice([[], ["phish"], ["c2", "phish"]])
     malware = chance.choice([None, "Emotet"])
     return Indicator(
-        "ipv4-addr", value, confidence=chance.choice([20, 90]), tags=tags, malware=malware, valid_until=until
+        "ipv4-addr",
+        value,
+        confidence=chance.choice([20, 90]),
+        tags=tags,
+        malware=malware,
+        valid_until=until,
     )
 
 
@@ -84,7 +92,9 @@ def _word(one: Indicator, moment: datetime) -> Word:
     return Word(one.confidence or 0, tags, one.malware, moment.isoformat(), one.valid_until)
 
 
-def chunks(feed: FeedRef, moment: datetime, seen: list[Indicator], gone: list[Indicator]) -> list[Observed]:
+def chunks(
+    feed: FeedRef, moment: datetime, seen: list[Indicator], gone: list[Indicator]
+) -> list[Observed]:
     by_bucket = defaultdict[int, tuple[list[Indicator], list[Indicator]]](lambda: ([], []))
     for place, indicators in enumerate((seen, gone)):
         for one in indicators:
@@ -93,7 +103,9 @@ def chunks(feed: FeedRef, moment: datetime, seen: list[Indicator], gone: list[In
     return [
         Event(
             OBSERVED,
-            IndicatorsObserved(feed, run, number, 0, moment.isoformat(), 50, ("feed",), listed, dropped),
+            IndicatorsObserved(
+                feed, run, number, 0, moment.isoformat(), 50, ("feed",), listed, dropped
+            ),
             "acme",
             "/services/feeds",
             bucket_key(number),
@@ -182,7 +194,9 @@ async def storm(own: Database, settings: Settings, events: list[Observed], folde
                 if hit >= TURNS and turn > max(KILLS) and not waiting:
                     break
             else:
-                raise AssertionError(f"only {hit} turns found work that was under way, {len(waiting)} chunks wait")
+                raise AssertionError(
+                    f"only {hit} turns found work that was under way, {len(waiting)} chunks wait"
+                )
         await visitor.close()
         for _ in range(1_200):
             if await asyncio.to_thread(handled, own) >= sent:
@@ -224,9 +238,9 @@ def compare(found: dict[str, Known], expected: Outcome, spoken: list[Spoken]) ->
         if row is None or promised(row.assertions) != promised(expected[value]):
             yield f"{value}: {row} instead of {expected.get(value)}"
             continue
-        stored = [one.score for one in (ingest.evaluate(row.type, each.values(), (), row.effects, newest[value])
+        stored = [one.score for one in (plan.evaluate(row.type, each.values(), (), row.effects, newest[value])
                                         for each in (row.assertions, expected[value]))]  # fmt: skip
-        if stored[0] != stored[1] or ingest.is_news(row.score, stored[1]):
+        if stored[0] != stored[1] or plan.is_news(row.score, stored[1]):
             yield f"{value}: scores {row.score}, {stored[0]} instead of {stored[1]}"
 
 
@@ -240,4 +254,6 @@ def test_two_consumers_that_come_and_go_end_where_a_model_ends(
     assert asyncio.run(storm(own, settings, events, tmp_path)) > len(events)
     assert list(compare(state(own), outcome(spoken), spoken)) == []
     with own.transaction("acme") as session:
-        assert session.scalar(sa.text("SELECT count(*) FROM run_chunk WHERE repeated IS NOT NULL")) > 0
+        assert (
+            session.scalar(sa.text("SELECT count(*) FROM run_chunk WHERE repeated IS NOT NULL")) > 0
+        )

@@ -15,12 +15,12 @@ from alembic import command
 from psycopg import sql
 from starlette.testclient import TestClient
 
-from services.observables import repository
-from services.observables.service import handle_observed
+from services.observables.store import repository
+from services.observables.store.service import handle_observed
 from shared.database import Database
 from shared.events.feeds import Indicator
 from shared.migrations import config_for, migrate, pending
-from shared.process import load_service_app
+from shared.runtime.process import load_service_app
 from shared.settings import Settings
 from shared.stix import bucket
 from shared.stix.ids import SCO_NAMESPACE, observable_id, stix_id
@@ -37,7 +37,10 @@ BEFORE = {
 MUTEX, NAME = ("mutex", "update.exe"), ("file-name", "update.exe")
 AGENT, DOMAIN = ("user-agent", "evil.com"), ("domain-name", "evil.com")
 CERTIFICATE, SHORT = ("x509-sha256", "a" * 64), ("x509-sha1", "b" * 40)
-JA3, JA4 = ("ja3", "e7d705a3286e19ea42f587b344ee6865"), ("ja4", "t13d1516h2_8daaf6152771_b186095e22b6")
+JA3, JA4 = (
+    ("ja3", "e7d705a3286e19ea42f587b344ee6865"),
+    ("ja4", "t13d1516h2_8daaf6152771_b186095e22b6"),
+)
 WALLET, PATH = ("cryptocurrency-wallet", WALLETS[0]), ("file-path", r"C:\temp\ü.exe")
 TWICE = ("user-agent", "curl/8")
 ROWS = [
@@ -65,7 +68,11 @@ def as_owner(url: str, name: str, role: str | None) -> Iterator[str]:
         address = urlsplit(url)._replace(path=f"/{name}")
         if role is not None:
             admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(role)))
-            admin.execute(sql.SQL("GRANT sentineliq_observables TO {} WITH ADMIN OPTION").format(sql.Identifier(role)))
+            admin.execute(
+                sql.SQL("GRANT sentineliq_observables TO {} WITH ADMIN OPTION").format(
+                    sql.Identifier(role)
+                )
+            )
             made = sql.SQL("{} OWNER {}").format(made, sql.Identifier(role))
             address = address._replace(netloc=f"{role}:x@{address.netloc.rpartition('@')[2]}")
         admin.execute(made)
@@ -98,61 +105,164 @@ def opened(url: str) -> Iterator[psycopg.Connection[Any]]:
 def put(connection: psycopg.Connection[Any], table: str, **values: Any) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, values))
     places = sql.SQL(", ").join([sql.Placeholder()] * len(values))
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), names, places)
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(table), names, places
+    )
     connection.execute(statement, list(values.values()))
 
 
 def put_observable(
-    connection: psycopg.Connection[Any], tenant: str, one: tuple[str, str], identity: UUID, score: int
+    connection: psycopg.Connection[Any],
+    tenant: str,
+    one: tuple[str, str],
+    identity: UUID,
+    score: int,
 ) -> None:
     times = {"first_seen": START, "changed_at": START}
-    put(connection, "observable", tenant=tenant, id=identity, type=one[0], value=one[1], score=score, key="", **times)
+    put(
+        connection,
+        "observable",
+        tenant=tenant,
+        id=identity,
+        type=one[0],
+        value=one[1],
+        score=score,
+        key="",
+        **times,
+    )
     said = {"confidence": score, "tags": ["c2"], "attack": []}
     said |= dict.fromkeys(("first_seen", "last_seen", "observed_at", "recorded_at"), START)
     assertion = {"tenant": tenant, "observable_id": identity, "source_id": SOURCE, **said}
     put(connection, "assertion", **assertion)
     put(connection, "assertion_past", **assertion, recorded_until=START)
-    put(connection, "context_past", tenant=tenant, observable_id=identity, recorded_until=START, context="{}")
-    seen = {"kind": "seen", "count": 1, "place": "", "note": "", "first_seen": START, "last_seen": START, "actor": "x"}
+    put(
+        connection,
+        "context_past",
+        tenant=tenant,
+        observable_id=identity,
+        recorded_until=START,
+        context="{}",
+    )
+    seen = {
+        "kind": "seen",
+        "count": 1,
+        "place": "",
+        "note": "",
+        "first_seen": START,
+        "last_seen": START,
+        "actor": "x",
+    }
     put(connection, "sighting", tenant=tenant, id=uuid4(), observable_id=identity, **seen)
 
 
 def put_relation(connection: psycopg.Connection[Any], tenant: str, start: UUID, end: UUID) -> None:
     times = {"first_seen": START, "last_seen": START}
-    put(connection, "relation", tenant=tenant, from_id=start, kind="uses", to_id=end, source="x", **times)
+    put(
+        connection,
+        "relation",
+        tenant=tenant,
+        from_id=start,
+        kind="uses",
+        to_id=end,
+        source="x",
+        **times,
+    )
 
 
 def put_answer(connection: psycopg.Connection[Any], tenant: str, about: UUID) -> None:
     times = dict.fromkeys(("obtained_at", "expires_at", "counts_until", "recorded_at"), START)
-    answer = {"tenant": tenant, "observable_id": about, "enricher": "e", "found": True, "facts": "{}", "weights": "[]"}
+    answer = {
+        "tenant": tenant,
+        "observable_id": about,
+        "enricher": "e",
+        "found": True,
+        "facts": "{}",
+        "weights": "[]",
+    }
     put(connection, "enrichment", **answer, **times, related="[]")
     put(connection, "enrichment_past", **answer, **times, recorded_until=START)
 
 
-def put_job(connection: psycopg.Connection[Any], one: tuple[str, str], about: UUID, state: str) -> None:
-    said = {"enricher": "e", "lane": UUID(int=1), "priority": 0, "requested_by": "x", "state": state}
-    put(connection, "enrichment_job", tenant="acme", id=uuid4(), observable_id=about, type=one[0], value=one[1], **said)
+def put_job(
+    connection: psycopg.Connection[Any], one: tuple[str, str], about: UUID, state: str
+) -> None:
+    said = {
+        "enricher": "e",
+        "lane": UUID(int=1),
+        "priority": 0,
+        "requested_by": "x",
+        "state": state,
+    }
+    put(
+        connection,
+        "enrichment_job",
+        tenant="acme",
+        id=uuid4(),
+        observable_id=about,
+        type=one[0],
+        value=one[1],
+        **said,
+    )
 
 
 def fill(connection: psycopg.Connection[Any]) -> None:
     for tenant in ("acme", "public", "globex"):
-        feed = {"name": FEED.name, "reliability": FEED.reliability, "tlp": FEED.tlp, "kind": FEED.kind}
+        feed = {
+            "name": FEED.name,
+            "reliability": FEED.reliability,
+            "tlp": FEED.tlp,
+            "kind": FEED.kind,
+        }
         put(connection, "source", tenant=tenant, id=SOURCE, **feed)
     for tenant, one in ROWS:
         put_observable(connection, tenant, one, old(one), 72)
     for start, end in ((MUTEX, DOMAIN), (DOMAIN, MUTEX), (CERTIFICATE, JA3), (DOMAIN, DOMAIN)):
         put_relation(connection, "acme", old(start), old(end))
-    put_relation(connection, "globex", old(NAME), old(WALLET))  # only the public row knows what the end is
+    put_relation(
+        connection, "globex", old(NAME), old(WALLET)
+    )  # only the public row knows what the end is
     put_answer(connection, "acme", old(JA3))
     put_answer(connection, "public", old(CERTIFICATE))  # it is shared; the row is that of who asked
     put_answer(connection, "public", old(NAME))  # of one and of the other: it stays
     put_job(connection, JA3, old(JA3), "waiting")
     put_job(connection, NAME, old(NAME), "done")
     packed = b"".join(old(one).bytes for one in (MUTEX, DOMAIN, JA3))
-    done = {"received": 3, "new": 0, "changed": 0, "rejected": 0, "source_id": SOURCE, "observed_at": START}
-    put(connection, "run_chunk", tenant="acme", run_id=RUN, bucket=31, chunk=0, **done, repeated=packed)
-    put(connection, "run_chunk", tenant="globex", run_id=RUN, bucket=31, chunk=0, **done, repeated=old(NAME).bytes)
-    put(connection, "dataset", tenant="public", name="d", checked_at=START, progress=f"acme {old(JA3)}")
+    done = {
+        "received": 3,
+        "new": 0,
+        "changed": 0,
+        "rejected": 0,
+        "source_id": SOURCE,
+        "observed_at": START,
+    }
+    put(
+        connection,
+        "run_chunk",
+        tenant="acme",
+        run_id=RUN,
+        bucket=31,
+        chunk=0,
+        **done,
+        repeated=packed,
+    )
+    put(
+        connection,
+        "run_chunk",
+        tenant="globex",
+        run_id=RUN,
+        bucket=31,
+        chunk=0,
+        **done,
+        repeated=old(NAME).bytes,
+    )
+    put(
+        connection,
+        "dataset",
+        tenant="public",
+        name="d",
+        checked_at=START,
+        progress=f"acme {old(JA3)}",
+    )
 
 
 def pairs(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
@@ -171,9 +281,13 @@ def test_every_reference_moves_with_its_row(url: str) -> None:
     with opened(url) as connection:
         rows = connection.execute("SELECT tenant, id, type, value FROM observable").fetchall()
         assert sorted((tenant, (type_, value)) for tenant, _, type_, value in rows) == sorted(ROWS)
-        assert all(str(identity) == observable_id(type_, value) for _, identity, type_, value in rows)
+        assert all(
+            str(identity) == observable_id(type_, value) for _, identity, type_, value in rows
+        )
         for table in ("assertion", "assertion_past", "context_past", "sighting"):
-            assert pairs(connection, f"SELECT tenant, observable_id FROM {table}") == expected(*ROWS), table
+            assert pairs(connection, f"SELECT tenant, observable_id FROM {table}") == expected(
+                *ROWS
+            ), table
         answers = expected(("acme", JA3), ("public", CERTIFICATE), ("public", NAME))
         for table in ("enrichment", "enrichment_past"):
             assert pairs(connection, f"SELECT tenant, observable_id FROM {table}") == answers, table
@@ -181,7 +295,12 @@ def test_every_reference_moves_with_its_row(url: str) -> None:
             [
                 *(
                     ("acme", new(start), new(end))
-                    for start, end in ((MUTEX, DOMAIN), (DOMAIN, MUTEX), (CERTIFICATE, JA3), (DOMAIN, DOMAIN))
+                    for start, end in (
+                        (MUTEX, DOMAIN),
+                        (DOMAIN, MUTEX),
+                        (CERTIFICATE, JA3),
+                        (DOMAIN, DOMAIN),
+                    )
                 ),
                 ("globex", new(NAME), new(WALLET)),
             ]
@@ -196,14 +315,23 @@ def test_notes_of_what_was_repeated_are_found_by_the_new_bucket(url: str) -> Non
         fill(connection)
     migrate("observables", url)
     with opened(url) as connection:
-        known = connection.execute("SELECT tenant, bucket, chunk, repeated FROM run_chunk WHERE chunk = 0").fetchall()
-        assert sorted(known) == [("acme", 31, 0, old(DOMAIN).bytes), ("globex", 31, 0, old(NAME).bytes)]
+        known = connection.execute(
+            "SELECT tenant, bucket, chunk, repeated FROM run_chunk WHERE chunk = 0"
+        ).fetchall()
+        assert sorted(known) == [
+            ("acme", 31, 0, old(DOMAIN).bytes),
+            ("globex", 31, 0, old(NAME).bytes),
+        ]
     own = Database(url, "observables")
     try:
         for one in (MUTEX, JA3):
             with own.transaction("acme") as session:
-                notes = repository.repeats(session, "acme", [bucket(observable_id(*one))], START, uuid4())
-            assert [(source, at) for source, at, ids in notes if new(one).bytes in ids] == [(str(SOURCE), START)]
+                notes = repository.repeats(
+                    session, "acme", [bucket(observable_id(*one))], START, uuid4()
+                )
+            assert [(source, at) for source, at, ids in notes if new(one).bytes in ids] == [
+                (str(SOURCE), START)
+            ]
     finally:
         own.close()
 
@@ -262,7 +390,9 @@ def test_a_row_that_has_the_new_id_already_stays(url: str) -> None:
 def test_more_rows_than_are_taken_at_once(url: str) -> None:
     many = [("ja3", f"{number:032x}") for number in range(12_000)]
     with opened(url) as connection, connection.cursor() as cursor:
-        put_one = "INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at, key) "
+        put_one = (
+            "INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at, key) "
+        )
         put_one += "VALUES ('acme', %s, %s, %s, 0, now(), now(), '')"
         cursor.executemany(put_one, [(old(one), *one) for one in many])
     migrate("observables", url)
@@ -276,7 +406,10 @@ def test_an_empty_database_is_migrated(url: str) -> None:
     assert pending("observables", url) == []
 
 
-OLD_BUCKET, NEW_BUCKET = bucket(str(uuid5(SCO_NAMESPACE, '{"name":"update.exe"}'))), bucket(observable_id(*MUTEX))
+OLD_BUCKET, NEW_BUCKET = (
+    bucket(str(uuid5(SCO_NAMESPACE, '{"name":"update.exe"}'))),
+    bucket(observable_id(*MUTEX)),
+)
 
 
 def test_a_chunk_of_old_ids_waits_for_the_one_of_new_ids(own: Database) -> None:

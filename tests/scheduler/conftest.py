@@ -12,9 +12,9 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from services.scheduler.beat import PostgresScheduler
-from shared.celery import make_celery
+from services.scheduler.beat.scheduler import PostgresScheduler
 from shared.database import PLATFORM, Database
+from shared.runtime.celery import make_celery
 from shared.settings import Settings, load_settings
 
 _INSERT = sa.text(
@@ -43,7 +43,9 @@ def own(broker: redis.Redis) -> Iterator[Database]:
     """The scheduler's database, without schedules; the broker is emptied too."""
     broker.flushdb()
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as admin:
-        admin.execute("TRUNCATE scheduler.schedule, scheduler.fire, scheduler.beat, scheduler.outbox")
+        admin.execute(
+            "TRUNCATE scheduler.schedule, scheduler.fire, scheduler.beat, scheduler.outbox"
+        )
     database = Database(os.environ["DATABASE_URL"], "scheduler")
     yield database
     database.close()
@@ -70,7 +72,13 @@ def add(own: Database) -> Callable[..., list[UUID]]:
     """Puts schedules into the table as they are, past the API: `add(count=3, late=5)` came due five seconds ago."""
 
     def insert(**wanted: Any) -> list[UUID]:
-        values = {"tenant": "acme", "name": "nightly", "cron": None, "timezone": "UTC", "catch_up": "skip"}
+        values = {
+            "tenant": "acme",
+            "name": "nightly",
+            "cron": None,
+            "timezone": "UTC",
+            "catch_up": "skip",
+        }
         values |= {"every": None if wanted.get("cron") else 3600, "late": 1, "count": 1}
         with own.transaction(PLATFORM) as session:
             return list(session.scalars(_INSERT, values | wanted))

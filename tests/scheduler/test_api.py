@@ -6,15 +6,20 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.scheduler import repository
-from services.scheduler.core import CORE
+from services.scheduler.schedules import repository
+from services.scheduler.schedules.core import CORE
 from shared.database import PLATFORM, Database
 from shared.kafka.outbox import OUTBOX
 
 ClientFor = Callable[..., Any]
 Query = Callable[..., list[sa.Row[Any]]]
 
-DAILY = {"name": "morning run", "task": "feeds.tasks.start_feed", "args": ["abuse"], "cron": "30 6 * * MON-FRI"}
+DAILY = {
+    "name": "morning run",
+    "task": "feeds.tasks.start_feed",
+    "args": ["abuse"],
+    "cron": "30 6 * * MON-FRI",
+}
 
 
 @pytest.fixture
@@ -23,7 +28,9 @@ def acme(own: Database, client_for: ClientFor) -> Any:
 
 
 def test_a_schedule_lives(acme: Any):
-    made = acme.post("/v1/schedules", json=DAILY | {"timezone": "Europe/Berlin", "jitter_seconds": 60})
+    made = acme.post(
+        "/v1/schedules", json=DAILY | {"timezone": "Europe/Berlin", "jitter_seconds": 60}
+    )
     assert made.status_code == 201, made.text
     schedule = made.json()
     assert (schedule["queue"], schedule["owner"], schedule["tenant"]) == ("feeds", "api", "acme")
@@ -44,7 +51,9 @@ def test_a_schedule_lives(acme: Any):
 
 def test_renaming_does_not_restart_the_clock(acme: Any):
     schedule = acme.post("/v1/schedules", json=DAILY | {"cron": None, "every_seconds": 1000}).json()
-    changed = acme.patch(f"/v1/schedules/{schedule['id']}", json={"name": "other", "args": []}).json()
+    changed = acme.patch(
+        f"/v1/schedules/{schedule['id']}", json={"name": "other", "args": []}
+    ).json()
     assert changed["next_due_at"] == schedule["next_due_at"]
     assert changed["args"] == []
 
@@ -72,7 +81,9 @@ def test_lists_go_by_name_and_page_by_page(acme: Any):
         acme.post("/v1/schedules", json=DAILY | {"name": name})
     names, after = [], None
     while True:
-        got = acme.get("/v1/schedules", params={"limit": 2} | ({"after": after} if after else {})).json()
+        got = acme.get(
+            "/v1/schedules", params={"limit": 2} | ({"after": after} if after else {})
+        ).json()
         names += [item["name"] for item in got["items"]]
         if (after := got["next"]) is None:
             break
@@ -139,8 +150,13 @@ def test_names_are_unique_in_a_tenant(acme: Any, client_for: ClientFor):
     answer = acme.post("/v1/schedules", json=DAILY)
     assert (answer.status_code, answer.json()["field"]) == (409, "name")
     other = acme.post("/v1/schedules", json=DAILY | {"name": "other"}).json()
-    assert acme.patch(f"/v1/schedules/{other['id']}", json={"name": DAILY["name"]}).status_code == 409
-    assert client_for("scheduler", tenant="globex").post("/v1/schedules", json=DAILY).status_code == 201
+    assert (
+        acme.patch(f"/v1/schedules/{other['id']}", json={"name": DAILY["name"]}).status_code == 409
+    )
+    assert (
+        client_for("scheduler", tenant="globex").post("/v1/schedules", json=DAILY).status_code
+        == 201
+    )
 
 
 def calls(schedule_id: object) -> list[tuple[str, str, dict[str, Any] | None]]:
@@ -166,9 +182,15 @@ def test_nobody_without_a_token(acme: Any, client_for: ClientFor):
 
 def test_roles(acme: Any, client_for: ClientFor):
     schedule = acme.post("/v1/schedules", json=DAILY).json()
-    viewer, analyst = client_for("scheduler", role="viewer"), client_for("scheduler", role="analyst")
+    viewer, analyst = (
+        client_for("scheduler", role="viewer"),
+        client_for("scheduler", role="analyst"),
+    )
     for who in (viewer, analyst):
-        codes = [who.request(method, url, json=body).status_code for method, url, body in calls(schedule["id"])]
+        codes = [
+            who.request(method, url, json=body).status_code
+            for method, url, body in calls(schedule["id"])
+        ]
         assert codes == [200, 200, 200, 403, 403, 403, 403, 403, 403]
     assert acme.get("/v1/beats").status_code == 403
     assert acme.post("/v1/reconcile").status_code == 403
@@ -187,7 +209,9 @@ def test_another_tenant_sees_and_changes_nothing(acme: Any, client_for: ClientFo
 
 def test_public_is_read_by_all_and_written_by_its_operator(acme: Any, client_for: ClientFor):
     operator = client_for("scheduler", tenant="public", role="operator")
-    schedule = operator.post("/v1/schedules", json=DAILY | {"task": "mitre.tasks.refresh_attack"}).json()
+    schedule = operator.post(
+        "/v1/schedules", json=DAILY | {"task": "mitre.tasks.refresh_attack"}
+    ).json()
     assert schedule["queue"] == "mitre"
     url = f"/v1/schedules/{schedule['id']}"
     assert acme.get(url).status_code == 200
@@ -204,7 +228,10 @@ def test_row_level_security_holds_without_any_where(acme: Any, own: Database):
             assert session.execute(sa.text(f"SELECT 1 FROM {table}")).all() == []
             assert session.execute(sa.text(f"DELETE FROM {table}")).rowcount == 0
     forged = "INSERT INTO fire SELECT 'acme', id, now(), 'pending', 'x', now(), NULL, id FROM gen_random_uuid() AS id"
-    with own.transaction("globex") as session, pytest.raises(sa.exc.ProgrammingError, match="row-level security"):
+    with (
+        own.transaction("globex") as session,
+        pytest.raises(sa.exc.ProgrammingError, match="row-level security"),
+    ):
         session.execute(sa.text(forged))
 
 

@@ -18,14 +18,14 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from services.scheduler import repository
-from services.scheduler.beat import PostgresScheduler
-from services.scheduler.core import CORE, CoreSchedule
-from services.scheduler.firing import send_pending
-from services.scheduler.timing import Timing
-from shared.celery import make_celery
+from services.scheduler.beat.firing import send_pending
+from services.scheduler.beat.scheduler import PostgresScheduler
+from services.scheduler.schedules import repository
+from services.scheduler.schedules.core import CORE, CoreSchedule
+from services.scheduler.schedules.timing import Timing
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
+from shared.runtime.celery import make_celery
 
 Add = Callable[..., list[UUID]]
 Query = Callable[..., list[sa.Row[Any]]]
@@ -50,7 +50,10 @@ def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes
     def start(**environment: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "services.scheduler", "beat"]
         process = subprocess.Popen(
-            command, env=os.environ | environment, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL
+            command,
+            env=os.environ | environment,
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.DEVNULL,
         )
         started.append(process)
         return process
@@ -61,7 +64,9 @@ def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes
         process.wait()
 
 
-def test_two_beats_fire_each_due_time_once(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+def test_two_beats_fire_each_due_time_once(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
     add(count=200, every=1, late=0)
     beats = [new_beat(), new_beat()]
     end = time.monotonic() + 2.2
@@ -76,14 +81,18 @@ def test_two_beats_fire_each_due_time_once(add: Add, query: Query, messages: Mes
         pass
     fires = query("SELECT schedule_id, due_at, state, message_id FROM fire")
     assert {fire.state for fire in fires} == {"sent"}
-    assert Counter(message["id"] for message in messages("feeds")) == Counter(str(fire.message_id) for fire in fires)
+    assert Counter(message["id"] for message in messages("feeds")) == Counter(
+        str(fire.message_id) for fire in fires
+    )
     events = query("SELECT headers FROM outbox")
     assert len(events) == len(fires) == len({(fire.schedule_id, fire.due_at) for fire in fires})
     assert len({fire.schedule_id for fire in fires}) == 200
     assert len(fires) >= 400
 
 
-def test_message_says_whose_work_it_is(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+def test_message_says_whose_work_it_is(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
     add()
     new_beat().tick()
     (message,) = messages("feeds")
@@ -92,12 +101,22 @@ def test_message_says_whose_work_it_is(add: Add, query: Query, messages: Message
     assert (message["tenant"], message["actor"], message["argsrepr"]) == ("acme", "system", "(1,)")
     assert message["id"] == str(fire.message_id)
     assert message["traceparent"].split("-")[1] == fire.message_id.hex
-    (event,) = query("SELECT topic, tenant, convert_from(payload, 'UTF8')::jsonb AS said FROM outbox")
-    assert (event.topic, event.tenant, event.said["name"]) == ("scheduler.fired.v1", "acme", "nightly 1")
+    (event,) = query(
+        "SELECT topic, tenant, convert_from(payload, 'UTF8')::jsonb AS said FROM outbox"
+    )
+    assert (event.topic, event.tenant, event.said["name"]) == (
+        "scheduler.fired.v1",
+        "acme",
+        "nightly 1",
+    )
 
 
 def test_killed_between_claim_and_send_is_sent_later_once(
-    beat_process: Callable[..., subprocess.Popen[bytes]], add: Add, query: Query, messages: Messages, new_beat: NewBeat
+    beat_process: Callable[..., subprocess.Popen[bytes]],
+    add: Add,
+    query: Query,
+    messages: Messages,
+    new_beat: NewBeat,
 ):
     add(count=5)
     killed = beat_process(CELERY_BROKER_URL="redis://127.0.0.1:1/0")
@@ -110,11 +129,15 @@ def test_killed_between_claim_and_send_is_sent_later_once(
         beat.tick()
     sent = Counter(message["id"] for message in messages("feeds") if message["tenant"] == "acme")
     assert set(sent.values()) == {1}
-    assert set(sent) == {str(row.message_id) for row in query("SELECT message_id FROM fire WHERE tenant = 'acme'")}
+    assert set(sent) == {
+        str(row.message_id) for row in query("SELECT message_id FROM fire WHERE tenant = 'acme'")
+    }
     assert len(sent) == 5
 
 
-def test_bad_rows_are_switched_off_and_stop_nobody(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+def test_bad_rows_are_switched_off_and_stop_nobody(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
     add(name="zone", cron="0 0 * * *", timezone="Europe/Atlantis")
     add(name="cron", cron="0 0 99 * *")
     add(name="good", count=3)
@@ -127,7 +150,9 @@ def test_bad_rows_are_switched_off_and_stop_nobody(add: Add, query: Query, messa
     assert len(reasons) == 2
 
 
-def test_what_is_late_follows_its_catch_up_policy(add: Add, query: Query, messages: Messages, new_beat: NewBeat):
+def test_what_is_late_follows_its_catch_up_policy(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
     (skipped,) = add(name="skip", every=60, late=3600)
     (caught_up,) = add(name="once", every=60, late=3600, catch_up="once")
     new_beat().tick()
@@ -136,7 +161,9 @@ def test_what_is_late_follows_its_catch_up_policy(add: Add, query: Query, messag
     assert len(messages("feeds")) == 1
     said = {row.said["name"]: row.said.get("state", "fired") for row in _events(query)}
     assert said == {"skip 1": "missed", "once 1": "late"}
-    (ahead,) = query("SELECT bool_and(fires_at > now() AND fires_at <= now() + interval '60 s') AS ok FROM schedule")
+    (ahead,) = query(
+        "SELECT bool_and(fires_at > now() AND fires_at <= now() + interval '60 s') AS ok FROM schedule"
+    )
     assert ahead.ok
 
 
@@ -167,7 +194,9 @@ def _loop(beat: PostgresScheduler) -> None:
         time.sleep(beat.tick())
 
 
-def test_broker_away_delays_and_loses_nothing(add: Add, own: Database, query: Query, messages: Messages):
+def test_broker_away_delays_and_loses_nothing(
+    add: Add, own: Database, query: Query, messages: Messages
+):
     add(count=3)
     deaf = PostgresScheduler(make_celery("scheduler"), own)
     deaf.ready = True
@@ -197,7 +226,8 @@ def test_core_schedules_follow_the_code(own: Database, query: Query):
     assert {row.owner for row in query("SELECT owner FROM schedule WHERE tenant = '*'")} == {"code"}
     first = CORE[0]
     query(
-        "UPDATE schedule SET enabled = false, next_due_at = NULL, fires_at = NULL WHERE name = :name", name=first.name
+        "UPDATE schedule SET enabled = false, next_due_at = NULL, fires_at = NULL WHERE name = :name",
+        name=first.name,
     )
     changed = CoreSchedule(first.name, first.task, Timing(every_seconds=77), ("more",))
     assert reconcile(changed) == len(CORE)
@@ -210,14 +240,19 @@ def test_core_schedules_follow_the_code(own: Database, query: Query):
 
 
 def test_process_is_ready_beats_and_ends_at_once(
-    beat_process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, query: Query, messages: Messages
+    beat_process: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+    query: Query,
+    messages: Messages,
 ):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
         notify.settimeout(20)
         process = beat_process(NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert notify.recv(64) == b"READY=1"
-    assert {message["task"] for message in messages("default")} == {"scheduler.tasks.reconcile_services"}
+    assert {message["task"] for message in messages("default")} == {
+        "scheduler.tasks.reconcile_services"
+    }
     assert {message["tenant"] for message in messages("feeds")} == {"*"}
     (row,) = query("SELECT *, last_tick_at > now() - interval '5 s' AS alive FROM beat")
     assert (row.pid, row.alive, row.last_fired_at is not None) == (process.pid, True, True)
@@ -225,7 +260,9 @@ def test_process_is_ready_beats_and_ends_at_once(
     assert process.wait(2) == 0
 
 
-def test_process_that_cannot_reach_its_database_ends_at_once(beat_process: Callable[..., subprocess.Popen[bytes]]):
+def test_process_that_cannot_reach_its_database_ends_at_once(
+    beat_process: Callable[..., subprocess.Popen[bytes]],
+):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
         process = beat_process(DATABASE_URL=address)
@@ -236,7 +273,9 @@ def test_process_that_cannot_reach_its_database_ends_at_once(beat_process: Calla
             assert process.wait(4) == 0
 
 
-def test_stopped_beat_gives_its_claims_back(add: Add, own: Database, messages: Messages, new_beat: NewBeat):
+def test_stopped_beat_gives_its_claims_back(
+    add: Add, own: Database, messages: Messages, new_beat: NewBeat
+):
     """A process that is stopped in the middle of a claim holds its rows; the server ends its transaction."""
     add(count=2)
     with psycopg.connect(own.url) as stopped:
@@ -251,7 +290,11 @@ def test_stopped_beat_gives_its_claims_back(add: Add, own: Database, messages: M
 
 
 def test_woken_beat_fires_nothing_twice(
-    beat_process: Callable[..., subprocess.Popen[bytes]], add: Add, query: Query, messages: Messages, new_beat: NewBeat
+    beat_process: Callable[..., subprocess.Popen[bytes]],
+    add: Add,
+    query: Query,
+    messages: Messages,
+    new_beat: NewBeat,
 ):
     sleeper = beat_process()
     until(lambda: query("SELECT 1 FROM beat"), 20)
@@ -263,7 +306,10 @@ def test_woken_beat_fires_nothing_twice(
     assert until(lambda: beat.tick() and len(messages("feeds")) >= taken_over + 50) < 10
     sleeper.send_signal(signal.SIGCONT)
     until(
-        lambda: query("SELECT 1 FROM beat WHERE pid = :pid AND last_tick_at > now() - interval '1 s'", pid=sleeper.pid)
+        lambda: query(
+            "SELECT 1 FROM beat WHERE pid = :pid AND last_tick_at > now() - interval '1 s'",
+            pid=sleeper.pid,
+        )
     )
     time.sleep(1)
     sleeper.terminate()
@@ -277,7 +323,9 @@ def test_woken_beat_fires_nothing_twice(
     assert len(sent) - len(set(sent)) <= 50
 
 
-def test_two_starting_beats_make_the_core_schedules_once(own: Database, query: Query, broker: redis.Redis):
+def test_two_starting_beats_make_the_core_schedules_once(
+    own: Database, query: Query, broker: redis.Redis
+):
     beats = [PostgresScheduler(make_celery("scheduler"), own) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda beat: beat.tick(), beats))

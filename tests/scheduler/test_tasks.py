@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 # A task as a module's attribute would be bound, and read the settings, while pytest collects.
-from services.scheduler import tasks
-from services.scheduler.reconciling import reconcile_services
+from services.scheduler.reconciliation import tasks
+from services.scheduler.reconciliation.service import reconcile_services
 from shared.auth import Role, verify_token
 from shared.database import Database
 from shared.settings import Settings
@@ -54,7 +54,8 @@ def test_one_dead_service_does_not_stop_the_others(settings: Settings, serve: Ca
     good, broken = serve(200, b'{"status": "ok", "enqueued": 3}'), serve(500, b"oops")
     page = serve(200, b"<html>")
     urls = {
-        name: f"http://127.0.0.1:{server.server_port}" for name, server in (("a", good), ("b", broken), ("c", page))
+        name: f"http://127.0.0.1:{server.server_port}"
+        for name, server in (("a", good), ("b", broken), ("c", page))
     }
     reached = settings.model_copy(
         update={
@@ -67,7 +68,11 @@ def test_one_dead_service_does_not_stop_the_others(settings: Settings, serve: Ca
     result = asyncio.run(reconcile_services(reached))
     assert result["status"] == "degraded"
     assert result["services"]["feeds"] == {"status": "ok", "enqueued": 3}
-    errors = {name: answer["error"]["code"] for name, answer in result["services"].items() if "error" in answer}
+    errors = {
+        name: answer["error"]["code"]
+        for name, answer in result["services"].items()
+        if "error" in answer
+    }
     assert errors == {
         "observables": "upstream-status",
         "notifications": "upstream-unreachable",

@@ -6,12 +6,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.scheduler.timing import Timing, message_id, outcome, zone
+from services.scheduler.schedules.timing import Timing, message_id, outcome, zone
 from shared.errors import InvalidInput
 
 ID = UUID("5f0c7f3e-6a3b-4e57-9a35-6a0c1f6f2b10")
 BERLIN = ZoneInfo("Europe/Berlin")
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kolkata")
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Asia/Kolkata",
+)
 
 moments = st.datetimes(
     min_value=datetime(2024, 1, 1),  # noqa: DTZ001  # made aware by the strategy
@@ -31,7 +38,9 @@ def field(low: int, high: int) -> st.SearchStrategy[str]:
     )
 
 
-expressions = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6)).map(" ".join)
+expressions = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6)).map(
+    " ".join
+)
 
 
 @given(expressions, st.sampled_from(ZONES), moments)
@@ -85,14 +94,20 @@ def dues(cron: str, timezone: str, start: datetime, end: datetime) -> list[str]:
 
 def test_clock_put_forward_fires_the_skipped_hour_once():
     day = dues(
-        "30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, tzinfo=BERLIN), datetime(2026, 3, 31, tzinfo=BERLIN)
+        "30 2 * * *",
+        "Europe/Berlin",
+        datetime(2026, 3, 28, tzinfo=BERLIN),
+        datetime(2026, 3, 31, tzinfo=BERLIN),
     )
     assert day == ["28 02:30", "29 03:00", "30 02:30"]
 
 
 def test_clock_put_back_fires_the_repeated_hour_once():
     day = dues(
-        "30 2 * * *", "Europe/Berlin", datetime(2026, 10, 24, tzinfo=BERLIN), datetime(2026, 10, 27, tzinfo=BERLIN)
+        "30 2 * * *",
+        "Europe/Berlin",
+        datetime(2026, 10, 24, tzinfo=BERLIN),
+        datetime(2026, 10, 27, tzinfo=BERLIN),
     )
     assert day == ["24 02:30", "25 02:30", "26 02:30"]
 

@@ -20,7 +20,14 @@ def test_a_token_says_who_where_and_what() -> None:
 
 
 def forged(**changes: object) -> str:
-    claims = {"iss": "sentineliq", "sub": "kim", "tenant": "acme", "role": "operator", "exp": 4_000_000_000, **changes}
+    claims = {
+        "iss": "sentineliq",
+        "sub": "kim",
+        "tenant": "acme",
+        "role": "operator",
+        "exp": 4_000_000_000,
+        **changes,
+    }
     present = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode({"alg": "HS256"}, present, OctKey.import_key(SECRET.get_secret_value()))
 
@@ -32,7 +39,9 @@ def forged(**changes: object) -> str:
         "not.a.token",
         issue_token(OTHER, actor="kim", tenant="acme", role="operator"),
         issue_token(SECRET, actor="kim", tenant="acme", role="operator")[:-3] + "abc",
-        issue_token(SECRET, actor="kim", tenant="acme", role="operator", lifetime=timedelta(seconds=-120)),
+        issue_token(
+            SECRET, actor="kim", tenant="acme", role="operator", lifetime=timedelta(seconds=-120)
+        ),
         forged(exp=None),
         forged(tenant=None),
         forged(tenant="*"),

@@ -49,7 +49,9 @@ def test_a_tenant_writes_its_own_rows_only(own: Database, victim: str) -> None:
             sa.text("UPDATE source SET name = 'mine' WHERE tenant = :t RETURNING id"), {"t": victim}
         )
         assert changed.all() == []
-        deleted = session.execute(sa.text("DELETE FROM source WHERE tenant = :t RETURNING id"), {"t": victim})
+        deleted = session.execute(
+            sa.text("DELETE FROM source WHERE tenant = :t RETURNING id"), {"t": victim}
+        )
         assert deleted.all() == []
 
 
@@ -63,7 +65,10 @@ def test_the_tenant_does_not_outlive_its_transaction(own: Database) -> None:
     with own.transaction("acme") as session:
         session.execute(sa.text("SELECT 1"))
     with own.engine.begin() as connection:
-        assert connection.scalar(sa.text("SELECT current_setting('sentineliq.tenant', true)")) in (None, "")
+        assert connection.scalar(sa.text("SELECT current_setting('sentineliq.tenant', true)")) in (
+            None,
+            "",
+        )
 
 
 def test_a_service_cannot_read_anothers_tables(own: Database) -> None:
@@ -72,7 +77,9 @@ def test_a_service_cannot_read_anothers_tables(own: Database) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(environment: Settings, service: str) -> None:
+def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(
+    environment: Settings, service: str
+) -> None:
     query = """
         SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS protected,
                EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant') AS tenant
@@ -88,7 +95,9 @@ def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(environm
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_migrations_are_current_and_running_them_again_changes_nothing(environment: Settings, service: str) -> None:
+def test_migrations_are_current_and_running_them_again_changes_nothing(
+    environment: Settings, service: str
+) -> None:
     url = environment.database_url.get_secret_value()
     assert pending(service, url) == []
     migrate(service, url)
@@ -112,7 +121,9 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(own: Database)
                     barrier.wait(5)
 
     with ThreadPoolExecutor() as threads:
-        outcomes = [task.exception() for task in (threads.submit(take, 1, 2), threads.submit(take, 2, 1))]
+        outcomes = [
+            task.exception() for task in (threads.submit(take, 1, 2), threads.submit(take, 2, 1))
+        ]
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "Unavailable"]
 
 
@@ -125,7 +136,10 @@ def test_who_gets_no_connection_is_told_to_try_again(environment: Settings) -> N
 
 
 def test_a_question_that_takes_too_long_is_ended(own: Database) -> None:
-    with pytest.raises(TooLargeInput, match="more than 1 s"), own.transaction("acme", seconds=1) as session:
+    with (
+        pytest.raises(TooLargeInput, match="more than 1 s"),
+        own.transaction("acme", seconds=1) as session,
+    ):
         session.execute(sa.text("SELECT pg_sleep(5)"))
     with own.transaction("acme") as session:
         assert session.scalar(sa.text("SHOW statement_timeout")) == "0"

@@ -67,7 +67,9 @@ class Collector(Protocol):
     name: ClassVar[str]
     whole: ClassVar[bool]
 
-    def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncGenerator[Part, None]:
+    def collect(
+        self, source: Source, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[Part, None]:
         """The parts that are new since the source's cursor, oldest first; none when there is nothing new.
 
         A part is asked for only when the one before it has been sent on and its cursor stored; a run that was killed

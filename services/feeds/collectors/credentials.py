@@ -79,7 +79,11 @@ def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]
     """
     fields = dict(auth)
     public = {name: value for name, value in fields.items() if not isinstance(value, SecretStr)}
-    secret = {name: value.get_secret_value() for name, value in fields.items() if isinstance(value, SecretStr)}
+    secret = {
+        name: value.get_secret_value()
+        for name, value in fields.items()
+        if isinstance(value, SecretStr)
+    }
     return public, sealer.seal(json.dumps(secret), place)
 
 
@@ -93,7 +97,9 @@ def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str)
 
 
 @asynccontextmanager
-async def using(auth: Auth | None, folder: Path) -> AsyncIterator[tuple[Credentials, tuple[Path, Path] | None]]:
+async def using(
+    auth: Auth | None, folder: Path
+) -> AsyncIterator[tuple[Credentials, tuple[Path, Path] | None]]:
     """Credentials as a request takes them, and the files of a client certificate, which are gone afterwards.
 
     Args:

@@ -43,7 +43,9 @@ class Http:
     name: ClassVar[str] = "http"
     whole: ClassVar[bool] = True
 
-    async def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncGenerator[Part, None]:
+    async def collect(
+        self, source: Source, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[Part, None]:
         """See `Collector.collect`."""
         options = read_options(Options, source.options, "collector_options")
         url, path = dated(source.url, options.days_back), scratch / "document"
@@ -55,7 +57,11 @@ class Http:
             content = json.dumps(options.body).encode()
             headers.setdefault("Content-Type", "application/json")
         elif same:
-            headers |= {name: source.cursor[key] for name, key in conditions.items() if source.cursor.get(key)}
+            headers |= {
+                name: source.cursor[key]
+                for name, key in conditions.items()
+                if source.cursor.get(key)
+            }
         answer = await client.download(
             authorised(url, source.credentials),
             path,

@@ -18,7 +18,7 @@ from services.feeds.formats.base import read_options
 from shared.errors import InvalidInput
 from shared.http import Download, GuardedClient, Limits, UpstreamStatus
 from shared.http.limits import GIB, MIB
-from shared.logging import get_logger
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -64,18 +64,24 @@ class MispFeed:
     name: ClassVar[str] = "misp"
     whole: ClassVar[bool] = False
 
-    async def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncGenerator[Part, None]:
+    async def collect(
+        self, source: Source, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[Part, None]:
         """See `Collector.collect`."""
         options = read_options(Options, source.options, "collector_options")
         folder = _Folder(source, client, scratch)
         manifest = await folder.manifest()
         if manifest is None:
             return
-        newest, at_newest = int(source.cursor.get("timestamp", -1)), set(source.cursor.get("events", ()))
+        newest, at_newest = (
+            int(source.cursor.get("timestamp", -1)),
+            set(source.cursor.get("events", ())),
+        )
         wanted = sorted(
             event
             for event in _events(manifest, options)
-            if event.timestamp > newest or (event.timestamp == newest and event.uuid not in at_newest)
+            if event.timestamp > newest
+            or (event.timestamp == newest and event.uuid not in at_newest)
         )
         async for number, (event, answer) in _numbered(folder.fetch(wanted)):
             at_newest = {event.uuid} if event.timestamp > newest else at_newest | {event.uuid}
@@ -85,7 +91,9 @@ class MispFeed:
             cursor = {"timestamp": newest, "events": sorted(at_newest)}
             if number == len(wanted) - 1 and folder.etag:
                 cursor["etag"] = folder.etag
-            yield Part(f"event {event.uuid}", scratch / event.uuid, cursor, answer.bytes_received, "misp")
+            yield Part(
+                f"event {event.uuid}", scratch / event.uuid, cursor, answer.bytes_received, "misp"
+            )
 
 
 class _Folder:
@@ -102,7 +110,11 @@ class _Folder:
         self.etag: str | None = None
 
     async def _download(
-        self, name: str, path: Path, headers: Mapping[str, str] | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        path: Path,
+        headers: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> Download:
         base = self._source.url.removesuffix("manifest.json").rstrip("/")
         url = authorised(f"{base}/{name}", self._source.credentials)
@@ -142,11 +154,15 @@ class _Folder:
         path = self._scratch / "hashes.csv"
         await self._download("hashes.csv", path, limits=_HASHES_LIMITS)
         try:
-            return await asyncio.to_thread(lambda: {uuid: {"timestamp": 0} for uuid in _second_column(path)})
+            return await asyncio.to_thread(
+                lambda: {uuid: {"timestamp": 0} for uuid in _second_column(path)}
+            )
         finally:
             path.unlink(missing_ok=True)
 
-    async def fetch(self, events: list[_Event]) -> AsyncGenerator[tuple[_Event, Download | None], None]:
+    async def fetch(
+        self, events: list[_Event]
+    ) -> AsyncGenerator[tuple[_Event, Download | None], None]:
         """Each event's file, under its id in the scratch folder, a few of them ahead; None for one that is missing."""
         waiting: list[tuple[_Event, asyncio.Task[Download | None]]] = []
         rest = iter(events)
@@ -179,12 +195,18 @@ def _events(manifest: dict[str, Any], options: Options) -> Iterator[_Event]:
             try:
                 yield _Event(int(about.get("timestamp", 0)), uuid)
             except (TypeError, ValueError):
-                raise InvalidInput(f"The event {uuid} has no timestamp.", where="manifest.json") from None
+                raise InvalidInput(
+                    f"The event {uuid} has no timestamp.", where="manifest.json"
+                ) from None
 
 
 def _wanted(about: dict[str, Any], options: Options) -> bool:
     listed = about.get("Tag")
-    tags = {tag.get("name") for tag in listed if isinstance(tag, dict)} if isinstance(listed, list) else set()
+    tags = (
+        {tag.get("name") for tag in listed if isinstance(tag, dict)}
+        if isinstance(listed, list)
+        else set()
+    )
     org = about.get("Orgc")
     name = org.get("name") if isinstance(org, dict) else None
     return (

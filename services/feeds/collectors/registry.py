@@ -27,11 +27,15 @@ def collector_named(name: str) -> Collector:
         InvalidInput: there is none; says which there are.
     """
     if name in _OURS:
-        found: Collector = getattr(import_module(f"services.feeds.collectors.{name}"), _OURS[name])()
+        found: Collector = getattr(
+            import_module(f"services.feeds.collectors.{name}"), _OURS[name]
+        )()
         return found
     if name in _offered():
         return _offered()[name]
-    raise InvalidInput(f"{name!r} is no collector; one of {', '.join(collector_names())}", field="collector")
+    raise InvalidInput(
+        f"{name!r} is no collector; one of {', '.join(collector_names())}", field="collector"
+    )
 
 
 @cache

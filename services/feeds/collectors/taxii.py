@@ -89,7 +89,10 @@ class _Place:
         """The place after a page."""
         same = last is None or last == self.last
         return _Place(
-            self.after, next_, last or self.last, ([*self.seen, *digests] if same else digests)[-_MOST_BOUNDARY:]
+            self.after,
+            next_,
+            last or self.last,
+            ([*self.seen, *digests] if same else digests)[-_MOST_BOUNDARY:],
         )
 
     @property
@@ -106,7 +109,9 @@ class Taxii:
     name: ClassVar[str] = "taxii"
     whole: ClassVar[bool] = False
 
-    async def collect(self, source: Source, client: GuardedClient, scratch: Path) -> AsyncGenerator[Part, None]:
+    async def collect(
+        self, source: Source, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[Part, None]:
         """See `Collector.collect`.
 
         Raises:
@@ -123,7 +128,11 @@ class Taxii:
             try:
                 page = await asyncio.to_thread(_ask, collection, connection, place, options)
             except UpstreamStatus as refusal:
-                if place.next is None or refusal.retryable or refusal.upstream_status in _FINAL_REFUSALS:
+                if (
+                    place.next is None
+                    or refusal.retryable
+                    or refusal.upstream_status in _FINAL_REFUSALS
+                ):
                     raise
                 place = place.again()  # the server does not know its own word any more
                 continue
@@ -131,9 +140,14 @@ class Taxii:
             fresh = [(digest, one) for one in page.objects if (digest := _digest(one)) not in known]
             stalls = 0 if fresh else stalls + 1
             if page.more and stalls >= _STALLS:
-                raise Endless("The server says there is more, and gives the same objects again.", retryable=False)
+                raise Endless(
+                    "The server says there is more, and gives the same objects again.",
+                    retryable=False,
+                )
             last = page.last or (_text(started - _MARGIN) if not page.more else None)
-            place = place.moved(last, [digest for digest, _ in fresh], page.next if page.more else None)
+            place = place.moved(
+                last, [digest for digest, _ in fresh], page.next if page.more else None
+            )
             if fresh:
                 path = scratch / f"page-{number}"
                 path.write_bytes(msgspec.json.encode({"objects": [one for _, one in fresh]}))
@@ -195,7 +209,10 @@ def _collection(source: Source, options: Options, connection: "_Connection") -> 
         for found in library[version].ApiRoot(root, conn=connection).collections:
             if options.collection in (found.id, found.title):
                 return found
-    raise InvalidInput(f"The server has no collection {options.collection!r}.", field="collector_options.collection")
+    raise InvalidInput(
+        f"The server has no collection {options.collection!r}.",
+        field="collector_options.collection",
+    )
 
 
 class _Connection:
@@ -208,7 +225,11 @@ class _Connection:
     """
 
     def __init__(
-        self, source: Source, client: GuardedClient, loop: asyncio.AbstractEventLoop, version: str | None
+        self,
+        source: Source,
+        client: GuardedClient,
+        loop: asyncio.AbstractEventLoop,
+        version: str | None,
     ) -> None:
         self._source = source
         self._client = client
@@ -230,7 +251,12 @@ class _Connection:
                 self.version = "2.0"
         return self.version
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None) -> Any:
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
         """A GET, as taxii2-client asks for it; gives the decoded answer."""
         kind = MEDIA_TYPE_TAXII_V20 if self.settled(url) == "2.0" else MEDIA_TYPE_TAXII_V21
         given = dict(headers or {})

@@ -3,4 +3,13 @@
 from services.feeds.formats.base import Batch, Dropped, Format, MalformedDocument, Record
 from services.feeds.formats.registry import find, format_names, guess
 
-__all__ = ["Batch", "Dropped", "Format", "MalformedDocument", "Record", "find", "format_names", "guess"]
+__all__ = [
+    "Batch",
+    "Dropped",
+    "Format",
+    "MalformedDocument",
+    "Record",
+    "find",
+    "format_names",
+    "guess",
+]

@@ -168,7 +168,9 @@ class LineFormat(Format, Protocol):
         ...
 
 
-def read_options(kind: type[_Options], options: Mapping[str, Any], field: str = "options") -> _Options:
+def read_options(
+    kind: type[_Options], options: Mapping[str, Any], field: str = "options"
+) -> _Options:
     """`options` as the format's, or the collector's, own structure.
 
     Raises:

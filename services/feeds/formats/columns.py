@@ -12,15 +12,51 @@ from shared.stix import NotAnObservable, ObservableType, detect
 
 _DELIMITERS = ",;\t|"
 _SAMPLED_ROWS = 50
-_VALUE_NAMES = {"value", "ioc", "ioc_value", "indicator", "indicator_value", "observable", "c2", "host", "destination"}
-_VALUE_NAMES |= {"ip", "ip_address", "ipaddress", "dst_ip", "src_ip", "dest_ip", "address", "network", "cidr"}
-_BESIDE = re.compile(r"link|ref|source|report|permalink|screenshot|info|website|homepage|contact", re.IGNORECASE)
+_VALUE_NAMES = {
+    "value",
+    "ioc",
+    "ioc_value",
+    "indicator",
+    "indicator_value",
+    "observable",
+    "c2",
+    "host",
+    "destination",
+}
+_VALUE_NAMES |= {
+    "ip",
+    "ip_address",
+    "ipaddress",
+    "dst_ip",
+    "src_ip",
+    "dest_ip",
+    "address",
+    "network",
+    "cidr",
+}
+_BESIDE = re.compile(
+    r"link|ref|source|report|permalink|screenshot|info|website|homepage|contact", re.IGNORECASE
+)
 _CONTEXT = {
-    "first_seen": ("first_seen", "first_seen_utc", "firstseen", "dateadded", "date_added", "first_submission"),
+    "first_seen": (
+        "first_seen",
+        "first_seen_utc",
+        "firstseen",
+        "dateadded",
+        "date_added",
+        "first_submission",
+    ),
     "last_seen": ("last_seen", "last_seen_utc", "lastseen", "last_online", "last_submission"),
     "valid_until": ("valid_until", "expires", "expiration"),
     "tags": ("tags", "tag", "labels"),
-    "malware": ("malware_printable", "malware_family", "malware", "signature", "family", "malware_name"),
+    "malware": (
+        "malware_printable",
+        "malware_family",
+        "malware",
+        "signature",
+        "family",
+        "malware_name",
+    ),
     "confidence": ("confidence_level", "confidence", "score_confidence"),
     "type": ("ioc_type", "indicator_type", "type"),
 }
@@ -101,7 +137,11 @@ def place(column: str | int, names: list[str], where: str) -> int:
 
 
 def _there(names: list[str]) -> str:
-    return f"the columns are {', '.join(name[:40] for name in names[:30])}" if names else "the columns have no names"
+    return (
+        f"the columns are {', '.join(name[:40] for name in names[:30])}"
+        if names
+        else "the columns have no names"
+    )
 
 
 def _key(name: str) -> str:
@@ -111,7 +151,11 @@ def _key(name: str) -> str:
 def filled(cell: str) -> str | None:
     """A name in a cell; None for the ways in which sources write that there is none."""
     text = words(cell, 128)
-    return None if text is None or text.lower() in {"none", "n/a", "-", "unknown", "null", "nan"} else text
+    return (
+        None
+        if text is None or text.lower() in {"none", "n/a", "-", "unknown", "null", "nan"}
+        else text
+    )
 
 
 def guess(table: list[list[str]], names: list[str], where: str) -> Guess:
@@ -146,7 +190,9 @@ class _Candidate(NamedTuple):
 
 
 def _candidate(table: list[list[str]], names: list[str], at: int) -> _Candidate:
-    kinds = Counter(kind for row in table if at < len(row) and (kind := _observable(row[at].strip())))
+    kinds = Counter(
+        kind for row in table if at < len(row) and (kind := _observable(row[at].strip()))
+    )
     hits = sum(kinds.values())
     name = names[at] if at < len(names) else ""
     key = _key(name)

@@ -22,7 +22,7 @@ from services.feeds.formats.base import (
     read_options,
     typed,
 )
-from services.feeds.formats.reading import numbered_lines
+from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
@@ -95,19 +95,31 @@ class Csv:
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
         """See `LineFormat.reader`."""
         chosen = _options(options)
-        return CsvReader(head, chosen) if any(_is_data(line, chosen.comment) for line in head) else None
+        return (
+            CsvReader(head, chosen)
+            if any(_is_data(line, chosen.comment) for line in head)
+            else None
+        )
 
-    def _items(self, blocks: Iterator[tuple[int, list[str]]], options: Options) -> Iterator[Record | Dropped | Note]:
-        first = next(((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None)
+    def _items(
+        self, blocks: Iterator[tuple[int, list[str]]], options: Options
+    ) -> Iterator[Record | Dropped | Note]:
+        first = next(
+            ((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None
+        )
         if first is None:
             return
         start, lines = first
-        numbered = chain(enumerate(lines, start), (one for at, some in blocks for one in enumerate(some, at)))
+        numbered = chain(
+            enumerate(lines, start), (one for at, some in blocks for one in enumerate(some, at))
+        )
         data = ((number, line) for number, line in numbered if _is_data(line, options.comment))
         begin = next(data, None)
         if begin is None:
             return
-        reader = CsvReader(lines[:_SAMPLE] if begin[0] < start + _SAMPLE else [begin[1]], options, begin[0])
+        reader = CsvReader(
+            lines[:_SAMPLE] if begin[0] < start + _SAMPLE else [begin[1]], options, begin[0]
+        )
         yield from map(Note, reader.notes)
         yield from reader.rows(chain([begin], data))
 
@@ -145,12 +157,18 @@ class CsvReader:
             elif not sample and line.strip():
                 comment = line
         delimiter = options.delimiter or layout.delimiter(sample)
-        names, skip = layout.header(sample, comment.lstrip().lstrip(options.comment), delimiter, options.header)
+        names, skip = layout.header(
+            sample, comment.lstrip().lstrip(options.comment), delimiter, options.header
+        )
         where = f"line {number}"
         kind, mapping, words = fields.type_option(options.type), options.columns, []
         if mapping is None:
             guess = layout.guess(layout.rows(sample[skip:], delimiter), names, where)
-            mapping, kind, words = msgspec.convert(guess.columns, Columns), kind or guess.type, [guess.words]
+            mapping, kind, words = (
+                msgspec.convert(guess.columns, Columns),
+                kind or guess.type,
+                [guess.words],
+            )
         self.notes: Sequence[str] = words
         self.layout = repr((delimiter, names, mapping, kind))
         self._comment = options.comment
@@ -161,7 +179,11 @@ class CsvReader:
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
         found = ReadLines([], [], [])
-        data = [at for at, line in enumerate(lines) if _is_data(line, self._comment) and numbers[at] != self._header]
+        data = [
+            at
+            for at, line in enumerate(lines)
+            if _is_data(line, self._comment) and numbers[at] != self._header
+        ]
         # A quote that is not closed on its own line makes the next line part of it.
         if any(lines[at].count('"') % 2 for at in data):
             raise NotLineByLine
@@ -202,7 +224,9 @@ class CsvReader:
             except StopIteration:
                 return
             except csv.Error as problem:
-                yield Dropped(f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?")
+                yield Dropped(
+                    f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?"
+                )
             else:
                 if cells:
                     yield from self._row.records(cells, number)
@@ -212,7 +236,12 @@ class _Row:
     """Takes rows apart: the mapping with every column resolved to its index."""
 
     def __init__(
-        self, mapping: Columns, names: list[str], where: str, kind: ObservableType | None, options: Options
+        self,
+        mapping: Columns,
+        names: list[str],
+        where: str,
+        kind: ObservableType | None,
+        options: Options,
     ) -> None:
         def place(column: Column) -> int:
             return layout.place(column, names, where)
@@ -225,10 +254,15 @@ class _Row:
         self.tags = places(mapping.tags)
         self.kind = kind
         self.type = None if mapping.type is None else place(mapping.type)
-        said = {word.strip().lower(): fields.TYPES[name.lower()] for word, name in options.types.items()}
+        said = {
+            word.strip().lower(): fields.TYPES[name.lower()] for word, name in options.types.items()
+        }
         self.types = {**fields.TYPES, **said}
         self.family = options.family
-        self.split = {place(int(name) if name.isdigit() else name): sign for name, sign in options.split.items()}
+        self.split = {
+            place(int(name) if name.isdigit() else name): sign
+            for name, sign in options.split.items()
+        }
         self.others = [
             (name, place(column), read)
             for name, read in _READERS.items()
@@ -261,9 +295,13 @@ class _Row:
         return self.types.get(row[self.type].strip().lower(), self.kind)
 
     def _context(self, row: list[str]) -> dict[str, Any]:
-        context: dict[str, Any] = {name: read(row[at]) for name, at, read in self.others if at < len(row)}
+        context: dict[str, Any] = {
+            name: read(row[at]) for name, at, read in self.others if at < len(row)
+        }
         if self.tags:
-            context["tags"] = fields.tags(*(cell for at in self.tags if at < len(row) for cell in self._cells(row, at)))
+            context["tags"] = fields.tags(
+                *(cell for at in self.tags if at < len(row) for cell in self._cells(row, at))
+            )
         if self.family and not context.get("malware"):
             context["malware"] = self.family
         return context

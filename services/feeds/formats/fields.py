@@ -9,7 +9,15 @@ from shared.stix.vocabulary import ObservableType
 
 _T = ObservableType
 _MAX_TAGS, _MAX_TAG, _MAX_WORDS = 32, 128, 500
-_WORDS = {"none": 0, "low": 15, "medium": 50, "med": 50, "moderate": 50, "high": 85, "very high": 95}
+_WORDS = {
+    "none": 0,
+    "low": 15,
+    "medium": 50,
+    "med": 50,
+    "moderate": 50,
+    "high": 85,
+    "very high": 95,
+}
 """STIX 2.1 appendix A, scale None/Low/Med/High."""
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 _SEPARATORS = re.compile(r"[,;|\n]")
@@ -18,8 +26,12 @@ _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
 TYPES: dict[str, ObservableType] = {
     **{str(kind): kind for kind in ObservableType},
     **dict.fromkeys(("md5", "md5_hash", "md5sum", "hash_md5", "filehash-md5", "md5hash"), _T.MD5),
-    **dict.fromkeys(("sha1", "sha-1", "sha1_hash", "hash_sha1", "filehash-sha1", "sha1hash"), _T.SHA1),
-    **dict.fromkeys(("sha256", "sha-256", "sha256_hash", "hash_sha256", "filehash-sha256"), _T.SHA256),
+    **dict.fromkeys(
+        ("sha1", "sha-1", "sha1_hash", "hash_sha1", "filehash-sha1", "sha1hash"), _T.SHA1
+    ),
+    **dict.fromkeys(
+        ("sha256", "sha-256", "sha256_hash", "hash_sha256", "filehash-sha256"), _T.SHA256
+    ),
     **dict.fromkeys(("sha512", "sha-512", "sha512_hash", "hash_sha512"), _T.SHA512),
     **dict.fromkeys(("url", "uri", "link_url", "malware_url"), _T.URL),
     **dict.fromkeys(("domain", "hostname", "fqdn", "host_name", "domain_name"), _T.DOMAIN),
@@ -32,10 +44,15 @@ TYPES: dict[str, ObservableType] = {
     **dict.fromkeys(("filename", "file_name"), _T.FILE_NAME),
     **dict.fromkeys(("regkey", "registry_key"), _T.REGISTRY_KEY),
     **dict.fromkeys(("imphash", "imphash_hash", "imphash-hash"), _T.IMPHASH),
-    **dict.fromkeys(("ja3", "ja3_md5", "ja3_hash", "ja3-fingerprint-md5", "ja3_fingerprint", "ja3s"), _T.JA3),
+    **dict.fromkeys(
+        ("ja3", "ja3_md5", "ja3_hash", "ja3-fingerprint-md5", "ja3_fingerprint", "ja3s"), _T.JA3
+    ),
     **dict.fromkeys(("ja4", "ja4_fingerprint"), _T.JA4),
     **dict.fromkeys(("user-agent", "user_agent", "useragent", "http-user-agent"), _T.USER_AGENT),
-    **dict.fromkeys(("wallet", "btc", "bitcoin", "eth", "ethereum", "xmr", "monero", "cryptocurrency"), _T.WALLET),
+    **dict.fromkeys(
+        ("wallet", "btc", "bitcoin", "eth", "ethereum", "xmr", "monero", "cryptocurrency"),
+        _T.WALLET,
+    ),
     **dict.fromkeys(("filepath", "file_path", "full_path", "path"), _T.FILE_PATH),
     "ssdeep": _T.SSDEEP,
     "tlsh": _T.TLSH,
@@ -53,7 +70,9 @@ def type_option(name: str | None, field: str = "options.type") -> ObservableType
         return None
     kind = TYPES.get(name.strip().lower())
     if kind is None:
-        raise InvalidInput(f"{name!r} is no type of observable; one of {', '.join(ObservableType)}", field=field)
+        raise InvalidInput(
+            f"{name!r} is no type of observable; one of {', '.join(ObservableType)}", field=field
+        )
     return kind
 
 
@@ -76,7 +95,9 @@ def timestamp(value: Any) -> str | None:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace(
+        "+00:00", "Z"
+    )
 
 
 def confidence(value: Any) -> int | None:
@@ -97,7 +118,11 @@ def tags(*values: Any) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for value in values:
         pieces = (
-            value if isinstance(value, list | tuple) else _SEPARATORS.split(value) if isinstance(value, str) else ()
+            value
+            if isinstance(value, list | tuple)
+            else _SEPARATORS.split(value)
+            if isinstance(value, str)
+            else ()
         )
         for piece in pieces:
             if tag := words(piece, _MAX_TAG):

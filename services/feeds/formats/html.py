@@ -5,10 +5,18 @@ from typing import Any, BinaryIO, ClassVar
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from services.feeds.formats.base import Batch, MalformedDocument, Note, Record, batched, cut, read_options
-from services.feeds.formats.reading import HEAD, refuse_foreign
+from services.feeds.formats.base import (
+    Batch,
+    MalformedDocument,
+    Note,
+    Record,
+    batched,
+    cut,
+    read_options,
+)
 from services.feeds.formats.report import Options as ProseOptions
 from services.feeds.formats.report import Prose, host_of, whole
+from services.feeds.formats.streams import HEAD, refuse_foreign
 from shared.documents.html import AROUND, BLOCKS, UNSEEN, decoded
 from shared.errors import InvalidInput
 
@@ -63,7 +71,9 @@ def _decoded(data: bytes) -> str:
     if not head.lstrip().startswith(b"<"):
         refuse_foreign(head)
     elif b"\x00" in head:
-        raise MalformedDocument(f"a NUL byte at byte {head.index(0)}: this is binary data, not a page")
+        raise MalformedDocument(
+            f"a NUL byte at byte {head.index(0)}: this is binary data, not a page"
+        )
     return decoded(data)
 
 

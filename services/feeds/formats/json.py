@@ -24,12 +24,24 @@ from services.feeds.formats.base import (
     typed,
 )
 from services.feeds.formats.columns import filled
-from services.feeds.formats.reading import HEAD, decode_json, document, numbered_lines
+from services.feeds.formats.streams import HEAD, decode_json, document, numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType, detect
 
 _USUAL_VALUES: Final = (
-    *("ioc", "ioc_value", "indicator", "value", "observable", "url", "ip", "ip_address", "domain", "host", "hostname"),
+    *(
+        "ioc",
+        "ioc_value",
+        "indicator",
+        "value",
+        "observable",
+        "url",
+        "ip",
+        "ip_address",
+        "domain",
+        "host",
+        "hostname",
+    ),
     *("cidr", "sha256", "sha256_hash", "sha1", "md5", "hash", "cveID", "asn"),
 )
 _LOOKED_AT: Final = 50
@@ -71,7 +83,13 @@ class Json:
 
     name: ClassVar[str] = "json"
     incremental: ClassVar[bool] = False
-    media: ClassVar[tuple[str, ...]] = ("application/json", "application/x-ndjson", ".json", ".jsonl", ".ndjson")
+    media: ClassVar[tuple[str, ...]] = (
+        "application/json",
+        "application/x-ndjson",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+    )
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
@@ -154,7 +172,9 @@ class LineItems:
             try:
                 decoded = msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as problem:
-                found.dropped.append(Dropped(f"line {numbers[at]}", cut(line), "malformed item", str(problem)))
+                found.dropped.append(
+                    Dropped(f"line {numbers[at]}", cut(line), "malformed item", str(problem))
+                )
                 continue
             for one in self._item.records(decoded, f"line {numbers[at]}"):
                 if isinstance(one, Record):
@@ -177,7 +197,9 @@ def _expression(text: str, name: str) -> ParsedResult:
         return jmespath.compile(text)
     except JMESPathError as problem:
         first = str(problem).splitlines()[0]
-        raise InvalidInput(f"{text!r} is no JMESPath expression: {first}", field=f"options.{name}") from None
+        raise InvalidInput(
+            f"{text!r} is no JMESPath expression: {first}", field=f"options.{name}"
+        ) from None
 
 
 def _search(expression: ParsedResult, item: Any) -> Any:
@@ -201,7 +223,10 @@ class _Item:
         self._type = None if options.type_at is None else _expression(options.type_at, "type_at")
         for name in options.types.values():
             fields.type_option(name, "options.types")
-        said = {word.strip().lower(): fields.TYPES[name.strip().lower()] for word, name in options.types.items()}
+        said = {
+            word.strip().lower(): fields.TYPES[name.strip().lower()]
+            for word, name in options.types.items()
+        }
         self._types = {**fields.TYPES, **said}
         self._family = options.family
         self._others = [
@@ -225,14 +250,20 @@ class _Item:
         counts = {name: sum(_is_observable(one, name) for one in sample) for name in _USUAL_VALUES}
         best = max(counts, key=counts.__getitem__)
         if not counts[best]:
-            names = sorted({str(name)[:40] for one in sample if isinstance(one, dict) for name in one})[:30]
-            raise MalformedDocument(f"no usual property holds observables; there are {', '.join(names)}", "$")
+            names = sorted(
+                {str(name)[:40] for one in sample if isinstance(one, dict) for name in one}
+            )[:30]
+            raise MalformedDocument(
+                f"no usual property holds observables; there are {', '.join(names)}", "$"
+            )
         self._values = [_expression(f'"{best}"', "value")]
         return f"values taken from {best!r}: {counts[best]} of the first {len(sample)} items hold observables there"
 
     def records(self, item: Any, where: str) -> Iterator[Record | Dropped]:
         """The observables of an item."""
-        values = [value for expression in self._values for value in _flat(_search(expression, item))]
+        values = [
+            value for expression in self._values for value in _flat(_search(expression, item))
+        ]
         if not values:
             yield Dropped(where, cut(item), "no value", "nothing is at the place of the value")
             return
@@ -246,10 +277,16 @@ class _Item:
 
     def _kind_of(self, item: Any) -> ObservableType | None:
         word = None if self._type is None else _search(self._type, item)
-        return self._types.get(word.strip().lower(), self._kind) if isinstance(word, str) else self._kind
+        return (
+            self._types.get(word.strip().lower(), self._kind)
+            if isinstance(word, str)
+            else self._kind
+        )
 
     def _context(self, item: Any) -> dict[str, Any]:
-        context: dict[str, Any] = {name: read(_search(expression, item)) for name, expression, read in self._others}
+        context: dict[str, Any] = {
+            name: read(_search(expression, item)) for name, expression, read in self._others
+        }
         if self._tags:
             context["tags"] = fields.tags(*(_search(expression, item) for expression in self._tags))
         if self._family and not context.get("malware"):

@@ -19,7 +19,7 @@ from services.feeds.formats.base import (
     read_options,
     typed,
 )
-from services.feeds.formats.reading import decode_json, document
+from services.feeds.formats.streams import decode_json, document
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
@@ -61,7 +61,9 @@ _TYPES: dict[str, ObservableType | None] = {
 _GALAXY = re.compile(
     r'misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor|mitre-(?:malware|tool))="([^"]{1,128})"'
 )
-_ATTACK = re.compile(r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"')
+_ATTACK = re.compile(
+    r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"'
+)
 _NO = (False, 0, "0", "false", None)
 
 
@@ -137,7 +139,9 @@ def _items(stream: BinaryIO, options: Options) -> Iterator[Record | Dropped | No
         for outer, one in enumerate(event.Object):
             for at, raw in enumerate(one.Attribute):
                 where = f"{place}Object[{outer}].Attribute[{at}]"
-                yield from _attribute(where, raw, event_tags, options, deleted=one.deleted not in _NO)
+                yield from _attribute(
+                    where, raw, event_tags, options, deleted=one.deleted not in _NO
+                )
 
 
 def _events(data: bytes) -> list[_Event]:
@@ -150,7 +154,9 @@ def _events(data: bytes) -> list[_Event]:
         wrapped = response if isinstance(response, list) else [response]
     for number, one in enumerate(wrapped):
         if one.Event is None:
-            raise MalformedDocument('this is no MISP event: "Event" is missing', f"$[{number}]" if number else "$")
+            raise MalformedDocument(
+                'this is no MISP event: "Event" is missing', f"$[{number}]" if number else "$"
+            )
     return [one.Event for one in wrapped if one.Event]
 
 
@@ -164,7 +170,10 @@ def _attribute(
         one = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         yield Dropped(
-            where, cut(bytes(memoryview(raw)[:200]).decode("utf-8", "replace")), "malformed attribute", str(problem)
+            where,
+            cut(bytes(memoryview(raw)[:200]).decode("utf-8", "replace")),
+            "malformed attribute",
+            str(problem),
         )
         return
     if refused := _refused(where, one, options):
@@ -181,7 +190,9 @@ def _attribute(
 
 def _refused(where: str, one: _Attribute, options: Options) -> Dropped | None:
     if one.to_ids in _NO and not options.include_context:
-        return Dropped(where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false")
+        return Dropped(
+            where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false"
+        )
     if not isinstance(one.value, str):
         return Dropped(where, cut(one.value), "malformed attribute", "the value is no text")
     if not any(part in _TYPES for part in one.type.split("|")):
@@ -193,7 +204,9 @@ def _parts(kind: str, value: str) -> list[tuple[ObservableType | None, str]]:
     """The observables of a value: of "domain|ip" both, of "ip-dst|port" the address."""
     kinds = kind.split("|")
     values = value.split("|", len(kinds) - 1)
-    return [(_TYPES[name], text) for name, text in zip(kinds, values, strict=False) if name in _TYPES]
+    return [
+        (_TYPES[name], text) for name, text in zip(kinds, values, strict=False) if name in _TYPES
+    ]
 
 
 def _context(one: _Attribute, event_tags: list[str]) -> dict[str, Any]:
@@ -219,4 +232,6 @@ def _tag(name: str) -> str | None:
 
 def _names(tags: Any) -> list[str]:
     listed = tags if isinstance(tags, list) else []
-    return [name for tag in listed if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)]
+    return [
+        name for tag in listed if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)
+    ]

@@ -28,7 +28,17 @@ _TOKEN = re.compile(
 )
 # Nearly all patterns look like this; what else a path or a string may hold is the parser's business.
 _SINGLE = re.compile(r"\[\s*+([a-z0-9-]++:[A-Za-z0-9_.'-]++)\s*+=\s*+'([^'\\]*+)'\s*+\]")
-_OPERATORS = {"=": "=", "==": "=", "IN": "IN", "ISSUBSET": "ISSUBSET", "!=": "", "<>": "", "<": "", ">": "", "<=": ""}
+_OPERATORS = {
+    "=": "=",
+    "==": "=",
+    "IN": "IN",
+    "ISSUBSET": "ISSUBSET",
+    "!=": "",
+    "<>": "",
+    "<": "",
+    ">": "",
+    "<=": "",
+}
 _OPERATORS |= {">=": "", "LIKE": "", "MATCHES": "", "ISSUPERSET": ""}
 _TYPES: dict[str, ObservableType | None] = {
     "ipv4-addr:value": _T.IPV4,
@@ -79,7 +89,9 @@ def comparisons(pattern: str) -> list[Comparison]:
         PatternProblem: too long, too deep, malformed, or more than a set of values.
     """
     if len(pattern) > MAX_PATTERN:
-        raise PatternProblem("pattern too long", f"{len(pattern)} characters, at most {MAX_PATTERN} are read")
+        raise PatternProblem(
+            "pattern too long", f"{len(pattern)} characters, at most {MAX_PATTERN} are read"
+        )
     if single := _SINGLE.fullmatch(pattern):
         path, value = single.groups()
         return [Comparison(path, *_meant(path), value)]
@@ -103,7 +115,9 @@ def _meant(path: str) -> tuple[ObservableType | None, bool]:
 
 
 def _unquoted(string: str) -> str:
-    return re.sub(r"\\(.)", r"\1", string[1:-1], flags=re.DOTALL) if "\\" in string else string[1:-1]
+    return (
+        re.sub(r"\\(.)", r"\1", string[1:-1], flags=re.DOTALL) if "\\" in string else string[1:-1]
+    )
 
 
 _Part = Callable[[], list[Comparison]]
@@ -142,7 +156,9 @@ class _Parser:
         else:
             found = self._nested("[", "]", self._comparisons)
         if self._text().upper() in ("WITHIN", "REPEATS", "START"):
-            raise PatternProblem("unsupported pattern", f"{self._text()} is about times, not about values")
+            raise PatternProblem(
+                "unsupported pattern", f"{self._text()} is about times, not about values"
+            )
         return found
 
     def _observations(self) -> list[Comparison]:
@@ -155,7 +171,9 @@ class _Parser:
         self._expect(opening)
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise PatternProblem("pattern too deep", f"more than {MAX_DEPTH} parentheses within each other")
+            raise PatternProblem(
+                "pattern too deep", f"more than {MAX_DEPTH} parentheses within each other"
+            )
         found = inner()
         self._expect(closing)
         self._depth -= 1
@@ -172,7 +190,9 @@ class _Parser:
         operator = self._next()[1].upper()
         if not _OPERATORS.get(operator):
             if operator in _OPERATORS or operator == "NOT":
-                raise PatternProblem("unsupported pattern", f"{path} {operator} names no single value")
+                raise PatternProblem(
+                    "unsupported pattern", f"{path} {operator} names no single value"
+                )
             raise self._malformed("a comparison", back=1)
         values = self._set() if operator == "IN" else [self._value()]
         return [_comparison(path, value) for value in values]
@@ -214,7 +234,8 @@ class _Parser:
             return PatternProblem("malformed pattern", f"it ends where {expected} is expected")
         _, text, place = self._tokens[at]
         return PatternProblem(
-            "malformed pattern", f"{expected} is expected at character {place + 1}, not {text[:40]!r}"
+            "malformed pattern",
+            f"{expected} is expected at character {place + 1}, not {text[:40]!r}",
         )
 
 
@@ -224,7 +245,8 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str, int]]:
         match = _TOKEN.match(pattern, at)
         if match is None or match.lastgroup is None:
             raise PatternProblem(
-                "malformed pattern", f"not understood at character {at + 1}: {pattern[at : at + 40]!r}"
+                "malformed pattern",
+                f"not understood at character {at + 1}: {pattern[at : at + 40]!r}",
             )
         yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
         at = match.end()

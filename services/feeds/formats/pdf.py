@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
-from services.feeds.formats.base import Batch, Dropped, MalformedDocument, Note, Record, batched, read_options
+from services.feeds.formats.base import (
+    Batch,
+    Dropped,
+    MalformedDocument,
+    Note,
+    Record,
+    batched,
+    read_options,
+)
 from services.feeds.formats.report import Options, Prose, whole
 from shared.documents import pdf
 from shared.documents.pdf import rejoined

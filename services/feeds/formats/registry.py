@@ -6,7 +6,7 @@ from importlib import import_module
 
 from services.feeds.formats import columns
 from services.feeds.formats.base import Format
-from services.feeds.formats.reading import HEAD, refuse_foreign
+from services.feeds.formats.streams import HEAD, refuse_foreign
 from services.feeds.formats.text import Text, values
 from shared.errors import InvalidInput
 from shared.plugins import offered
@@ -31,7 +31,8 @@ _OURS = {
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.|"objects"\s*:\s*\[')
 _MISP = re.compile(rb'"Event"\s*:\s*\{')
 _SYNDICATION = re.compile(
-    rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b", re.IGNORECASE | re.DOTALL
+    rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _ENDINGS = Text.media[1:]
 _WEB_PAGES = ("html", "htm", "xhtml")
@@ -87,9 +88,13 @@ def guess(name: str, head: bytes) -> tuple[str, str]:
     text = head.decode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "["):
         return _guess_json(head)
-    data = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    data = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
     if not data:
-        raise InvalidInput("the document holds no data to tell its format by; name the format", field="format")
+        raise InvalidInput(
+            "the document holds no data to tell its format by; name the format", field="format"
+        )
     if ending in ("csv", "tsv"):
         return "csv", f"its name ends in .{ending}"
     return _guess_lines(data, ending)
@@ -117,7 +122,9 @@ def _guess_lines(data: list[str], ending: str) -> tuple[str, str]:
     widths = {len(row) for row in table[:20]}
     if len(widths) == 1 and widths.pop() > 2:
         return "csv", "every row has the same number of columns"
-    raise InvalidInput("this is text, but neither a list of observables nor a table", field="format")
+    raise InvalidInput(
+        "this is text, but neither a list of observables nor a table", field="format"
+    )
 
 
 def _holds_observable(line: str) -> bool:

@@ -7,8 +7,15 @@ from typing import Any, BinaryIO, ClassVar
 import msgspec
 
 from services.feeds.formats import fields
-from services.feeds.formats.base import Batch, MalformedDocument, Note, Record, batched, read_options
-from services.feeds.formats.reading import document
+from services.feeds.formats.base import (
+    Batch,
+    MalformedDocument,
+    Note,
+    Record,
+    batched,
+    read_options,
+)
+from services.feeds.formats.streams import document
 from shared.errors import InvalidInput
 from shared.stix.extract import attack_ids, extract
 
@@ -41,13 +48,17 @@ class Prose:
     """
 
     def __init__(self, types: Iterable[str] | None) -> None:
-        kinds = None if types is None else [fields.type_option(name, "options.types") for name in types]
+        kinds = (
+            None if types is None else [fields.type_option(name, "options.types") for name in types]
+        )
         if kinds is not None and not kinds:
             raise InvalidInput("an empty list of types takes nothing", field="options.types")
         self.kinds = None if kinds is None else frozenset(kinds)
         self._attack: dict[str, None] = {}
 
-    def records(self, text: str, *, own: frozenset[str] = frozenset(), **context: Any) -> Iterator[Record]:
+    def records(
+        self, text: str, *, own: frozenset[str] = frozenset(), **context: Any
+    ) -> Iterator[Record]:
         """The observables a text names, each described by the words around it.
 
         Args:
@@ -66,7 +77,11 @@ class Prose:
     def notes(self) -> Iterator[Note]:
         """The ATT&CK ids that were named: what a report is about, and no observables."""
         if self._attack:
-            more = f" and {len(self._attack) - _IDS_NAMED} more" if len(self._attack) > _IDS_NAMED else ""
+            more = (
+                f" and {len(self._attack) - _IDS_NAMED} more"
+                if len(self._attack) > _IDS_NAMED
+                else ""
+            )
             yield Note(f"names ATT&CK {', '.join(list(self._attack)[:_IDS_NAMED])}{more}")
 
 

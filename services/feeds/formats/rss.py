@@ -10,12 +10,21 @@ from typing import Any, BinaryIO, ClassVar
 import feedparser
 
 from services.feeds.formats import fields
-from services.feeds.formats.base import Batch, MalformedDocument, Note, Record, batched, read_options
+from services.feeds.formats.base import (
+    Batch,
+    MalformedDocument,
+    Note,
+    Record,
+    batched,
+    read_options,
+)
 from services.feeds.formats.html import text_of
-from services.feeds.formats.reading import document
 from services.feeds.formats.report import Options, Prose, host_of
+from services.feeds.formats.streams import document
 
-_END = re.compile(rb"</(?:[A-Za-z]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.{0,1000}-->\s*)*$", re.DOTALL | re.IGNORECASE)
+_END = re.compile(
+    rb"</(?:[A-Za-z]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.{0,1000}-->\s*)*$", re.DOTALL | re.IGNORECASE
+)
 _TAIL = 2048
 
 
@@ -27,7 +36,12 @@ class Rss:
 
     name: ClassVar[str] = "rss"
     incremental: ClassVar[bool] = True
-    media: ClassVar[tuple[str, ...]] = ("application/rss+xml", "application/atom+xml", ".rss", ".atom")
+    media: ClassVar[tuple[str, ...]] = (
+        "application/rss+xml",
+        "application/atom+xml",
+        ".rss",
+        ".atom",
+    )
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`.
@@ -46,12 +60,18 @@ def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Note]:
     if not feed.get("version"):
         raise MalformedDocument("this is neither RSS nor Atom")
     if not _END.search(data[-_TAIL:]):
-        raise MalformedDocument("the feed is cut off: its last tag is not closed", f"byte {len(data)}")
-    if feed.get("bozo") and not isinstance(feed.bozo_exception, feedparser.CharacterEncodingOverride):
+        raise MalformedDocument(
+            "the feed is cut off: its last tag is not closed", f"byte {len(data)}"
+        )
+    if feed.get("bozo") and not isinstance(
+        feed.bozo_exception, feedparser.CharacterEncodingOverride
+    ):
         yield Note(
             f"the feed is not well-formed and was read as far as it goes: {fields.words(str(feed.bozo_exception), 200)}"
         )
-    hosts = {host_of(_text(feed.feed, "link"))} | {host_of(_text(entry, "link")) for entry in feed.entries}
+    hosts = {host_of(_text(feed.feed, "link"))} | {
+        host_of(_text(entry, "link")) for entry in feed.entries
+    }
     own = frozenset(host for host in hosts if host)
     for entry in feed.entries:
         yield from _entry(entry, prose, own)
@@ -60,10 +80,14 @@ def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Note]:
 
 def _entry(entry: Any, prose: Prose, own: frozenset[str]) -> Iterator[Record]:
     title = text_of(_text(entry, "title"))
-    texts = dict.fromkeys([_text(entry, "summary"), *(_text(piece, "value") for piece in entry.get("content") or ())])
+    texts = dict.fromkeys(
+        [_text(entry, "summary"), *(_text(piece, "value") for piece in entry.get("content") or ())]
+    )
     context = {
         "ref": fields.words(_text(entry, "link")) or fields.words(_text(entry, "id")),
-        "first_seen": _moment(dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")),
+        "first_seen": _moment(
+            dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
+        ),
     }
     if words := fields.words(" ".join(title.split())):
         context["description"] = words
@@ -78,6 +102,10 @@ def _text(part: Any, name: str) -> str:
 
 def _moment(parsed: Any) -> str | None:
     try:
-        return fields.timestamp(datetime.fromtimestamp(calendar.timegm(parsed), UTC).isoformat()) if parsed else None
+        return (
+            fields.timestamp(datetime.fromtimestamp(calendar.timegm(parsed), UTC).isoformat())
+            if parsed
+            else None
+        )
     except (ValueError, OverflowError, TypeError):
         return None

@@ -22,11 +22,14 @@ from services.feeds.formats.base import (
     typed,
 )
 from services.feeds.formats.pattern import Comparison, PatternProblem, comparisons
-from services.feeds.formats.reading import decode_json, document, uncollected
+from services.feeds.formats.streams import decode_json, document, uncollected
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
-_BY_VALUE = {kind: ObservableType(kind) for kind in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr")}
+_BY_VALUE = {
+    kind: ObservableType(kind)
+    for kind in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr")
+}
 _BY_VALUE["mac-addr"] = _T.MAC
 _BY_NAME = {"mutex": _T.MUTEX, "vulnerability": _T.VULNERABILITY}
 _FAMILIES = frozenset({"malware", "tool"})
@@ -102,7 +105,12 @@ class Stix:
 
     name: ClassVar[str] = "stix"
     incremental: ClassVar[bool] = False
-    media: ClassVar[tuple[str, ...]] = ("application/stix+json", "application/taxii+json", ".stix", ".stix2")
+    media: ClassVar[tuple[str, ...]] = (
+        "application/stix+json",
+        "application/taxii+json",
+        ".stix",
+        ".stix2",
+    )
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
@@ -134,7 +142,9 @@ def _objects(data: bytes) -> Sequence[_Object | Dropped]:
             return [_object(f"objects[{number}]", raw) for number, raw in enumerate(bundle.objects)]
         whole = _Whole(bundle.type)
     if whole.type != "bundle" and whole.objects is None:
-        raise MalformedDocument('this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$")
+        raise MalformedDocument(
+            'this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$"
+        )
     return whole.objects or []
 
 
@@ -201,14 +211,23 @@ class _About:
 
     def tags(self, one: _Object) -> tuple[str, ...]:
         """An indicator's tags."""
-        if not (one.kill_chain_phases or one.external_references or one.object_marking_refs or self.techniques):
+        if not (
+            one.kill_chain_phases
+            or one.external_references
+            or one.object_marking_refs
+            or self.techniques
+        ):
             return self._usual_tags(_listed(one.labels), _listed(one.indicator_types))
         phases = [
             f"attack:{phase['phase_name']}"
             for phase in _listed(one.kill_chain_phases)
-            if isinstance(phase, dict) and phase.get("kill_chain_name") == "mitre-attack" and "phase_name" in phase
+            if isinstance(phase, dict)
+            and phase.get("kill_chain_name") == "mitre-attack"
+            and "phase_name" in phase
         ]
-        marks = [self.markings[ref] for ref in _listed(one.object_marking_refs) if ref in self.markings]
+        marks = [
+            self.markings[ref] for ref in _listed(one.object_marking_refs) if ref in self.markings
+        ]
         attack = [*_techniques(one), *self.techniques.get(one.id, ()), *phases]
         return fields.tags(_listed(one.labels), _listed(one.indicator_types), attack, marks)
 
@@ -248,7 +267,11 @@ def _taken(number: int, one: _Object | Dropped, about: _About) -> Iterable[Recor
     if about.is_old(one):
         newer = "a newer version of this object is there"
         return (Dropped(f"objects[{number}]", cut(one.id), "older version", newer),)
-    return _indicator(number, one, about) if one.type == "indicator" else _others(f"objects[{number}]", one)
+    return (
+        _indicator(number, one, about)
+        if one.type == "indicator"
+        else _others(f"objects[{number}]", one)
+    )
 
 
 def _others(where: str, one: _Object) -> Iterator[Record | Dropped]:
@@ -271,7 +294,14 @@ def _taken_back(record: Record) -> Record:
 def _indicator(number: int, one: _Object, about: _About) -> list[Record | Dropped]:
     if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
         where = f"objects[{number}].pattern"
-        return [Dropped(where, cut(one.pattern), "not a STIX pattern", f"pattern_type is {cut(one.pattern_type)}")]
+        return [
+            Dropped(
+                where,
+                cut(one.pattern),
+                "not a STIX pattern",
+                f"pattern_type is {cut(one.pattern_type)}",
+            )
+        ]
     try:
         found = comparisons(one.pattern)
     except PatternProblem as problem:
@@ -281,10 +311,15 @@ def _indicator(number: int, one: _Object, about: _About) -> list[Record | Droppe
     return [_compared(number, comparison, context, one.revoked) for comparison in found]
 
 
-def _compared(number: int, comparison: Comparison, context: tuple[Any, ...], retracted: bool) -> Record | Dropped:
+def _compared(
+    number: int, comparison: Comparison, context: tuple[Any, ...], retracted: bool
+) -> Record | Dropped:
     if not comparison.known:
         return Dropped(
-            f"objects[{number}].pattern", cut(comparison.value), "unsupported property", cut(comparison.path)
+            f"objects[{number}].pattern",
+            cut(comparison.value),
+            "unsupported property",
+            cut(comparison.path),
         )
     try:
         kind, value = typed(comparison.type, comparison.value)
@@ -336,7 +371,11 @@ def _values(one: _Object) -> list[tuple[ObservableType | None, Any]]:
 def _hash_type(prefix: str, name: str) -> ObservableType | None:
     kind = fields.TYPES.get(name.lower(), "")
     try:
-        return ObservableType(prefix + kind.removeprefix("file-")) if kind.startswith("file-") else None
+        return (
+            ObservableType(prefix + kind.removeprefix("file-"))
+            if kind.startswith("file-")
+            else None
+        )
     except ValueError:
         return None
 
@@ -345,7 +384,9 @@ def _record(
     where: str, kind: ObservableType | None, value: Any, one: _Object, context: dict[str, Any]
 ) -> Record | Dropped:
     if not isinstance(value, str):
-        return Dropped(where, cut(value), "missing value", f"this {cut(one.type)} has no value we store")
+        return Dropped(
+            where, cut(value), "missing value", f"this {cut(one.type)} has no value we store"
+        )
     try:
         return Record(*typed(kind, value), tags=fields.tags(_listed(one.labels)), **context)
     except NotAnObservable as refusal:

@@ -20,7 +20,9 @@ _RANGE: Final = re.compile(
 _RPZ: Final = re.compile(
     r"(?P<owner>\S+)(?:\s+\d+)?(?:\s+IN)?\s+(?:CNAME|A|AAAA|TXT)\s+(?P<target>\S+).*", re.IGNORECASE
 )
-_RPZ_ADDRESS: Final = re.compile(r"(?P<length>\d{1,3})\.(?P<reversed>[0-9a-fA-Fz.]+)\.rpz-(?:client-)?ip(?:\..*)?")
+_RPZ_ADDRESS: Final = re.compile(
+    r"(?P<length>\d{1,3})\.(?P<reversed>[0-9a-fA-Fz.]+)\.rpz-(?:client-)?ip(?:\..*)?"
+)
 _HOSTS: Final = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?|255\.255\.255\.255)\s+(.+)")
 _ZONE: Final = re.compile(r"\$(?:TTL|ORIGIN)\b|.*\s(?:SOA|NS)\s", re.IGNORECASE)
 
@@ -81,7 +83,11 @@ def ranges(line: str) -> list[str]:
 
 def _plain(address: str) -> str:
     """Old lists pad the parts of an address with zeros: 001.002.016.000."""
-    return ".".join(part.lstrip("0") or "0" for part in address.split(".")) if ":" not in address else address
+    return (
+        ".".join(part.lstrip("0") or "0" for part in address.split("."))
+        if ":" not in address
+        else address
+    )
 
 
 STYLES: Final[dict[str, Tokens]] = {

@@ -9,7 +9,7 @@ import msgspec
 from services.feeds.formats import styles
 from services.feeds.formats.base import Batch, ReadLines, Record, dropped, read_options, typed
 from services.feeds.formats.fields import type_option
-from services.feeds.formats.reading import numbered_lines
+from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
@@ -17,7 +17,9 @@ _HEAD_LINES = 200
 # What a bare token does not hold: the end of a first column, a comment without a blank before it, quotes.
 _MORE = re.compile("[,;|#\"'<>]")
 _SINKS = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"})  # noqa: S104 - compared, never bound
-_WHOLE_LINE = frozenset({ObservableType.FILE_NAME, ObservableType.MUTEX, ObservableType.REGISTRY_KEY})
+_WHOLE_LINE = frozenset(
+    {ObservableType.FILE_NAME, ObservableType.MUTEX, ObservableType.REGISTRY_KEY}
+)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,7 +47,15 @@ class Text:
 
     name: ClassVar[str] = "text"
     incremental: ClassVar[bool] = True
-    media: ClassVar[tuple[str, ...]] = ("text/plain", ".txt", ".list", ".ioc", ".ipset", ".netset", ".hosts")
+    media: ClassVar[tuple[str, ...]] = (
+        "text/plain",
+        ".txt",
+        ".list",
+        ".ioc",
+        ".ipset",
+        ".netset",
+        ".hosts",
+    )
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
         """See `Format.parse`."""
@@ -83,7 +93,9 @@ class TextReader:
         """What takes the observables' texts out of a line."""
         if style is not None and style != "plain" and style not in styles.STYLES:
             known = ", ".join(("plain", *styles.STYLES))
-            raise InvalidInput(f"{style!r} is no style of a list; one of {known}", field="options.style")
+            raise InvalidInput(
+                f"{style!r} is no style of a list; one of {known}", field="options.style"
+            )
         if column is not None:
             return lambda line: line.split()[column : column + 1]
         if self._kind in _WHOLE_LINE:
@@ -92,7 +104,12 @@ class TextReader:
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
-        found, kind, comment, tokens = ReadLines([], [], []), self._kind, self._comment, self._tokens
+        found, kind, comment, tokens = (
+            ReadLines([], [], []),
+            self._kind,
+            self._comment,
+            self._tokens,
+        )
         take, place = found.records.append, found.lines.append
         for at, line in enumerate(lines):
             text = line.strip()
@@ -113,7 +130,11 @@ def values(line: str) -> list[str]:
     columns = line.split(None, 1)
     first = columns[0]
     if len(columns) > 1 and first in _SINKS:
-        names = [name for name in re.split(r"\s#|\s;", f" {columns[1]}", maxsplit=1)[0].split() if not name.isdigit()]
+        names = [
+            name
+            for name in re.split(r"\s#|\s;", f" {columns[1]}", maxsplit=1)[0].split()
+            if not name.isdigit()
+        ]
         if names:
             return names
     return [_bare(first) if _MORE.search(first) else first]

@@ -40,13 +40,22 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_index(
-        "feed_due", "feed", ["next_run_at"], schema=SCHEMA, postgresql_where=sa.text("enabled AND url IS NOT NULL")
+        "feed_due",
+        "feed",
+        ["next_run_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("enabled AND url IS NOT NULL"),
     )
     op.create_table(
         "run",
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("id", pg.UUID, primary_key=True),
-        sa.Column("feed_id", pg.UUID, sa.ForeignKey(f"{SCHEMA}.feed.id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "feed_id",
+            pg.UUID,
+            sa.ForeignKey(f"{SCHEMA}.feed.id", ondelete="CASCADE"),
+            nullable=False,
+        ),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("payload", sa.Text),
         sa.Column("observed_at", _TIME, nullable=False),
@@ -59,7 +68,9 @@ def upgrade() -> None:
         sa.Column("started_at", _TIME),
         sa.Column("finished_at", _TIME),
         sa.Column("requested_by", sa.Text, nullable=False),
-        sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'unchanged', 'failed')", name="run_state"),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'unchanged', 'failed')", name="run_state"
+        ),
         schema=SCHEMA,
     )
     op.create_index("run_of_feed", "run", ["feed_id", "queued_at"], schema=SCHEMA)

@@ -52,7 +52,9 @@ def upgrade() -> None:
         "state IN ('queued', 'running', 'succeeded', 'unchanged', 'held', 'failed')",
         schema=SCHEMA,
     )
-    op.create_check_constraint("run_input", "run", "input IN ('fetch', 'upload', 'stored')", schema=SCHEMA)
+    op.create_check_constraint(
+        "run_input", "run", "input IN ('fetch', 'upload', 'stored')", schema=SCHEMA
+    )
     # Politeness is owed by the whole installation: these rows are the platform's, tenant "*".
     op.create_table(
         "provider",

@@ -147,7 +147,12 @@ def _create_load() -> None:
         sa.Column("activate", sa.Boolean, nullable=False),
         sa.Column("state", sa.Text, nullable=False, server_default="queued"),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-        sa.Column("hint_at", _TIME, nullable=False, server_default=sa.text("now() + interval '10 seconds'")),
+        sa.Column(
+            "hint_at",
+            _TIME,
+            nullable=False,
+            server_default=sa.text("now() + interval '10 seconds'"),
+        ),
         sa.Column("lease_until", _TIME),
         sa.Column("error", pg.JSONB),
         sa.Column("result", pg.JSONB),
@@ -155,10 +160,16 @@ def _create_load() -> None:
         sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
         sa.Column("started_at", _TIME),
         sa.Column("finished_at", _TIME),
-        sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'unchanged', 'failed')", name="load_state"),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'unchanged', 'failed')", name="load_state"
+        ),
         sa.CheckConstraint("(url IS NULL) <> (path IS NULL)", name="load_origin"),
         schema=SCHEMA,
     )
     op.create_index(
-        "load_open", "load", ["hint_at"], schema=SCHEMA, postgresql_where=sa.text("state IN ('queued', 'running')")
+        "load_open",
+        "load",
+        ["hint_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("state IN ('queued', 'running')"),
     )

@@ -11,4 +11,8 @@ SCHEMA = "mitre"
 
 def upgrade() -> None:
     """Add the column; what stands was told in the form before the first."""
-    op.add_column("release", sa.Column("cards", sa.SmallInteger, nullable=False, server_default="0"), schema=SCHEMA)
+    op.add_column(
+        "release",
+        sa.Column("cards", sa.SmallInteger, nullable=False, server_default="0"),
+        schema=SCHEMA,
+    )

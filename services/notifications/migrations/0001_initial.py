@@ -85,7 +85,9 @@ def _delivery() -> None:
         sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
         sa.Column("finished_at", _TIME),
         sa.UniqueConstraint("rule_id", "channel_id", "event_id", name="delivery_once"),
-        sa.CheckConstraint("state IN ('pending', 'delivering', 'delivered', 'failed')", name="delivery_state"),
+        sa.CheckConstraint(
+            "state IN ('pending', 'delivering', 'delivered', 'failed')", name="delivery_state"
+        ),
         schema=_SCHEMA,
     )
     # When it may be taken: at its next attempt, or when the lease of a lost worker ends.
@@ -123,7 +125,9 @@ def _version() -> None:
 def _hide_public(table: str) -> None:
     """What the operators watch for, and where they are told, is not for every tenant to read."""
     current = "(SELECT current_setting('sentineliq.tenant', true))"
-    op.execute(f"ALTER POLICY reads ON {_SCHEMA}.{table} USING (tenant = {current} OR {current} = '{PLATFORM}')")
+    op.execute(
+        f"ALTER POLICY reads ON {_SCHEMA}.{table} USING (tenant = {current} OR {current} = '{PLATFORM}')"
+    )
 
 
 def _stamps() -> list[sa.Column[object]]:

@@ -18,9 +18,13 @@ from shared.events.mitre import TechniqueCard, UserKind
 
 _ID: Final = re.compile(r"[TSG][0-9]{4}(?:\.[0-9]{3})?", re.ASCII)
 _GALAXY: Final = re.compile(r'misp-galaxy:([a-z0-9-]+)="?([^"]+)"?', re.IGNORECASE | re.ASCII)
-_TAGGED: Final = re.compile(r'([a-z][a-z &_-]*)(?::[a-z0-9_-]+)?[:=]"?([^":=]+)"?', re.IGNORECASE | re.ASCII)
+_TAGGED: Final = re.compile(
+    r'([a-z][a-z &_-]*)(?::[a-z0-9_-]+)?[:=]"?([^":=]+)"?', re.IGNORECASE | re.ASCII
+)
 # How Malpedia, and those who follow it, write the platform before a family.
-_PLATFORM: Final = re.compile(r"(?:win|elf|osx|apk|ios|jar|js|py|php|ps1|vbs|sh|asp|swf|symbian|fas)\.(?=.)")
+_PLATFORM: Final = re.compile(
+    r"(?:win|elf|osx|apk|ios|jar|js|py|php|ps1|vbs|sh|asp|swf|symbian|fas)\.(?=.)"
+)
 _KINDS: Final = frozenset({"malware", "tool", "group"})
 _NAMED_IN_GALAXIES: Final = frozenset(
     {"malpedia", "tool", "ransomware", "botnet", "rat", "banker", "stealer", "backdoor", "android", "cryptominers",
@@ -63,7 +67,9 @@ def normalised(name: str) -> str:
 def pack(cards: Iterable[TechniqueCard]) -> bytes:
     """The cards of techniques as one piece for `Attack`; the same for the same cards in any order."""
     known = {card.attack_id: card for card in cards}
-    techniques = {attack_id: now for attack_id in sorted(known) if (now := _now(attack_id, known)) is not None}
+    techniques = {
+        attack_id: now for attack_id in sorted(known) if (now := _now(attack_id, known)) is not None
+    }
     users: defaultdict[str, set[str]] = defaultdict(set)
     called: set[tuple[UserKind, str, str]] = set()
     for attack_id, now in techniques.items():
@@ -147,7 +153,9 @@ class Attack:
             if (one := self._id(last)) is not None:
                 return [one]
             name, kinds = galaxy[2], _KINDS
-            if galaxy[1].casefold() not in _NAMED_IN_GALAXIES and not galaxy[1].casefold().startswith("mitre-"):
+            if galaxy[1].casefold() not in _NAMED_IN_GALAXIES and not galaxy[
+                1
+            ].casefold().startswith("mitre-"):
                 return NOTHING
         elif tagged := _TAGGED.fullmatch(tag):
             if tagged[1].casefold() not in _NAMESPACES:

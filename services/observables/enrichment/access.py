@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
-from services.observables.enrichment.meter import Plan
-from services.observables.remote.base import Rate, RemoteEnricher, Tlp
+from services.observables.enrichment.rate_limiter import Plan
+from services.observables.providers.base import Rate, RemoteEnricher, Tlp
 from shared.database import PUBLIC
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 
@@ -39,7 +39,9 @@ def lane_of(enricher: str, owner: str, key_id: UUID | None) -> UUID:
     return uuid5(SENTINELIQ_NAMESPACE, f"lane\x1f{owner}\x1f{enricher}\x1f{key_id or ''}")
 
 
-def accesses(tenant: str, settings: Sequence[Any], known: Mapping[str, RemoteEnricher]) -> dict[str, Access]:
+def accesses(
+    tenant: str, settings: Sequence[Any], known: Mapping[str, RemoteEnricher]
+) -> dict[str, Access]:
     """A tenant's ways to all enrichers, by name.
 
     Args:
@@ -48,7 +50,10 @@ def accesses(tenant: str, settings: Sequence[Any], known: Mapping[str, RemoteEnr
         known: the enrichers of this installation.
     """
     rows = {(row.tenant, row.enricher): row for row in settings}
-    return {name: _access(one, rows.get((tenant, name)), rows.get((PUBLIC, name))) for name, one in known.items()}
+    return {
+        name: _access(one, rows.get((tenant, name)), rows.get((PUBLIC, name)))
+        for name, one in known.items()
+    }
 
 
 def _access(enricher: RemoteEnricher, own: Any, lent: Any) -> Access:
@@ -63,7 +68,14 @@ def _access(enricher: RemoteEnricher, own: Any, lent: Any) -> Access:
     markings = (row.max_tlp for row in (own, lent) if row is not None and row.max_tlp is not None)
     max_tlp = cast("Tlp", next(markings, enricher.max_tlp))
     owner = keyed.tenant if keyed else PUBLIC
-    return Access(enricher, obstacle, owner, keyed.key_id if keyed else None, plan_of(enricher, keyed or lent), max_tlp)
+    return Access(
+        enricher,
+        obstacle,
+        owner,
+        keyed.key_id if keyed else None,
+        plan_of(enricher, keyed or lent),
+        max_tlp,
+    )
 
 
 def plan_of(enricher: RemoteEnricher, row: Any) -> Plan:

@@ -15,11 +15,11 @@ from services.observables.enrichment import planning, requests, schemas, setting
 from services.observables.enrichment.repository import answers
 from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
-from services.observables.lookup.questions import cursor_of, moment_cursor, uuid_of
-from services.observables.sightings import observable_of
-from shared.api import allow, database_of, encoded
+from services.observables.lookup.queries import cursor_of, moment_cursor, uuid_of
+from services.observables.sightings.service import observable_of
 from shared.auth import Principal
 from shared.errors import NotFound
+from shared.web.app import allow, database_of, encoded
 
 router = APIRouter(prefix="/v1", tags=["enrichment"])
 
@@ -41,25 +41,36 @@ def list_enrichers(request: Request, who: Reader) -> Response:
 
 
 @router.patch("/enrichers/{name}", response_model=schemas.Enricher)
-def change_enricher(request: Request, who: Configurer, name: Name, asked: schemas.EnricherPatch) -> Response:
+def change_enricher(
+    request: Request, who: Configurer, name: Name, asked: schemas.EnricherPatch
+) -> Response:
     """Switch an enricher on or off, set its key, the limits of the plan it belongs to, and how far markings go."""
     given = asked.model_dump(exclude_unset=True)
     key = given.pop("key", None)
     if "rate" in given:
         rate = given.pop("rate")
-        given |= {"rate_calls": rate["calls"] if rate else None, "rate_seconds": rate["seconds"] if rate else None}
+        given |= {
+            "rate_calls": rate["calls"] if rate else None,
+            "rate_seconds": rate["seconds"] if rate else None,
+        }
     if given.get("enabled", True) is None:
         given.pop("enabled")
     environment = request.app.state.settings
     change = Change(given, key)
-    return encoded(settings.change(database_of(request), environment, who.tenant, who.actor, name, change))
+    return encoded(
+        settings.change(database_of(request), environment, who.tenant, who.actor, name, change)
+    )
 
 
 @router.delete("/enrichers/{name}/key", response_model=schemas.Enricher)
 def delete_key(request: Request, who: Configurer, name: Name) -> Response:
     """Forget the tenant's key."""
     environment = request.app.state.settings
-    return encoded(settings.change(database_of(request), environment, who.tenant, who.actor, name, Change({}, {})))
+    return encoded(
+        settings.change(
+            database_of(request), environment, who.tenant, who.actor, name, Change({}, {})
+        )
+    )
 
 
 @router.post("/enrichers/{name}/test", response_model=schemas.Progress, status_code=202)
@@ -73,7 +84,9 @@ def try_enricher(request: Request, who: Configurer, name: Name) -> Response:
 @router.post("/enrichments", response_model=schemas.Progress, status_code=202)
 def enrich(request: Request, who: Asker, asked: schemas.EnrichRequest) -> Response:
     """Ask enrichers about up to 1,000 values now, before all automatic work."""
-    about = [observable_of(value, None, f"values.{place}") for place, value in enumerate(asked.values)]
+    about = [
+        observable_of(value, None, f"values.{place}") for place, value in enumerate(asked.values)
+    ]
     question = Question(about, asked.enrichers, asked.tlp, asked.fresh, asked.playbook)
     database = database_of(request)
     made = requests.ask(database, who.tenant, who.actor, question)
@@ -107,9 +120,13 @@ async def follow_progress(
             state = (job.state, job.outcome, job.attempts, estimate)
             if told.get(job.id) != state:
                 told[job.id] = state
-                yield ServerSentEvent(raw_data=msgspec.json.encode(job).decode(), event="job", id=str(job.id))
+                yield ServerSentEvent(
+                    raw_data=msgspec.json.encode(job).decode(), event="job", id=str(job.id)
+                )
         if not found.open:
-            yield ServerSentEvent(raw_data=msgspec.json.encode({"id": found.id, "open": 0}).decode(), event="end")
+            yield ServerSentEvent(
+                raw_data=msgspec.json.encode({"id": found.id, "open": 0}).decode(), event="end"
+            )
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
@@ -120,19 +137,27 @@ def list_jobs(
     who: Reader,
     state: schemas.JobState | None = None,
     enricher: Annotated[str | None, Query(max_length=100)] = None,
-    after: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    after: Annotated[
+        str | None, Query(max_length=200, description="`next` of the page before")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """The tenant's questions, the newest first."""
-    items = requests.page(database_of(request), who.tenant, state, enricher, moment_cursor(after), limit)
-    last = cursor_of(items[-1].created_at.isoformat(), items[-1].id) if len(items) == limit else None
+    items = requests.page(
+        database_of(request), who.tenant, state, enricher, moment_cursor(after), limit
+    )
+    last = (
+        cursor_of(items[-1].created_at.isoformat(), items[-1].id) if len(items) == limit else None
+    )
     return encoded({"items": items, "next": last})
 
 
 @router.post("/enrichment-jobs/cancel", response_model=schemas.Cancelled)
 def cancel_jobs(request: Request, who: Asker, asked: schemas.CancelRequest) -> Response:
     """Take back questions that wait."""
-    return encoded({"cancelled": requests.cancel(database_of(request), who.tenant, asked.ids, asked.enricher)})
+    return encoded(
+        {"cancelled": requests.cancel(database_of(request), who.tenant, asked.ids, asked.enricher)}
+    )
 
 
 @router.get(
@@ -149,7 +174,9 @@ def get_raw(request: Request, who: Reader, identity: str, enricher: Name) -> Res
         raise NotFound(f"No answer of {enricher} about {identity} is kept.")
     content, obtained = found
     headers = {"X-Content-Type-Options": "nosniff", "X-Obtained-At": obtained.isoformat()}
-    return Response(zstandard.decompress(content), media_type="application/octet-stream", headers=headers)
+    return Response(
+        zstandard.decompress(content), media_type="application/octet-stream", headers=headers
+    )
 
 
 @router.get("/enrichment-policies", response_model=list[schemas.Policy])
@@ -161,11 +188,15 @@ def list_policies(request: Request, who: Reader) -> Response:
 @router.post("/enrichment-policies", response_model=schemas.Policy, status_code=201)
 def create_policy(request: Request, who: Configurer, asked: schemas.PolicyCreate) -> Response:
     """Make a policy."""
-    return encoded(planning.create(database_of(request), who.tenant, who.actor, asked.model_dump()), 201)
+    return encoded(
+        planning.create(database_of(request), who.tenant, who.actor, asked.model_dump()), 201
+    )
 
 
 @router.post("/enrichment-policies/dry-run", response_model=schemas.Forecast)
-async def try_policy(request: Request, who: Reader, asked: schemas.PolicyCreate, days: Days = 1) -> Response:
+async def try_policy(
+    request: Request, who: Reader, asked: schemas.PolicyCreate, days: Days = 1
+) -> Response:
     """What a policy that is not there yet would have asked in the last days."""
     policy = planning.policy_of(asked.model_dump())
     database = database_of(request)
@@ -174,7 +205,9 @@ async def try_policy(request: Request, who: Reader, asked: schemas.PolicyCreate,
 
 
 @router.patch("/enrichment-policies/{policy_id}", response_model=schemas.Policy)
-def change_policy(request: Request, who: Configurer, policy_id: UUID, asked: schemas.PolicyPatch) -> Response:
+def change_policy(
+    request: Request, who: Configurer, policy_id: UUID, asked: schemas.PolicyPatch
+) -> Response:
     """Change a policy."""
     given = {
         name: value
@@ -191,14 +224,22 @@ def delete_policy(request: Request, who: Configurer, policy_id: UUID) -> None:
 
 
 @router.post("/enrichment-policies/{policy_id}/dry-run", response_model=schemas.Forecast)
-async def forecast_policy(request: Request, who: Reader, policy_id: UUID, days: Days = 1) -> Response:
+async def forecast_policy(
+    request: Request, who: Reader, policy_id: UUID, days: Days = 1
+) -> Response:
     """What a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
-    return encoded(await asyncio.to_thread(planning.forecast, database_of(request), who.tenant, past))
+    return encoded(
+        await asyncio.to_thread(planning.forecast, database_of(request), who.tenant, past)
+    )
 
 
-@router.post("/enrichment-policies/{policy_id}/apply", response_model=schemas.Applied, status_code=202)
-async def apply_policy(request: Request, who: Configurer, policy_id: UUID, days: Days = 1) -> Response:
+@router.post(
+    "/enrichment-policies/{policy_id}/apply", response_model=schemas.Applied, status_code=202
+)
+async def apply_policy(
+    request: Request, who: Configurer, policy_id: UUID, days: Days = 1
+) -> Response:
     """Ask now what a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
     done = partial(planning.apply, database_of(request), who.tenant, who.actor, policy_id, past)

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.observables.enrichment.access import plan_of
-from services.observables.enrichment.meter import Meter, Plan
-from services.observables.enrichment.repository import jobs, lanes, settings
-from services.observables.enrichment.repository.lanes import meter_of
-from services.observables.remote.registry import enrichers
+from services.observables.enrichment.rate_limiter import Meter, Plan
+from services.observables.enrichment.repository import jobs, provider_queues, settings
+from services.observables.enrichment.repository.provider_queues import meter_of
+from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, enter
 
@@ -32,7 +32,7 @@ class State(NamedTuple):
 def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
     """Lanes by id, those of enrichers that are installed."""
     found = {}
-    for row in lanes.states(session, ids):
+    for row in provider_queues.states(session, ids):
         enricher = enrichers().get(row.enricher)
         if enricher is not None:
             plan = plan_of(enricher, settings.of_owner(session, row.tenant, row.enricher))

@@ -15,7 +15,9 @@ PURPOSE: Final = "observables.enrichers"
 
 def seal(secret_key: SecretStr, tenant: str, key_id: UUID, key: Mapping[str, str]) -> bytes:
     """A key as it is kept."""
-    return Sealer(secret_key, PURPOSE).seal(msgspec.json.encode(key).decode(), _place(tenant, key_id))
+    return Sealer(secret_key, PURPOSE).seal(
+        msgspec.json.encode(key).decode(), _place(tenant, key_id)
+    )
 
 
 def unseal(secret_key: SecretStr, row: Any) -> dict[str, str]:

@@ -8,22 +8,22 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment import following, policies
+from services.observables.enrichment import policies, triggers
 from services.observables.enrichment.access import Access
 from services.observables.enrichment.policies import Candidate, Chosen, Policy
 from services.observables.enrichment.repository import answers, jobs
 from services.observables.enrichment.repository import policies as stored
-from services.observables.enrichment.waking import wake_after_commit
-from services.observables.remote.registry import enricher_named
+from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
 from shared.kafka.outbox import audit
-from shared.moments import moment_of
 from shared.settings import Settings
 from shared.stix import ObservableType
+from shared.timestamps import moment_of
 
 MOST_DAYS: Final = 7
 """As long as the log keeps changes."""
@@ -82,12 +82,20 @@ def overview(database: Database, tenant: str) -> list[PolicyView]:
 
 def _today(session: Session, tenant: str) -> dict[UUID, tuple[int, int]]:
     now = datetime.now(UTC).date()
-    return {row.policy_id: (row.asked, row.over_budget) for row in stored.use(session, tenant, 2) if row.day == now}
+    return {
+        row.policy_id: (row.asked, row.over_budget)
+        for row in stored.use(session, tenant, 2)
+        if row.day == now
+    }
 
 
 def _view(row: Any, today: Mapping[UUID, tuple[int, int]]) -> PolicyView:
     asked, over = today.get(row.id, (0, 0))
-    kept = {name: getattr(row, name) for name in PolicyView.__struct_fields__ if not name.endswith("_today")}
+    kept = {
+        name: getattr(row, name)
+        for name in PolicyView.__struct_fields__
+        if not name.endswith("_today")
+    }
     return PolicyView(**kept, asked_today=asked, over_budget_today=over)
 
 
@@ -105,7 +113,9 @@ def create(database: Database, tenant: str, actor: str, values: Mapping[str, Any
         return _view(row, {})
 
 
-def change(database: Database, tenant: str, actor: str, policy: UUID, values: Mapping[str, Any]) -> PolicyView:
+def change(
+    database: Database, tenant: str, actor: str, policy: UUID, values: Mapping[str, Any]
+) -> PolicyView:
     """Change some of a policy.
 
     Raises:
@@ -117,7 +127,15 @@ def change(database: Database, tenant: str, actor: str, policy: UUID, values: Ma
         row = stored.change(session, tenant, policy, values)
         if row is None:
             raise NotFound(f"There is no policy {policy} in this tenant.")
-        audit(session, SERVICE, tenant, actor, "policies.change", policy, fields=", ".join(sorted(values)))
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "policies.change",
+            policy,
+            fields=", ".join(sorted(values)),
+        )
         return _view(row, _today(session, tenant))
 
 
@@ -151,7 +169,9 @@ def policy_of(values: Mapping[str, Any]) -> Policy:
         InvalidInput: as for `create`.
     """
     _check(values)
-    enrichers, types, sources, tags = (frozenset(values[name]) for name in ("enrichers", "types", "sources", "tags"))
+    enrichers, types, sources, tags = (
+        frozenset(values[name]) for name in ("enrichers", "types", "sources", "tags")
+    )
     limits = (values["min_score"], values["depth"], values["daily_budget"])
     return Policy(uuid4(), values["name"], enrichers, types, sources, tags, *limits)
 
@@ -182,7 +202,9 @@ class Past(msgspec.Struct):
     ways: dict[str, Access]
 
 
-async def look_back(database: Database, environment: Settings, tenant: str, policy: Policy, days: int) -> Past:
+async def look_back(
+    database: Database, environment: Settings, tenant: str, policy: Policy, days: int
+) -> Past:
     """Read the changes of the last days and keep what the policy matches.
 
     Raises:
@@ -190,13 +212,17 @@ async def look_back(database: Database, environment: Settings, tenant: str, poli
         InvalidInput: it matches so much that nobody can mean it.
     """
     with database.transaction(tenant) as session:
-        ways = following.ways_of(session, tenant)
+        ways = triggers.ways_of(session, tenant)
     past = Past(days, 0, [], ways)
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)
-        past.asked += policies.candidates([policy], event.data.source, event.data.changes, ways, moment_of(event.time))
+        past.asked += policies.candidates(
+            [policy], event.data.source, event.data.changes, ways, moment_of(event.time)
+        )
         if len(past.asked) > _MOST:
-            raise InvalidInput(f"The policy matches more than {_MOST:,} questions in {days} days: narrow it down.")
+            raise InvalidInput(
+                f"The policy matches more than {_MOST:,} questions in {days} days: narrow it down."
+            )
     past.asked.sort(key=lambda one: one.at)
     return past
 
@@ -218,7 +244,9 @@ def forecast(database: Database, tenant: str, past: Past) -> Forecast:
         by_day[one.day.isoformat()] = by_day.get(one.day.isoformat(), 0) + 1
     examples = [(one.value, one.pair[1]) for one, _ in chosen.wanted[:_SHOWN]]
     calls, over = len(chosen.wanted), len(chosen.over_budget)
-    return Forecast(past.days, past.changes, calls, by_enricher, by_day, over, chosen.refused, examples)
+    return Forecast(
+        past.days, past.changes, calls, by_enricher, by_day, over, chosen.refused, examples
+    )
 
 
 def _choose(session: Session, tenant: str, past: Past) -> Chosen:
@@ -232,9 +260,11 @@ def _choose(session: Session, tenant: str, past: Past) -> Chosen:
         return one.pair in open_ or (known is not None and known.obtained_at <= one.at)
 
     def room(policy: Policy, _day: date) -> int | None:
-        return following.room(policy, 0)
+        return triggers.room(policy, 0)
 
-    return policies.choose(past.asked, answers.standing(session, tenant, ids), past.ways, answered, room)
+    return policies.choose(
+        past.asked, answers.standing(session, tenant, ids), past.ways, answered, room
+    )
 
 
 def apply(database: Database, tenant: str, actor: str, policy: UUID, past: Past) -> int:
@@ -242,7 +272,20 @@ def apply(database: Database, tenant: str, actor: str, policy: UUID, past: Past)
     asked = 0
     with database.transaction(tenant) as session:
         for start in range(0, len(past.asked), _TOGETHER):
-            asked += len(following.ask(session, tenant, past.asked[start : start + _TOGETHER], past.ways).wanted)
-        audit(session, SERVICE, tenant, actor, "policies.apply", policy, days=str(past.days), asked=str(asked))
+            asked += len(
+                triggers.ask(
+                    session, tenant, past.asked[start : start + _TOGETHER], past.ways
+                ).wanted
+            )
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "policies.apply",
+            policy,
+            days=str(past.days),
+            asked=str(asked),
+        )
         wake_after_commit(session)
     return asked

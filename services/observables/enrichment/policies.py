@@ -11,10 +11,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.observables.enrichment.access import Access
-from services.observables.enrichment.gate import refusal, strictest
+from services.observables.enrichment.disclosure import refusal, strictest
 from services.observables.enrichment.repository.answers import Standing
 from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
-from services.observables.remote.base import Asked
+from services.observables.providers.base import Asked
 from shared.events.observables import Change
 
 Pair = tuple[str, str]
@@ -73,7 +73,11 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    policies: Sequence[Policy], source: str, changes: Iterable[Change], ways: Mapping[str, Access], at: datetime
+    policies: Sequence[Policy],
+    source: str,
+    changes: Iterable[Change],
+    ways: Mapping[str, Access],
+    at: datetime,
 ) -> Iterator[Candidate]:
     """What policies would ask about changes that one source caused, in order; a question that two would ask, once."""
     interested = [one for one in policies if not one.sources or source in one.sources]
@@ -83,9 +87,15 @@ def candidates(
             if policy.matches(source, change):
                 for name in sorted(policy.enrichers - asked):
                     way = ways.get(name)
-                    if way is not None and way.obstacle is None and change.type in way.enricher.types:
+                    if (
+                        way is not None
+                        and way.obstacle is None
+                        and change.type in way.enricher.types
+                    ):
                         asked.add(name)
-                        yield Candidate(policy, (change.id[-36:], name), change.type, change.value, at)
+                        yield Candidate(
+                            policy, (change.id[-36:], name), change.type, change.value, at
+                        )
 
 
 class Chosen(NamedTuple):
@@ -127,7 +137,9 @@ def choose(
         if there is None or there.depth > 0 or answered(one) or _asked_lately(seen, one, way):
             continue
         marking = strictest(there.tlps)
-        refused = refusal(Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context)
+        refused = refusal(
+            Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
+        )
         if refused is not None:
             chosen.refused[refused.code] = chosen.refused.get(refused.code, 0) + 1
             continue
@@ -141,10 +153,14 @@ def choose(
     return chosen
 
 
-def wanted(policy: Policy, pair: Pair, type_: str, value: str, way: Access, depth: int = 0) -> Wanted:
+def wanted(
+    policy: Policy, pair: Pair, type_: str, value: str, way: Access, depth: int = 0
+) -> Wanted:
     """A policy's question."""
     by = f"policy:{policy.name}"
-    return Wanted(pair[0], type_, value, pair[1], way.lane, AUTOMATIC, by, policy=policy.id, depth=depth)
+    return Wanted(
+        pair[0], type_, value, pair[1], way.lane, AUTOMATIC, by, policy=policy.id, depth=depth
+    )
 
 
 def _asked_lately(seen: Mapping[Pair, datetime], one: Candidate, way: Access) -> bool:

@@ -8,17 +8,18 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables import context, mentions, repository
 from services.observables.enrichment.access import Access
+from services.observables.enrichment.disclosure import Refusal, refusal, strictest
 from services.observables.enrichment.estimates import estimates
-from services.observables.enrichment.following import ways_of
-from services.observables.enrichment.gate import Refusal, refusal, strictest
-from services.observables.enrichment.repository import answers, jobs, lanes
+from services.observables.enrichment.repository import answers, jobs, provider_queues
 from services.observables.enrichment.repository import requests as kept
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import CLICK, PLAYBOOK, Ended, Wanted
-from services.observables.enrichment.waking import wake_after_commit
-from services.observables.remote.base import Asked
+from services.observables.enrichment.triggers import ways_of
+from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.providers.base import Asked
+from services.observables.reference import context
+from services.observables.store import repository, upsert
 from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
@@ -92,8 +93,10 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
         context.freshen(session)
         ways = _chosen(ways_of(session, tenant), question.names)
         repository.lock(session, {bucket(identity) for identity in by_id})
-        mentions.put(session, tenant, by_id, now)
-        ended, waiting = _sorted_out(session, tenant, _wanted(question, by_id, ways, actor), ways, now)
+        upsert.put(session, tenant, by_id, now)
+        ended, waiting = _sorted_out(
+            session, tenant, _wanted(question, by_id, ways, actor), ways, now
+        )
         ids = _store(session, tenant, ended, waiting, ways)
         kept.put(session, tenant, request, actor, ids)
         wake_after_commit(session)
@@ -107,7 +110,8 @@ def _chosen(ways: Mapping[str, Access], names: Sequence[str] | None) -> dict[str
     unknown = [name for name in names if name not in ways]
     if unknown:
         raise InvalidInput(
-            f"There is no enricher named {unknown[0]!r}; `GET /v1/enrichers` lists them.", field="enrichers"
+            f"There is no enricher named {unknown[0]!r}; `GET /v1/enrichers` lists them.",
+            field="enrichers",
         )
     return {name: ways[name] for name in names}
 
@@ -118,7 +122,17 @@ def _wanted(
     """A question to each enricher about each value; of those that were not named, only to who can be asked about it."""
     priority = PLAYBOOK if question.playbook else CLICK
     return [
-        Wanted(identity, one.type, one.value, name, way.lane, priority, actor, question.tlp, question.fresh)
+        Wanted(
+            identity,
+            one.type,
+            one.value,
+            name,
+            way.lane,
+            priority,
+            actor,
+            question.tlp,
+            question.fresh,
+        )
         for identity, one in by_id.items()
         for name, way in ways.items()
         if question.names is not None or way.enricher.applies(Asked(one.type, one.value))
@@ -126,18 +140,27 @@ def _wanted(
 
 
 def _sorted_out(
-    session: Session, tenant: str, wanted: Sequence[Wanted], ways: Mapping[str, Access], now: datetime
+    session: Session,
+    tenant: str,
+    wanted: Sequence[Wanted],
+    ways: Mapping[str, Access],
+    now: datetime,
 ) -> tuple[list[tuple[Wanted, Ended]], list[Wanted]]:
     """Questions that have their end already, refused or answered, and those to be asked."""
     ids = sorted({one.observable_id for one in wanted})
-    standing, cached = answers.standing(session, tenant, ids), answers.cached(session, tenant, ids, now)
+    standing, cached = (
+        answers.standing(session, tenant, ids),
+        answers.cached(session, tenant, ids, now),
+    )
     ended, waiting = [], []
     for one in wanted:
         way, there = ways[one.enricher], standing[one.observable_id]
         marking = strictest([one.tlp, *there.tlps])
         known = cached.get((one.observable_id, one.enricher))
         refused = Refusal("no-access", way.obstacle) if way.obstacle else None
-        refused = refused or refusal(Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context)
+        refused = refused or refusal(
+            Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
+        )
         if refused is not None:
             reason = msgspec.json.encode(refused).decode()
             ended.append((one, Ended(uuid4(), "refused", reason=reason)))
@@ -163,11 +186,20 @@ def _store(
     """Store questions; one that is open already is not asked twice, but goes before the others now."""
     jobs.add_ended(session, tenant, ended)
     used = {ways[one.enricher] for one in waiting}
-    lanes.ensure(session, SERVICE, tenant, ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used))
+    provider_queues.ensure(
+        session,
+        SERVICE,
+        tenant,
+        ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
+    )
     added = jobs.add(session, tenant, waiting)
     stored = {(observable, enricher) for _, observable, enricher in added}
     missing = [one for one in waiting if (one.observable_id, one.enricher) not in stored]
-    open_ = jobs.open_pairs(session, tenant, sorted({one.observable_id for one in missing})) if missing else {}
+    open_ = (
+        jobs.open_pairs(session, tenant, sorted({one.observable_id for one in missing}))
+        if missing
+        else {}
+    )
     others = [open_[key] for one in missing if (key := (one.observable_id, one.enricher)) in open_]
     if others:
         jobs.hurry(session, tenant, others, waiting[0])
@@ -192,7 +224,7 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
         # Of a made-up observable: what is known about the value, or asked in earnest, has nothing to do with it.
         one = Wanted(str(uuid4()), *harmless, name, way.lane, CLICK, actor, trial=True)
         ids = _store(session, tenant, [], [one], {name: way})
-        lanes.reopen(session, way.lane)
+        provider_queues.reopen(session, way.lane)
         kept.put(session, tenant, request, actor, ids)
         wake_after_commit(session)
     return request
@@ -209,7 +241,9 @@ def progress(database: Database, tenant: str, request: UUID) -> Progress:
         if row is None:
             raise NotFound(f"There is no request {request} in this tenant.")
         listed = _views(session, tenant, kept.jobs_of(session, tenant, request))
-    return Progress(row.id, row.requested_by, row.created_at, sum(one.state in OPEN for one in listed), listed)
+    return Progress(
+        row.id, row.requested_by, row.created_at, sum(one.state in OPEN for one in listed), listed
+    )
 
 
 def page(
@@ -247,7 +281,9 @@ def _views(session: Session, tenant: str, rows: Sequence[Any]) -> list[JobView]:
     ]
 
 
-def cancel(database: Database, tenant: str, ids: Sequence[UUID] | None, enricher: str | None) -> int:
+def cancel(
+    database: Database, tenant: str, ids: Sequence[UUID] | None, enricher: str | None
+) -> int:
     """Take back questions that wait; how many."""
     with database.transaction(tenant) as session:
         return jobs.cancel(session, tenant, ids, enricher)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.observables.remote.base import Tlp
+from services.observables.providers.base import Tlp
 from shared.stix import ObservableType
 
 JobState = Literal["waiting", "running", "done", "refused", "failed", "cancelled"]
@@ -36,10 +36,14 @@ class Lane(BaseModel):
     waiting: int
     running: int
     used_today: int
-    left_today: int | None = Field(description="of the day's budget (UTC); null where there is none")
+    left_today: int | None = Field(
+        description="of the day's budget (UTC); null where there is none"
+    )
     pace: float = Field(description="calls a second, as of late")
     blocked: Blocked | None
-    finished: datetime | None = Field(description="when all that waits will probably have been answered")
+    finished: datetime | None = Field(
+        description="when all that waits will probably have been answered"
+    )
 
 
 class Enricher(BaseModel):
@@ -75,20 +79,27 @@ class EnricherPatch(_Body):
     """What to change of a tenant's settings of an enricher."""
 
     enabled: bool | None = None
-    key: dict[str, Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[\x20-\x7e]+$")]] | None = Field(
-        None, description="write-only; by the names in `key_fields`"
-    )
+    key: (
+        dict[str, Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[\x20-\x7e]+$")]]
+        | None
+    ) = Field(None, description="write-only; by the names in `key_fields`")
     max_tlp: Tlp | None = None
     rate: Rate | None = Field(None, description="of the plan that the key belongs to")
-    daily: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="the plan's calls in a day")
+    daily: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        None, description="the plan's calls in a day"
+    )
 
 
 class EnrichRequest(_Body):
     """What to ask enrichers about."""
 
-    values: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=1000)]
+    values: Annotated[
+        list[Annotated[str, Field(max_length=8192)]], Field(min_length=1, max_length=1000)
+    ]
     enrichers: Words | None = Field(None, description="all that can be asked, when not given")
-    tlp: Tlp | None = Field(None, description="a marking of the values; that of their sources counts as well")
+    tlp: Tlp | None = Field(
+        None, description="a marking of the values; that of their sources counts as well"
+    )
     fresh: bool = Field(False, description="ask although there is an answer that is good enough")
     playbook: bool = Field(False, description="a program asks, and nobody waits: people go first")
 
@@ -103,12 +114,16 @@ class Job(BaseModel):
     enricher: str
     state: JobState
     outcome: Literal["found", "unknown", "cached"] | None
-    reason: dict[str, Any] | None = Field(description="why it was refused, failed, or is asked again")
+    reason: dict[str, Any] | None = Field(
+        description="why it was refused, failed, or is asked again"
+    )
     attempts: int
     requested_by: str
     created_at: datetime
     finished_at: datetime | None
-    estimate: datetime | None = Field(description="when one that waits will probably have been answered")
+    estimate: datetime | None = Field(
+        description="when one that waits will probably have been answered"
+    )
 
 
 class Progress(BaseModel):

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from services.observables.enrichment.access import Access
 from services.observables.enrichment.estimates import State, states
-from services.observables.enrichment.following import ways_of
 from services.observables.enrichment.keys import seal
-from services.observables.enrichment.repository import jobs, lanes
+from services.observables.enrichment.repository import jobs, provider_queues
 from services.observables.enrichment.repository import settings as stored
-from services.observables.enrichment.waking import wake_after_commit
-from services.observables.remote.registry import enricher_named
+from services.observables.enrichment.triggers import ways_of
+from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, Database, enter
 from shared.errors import InvalidInput
@@ -95,7 +95,9 @@ def overview(database: Database, tenant: str) -> list[EnricherView]:
     """All enrichers, with their queues."""
     with database.transaction(tenant) as session:
         ways = ways_of(session, tenant)
-        own = {row.enricher: row for row in stored.of_tenant(session, tenant) if row.tenant == tenant}
+        own = {
+            row.enricher: row for row in stored.of_tenant(session, tenant) if row.tenant == tenant
+        }
         ids = [way.lane for way in ways.values()]
         known, counts = states(session, ids), _counts(session, ids, tenant)
     return [
@@ -112,7 +114,9 @@ def _counts(session: Session, ids: list[UUID], tenant: str) -> dict[UUID, dict[s
     return counts
 
 
-def _view(way: Access, own: Any, state: State | None, counts: Mapping[str, int], tenant: str) -> EnricherView:
+def _view(
+    way: Access, own: Any, state: State | None, counts: Mapping[str, int], tenant: str
+) -> EnricherView:
     one, plan = way.enricher, way.plan
     return EnricherView(
         one.name,
@@ -140,10 +144,21 @@ def _lane(state: State, counts: Mapping[str, int]) -> LaneView:
     waiting, used = counts.get("waiting", 0), meter.used_on(now)
     blocked = None
     if meter.blocked_for is not None and meter.blocked_until > now:
-        blocked = Blocked(meter.blocked_for, datetime.fromtimestamp(meter.blocked_until, UTC), meter.reason)
+        blocked = Blocked(
+            meter.blocked_for, datetime.fromtimestamp(meter.blocked_until, UTC), meter.reason
+        )
     finished = datetime.fromtimestamp(meter.finish_at(plan, now, waiting), UTC) if waiting else None
     left = None if plan.daily is None else max(0, plan.daily - used)
-    return LaneView(state.owner, waiting, counts.get("running", 0), used, left, meter.pace(plan), blocked, finished)
+    return LaneView(
+        state.owner,
+        waiting,
+        counts.get("running", 0),
+        used,
+        left,
+        meter.pace(plan),
+        blocked,
+        finished,
+    )
 
 
 def change(
@@ -179,11 +194,13 @@ def _move(session: Session, tenant: str, name: str, before: Access, after: Acces
 
     The operators' key is that of many tenants.
     """
-    lanes.ensure(session, SERVICE, tenant, [(after.lane, after.owner, name, after.key_id)])
+    provider_queues.ensure(
+        session, SERVICE, tenant, [(after.lane, after.owner, name, after.key_id)]
+    )
     enter(session, SERVICE, PLATFORM)
     if before.lane != after.lane:
         jobs.move(session, None if tenant == PUBLIC else [tenant], name, before.lane, after.lane)
     if after.owner == tenant:
-        lanes.recheck(session, after.lane)
+        provider_queues.recheck(session, after.lane)
     enter(session, SERVICE, tenant)
     wake_after_commit(session)

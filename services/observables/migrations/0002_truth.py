@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
-from services.observables.lookup.search import key_of, prefix_of
+from services.observables.lookup.search_keys import key_of, prefix_of
 from shared.migrations import protect
 
 revision = "observables_0002"
@@ -27,9 +27,15 @@ def upgrade() -> None:
 
 
 def _source() -> None:
-    op.add_column("source", sa.Column("kind", sa.Text, nullable=False, server_default="stream"), schema=SCHEMA)
+    op.add_column(
+        "source", sa.Column("kind", sa.Text, nullable=False, server_default="stream"), schema=SCHEMA
+    )
     op.add_column("source", sa.Column("confirmed_at", _TIME), schema=SCHEMA)
-    op.add_column("source", sa.Column("recorded_at", _TIME, nullable=False, server_default=_NOW), schema=SCHEMA)
+    op.add_column(
+        "source",
+        sa.Column("recorded_at", _TIME, nullable=False, server_default=_NOW),
+        schema=SCHEMA,
+    )
     op.create_table(
         "source_past",
         sa.Column("tenant", sa.Text, primary_key=True),
@@ -48,14 +54,22 @@ def _source() -> None:
 def _observable() -> None:
     key = sa.Column("key", sa.Text(collation="C"), nullable=False, server_default="")
     op.add_column("observable", key, schema=SCHEMA)
-    op.add_column("observable", sa.Column("context", pg.JSONB, nullable=False, server_default="{}"), schema=SCHEMA)
+    op.add_column(
+        "observable",
+        sa.Column("context", pg.JSONB, nullable=False, server_default="{}"),
+        schema=SCHEMA,
+    )
     op.add_column("observable", sa.Column("due_at", _TIME), schema=SCHEMA)
     op.add_column("observable", sa.Column("prefix", sa.SmallInteger), schema=SCHEMA)
     _fill_keys(op.get_bind())
     op.alter_column("observable", "key", server_default=None, schema=SCHEMA)
     op.create_index("observable_key", "observable", ["tenant", "key"], schema=SCHEMA)
     op.create_index(
-        "observable_due", "observable", ["due_at"], schema=SCHEMA, postgresql_where=sa.text("due_at IS NOT NULL")
+        "observable_due",
+        "observable",
+        ["due_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index(
         "observable_network",
@@ -76,9 +90,11 @@ def _observable() -> None:
 
 def _fill_keys(connection: sa.Connection) -> None:
     """Keys of what was stored by the first version; every score is due, since none was ever looked at again."""
-    rows = connection.execute(sa.text(f"SELECT tenant, id, type, value FROM {SCHEMA}.observable")).all()  # noqa: S608
+    rows = connection.execute(
+        sa.text(f"SELECT tenant, id, type, value FROM {SCHEMA}.observable")
+    ).all()
     change = sa.text(
-        f"UPDATE {SCHEMA}.observable SET key = :key, due_at = now(), prefix = :prefix "  # noqa: S608
+        f"UPDATE {SCHEMA}.observable SET key = :key, due_at = now(), prefix = :prefix "
         "WHERE tenant = :tenant AND id = :id"
     )
     for start in range(0, len(rows), 5_000):
@@ -101,7 +117,7 @@ def _assertion() -> None:
         sa.Column("recorded_at", _TIME, nullable=False, server_default=_NOW),
     ):
         op.add_column("assertion", column, schema=SCHEMA)
-    op.execute(f"UPDATE {SCHEMA}.assertion SET observed_at = last_seen")  # noqa: S608  # a constant
+    op.execute(f"UPDATE {SCHEMA}.assertion SET observed_at = last_seen")  # a constant
     op.alter_column("assertion", "observed_at", nullable=False, schema=SCHEMA)
     op.execute(
         f"CREATE TABLE {SCHEMA}.assertion_past "

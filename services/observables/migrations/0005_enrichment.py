@@ -17,7 +17,11 @@ _OPEN = "state IN ('waiting', 'running')"
 
 def upgrade() -> None:
     """Add the tables of remote enrichment."""
-    op.add_column("observable", sa.Column("depth", sa.SmallInteger, nullable=False, server_default="0"), schema=SCHEMA)
+    op.add_column(
+        "observable",
+        sa.Column("depth", sa.SmallInteger, nullable=False, server_default="0"),
+        schema=SCHEMA,
+    )
     op.add_column("observable", sa.Column("tlp", sa.Text), schema=SCHEMA)
     _answers()
     _lanes()
@@ -59,7 +63,11 @@ def _answers() -> None:
     # It is compressed already.
     op.execute(f"ALTER TABLE {SCHEMA}.enrichment ALTER COLUMN raw SET STORAGE EXTERNAL")
     op.create_index(
-        "enrichment_raw", "enrichment", ["obtained_at"], schema=SCHEMA, postgresql_where=sa.text("raw IS NOT NULL")
+        "enrichment_raw",
+        "enrichment",
+        ["obtained_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("raw IS NOT NULL"),
     )
     op.create_table(
         "enrichment_past",
@@ -122,19 +130,24 @@ def _jobs() -> None:
         sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
         sa.Column("finished_at", _TIME),
         sa.CheckConstraint(
-            "state IN ('waiting', 'running', 'done', 'refused', 'failed', 'cancelled')", name="enrichment_job_state"
+            "state IN ('waiting', 'running', 'done', 'refused', 'failed', 'cancelled')",
+            name="enrichment_job_state",
         ),
         schema=SCHEMA,
     )
     job = f"{SCHEMA}.enrichment_job"
     # One open question about a value to a provider, however many ask it.
-    op.execute(f"CREATE UNIQUE INDEX enrichment_job_open ON {job} (tenant, observable_id, enricher) WHERE {_OPEN}")
+    op.execute(
+        f"CREATE UNIQUE INDEX enrichment_job_open ON {job} (tenant, observable_id, enricher) WHERE {_OPEN}"
+    )
     op.execute(
         f"CREATE INDEX enrichment_job_turn ON {job} (lane, priority, tenant, next_at, id) WHERE state = 'waiting'"
     )
     op.execute(f"CREATE INDEX enrichment_job_due ON {job} (lane, next_at) WHERE {_OPEN}")
     op.execute(f"CREATE INDEX enrichment_job_listed ON {job} (tenant, created_at, id)")
-    op.execute(f"CREATE INDEX enrichment_job_finished ON {job} (finished_at) WHERE finished_at IS NOT NULL")
+    op.execute(
+        f"CREATE INDEX enrichment_job_finished ON {job} (finished_at) WHERE finished_at IS NOT NULL"
+    )
 
 
 def _requests() -> None:
@@ -156,11 +169,16 @@ def _requests() -> None:
             primary_key=True,
         ),
         sa.Column(
-            "job_id", pg.UUID, sa.ForeignKey(f"{SCHEMA}.enrichment_job.id", ondelete="CASCADE"), primary_key=True
+            "job_id",
+            pg.UUID,
+            sa.ForeignKey(f"{SCHEMA}.enrichment_job.id", ondelete="CASCADE"),
+            primary_key=True,
         ),
         schema=SCHEMA,
     )
-    op.create_index("enrichment_request_of_job", "enrichment_request_job", ["job_id"], schema=SCHEMA)
+    op.create_index(
+        "enrichment_request_of_job", "enrichment_request_job", ["job_id"], schema=SCHEMA
+    )
 
 
 def _settings() -> None:

@@ -22,7 +22,13 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     protect("attack_technique", SCHEMA)
-    op.add_column("dataset", sa.Column("described_as_of", sa.DateTime(timezone=True)), schema=SCHEMA)
-    op.execute(f"UPDATE {SCHEMA}.dataset SET described_as_of = obtained_at WHERE described = digest")  # noqa: S608
+    op.add_column(
+        "dataset", sa.Column("described_as_of", sa.DateTime(timezone=True)), schema=SCHEMA
+    )
+    op.execute(
+        f"UPDATE {SCHEMA}.dataset SET described_as_of = obtained_at WHERE described = digest"
+    )
     op.drop_constraint("trend_kind", "trend", schema=SCHEMA)
-    op.create_check_constraint("trend_kind", "trend", "kind IN ('value', 'malware', 'as', 'registrar')", schema=SCHEMA)
+    op.create_check_constraint(
+        "trend_kind", "trend", "kind IN ('value', 'malware', 'as', 'registrar')", schema=SCHEMA
+    )

@@ -24,4 +24,6 @@ def upgrade() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("repeated IS NOT NULL"),
     )
-    op.create_index("run_chunk_source", "run_chunk", ["tenant", "source_id", "observed_at"], schema=SCHEMA)
+    op.create_index(
+        "run_chunk_source", "run_chunk", ["tenant", "source_id", "observed_at"], schema=SCHEMA
+    )

@@ -45,8 +45,12 @@ def upgrade() -> None:
     before = connection.scalar(sa.text("SELECT current_setting('sentineliq.tenant', true)"))
     _enter(connection, PLATFORM)
     # Whoever writes waits: nothing may come under an old id while the rows move.
-    tables = dict.fromkeys(["observable", *(table for table, _, _ in _REFERENCES), "enrichment_job", "run_chunk"])
-    op.execute(f"LOCK TABLE {', '.join(f'{SCHEMA}.{table}' for table in tables)} IN SHARE ROW EXCLUSIVE MODE")
+    tables = dict.fromkeys(
+        ["observable", *(table for table, _, _ in _REFERENCES), "enrichment_job", "run_chunk"]
+    )
+    op.execute(
+        f"LOCK TABLE {', '.join(f'{SCHEMA}.{table}' for table in tables)} IN SHARE ROW EXCLUSIVE MODE"
+    )
     _find(connection)
     _find_elsewhere(connection)
     for table, column, others in (*_REFERENCES, ("observable", "id", ())):
@@ -55,14 +59,16 @@ def upgrade() -> None:
     _move_notes()
     # How far the walk over all observables has come, in the order of their ids: it begins anew.
     op.execute(
-        f"UPDATE {SCHEMA}.dataset SET progress = NULL WHERE progress IS NOT NULL AND EXISTS (SELECT FROM moved)"  # noqa: S608
+        f"UPDATE {SCHEMA}.dataset SET progress = NULL WHERE progress IS NOT NULL AND EXISTS (SELECT FROM moved)"
     )
     op.execute("DROP TABLE moved, asked, noted")
     _enter(connection, before or "")
 
 
 def _enter(connection: sa.Connection, tenant: str) -> None:
-    connection.execute(sa.text("SELECT set_config('sentineliq.tenant', :tenant, true)"), {"tenant": tenant})
+    connection.execute(
+        sa.text("SELECT set_config('sentineliq.tenant', :tenant, true)"), {"tenant": tenant}
+    )
 
 
 def _find(connection: sa.Connection) -> None:
@@ -75,9 +81,13 @@ def _find(connection: sa.Connection) -> None:
         "INSERT INTO moved SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:ids AS uuid[]), "
         "CAST(:fresh AS uuid[]), CAST(:buckets AS integer[]))"
     )
-    for rows in _in_parts(connection, f"SELECT tenant, id::text, type, value FROM {SCHEMA}.observable"):  # noqa: S608
+    for rows in _in_parts(
+        connection, f"SELECT tenant, id::text, type, value FROM {SCHEMA}.observable"
+    ):
         fresh = [observable_id(row.type, row.value) for row in rows]
-        found = [(row, identity) for row, identity in zip(rows, fresh, strict=True) if row.id != identity]
+        found = [
+            (row, identity) for row, identity in zip(rows, fresh, strict=True) if row.id != identity
+        ]
         values = {
             "tenants": [row.tenant for row, _ in found],
             "ids": [row.id for row, _ in found],
@@ -91,7 +101,9 @@ def _find(connection: sa.Connection) -> None:
 def _in_parts(connection: sa.Connection, query: str) -> Iterator[Sequence[sa.Row[Any]]]:
     asked = sa.text(f"{query} WHERE type = ANY(:types)")
     options = {"stream_results": True, "max_row_buffer": _ROWS}
-    return connection.execute(asked, {"types": list(_TYPES)}, execution_options=options).partitions(_ROWS)
+    return connection.execute(asked, {"types": list(_TYPES)}, execution_options=options).partitions(
+        _ROWS
+    )
 
 
 def _find_elsewhere(connection: sa.Connection) -> None:
@@ -99,10 +111,12 @@ def _find_elsewhere(connection: sa.Connection) -> None:
 
     Shared answers of enrichers are public, the row of what they are about is whoever's asked.
     """
-    referred = " UNION ".join(f"SELECT tenant, {column} FROM {SCHEMA}.{table}" for table, column, _ in _REFERENCES)  # noqa: S608
+    referred = " UNION ".join(
+        f"SELECT tenant, {column} FROM {SCHEMA}.{table}" for table, column, _ in _REFERENCES
+    )
     connection.execute(
         sa.text(
-            "INSERT INTO moved SELECT DISTINCT ON (r.tenant, r.id) r.tenant, r.id, m.fresh, m.bucket "  # noqa: S608
+            "INSERT INTO moved SELECT DISTINCT ON (r.tenant, r.id) r.tenant, r.id, m.fresh, m.bucket "
             f"FROM ({referred}) r(tenant, id) JOIN moved m ON m.id = r.id "
             f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.observable o WHERE o.tenant = r.tenant AND o.id = r.id) "
             f"AND (m.tenant = '{PUBLIC}' OR NOT EXISTS ("
@@ -120,29 +134,35 @@ def _move(table: str, column: str, others: tuple[str, ...]) -> None:
     same = "".join(f" AND stays.{other} = mine.{other}" for other in others)
     mine = f"mine.tenant = m.tenant AND mine.{column} = m.id"
     op.execute(
-        f"DELETE FROM {name} mine USING moved m WHERE {mine} AND EXISTS ("  # noqa: S608
+        f"DELETE FROM {name} mine USING moved m WHERE {mine} AND EXISTS ("
         f"SELECT FROM {name} stays WHERE stays.tenant = mine.tenant AND stays.{column} = m.fresh{same})"
     )
-    op.execute(f"UPDATE {name} mine SET {column} = m.fresh FROM moved m WHERE {mine}")  # noqa: S608
+    op.execute(f"UPDATE {name} mine SET {column} = m.fresh FROM moved m WHERE {mine}")
 
 
 def _move_jobs(connection: sa.Connection) -> None:
     """Jobs name the type and the value that they are about; of two open ones about the same, the old one is over."""
     job = f"{SCHEMA}.enrichment_job"
     op.execute("CREATE TEMPORARY TABLE asked (id uuid PRIMARY KEY, fresh uuid NOT NULL)")
-    put = sa.text("INSERT INTO asked SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:fresh AS uuid[]))")
-    for rows in _in_parts(connection, f"SELECT id, observable_id::text AS about, type, value FROM {job}"):  # noqa: S608
+    put = sa.text(
+        "INSERT INTO asked SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:fresh AS uuid[]))"
+    )
+    for rows in _in_parts(
+        connection, f"SELECT id, observable_id::text AS about, type, value FROM {job}"
+    ):
         fresh = [(row, observable_id(row.type, row.value)) for row in rows]
         found = {row.id: identity for row, identity in fresh if row.about != identity}
         connection.execute(put, {"ids": list(found), "fresh": list(found.values())})
     op.execute("ANALYZE asked")
     op.execute(
-        f"UPDATE {job} mine SET state = 'cancelled', holder = NULL, finished_at = now() FROM asked "  # noqa: S608
+        f"UPDATE {job} mine SET state = 'cancelled', holder = NULL, finished_at = now() FROM asked "
         f"WHERE mine.id = asked.id AND mine.{_OPEN} AND EXISTS (SELECT FROM {job} stays "
         "WHERE stays.tenant = mine.tenant AND stays.observable_id = asked.fresh AND stays.enricher = mine.enricher "
         f"AND stays.{_OPEN})"
     )
-    op.execute(f"UPDATE {job} mine SET observable_id = asked.fresh FROM asked WHERE mine.id = asked.id")  # noqa: S608
+    op.execute(
+        f"UPDATE {job} mine SET observable_id = asked.fresh FROM asked WHERE mine.id = asked.id"
+    )
 
 
 def _move_notes() -> None:
@@ -159,7 +179,7 @@ def _move_notes() -> None:
     )
     key = "tenant, run_id, bucket, chunk"
     op.execute(
-        "CREATE TEMPORARY TABLE noted AS SELECT c.tenant, c.run_id, c.bucket, c.chunk, m.id, m.fresh, "  # noqa: S608
+        "CREATE TEMPORARY TABLE noted AS SELECT c.tenant, c.run_id, c.bucket, c.chunk, m.id, m.fresh, "
         f"m.bucket AS place FROM {chunk} c CROSS JOIN LATERAL {ids.format(row='c')} "
         "JOIN moved m ON m.tenant = c.tenant AND m.id = one.id WHERE c.repeated IS NOT NULL"
     )
@@ -167,14 +187,14 @@ def _move_notes() -> None:
     op.execute("ANALYZE noted")
     # Row by row: a join would carry all ids of a row along with each of them.
     op.execute(
-        f"UPDATE {chunk} mine SET repeated = ("  # noqa: S608
+        f"UPDATE {chunk} mine SET repeated = ("
         f"SELECT string_agg(uuid_send(one.id), ''::bytea ORDER BY one.at) FROM {ids.format(row='mine')} "
         "WHERE NOT EXISTS (SELECT FROM noted n WHERE (n.tenant, n.run_id, n.bucket, n.chunk, n.id) = "
         "(mine.tenant, mine.run_id, mine.bucket, mine.chunk, one.id))) "
         f"WHERE (tenant, run_id, bucket, chunk) IN (SELECT {key} FROM noted)"
     )
     op.execute(
-        f"INSERT INTO {chunk} (tenant, run_id, bucket, chunk, received, new, changed, rejected, handled_at, "  # noqa: S608
+        f"INSERT INTO {chunk} (tenant, run_id, bucket, chunk, received, new, changed, rejected, handled_at, "
         "source_id, observed_at, repeated) "
         "SELECT tenant, run_id, n.place, -1, 0, 0, 0, 0, max(c.handled_at), (array_agg(c.source_id))[1], "
         "max(c.observed_at), string_agg(DISTINCT uuid_send(n.fresh), ''::bytea) "

@@ -91,5 +91,12 @@ def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
         else:
             yield path.name, path.read_bytes()
     # NotImplementedError: a way to compress that Python does not know; RuntimeError: a member with a password.
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+        EOFError,
+        RuntimeError,
+    ) as error:
         raise InvalidInput(f"{path.name} is broken: {error}") from error

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.observables.reference import packed
+from services.observables.reference import packed_arrays
 from shared.errors import InvalidInput
 from shared.stix.vocabulary import ObservableType as Type
 from shared.stix.vocabulary import excerpt
@@ -38,12 +38,16 @@ class Network(NamedTuple):
 class Ranges:
     """Disjoint ranges of addresses of one family, each with a number; 0 stands for all that lies between them."""
 
-    def __init__(self, starts: packed.Array, numbers: packed.Array) -> None:
+    def __init__(self, starts: packed_arrays.Array, numbers: packed_arrays.Array) -> None:
         self.starts, self.numbers = starts, numbers
-        self._family, self._order = (AF_INET, ">u4") if starts.dtype.kind == "u" else (AF_INET6, "S16")
+        self._family, self._order = (
+            (AF_INET, ">u4") if starts.dtype.kind == "u" else (AF_INET6, "S16")
+        )
 
     @classmethod
-    def flattened(cls, firsts: bytes, lasts: bytes, numbers: packed.Array, bits: int) -> "Ranges":
+    def flattened(
+        cls, firsts: bytes, lasts: bytes, numbers: packed_arrays.Array, bits: int
+    ) -> "Ranges":
         """Ranges that may overlap, laid out flat: where several lie, the narrowest counts, then the last.
 
         Args:
@@ -61,16 +65,22 @@ class Ranges:
         painted = np.zeros(starts.size, numbers.dtype)
         widest_first = _widest_first(firsts, lasts, bits)
         for one, to, number in zip(
-            begin[widest_first].tolist(), end[widest_first].tolist(), numbers[widest_first].tolist(), strict=True
+            begin[widest_first].tolist(),
+            end[widest_first].tolist(),
+            numbers[widest_first].tolist(),
+            strict=True,
         ):
             painted[one:to] = number
         return cls._merged(starts, painted)
 
     @classmethod
-    def _merged(cls, starts: packed.Array, numbers: packed.Array) -> "Ranges":
+    def _merged(cls, starts: packed_arrays.Array, numbers: packed_arrays.Array) -> "Ranges":
         kept = np.r_[True, numbers[1:] != numbers[:-1]]
         starts = np.ascontiguousarray(starts[kept])
-        return cls(starts.view(">u4").astype(np.uint32) if starts.dtype.itemsize == 4 else starts, numbers[kept])
+        return cls(
+            starts.view(">u4").astype(np.uint32) if starts.dtype.itemsize == 4 else starts,
+            numbers[kept],
+        )
 
     def find(self, values: Sequence[str]) -> list[int]:
         """The number for each canonical address; of an address network, that of its first address."""
@@ -81,7 +91,7 @@ class Ranges:
         return found
 
 
-def _after(lasts: bytes, bits: int) -> tuple[packed.Array, packed.Array]:
+def _after(lasts: bytes, bits: int) -> tuple[packed_arrays.Array, packed_arrays.Array]:
     """The address after each, and whether there is none because the space ends."""
     words = np.frombuffer(lasts, ">u4").astype(np.uint32).reshape(-1, bits // 32)
     carry = np.ones(len(words), bool)
@@ -91,9 +101,12 @@ def _after(lasts: bytes, bits: int) -> tuple[packed.Array, packed.Array]:
     return np.frombuffer(words.astype(">u4").tobytes(), f"S{bits // 8}"), carry
 
 
-def _widest_first(firsts: bytes, lasts: bytes, bits: int) -> packed.Array:
+def _widest_first(firsts: bytes, lasts: bytes, bits: int) -> packed_arrays.Array:
     """In which order to take ranges, so that a narrower one comes after those around it."""
-    first, last = (np.frombuffer(one, ">u4").astype(np.int64).reshape(-1, bits // 32) for one in (firsts, lasts))
+    first, last = (
+        np.frombuffer(one, ">u4").astype(np.int64).reshape(-1, bits // 32)
+        for one in (firsts, lasts)
+    )
     width = last - first
     for at in range(width.shape[1] - 1, 0, -1):
         borrowed = width[:, at] < 0
@@ -126,7 +139,9 @@ class _Table:
         self.firsts, self.lasts, self.numbers = bytearray(), bytearray(), list[int]()
 
     def ranges(self, bits: int) -> Ranges:
-        return Ranges.flattened(bytes(self.firsts), bytes(self.lasts), np.array(self.numbers, np.uint32), bits)
+        return Ranges.flattened(
+            bytes(self.firsts), bytes(self.lasts), np.array(self.numbers, np.uint32), bits
+        )
 
 
 class _Packing:
@@ -152,9 +167,13 @@ class _Packing:
             line = data.count(b"\n", 0, error.start) + 1
             raise InvalidInput(f"{name}, line {line}: not UTF-8", where=name, line=line) from error
         except csv.Error as error:
-            raise InvalidInput(f"{name}, line {number + 1}: {error}", where=name, line=number + 1) from error
+            raise InvalidInput(
+                f"{name}, line {number + 1}: {error}", where=name, line=number + 1
+            ) from error
         except ValueError as error:
-            raise InvalidInput(f"{name}, line {number}: {error}", where=name, line=number) from error
+            raise InvalidInput(
+                f"{name}, line {number}: {error}", where=name, line=number
+            ) from error
 
     def _add(self, row: list[str]) -> None:
         match row:
@@ -185,19 +204,24 @@ class _Packing:
     def packed(self) -> bytes:
         both = {bits: _joined(self.systems[bits // 8].ranges(bits), self.countries[bits // 8].ranges(bits))
                 for bits in _BITS.values()}  # fmt: skip
-        pairs = np.unique(np.concatenate([np.zeros(1, np.uint64), *(held for _, held in both.values())]))
-        arrays: dict[str, packed.Array] = {
+        pairs = np.unique(
+            np.concatenate([np.zeros(1, np.uint64), *(held for _, held in both.values())])
+        )
+        arrays: dict[str, packed_arrays.Array] = {
             "asns": (pairs >> np.uint64(16)).astype(np.uint32),
             "countries": pairs.astype(np.uint16),
         }
         for bits, (starts, held) in both.items():
-            arrays |= {f"starts{bits}": starts, f"pairs{bits}": pairs.searchsorted(held).astype(np.uint32)}
+            arrays |= {
+                f"starts{bits}": starts,
+                f"pairs{bits}": pairs.searchsorted(held).astype(np.uint32),
+            }
         named = sorted(self.names)
         texts = [self.names[asn].encode() for asn in named]
         arrays["named"] = np.array(named, np.uint32)
         arrays["names"] = np.frombuffer(b"".join(texts), np.uint8)
         arrays["name_ends"] = np.cumsum([len(text) for text in texts], dtype=np.uint32)
-        return packed.pack({"kind": "networks"}, arrays)
+        return packed_arrays.pack({"kind": "networks"}, arrays)
 
 
 def _packed(address: str) -> bytes:
@@ -219,10 +243,12 @@ def _put(table: _Table, start: bytes, end: bytes, number: int) -> None:
     table.numbers.append(number)
 
 
-def _joined(systems: Ranges, countries: Ranges) -> tuple[packed.Array, packed.Array]:
+def _joined(systems: Ranges, countries: Ranges) -> tuple[packed_arrays.Array, packed_arrays.Array]:
     """Where either changes, and from there on the AS in the upper bits and the country in the lower sixteen."""
     starts = np.union1d(systems.starts, countries.starts)
-    asn, country = (one.numbers[one.starts.searchsorted(starts, "right") - 1] for one in (systems, countries))
+    asn, country = (
+        one.numbers[one.starts.searchsorted(starts, "right") - 1] for one in (systems, countries)
+    )
     held = asn.astype(np.uint64) << np.uint64(16) | country
     kept = np.r_[True, held[1:] != held[:-1]]
     return starts[kept], held[kept]
@@ -239,14 +265,19 @@ class Networks:
     """
 
     def __init__(self, blob: bytes | memoryview) -> None:
-        about, arrays = packed.unpack(blob)
+        about, arrays = packed_arrays.unpack(blob)
         if about.get("kind") != "networks":
             raise InvalidInput("This is packed reference data, but no tables of networks")
         self._ranges: dict[str, Ranges] = {
-            type_: Ranges(arrays[f"starts{bits}"], arrays[f"pairs{bits}"]) for type_, bits in _BITS.items()
+            type_: Ranges(arrays[f"starts{bits}"], arrays[f"pairs{bits}"])
+            for type_, bits in _BITS.items()
         }
         self._asns, self._countries = arrays["asns"], arrays["countries"]
-        self._named, self._names, self._name_ends = arrays["named"], arrays["names"], arrays["name_ends"]
+        self._named, self._names, self._name_ends = (
+            arrays["named"],
+            arrays["names"],
+            arrays["name_ends"],
+        )
         # One object for each pair, made when it is first met: most of the hundred thousand never are.
         self._known: list[Network | None] = [None] * self._asns.size
 
@@ -261,7 +292,9 @@ class Networks:
         if ranges is None:
             return [None] * len(values)
         known = self._known
-        return [(known[pair] or self._network(pair)) if pair else None for pair in ranges.find(values)]
+        return [
+            (known[pair] or self._network(pair)) if pair else None for pair in ranges.find(values)
+        ]
 
     def _network(self, pair: int) -> Network:
         asn, country = int(self._asns[pair]), int(self._countries[pair])

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from services.observables import context, repository, rescoring
-from services.observables.reference import store
+from services.observables.reference import context
+from services.observables.reference import repository as store
 from services.observables.reference.datasets import BY_NAME, DATASETS, Dataset, files_of
-from services.observables.reference.held import LOOK_EVERY
+from services.observables.reference.reloading_cache import LOOK_EVERY
+from services.observables.store import repository, rescore
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import InvalidInput, SentinelIQError
 from shared.http import GuardedClient
-from shared.logging import get_logger
 from shared.settings import Settings
 from shared.stix import bucket
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -32,7 +33,10 @@ _CHUNK: Final = 2_000
 
 
 def refresh(
-    database: Database, settings: Settings, datasets: Sequence[Dataset] = DATASETS, still_for: timedelta = STILL_FOR
+    database: Database,
+    settings: Settings,
+    datasets: Sequence[Dataset] = DATASETS,
+    still_for: timedelta = STILL_FOR,
 ) -> dict[str, Any]:
     """Fetch the sets that are older than a day, and describe again what was described without them.
 
@@ -44,12 +48,18 @@ def refresh(
     with database.transaction(PUBLIC) as session:
         known = {row.name: row for row in store.overview(session)}
     now = datetime.now(UTC)
-    outcomes = {one.name: _renew(database, settings, one, known.get(one.name), now) for one in datasets}
+    outcomes = {
+        one.name: _renew(database, settings, one, known.get(one.name), now) for one in datasets
+    }
     return {"datasets": outcomes, "described": describe_again(database, still_for=still_for)}
 
 
-def _renew(database: Database, settings: Settings, dataset: Dataset, known: Any, now: datetime) -> str:
-    if known is not None and now - known.checked_at < (FRESH_FOR if known.error is None else timedelta(hours=1)):
+def _renew(
+    database: Database, settings: Settings, dataset: Dataset, known: Any, now: datetime
+) -> str:
+    if known is not None and now - known.checked_at < (
+        FRESH_FOR if known.error is None else timedelta(hours=1)
+    ):
         return "fresh"
     error = None
     try:
@@ -57,7 +67,9 @@ def _renew(database: Database, settings: Settings, dataset: Dataset, known: Any,
             downloaded = asyncio.run(_download(settings, dataset, Path(folder)))
             blob, origin = dataset.pack(files_of(downloaded)), dataset.addresses[0]
             if known is not None and len(blob) < (known.bytes or 0) / 2:
-                raise InvalidInput(f"It has shrunk from {known.bytes:,} to {len(blob):,} bytes and is not believed.")
+                raise InvalidInput(
+                    f"It has shrunk from {known.bytes:,} to {len(blob):,} bytes and is not believed."
+                )
     except SentinelIQError as failed:
         error = failed.message
         log.warning("reference.not_fetched", dataset=dataset.name, reason=error)
@@ -88,7 +100,9 @@ async def _download(settings: Settings, dataset: Dataset, folder: Path) -> list[
     return paths
 
 
-def describe_again(database: Database, seconds: float = 600, still_for: timedelta = STILL_FOR) -> int:
+def describe_again(
+    database: Database, seconds: float = 600, still_for: timedelta = STILL_FOR
+) -> int:
     """Describe every observable with the data that is here now, unless that was done; how many changed.
 
     What is not done after some seconds is gone on with the next time, and so is what is described with data that is
@@ -96,9 +110,15 @@ def describe_again(database: Database, seconds: float = 600, still_for: timedelt
     """
     with database.transaction(PUBLIC) as session:
         context.freshen(session, now=True)
-        outdated = [row for row in store.overview(session) if row.name in BY_NAME and row.digest != row.described]
+        outdated = [
+            row
+            for row in store.overview(session)
+            if row.name in BY_NAME and row.digest != row.described
+        ]
     young = datetime.now(UTC) - still_for
-    if not outdated or any(row.obtained_at is not None and row.obtained_at > young for row in outdated):
+    if not outdated or any(
+        row.obtained_at is not None and row.obtained_at > young for row in outdated
+    ):
         return 0
     changed, ends = 0, time.monotonic() + seconds
     after = min(row.progress or f" {_FIRST_ID}" for row in outdated)
@@ -111,7 +131,9 @@ def describe_again(database: Database, seconds: float = 600, still_for: timedelt
         for tenant in dict.fromkeys(row.tenant for row in rows):
             changed += _describe(database, tenant, [row for row in rows if row.tenant == tenant])
         after = f"{rows[-1].tenant} {rows[-1].id}"
-    _note(database, [{"name": row.name, "digest": row.digest, "progress": after} for row in outdated])
+    _note(
+        database, [{"name": row.name, "digest": row.digest, "progress": after} for row in outdated]
+    )
     return changed
 
 
@@ -138,5 +160,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[Any]) -> int:
     with database.transaction(tenant) as session:
         repository.lock(session, {bucket(identity) for identity in changed})
         store.change_contexts(session, tenant, changed, now)
-        rescoring.announce(session, tenant, rescoring.look_again(session, tenant, changed, now), "enrichment")
+        rescore.announce(
+            session, tenant, rescore.look_again(session, tenant, changed, now), "enrichment"
+        )
     return len(changed)

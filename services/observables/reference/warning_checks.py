@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from services.observables.lookup.search import host_of
-from services.observables.reference import packed
+from services.observables.lookup.search_keys import host_of
+from services.observables.reference import packed_arrays
 from services.observables.reference.warning_lists import ListInfo, compiled
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
@@ -51,9 +51,11 @@ class Warninglists:
     """
 
     def __init__(self, blob: bytes | memoryview) -> None:
-        about, arrays = packed.unpack(blob)
+        about, arrays = packed_arrays.unpack(blob)
         self.lists = msgspec.convert(about["lists"], list[ListInfo])
-        self._concerns = {t: frozenset(n for n, one in enumerate(self.lists) if _is_about(one, t)) for t in Type}
+        self._concerns = {
+            t: frozenset(n for n, one in enumerate(self.lists) if _is_about(one, t)) for t in Type
+        }
         self._keys, self._sets = arrays["keys"], arrays["sets"]
         marked = np.zeros(1 << _MARKS, bool)
         marked[self._keys >> np.uint64(64 - _MARKS)] = True
@@ -64,7 +66,9 @@ class Warninglists:
         texts = _cut(arrays["needles"].tobytes(), arrays["needle_sizes"].tolist())
         self._texts = list(zip(arrays["needle_lists"].tolist(), texts, strict=True))
         self._needles: dict[Type, _Needles] = {}
-        self._regexes = [(number, text, found) for number, text in about["regexes"] if (found := compiled(text))]
+        self._regexes = [
+            (number, text, found) for number, text in about["regexes"] if (found := compiled(text))
+        ]
 
     def check(self, type_: str, value: str) -> tuple[Hit, ...]:
         """The entries that a canonical value matches."""
@@ -104,7 +108,9 @@ class Warninglists:
                     if len(value) <= MAX_REGEX_LENGTH and expression.search(value)
                 )
 
-    def _listed(self, names: Sequence[str | None], wholes: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    def _listed(
+        self, names: Sequence[str | None], wholes: Sequence[str]
+    ) -> Iterator[tuple[int, int, str]]:
         """Whole values and names on any list, and the names above names on lists of host names."""
         named = [(place, name) for place, name in enumerate(names) if name is not None]
         other = [(place, whole) for place, whole in enumerate(wholes) if whole != names[place]]
@@ -135,7 +141,8 @@ class Warninglists:
         # among two million keys costs a microsecond.
         marks = hashes >> np.uint64(64 - _MARKS)
         likely = np.flatnonzero(
-            self._marked[marks >> np.uint64(3)] & (np.uint8(128) >> (marks & np.uint64(7)).astype(np.uint8))
+            self._marked[marks >> np.uint64(3)]
+            & (np.uint8(128) >> (marks & np.uint64(7)).astype(np.uint8))
         )
         at = self._keys.searchsorted(hashes[likely])
         at[at == self._keys.size] = 0
@@ -156,12 +163,18 @@ class Warninglists:
 
     def _hosts(self, names: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
         # No name ends in a digit, and trying each as an address costs as much as all the rest.
-        v4 = [place for place, name in enumerate(names) if name and name[-1].isdigit() and is_ipv4(name)]
+        v4 = [
+            place
+            for place, name in enumerate(names)
+            if name and name[-1].isdigit() and is_ipv4(name)
+        ]
         v6 = [place for place, name in enumerate(names) if name and is_ipv6(name)]
         for kind, places in ((Type.IPV4, v4), (Type.IPV6, v6)):
             if not places:
                 continue
-            for at, number, entry in self._networks[kind].find([names[place] or "" for place in places]):
+            for at, number, entry in self._networks[kind].find(
+                [names[place] or "" for place in places]
+            ):
                 yield places[at], number, entry
 
 
@@ -187,7 +200,7 @@ def _names(kind: Type, values: Sequence[str]) -> list[str | None]:
     return [None] * len(values)
 
 
-def _split(flat: packed.Array, sizes: packed.Array) -> list[tuple[int, ...]]:
+def _split(flat: packed_arrays.Array, sizes: packed_arrays.Array) -> list[tuple[int, ...]]:
     numbers, ends = flat.tolist(), np.cumsum(sizes).tolist()
     return [tuple(numbers[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
@@ -200,7 +213,7 @@ def _cut(joined: bytes, sizes: list[int]) -> list[bytes]:
 class _Networks:
     """Which networks are around an address, narrowest first."""
 
-    def __init__(self, arrays: dict[str, packed.Array], bits: int) -> None:
+    def __init__(self, arrays: dict[str, packed_arrays.Array], bits: int) -> None:
         self._bits, self._family = bits, AF_INET if bits == 32 else AF_INET6
         # Numbers of 128 bits are compared as the 16 bytes they are.
         self._order = ">u4" if bits == 32 else "S16"
@@ -231,9 +244,13 @@ class _Networks:
         """The place of each address that lies in a network, and the narrowest one around it."""
         if len(addresses) <= _FEW and self._bits == 32:
             starts, held = self._starts.data, self._inner.data
-            found = [held[bisect_right(starts, int.from_bytes(one, "big")) - 1] for one in addresses]
+            found = [
+                held[bisect_right(starts, int.from_bytes(one, "big")) - 1] for one in addresses
+            ]
             return [(at, number) for at, number in enumerate(found) if number >= 0]
-        asked = np.frombuffer(b"".join(addresses), self._order).astype(self._starts.dtype, copy=False)
+        asked = np.frombuffer(b"".join(addresses), self._order).astype(
+            self._starts.dtype, copy=False
+        )
         inner = self._inner[self._starts.searchsorted(asked, "right") - 1]
         places = np.flatnonzero(inner >= 0)
         return zip(places.tolist(), inner[places].tolist(), strict=True)
@@ -248,7 +265,9 @@ class _Networks:
     def _text(self, address: bytes, prefix: int) -> str:
         free = self._bits - prefix
         base = (int.from_bytes(address, "big") >> free << free).to_bytes(len(address), "big")
-        return f"{inet_ntop(self._family, base)}/{prefix}" if free else inet_ntop(self._family, base)
+        return (
+            f"{inet_ntop(self._family, base)}/{prefix}" if free else inet_ntop(self._family, base)
+        )
 
 
 class _Needles:
@@ -261,19 +280,21 @@ class _Needles:
         common = Counter(piece for _, needle in needles for _, piece in self._cut(needle))
         for number, needle in needles:
             at, piece = min(self._cut(needle), key=lambda one: common[one[1]])
-            self._pieces.setdefault(len(piece), {}).setdefault(piece, []).append((at, needle, number))
+            self._pieces.setdefault(len(piece), {}).setdefault(piece, []).append(
+                (at, needle, number)
+            )
         self._marked = {width: self._mark(width, pieces) for width, pieces in self._pieces.items()}
 
     def _cut(self, needle: bytes) -> list[tuple[int, bytes]]:
         width = min(len(needle), self._WIDTH)
         return [(at, needle[at : at + width]) for at in range(len(needle) - width + 1)]
 
-    def _mark(self, width: int, pieces: Iterable[bytes]) -> packed.Array:
+    def _mark(self, width: int, pieces: Iterable[bytes]) -> packed_arrays.Array:
         marked = np.zeros(1 << self._BITS, bool)
         marked[self._places(np.frombuffer(b"".join(pieces), np.uint8), width)[::width]] = True
         return marked
 
-    def _places(self, data: packed.Array, width: int) -> packed.Array:
+    def _places(self, data: packed_arrays.Array, width: int) -> packed_arrays.Array:
         """Where in the table each window of the data is marked."""
         count = data.size - width + 1
         windows = data[:count].astype(np.uint64)

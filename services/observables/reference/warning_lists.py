@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from services.observables.reference import packed
+from services.observables.reference import packed_arrays
 from shared.errors import InvalidInput
 from shared.stix.vocabulary import ObservableType as Type
 
@@ -29,9 +29,14 @@ _CONCERNS: Final[dict[str, tuple[Type, ...]]] = {
     **dict.fromkeys(("ip-src", "ip-dst", "ip-src|port", "ip-dst|port"), _ADDRESSES),
     **dict.fromkeys(("domain", "hostname", "hostname|port"), (Type.DOMAIN,)),
     **dict.fromkeys(("url", "uri", "link"), (Type.URL,)),
-    **dict.fromkeys(("email", "email-src", "email-dst", "email-reply-to", "target-email"), (Type.EMAIL,)),
+    **dict.fromkeys(
+        ("email", "email-src", "email-dst", "email-reply-to", "target-email"), (Type.EMAIL,)
+    ),
     **dict.fromkeys(("whois-registrant-email", "dns-soa-email"), (Type.EMAIL,)),
-    **{name: (Type(f"file-{name}"),) for name in ("md5", "sha1", "sha256", "sha512", "ssdeep", "tlsh", "imphash")},
+    **{
+        name: (Type(f"file-{name}"),)
+        for name in ("md5", "sha1", "sha256", "sha512", "ssdeep", "tlsh", "imphash")
+    },
     "filename": (Type.FILE_NAME,),
     "x509-fingerprint-sha1": (Type.X509_SHA1,),
     "x509-fingerprint-sha256": (Type.X509_SHA256,),
@@ -81,7 +86,11 @@ class _File(msgspec.Struct):
 
     def types(self) -> tuple[str, ...] | None:
         asked = self.matching_attributes
-        return tuple(sorted({t.value for name in asked for t in _CONCERNS.get(name, ())})) if asked else None
+        return (
+            tuple(sorted({t.value for name in asked for t in _CONCERNS.get(name, ())}))
+            if asked
+            else None
+        )
 
 
 def bundled() -> Iterator[tuple[str, bytes]]:
@@ -120,15 +129,17 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
 class _Packing:
     def __init__(self) -> None:
         self.lists: list[ListInfo] = []
-        self.hashes: list[packed.Array] = []
+        self.hashes: list[packed_arrays.Array] = []
         self.networks: dict[int, set[tuple[int, int, int]]] = {32: set(), 128: set()}
         self.needles: list[tuple[int, bytes]] = []
         self.regexes: list[tuple[int, str]] = []
 
     def add(self, file: _File) -> None:
         number, total, types = len(self.lists), len(file.entries), file.types()
-        texts = (text for entry in file.entries if isinstance(entry, str) and (text := entry.strip()))
-        hashes: packed.Array = np.empty(0, np.uint64)
+        texts = (
+            text for entry in file.entries if isinstance(entry, str) and (text := entry.strip())
+        )
+        hashes: packed_arrays.Array = np.empty(0, np.uint64)
         match file.kind:
             case "string" | "hostname":
                 # Lists of names put a dot before some; no name has one, so without it they would never match.
@@ -148,7 +159,9 @@ class _Packing:
                 used = len(regexes)
         self.hashes.append(hashes)
         category = file.category or _category(file.name)
-        self.lists.append(ListInfo(file.name, category, file.kind, str(file.version), used, total - used, types))
+        self.lists.append(
+            ListInfo(file.name, category, file.kind, str(file.version), used, total - used, types)
+        )
 
     def _add_network(self, number: int, text: str) -> bool:
         address, _, length = text.partition("/")
@@ -166,14 +179,18 @@ class _Packing:
         return True
 
     def packed(self) -> bytes:
-        about = {"lists": self.lists, "regexes": self.regexes, "unusable": sum(one.unusable for one in self.lists)}
+        about = {
+            "lists": self.lists,
+            "regexes": self.regexes,
+            "unusable": sum(one.unusable for one in self.lists),
+        }
         arrays = _grouped(self.hashes)
         for bits, networks in self.networks.items():
             arrays |= {f"{name}{bits}": array for name, array in _flattened(networks, bits).items()}
         arrays["needles"] = np.frombuffer(b"".join(needle for _, needle in self.needles), np.uint8)
         arrays["needle_sizes"] = np.array([len(needle) for _, needle in self.needles], np.uint32)
         arrays["needle_lists"] = np.array([number for number, _ in self.needles], np.uint16)
-        return packed.pack(about, arrays)
+        return packed_arrays.pack(about, arrays)
 
 
 def _category(name: str) -> str:
@@ -199,13 +216,15 @@ def compiled(text: str) -> re.Pattern[str] | None:
     known = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python may read otherwise one day is not ours to mend
+            warnings.simplefilter(
+                "ignore"
+            )  # what Python may read otherwise one day is not ours to mend
             return re.compile(pattern, sum(known.get(flag, re.NOFLAG) for flag in set(flags)))
     except (re.error, OverflowError, RecursionError):
         return None
 
 
-def _grouped(hashes: Sequence[packed.Array]) -> dict[str, packed.Array]:
+def _grouped(hashes: Sequence[packed_arrays.Array]) -> dict[str, packed_arrays.Array]:
     """Sorted hashes, for each the set of lists it is in, and those sets."""
     numbers = np.repeat(np.arange(len(hashes), dtype=np.uint16), [one.size for one in hashes])
     flat = np.concatenate([np.empty(0, np.uint64), *hashes])
@@ -214,7 +233,9 @@ def _grouped(hashes: Sequence[packed.Array]) -> dict[str, packed.Array]:
     again = np.zeros(flat.size, bool)
     again[1:] = (flat[1:] == flat[:-1]) & (numbers[1:] == numbers[:-1])
     flat, numbers = flat[~again], numbers[~again]
-    starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.empty(0, np.intp)
+    starts = (
+        np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.empty(0, np.intp)
+    )
     # A set is recognised by the sum of a random number for each of its lists: no Python object for each hash.
     marks = np.random.default_rng(len(hashes)).integers(2**64, size=len(hashes), dtype=np.uint64)
     sums = np.add.reduceat(marks[numbers], starts) if flat.size else np.empty(0, np.uint64)
@@ -229,7 +250,7 @@ def _grouped(hashes: Sequence[packed.Array]) -> dict[str, packed.Array]:
     }
 
 
-def _flattened(networks: set[tuple[int, int, int]], bits: int) -> dict[str, packed.Array]:
+def _flattened(networks: set[tuple[int, int, int]], bits: int) -> dict[str, packed_arrays.Array]:
     """Where ranges start, the narrowest network of each (-1: none), and the network around each network."""
     starts, inner, around = [0], [-1], []
     ordered = sorted(networks)
@@ -253,7 +274,9 @@ def _flattened(networks: set[tuple[int, int, int]], bits: int) -> dict[str, pack
         end, _ = open_.pop()
         turn(end, open_[-1][1] if open_ else -1)
     return {
-        "starts": np.frombuffer(b"".join(one.to_bytes(bits // 8, "big") for one in starts), np.uint8),
+        "starts": np.frombuffer(
+            b"".join(one.to_bytes(bits // 8, "big") for one in starts), np.uint8
+        ),
         "inner": np.array(inner, np.int32),
         "around": np.array(around, np.int32),
         "prefixes": np.array([prefix for _, prefix, _ in ordered], np.uint8),

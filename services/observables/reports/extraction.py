@@ -117,7 +117,9 @@ class _Places:
         return Position(start, end, page, None if written == found.value else written)
 
 
-def _collected(places: _Places, mentions: Iterable[Found], kind: str, notes: list[str]) -> list[Mentioned]:
+def _collected(
+    places: _Places, mentions: Iterable[Found], kind: str, notes: list[str]
+) -> list[Mentioned]:
     """Each thing once; `notes` takes where one of the limits was met."""
     known: dict[tuple[str, str], Mentioned] = {}
     kept = told = 0
@@ -127,12 +129,16 @@ def _collected(places: _Places, mentions: Iterable[Found], kind: str, notes: lis
         mentioned = known.get(key)
         if mentioned is None:
             if len(known) == MAX_DISTINCT or told >= MAX_TOLD:
-                notes.append(f"{kind} were taken up to character {found.start:,}: {len(known):,} are as many as fit")
+                notes.append(
+                    f"{kind} were taken up to character {found.start:,}: {len(known):,} are as many as fit"
+                )
                 break
             mentioned = known[key] = Mentioned(str(found.type), found.value, 0, [])
             told += len(found.value)
         mentioned.count += 1
-        if not mentioned.positions or (len(mentioned.positions) < POSITIONS and kept < MAX_PLACES and told < MAX_TOLD):
+        if not mentioned.positions or (
+            len(mentioned.positions) < POSITIONS and kept < MAX_PLACES and told < MAX_TOLD
+        ):
             place = places.position(found)
             mentioned.positions.append(place)
             kept += 1
@@ -140,5 +146,7 @@ def _collected(places: _Places, mentions: Iterable[Found], kind: str, notes: lis
         elif len(mentioned.positions) < POSITIONS:
             passed = passed or found
     if passed:
-        notes.append(f"of {kind}, places behind character {passed.start:,} are told only where they are the first")
+        notes.append(
+            f"of {kind}, places behind character {passed.start:,} are told only where they are the first"
+        )
     return list(known.values())

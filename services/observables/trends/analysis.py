@@ -156,7 +156,9 @@ class Analysis:
         try:
             at = moment(chunk.observed_at)
         except (ValueError, OverflowError) as error:
-            raise InvalidInput(f"{chunk.observed_at[:80]!r} is no time.", field="observed_at") from error
+            raise InvalidInput(
+                f"{chunk.observed_at[:80]!r} is no time.", field="observed_at"
+            ) from error
         # A wrong clock must not move everybody's windows into the future. For subjects, whose minutes are judged
         # when they are over, a chunk is at most LATENESS older than its place in the log.
         minute = min(max(at, timestamp - LATENESS), timestamp)
@@ -176,7 +178,9 @@ class Analysis:
     def _take_enriched(self, record: Record, timestamp: float) -> None:
         event = parse(_ENRICHED, record, self._answers)
         if event.data.enricher == _REGISTRATION and event.data.type == "domain-name":
-            self._subjects.add(event.tenant, event.data.enricher, registrars(event.data.facts.registrar), timestamp)
+            self._subjects.add(
+                event.tenant, event.data.enricher, registrars(event.data.facts.registrar), timestamp
+            )
 
     def tick(self, now: float, ends: Mapping[Place, int]) -> list[Trend]:
         """The rises of the minutes that are complete: those that every partition has passed.

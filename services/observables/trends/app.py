@@ -14,9 +14,9 @@ import faust
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, EventT, StreamT
 
-from services.observables.trends import replay, store
+from services.observables.trends import replay, repository
 from services.observables.trends.analysis import Analysis, Place
-from services.observables.trends.systems import Systems
+from services.observables.trends.autonomous_systems import Systems
 from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
@@ -25,9 +25,9 @@ from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
 from shared.kafka.cluster import group_of
 from shared.kafka.topics import physical
-from shared.logging import get_logger
-from shared.metrics import EVENTS_HANDLED
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+from shared.telemetry.metrics import EVENTS_HANDLED
 
 log = get_logger(__name__)
 
@@ -62,7 +62,9 @@ class Reading:
         """Where each partition goes on; nothing while none is assigned."""
         return self._analysis.positions() if self._analysis else {}
 
-    async def begin(self, generation: int, assigned: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+    async def begin(
+        self, generation: int, assigned: Iterable[Place]
+    ) -> dict[Place, tuple[int, int]]:
         """Where to read the assigned partitions from, and up to where they were handled in earlier lives.
 
         A new generation begins anew: a trend rests on what was before, and the log has it all.
@@ -71,13 +73,18 @@ class Reading:
             await asyncio.to_thread(self._systems.freshen)
             if generation != self._generation or self._analysis is None:
                 plan = await replay.plan(self._settings, self.group, list(assigned), time.time())
-                self._analysis = Analysis(plan, self._settings.kafka_topic_prefix, self._systems.numbers_of)
+                self._analysis = Analysis(
+                    plan, self._settings.kafka_topic_prefix, self._systems.numbers_of
+                )
                 self._generation = generation
                 self._resumed = {place: span.resume for place, span in plan.spans.items()}
                 back = sum(span.resume - span.begin for span in plan.spans.values())
                 log.info("trends.reading", partitions=len(plan.spans), records_back=back)
             self._ready()
-            return {place: (at, self._resumed[place]) for place, at in self._analysis.positions().items()}
+            return {
+                place: (at, self._resumed[place])
+                for place, at in self._analysis.positions().items()
+            }
 
     async def take(self, generation: int, record: Record, timestamp: float) -> None:
         """Handle one record and announce what it completes; returns when that is committed."""
@@ -89,7 +96,9 @@ class Reading:
                 trends = self._analysis.handle(record, timestamp)
             except InvalidInput as error:
                 # The service's consumer sends it to the dead letters.
-                log.warning("trends.unreadable", topic=topic, offset=record.offset, reason=error.message)
+                log.warning(
+                    "trends.unreadable", topic=topic, offset=record.offset, reason=error.message
+                )
                 trends = []
             except Exception:  # a bug must not stop the partition for ever
                 log.exception("trends.failed", topic=topic, offset=record.offset)
@@ -123,7 +132,7 @@ class Reading:
 
     def _commit(self, trends: list[Trend]) -> int:
         with self._database.transaction(PLATFORM) as session:
-            return store.announce(session, trends)
+            return repository.announce(session, trends)
 
 
 class _Consumer(Consumer):
@@ -134,7 +143,9 @@ class _Consumer(Consumer):
         assigned = {(tp.topic, tp.partition): tp for tp in self.assignment()}
         transport: Any = self.transport
         places = await transport.reading.begin(self.app.consumer_generation_id, assigned)
-        starts = {assigned[place]: start for place, (start, _) in places.items() if place in assigned}
+        starts = {
+            assigned[place]: start for place, (start, _) in places.items() if place in assigned
+        }
         await self.seek_wait(starts)
         for place, (start, resume) in places.items():
             if (tp := assigned.get(place)) is not None:
@@ -156,7 +167,9 @@ def create_app(settings: Settings, reading: Reading) -> faust.App:
     """The Faust app of a reading; `await app.start()` begins it."""
     app = faust.App(
         reading.group,
-        broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
+        broker=[
+            f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")
+        ],
         autodiscover=False,
         datadir=settings.data_dir / "faust",
         store="memory://",
@@ -178,7 +191,13 @@ def create_app(settings: Settings, reading: Reading) -> faust.App:
     transport = _Transport(app.conf.broker_consumer, app)
     transport.reading = reading
     app.transport = transport
-    chunks = app.topic(*reading.topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    chunks = app.topic(
+        *reading.topics,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
 
     @app.agent(chunks)
     async def take(stream: StreamT[bytes]) -> None:
@@ -195,7 +214,9 @@ def create_app(settings: Settings, reading: Reading) -> faust.App:
 def _record(event: EventT[bytes]) -> Record:
     message: Any = event.message
     headers = list(message.headers or ())
-    return Record(message.topic, message.partition, message.offset, message.key, message.value or b"", headers)
+    return Record(
+        message.topic, message.partition, message.offset, message.key, message.value or b"", headers
+    )
 
 
 def _ends(app: faust.App) -> dict[Place, int]:

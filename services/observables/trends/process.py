@@ -21,9 +21,9 @@ from services.observables.trends.app import Reading, create_app
 from services.observables.trends.watchdog import PATIENCE, Watchdog
 from shared.database import Database
 from shared.kafka.offsets import cluster_id
-from shared.logging import get_logger
-from shared.probe import notify_ready, serve_probes
+from shared.runtime.probe import notify_ready, serve_probes
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -52,7 +52,9 @@ class Lock:
             else:
                 return True
         connection = self._database.connect()
-        row = connection.execute("SELECT pg_try_advisory_lock(hashtext('sentineliq.trends'))").fetchone()
+        row = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtext('sentineliq.trends'))"
+        ).fetchone()
         if row is not None and row[0]:
             self._connection = connection
             return True
@@ -96,7 +98,9 @@ def run(
     log.info("stopped")
 
 
-async def _run(settings: Settings, database: Database, ready: Callable[[], None], patience: float) -> str | None:
+async def _run(
+    settings: Settings, database: Database, ready: Callable[[], None], patience: float
+) -> str | None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -106,7 +110,9 @@ async def _run(settings: Settings, database: Database, ready: Callable[[], None]
             return None
         reading = Reading(settings, database, ready)
         app = create_app(settings, reading)
-        Watchdog(settings, reading.topics, lambda: reading.beats, reading.positions, patience).start()
+        Watchdog(
+            settings, reading.topics, lambda: reading.beats, reading.positions, patience
+        ).start()
         await app.start()
         reason = await _ended(app, lock, stop)
         await _stop(app, reason)

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from services.observables.trends.analysis import RISES_BACK, Place, Plan, Span
 from services.observables.trends.windows import HISTORY, LATENESS, WINDOW
 from shared.events.observables import ENRICHED
-from shared.logging import get_logger
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -59,7 +59,10 @@ class Log:
         """The end of every partition of these topics."""
         places = []
         for described in await self._admin.describe_topics(list(topics)):
-            places += [TopicPartition(described["topic"], one["partition"]) for one in described["partitions"]]
+            places += [
+                TopicPartition(described["topic"], one["partition"])
+                for one in described["partitions"]
+            ]
         found = await self._consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in found.items()}
 
@@ -72,7 +75,11 @@ class Log:
         found = {}
         for place in asked:
             stored = committed.get(place)
-            at = stored.offset if stored is not None and first[place] <= stored.offset <= ends[place] else None
+            at = (
+                stored.offset
+                if stored is not None and first[place] <= stored.offset <= ends[place]
+                else None
+            )
             found[place.topic, place.partition] = Offsets(first[place], ends[place], at)
         return found
 
@@ -81,7 +88,9 @@ class Log:
         asked = {TopicPartition(*place): int(time * 1000) for place in offsets}
         found = await self._consumer.offsets_for_times(asked)
         return {
-            (place.topic, place.partition): offsets[place.topic, place.partition].end if one is None else one.offset
+            (place.topic, place.partition): offsets[place.topic, place.partition].end
+            if one is None
+            else one.offset
             for place, one in found.items()
         }
 
@@ -95,15 +104,28 @@ async def plan(settings: Settings, group: str, places: Collection[Place], now: f
     async with Log(settings) as asked:
         offsets = await asked.offsets(group, places)
         recent = await asked.at(now - 2 * WINDOW, offsets)
-        resume = {place: recent[place] if one.committed is None else one.committed for place, one in offsets.items()}
+        resume = {
+            place: recent[place] if one.committed is None else one.committed
+            for place, one in offsets.items()
+        }
         since = now - await _back_to(asked, now, offsets, resume)
         for history in _HISTORIES:
             begin = await asked.at(since - history, offsets)
-            if sum(max(0, resume[place] - begin[place]) * _cost(place) for place in offsets) <= _CHEAP:
+            if (
+                sum(max(0, resume[place] - begin[place]) * _cost(place) for place in offsets)
+                <= _CHEAP
+            ):
                 break
     if history != _FULL:
-        log.warning("trends.short_history", seconds=history, reason="more records than may be read for baselines")
-    spans = {place: Span(min(begin[place], resume[place]), resume[place], one.end) for place, one in offsets.items()}
+        log.warning(
+            "trends.short_history",
+            seconds=history,
+            reason="more records than may be read for baselines",
+        )
+    spans = {
+        place: Span(min(begin[place], resume[place]), resume[place], one.end)
+        for place, one in offsets.items()
+    }
     rises_from = since - RISES_BACK if history == _FULL else since
     return Plan(spans, values_from=since - _VALUES, rises_from=rises_from)
 
@@ -112,7 +134,9 @@ def _cost(place: Place) -> float:
     return _ANSWER if place[0].endswith(ENRICHED.name) else 1.0
 
 
-async def _back_to(asked: Log, now: float, offsets: Mapping[Place, Offsets], resume: Mapping[Place, int]) -> float:
+async def _back_to(
+    asked: Log, now: float, offsets: Mapping[Place, Offsets], resume: Mapping[Place, int]
+) -> float:
     """Seconds before now at which no partition was further than where it resumes."""
     for back in _LOOKS:
         then = await asked.at(now - back, offsets)

@@ -17,8 +17,8 @@ from aiokafka.errors import KafkaError
 
 from services.observables.trends.analysis import Place
 from services.observables.trends.replay import Log
-from shared.logging import get_logger
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -86,7 +86,9 @@ class Watchdog:
 
     def start(self) -> None:
         """Begin to watch, until the process ends."""
-        threading.Thread(target=lambda: asyncio.run(self._watch()), name="watchdog", daemon=True).start()
+        threading.Thread(
+            target=lambda: asyncio.run(self._watch()), name="watchdog", daemon=True
+        ).start()
 
     async def _watch(self) -> None:
         patience = Patience(self._seconds)

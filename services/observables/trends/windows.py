@@ -15,9 +15,9 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from shared.moments import moment_of
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 from shared.stix.vocabulary import MAX_LENGTH, ObservableType
+from shared.timestamps import moment_of
 
 Kind = Literal["value", "malware", "as", "registrar"]
 Subject = tuple[str, Kind, str]
@@ -97,7 +97,9 @@ class Trend:
     def id(self) -> UUID:
         """The same for the same tenant, kind, subject and window."""
         # JSON, because a value may contain whatever would separate the parts. The type tells an MD5 from an imphash.
-        name = msgspec.json.encode([self.tenant, self.kind, self.type, self.subject, self.window_start])
+        name = msgspec.json.encode(
+            [self.tenant, self.kind, self.type, self.subject, self.window_start]
+        )
         return uuid5(_ID_SPACE, name.decode())
 
     @property
@@ -211,7 +213,9 @@ class Values:
             return None
         names = tuple(sorted(_text(self._names[feed]) for feed, _ in known[1:]))
         start = int(latest // self._window * self._window)
-        return Trend(tenant, "value", one.value, one.type, names, len(names), None, start, self._window)
+        return Trend(
+            tenant, "value", one.value, one.type, names, len(names), None, start, self._window
+        )
 
 
 def _storable(one: Seen) -> bool:
@@ -233,7 +237,9 @@ def families(chunk: Chunk) -> Counter[tuple[Kind, str]]:
     return found
 
 
-def networks(addresses: Iterable[tuple[str, str]], numbers_of: Networks) -> Counter[tuple[Kind, str]]:
+def networks(
+    addresses: Iterable[tuple[str, str]], numbers_of: Networks
+) -> Counter[tuple[Kind, str]]:
     """How often each autonomous system occurs among types and values."""
     values: dict[str, list[str]] = {}
     for kind, value in addresses:
@@ -262,7 +268,9 @@ class _Minute:
     def settle(self) -> None:
         """Keep the most frequent subjects only; names decide among equals, so that the order of events does not."""
         if len(self.counts) > _MAX_SUBJECTS:
-            first = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_SUBJECTS]
+            first = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))[
+                :_MAX_SUBJECTS
+            ]
             self.counts = Counter(dict(first))
             self.feeds = {subject: self.feeds[subject] for subject, _ in first}
 
@@ -337,12 +345,21 @@ class Subjects:
 
     def _known(self, tenant: str, minute: int) -> float | None:
         """Windows before this minute's own in which the tenant was heard of; None when that is too few to judge by."""
-        first = min((number for number, found in self._minutes.items() if tenant in found.tenants), default=minute)
-        return None if minute - first < LEARNING else min(HISTORY, (minute + 1 - MINUTES - first) / MINUTES)
+        first = min(
+            (number for number, found in self._minutes.items() if tenant in found.tenants),
+            default=minute,
+        )
+        return (
+            None
+            if minute - first < LEARNING
+            else min(HISTORY, (minute + 1 - MINUTES - first) / MINUTES)
+        )
 
     def _trend(self, subject: Subject, count: int, mean: float, minute: int) -> Trend:
         tenant, kind, name = subject
-        last = [self._minutes[n] for n in range(minute - MINUTES + 1, minute + 1) if n in self._minutes]
+        last = [
+            self._minutes[n] for n in range(minute - MINUTES + 1, minute + 1) if n in self._minutes
+        ]
         feeds = sorted({_text(feed) for one in last for feed in one.feeds.get(subject, ())})
         start = minute * 60 // WINDOW * WINDOW
         return Trend(tenant, kind, name, None, tuple(feeds), count, round(mean, 3), start)

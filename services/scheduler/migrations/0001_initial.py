@@ -64,7 +64,8 @@ def _create_schedule() -> None:
         sa.CheckConstraint("owner IN ('code', 'api')", name="schedule_owner"),
         # What is disabled is never due: the claim asks for one index range and nothing else.
         sa.CheckConstraint(
-            "enabled = (fires_at IS NOT NULL) AND enabled = (next_due_at IS NOT NULL)", name="schedule_due_if_enabled"
+            "enabled = (fires_at IS NOT NULL) AND enabled = (next_due_at IS NOT NULL)",
+            name="schedule_due_if_enabled",
         ),
         schema=SCHEMA,
     )
@@ -84,10 +85,18 @@ def _create_fire() -> None:
         sa.Column("message_id", pg.UUID, nullable=False),
         sa.CheckConstraint("state IN ('pending', 'sent', 'missed')", name="fire_state"),
         sa.ForeignKeyConstraint(
-            ["schedule_id", "tenant"], [f"{SCHEMA}.schedule.id", f"{SCHEMA}.schedule.tenant"], ondelete="CASCADE"
+            ["schedule_id", "tenant"],
+            [f"{SCHEMA}.schedule.id", f"{SCHEMA}.schedule.tenant"],
+            ondelete="CASCADE",
         ),
         schema=SCHEMA,
     )
-    op.create_index("fire_pending", "fire", ["fired_at"], schema=SCHEMA, postgresql_where=sa.text("state = 'pending'"))
+    op.create_index(
+        "fire_pending",
+        "fire",
+        ["fired_at"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     # Firings are appended in the order of time and pruned in that order once a day.
     op.create_index("fire_age", "fire", ["fired_at"], schema=SCHEMA, postgresql_using="brin")

@@ -29,7 +29,10 @@ def sort_and_paginate(_self, data, limit, manifest):
     manifest.sort(key=lambda entry: entry["date_added"])
     listed = [entry for entry in manifest if key(entry) in by_key]
     page = listed[:limit] if limit else listed
-    headers = {"X-TAXII-Date-Added-First": page[0]["date_added"], "X-TAXII-Date-Added-Last": page[-1]["date_added"]}
+    headers = {
+        "X-TAXII-Date-Added-First": page[0]["date_added"],
+        "X-TAXII-Date-Added-Last": page[-1]["date_added"],
+    }
     found = [by_key[key(entry)] for entry in listed]
     return found[: len(page)], found[len(page) :] or {}, headers
 

@@ -20,7 +20,11 @@ KINDS = [
     {"kind": "bearer", "token": MARK},
     {"kind": "header", "name": "Auth-Key", "value": MARK},
     {"kind": "query", "name": "apikey", "value": MARK},
-    {"kind": "certificate", "chain": f"-----BEGIN CERTIFICATE-----{MARK * 9}", "key": f"-----BEGIN KEY-----{MARK * 9}"},
+    {
+        "kind": "certificate",
+        "chain": f"-----BEGIN CERTIFICATE-----{MARK * 9}",
+        "key": f"-----BEGIN KEY-----{MARK * 9}",
+    },
 ]
 SEALER = Sealer(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"), PURPOSE)
 
@@ -56,7 +60,10 @@ def test_each_kind_is_used_where_it_belongs(tmp_path: Path) -> None:
     assert (kind, b64decode(pair)) == ("Basic", f"kim:{MARK}".encode())
     assert found[1].headers == {"Authorization": f"Bearer {MARK}"}
     assert found[2].headers == {"Auth-Key": MARK}
-    assert authorised("https://example.com/list?a=1#x", found[3]) == f"https://example.com/list?a=1&apikey={MARK}#x"
+    assert (
+        authorised("https://example.com/list?a=1#x", found[3])
+        == f"https://example.com/list?a=1&apikey={MARK}#x"
+    )
     assert MARK not in repr(found)
 
 

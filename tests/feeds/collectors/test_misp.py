@@ -19,8 +19,18 @@ from shared.http import GuardedClient, UpstreamStatus
 
 A, B, C = (f"5f0c7a52-0d4c-4a0f-8d3e-2f6a5ad1a00{n}" for n in (1, 2, 3))
 MANIFEST = {
-    A: {"timestamp": "100", "date": "2026-01-01", "Orgc": {"name": "CIRCL"}, "Tag": [{"name": "tlp:clear"}]},
-    B: {"timestamp": 200, "date": "2026-02-01", "Orgc": {"name": "Other"}, "Tag": [{"name": "tlp:amber"}]},
+    A: {
+        "timestamp": "100",
+        "date": "2026-01-01",
+        "Orgc": {"name": "CIRCL"},
+        "Tag": [{"name": "tlp:clear"}],
+    },
+    B: {
+        "timestamp": 200,
+        "date": "2026-02-01",
+        "Orgc": {"name": "Other"},
+        "Tag": [{"name": "tlp:amber"}],
+    },
     C: {"timestamp": "200", "date": "2026-03-01", "Orgc": {"name": "CIRCL"}},
 }
 
@@ -125,7 +135,9 @@ def test_an_event_that_is_missing_stops_nothing(tmp_path: Path) -> None:
         ({"after": "2026-01-15"}, [B, C]),
     ],
 )
-def test_only_events_that_are_wanted(tmp_path: Path, options: dict[str, Any], expected: list[str]) -> None:
+def test_only_events_that_are_wanted(
+    tmp_path: Path, options: dict[str, Any], expected: list[str]
+) -> None:
     with feed(files()) as (url, _):
         assert names(collect(url, tmp_path, **options)) == expected
 
@@ -140,7 +152,10 @@ def test_without_a_manifest_the_hashes_name_the_events(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_is_none_is_told(tmp_path: Path) -> None:
-    with feed({"manifest.json": b"<html>"}) as (url, _), pytest.raises(InvalidInput, match="no manifest"):
+    with (
+        feed({"manifest.json": b"<html>"}) as (url, _),
+        pytest.raises(InvalidInput, match="no manifest"),
+    ):
         collect(url, tmp_path)
 
 

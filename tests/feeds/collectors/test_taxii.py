@@ -31,9 +31,14 @@ LOGIN = Credentials({"Authorization": "Basic " + b64encode(b"admin:secret").deco
 ALLOW = [ip_network("127.0.0.0/8")]
 
 
-async def parts(source: Source, scratch: Path, most: int | None = None) -> list[tuple[Part, list[dict[str, Any]]]]:
+async def parts(
+    source: Source, scratch: Path, most: int | None = None
+) -> list[tuple[Part, list[dict[str, Any]]]]:
     found = []
-    async with GuardedClient(ALLOW) as client, aclosing(Taxii().collect(source, client, scratch)) as pages:
+    async with (
+        GuardedClient(ALLOW) as client,
+        aclosing(Taxii().collect(source, client, scratch)) as pages,
+    ):
         async for part in pages:
             found.append((part, json.loads(part.path.read_bytes())["objects"]))
             if len(found) == most:
@@ -41,7 +46,9 @@ async def parts(source: Source, scratch: Path, most: int | None = None) -> list[
     return found
 
 
-def collect(source: Source, scratch: Path, most: int | None = None) -> list[tuple[Part, list[dict[str, Any]]]]:
+def collect(
+    source: Source, scratch: Path, most: int | None = None
+) -> list[tuple[Part, list[dict[str, Any]]]]:
     return asyncio.run(parts(source, scratch, most))
 
 
@@ -77,7 +84,12 @@ class Medallion:
         media = "application/stix+json;version=2.1"
         objects = [indicator(number) for number in range(OBJECTS)]
         manifest = [
-            {"id": one["id"], "date_added": added(at), "version": one["modified"], "media_type": media}
+            {
+                "id": one["id"],
+                "date_added": added(at),
+                "version": one["modified"],
+                "media_type": media,
+            }
             for at, one in enumerate(objects)
         ]
         collection = {"id": COLLECTION, "title": "Everything", "can_read": True, "can_write": False}
@@ -157,9 +169,13 @@ def test_every_object_comes_once_though_the_server_is_killed_between_pages(
     assert ids(again) == []
 
 
-def test_a_collection_is_found_by_its_title_from_the_discovery(medallion: Medallion, tmp_path: Path) -> None:
+def test_a_collection_is_found_by_its_title_from_the_discovery(
+    medallion: Medallion, tmp_path: Path
+) -> None:
     url = f"http://127.0.0.1:{medallion.port}/taxii2/"
-    found = collect(Source(url, {"collection": "Everything", "page": 100}, {}, LOGIN), tmp_path, most=1)
+    found = collect(
+        Source(url, {"collection": "Everything", "page": 100}, {}, LOGIN), tmp_path, most=1
+    )
     assert len(ids(found)) == 100
     with pytest.raises(InvalidInput, match="no collection 'Nothing'"):
         collect(Source(url, {"collection": "Nothing"}, {}, LOGIN), tmp_path)
@@ -177,12 +193,20 @@ Answer = Callable[[dict[str, str], dict[str, str]], tuple[int, dict[str, str], A
 @contextmanager
 def server(answer: Answer, version: str = "2.1") -> Iterator[str]:
     """A server of our own: `answer(query, headers)` gives status, headers and body of the objects' page."""
-    kind = "application/vnd.oasis.taxii+json; version=2.0" if version == "2.0" else "application/taxii+json;version=2.1"
+    kind = (
+        "application/vnd.oasis.taxii+json; version=2.0"
+        if version == "2.0"
+        else "application/taxii+json;version=2.1"
+    )
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parsed = urlsplit(self.path)
-            status, headers, body = 200, {}, {"id": COLLECTION, "title": "x", "can_read": True, "can_write": False}
+            status, headers, body = (
+                200,
+                {},
+                {"id": COLLECTION, "title": "x", "can_read": True, "can_write": False},
+            )
             if version == "2.0" and "version=2.1" in self.headers["Accept"]:
                 status, body = 406, {}
             elif parsed.path.endswith("/objects/"):
@@ -190,7 +214,11 @@ def server(answer: Answer, version: str = "2.1") -> Iterator[str]:
                 status, headers, body = answer(query, dict(self.headers))
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
+            for name, value in {
+                "Content-Type": kind,
+                "Content-Length": str(len(data)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
@@ -218,7 +246,10 @@ def test_a_server_whose_added_after_is_inclusive_gives_nothing_twice(tmp_path: P
         listed = [(added(number), indicator(number)) for number in range(200)]
         chosen = [pair for pair in listed if pair[0] >= query.get("added_after", "")][:60]
         more = chosen[-1] != listed[-1]
-        headers = {"X-TAXII-Date-Added-First": chosen[0][0], "X-TAXII-Date-Added-Last": chosen[-1][0]}
+        headers = {
+            "X-TAXII-Date-Added-First": chosen[0][0],
+            "X-TAXII-Date-Added-Last": chosen[-1][0],
+        }
         return 200, headers, {"more": more, "objects": [one for _, one in chosen]}
 
     with server(answer) as url:
@@ -247,7 +278,10 @@ def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
     def answer(_query: dict[str, str], headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         first, last = (int(text) for text in headers["Range"].removeprefix("items=").split("-"))
         last = min(last, 249)
-        bundle = {"type": "bundle", "objects": [indicator(number) for number in range(first, last + 1)]}
+        bundle = {
+            "type": "bundle",
+            "objects": [indicator(number) for number in range(first, last + 1)],
+        }
         return 206, {"Content-Range": f"items {first}-{last}/250"}, bundle
 
     with server(answer, "2.0") as url:
@@ -265,7 +299,9 @@ def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
         (500, {}, {}, UpstreamStatus),
     ],
 )
-def test_an_answer_that_is_no_page_is_told(tmp_path: Path, status: int, headers: Any, body: Any, error: type) -> None:
+def test_an_answer_that_is_no_page_is_told(
+    tmp_path: Path, status: int, headers: Any, body: Any, error: type
+) -> None:
     with server(lambda *_: (status, headers, body)) as url, pytest.raises(error) as problem:
         collect(Source(url), tmp_path)
     assert getattr(problem.value, "retry_after", None) == (120 if status == 429 else None)

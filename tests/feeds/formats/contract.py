@@ -61,13 +61,18 @@ class FormatContract:
     format: ClassVar[Format]
     samples: ClassVar[list[bytes]]
 
-    @settings(suppress_health_check=[HealthCheck.differing_executors])  # it is inherited, and meant to be
+    @settings(
+        suppress_health_check=[HealthCheck.differing_executors]
+    )  # it is inherited, and meant to be
     @given(st.data())
     def test_arbitrary_bytes_are_parsed_or_malformed(self, data):
         sample = data.draw(st.sampled_from(self.samples))
         at = data.draw(st.integers(0, len(sample)))
         to = data.draw(st.integers(at, len(sample)))
-        for document in (data.draw(st.binary()), sample[:at] + data.draw(st.binary(max_size=9)) + sample[to:]):
+        for document in (
+            data.draw(st.binary()),
+            sample[:at] + data.draw(st.binary(max_size=9)) + sample[to:],
+        ):
             try:
                 check(parse(self.format, document))
             except MalformedDocument as problem:
@@ -78,7 +83,9 @@ class FormatContract:
     def test_an_incremental_format_fails_at_its_first_batch_or_never(self, data):
         sample = data.draw(st.sampled_from(self.samples))
         cut = data.draw(st.integers(0, len(sample)))
-        batches = self.format.parse(io.BytesIO((sample * 50)[: len(sample) * 40 + cut] + data.draw(st.binary())), {})
+        batches = self.format.parse(
+            io.BytesIO((sample * 50)[: len(sample) * 40 + cut] + data.draw(st.binary())), {}
+        )
         try:
             next(batches, None)
         except MalformedDocument:
@@ -96,7 +103,9 @@ class FormatContract:
     def test_the_same_bytes_give_the_same_result(self):
         for sample in self.samples:
             assert parse(self.format, sample) == parse(self.format, sample)
-            assert list(self.format.parse(io.BytesIO(sample), {})) == list(self.format.parse(Trickle(sample), {}))
+            assert list(self.format.parse(io.BytesIO(sample), {})) == list(
+                self.format.parse(Trickle(sample), {})
+            )
 
     def test_a_byte_order_mark_changes_nothing(self):
         for sample in self.samples:
@@ -128,7 +137,11 @@ class FormatContract:
         whole = parse(self.format, sample)
         assert (every.records, every.dropped) == (whole.records, whole.dropped)
         places = [chosen[at] for at in found.lines]
-        expected = [(at, record) for at, record in zip(every.lines, every.records, strict=True) if at in set(chosen)]
+        expected = [
+            (at, record)
+            for at, record in zip(every.lines, every.records, strict=True)
+            if at in set(chosen)
+        ]
         assert list(zip(places, found.records, strict=True)) == expected
 
     def test_an_unknown_option_is_named(self):
@@ -138,7 +151,10 @@ class FormatContract:
     @pytest.mark.parametrize(
         ("data", "words"),
         [
-            (b"<!DOCTYPE html>\n<html><head><title>502 Bad\n Gateway</title>", 'HTML page titled "502 Bad Gateway"'),
+            (
+                b"<!DOCTYPE html>\n<html><head><title>502 Bad\n Gateway</title>",
+                'HTML page titled "502 Bad Gateway"',
+            ),
             (b"\xef\xbb\xbf <html>", "HTML page"),
             (b"\x1f\x8b\x08\x00abc", "gzip data"),
             (b"PK\x03\x04abc", "zip archive"),

@@ -51,14 +51,20 @@ def test_a_header_within_comments():
     assert second.value == "http://evil.example.com/a%20%22b%22.exe"
     assert second.last_seen is None
     assert drops(whole) == [("line 8", "malformed URL")]
-    assert whole.notes == ["values taken from column 'url' as url: 2 of the first 3 rows hold observables there"]
+    assert whole.notes == [
+        "values taken from column 'url' as url: 2 of the first 3 rows hold observables there"
+    ]
 
 
 def test_the_strongest_hash_is_the_value():
     whole = parse(Csv(), SAMPLES)
     first, second = whole.records
     assert first.type == second.type == "file-sha256"
-    assert (first.malware, first.confidence, first.first_seen) == ("Emotet", 75, "2026-01-02T00:00:00Z")
+    assert (first.malware, first.confidence, first.first_seen) == (
+        "Emotet",
+        75,
+        "2026-01-02T00:00:00Z",
+    )
     assert (second.malware, second.confidence, second.first_seen) == (None, 85, None)
     assert drops(whole) == [("line 4", "empty")]
 
@@ -74,9 +80,15 @@ def test_a_mapping_by_name_and_by_number():
     table = b"a|b|c\nx|192.0.2.1|evil.example.com\n"
     expected = [("domain-name", "evil.example.com"), ("ipv4-addr", "192.0.2.1")]
     assert pairs(parse(Csv(), table, columns={"value": ["C", "b"]})) == expected
-    assert pairs(parse(Csv(), table, columns={"value": [2, 1]}, delimiter="|", header=True)) == expected
+    assert (
+        pairs(parse(Csv(), table, columns={"value": [2, 1]}, delimiter="|", header=True))
+        == expected
+    )
     whole = parse(Csv(), table, columns={"value": 1}, header=False)
-    assert (pairs(whole), drops(whole)) == ([("ipv4-addr", "192.0.2.1")], [("line 1", "single label")])
+    assert (pairs(whole), drops(whole)) == (
+        [("ipv4-addr", "192.0.2.1")],
+        [("line 1", "single label")],
+    )
 
 
 def test_a_table_without_a_header():
@@ -85,9 +97,13 @@ def test_a_table_without_a_header():
     assert "column number 2" in whole.notes[0]
 
 
-@pytest.mark.parametrize("columns", [{"value": "SHA1"}, {"value": 7}, {"value": -1}, {"value": "a", "tags": "labels"}])
+@pytest.mark.parametrize(
+    "columns", [{"value": "SHA1"}, {"value": 7}, {"value": -1}, {"value": "a", "tags": "labels"}]
+)
 def test_wrong_columns_are_named_with_those_that_are_there(columns):
-    with pytest.raises(MalformedDocument, match=r"line 1: column .* is wanted, the columns are a, b$"):
+    with pytest.raises(
+        MalformedDocument, match=r"line 1: column .* is wanted, the columns are a, b$"
+    ):
         parse(Csv(), b"a,b\nevil.example.com,192.0.2.1\n", columns=columns)
 
 
@@ -97,7 +113,9 @@ def test_a_name_needs_a_header():
 
 
 def test_a_table_without_observables_names_its_columns():
-    with pytest.raises(MalformedDocument, match="no column holds observables; the columns are name, age"):
+    with pytest.raises(
+        MalformedDocument, match="no column holds observables; the columns are name, age"
+    ):
         parse(Csv(), b"name,age\nann,31\nbob,22\n")
 
 

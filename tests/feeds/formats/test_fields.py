@@ -29,7 +29,16 @@ def test_timestamp(value, expected):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(75, 75), ("75", 75), (" 75 %", 75), ("High", 85), ("101", None), (-1, None), ("x", None), (None, None)],
+    [
+        (75, 75),
+        ("75", 75),
+        (" 75 %", 75),
+        ("High", 85),
+        ("101", None),
+        (-1, None),
+        ("x", None),
+        (None, None),
+    ],
 )
 def test_confidence(value, expected):
     assert expected == fields.confidence(value)

@@ -60,12 +60,17 @@ def test_what_a_reader_sees_counts_each_block_and_cell_by_itself():
 
 
 def test_a_selector_names_the_part_that_counts():
-    assert [value for _, value in pairs(parse(Html(), PAGE, selector="table.iocs"))] == ["x.example.com", "192.0.2.7"]
+    assert [value for _, value in pairs(parse(Html(), PAGE, selector="table.iocs"))] == [
+        "x.example.com",
+        "192.0.2.7",
+    ]
     assert pairs(parse(Html(), PAGE, selector="footer")) == [("domain-name", "foot.example.com")]
 
 
 def test_a_selector_that_finds_nothing_or_is_none_is_said():
-    with pytest.raises(MalformedDocument, match=r"nothing on the page matches the selector '\.gone'"):
+    with pytest.raises(
+        MalformedDocument, match=r"nothing on the page matches the selector '\.gone'"
+    ):
         parse(Html(), PAGE, selector=".gone")
     with pytest.raises(InvalidInput) as problem:
         parse(Html(), PAGE, selector="p..x")
@@ -75,7 +80,9 @@ def test_a_selector_that_finds_nothing_or_is_none_is_said():
 def test_the_encoding_is_the_one_the_page_names():
     page = '<meta charset="windows-1251"><p>пример[.]рф'.encode("windows-1251")
     assert pairs(parse(Html(), page)) == [("domain-name", "xn--e1afmkfd.xn--p1ai")]
-    assert pairs(parse(Html(), b'<meta charset="klingon"><p>evil[.]com')) == [("domain-name", "evil.com")]
+    assert pairs(parse(Html(), b'<meta charset="klingon"><p>evil[.]com')) == [
+        ("domain-name", "evil.com")
+    ]
 
 
 def test_only_the_types_that_are_asked_for():

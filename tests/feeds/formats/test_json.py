@@ -21,7 +21,13 @@ DOCUMENT = json.dumps(
                 "labels": ["c2", "rat"],
                 "score": 80,
             },
-            {"indicator": "evil.example.com", "kind": "fqdn", "seen": None, "labels": [], "family": "Emotet"},
+            {
+                "indicator": "evil.example.com",
+                "kind": "fqdn",
+                "seen": None,
+                "labels": [],
+                "family": "Emotet",
+            },
             {"indicator": "not one!", "kind": "ip"},
             {"kind": "ip"},
         ],
@@ -53,12 +59,21 @@ class TestJson(FormatContract):
 
 
 def test_expressions_say_what_is_what():
-    options = {"items": "data", "value": "indicator", "type_at": "kind", "types": {"ip": "ipv4-addr"}}
+    options = {
+        "items": "data",
+        "value": "indicator",
+        "type_at": "kind",
+        "types": {"ip": "ipv4-addr"},
+    }
     options |= {"tags": "labels", "confidence": "score", "first_seen": "seen", "malware": "family"}
     found = parse(Json(), DOCUMENT, **options)
     assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
     first, second = found.records
-    assert (first.tags, first.confidence, first.first_seen) == (("c2", "rat"), 80, "2026-11-20T10:11:12Z")
+    assert (first.tags, first.confidence, first.first_seen) == (
+        ("c2", "rat"),
+        80,
+        "2026-11-20T10:11:12Z",
+    )
     assert second.malware == "Emotet"
     assert drops(found) == [("data[2]", "malformed IPv4 address"), ("data[3]", "no value")]
 
@@ -120,7 +135,9 @@ def test_an_expression_that_is_none_is_named(name):
 
 
 def test_of_a_duplicate_key_the_last_counts():
-    assert pairs(parse(Json(), b'[{"ip": "203.0.113.1", "ip": "203.0.113.2"}]')) == [("ipv4-addr", "203.0.113.2")]
+    assert pairs(parse(Json(), b'[{"ip": "203.0.113.1", "ip": "203.0.113.2"}]')) == [
+        ("ipv4-addr", "203.0.113.2")
+    ]
 
 
 def test_a_long_document_on_one_line():

@@ -15,7 +15,10 @@ def attribute(kind, value, **more):
 
 EVENT = {
     "info": "A report",
-    "Tag": [{"name": "tlp:clear"}, {"name": 'misp-galaxy:mitre-attack-pattern="Malware - T1587.001"'}],
+    "Tag": [
+        {"name": "tlp:clear"},
+        {"name": 'misp-galaxy:mitre-attack-pattern="Malware - T1587.001"'},
+    ],
     "Attribute": [
         attribute(
             "ip-dst",
@@ -42,7 +45,9 @@ EVENT = {
         {
             "name": "file",
             "Attribute": [
-                attribute("md5", "B" * 32, first_seen="2026-01-01T00:00:00.000000+01:00", uuid="u-1"),
+                attribute(
+                    "md5", "B" * 32, first_seen="2026-01-01T00:00:00.000000+01:00", uuid="u-1"
+                ),
                 attribute("size-in-bytes", "5", to_ids="0"),
             ],
         },
@@ -50,12 +55,19 @@ EVENT = {
     ],
 }
 ONE = json.dumps({"Event": EVENT}).encode()
-MANY = json.dumps({"response": [{"Event": EVENT}, {"Event": {"Attribute": [attribute("md5", "d" * 32)]}}]}).encode()
+MANY = json.dumps(
+    {"response": [{"Event": EVENT}, {"Event": {"Attribute": [attribute("md5", "d" * 32)]}}]}
+).encode()
 
 
 class TestMisp(FormatContract):
     format = Misp()
-    samples = (ONE, MANY, json.dumps([{"Event": EVENT}]).encode(), json.dumps({"response": {"Event": EVENT}}).encode())
+    samples = (
+        ONE,
+        MANY,
+        json.dumps([{"Event": EVENT}]).encode(),
+        json.dumps({"response": {"Event": EVENT}}).encode(),
+    )
 
 
 def test_an_event():
@@ -87,8 +99,14 @@ def test_an_event():
 
 def test_an_attribute_brings_its_context():
     whole = parse(Misp(), ONE)
-    first, last = whole.records[0], next(record for record in whole.records if record.value == "b" * 32)
-    assert (first.tags, first.malware) == (("attack:G0007", "c2", "tlp:clear", "attack:T1587.001"), "Emotet")
+    first, last = (
+        whole.records[0],
+        next(record for record in whole.records if record.value == "b" * 32),
+    )
+    assert (first.tags, first.malware) == (
+        ("attack:G0007", "c2", "tlp:clear", "attack:T1587.001"),
+        "Emotet",
+    )
     assert first.description == "the first"
     assert (last.tags, last.malware, last.ref) == (("tlp:clear", "attack:T1587.001"), None, "u-1")
     assert last.first_seen == "2025-12-31T23:00:00Z"

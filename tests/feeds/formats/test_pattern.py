@@ -20,7 +20,10 @@ def named(pattern):
         ("[ipv4-addr:value = '192.0.2.1']", [("ipv4-addr", "192.0.2.1")]),
         (" [ domain-name:value='a.example.com' ] ", [("domain-name", "a.example.com")]),
         ("[url:value = 'http://example.com/\\'a\\\\b']", [("url", "http://example.com/'a\\b")]),
-        ("[ipv4-addr:value IN ('192.0.2.1', '192.0.2.2')]", [("ipv4-addr", "192.0.2.1"), ("ipv4-addr", "192.0.2.2")]),
+        (
+            "[ipv4-addr:value IN ('192.0.2.1', '192.0.2.2')]",
+            [("ipv4-addr", "192.0.2.1"), ("ipv4-addr", "192.0.2.2")],
+        ),
         ("[ipv4-addr:value ISSUBSET '192.0.2.0/24']", [("ipv4-addr", "192.0.2.0/24")]),
         (f"[file:hashes.'SHA-256' = '{'a' * 64}']", [("file-sha256", "a" * 64)]),
         (
@@ -29,7 +32,10 @@ def named(pattern):
         ),
         (f"[file:hashes.MD5 = '{MD5}' AND file:name = 'x.exe']", [("file-md5", MD5)]),
         ("[file:name = 'x.exe']", [("file-name", "x.exe")]),
-        ("[file:name = 'x.exe' OR file:name = 'y.exe']", [("file-name", "x.exe"), ("file-name", "y.exe")]),
+        (
+            "[file:name = 'x.exe' OR file:name = 'y.exe']",
+            [("file-name", "x.exe"), ("file-name", "y.exe")],
+        ),
         (
             "[(url:value = 'u' OR mutex:name = 'm') AND mac-addr:value = 'a']",
             [("url", "u"), ("mutex", "m"), ("mac-addr", "a")],
@@ -48,7 +54,9 @@ def test_what_a_pattern_names(pattern, expected):
     assert all(one.known for one in comparisons(pattern))
 
 
-@pytest.mark.parametrize("path", ["process:pid", "file:size", "file:hashes.VHASH", "x-custom:value"])
+@pytest.mark.parametrize(
+    "path", ["process:pid", "file:size", "file:hashes.VHASH", "x-custom:value"]
+)
 def test_what_we_do_not_store_is_said_to_be_unknown(path):
     (one,) = comparisons(f"[{path} = 5]")
     assert (one.path, one.known) == (path, False)
@@ -63,7 +71,11 @@ def test_what_we_do_not_store_is_said_to_be_unknown(path):
         ("[url:value 'u']", "malformed pattern", "a comparison is expected at character 12"),
         ("[url:value = ]", "malformed pattern", "a value is expected at character 14"),
         ("[url:value = 'u'] OR", "malformed pattern", "it ends where '[' is expected"),
-        ("[url:value = 'u'] [url:value = 'u']", "malformed pattern", "the end is expected at character 19"),
+        (
+            "[url:value = 'u'] [url:value = 'u']",
+            "malformed pattern",
+            "the end is expected at character 19",
+        ),
         ("[url = 'u']", "malformed pattern", "an object path is expected at character 2"),
         ("[url:value IN ('u' 'v')]", "malformed pattern", "')' is expected at character 20"),
         ("[NOT url:value = 'u']", "unsupported pattern", "NOT names no value"),
@@ -100,10 +112,15 @@ def test_any_text_is_read_or_refused(text):
 )
 def test_every_value_comes_back_as_it_was(values, word):
     quoted = ["'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values]
-    assert [value for _, value in named("[" + f" {word} ".join(f"url:value = {one}" for one in quoted) + "]")] == values
+    assert [
+        value
+        for _, value in named("[" + f" {word} ".join(f"url:value = {one}" for one in quoted) + "]")
+    ] == values
     assert [value for _, value in named(f"[url:value IN ({', '.join(quoted)})]")] == values
 
 
 def test_a_thousand_ors_are_taken():
-    found = comparisons(" OR ".join(f"[ipv4-addr:value = '10.0.{n >> 8}.{n & 255}']" for n in range(1000)))
+    found = comparisons(
+        " OR ".join(f"[ipv4-addr:value = '10.0.{n >> 8}.{n & 255}']" for n in range(1000))
+    )
     assert len(found) == 1000

@@ -23,7 +23,9 @@ def pdf(*pages: list[str], trailer: str = "") -> bytes:
         shown = "".join(f"<{line.encode().hex()}> Tj T*\n" for line in lines)
         drawn = f"BT /F1 8 Tf 10 TL 40 780 Td\n{shown}ET"
         font = "/Resources << /Font << /F1 3 0 R >> >>"
-        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * at} 0 R {font} >>")
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * at} 0 R {font} >>"
+        )
         objects.append(f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream")
     whole, table = "%PDF-1.4\n", "0000000000 65535 f \n"
     for number, content in enumerate(objects, 1):
@@ -34,7 +36,9 @@ def pdf(*pages: list[str], trailer: str = "") -> bytes:
     return whole.encode()
 
 
-REPORT = pdf(["It calls evil[.]com (T1059.001)."], ["Nothing here."], [f"MD5: {MD5}", "192[.]0[.]2[.]1"])
+REPORT = pdf(
+    ["It calls evil[.]com (T1059.001)."], ["Nothing here."], [f"MD5: {MD5}", "192[.]0[.]2[.]1"]
+)
 
 
 class TestPdf(FormatContract):
@@ -42,7 +46,9 @@ class TestPdf(FormatContract):
     samples = (REPORT,)
 
     def test_a_byte_order_mark_changes_nothing(self):
-        assert pairs(parse(self.format, b"\xef\xbb\xbf" + REPORT)) == pairs(parse(self.format, REPORT))
+        assert pairs(parse(self.format, b"\xef\xbb\xbf" + REPORT)) == pairs(
+            parse(self.format, REPORT)
+        )
 
     @pytest.mark.parametrize(
         ("data", "words"),
@@ -69,12 +75,20 @@ def test_what_pages_name_with_the_page_and_the_line():
 
 
 def test_pages_without_text_are_noted():
-    assert parse(Pdf(), pdf(["evil[.]com"], [])).notes == ["1 of 2 pages hold no text; scanned pages are not read"]
+    assert parse(Pdf(), pdf(["evil[.]com"], [])).notes == [
+        "1 of 2 pages hold no text; scanned pages are not read"
+    ]
 
 
 def test_what_a_line_of_the_page_breaks_is_whole_again():
     url = "hxxps://cdn[.]evil[.]com/a/very/long/path/to/the/payload/"
-    page = ["The hash", SHA256[:50], f"{SHA256[50:]} and", f"at {url}", "stage2/load.php?id=1 for more."]
+    page = [
+        "The hash",
+        SHA256[:50],
+        f"{SHA256[50:]} and",
+        f"at {url}",
+        "stage2/load.php?id=1 for more.",
+    ]
     assert [value for _, value in pairs(parse(Pdf(), pdf(page)))] == [
         SHA256,
         "https://cdn.evil.com/a/very/long/path/to/the/payload/stage2/load.php?id=1",

@@ -29,7 +29,13 @@ EXPECTED = [
         {"path without a host": 37_611, "not a public suffix": 5},
     ),
     ("aptnotes.csv", "csv", {}, {"file-sha1": 687}, {}),
-    ("aptnotes.csv", "csv", {"columns": {"value": "SHA-1"}, "type": "file-sha1"}, {"file-sha1": 687}, {}),
+    (
+        "aptnotes.csv",
+        "csv",
+        {"columns": {"value": "SHA-1"}, "type": "file-sha1"},
+        {"file-sha1": 687},
+        {},
+    ),
     (
         "misp-event-ebury.json",
         "misp",

@@ -17,7 +17,9 @@ def test_ours_are_there():
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known():
-    with pytest.raises(InvalidInput, match="'xml' is no format; one of text, csv, json, stix, misp"):
+    with pytest.raises(
+        InvalidInput, match="'xml' is no format; one of text, csv, json, stix, misp"
+    ):
         find("xml")
 
 
@@ -88,7 +90,9 @@ def package(tmp_path, monkeypatch):
         info = tmp_path / "theirs-1.0.dist-info"
         info.mkdir()
         info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-        info.joinpath("entry_points.txt").write_text(f"[{GROUP}]\na = their_formats:Broken\nb = their_formats:Theirs\n")
+        info.joinpath("entry_points.txt").write_text(
+            f"[{GROUP}]\na = their_formats:Broken\nb = their_formats:Theirs\n"
+        )
         tmp_path.joinpath("their_formats.py").write_text(THEIRS.format(name=name))
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.metadata.MetadataPathFinder().invalidate_caches()

@@ -20,7 +20,9 @@ class TestReport(FormatContract):
     def test_it_is_found_by_name_and_content(self):
         from services.feeds.formats import find
 
-        assert find("report").name == "report"  # prose looks like nothing: its format is always named
+        assert (
+            find("report").name == "report"
+        )  # prose looks like nothing: its format is always named
 
 
 def test_what_prose_names_with_the_line_it_stands_in():
@@ -51,7 +53,9 @@ def test_of_a_long_line_the_words_around_describe():
 
 
 def test_only_the_types_that_are_asked_for():
-    assert pairs(parse(Report(), REPORT, types=["ipv4", "file-sha1"])) == [("ipv4-addr", "192.0.2.1")]
+    assert pairs(parse(Report(), REPORT, types=["ipv4", "file-sha1"])) == [
+        ("ipv4-addr", "192.0.2.1")
+    ]
     for wrong in (["ipv5"], []):
         with pytest.raises(InvalidInput) as problem:
             parse(Report(), REPORT, types=wrong)

@@ -45,8 +45,13 @@ def test_what_entries_name_with_their_link_title_and_time():
 
 def test_atom_entries_without_a_link_are_named_by_their_id():
     whole = parse(Rss(), ATOM)
-    assert pairs(whole) == [("url", "http://evil.com/x"), ("file-md5", "d41d8cd98f00b204e9800998ecf8427e")]
-    assert {(one.ref, one.first_seen) for one in whole.records} == {("urn:one", "2026-01-02T00:00:00Z")}
+    assert pairs(whole) == [
+        ("url", "http://evil.com/x"),
+        ("file-md5", "d41d8cd98f00b204e9800998ecf8427e"),
+    ]
+    assert {(one.ref, one.first_seen) for one in whole.records} == {
+        ("urn:one", "2026-01-02T00:00:00Z")
+    }
 
 
 def test_a_feed_that_is_not_well_formed_is_read_and_noted():
@@ -70,6 +75,8 @@ def test_what_is_no_whole_feed_is_refused(data, words):
 
 
 def test_entities_name_no_files():
-    hostile = RSS.replace(b"<rss", b'<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/hostname">]><rss', 1)
+    hostile = RSS.replace(
+        b"<rss", b'<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/hostname">]><rss', 1
+    )
     hostile = hostile.replace(b"Nothing to name", b"x&x;y.example.com")
     assert all("hostname" not in value for _, value in pairs(parse(Rss(), hostile)))

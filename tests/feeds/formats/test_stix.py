@@ -10,11 +10,19 @@ from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
 
 def bundle(*objects, **more):
-    return json.dumps({"type": "bundle", "id": "bundle--1", "objects": list(objects), **more}).encode()
+    return json.dumps(
+        {"type": "bundle", "id": "bundle--1", "objects": list(objects), **more}
+    ).encode()
 
 
 def indicator(pattern, **more):
-    return {"type": "indicator", "id": "indicator--1", "pattern": pattern, "pattern_type": "stix", **more}
+    return {
+        "type": "indicator",
+        "id": "indicator--1",
+        "pattern": pattern,
+        "pattern_type": "stix",
+        **more,
+    }
 
 
 WHOLE = bundle(
@@ -117,13 +125,20 @@ def test_an_indicator_brings_its_context():
     first = parse(Stix(), WHOLE).records[0]
     assert first.tags == ("c2", "malicious-activity")
     assert (first.confidence, first.malware, first.ref) == (80, "Emotet", "indicator--1")
-    assert (first.first_seen, first.valid_until) == ("2026-01-01T00:00:00.123Z", "2027-01-01T00:00:00Z")
+    assert (first.first_seen, first.valid_until) == (
+        "2026-01-01T00:00:00.123Z",
+        "2027-01-01T00:00:00Z",
+    )
     assert first.description == "Emotet C2"
 
 
 def test_stix_2_0():
     whole = parse(Stix(), V20)
-    assert pairs(whole) == [("url", "http://example.com/"), ("file-sha1", "e" * 40), ("url", "http://example.org/a")]
+    assert pairs(whole) == [
+        ("url", "http://example.com/"),
+        ("file-sha1", "e" * 40),
+        ("url", "http://example.org/a"),
+    ]
     assert drops(whole) == [("objects[0].objects.2", "malformed object")]
 
 
@@ -138,12 +153,18 @@ def test_an_object_in_another_encoding_costs_only_itself():
     [
         (b"", "document: the document is empty"),
         (b" \n", "document: the document is empty"),
-        (b'{"type": "bundle",\n "objects": [{"type"', r"line 2, column 21 \(byte 39\): the JSON is cut off here"),
+        (
+            b'{"type": "bundle",\n "objects": [{"type"',
+            r"line 2, column 21 \(byte 39\): the JSON is cut off here",
+        ),
         (
             b'{"type": "bundle",\n "objects": [1,]}',
             r"line 2, column \d+ \(byte \d+\): JSON is malformed: trailing comma",
         ),
-        (b'{"type": "bundle", "objects": {}}', r"\$.objects: Expected `array \| null`, got `object`"),
+        (
+            b'{"type": "bundle", "objects": {}}',
+            r"\$.objects: Expected `array \| null`, got `object`",
+        ),
         (b'{"type": "report"}', "no STIX bundle"),
         (b"evil.example.com\n", "line 1, column .*: JSON is malformed"),
         (b'{"objects":[' + b"[" * 100_000, "nested too deeply"),
@@ -181,7 +202,9 @@ def test_attack_and_markings_become_tags():
         bundle(
             indicator(
                 "[ipv4-addr:value = '192.0.2.1']",
-                kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": "initial-access"}],
+                kill_chain_phases=[
+                    {"kill_chain_name": "mitre-attack", "phase_name": "initial-access"}
+                ],
                 external_references=[{"source_name": "mitre-attack", "external_id": "T1566"}],
                 object_marking_refs=[
                     "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
@@ -191,7 +214,9 @@ def test_attack_and_markings_become_tags():
             {
                 "type": "attack-pattern",
                 "id": "attack-pattern--1",
-                "external_references": [{"source_name": "mitre-attack", "external_id": "T1059.001"}],
+                "external_references": [
+                    {"source_name": "mitre-attack", "external_id": "T1059.001"}
+                ],
             },
             {
                 "type": "relationship",
@@ -202,10 +227,18 @@ def test_attack_and_markings_become_tags():
             {"type": "marking-definition", "id": "marking-definition--9", "name": "TLP:GREEN"},
         ),
     )
-    expected = {"attack:T1566", "attack:T1059.001", "attack:initial-access", "tlp:amber", "tlp:green"}
+    expected = {
+        "attack:T1566",
+        "attack:T1059.001",
+        "attack:initial-access",
+        "tlp:amber",
+        "tlp:green",
+    }
     assert set(whole.records[0].tags) == expected
 
 
 def test_an_envelope_of_taxii():
-    data = json.dumps({"more": True, "next": "x", "objects": [indicator("[ipv4-addr:value = '192.0.2.1']")]}).encode()
+    data = json.dumps(
+        {"more": True, "next": "x", "objects": [indicator("[ipv4-addr:value = '192.0.2.1']")]}
+    ).encode()
     assert pairs(parse(Stix(), data)) == [("ipv4-addr", "192.0.2.1")]

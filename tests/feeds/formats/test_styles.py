@@ -37,7 +37,13 @@ LISTS = {
             b"good.example.com CNAME rpz-passthru.\n"
             b"24.0.113.0.203.rpz-ip CNAME .\n48.zz.db8.2001.rpz-ip CNAME . ; six\n"
         ),
-        ["evil.example.com", "evil.example.com", "bad.example.net", "203.0.113.0/24", "2001:db8::/48"],
+        [
+            "evil.example.com",
+            "evil.example.com",
+            "bad.example.net",
+            "203.0.113.0/24",
+            "2001:db8::/48",
+        ],
     ),
     "ranges": (
         (
@@ -79,7 +85,9 @@ def test_a_column_of_a_list():
 
 
 def test_other_comments():
-    assert pairs(parse(Text(), b"% no\n203.0.113.1\n", comment=["%"])) == [("ipv4-addr", "203.0.113.1")]
+    assert pairs(parse(Text(), b"% no\n203.0.113.1\n", comment=["%"])) == [
+        ("ipv4-addr", "203.0.113.1")
+    ]
 
 
 def test_an_unknown_style_is_named():

@@ -63,7 +63,11 @@ def test_a_list():
 
 def test_a_hosts_file_gives_its_names():
     whole = parse(Text(), HOSTS)
-    assert [value for _, value in pairs(whole)] == ["ads.example.com", "tracker.example.com", "evil.example.net"]
+    assert [value for _, value in pairs(whole)] == [
+        "ads.example.com",
+        "tracker.example.com",
+        "evil.example.net",
+    ]
     assert drops(whole) == [
         ("line 1", "loopback address"),
         ("line 2", "loopback address"),
@@ -73,9 +77,7 @@ def test_a_hosts_file_gives_its_names():
 
 
 def test_a_trail_says_what_it_leaves_out_and_where():
-    trail = (
-        b"# Reference: https://example.com/report\n\n/gate.php\nevil.example.com/gate.php\nsetup.exe\n192.0.2.1:443\n"
-    )
+    trail = b"# Reference: https://example.com/report\n\n/gate.php\nevil.example.com/gate.php\nsetup.exe\n192.0.2.1:443\n"
     whole = parse(Text(), trail)
     assert pairs(whole) == [("url", "http://evil.example.com/gate.php"), ("ipv4-addr", "192.0.2.1")]
     assert drops(whole) == [("line 3", "path without a host"), ("line 5", "not a public suffix")]
@@ -102,7 +104,10 @@ def test_one_endless_line_costs_only_itself():
 
 def test_bytes_that_are_no_text_cost_only_their_line():
     whole = parse(
-        Text(), b"192.0.2.1\nev\xffl.com\n# caf\xe9\n192.0.2.2 caf\xe9\n" + b"#\n" * 40_000 + b"\x00\n192.0.2.3"
+        Text(),
+        b"192.0.2.1\nev\xffl.com\n# caf\xe9\n192.0.2.2 caf\xe9\n"
+        + b"#\n" * 40_000
+        + b"\x00\n192.0.2.3",
     )
     assert [value for _, value in pairs(whole)] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
     assert drops(whole) == [("line 2", "not UTF-8"), ("line 40005", "control character")]

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from services.notifications.channels import ChannelKind, Notification, kinds
-from services.notifications.sending import Outcome, attempt, client
+from services.notifications.channel_types import ChannelKind, Notification, kinds
+from services.notifications.deliveries.attempt import Outcome, attempt, client
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ALLOW = (ip_network("127.0.0.0/8"),)
@@ -40,10 +40,14 @@ def notification(*matches: dict[str, Any]) -> Notification:
     )
 
 
-def tell(kind: ChannelKind[Any], config: dict[str, Any], what: Notification, seconds: float = 5.0) -> Outcome:
+def tell(
+    kind: ChannelKind[Any], config: dict[str, Any], what: Notification, seconds: float = 5.0
+) -> Outcome:
     async def once() -> Outcome:
         async with client(ALLOW) as outbound:
-            return await attempt(kind, config, SECRET if kind.signs else None, what, outbound, seconds)
+            return await attempt(
+                kind, config, SECRET if kind.signs else None, what, outbound, seconds
+            )
 
     return asyncio.run(once())
 
@@ -58,14 +62,21 @@ class ChannelContract:
         self, kind: ChannelKind[Any], config: dict[str, Any]
     ) -> None:
         valid = kind.config.model_validate(config)
-        assert kind.config.model_validate(json.loads(json.dumps(valid.model_dump(mode="json")))) == valid
+        assert (
+            kind.config.model_validate(json.loads(json.dumps(valid.model_dump(mode="json"))))
+            == valid
+        )
         with pytest.raises(ValidationError):
             kind.config.model_validate(config | {"unheard": "of"})
         asyncio.run(kind.check(valid, ALLOW))
 
     @pytest.mark.parametrize("matches", [0, 1, 50])
     def test_it_tells_what_it_is_about(
-        self, kind: ChannelKind[Any], config: dict[str, Any], told: Callable[[], list[str]], matches: int
+        self,
+        kind: ChannelKind[Any],
+        config: dict[str, Any],
+        told: Callable[[], list[str]],
+        matches: int,
     ) -> None:
         what = notification(*[HOSTILE] * matches)
         assert tell(kind, config, what).error is None

@@ -5,7 +5,7 @@ import json
 import pytest
 import structlog
 
-from services.notifications.channels.log import Log
+from services.notifications.channel_types.log import Log
 from tests.notifications.channels.contract import ChannelContract
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from services.notifications.channels import Gone
-from services.notifications.channels.webhook import MAX_BYTES, Webhook, WebhookConfig, payload
+from services.notifications.channel_types import Gone
+from services.notifications.channel_types.webhook import MAX_BYTES, Webhook, WebhookConfig, payload
 from shared.errors import InvalidInput
 from tests.notifications.channels.contract import ALLOW, SECRET, ChannelContract, notification, tell
 from tests.notifications.receiver import Answer, receiving
@@ -39,7 +39,8 @@ class TestWebhook(ChannelContract):
             assert Verifier(SECRET).verify(one.body, one.headers)["id"] == str(what.id)
 
     @pytest.mark.parametrize(
-        ("status", "again"), [(301, False), (307, False), (400, True), (410, False), (429, True), (500, True)]
+        ("status", "again"),
+        [(301, False), (307, False), (400, True), (410, False), (429, True), (500, True)],
     )
     def test_only_success_is_success(self, kind, config, receiver, status, again):
         receiver.answers = [Answer(status, {"location": receiver.url})]

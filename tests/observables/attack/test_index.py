@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mitre.parse import read_release
+from services.mitre.releases.bundle import read_release
 from services.observables.attack.index import Attack, normalised, pack
 from shared.errors import InvalidInput
 from shared.events.mitre import TechniqueCard, TechniqueUser
@@ -24,9 +24,13 @@ AKIRA_GROUP = TechniqueUser("G1024", "Akira", "group")
 
 
 def card(attack_id: str, *users: TechniqueUser, **more: object) -> TechniqueCard:
-    made = TechniqueCard(attack_id, f"attack-pattern--{attack_id}", attack_id, "enterprise-attack", "18.1", **more)
+    made = TechniqueCard(
+        attack_id, f"attack-pattern--{attack_id}", attack_id, "enterprise-attack", "18.1", **more
+    )
     software = [user for user in users if user.kind != "group"]
-    return msgspec.structs.replace(made, software=software, groups=[user for user in users if user.kind == "group"])
+    return msgspec.structs.replace(
+        made, software=software, groups=[user for user in users if user.kind == "group"]
+    )
 
 
 CARDS = [
@@ -140,7 +144,9 @@ SIGNS = st.text(st.sampled_from(" -_./"), max_size=3)
 
 
 @given(SPELLINGS, SIGNS, SIGNS, st.booleans())
-def test_case_and_signs_make_no_difference(name: str, before: str, between: str, upper: bool) -> None:
+def test_case_and_signs_make_no_difference(
+    name: str, before: str, between: str, upper: bool
+) -> None:
     written = between.join(name.split(" ")).upper() if upper else between.join(name.split(" "))
     assert INDEX.stands_for(None, (before + written,)) == INDEX.stands_for(None, (name,)) != ()
     assert normalised(before + written) == normalised(name)
@@ -153,10 +159,14 @@ def test_whatever_is_asked_only_known_ids_come(family: str | None, tags: list[st
     known = {one.attack_id for each in CARDS for one in (each, *each.software, *each.groups)}
     assert set(found) <= known - {"T1086", "T1100", "T1101", "T1102", "T1103"}
     # What one tag stands for does not depend on the others.
-    assert set(found) == set(INDEX.stands_for(family, ())).union(*(INDEX.stands_for(None, (tag,)) for tag in tags))
+    assert set(found) == set(INDEX.stands_for(family, ())).union(
+        *(INDEX.stands_for(None, (tag,)) for tag in tags)
+    )
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLE_DATA.glob("attack-*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(SAMPLE_DATA.glob("attack-*.json")), ids=lambda path: path.name
+)
 def test_every_name_of_a_published_release_is_found(path) -> None:
     release = read_release(path.read_bytes())
     cards = [one.card("ics-attack", "1", release.users.get(key, ((), ()))) if key in release.users

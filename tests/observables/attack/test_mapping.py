@@ -11,10 +11,9 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 from starlette.testclient import TestClient
 
-from services.mitre import loading
-from services.mitre.repository import loads
-from services.observables.attack import current
-from services.observables.attack.taking import handle_techniques, map_again
+from services.mitre.imports import loader, repository
+from services.observables.attack import current_index
+from services.observables.attack.handlers import handle_techniques, map_again
 from services.observables.consumers import SUBSCRIPTIONS
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
@@ -48,12 +47,15 @@ def mapped(own: Database) -> Iterator[Database]:
 
 def forget(own: Database) -> None:
     with own.transaction(PUBLIC) as session:
-        current.freshen(session, now=True)
+        current_index.freshen(session, now=True)
 
 
 def take(own: Database, *cards: TechniqueCard) -> None:
     """Cards come in, and this process looks for the index."""
-    events = [Event(TECHNIQUES, one, PUBLIC, "/services/mitre", key=one.attack_id.encode()) for one in cards]
+    events = [
+        Event(TECHNIQUES, one, PUBLIC, "/services/mitre", key=one.attack_id.encode())
+        for one in cards
+    ]
     with own.transaction(PUBLIC) as session:
         handle_techniques(session, events)
     forget(own)
@@ -68,7 +70,9 @@ def observable(client: TestClient, **query: str) -> dict:
     return client.get("/v1/lookup", params={"value": ADDRESS, **query}).json()["observable"]
 
 
-def test_what_a_source_says_is_mapped_as_it_comes(mapped: Database, client_for: Callable[..., TestClient]) -> None:
+def test_what_a_source_says_is_mapped_as_it_comes(
+    mapped: Database, client_for: Callable[..., TestClient]
+) -> None:
     take(mapped, card("T1059.001", EMOTET), card("T1566", BEAR))
 
     handle(mapped, chunk(SAID), chunk(Indicator("ipv4-addr", "192.0.2.8"), number=1))
@@ -76,7 +80,10 @@ def test_what_a_source_says_is_mapped_as_it_comes(mapped: Database, client_for: 
     expected = ["G0007", "S0367", "T1059.001", "T1566"]
     found = observable(client_for("observables"))
     assert found["attack"] == found["assertions"][0]["attack"] == expected
-    assert {one.value: list(one.attack) for one in said(mapped)} == {ADDRESS: expected, "192.0.2.8": []}
+    assert {one.value: list(one.attack) for one in said(mapped)} == {
+        ADDRESS: expected,
+        "192.0.2.8": [],
+    }
 
 
 def test_what_a_source_says_later_is_announced_in_terms_of_attack(mapped: Database) -> None:
@@ -108,7 +115,11 @@ def test_what_came_before_the_index_is_mapped_with_it_announced_once_and_told_of
     (change,) = said(mapped)
     assert (change.kind, change.value, change.sources) == ("changed", ADDRESS, 2)
     assert (change.score, change.score_before) == (85, 85)
-    assert list(change.attack) == observable(client)["attack"] == ["G0007", "S0367", "T1059.001", "T1566"]
+    assert (
+        list(change.attack)
+        == observable(client)["attack"]
+        == ["G0007", "S0367", "T1059.001", "T1566"]
+    )
     assert {tuple(one["attack"]) for one in observable(client)["assertions"]} == {
         ("G0007", "S0367", "T1059.001", "T1566"),
         ("S0367", "T1059.001"),
@@ -126,7 +137,9 @@ def test_mapping_that_was_cut_short_is_gone_on_with(mapped: Database) -> None:
     assert map_again(mapped, still_for=AT_ONCE) == 2
     for tenant in ("acme", "globex"):
         with mapped.transaction(tenant) as session:
-            assert session.scalars(sa.text("SELECT attack FROM assertion")).all() == [["S0367", "T1059.001"]]
+            assert session.scalars(sa.text("SELECT attack FROM assertion")).all() == [
+                ["S0367", "T1059.001"]
+            ]
 
 
 def test_a_technique_that_others_use_now_changes_what_is_stored_and_what_is_gone_stands_for_nothing(
@@ -145,8 +158,12 @@ def test_a_technique_that_others_use_now_changes_what_is_stored_and_what_is_gone
 def test_cards_that_come_again_change_nothing_and_order_does_not_matter(mapped: Database) -> None:
     def stored() -> tuple:
         with mapped.transaction(PUBLIC) as session:
-            rows = session.execute(sa.text("SELECT attack_id, card::text FROM attack_technique ORDER BY 1")).all()
-            return rows, session.execute(sa.text("SELECT digest, packed, described FROM dataset")).all()
+            rows = session.execute(
+                sa.text("SELECT attack_id, card::text FROM attack_technique ORDER BY 1")
+            ).all()
+            return rows, session.execute(
+                sa.text("SELECT digest, packed, described FROM dataset")
+            ).all()
 
     cards = [card("T1059.001", EMOTET), card("T1566", BEAR)]
     take(mapped, *cards)
@@ -170,7 +187,15 @@ def test_only_operators_write_what_everybody_reads(mapped: Database) -> None:
 
 def test_many_techniques_of_many_observables_fit_into_events(mapped: Database) -> None:
     take(mapped, *(card(f"T{number}", EMOTET) for number in range(1000, 1100)))
-    handle(mapped, chunk(*(Indicator("ipv4-addr", f"10.0.{n >> 8}.{n & 255}", malware="Emotet") for n in range(1000))))
+    handle(
+        mapped,
+        chunk(
+            *(
+                Indicator("ipv4-addr", f"10.0.{n >> 8}.{n & 255}", malware="Emotet")
+                for n in range(1000)
+            )
+        ),
+    )
     assert {len(one.attack) for one in said(mapped)} == {101}
 
 
@@ -187,10 +212,12 @@ def test_a_release_that_is_loaded_shows_on_observables(
     )
     attack = database("mitre")
     operator = client_for("mitre", role="operator")
-    assert operator.post("/v1/loads/upload", params={"name": "a"}, content=release).status_code == 202
+    assert (
+        operator.post("/v1/loads/upload", params={"name": "a"}, content=release).status_code == 202
+    )
     with attack.transaction(PUBLIC) as session:
-        (waiting,) = loads.open_loads(session)
-    assert loading.execute(attack, settings, waiting.id)["status"] == "succeeded"
+        (waiting,) = repository.open_loads(session)
+    assert loader.execute(attack, settings, waiting.id)["status"] == "succeeded"
 
     async def until_taken() -> None:
         work = [Relay(attack, settings).run(), Consumer(mapped, settings, SUBSCRIPTIONS).run()]

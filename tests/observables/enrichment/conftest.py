@@ -10,14 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.observables import context
-from services.observables.enrichment import following
-from services.observables.enrichment.repository import jobs, lanes
+from services.observables.enrichment import triggers
+from services.observables.enrichment.repository import jobs, provider_queues
 from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
-from services.observables.enrichment.shift import Done, Shift
-from services.observables.reference import store, warning_lists
-from services.observables.remote import registry
-from services.observables.remote.base import RemoteEnricher
+from services.observables.enrichment.worker import Done, Shift
+from services.observables.providers import registry
+from services.observables.providers.base import RemoteEnricher
+from services.observables.reference import context, repository, warning_lists
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
@@ -37,7 +36,9 @@ def providers() -> Iterator[Providers]:
 class World:
     """An installation's enrichment: its enrichers, and what they are asked."""
 
-    def __init__(self, own: Database, settings: Settings, providers: Providers, known: Callable[..., None]) -> None:
+    def __init__(
+        self, own: Database, settings: Settings, providers: Providers, known: Callable[..., None]
+    ) -> None:
         self.own = own
         self.providers = providers
         self.enrichers: dict[str, RemoteEnricher] = {}
@@ -55,10 +56,18 @@ class World:
         self._known(self.enrichers)
         return made
 
-    def know(self, *values: str, tenant: str = "acme", tlp: str = "green", type_: str = "ipv4-addr") -> None:
+    def know(
+        self, *values: str, tenant: str = "acme", tlp: str = "green", type_: str = "ipv4-addr"
+    ) -> None:
         """Let a feed assert values."""
-        feed = FeedRef(UUID(int=sum(map(ord, tlp))), f"feed {tlp}", FEED.reliability, tlp, "snapshot")
-        handle(self.own, chunk(*(Indicator(type_, one) for one in values), feed=feed, tenant=tenant), tenant=tenant)
+        feed = FeedRef(
+            UUID(int=sum(map(ord, tlp))), f"feed {tlp}", FEED.reliability, tlp, "snapshot"
+        )
+        handle(
+            self.own,
+            chunk(*(Indicator(type_, one) for one in values), feed=feed, tenant=tenant),
+            tenant=tenant,
+        )
 
     def ask(
         self,
@@ -71,15 +80,20 @@ class World:
     ) -> None:
         """Store questions as a policy would."""
         with self.own.transaction(tenant) as session:
-            ways = following.ways_of(session, tenant)
+            ways = triggers.ways_of(session, tenant)
             wanted = [
-                Wanted(identity(one, type_), type_, one, name, ways[name].lane, priority, "tests")._replace(**changes)
+                Wanted(
+                    identity(one, type_), type_, one, name, ways[name].lane, priority, "tests"
+                )._replace(**changes)
                 for one in values
                 for name in names or self.enrichers
             ]
             used = {ways[one.enricher] for one in wanted}
-            lanes.ensure(
-                session, "observables", tenant, ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used)
+            provider_queues.ensure(
+                session,
+                "observables",
+                tenant,
+                ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
             )
             jobs.add(session, tenant, wanted)
 
@@ -90,12 +104,16 @@ class World:
     def states(self, tenant: str = "acme") -> dict[str, int]:
         """How many jobs are in each state."""
         with self.own.transaction(PLATFORM) as session:
-            query = sa.text("SELECT state, count(*) FROM enrichment_job WHERE tenant = :tenant GROUP BY state")
+            query = sa.text(
+                "SELECT state, count(*) FROM enrichment_job WHERE tenant = :tenant GROUP BY state"
+            )
             return dict(session.execute(query, {"tenant": tenant}).all())
 
     def jobs(self, tenant: str = "acme") -> list[sa.Row[Any]]:
         with self.own.transaction(PLATFORM) as session:
-            return list(session.execute(sa.select(jobs.JOB).where(jobs.JOB.c.tenant == tenant)).all())
+            return list(
+                session.execute(sa.select(jobs.JOB).where(jobs.JOB.c.tenant == tenant)).all()
+            )
 
     def wait_for(self, check: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds
@@ -109,7 +127,9 @@ def identity(value: str, type_: str = "ipv4-addr") -> str:
 
 
 @pytest.fixture
-def world(own: Database, environment: Settings, providers: Providers, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(
+    own: Database, environment: Settings, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> World:
     """An empty installation whose only enrichers are the test's."""
 
     def known(enrichers: dict[str, RemoteEnricher]) -> None:
@@ -137,7 +157,14 @@ def listed(own: Database) -> Iterator[Callable[..., None]]:
         blob = warning_lists.pack([("own/list.json", json.dumps(kept).encode())])
         now = datetime.now(UTC)
         with own.transaction(PUBLIC) as session:
-            store.put(session, "warninglists", packed=blob, digest=uuid4().hex, obtained_at=now, checked_at=now)
+            repository.put(
+                session,
+                "warninglists",
+                packed=blob,
+                digest=uuid4().hex,
+                obtained_at=now,
+                checked_at=now,
+            )
             context.freshen(session, now=True)
 
     yield put

@@ -6,8 +6,16 @@ from typing import Any
 
 import msgspec
 
-from services.observables.remote.base import Asked, Finding, Rate, Related, RemoteEnricher, Request, Weight
-from services.observables.remote.reading import quoted
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    Related,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import quoted
 
 
 class _Answer(msgspec.Struct):
@@ -42,5 +50,7 @@ class Probe(RemoteEnricher):
 
 def probe(name: str, **attributes: Any) -> RemoteEnricher:
     """An enricher of its own name and limits."""
-    made: RemoteEnricher = type(f"Probe_{name}", (Probe,), {"name": name, "title": name.title(), **attributes})()
+    made: RemoteEnricher = type(
+        f"Probe_{name}", (Probe,), {"name": name, "title": name.title(), **attributes}
+    )()
     return made

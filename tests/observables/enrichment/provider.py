@@ -48,7 +48,11 @@ class Providers:
 
     def asked(self, provider: str) -> list[str]:
         """The values that a provider was asked about, in their order."""
-        return [one.path.split("/", 2)[2] for one in list(self.calls) if one.path.startswith(f"/{provider}/")]
+        return [
+            one.path.split("/", 2)[2]
+            for one in list(self.calls)
+            if one.path.startswith(f"/{provider}/")
+        ]
 
     def times(self, provider: str) -> list[float]:
         return [one.at for one in list(self.calls) if one.path.startswith(f"/{provider}/")]
@@ -86,7 +90,9 @@ class _Connection(asyncio.Protocol):
         loop, encoded = asyncio.get_running_loop(), reply.encoded()
         if reply.trickle:
             for place in range(len(encoded)):
-                loop.call_later(reply.delay + place * reply.trickle, self._write, encoded[place : place + 1])
+                loop.call_later(
+                    reply.delay + place * reply.trickle, self._write, encoded[place : place + 1]
+                )
         elif reply.delay:
             loop.call_later(reply.delay, self._write, encoded)
         else:
@@ -105,7 +111,9 @@ def providing() -> Iterator[Providers]:
 
     async def serve() -> None:
         over, loop = asyncio.Event(), asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(providers), "127.0.0.1", 0, backlog=1000)
+        server = await loop.create_server(
+            lambda: _Connection(providers), "127.0.0.1", 0, backlog=1000
+        )
         providers.port = server.sockets[0].getsockname()[1]
         ends.append(lambda: loop.call_soon_threadsafe(over.set))
         ready.set()

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from services.observables.enrichment.access import Access, accesses, lane_of
-from services.observables.enrichment.meter import Plan
-from services.observables.remote.base import Rate
+from services.observables.enrichment.rate_limiter import Plan
+from services.observables.providers.base import Rate
 from shared.database import PUBLIC
 from tests.observables.enrichment.enrichers import probe
 
@@ -19,8 +19,16 @@ KNOWN = {one.name: one for one in (KEYED, OPTIONAL, OPEN)}
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 
 
-def setting(tenant: str, enricher: str = "keyed", key_id: UUID | None = None, **values: Any) -> SimpleNamespace:
-    limits = {"rate_calls": None, "rate_seconds": None, "daily": None, "max_tlp": None, "enabled": True}
+def setting(
+    tenant: str, enricher: str = "keyed", key_id: UUID | None = None, **values: Any
+) -> SimpleNamespace:
+    limits = {
+        "rate_calls": None,
+        "rate_seconds": None,
+        "daily": None,
+        "max_tlp": None,
+        "enabled": True,
+    }
     return SimpleNamespace(tenant=tenant, enricher=enricher, key_id=key_id, **{**limits, **values})
 
 
@@ -92,14 +100,23 @@ def test_the_limits_are_those_of_the_key() -> None:
 
 def test_a_tenant_does_not_set_the_limits_of_a_key_that_is_lent_to_it() -> None:
     paid = {"rate_calls": 100, "rate_seconds": 1.0, "daily": 20_000}
-    assert way(setting("acme", **paid), setting(PUBLIC, key_id=THEIRS)).plan == Plan(Rate(4, 60), 500, 3)
+    assert way(setting("acme", **paid), setting(PUBLIC, key_id=THEIRS)).plan == Plan(
+        Rate(4, 60), 500, 3
+    )
     assert way(setting("acme", "open", **paid), name="open").plan.rate == OPEN.rate
 
 
 @pytest.mark.parametrize(
     ("own", "lent", "expected"),
-    [(None, None, "amber"), ("red", None, "red"), (None, "clear", "clear"), ("green", "clear", "green")],
+    [
+        (None, None, "amber"),
+        ("red", None, "red"),
+        (None, "clear", "clear"),
+        ("green", "clear", "green"),
+    ],
 )
-def test_how_far_markings_go_is_first_for_the_tenant_to_say(own: str | None, lent: str | None, expected: str) -> None:
+def test_how_far_markings_go_is_first_for_the_tenant_to_say(
+    own: str | None, lent: str | None, expected: str
+) -> None:
     rows = [setting("acme", "open", max_tlp=own), setting(PUBLIC, "open", max_tlp=lent)]
     assert way(*rows, name="open").max_tlp == expected

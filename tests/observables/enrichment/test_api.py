@@ -38,10 +38,18 @@ def test_a_value_is_asked_about_and_the_answer_is_told(world: World, ask):
     known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
     assert known["score"] == 60
     (answer,) = known["enrichments"]
-    assert (answer["enricher"], answer["found"], answer["facts"]) == ("probe", True, {"listed": True})
+    assert (answer["enricher"], answer["found"], answer["facts"]) == (
+        "probe",
+        True,
+        {"listed": True},
+    )
     explained = client.get(f"/v1/observables/{known['id']}/explain").json()
     (part,) = explained["contributions"]
-    assert (part["kind"], part["name"], part["reason"]) == ("enrichment", "probe", "listed by Probe.")
+    assert (part["kind"], part["name"], part["reason"]) == (
+        "enrichment",
+        "probe",
+        "listed by Probe.",
+    )
     raw = client.get(f"/v1/observables/{known['id']}/enrichments/probe/raw")
     assert raw.content == b'{"listed": true}'
 
@@ -58,7 +66,9 @@ def test_progress_comes_as_server_sent_events(world: World, ask):
     asker.join()
     events = list(zip(lines[::2], lines[1::2], strict=True))
     assert events[-1][0] == "event: end"
-    done = [json.loads(data.removeprefix("data: ")) for event, data in events if event == "event: job"]
+    done = [
+        json.loads(data.removeprefix("data: ")) for event, data in events if event == "event: job"
+    ]
     assert {job["value"] for job in done if job["state"] == "done"} == {ADDRESS, "45.33.32.157"}
 
 
@@ -66,7 +76,11 @@ def test_a_request_of_another_tenant_is_not_there(world: World, ask):
     world.enricher()
     made = ask().post("/v1/enrichments", json={"values": [ADDRESS]}).json()
     other = ask(tenant="rival")
-    for path in (f"/v1/enrichments/{made['id']}", f"/v1/enrichments/{made['id']}/events", f"/v1/enrichments/{uuid4()}"):
+    for path in (
+        f"/v1/enrichments/{made['id']}",
+        f"/v1/enrichments/{made['id']}/events",
+        f"/v1/enrichments/{uuid4()}",
+    ):
         assert other.get(path).status_code == 404
     assert other.get("/v1/enrichment-jobs").json()["items"] == []
     assert other.post("/v1/enrichment-jobs/cancel", json={}).json() == {"cancelled": 0}
@@ -88,7 +102,9 @@ def test_a_question_that_is_open_is_asked_once_for_all_who_ask(world: World, ask
     world.enricher()
     world.ask(ADDRESS)
     client = ask()
-    first, second = (client.post("/v1/enrichments", json={"values": [ADDRESS]}).json() for _ in range(2))
+    first, second = (
+        client.post("/v1/enrichments", json={"values": [ADDRESS]}).json() for _ in range(2)
+    )
     assert [job["id"] for job in first["jobs"]] == [job["id"] for job in second["jobs"]]
     finished(world, client, first["id"])
     assert len(world.providers.calls) == 1
@@ -100,7 +116,9 @@ def test_a_key_is_written_and_never_read(world: World, ask):
     client = ask(role="admin")
     (before,) = client.get("/v1/enrichers").json()
     assert before["obstacle"] == "Probe wants a key, and none is set."
-    (refused,) = client.post("/v1/enrichments", json={"values": [ADDRESS], "enrichers": ["probe"]}).json()["jobs"]
+    (refused,) = client.post(
+        "/v1/enrichments", json={"values": [ADDRESS], "enrichers": ["probe"]}
+    ).json()["jobs"]
     assert (refused["state"], refused["reason"]["code"]) == ("refused", "no-access")
     changed = client.patch("/v1/enrichers/probe", json={"key": {"key": "s3cr3t"}})
     assert changed.status_code == 200, changed.text
@@ -108,12 +126,17 @@ def test_a_key_is_written_and_never_read(world: World, ask):
     assert changed.json()["obstacle"] is None
     assert "s3cr3t" not in changed.text + client.get("/v1/enrichers").text
     with world.own.transaction(PLATFORM) as session:
-        stored = session.execute(sa.text("SELECT to_jsonb(s)::text FROM enricher_setting s")).scalar_one()
+        stored = session.execute(
+            sa.text("SELECT to_jsonb(s)::text FROM enricher_setting s")
+        ).scalar_one()
     assert "s3cr3t" not in stored
     made = client.post("/v1/enrichments", json={"values": [ADDRESS]}).json()
     assert finished(world, client, made["id"])["jobs"][0]["state"] == "done"
     assert "X-Key: s3cr3t" in world.providers.calls[0].headers
-    assert client.delete("/v1/enrichers/probe/key").json()["obstacle"] == "Probe wants a key, and none is set."
+    assert (
+        client.delete("/v1/enrichers/probe/key").json()["obstacle"]
+        == "Probe wants a key, and none is set."
+    )
 
 
 def test_a_key_has_the_fields_that_it_should_have(world: World, ask):
@@ -123,7 +146,9 @@ def test_a_key_has_the_fields_that_it_should_have(world: World, ask):
     assert answer.status_code == 422
     assert answer.json()["title"] == "A key of Probe consists of id, secret."
     assert answer.json()["field"] == "key"
-    assert ask(role="analyst").patch("/v1/enrichers/probe", json={"enabled": False}).status_code == 403
+    assert (
+        ask(role="analyst").patch("/v1/enrichers/probe", json={"enabled": False}).status_code == 403
+    )
     assert client.patch("/v1/enrichers/nobody", json={"enabled": False}).status_code == 404
 
 
@@ -131,7 +156,9 @@ def test_a_key_is_tried_with_a_harmless_call(world: World, ask):
     world.enricher(key_fields=("key",))
     client = ask(role="admin")
     client.patch("/v1/enrichers/probe", json={"key": {"key": "wrong"}})
-    world.providers.answering["probe"] = lambda called: Reply(200 if "X-Key: right" in called.headers else 401)
+    world.providers.answering["probe"] = lambda called: Reply(
+        200 if "X-Key: right" in called.headers else 401
+    )
     made = client.post("/v1/enrichers/probe/test")
     assert made.status_code == 202, made.text
     (job,) = finished(world, client, made.json()["id"])["jobs"]
@@ -148,7 +175,9 @@ def test_a_key_is_tried_with_a_harmless_call(world: World, ask):
 
 def test_what_waits_goes_on_with_a_new_key(world: World, ask):
     world.enricher(key_fields=("key",))
-    world.providers.answering["probe"] = lambda called: Reply(200 if "X-Key: new" in called.headers else 401)
+    world.providers.answering["probe"] = lambda called: Reply(
+        200 if "X-Key: new" in called.headers else 401
+    )
     client = ask(role="admin")
     client.patch("/v1/enrichers/probe", json={"key": {"key": "old"}})
     world.ask(*(f"45.33.32.{one}" for one in range(1, 21)))
@@ -165,23 +194,30 @@ def test_a_plan_that_is_paid_for_has_its_own_limits(world: World, ask):
     world.enricher(key_fields=("key",), rate=world_rate())
     client = ask(role="admin")
     changed = client.patch(
-        "/v1/enrichers/probe", json={"key": {"key": "x"}, "rate": {"calls": 600, "seconds": 60}, "daily": 5}
+        "/v1/enrichers/probe",
+        json={"key": {"key": "x"}, "rate": {"calls": 600, "seconds": 60}, "daily": 5},
     ).json()
     assert (changed["calls"], changed["seconds"], changed["daily"]) == (600, 60.0, 5)
-    made = client.post("/v1/enrichments", json={"values": [f"45.33.32.{one}" for one in range(1, 11)]}).json()
+    made = client.post(
+        "/v1/enrichments", json={"values": [f"45.33.32.{one}" for one in range(1, 11)]}
+    ).json()
     done = finished(world, client, made["id"])
     assert sum(job["state"] == "done" for job in done["jobs"]) == 5
     waiting = [job for job in done["jobs"] if job["state"] == "waiting"]
     assert len(waiting) == 5
     assert len(world.providers.calls) == 5
     (seen,) = client.get("/v1/enrichers").json()
-    assert (seen["lane"]["used_today"], seen["lane"]["left_today"], seen["lane"]["waiting"]) == (5, 0, 5)
+    assert (seen["lane"]["used_today"], seen["lane"]["left_today"], seen["lane"]["waiting"]) == (
+        5,
+        0,
+        5,
+    )
     # They are estimated for tomorrow, when the budget is new.
     assert all(job["estimate"][:10] > job["created_at"][:10] for job in waiting)
 
 
 def world_rate():
-    from services.observables.remote.base import Rate
+    from services.observables.providers.base import Rate
 
     return Rate(60, 60)
 
@@ -193,7 +229,9 @@ def test_waiting_questions_are_taken_back(world: World, ask):
     first = client.get("/v1/enrichment-jobs", params={"limit": 4}).json()
     second = client.get("/v1/enrichment-jobs", params={"limit": 10, "after": first["next"]}).json()
     assert len({job["id"] for job in first["items"] + second["items"]}) == 10
-    assert client.post("/v1/enrichment-jobs/cancel", json={"enricher": "probe"}).json() == {"cancelled": 10}
+    assert client.post("/v1/enrichment-jobs/cancel", json={"enricher": "probe"}).json() == {
+        "cancelled": 10
+    }
     world.shift(1)
     assert world.providers.calls == []
     assert client.get("/v1/enrichment-jobs", params={"state": "cancelled"}).json()["items"] != []
@@ -214,4 +252,9 @@ def test_bad_questions_get_a_clear_error(world: World, ask):
         assert answer.status_code == 422, body
         assert answer.json()["field"] == field, body
     assert client.get("/v1/enrichment-jobs").json()["items"] == []
-    assert client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/enrichments/probe/raw").status_code == 404
+    assert (
+        client.get(
+            f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/enrichments/probe/raw"
+        ).status_code
+        == 404
+    )

@@ -25,8 +25,13 @@ def answer(listed: bool = True, related: list[tuple[str, str, str]] | None = Non
 
 
 def changed(world: World) -> list[tuple[str, str, int, int | None]]:
-    found = [msgspec.json.decode(one, type=ObservablesChanged) for one in events(world, "observables.changed.v1")]
-    return sorted((one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes)
+    found = [
+        msgspec.json.decode(one, type=ObservablesChanged)
+        for one in events(world, "observables.changed.v1")
+    ]
+    return sorted(
+        (one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes
+    )
 
 
 def events(world: World, topic: str) -> list[bytes]:
@@ -47,7 +52,12 @@ def test_a_voice_raises_the_score_and_both_are_told(world: World, client):
     assert changed(world) == [(ADDRESS, "changed", now["score"], before)]
     (told,) = events(world, "observables.enriched.v1")
     said = msgspec.json.decode(told, type=Enriched)
-    assert (said.value, said.enricher, said.facts, said.found) == (ADDRESS, "probe", {"listed": True}, True)
+    assert (said.value, said.enricher, said.facts, said.found) == (
+        ADDRESS,
+        "probe",
+        {"listed": True},
+        True,
+    )
 
 
 def test_a_provider_that_knows_nothing_is_an_answer(world: World, client):
@@ -74,7 +84,10 @@ def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: Wo
     world.shift(1)
     (job,) = world.jobs()
     assert (job.state, job.attempts, job.reason["code"]) == ("waiting", 1, "bad-answer")
-    assert client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["enrichments"] == []
+    assert (
+        client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["enrichments"]
+        == []
+    )
 
 
 def test_relations_and_new_observables_are_stored_with_where_they_come_from(world: World, client):
@@ -88,16 +101,28 @@ def test_relations_and_new_observables_are_stored_with_where_they_come_from(worl
     world.shift()
     found = client.get("/v1/lookup", params={"value": "evil.example.net.br"}).json()["observable"]
     assert (found["score"], found["depth"], found["assertions"]) == (0, 1, [])
-    (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()["items"]
-    assert (relation["kind"], relation["direction"], relation["source"]) == ("resolves-to", "out", "probe")
+    (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()[
+        "items"
+    ]
+    assert (relation["kind"], relation["direction"], relation["source"]) == (
+        "resolves-to",
+        "out",
+        "probe",
+    )
     assert relation["other"]["value"] == "evil.example.net.br"
     assert ("evil.example.net.br", "new", 0, None) in changed(world)
 
 
 @pytest.mark.parametrize(("depth", "asked"), [(0, 1), (1, 2), (2, 3)])
-def test_new_observables_are_followed_no_deeper_than_the_policy_says(world: World, client, depth: int, asked: int):
+def test_new_observables_are_followed_no_deeper_than_the_policy_says(
+    world: World, client, depth: int, asked: int
+):
     world.enricher()
-    chain = {"45.33.32.156": "45.33.32.157", "45.33.32.157": "45.33.32.158", "45.33.32.158": "45.33.32.159"}
+    chain = {
+        "45.33.32.156": "45.33.32.157",
+        "45.33.32.157": "45.33.32.158",
+        "45.33.32.158": "45.33.32.159",
+    }
     world.providers.answering["probe"] = lambda called: answer(
         related=[("related-to", "ipv4-addr", chain[called.path.rpartition("/")[2]])]
     )
@@ -107,15 +132,21 @@ def test_new_observables_are_followed_no_deeper_than_the_policy_says(world: Worl
     world.ask(ADDRESS, policy=made["id"])
     world.shift()
     assert world.providers.asked("probe") == list(chain)[:asked]
-    assert [job.depth for job in sorted(world.jobs(), key=lambda job: job.value)] == list(range(asked))
+    assert [job.depth for job in sorted(world.jobs(), key=lambda job: job.value)] == list(
+        range(asked)
+    )
 
 
 @pytest.mark.parametrize(("tlp", "calls"), [("clear", 1), ("green", 1), ("amber", 2)])
-def test_an_answer_serves_other_tenants_where_the_marking_lets_it(world: World, client_for, tlp: str, calls: int):
+def test_an_answer_serves_other_tenants_where_the_marking_lets_it(
+    world: World, client_for, tlp: str, calls: int
+):
     world.enricher(max_tlp="amber")
     for tenant in ("acme", "rival"):
         world.know(ADDRESS, tenant=tenant, tlp=tlp)
-    world.providers.answering["probe"] = lambda _: answer(related=[("related-to", "ipv4-addr", "45.33.32.157")])
+    world.providers.answering["probe"] = lambda _: answer(
+        related=[("related-to", "ipv4-addr", "45.33.32.157")]
+    )
     for tenant in ("acme", "rival"):
         world.ask(ADDRESS, tenant=tenant)
         world.shift()
@@ -126,7 +157,10 @@ def test_an_answer_serves_other_tenants_where_the_marking_lets_it(world: World, 
         known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
         assert [one["facts"] for one in known["enrichments"]] == [{"listed": True}]
         # What the answer names is there for both.
-        assert client.get("/v1/lookup", params={"value": "45.33.32.157"}).json()["observable"] is not None
+        assert (
+            client.get("/v1/lookup", params={"value": "45.33.32.157"}).json()["observable"]
+            is not None
+        )
     # Nobody else learns of a value that these two know.
     stranger = client_for("observables", tenant="stranger")
     assert stranger.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"] is None
@@ -135,11 +169,15 @@ def test_an_answer_serves_other_tenants_where_the_marking_lets_it(world: World, 
 def test_an_answer_got_with_a_tenants_own_key_stays_its_own(world: World, client_for):
     world.enricher(key_fields=("key",))
     for tenant in ("acme", "rival"):
-        client_for("observables", tenant=tenant).patch("/v1/enrichers/probe", json={"key": {"key": tenant}})
+        client_for("observables", tenant=tenant).patch(
+            "/v1/enrichers/probe", json={"key": {"key": tenant}}
+        )
         world.know(ADDRESS, tenant=tenant, tlp="clear")
         world.ask(ADDRESS, tenant=tenant)
         world.shift()
-    assert [called.headers.partition("X-Key: ")[2].split("\r\n")[0] for called in world.providers.calls] == [
+    assert [
+        called.headers.partition("X-Key: ")[2].split("\r\n")[0] for called in world.providers.calls
+    ] == [
         "acme",
         "rival",
     ]
@@ -150,14 +188,21 @@ def test_the_past_is_what_was_answered_then(world: World, client):
     world.know(ADDRESS)
     moments = []
     for listed in (True, False, True):
-        moments.append((datetime.now(UTC), client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]))
+        moments.append(
+            (
+                datetime.now(UTC),
+                client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"],
+            )
+        )
         world.providers.answering["probe"] = lambda _, listed=listed: answer(listed)
         world.ask(ADDRESS, fresh=True)
         world.shift()
     for at, then in moments:
         params = {"value": ADDRESS, "as_of": at.isoformat()}
         assert client.get("/v1/lookup", params=params).json()["observable"] == then
-    assert [bool(then["enrichments"] and then["enrichments"][0]["found"]) for _, then in moments] == [
+    assert [
+        bool(then["enrichments"] and then["enrichments"][0]["found"]) for _, then in moments
+    ] == [
         False,
         True,
         False,

@@ -11,17 +11,17 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from services.observables import mentions, repository
-from services.observables.enrichment import following, requests, settings, shift
+from services.observables.enrichment import requests, settings, triggers, worker
+from services.observables.enrichment.claim_jobs import Ask, take
 from services.observables.enrichment.estimates import estimates
-from services.observables.enrichment.meter import Meter
-from services.observables.enrichment.repository import answers, jobs, lanes
+from services.observables.enrichment.rate_limiter import Meter
+from services.observables.enrichment.repository import answers, jobs, provider_queues
 from services.observables.enrichment.repository.jobs import CLICK, Ended
 from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
-from services.observables.enrichment.shift import LEASE
-from services.observables.enrichment.taking import Ask, take
-from services.observables.remote.base import Asked, BadAnswer, Finding, Rate
+from services.observables.enrichment.worker import LEASE
+from services.observables.providers.base import Asked, BadAnswer, Finding, Rate
+from services.observables.store import repository, upsert
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.stix import Observable, ObservableType, bucket
 from tests.observables.enrichment.conftest import World, identity
@@ -70,27 +70,35 @@ def test_a_call_that_outlasts_the_shift_is_not_made_twice(world: World) -> None:
     assert world.states() == {"done": 1}
 
 
-def test_a_refusal_outlives_the_worker_that_heard_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_outlives_the_worker_that_heard_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.enricher()
     slow, refused = MANY[:2]
     replies = {slow: Reply(delay=3.0), refused: Reply(429, b"", {"Retry-After": "60"})}
-    world.providers.answering["probe"] = lambda called: replies.get(called.path.rpartition("/")[2], Reply())
+    world.providers.answering["probe"] = lambda called: replies.get(
+        called.path.rpartition("/")[2], Reply()
+    )
     world.ask(ADDRESS)
     world.shift(1)
     world.ask(slow, refused)
 
     def until_it_is_heard(*arguments: Any) -> Any:
-        if world.states() == {"done": 1, "running": 1, "waiting": 1} and refused in world.providers.asked("probe"):
+        if world.states() == {
+            "done": 1,
+            "running": 1,
+            "waiting": 1,
+        } and refused in world.providers.asked("probe"):
             raise SystemExit
         return take(*arguments)
 
     with monkeypatch.context() as patch, suppress(SystemExit):
-        patch.setattr(shift, "take", until_it_is_heard)
+        patch.setattr(worker, "take", until_it_is_heard)
         world.shift(5)
     assert world.states() == {"done": 1, "running": 1, "waiting": 1}
     time.sleep(LEASE)
     with world.own.transaction(PLATFORM) as session:
-        (lane,) = lanes.acquire(session, uuid4(), ["probe"], 1, LEASE)
+        (lane,) = provider_queues.acquire(session, uuid4(), ["probe"], 1, LEASE)
     assert lane.meter.blocked_for == "quota"
 
 
@@ -111,14 +119,18 @@ def broken(error: Exception) -> Callable[[Any, Asked, bytes], Finding | None]:
         BadAnswer("it says \0 and \ud800", retryable=False),
     ],
 )
-def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(world: World, error: Exception) -> None:
+def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(
+    world: World, error: Exception
+) -> None:
     world.enricher(read=broken(error))
     world.ask(ADDRESS, *MANY[:20])
     world.shift(4)
     assert world.states() == {"done": 20, "failed": 1}
 
 
-def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_characters_it_has(world: World) -> None:
+def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_characters_it_has(
+    world: World,
+) -> None:
     world.enricher(read=broken(BadAnswer("it says \0 and \ud800")))
     world.ask(ADDRESS, *MANY[:20])
     world.shift(2)
@@ -126,7 +138,9 @@ def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_character
 
 
 @pytest.mark.parametrize("facts", [{"a\0b": 1}, {"a": object()}])
-def test_an_answer_that_cannot_be_stored_fails_its_question_alone(world: World, facts: dict[str, Any]) -> None:
+def test_an_answer_that_cannot_be_stored_fails_its_question_alone(
+    world: World, facts: dict[str, Any]
+) -> None:
     world.enricher("good")
     world.enricher("bad", read=lambda *_: Finding(facts))
     world.ask(*MANY[:20])
@@ -145,14 +159,16 @@ def test_a_question_is_not_asked_without_its_key(world: World) -> None:
     assert world.providers.calls == []
 
 
-def test_a_question_that_comes_back_after_its_key_was_changed_is_asked_with_the_new_one(world: World) -> None:
+def test_a_question_that_comes_back_after_its_key_was_changed_is_asked_with_the_new_one(
+    world: World,
+) -> None:
     world.enricher(key_fields=("key",))
     set_key(world, {"key": "old"})
     world.ask(ADDRESS)
     # A worker takes it, the key is changed, the worker is lost.
     with world.own.transaction(PLATFORM) as session:
         me = uuid4()
-        (lane,) = lanes.acquire(session, me, ["probe"], 2, 0.0)
+        (lane,) = provider_queues.acquire(session, me, ["probe"], 2, 0.0)
         assert len(jobs.take(session, me, lane.id, 1, 1)) == 1
     set_key(world, {"key": "new"})
     world.shift(3)
@@ -179,10 +195,10 @@ def test_a_larger_budget_counts_at_once(world: World) -> None:
     assert world.states() == {"done": 10}
 
 
-def held(world: World) -> tuple[UUID, lanes.Lane]:
+def held(world: World) -> tuple[UUID, provider_queues.Lane]:
     with world.own.transaction(PLATFORM) as session:
         me = uuid4()
-        (lane,) = lanes.acquire(session, me, ["probe"], 2, 5.0)
+        (lane,) = provider_queues.acquire(session, me, ["probe"], 2, 5.0)
         return me, lane
 
 
@@ -191,7 +207,7 @@ def test_questions_that_move_while_they_are_taken_harm_nobody(world: World) -> N
     world.ask(*MANY[:10])
     me, lane = held(world)
     with world.own.transaction("acme") as session:
-        way = following.ways_of(session, "acme")["probe"]
+        way = triggers.ways_of(session, "acme")["probe"]
     asks = {lane.id: Ask(enricher, way.plan, Meter(proven=True), 10, 10)}
     raised: list[BaseException] = []
     taken: list[Any] = []
@@ -216,11 +232,11 @@ def test_a_worker_does_not_take_its_own_lane_over(world: World) -> None:
     world.ask(ADDRESS)
     with world.own.transaction(PLATFORM) as session:
         me = uuid4()
-        (lane,) = lanes.acquire(session, me, ["probe"], 2, 0.0)
+        (lane,) = provider_queues.acquire(session, me, ["probe"], 2, 0.0)
         assert len(jobs.take(session, me, lane.id, 1, 1)) == 1
     time.sleep(0.1)
     with world.own.transaction(PLATFORM) as session:
-        assert lanes.acquire(session, me, ["probe"], 2, 5.0) == []
+        assert provider_queues.acquire(session, me, ["probe"], 2, 5.0) == []
     assert world.states() == {"running": 1}
 
 
@@ -233,7 +249,7 @@ def test_the_lane_that_somebody_waits_for_is_taken_first(world: World) -> None:
         admin.execute("ANALYZE observables.enrichment_lane")
     world.ask(*MANY[:5])
     with world.own.transaction(PLATFORM) as session:
-        found = lanes.acquire(session, uuid4(), sorted(world.enrichers), 1, 5.0)
+        found = provider_queues.acquire(session, uuid4(), sorted(world.enrichers), 1, 5.0)
     assert [one.enricher for one in found] == ["slow_5"]
 
 
@@ -262,17 +278,21 @@ def test_many_observables_can_be_looked_up_at_once(world: World) -> None:
 def test_what_a_feed_asserts_after_an_answer_named_it_is_a_sources_word(world: World) -> None:
     found = {identity(ADDRESS): Observable(ObservableType.IPV4, ADDRESS)}
     with world.own.transaction("acme") as session:
-        mentions.put(session, "acme", found, datetime.now(UTC), depth=1)
+        upsert.put(session, "acme", found, datetime.now(UTC), depth=1)
     world.know(ADDRESS)
     with world.own.transaction("acme") as session:
         assert answers.standing(session, "acme", list(found))[identity(ADDRESS)].depth == 0
 
 
-def test_a_marking_that_a_person_gives_holds_for_a_question_that_waits_already(world: World) -> None:
+def test_a_marking_that_a_person_gives_holds_for_a_question_that_waits_already(
+    world: World,
+) -> None:
     world.enricher(max_tlp="amber")
     world.know(ADDRESS, tlp="green")
     world.ask(ADDRESS)
-    requests.ask(world.own, "acme", "anna", Question([Observable(ObservableType.IPV4, ADDRESS)], tlp="amber"))
+    requests.ask(
+        world.own, "acme", "anna", Question([Observable(ObservableType.IPV4, ADDRESS)], tlp="amber")
+    )
     world.shift(3)
     assert world.states() == {"done": 1}
     with world.own.transaction("rival") as session:
@@ -295,7 +315,9 @@ def test_a_question_whose_enricher_is_gone_is_told_so(world: World) -> None:
     assert job.state != "waiting"
 
 
-def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_back(world: World) -> None:
+def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_back(
+    world: World,
+) -> None:
     world.enricher()
     world.know(ADDRESS)
     world.ask(ADDRESS)

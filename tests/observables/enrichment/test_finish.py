@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.enrichment.meter import Meter, Plan
-from services.observables.remote.base import Rate
+from services.observables.enrichment.rate_limiter import Meter, Plan
+from services.observables.providers.base import Rate
 from tests.observables.enrichment.test_meter import START, meters, plans
 
 amounts = st.lists(st.integers(0, 5_000), min_size=2, max_size=8)
@@ -17,7 +17,9 @@ def test_more_calls_are_never_finished_earlier(plan: Plan, meter: Meter, calls: 
 
 
 @given(plans, meters, amounts)
-def test_more_calls_are_never_finished_earlier_with_a_daily_budget(plan: Plan, meter: Meter, calls: list[int]) -> None:
+def test_more_calls_are_never_finished_earlier_with_a_daily_budget(
+    plan: Plan, meter: Meter, calls: list[int]
+) -> None:
     in_order(plan, meter, calls)
 
 
@@ -64,7 +66,9 @@ def off(provider: Provider, calls: int) -> float:
 
 @pytest.mark.parametrize("daily", [None, 200])
 @pytest.mark.parametrize("rate", [Rate(60, 60), Rate(4, 60), Rate(1000, 3600), Rate(100, 1)])
-def test_an_estimate_is_right_before_the_first_call_and_later(rate: Rate, daily: int | None) -> None:
+def test_an_estimate_is_right_before_the_first_call_and_later(
+    rate: Rate, daily: int | None
+) -> None:
     provider = Provider(Plan(rate, daily, 4))
     # The first burst is for nothing: a tenth of what a rate allows at once.
     assert off(provider, 1000) < 0.12
@@ -88,5 +92,7 @@ def test_an_estimate_reckons_with_a_provider_that_refuses_again_and_again(second
 
 def test_a_daily_budget_that_the_rate_does_not_reach_changes_nothing() -> None:
     slow = Rate(1, 3600)
-    without, with_budget = (Meter(proven=True).finish_at(Plan(slow, one, 1), START, 100) for one in (None, 50))
+    without, with_budget = (
+        Meter(proven=True).finish_at(Plan(slow, one, 1), START, 100) for one in (None, 50)
+    )
     assert with_budget == pytest.approx(without)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.observables.enrichment.gate import refusal, strictest
-from services.observables.remote.base import Asked, Tlp
+from services.observables.enrichment.disclosure import refusal, strictest
+from services.observables.providers.base import Asked, Tlp
 from shared.http.guard import is_public
 from shared.stix import NotAnObservable, ObservableType, normalise
 from tests.observables.enrichment.enrichers import Probe
@@ -27,7 +27,14 @@ class Choosy(Anything):
         return asked.value != "45.33.32.156"
 
 
-def code(type_: str, value: str, *, marking: Tlp | None = None, max_tlp: Tlp = "red", context: str | None = None):
+def code(
+    type_: str,
+    value: str,
+    *,
+    marking: Tlp | None = None,
+    max_tlp: Tlp = "red",
+    context: str | None = None,
+):
     refused = refusal(Asked(type_, value), Anything(), marking, max_tlp, context)
     return refused and refused.code
 
@@ -46,7 +53,9 @@ def test_a_type_that_is_not_asked_about() -> None:
 @pytest.mark.parametrize(("marking", "most"), list(product(TLPS, TLPS)))
 def test_a_marking_goes_no_further_than_it_may(marking: Tlp, most: Tlp) -> None:
     may = TLPS.index(marking) <= TLPS.index(most)
-    assert code("ipv4-addr", "45.33.32.156", marking=marking, max_tlp=most) == (None if may else "tlp")
+    assert code("ipv4-addr", "45.33.32.156", marking=marking, max_tlp=most) == (
+        None if may else "tlp"
+    )
 
 
 @pytest.mark.parametrize("most", TLPS)
@@ -139,8 +148,15 @@ def test_a_private_address_as_a_reverse_name_stays_here(value: str) -> None:
     assert code("domain-name", value) == "private"
 
 
-NOT_PUBLIC = [*(value for type_, value in PRIVATE if type_.startswith("ip")), "10.0.0.0/8", "172.16.0.0/12", "fc00::/7"]
-addresses = st.one_of(st.ip_addresses(), *(st.ip_addresses(network=ip_network(one)) for one in NOT_PUBLIC))
+NOT_PUBLIC = [
+    *(value for type_, value in PRIVATE if type_.startswith("ip")),
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "fc00::/7",
+]
+addresses = st.one_of(
+    st.ip_addresses(), *(st.ip_addresses(network=ip_network(one)) for one in NOT_PUBLIC)
+)
 
 
 def canonical(type_: str, value: str) -> str | None:
@@ -152,21 +168,37 @@ def canonical(type_: str, value: str) -> str | None:
 
 
 @given(addresses, st.data())
-def test_no_type_carries_a_private_address_out(address: IPv4Address | IPv6Address, data: st.DataObject) -> None:
+def test_no_type_carries_a_private_address_out(
+    address: IPv4Address | IPv6Address, data: st.DataObject
+) -> None:
     assume(not is_public(address))
-    family, host = ("ipv4-addr", str(address)) if address.version == 4 else ("ipv6-addr", f"[{address}]")
+    family, host = (
+        ("ipv4-addr", str(address)) if address.version == 4 else ("ipv6-addr", f"[{address}]")
+    )
     scheme = data.draw(st.sampled_from(["http", "https", "ftp", "ssh", "redis", "tcp"]))
-    user = data.draw(st.sampled_from(["", "user@", "user:secret@", "45.33.32.156@", "a%40b:c@", "www.company.com:80@"]))
+    user = data.draw(
+        st.sampled_from(
+            ["", "user@", "user:secret@", "45.33.32.156@", "a%40b:c@", "www.company.com:80@"]
+        )
+    )
     port = data.draw(st.sampled_from(["", ":22", ":8080"]))
-    path = data.draw(st.sampled_from(["", "/", "/a@45.33.32.156/", "?u=https://company.com", "#company.com"]))
-    shapes = {family: str(address), "url": f"{scheme}://{user}{host}{port}{path}", "email-addr": f"anna@{host}"}
+    path = data.draw(
+        st.sampled_from(["", "/", "/a@45.33.32.156/", "?u=https://company.com", "#company.com"])
+    )
+    shapes = {
+        family: str(address),
+        "url": f"{scheme}://{user}{host}{port}{path}",
+        "email-addr": f"anna@{host}",
+    }
     for type_, value in shapes.items():
         stored = canonical(type_, value)
         assert stored is None or code(type_, stored) == "private", stored
 
 
 @given(addresses, st.integers(0, 16))
-def test_a_network_of_private_addresses_alone_stays_here(address: IPv4Address | IPv6Address, bits: int) -> None:
+def test_a_network_of_private_addresses_alone_stays_here(
+    address: IPv4Address | IPv6Address, bits: int
+) -> None:
     assume(not is_public(address))
     network = ip_network((address, address.max_prefixlen - bits % 9), strict=False)
     family = "ipv4-addr" if address.version == 4 else "ipv6-addr"
@@ -174,7 +206,8 @@ def test_a_network_of_private_addresses_alone_stays_here(address: IPv4Address | 
 
 
 @pytest.mark.parametrize(
-    ("type_", "value"), [("ipv4-addr", "8.0.0.0/5"), ("ipv4-addr", "160.0.0.0/3"), ("ipv6-addr", "2000::/3")]
+    ("type_", "value"),
+    [("ipv4-addr", "8.0.0.0/5"), ("ipv4-addr", "160.0.0.0/3"), ("ipv6-addr", "2000::/3")],
 )
 def test_a_network_with_private_addresses_in_its_middle_stays_here(type_: str, value: str) -> None:
     assert normalise(type_, value) == value
@@ -184,7 +217,12 @@ def test_a_network_with_private_addresses_in_its_middle_stays_here(type_: str, v
 LABELS = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 
 
-@given(LABELS, st.sampled_from(["local", "internal", "localhost", "home.arpa", "test", "invalid", "onion", "example"]))
+@given(
+    LABELS,
+    st.sampled_from(
+        ["local", "internal", "localhost", "home.arpa", "test", "invalid", "onion", "example"]
+    ),
+)
 def test_a_local_name_stays_here_in_any_type(label: str, top: str) -> None:
     name = f"{label}.{top}"
     for type_, value in (
@@ -198,7 +236,10 @@ def test_a_local_name_stays_here_in_any_type(label: str, top: str) -> None:
 
 def allow_lists(*hits: tuple[str, str]) -> str:
     return json.dumps(
-        {"allow_lists": {"hits": [[name, category, "x"] for name, category in hits]}, "network": {"a": 1}}
+        {
+            "allow_lists": {"hits": [[name, category, "x"] for name, category in hits]},
+            "network": {"a": 1},
+        }
     )
 
 
@@ -211,7 +252,15 @@ def test_what_is_on_a_list_of_false_positives_is_not_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "context", [None, "", "{}", allow_lists(), allow_lists(("Cloud provider", "known")), '{"allow_lists": {}}']
+    "context",
+    [
+        None,
+        "",
+        "{}",
+        allow_lists(),
+        allow_lists(("Cloud provider", "known")),
+        '{"allow_lists": {}}',
+    ],
 )
 def test_what_is_merely_well_known_may_be_asked_about(context: str | None) -> None:
     assert code("ipv4-addr", "8.8.8.8", context=context) is None

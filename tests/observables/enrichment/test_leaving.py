@@ -7,7 +7,15 @@ import pytest
 from tests.observables.enrichment.conftest import World
 from tests.observables.enrichment.provider import Reply
 
-PRIVATE = ["10.1.2.3", "192.168.0.1", "172.16.5.5", "127.0.0.1", "169.254.169.254", "100.64.0.1", "203.0.113.9"]
+PRIVATE = [
+    "10.1.2.3",
+    "192.168.0.1",
+    "172.16.5.5",
+    "127.0.0.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "203.0.113.9",
+]
 
 
 @pytest.fixture
@@ -63,7 +71,9 @@ def test_a_tenant_says_how_far_its_markings_go(world: World, client):
 
 def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
     world.enricher()
-    client.post("/v1/enrichments", json={"values": [*PRIVATE, "10.0.0.0/8"], "enrichers": ["probe"]})
+    client.post(
+        "/v1/enrichments", json={"values": [*PRIVATE, "10.0.0.0/8"], "enrichers": ["probe"]}
+    )
     world.ask(*PRIVATE)
     world.shift()
     assert world.providers.calls == []
@@ -74,8 +84,12 @@ def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
 def test_what_an_answer_names_is_looked_at_as_well(world: World, client):
     world.enricher()
     named = [["related-to", "ipv4-addr", address] for address in ("10.9.9.9", "45.33.32.1")]
-    world.providers.answering["probe"] = lambda _: Reply(body=json.dumps({"listed": True, "related": named}).encode())
-    policy = client.post("/v1/enrichment-policies", json={"name": "deep", "enrichers": ["probe"], "depth": 3}).json()
+    world.providers.answering["probe"] = lambda _: Reply(
+        body=json.dumps({"listed": True, "related": named}).encode()
+    )
+    policy = client.post(
+        "/v1/enrichment-policies", json={"name": "deep", "enrichers": ["probe"], "depth": 3}
+    ).json()
     world.know("45.33.32.156")
     world.ask("45.33.32.156", policy=policy["id"])
     world.shift()
@@ -84,9 +98,14 @@ def test_what_an_answer_names_is_looked_at_as_well(world: World, client):
 
 def test_a_type_that_the_provider_does_not_take_is_not_sent(world: World, client):
     world.enricher(types=frozenset({"ipv4-addr"}))
-    answer = client.post("/v1/enrichments", json={"values": ["evil.example.net.br"], "enrichers": ["probe"]})
+    answer = client.post(
+        "/v1/enrichments", json={"values": ["evil.example.net.br"], "enrichers": ["probe"]}
+    )
     assert [job["reason"]["code"] for job in answer.json()["jobs"]] == ["type"]
-    assert client.post("/v1/enrichments", json={"values": ["evil.example.net.br"]}).json()["jobs"] == []
+    assert (
+        client.post("/v1/enrichments", json={"values": ["evil.example.net.br"]}).json()["jobs"]
+        == []
+    )
     world.shift(1)
     assert world.providers.calls == []
 
@@ -106,7 +125,9 @@ def test_an_enricher_that_is_switched_off_asks_nothing(world: World, client, cli
     world.enricher()
     operator = client_for("observables", tenant="public", role="operator")
     operator.patch("/v1/enrichers/probe", json={"enabled": False})
-    (job,) = client.post("/v1/enrichments", json={"values": ["45.33.32.156"], "enrichers": ["probe"]}).json()["jobs"]
+    (job,) = client.post(
+        "/v1/enrichments", json={"values": ["45.33.32.156"], "enrichers": ["probe"]}
+    ).json()["jobs"]
     assert job["reason"] == {"code": "no-access", "message": "Probe is switched off."}
     world.shift(1)
     assert world.providers.calls == []

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.observables.enrichment.meter import FAILURES, KEY_SECONDS, Meter, Plan
-from services.observables.remote.base import Rate
+from services.observables.enrichment.rate_limiter import FAILURES, KEY_SECONDS, Meter, Plan
+from services.observables.providers.base import Rate
 
 DAY = 86_400.0
 START = datetime(2026, 3, 1, 9, 30, tzinfo=UTC).timestamp()
@@ -83,12 +83,18 @@ class Lane(RuleBasedStateMachine):
         self.meter.give_back(self.plan, self.now, len(self.held))
         self.held.clear()
 
-    @rule(seconds=st.sampled_from([0.001, 0.004, 0.1, 0.5, 1.0, 3.0, 20.0, 61.0, 700.0, 4000.0, DAY / 2, DAY]))
+    @rule(
+        seconds=st.sampled_from(
+            [0.001, 0.004, 0.1, 0.5, 1.0, 3.0, 20.0, 61.0, 700.0, 4000.0, DAY / 2, DAY]
+        )
+    )
     def wait(self, seconds: float) -> None:
         """What is paid for is called soon: a fiftieth of the span is what the rate's margin is for."""
         after = self.now + seconds
         another_day = datetime.fromtimestamp(after, UTC).date() != self.today
-        if another_day or (self.held and after - self.held[0] > min(0.25, 0.02 * self.plan.rate.seconds)):
+        if another_day or (
+            self.held and after - self.held[0] > min(0.25, 0.02 * self.plan.rate.seconds)
+        ):
             self.give_back()
         self.now = after
 

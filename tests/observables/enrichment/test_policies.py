@@ -33,15 +33,21 @@ KNOWN = Standing((), "{}", 0)
 
 
 def policy(number: int = 1, *enrichers: str, **limits: Any) -> Policy:
-    return Policy(UUID(int=number), f"policy {number}", frozenset(enrichers or ("alpha",)), **limits)
+    return Policy(
+        UUID(int=number), f"policy {number}", frozenset(enrichers or ("alpha",)), **limits
+    )
 
 
 def change(number: int = 1, type_: str = "ipv4-addr", **values: Any) -> Change:
     value = f"45.33.32.{number}" if type_ == "ipv4-addr" else f"n{number}.company.com"
-    return Change(f"{type_}--{UUID(int=number)}", type_, value, **{"kind": "new", "score": 50, **values})
+    return Change(
+        f"{type_}--{UUID(int=number)}", type_, value, **{"kind": "new", "score": 50, **values}
+    )
 
 
-def found(listed: Sequence[Policy], *changes: Change, source: str = "feed", at: datetime = NOON) -> list[Candidate]:
+def found(
+    listed: Sequence[Policy], *changes: Change, source: str = "feed", at: datetime = NOON
+) -> list[Candidate]:
     return list(policies.candidates(listed, source, changes, WAYS, at))
 
 
@@ -57,7 +63,9 @@ def choose(
         there,
         WAYS,
         lambda one: one.pair in (answered or ()),
-        lambda who, day: None if who.daily_budget is None else (room or {}).get((who.id, day), who.daily_budget),
+        lambda who, day: (
+            None if who.daily_budget is None else (room or {}).get((who.id, day), who.daily_budget)
+        ),
     )
 
 
@@ -73,7 +81,10 @@ def test_a_policy_without_limits_matches_all_but_what_has_ended() -> None:
 
 def test_each_limit_is_one_that_has_to_be_met() -> None:
     one = policy(
-        types=frozenset({"ipv4-addr"}), sources=frozenset({"feed"}), tags=frozenset({"c2", "botnet"}), min_score=50
+        types=frozenset({"ipv4-addr"}),
+        sources=frozenset({"feed"}),
+        tags=frozenset({"c2", "botnet"}),
+        min_score=50,
     )
     fits = change(score=50, tags=("c2", "other"))
     assert one.matches("feed", fits)
@@ -86,7 +97,9 @@ def test_each_limit_is_one_that_has_to_be_met() -> None:
 
 def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks() -> None:
     listed = [policy(1, "beta"), policy(2, "alpha", "beta"), policy(3, "alpha", min_score=60)]
-    assert [(one.policy.name, one.pair, one.value) for one in found(listed, change(2), change(1))] == [
+    assert [
+        (one.policy.name, one.pair, one.value) for one in found(listed, change(2), change(1))
+    ] == [
         ("policy 1", (str(UUID(int=2)), "beta"), "45.33.32.2"),
         ("policy 2", (str(UUID(int=2)), "alpha"), "45.33.32.2"),
         ("policy 1", (str(UUID(int=1)), "beta"), "45.33.32.1"),
@@ -97,7 +110,10 @@ def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks()
 def test_only_who_can_be_asked_is_a_candidate() -> None:
     everyone = policy(1, "alpha", "names", "keyed", "gone")
     assert [one.pair[1] for one in found([everyone], change())] == ["alpha"]
-    assert [one.pair[1] for one in found([everyone], change(type_="domain-name"))] == ["alpha", "names"]
+    assert [one.pair[1] for one in found([everyone], change(type_="domain-name"))] == [
+        "alpha",
+        "names",
+    ]
 
 
 def test_a_policy_of_other_sources_does_not_ask() -> None:
@@ -106,9 +122,17 @@ def test_a_policy_of_other_sources_does_not_ask() -> None:
 
 def test_a_question_says_who_asks_and_waits_behind_people() -> None:
     ((candidate, wanted),) = choose(found([policy(7)], change())).wanted
-    assert (wanted.observable_id, wanted.type, wanted.value) == (str(UUID(int=1)), "ipv4-addr", "45.33.32.1")
+    assert (wanted.observable_id, wanted.type, wanted.value) == (
+        str(UUID(int=1)),
+        "ipv4-addr",
+        "45.33.32.1",
+    )
     assert (wanted.enricher, wanted.lane) == ("alpha", WAYS["alpha"].lane)
-    assert (wanted.requested_by, wanted.policy, wanted.priority) == ("policy:policy 7", UUID(int=7), AUTOMATIC)
+    assert (wanted.requested_by, wanted.policy, wanted.priority) == (
+        "policy:policy 7",
+        UUID(int=7),
+        AUTOMATIC,
+    )
     assert (wanted.depth, wanted.fresh, wanted.trial) == (0, False, False)
     assert candidate.day == NOON.date()
 
@@ -153,7 +177,10 @@ def test_a_budget_is_a_days_and_a_policys() -> None:
         ("policy 2", second): 1,
     }
     assert len(chosen.over_budget) == 6
-    assert {one.pair[0] for one in chosen.over_budget if one.policy is tight} == {str(UUID(int=3)), str(UUID(int=6))}
+    assert {one.pair[0] for one in chosen.over_budget if one.policy is tight} == {
+        str(UUID(int=3)),
+        str(UUID(int=6)),
+    }
 
 
 def test_what_was_spent_before_counts() -> None:
@@ -166,7 +193,9 @@ def test_what_was_spent_before_counts() -> None:
 
 def test_a_later_change_is_asked_about_when_the_answer_has_outlived_itself() -> None:
     moments = [NOON, NOON + 11 * HOUR, NOON + 12 * HOUR, NOON + 23 * HOUR, NOON + 24 * HOUR]
-    chosen = choose([one for at in moments for one in found([policy()], change(kind="changed"), at=at)])
+    chosen = choose(
+        [one for at in moments for one in found([policy()], change(kind="changed"), at=at)]
+    )
     assert [one.at for one, _ in chosen.wanted] == [NOON, NOON + 12 * HOUR, NOON + 24 * HOUR]
 
 
@@ -247,9 +276,14 @@ class Running:
 
 @given(listed_policies, events, standings)
 def test_events_one_by_one_are_the_same_as_all_at_once(
-    listed: list[Policy], happened: list[tuple[timedelta, str, list[Change]]], standing: dict[str, Standing]
+    listed: list[Policy],
+    happened: list[tuple[timedelta, str, list[Change]]],
+    standing: dict[str, Standing],
 ) -> None:
-    batches = [found(listed, *changes, source=source, at=NOON + after) for after, source, changes in happened]
+    batches = [
+        found(listed, *changes, source=source, at=NOON + after)
+        for after, source, changes in happened
+    ]
     store = Running(standing)
     singly = [store.choose(batch) for batch in batches]
     together = choose([one for batch in batches for one in batch], standing)

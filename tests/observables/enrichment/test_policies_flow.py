@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment.following import handle_changed
+from services.observables.enrichment.triggers import handle_changed
 from shared.database import PLATFORM
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
@@ -68,13 +68,16 @@ def consume(world: World, tenant: str, events: list[Event[ObservablesChanged]]) 
 def day(world: World, settings: Settings, tenant: str) -> list[Event[ObservablesChanged]]:
     """A day's changes: two feeds, tags, scores, several types, repetitions, what may not be asked, another tenant."""
     first = [
-        Indicator("ipv4-addr", f"45.32.1.{number}", tags=("c2",) if number % 3 else ()) for number in range(1, 120)
+        Indicator("ipv4-addr", f"45.32.1.{number}", tags=("c2",) if number % 3 else ())
+        for number in range(1, 120)
     ]
     second = [Indicator("domain-name", f"evil{number}.com.br") for number in range(60)]
     private = [Indicator("ipv4-addr", f"10.0.0.{number}") for number in range(1, 20)]
     handle(world.own, chunk(*first, *private, tenant=tenant), tenant=tenant)
     handle(world.own, chunk(*second, feed=OTHER, tenant=tenant), tenant=tenant)
-    handle(world.own, chunk(*first[:50], feed=OTHER, tenant=tenant), tenant=tenant)  # their scores change
+    handle(
+        world.own, chunk(*first[:50], feed=OTHER, tenant=tenant), tenant=tenant
+    )  # their scores change
     handle(world.own, chunk(*first[:5], tenant="rival"), tenant="rival")
     return [event for event in relay(world, settings) if event.tenant == tenant]
 
@@ -91,29 +94,40 @@ POLICIES = [
 
 @pytest.mark.parametrize("wanted", POLICIES, ids=lambda one: ",".join(sorted(one)))
 @pytest.mark.parametrize("way", ["as events come", "applied to the past"])
-def test_a_dry_run_tells_what_the_policy_then_does(world: World, settings: Settings, client, tenant, wanted: dict, way):
+def test_a_dry_run_tells_what_the_policy_then_does(
+    world: World, settings: Settings, client, tenant, wanted: dict, way
+):
     world.enricher()
     world.enricher("second", types=frozenset({"ipv4-addr"}))
     events = day(world, settings, tenant)
     before = client.post("/v1/enrichment-policies/dry-run", json={"name": "tried", **wanted}).json()
-    policy = client.post("/v1/enrichment-policies", json={"name": f"{way} {wanted}"[:100], **wanted}).json()
+    policy = client.post(
+        "/v1/enrichment-policies", json={"name": f"{way} {wanted}"[:100], **wanted}
+    ).json()
     forecast = client.post(f"/v1/enrichment-policies/{policy['id']}/dry-run").json()
     assert forecast["calls"] == before["calls"]
     if way == "as events come":
         for event in events:
             consume(world, tenant, [event])
     else:
-        asked = client.post(f"/v1/enrichment-policies/{policy['id']}/apply", params={"days": 1}).json()
+        asked = client.post(
+            f"/v1/enrichment-policies/{policy['id']}/apply", params={"days": 1}
+        ).json()
         assert asked == {"asked": forecast["calls"]}
     world.shift()
     calls = {name: len(world.providers.asked(name)) for name in ("probe", "second")}
     assert {name: count for name, count in calls.items() if count} == forecast["by_enricher"]
     assert sum(calls.values()) == forecast["calls"]
     (kept,) = client.get("/v1/enrichment-policies").json()
-    assert (kept["asked_today"], kept["over_budget_today"]) == (forecast["calls"], forecast["over_budget"])
+    assert (kept["asked_today"], kept["over_budget_today"]) == (
+        forecast["calls"],
+        forecast["over_budget"],
+    )
 
 
-def test_events_that_are_repeated_ask_nothing_twice(world: World, settings: Settings, client, tenant: str):
+def test_events_that_are_repeated_ask_nothing_twice(
+    world: World, settings: Settings, client, tenant: str
+):
     world.enricher()
     events = day(world, settings, tenant)
     client.post("/v1/enrichment-policies", json={"name": "all", "enrichers": ["probe"]})
@@ -146,7 +160,9 @@ def test_a_policy_that_is_wrong_gets_a_clear_error(world: World, client):
 
 def test_a_policy_of_another_tenant_is_not_there(world: World, client, client_for):
     world.enricher()
-    made = client.post("/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}).json()
+    made = client.post(
+        "/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}
+    ).json()
     rival = client_for("observables", tenant="rival", role="admin")
     path = f"/v1/enrichment-policies/{made['id']}"
     assert rival.get("/v1/enrichment-policies").json() == []
@@ -154,17 +170,23 @@ def test_a_policy_of_another_tenant_is_not_there(world: World, client, client_fo
     assert rival.delete(path).status_code == 404
     assert rival.post(f"{path}/dry-run").status_code == 404
     assert rival.post(f"{path}/apply").status_code == 404
-    assert client.patch(path, json={"enabled": False, "daily_budget": 5}).json()["daily_budget"] == 5
+    assert (
+        client.patch(path, json={"enabled": False, "daily_budget": 5}).json()["daily_budget"] == 5
+    )
     assert client.delete(path).status_code == 204
 
 
-def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(world: World, settings: Settings, client, tenant):
+def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(
+    world: World, settings: Settings, client, tenant
+):
     world.enricher(key_fields=("api_key",))
     day(world, settings, tenant)
     with world.own.transaction(PLATFORM) as session:
         session.execute(sa.delete(OUTBOX))
     client.patch("/v1/enrichers/probe", json={"key": {"api_key": "hush-hush"}, "max_tlp": "green"})
-    made = client.post("/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}).json()
+    made = client.post(
+        "/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}
+    ).json()
     path = f"/v1/enrichment-policies/{made['id']}"
     client.patch(path, json={"min_score": 50})
     client.patch(path, json={"min_score": 999})
@@ -172,7 +194,9 @@ def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(world: World,
     client.delete(path)
     client.delete(path)
     with world.own.transaction(PLATFORM) as session:
-        payloads = session.scalars(sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name)).all()
+        payloads = session.scalars(
+            sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name)
+        ).all()
     said = [msgspec.json.decode(one, type=Recorded) for one in payloads]
     assert {one.actor for one in said} == {"kim@acme.example"}
     assert [(one.action, one.target, one.details) for one in said] == [

@@ -24,7 +24,9 @@ def test_a_click_goes_before_all_that_waits(world: World, client_for):
     client = client_for("observables", role="analyst")
     made = client.post("/v1/enrichments", json={"values": ["45.99.1.1"]}).json()
     before = len(world.providers.calls)
-    world.wait_for(lambda: client.get(f"/v1/enrichments/{made['id']}").json()["open"] == 0, "the answer")
+    world.wait_for(
+        lambda: client.get(f"/v1/enrichments/{made['id']}").json()["open"] == 0, "the answer"
+    )
     place = world.providers.asked("probe").index("45.99.1.1")
     # What had been taken already may come before it; nothing else does.
     assert place - before < 60
@@ -77,7 +79,10 @@ def test_one_provider_in_trouble_does_not_hold_the_others(world: World, trouble:
     started = time.monotonic()
     asker = threading.Thread(target=world.shift, args=(6,))
     asker.start()
-    world.wait_for(lambda: all(len(world.providers.asked(name)) == 300 for name in ("first", "second")), "the others")
+    world.wait_for(
+        lambda: all(len(world.providers.asked(name)) == 300 for name in ("first", "second")),
+        "the others",
+    )
     assert len(world.providers.asked("bad")) <= 40
     world.wait_for(lambda: world.states().get("done") == 600, "their answers", 10)
     assert time.monotonic() - started < 30

@@ -17,8 +17,8 @@ from ipaddress import IPv4Address
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment import following
-from services.observables.enrichment.repository import jobs, lanes
+from services.observables.enrichment import triggers
+from services.observables.enrichment.repository import jobs, provider_queues
 from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
 from shared.database import PLATFORM, Database
 from shared.settings import Settings
@@ -35,8 +35,21 @@ CONCURRENCY = {"abuseipdb": 4, "greynoise": 4, "shodan_internetdb": 2}
 def body(provider: str, address: str) -> bytes:
     layouts = {
         "abuseipdb": {"data": {"abuseConfidenceScore": 50, "totalReports": 3}},
-        "greynoise": {"ip": address, "noise": True, "riot": False, "classification": "benign", "name": "Scanner"},
-        "shodan_internetdb": {"ip": address, "ports": [80], "hostnames": [], "cpes": [], "tags": [], "vulns": []},
+        "greynoise": {
+            "ip": address,
+            "noise": True,
+            "riot": False,
+            "classification": "benign",
+            "name": "Scanner",
+        },
+        "shodan_internetdb": {
+            "ip": address,
+            "ports": [80],
+            "hostnames": [],
+            "cpes": [],
+            "tags": [],
+            "vulns": [],
+        },
     }
     return json.dumps(layouts[provider]).encode()
 
@@ -61,7 +74,10 @@ class Counting:
             self.refused += 1
             return Reply(429, b"that was all", wait)
         self._left -= 1
-        address = called.path.partition("ipAddress=")[2].partition("&")[0] or called.path.rpartition("/")[2]
+        address = (
+            called.path.partition("ipAddress=")[2].partition("&")[0]
+            or called.path.rpartition("/")[2]
+        )
         self.answered.append(address)
         return Reply(body=body(self.name, address))
 
@@ -83,7 +99,9 @@ class Crew:
 
     def _worker(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "services.observables", "worker"]
-        return subprocess.Popen(command, env=self._environment, start_new_session=True, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, env=self._environment, start_new_session=True, stdout=subprocess.DEVNULL
+        )
 
     def _wake(self) -> None:
         while not self._over.wait(5.0):
@@ -130,10 +148,13 @@ def crew(own: Database, environment: Settings, providers: Providers, client_for)
 
 def ask(own: Database, addresses: list[str], names: tuple[str, ...] = NAMES) -> None:
     with own.transaction("acme") as session:
-        ways = following.ways_of(session, "acme")
+        ways = triggers.ways_of(session, "acme")
         used = [ways[name] for name in names]
-        lanes.ensure(
-            session, "observables", "acme", ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used)
+        provider_queues.ensure(
+            session,
+            "observables",
+            "acme",
+            ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
         )
         wanted = [
             Wanted(identity(one), "ipv4-addr", one, way.enricher.name, way.lane, AUTOMATIC, "tests")
@@ -162,7 +183,9 @@ def values(count: int) -> list[str]:
 
 def check_effects(own: Database, count: int) -> None:
     """Each answer is stored once and told once."""
-    assert rows(own, "SELECT state, count(*) FROM enrichment_job GROUP BY state") == {"done": count * len(NAMES)}
+    assert rows(own, "SELECT state, count(*) FROM enrichment_job GROUP BY state") == {
+        "done": count * len(NAMES)
+    }
     stored = rows(own, "SELECT enricher, count(*) FROM enrichment WHERE found GROUP BY enricher")
     assert stored == dict.fromkeys(NAMES, count)
     told = rows(
@@ -171,7 +194,10 @@ def check_effects(own: Database, count: int) -> None:
         "FROM outbox WHERE topic = 'observables.enriched.v1') told GROUP BY 1",
     )
     assert told == dict.fromkeys(NAMES, count)
-    times = rows(own, "SELECT topic, count(*) FROM outbox WHERE topic = 'observables.enriched.v1' GROUP BY topic")
+    times = rows(
+        own,
+        "SELECT topic, count(*) FROM outbox WHERE topic = 'observables.enriched.v1' GROUP BY topic",
+    )
     assert times == {"observables.enriched.v1": count * len(NAMES)}
 
 
@@ -183,7 +209,9 @@ def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, c
     wait_until_all_ended(own, 60 + VALUES / 25)
     check_effects(own, VALUES)
     for name, provider in counting.items():
-        assert sorted(provider.answered) == sorted(addresses), f"{name} was asked twice, or not about everything"
+        assert sorted(provider.answered) == sorted(addresses), (
+            f"{name} was asked twice, or not about everything"
+        )
         assert provider.refused >= VALUES // WINDOW - 1
         # Only calls that were on their way when the provider said it for the first time.
         assert len(provider.early) < CONCURRENCY[name], provider.early
@@ -201,7 +229,9 @@ def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
         before = asked
         crew_busy = time.monotonic() + 60
         while asked < before + VALUES * len(NAMES) / 6:
-            assert time.monotonic() < crew_busy, f"nobody went on after {kills} kills; {asked} were answered"
+            assert time.monotonic() < crew_busy, (
+                f"nobody went on after {kills} kills; {asked} were answered"
+            )
             time.sleep(chance.uniform(0.01, 0.1))
             asked = sum(len(provider.answered) for provider in counting.values())
         crew.kill(chance)
@@ -219,7 +249,12 @@ def test_a_days_budget_is_shared_by_all_workers(own, crew, counting, client_for)
     ask(own, values(150), ("greynoise", "shodan_internetdb"))
     crew.start(4)
     deadline = time.monotonic() + 60
-    while rows(own, "SELECT enricher, count(*) FROM enrichment GROUP BY 1").get("shodan_internetdb", 0) < 150:
+    while (
+        rows(own, "SELECT enricher, count(*) FROM enrichment GROUP BY 1").get(
+            "shodan_internetdb", 0
+        )
+        < 150
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1)
@@ -235,5 +270,7 @@ def test_a_days_budget_is_shared_by_all_workers(own, crew, counting, client_for)
         time.sleep(0.2)
     time.sleep(1)
     assert len(counting["greynoise"].answered) == 50
-    states = rows(own, "SELECT state, count(*) FROM enrichment_job WHERE enricher = 'greynoise' GROUP BY 1")
+    states = rows(
+        own, "SELECT state, count(*) FROM enrichment_job WHERE enricher = 'greynoise' GROUP BY 1"
+    )
     assert states == {"done": 50, "waiting": 100}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.observables.reference import mapped as module
-from services.observables.reference.mapped import mapped
+from services.observables.reference import mapped_files as module
+from services.observables.reference.mapped_files import mapped
 from shared.settings import Settings
 
 DATA = b"packed" * 10_000
@@ -27,8 +27,12 @@ class Kept:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, environment: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(module, "load_settings", lambda: environment.model_copy(update={"data_dir": tmp_path}))
+def folder(
+    tmp_path: Path, environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    monkeypatch.setattr(
+        module, "load_settings", lambda: environment.model_copy(update={"data_dir": tmp_path})
+    )
     return tmp_path / "reference"
 
 
@@ -56,7 +60,9 @@ def test_newer_data_takes_the_place_of_older_which_stays_where_it_is_in_use(fold
     assert {path.name for path in folder.iterdir()} == {"lists", "lists.lock"}
 
 
-@pytest.mark.parametrize("broken", [b"", DATA[:-1], b"x" + DATA[1:]], ids=["empty", "cut off", "altered"])
+@pytest.mark.parametrize(
+    "broken", [b"", DATA[:-1], b"x" + DATA[1:]], ids=["empty", "cut off", "altered"]
+)
 def test_a_broken_file_is_made_again(folder: Path, broken: bytes) -> None:
     folder.mkdir()
     (folder / "lists").write_bytes(broken)

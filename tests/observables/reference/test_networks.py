@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.reference import networks, packed
+from services.observables.reference import networks, packed_arrays
 from services.observables.reference.networks import Network, Networks
 from shared.errors import InvalidInput
 
@@ -43,12 +43,18 @@ class TestLayouts:
         assert asked.name_of(0) is None
 
     def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_no_obstacle(self):
-        assert find(packing(b"\xef\xbb\xbf" + ASN4.replace(b"\n", b"\r\n\r\n")), "1.0.4.1") == [Network(64497, None)]
+        assert find(packing(b"\xef\xbb\xbf" + ASN4.replace(b"\n", b"\r\n\r\n")), "1.0.4.1") == [
+            Network(64497, None)
+        ]
         asked = packing(IPTOASN.replace(b"\n", b"\r\n") + b"\n")
         assert asked.name_of(64496) == "Example, Inc."
 
     def test_a_whole_space_of_addresses_is_a_range(self):
-        asked = packing(b"0.0.0.0,255.255.255.255,ZZ\n0.0.0.0,255.255.255.255,EU\n::," + b"ffff:" * 7 + b"ffff,AP\n")
+        asked = packing(
+            b"0.0.0.0,255.255.255.255,ZZ\n0.0.0.0,255.255.255.255,EU\n::,"
+            + b"ffff:" * 7
+            + b"ffff,AP\n"
+        )
         assert find(asked, "0.0.0.1", "255.255.255.255") == [Network(None, "EU")] * 2
         assert find(asked, "::", "ffff:" * 7 + "ffff") == [Network(None, "AP")] * 2
 
@@ -115,7 +121,7 @@ class TestRefusals:
 
     def test_other_packed_data_are_refused(self):
         with pytest.raises(InvalidInput):
-            Networks(packed.pack({"kind": "exploited"}, {}))
+            Networks(packed_arrays.pack({"kind": "exploited"}, {}))
         with pytest.raises(InvalidInput):
             Networks(networks.pack([("a", ASN4)])[:-70])
 
@@ -139,7 +145,9 @@ class TestAgainstTheSlowWay:
     def test_each_address_belongs_to_the_narrowest_range(self, make, bits, data):
         rows = data.draw(ranges(make, bits))
         asked = packing("".join(f"{first},{last},{asn},n\n" for first, last, asn in rows).encode())
-        edges = {int(one) + by for first, last, _ in rows for one in (first, last) for by in (-1, 0, 1)}
+        edges = {
+            int(one) + by for first, last, _ in rows for one in (first, last) for by in (-1, 0, 1)
+        }
         probes = [make(one) for one in sorted(edges) if 0 <= one < 1 << bits] or [make(7)]
         expected = []
         for probe in probes:

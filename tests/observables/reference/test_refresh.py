@@ -42,7 +42,11 @@ def provider() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Provider)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    _Provider.files = {"/lists.zip": lists("198.51.100.0/24"), "/v4.tsv.gz": TABLE, "/kev.json": EXPLOITED}
+    _Provider.files = {
+        "/lists.zip": lists("198.51.100.0/24"),
+        "/v4.tsv.gz": TABLE,
+        "/kev.json": EXPLOITED,
+    }
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -92,7 +96,14 @@ EXPLOITED = json.dumps(
 
 def datasets(provider: str) -> list[Dataset]:
     return [
-        Dataset("warninglists", "lists", "x", (f"{provider}/lists.zip",), warning_lists.pack, warning_lists.bundled),
+        Dataset(
+            "warninglists",
+            "lists",
+            "x",
+            (f"{provider}/lists.zip",),
+            warning_lists.pack,
+            warning_lists.bundled,
+        ),
         Dataset("networks", "tables", "x", (f"{provider}/v4.tsv.gz",), networks.pack),
         Dataset("exploited", "kev", "x", (f"{provider}/kev.json",), exploited.pack),
     ]
@@ -112,7 +123,10 @@ def empty(own: Database) -> Iterator[Database]:
 
 def age(own: Database) -> None:
     with own.transaction(PUBLIC) as session:
-        session.execute(sa.text("UPDATE dataset SET checked_at = :at"), {"at": datetime.now(UTC) - timedelta(days=2)})
+        session.execute(
+            sa.text("UPDATE dataset SET checked_at = :at"),
+            {"at": datetime.now(UTC) - timedelta(days=2)},
+        )
 
 
 ADDRESS, CVE = Indicator("ipv4-addr", "198.51.100.7"), Indicator("vulnerability", "CVE-2021-44228")
@@ -126,15 +140,23 @@ def test_what_came_before_the_data_is_described_with_it(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
 ) -> None:
     handle(empty, chunk(ADDRESS, CVE))
-    assert changes(empty) == [("198.51.100.7", "new", 72, None), ("CVE-2021-44228", "new", 72, None)]
+    assert changes(empty) == [
+        ("198.51.100.7", "new", 72, None),
+        ("CVE-2021-44228", "new", 72, None),
+    ]
     found = refresh(empty, settings, datasets(provider))
     assert found["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
     assert found["described"] == 2
-    assert changes(empty) == [("198.51.100.7", "expired", 14, 72), ("CVE-2021-44228", "changed", 89, 72)]
+    assert changes(empty) == [
+        ("198.51.100.7", "expired", 14, 72),
+        ("CVE-2021-44228", "changed", 89, 72),
+    ]
     client = client_for("observables")
     said = context(client, "198.51.100.7")
     assert said["network"] == {"asn": 64500, "as_name": "EXAMPLE", "country": "NL"}
-    assert said["allow_lists"]["hits"] == [["our own servers", "false_positive", "cidr", "198.51.100.0/24"]]
+    assert said["allow_lists"]["hits"] == [
+        ["our own servers", "false_positive", "cidr", "198.51.100.0/24"]
+    ]
     assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
     assert refresh(empty, settings, datasets(provider)) == {
         "datasets": dict.fromkeys(("warninglists", "networks", "exploited"), "fresh"),
@@ -168,7 +190,10 @@ def test_a_list_that_no_longer_names_it_gives_the_score_back_and_the_past_stays(
     assert refresh(empty, settings, datasets(provider))["described"] == 1
     assert changes(empty) == [("198.51.100.7", "changed", 72, before)]
     asked = {"value": "198.51.100.7", "as_of": then.isoformat()}
-    assert client_for("observables").get("/v1/lookup", params=asked).json()["observable"]["score"] == before
+    assert (
+        client_for("observables").get("/v1/lookup", params=asked).json()["observable"]["score"]
+        == before
+    )
 
 
 def test_answers_tell_how_old_the_data_is_that_they_stand_on(
@@ -180,9 +205,13 @@ def test_answers_tell_how_old_the_data_is_that_they_stand_on(
         one = client.get("/v1/lookup", params={"value": "198.51.100.7"}).json()
         many = client.post("/v1/lookup", json={"values": ["198.51.100.7", "192.0.2.1"]}).json()
         single = client.get(f"/v1/observables/{one['observable']['id']}").json()
-        assert all("reference" not in each for each in many["items"]), "once, not ten thousand times"
+        assert all("reference" not in each for each in many["items"]), (
+            "once, not ten thousand times"
+        )
         found = [each["reference"] for each in (one, many, single)]
-        return [{name: datetime.fromisoformat(date) for name, date in each.items()} for each in found]
+        return [
+            {name: datetime.fromisoformat(date) for name, date in each.items()} for each in found
+        ]
 
     handle(empty, chunk(ADDRESS))
     assert asked() == [{}, {}, {}]
@@ -196,7 +225,10 @@ def test_answers_tell_how_old_the_data_is_that_they_stand_on(
     # Newer data that what is stored was not yet described with makes nothing younger.
     with empty.transaction(PUBLIC) as session:
         values = {"at": datetime.now(UTC)}
-        session.execute(sa.text("UPDATE dataset SET digest = '2', obtained_at = :at WHERE name = 'networks'"), values)
+        session.execute(
+            sa.text("UPDATE dataset SET digest = '2', obtained_at = :at WHERE name = 'networks'"),
+            values,
+        )
     assert asked()[0] == first
     # The same data, obtained again, is as young as that.
     age(empty)
@@ -205,10 +237,17 @@ def test_answers_tell_how_old_the_data_is_that_they_stand_on(
     assert all(asked()[0][name] > date for name, date in first.items())
 
     client = client_for("observables")
-    past = client.get("/v1/lookup", params={"value": "198.51.100.7", "as_of": before.isoformat()}).json()
+    past = client.get(
+        "/v1/lookup", params={"value": "198.51.100.7", "as_of": before.isoformat()}
+    ).json()
     assert "reference" not in past, "dates of the past are not recorded"
     identity = past["observable"]["id"]
-    assert client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).json()["reference"] == {}
+    assert (
+        client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).json()[
+            "reference"
+        ]
+        == {}
+    )
 
 
 def test_nothing_is_described_with_data_that_not_everybody_has_yet(
@@ -216,9 +255,16 @@ def test_nothing_is_described_with_data_that_not_everybody_has_yet(
 ) -> None:
     handle(empty, chunk(ADDRESS))
     assert refresh(empty, settings, datasets(provider), minutes=2)["described"] == 0
-    assert client_for("observables").get("/v1/lookup", params={"value": ADDRESS.value}).json()["reference"] == {}
+    assert (
+        client_for("observables")
+        .get("/v1/lookup", params={"value": ADDRESS.value})
+        .json()["reference"]
+        == {}
+    )
     with empty.transaction(PUBLIC) as session:
-        session.execute(sa.text("UPDATE dataset SET obtained_at = obtained_at - interval '3 minutes'"))
+        session.execute(
+            sa.text("UPDATE dataset SET obtained_at = obtained_at - interval '3 minutes'")
+        )
     assert refresh(empty, settings, datasets(provider), minutes=2)["described"] == 1
 
 
@@ -228,7 +274,11 @@ DAMAGED[12:20] = b"\xff" * 8
 
 @pytest.mark.parametrize("broken", [None, b"", b"PK not a zip", bytes(DAMAGED), TABLE[:-12]])
 def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
-    empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient], broken: bytes | None
+    empty: Database,
+    settings: Settings,
+    provider: str,
+    client_for: Callable[..., TestClient],
+    broken: bytes | None,
 ) -> None:
     refresh(empty, settings, datasets(provider))
     _Provider.files = {path: broken for path in _Provider.files if broken is not None}
@@ -246,4 +296,6 @@ def test_without_a_network_the_lists_that_came_with_the_installation_are_used(
     empty: Database, settings: Settings, provider: str
 ) -> None:
     _Provider.files = {}
-    assert refresh(empty, settings, datasets(provider)[:1])["datasets"] == {"warninglists": "bundled"}
+    assert refresh(empty, settings, datasets(provider)[:1])["datasets"] == {
+        "warninglists": "bundled"
+    }

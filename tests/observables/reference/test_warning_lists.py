@@ -14,8 +14,16 @@ from shared.errors import InvalidInput
 EVERYTHING = ["domain", "hostname", "url", "ip-dst", "email", "md5", "filename"]
 
 
-def a_list(kind: str, *entries: str, name: str = "", about: list[str] | None = None, **more: object) -> tuple:
-    document = {"name": name or f"a {kind} list", "version": 20261101, "type": kind, "list": list(entries), **more}
+def a_list(
+    kind: str, *entries: str, name: str = "", about: list[str] | None = None, **more: object
+) -> tuple:
+    document = {
+        "name": name or f"a {kind} list",
+        "version": 20261101,
+        "type": kind,
+        "list": list(entries),
+        **more,
+    }
     document["matching_attributes"] = about or EVERYTHING
     return name or kind, msgspec.json.encode(document)
 
@@ -60,7 +68,9 @@ LISTS = opened(
         ("mutex", "google.com", []),
     ],
 )
-def test_an_entry_says_for_itself_what_it_matches(kind: str, value: str, entries: list[str]) -> None:
+def test_an_entry_says_for_itself_what_it_matches(
+    kind: str, value: str, entries: list[str]
+) -> None:
     assert [hit.entry for hit in LISTS.check(kind, value)] == entries
 
 
@@ -77,7 +87,8 @@ def test_a_list_is_only_asked_about_what_it_concerns() -> None:
 
 def test_popular_and_rented_things_are_known_and_not_harmless() -> None:
     lists = opened(
-        a_list("string", "evil.com", name="Top 1000 websites"), a_list("string", "evil.com", category="known", name="x")
+        a_list("string", "evil.com", name="Top 1000 websites"),
+        a_list("string", "evil.com", category="known", name="x"),
     )
     assert {hit.category for hit in lists.check("domain-name", "evil.com")} == {"known"}
 
@@ -107,25 +118,43 @@ def test_no_lists_have_nothing_to_say() -> None:
 labels = st.sampled_from(["a", "b", "ab", "ba", "com", "evil"])
 names = st.lists(labels, min_size=2, max_size=4).map(".".join)
 addresses = st.integers(0x0A000000, 0x0A0003FF).map(lambda number: str(ip_address(number)))
-networks = st.tuples(addresses, st.integers(20, 32)).map(lambda pair: str(ip_network("/".join(map(str, pair)), False)))
+networks = st.tuples(addresses, st.integers(20, 32)).map(
+    lambda pair: str(ip_network("/".join(map(str, pair)), False))
+)
 
 
-@given(st.sets(names), st.sets(names), st.sets(st.text("ab.", min_size=1, max_size=4)), st.lists(names, max_size=8))
-def test_names_are_found_as_a_naive_search_finds_them(exact: set, above: set, pieces: set, values: list[str]) -> None:
-    lists = opened(a_list("string", *exact), a_list("hostname", *above), a_list("substring", *pieces))
+@given(
+    st.sets(names),
+    st.sets(names),
+    st.sets(st.text("ab.", min_size=1, max_size=4)),
+    st.lists(names, max_size=8),
+)
+def test_names_are_found_as_a_naive_search_finds_them(
+    exact: set, above: set, pieces: set, values: list[str]
+) -> None:
+    lists = opened(
+        a_list("string", *exact), a_list("hostname", *above), a_list("substring", *pieces)
+    )
     usable = {piece.strip() for piece in pieces} - {""}
     for value, hits in zip(values, lists.check_many("domain-name", values), strict=True):
         expected = [("string", value)] if value in exact else []
-        expected += [("hostname", name) for name in above if value == name or value.endswith(f".{name}")]
+        expected += [
+            ("hostname", name) for name in above if value == name or value.endswith(f".{name}")
+        ]
         expected += [("substring", piece) for piece in usable if piece in value]
         assert sorted((hit.kind, hit.entry) for hit in hits) == sorted(expected)
 
 
-@given(st.sets(networks), st.lists(addresses | networks.filter(lambda one: not one.endswith("/32")), max_size=8))
+@given(
+    st.sets(networks),
+    st.lists(addresses | networks.filter(lambda one: not one.endswith("/32")), max_size=8),
+)
 def test_networks_are_found_as_a_naive_search_finds_them(listed: set, values: list[str]) -> None:
     lists = opened(a_list("cidr", *listed))
     for value, hits in zip(values, lists.check_many("ipv4-addr", values), strict=True):
-        expected = {ip_network(one) for one in listed if ip_network(value).subnet_of(ip_network(one))}
+        expected = {
+            ip_network(one) for one in listed if ip_network(value).subnet_of(ip_network(one))
+        }
         assert {ip_network(hit.entry) for hit in hits} == expected
 
 

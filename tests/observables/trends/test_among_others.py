@@ -25,7 +25,9 @@ def own(settings: Settings) -> Database:
     return database("observables")
 
 
-def among_others(network: int, planted: Sequence[str], now: datetime) -> list[list[Event[IndicatorsObserved]]]:
+def among_others(
+    network: int, planted: Sequence[str], now: datetime
+) -> list[list[Event[IndicatorsObserved]]]:
     """Runs of five feeds, each with its part of the others and in the middle of them what is planted."""
     part = OTHERS // 5
     runs = []

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.trends import store
+from services.observables.trends import repository
 from services.observables.trends.replay import Log, plan
 from services.observables.trends.watchdog import EXIT_CODE, Patience, lag
 from services.observables.trends.windows import Trend
@@ -37,7 +37,7 @@ import os, time
 from services.observables.trends import app, process
 from shared.database import database
 from shared.errors import Unavailable
-from shared.logging import configure_logging
+from shared.telemetry.logging import configure_logging
 from shared.settings import load_settings
 
 configure_logging("observables", "trends")
@@ -94,7 +94,9 @@ def process(folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
                 assert started.wait(15) == 0, (folder / "trends.log").read_text()
 
 
-def chunks(feed: int, values: Sequence[str], at: datetime, tenant: str = "acme") -> list[Event[IndicatorsObserved]]:
+def chunks(
+    feed: int, values: Sequence[str], at: datetime, tenant: str = "acme"
+) -> list[Event[IndicatorsObserved]]:
     """A run of one feed: its values by bucket, as the feeds service sends them."""
     by_bucket: dict[int, list[Indicator]] = {}
     for value in values:
@@ -104,7 +106,9 @@ def chunks(feed: int, values: Sequence[str], at: datetime, tenant: str = "acme")
     return [
         Event(
             OBSERVED,
-            IndicatorsObserved(FeedRef(UUID(int=feed), f"feed {feed}"), run, place, 0, said, seen=seen),
+            IndicatorsObserved(
+                FeedRef(UUID(int=feed), f"feed {feed}"), run, place, 0, said, seen=seen
+            ),
             tenant,
             SOURCE,
             bucket_key(place),
@@ -124,13 +128,18 @@ def send(settings: Settings, events: Sequence[Event[IndicatorsObserved]]) -> Non
 
 
 def addresses(network: int, count: int) -> list[str]:
-    return [f"{network}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}" for number in range(count)]
+    return [
+        f"{network}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        for number in range(count)
+    ]
 
 
 def announced(own: Database) -> list[Trending]:
     """The announcements waiting in the outbox, which nobody relays here."""
     with own.transaction(PLATFORM) as session:
-        found = session.scalars(sa.text("SELECT payload FROM outbox WHERE topic = 'observables.trending.v1'"))
+        found = session.scalars(
+            sa.text("SELECT payload FROM outbox WHERE topic = 'observables.trending.v1'")
+        )
         return [msgspec.json.decode(bytes(payload), type=Trending) for payload in found]
 
 
@@ -193,7 +202,10 @@ def test_killed_in_the_middle_and_started_again_it_announces_once(
             send(
                 settings,
                 [
-                    replace(event, data=msgspec.structs.replace(event.data, feed=FeedRef(UUID(int=feed), "x")))
+                    replace(
+                        event,
+                        data=msgspec.structs.replace(event.data, feed=FeedRef(UUID(int=feed), "x")),
+                    )
                     for event in marker
                 ],
             )
@@ -221,7 +233,9 @@ def test_an_idle_process_is_left_alone(settings: Settings, own: Database, tmp_pa
         assert idle.poll() is None
 
 
-def test_a_second_process_stands_by_and_takes_over(settings: Settings, own: Database, tmp_path: Path) -> None:
+def test_a_second_process_stands_by_and_takes_over(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
     now, log = datetime.now(UTC), tmp_path / "trends.log"
     with process(tmp_path) as first, process(tmp_path):
         for feed in range(1, 4):
@@ -234,7 +248,9 @@ def test_a_second_process_stands_by_and_takes_over(settings: Settings, own: Data
     assert [one.value for one in announced(own)] == ["48.0.0.1"]
 
 
-def test_without_its_database_it_waits_and_stops_when_asked(settings: Settings, own: Database, tmp_path: Path) -> None:
+def test_without_its_database_it_waits_and_stops_when_asked(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
     now, log = datetime.now(UTC), tmp_path / "trends.log"
     for feed in range(1, 6):
         send(settings, chunks(feed, ["50.0.0.1"], now))
@@ -247,9 +263,14 @@ def test_without_its_database_it_waits_and_stops_when_asked(settings: Settings, 
     assert [one.value for one in announced(own)] == ["50.0.0.1"]
 
 
-def test_what_is_handled_is_committed_and_stays_committed(settings: Settings, own: Database, tmp_path: Path) -> None:
+def test_what_is_handled_is_committed_and_stays_committed(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
     now, log = datetime.now(UTC), tmp_path / "trends.log"
-    group, topic = f"{settings.kafka_topic_prefix}sentineliq.observables.trends", physical(settings, OBSERVED.name)
+    group, topic = (
+        f"{settings.kafka_topic_prefix}sentineliq.observables.trends",
+        physical(settings, OBSERVED.name),
+    )
 
     async def committed() -> list[tuple[int, int | None]]:
         async with Log(settings) as asked:
@@ -269,11 +290,16 @@ def test_what_is_handled_is_committed_and_stays_committed(settings: Settings, ow
     assert asyncio.run(committed()) == before
 
 
-def test_nothing_is_read_that_is_no_event(settings: Settings, own: Database, tmp_path: Path) -> None:
+def test_nothing_is_read_that_is_no_event(
+    settings: Settings, own: Database, tmp_path: Path
+) -> None:
     now, log = datetime.now(UTC), tmp_path / "trends.log"
     bad = chunks(1, ["49.0.0.1"], now)[0]
     with process(tmp_path):
-        send(settings, [replace(bad, data=msgspec.structs.replace(bad.data, observed_at="yesterday"))])
+        send(
+            settings,
+            [replace(bad, data=msgspec.structs.replace(bad.data, observed_at="yesterday"))],
+        )
         for feed in range(1, 6):
             send(settings, chunks(feed, ["49.0.0.1"], now))
         wait(lambda: announced(own), 10, log)
@@ -282,20 +308,33 @@ def test_nothing_is_read_that_is_no_event(settings: Settings, own: Database, tmp
 
 def trend(number: int, kind: str = "value", tenant: str = "acme") -> Trend:
     type_ = "ipv4-addr" if kind == "value" else None
-    subject = {"value": f"192.0.2.{number}", "malware": f"family {number}", "as": f"AS{number}"}[kind]
+    subject = {"value": f"192.0.2.{number}", "malware": f"family {number}", "as": f"AS{number}"}[
+        kind
+    ]
     return Trend(tenant, kind, subject, type_, ("a", "b"), 5, None, 1_800_000_000)
 
 
 def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
-    both = [trend(1), trend(2), trend(1), trend(1, tenant="globex"), trend(7, "malware"), trend(64496, "as")]
+    both = [
+        trend(1),
+        trend(2),
+        trend(1),
+        trend(1, tenant="globex"),
+        trend(7, "malware"),
+        trend(64496, "as"),
+    ]
     with own.transaction(PLATFORM) as session:
-        assert store.announce(session, both) == 5
+        assert repository.announce(session, both) == 5
     with own.transaction(PLATFORM) as session:
-        assert store.announce(session, [*both, trend(3)]) == 1
-        assert store.announce(session, []) == 0
+        assert repository.announce(session, [*both, trend(3)]) == 1
+        assert repository.announce(session, []) == 0
     said = announced(own)
     assert len(said) == 6
-    assert {one.id.partition("--")[0] for one in said} == {"ipv4-addr", "malware", "autonomous-system"}
+    assert {one.id.partition("--")[0] for one in said} == {
+        "ipv4-addr",
+        "malware",
+        "autonomous-system",
+    }
     with own.transaction(PLATFORM) as session:
         rows = session.execute(sa.text("SELECT headers, tenant FROM outbox")).all()
     assert len({dict(row.headers)["ce_id"] for row in rows}) == 6
@@ -304,18 +343,23 @@ def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
 def test_trends_are_paged_newest_first_and_by_tenant(own: Database) -> None:
     for number in range(7):
         with own.transaction(PLATFORM) as session:
-            store.announce(session, [trend(number), trend(number, "malware", "public"), trend(number, tenant="globex")])
+            repository.announce(
+                session,
+                [trend(number), trend(number, "malware", "public"), trend(number, tenant="globex")],
+            )
     with own.transaction("acme") as session:
         found, after = [], None
-        while page := store.page(session, limit=3, after=after):
+        while page := repository.page(session, limit=3, after=after):
             found += page
             after = (page[-1].announced_at, page[-1].id)
         assert len(found) == len({row.id for row in found}) == 14
-        assert [row.announced_at for row in found] == sorted((row.announced_at for row in found), reverse=True)
+        assert [row.announced_at for row in found] == sorted(
+            (row.announced_at for row in found), reverse=True
+        )
         assert {row.tenant for row in found} == {"acme", "public"}
-        assert {row.kind for row in store.page(session, kind="malware")} == {"malware"}
+        assert {row.kind for row in repository.page(session, kind="malware")} == {"malware"}
         since = found[3].announced_at
-        assert all(row.announced_at >= since for row in store.page(session, since=since))
+        assert all(row.announced_at >= since for row in repository.page(session, since=since))
 
 
 def test_silence_is_told_from_idleness() -> None:

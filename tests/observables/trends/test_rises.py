@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaProducer
 from starlette.testclient import TestClient
 
-from services.observables.reference import networks, store
-from services.observables.trends.systems import Systems
+from services.observables.reference import networks, repository
+from services.observables.trends.autonomous_systems import Systems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
@@ -27,7 +27,9 @@ from shared.kafka.topics import physical
 from shared.settings import Settings
 
 HOUR = 3600.0
-TABLE = b"45.9.148.0\t45.9.148.255\t64496\tNL\tEXAMPLE\n45.9.149.0\t45.9.149.255\t64497\tDE\tOTHER\n"
+TABLE = (
+    b"45.9.148.0\t45.9.148.255\t64496\tNL\tEXAMPLE\n45.9.149.0\t45.9.149.255\t64497\tDE\tOTHER\n"
+)
 
 
 @pytest.fixture
@@ -43,7 +45,9 @@ def obtain(own: Database, table: bytes, digest: str) -> None:
     now = datetime.now(UTC)
     with own.transaction(PUBLIC) as session:
         packed = networks.pack([("v4.tsv", table)])
-        store.put(session, "networks", digest=digest, packed=packed, obtained_at=now, checked_at=now)
+        repository.put(
+            session, "networks", digest=digest, packed=packed, obtained_at=now, checked_at=now
+        )
 
 
 @contextmanager
@@ -68,14 +72,23 @@ def process(folder: Path) -> Iterator[Path]:
 
 
 def new(addresses: Sequence[str]) -> Event[ObservablesChanged]:
-    changes = [Change(f"ipv4-addr--{address}", "ipv4-addr", address, "new", 72) for address in addresses]
+    changes = [
+        Change(f"ipv4-addr--{address}", "ipv4-addr", address, "new", 72) for address in addresses
+    ]
     said = ObservablesChanged(UUID(int=1), "blocklist", changes)
     return Event(CHANGED, said, "acme", "/services/observables", b"0")
 
 
 def answer(number: int, registrar: str, enricher: str = "rdap") -> Event[Enriched]:
     name = f"domain-{number}.example"
-    said = Enriched(f"domain-name--{number}", "domain-name", name, enricher, {"registrar": registrar}, "2026-11-25")
+    said = Enriched(
+        f"domain-name--{number}",
+        "domain-name",
+        name,
+        enricher,
+        {"registrar": registrar},
+        "2026-11-25",
+    )
     return Event(ENRICHED, said, "acme", "/services/observables", name.encode())
 
 
@@ -101,7 +114,9 @@ def test_an_autonomous_system_and_a_registrar_rise_above_what_was_usual(
     obtain(own, TABLE, "1")
     usual = [(now - 3 * HOUR + 600 * n, new([f"45.9.148.{n}", f"45.9.149.{n}"])) for n in range(17)]
     usual += [(now - 3 * HOUR + 600 * n, answer(n, "Usual Registrar")) for n in range(17)]
-    surge = [(now - 300, new([*(f"45.9.148.{100 + n}" for n in range(40)), "45.9.149.99", "no address"]))]
+    surge = [
+        (now - 300, new([*(f"45.9.148.{100 + n}" for n in range(40)), "45.9.149.99", "no address"]))
+    ]
     surge += [(now - 300, answer(100 + n, "Cheap Names, LLC")) for n in range(25)]
     # Whatever else knows a registrar does not count the domain a second time.
     surge += [(now - 300, answer(100 + n, "Usual Registrar", "virustotal")) for n in range(25)]
@@ -116,20 +131,25 @@ def test_an_autonomous_system_and_a_registrar_rise_above_what_was_usual(
 
     found = {one["kind"]: one for one in client.get("/v1/trends").json()["items"]}
     assert set(found) == {"as", "registrar"}
-    assert (found["as"]["subject"], found["as"]["count"], found["as"]["feeds"]) == ("AS64496", 40, ["blocklist"])
+    assert (found["as"]["subject"], found["as"]["count"], found["as"]["feeds"]) == (
+        "AS64496",
+        40,
+        ["blocklist"],
+    )
     assert 0 < found["as"]["baseline"] < 2
     assert (found["registrar"]["subject"], found["registrar"]["count"]) == ("cheap names, llc", 25)
     assert found["registrar"]["baseline"] == 0.0
-    assert [one["kind"] for one in client.get("/v1/trends", params={"kind": "registrar"}).json()["items"]] == [
-        "registrar"
-    ]
+    assert [
+        one["kind"]
+        for one in client.get("/v1/trends", params={"kind": "registrar"}).json()["items"]
+    ] == ["registrar"]
 
 
 def test_networks_are_renewed_while_it_runs(own: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     systems = Systems(own)
     systems.freshen()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
-    monkeypatch.setattr("services.observables.reference.held.LOOK_EVERY", -1.0)
+    monkeypatch.setattr("services.observables.reference.reloading_cache.LOOK_EVERY", -1.0)
     obtain(own, TABLE, "1")
     systems.freshen()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"

@@ -39,12 +39,18 @@ DAY = 24 * 3600
 
 
 def chunk(feed: int, *values: str, malware: str | None = None) -> Chunk:
-    return Chunk(Feed(UUID(int=feed), f"feed {feed}"), "", [Seen("ipv4-addr", value, malware) for value in values])
+    return Chunk(
+        Feed(UUID(int=feed), f"feed {feed}"),
+        "",
+        [Seen("ipv4-addr", value, malware) for value in values],
+    )
 
 
 def burst_at(values: Values, *sightings: tuple[int, float], tenant: str = "acme") -> list[float]:
     """Times of the sightings (feed, seconds) of one value that complete a burst."""
-    return [at for feed, at in sightings if values.add(tenant, chunk(feed, "192.0.2.1"), START + at)]
+    return [
+        at for feed, at in sightings if values.add(tenant, chunk(feed, "192.0.2.1"), START + at)
+    ]
 
 
 def test_the_fifth_feed_within_the_window_makes_a_burst() -> None:
@@ -53,7 +59,12 @@ def test_the_fifth_feed_within_the_window_makes_a_burst() -> None:
     (found,) = values.add("acme", chunk(4, "192.0.2.9", "192.0.2.1"), START + 599)
     assert found.subject == "192.0.2.1"
     assert found.feeds == tuple(f"feed {feed}" for feed in range(5))
-    assert (found.count, found.kind, found.type, found.window_start) == (5, "value", "ipv4-addr", START)
+    assert (found.count, found.kind, found.type, found.window_start) == (
+        5,
+        "value",
+        "ipv4-addr",
+        START,
+    )
 
 
 def test_a_sighting_leaves_the_window_after_its_length() -> None:
@@ -87,18 +98,28 @@ def test_tenants_types_and_values_are_kept_apart() -> None:
 
 def test_what_cannot_be_stored_never_bursts() -> None:
     values = Values()
-    bad = [Seen("carrier-pigeon", "coo"), Seen("url", "x\0"), Seen("url", ""), Seen("url", "x" * 9000)]
+    bad = [
+        Seen("carrier-pigeon", "coo"),
+        Seen("url", "x\0"),
+        Seen("url", ""),
+        Seen("url", "x" * 9000),
+    ]
     for feed in range(6):
         assert values.add("acme", Chunk(Feed(UUID(int=feed), "f\0eed"), "", bad), START) == []
     assert all(burst_at(values, (feed, 0.0)) == [] for feed in range(4))
     assert (
-        values.add("acme", Chunk(Feed(UUID(int=7), "a\0b"), "", [Seen("ipv4-addr", "192.0.2.1")]), START)[0].feeds[0]
+        values.add(
+            "acme", Chunk(Feed(UUID(int=7), "a\0b"), "", [Seen("ipv4-addr", "192.0.2.1")]), START
+        )[0].feeds[0]
         == "ab"
     )
 
 
 sightings = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 2 * WINDOW), st.integers(0, WINDOW)), max_size=80
+    st.tuples(
+        st.integers(0, 5), st.integers(0, 2), st.integers(0, 2 * WINDOW), st.integers(0, WINDOW)
+    ),
+    max_size=80,
 )
 
 
@@ -206,7 +227,9 @@ def test_subjects_of_a_chunk() -> None:
     def numbers_of(_type: str, values: list[str]) -> list[int | None]:
         return [numbers.get(value) for value in values]
 
-    assert networks([(one.type, one.value) for one in data.seen], numbers_of) == {("as", "AS64496"): 2}
+    assert networks([(one.type, one.value) for one in data.seen], numbers_of) == {
+        ("as", "AS64496"): 2
+    }
     assert registrars(" Example Registrar, Inc. ") == {("registrar", "example registrar, inc."): 1}
     assert registrars(None) == registrars("\0") == registrars(["x"]) == registrars("") == {}
 
@@ -241,15 +264,33 @@ def log_of(seed: int, hours: float = 9.0) -> list[tuple[Record, float]]:
         feed = chance.randrange(7)
         surge = chance.random() < 0.02
         names = ["Odd"] * (60 if surge else 1) + ["Even"] * chance.randrange(3)
-        seen = [Indicator("ipv4-addr", f"{partition}.0.0.{chance.randrange(60)}", malware=name) for name in names]
+        seen = [
+            Indicator("ipv4-addr", f"{partition}.0.0.{chance.randrange(60)}", malware=name)
+            for name in names
+        ]
         said = datetime.fromtimestamp(at - chance.randrange(90), UTC).isoformat()
-        data = IndicatorsObserved(FeedRef(UUID(int=feed), f"feed {feed}"), UUID(int=0), 0, 0, said, seen=seen)
+        data = IndicatorsObserved(
+            FeedRef(UUID(int=feed), f"feed {feed}"), UUID(int=0), 0, 0, said, seen=seen
+        )
         place = (OBSERVED.name, partition)
-        log.append((record(Event(OBSERVED, data, "acme", "s", traceparent=None), partition, offsets[place]), at))
+        log.append(
+            (
+                record(
+                    Event(OBSERVED, data, "acme", "s", traceparent=None), partition, offsets[place]
+                ),
+                at,
+            )
+        )
         offsets[place] += 1
         if chance.random() < 0.1:
             new = [Change("x", "ipv4-addr", "192.0.2.1", "new", 1)] * chance.choice([1, 40])
-            told = Event(CHANGED, ObservablesChanged(UUID(int=1), "feed 1", new), "acme", "s", traceparent=None)
+            told = Event(
+                CHANGED,
+                ObservablesChanged(UUID(int=1), "feed 1", new),
+                "acme",
+                "s",
+                traceparent=None,
+            )
             log.append((record(told, partition, offsets[CHANGED.name, partition]), at))
             offsets[CHANGED.name, partition] += 1
         if answers.random() < 0.1:
@@ -262,10 +303,16 @@ def log_of(seed: int, hours: float = 9.0) -> list[tuple[Record, float]]:
     return log
 
 
-PLACES = [(topic, partition) for topic in (OBSERVED.name, CHANGED.name, ENRICHED.name) for partition in range(2)]
+PLACES = [
+    (topic, partition)
+    for topic in (OBSERVED.name, CHANGED.name, ENRICHED.name)
+    for partition in range(2)
+]
 
 
-def read(log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | None = None) -> set[Trend]:
+def read(
+    log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | None = None
+) -> set[Trend]:
     """The trends of a log, its partitions read in turns that the seed decides; without one in the log's order."""
     spans = plan.spans if plan else dict.fromkeys(PLACES, Span(0, 0, 10**9))
     analysis = Analysis(plan or Plan(spans), numbers_of=lambda _type, values: [64496] * len(values))
@@ -275,7 +322,11 @@ def read(log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | 
             waiting[one.topic, one.partition].append((one, at))
     found: set[Trend] = set()
     chance = random.Random(seed)  # noqa: S311  # a test's
-    order = [(one.topic, one.partition) for one, _ in log if one.offset >= spans[one.topic, one.partition].begin]
+    order = [
+        (one.topic, one.partition)
+        for one, _ in log
+        if one.offset >= spans[one.topic, one.partition].begin
+    ]
     if seed is not None:
         chance.shuffle(order)
     for number, place in enumerate(order):
@@ -306,7 +357,9 @@ def test_a_reading_that_resumes_finds_the_trends_that_were_left(hours: float) ->
 
     def first(time: float) -> dict[tuple[str, int], int]:
         return {
-            place: next((o.offset for o, at in log if (o.topic, o.partition) == place and at >= time), 10**9)
+            place: next(
+                (o.offset for o, at in log if (o.topic, o.partition) == place and at >= time), 10**9
+            )
             for place in PLACES
         }
 
@@ -334,7 +387,9 @@ def test_identities_tell_trends_apart() -> None:
 def test_unreadable_records_are_refused_and_passed() -> None:
     data = IndicatorsObserved(FeedRef(UUID(int=1), "f"), UUID(int=0), 0, 0, "2026-11-23T10:00:00Z")
     good = record(Event(OBSERVED, data, "acme", "s"), 0, 0)
-    late = record(Event(OBSERVED, msgspec.structs.replace(data, observed_at="yesterday"), "acme", "s"), 0, 2)
+    late = record(
+        Event(OBSERVED, msgspec.structs.replace(data, observed_at="yesterday"), "acme", "s"), 0, 2
+    )
     analysis = Analysis(Plan({(OBSERVED.name, 0): Span(0, 0, 9)}))
     for bad in (replace(good, value=b"{"), replace(good, offset=1, headers=[]), late):
         with pytest.raises(InvalidInput):
@@ -343,6 +398,10 @@ def test_unreadable_records_are_refused_and_passed() -> None:
 
 
 def test_moments() -> None:
-    assert moment("2026-11-23T10:00:00Z") == moment("2026-11-23T12:00:00+02:00") == moment("2026-11-23T10:00:00")
+    assert (
+        moment("2026-11-23T10:00:00Z")
+        == moment("2026-11-23T12:00:00+02:00")
+        == moment("2026-11-23T10:00:00")
+    )
     with pytest.raises(ValueError, match="yesterday"):
         moment("yesterday")

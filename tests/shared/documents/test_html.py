@@ -11,10 +11,34 @@ from shared.documents import Document, read
 from shared.documents.html import UNSEEN
 
 XHTML = "application/xhtml+xml"
-PIECES = ["word{} "] * 4 + ["<html>", "<head>", "</head>", "<body>", "</body>", "<meta>", "<p>", "</p>", "<b>"]
+PIECES = ["word{} "] * 4 + [
+    "<html>",
+    "<head>",
+    "</head>",
+    "<body>",
+    "</body>",
+    "<meta>",
+    "<p>",
+    "</p>",
+    "<b>",
+]
 PIECES += ["<div>", "</div>"]
-PIECES += ["<svg>", "<svg/>", "</svg>", "<path/>", "<g>", "<svg a=b/>", "<title>t</title>", "<style>s</style>"]
-PIECES += ["<script>x</script>", "<script src=x />y</script>", "<template><p>z</template>", "<!--c-->"]
+PIECES += [
+    "<svg>",
+    "<svg/>",
+    "</svg>",
+    "<path/>",
+    "<g>",
+    "<svg a=b/>",
+    "<title>t</title>",
+    "<style>s</style>",
+]
+PIECES += [
+    "<script>x</script>",
+    "<script src=x />y</script>",
+    "<template><p>z</template>",
+    "<!--c-->",
+]
 HOSTILE = (
     "<div>",
     "<a b=1>",
@@ -122,7 +146,9 @@ def test_in_xhtml_any_element_may_end_in_its_own_tag(markup: str) -> None:
 def test_what_was_left_out_of_a_page_is_said() -> None:
     assert page("<nav>home</nav><p>the whole article").notes == ()
     mostly = page("<nav>a list of links</nav><footer>and names</footer><p>evil[.]com")
-    assert mostly.notes == ("most of the page was left out: 20 of 30 characters (12 in <nav>, 8 in <footer>)",)
+    assert mostly.notes == (
+        "most of the page was left out: 20 of 30 characters (12 in <nav>, 8 in <footer>)",
+    )
     assert page("<svg><text>evil[.]com</text></svg>").notes == (
         "most of the page was left out: 10 of 10 characters (10 in <svg>)",
     )
@@ -154,7 +180,8 @@ def test_a_page_that_only_scripts_fill_is_said_to_be_one() -> None:
 
 def test_what_surrounds_an_article_is_left_out() -> None:
     markup = (
-        "<header>a</header><article><header>b</header>c</article><footer>d</footer><form>e<select>f</select></form>"
+        "<header>a</header><article><header>b</header>c</article>"
+        "<footer>d</footer><form>e<select>f</select></form>"
     )
     assert words(markup) == ["b", "c", "e"]
 

@@ -17,12 +17,16 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
 
 
 def test_the_document_is_the_code() -> None:
-    assert DOCUMENT.read_text() == asyncapi.render(), "run: python -m shared.events.asyncapi > docs/asyncapi.yaml"
+    assert DOCUMENT.read_text() == asyncapi.render(), (
+        "run: python -m shared.events.asyncapi > docs/asyncapi.yaml"
+    )
 
 
 def test_every_topic_is_a_channel() -> None:
     channels = yaml.safe_load(DOCUMENT.read_text())["channels"]
-    assert {channel["address"] for channel in channels.values()} == {topic.name for topic in CATALOGUE}
+    assert {channel["address"] for channel in channels.values()} == {
+        topic.name for topic in CATALOGUE
+    }
 
 
 @pytest.mark.parametrize("topic", CATALOGUE, ids=lambda topic: topic.name)
@@ -31,13 +35,17 @@ def test_payloads_written_by_older_releases_are_still_read_in_full(topic: Topic[
     assert kept, f"keep one real payload as {GOLDEN.name}/{topic.name}.1.json"
     for path in kept:
         old = msgspec.json.decode(path.read_bytes())
-        again = msgspec.json.decode(msgspec.json.encode(msgspec.json.decode(path.read_bytes(), type=topic.payload)))
+        again = msgspec.json.decode(
+            msgspec.json.encode(msgspec.json.decode(path.read_bytes(), type=topic.payload))
+        )
         assert _contained(old, again), f"{path.name}: a field was changed or removed"
 
 
 def _contained(old: Any, new: Any) -> bool:
     if isinstance(old, dict):
-        return isinstance(new, dict) and all(key in new and _contained(value, new[key]) for key, value in old.items())
+        return isinstance(new, dict) and all(
+            key in new and _contained(value, new[key]) for key, value in old.items()
+        )
     if isinstance(old, list):
         return isinstance(new, list) and len(old) == len(new) and all(map(_contained, old, new))
     return old == new
@@ -55,12 +63,19 @@ def test_names_keep_their_form(topic: Topic[Any]) -> None:
 def record(event: Event[Any], **headers: bytes | None) -> Record:
     pairs = {**dict(event.headers()), **headers}
     return Record(
-        event.topic.name, 0, 0, event.key, event.payload(), [(k, v) for k, v in pairs.items() if v is not None]
+        event.topic.name,
+        0,
+        0,
+        event.key,
+        event.payload(),
+        [(k, v) for k, v in pairs.items() if v is not None],
     )
 
 
 def test_an_event_survives_the_way_through_kafka() -> None:
-    sent = Event(RECORDED, Recorded("kim", "feeds.create", "x"), "acme", "/services/feeds", key=b"acme")
+    sent = Event(
+        RECORDED, Recorded("kim", "feeds.create", "x"), "acme", "/services/feeds", key=b"acme"
+    )
     read = parse(RECORDED, record(sent), msgspec.json.Decoder(Recorded))
     assert (read.data, read.tenant, read.source, read.id, read.time) == (
         sent.data,
@@ -85,7 +100,11 @@ def test_an_event_that_is_too_large_is_refused_where_it_is_made() -> None:
 
 
 def test_chunks_hold_a_thousand_items_and_stay_below_the_size_of_an_event() -> None:
-    assert [len(chunk) for chunk in chunked(range(2500), size=lambda _: 1)] == [MAX_ITEMS, MAX_ITEMS, 500]
+    assert [len(chunk) for chunk in chunked(range(2500), size=lambda _: 1)] == [
+        MAX_ITEMS,
+        MAX_ITEMS,
+        500,
+    ]
     large = list(chunked(["x" * 9000] * 100, size=len))
     assert all(len(msgspec.json.encode(chunk)) < MAX_EVENT_BYTES for chunk in large)
     assert sum(map(len, large)) == 100

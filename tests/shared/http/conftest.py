@@ -13,7 +13,13 @@ Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 class Server:
     """Answers every request with `handler(head, writer)`, or with the same bytes; counts what reaches it."""
 
-    def __init__(self, answer: bytes | Handler = b"", *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"):
+    def __init__(
+        self,
+        answer: bytes | Handler = b"",
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ):
         self._answer = answer
         self._tls = tls
         self._host = host
@@ -65,7 +71,11 @@ class Server:
 
 def answer(body: bytes = b"", status: int = 200, *fields: str, length: int | None = None) -> bytes:
     """The bytes of an HTTP answer; `length` is a Content-Length other than the true one."""
-    head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body) if length is None else length}", *fields]
+    head = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Length: {len(body) if length is None else length}",
+        *fields,
+    ]
     return "\r\n".join([*head, "Connection: close", "", ""]).encode() + body
 
 

@@ -49,8 +49,14 @@ async def exhaust(response):
 async def test_it_fetches_and_introduces_itself(http):
     async with http.Server(http.answer(b'{"a": 1}', 200, "X-Two: a", "X-Two: b")) as server:
         async with GuardedClient(LOOPBACK, QUICK) as client:
-            response = await client.request("GET", server.url("/x y?q=ü#part"), headers={"Accept": "text/csv"})
-        assert (response.status, response.json(), response.headers["X-TWO"]) == (200, {"a": 1}, "a, b")
+            response = await client.request(
+                "GET", server.url("/x y?q=ü#part"), headers={"Accept": "text/csv"}
+            )
+        assert (response.status, response.json(), response.headers["X-TWO"]) == (
+            200,
+            {"a": 1},
+            "a, b",
+        )
         head = server.requests[0].decode()
         assert head.startswith("GET /x%20y?q=%C3%BC HTTP/1.1\r\n")
         assert f"Host: 127.0.0.1:{server.port}\r\n" in head
@@ -67,7 +73,10 @@ async def test_it_reaches_nothing_private_unless_allowed(http):
 
 
 async def test_proxies_of_the_environment_are_not_used(http, monkeypatch):
-    async with http.Server(http.answer(b"direct")) as server, http.Server(http.answer(b"proxy")) as proxy:
+    async with (
+        http.Server(http.answer(b"direct")) as server,
+        http.Server(http.answer(b"proxy")) as proxy,
+    ):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url())
         async with GuardedClient(LOOPBACK, QUICK) as client:
@@ -126,11 +135,16 @@ async def test_every_answer_must_pass(http):
 async def test_the_next_address_is_tried_when_one_refuses(http, addresses):
     allow = (*LOOPBACK, ip_network("::1/128"))  # nobody listens there
     resolver = names(two_example=addresses)
-    async with http.Server(http.answer(b"ok")) as server, GuardedClient(allow, QUICK, resolver) as client:
+    async with (
+        http.Server(http.answer(b"ok")) as server,
+        GuardedClient(allow, QUICK, resolver) as client,
+    ):
         assert (await client.request("GET", server.url(host="two.example"))).content == b"ok"
 
 
-@pytest.mark.parametrize("answer", [[], socket.gaierror(-2, "no such name"), UnicodeError("label too long")])
+@pytest.mark.parametrize(
+    "answer", [[], socket.gaierror(-2, "no such name"), UnicodeError("label too long")]
+)
 async def test_a_name_without_addresses_is_unreachable(answer):
     async def resolver(host, port):
         if isinstance(answer, Exception):
@@ -166,10 +180,14 @@ async def test_a_closed_port_is_unreachable():
 
 async def test_redirects_on_the_same_origin_keep_credentials(http):
     async def handler(head, writer):
-        writer.write(http.answer(b"here") if b"GET /there" in head else http.redirect("../there?b=2"))
+        writer.write(
+            http.answer(b"here") if b"GET /there" in head else http.redirect("../there?b=2")
+        )
 
     async with http.Server(handler) as server, GuardedClient(LOOPBACK, QUICK) as client:
-        response = await client.request("GET", server.url("/a/b?a=1"), auth_headers={"X-Api-Key": "k3y"})
+        response = await client.request(
+            "GET", server.url("/a/b?a=1"), auth_headers={"X-Api-Key": "k3y"}
+        )
         assert response.content == b"here"
         assert response.url == server.url("/there?b=2")
         assert all(b"X-Api-Key: k3y" in head for head in server.requests)
@@ -179,15 +197,23 @@ async def test_redirects_on_the_same_origin_keep_credentials(http):
 async def test_a_redirect_to_a_private_address_is_not_followed(http):
     async with http.Server(http.answer(b"metadata"), host="127.0.0.2") as private:
         for location in (private.url(), private.url(host="0x7f.2"), private.url(host="2130706434")):
-            async with http.Server(http.redirect(location)) as server, GuardedClient(ONE, QUICK) as client:
+            async with (
+                http.Server(http.redirect(location)) as server,
+                GuardedClient(ONE, QUICK) as client,
+            ):
                 with pytest.raises(ForbiddenTarget):
                     await client.request("GET", server.url())
         assert private.connections == 0
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "http://u:p@127.0.0.1/", "//", "gopher://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "http://u:p@127.0.0.1/", "//", "gopher://127.0.0.1/"]
+)
 async def test_a_redirect_to_something_else_is_refused(http, location):
-    async with http.Server(http.redirect(location)) as server, GuardedClient(LOOPBACK, QUICK) as client:
+    async with (
+        http.Server(http.redirect(location)) as server,
+        GuardedClient(LOOPBACK, QUICK) as client,
+    ):
         with pytest.raises(ForbiddenTarget):
             await client.request("GET", server.url())
 
@@ -195,7 +221,10 @@ async def test_a_redirect_to_something_else_is_refused(http, location):
 async def test_nothing_secret_follows_to_another_origin(http):
     async with http.Server(http.answer(b"mirror")) as other:
         location = other.url("/d?format=csv&token=s3cret&X-Signature=a%2Bb&t=s3cret")
-        async with http.Server(http.redirect(location)) as server, GuardedClient(LOOPBACK, QUICK) as client:
+        async with (
+            http.Server(http.redirect(location)) as server,
+            GuardedClient(LOOPBACK, QUICK) as client,
+        ):
             response = await client.request(
                 "GET",
                 server.url("/d?token=s3cret"),
@@ -266,14 +295,18 @@ async def test_redirects_end(http, redirects, requests):
 
 async def test_without_redirects_a_redirect_is_an_answer(http):
     async with http.Server(http.redirect("/new", 307)) as server, GuardedClient(LOOPBACK) as client:
-        response = await client.request("POST", server.url(), content=b"{}", limits=Limits(redirects=0))
+        response = await client.request(
+            "POST", server.url(), content=b"{}", limits=Limits(redirects=0)
+        )
         assert response.status == 307
         with pytest.raises(UpstreamStatus):
             response.raise_for_status()
 
 
 async def test_a_bomb_in_a_redirect_is_never_unpacked_nor_kept(http):
-    bomb = http.redirect("/new", 302, gzip.compress(bytes(50 << 20)), "Content-Encoding: gzip, gzip, nonsense")
+    bomb = http.redirect(
+        "/new", 302, gzip.compress(bytes(50 << 20)), "Content-Encoding: gzip, gzip, nonsense"
+    )
 
     async def handler(head, writer):
         writer.write(http.answer(b"ok") if b"GET /new" in head else bomb)
@@ -303,7 +336,9 @@ async def test_a_trickle_ends_at_the_deadline(http):
         assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-Head", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize(
+    "start", [b"", b"HTTP/1.1 200 OK\r\nX-Head", b"HTTP/1.1 100 Continue\r\n\r\n"]
+)
 async def test_headers_that_never_end_run_into_the_deadline(http, start):
     async def silent(head, writer):
         writer.write(start)
@@ -402,8 +437,13 @@ async def test_endless_headers_end(http):
     ],
 )  # fmt: skip
 async def test_a_bad_status_says_whether_and_when_to_retry(http, status, field, retryable, wait):
-    async with http.Server(http.answer(b"no", status, field)) as server, GuardedClient(LOOPBACK, QUICK) as client:
-        response = await client.request("GET", server.url("/?key=secret"), auth_headers={"Authorization": "secret"})
+    async with (
+        http.Server(http.answer(b"no", status, field)) as server,
+        GuardedClient(LOOPBACK, QUICK) as client,
+    ):
+        response = await client.request(
+            "GET", server.url("/?key=secret"), auth_headers={"Authorization": "secret"}
+        )
         with pytest.raises(UpstreamStatus, match=f"HTTP {status}") as caught:
             response.raise_for_status()
     assert (caught.value.retryable, caught.value.retry_after) == (retryable, wait)
@@ -420,7 +460,12 @@ async def test_json_that_is_none_is_a_bad_body(http, body):
 
 
 @pytest.mark.parametrize(
-    "bytes_", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"]
+    "bytes_",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ],
 )
 async def test_something_that_is_not_http_is_unreachable(http, bytes_):
     async with http.Server(bytes_) as server, GuardedClient(LOOPBACK, QUICK) as client:
@@ -454,7 +499,9 @@ async def test_an_echo_is_not_repeated(http):
 
     async with http.Server(echo) as server, GuardedClient(LOOPBACK, QUICK) as client:
         with pytest.raises(Unreachable) as caught:
-            await client.request("GET", server.url("/s3cret?key=s3cret"), auth_headers={"Authorization": "s3cret"})
+            await client.request(
+                "GET", server.url("/s3cret?key=s3cret"), auth_headers={"Authorization": "s3cret"}
+            )
     assert "s3cret" not in str(caught.value.as_dict()) + str(caught.value.__cause__)
 
 
@@ -469,7 +516,10 @@ async def test_nothing_secret_is_logged(http, caplog):
 
 
 async def test_a_body_that_is_left_half_read_does_no_harm(http):
-    async with http.Server(http.answer(bytes(5_000_000))) as server, GuardedClient(LOOPBACK, QUICK) as client:
+    async with (
+        http.Server(http.answer(bytes(5_000_000))) as server,
+        GuardedClient(LOOPBACK, QUICK) as client,
+    ):
         for _ in range(30):  # more often than there are connections in the pool
             async with client.stream("GET", server.url()) as response:
                 async for _ in response.iter_bytes():

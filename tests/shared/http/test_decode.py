@@ -26,12 +26,20 @@ def zstd(data: bytes) -> bytes:
     return zstandard.compress(data)
 
 
-ENCODERS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd, "identity": bytes}
+ENCODERS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd,
+    "identity": bytes,
+}
 
 
 def decode(data: bytes, encoding: str, limits: Limits = Limits(), step: int = 65_536) -> bytes:  # noqa: B008
     decoder = Decoder(encoding, limits)
-    pieces = [piece for at in range(0, len(data), step) for piece in decoder.feed(data[at : at + step])]
+    pieces = [
+        piece for at in range(0, len(data), step) for piece in decoder.feed(data[at : at + step])
+    ]
     decoder.finish()
     assert decoder.received == len(data)
     assert decoder.expanded == sum(map(len, pieces))
@@ -59,7 +67,10 @@ def zstd_bomb(size: int) -> bytes:
 
 
 @given(
-    st.binary(max_size=5000), st.sampled_from(sorted(ENCODERS)), st.sampled_from(sorted(ENCODERS)), st.integers(1, 700)
+    st.binary(max_size=5000),
+    st.sampled_from(sorted(ENCODERS)),
+    st.sampled_from(sorted(ENCODERS)),
+    st.integers(1, 700),
 )
 def test_any_body_survives_any_two_encodings_in_any_pieces(body, first, second, step):
     assert decode(ENCODERS[second](ENCODERS[first](body)), f"{first}, {second}", OPEN, step) == body
@@ -72,7 +83,10 @@ def test_deflate_is_understood_with_and_without_its_wrapping(encode):
 
 
 def test_a_large_honest_body_passes_the_ratio():
-    body = b"".join(b"%d.%d.%d.%d,botnet,2026-01-01\n" % (n % 251, n % 241, n % 239, n % 233) for n in range(200_000))
+    body = b"".join(
+        b"%d.%d.%d.%d,botnet,2026-01-01\n" % (n % 251, n % 241, n % 239, n % 233)
+        for n in range(200_000)
+    )
     assert decode(gzip.compress(body), "gzip") == body
 
 
@@ -94,7 +108,9 @@ def test_an_empty_body_is_complete(encoding):
      (lambda: zero_bomb(1 << 30, b"\x1f\x8b\x08\x08\0\0\0\0\0\xff", b"a"), "gzip, gzip")],
     ids=["gzip", "zstd", "gzip in gzip", "header in gzip"],
 )  # fmt: skip
-@pytest.mark.parametrize("limits", [Limits(), Limits(ratio=1 << 40, max_expanded=64 * MIB)], ids=["ratio", "size"])
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(ratio=1 << 40, max_expanded=64 * MIB)], ids=["ratio", "size"]
+)
 def test_a_bomb_is_given_up_early_and_in_little_memory(bomb, encoding, limits):
     data = bomb()
     decoder = Decoder(encoding, limits)

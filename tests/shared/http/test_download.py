@@ -7,7 +7,15 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.http import BadBody, GuardedClient, Limits, TimedOut, TooLarge, Unreachable, UpstreamStatus
+from shared.http import (
+    BadBody,
+    GuardedClient,
+    Limits,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+    UpstreamStatus,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -36,7 +44,9 @@ def untouched(path) -> bool:
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_the_decoded_body_replaces_the_file(http, client, path, encoding):
     body = gzip.compress(BODY) if encoding == "gzip" else BODY
-    async with http.Server(http.answer(body, 200, f"Content-Encoding: {encoding}", 'ETag: "e2"')) as server:
+    async with http.Server(
+        http.answer(body, 200, f"Content-Encoding: {encoding}", 'ETag: "e2"')
+    ) as server:
         done = await client.download(server.url(), path)
     assert path.read_bytes() == BODY
     assert (done.status, done.bytes_received, done.bytes_expanded) == (200, len(body), len(BODY))
@@ -48,7 +58,9 @@ async def test_the_decoded_body_replaces_the_file(http, client, path, encoding):
 async def test_an_unchanged_feed_is_not_fetched(http, client, path):
     async with http.Server(b'HTTP/1.1 304 Not Modified\r\nETag: "e1"\r\n\r\n') as server:
         done = await client.download(
-            server.url(), path, {"If-None-Match": '"e1"', "If-Modified-Since": "Sat, 01 Aug 2026 00:00:00 GMT"}
+            server.url(),
+            path,
+            {"If-None-Match": '"e1"', "If-Modified-Since": "Sat, 01 Aug 2026 00:00:00 GMT"},
         )
         assert b'If-None-Match: "e1"' in server.requests[0]
         assert b"If-Modified-Since: Sat, 01" in server.requests[0]

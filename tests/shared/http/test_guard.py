@@ -23,7 +23,9 @@ def inside(networks):
     return (
         st.sampled_from(networks)
         .map(ip_network)
-        .flatmap(lambda network: st.integers(0, network.num_addresses - 1).map(lambda n: network[n]))
+        .flatmap(
+            lambda network: st.integers(0, network.num_addresses - 1).map(lambda n: network[n])
+        )
     )
 
 
@@ -31,7 +33,10 @@ def dotted(address: IPv4Address, bases: list[str], parts: int) -> str:
     """An IPv4 address as inet_aton knows it: 1 to 4 parts, each octal, decimal or hexadecimal."""
     octets = list(address.packed)
     values = [*octets[: parts - 1], int.from_bytes(octets[parts - 1 :], "big")]
-    return ".".join({"o": "0{:o}", "d": "{}", "x": "0x{:x}"}[b].format(v) for b, v in zip(bases, values, strict=False))
+    return ".".join(
+        {"o": "0{:o}", "d": "{}", "x": "0x{:x}"}[b].format(v)
+        for b, v in zip(bases, values, strict=False)
+    )
 
 
 NOTATIONS = st.tuples(st.lists(st.sampled_from("odx"), min_size=4, max_size=4), st.integers(1, 4))
@@ -47,7 +52,11 @@ def refused(url: str, policy: Policy = Policy()) -> None:  # noqa: B008
         vet(url, policy)
 
 
-@given(inside(PRIVATE_V4), NOTATIONS, st.sampled_from(["http://{}/", "https://{}./", "http:\\\\{}", "//{}/x"]))
+@given(
+    inside(PRIVATE_V4),
+    NOTATIONS,
+    st.sampled_from(["http://{}/", "https://{}./", "http:\\\\{}", "//{}/x"]),
+)
 def test_no_private_ipv4_address_passes_in_any_notation(address, notation, frame):
     text = frame.format(dotted(address, *notation))
     refused(text if text.startswith("http") else f"http:{text}")
@@ -60,7 +69,9 @@ def test_no_private_ipv6_address_passes_in_any_notation(address, long):
 
 @given(
     inside(PRIVATE_V4),
-    st.sampled_from([0xFFFF << 32, 0x64FF9B << 96, 0, 0x2002 << 112, 0x20014860_0000_0000_00005EFE << 32]),
+    st.sampled_from(
+        [0xFFFF << 32, 0x64FF9B << 96, 0, 0x2002 << 112, 0x20014860_0000_0000_00005EFE << 32]
+    ),
 )
 def test_no_private_ipv4_address_passes_inside_an_ipv6_address(address, prefix):
     embedded = int(address) << 80 if prefix == 0x2002 << 112 else int(address)

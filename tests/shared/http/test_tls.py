@@ -25,12 +25,16 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = self._sign("authority", self._key, self._key, None)
-        self.file = self._write("authority", self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.file = self._write(
+            "authority", self._certificate.public_bytes(serialization.Encoding.PEM)
+        )
 
     def issue(self, name, days=1):
         key = ec.generate_private_key(ec.SECP256R1())
         pem = serialization.Encoding.PEM
-        plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        plain = key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         certificate = self._sign(name, key, self._key, self._certificate, days)
         return self._write(name, certificate.public_bytes(pem)), self._write(f"{name}.key", plain)
 
@@ -39,15 +43,21 @@ class Authority:
         now = datetime.now(UTC)
         ski = x509.SubjectKeyIdentifier.from_public_key
         builder = (
-            x509.CertificateBuilder(subject_name=subject, issuer_name=issuer.subject if issuer else subject)
+            x509.CertificateBuilder(
+                subject_name=subject, issuer_name=issuer.subject if issuer else subject
+            )
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=9))
             .not_valid_after(now + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            .add_extension(
+                x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
+            )
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .add_extension(ski(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False
+            )
         )
         return builder.sign(by, hashes.SHA256())
 
@@ -86,7 +96,9 @@ async def test_the_name_is_verified_over_the_pinned_address(http, authority):
     assert (caught.value.retryable, "secret" in caught.value.message) == (False, False)
 
 
-@pytest.mark.parametrize(("trusted", "days"), [(False, 1), (True, -1)], ids=["unknown authority", "expired"])
+@pytest.mark.parametrize(
+    ("trusted", "days"), [(False, 1), (True, -1)], ids=["unknown authority", "expired"]
+)
 async def test_a_certificate_that_does_not_verify_is_refused(http, authority, trusted, days):
     async with http.Server(http.answer(b"ok"), tls=server_side(authority, days=days)) as server:
         ca = authority.file if trusted else None
@@ -121,12 +133,19 @@ async def test_a_client_certificate_is_shown_at_home_only(http, authority):
     async def who(head, writer):
         shown = bool(writer.get_extra_info("ssl_object").getpeercert())
         there = b"GET /there" in head
-        writer.write(http.redirect(other.url(host="mirror.example")) if there else http.answer(b"%d" % shown))
+        writer.write(
+            http.redirect(other.url(host="mirror.example")) if there else http.answer(b"%d" % shown)
+        )
 
-    home, away = server_side(authority, ask=True), server_side(authority, "mirror.example", ask=True)
+    home, away = (
+        server_side(authority, ask=True),
+        server_side(authority, "mirror.example", ask=True),
+    )
     async with http.Server(who, tls=home) as server, http.Server(who, tls=away) as other:
         certificate = authority.issue("client")
-        async with GuardedClient(LOOPBACK, LIMITS, loopback, ca=authority.file, certificate=certificate) as client:
+        async with GuardedClient(
+            LOOPBACK, LIMITS, loopback, ca=authority.file, certificate=certificate
+        ) as client:
             assert (await client.request("GET", server.url(host="feed.example"))).content == b"1"
             response = await client.request("GET", server.url("/there", host="feed.example"))
             assert (response.content, response.url) == (b"0", other.url(host="mirror.example"))

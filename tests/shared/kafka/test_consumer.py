@@ -17,8 +17,8 @@ from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka import offsets
 from shared.kafka.consumer import Consumer, Subscription
+from shared.kafka.dlq_limit import PoisonFlood
 from shared.kafka.outbox import Relay, publish
-from shared.kafka.poison import PoisonFlood
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import physical
 from shared.settings import Settings
@@ -36,7 +36,9 @@ def own(settings: Settings) -> Database:
 
 
 def said(target: str, tenant: str = "acme") -> Event[Recorded]:
-    return Event(RECORDED, Recorded("kim", "feeds.create", target), tenant, "/test", key=tenant.encode())
+    return Event(
+        RECORDED, Recorded("kim", "feeds.create", target), tenant, "/test", key=tenant.encode()
+    )
 
 
 async def produce(settings: Settings, *events: Event[Any]) -> None:
@@ -89,14 +91,17 @@ def test_each_event_takes_effect_once_and_is_not_handled_again_after_a_restart(
         # A consumer that lost its position in Kafka, or a zombie, gets old records again: the row says no.
         await produce(settings, said("once-050"))
         await running(
-            Consumer(own, settings, [Subscription(RECORDED, store)]).run(), lambda: len(effects(own, "once-")) == 51
+            Consumer(own, settings, [Subscription(RECORDED, store)]).run(),
+            lambda: len(effects(own, "once-")) == 51,
         )
 
     asyncio.run(scenario())
     assert effects(own, "once-") == [f"once-{number:03}" for number in range(51)]
 
 
-def test_a_poisoned_event_is_buried_with_its_reason_and_the_others_go_on(own: Database, settings: Settings) -> None:
+def test_a_poisoned_event_is_buried_with_its_reason_and_the_others_go_on(
+    own: Database, settings: Settings
+) -> None:
     async def scenario() -> dict[str, bytes]:
         async with Publisher(settings) as publisher:
             await publisher.send(RECORDED.name, b"acme", b"{not json", said("x").headers())
@@ -142,7 +147,9 @@ def test_a_database_that_comes_back_loses_nothing(own: Database, settings: Setti
     assert effects(own, "flaky-") == ["flaky-1", "flaky-2"]
 
 
-@pytest.mark.parametrize("error", ["deadlock_detected", "serialization_failure", "lock_not_available"])
+@pytest.mark.parametrize(
+    "error", ["deadlock_detected", "serialization_failure", "lock_not_available"]
+)
 def test_what_the_database_gives_up_in_bulk_is_tried_again_and_not_buried(
     own: Database, settings: Settings, error: str
 ) -> None:
@@ -162,9 +169,13 @@ def test_what_the_database_gives_up_in_bulk_is_tried_again_and_not_buried(
     assert effects(own, error) == [f"{error}-1", f"{error}-2"]
 
 
-def test_a_flood_of_poison_stops_the_consumer_instead_of_burying_it_all(own: Database, settings: Settings) -> None:
+def test_a_flood_of_poison_stops_the_consumer_instead_of_burying_it_all(
+    own: Database, settings: Settings
+) -> None:
     async def scenario() -> None:
-        await produce(settings, *(said(f"flood-{number}-poison", tenant="globex") for number in range(150)))
+        await produce(
+            settings, *(said(f"flood-{number}-poison", tenant="globex") for number in range(150))
+        )
         await asyncio.wait_for(Consumer(own, settings, [Subscription(RECORDED, store)]).run(), 20)
 
     with pytest.raises(PoisonFlood, match="nothing was lost"):
@@ -180,7 +191,9 @@ def test_offsets_belong_to_one_cluster(own: Database, settings: Settings) -> Non
     assert offsets.stored(own, "cluster-a", "group") == {("topic", 0): 41}
 
 
-def test_the_outbox_publishes_what_was_committed_and_nothing_else(own: Database, settings: Settings) -> None:
+def test_the_outbox_publishes_what_was_committed_and_nothing_else(
+    own: Database, settings: Settings
+) -> None:
     async def scenario() -> list[bytes]:
         with own.transaction("acme") as session:
             publish(session, [said("outbox-1"), said("outbox-2")])
@@ -207,8 +220,16 @@ def test_the_outbox_publishes_what_was_committed_and_nothing_else(own: Database,
         return seen
 
     seen = asyncio.run(scenario())
-    assert [f"outbox-{number}".encode() in value for number, value in enumerate(seen, 1)] == [True, True, True]
+    assert [f"outbox-{number}".encode() in value for number, value in enumerate(seen, 1)] == [
+        True,
+        True,
+        True,
+    ]
     with own.transaction(PLATFORM) as session:
         assert (
-            session.scalar(sa.text("SELECT count(*) FROM outbox WHERE topic = :topic"), {"topic": RECORDED.name}) == 0
+            session.scalar(
+                sa.text("SELECT count(*) FROM outbox WHERE topic = :topic"),
+                {"topic": RECORDED.name},
+            )
+            == 0
         )

@@ -36,7 +36,11 @@ def test_all_since_a_moment_is_read(settings: Settings):
         await publish(settings, *range(100, 150))
         before = datetime.now(UTC) - timedelta(hours=1)
         later = datetime.now(UTC) + timedelta(hours=1)
-        return await read(settings, before), await read(settings, between), await read(settings, later)
+        return (
+            await read(settings, before),
+            await read(settings, between),
+            await read(settings, later),
+        )
 
     everything, half, nothing = asyncio.run(story())
     assert everything == list(range(150))

@@ -17,8 +17,12 @@ domains = st.builds(
 )
 ipv4 = st.ip_addresses(v=4).map(str)
 ipv6 = st.ip_addresses(v=6).flatmap(lambda ip: st.sampled_from([str(ip), ip.exploded.upper()]))
-networks = st.builds(lambda ip, bits: f"{ip}/{min(bits, ip.max_prefixlen)}", st.ip_addresses(), st.integers(1, 128))
-_path = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffd\ufeff"))
+networks = st.builds(
+    lambda ip, bits: f"{ip}/{min(bits, ip.max_prefixlen)}", st.ip_addresses(), st.integers(1, 128)
+)
+_path = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffd\ufeff")
+)
 urls = st.builds(
     lambda scheme, user, host, port, path: f"{scheme}://{user}{host}{port}{path}",
     st.sampled_from(["http", "https", "HTTP", "hxxp", "ftp", "tcp", "ws"]),
@@ -37,7 +41,9 @@ macs = st.builds(
     st.lists(st.text(hexdigits, min_size=2, max_size=2), min_size=6, max_size=6),
     st.sampled_from(":-"),
 )
-_free = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+_free = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60
+)
 
 
 def _hex(length):
@@ -67,9 +73,9 @@ RAW = {
     T.SHA1: _hex(40),
     T.SHA256: _hex(64),
     T.SHA512: _hex(128),
-    T.SSDEEP: st.builds(lambda size, one, two: f"{size}:{one}:{two}", st.integers(3, 10**6), _label, _label).filter(
-        lambda text: "_" not in text and "-" not in text
-    ),
+    T.SSDEEP: st.builds(
+        lambda size, one, two: f"{size}:{one}:{two}", st.integers(3, 10**6), _label, _label
+    ).filter(lambda text: "_" not in text and "-" not in text),
     T.TLSH: _hex(70),
     T.FILE_NAME: _free,
     T.X509_SHA1: _hex(40),
@@ -86,5 +92,14 @@ RAW = {
     T.USER_AGENT: _free,
     T.WALLET: st.sampled_from(WALLETS) | _hex(40).map(lambda text: f"0x{text.lower()}"),
 }
-SHAPELESS = {T.FILE_NAME, T.MUTEX, T.X509_SHA1, T.X509_SHA256, T.IMPHASH, T.JA3, T.USER_AGENT, T.FILE_PATH}
+SHAPELESS = {
+    T.FILE_NAME,
+    T.MUTEX,
+    T.X509_SHA1,
+    T.X509_SHA256,
+    T.IMPHASH,
+    T.JA3,
+    T.USER_AGENT,
+    T.FILE_PATH,
+}
 """Types that `detect` never guesses."""

@@ -15,7 +15,9 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 TLSH = "0f" + "1a2b3c4d5e6f708192" * 3 + "0123456789abcd"
-FUZZY = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8N3TzS8QsO/wqWXLcMSx:sF1LjEtHHlZDrJzrhuyZvHYm8tKp/RWO"
+FUZZY = (
+    "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8N3TzS8QsO/wqWXLcMSx:sF1LjEtHHlZDrJzrhuyZvHYm8tKp/RWO"
+)
 
 
 def pairs(text):
@@ -86,7 +88,9 @@ def pairs(text):
         (r"HKLM:\Software\\Evil", T.REGISTRY_KEY, r"HKEY_LOCAL_MACHINE\Software\Evil"),
     ],
 )
-@pytest.mark.parametrize("around", ["{}", "It is at {}, they say.", "({})", '"{}":', "<{}>", "|{}|", "`{}`.", "是{}。"])
+@pytest.mark.parametrize(
+    "around", ["{}", "It is at {}, they say.", "({})", '"{}":', "<{}>", "|{}|", "`{}`.", "是{}。"]
+)
 def test_it_is_found_in_whatever_stands_around(text, kind, value, around):
     if around == "是{}。" and not text.isascii():
         return
@@ -131,13 +135,26 @@ def test_a_file_ending_that_is_a_domain_counts_when_it_is_meant():
 
 def test_lists_and_markup_are_taken_apart():
     urls = ["http://a.example.com/x", "http://b.example.com/y"]
-    for text in (",".join(urls), ";".join(urls), f"[{urls[0]}]({urls[1]})", f'["{urls[0]}","{urls[1]}"]'):
+    for text in (
+        ",".join(urls),
+        ";".join(urls),
+        f"[{urls[0]}]({urls[1]})",
+        f'["{urls[0]}","{urls[1]}"]',
+    ):
         assert [value for _, value in pairs(text)] == urls
-    assert pairs("(see https://example.com/wiki/Foo_(bar))") == [(T.URL, "https://example.com/wiki/Foo_(bar)")]
+    assert pairs("(see https://example.com/wiki/Foo_(bar))") == [
+        (T.URL, "https://example.com/wiki/Foo_(bar)")
+    ]
     assert [value for _, value in pairs("192.0.2.1-192.0.2.9")] == ["192.0.2.1", "192.0.2.9"]
-    assert [value for _, value in pairs("a.example.com/b[.]example[.]com")] == ["a.example.com", "b.example.com"]
+    assert [value for _, value in pairs("a.example.com/b[.]example[.]com")] == [
+        "a.example.com",
+        "b.example.com",
+    ]
     keys = r"HKLM\Software\A B\Run and HKCU\Software\C"
-    assert [keys[one.start : one.end] for one in extract(keys)] == [r"HKLM\Software\A B\Run", r"HKCU\Software\C"]
+    assert [keys[one.start : one.end] for one in extract(keys)] == [
+        r"HKLM\Software\A B\Run",
+        r"HKCU\Software\C",
+    ]
 
 
 def test_names_end_where_scripts_without_blanks_begin():
@@ -145,13 +162,22 @@ def test_names_end_where_scripts_without_blanks_begin():
     assert pairs("访问http://evil.com/a。然后") == [(T.URL, "http://evil.com/a")]
 
 
-_label = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=10).filter(lambda text: text[0].isalpha())
-_names = st.builds(lambda one, two, end: f"{one}.{two}.{end}", _label, _label, st.sampled_from(["com", "net", "co.uk"]))
+_label = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=10).filter(
+    lambda text: text[0].isalpha()
+)
+_names = st.builds(
+    lambda one, two, end: f"{one}.{two}.{end}",
+    _label,
+    _label,
+    st.sampled_from(["com", "net", "co.uk"]),
+)
 _planted = st.one_of(
     st.tuples(st.just(T.DOMAIN), _names),
     st.tuples(st.just(T.IPV4), st.ip_addresses(v=4, network="198.51.100.0/24").map(str)),
     st.tuples(st.just(T.IPV6), st.ip_addresses(v=6, network="2001:db8::/32").map(str)),
-    st.tuples(st.just(T.URL), st.builds(lambda name, path: f"https://{name}/{path}", _names, _label)),
+    st.tuples(
+        st.just(T.URL), st.builds(lambda name, path: f"https://{name}/{path}", _names, _label)
+    ),
     st.tuples(st.just(T.EMAIL), st.builds(lambda local, name: f"{local}@{name}", _label, _names)),
 )
 _between = [
@@ -230,7 +256,9 @@ def steps(text):
 
 
 units = st.lists(
-    st.sampled_from(HOSTILE) | st.text("aA1.:/@[](){}\\,+-%_ hxtp", min_size=1, max_size=6), min_size=1, max_size=4
+    st.sampled_from(HOSTILE) | st.text("aA1.:/@[](){}\\,+-%_ hxtp", min_size=1, max_size=6),
+    min_size=1,
+    max_size=4,
 ).map("".join)
 
 
@@ -258,7 +286,9 @@ def test_an_overlong_url_is_passed_over():
 
 def test_attack_ids_are_no_observables():
     text = "T1059, T1059.001; TA0002 (S0154) G0016 M1036 C0022 techniques/T1566/002/ T9999 AT1059 T10591"
-    assert [(found.type, found.value, text[found.start : found.end]) for found in attack_ids(text)] == [
+    assert [
+        (found.type, found.value, text[found.start : found.end]) for found in attack_ids(text)
+    ] == [
         ("attack-technique", "T1059", "T1059"),
         ("attack-technique", "T1059.001", "T1059.001"),
         ("attack-tactic", "TA0002", "TA0002"),
@@ -291,7 +321,9 @@ def test_against_another_extractor():
     assert theirs - ours == {
         (T.DOMAIN, "setup.py"),  # a file
         (T.IPV4, "9.9.9.10"),  # a version
-        *((T.DOMAIN, host) for host in ("cdn.evil-stage.com", "evil-path.org", "evil-mail.com")),  # parts of others
+        *(
+            (T.DOMAIN, host) for host in ("cdn.evil-stage.com", "evil-path.org", "evil-mail.com")
+        ),  # parts of others
         (T.IPV4, "1.1.1.2"),  # part of a URL
     }
     assert ours - theirs == {

@@ -48,7 +48,9 @@ def _parts(kind: str, value: str) -> Iterator[Pair]:
     if kind == T.URL:
         inner = value.partition("://")[2]
         host = re.split(r"[/?#]", inner)[0].rpartition("@")[2]
-        yield from _read(host if host.startswith("[") else host.partition(":")[0], T.DOMAIN, T.IPV4, T.IPV6)
+        yield from _read(
+            host if host.startswith("[") else host.partition(":")[0], T.DOMAIN, T.IPV4, T.IPV6
+        )
         for piece in re.split(r"[/?#&=@:]+", inner):
             yield from _read(piece, T.DOMAIN, T.IPV4, T.MD5, T.SHA1, T.SHA256)
     elif kind == T.EMAIL:
@@ -73,13 +75,20 @@ def _is_version(text: Text, pair: Pair) -> bool:
     """A dotted number that always stands behind a word like `version`, or behind `Product/`."""
     if pair[0] != T.IPV4:
         return False
-    before = [text.text[max(0, one.start() - 12) : one.start()] for one in re.finditer(re.escape(pair[1]), text.text)]
-    return bool(before) and all(re.search(r"(?i)(version|build|release)\s*$|[a-z]/$", each) for each in before)
+    before = [
+        text.text[max(0, one.start() - 12) : one.start()]
+        for one in re.finditer(re.escape(pair[1]), text.text)
+    ]
+    return bool(before) and all(
+        re.search(r"(?i)(version|build|release)\s*$|[a-z]/$", each) for each in before
+    )
 
 
 def _is_file(text: Text, pair: Pair) -> bool:
     """A name of two labels that is a file's, `setup.py`."""
-    return pair[0] == T.DOMAIN and bool(re.fullmatch(r"[^.]+\.(py|sh|pl|rs|md|zip|app|so|java)", pair[1]))
+    return pair[0] == T.DOMAIN and bool(
+        re.fullmatch(r"[^.]+\.(py|sh|pl|rs|md|zip|app|so|java)", pair[1])
+    )
 
 
 def _is_package(_: Text, pair: Pair) -> bool:
@@ -148,15 +157,24 @@ def theirs() -> Callable[[str], set[Pair]]:
 def unexplained(text: str, theirs: Callable[[str], set[Pair]]) -> dict[Pair, str]:
     """What only iocsearcher finds, without a rule; with a place where it stands."""
     read = Text(text)
-    missing = {pair for pair in theirs(text) - read.ours if not any(rule(read, pair) for rule in RULES.values())}
-    return {(kind, value): text[max(0, (at := text.find(value)) - 40) : at + 60] for kind, value in missing}
+    missing = {
+        pair
+        for pair in theirs(text) - read.ours
+        if not any(rule(read, pair) for rule in RULES.values())
+    }
+    return {
+        (kind, value): text[max(0, (at := text.find(value)) - 40) : at + 60]
+        for kind, value in missing
+    }
 
 
 def _values(chance: random.Random) -> list[str]:
     """Values of all kinds that both know."""
 
     def name() -> str:
-        label = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=chance.randrange(4, 12)))
+        label = "".join(
+            chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=chance.randrange(4, 12))
+        )
         ending = chance.choice(["com", "net", "org", "ru", "co.uk", "top"])
         return f"{chance.choice(['', 'www.', 'a-b.'])}x{label}.{ending}"
 
@@ -164,11 +182,16 @@ def _values(chance: random.Random) -> list[str]:
         return str(IPv4Address(chance.randrange(0x0B000000, 0xDF000000)))
 
     found = [name() for _ in range(40)] + [address() for _ in range(40)]
-    found += [f"http{chance.choice(['', 's'])}://{name()}/{chance.choice(['', 'a', 'a/b.php?c=d'])}" for _ in range(40)]
+    found += [
+        f"http{chance.choice(['', 's'])}://{name()}/{chance.choice(['', 'a', 'a/b.php?c=d'])}"
+        for _ in range(40)
+    ]
     found += [f"http://{address()}:8080/{chance.choice(['', 'gate.php'])}" for _ in range(10)]
     found += [f"user{number}@{name()}" for number in range(20)]
     found += [str(IPv6Address(0x2606 << 112 | chance.getrandbits(64))) for _ in range(20)]
-    found += [f"{IPv4Address(chance.randrange(0x0B000000, 0xDF000000) & ~255)}/24" for _ in range(10)]
+    found += [
+        f"{IPv4Address(chance.randrange(0x0B000000, 0xDF000000) & ~255)}/24" for _ in range(10)
+    ]
     for number in range(10):
         found += [make(str(number).encode()).hexdigest() for make in (md5, sha1, sha256)]  # type: ignore[operator]
     found += [f"CVE-20{number:02}-{number + 1000}" for number in range(10, 25)]
@@ -182,10 +205,18 @@ def report(chance: random.Random, sentences: int) -> str:
         words = chance.choices(WORDS, k=12)
         value = chance.choice(found)
         if chance.random() < 0.3 and "\\" not in value:
-            value = defang(value) if value.isascii() and not value.isalnum() and "CVE" not in value else value
-        around = chance.choice(["{}", "({})", '"{}"', "{},", "{}.", "<{}>", "{};", "`{}`", "IOC: {}", "\t{}\t", "- {}"])
+            value = (
+                defang(value)
+                if value.isascii() and not value.isalnum() and "CVE" not in value
+                else value
+            )
+        around = chance.choice(
+            ["{}", "({})", '"{}"', "{},", "{}.", "<{}>", "{};", "`{}`", "IOC: {}", "\t{}\t", "- {}"]
+        )
         words[chance.randrange(12)] = around.format(value)
-        words[chance.randrange(12)] = chance.choice(["setup.py", "version 9.8.7.6", "build 10.4.3.2", "T1059.001"])
+        words[chance.randrange(12)] = chance.choice(
+            ["setup.py", "version 9.8.7.6", "build 10.4.3.2", "T1059.001"]
+        )
         lines.append(" ".join(words))
     return chance.choice(["\n", "\r\n", ". "]).join(lines)
 

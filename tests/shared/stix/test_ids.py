@@ -9,7 +9,15 @@ import stix2
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.stix import NotAnObservable, ObservableType, bucket, normalise, observable_uuid, sco, stix_id
+from shared.stix import (
+    NotAnObservable,
+    ObservableType,
+    bucket,
+    normalise,
+    observable_uuid,
+    sco,
+    stix_id,
+)
 from shared.stix.ids import BUCKETS, SCO_NAMESPACE, SENTINELIQ_NAMESPACE, observable_id, stix_type
 from tests.shared.stix.strategies import RAW, WALLETS
 
@@ -39,7 +47,9 @@ TYPED = {
     T.X509_SHA1: lambda value: {"hashes": {"SHA-1": value}},
     T.X509_SHA256: lambda value: {"hashes": {"SHA-256": value}},
     T.MUTEX: lambda value: {"name": value},
-    **dict.fromkeys((T.FILE_PATH, T.JA3, T.JA4, T.USER_AGENT, T.WALLET), lambda value: {"value": value}),
+    **dict.fromkeys(
+        (T.FILE_PATH, T.JA3, T.JA4, T.USER_AGENT, T.WALLET), lambda value: {"value": value}
+    ),
 }
 """Types whose ids say the type, because their properties are those of another type as well."""
 
@@ -82,7 +92,9 @@ def test_what_stix_tells_apart_has_an_id_of_the_properties_in_its_namespace(kind
     kind, raw = kind_and_raw
     value = canonical(kind, raw)
     properties = {
-        name: said for name, said in sco(kind, value).items() if name not in ("type", "spec_version", "id", "defanged")
+        name: said
+        for name, said in sco(kind, value).items()
+        if name not in ("type", "spec_version", "id", "defanged")
     }
     assert len(properties) == 1
     assert_id(uuid.uuid5(SCO_NAMESPACE, msgspec.json.encode(properties).decode()), kind, value)

@@ -52,13 +52,18 @@ def test_fingerprints_of_clients():
     ja4 = "T13D1516H2_8DAAF6152771_B186095E22B6"
     assert detect(ja4).type is T.JA4
     assert normalise(T.JA4, ja4) == ja4.lower()
-    assert normalise(T.JA3, "E7D705A3286E19EA42F587B344EE6865") == "e7d705a3286e19ea42f587b344ee6865"
-    assert normalise(T.USER_AGENT, " Mozilla/4.0  (compatible;  x) ") == "Mozilla/4.0 (compatible; x)"
+    assert (
+        normalise(T.JA3, "E7D705A3286E19EA42F587B344EE6865") == "e7d705a3286e19ea42f587b344ee6865"
+    )
+    assert (
+        normalise(T.USER_AGENT, " Mozilla/4.0  (compatible;  x) ") == "Mozilla/4.0 (compatible; x)"
+    )
     assert detect("e7d705a3286e19ea42f587b344ee6865").type is T.MD5
 
 
 @pytest.mark.parametrize(
-    "raw", ["bc1" + "\u017f" * 30, "t13d1516h2_8daaf615277\u017f_b186095e22b6", "0x" + "\u017f" * 40]
+    "raw",
+    ["bc1" + "\u017f" * 30, "t13d1516h2_8daaf615277\u017f_b186095e22b6", "0x" + "\u017f" * 40],
 )
 def test_letters_that_only_look_like_ascii_are_refused(raw):
     for kind in (T.WALLET, T.JA4):

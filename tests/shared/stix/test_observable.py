@@ -7,7 +7,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.stix import NotAnObservable, Observable, ObservableType, defang, detect, normalise, refang
+from shared.stix import (
+    NotAnObservable,
+    Observable,
+    ObservableType,
+    defang,
+    detect,
+    normalise,
+    refang,
+)
 from tests.shared.stix.strategies import RAW, SHAPELESS
 
 T = ObservableType
@@ -49,7 +57,11 @@ def test_a_canonical_value_is_detected_as_itself(kind_and_raw):
     assert detect(value) == Observable(kind, value)
 
 
-@given(st.sampled_from([T.IPV4, T.IPV6, T.DOMAIN, T.URL, T.EMAIL]).flatmap(lambda k: st.tuples(st.just(k), RAW[k])))
+@given(
+    st.sampled_from([T.IPV4, T.IPV6, T.DOMAIN, T.URL, T.EMAIL]).flatmap(
+        lambda k: st.tuples(st.just(k), RAW[k])
+    )
+)
 def test_a_refanged_defang_is_the_original(kind_and_raw):
     kind, raw = kind_and_raw
     value = canonical(kind, raw)
@@ -86,7 +98,8 @@ def test_addresses_agree_with_the_standard_library(address):
 
 
 @pytest.mark.parametrize(
-    "filler", ["a", "1", ".", "[", "[.]", "a.", "/", ":", "@", "é", " ", "\x00", "http://", "\\", "a.a/"]
+    "filler",
+    ["a", "1", ".", "[", "[.]", "a.", "/", ":", "@", "é", " ", "\x00", "http://", "\\", "a.a/"],
 )
 def test_a_megabyte_is_answered_at_once(filler):
     for size in (8_000, 1_000_000):
@@ -136,7 +149,11 @@ DETECTED = [
     ("A" * 40, T.SHA1, "a" * 40),
     ("A" * 64, T.SHA256, "a" * 64),
     ("A" * 128, T.SHA512, "a" * 128),
-    ("3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C", T.SSDEEP, "3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C"),
+    (
+        "3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C",
+        T.SSDEEP,
+        "3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C",
+    ),
     ("t1" + "a" * 70, T.TLSH, "A" * 70),
     ("cve-2021-44228", T.VULNERABILITY, "CVE-2021-44228"),
     ("hklm\\Software\\Run\\", T.REGISTRY_KEY, "HKEY_LOCAL_MACHINE\\Software\\Run"),

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.observables.remote.base import Finding, Related, Weight
+from services.observables.providers.base import Finding, Related, Weight
 from shared.database import PUBLIC
 
 
@@ -127,7 +127,9 @@ def standing(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Sta
     return found
 
 
-def cached(session: Session, tenant: str, ids: Sequence[str], now: datetime) -> dict[tuple[str, str], Cached]:
+def cached(
+    session: Session, tenant: str, ids: Sequence[str], now: datetime
+) -> dict[tuple[str, str], Cached]:
     """Answers that are still good, by observable and enricher; of the tenant's own and a shared one the newer."""
     found = {}
     for row in session.execute(_CACHED, {"tenant": tenant, "ids": list(ids), "now": now}):
@@ -142,7 +144,9 @@ def _finding(row: sa.Row[Any]) -> Finding:
     return Finding(msgspec.json.decode(row.facts), weights, related)
 
 
-def raw(session: Session, tenant: str, observable: str, enricher: str) -> tuple[bytes, datetime] | None:
+def raw(
+    session: Session, tenant: str, observable: str, enricher: str
+) -> tuple[bytes, datetime] | None:
     """What a provider sent, still compressed, and when; None when it is not kept (any more)."""
     asked = {"tenant": tenant, "public": PUBLIC, "id": observable, "enricher": enricher}
     row = session.execute(_RAW, asked).one_or_none()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.observables.remote.base import Tlp
+from services.observables.providers.base import Tlp
 
 CLICK, PLAYBOOK, AUTOMATIC = 0, 1, 2
 """Whose turn comes first: somebody waits for it, a playbook does, nobody does."""
@@ -158,7 +158,9 @@ _REFUSE_UNKNOWN: Final = sa.text(
     "WHERE state = 'waiting' AND lane IN (SELECT id FROM enrichment_lane WHERE enricher <> ALL(:enrichers)) "
     "RETURNING 1"
 )
-_NOT_INSTALLED: Final = '{"code": "no-access", "message": "The enricher is not installed any more."}'
+_NOT_INSTALLED: Final = (
+    '{"code": "no-access", "message": "The enricher is not installed any more."}'
+)
 _OPEN_PAIRS: Final = sa.text(
     "SELECT observable_id::text, enricher, id FROM enrichment_job WHERE tenant = :tenant "
     "AND observable_id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
@@ -211,7 +213,9 @@ def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> li
         clicks: how many calls may start now.
         others: how many of them may be automatic work.
     """
-    rows = session.execute(_TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others}).all()
+    rows = session.execute(
+        _TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others}
+    ).all()
     return [Job(*row[:-1]) for row in sorted(rows, key=lambda row: row.turn)]
 
 
@@ -242,7 +246,9 @@ def end(session: Session, me: UUID, ended: Sequence[Ended]) -> None:
     session.execute(_END, values)
 
 
-def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dict[tuple[str, str], UUID]:
+def open_pairs(
+    session: Session, tenant: str, observables: Sequence[str]
+) -> dict[tuple[str, str], UUID]:
     """Open questions about observables: job by observable and enricher."""
     rows = session.execute(_OPEN_PAIRS, {"tenant": tenant, "ids": list(observables)})
     return {(row[0], row[1]): row[2] for row in rows}
@@ -250,13 +256,22 @@ def open_pairs(session: Session, tenant: str, observables: Sequence[str]) -> dic
 
 def hurry(session: Session, tenant: str, ids: Iterable[UUID], wanted: Wanted) -> None:
     """Somebody else wants these as well: they go as early as he wants it, and are marked no less strictly."""
-    asked = {"tenant": tenant, "ids": sorted(ids), "priority": wanted.priority, "fresh": wanted.fresh}
+    asked = {
+        "tenant": tenant,
+        "ids": sorted(ids),
+        "priority": wanted.priority,
+        "fresh": wanted.fresh,
+    }
     session.execute(_HURRY, asked | {"tlp": wanted.tlp, "tlps": list(get_args(Tlp))})
 
 
 def refuse_unknown(session: Session, enrichers: Sequence[str]) -> int:
     """Refuse questions to enrichers that are not installed (any more); how many."""
-    return len(session.execute(_REFUSE_UNKNOWN, {"enrichers": list(enrichers), "why": _NOT_INSTALLED}).all())
+    return len(
+        session.execute(
+            _REFUSE_UNKNOWN, {"enrichers": list(enrichers), "why": _NOT_INSTALLED}
+        ).all()
+    )
 
 
 def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended]]) -> None:
@@ -294,7 +309,9 @@ def page(
         query = query.where(JOB.c.enricher == enricher)
     if before is not None:
         query = query.where(sa.tuple_(JOB.c.created_at, JOB.c.id) < before)
-    return session.execute(query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc()).limit(limit)).all()
+    return session.execute(
+        query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc()).limit(limit)
+    ).all()
 
 
 class Queue(NamedTuple):
@@ -318,15 +335,23 @@ class Queue(NamedTuple):
 
 def queue(session: Session, first: Any) -> Queue:
     """The queue that a waiting job stands in; the session sees all tenants."""
-    waits = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "waiting", JOB.c.priority <= first.priority)
+    waits = sa.and_(
+        JOB.c.lane == first.lane, JOB.c.state == "waiting", JOB.c.priority <= first.priority
+    )
     by_tenant = sa.select(JOB.c.tenant, sa.func.count()).where(waits).group_by(JOB.c.tenant)
     counts: dict[str, int] = dict(map(tuple, session.execute(by_tenant)))
     turn = sa.tuple_(JOB.c.priority, JOB.c.next_at, JOB.c.id)
-    mine = sa.and_(waits, JOB.c.tenant == first.tenant, turn <= sa.tuple_(first.priority, first.next_at, first.id))
+    mine = sa.and_(
+        waits,
+        JOB.c.tenant == first.tenant,
+        turn <= sa.tuple_(first.priority, first.next_at, first.id),
+    )
     own = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
     under_way = sa.and_(JOB.c.lane == first.lane, JOB.c.state == "running")
     running = session.scalar(sa.select(sa.func.count()).where(under_way)) or 0
-    return Queue(running, own, tuple(count for tenant, count in counts.items() if tenant != first.tenant))
+    return Queue(
+        running, own, tuple(count for tenant, count in counts.items() if tenant != first.tenant)
+    )
 
 
 def open_counts(session: Session, lanes: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
@@ -349,15 +374,21 @@ def cancel(session: Session, tenant: str, ids: Sequence[UUID] | None, enricher: 
     return len(session.execute(statement.returning(JOB.c.id)).all())
 
 
-def move(session: Session, tenants: Sequence[str] | None, enricher: str, old: UUID, new: UUID) -> int:
+def move(
+    session: Session, tenants: Sequence[str] | None, enricher: str, old: UUID, new: UUID
+) -> int:
     """Put waiting jobs into another lane: their key is another one now; how many."""
     mine = [JOB.c.lane == old, JOB.c.enricher == enricher, JOB.c.state == "waiting"]
     if tenants is not None:
         mine.append(JOB.c.tenant.in_(tenants))
-    return len(session.execute(sa.update(JOB).where(*mine).values(lane=new).returning(JOB.c.id)).all())
+    return len(
+        session.execute(sa.update(JOB).where(*mine).values(lane=new).returning(JOB.c.id)).all()
+    )
 
 
 def prune(session: Session, days: int) -> int:
     """Forget jobs that ended more than some days ago; how many."""
     old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    return len(session.execute(sa.delete(JOB).where(JOB.c.finished_at < old).returning(JOB.c.id)).all())
+    return len(
+        session.execute(sa.delete(JOB).where(JOB.c.finished_at < old).returning(JOB.c.id)).all()
+    )

@@ -49,7 +49,12 @@ _USE: Final = sa.text(
 
 def policy_of(row: Any) -> Policy:
     """A stored policy as choosing needs it."""
-    sets = (frozenset(row.enrichers), frozenset(row.types), frozenset(row.sources), frozenset(row.tags))
+    sets = (
+        frozenset(row.enrichers),
+        frozenset(row.types),
+        frozenset(row.sources),
+        frozenset(row.tags),
+    )
     return Policy(row.id, row.name, *sets, row.min_score, row.depth, row.daily_budget)
 
 
@@ -70,7 +75,9 @@ def one_of(session: Session, tenant: str, policy: UUID) -> sa.Row[Any] | None:
     return session.execute(sa.select(POLICY).where(mine)).one_or_none()
 
 
-def put(session: Session, tenant: str, policy: UUID, values: Mapping[str, Any], actor: str) -> sa.Row[Any]:
+def put(
+    session: Session, tenant: str, policy: UUID, values: Mapping[str, Any], actor: str
+) -> sa.Row[Any]:
     """Make a policy.
 
     Raises:
@@ -80,10 +87,14 @@ def put(session: Session, tenant: str, policy: UUID, values: Mapping[str, Any], 
     try:
         return session.execute(sa.insert(POLICY).values(**row).returning(POLICY)).one()
     except IntegrityError as error:
-        raise Conflict(f"There is a policy named {values['name']!r} already.", field="body.name") from error
+        raise Conflict(
+            f"There is a policy named {values['name']!r} already.", field="body.name"
+        ) from error
 
 
-def change(session: Session, tenant: str, policy: UUID, values: Mapping[str, Any]) -> sa.Row[Any] | None:
+def change(
+    session: Session, tenant: str, policy: UUID, values: Mapping[str, Any]
+) -> sa.Row[Any] | None:
     """Change some of a policy.
 
     Raises:
@@ -93,9 +104,13 @@ def change(session: Session, tenant: str, policy: UUID, values: Mapping[str, Any
     if not values:
         return one_of(session, tenant, policy)
     try:
-        return session.execute(sa.update(POLICY).where(mine).values(**values).returning(POLICY)).one_or_none()
+        return session.execute(
+            sa.update(POLICY).where(mine).values(**values).returning(POLICY)
+        ).one_or_none()
     except IntegrityError as error:
-        raise Conflict(f"There is a policy named {values['name']!r} already.", field="body.name") from error
+        raise Conflict(
+            f"There is a policy named {values['name']!r} already.", field="body.name"
+        ) from error
 
 
 def delete(session: Session, tenant: str, policy: UUID) -> bool:
@@ -104,7 +119,9 @@ def delete(session: Session, tenant: str, policy: UUID) -> bool:
     return session.execute(sa.delete(POLICY).where(mine).returning(POLICY.c.id)).first() is not None
 
 
-def used(session: Session, tenant: str, days: Iterable[tuple[UUID, date]]) -> dict[tuple[UUID, date], int]:
+def used(
+    session: Session, tenant: str, days: Iterable[tuple[UUID, date]]
+) -> dict[tuple[UUID, date], int]:
     """What policies have asked on these days; nobody else spends of it until the transaction ends."""
     found = {}
     for policy, day in sorted(set(days)):
@@ -113,10 +130,14 @@ def used(session: Session, tenant: str, days: Iterable[tuple[UUID, date]]) -> di
     return found
 
 
-def spend(session: Session, tenant: str, spent: Mapping[tuple[UUID, date], tuple[int, int]]) -> None:
+def spend(
+    session: Session, tenant: str, spent: Mapping[tuple[UUID, date], tuple[int, int]]
+) -> None:
     """Note what policies asked, and what they had no budget for, by policy and day."""
     for (policy, day), (asked, over) in sorted(spent.items()):
-        session.execute(_SPEND, {"tenant": tenant, "policy": policy, "day": day, "asked": asked, "over": over})
+        session.execute(
+            _SPEND, {"tenant": tenant, "policy": policy, "day": day, "asked": asked, "over": over}
+        )
 
 
 def use(session: Session, tenant: str, days: int) -> Sequence[sa.Row[Any]]:

@@ -39,16 +39,22 @@ def of_owner(session: Session, tenant: str, enricher: str) -> sa.Row[Any] | None
     return session.execute(sa.select(SETTING).where(mine)).one_or_none()
 
 
-def put(session: Session, tenant: str, enricher: str, actor: str, now: datetime, values: dict[str, Any]) -> None:
+def put(
+    session: Session, tenant: str, enricher: str, actor: str, now: datetime, values: dict[str, Any]
+) -> None:
     """Change some of a setting."""
     values = {**values, "changed_at": now, "changed_by": actor}
     statement = insert(SETTING).values(tenant=tenant, enricher=enricher, **values)
-    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "enricher"], set_=values))
+    session.execute(
+        statement.on_conflict_do_update(index_elements=["tenant", "enricher"], set_=values)
+    )
 
 
 def lock(session: Session, enricher: str) -> None:
     """Until the transaction ends, nobody else moves this enricher's questions from one key to another."""
     session.execute(
-        sa.text("SELECT pg_advisory_xact_lock(hashtext('sentineliq.enricher_setting'), hashtext(:enricher))"),
+        sa.text(
+            "SELECT pg_advisory_xact_lock(hashtext('sentineliq.enricher_setting'), hashtext(:enricher))"
+        ),
         {"enricher": enricher},
     )

@@ -1,0 +1,1 @@
+"""Health: whether a feed still delivers what it usually delivers."""

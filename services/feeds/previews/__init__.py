@@ -1,0 +1,1 @@
+"""Previews: what a document would yield, without storing or sending anything."""

@@ -1,0 +1,1 @@
+"""Runs: one execution of a feed, from the fetch to the acknowledged chunks."""

@@ -1,0 +1,106 @@
+"""From encoded indicators to chunks for Kafka: keyed by bucket, numbered the same way in every repetition of a run."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from services.feeds.snapshots.snapshot import Digests
+from shared.events.chunks import MAX_ITEMS
+from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
+from shared.events.feeds import IndicatorsObserved
+from shared.stix.ids import BUCKETS
+
+_ROOM: Final = MAX_EVENT_BYTES - 16 * 1024
+"""Bytes of a chunk's indicators; they are encoded already, so that their size is known."""
+
+
+class _Chunk(msgspec.Struct, omit_defaults=True):
+    """`IndicatorsObserved` whose lists are encoded already."""
+
+    feed: FeedRef
+    run_id: Any
+    bucket: int
+    chunk: int
+    observed_at: str
+    confidence: int = 50
+    tags: tuple[str, ...] = ()
+    seen: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Open:
+    """The chunk of one bucket that is being filled."""
+
+    __slots__ = ("room", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        self.room = _ROOM
+
+
+class Chunker:
+    """Cuts encoded indicators into event payloads.
+
+    Args:
+        head: the fields that all chunks of the run share.
+        number: of the first chunk; those of a bucket are numbered from there.
+    """
+
+    def __init__(self, head: IndicatorsObserved, number: int = 0) -> None:
+        self._head = head
+        self._numbers = [number] * BUCKETS
+        self.chunks = 0
+
+    def seen(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
+        """Bucket and payload of chunks that say what is listed.
+
+        Args:
+            rows: digests of observables, and as many encoded indicators.
+        """
+        return self._cut(rows, "seen")
+
+    def gone(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
+        """The same for what is no longer listed."""
+        return self._cut(rows, "gone")
+
+    def _cut(
+        self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str
+    ) -> Iterator[tuple[int, bytes]]:
+        filling = [_Open() for _ in range(BUCKETS)]
+        for ids, texts in rows:
+            for number, text in zip(buckets(ids), texts, strict=True):
+                target = filling[number]
+                size = len(text) + 1
+                if len(target.texts) == MAX_ITEMS or size > target.room:
+                    yield number, self._close(number, target, name)
+                target.texts.append(text)
+                target.room -= size
+        for number, target in enumerate(filling):
+            if target.texts:
+                yield number, self._close(number, target, name)
+
+    def _close(self, number: int, target: _Open, name: str) -> bytes:
+        head, texts = self._head, msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
+        chunk = _Chunk(
+            head.feed,
+            head.run_id,
+            number,
+            self._numbers[number],
+            head.observed_at,
+            head.confidence,
+            head.tags,
+        )
+        setattr(chunk, name, texts)
+        self._numbers[number] += 1
+        self.chunks += 1
+        target.texts, target.room = [], _ROOM
+        return msgspec.json.encode(chunk)
+
+
+def buckets(ids: Digests) -> list[int]:
+    """The bucket of each observable, as `shared.stix.bucket` has it: the first four bytes of its id decide."""
+    first = ids.view(np.uint8).reshape(-1, 8)[:, :4].copy().view(">u4").ravel()
+    found: list[int] = (first.astype(np.uint64) * BUCKETS >> 32).tolist()
+    return found

@@ -1,0 +1,153 @@
+"""What a document is wrapped in comes off here: gzip, zstd and zip, told by their first bytes, bounded in every way.
+
+Sources: RFC 1952 (gzip), RFC 8878 (zstd), PKWARE's APPNOTE 6.3.10 §4.3.16 (zip's end of central directory).
+"""
+
+import hashlib
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO, Final, NamedTuple, Protocol
+
+from services.feeds.formats.base import MalformedDocument
+from shared.http import BadBody, Decoder, Limits, TooLarge, Unreachable
+from shared.http.limits import GIB, MIB
+
+LIMITS: Final = Limits(max_bytes=GIB, max_expanded=2 * GIB)
+MAX_ENTRIES: Final = 16
+"""Files in a zip archive."""
+MAX_LAYERS: Final = 2
+"""A list is sometimes gzipped and then zipped; deeper is an attack."""
+
+_PIECE: Final = 256 * 1024
+_MAGIC: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+)
+_END: Final = struct.Struct("<4s4H2LH")
+_DIRECTORY_BYTES: Final = MAX_ENTRIES * 1024
+_ENCRYPTED: Final = 0x1
+
+
+class Sink(Protocol):
+    """Where the content goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take a piece."""
+        ...
+
+
+class Unpacked(NamedTuple):
+    """A document's content.
+
+    Attributes:
+        sha256: of the content.
+        size: bytes of the content.
+        wrapping: what came off, outermost first, such as `("zip", "gzip")`.
+    """
+
+    sha256: str
+    size: int
+    wrapping: tuple[str, ...]
+
+
+def unpack(source: BinaryIO, sink: Sink, limits: Limits = LIMITS) -> Unpacked:
+    """Write a document's content into a sink.
+
+    Args:
+        source: a file, from its beginning; it must be seekable.
+        sink: gets the content piece by piece.
+        limits: of packed bytes, unpacked bytes and their ratio.
+
+    Raises:
+        MalformedDocument: damaged, cut off, encrypted, more than one file, or larger than the limits.
+    """
+    digest, size, wrapping = hashlib.sha256(), 0, []
+    try:
+        kind = _kind(source.read(4))
+        source.seek(0)
+        if kind == "zip":
+            wrapping.append("zip")
+            pieces = _unzipped(source, limits)
+        else:
+            pieces = iter(lambda: source.read(_PIECE), b"")
+        for piece in _unwrapped(pieces, limits, wrapping):
+            digest.update(piece)
+            size += len(piece)
+            sink.write(piece)
+    except (BadBody, TooLarge, Unreachable) as problem:
+        raise MalformedDocument(problem.message) from None
+    return Unpacked(digest.hexdigest(), size, tuple(wrapping))
+
+
+def _kind(head: bytes) -> str | None:
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+def _unwrapped(pieces: Iterator[bytes], limits: Limits, wrapping: list[str]) -> Iterator[bytes]:
+    first = next(pieces, b"")
+    kind = _kind(first)
+    if kind is None:
+        return chain([first], pieces)
+    if len(wrapping) == MAX_LAYERS or kind == "zip":
+        raise MalformedDocument(
+            f"it is {kind} within {' within '.join(reversed(wrapping))}; that deep is not looked"
+        )
+    wrapping.append(kind)
+    decoded = _decoded(chain([first], pieces), Decoder(kind, limits, f"the {kind} data"))
+    return _unwrapped(decoded, limits, wrapping)
+
+
+def _decoded(pieces: Iterator[bytes], decoder: Decoder) -> Iterator[bytes]:
+    for piece in pieces:
+        yield from decoder.feed(piece)
+    decoder.finish()
+
+
+def _unzipped(source: BinaryIO, limits: Limits) -> Iterator[bytes]:
+    """The content of an archive's only file; names of entries are never used as paths."""
+    _check_directory(source)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            files = [
+                entry
+                for entry in archive.infolist()
+                if not entry.is_dir() and "__MACOSX" not in entry.filename
+            ]
+            if len(files) != 1:
+                raise MalformedDocument(
+                    f"the zip archive holds {len(files)} files; exactly one is expected"
+                )
+            entry = files[0]
+            if entry.flag_bits & _ENCRYPTED:
+                raise MalformedDocument("the zip archive is encrypted")
+            size, room = 0, max(MIB, limits.ratio * entry.compress_size)
+            with archive.open(entry) as stream:
+                while piece := stream.read(_PIECE):
+                    size += len(piece)
+                    if size > min(room, limits.max_expanded):
+                        raise TooLarge("the zip archive expands to more than a feed may have")
+                    yield piece
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as problem:
+        raise MalformedDocument(f"the zip archive is damaged: {problem}") from None
+
+
+def _check_directory(source: BinaryIO) -> None:
+    """Look at the archive's end before its directory is read: that may have millions of entries."""
+    size = source.seek(0, os.SEEK_END)
+    source.seek(max(0, size - 65_557))
+    tail = source.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) < at + _END.size:
+        raise MalformedDocument("the zip archive breaks off before its end")
+    _, _, _, _, entries, directory, _, _ = _END.unpack_from(tail, at)
+    if entries > MAX_ENTRIES or directory > _DIRECTORY_BYTES:
+        raise MalformedDocument(
+            f"the zip archive has {entries:,} entries; at most {MAX_ENTRIES} are looked at"
+        )
+    source.seek(0)

@@ -1,0 +1,1 @@
+"""Subscriptions: the feeds of a tenant, their settings and their credentials."""

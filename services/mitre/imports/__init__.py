@@ -1,0 +1,1 @@
+"""Imports: fetch an ATT&CK bundle and store it as a release."""

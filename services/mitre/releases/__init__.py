@@ -1,0 +1,1 @@
+"""Releases: versions of ATT&CK, their objects, and what changed between two of them."""

@@ -1,1 +1,0 @@
-"""The mitre service's SQL."""

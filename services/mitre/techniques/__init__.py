@@ -1,0 +1,1 @@
+"""Techniques: look up, search and export ATT&CK techniques."""

@@ -1,0 +1,216 @@
+"""Techniques as cards: what ATT&CK's objects and relationships say about each, in one flat record. No I/O.
+
+Source of the semantics: https://github.com/mitre/cti/blob/master/USAGE.md (extensions of the ATT&CK spec).
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from services.mitre.techniques import usage
+from services.mitre.techniques.references import Reference, attack_reference
+from services.mitre.techniques.usage import NOBODY, Named, Relationship, Users, Uses
+from shared.errors import InvalidInput
+from shared.events.mitre import TechniqueCard
+
+
+class _Phase(msgspec.Struct):
+    kill_chain_name: str
+    phase_name: str
+
+
+class _Pattern(msgspec.Struct):
+    id: str
+    name: str
+    description: str = ""
+    modified: str = ""
+    revoked: bool = False
+    x_mitre_deprecated: bool = False
+    x_mitre_version: str | None = None
+    external_references: list[Reference] = []
+    kill_chain_phases: list[_Phase] = []
+    x_mitre_platforms: list[str] = []
+
+
+class _Tactic(msgspec.Struct):
+    x_mitre_shortname: str
+    external_references: list[Reference] = []
+
+
+class _Matrix(msgspec.Struct):
+    external_references: list[Reference] = []
+
+
+class _Collection(msgspec.Struct):
+    name: str
+    x_mitre_version: str
+
+
+_MODELS: Final[dict[str, type[msgspec.Struct]]] = {
+    "attack-pattern": _Pattern,
+    "relationship": Relationship,
+    "x-mitre-tactic": _Tactic,
+    "x-mitre-matrix": _Matrix,
+    "x-mitre-collection": _Collection,
+    **usage.MODELS,
+}
+
+
+class Technique(msgspec.Struct, frozen=True):
+    """A technique as one release has it.
+
+    Attributes:
+        attack_id: for instance T1059.004.
+        stix_id: attack-pattern--….
+        description: Markdown with ATT&CK's citation marks.
+        tactics: short names of its kill-chain phases, in ATT&CK's order.
+        tactic_ids: the tactics' own ids (TA0002), which outlive their names; as many as the bundle describes.
+        parent: attack id of the technique a sub-technique belongs to.
+        revoked_by: attack id that takes its place.
+        own_version: the technique's own version; MITRE raises it when the content changes.
+    """
+
+    attack_id: str
+    stix_id: str
+    name: str
+    description: str = ""
+    tactics: list[str] = []
+    tactic_ids: list[str] = []
+    platforms: list[str] = []
+    parent: str | None = None
+    revoked: bool = False
+    revoked_by: str | None = None
+    deprecated: bool = False
+    url: str | None = None
+    own_version: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """BLAKE2b-128 of the content."""
+        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=16).digest()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is to be used: neither revoked nor deprecated."""
+        return not (self.revoked or self.deprecated)
+
+    def card(self, domain: str, version: str, users: Users = NOBODY) -> TechniqueCard:
+        """The technique as other services learn of it, with those who use it."""
+        return TechniqueCard(
+            attack_id=self.attack_id,
+            stix_id=self.stix_id,
+            name=self.name,
+            domain=domain,
+            version=version,
+            tactics=self.tactics,
+            platforms=self.platforms,
+            parent=self.parent,
+            revoked=self.revoked,
+            revoked_by=self.revoked_by,
+            deprecated=self.deprecated,
+            url=self.url,
+            software=list(users.software),
+            groups=list(users.groups),
+        )
+
+
+class Objects:
+    """The objects of a bundle that cards are made of, as they are read one after another."""
+
+    def __init__(self) -> None:
+        self.collection: _Collection | None = None
+        self.place: str | None = None
+        self.matrices: dict[str, str] = {}
+        self.patterns: dict[str, _Pattern] = {}
+        self.tactics: dict[str, str] = {}
+        self.links: dict[tuple[str, str], str] = {}
+        self.uses = Uses()
+
+    @staticmethod
+    def model(stix_type: str) -> type[msgspec.Struct] | None:
+        """What objects of a type are read as; None when cards do not need them."""
+        return _MODELS.get(stix_type)
+
+    def add(self, item: msgspec.Struct, where: str) -> None:
+        """Take an object in.
+
+        Raises:
+            InvalidInput: a second collection, or a text with a NUL in it, which no text may have.
+        """
+        match item:
+            case _Pattern():
+                self._describe(item, where)
+            case Relationship(revoked=False, x_mitre_deprecated=False):
+                # One that was itself revoked no longer says anything.
+                self.uses.relate(item)
+                if item.relationship_type in {"subtechnique-of", "revoked-by"}:
+                    self.links[item.relationship_type, item.source_ref] = item.target_ref
+            case Named():
+                self.uses.name(item)
+            case _Tactic():
+                self.tactics[item.x_mitre_shortname] = (
+                    attack_reference(item.external_references).external_id or ""
+                )
+            case _Matrix():
+                self.matrices[attack_reference(item.external_references).external_id or ""] = where
+            case _Collection():
+                if self.collection is not None:
+                    raise InvalidInput(
+                        "The bundle has two x-mitre-collection objects.", where=where
+                    )
+                self.collection, self.place = item, f"{where}.x_mitre_version"
+
+    def _describe(self, item: _Pattern, where: str) -> None:
+        if "\0" in item.name or "\0" in item.description:
+            raise InvalidInput(
+                f"{where} has a NUL character in its name or description.", where=where
+            )
+        known = self.patterns.get(item.id)
+        if known is None or known.modified <= item.modified:
+            self.patterns[item.id] = item
+
+
+def build_cards(found: Objects) -> dict[str, Technique]:
+    """Cards by ATT&CK id. Of several objects with one id the active one counts, then the one changed last."""
+    ids = {
+        stix_id: attack_reference(item.external_references).external_id
+        for stix_id, item in found.patterns.items()
+    }
+    cards: dict[str, Technique] = {}
+    # From the least to the most telling: a later one takes the id.
+    for item in sorted(found.patterns.values(), key=_weight):
+        attack_id = ids[item.id]
+        if attack_id is not None:
+            cards[attack_id] = _card(item, attack_id, found, ids)
+    return dict(sorted(cards.items()))
+
+
+def build_users(uses: Uses, techniques: Mapping[str, Technique]) -> dict[str, Users]:
+    """Who uses each technique, by its ATT&CK id; a technique that nobody uses is not among them."""
+    return uses.by_technique({card.stix_id: card.attack_id for card in techniques.values()})
+
+
+def _weight(item: _Pattern) -> tuple[bool, str, str]:
+    return not (item.revoked or item.x_mitre_deprecated), item.modified, item.id
+
+
+def _card(item: _Pattern, attack_id: str, found: Objects, ids: dict[str, str | None]) -> Technique:
+    tactics = list(dict.fromkeys(phase.phase_name for phase in item.kill_chain_phases))
+    return Technique(
+        attack_id=attack_id,
+        stix_id=item.id,
+        name=item.name,
+        description=item.description,
+        tactics=tactics,
+        tactic_ids=[found.tactics[name] for name in tactics if found.tactics.get(name)],
+        # ATT&CK for ICS writes the text "None" for a technique that is bound to no platform.
+        platforms=[name for name in item.x_mitre_platforms if name != "None"],
+        parent=ids.get(found.links.get(("subtechnique-of", item.id), "")),
+        revoked=item.revoked,
+        revoked_by=ids.get(found.links.get(("revoked-by", item.id), "")),
+        deprecated=item.x_mitre_deprecated,
+        url=attack_reference(item.external_references).url,
+        own_version=item.x_mitre_version,
+    )

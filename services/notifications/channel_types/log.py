@@ -1,0 +1,49 @@
+"""The log channel: one structured line per notification, for collectors that read the logs anyway."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from services.notifications.channel_types.base import Notification
+from shared.http.client import GuardedClient
+from shared.http.guard import Network
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class LogConfig(BaseModel):
+    """Nothing to configure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Log:
+    """Writes the line `notification`."""
+
+    name: ClassVar[str] = "log"
+    config: type[LogConfig] = LogConfig
+    signs: ClassVar[bool] = False
+
+    async def check(self, config: LogConfig, allow: tuple[Network, ...]) -> None:
+        """There is nothing that could be wrong."""
+
+    async def send(
+        self,
+        notification: Notification,
+        config: LogConfig,  # noqa: ARG002  # the protocol's
+        secret: str | None,  # noqa: ARG002  # the protocol's
+        client: GuardedClient,  # noqa: ARG002  # the protocol's
+    ) -> int | None:
+        """Write the line; there is no status."""
+        log.info(
+            "notification",
+            id=str(notification.id),
+            tenant=notification.tenant,
+            rule=notification.rule,
+            source=notification.source,
+            match_count=notification.match_count,
+            matches=notification.matches,
+            url=notification.url,
+        )
+        return None

@@ -1,0 +1,114 @@
+"""CIRCL Passive DNS: which names and addresses were seen to belong together, and when.
+
+Source: https://www.circl.lu/services/passive-dns/; the answer is in the Passive DNS Common Output Format,
+https://datatracker.ietf.org/doc/draft-dulaunoy-dnsop-passive-dns-cof/.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    Related,
+    RelationKind,
+    RemoteEnricher,
+    Request,
+)
+from services.observables.providers.reading import (
+    basic,
+    from_epoch,
+    listed,
+    public_address,
+    quoted,
+    told,
+)
+from shared.stix import ObservableType as Type
+
+_ADDRESSES: Final[Mapping[str, Type]] = {"A": Type.IPV4, "AAAA": Type.IPV6}
+_NAMES: Final = frozenset({"NS", "MX", "CNAME", "DNAME"})
+
+
+class _Record(msgspec.Struct):
+    rrtype: str
+    rrname: str
+    rdata: str | list[str]
+    time_first: int | None = None
+    time_last: int | None = None
+
+
+_LINES: Final = msgspec.json.Decoder(_Record)
+
+
+class CirclPassiveDns(RemoteEnricher):
+    """DNS records with the value in their name or in their data, seen by CIRCL's sensors."""
+
+    name: ClassVar[str] = "circl_pdns"
+    title: ClassVar[str] = "CIRCL Passive DNS"
+    documentation: ClassVar[str] = "https://www.circl.lu/services/passive-dns/"
+    base: ClassVar[str] = "https://www.circl.lu/pdns"
+    types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6})
+    key_fields: ClassVar[tuple[str, ...]] = ("user", "password")
+    rate: ClassVar[Rate] = Rate(1, 1)
+    concurrency: ClassVar[int] = 1
+    lifetime: ClassVar[timedelta] = timedelta(days=1)
+    timeout: ClassVar[float] = 60.0
+    max_body: ClassVar[int] = 8 * 1024 * 1024
+    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "www.circl.lu")
+
+    def applies(self, asked: Asked) -> bool:
+        """Names, and addresses of the public network."""
+        return asked.type in self.types and (
+            asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value)
+        )
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        """`GET /query/{value}` with a user and a password as HTTP Basic."""
+        credentials = {"Authorization": basic(key["user"], key["password"])}
+        return Request(f"/query/{quoted(asked.value)}", auth_headers=credentials)
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:
+        """Records, one JSON object a line. No record is an empty body."""
+        records = _LINES.decode_lines(content)
+        if not records:
+            return None
+        records.sort(key=lambda record: record.time_last or 0, reverse=True)
+        first = min((record.time_first for record in records if record.time_first), default=None)
+        facts = told(
+            records=len(records),
+            record_types=listed(record.rrtype for record in records),
+            names=listed(_bare(record.rrname) for record in records),
+            data=listed(_bare(datum) for record in records for datum in _data(record)),
+            first_seen=from_epoch(first),
+            last_seen=from_epoch(records[0].time_last),
+        )
+        related = dict.fromkeys(one for record in records for one in _related(asked, record))
+        return Finding(facts, related=tuple(related))
+
+
+def _data(record: _Record) -> list[str]:
+    return [record.rdata] if isinstance(record.rdata, str) else record.rdata
+
+
+def _bare(name: str) -> str:
+    return name.rstrip(".")
+
+
+def _related(asked: Asked, record: _Record) -> Iterator[Related]:
+    """What one record says about the value, whichever side of the record it stands on."""
+    kind = _ADDRESSES.get(record.rrtype, Type.DOMAIN)
+    relation: RelationKind = "related-to" if record.rrtype in {"NS", "MX"} else "resolves-to"
+    if record.rrtype not in _ADDRESSES and record.rrtype not in _NAMES:
+        return
+    owner = _bare(record.rrname).lower()
+    for datum in _data(record):
+        # The data of an MX begins with its preference.
+        target = _bare(datum.rpartition(" ")[2]).lower()
+        if owner == asked.value:
+            yield Related(relation, kind, target)
+        elif target == asked.value:
+            yield Related(relation, Type.DOMAIN, owner, inward=True)

@@ -1,0 +1,59 @@
+"""Cloudflare 1.1.1.2: whether Cloudflare's resolver for families and firms refuses to resolve a name.
+
+Source: https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families for what is refused and how,
+https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/ for the layout, and
+https://developers.cloudflare.com/1.1.1.1/infrastructure/extended-dns-error-codes/ for the comment.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import DnsAnswer, told
+from shared.stix import ObservableType as Type
+
+_A: Final = 1
+_NOWHERE: Final = ["0.0.0.0"]  # noqa: S104  # compared, never bound
+_REFUSALS: Final = ("EDE(15)", "EDE(16)", "EDE(17)")  # blocked, censored, filtered
+
+
+class CloudflareSecurity(RemoteEnricher):
+    """Names that Cloudflare takes for malware or phishing."""
+
+    name: ClassVar[str] = "cloudflare_security"
+    title: ClassVar[str] = "Cloudflare 1.1.1.2 (malware)"
+    documentation: ClassVar[str] = (
+        "https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families"
+    )
+    base: ClassVar[str] = "https://security.cloudflare-dns.com"
+    types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN})
+    rate: ClassVar[Rate] = Rate(10, 1)
+    lifetime: ClassVar[timedelta] = timedelta(days=1)
+    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+        """`GET /dns-query` in JSON."""
+        query = {"name": asked.value, "type": "A"}
+        return Request("/dns-query", query, headers={"Accept": "application/dns-json"})
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """Refused is 0.0.0.0 with an extended error: a domain may well point to 0.0.0.0 by itself."""
+        answer = msgspec.json.decode(content, type=DnsAnswer)
+        if not answer.records:
+            return None
+        comments = [answer.comment] if isinstance(answer.comment, str) else answer.comment or []
+        refusal = next((comment for comment in comments if comment.startswith(_REFUSALS)), None)
+        if refusal is None or answer.of(_A) != _NOWHERE:
+            return Finding(told(blocked=False))
+        weight = Weight(0.6, "Cloudflare's resolver refuses it as malware or phishing.")
+        return Finding(told(blocked=True, comment=refusal), (weight,))

@@ -1,0 +1,108 @@
+"""Criminal IP: how risky an address is, and whose it is.
+
+Source: https://www.criminalip.io/developer/api/get-asset-ip-summary
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    BadAnswer,
+    Finding,
+    Rate,
+    Related,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import public_address, told
+from shared.stix import ObservableType as Type
+
+_LEVELS: Final = ("Safe", "Low", "Moderate", "Dangerous", "Critical")
+_VOICES: Final[Mapping[str, float]] = {"Moderate": 0.15, "Dangerous": 0.45, "Critical": 0.65}
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+
+
+class _Score(msgspec.Struct):
+    inbound: str | int | None = None
+    outbound: str | int | None = None
+
+
+class _Summary(msgspec.Struct):
+    status: int
+    ip: str | None = None
+    score: _Score | None = None
+    country_code: str | None = None
+    region: str | None = None
+    city: str | None = None
+    isp: str | None = None
+    org_name: str | None = None
+    as_no: int | str | None = None
+
+
+class CriminalIP(RemoteEnricher):
+    """The summary of an address."""
+
+    name: ClassVar[str] = "criminalip"
+    title: ClassVar[str] = "Criminal IP"
+    documentation: ClassVar[str] = "https://www.criminalip.io/developer/api/get-asset-ip-summary"
+    base: ClassVar[str] = "https://api.criminalip.io/v1"
+    types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
+    key_fields: ClassVar[tuple[str, ...]] = ("key",)
+    rate: ClassVar[Rate] = Rate(1, 1)
+    daily: ClassVar[int | None] = 10
+    concurrency: ClassVar[int] = 1
+    lifetime: ClassVar[timedelta] = timedelta(days=3)
+    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+
+    def applies(self, asked: Asked) -> bool:
+        """Addresses of the public network."""
+        return asked.type in self.types and public_address(asked.value)
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        """`GET /asset/ip/summary` with the key in a header."""
+        return Request(
+            "/asset/ip/summary", {"ip": asked.value}, auth_headers={"x-api-key": key["key"]}
+        )
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """Its two levels of risk; the worse one is a voice. The answer carries a status of its own.
+
+        Raises:
+            BadAnswer: it is a status of failure, or there is no address in it.
+        """
+        summary = msgspec.json.decode(content, type=_Summary)
+        if summary.status == _NOT_FOUND:
+            return None
+        if summary.status != _OK or not summary.ip:
+            raise BadAnswer(f"{self.title} answered with status {summary.status} and no address.")
+        score = summary.score or _Score()
+        inbound, outbound = _level(score.inbound), _level(score.outbound)
+        number = str(summary.as_no or "").removeprefix("AS")
+        facts = told(
+            inbound=inbound,
+            outbound=outbound,
+            country=(summary.country_code or "").upper(),
+            region=summary.region,
+            city=summary.city,
+            isp=summary.isp,
+            organisation=summary.org_name,
+            asn=f"AS{number}" if number.isdecimal() else None,
+        )
+        voice = max(_VOICES.get(inbound or "", 0.0), _VOICES.get(outbound or "", 0.0))
+        reason = f"risk {inbound or 'unknown'} when it connects, {outbound or 'unknown'} when it is connected to."
+        weights = (Weight(voice, reason),) if voice else ()
+        related = (Related("belongs-to", Type.ASN, f"AS{number}"),) if number.isdecimal() else ()
+        return Finding(facts, weights, related)
+
+
+def _level(score: str | int | None) -> str | None:
+    """A level by its name; some plans get its number, 1 to 5."""
+    if isinstance(score, int):
+        return _LEVELS[score - 1] if 1 <= score <= len(_LEVELS) else None
+    return score.capitalize() if score else None

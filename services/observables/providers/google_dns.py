@@ -1,0 +1,76 @@
+"""Google Public DNS: the addresses behind a name, and the name of an address.
+
+Source: https://developers.google.com/speed/public-dns/docs/doh/json
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import ClassVar, Final
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    Related,
+    RemoteEnricher,
+    Request,
+)
+from services.observables.providers.reading import DnsAnswer, listed, public_address, told
+from shared.stix import ObservableType as Type
+
+_A: Final = 1
+_CNAME: Final = 5
+_PTR: Final = 12
+_FAILURES: Final = {2: "SERVFAIL", 5: "REFUSED"}
+
+
+class GoogleDNS(RemoteEnricher):
+    """What a name resolves to now (A), or how an address calls itself (PTR)."""
+
+    name: ClassVar[str] = "google_dns"
+    title: ClassVar[str] = "Google Public DNS"
+    documentation: ClassVar[str] = "https://developers.google.com/speed/public-dns/docs/doh/json"
+    base: ClassVar[str] = "https://dns.google"
+    types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6})
+    rate: ClassVar[Rate] = Rate(20, 1)
+    lifetime: ClassVar[timedelta] = timedelta(hours=6)
+    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+        """`GET /resolve`."""
+        if asked.type == Type.DOMAIN:
+            return Request("/resolve", {"name": asked.value, "type": "A"})
+        return Request("/resolve", {"name": ip_address(asked.value).reverse_pointer, "type": "PTR"})
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """Addresses and aliases, or names. A name server that fails is a fact; without records nothing is known."""
+        answer = msgspec.json.decode(content, type=DnsAnswer)
+        addresses = answer.of(_A)
+        aliases = [name.removesuffix(".") for name in answer.of(_CNAME)]
+        names = [name.removesuffix(".") for name in answer.of(_PTR)]
+        failure = _FAILURES.get(answer.status)
+        if not (addresses or aliases or names or failure):
+            return None
+        facts = told(
+            addresses=listed(addresses),
+            aliases=listed(aliases),
+            names=listed(names),
+            validated=None if failure else answer.validated,
+            failure=failure,
+        )
+        # A PTR record is the word of whoever has the address: the name need not resolve to it.
+        related = (
+            *(Related("resolves-to", Type.IPV4, address) for address in addresses),
+            *(Related("resolves-to", Type.DOMAIN, alias) for alias in aliases if not names),
+            *(Related("related-to", Type.DOMAIN, name) for name in names),
+        )
+        return Finding(facts, related=related)
+
+    def applies(self, asked: Asked) -> bool:
+        """Names, and addresses of the public network."""
+        return asked.type == Type.DOMAIN or (
+            asked.type in self.types and public_address(asked.value)
+        )

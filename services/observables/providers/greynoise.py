@@ -1,0 +1,83 @@
+"""GreyNoise: whether an address scans the whole Internet, or is that of a well-known service.
+
+Source: https://docs.greynoise.io/reference/getcommunityip
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import public_address, quoted, told
+from shared.stix import ObservableType as Type
+
+
+class _Address(msgspec.Struct):
+    ip: str
+    noise: bool
+    riot: bool
+    classification: str | None = None
+    name: str | None = None
+    last_seen: str | None = None
+
+
+class GreyNoise(RemoteEnricher):
+    """The free part of GreyNoise: scanners, and services that need no attention (RIOT)."""
+
+    name: ClassVar[str] = "greynoise"
+    title: ClassVar[str] = "GreyNoise Community"
+    documentation: ClassVar[str] = "https://docs.greynoise.io/reference/getcommunityip"
+    base: ClassVar[str] = "https://api.greynoise.io"
+    types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
+    key_fields: ClassVar[tuple[str, ...]] = ("key",)
+    key_optional: ClassVar[bool] = True
+    rate: ClassVar[Rate] = Rate(10, 60)
+    daily: ClassVar[int | None] = 50
+    concurrency: ClassVar[int] = 1
+    lifetime: ClassVar[timedelta] = timedelta(days=3)
+    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        """`GET /v3/community/{ip}`, with the key in a header where there is one."""
+        auth = {"key": key["key"]} if key.get("key") else {}
+        path = f"/v3/community/{quoted(asked.value)}"
+        return Request(path, headers={"Accept": "application/json"}, auth_headers=auth)
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """A malicious scanner is a voice; a benign one and a known service lose score. Unknown is a 404."""
+        address = msgspec.json.decode(content, type=_Address)
+        if not (address.noise or address.riot):
+            return None
+        facts = told(
+            noise=address.noise,
+            riot=address.riot,
+            classification=address.classification,
+            operator=address.name if address.name != "unknown" else None,
+            last_seen=address.last_seen,
+        )
+        return Finding(facts, _weights(address))
+
+    def applies(self, asked: Asked) -> bool:
+        """Only addresses that are routed in the Internet are taken."""
+        return asked.type in self.types and public_address(asked.value)
+
+
+def _weights(address: _Address) -> tuple[Weight, ...]:
+    if address.classification == "malicious":
+        return (Weight(0.6, "seen scanning the Internet with malicious intent."),)
+    if address.classification == "suspicious":
+        return (Weight(0.3, "seen scanning the Internet in a suspicious way."),)
+    if address.riot:
+        return (Weight(-0.6, f"an address of a common service, {address.name or 'unnamed'}."),)
+    if address.classification == "benign":
+        return (Weight(-0.4, f"a benign scanner, {address.name or 'unnamed'}."),)
+    return ()

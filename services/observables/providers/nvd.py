@@ -1,0 +1,169 @@
+"""NVD: severity, weaknesses and affected products of a vulnerability, as NIST sees them.
+
+Source: https://nvd.nist.gov/developers/vulnerabilities
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    Finding,
+    Rate,
+    RemoteEnricher,
+    Request,
+    Weight,
+)
+from services.observables.providers.reading import LocalText, english, listed, told
+from shared.stix import ObservableType as Type
+
+
+class _Score(msgspec.Struct, rename="camel"):
+    base_score: float
+    base_severity: str | None = None
+    vector_string: str | None = None
+
+
+class _Metric(msgspec.Struct, rename="camel"):
+    cvss_data: _Score
+    type: str | None = None
+    base_severity: str | None = None
+
+
+class _Metrics(msgspec.Struct):
+    v4: list[_Metric] = msgspec.field(default_factory=list, name="cvssMetricV40")
+    v31: list[_Metric] = msgspec.field(default_factory=list, name="cvssMetricV31")
+    v30: list[_Metric] = msgspec.field(default_factory=list, name="cvssMetricV30")
+    v2: list[_Metric] = msgspec.field(default_factory=list, name="cvssMetricV2")
+
+
+class _Weakness(msgspec.Struct):
+    description: list[LocalText]
+
+
+class _Match(msgspec.Struct):
+    criteria: str
+    vulnerable: bool = True
+
+
+class _Node(msgspec.Struct, rename="camel"):
+    cpe_match: list[_Match] = []
+
+
+class _Configuration(msgspec.Struct):
+    nodes: list[_Node] = []
+
+
+class _Reference(msgspec.Struct):
+    url: str
+
+
+class _Cve(msgspec.Struct, rename="camel"):
+    id: str
+    descriptions: list[LocalText]
+    vuln_status: str | None = None
+    published: str | None = None
+    last_modified: str | None = None
+    cisa_exploit_add: str | None = None
+    cisa_vulnerability_name: str | None = None
+    metrics: _Metrics = msgspec.field(default_factory=_Metrics)
+    weaknesses: list[_Weakness] = []
+    configurations: list[_Configuration] = []
+    references: list[_Reference] = []
+
+
+class _Item(msgspec.Struct):
+    cve: _Cve
+
+
+class _Answer(msgspec.Struct):
+    vulnerabilities: list[_Item]
+
+
+class NVD(RemoteEnricher):
+    """The National Vulnerability Database."""
+
+    name: ClassVar[str] = "nvd"
+    title: ClassVar[str] = "NVD"
+    documentation: ClassVar[str] = "https://nvd.nist.gov/developers/vulnerabilities"
+    base: ClassVar[str] = "https://services.nvd.nist.gov"
+    types: ClassVar[frozenset[str]] = frozenset({Type.VULNERABILITY})
+    key_fields: ClassVar[tuple[str, ...]] = ("key",)
+    key_optional: ClassVar[bool] = True
+    rate: ClassVar[Rate] = Rate(5, 30)
+    concurrency: ClassVar[int] = 1
+    lifetime: ClassVar[timedelta] = timedelta(days=2)
+    timeout: ClassVar[float] = 30.0
+    unknown_statuses: ClassVar[frozenset[int]] = frozenset()
+    over_quota_statuses: ClassVar[frozenset[int]] = frozenset({403, 429})
+    key_statuses: ClassVar[frozenset[int]] = frozenset(
+        {401, 404}
+    )  # it answers 404 to a key that it does not know
+    harmless: ClassVar[Asked] = Asked(Type.VULNERABILITY, "CVE-2021-44228")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        """`GET /rest/json/cves/2.0`, with the key in a header where there is one."""
+        auth = {"apiKey": key["key"]} if key.get("key") else {}
+        return Request("/rest/json/cves/2.0", {"cveId": asked.value}, auth_headers=auth)
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:
+        """Exploitation that CISA lists is a voice; how severe it would be is a fact. Unknown is an empty list."""
+        answer = msgspec.json.decode(content, type=_Answer)
+        cve = next(
+            (item.cve for item in answer.vulnerabilities if item.cve.id.upper() == asked.value),
+            None,
+        )
+        if cve is None:
+            return None
+        metric = _best(cve.metrics)
+        severity = (metric.cvss_data.base_severity or metric.base_severity) if metric else None
+        matches = (
+            match
+            for configuration in cve.configurations
+            for node in configuration.nodes
+            for match in node.cpe_match
+        )
+        facts = told(
+            description=english(cve.descriptions),
+            status=cve.vuln_status,
+            published=cve.published,
+            modified=cve.last_modified,
+            cvss=metric.cvss_data.base_score if metric else None,
+            severity=severity.lower() if severity else None,
+            vector=metric.cvss_data.vector_string if metric else None,
+            weaknesses=listed(
+                text.value
+                for one in cve.weaknesses
+                for text in one.description
+                if text.value.startswith("CWE-")
+            ),
+            products=listed(_product(match.criteria) for match in matches if match.vulnerable),
+            exploited_since=cve.cisa_exploit_add,
+            exploited_as=cve.cisa_vulnerability_name,
+            references=listed((one.url for one in cve.references), 20),
+        )
+        if not cve.cisa_exploit_add:
+            return Finding(facts)
+        reason = f"on CISA's list of exploited vulnerabilities since {cve.cisa_exploit_add}."
+        return Finding(facts, (Weight(0.9, reason),))
+
+
+def _best(metrics: _Metrics) -> _Metric | None:
+    """NIST's own score of the newest version of CVSS, else somebody else's."""
+    given = [
+        metric
+        for version in (metrics.v4, metrics.v31, metrics.v30, metrics.v2)
+        for metric in version
+    ]
+    return next(
+        (metric for metric in given if metric.type == "Primary"), given[0] if given else None
+    )
+
+
+def _product(cpe: str) -> str | None:
+    """Vendor and product of a CPE 2.3 name."""
+    parts = cpe.split(":")
+    return f"{parts[3]} {parts[4]}" if len(parts) > 4 else None

@@ -1,0 +1,136 @@
+"""YARAify: which YARA rules and ClamAV signatures match a file that somebody had scanned.
+
+Source: https://yaraify.abuse.ch/api/#query-filehash
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from services.observables.providers.base import (
+    Asked,
+    BadAnswer,
+    Finding,
+    Rate,
+    Related,
+    RemoteEnricher,
+    Request,
+    Tlp,
+    Weight,
+)
+from services.observables.providers.reading import JSON, listed, same_file, told
+from shared.stix import ObservableType as Type
+
+_UNKNOWN: Final = frozenset({"no_results", "no_result", "hash_not_found", "not_found"})
+
+
+class _Metadata(msgspec.Struct):
+    sha256_hash: str
+    sha1_hash: str | None = None
+    md5_hash: str | None = None
+    file_size: int | None = None
+    file_type_mime: str | None = None
+    first_seen: str | None = None
+    last_seen: str | None = None
+    sightings: int | None = None
+    imphash: str | None = None
+    tlsh: str | None = None
+
+
+class _Rule(msgspec.Struct):
+    rule_name: str
+
+
+class _Unpacked(msgspec.Struct):
+    unpacked_sha256: str | None = None
+    unpacked_yara_matches: list[_Rule] | None = None
+
+
+class _Task(msgspec.Struct):
+    file_name: str | None = None
+    clamav_results: list[str] | None = None
+    static_results: list[_Rule] | None = None
+    unpacker_results: list[_Unpacked] | None = None
+
+
+class _Data(msgspec.Struct):
+    metadata: _Metadata
+    tasks: list[_Task] | None = None
+
+
+class _Status(msgspec.Struct):
+    query_status: str
+
+
+class _Answer(msgspec.Struct):
+    data: _Data
+
+
+class YARAify(RemoteEnricher):
+    """Scans of a file with the rules of YARAhub and others."""
+
+    name: ClassVar[str] = "yaraify"
+    title: ClassVar[str] = "abuse.ch YARAify"
+    documentation: ClassVar[str] = "https://yaraify.abuse.ch/api/"
+    base: ClassVar[str] = "https://yaraify-api.abuse.ch"
+    types: ClassVar[frozenset[str]] = frozenset({Type.MD5, Type.SHA1, Type.SHA256})
+    key_fields: ClassVar[tuple[str, ...]] = ("key",)
+    rate: ClassVar[Rate] = Rate(60, 60)
+    daily: ClassVar[int | None] = 2000
+    concurrency: ClassVar[int] = 2
+    max_tlp: ClassVar[Tlp] = "amber"
+    lifetime: ClassVar[timedelta] = timedelta(days=2)
+    max_body: ClassVar[int] = 4 * 1024 * 1024
+    harmless: ClassVar[Asked] = Asked(Type.MD5, "d41d8cd98f00b204e9800998ecf8427e")
+
+    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+        """`POST /api/v1/`: JSON, with the key in a header."""
+        body = msgspec.json.encode({"query": "lookup_hash", "search_term": asked.value})
+        return Request("/api/v1/", {}, "POST", JSON, {"Auth-Key": key["key"]}, body)
+
+    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+        """ClamAV is a voice; rules alone a faint one, for many only tell packers. Unknown is `no_results`."""
+        status = msgspec.json.decode(content, type=_Status).query_status
+        if status in _UNKNOWN:
+            return None
+        if status != "ok":
+            raise BadAnswer(f"YARAify answered with the status {status[:50]!r}.")
+        data = msgspec.json.decode(content, type=_Answer).data
+        file, tasks = data.metadata, data.tasks or []
+        unpacked = [one for task in tasks for one in task.unpacker_results or []]
+        clamav = listed(name for task in tasks for name in task.clamav_results or [])
+        rules = listed(rule.rule_name for task in tasks for rule in task.static_results or [])
+        facts = told(
+            file_names=listed((task.file_name for task in tasks), 20),
+            file_size=file.file_size,
+            mime=file.file_type_mime,
+            first_seen=file.first_seen,
+            last_seen=file.last_seen,
+            sightings=file.sightings,
+            clamav=clamav,
+            yara_rules=rules,
+            yara_rules_unpacked=listed(
+                rule.rule_name for one in unpacked for rule in one.unpacked_yara_matches or []
+            ),
+        )
+        return Finding(facts, _weights(clamav or [], rules or []), tuple(_related(file, unpacked)))
+
+
+def _weights(clamav: list[str | int | float], rules: list[str | int | float]) -> tuple[Weight, ...]:
+    if clamav:
+        return (Weight(0.6, f"ClamAV detects {', '.join(map(str, clamav[:5]))}."),)
+    if rules:
+        return (Weight(0.2, f"matched by {len(rules)} YARA rules."),)
+    return ()
+
+
+def _related(file: _Metadata, unpacked: list[_Unpacked]) -> Iterable[Related]:
+    yield from same_file(file.md5_hash, file.sha1_hash, file.sha256_hash)
+    for type_, value in ((Type.IMPHASH, file.imphash), (Type.TLSH, file.tlsh)):
+        if value:
+            yield Related("related-to", type_, value)
+    for one in unpacked:
+        if one.unpacked_sha256:
+            yield Related("part-of", Type.SHA256, one.unpacked_sha256, inward=True)

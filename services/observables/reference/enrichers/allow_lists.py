@@ -1,0 +1,47 @@
+"""Allow-lists: what is known to be harmless, or too common to mean much, and which list says so."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.warning_checks import Hit, Warninglists
+from shared.stix.vocabulary import ObservableType
+
+_MOST: Final = 10
+_WEIGHTS: Final = {"false_positive": -0.8, "known": -0.3}
+
+
+class AllowLists:
+    """Facts such as `{"hits": [["Public DNS resolvers", "known", "cidr", "8.8.8.8/32"]]}`, at most ten of them.
+
+    Args:
+        lists: the packed warning lists.
+    """
+
+    name = "allow_lists"
+    types: frozenset[str] = frozenset(ObservableType)
+    weighs = True
+
+    def __init__(self, lists: Warninglists) -> None:
+        self._lists = lists
+
+    def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
+        """The lists that each value, or what it belongs to, is on."""
+        return [
+            _facts(tuple(hits)) if hits else None for hits in self._lists.check_many(type_, values)
+        ]
+
+    def effects(self, facts: Facts) -> Sequence[Effect]:
+        """The strongest hit takes its share of the score away; more of them take no more."""
+        hits = facts["hits"]
+        strongest = min(hits, key=lambda hit: _WEIGHTS.get(hit[1], 0.0))
+        name, category, _, entry = strongest
+        weight = _WEIGHTS.get(category, 0.0)
+        return (Effect(weight, f"{entry} is on the list {name!r}."),) if weight else ()
+
+
+@lru_cache(maxsize=8192)
+def _facts(hits: tuple[Hit, ...]) -> Facts:
+    listed = [[hit.name, hit.category, hit.kind, hit.entry] for hit in hits[:_MOST]]
+    return {"hits": listed, "more": len(hits) - _MOST} if len(hits) > _MOST else {"hits": listed}

@@ -1,0 +1,30 @@
+"""The offline enrichers of this installation, over the reference data that is here."""
+
+from collections.abc import Mapping
+
+from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference.enrichers.allow_lists import AllowLists
+from services.observables.reference.enrichers.base import OfflineEnricher
+from services.observables.reference.enrichers.domain_name import DomainNameEnricher
+from services.observables.reference.enrichers.domain_shape import DomainShapeEnricher
+from services.observables.reference.enrichers.known_exploited import KnownExploitedEnricher
+from services.observables.reference.enrichers.network import NetworkEnricher
+from services.observables.reference.enrichers.special_ranges import SpecialRangeEnricher
+from services.observables.reference.exploited import Exploited
+from services.observables.reference.networks import Networks
+from services.observables.reference.warning_checks import Warninglists
+
+
+def enrichers(blobs: Mapping[str, bytes | memoryview]) -> list[OfflineEnricher]:
+    """All of them; one whose data is not here has nothing to say, but still knows what its facts are worth."""
+    lists = blobs.get("warninglists") or warning_lists.pack([])
+    tables = blobs.get("networks") or networks.pack([])
+    known = blobs.get("exploited") or exploited.pack([])
+    return [
+        DomainNameEnricher(),
+        DomainShapeEnricher(),
+        SpecialRangeEnricher(),
+        NetworkEnricher(Networks(tables)),
+        KnownExploitedEnricher(Exploited(known)),
+        AllowLists(Warninglists(lists)),
+    ]

@@ -1,0 +1,1 @@
+"""Sightings: what people and sensors report about observables."""

@@ -1,0 +1,1 @@
+"""Store: observables and what sources assert about them, written chunk by chunk."""

@@ -1,0 +1,71 @@
+"""What the observables service does beside the stream of events."""
+
+from typing import Any
+
+from celery import signals
+
+from services.observables.attack.handlers import map_again
+from services.observables.enrichment.pruning import prune
+from services.observables.enrichment.wakeup import wake
+from services.observables.enrichment.worker import Shift
+from services.observables.providers.registry import enrichers
+from services.observables.reference.refresh import refresh
+from services.observables.store import decay_job, service
+from services.observables.worker import celery
+from shared.database import database
+from shared.runtime.celery import ServiceTask
+from shared.settings import load_settings
+
+__all__ = [
+    "ask_pending",
+    "celery",
+    "check_due",
+    "prune_enrichment",
+    "prune_runs",
+    "refresh_reference",
+]
+
+
+@signals.worker_ready.connect
+def _look_for_work(**_: object) -> None:
+    """What a worker that was lost left undone need not wait for the reconciler."""
+    wake()
+
+
+@celery.task(name="observables.tasks.check_due", bind=True)
+def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
+    """Look again at scores that may have fallen below a threshold by now, or whose assertions have ended."""
+    return {"status": "ok", **decay_job.check_due(database("observables"), limit)}
+
+
+@celery.task(
+    name="observables.tasks.refresh_reference", bind=True, time_limit=880, soft_time_limit=850
+)
+def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
+    """Fetch reference data that is older than a day; describe again what was described without it, map likewise."""
+    settings, own = load_settings(), database("observables")
+    mapped = map_again(own)
+    if settings.reference_data == "off":
+        return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
+    return {"status": "ok", **refresh(own, settings), "mapped": mapped}
+
+
+@celery.task(name="observables.tasks.ask_pending", bind=True)
+def ask_pending(self: ServiceTask) -> dict[str, Any]:
+    """Ask providers all that is due, within their budgets, and ask for another worker if more is left."""
+    done = Shift(database("observables"), load_settings(), enrichers()).run()
+    if done.more:
+        wake(self.actor)
+    return {"status": "ok", "answered": done.answered, "ended": done.ended, "again": done.again}
+
+
+@celery.task(name="observables.tasks.prune_enrichment", bind=True)
+def prune_enrichment(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
+    """Forget questions that ended, and what providers sent, more than `days` ago; facts stay."""
+    return {"status": "ok", **prune(database("observables"), days)}
+
+
+@celery.task(name="observables.tasks.prune_runs", bind=True)
+def prune_runs(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
+    """Forget the progress of feed runs that ended more than `days` ago; nothing depends on it any more."""
+    return {"status": "ok", "pruned": service.prune_runs(database("observables"), days)}

@@ -1,0 +1,52 @@
+"""Which autonomous system an address belongs to: the reference data as the trends' process reads it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.observables.reference import networks
+from services.observables.reference.networks import Networks
+from services.observables.reference.reloading_cache import Held
+from shared.database import Database
+from shared.errors import Unavailable
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+_DATASET: Final = "networks"
+
+
+class Systems:
+    """The tables of networks, renewed when there are newer ones.
+
+    Args:
+        database: the observables service's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held = Held(
+            [_DATASET], lambda blobs: Networks(blobs.get(_DATASET) or networks.pack([]))
+        )
+
+    def freshen(self) -> None:
+        """Look for newer tables, once a minute; while the database is away those that are here are used."""
+        try:
+            self._held.keep_fresh(self._database)
+        except Unavailable as error:
+            log.warning("trends.networks_not_read", reason=error.message)
+
+    def numbers_of(self, type_: str, values: Sequence[str]) -> list[int | None]:
+        """The number of each address's autonomous system; None where none is known."""
+        try:
+            found = self._held.value.find_many(type_, values)
+        except (OSError, ValueError):
+            # One of them is no address, whatever it calls itself; it must not take the others with it.
+            return [self._number_of(type_, value) for value in values]
+        return [network.asn if network else None for network in found]
+
+    def _number_of(self, type_: str, value: str) -> int | None:
+        try:
+            (network,) = self._held.value.find_many(type_, [value])
+        except (OSError, ValueError):
+            return None
+        return network.asn if network else None

@@ -1,0 +1,1 @@
+"""Beat: the Celery Beat scheduler that fires due schedules."""

@@ -1,0 +1,186 @@
+"""Celery Beat on schedules in PostgreSQL.
+
+`celery.beat.Service` runs it; `PostgresScheduler` takes the place of Celery's own scheduler. Nothing is kept in memory
+between two ticks, so an edit is effective with the next tick and any number of Beats may run at once.
+Why not a library: docs/adr/0003-own-postgres-scheduler.md.
+"""
+
+import os
+import signal
+import socket
+import time
+from functools import cached_property
+from types import FrameType
+from typing import Any, Final
+from uuid import uuid4
+
+from celery import Celery, beat
+from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+
+from services.scheduler.beat import repository as claims
+from services.scheduler.beat.firing import CLAIM_BATCH, SEND_BATCH, claim_due, send_pending
+from services.scheduler.beat.repository import Pending
+from services.scheduler.schedules import repository
+from services.scheduler.schedules.core import CORE
+from services.scheduler.worker import celery
+from shared.database import PLATFORM, Database
+from shared.database import database as open_database
+from shared.errors import Unavailable
+from shared.runtime.probe import notify_ready, serve_probes
+from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+LONGEST_PAUSE: Final = 0.5
+"""Seconds after which the table is read again whatever is due: edits and firings by hand wait at most this long."""
+
+_SHORTEST_PAUSE: Final = 0.05
+_PAUSE_AFTER_FAILURE: Final = 1.0
+_HEARTBEAT_EVERY: Final = 1.0
+_STALE_AFTER: Final = 10.0
+_GRACE_TO_STOP: Final = 1.5
+
+
+class PostgresScheduler(beat.Scheduler):
+    """Fires what is due in the table `schedule`, by name, to the queue of the task's service.
+
+    Also works as `celery -A services.scheduler.worker beat -S services.scheduler.beat.scheduler:PostgresScheduler`.
+
+    Args:
+        app: the Celery app that sends.
+        database: the scheduler's; the environment's when not given.
+    """
+
+    def __init__(self, app: Celery, database: Database | None = None, **options: Any) -> None:
+        self.id = uuid4()
+        self.ready = False
+        self.stopping = False
+        self._database = database or open_database("scheduler")
+        self._fired = False
+        self._last_beat = float("-inf")
+        self._last_tick = float("-inf")
+        self._host = socket.gethostname()
+        # A second message for each one sent would halve the pace; workers report what they receive all the same.
+        app.conf.task_send_sent_event = False
+        super().__init__(app, **options)
+
+    def setup_schedule(self) -> None:
+        """Nothing to load, and no default entries: the table is the schedule."""
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        """Claim and send what is due; called by Celery's loop.
+
+        Returns:
+            Seconds until the next tick.
+        """
+        try:
+            pause = self._round()
+        except Unavailable as error:
+            log.warning("beat.waiting", reason=error.message)
+            return _PAUSE_AFTER_FAILURE
+        self._last_tick = time.monotonic()
+        return pause
+
+    def check(self) -> None:
+        """Insist on a recent tick.
+
+        Raises:
+            Unavailable: the last one is too long ago.
+        """
+        if time.monotonic() - self._last_tick > _STALE_AFTER:
+            raise Unavailable(
+                "Beat has not ticked for ten seconds: the database or the broker does not answer."
+            )
+
+    def _round(self) -> float:
+        if not self.ready:
+            self._begin()
+        claimed = claim_due(self._database)
+        self._show_life(fired=claimed.schedules > 0)
+        while not self.stopping and send_pending(self._database, self._send) == SEND_BATCH:
+            continue
+        if not self.ready:
+            self.ready = True
+            notify_ready()
+        if claimed.schedules == CLAIM_BATCH:
+            return 0.0
+        wait = LONGEST_PAUSE if claimed.seconds_to_next is None else claimed.seconds_to_next
+        return min(max(wait, _SHORTEST_PAUSE), LONGEST_PAUSE)
+
+    def _begin(self) -> None:
+        with self._database.transaction(PLATFORM) as session:
+            changed = repository.reconcile_core(session, CORE)
+        log.info("beat.started", beat=str(self.id), core_schedules_changed=changed)
+
+    def _show_life(self, *, fired: bool) -> None:
+        self._fired |= fired
+        if time.monotonic() - self._last_beat < _HEARTBEAT_EVERY:
+            return
+        with self._database.transaction(PLATFORM) as session:
+            claims.beat(session, self.id, self._host, os.getpid(), fired=self._fired)
+        self._fired, self._last_beat = False, time.monotonic()
+
+    def _send(self, fire: Pending) -> None:
+        # The message's id is the trace's id too: UUIDs and trace ids are both 16 bytes.
+        trace = fire.message_id.hex
+        headers = {
+            "tenant": fire.tenant,
+            "actor": fire.actor,
+            "traceparent": f"00-{trace}-{trace[:16]}-01",
+        }
+        try:
+            self.send_task(
+                fire.task,
+                args=tuple(fire.args),
+                task_id=str(fire.message_id),
+                queue=fire.queue,
+                headers=headers,
+                producer=self.producer,
+                retry=False,
+            )
+        except (
+            *self.connection.connection_errors,
+            *self.connection.channel_errors,
+            OperationalError,
+        ) as error:
+            self.close()
+            raise Unavailable(
+                "The task queue does not answer; firings wait in the database."
+            ) from error
+
+    @cached_property
+    def connection(self) -> Connection:
+        """One connection that fails at once: while the broker is away, claiming and the heartbeat must go on."""
+        options = {"max_retries": 1, "interval_start": 0}
+        opened: Connection = self.app.connection_for_write(transport_options=options)
+        return opened
+
+    def _ensure_connected(self) -> Connection:
+        return self.connection
+
+
+def run(settings: Settings, database: Database) -> None:
+    """Run Beat until a signal ends it."""
+    service = beat.Service(celery, scheduler_cls=PostgresScheduler)
+    scheduler: PostgresScheduler = service.scheduler
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        scheduler.stopping = True
+        service.stop()
+        # A tick that hangs in a dead network does not get to delay the end.
+        signal.setitimer(signal.ITIMER_REAL, _GRACE_TO_STOP)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGALRM, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if settings.probe_port is not None:
+        serve_probes(settings.probe_port, scheduler.check)
+    service.start()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    database.close()
+    log.info("stopped")

@@ -1,0 +1,1 @@
+"""Schedules: which task runs when, kept in PostgreSQL."""

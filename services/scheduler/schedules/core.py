@@ -1,0 +1,83 @@
+"""The platform's own schedules: declared here, reconciled into the table whenever a Beat starts.
+
+Operators may switch them on and off; everything else about them changes with the code.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from services.scheduler.schedules.task_catalog import queue_for
+from services.scheduler.schedules.timing import CatchUp, Timing
+from shared.auth import Role
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSchedule:
+    """One schedule declared in code.
+
+    Attributes:
+        name: unique among the core schedules; its id is made from it.
+        args: positional JSON arguments of the task.
+        catch_up: `once` for what a machine that was asleep should still do.
+    """
+
+    name: str
+    task: str
+    timing: Timing
+    args: tuple[Any, ...] = ()
+    catch_up: CatchUp = "skip"
+
+    @property
+    def id(self) -> UUID:
+        """The same in every installation."""
+        return uuid5(NAMESPACE_URL, f"sentineliq:core-schedule:{self.name}")
+
+    def columns(self) -> dict[str, Any]:
+        """What the table says about it, timing included."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "queue": queue_for(self.task, Role.operator),
+            "args": list(self.args),
+            "cron": self.timing.cron,
+            "every_seconds": self.timing.every_seconds,
+            "timezone": self.timing.timezone,
+            "jitter_seconds": self.timing.jitter_seconds,
+            "catch_up": self.catch_up,
+        }
+
+
+CORE: Final[tuple[CoreSchedule, ...]] = (
+    CoreSchedule(
+        "reconcile services", "scheduler.tasks.reconcile_services", Timing(every_seconds=10)
+    ),
+    CoreSchedule("start due feeds", "feeds.tasks.start_due_feeds", Timing(every_seconds=5)),
+    CoreSchedule("check feeds", "feeds.tasks.check_feeds", Timing(every_seconds=300)),
+    CoreSchedule(
+        "prune feeds", "feeds.tasks.prune_feeds", Timing(cron="53 2 * * *"), catch_up="once"
+    ),
+    CoreSchedule("check due scores", "observables.tasks.check_due", Timing(every_seconds=15)),
+    CoreSchedule(
+        "refresh reference data", "observables.tasks.refresh_reference", Timing(every_seconds=600)
+    ),
+    CoreSchedule(
+        "prune enrichment",
+        "observables.tasks.prune_enrichment",
+        Timing(cron="11 3 * * *"),
+        catch_up="once",
+    ),
+    CoreSchedule(
+        "prune fires", "scheduler.tasks.prune_fires", Timing(cron="23 2 * * *"), catch_up="once"
+    ),
+    CoreSchedule(
+        "prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"
+    ),
+    CoreSchedule(
+        # Not everybody at the same minute: the source is somebody else's server.
+        "refresh ATT&CK",
+        "mitre.tasks.refresh_attack",
+        Timing(cron="17 3 * * *", jitter_seconds=1800),
+        catch_up="once",
+    ),
+)

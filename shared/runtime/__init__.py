@@ -1,0 +1,1 @@
+"""Runtime: the processes of a service, their Celery app and their probes."""

@@ -1,0 +1,212 @@
+"""Celery for all services: one factory, one kind of task, the settings that keep work from getting lost.
+
+A queue message is a hint; the row it points to is the truth. Every message carries its tenant and actor in headers.
+Where each setting comes from: docs/adr/0004-celery-settings.md.
+"""
+
+import time
+from typing import Any, Final
+
+import structlog
+from celery import Celery, Task, signals
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from shared.auth import is_tenant
+from shared.database import PLATFORM
+from shared.errors import InvalidInput, Unavailable, UpstreamError
+from shared.settings import Settings, load_settings
+from shared.telemetry.logging import configure_logging, get_logger
+from shared.telemetry.metrics import TASK_SECONDS
+from shared.telemetry.tracing import continue_trace, current_traceparent
+
+log = get_logger(__name__)
+
+TIME_LIMIT: Final = 600
+"""Seconds after which a task's process is killed; below the broker's visibility timeout."""
+
+QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {
+    "scheduler": "default"
+}
+"""The queue of each service."""
+
+
+CONCURRENCY: Final = {"feeds": 3, "observables": 2}
+"""Tasks that a worker of a service runs at once, where it is not one: long lists, and providers that are waited for,
+must not be all that runs."""
+
+
+def concurrency_of(service: str, settings: Settings) -> int:
+    """How many tasks one worker of a service runs at once."""
+    return settings.worker_concurrency or CONCURRENCY.get(service, 1)
+
+
+class ServiceTask(Task):
+    """A task as SentinelIQ writes them.
+
+    It knows its tenant and actor, is acknowledged after it ran, and is tried again, with growing and jittered pauses,
+    when the error says that another try may help. It returns a dictionary with a `status`.
+    """
+
+    abstract = True
+    acks_late = True
+    reject_on_worker_lost = True
+    max_retries = 5
+    retry_backoff = 2
+    retry_backoff_max = 300
+    retry_jitter = True
+    autoretry_for = (Unavailable,)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant this run works for; `*` for the platform itself."""
+        tenant = self.request.get("tenant") or ""
+        if tenant != PLATFORM and not is_tenant(tenant):
+            raise InvalidInput(f"The message for {self.name} names no tenant.", field="tenant")
+        return str(tenant)
+
+    @property
+    def actor(self) -> str:
+        """Who caused this run: the subject of a token, or `system`."""
+        return str(self.request.get("actor") or "system")
+
+
+class _ServiceCelery(Celery):
+    def task(self, *args: Any, **options: Any) -> Any:
+        """A task of this app alone; by Celery's default every app of a process would run it too."""
+        return super().task(*args, **{"shared": False, **options})
+
+
+def make_celery(service: str) -> Celery:
+    """A service's Celery app; the environment is read when it is first used, not when it is imported."""
+    app = _ServiceCelery(service, task_cls=ServiceTask, set_as_current=False)
+    app.add_defaults(lambda: _settings(service))
+    return app
+
+
+def _settings(service: str) -> dict[str, Any]:
+    queue = QUEUES[service]
+    return {
+        "broker_url": load_settings().celery_broker_url.get_secret_value(),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_pool_acquire_timeout": 30,
+        "broker_transport_options": {
+            "visibility_timeout": 900,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "health_check_interval": 10,
+            "socket_keepalive": True,
+            "socket_connect_timeout": 5,
+        },
+        "task_default_queue": queue,
+        "task_queues": [Queue(queue)],
+        "task_create_missing_queues": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_time_limit": TIME_LIMIT,
+        "task_soft_time_limit": TIME_LIMIT - 30,
+        "worker_concurrency": concurrency_of(service, load_settings()),
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_soft_shutdown_timeout": 5,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_max_tasks_per_child": 1000,
+        "worker_max_memory_per_child": 256 * 1024,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+    }
+
+
+def send(
+    app: Celery, name: str, *args: Any, tenant: str, actor: str = "system", queue: str | None = None
+) -> str:
+    """Send a task by name.
+
+    Args:
+        app: the sender's own app.
+        name: `<service>.tasks.<verb_noun>`.
+        args: JSON values.
+        tenant: whose work it is; `*` for the platform itself.
+        actor: who caused it.
+        queue: where it goes; the queue of the service named first in `name` when not given.
+
+    Returns:
+        The message's id.
+
+    Raises:
+        Unavailable: the broker does not answer. The row is kept; a reconciler sends the message again.
+    """
+    headers = {"tenant": tenant, "actor": actor, "traceparent": current_traceparent()}
+    queue = queue or QUEUES[name.partition(".")[0]]
+    try:
+        return str(app.send_task(name, args=args, headers=headers, queue=queue, retry=False).id)
+    except OperationalError as error:
+        raise Unavailable(
+            "The task queue does not answer; the work waits in the database."
+        ) from error
+
+
+def hint(app: Celery, name: str, actor: str = "system") -> None:
+    """Ask for a worker to look for work that has rows. When the queue does not take it, a reconciler asks again."""
+    try:
+        send(app, name, tenant=PLATFORM, actor=actor)
+    except Unavailable as error:
+        log.warning("worker.not_woken", task=name, reason=error.message)
+
+
+def hint_after_commit(session: Session, app: Celery, name: str) -> None:
+    """Ask for a worker once the transaction at hand is committed, and only then; once, however often it is asked."""
+    if session.info.setdefault(name, False):
+        return
+    session.info[name] = True
+
+    def committed(ended: Session) -> None:
+        # The release of a savepoint is announced as a commit too.
+        if not ended.in_nested_transaction():
+            hint(app, name)
+
+    event.listen(session, "after_commit", committed)
+
+
+def retry_delay(
+    error: UpstreamError | Unavailable, attempt: int, *, base: float = 2.0, cap: float = 300.0
+) -> float:
+    """Seconds until the next try of work kept in a row: what the other side asked for, else 2, 4, 8 and so on."""
+    return float(error.retry_after or min(cap, base * 2**attempt))
+
+
+@signals.worker_process_init.connect
+def _new_process(**_: object) -> None:
+    settings = load_settings()
+    service = structlog.contextvars.get_contextvars().get("service", "unknown")
+    configure_logging(service, "worker", settings.data_dir, settings.log_level)
+
+
+@signals.task_prerun.connect
+def _started(task_id: str, task: Task, **_: object) -> None:
+    request = task.request
+    continue_trace(request.get("traceparent"))
+    structlog.contextvars.bind_contextvars(
+        task=task.name, task_id=task_id, tenant=request.get("tenant"), actor=request.get("actor")
+    )
+    request.started = time.perf_counter()
+    log.info("task.started", attempt=request.retries)
+
+
+@signals.task_postrun.connect
+def _ended(task: Task, state: str, retval: object, **_: object) -> None:
+    seconds = time.perf_counter() - getattr(task.request, "started", time.perf_counter())
+    TASK_SECONDS.labels(task.name, state).observe(seconds)
+    result = (
+        retval if isinstance(retval, dict) else {"error": str(retval)} if state != "SUCCESS" else {}
+    )
+    log.info("task.ended", state=state, seconds=round(seconds, 3), result=result)
+    structlog.contextvars.unbind_contextvars("task", "task_id", "tenant", "actor")

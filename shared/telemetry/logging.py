@@ -1,0 +1,105 @@
+"""Structured logs: one JSON object a line on stdout, and rotating files per kind of process.
+
+`logs/api.log` takes what the APIs say, `logs/celery.log` workers, consumers and Beat, `logs/error.log` everything from
+ERROR up. What belongs to the work at hand (service, tenant, actor, event, task) is bound once to context variables.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+_SECRET_WORDS = ("password", "secret", "token", "authorization", "api_key", "credential")
+_FILES = {
+    "api": "api.log",
+    "worker": "celery.log",
+    "consumer": "celery.log",
+    "trends": "celery.log",
+    "beat": "celery.log",
+}
+_MAX_BYTES, _BACKUPS = 10 * 1024 * 1024, 3
+
+
+def configure_logging(
+    service: str, kind: str, data_dir: Path | None = None, level: str = "INFO"
+) -> None:
+    """Send structlog and the standard library's loggers through one chain.
+
+    Args:
+        service: the service's name, bound to every line.
+        kind: api, worker, consumer, beat or migrate: decides the file.
+        data_dir: where `logs/` is; None writes to stdout only.
+        level: the lowest level that is written.
+    """
+    structlog.configure(
+        processors=[*_shared_chain(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared_chain(),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if data_dir is not None and kind in _FILES:
+        handlers += _files(data_dir / "logs", kind)
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    logging.basicConfig(handlers=handlers, level=level, force=True)
+    for noisy in (
+        "aiokafka",
+        "kafka",
+        "httpcore2",
+        "httpx2",
+        "uvicorn.access",
+        "alembic.runtime.plugins",
+    ):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(service=service, kind=kind)
+
+
+def _files(folder: Path, kind: str) -> list[logging.Handler]:
+    folder.mkdir(parents=True, exist_ok=True)
+    main = _rotating(folder / _FILES[kind])
+    errors = _rotating(folder / "error.log")
+    errors.setLevel(logging.ERROR)
+    return [main, errors]
+
+
+def _rotating(path: Path) -> logging.Handler:
+    return ConcurrentRotatingFileHandler(
+        path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, umask=0o077
+    )
+
+
+def _shared_chain() -> list[structlog.types.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        _redact,
+    ]
+
+
+def _redact(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in line:
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            line[key] = "[redacted]"
+    return line
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger that speaks in events and key-value pairs, never in formatted strings."""
+    return structlog.stdlib.get_logger(name)

@@ -1,0 +1,50 @@
+"""The metrics that all services share; a service adds its own beside its code."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+HTTP_SECONDS = Histogram(
+    "sentineliq_http_request_seconds",
+    "Time to answer an HTTP request.",
+    ["service", "method", "route", "status"],
+)
+TASK_SECONDS = Histogram("sentineliq_task_seconds", "Time a Celery task took.", ["task", "state"])
+EVENTS_HANDLED = Counter(
+    "sentineliq_events_handled_total", "Events whose transaction committed.", ["service", "topic"]
+)
+EVENTS_DEAD = Counter(
+    "sentineliq_events_dead_total", "Records sent to a dead-letter topic.", ["service", "topic"]
+)
+EVENT_SECONDS = Histogram(
+    "sentineliq_event_batch_seconds", "Time of one handler transaction.", ["service", "topic"]
+)
+CONSUMER_LAG = Gauge(
+    "sentineliq_consumer_lag", "Records not yet handled.", ["service", "topic", "partition"]
+)
+OUTBOX_PUBLISHED = Counter(
+    "sentineliq_outbox_published_total", "Events relayed from the outbox.", ["service"]
+)
+
+
+def count_across_processes() -> CollectorRegistry:
+    """Let this process and those that it forks count together, before any of them has counted anything.
+
+    A Celery worker's tasks run in children, while its metrics are asked of the parent. They meet in files of a
+    temporary folder, mapped into memory (https://prometheus.github.io/client_python/multiprocess/).
+
+    Returns:
+        A registry with what all of them counted.
+    """
+    folder = tempfile.mkdtemp(prefix="sentineliq-metrics-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    # Chosen when the library is imported, from that variable; our metrics have labels, and so no values yet.
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    return registry

@@ -1,0 +1,204 @@
+"""What every remote enricher keeps, against a real HTTP server. A test of one inherits this and brings real layouts."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any, ClassVar
+
+import pytest
+
+from services.observables.enrichment.provider_call import (
+    Answered,
+    Failed,
+    KeyRefused,
+    Outcome,
+    OverQuota,
+    call,
+)
+from services.observables.providers.base import Asked, BadAnswer, Finding, RemoteEnricher
+from shared.http import GuardedClient
+from shared.stix import ObservableType, normalise
+from tests.observables.providers.provider import Provider, Reply, providing
+
+SECRET = "s3cr3t-of-the-tenant"
+GARBAGE = (
+    b"",
+    b"\x00\xff\xfe",
+    b"<html><body>Service is being updated</body></html>",
+    b'{"cut": [1, 2',
+    b"[[[[1]]]]",
+)
+
+
+class RemoteContract:
+    """Inherit, and say what is asked, what is answered, and what that means."""
+
+    enricher: ClassVar[type[RemoteEnricher]]
+    asked: ClassVar[Asked]
+    """What the answer below is about."""
+    answer: ClassVar[bytes | dict[str, Any] | list[Any]]
+    """An answer in the provider's documented layout, with what providers really send in it."""
+    facts: ClassVar[dict[str, Any]]
+    """All facts that are read out of it."""
+    weights: ClassVar[list[float]] = []
+    """The weights in the order of the finding's."""
+    related: ClassVar[list[tuple[str, str, str]]] = []
+    """Kind, type and value of each relation; `<` before the kind of one that goes inward."""
+    unknown: ClassVar[Reply] = Reply(404)
+    """What the provider answers about a value that it does not know."""
+    method: ClassVar[str] = "GET"
+    path: ClassVar[str]
+    """The path that is asked for, below the base."""
+    query: ClassVar[dict[str, str]] = {}
+    """Every parameter of the query; a key stands as `SECRET`."""
+    headers: ClassVar[dict[str, str]] = {}
+    """Headers that must be sent, among others; names in lower case."""
+    body: ClassVar[bytes | None] = None
+
+    @pytest.fixture
+    def provider(self) -> Iterator[Provider]:
+        with providing() as found:
+            yield found
+
+    @classmethod
+    def key(cls) -> dict[str, str]:
+        return dict.fromkeys(cls.enricher.key_fields, SECRET)
+
+    @classmethod
+    def encoded(cls) -> bytes:
+        return cls.answer if isinstance(cls.answer, bytes) else json.dumps(cls.answer).encode()
+
+    def ask(self, provider: Provider, reply: Reply, **changed: Any) -> Outcome:
+        """One call that is answered with the reply; `changed` are attributes of the enricher."""
+        enricher = type("Changed", (self.enricher,), changed)() if changed else self.enricher()
+        provider.reply = reply
+
+        async def once() -> Outcome:
+            async with GuardedClient(allow=(ip_network("127.0.0.0/8"),)) as client:
+                return await call(enricher, self.asked, self.key(), client, provider.base)
+
+        return asyncio.run(once())
+
+    def found(self, provider: Provider, answer: Any = None) -> Finding:
+        """The finding in an answer; in the documented one when none is given."""
+        body = self.encoded() if answer is None else json.dumps(answer).encode()
+        outcome = self.ask(provider, Reply(body=body))
+        assert isinstance(outcome, Answered), outcome
+        assert outcome.finding is not None
+        assert outcome.raw == body
+        return outcome.finding
+
+    def test_it_describes_itself(self):
+        one = self.enricher()
+        assert one.name.isidentifier()
+        assert one.name == one.name.lower()
+        assert one.title
+        assert one.documentation.startswith("https://")
+        assert one.base.startswith("https://")
+        assert not one.base.endswith("/")
+        assert one.types <= {str(type_) for type_ in ObservableType}
+        assert one.types
+        assert one.rate.calls > 0
+        assert one.rate.seconds > 0
+        assert one.concurrency > 0
+        assert one.daily is None or one.daily >= one.rate.calls
+        assert one.lifetime <= one.counts_for
+
+    @pytest.mark.parametrize("which", ["asked", "harmless"])
+    def test_its_questions_are_about_canonical_values_of_its_types(self, which: str):
+        one: Asked = self.asked if which == "asked" else self.enricher.harmless
+        assert one.type in self.enricher.types
+        assert normalise(one.type, one.value) == one.value
+        assert self.enricher().applies(one)
+
+    def test_the_question_is_the_documented_one(self, provider: Provider):
+        self.found(provider)
+        (question,) = provider.questions
+        assert (question.method, question.path, question.query) == (
+            self.method,
+            self.path,
+            self.query,
+        )
+        assert question.headers.items() >= self.headers.items()
+        assert question.body == (self.body or b"")
+
+    def test_success_is_read_whole(self, provider: Provider):
+        finding = self.found(provider)
+        assert dict(finding.facts) == self.facts
+        assert [one.weight for one in finding.weights] == pytest.approx(self.weights)
+        told = [("<" * one.inward + one.kind, one.type, one.value) for one in finding.related]
+        assert told == self.related
+
+    def test_weights_are_within_bounds_and_say_why(self, provider: Provider):
+        for weight in self.found(provider).weights:
+            assert -1 <= weight.weight <= 1
+            assert weight.weight
+            assert weight.reason.endswith(".")
+
+    def test_unknown_is_an_answer(self, provider: Provider):
+        outcome = self.ask(provider, self.unknown)
+        assert isinstance(outcome, Answered), outcome
+        assert outcome.finding is None
+
+    def test_404_is_never_success(self, provider: Provider):
+        outcome = self.ask(provider, Reply(404, b"not here"))
+        assert not isinstance(outcome, Answered) or outcome.finding is None
+
+    def test_no_status_means_two_things(self):
+        one = self.enricher
+        meanings = (one.unknown_statuses, one.over_quota_statuses, one.key_statuses)
+        assert sum(map(len, meanings)) == len(frozenset().union(*meanings))
+        assert all(meanings[1:])
+
+    def test_a_key_that_is_refused(self, provider: Provider):
+        for status in sorted(self.enricher.key_statuses):
+            outcome = self.ask(provider, Reply(status, b"no"))
+            assert isinstance(outcome, KeyRefused), status
+            assert str(status) in outcome.error.message
+
+    def test_over_quota_says_how_long(self, provider: Provider):
+        for status in sorted(self.enricher.over_quota_statuses):
+            assert self.ask(provider, Reply(status, headers={"Retry-After": "37"})) == OverQuota(
+                37.0
+            ), status
+            assert self.ask(provider, Reply(status)) == OverQuota(None), status
+
+    @pytest.mark.parametrize("status", [500, 502, 503])
+    def test_a_provider_in_trouble(self, provider: Provider, status: int):
+        outcome = self.ask(provider, Reply(status, b"oops"))
+        assert isinstance(outcome, Failed)
+        assert outcome.error.retryable
+
+    def test_a_provider_that_does_not_answer_in_time(self, provider: Provider):
+        outcome = self.ask(provider, Reply(body=self.encoded(), delay=0.6), timeout=0.2)
+        assert isinstance(outcome, Failed)
+        assert outcome.error.retryable
+
+    @pytest.mark.parametrize("body", GARBAGE)
+    def test_garbage_is_never_success(self, provider: Provider, body: bytes):
+        outcome = self.ask(provider, Reply(body=body))
+        assert isinstance(outcome, Failed) or (
+            isinstance(outcome, Answered) and outcome.finding is None
+        ), outcome
+
+    def test_a_garbled_answer_is_named(self, provider: Provider):
+        outcome = self.ask(
+            provider, Reply(body=b"<html><body>Service is being updated</body></html>")
+        )
+        if isinstance(outcome, Failed):
+            assert isinstance(outcome.error, BadAnswer)
+
+    def test_ten_megabytes_are_refused(self, provider: Provider):
+        outcome = self.ask(provider, Reply(body=b'{"a": "' + b"a" * 10_000_000 + b'"}'))
+        assert isinstance(outcome, Failed)
+        assert "larger than" in outcome.error.message
+
+    def test_the_key_is_in_no_message(self, provider: Provider):
+        for reply in (
+            Reply(401, SECRET.encode()),
+            Reply(500, SECRET.encode()),
+            Reply(body=SECRET.encode()),
+        ):
+            outcome = self.ask(provider, reply)
+            assert SECRET not in repr(outcome)

@@ -1,0 +1,55 @@
+"""Logs: one JSON object a line, secrets left out, files by kind."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import logging, sys
+from pathlib import Path
+from shared.telemetry.logging import configure_logging, get_logger
+from shared.telemetry.tracing import continue_trace
+configure_logging("feeds", sys.argv[1], Path(sys.argv[2]))
+continue_trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+get_logger("a").info("run.started", run="1", api_key="hunter2", webhook_secret="hunter2")
+logging.getLogger("library").warning("odd %s", "thing")
+try:
+    1 / 0
+except ZeroDivisionError:
+    get_logger("a").exception("run.failed")
+"""
+
+
+def logged(tmp_path: Path, kind: str) -> tuple[list[dict], Path]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, kind, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()], tmp_path / "logs"
+
+
+def test_every_line_is_json_with_service_kind_and_trace(tmp_path: Path) -> None:
+    lines, _ = logged(tmp_path, "worker")
+    assert [line["event"] for line in lines] == ["run.started", "odd thing", "run.failed"]
+    assert all((line["service"], line["kind"]) == ("feeds", "worker") for line in lines)
+    assert lines[0]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert "ZeroDivisionError" in lines[2]["exception"]
+
+
+def test_secrets_are_left_out(tmp_path: Path) -> None:
+    lines, _ = logged(tmp_path, "worker")
+    assert "hunter2" not in json.dumps(lines)
+
+
+def test_apis_and_workers_have_files_and_errors_one_of_their_own(tmp_path: Path) -> None:
+    _, folder = logged(tmp_path, "worker")
+    logged(tmp_path, "api")
+    assert len((folder / "celery.log").read_text().splitlines()) == 3
+    assert len((folder / "api.log").read_text().splitlines()) == 3
+    errors = [json.loads(line) for line in (folder / "error.log").read_text().splitlines()]
+    assert [line["event"] for line in errors] == ["run.failed", "run.failed"]
+    assert all(line["level"] == logging.getLevelName(logging.ERROR).lower() for line in errors)
