@@ -9,24 +9,24 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from services.observables.scoring.decay import end_of_day
-from services.observables.scoring.inputs import Stored
-from services.observables.store.plan import Source, Word
+from services.observables.scoring.inputs import StoredAssertion
+from services.observables.store.plan import AssertingSource, AssertionData
 from shared.timestamps import moment_of
 
-Outcome = dict[str, dict[str, Stored]]
+Outcome = dict[str, dict[str, StoredAssertion]]
 
 
 class Spoken(NamedTuple):
     """What a source said about a value; None when it took it back."""
 
-    source: Source
+    source: AssertingSource
     value: str
-    word: Word | None
+    word: AssertionData | None
 
 
-def written(source: Source, word: Word, *, over: bool = False) -> Stored:
+def written(source: AssertingSource, word: AssertionData, *, over: bool = False) -> StoredAssertion:
     """A word as a row that holds it."""
-    return Stored(
+    return StoredAssertion(
         source.id,
         source.name,
         source.reliability,
@@ -50,25 +50,27 @@ def outcome(history: Iterable[Spoken]) -> Outcome:
     by_both = defaultdict[tuple[str, str], list[Spoken]](list)
     for one in history:
         by_both[one.value, one.source.id].append(one)
-    found = defaultdict[str, dict[str, Stored]](dict)
+    found = defaultdict[str, dict[str, StoredAssertion]](dict)
     for (value, source), spoken in by_both.items():
         found[value][source] = _end(spoken)
     return found
 
 
-def _end(spoken: list[Spoken]) -> Stored:
+def _end(spoken: list[Spoken]) -> StoredAssertion:
     said = [written(one.source, one.word) for one in spoken if one.word is not None]
     over = [one.source for one in spoken if one.word is None]
     if not said:
         last = max(over, key=lambda source: source.observed_at)
-        return written(last, Word(0, (), None, last.observed_at.isoformat(), None), over=True)
+        return written(
+            last, AssertionData(0, (), None, last.observed_at.isoformat(), None), over=True
+        )
     newest = max(said, key=lambda one: (one.observed_at, _strength(one)))
     newest = newest._replace(first_seen=min(one.first_seen for one in said))
     ends = [source.observed_at for source in over if source.observed_at > newest.observed_at]
     return newest._replace(retracted=True, observed_at=max(ends)) if ends else newest
 
 
-def _strength(said: Stored) -> tuple[Any, ...]:
+def _strength(said: StoredAssertion) -> tuple[Any, ...]:
     ends = (said.valid_until is None, said.valid_until or said.observed_at)
     return (
         said.confidence,
@@ -80,7 +82,7 @@ def _strength(said: Stored) -> tuple[Any, ...]:
     )
 
 
-def promised(assertions: dict[str, Stored]) -> dict[str, Stored]:
+def promised(assertions: dict[str, StoredAssertion]) -> dict[str, StoredAssertion]:
     """Assertions as far as they are promised: what a stream repeats on one day is one moment, the end of that day."""
     return {
         source: one

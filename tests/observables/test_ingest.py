@@ -10,16 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.observables.scoring import score
-from services.observables.scoring.inputs import Known, Stored
+from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from services.observables.store import plan as ingest
-from services.observables.store.plan import Plan, Said, Source, Word
+from services.observables.store.plan import (
+    AssertingSource,
+    AssertionData,
+    IncomingAssertion,
+    IngestPlan,
+)
 from shared.stix.ids import observable_uuid
 from tests.observables.naive import Spoken, outcome, promised, written
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 VALUES = ("192.0.2.1", "192.0.2.2")
 RELIABILITY = {"s1": 100, "s2": 60, "s3": 80}
-NOTHING = Plan([], [], [], [], [], [], [], [])
+NOTHING = IngestPlan([], [], [], [], [], [], [], [])
 
 
 def at(hour: int) -> datetime:
@@ -34,19 +39,19 @@ def identity(value: str) -> str:
 class Store:
     """What the repository does with a plan, in dictionaries."""
 
-    rows: dict[str, Known] = field(default_factory=dict)
+    rows: dict[str, ObservableState] = field(default_factory=dict)
     notes: list[tuple[str, datetime, bytes]] = field(default_factory=list)
 
-    def known(self, since: datetime) -> dict[str, Known]:
+    def known(self, since: datetime) -> dict[str, ObservableState]:
         found = {
             one: row._replace(assertions=dict(row.assertions)) for one, row in self.rows.items()
         }
         ingest.with_repeats(found, [note for note in self.notes if note[1] >= since])
         return found
 
-    def apply(self, source: Source, plan: Plan) -> None:
+    def apply(self, source: AssertingSource, plan: IngestPlan) -> None:
         for one, scored in plan.created:
-            self.rows[one.id] = Known(
+            self.rows[one.id] = ObservableState(
                 one.type, one.value, scored.score, {}, looked_at=source.observed_at, due=scored.due
             )
         for one in [*(one for one, _ in plan.created), *plan.asserted]:
@@ -71,7 +76,7 @@ class Store:
         if plan.repeated:
             self.notes.append((source.id, source.observed_at, ingest.noted(plan.repeated)))
 
-    def _reassert(self, source: Source, one: Said) -> None:
+    def _reassert(self, source: AssertingSource, one: IncomingAssertion) -> None:
         mine = self.rows[one.id].assertions[source.id]
         fresh = written(source, one.word)
         if mine.said_at is not None:
@@ -80,7 +85,7 @@ class Store:
             fresh = fresh._replace(retracted=True, observed_at=mine.observed_at)
         self.rows[one.id].assertions[source.id] = fresh
 
-    def _retract(self, source: Source, gone: str) -> None:
+    def _retract(self, source: AssertingSource, gone: str) -> None:
         mine, now = self.rows[gone].assertions[source.id], source.observed_at
         if mine.said_at is None:
             mine = mine._replace(first_seen=now, last_seen=now)
@@ -113,18 +118,18 @@ kinds = st.fixed_dictionaries(
 STREAMS = dict.fromkeys(RELIABILITY, "stream")
 
 
-def source_of(word: dict, kinds: dict[str, str]) -> Source:
+def source_of(word: dict, kinds: dict[str, str]) -> AssertingSource:
     name = word["source"]
-    return Source(name, name, RELIABILITY[name], at(word["hour"]), kinds[name])
+    return AssertingSource(name, name, RELIABILITY[name], at(word["hour"]), kinds[name])
 
 
-def word_of(word: dict, said: dict) -> Word:
+def word_of(word: dict, said: dict) -> AssertionData:
     def text(name: str) -> str | None:
         return at(said[name]).isoformat() if name in said else None
 
     first, observed = text("first"), at(word["hour"]).isoformat()
     tags, malware = said.get("tags", ()), said.get("malware")
-    return Word(
+    return AssertionData(
         said["confidence"],
         tags,
         malware,
@@ -135,15 +140,15 @@ def word_of(word: dict, said: dict) -> Word:
     )
 
 
-def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> Plan:
+def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> IngestPlan:
     source = source_of(word, kinds)
     said = [
-        Said(identity(value), "ipv4-addr", value, word_of(word, details))
+        IncomingAssertion(identity(value), "ipv4-addr", value, word_of(word, details))
         for value, details in word["seen"].items()
     ]
-    over = Word(0, (), None, source.observed_at.isoformat(), None, retracted=True)
+    over = AssertionData(0, (), None, source.observed_at.isoformat(), None, retracted=True)
     gone = [
-        Said(identity(value), "ipv4-addr", value, over)
+        IncomingAssertion(identity(value), "ipv4-addr", value, over)
         for value in sorted(word["gone"] - set(word["seen"]))
     ]
     plan = ingest.plan(source, said, gone, store.known(source.observed_at))
@@ -160,7 +165,7 @@ def spoken(history: list[dict], kinds: dict[str, str]) -> Iterator[Spoken]:
             yield Spoken(source, value, None)
 
 
-def score_of(assertions: dict[str, Stored], now: datetime) -> int:
+def score_of(assertions: dict[str, StoredAssertion], now: datetime) -> int:
     return score.score(
         "ipv4-addr", [one.claim for one in assertions.values() if one.active(now)], (), now
     )

@@ -72,8 +72,8 @@ def test_time_and_answers_do_not_undo_what_is_public(own: Database, client: Test
     identity = read(client)["id"][-36:]
     now = datetime.now(UTC)
     with own.transaction("acme") as session:
-        rescore.announce(
-            session, "acme", rescore.look_again(session, "acme", [identity], now), "enrichment"
+        rescore.publish_changes(
+            session, "acme", rescore.rescore(session, "acme", [identity], now), "enrichment"
         )
     with own.transaction("acme") as session:
         session.execute(
@@ -109,8 +109,8 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
     now = datetime.now(UTC)
     with own.transaction("acme") as session:
         upsert.put(session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now)
-        rescore.announce(
-            session, "acme", rescore.look_again(session, "acme", [identity], now), "enrichment"
+        rescore.publish_changes(
+            session, "acme", rescore.rescore(session, "acme", [identity], now), "enrichment"
         )
     assert changes(own) == []
     assert stored(own) == read(client)["score"] == 81

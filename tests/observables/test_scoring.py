@@ -91,12 +91,12 @@ def test_no_threshold_is_crossed_before_the_score_is_due(
 
 @given(types, st.lists(weights, min_size=1, max_size=4).map(tuple))
 def test_the_bound_is_exact_for_voices_of_one_age(kind: str, said: tuple[float, ...]) -> None:
-    voices = fresh(*said)
-    points = score(kind, voices, (), NOW)
+    claims = fresh(*said)
+    points = score(kind, claims, (), NOW)
     moment = next_crossing(kind, said, 1.0, NOW, points)
     if moment is not None:
         below = next(threshold for threshold in THRESHOLDS if threshold <= points)
-        assert score(kind, voices, (), moment + timedelta(minutes=1)) < below
+        assert score(kind, claims, (), moment + timedelta(minutes=1)) < below
 
 
 def test_examples_that_people_can_check() -> None:

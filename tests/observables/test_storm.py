@@ -22,9 +22,9 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 
 from services.observables.consumers import SUBSCRIPTIONS
-from services.observables.scoring.inputs import Known
+from services.observables.scoring.inputs import ObservableState
 from services.observables.store import plan, repository
-from services.observables.store.plan import Source, Word
+from services.observables.store.plan import AssertingSource, AssertionData
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -60,7 +60,7 @@ def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
     for number in range(RUNS):
         for feed in FEEDS:
             moment = at(7 * number)
-            source = Source(str(feed.id), feed.name, feed.reliability, moment, feed.kind)
+            source = AssertingSource(str(feed.id), feed.name, feed.reliability, moment, feed.kind)
             seen = [_indicator(value, number, chance) for value in chance.sample(VALUES, 300)]
             listed = {one.value for one in seen}
             gone = [value for value in chance.sample(VALUES, 100) if value not in listed]
@@ -87,9 +87,11 @@ def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
     )
 
 
-def _word(one: Indicator, moment: datetime) -> Word:
+def _word(one: Indicator, moment: datetime) -> AssertionData:
     tags = tuple(sorted({"feed", *one.tags}))
-    return Word(one.confidence or 0, tags, one.malware, moment.isoformat(), one.valid_until)
+    return AssertionData(
+        one.confidence or 0, tags, one.malware, moment.isoformat(), one.valid_until
+    )
 
 
 def chunks(
@@ -217,7 +219,7 @@ def handled(own: Database) -> int:
         return int(session.scalar(query) or 0)
 
 
-def state(own: Database) -> dict[str, Known]:
+def state(own: Database) -> dict[str, ObservableState]:
     with own.transaction("acme") as session:
         ids = session.scalars(sa.text("SELECT id::text FROM observable")).all()
         return {one.value: one for one in repository.known(session, "acme", ids).values()}
@@ -230,7 +232,9 @@ def newest_of(spoken: list[Spoken]) -> dict[str, datetime]:
     return found
 
 
-def compare(found: dict[str, Known], expected: Outcome, spoken: list[Spoken]) -> Iterator[str]:
+def compare(
+    found: dict[str, ObservableState], expected: Outcome, spoken: list[Spoken]
+) -> Iterator[str]:
     """The values of which the state is not the model's."""
     newest = newest_of(spoken)
     for value in found.keys() | expected.keys():

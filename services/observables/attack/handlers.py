@@ -16,7 +16,7 @@ from services.observables.attack.repository import Mapped
 from services.observables.reference import context
 from services.observables.reference import repository as store
 from services.observables.reference.reloading_cache import LOOK_EVERY
-from services.observables.scoring.inputs import Known
+from services.observables.scoring.inputs import ObservableState
 from services.observables.store import plan, repository, rescore
 from services.observables.store.chunks import parse_moment
 from shared.database import PLATFORM, PUBLIC, Database
@@ -112,11 +112,11 @@ def _map(database: Database, tenant: str, ids: Sequence[str]) -> int:
             mapped += fresh
             changes += _announced(identity, one, fresh, now)
         rows.change(session, tenant, mapped)
-        rescore.announce(session, tenant, changes, "enrichment")
+        rescore.publish_changes(session, tenant, changes, "enrichment")
     return len(mapped)
 
 
-def _mapped(identity: str, one: Known) -> list[Mapped]:
+def _mapped(identity: str, one: ObservableState) -> list[Mapped]:
     found = []
     for source, said in one.assertions.items():
         attack = current_index.stands_for(said.malware, said.tags)
@@ -125,7 +125,9 @@ def _mapped(identity: str, one: Known) -> list[Mapped]:
     return found
 
 
-def _announced(identity: str, one: Known, fresh: Sequence[Mapped], now: datetime) -> list[Change]:
+def _announced(
+    identity: str, one: ObservableState, fresh: Sequence[Mapped], now: datetime
+) -> list[Change]:
     """The change of an observable for whoever reads it; its score does not depend on ATT&CK."""
     attack = {said.source: said.attack for said in fresh}
     before = [said for said in one.said if said.active(now)]

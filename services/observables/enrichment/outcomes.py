@@ -20,7 +20,7 @@ from services.observables.enrichment.repository.jobs import Ended, Job
 from services.observables.providers.base import Finding, Related, RemoteEnricher, Tlp
 from services.observables.sightings import repository as reported
 from services.observables.store import repository, rescore, upsert
-from services.observables.store.plan import Scored
+from services.observables.store.plan import ScoreUpdate
 from services.observables.store.service import SOURCE
 from shared.database import PLATFORM, PUBLIC, Database, enter
 from shared.events import Event
@@ -175,14 +175,14 @@ def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime)
         changes += [_new(identity, one, scored.get(identity)) for identity, one in fresh.items()]
         triggers.follow(session, tenant, item.job, fresh, contexts, now)
     reported.put_relations(session, _relations(tenant, items, now))
-    rescore.announce(session, tenant, changes, "enrichment")
+    rescore.publish_changes(session, tenant, changes, "enrichment")
 
 
 def _observable(one: Related) -> Observable:
     return Observable(ObservableType(one.type), one.value)
 
 
-def _new(identity: str, one: Observable, public: Scored | None) -> Change:
+def _new(identity: str, one: Observable, public: ScoreUpdate | None) -> Change:
     score = public.score if public else 0
     return Change(
         f"{stix_type(one.type)}--{identity}", one.type, one.value, "new", score, None, (), 0
@@ -216,6 +216,6 @@ def _rescore(session: Session, service: str, items: Iterable[Item], now: datetim
             by_tenant.setdefault(tenant, set()).add(item.job.observable_id)
     for tenant, ids in sorted(by_tenant.items()):
         enter(session, service, tenant)
-        rescore.announce(
-            session, tenant, rescore.look_again(session, tenant, sorted(ids), now), "enrichment"
+        rescore.publish_changes(
+            session, tenant, rescore.rescore(session, tenant, sorted(ids), now), "enrichment"
         )

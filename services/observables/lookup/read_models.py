@@ -9,7 +9,15 @@ import msgspec
 from services.observables.lookup.repository import Gathered
 from services.observables.reference import context
 from services.observables.scoring import score as scoring
-from services.observables.scoring.inputs import Effects, Sighting, Told, claim, heard, since, weigh
+from services.observables.scoring.inputs import (
+    Effects,
+    EnrichmentWeight,
+    SightingRow,
+    claim,
+    claims_from_enrichments,
+    claims_from_sightings,
+    since,
+)
 from services.observables.scoring.score import Claim, Contribution, Verdict
 from shared.stix.ids import stix_type
 
@@ -184,13 +192,16 @@ def _voices(
             claim(name, reliability, confidence, since(kind, last_seen, observed_at, confirmed_at))
         )
     if sightings := found.sightings.get(row[0]):
-        seen, against = weigh(
-            Sighting(kind, times, place, last) for _, kind, times, place, _, _, last, _ in sightings
+        seen, against = claims_from_sightings(
+            SightingRow(kind, times, place, last)
+            for _, kind, times, place, _, _, last, _ in sightings
         )
         claims += seen
         effects += against
     if answers := found.answers.get(row[0]):
-        told, facts = heard(Told(one[0], _read_weights(one[4]), one[5], one[7]) for one in answers)
+        told, facts = claims_from_enrichments(
+            EnrichmentWeight(one[0], _read_weights(one[4]), one[5], one[7]) for one in answers
+        )
         claims += told
         effects += facts
     return claims, effects

@@ -14,7 +14,7 @@ from services.observables.reference.enrichers.offline import enrichers
 from services.observables.reference.reloading_cache import Held
 from services.observables.scoring.inputs import Effects
 from services.observables.scoring.score import Effect, Kind
-from services.observables.store.plan import Said
+from services.observables.store.plan import IncomingAssertion
 
 NOTHING: Final = "{}"
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -94,7 +94,7 @@ def described_by(offline: Offline) -> Iterator[None]:
         HELD.value = before
 
 
-def describe(said: Iterable[Said]) -> dict[str, str]:
+def describe(said: Iterable[IncomingAssertion]) -> dict[str, str]:
     """The contexts of observables that have one, as JSON, by id."""
     return describe_values((one.id, one.type, one.value) for one in said)
 

@@ -160,7 +160,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[Any]) -> int:
     with database.transaction(tenant) as session:
         repository.lock(session, {bucket(identity) for identity in changed})
         store.change_contexts(session, tenant, changed, now)
-        rescore.announce(
-            session, tenant, rescore.look_again(session, tenant, changed, now), "enrichment"
+        rescore.publish_changes(
+            session, tenant, rescore.rescore(session, tenant, changed, now), "enrichment"
         )
     return len(changed)

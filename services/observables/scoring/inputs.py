@@ -12,7 +12,7 @@ from services.observables.scoring.score import Claim, Effect
 Effects = tuple[Effect, ...]
 
 
-class Stored(NamedTuple):
+class StoredAssertion(NamedTuple):
     """One assertion as it is stored, with its source's reliability.
 
     Attributes:
@@ -77,7 +77,7 @@ def _worth(reliability: int, confidence: int) -> tuple[float, str]:
     return scoring.source_weight(reliability, confidence), reason
 
 
-class Sighting(NamedTuple):
+class SightingRow(NamedTuple):
     """One report that an observable was met, or that it is harmless.
 
     Attributes:
@@ -90,7 +90,7 @@ class Sighting(NamedTuple):
     last_seen: datetime
 
 
-class Told(NamedTuple):
+class EnrichmentWeight(NamedTuple):
     """What a remote enricher answered, as far as the score is concerned.
 
     Attributes:
@@ -104,7 +104,7 @@ class Told(NamedTuple):
     counts_until: datetime
 
 
-class Known(NamedTuple):
+class ObservableState(NamedTuple):
     """What is stored about one observable, as the tenant sees it: its own knowledge and the public one.
 
     Attributes:
@@ -121,16 +121,16 @@ class Known(NamedTuple):
     type: str
     value: str
     score: int
-    assertions: dict[str, Stored]
-    voices: tuple[Claim, ...] = ()
+    assertions: dict[str, StoredAssertion]
+    claims: tuple[Claim, ...] = ()
     effects: Effects = ()
     looked_at: datetime | None = None
     due: datetime | None = None
-    public: tuple[Stored, ...] = ()
+    public: tuple[StoredAssertion, ...] = ()
     own: bool = True
 
     @property
-    def said(self) -> list[Stored]:
+    def said(self) -> list[StoredAssertion]:
         """Everything that sources say."""
         return [*self.assertions.values(), *self.public]
 
@@ -139,7 +139,9 @@ class Known(NamedTuple):
         return max(at, *(one.observed_at for one in self.said), self.looked_at or at)
 
 
-def heard(answers: Iterable[Told]) -> tuple[tuple[Claim, ...], Effects]:
+def claims_from_enrichments(
+    answers: Iterable[EnrichmentWeight],
+) -> tuple[tuple[Claim, ...], Effects]:
     """What remote enrichers claim, and what they take away."""
     claims: list[Claim] = []
     effects: list[Effect] = []
@@ -161,9 +163,9 @@ def heard(answers: Iterable[Told]) -> tuple[tuple[Claim, ...], Effects]:
     return tuple(claims), tuple(effects)
 
 
-def weigh(sightings: Iterable[Sighting]) -> tuple[tuple[Claim, ...], Effects]:
+def claims_from_sightings(sightings: Iterable[SightingRow]) -> tuple[tuple[Claim, ...], Effects]:
     """What sightings claim, place by place, and what reports of false positives take away."""
-    seen: dict[str, list[Sighting]] = {}
+    seen: dict[str, list[SightingRow]] = {}
     harmless = 0
     for one in sightings:
         if one.kind == "seen":
@@ -178,7 +180,7 @@ def weigh(sightings: Iterable[Sighting]) -> tuple[tuple[Claim, ...], Effects]:
     return claims, (Effect("false-positive", "false positives", weight, reason),)
 
 
-def _claim(place: str, reports: list[Sighting]) -> Claim:
+def _claim(place: str, reports: list[SightingRow]) -> Claim:
     count, last = sum(one.times for one in reports), max(one.last_seen for one in reports)
     reason = f"seen {count} time{'s' if count > 1 else ''}, last {last:%Y-%m-%d %H:%M}"
     return Claim(

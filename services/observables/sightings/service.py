@@ -100,7 +100,7 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
         touched = {one.observable for one in reports if one.id in stored}
         _rescore(session, tenant, after, touched, now)
         changes = [_change(before.get(one), after[one]) for one in sorted(touched)]
-        rescore.announce(session, tenant, changes, "sighting")
+        rescore.publish_changes(session, tenant, changes, "sighting")
     return [
         Outcome(one, one.id not in stored, after.get(one.observable) or _nothing(one.found))
         for one in reports
@@ -143,9 +143,9 @@ def _rescore(
     known = repository.known(session, tenant, sorted(touched))
     scored = []
     for identity, one in known.items():
-        own = plan.evaluate(one.type, one.said, one.voices, one.effects, now)
+        own = plan.evaluate(one.type, one.said, one.claims, one.effects, now)
         scored.append((identity, own._replace(score=after[identity].score)))
-    repository.rescore(session, tenant, scored, now)
+    repository.write_scores(session, tenant, scored, now)
 
 
 def _change(before: View | None, after: View) -> Change:
@@ -186,9 +186,9 @@ def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> Non
             return
         one = repository.known(session, tenant, [identity])[identity]
         active = [said for said in one.said if said.active(now)]
-        fresh = plan.evaluate(one.type, active, one.voices, one.effects, now)
-        repository.rescore(session, tenant, [(identity, fresh)], now)
-        rescore.announce(
+        fresh = plan.evaluate(one.type, active, one.claims, one.effects, now)
+        repository.write_scores(session, tenant, [(identity, fresh)], now)
+        rescore.publish_changes(
             session, tenant, [plan.changed(identity, one, fresh.score, active)], "sighting"
         )
         audit(

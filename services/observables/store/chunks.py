@@ -5,7 +5,12 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from services.observables.store.plan import Said, Source, Word, stronger
+from services.observables.store.plan import (
+    AssertingSource,
+    AssertionData,
+    IncomingAssertion,
+    stronger,
+)
 from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
 from shared.stix.ids import observable_id
@@ -27,9 +32,9 @@ class Batch(NamedTuple):
         origin: the number of the chunk an id came in last.
     """
 
-    source: Source
-    said: dict[str, Said]
-    gone: dict[str, Said]
+    source: AssertingSource
+    said: dict[str, IncomingAssertion]
+    gone: dict[str, IncomingAssertion]
     origin: dict[str, int]
 
 
@@ -48,10 +53,10 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
     problems = []
     said, origin = batch.said, batch.origin
     observed = batch.source.observed_at.isoformat()
-    usual = Word(
+    usual = AssertionData(
         data.confidence, data.tags, None, observed, None, attack=stands_for(None, data.tags)
     )
-    over = Word(0, (), None, observed, None, retracted=True)
+    over = AssertionData(0, (), None, observed, None, retracted=True)
     for position, indicator in enumerate(data.seen):
         try:
             identity = _identity(indicator)
@@ -59,7 +64,7 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
-        one = Said(identity, indicator.type, indicator.value, word)
+        one = IncomingAssertion(identity, indicator.type, indicator.value, word)
         said[identity] = stronger(batch.source, one, said[identity]) if identity in said else one
         origin[identity] = number
     for position, indicator in enumerate(data.gone):
@@ -68,12 +73,14 @@ def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: Stands
         except InvalidInput as error:
             problems.append(f"gone[{position}]: {error.message}")
             continue
-        batch.gone[identity] = Said(identity, indicator.type, indicator.value, over)
+        batch.gone[identity] = IncomingAssertion(identity, indicator.type, indicator.value, over)
         origin[identity] = number
     return problems
 
 
-def _word(indicator: Indicator, usual: Word, stands_for: StandsFor, observed_at: datetime) -> Word:
+def _word(
+    indicator: Indicator, usual: AssertionData, stands_for: StandsFor, observed_at: datetime
+) -> AssertionData:
     if (
         indicator.confidence is None
         and not indicator.tags
@@ -86,7 +93,7 @@ def _word(indicator: Indicator, usual: Word, stands_for: StandsFor, observed_at:
     if indicator.confidence is not None and not 0 <= indicator.confidence <= 100:
         raise InvalidInput(f"a confidence of {indicator.confidence} is not between 0 and 100")
     tags = tuple(sorted({*usual.tags, *indicator.tags})) if indicator.tags else usual.tags
-    return Word(
+    return AssertionData(
         usual.confidence if indicator.confidence is None else indicator.confidence,
         tags,
         indicator.malware,

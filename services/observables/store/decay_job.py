@@ -43,6 +43,6 @@ def _check(database: Database, tenant: str, number: int, ids: Sequence[str]) -> 
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         repository.lock(session, [number])
-        changes = rescore.look_again(session, tenant, ids, now)
-        rescore.announce(session, tenant, changes, "time")
+        changes = rescore.rescore(session, tenant, ids, now)
+        rescore.publish_changes(session, tenant, changes, "time")
     return len(changes)

@@ -4,8 +4,8 @@ What comes of many words does not depend on the order they arrive in, nor on how
 
 - Of a source's words about an observable the newest holds, by the time of its run. Of two of the same moment, saying
   it prevails over taking it back, and of two sayings the stronger (`_rank`).
-- A word that repeats what is stored, of the same day, is not written into the assertion, only noted (`Plan.repeated`);
-  whoever reads what is stored adds the notes, so that an older word is known as older.
+- A word that repeats what is stored, of the same day, is not written into the assertion, only noted
+  (`IngestPlan.repeated`). Readers of the stored assertions add the notes, so that an older word is known as older.
 - The stored score is never news (`is_news`) against the score that the assertions give at the newest moment anything
   was heard of the observable.
 """
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from services.observables.scoring import score as scoring
 from services.observables.scoring.decay import THRESHOLDS, end_of_day
-from services.observables.scoring.inputs import Effects, Known, Stored
+from services.observables.scoring.inputs import Effects, ObservableState, StoredAssertion
 from services.observables.scoring.score import Claim
 from shared.events.observables import Change, ChangeKind
 from shared.stix.ids import stix_type
@@ -30,7 +30,7 @@ NEWS: Final = 5
 """A score that moves by less, and across no threshold, is no news: time moves every score a little every day."""
 
 
-class Word(NamedTuple):
+class AssertionData(NamedTuple):
     """What a source says about an observable, with the event's defaults filled in; many observables share one.
 
     Times are RFC 3339 texts, as they came.
@@ -46,16 +46,16 @@ class Word(NamedTuple):
     retracted: bool = False
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class IncomingAssertion(msgspec.Struct, frozen=True, gc=False):
     """One indicator of a source, with its observable's id."""
 
     id: str
     type: str
     value: str
-    word: Word
+    word: AssertionData
 
 
-class Source(NamedTuple):
+class AssertingSource(NamedTuple):
     """The source that speaks, and when it saw what it says."""
 
     id: str
@@ -66,14 +66,14 @@ class Source(NamedTuple):
     confirmed_at: datetime | None = None
 
 
-class Scored(NamedTuple):
+class ScoreUpdate(NamedTuple):
     """A score and when it has to be looked at again."""
 
     score: int
     due: datetime | None
 
 
-class Plan(NamedTuple):
+class IngestPlan(NamedTuple):
     """What has to be written, and what to announce.
 
     Attributes:
@@ -88,10 +88,10 @@ class Plan(NamedTuple):
         changes: one per observable that is new or changed for a reader.
     """
 
-    created: list[tuple[Said, Scored]]
-    asserted: list[Said]
-    reasserted: list[Said]
-    rescored: list[tuple[str, Scored]]
+    created: list[tuple[IncomingAssertion, ScoreUpdate]]
+    asserted: list[IncomingAssertion]
+    reasserted: list[IncomingAssertion]
+    rescored: list[tuple[str, ScoreUpdate]]
     retracted: list[str]
     repeated: list[str]
     widened: list[tuple[str, datetime]]
@@ -102,12 +102,12 @@ NO_EFFECTS: Final[Effects] = ()
 
 
 def plan(
-    source: Source,
-    said: Iterable[Said],
-    gone: Iterable[Said],
-    known: Mapping[str, Known],
+    source: AssertingSource,
+    said: Iterable[IncomingAssertion],
+    gone: Iterable[IncomingAssertion],
+    known: Mapping[str, ObservableState],
     effects: Mapping[str, Effects] = MappingProxyType({}),
-) -> Plan:
+) -> IngestPlan:
     """Compare what one source says with what is known.
 
     Args:
@@ -118,7 +118,7 @@ def plan(
         known: what is stored, by observable id.
         effects: what the values of new observables do to their scores, by observable id.
     """
-    made = Plan([], [], [], [], [], [], [], [])
+    made = IngestPlan([], [], [], [], [], [], [], [])
     first = _FirstWords(source)
     for one in said:
         before = known.get(one.id)
@@ -133,7 +133,7 @@ def plan(
     for one in gone:
         before = known.get(one.id)
         if before is None:
-            made.created.append((one, Scored(0, None)))
+            made.created.append((one, ScoreUpdate(0, None)))
         elif not before.own:
             made.created.append((one, _evaluated(before, before.said, source.observed_at)))
         else:
@@ -144,11 +144,11 @@ def plan(
 class _FirstWords:
     """Scores of what nobody said before: a list says the same about most of its lines."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: AssertingSource) -> None:
         self._source = source
-        self._scores: dict[tuple[object, ...], Scored] = {}
+        self._scores: dict[tuple[object, ...], ScoreUpdate] = {}
 
-    def score(self, one: Said, effects: Effects) -> Scored:
+    def score(self, one: IncomingAssertion, effects: Effects) -> ScoreUpdate:
         # By identity: lines share their word, and hashing what is in it takes longer than scoring. The reasons of
         # effects differ from value to value and count for nothing.
         asked: tuple[object, ...] = (one.type, id(one.word))
@@ -163,20 +163,26 @@ class _FirstWords:
 
 
 def evaluate(
-    type_: str, stored: Iterable[Stored], voices: Iterable[Claim], effects: Effects, now: datetime
-) -> Scored:
+    type_: str,
+    stored: Iterable[StoredAssertion],
+    claims: Iterable[Claim],
+    effects: Effects,
+    now: datetime,
+) -> ScoreUpdate:
     """The score at a moment, and when it has to be looked at again."""
     active = [one for one in stored if one.active(now)]
-    claims = [*(one.claim for one in active), *voices]
-    score = scoring.score(type_, claims, effects, now)
+    all_claims = [*(one.claim for one in active), *claims]
+    score = scoring.score(type_, all_claims, effects, now)
     ends = [one.valid_until for one in active if one.valid_until is not None]
-    voices_end = (*(one.until for one in claims), *(one.until for one in effects))
-    ends += [until for until in voices_end if until is not None and until > now]
-    fades = scoring.due(type_, claims, effects, now, score)
-    return Scored(score, min([*ends, *([fades] if fades else [])], default=None))
+    untils = (*(one.until for one in all_claims), *(one.until for one in effects))
+    ends += [until for until in untils if until is not None and until > now]
+    fades = scoring.due(type_, all_claims, effects, now, score)
+    return ScoreUpdate(score, min([*ends, *([fades] if fades else [])], default=None))
 
 
-def _join(made: Plan, source: Source, one: Said, before: Known) -> None:
+def _join(
+    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+) -> None:
     """The tenant's first word about what is public already."""
     said = [_heard(source, one.word), *before.said]
     scored = _evaluated(before, said, source.observed_at)
@@ -186,18 +192,22 @@ def _join(made: Plan, source: Source, one: Said, before: Known) -> None:
     made.changes.append(replace(change, kind="new", score_before=None))
 
 
-def _evaluated(before: Known, said: Iterable[Stored], at: datetime) -> Scored:
-    return evaluate(before.type, said, before.voices, before.effects, before.newest(at))
+def _evaluated(
+    before: ObservableState, said: Iterable[StoredAssertion], at: datetime
+) -> ScoreUpdate:
+    return evaluate(before.type, said, before.claims, before.effects, before.newest(at))
 
 
-def _new(one: Said, scored: Scored) -> Change:
+def _new(one: IncomingAssertion, scored: ScoreUpdate) -> Change:
     return Change(
         f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", scored.score, None, one.word.tags,
         attack=one.word.attack,
     )  # fmt: skip
 
 
-def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
+def _assert(
+    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+) -> None:
     mine, now = before.assertions.get(source.id), _heard(source, one.word)
     if mine is None:
         made.asserted.append(one)
@@ -220,14 +230,14 @@ def _assert(made: Plan, source: Source, one: Said, before: Known) -> None:
         announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
 
 
-def _is_older(now: Stored, mine: Stored) -> bool:
+def _is_older(now: StoredAssertion, mine: StoredAssertion) -> bool:
     """Whether a word is not newer than what the source is known to have said."""
     if mine.said_at is None or now.observed_at > mine.said_at:
         return False
     return now.observed_at < mine.said_at or _rank(now) <= _rank(mine)
 
 
-def _rank(one: Stored) -> tuple[Any, ...]:
+def _rank(one: StoredAssertion) -> tuple[Any, ...]:
     """Of two words of the same moment the greater holds, whichever arrives first."""
     ends = (one.valid_until is None, one.valid_until or one.observed_at)
     return (
@@ -240,20 +250,24 @@ def _rank(one: Stored) -> tuple[Any, ...]:
     )
 
 
-def stronger(source: Source, one: Said, other: Said) -> Said:
+def stronger(
+    source: AssertingSource, one: IncomingAssertion, other: IncomingAssertion
+) -> IncomingAssertion:
     """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
     winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
     first = min(one.word.first_seen, other.word.first_seen, key=moment_of)
     return replace(winner, word=winner.word._replace(first_seen=first))
 
 
-def _is_steady(before: Known, mine: Stored, at: datetime) -> bool:
+def _is_steady(before: ObservableState, mine: StoredAssertion, at: datetime) -> bool:
     """Whether time alone cannot have moved the score: one voice that has not begun to fade, which is the usual case."""
-    alone = len(before.said) == 1 and not before.voices and not before.effects
+    alone = len(before.said) == 1 and not before.claims and not before.effects
     return alone and mine.valid_until is None and at <= mine.since
 
 
-def _widen(made: Plan, one: Said, mine: Stored, now: Stored) -> None:
+def _widen(
+    made: IngestPlan, one: IncomingAssertion, mine: StoredAssertion, now: StoredAssertion
+) -> None:
     if (
         mine.first_seen is not None
         and now.first_seen is not None
@@ -262,7 +276,7 @@ def _widen(made: Plan, one: Said, mine: Stored, now: Stored) -> None:
         made.widened.append((one.id, now.first_seen))
 
 
-def _worth_writing(now: Stored, mine: Stored) -> bool:
+def _worth_writing(now: StoredAssertion, mine: StoredAssertion) -> bool:
     """Whether a newer word has to be written: it says something else, or is another day's.
 
     A stream repeats itself all the time. A snapshot does not: it speaks again of what has changed.
@@ -276,7 +290,9 @@ def _worth_writing(now: Stored, mine: Stored) -> bool:
     )
 
 
-def with_repeats(known: Mapping[str, Known], notes: Iterable[tuple[str, datetime, bytes]]) -> None:
+def with_repeats(
+    known: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
+) -> None:
     """Adds to what is known the words that were noted and not written.
 
     Args:
@@ -300,9 +316,9 @@ def noted(ids: Iterable[str]) -> bytes | None:
     return bytes.fromhex("".join(ids).replace("-", "")) or None
 
 
-def _heard(source: Source, word: Word) -> Stored:
+def _heard(source: AssertingSource, word: AssertionData) -> StoredAssertion:
     """A word as it will be stored."""
-    return Stored(
+    return StoredAssertion(
         source.id,
         source.name,
         source.reliability,
@@ -321,7 +337,7 @@ def _heard(source: Source, word: Word) -> Stored:
     )
 
 
-def _same(mine: Stored, now: Stored) -> bool:
+def _same(mine: StoredAssertion, now: StoredAssertion) -> bool:
     return (
         mine.confidence == now.confidence
         and mine.tags == now.tags
@@ -331,7 +347,9 @@ def _same(mine: Stored, now: Stored) -> bool:
     )
 
 
-def _retract(made: Plan, source: Source, one: Said, before: Known) -> None:
+def _retract(
+    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+) -> None:
     mine = before.assertions.get(source.id)
     if mine is None:
         made.asserted.append(one)
@@ -345,7 +363,11 @@ def _retract(made: Plan, source: Source, one: Said, before: Known) -> None:
 
 
 def announce(
-    made: Plan, identity: str, before: Known, after: Mapping[str, Stored], at: datetime
+    made: IngestPlan,
+    identity: str,
+    before: ObservableState,
+    after: Mapping[str, StoredAssertion],
+    at: datetime,
 ) -> None:
     """Compare before and after as a reader sees them: score, labels, who asserts it.
 
@@ -354,7 +376,7 @@ def announce(
     now = before.newest(at)
     was = [one for one in before.said if one.active(before.looked_at or at)]
     active = [one for one in (*after.values(), *before.public) if one.active(now)]
-    scored = evaluate(before.type, active, before.voices, before.effects, now)
+    scored = evaluate(before.type, active, before.claims, before.effects, now)
     if _view(was) != _view(active) or is_news(before.score, scored.score):
         made.rescored.append((identity, scored))
         made.changes.append(changed(identity, before, scored.score, active))
@@ -368,10 +390,12 @@ def is_news(before: int, after: int) -> bool:
     return crossed or abs(after - before) >= NEWS
 
 
-def changed(identity: str, before: Known, score: int, active: list[Stored]) -> Change:
+def changed(
+    identity: str, before: ObservableState, score: int, active: list[StoredAssertion]
+) -> Change:
     """The announcement of a change; `active` are the assertions that hold after it."""
     lapsed = score < THRESHOLDS[-1] <= before.score
-    kind: ChangeKind = "expired" if lapsed or not (active or before.voices) else "changed"
+    kind: ChangeKind = "expired" if lapsed or not (active or before.claims) else "changed"
     name = f"{stix_type(before.type)}--{identity}"
     tags, attack = _labels(active), techniques(active)
     return Change(
@@ -379,7 +403,9 @@ def changed(identity: str, before: Known, score: int, active: list[Stored]) -> C
     )
 
 
-def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+def _view(
+    assertions: list[StoredAssertion],
+) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
     return (
         _labels(assertions),
         techniques(assertions),
@@ -387,10 +413,10 @@ def _view(assertions: list[Stored]) -> tuple[tuple[str, ...], tuple[str, ...], f
     )
 
 
-def techniques(assertions: Iterable[Stored]) -> tuple[str, ...]:
+def techniques(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
     """ATT&CK ids that any of the assertions stands for."""
     return tuple(sorted({one for said in assertions for one in said.attack}))
 
 
-def _labels(assertions: list[Stored]) -> tuple[str, ...]:
+def _labels(assertions: list[StoredAssertion]) -> tuple[str, ...]:
     return tuple(sorted({tag for one in assertions for tag in one.tags}))

@@ -15,9 +15,22 @@ from sqlalchemy.orm import Session
 from services.observables.lookup.search_keys import key_of, prefix_of
 from services.observables.reference import context
 from services.observables.scoring.decay import end_of_day
-from services.observables.scoring.inputs import Known, Sighting, Stored, Told, heard, weigh
+from services.observables.scoring.inputs import (
+    EnrichmentWeight,
+    ObservableState,
+    SightingRow,
+    StoredAssertion,
+    claims_from_enrichments,
+    claims_from_sightings,
+)
 from services.observables.store.models import RUN_CHUNK, SOURCE
-from services.observables.store.plan import Plan, Said, Scored, Source, Word
+from services.observables.store.plan import (
+    AssertingSource,
+    AssertionData,
+    IncomingAssertion,
+    IngestPlan,
+    ScoreUpdate,
+)
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, driver_connection, enter
 from shared.errors import Unavailable
@@ -115,7 +128,9 @@ def lock(session: Session, buckets: Iterable[int]) -> None:
             cursor.execute(_LOCK, (bucket,))
 
 
-def put_source(session: Session, tenant: str, feed: FeedRef, observed_at: datetime) -> Source:
+def put_source(
+    session: Session, tenant: str, feed: FeedRef, observed_at: datetime
+) -> AssertingSource:
     """Remember what a run tells about its source; the source as the newest of its runs describes it.
 
     It is read before it is written: ON CONFLICT DO UPDATE would lock its row even with nothing to change, and the
@@ -134,11 +149,13 @@ def put_source(session: Session, tenant: str, feed: FeedRef, observed_at: dateti
     elif known[:-1] != tuple(row.values()):
         asked = {"tenant": tenant, "id": feed.id, "observed_at": observed_at}
         if session.execute(sa.text(_SPOKE_SINCE), asked).scalar_one():
-            return Source(
+            return AssertingSource(
                 str(feed.id), known.name, known.reliability, observed_at, known.kind, confirmed_at
             )
         _change_source(session, tenant, feed.id, row)
-    return Source(str(feed.id), feed.name, feed.reliability, observed_at, feed.kind, confirmed_at)
+    return AssertingSource(
+        str(feed.id), feed.name, feed.reliability, observed_at, feed.kind, confirmed_at
+    )
 
 
 def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) -> None:
@@ -164,7 +181,7 @@ def _change_source(session: Session, tenant: str, source: UUID, values: dict[str
     session.execute(sa.update(SOURCE).where(mine).values(recorded_at=now, **values))
 
 
-def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]:
+def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, ObservableState]:
     """What is stored about observables, by id: of the tenant, and what is public, as readers see it together."""
     tenants = [tenant] if tenant == PUBLIC else [tenant, PUBLIC]
     arguments = {"tenant": tenant, "tenants": tenants, "ids": Uuids(ids)}
@@ -176,36 +193,38 @@ def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Known]
         if not found:
             return found
         cursor.execute(_ASSERTIONS, arguments)
-        public: dict[str, list[Stored]] = {}
+        public: dict[str, list[StoredAssertion]] = {}
         for identity, *columns, own in cursor:
             one = stored(columns)
             if own:
                 found[identity].assertions[one.source_id] = one
             else:
                 public.setdefault(identity, []).append(one)
-        reports = _grouped(cursor.execute(_SIGHTINGS, arguments), Sighting)
-        answers = _grouped(cursor.execute(_ANSWERS, arguments), Told)
+        reports = _grouped(cursor.execute(_SIGHTINGS, arguments), SightingRow)
+        answers = _grouped(cursor.execute(_ANSWERS, arguments), EnrichmentWeight)
     for identity in found.keys() & (public.keys() | reports.keys() | answers.keys()):
-        seen, against = weigh(reports.get(identity, ()))
-        told, facts = heard(answers.get(identity, ()))
+        seen, against = claims_from_sightings(reports.get(identity, ()))
+        told, facts = claims_from_enrichments(answers.get(identity, ()))
         before = found[identity]
         found[identity] = before._replace(
-            voices=(*seen, *told),
+            claims=(*seen, *told),
             effects=(*before.effects, *against, *facts),
             public=tuple(public.get(identity, ())),
         )
     return found
 
 
-def _rows(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, Known], bool]:
+def _rows(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, ObservableState], bool]:
     """Observables, the tenant's own row before a public one; and whether any is public as well."""
-    found: dict[str, Known] = {}
+    found: dict[str, ObservableState] = {}
     shared = False
     for identity, type_, value, score, described, looked_at, due, own in cursor:
         shared = shared or not own
         if own or identity not in found:
             effects = context.effects(described)
-            found[identity] = Known(type_, value, score, {}, (), effects, looked_at, due, own=own)
+            found[identity] = ObservableState(
+                type_, value, score, {}, (), effects, looked_at, due, own=own
+            )
     return found, shared
 
 
@@ -233,7 +252,11 @@ def repeats(
 
 
 def write(
-    session: Session, tenant: str, source: Source, plan: Plan, contexts: Mapping[str, str]
+    session: Session,
+    tenant: str,
+    source: AssertingSource,
+    plan: IngestPlan,
+    contexts: Mapping[str, str],
 ) -> None:
     """Write a plan, with what enrichers found about new observables, as JSON by id: a handful of statements.
 
@@ -269,11 +292,11 @@ def write(
             cursor.execute(_RETRACT, common | {"ids": Uuids(plan.retracted)})
         if widened:
             cursor.execute(_WIDEN, common | {"ids": Uuids(widened), "moments": list(moments)})
-    rescore(session, tenant, plan.rescored, source.observed_at)
+    write_scores(session, tenant, plan.rescored, source.observed_at)
 
 
-def rescore(
-    session: Session, tenant: str, scored: Sequence[tuple[str, Scored]], at: datetime
+def write_scores(
+    session: Session, tenant: str, scored: Sequence[tuple[str, ScoreUpdate]], at: datetime
 ) -> None:
     """Write scores and when they are due again."""
     if scored:
@@ -289,12 +312,12 @@ _OTHERS: Final = sa.text(
     "SELECT (SELECT o.tenant FROM observable o WHERE o.tenant > walk.tenant ORDER BY o.tenant LIMIT 1) "
     "FROM walk WHERE walk.tenant IS NOT NULL) SELECT tenant FROM walk WHERE tenant <> :public"
 )
-_DISTURB = (
+_MARK_DUE = (
     "UPDATE observable SET due_at = %(at)s WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"
 )
 
 
-def disturb(session: Session, tenant: str, changes: Iterable[Change], at: datetime) -> None:
+def mark_due(session: Session, tenant: str, changes: Iterable[Change], at: datetime) -> None:
     """What is public has changed: tenants that have rows of it are to look at their scores again; nothing for others.
 
     The buckets are locked. The transaction goes on as the tenant's.
@@ -305,7 +328,7 @@ def disturb(session: Session, tenant: str, changes: Iterable[Change], at: dateti
     enter(session, SERVICE, PLATFORM)
     if ids and (tenants := list(session.scalars(_OTHERS, {"public": PUBLIC}))):
         with driver_connection(session).cursor() as cursor:
-            cursor.execute(_DISTURB, {"tenants": tenants, "ids": Uuids(ids), "at": at})
+            cursor.execute(_MARK_DUE, {"tenants": tenants, "ids": Uuids(ids), "at": at})
     enter(session, SERVICE, tenant)
 
 
@@ -320,14 +343,17 @@ def due(session: Session, limit: int) -> dict[str, list[str]]:
     return found
 
 
-def stored(columns: Sequence[Any]) -> Stored:
-    """An assertion from its columns, in the order of `Stored`."""
-    one = Stored(*columns)
+def stored(columns: Sequence[Any]) -> StoredAssertion:
+    """An assertion from its columns, in the order of `StoredAssertion`."""
+    one = StoredAssertion(*columns)
     return one._replace(tags=tuple(one.tags), attack=tuple(one.attack))
 
 
 def _stage(
-    cursor: psycopg.Cursor[Any], source: Source, plan: Plan, contexts: Mapping[str, str]
+    cursor: psycopg.Cursor[Any],
+    source: AssertingSource,
+    plan: IngestPlan,
+    contexts: Mapping[str, str],
 ) -> None:
     cursor.execute(_STAGING)
     # Another plan of the same transaction may have left its rows.
@@ -344,7 +370,9 @@ def _stage(
 _NOT_NEW = f"\t{_NULL}" * 7
 
 
-def _created(one: Said, scored: Scored, context: str | None, observed: str) -> str:
+def _created(
+    one: IncomingAssertion, scored: ScoreUpdate, context: str | None, observed: str
+) -> str:
     type_, value = one.type, one.value
     key, prefix = key_of(type_, value), prefix_of(type_, value)
     if _SPECIAL.search(value):  # a key has no other characters than its value
@@ -373,7 +401,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _tail(word: Word, observed: str) -> str:
+def _tail(word: AssertionData, observed: str) -> str:
     """The columns that many rows share."""
     malware = _NULL if word.malware is None else _text(word.malware)
     return (

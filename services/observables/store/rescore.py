@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.observables.store import plan, repository
-from services.observables.store.plan import Scored
+from services.observables.store.plan import ScoreUpdate
 from services.observables.store.service import announcements
 from shared.events.observables import Change
 from shared.kafka.outbox import publish
@@ -19,17 +19,17 @@ NOBODY: Final = UUID(int=0)
 _SOON: Final = timedelta(minutes=1)
 
 
-def look_again(session: Session, tenant: str, ids: Collection[str], now: datetime) -> list[Change]:
+def rescore(session: Session, tenant: str, ids: Collection[str], now: datetime) -> list[Change]:
     """Score observables as of now, and write down what is news; their buckets are locked.
 
     Returns:
         What is to be announced.
     """
     changes: list[Change] = []
-    scored: list[tuple[str, Scored]] = []
+    scored: list[tuple[str, ScoreUpdate]] = []
     for identity, one in repository.known(session, tenant, list(ids)).items():
         active = [stored for stored in one.said if stored.active(now)]
-        fresh = plan.evaluate(one.type, active, one.voices, one.effects, now)
+        fresh = plan.evaluate(one.type, active, one.claims, one.effects, now)
         lapsed = len(active) < sum(not stored.retracted for stored in one.said)
         if plan.is_news(one.score, fresh.score) or (lapsed and not active and one.score):
             changes.append(plan.changed(identity, one, fresh.score, active))
@@ -38,11 +38,11 @@ def look_again(session: Session, tenant: str, ids: Collection[str], now: datetim
         if fresh.due is not None and fresh.due <= now:
             fresh = fresh._replace(due=now + _SOON)
         scored.append((identity, fresh))
-    repository.rescore(session, tenant, scored, now)
+    repository.write_scores(session, tenant, scored, now)
     return changes
 
 
-def announce(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
+def publish_changes(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
     """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`; their buckets are locked."""
-    repository.disturb(session, tenant, changes, datetime.now(UTC))
+    repository.mark_due(session, tenant, changes, datetime.now(UTC))
     publish(session, announcements(changes, tenant, NOBODY, cause))

@@ -70,7 +70,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     effects = {identity: context.effects(text) for identity, text in contexts.items()}
     plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)
-    repository.disturb(session, tenant, plan.changes, datetime.now(UTC))
+    repository.mark_due(session, tenant, plan.changes, datetime.now(UTC))
     by_chunk: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:
         by_chunk[batch.origin[change.id[-36:]]].append(change)

@@ -9,7 +9,7 @@ from services.observables.lookup.search_keys import key_of, prefix_of
 from services.observables.reference import context
 from services.observables.sightings import repository as reported
 from services.observables.store import plan, repository
-from services.observables.store.plan import Scored
+from services.observables.store.plan import ScoreUpdate
 from shared.stix import Observable
 
 
@@ -62,11 +62,13 @@ def put(
     return contexts
 
 
-def scores(session: Session, tenant: str, ids: Sequence[str], now: datetime) -> dict[str, Scored]:
+def scores(
+    session: Session, tenant: str, ids: Sequence[str], now: datetime
+) -> dict[str, ScoreUpdate]:
     """What observables score of which there is public knowledge, and no row of the tenant's own yet."""
     known = repository.known(session, tenant, ids).items()
     return {
-        identity: plan.evaluate(one.type, one.said, one.voices, one.effects, one.newest(now))
+        identity: plan.evaluate(one.type, one.said, one.claims, one.effects, one.newest(now))
         for identity, one in known
         if not one.own
     }
