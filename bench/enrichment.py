@@ -23,7 +23,7 @@ from bench._figures import keep
 from bench.lookup import values
 from sentineliq.local.stack import Infrastructure
 from services.observables.reference import context, networks
-from services.observables.reference.context import Offline
+from services.observables.reference.context import OfflineEnrichers
 from services.observables.reference.enrichers.offline import enrichers
 from services.observables.reference.warning_lists import bundled, pack
 from services.observables.store.service import handle_observed
@@ -40,10 +40,10 @@ _BATCH = 10_000
 _RANGES = 400_000
 _HOLDER = """
 import pathlib, psutil, sys
-from services.observables.reference.context import Offline
+from services.observables.reference.context import OfflineEnrichers
 from services.observables.reference.enrichers.offline import enrichers
 names = ("warninglists", "networks")
-offline = Offline(enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
+offline = OfflineEnrichers(enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
 for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):
     offline.describe(kind, [value] * 10)
 print(psutil.Process().memory_info().rss / 2**20)
@@ -119,14 +119,14 @@ def database() -> Iterator[Database]:
 
 
 def ingest(
-    own: Database, indicators: list[Indicator], sides: dict[str, Offline]
+    own: Database, indicators: list[Indicator], sides: dict[str, OfflineEnrichers]
 ) -> dict[str, list[float]]:
     """Seconds of each batch on each side; who comes first changes from batch to batch."""
     took: dict[str, list[float]] = {tenant: [] for tenant in sides}
     for number, start in enumerate(range(0, len(indicators), _BATCH)):
         for tenant in sorted(sides, reverse=number % 2 == 1):
             batch = events(indicators[start : start + _BATCH], tenant, number)
-            with context.described_by(sides[tenant]):
+            with context.use_enrichers(sides[tenant]):
                 started = time.perf_counter()
                 with own.transaction(tenant) as session:
                     handle_observed(session, batch)
@@ -134,7 +134,7 @@ def ingest(
     return took
 
 
-def alone(offline: Offline, indicators: list[Indicator]) -> dict[str, float]:
+def alone(offline: OfflineEnrichers, indicators: list[Indicator]) -> dict[str, float]:
     """Microseconds a value for each type, without any database."""
     by_type: dict[str, list[str]] = {}
     for one in indicators[:100_000]:
@@ -164,11 +164,11 @@ def main() -> None:
     parser.add_argument("--observables", type=int, default=1_000_000)
     wanted = parser.parse_args().observables
     blobs = {"warninglists": pack(bundled()), "networks": networks.pack([("ip2asn.tsv", table())])}
-    offline, indicators = Offline(enrichers(blobs)), mixed(wanted)
+    offline, indicators = OfflineEnrichers(enrichers(blobs)), mixed(wanted)
     figures = {"observables": float(wanted), **alone(offline, indicators)}
     collect_seldom()  # as the consumer does
     with database() as own:
-        took = ingest(own, indicators, {"described": offline, "plain": Offline(())})
+        took = ingest(own, indicators, {"described": offline, "plain": OfflineEnrichers(())})
     described, plain = (statistics.median(took[side]) for side in ("described", "plain"))
     figures |= {
         "observables/s, described": _BATCH / described,

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from services.observables.enrichment.repository import answers
 from services.observables.providers.base import Finding, Weight
 from services.observables.reference import context, repository, warning_lists
-from services.observables.reference.refresh import describe_again
+from services.observables.reference.refresh import redescribe
 from services.observables.store.decay_job import check_due
 from services.observables.store.service import handle_finished
 from shared.database import PUBLIC, Database
@@ -136,7 +136,7 @@ class World:
         with self._own.transaction(PUBLIC) as session:
             repository.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
                       checked_at=now, progress=None)  # fmt: skip
-        describe_again(self._own, still_for=timedelta(0))
+        redescribe(self._own, still_for=timedelta(0))
 
     def _aged(self) -> None:
         check_due(self._own)
@@ -214,7 +214,7 @@ def forgotten(own: Database) -> Iterator[None]:
     with own.engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE observables.dataset"))
     with own.transaction(PUBLIC) as session:
-        context.freshen(session, now=True)
+        context.reload_if_stale(session, now=True)
 
 
 @pytest.mark.timeout(120 + 60 * HISTORIES)
@@ -226,7 +226,7 @@ def test_the_past_is_answered_as_it_was(
         for table in (*TABLES, "dataset"):
             connection.execute(sa.text(f"TRUNCATE observables.{table} CASCADE"))
     with own.transaction(PUBLIC) as session:
-        context.freshen(session, now=True)
+        context.reload_if_stale(session, now=True)
     clients = [client_for("observables"), client_for("observables", "globex")]
     world = World(own, clients[0], random.Random(seed))  # noqa: S311  # test data
     memory: list[Answered] = []

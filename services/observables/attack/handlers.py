@@ -51,7 +51,9 @@ def handle_techniques(session: Session, events: Sequence[Event[TechniqueCard]]) 
     store.put(session, NAME, **values)
 
 
-def map_again(database: Database, seconds: float = 100, still_for: timedelta = STILL_FOR) -> int:
+def remap_assertions(
+    database: Database, seconds: float = 100, still_for: timedelta = STILL_FOR
+) -> int:
     """Map every assertion with the index that is here now, unless that was done; how many stand for something else.
 
     What is not done after some seconds is gone on with the next time.
@@ -64,8 +66,8 @@ def map_again(database: Database, seconds: float = 100, still_for: timedelta = S
             or datetime.now(UTC) - known.checked_at < still_for
         ):
             return 0
-        current_index.freshen(session, now=True)
-        context.freshen(session)
+        current_index.reload_if_stale(session, now=True)
+        context.reload_if_stale(session)
     changed, ends = 0, time.monotonic() + seconds
     after = tuple(known.progress.split(" ")) if known.progress else _FIRST
     while time.monotonic() < ends:

@@ -90,7 +90,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
     request, now = uuid4(), datetime.now(UTC)
     by_id = {observable_id(one.type, one.value): one for one in question.about}
     with database.transaction(tenant) as session:
-        context.freshen(session)
+        context.reload_if_stale(session)
         ways = _chosen(ways_of(session, tenant), question.names)
         repository.lock(session, {bucket(identity) for identity in by_id})
         upsert.put(session, tenant, by_id, now)

@@ -103,7 +103,7 @@ class Shift:
             Unavailable: the database went away; leases run out and everything unfinished is asked again.
         """
         with self._database.transaction(PLATFORM) as session:
-            context.freshen(session)
+            context.reload_if_stale(session)
             jobs.refuse_unknown(session, sorted(self._enrichers))
         asyncio.run(self._work())
         recorder = self._recorder

@@ -238,7 +238,7 @@ def describe(database: Database, asked: Sequence[Asked], answers: Sequence[Answe
     ]
     if not unknown:
         return
-    context.keep_fresh(database)
+    context.reload_if_stale_from(database)
     contexts = context.describe_values((str(place), one.type, one.text) for place, one in unknown)
     for place, text in contexts.items():
         answers[int(place)].context = msgspec.Raw(text.encode())

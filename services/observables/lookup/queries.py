@@ -234,7 +234,7 @@ def marked(database: Database, tenant: str, found: Extraction) -> Report:
         with database.reading(tenant) as connection:
             gathered = repository.gather(connection, tenant, set(ids[start : start + TOGETHER]))
         known |= read_models.views(gathered, datetime.now(UTC))
-    context.keep_fresh(database)
+    context.reload_if_stale_from(database)
     numbered = enumerate(found.observables)
     described = context.describe_values(
         (str(place), one.type, one.value) for place, one in numbered

@@ -11,10 +11,9 @@ import msgspec
 from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.enrichers.base import OfflineEnricher
 from services.observables.reference.enrichers.offline import enrichers
-from services.observables.reference.reloading_cache import Held
+from services.observables.reference.reloading_cache import ReloadingCache
 from services.observables.scoring.inputs import Effects
-from services.observables.scoring.score import Effect, Kind
-from services.observables.store.plan import IncomingAssertion
+from services.observables.scoring.score import Effect
 
 NOTHING: Final = "{}"
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -23,15 +22,14 @@ _decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_FACTS: Final = msgspec.Raw(b"")
 
 
-class Offline:
+class OfflineEnrichers:
     """A set of enrichers, side by side."""
 
     def __init__(self, enrichers: Iterable[OfflineEnricher]) -> None:
         self._enrichers = sorted(enrichers, key=attrgetter("name"))
-        weighing = [enricher for enricher in self._enrichers if enricher.weighs]
-        self._weighing = {enricher.name: enricher for enricher in weighing}
-        self._mentioned = [f'"{name}":' for name in self._weighing]
-        fields = [(name, msgspec.Raw, _NO_FACTS) for name in self._weighing]
+        self._weighing = [enricher for enricher in self._enrichers if enricher.weighs]
+        self._mentioned = [f'"{enricher.name}":' for enricher in self._weighing]
+        fields = [(enricher.name, msgspec.Raw, _NO_FACTS) for enricher in self._weighing]
         self._read = msgspec.json.Decoder(msgspec.defstruct("Weighed", fields)).decode
         self._weigh = lru_cache(maxsize=65_536)(self._effects_of)
 
@@ -54,15 +52,11 @@ class Offline:
         return self._weigh(*map(bytes, msgspec.structs.astuple(self._read(context))))
 
     def _effects_of(self, *facts: bytes) -> Effects:
-        found: list[Effect] = []
-        for (name, enricher), raw in zip(self._weighing.items(), facts, strict=True):
-            kind: Kind = "allow-list" if name == "allow_lists" else "enrichment"
+        effects: list[Effect] = []
+        for enricher, raw in zip(self._weighing, facts, strict=True):
             if raw:
-                found += [
-                    Effect(kind, name, one.weight, one.reason)
-                    for one in enricher.effects(_decode_facts(raw))
-                ]
-        return tuple(found)
+                effects += enricher.effects(_decode_facts(raw))
+        return tuple(effects)
 
 
 def _tell(enricher: OfflineEnricher, type_: str, values: tuple[str, ...], told: list[str]) -> None:
@@ -78,25 +72,23 @@ def _tell(enricher: OfflineEnricher, type_: str, values: tuple[str, ...], told: 
             told[place] += text
 
 
-HELD: Final = Held(BY_NAME, lambda blobs: Offline(enrichers(blobs)))
+OFFLINE_ENRICHERS: Final = ReloadingCache(BY_NAME, lambda blobs: OfflineEnrichers(enrichers(blobs)))
 """What this process describes with."""
 
-freshen, keep_fresh = HELD.freshen, HELD.keep_fresh
+reload_if_stale, reload_if_stale_from = (
+    OFFLINE_ENRICHERS.reload_if_stale,
+    OFFLINE_ENRICHERS.reload_if_stale_from,
+)
 
 
 @contextmanager
-def described_by(offline: Offline) -> Iterator[None]:
+def use_enrichers(offline: OfflineEnrichers) -> Iterator[None]:
     """Describe with other enrichers for a while, for measurements; newer reference data would end it early."""
-    before, HELD.value = HELD.value, offline
+    before, OFFLINE_ENRICHERS.value = OFFLINE_ENRICHERS.value, offline
     try:
         yield
     finally:
-        HELD.value = before
-
-
-def describe(said: Iterable[IncomingAssertion]) -> dict[str, str]:
-    """The contexts of observables that have one, as JSON, by id."""
-    return describe_values((one.id, one.type, one.value) for one in said)
+        OFFLINE_ENRICHERS.value = before
 
 
 def describe_values(values: Iterable[tuple[str, str, str]]) -> dict[str, str]:
@@ -106,7 +98,7 @@ def describe_values(values: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         ids, texts = by_type.setdefault(type_, ([], []))
         ids.append(identity)
         texts.append(value)
-    offline, contexts = HELD.value, dict[str, str]()
+    offline, contexts = OFFLINE_ENRICHERS.value, dict[str, str]()
     for type_, (ids, texts) in by_type.items():
         described = offline.describe(type_, texts)
         contexts |= {one: text for one, text in zip(ids, described, strict=True) if text != NOTHING}
@@ -120,4 +112,4 @@ def decoded(context: str) -> dict[str, Any]:
 
 def effects(context: str) -> Effects:
     """What a context does to the score."""
-    return () if context == NOTHING else HELD.value.effects(context)
+    return () if context == NOTHING else OFFLINE_ENRICHERS.value.effects(context)

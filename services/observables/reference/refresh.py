@@ -51,7 +51,7 @@ def refresh(
     outcomes = {
         one.name: _renew(database, settings, one, known.get(one.name), now) for one in datasets
     }
-    return {"datasets": outcomes, "described": describe_again(database, still_for=still_for)}
+    return {"datasets": outcomes, "described": redescribe(database, still_for=still_for)}
 
 
 def _renew(
@@ -100,16 +100,14 @@ async def _download(settings: Settings, dataset: Dataset, folder: Path) -> list[
     return paths
 
 
-def describe_again(
-    database: Database, seconds: float = 600, still_for: timedelta = STILL_FOR
-) -> int:
+def redescribe(database: Database, seconds: float = 600, still_for: timedelta = STILL_FOR) -> int:
     """Describe every observable with the data that is here now, unless that was done; how many changed.
 
     What is not done after some seconds is gone on with the next time, and so is what is described with data that is
     younger than `still_for`.
     """
     with database.transaction(PUBLIC) as session:
-        context.freshen(session, now=True)
+        context.reload_if_stale(session, now=True)
         outdated = [
             row
             for row in store.overview(session)

@@ -17,7 +17,7 @@ LOOK_EVERY: Final = 60.0
 T = TypeVar("T")
 
 
-class Held(Generic[T]):
+class ReloadingCache(Generic[T]):
     """Something made of reference data.
 
     Args:
@@ -44,7 +44,7 @@ class Held(Generic[T]):
     def value(self, value: T) -> None:
         self._value = value
 
-    def freshen(self, session: Session, *, now: bool = False) -> None:
+    def reload_if_stale(self, session: Session, *, now: bool = False) -> None:
         """Make it anew if there is newer data; looked for once a minute, or `now`."""
         if not now and time.monotonic() < self._look_again:
             return
@@ -63,9 +63,9 @@ class Held(Generic[T]):
             }
             self._value, self._digests = self._make(fetched), digests
 
-    def keep_fresh(self, database: Database) -> None:
-        """`freshen` for whoever has no transaction at hand: none is opened when it is not time to look."""
+    def reload_if_stale_from(self, database: Database) -> None:
+        """`reload_if_stale` for whoever has no transaction at hand: none is opened when it is not time to look."""
         if time.monotonic() >= self._look_again:
             self._look_again = time.monotonic() + LOOK_EVERY
             with database.transaction(PUBLIC) as session:
-                self.freshen(session, now=True)
+                self.reload_if_stale(session, now=True)

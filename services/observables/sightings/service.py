@@ -90,7 +90,7 @@ def report(database: Database, tenant: str, actor: str, reports: Sequence[Report
     ids = {one.observable: one.found for one in reports}
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        context.freshen(session)
+        context.reload_if_stale(session)
         repository.lock(session, {bucket(one.observable) for one in reports})
         _check_ids(reports, reported.sighted(session, tenant, [one.id for one in reports]))
         before = read_models.views(reads.gather(driver_connection(session), tenant, ids), now)
@@ -177,7 +177,7 @@ def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> Non
     """
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        context.freshen(session)
+        context.reload_if_stale(session)
         identity = reported.sighted(session, tenant, [sighting]).get(sighting)
         if identity is None:
             raise NotFound(f"There is no sighting {sighting} in this tenant.")

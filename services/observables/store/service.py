@@ -31,8 +31,8 @@ SOURCE: Final = "/services/observables"
 
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     """Apply chunks of one tenant; chunks of one run that stand together are applied together."""
-    context.freshen(session)
-    current_index.freshen(session)
+    context.reload_if_stale(session)
+    current_index.reload_if_stale(session)
     repository.lock(session, {event.data.bucket for event in events})
     for _, together in groupby(
         events, key=lambda event: (event.data.feed, event.data.observed_at, event.data.run_id)
@@ -66,7 +66,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
         for one in (*gone, *batch.said.values())
         if one.id not in stored or not stored[one.id].own
     }
-    contexts = context.describe(fresh.values())
+    contexts = context.describe_values((one.id, one.type, one.value) for one in fresh.values())
     effects = {identity: context.effects(text) for identity, text in contexts.items()}
     plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
     repository.write(session, tenant, source, plan, contexts)

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import signals
 
-from services.observables.attack.handlers import map_again
+from services.observables.attack.handlers import remap_assertions
 from services.observables.enrichment.pruning import prune
 from services.observables.enrichment.wakeup import wake
 from services.observables.enrichment.worker import Shift
@@ -44,7 +44,7 @@ def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
 def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
     """Fetch reference data that is older than a day; describe again what was described without it, map likewise."""
     settings, own = load_settings(), database("observables")
-    mapped = map_again(own)
+    mapped = remap_assertions(own)
     if settings.reference_data == "off":
         return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
     return {"status": "ok", **refresh(own, settings), "mapped": mapped}

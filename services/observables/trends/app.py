@@ -70,7 +70,7 @@ class Reading:
         A new generation begins anew: a trend rests on what was before, and the log has it all.
         """
         async with self._turn:
-            await asyncio.to_thread(self._systems.freshen)
+            await asyncio.to_thread(self._systems.reload_if_stale)
             if generation != self._generation or self._analysis is None:
                 plan = await replay.plan(self._settings, self.group, list(assigned), time.time())
                 self._analysis = Analysis(
@@ -109,7 +109,7 @@ class Reading:
 
     async def tick(self, ends: Mapping[Place, int]) -> None:
         """Judge the minutes that are over."""
-        await asyncio.to_thread(self._systems.freshen)
+        await asyncio.to_thread(self._systems.reload_if_stale)
         async with self._turn:
             if self._analysis is not None:
                 await self._announce(self._analysis.tick(time.time(), ends))

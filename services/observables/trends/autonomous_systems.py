@@ -5,7 +5,7 @@ from typing import Final
 
 from services.observables.reference import networks
 from services.observables.reference.networks import Networks
-from services.observables.reference.reloading_cache import Held
+from services.observables.reference.reloading_cache import ReloadingCache
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.telemetry.logging import get_logger
@@ -24,14 +24,14 @@ class Systems:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._held = Held(
+        self._held = ReloadingCache(
             [_DATASET], lambda blobs: Networks(blobs.get(_DATASET) or networks.pack([]))
         )
 
-    def freshen(self) -> None:
+    def reload_if_stale(self) -> None:
         """Look for newer tables, once a minute; while the database is away those that are here are used."""
         try:
-            self._held.keep_fresh(self._database)
+            self._held.reload_if_stale_from(self._database)
         except Unavailable as error:
             log.warning("trends.networks_not_read", reason=error.message)
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from services.mitre.imports import loader, repository
 from services.observables.attack import current_index
-from services.observables.attack.handlers import handle_techniques, map_again
+from services.observables.attack.handlers import handle_techniques, remap_assertions
 from services.observables.consumers import SUBSCRIPTIONS
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
@@ -47,7 +47,7 @@ def mapped(own: Database) -> Iterator[Database]:
 
 def forget(own: Database) -> None:
     with own.transaction(PUBLIC) as session:
-        current_index.freshen(session, now=True)
+        current_index.reload_if_stale(session, now=True)
 
 
 def take(own: Database, *cards: TechniqueCard) -> None:
@@ -109,8 +109,8 @@ def test_what_came_before_the_index_is_mapped_with_it_announced_once_and_told_of
     assert observable(client)["attack"] == []
 
     take(mapped, card("T1059.001", EMOTET), card("T1566", BEAR))
-    assert map_again(mapped) == 0, "more cards may be under way"
-    assert map_again(mapped, still_for=AT_ONCE) == 2
+    assert remap_assertions(mapped) == 0, "more cards may be under way"
+    assert remap_assertions(mapped, still_for=AT_ONCE) == 2
 
     (change,) = said(mapped)
     assert (change.kind, change.value, change.sources) == ("changed", ADDRESS, 2)
@@ -125,7 +125,7 @@ def test_what_came_before_the_index_is_mapped_with_it_announced_once_and_told_of
         ("S0367", "T1059.001"),
     }
     assert observable(client, as_of=before.isoformat())["attack"] == []
-    assert map_again(mapped, still_for=AT_ONCE) == 0
+    assert remap_assertions(mapped, still_for=AT_ONCE) == 0
     assert said(mapped) == []
 
 
@@ -133,8 +133,8 @@ def test_mapping_that_was_cut_short_is_gone_on_with(mapped: Database) -> None:
     handle(mapped, chunk(SAID), tenant="acme")
     handle(mapped, chunk(SAID, tenant="globex"), tenant="globex")
     take(mapped, card("T1059.001", EMOTET))
-    assert map_again(mapped, seconds=0, still_for=AT_ONCE) == 0
-    assert map_again(mapped, still_for=AT_ONCE) == 2
+    assert remap_assertions(mapped, seconds=0, still_for=AT_ONCE) == 0
+    assert remap_assertions(mapped, still_for=AT_ONCE) == 2
     for tenant in ("acme", "globex"):
         with mapped.transaction(tenant) as session:
             assert session.scalars(sa.text("SELECT attack FROM assertion")).all() == [
@@ -150,7 +150,7 @@ def test_a_technique_that_others_use_now_changes_what_is_stored_and_what_is_gone
     assert [one.attack for one in said(mapped)] == [("S0367", "T1059.001", "T1100")]
 
     take(mapped, card("T1059.001", EMOTET, STRIKE), card("T1100", EMOTET, deprecated=True))
-    assert map_again(mapped, still_for=AT_ONCE) == 1
+    assert remap_assertions(mapped, still_for=AT_ONCE) == 1
 
     assert [one.attack for one in said(mapped)] == [("S0367", "T1059.001")]
 
@@ -167,7 +167,7 @@ def test_cards_that_come_again_change_nothing_and_order_does_not_matter(mapped: 
 
     cards = [card("T1059.001", EMOTET), card("T1566", BEAR)]
     take(mapped, *cards)
-    map_again(mapped, still_for=AT_ONCE)
+    remap_assertions(mapped, still_for=AT_ONCE)
     before = stored()
     take(mapped, *reversed(cards))
     take(mapped, cards[0])

@@ -165,9 +165,9 @@ def listed(own: Database) -> Iterator[Callable[..., None]]:
                 obtained_at=now,
                 checked_at=now,
             )
-            context.freshen(session, now=True)
+            context.reload_if_stale(session, now=True)
 
     yield put
     with own.transaction(PUBLIC) as session:
         session.execute(sa.text("DELETE FROM dataset"))
-        context.freshen(session, now=True)
+        context.reload_if_stale(session, now=True)

@@ -147,16 +147,16 @@ def test_an_autonomous_system_and_a_registrar_rise_above_what_was_usual(
 
 def test_networks_are_renewed_while_it_runs(own: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     systems = Systems(own)
-    systems.freshen()
+    systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
     monkeypatch.setattr("services.observables.reference.reloading_cache.LOOK_EVERY", -1.0)
     obtain(own, TABLE, "1")
-    systems.freshen()
+    systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"
     systems = Systems(own)
-    systems.freshen()
+    systems.reload_if_stale()
     asked = ["45.9.148.3", "no address", "45.9.149.0/24", "8.8.8.8", "1\0"]
     assert systems.numbers_of("ipv4-addr", asked) == [64496, None, 64497, None, None]
     obtain(own, TABLE.replace(b"64496", b"64510"), "2")
-    systems.freshen()
+    systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [64510]

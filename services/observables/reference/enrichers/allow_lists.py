@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.warning_checks import Hit, Warninglists
+from services.observables.scoring.score import Effect
 from shared.stix.vocabulary import ObservableType
 
 _MOST: Final = 10
@@ -38,7 +39,11 @@ class AllowLists:
         strongest = min(hits, key=lambda hit: _WEIGHTS.get(hit[1], 0.0))
         name, category, _, entry = strongest
         weight = _WEIGHTS.get(category, 0.0)
-        return (Effect(weight, f"{entry} is on the list {name!r}."),) if weight else ()
+        return (
+            (Effect("allow-list", self.name, weight, f"{entry} is on the list {name!r}."),)
+            if weight
+            else ()
+        )
 
 
 @lru_cache(maxsize=8192)

@@ -1,22 +1,12 @@
 """What an offline enricher is: facts about values in bulk, from the value itself and from data that lies here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from services.observables.scoring.score import Effect
 
 Facts = Mapping[str, Any]
 """What an enricher says about one value: small, JSON, stable keys. Values that share facts may share the object."""
-
-
-class Effect(NamedTuple):
-    """What facts do to the score.
-
-    Attributes:
-        weight: 0 to 1 closes that share of the doubt that is left; -1 to 0 takes that share of the score away.
-        reason: one sentence for people.
-    """
-
-    weight: float
-    reason: str
 
 
 class OfflineEnricher(Protocol):

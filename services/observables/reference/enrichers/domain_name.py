@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 import ada_url
 
-from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.network import host_of
+from services.observables.scoring.score import Effect
 from shared.stix.addresses import is_ipv4
 from shared.stix.vocabulary import ObservableType as Type
 

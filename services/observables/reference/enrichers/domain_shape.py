@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 
 from services.observables.reference import packed_arrays
-from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.domain_name import splits
+from services.observables.scoring.score import Effect
 from shared.stix.vocabulary import ObservableType as Type
 
 SHORTEST: Final = 7
@@ -201,9 +202,23 @@ class DomainShapeEnricher:
     def effects(self, facts: Facts) -> Sequence[Effect]:
         """Somebody who hides, or pretends to be another, is rarely harmless."""
         if brand := facts.get("lookalike_of"):
-            return (Effect(_LOOKALIKE, f"The name is made to be taken for {brand}."),)
+            return (
+                Effect(
+                    "enrichment",
+                    self.name,
+                    _LOOKALIKE,
+                    f"The name is made to be taken for {brand}.",
+                ),
+            )
         if (score := facts.get("dga")) is not None:
-            return (Effect(_DGA, f"The name looks like random letters ({score:.2f} of 1)."),)
+            return (
+                Effect(
+                    "enrichment",
+                    self.name,
+                    _DGA,
+                    f"The name looks like random letters ({score:.2f} of 1).",
+                ),
+            )
         return ()
 
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.networks import Network, Networks
+from services.observables.scoring.score import Effect
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
 

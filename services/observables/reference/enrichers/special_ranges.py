@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.observables.reference.enrichers.base import Effect, Facts
+from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.network import ADDRESSED, addresses_of
 from services.observables.reference.networks import Ranges
+from services.observables.scoring.score import Effect
 from shared.stix.vocabulary import ObservableType as Type
 
 
