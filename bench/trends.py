@@ -20,7 +20,7 @@ from bench._figures import keep
 from bench.ingest_million import addresses
 from services.observables.trends.analysis import Analysis, Plan, Span
 from services.observables.trends.windows import FEEDS, WINDOW
-from shared.events import Event, FeedRef, Record
+from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 
 FLOOR = 60_000
@@ -30,7 +30,7 @@ START = 1_800_000_000.0
 _PLACE = (OBSERVED.name, 0)
 
 
-def log_of(indicators: int) -> list[Record]:
+def log_of(indicators: int) -> list[ConsumedRecord]:
     """Chunks of 1,000 from eight feeds: half of what a feed lists, others list as well; one in five has a family."""
     values = addresses(indicators // 2)
     families = [f"Family {number}" for number in range(200)]
@@ -51,11 +51,13 @@ def log_of(indicators: int) -> list[Record]:
             FeedRef(UUID(int=feed), f"feed {feed}"), uuid4(), 0, number, at, 80, ("c2",), seen
         )
         event = Event(OBSERVED, said, "public", "/services/feeds", b"0")
-        records.append(Record(OBSERVED.name, 0, number, b"0", event.payload(), event.headers()))
+        records.append(
+            ConsumedRecord(OBSERVED.name, 0, number, b"0", event.payload(), event.headers())
+        )
     return records
 
 
-def ours(records: list[Record]) -> int:
+def ours(records: list[ConsumedRecord]) -> int:
     """Decode and count whole chunks; how many bursts there are."""
     analysis = Analysis(Plan({_PLACE: Span(0, 0, len(records))}))
     bursts = 0
@@ -66,7 +68,7 @@ def ours(records: list[Record]) -> int:
     return bursts
 
 
-def decoding(records: list[Record]) -> int:
+def decoding(records: list[ConsumedRecord]) -> int:
     """Decode whole events and do nothing."""
     decoder = msgspec.json.Decoder(IndicatorsObserved)
     for record in records:
@@ -88,7 +90,7 @@ def one_by_one(messages: list[bytes]) -> int:
     return bursts
 
 
-def singly(records: list[Record], limit: int) -> list[bytes]:
+def singly(records: list[ConsumedRecord], limit: int) -> list[bytes]:
     """The same log as one event per indicator."""
     messages: list[bytes] = []
     for record in records:

@@ -18,7 +18,7 @@ _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 
 
-class Unsealable(SentinelIQError):
+class UnsealError(SentinelIQError):
     """A sealed secret does not open: another key, another place, or changed bytes."""
 
     code = "unsealable"
@@ -54,12 +54,12 @@ class Sealer:
         """The secret that was sealed.
 
         Raises:
-            Unsealable: it was sealed under another key or for another place, or was changed.
+            UnsealError: it was sealed under another key or for another place, or was changed.
         """
         version, nonce, box = sealed[:1], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
             return self._cipher.decrypt(nonce, box, version + place.encode()).decode()
         except (InvalidTag, ValueError) as error:
-            raise Unsealable(
+            raise UnsealError(
                 "A stored secret cannot be read: it was sealed under another SENTINELIQ_SECRET_KEY. Set it anew."
             ) from error

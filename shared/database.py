@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from shared.errors import TooLargeInput, Unavailable
 from shared.settings import load_settings
-from shared.uuids import acquaint
+from shared.uuids import register_dumper
 
 PUBLIC: Final = "public"
 """The tenant that everyone reads and only operators write."""
@@ -49,7 +49,7 @@ def sqlalchemy_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
-def role_of(service: str) -> str:
+def role_name(service: str) -> str:
     """The unprivileged role a service works under."""
     return f"sentineliq_{service}"
 
@@ -95,7 +95,7 @@ class Database:
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
-                enter(session, self.service, tenant)
+                set_tenant(session, self.service, tenant)
                 if seconds is not None:
                     session.execute(_LIMIT, {"limit": f"{seconds}s"})
                 yield session
@@ -126,7 +126,7 @@ class Database:
                 try:
                     with connection.pipeline():
                         connection.execute(
-                            _ENTER_READING, (role_of(self.service), self.service, tenant)
+                            _ENTER_READING, (role_name(self.service), self.service, tenant)
                         )
                         yield connection
                 except psycopg.Error:
@@ -188,9 +188,9 @@ def driver_connection(session: Session) -> psycopg.Connection:
     return connection
 
 
-def enter(session: Session, service: str, tenant: str) -> None:
+def set_tenant(session: Session, service: str, tenant: str) -> None:
     """Make the rest of the transaction the service's and the tenant's; may be called again for another tenant."""
-    session.execute(_ENTER, {"role": role_of(service), "schema": service, "tenant": tenant})
+    session.execute(_ENTER, {"role": role_name(service), "schema": service, "tenant": tenant})
 
 
 def is_transient(error: BaseException) -> bool:
@@ -215,7 +215,7 @@ def is_cancelled(error: BaseException) -> bool:
 def _configure_reader(connection: psycopg.Connection) -> None:
     # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
     connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
-    acquaint(connection)
+    register_dumper(connection)
 
 
 def _reset_reader(connection: psycopg.Connection) -> None:
@@ -226,4 +226,4 @@ def _reset_reader(connection: psycopg.Connection) -> None:
 def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:
     # COPY and batches repeat the same few statements; a failover must not leave a broken plan behind.
     connection.prepare_threshold = 5
-    acquaint(connection)
+    register_dumper(connection)

@@ -9,7 +9,7 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 
-def offered(group: str, taken: Collection[str]) -> dict[str, Any]:
+def load_plugins(group: str, taken: Collection[str]) -> dict[str, Any]:
     """Instances of the classes that packages offer in a group of entry points, by their `name`.
 
     What cannot be loaded, or has a name that is taken, is logged and left out: it must not cost the others.

@@ -23,7 +23,7 @@ def in_utc(moment: datetime) -> datetime:
 
 
 @lru_cache(maxsize=4096)  # events of one cause share theirs
-def moment_of(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """A time as RFC 3339 writes it, in UTC; without an offset it is UTC already.
 
     Raises:
@@ -32,5 +32,5 @@ def moment_of(text: str) -> datetime:
     return in_utc(datetime.fromisoformat(text))
 
 
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Timestamp = Annotated[datetime, AfterValidator(in_utc)]
 """A time in a request, RFC 3339, understood as UTC when it names no offset."""

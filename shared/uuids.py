@@ -10,7 +10,7 @@ _UUID: Final = psycopg.adapters.types["uuid"]
 _LENGTH: Final = "00000010"
 
 
-class Uuids:
+class UuidArray:
     """A `uuid[]`; connections of `shared.database` take it.
 
     Args:
@@ -28,10 +28,10 @@ class _Dumper(psycopg.adapt.Dumper):
     format = psycopg.pq.Format.BINARY
     oid = _UUID.array_oid
 
-    def dump(self, obj: Uuids) -> bytes:
+    def dump(self, obj: UuidArray) -> bytes:
         return obj.packed
 
 
-def acquaint(connection: psycopg.Connection) -> None:
-    """Let a connection take `Uuids`."""
-    connection.adapters.register_dumper(Uuids, _Dumper)
+def register_dumper(connection: psycopg.Connection) -> None:
+    """Let a connection take `UuidArray`."""
+    connection.adapters.register_dumper(UuidArray, _Dumper)

@@ -17,7 +17,7 @@ from shared.errors import SentinelIQError
 from shared.kafka.cluster import administrator, group_of
 from shared.kafka.consumer import Subscription
 from shared.kafka.outbox import OUTBOX
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import SERVICES, ServiceName, Settings
 
 _FAR_BEHIND = 1000
@@ -69,7 +69,7 @@ def _topics(settings: Settings, service: str) -> list[str]:
     subscriptions: list[Subscription[Any]] = importlib.import_module(
         f"services.{service}.consumers"
     ).SUBSCRIPTIONS
-    return [physical(settings, one.topic.name) for one in subscriptions]
+    return [topic_name(settings, one.topic.name) for one in subscriptions]
 
 
 def _lag(service: str, members: int, lag: Mapping[str, int]) -> Check:

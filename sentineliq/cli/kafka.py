@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.errors import InvalidInput, Unavailable
 from shared.events import CATALOGUE, Headers
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 _WITHIN: Final = 10.0
@@ -86,7 +86,7 @@ async def reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIO
     Raises:
         Unavailable: Kafka does not answer, or a topic has not been made.
     """
-    names = [physical(settings, topic) for topic in topics]
+    names = [topic_name(settings, topic) for topic in topics]
     # Without a group a subscription is all partitions, at once.
     consumer = AIOKafkaConsumer(
         *names,

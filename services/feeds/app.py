@@ -15,14 +15,14 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput
 from shared.settings import Settings
-from shared.timestamps import Moment
-from shared.web.app import allow, create_api, database_of
+from shared.timestamps import Timestamp
+from shared.web.app import create_api, database_of, require_permission
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
 
-Reader = Annotated[Principal, allow("feeds:read")]
-Runner = Annotated[Principal, allow("feeds:run")]
-Writer = Annotated[Principal, allow("feeds:write")]
+Reader = Annotated[Principal, require_permission("feeds:read")]
+Runner = Annotated[Principal, require_permission("feeds:run")]
+Writer = Annotated[Principal, require_permission("feeds:write")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -186,7 +186,7 @@ def list_runs(
     request: Request,
     who: Reader,
     feed: UUID | None = None,
-    before: Moment | None = None,
+    before: Timestamp | None = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Runs, newest first."""
@@ -201,7 +201,7 @@ def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
 
 @router.post("/reconcile")
 def reconcile(
-    request: Request, _who: Annotated[Principal, allow("platform:reconcile")]
+    request: Request, _who: Annotated[Principal, require_permission("platform:reconcile")]
 ) -> dict[str, Any]:
     """Enqueue again the runs that the queue or a worker lost."""
     return {"status": "ok", "enqueued": service.reconcile(database_of(request))}

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from shared.runtime.process import Service
+from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
-SERVICE = Service(
+SERVICE = ServiceDefinition(
     "mitre",
     api="services.mitre.app:create_app",
     celery="services.mitre.imports.tasks:celery",

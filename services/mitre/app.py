@@ -14,13 +14,13 @@ from services.mitre.releases import export, schemas, service
 from shared.auth import Principal
 from shared.database import Database
 from shared.settings import Settings
-from shared.timestamps import Moment
-from shared.web.app import allow, create_api, database_of
+from shared.timestamps import Timestamp
+from shared.web.app import create_api, database_of, require_permission
 
 router = APIRouter(prefix="/v1", tags=["mitre"])
 
-Reader = Annotated[Principal, allow("mitre:read")]
-Writer = Annotated[Principal, allow("mitre:write")]
+Reader = Annotated[Principal, require_permission("mitre:read")]
+Writer = Annotated[Principal, require_permission("mitre:write")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Text = Annotated[str, Query(min_length=1, max_length=200)]
 
@@ -60,7 +60,7 @@ async def upload(
 
 @router.get("/loads", response_model=schemas.LoadPage)
 def list_loads(
-    request: Request, who: Reader, before: Moment | None = None, limit: Limit = 50
+    request: Request, who: Reader, before: Timestamp | None = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Loads, newest first."""
     return service.list_loads(database_of(request), who.tenant, before, limit)
@@ -164,7 +164,7 @@ def get_technique(
 
 @router.post("/reconcile", response_model=schemas.Reconciled)
 def reconcile(
-    request: Request, _who: Annotated[Principal, allow("platform:reconcile")]
+    request: Request, _who: Annotated[Principal, require_permission("platform:reconcile")]
 ) -> dict[str, Any]:
     """Enqueue again the loads that the queue or a worker lost."""
     return {"enqueued": service.reconcile(database_of(request))}

@@ -24,11 +24,11 @@ from services.notifications.rules.service import Notifications
 from shared.auth import Principal
 from shared.database import Database
 from shared.settings import Settings
-from shared.web.app import allow, create_api
+from shared.web.app import create_api, require_permission
 
-Reader = Annotated[Principal, allow("notifications:read")]
-Writer = Annotated[Principal, allow("notifications:write")]
-Operator = Annotated[Principal, allow("platform:reconcile")]
+Reader = Annotated[Principal, require_permission("notifications:read")]
+Writer = Annotated[Principal, require_permission("notifications:write")]
+Operator = Annotated[Principal, require_permission("platform:reconcile")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 NameCursor = Annotated[str | None, Query(max_length=100, description="`next` of the page before.")]
 

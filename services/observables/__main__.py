@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from shared.runtime.process import Service
+from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
-SERVICE = Service(
+SERVICE = ServiceDefinition(
     "observables",
     api="services.observables.app:create_app",
     celery="services.observables.store.tasks:celery",

@@ -32,22 +32,30 @@ from shared.documents import MEDIA_TYPES
 from shared.errors import InvalidInput, TooLargeInput
 from shared.settings import Settings
 from shared.stix import ObservableType
-from shared.timestamps import Moment
-from shared.web.app import Quick, allow, create_api, database_of, encoded, permitted, security_of
+from shared.timestamps import Timestamp
+from shared.web.app import (
+    FastPath,
+    authorize,
+    create_api,
+    database_of,
+    json_response,
+    openapi_security,
+    require_permission,
+)
 
 router = APIRouter(prefix="/v1", tags=["observables"])
 
-Reader = Annotated[Principal, allow("observables:read")]
-Writer = Annotated[Principal, allow("observables:write")]
+Reader = Annotated[Principal, require_permission("observables:read")]
+Writer = Annotated[Principal, require_permission("observables:write")]
 AsOf = Annotated[
-    Moment | None, Query(description="answer with what was known at this moment (RFC 3339)")
+    Timestamp | None, Query(description="answer with what was known at this moment (RFC 3339)")
 ]
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The observables service's API."""
     found = Lookups(database)
-    quick = Quick(
+    fast_path = FastPath(
         "/v1/lookup", "observables:read", lambda who, query: _plain_lookup(found, who.tenant, query)
     )
     routers = [router, enrichment_router]
@@ -58,7 +66,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         settings,
         database,
         uploads=["/v1/extract"],
-        quick=[quick],
+        fast_paths=[fast_path],
     )
     app.state.lookups = found
     app.state.extractors = Extractors()
@@ -77,7 +85,7 @@ async def _plain_lookup(found: Lookups, tenant: str, query: bytes) -> bytes | No
 def _dated(request: Request, answer: msgspec.Struct, as_of: datetime | None = None) -> Response:
     """An answer with the dates of the reference data behind it; those of the past are not recorded."""
     dates = UNKNOWN if as_of is not None else request.app.state.lookups.dates.now()
-    return encoded({**msgspec.structs.asdict(answer), "reference": dates})
+    return json_response({**msgspec.structs.asdict(answer), "reference": dates})
 
 
 _PLAIN: Final = 2_000
@@ -88,12 +96,12 @@ _LOOKUP: Final = TypeAdapter(schemas.LookupQuery)
 @router.get(
     "/lookup",
     response_model=schemas.LookupResult,
-    openapi_extra=security_of("observables:read")
+    openapi_extra=openapi_security("observables:read")
     | {"parameters": schemas.parameters(schemas.LookupQuery)},
 )
 async def look_up_one(request: Request) -> Response:
     """What is known about one value, now or at a moment of the past."""
-    who = permitted(request, "observables:read")
+    who = authorize(request, "observables:read")
     try:
         asked = _LOOKUP.validate_python(dict(request.query_params))
     except ValidationError as error:
@@ -104,7 +112,7 @@ async def look_up_one(request: Request) -> Response:
         then = await asyncio.to_thread(
             assembly.answer, database_of(request), who.tenant, [asked.value], asked.type, moment
         )
-        return encoded(then[0])
+        return json_response(then[0])
     found: Lookups = request.app.state.lookups
     return Response(
         await found.one(who.tenant, asked.value, asked.type), media_type="application/json"
@@ -114,11 +122,11 @@ async def look_up_one(request: Request) -> Response:
 @router.post(
     "/lookup",
     response_model=schemas.LookupResponse,
-    openapi_extra=security_of("observables:read") | schemas.body(schemas.LookupRequest),
+    openapi_extra=openapi_security("observables:read") | schemas.body(schemas.LookupRequest),
 )
 async def look_up(request: Request) -> Response:
     """What is known about up to 10,000 values, now or at a moment of the past."""
-    who = permitted(request, "observables:read")
+    who = authorize(request, "observables:read")
     try:
         asked = schemas.LookupRequest.model_validate_json(
             (await request.body()).decode("utf-8-sig")
@@ -140,7 +148,7 @@ async def look_up(request: Request) -> Response:
     then = await asyncio.to_thread(
         assembly.answer, database_of(request), who.tenant, asked.values, asked.type, moment
     )
-    return encoded({"items": then, "reference": UNKNOWN})
+    return json_response({"items": then, "reference": UNKNOWN})
 
 
 MAX_REPORT_BYTES = 32 * 1024 * 1024
@@ -261,7 +269,7 @@ def list_relations(
     limit: Limit = 100,
 ) -> Response:
     """What an observable has to do with others, what was seen last first."""
-    return encoded(
+    return json_response(
         queries.relations(database_of(request), who.tenant, identity, kind, after, limit)
     )
 
@@ -344,7 +352,7 @@ def list_trends(
     request: Request,
     who: Reader,
     kind: schemas.TrendKind | None = None,
-    since: Moment | None = None,
+    since: Timestamp | None = None,
     after: After = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
@@ -372,7 +380,7 @@ def get_run(request: Request, who: Reader, run_id: UUID) -> dict[str, Any]:
 
 @router.post("/reconcile")
 def reconcile(
-    request: Request, who: Annotated[Principal, allow("platform:reconcile")]
+    request: Request, who: Annotated[Principal, require_permission("platform:reconcile")]
 ) -> dict[str, Any]:
     """Send again what the queue lost: a wake-up, when questions are due that nobody asks."""
     return {"status": "ok", "enqueued": wake_if_due(database_of(request), who.actor)}

@@ -17,13 +17,13 @@ from services.scheduler.schedules.schemas import (
 from shared.auth import Principal
 from shared.database import Database
 from shared.settings import Settings
-from shared.web.app import allow, create_api, database_of
+from shared.web.app import create_api, database_of, require_permission
 
 router = APIRouter(prefix="/v1", tags=["schedules"])
 
-Reader = Annotated[Principal, allow("schedules:read")]
-Writer = Annotated[Principal, allow("schedules:write")]
-Operator = Annotated[Principal, allow("platform:reconcile")]
+Reader = Annotated[Principal, require_permission("schedules:read")]
+Writer = Annotated[Principal, require_permission("schedules:write")]
+Operator = Annotated[Principal, require_permission("platform:reconcile")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
 

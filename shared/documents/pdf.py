@@ -25,7 +25,7 @@ _URL_AT_END = re.compile(r"(?:h\w\wps?|s?f[tx]p)(?::|[\[({]:)[^\s<>\"']{8,}+$", 
 _GOES_ON = re.compile(r"(?!\w{3,6}(?::|[\[({]:)|\d+\.\d)[^\s<>\"']+")
 
 
-class Page(NamedTuple):
+class PdfPage(NamedTuple):
     """A page.
 
     Attributes:
@@ -39,7 +39,7 @@ class Page(NamedTuple):
     problem: str = ""
 
 
-def pages(content: bytes, notes: list[str]) -> Iterator[Page]:
+def pages(content: bytes, notes: list[str]) -> Iterator[PdfPage]:
     """The pages of a document.
 
     Args:
@@ -59,7 +59,7 @@ def pages(content: bytes, notes: list[str]) -> Iterator[Page]:
                 with _PDFIUM:
                     text = _text(book, at, MAX_TEXT - size)
             except pypdfium2.PdfiumError as problem:
-                yield Page(at + 1, None, str(problem))
+                yield PdfPage(at + 1, None, str(problem))
                 continue
             if text is None:
                 notes.append(
@@ -68,7 +68,7 @@ def pages(content: bytes, notes: list[str]) -> Iterator[Page]:
                 break
             size += len(text)
             empty += not text.strip()
-            yield Page(at + 1, rejoined(text))
+            yield PdfPage(at + 1, rejoined(text))
     finally:
         with _PDFIUM:
             book.close()

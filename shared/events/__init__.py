@@ -8,10 +8,10 @@ from typing import Any
 from shared.events import audit, feeds, mitre, notifications, observables, scheduler
 from shared.events.envelope import (
     MAX_EVENT_BYTES,
+    ConsumedRecord,
     Event,
     FeedRef,
     Headers,
-    Record,
     Topic,
     now,
     parse,
@@ -34,10 +34,10 @@ CATALOGUE: tuple[Topic[Any], ...] = (
 __all__ = [
     "CATALOGUE",
     "MAX_EVENT_BYTES",
+    "ConsumedRecord",
     "Event",
     "FeedRef",
     "Headers",
-    "Record",
     "Topic",
     "now",
     "parse",

@@ -50,7 +50,7 @@ class Topic(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ConsumedRecord:
     """A Kafka record as it was read: what a dead letter repeats."""
 
     topic: str
@@ -80,7 +80,7 @@ class Event(Generic[T]):
     id: str = field(default_factory=lambda: str(uuid4()))
     time: str = field(default_factory=now)
     traceparent: str | None = field(default_factory=current_traceparent)
-    record: Record | None = None
+    record: ConsumedRecord | None = None
 
     def headers(self) -> Headers:
         """The attributes as Kafka headers."""
@@ -111,7 +111,7 @@ class Event(Generic[T]):
         return encoded
 
 
-def parse(topic: Topic[T], record: Record, decoder: msgspec.json.Decoder[T]) -> Event[T]:
+def parse(topic: Topic[T], record: ConsumedRecord, decoder: msgspec.json.Decoder[T]) -> Event[T]:
     """A record as an event of its topic.
 
     Raises:

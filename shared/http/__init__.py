@@ -12,7 +12,7 @@ from shared.http.errors import (
     Untrusted,
     UpstreamStatus,
 )
-from shared.http.guard import DEFAULT_PORTS, Policy, Target, is_public
+from shared.http.guard import DEFAULT_PORTS, OutboundPolicy, Target, is_public
 from shared.http.limits import Limits
 from shared.http.response import Download, Headers, Response, StreamedResponse
 
@@ -25,7 +25,7 @@ __all__ = [
     "GuardedClient",
     "Headers",
     "Limits",
-    "Policy",
+    "OutboundPolicy",
     "Response",
     "StreamedResponse",
     "Target",

@@ -14,7 +14,7 @@ import httpcore2
 
 from shared.http.decode import Decoder
 from shared.http.errors import TooLarge, TooManyRedirects, UpstreamStatus
-from shared.http.guard import DEFAULT_PORTS, Network, Policy
+from shared.http.guard import DEFAULT_PORTS, Network, OutboundPolicy
 from shared.http.limits import MIB, Limits
 from shared.http.outgoing import REDIRECTS, Outgoing
 from shared.http.response import Download, Headers, Response, StreamedResponse, translated
@@ -50,7 +50,7 @@ class GuardedClient:
         connections: int = 20,
     ) -> None:
         self._limits = limits
-        backend = PinnedBackend(Policy(tuple(allow), ports), resolver or resolve)
+        backend = PinnedBackend(OutboundPolicy(tuple(allow), ports), resolver or resolve)
         self._pool = self._abroad = _pool(backend, ca, certificate, connections)
         if certificate:
             self._abroad = _pool(backend, ca, None, connections)

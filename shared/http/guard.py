@@ -120,7 +120,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class OutboundPolicy:
     """What may be reached: public addresses on `ports`, and anything within `allow` on any port."""
 
     allow: tuple[Network, ...] = ()

@@ -94,7 +94,7 @@ def _no_connection(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
 
 
 @dataclass(slots=True)
-class Answer:
+class BufferedResponse:
     """What every kind of answer has; `url` is where it finally came from."""
 
     status: int
@@ -118,7 +118,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Response(Answer):
+class Response(BufferedResponse):
     """An answer with its whole decoded body in memory."""
 
     content: bytes = field(repr=False)
@@ -138,7 +138,7 @@ class Response(Answer):
 
 
 @dataclass(slots=True)
-class Download(Answer):
+class Download(BufferedResponse):
     """A finished download: after status 304 there is no file, and the figures are zero."""
 
     bytes_received: int
@@ -150,7 +150,7 @@ class Download(Answer):
 
 
 @dataclass(slots=True)
-class StreamedResponse(Answer):
+class StreamedResponse(BufferedResponse):
     """An answer whose body has not been read yet; valid within its `async with`."""
 
     decoder: Decoder = field(repr=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpcore2
 
 from shared.http.errors import Unreachable
-from shared.http.guard import Address, Policy
+from shared.http.guard import Address, OutboundPolicy
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolves a host name and port to the text of its IPv4 and IPv6 addresses."""
@@ -32,7 +32,7 @@ async def resolve(host: str, port: int) -> list[str]:
 class PinnedBackend(httpcore2.AsyncNetworkBackend):
     """Opens TCP connections to vetted addresses only."""
 
-    def __init__(self, policy: Policy, resolver: Resolver) -> None:
+    def __init__(self, policy: OutboundPolicy, resolver: Resolver) -> None:
         self._policy = policy
         self._resolver = resolver
         self._tcp = httpcore2.AnyIOBackend()

@@ -24,7 +24,7 @@ _PATIENCE: Final = 60.0
 """Seconds without any progress of the consumers after which a publisher gives up for now."""
 
 
-class Window:
+class Backpressure:
     """Records under way between one publisher and one service's consumers.
 
     Args:
@@ -36,7 +36,7 @@ class Window:
     def __init__(self, settings: Settings, service: str, size: int) -> None:
         self._group = group_of(settings, service)
         self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-window"
+            bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-backpressure"
         )
         self._size = size
         self._sent: list[asyncio.Future[Any]] = []
@@ -58,7 +58,7 @@ class Window:
         """Count a record; a publisher's `send` returns its acknowledgement."""
         self._sent.append(acknowledgement)
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until another record may be sent.
 
         Raises:

@@ -19,15 +19,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from sqlalchemy.orm import Session
 
-from shared.database import PLATFORM, Database, enter, is_transient
+from shared.database import PLATFORM, Database, is_transient, set_tenant
 from shared.errors import InvalidInput, SentinelIQError, Unavailable
-from shared.events import MAX_EVENT_BYTES, Event, Record, Topic, parse
+from shared.events import MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
 from shared.kafka import offsets
 from shared.kafka.cluster import group_of
-from shared.kafka.dlq_limit import PoisonGate
-from shared.kafka.outbox import bury
-from shared.kafka.topics import physical
+from shared.kafka.dlq_limit import DlqLimit
+from shared.kafka.outbox import dead_letter
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import CONSUMER_LAG, EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
@@ -70,11 +70,11 @@ class Consumer:
         self.group = group_of(settings, database.service)
         self._database = database
         self._settings = settings
-        self._subscriptions = {physical(settings, s.topic.name): s for s in subscriptions}
+        self._subscriptions = {topic_name(settings, s.topic.name): s for s in subscriptions}
         self._decoders = {
             name: msgspec.json.Decoder(s.topic.payload) for name, s in self._subscriptions.items()
         }
-        self._gate = PoisonGate()
+        self._gate = DlqLimit()
         self._cluster = ""
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -84,7 +84,7 @@ class Consumer:
             ready: called when the group has been joined.
 
         Raises:
-            PoisonFlood: so many records cannot be handled that going on would bury good ones.
+            DlqLimitExceeded: so many records cannot be handled that going on would bury good ones.
         """
         while True:
             try:
@@ -134,7 +134,9 @@ class Consumer:
         labels = (self._database.service, partition.topic, str(partition.partition))
         CONSUMER_LAG.labels(*labels).set(max(0, highwater - records[-1].offset - 1))
 
-    async def _until_committed(self, partition: TopicPartition, batch: list[Record]) -> None:
+    async def _until_committed(
+        self, partition: TopicPartition, batch: list[ConsumedRecord]
+    ) -> None:
         pause = 0.2
         while True:
             try:
@@ -146,7 +148,7 @@ class Consumer:
             else:
                 return
 
-    def _commit_batch(self, partition: TopicPartition, batch: list[Record]) -> None:
+    def _commit_batch(self, partition: TopicPartition, batch: list[ConsumedRecord]) -> None:
         subscription = self._subscriptions[partition.topic]
         started = time.perf_counter()
         with self._database.transaction(PLATFORM) as session:
@@ -156,14 +158,14 @@ class Consumer:
             fresh = [record for record in batch if record.offset > row.last]
             self._apply(session, subscription, fresh)
             if fresh:
-                enter(session, self._database.service, PLATFORM)
+                set_tenant(session, self._database.service, PLATFORM)
                 row.move(fresh[-1].offset)
         topic = subscription.topic.name
         EVENTS_HANDLED.labels(self._database.service, topic).inc(len(fresh))
         EVENT_SECONDS.labels(self._database.service, topic).observe(time.perf_counter() - started)
 
     def _apply(
-        self, session: Session, subscription: Subscription[Any], records: list[Record]
+        self, session: Session, subscription: Subscription[Any], records: list[ConsumedRecord]
     ) -> None:
         events = list(self._parse(session, subscription, records))
         for tenant, group in groupby(events, key=lambda event: event.tenant):
@@ -178,7 +180,7 @@ class Consumer:
                     self._bury(session, subscription, event.record, error, tenant)
 
     def _parse(
-        self, session: Session, subscription: Subscription[Any], records: list[Record]
+        self, session: Session, subscription: Subscription[Any], records: list[ConsumedRecord]
     ) -> Iterator[Event[Any]]:
         for record in records:
             try:
@@ -198,7 +200,7 @@ class Consumer:
         structlog.contextvars.bind_contextvars(tenant=events[0].tenant, event=events[0].id)
         try:
             with session.begin_nested():
-                enter(session, self._database.service, scope)
+                set_tenant(session, self._database.service, scope)
                 subscription.handle(session, events)
         except SentinelIQError as error:
             if error.retryable:
@@ -215,15 +217,15 @@ class Consumer:
         self,
         session: Session,
         subscription: Subscription[Any],
-        record: Record | None,
+        record: ConsumedRecord | None,
         error: Exception,
         tenant: str,
     ) -> None:
         if record is None:
             raise error
         self._gate.poisoned(record, error)
-        enter(session, self._database.service, PLATFORM)
-        bury(
+        set_tenant(session, self._database.service, PLATFORM)
+        dead_letter(
             session,
             record,
             f"{type(error).__name__}: {error}",
@@ -262,9 +264,9 @@ class _SeekToTruth(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         await self._owner.start_positions(self._consumer, sorted(assigned))
 
 
-def _cut(records: list[ConsumerRecord]) -> Iterator[list[Record]]:
+def _cut(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
     """Batches of a few megabytes: one transaction each."""
-    batch: list[Record] = []
+    batch: list[ConsumedRecord] = []
     size = 0
     for record in records:
         value = record.value or b""
@@ -272,7 +274,7 @@ def _cut(records: list[ConsumerRecord]) -> Iterator[list[Record]]:
             yield batch
             batch, size = [], 0
         batch.append(
-            Record(
+            ConsumedRecord(
                 record.topic,
                 record.partition,
                 record.offset,

@@ -6,14 +6,14 @@ dead-letter topic.
 
 from collections import deque
 
-from shared.events import Record
+from shared.events import ConsumedRecord
 
 
-class PoisonFlood(Exception):
+class DlqLimitExceeded(Exception):
     """More than the allowed share of recent records could not be handled; a person has to look."""
 
 
-class PoisonGate:
+class DlqLimit:
     """Counts dead letters among the most recent records of a partition range.
 
     Args:
@@ -27,11 +27,11 @@ class PoisonGate:
         self._limit = max(floor, int(window * share))
         self._dead: dict[tuple[str, int], deque[int]] = {}
 
-    def poisoned(self, record: Record, reason: Exception) -> None:
+    def poisoned(self, record: ConsumedRecord, reason: Exception) -> None:
         """Count one more.
 
         Raises:
-            PoisonFlood: it is one too many.
+            DlqLimitExceeded: it is one too many.
         """
         offsets = self._dead.setdefault((record.topic, record.partition), deque())
         if not offsets or offsets[-1] < record.offset:
@@ -39,7 +39,7 @@ class PoisonGate:
         while offsets[0] <= record.offset - self._window:
             offsets.popleft()
         if len(offsets) > self._limit:
-            raise PoisonFlood(
+            raise DlqLimitExceeded(
                 f"{len(offsets)} of the last {self._window} records of {record.topic}/{record.partition} cannot be "
                 f"handled (last: {reason}). The consumer stops here; nothing was lost. Mend the cause and restart it."
             )

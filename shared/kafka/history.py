@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.errors import InvalidInput, Unavailable
-from shared.events import Event, Record, Topic, parse
+from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
 from shared.kafka.cluster import administrator
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 _PATIENCE_MS: Final = 10_000
@@ -29,7 +29,7 @@ async def read_since(
     Raises:
         Unavailable: the log does not answer.
     """
-    name = physical(settings, topic.name)
+    name = topic_name(settings, topic.name)
     try:
         places = await _partitions(settings, name)
         consumer = AIOKafkaConsumer(
@@ -64,7 +64,7 @@ async def _read(
             for record in records:
                 if place in left and record.offset < left[place]:
                     headers = list(record.headers)
-                    read = Record(
+                    read = ConsumedRecord(
                         name, place.partition, record.offset, record.key, record.value, headers
                     )
                     try:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database
 from shared.errors import SentinelIQError, Unavailable
-from shared.events import Event, Headers, Record, now
+from shared.events import ConsumedRecord, Event, Headers, now
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka.producer import Publisher
 from shared.settings import Settings
@@ -56,7 +56,9 @@ def audit(
     publish(session, [Event(RECORDED, said, tenant, f"/services/{service}", tenant.encode())])
 
 
-def bury(session: Session, record: Record, reason: str, *, tenant: str, topic: str) -> None:
+def dead_letter(
+    session: Session, record: ConsumedRecord, reason: str, *, tenant: str, topic: str
+) -> None:
     """Send a record nobody can handle to its dead-letter topic: the original bytes and headers, with the reason."""
     headers = [
         *record.headers,

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, Event, Headers
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 
@@ -76,7 +76,7 @@ class Publisher:
             await self._acknowledged(self._pending.popleft())
         try:
             sent: asyncio.Future[Any] = await self._producer.send(
-                physical(self._settings, topic), value=value, key=key, headers=headers
+                topic_name(self._settings, topic), value=value, key=key, headers=headers
             )
         except KafkaError as error:
             raise Unavailable(f"Kafka does not take records for {topic}.") from error

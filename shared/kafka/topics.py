@@ -17,7 +17,7 @@ def bucket_key(bucket: int) -> bytes:
     return str(bucket).encode()
 
 
-def physical(settings: Settings, topic: str) -> str:
+def topic_name(settings: Settings, topic: str) -> str:
     """The topic's name in this cluster: with the installation's prefix."""
     return settings.kafka_topic_prefix + topic
 
@@ -44,7 +44,7 @@ def _wanted(settings: Settings) -> list[NewTopic]:
 
 def _new(settings: Settings, name: str, partitions: int, config: dict[str, str]) -> NewTopic:
     return NewTopic(
-        name=physical(settings, name),
+        name=topic_name(settings, name),
         num_partitions=partitions,
         replication_factor=settings.kafka_replication_factor,
         topic_configs=config,

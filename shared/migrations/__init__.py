@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from shared.database import PLATFORM, PUBLIC, role_of, sqlalchemy_url
+from shared.database import PLATFORM, PUBLIC, role_name, sqlalchemy_url
 
 
 def config_for(service: str, database_url: str) -> Config:
@@ -99,7 +99,7 @@ def create_infrastructure(service: str) -> None:
 
 def create_role(connection: sa.Connection, service: str) -> None:
     """The service's unprivileged role, with rights on its own schema and nothing else."""
-    role = role_of(service)
+    role = role_name(service)
     connection.execute(
         sa.text(
             f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN "

@@ -125,7 +125,7 @@ def _settings(service: str) -> dict[str, Any]:
     }
 
 
-def send(
+def enqueue(
     app: Celery, name: str, *args: Any, tenant: str, actor: str = "system", queue: str | None = None
 ) -> str:
     """Send a task by name.
@@ -154,15 +154,15 @@ def send(
         ) from error
 
 
-def hint(app: Celery, name: str, actor: str = "system") -> None:
+def enqueue_best_effort(app: Celery, name: str, actor: str = "system") -> None:
     """Ask for a worker to look for work that has rows. When the queue does not take it, a reconciler asks again."""
     try:
-        send(app, name, tenant=PLATFORM, actor=actor)
+        enqueue(app, name, tenant=PLATFORM, actor=actor)
     except Unavailable as error:
         log.warning("worker.not_woken", task=name, reason=error.message)
 
 
-def hint_after_commit(session: Session, app: Celery, name: str) -> None:
+def enqueue_after_commit(session: Session, app: Celery, name: str) -> None:
     """Ask for a worker once the transaction at hand is committed, and only then; once, however often it is asked."""
     if session.info.setdefault(name, False):
         return
@@ -171,7 +171,7 @@ def hint_after_commit(session: Session, app: Celery, name: str) -> None:
     def committed(ended: Session) -> None:
         # The release of a savepoint is announced as a commit too.
         if not ended.in_nested_transaction():
-            hint(app, name)
+            enqueue_best_effort(app, name)
 
     event.listen(session, "after_commit", committed)
 

@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceDefinition:
     """Where a service's processes begin; `module:attribute` paths, so that a process imports only what it runs.
 
     Attributes:
@@ -51,9 +51,9 @@ class Service:
     extra: dict[str, str] = field(default_factory=dict)
 
 
-def main(service: Service, arguments: Sequence[str] | None = None) -> None:
+def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> None:
     """Run the kind of process that the command line names."""
-    kinds: dict[str, Callable[[Service, Settings], None]] = {
+    kinds: dict[str, Callable[[ServiceDefinition, Settings], None]] = {
         "api": _api,
         "worker": _worker,
         "consumer": _consumer,
@@ -81,14 +81,14 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> None:
 
 def load_service_app(service: str, settings: Settings, own: Database) -> FastAPI:
     """A service's API, by the service's name."""
-    found: Service = _load(f"services.{service}.__main__:SERVICE")
+    found: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
     app: FastAPI = _load(found.api)(settings, own)
     return app
 
 
 def load_celery_app(service: str) -> Celery:
     """Return a service's Celery app with all its tasks registered."""
-    definition: Service = _load(f"services.{service}.__main__:SERVICE")
+    definition: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
     app: Celery = _load(definition.celery)
     app.loader.import_default_modules()
     return app
@@ -99,13 +99,13 @@ def _load(path: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _migrate(service: Service, settings: Settings) -> None:
+def _migrate(service: ServiceDefinition, settings: Settings) -> None:
     migrate(service.name, settings.database_url.get_secret_value())
     created = asyncio.run(ensure_topics(settings))
     log.info("migrated", topics_created=len(created))
 
 
-def _api(service: Service, settings: Settings) -> None:
+def _api(service: ServiceDefinition, settings: Settings) -> None:
     app = _load(service.api)(settings, database(service.name))
     config = uvicorn.Config(
         app,
@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
             notify_ready()
 
 
-def _worker(service: Service, settings: Settings) -> None:
+def _worker(service: ServiceDefinition, settings: Settings) -> None:
     # Soft shutdown: what runs gets a few seconds, what does not end goes back to the queue.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     from celery import signals  # noqa: PLC0415  # reads that variable when it is imported
@@ -158,7 +158,7 @@ def _worker(service: Service, settings: Settings) -> None:
     ).start()
 
 
-def _consumer(service: Service, settings: Settings) -> None:
+def _consumer(service: ServiceDefinition, settings: Settings) -> None:
     subscriptions: list[Subscription[Any]] = _load(service.consumers)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check)
@@ -168,7 +168,7 @@ def _consumer(service: Service, settings: Settings) -> None:
 
 
 async def _consume(
-    service: Service, settings: Settings, subscriptions: list[Subscription[Any]]
+    service: ServiceDefinition, settings: Settings, subscriptions: list[Subscription[Any]]
 ) -> None:
     """The service's consumers and its outbox relay, until a signal ends them."""
     own = database(service.name)

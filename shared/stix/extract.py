@@ -20,7 +20,7 @@ from shared.stix.wallets import is_wallet
 _T = ObservableType
 
 
-class Found(NamedTuple):
+class Match(NamedTuple):
     """One mention.
 
     Attributes:
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     end: int
 
 
-_Take = Callable[[Found], None]
+_Take = Callable[[Match], None]
 
 # What words and labels are made of: ASCII, and the letters of scripts that put blanks between words. A name next to
 # Chinese or Japanese text ends where that begins; names in such scripts are found in URLs only.
@@ -103,13 +103,13 @@ _SCHEME = re.compile(r"h\*\*ps?(?=:|[\[({]:)|[A-Za-z][0-9A-Za-z_+-]{0,30}+(?=:|[
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
-def extract(text: str) -> Iterator[Found]:
+def extract(text: str) -> Iterator[Match]:
     """The observables that `text` names, in order of position and without overlaps; each mention by itself.
 
     A URL swallows its host, an e-mail address its domain. `name/path` is an http URL; of `name:port` the name is
     found. A hash in a file's name is found. Names of files and mutexes have no shape and are never found.
     """
-    found: list[Found] = []
+    found: list[Match] = []
     at, end = 0, len(text)
     while at < end:
         token = _NEXT.match(text, at)
@@ -129,7 +129,7 @@ def _take(take: _Take, kind: ObservableType, raw: str, start: int, end: int) -> 
         value = normalise(kind, raw)
     except NotAnObservable:
         return False
-    take(Found(kind, value, start, end))
+    take(Match(kind, value, start, end))
     return True
 
 
@@ -205,7 +205,7 @@ def _name(text: str, start: int, end: int, plain: str, take: _Take) -> int:
         if is_mac(plain) and _take(take, _T.MAC, plain, start, end):
             return end
         return _shorter(text, start, end, plain, take)
-    return _with_path(text, start, end, Found(_T.DOMAIN, value, start, end), take)
+    return _with_path(text, start, end, Match(_T.DOMAIN, value, start, end), take)
 
 
 def _in_dns(name: str) -> bool:
@@ -228,7 +228,7 @@ def _shorter(text: str, start: int, end: int, plain: str, take: _Take) -> int:
     return end
 
 
-def _with_path(text: str, start: int, end: int, host: Found, take: _Take) -> int:
+def _with_path(text: str, start: int, end: int, host: Match, take: _Take) -> int:
     """Takes a host, or with the path behind it a URL; says where to go on."""
     path = (
         _PATH.match(text, end)
@@ -267,7 +267,7 @@ def _address(text: str, start: int, end: int, plain: str, take: _Take) -> int:
     ):
         return prefix.end()
     try:
-        host = Found(_T.IPV4, normalise(_T.IPV4, plain), start, end)
+        host = Match(_T.IPV4, normalise(_T.IPV4, plain), start, end)
     except NotAnObservable:
         return end
     return _with_path(text, start, end, host, take)
@@ -384,11 +384,11 @@ _ATTACK_ID = re.compile(
 )
 
 
-def attack_ids(text: str) -> Iterator[Found]:
+def attack_ids(text: str) -> Iterator[Match]:
     """The ATT&CK ids that `text` names, in order of position: no observables, but what a report says about them.
 
     Sub-techniques are understood as `T1059.001` and, from addresses of ATT&CK's pages, as `T1059/001`.
     """
     for found in _ATTACK_ID.finditer(text):
         letters = found[found.lastindex or 1]
-        yield Found(ATTACK[letters], found[0].replace("/", "."), *found.span())
+        yield Match(ATTACK[letters], found[0].replace("/", "."), *found.span())

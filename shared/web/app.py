@@ -35,7 +35,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 _bearer = HTTPBearer(auto_error=False, description="A token made by `sentineliq tokens create`.")
 
 
-class Quick(NamedTuple):
+class FastPath(NamedTuple):
     """The plain case of a hot GET: FastAPI's routing and dependencies cost more than looking a value up.
 
     The route stands beside it and answers all that is not plain, a token that does not hold included.
@@ -59,7 +59,7 @@ def create_api(
     database: Database,
     *,
     uploads: Sequence[str] = (),
-    quick: Sequence[Quick] = (),
+    fast_paths: Sequence[FastPath] = (),
 ) -> FastAPI:
     """A service's API around its routers.
 
@@ -70,7 +70,7 @@ def create_api(
         settings: found again as `app.state.settings`.
         database: found again as `app.state.database`; closed with the app.
         uploads: paths whose body may be larger than `MAX_BODY_BYTES`, since they stream it to a file.
-        quick: routes whose plain case is answered before the framework looks at it.
+        fast_paths: routes whose plain case is answered before the framework looks at it.
     """
 
     @asynccontextmanager
@@ -84,9 +84,9 @@ def create_api(
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DBAPIError, _database_problem)
-    by_path, parameters = {one.path: one for one in quick}, QueryParameters(routers)
+    by_path, parameters = {path.path: path for path in fast_paths}, QueryParameters(routers)
     app.add_middleware(
-        _Requests, api=app, uploads=tuple(uploads), quick=by_path, parameters=parameters
+        _Requests, api=app, uploads=tuple(uploads), fast_paths=by_path, parameters=parameters
     )
     for router in routers:
         app.include_router(router)
@@ -100,12 +100,12 @@ def database_of(request: Request) -> Database:
     return database
 
 
-def encoded(answer: Any, status: int = 200) -> Response:
+def json_response(answer: Any, status: int = 200) -> Response:
     """An answer that is complete and typed already: encoded once, and not validated against its own schema."""
     return Response(msgspec.json.encode(answer), status, media_type="application/json")
 
 
-def allow(permission: str) -> Any:
+def require_permission(permission: str) -> Any:
     """The dependency of a route that needs a permission; gives the `Principal`."""
 
     async def principal(
@@ -117,16 +117,16 @@ def allow(permission: str) -> Any:
     return Depends(principal)
 
 
-def permitted(request: Request, permission: str) -> Principal:
+def authorize(request: Request, permission: str) -> Principal:
     """Who is asking, for a hot route: FastAPI's dependencies cost more than looking a value up.
 
-    Such a route says what it needs in `openapi_extra` (`security_of`).
+    Such a route says what it needs in `openapi_extra` (`openapi_security`).
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return _principal(request, token if scheme.lower() == "bearer" and token else None, permission)
 
 
-def security_of(permission: str) -> dict[str, Any]:
+def openapi_security(permission: str) -> dict[str, Any]:
     """What the documentation of a hot route says about its token and permission."""
     return {"security": [{_bearer.scheme_name: []}], "x-permission": permission}
 
@@ -247,7 +247,7 @@ class _Requests:
         app: ASGIApp,
         api: FastAPI,
         uploads: tuple[str, ...],
-        quick: Mapping[str, Quick],
+        fast_paths: Mapping[str, FastPath],
         parameters: QueryParameters,
     ) -> None:
         self._app = app
@@ -255,7 +255,7 @@ class _Requests:
         self._service: str = api.state.service
         self._secret: SecretStr = api.state.settings.secret_key
         self._uploads = uploads
-        self._quick = quick
+        self._fast_paths = fast_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -272,7 +272,7 @@ class _Requests:
             await send(message)
 
         try:
-            if await self._quickly(scope, headers.get(b"authorization", ""), receive, observe):
+            if await self._answer_fast(scope, headers.get(b"authorization", ""), receive, observe):
                 return
             if (unknown := self._parameters.unknown(scope)) is not None:
                 await _unknown_parameter(*unknown)(scope, receive, observe)
@@ -281,29 +281,29 @@ class _Requests:
         finally:
             self._record(scope, status, time.perf_counter() - started)
 
-    async def _quickly(
+    async def _answer_fast(
         self, scope: Scope, authorization: str, receive: Receive, send: Send
     ) -> bool:
         """Whether it was the plain case of a hot route, and is answered by now."""
-        quick = self._quick.get(scope["path"])
-        if quick is None or scope["method"] != "GET":
+        fast_path = self._fast_paths.get(scope["path"])
+        if fast_path is None or scope["method"] != "GET":
             return False
         scheme, _, token = authorization.partition(" ")
         try:
             who = verify_token(self._secret, token if scheme.lower() == "bearer" else "")
-            who.require(quick.permission)
+            who.require(fast_path.permission)
         except SentinelIQError:
             return False
         structlog.contextvars.bind_contextvars(tenant=who.tenant, actor=who.actor)
         try:
-            body = await quick.answer(who, scope["query_string"])
+            body = await fast_path.answer(who, scope["query_string"])
         except SentinelIQError as error:
-            scope["route"] = quick
+            scope["route"] = fast_path
             await (await _known_problem(Request(scope), error))(scope, receive, send)
             return True
         if body is None:
             return False
-        scope["route"] = quick
+        scope["route"] = fast_path
         headers = [
             (b"content-length", str(len(body)).encode()),
             (b"content-type", b"application/json"),

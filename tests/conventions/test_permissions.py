@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from shared.auth import PERMISSIONS, Role
 from shared.settings import SERVICES
-from shared.web.app import allow
+from shared.web.app import require_permission
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
 ClientFor = Callable[..., TestClient]
@@ -47,8 +47,11 @@ def operations(client: TestClient) -> Iterator[Operation]:
 
 
 def permissions_of(dependant: Dependant) -> Iterator[str]:
-    """The permissions named by `shared.web.app.allow` anywhere among a route's dependencies."""
-    if getattr(dependant.call, "__qualname__", "") == f"{allow.__name__}.<locals>.principal":
+    """The permissions named by `shared.web.app.require_permission` anywhere among a route's dependencies."""
+    if (
+        getattr(dependant.call, "__qualname__", "")
+        == f"{require_permission.__name__}.<locals>.principal"
+    ):
         yield inspect.getclosurevars(dependant.call).nonlocals["permission"]
     for inner in dependant.dependencies:
         yield from permissions_of(inner)

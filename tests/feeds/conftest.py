@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from services.feeds.runs import execution
 from shared.database import PLATFORM, Database, database
 from shared.events.feeds import OBSERVED, IndicatorsObserved
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 
@@ -109,7 +109,7 @@ class Desk:
     def published(self, run: dict[str, Any]) -> list[IndicatorsObserved]:
         async def read() -> list[IndicatorsObserved]:
             consumer = AIOKafkaConsumer(
-                physical(self.settings, OBSERVED.name),
+                topic_name(self.settings, OBSERVED.name),
                 bootstrap_servers=self.settings.kafka_bootstrap_servers,
                 auto_offset_reset="earliest",
             )

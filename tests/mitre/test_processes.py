@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
 from shared.events.mitre import RELEASED, TECHNIQUES, Released, TechniqueCard
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 
@@ -45,7 +45,7 @@ def process(kind: str, folder: Path) -> Iterator[None]:
 async def read(settings: Settings, topic: str, count: int) -> dict[bytes, bytes]:
     """The first records of a topic by key."""
     consumer = AIOKafkaConsumer(
-        physical(settings, topic),
+        topic_name(settings, topic),
         bootstrap_servers=settings.kafka_bootstrap_servers,
         auto_offset_reset="earliest",
         enable_auto_commit=False,

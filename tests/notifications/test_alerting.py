@@ -150,7 +150,9 @@ def test_a_changed_rule_counts_from_the_next_event(bench, receiver):
 
 def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receiver, monkeypatch):
     woken = []
-    monkeypatch.setattr(shared.runtime.celery, "hint", lambda *_: woken.append(bench.ledger(rule)))
+    monkeypatch.setattr(
+        shared.runtime.celery, "enqueue_best_effort", lambda *_: woken.append(bench.ledger(rule))
+    )
     _, rule, feed = bench.hook(receiver)
 
     def lost():

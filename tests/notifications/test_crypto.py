@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared.crypto import Sealer, Unsealable
+from shared.crypto import Sealer, UnsealError
 
 KEY = SecretStr("a-secret-key-for-tests-of-more-than-32-characters")
 
@@ -32,5 +32,5 @@ def test_it_opens_only_unchanged_in_its_place_with_its_key_and_purpose(position)
         (Sealer(SecretStr("another key of at least 32 characters"), "tests"), sealed, "row 1"),
         (Sealer(KEY, "tests"), b"", "row 1"),
     ]:
-        with pytest.raises(Unsealable, match="SENTINELIQ_SECRET_KEY"):
+        with pytest.raises(UnsealError, match="SENTINELIQ_SECRET_KEY"):
             sealer.open(box, place)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from services.observables.store.service import handle_observed
 from shared.database import PLATFORM, Database, database
-from shared.events import Event, FeedRef, Record
+from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.events.observables import ObservablesChanged
 from shared.settings import Settings
@@ -75,7 +75,7 @@ def chunk(
         feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or []
     )
     event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
-    record = Record("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
+    record = ConsumedRecord("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())
     return replace(event, record=record)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import StoredAssertion
 from services.observables.store.plan import AssertingSource, AssertionData
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 Outcome = dict[str, dict[str, StoredAssertion]]
 
@@ -33,15 +33,15 @@ def written(source: AssertingSource, word: AssertionData, *, over: bool = False)
         word.confidence,
         word.tags,
         word.malware,
-        moment_of(word.valid_until) if word.valid_until else None,
-        moment_of(word.last_seen) if word.last_seen else source.observed_at,
+        parse_timestamp(word.valid_until) if word.valid_until else None,
+        parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
         over,
         source.observed_at,
         source.kind,
         source.confirmed_at,
         word.attack,
         None if over else source.observed_at,
-        moment_of(word.first_seen),
+        parse_timestamp(word.first_seen),
     )
 
 

@@ -29,7 +29,7 @@ from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.kafka.producer import Publisher
-from shared.kafka.topics import bucket_key, physical
+from shared.kafka.topics import bucket_key, topic_name
 from shared.settings import Settings
 from shared.stix import bucket
 from shared.stix.ids import observable_id
@@ -158,7 +158,7 @@ class Visitor:
             await self.close()
             return
         self._here = AIOKafkaConsumer(
-            *(physical(self._settings, one.topic.name) for one in SUBSCRIPTIONS),
+            *(topic_name(self._settings, one.topic.name) for one in SUBSCRIPTIONS),
             bootstrap_servers=self._settings.kafka_bootstrap_servers,
             group_id=f"{self._settings.kafka_topic_prefix}sentineliq.observables",
             enable_auto_commit=False,

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_of
+from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_name
 from shared.errors import TooLargeInput, Unavailable
 from shared.migrations import migrate, pending
 from shared.settings import SERVICES, Settings
@@ -57,7 +57,7 @@ def test_a_tenant_writes_its_own_rows_only(own: Database, victim: str) -> None:
 
 def test_without_a_tenant_nothing_is_seen(own: Database) -> None:
     with own.engine.begin() as connection:
-        connection.execute(sa.text(f"SET LOCAL ROLE {role_of('observables')}"))
+        connection.execute(sa.text(f"SET LOCAL ROLE {role_name('observables')}"))
         assert connection.scalar(sa.text("SELECT count(*) FROM observables.source")) == 0
 
 

@@ -91,7 +91,7 @@ def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str)
     """The credentials as they were given.
 
     Raises:
-        Unsealable: they were sealed under another key.
+        UnsealError: they were sealed under another key.
     """
     return ADAPTER.validate_python({**public, **json.loads(sealer.open(secret, place))})
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from services.feeds.collectors.base import Collector
 from shared.errors import InvalidInput
-from shared.plugins import offered
+from shared.plugins import load_plugins
 
 GROUP: Final = "sentineliq.collectors"
 """Entry points of this group are classes that keep `Collector`."""
@@ -40,4 +40,4 @@ def collector_named(name: str) -> Collector:
 
 @cache
 def _offered() -> dict[str, Collector]:
-    return offered(GROUP, _OURS)
+    return load_plugins(GROUP, _OURS)

@@ -9,7 +9,7 @@ from services.feeds.formats.base import Format
 from services.feeds.formats.streams import HEAD, refuse_foreign
 from services.feeds.formats.text import Text, values
 from shared.errors import InvalidInput
-from shared.plugins import offered
+from shared.plugins import load_plugins
 from shared.stix import NotAnObservable, detect
 
 GROUP = "sentineliq.formats"
@@ -45,7 +45,7 @@ def format_names() -> list[str]:
 
 @cache
 def _offered() -> dict[str, Format]:
-    return offered(GROUP, _OURS)
+    return load_plugins(GROUP, _OURS)
 
 
 @cache

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from services.feeds.runs.lease import LeasedRun
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, SOURCE, IndicatorsObserved
-from shared.kafka.backpressure import Window
+from shared.kafka.backpressure import Backpressure
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import bucket_key
 from shared.settings import Settings
@@ -36,14 +36,16 @@ async def publish(
     """
     async with (
         Publisher(settings) as publisher,
-        Window(settings, "observables", UNDER_WAY) as window,
+        Backpressure(settings, "observables", UNDER_WAY) as backpressure,
     ):
         for number, (bucket, payload) in enumerate(chunks, first):
             run.check()
-            await window.room()
+            await backpressure.wait_for_capacity()
             identity = str(uuid5(NAMESPACE_OID, f"{run.id}/{number}"))
             headers = Event(OBSERVED, _NOTHING, run.tenant, SOURCE, id=identity).headers()
-            window.sent(await publisher.send(OBSERVED.name, bucket_key(bucket), payload, headers))
+            backpressure.sent(
+                await publisher.send(OBSERVED.name, bucket_key(bucket), payload, headers)
+            )
             # Reading does not wait for anything by itself: let the producer's own tasks have a turn.
             await asyncio.sleep(0)
         await publisher.flush()

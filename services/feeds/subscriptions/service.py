@@ -25,7 +25,7 @@ from shared.crypto import Sealer
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from shared.kafka.outbox import audit
-from shared.runtime.celery import send
+from shared.runtime.celery import enqueue
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import get_logger
 
@@ -272,7 +272,7 @@ def prune(database: Database, settings: Settings, days: int) -> dict[str, int]:
 def _hint(run_id: UUID, tenant: str, actor: str = "system") -> bool:
     """Tell a worker about a run; when the queue is away the reconciler will."""
     try:
-        send(celery, RUN_FEED, str(run_id), tenant=tenant, actor=actor)
+        enqueue(celery, RUN_FEED, str(run_id), tenant=tenant, actor=actor)
     except Unavailable as error:
         log.warning("run.waits_for_queue", run=str(run_id), reason=error.message)
         return False

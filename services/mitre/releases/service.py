@@ -18,7 +18,7 @@ from shared.auth import Principal
 from shared.database import PUBLIC, Database
 from shared.errors import InvalidInput, NotFound, Unavailable
 from shared.kafka.outbox import audit
-from shared.runtime.celery import send
+from shared.runtime.celery import enqueue
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -143,7 +143,7 @@ def reconcile(database: Database) -> int:
     with database.transaction(PUBLIC) as session:
         lost = import_repository.lost_loads(session)
     for load_id in lost:
-        send(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC)
+        enqueue(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC)
     return len(lost)
 
 
@@ -219,6 +219,6 @@ def _dict(row: sa.Row[Any]) -> dict[str, Any]:
 
 def _enqueue(load_id: UUID, actor: str) -> None:
     try:
-        send(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC, actor=actor)
+        enqueue(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC, actor=actor)
     except Unavailable as error:
         log.warning("load.waiting", load=str(load_id), reason=error.message)

@@ -7,7 +7,7 @@ from services.notifications.channel_types.base import ChannelKind
 from services.notifications.channel_types.log import Log
 from services.notifications.channel_types.webhook import Webhook
 from shared.errors import InvalidInput
-from shared.plugins import offered
+from shared.plugins import load_plugins
 
 _GROUP: Final = "sentineliq.channels"
 
@@ -16,7 +16,7 @@ _GROUP: Final = "sentineliq.channels"
 def kinds() -> dict[str, ChannelKind[Any]]:
     """All kinds by name: ours, and those of installed packages under names that are not taken."""
     found: dict[str, ChannelKind[Any]] = {kind.name: kind for kind in (Webhook(), Log())}
-    return found | offered(_GROUP, found)
+    return found | load_plugins(_GROUP, found)
 
 
 def kind_named(name: str) -> ChannelKind[Any]:

@@ -14,8 +14,8 @@ from services.notifications.channel_types.base import SHOWN_MATCHES, Gone, Notif
 from shared.errors import InvalidInput, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.errors import ForbiddenTarget, UpstreamStatus
-from shared.http.guard import Network, Policy, Target
-from shared.http.response import Answer
+from shared.http.guard import Network, OutboundPolicy, Target
+from shared.http.response import BufferedResponse
 from shared.http.transport import resolve
 
 MAX_BYTES: Final = 20_000
@@ -46,7 +46,7 @@ class Webhook:
         try:
             target = Target.parse(config.url)
             addresses = await resolve(target.host, target.port)
-            Policy(allow).vet(target.host, target.port, addresses)
+            OutboundPolicy(allow).vet(target.host, target.port, addresses)
         except ForbiddenTarget as error:
             raise InvalidInput(
                 f"The webhook's address is refused: {error}.", field="body.config.url"
@@ -114,7 +114,7 @@ def signature(message_id: str, content: bytes, secret: str) -> dict[str, str]:
     }
 
 
-def _judge(answer: Answer) -> None:
+def _judge(answer: BufferedResponse) -> None:
     """Anything but 2xx is a failure; a receiver in trouble may answer 404 or 401 for a while, so those are tried again.
 
     Raises:

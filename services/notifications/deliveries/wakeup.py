@@ -5,16 +5,16 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from services.notifications.worker import celery
-from shared.runtime.celery import hint, hint_after_commit
+from shared.runtime.celery import enqueue_after_commit, enqueue_best_effort
 
 DELIVER: Final = "notifications.tasks.deliver_pending"
 
 
 def wake(actor: str = "system") -> None:
     """Ask for a worker to deliver what is due."""
-    hint(celery, DELIVER, actor)
+    enqueue_best_effort(celery, DELIVER, actor)
 
 
 def wake_after_commit(session: Session) -> None:
     """Wake the deliverer once the transaction at hand is committed, and only then."""
-    hint_after_commit(session, celery, DELIVER)
+    enqueue_after_commit(session, celery, DELIVER)

@@ -16,7 +16,7 @@ from services.notifications.rules.matching import Conditions, Occasion, RuleSet
 from shared.events import Event
 from shared.events.feeds import HealthChanged
 from shared.events.observables import Change, ObservablesChanged
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,6 @@ def _score(change: Change) -> int:
 def _moment(time: str) -> datetime:
     """When the event was published; a missing time must not cost the alert."""
     try:
-        return moment_of(time)
+        return parse_timestamp(time)
     except ValueError:
         return datetime.now(UTC)

@@ -19,13 +19,13 @@ from services.observables.lookup.queries import cursor_of, moment_cursor, uuid_o
 from services.observables.sightings.service import observable_of
 from shared.auth import Principal
 from shared.errors import NotFound
-from shared.web.app import allow, database_of, encoded
+from shared.web.app import database_of, json_response, require_permission
 
 router = APIRouter(prefix="/v1", tags=["enrichment"])
 
-Reader = Annotated[Principal, allow("enrichment:read")]
-Asker = Annotated[Principal, allow("enrichment:ask")]
-Configurer = Annotated[Principal, allow("enrichment:configure")]
+Reader = Annotated[Principal, require_permission("enrichment:read")]
+Asker = Annotated[Principal, require_permission("enrichment:ask")]
+Configurer = Annotated[Principal, require_permission("enrichment:configure")]
 Days = Annotated[int, Query(ge=1, le=planning.MOST_DAYS, description="how many days back")]
 Name = Annotated[str, Path(max_length=100)]
 
@@ -37,7 +37,7 @@ _ESTIMATE_MOVES = 5.0
 @router.get("/enrichers", response_model=list[schemas.Enricher])
 def list_enrichers(request: Request, who: Reader) -> Response:
     """The remote enrichers, what is set about them, and the queues in front of them."""
-    return encoded(settings.overview(database_of(request), who.tenant))
+    return json_response(settings.overview(database_of(request), who.tenant))
 
 
 @router.patch("/enrichers/{name}", response_model=schemas.Enricher)
@@ -57,7 +57,7 @@ def change_enricher(
         given.pop("enabled")
     environment = request.app.state.settings
     change = Change(given, key)
-    return encoded(
+    return json_response(
         settings.change(database_of(request), environment, who.tenant, who.actor, name, change)
     )
 
@@ -66,7 +66,7 @@ def change_enricher(
 def delete_key(request: Request, who: Configurer, name: Name) -> Response:
     """Forget the tenant's key."""
     environment = request.app.state.settings
-    return encoded(
+    return json_response(
         settings.change(
             database_of(request), environment, who.tenant, who.actor, name, Change({}, {})
         )
@@ -78,7 +78,7 @@ def try_enricher(request: Request, who: Configurer, name: Name) -> Response:
     """Ask the provider a harmless question, to see whether it and the key work; follow it like any request."""
     database = database_of(request)
     made = requests.try_out(database, who.tenant, who.actor, name)
-    return encoded(requests.progress(database, who.tenant, made), 202)
+    return json_response(requests.progress(database, who.tenant, made), 202)
 
 
 @router.post("/enrichments", response_model=schemas.Progress, status_code=202)
@@ -90,13 +90,13 @@ def enrich(request: Request, who: Asker, asked: schemas.EnrichRequest) -> Respon
     question = Question(about, asked.enrichers, asked.tlp, asked.fresh, asked.playbook)
     database = database_of(request)
     made = requests.ask(database, who.tenant, who.actor, question)
-    return encoded(requests.progress(database, who.tenant, made), 202)
+    return json_response(requests.progress(database, who.tenant, made), 202)
 
 
 @router.get("/enrichments/{request_id}", response_model=schemas.Progress)
 def get_progress(request: Request, who: Reader, request_id: UUID) -> Response:
     """How far a request has come."""
-    return encoded(requests.progress(database_of(request), who.tenant, request_id))
+    return json_response(requests.progress(database_of(request), who.tenant, request_id))
 
 
 def _followed(request: Request, who: Reader, request_id: UUID) -> tuple[str, UUID]:
@@ -149,13 +149,13 @@ def list_jobs(
     last = (
         cursor_of(items[-1].created_at.isoformat(), items[-1].id) if len(items) == limit else None
     )
-    return encoded({"items": items, "next": last})
+    return json_response({"items": items, "next": last})
 
 
 @router.post("/enrichment-jobs/cancel", response_model=schemas.Cancelled)
 def cancel_jobs(request: Request, who: Asker, asked: schemas.CancelRequest) -> Response:
     """Take back questions that wait."""
-    return encoded(
+    return json_response(
         {"cancelled": requests.cancel(database_of(request), who.tenant, asked.ids, asked.enricher)}
     )
 
@@ -182,13 +182,13 @@ def get_raw(request: Request, who: Reader, identity: str, enricher: Name) -> Res
 @router.get("/enrichment-policies", response_model=list[schemas.Policy])
 def list_policies(request: Request, who: Reader) -> Response:
     """The tenant's policies, the oldest first: of two that would ask the same, that one asks."""
-    return encoded(planning.overview(database_of(request), who.tenant))
+    return json_response(planning.overview(database_of(request), who.tenant))
 
 
 @router.post("/enrichment-policies", response_model=schemas.Policy, status_code=201)
 def create_policy(request: Request, who: Configurer, asked: schemas.PolicyCreate) -> Response:
     """Make a policy."""
-    return encoded(
+    return json_response(
         planning.create(database_of(request), who.tenant, who.actor, asked.model_dump()), 201
     )
 
@@ -201,7 +201,7 @@ async def try_policy(
     policy = planning.policy_of(asked.model_dump())
     database = database_of(request)
     past = await planning.look_back(database, request.app.state.settings, who.tenant, policy, days)
-    return encoded(await asyncio.to_thread(planning.forecast, database, who.tenant, past))
+    return json_response(await asyncio.to_thread(planning.forecast, database, who.tenant, past))
 
 
 @router.patch("/enrichment-policies/{policy_id}", response_model=schemas.Policy)
@@ -214,7 +214,9 @@ def change_policy(
         for name, value in asked.model_dump(exclude_unset=True).items()
         if value is not None or name == "daily_budget"
     }
-    return encoded(planning.change(database_of(request), who.tenant, who.actor, policy_id, given))
+    return json_response(
+        planning.change(database_of(request), who.tenant, who.actor, policy_id, given)
+    )
 
 
 @router.delete("/enrichment-policies/{policy_id}", status_code=204)
@@ -229,7 +231,7 @@ async def forecast_policy(
 ) -> Response:
     """What a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
-    return encoded(
+    return json_response(
         await asyncio.to_thread(planning.forecast, database_of(request), who.tenant, past)
     )
 
@@ -243,7 +245,7 @@ async def apply_policy(
     """Ask now what a policy would have asked in the last days."""
     past = await _past(request, who.tenant, policy_id, days)
     done = partial(planning.apply, database_of(request), who.tenant, who.actor, policy_id, past)
-    return encoded({"asked": await asyncio.to_thread(done)}, 202)
+    return json_response({"asked": await asyncio.to_thread(done)}, 202)
 
 
 async def _past(request: Request, tenant: str, policy_id: UUID, days: int) -> planning.Past:

@@ -15,7 +15,7 @@ from services.observables.enrichment.repository import answers, jobs, provider_q
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import Ended, Job
 from services.observables.providers.base import Asked, RemoteEnricher, Tlp
-from shared.database import PLATFORM, Database, enter
+from shared.database import PLATFORM, Database, set_tenant
 
 
 class Ask(NamedTuple):
@@ -109,7 +109,7 @@ def _sort_out(
         for job in listed:
             by_tenant.setdefault(job.tenant, []).append(job)
     for tenant, listed in by_tenant.items():
-        enter(session, service, tenant)
+        set_tenant(session, service, tenant)
         ids = sorted({job.observable_id for job in listed})
         standing = answers.standing(session, tenant, ids)
         cached = answers.cached(session, tenant, ids, now)
@@ -139,5 +139,5 @@ def _sort_out(
                 taken.known.append(Known(job, marking, answer))
             else:
                 taken.calls.setdefault(job.lane, []).append(Call(job, marking))
-    enter(session, service, PLATFORM)
+    set_tenant(session, service, PLATFORM)
     return moved

@@ -14,7 +14,7 @@ from services.observables.enrichment.repository import jobs, provider_queues, se
 from services.observables.enrichment.repository.provider_queues import meter_of
 from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE
-from shared.database import PLATFORM, enter
+from shared.database import PLATFORM, set_tenant
 
 
 class State(NamedTuple):
@@ -50,12 +50,12 @@ def estimates(session: Session, tenant: str, waiting: Sequence[Any]) -> dict[UUI
         by_lane.setdefault(job.lane, []).append(job)
     found, now = {}, time.time()
     # How many wait is no secret; whose they are and what they ask is.
-    enter(session, SERVICE, PLATFORM)
+    set_tenant(session, SERVICE, PLATFORM)
     for lane, state in states(session, list(by_lane)).items():
         listed = sorted(by_lane[lane], key=lambda job: (job.priority, job.next_at, job.id))
         queue = jobs.queue(session, listed[0])
         for place, job in enumerate(listed):
             at = state.meter.finish_at(state.plan, now, queue.before(place))
             found[job.id] = datetime.fromtimestamp(at, UTC)
-    enter(session, SERVICE, tenant)
+    set_tenant(session, SERVICE, tenant)
     return found

@@ -24,7 +24,7 @@ def unseal(secret_key: SecretStr, row: Any) -> dict[str, str]:
     """The key of a setting's row.
 
     Raises:
-        Unsealable: it was sealed under another key of the installation.
+        UnsealError: it was sealed under another key of the installation.
     """
     opened = Sealer(secret_key, PURPOSE).open(bytes(row.sealed_key), _place(row.tenant, row.key_id))
     return msgspec.json.decode(opened, type=dict[str, str])

@@ -22,7 +22,7 @@ from services.observables.sightings import repository as reported
 from services.observables.store import repository, rescore, upsert
 from services.observables.store.plan import ScoreUpdate
 from services.observables.store.service import SOURCE
-from shared.database import PLATFORM, PUBLIC, Database, enter
+from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.events import Event
 from shared.events.observables import ENRICHED, Change, Enriched
 from shared.kafka.outbox import publish
@@ -100,10 +100,10 @@ def record(database: Database, me: UUID, heard: Heard, lease: float, now: dateti
         items = [item for item in items if not item.job.trial]
         _store(session, database.service, items, now)
         for tenant in sorted({item.job.tenant for item in items}):
-            enter(session, database.service, tenant)
+            set_tenant(session, database.service, tenant)
             _relate(session, tenant, [item for item in items if item.job.tenant == tenant], now)
         _rescore(session, database.service, items, now)
-        enter(session, database.service, PLATFORM)
+        set_tenant(session, database.service, PLATFORM)
         jobs.end(session, me, ends)
         provider_queues.save(session, me, heard.meters, lease, spent=False)
 
@@ -124,7 +124,7 @@ def _store(session: Session, service: str, items: Sequence[Item], now: datetime)
         if item.raw is not None:
             by_target.setdefault(item.target, {})[item.job.observable_id, item.enricher.name] = item
     for target, listed in by_target.items():
-        enter(session, service, target)
+        set_tenant(session, service, target)
         answers.put(session, target, [_stored(item) for item in listed.values()], now)
         publish(session, [_event(item, target) for item in listed.values()])
 
@@ -215,7 +215,7 @@ def _rescore(session: Session, service: str, items: Iterable[Item], now: datetim
         for tenant in {item.job.tenant, item.target}:
             by_tenant.setdefault(tenant, set()).add(item.job.observable_id)
     for tenant, ids in sorted(by_tenant.items()):
-        enter(session, service, tenant)
+        set_tenant(session, service, tenant)
         rescore.publish_changes(
             session, tenant, rescore.rescore(session, tenant, sorted(ids), now), "enrichment"
         )

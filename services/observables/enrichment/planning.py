@@ -23,7 +23,7 @@ from shared.kafka.history import read_since
 from shared.kafka.outbox import audit
 from shared.settings import Settings
 from shared.stix import ObservableType
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 MOST_DAYS: Final = 7
 """As long as the log keeps changes."""
@@ -217,7 +217,7 @@ async def look_back(
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)
         past.asked += policies.candidates(
-            [policy], event.data.source, event.data.changes, ways, moment_of(event.time)
+            [policy], event.data.source, event.data.changes, ways, parse_timestamp(event.time)
         )
         if len(past.asked) > _MOST:
             raise InvalidInput(

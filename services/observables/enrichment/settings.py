@@ -18,7 +18,7 @@ from services.observables.enrichment.triggers import ways_of
 from services.observables.enrichment.wakeup import wake_after_commit
 from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
-from shared.database import PLATFORM, PUBLIC, Database, enter
+from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
 from shared.kafka.outbox import audit
 from shared.settings import Settings
@@ -108,9 +108,9 @@ def overview(database: Database, tenant: str) -> list[EnricherView]:
 
 def _counts(session: Session, ids: list[UUID], tenant: str) -> dict[UUID, dict[str, int]]:
     # A lane that is lent has others' questions in it too: how many they are is no secret, and what they are is.
-    enter(session, SERVICE, PLATFORM)
+    set_tenant(session, SERVICE, PLATFORM)
     counts = jobs.open_counts(session, ids)
-    enter(session, SERVICE, tenant)
+    set_tenant(session, SERVICE, tenant)
     return counts
 
 
@@ -197,10 +197,10 @@ def _move(session: Session, tenant: str, name: str, before: Access, after: Acces
     provider_queues.ensure(
         session, SERVICE, tenant, [(after.lane, after.owner, name, after.key_id)]
     )
-    enter(session, SERVICE, PLATFORM)
+    set_tenant(session, SERVICE, PLATFORM)
     if before.lane != after.lane:
         jobs.move(session, None if tenant == PUBLIC else [tenant], name, before.lane, after.lane)
     if after.owner == tenant:
         provider_queues.recheck(session, after.lane)
-    enter(session, SERVICE, tenant)
+    set_tenant(session, SERVICE, tenant)
     wake_after_commit(session)

@@ -21,7 +21,7 @@ from services.observables.worker import SERVICE
 from shared.events import Event
 from shared.events.observables import ObservablesChanged
 from shared.stix import Observable
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 
 def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
@@ -38,7 +38,7 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
                 event.data.source,
                 event.data.changes,
                 ways,
-                moment_of(event.time) if event.time else datetime.now(UTC),
+                parse_timestamp(event.time) if event.time else datetime.now(UTC),
             )
         ]
         if ask(session, tenant, asked, ways).wanted:

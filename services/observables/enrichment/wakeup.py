@@ -8,19 +8,19 @@ from services.observables.enrichment.repository import provider_queues
 from services.observables.providers.registry import enrichers
 from services.observables.worker import celery
 from shared.database import PLATFORM, Database
-from shared.runtime.celery import hint, hint_after_commit
+from shared.runtime.celery import enqueue_after_commit, enqueue_best_effort
 
 ASK: Final = "observables.tasks.ask_pending"
 
 
 def wake(actor: str = "system") -> None:
     """Ask for a worker to ask what is due."""
-    hint(celery, ASK, actor)
+    enqueue_best_effort(celery, ASK, actor)
 
 
 def wake_after_commit(session: Session) -> None:
     """Wake an asker once the transaction at hand is committed, and only then."""
-    hint_after_commit(session, celery, ASK)
+    enqueue_after_commit(session, celery, ASK)
 
 
 def wake_if_due(database: Database, actor: str) -> int:

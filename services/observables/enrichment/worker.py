@@ -27,7 +27,7 @@ from services.observables.enrichment.repository.jobs import Ended
 from services.observables.enrichment.repository.provider_queues import Lane
 from services.observables.providers.base import Asked, RemoteEnricher
 from services.observables.reference import context
-from shared.crypto import Unsealable
+from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.http import GuardedClient
@@ -181,7 +181,7 @@ class Shift:
                 if lane.key_id is not None and row is not None and row.key_id == lane.key_id:
                     try:
                         key = unseal(self._environment.secret_key, row)
-                    except Unsealable as error:
+                    except UnsealError as error:
                         lane.meter.key_refused(time.time(), error.message)
                 base = self._environment.enricher_urls.get(lane.enricher, enricher.base)
                 plan = plan_of(enricher, row)

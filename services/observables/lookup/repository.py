@@ -15,7 +15,7 @@ from services.observables.lookup.search_keys import Range, beginning
 from services.observables.store.models import ASSERTION, OBSERVABLE, RELATION, RUN_CHUNK, SOURCE
 from shared.database import PUBLIC
 from shared.stix import refang
-from shared.uuids import Uuids
+from shared.uuids import UuidArray
 
 _SAID: Final = (
     "tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, retracted_at, "
@@ -154,7 +154,7 @@ def ask(
     """Ask what is stored about observables, now or as it was recorded at a moment."""
     if not ids:
         return None
-    asked = {"tenant": tenant, "ids": Uuids(ids), "as_of": as_of}
+    asked = {"tenant": tenant, "ids": UuidArray(ids), "as_of": as_of}
     statements = (
         (_NOW, _SIGHTINGS_NOW, _TOLD_NOW) if as_of is None else (_THEN, _SIGHTINGS_THEN, _TOLD_THEN)
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.stix import ObservableType
-from shared.timestamps import Moment
+from shared.timestamps import Timestamp
 
 Verdict = Literal["malicious", "suspicious", "weak", "none"]
 SightingKind = Literal["seen", "false-positive"]
@@ -121,7 +121,7 @@ class LookupQuery(BaseModel):
     type: ObservableType | None = Field(
         None, description="what it is; what it looks like when left out"
     )
-    as_of: Moment | None = Field(
+    as_of: Timestamp | None = Field(
         None, description="answer with what was known at this moment (RFC 3339)"
     )
 
@@ -156,7 +156,7 @@ class LookupRequest(BaseModel):
     describe: bool = Field(
         False, description="tell what lies here about values that nobody has spoken of"
     )
-    as_of: Moment | None = Field(
+    as_of: Timestamp | None = Field(
         None, description="answer with what was known at this moment (RFC 3339)"
     )
 
@@ -250,8 +250,8 @@ class SightingReport(Value):
     count: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     place: Annotated[str, Field(max_length=200)] = ""
     note: Annotated[str, Field(max_length=2000)] = ""
-    first_seen: Moment | None = None
-    last_seen: Moment | None = None
+    first_seen: Timestamp | None = None
+    last_seen: Timestamp | None = None
 
 
 class SightingsRequest(BaseModel):
@@ -284,8 +284,8 @@ class RelationReport(BaseModel):
     to_type: ObservableType | None = Field(
         None, description="what `to` is; what it looks like when left out"
     )
-    first_seen: Moment | None = None
-    last_seen: Moment | None = None
+    first_seen: Timestamp | None = None
+    last_seen: Timestamp | None = None
 
 
 class RelationsRequest(BaseModel):

@@ -41,7 +41,7 @@ from services.observables.providers.urlscan import Urlscan
 from services.observables.providers.virustotal import VirusTotal
 from services.observables.providers.yaraify import YARAify
 from shared.errors import NotFound
-from shared.plugins import offered
+from shared.plugins import load_plugins
 
 GROUP: Final = "sentineliq.enrichers"
 
@@ -89,7 +89,7 @@ OURS: Final[tuple[type[RemoteEnricher], ...]] = (
 def enrichers() -> dict[str, RemoteEnricher]:
     """All of them by name: ours, and those of installed packages under names that are not taken."""
     found: dict[str, RemoteEnricher] = {one.name: one() for one in OURS}
-    return found | offered(GROUP, found)
+    return found | load_plugins(GROUP, found)
 
 
 def enricher_named(name: str) -> RemoteEnricher:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.documents import Document
-from shared.stix.extract import Found, attack_ids, extract
+from shared.stix.extract import Match, attack_ids, extract
 
 POSITIONS = 100
 """Places kept of one thing; all are counted."""
@@ -105,7 +105,7 @@ class _Places:
             at = mark.end()
         self.seen = "".join([*pieces, document.text[at:]]) if at else document.text
 
-    def position(self, found: Found) -> Position:
+    def position(self, found: Match) -> Position:
         """Where a mention stands in the document."""
         start, end = found.start, found.end
         if self._gaps:
@@ -118,12 +118,12 @@ class _Places:
 
 
 def _collected(
-    places: _Places, mentions: Iterable[Found], kind: str, notes: list[str]
+    places: _Places, mentions: Iterable[Match], kind: str, notes: list[str]
 ) -> list[Mentioned]:
     """Each thing once; `notes` takes where one of the limits was met."""
     known: dict[tuple[str, str], Mentioned] = {}
     kept = told = 0
-    passed: Found | None = None
+    passed: Match | None = None
     for found in mentions:
         key = (found.type, found.value)
         mentioned = known.get(key)

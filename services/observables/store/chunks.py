@@ -15,7 +15,7 @@ from shared.errors import InvalidInput
 from shared.events.feeds import Indicator, IndicatorsObserved
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 SLACK: Final = timedelta(minutes=1)
 """What clocks of processes may differ by."""
@@ -136,7 +136,7 @@ def parse_moment(text: str) -> datetime:
         InvalidInput: it is none, or none that UTC has.
     """
     try:
-        return moment_of(text)
+        return parse_timestamp(text)
     except ValueError:
         raise InvalidInput(f"{text!r} is not a time as RFC 3339 writes it.") from None
 

@@ -24,7 +24,7 @@ from services.observables.scoring.inputs import Effects, ObservableState, Stored
 from services.observables.scoring.score import Claim
 from shared.events.observables import Change, ChangeKind
 from shared.stix.ids import stix_type
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is no news: time moves every score a little every day."""
@@ -255,7 +255,7 @@ def stronger(
 ) -> IncomingAssertion:
     """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
     winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
-    first = min(one.word.first_seen, other.word.first_seen, key=moment_of)
+    first = min(one.word.first_seen, other.word.first_seen, key=parse_timestamp)
     return replace(winner, word=winner.word._replace(first_seen=first))
 
 
@@ -325,15 +325,15 @@ def _heard(source: AssertingSource, word: AssertionData) -> StoredAssertion:
         word.confidence,
         word.tags,
         word.malware,
-        moment_of(word.valid_until) if word.valid_until else None,
-        moment_of(word.last_seen) if word.last_seen else source.observed_at,
+        parse_timestamp(word.valid_until) if word.valid_until else None,
+        parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
         retracted=False,
         observed_at=source.observed_at,
         kind=source.kind,
         confirmed_at=source.confirmed_at,
         attack=word.attack,
         said_at=source.observed_at,
-        first_seen=moment_of(word.first_seen),
+        first_seen=parse_timestamp(word.first_seen),
     )
 
 

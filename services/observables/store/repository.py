@@ -32,11 +32,11 @@ from services.observables.store.plan import (
     ScoreUpdate,
 )
 from services.observables.worker import SERVICE
-from shared.database import PLATFORM, PUBLIC, driver_connection, enter
+from shared.database import PLATFORM, PUBLIC, driver_connection, set_tenant
 from shared.errors import Unavailable
 from shared.events import FeedRef
 from shared.events.observables import Change
-from shared.uuids import Uuids
+from shared.uuids import UuidArray
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -184,7 +184,7 @@ def _change_source(session: Session, tenant: str, source: UUID, values: dict[str
 def known(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, ObservableState]:
     """What is stored about observables, by id: of the tenant, and what is public, as readers see it together."""
     tenants = [tenant] if tenant == PUBLIC else [tenant, PUBLIC]
-    arguments = {"tenant": tenant, "tenants": tenants, "ids": Uuids(ids)}
+    arguments = {"tenant": tenant, "tenants": tenants, "ids": UuidArray(ids)}
     with driver_connection(session).cursor() as cursor:
         cursor.execute(_KNOWN, arguments)
         found, shared = _rows(cursor)
@@ -285,13 +285,13 @@ def write(
         widened, moments = zip(*plan.widened, strict=True) if plan.widened else ((), ())
         past = [*(one.id for one in plan.reasserted), *plan.retracted, *widened]
         if past:
-            cursor.execute(_KEEP, common | {"ids": Uuids(past)})
+            cursor.execute(_KEEP, common | {"ids": UuidArray(past)})
         if plan.reasserted:
             cursor.execute(_REASSERT, common)
         if plan.retracted:
-            cursor.execute(_RETRACT, common | {"ids": Uuids(plan.retracted)})
+            cursor.execute(_RETRACT, common | {"ids": UuidArray(plan.retracted)})
         if widened:
-            cursor.execute(_WIDEN, common | {"ids": Uuids(widened), "moments": list(moments)})
+            cursor.execute(_WIDEN, common | {"ids": UuidArray(widened), "moments": list(moments)})
     write_scores(session, tenant, plan.rescored, source.observed_at)
 
 
@@ -301,7 +301,7 @@ def write_scores(
     """Write scores and when they are due again."""
     if scored:
         ids, fresh = zip(*scored, strict=True)
-        values = {"tenant": tenant, "at": at, "ids": Uuids(ids)}
+        values = {"tenant": tenant, "at": at, "ids": UuidArray(ids)}
         values |= {"scores": [one.score for one in fresh], "dues": [one.due for one in fresh]}
         with driver_connection(session).cursor() as cursor:
             cursor.execute(_RESCORE, values)
@@ -325,11 +325,11 @@ def mark_due(session: Session, tenant: str, changes: Iterable[Change], at: datet
     if tenant != PUBLIC:
         return
     ids = sorted({change.id[-36:] for change in changes})
-    enter(session, SERVICE, PLATFORM)
+    set_tenant(session, SERVICE, PLATFORM)
     if ids and (tenants := list(session.scalars(_OTHERS, {"public": PUBLIC}))):
         with driver_connection(session).cursor() as cursor:
-            cursor.execute(_MARK_DUE, {"tenants": tenants, "ids": Uuids(ids), "at": at})
-    enter(session, SERVICE, tenant)
+            cursor.execute(_MARK_DUE, {"tenants": tenants, "ids": UuidArray(ids), "at": at})
+    set_tenant(session, SERVICE, tenant)
 
 
 def due(session: Session, limit: int) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from shared.events import Event
 from shared.events.chunks import chunked
 from shared.events.feeds import IndicatorsObserved, RunFinished
 from shared.events.observables import CHANGED, Change, ObservablesChanged
-from shared.kafka.outbox import bury, publish
+from shared.kafka.outbox import dead_letter, publish
 from shared.kafka.topics import bucket_key
 from shared.stix import bucket
 
@@ -100,7 +100,7 @@ def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
             f"{len(problems)} indicators cannot be stored; the rest of the chunk was. "
             + "; ".join(problems)
         )
-        bury(session, event.record, reason, tenant=event.tenant, topic=event.topic.name)
+        dead_letter(session, event.record, reason, tenant=event.tenant, topic=event.topic.name)
     return len(problems)
 
 

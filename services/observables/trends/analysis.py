@@ -22,7 +22,7 @@ from services.observables.trends.windows import (
     registrars,
 )
 from shared.errors import InvalidInput
-from shared.events import Record, Topic, parse
+from shared.events import ConsumedRecord, Topic, parse
 from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
 
@@ -126,7 +126,7 @@ class Analysis:
         """The offset that each partition goes on with; safe to call from any thread."""
         return dict(self._places)
 
-    def handle(self, record: Record, timestamp: float) -> list[Trend]:
+    def handle(self, record: ConsumedRecord, timestamp: float) -> list[Trend]:
         """Take one record; the bursts it completes.
 
         Args:
@@ -150,7 +150,7 @@ class Analysis:
             self._take_changed(record, timestamp, self._numbers_of)
         return []
 
-    def _take_observed(self, place: Place, record: Record, timestamp: float) -> list[Trend]:
+    def _take_observed(self, place: Place, record: ConsumedRecord, timestamp: float) -> list[Trend]:
         event = parse(_OBSERVED, record, self._chunks)
         chunk = event.data
         try:
@@ -168,14 +168,14 @@ class Analysis:
         bursts = self._values[place].add(event.tenant, chunk, min(at, timestamp + LATENESS))
         return bursts if record.offset >= self._plan.spans[place].resume else []
 
-    def _take_changed(self, record: Record, timestamp: float, numbers_of: Networks) -> None:
+    def _take_changed(self, record: ConsumedRecord, timestamp: float, numbers_of: Networks) -> None:
         event = parse(_CHANGED, record, self._changes)
         # New to the platform, not to one feed: five lists of the same address do not make a network rise.
         new = [(one.type, one.value) for one in event.data.changes if one.kind == "new"]
         found: Counter[tuple[Kind, str]] = networks(new, numbers_of)
         self._subjects.add(event.tenant, event.data.source, found, timestamp)
 
-    def _take_enriched(self, record: Record, timestamp: float) -> None:
+    def _take_enriched(self, record: ConsumedRecord, timestamp: float) -> None:
         event = parse(_ENRICHED, record, self._answers)
         if event.data.enricher == _REGISTRATION and event.data.type == "domain-name":
             self._subjects.add(

@@ -20,11 +20,11 @@ from services.observables.trends.autonomous_systems import Systems
 from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
-from shared.events import Record
+from shared.events import ConsumedRecord
 from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
 from shared.kafka.cluster import group_of
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import EVENTS_HANDLED
@@ -46,7 +46,7 @@ class Reading:
 
     def __init__(self, settings: Settings, database: Database, ready: Callable[[], None]) -> None:
         self.group = f"{group_of(settings, database.service)}.trends"
-        self.topics = [physical(settings, topic.name) for topic in (OBSERVED, CHANGED, ENRICHED)]
+        self.topics = [topic_name(settings, topic.name) for topic in (OBSERVED, CHANGED, ENRICHED)]
         self.beats = 0
         self._settings = settings
         self._database = database
@@ -86,7 +86,7 @@ class Reading:
                 for place, at in self._analysis.positions().items()
             }
 
-    async def take(self, generation: int, record: Record, timestamp: float) -> None:
+    async def take(self, generation: int, record: ConsumedRecord, timestamp: float) -> None:
         """Handle one record and announce what it completes; returns when that is committed."""
         async with self._turn:
             if self._analysis is None or generation != self._generation:
@@ -211,10 +211,10 @@ def create_app(settings: Settings, reading: Reading) -> faust.App:
     return app
 
 
-def _record(event: EventT[bytes]) -> Record:
+def _record(event: EventT[bytes]) -> ConsumedRecord:
     message: Any = event.message
     headers = list(message.headers or ())
-    return Record(
+    return ConsumedRecord(
         message.topic, message.partition, message.offset, message.key, message.value or b"", headers
     )
 

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 from shared.stix.vocabulary import MAX_LENGTH, ObservableType
-from shared.timestamps import moment_of
+from shared.timestamps import parse_timestamp
 
 Kind = Literal["value", "malware", "as", "registrar"]
 Subject = tuple[str, Kind, str]
@@ -115,7 +115,7 @@ def moment(text: str) -> float:
     Raises:
         ValueError: it is no time.
     """
-    return moment_of(text).timestamp()
+    return parse_timestamp(text).timestamp()
 
 
 Sighting = tuple[int, float]

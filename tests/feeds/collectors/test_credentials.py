@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from services.feeds.collectors.base import Credentials
 from services.feeds.collectors.credentials import ADAPTER, PURPOSE, Certificate, seal, unseal, using
 from services.feeds.collectors.http import authorised
-from shared.crypto import Sealer, Unsealable
+from shared.crypto import Sealer, UnsealError
 
 MARK = "very-secret"
 KINDS = [
@@ -43,7 +43,7 @@ def test_what_is_sealed_comes_back_and_shows_nothing(fields: dict[str, str]) -> 
     public, secret = seal(auth, SEALER, "feed-1")
     assert unseal(public, secret, SEALER, "feed-1") == auth
     assert MARK not in repr((auth, public, secret))
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealError):
         unseal(public, secret, SEALER, "feed-2")
 
 

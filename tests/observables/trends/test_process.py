@@ -27,7 +27,7 @@ from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, SOURCE, Indicator, IndicatorsObserved
 from shared.events.observables import Trending
 from shared.kafka.producer import Publisher
-from shared.kafka.topics import bucket_key, physical
+from shared.kafka.topics import bucket_key, topic_name
 from shared.settings import Settings
 from shared.stix import bucket, stix_id
 from shared.stix.ids import observable_id
@@ -269,7 +269,7 @@ def test_what_is_handled_is_committed_and_stays_committed(
     now, log = datetime.now(UTC), tmp_path / "trends.log"
     group, topic = (
         f"{settings.kafka_topic_prefix}sentineliq.observables.trends",
-        physical(settings, OBSERVED.name),
+        topic_name(settings, OBSERVED.name),
     )
 
     async def committed() -> list[tuple[int, int | None]]:

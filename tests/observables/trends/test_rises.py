@@ -23,7 +23,7 @@ from services.observables.trends.autonomous_systems import Systems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 HOUR = 3600.0
@@ -98,7 +98,7 @@ def send(settings: Settings, events: Sequence[tuple[float, Event]]) -> None:
     async def publish() -> None:
         async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
             for at, event in events:
-                topic = physical(settings, event.topic.name)
+                topic = topic_name(settings, event.topic.name)
                 headers = event.headers()
                 await producer.send_and_wait(
                     topic, event.payload(), event.key, timestamp_ms=int(at * 1000), headers=headers

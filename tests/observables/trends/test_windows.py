@@ -30,7 +30,7 @@ from services.observables.trends.windows import (
     registrars,
 )
 from shared.errors import InvalidInput
-from shared.events import Event, FeedRef, Record
+from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
 
@@ -249,11 +249,13 @@ def test_rises_are_those_of_the_model(counts: list[int], usual: int) -> None:
     assert rises(counts) == expected
 
 
-def record(event: Event, partition: int, offset: int) -> Record:
-    return Record(event.topic.name, partition, offset, event.key, event.payload(), event.headers())
+def record(event: Event, partition: int, offset: int) -> ConsumedRecord:
+    return ConsumedRecord(
+        event.topic.name, partition, offset, event.key, event.payload(), event.headers()
+    )
 
 
-def log_of(seed: int, hours: float = 9.0) -> list[tuple[Record, float]]:
+def log_of(seed: int, hours: float = 9.0) -> list[tuple[ConsumedRecord, float]]:
     """A log of two partitions and three topics: values by partition, families over both, out of order within limits."""
     chance = random.Random(seed)  # noqa: S311  # a test's
     answers = random.Random(seed)  # noqa: S311  # a test's
@@ -311,7 +313,7 @@ PLACES = [
 
 
 def read(
-    log: list[tuple[Record, float]], plan: Plan | None = None, seed: int | None = None
+    log: list[tuple[ConsumedRecord, float]], plan: Plan | None = None, seed: int | None = None
 ) -> set[Trend]:
     """The trends of a log, its partitions read in turns that the seed decides; without one in the log's order."""
     spans = plan.spans if plan else dict.fromkeys(PLACES, Span(0, 0, 10**9))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from shared.errors import InvalidInput
-from shared.events import CATALOGUE, MAX_EVENT_BYTES, Event, Record, Topic, asyncapi, parse
+from shared.events import CATALOGUE, MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, asyncapi, parse
 from shared.events.audit import RECORDED, Recorded
 from shared.events.chunks import MAX_ITEMS, chunked
 
@@ -60,9 +60,9 @@ def test_names_keep_their_form(topic: Topic[Any]) -> None:
     assert topic.dead == f"{topic.name}.dead"
 
 
-def record(event: Event[Any], **headers: bytes | None) -> Record:
+def record(event: Event[Any], **headers: bytes | None) -> ConsumedRecord:
     pairs = {**dict(event.headers()), **headers}
-    return Record(
+    return ConsumedRecord(
         event.topic.name,
         0,
         0,

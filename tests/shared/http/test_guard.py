@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http import ForbiddenTarget, Policy, Target, is_public
+from shared.http import ForbiddenTarget, OutboundPolicy, Target, is_public
 
 PRIVATE_V4 = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -42,12 +42,12 @@ def dotted(address: IPv4Address, bases: list[str], parts: int) -> str:
 NOTATIONS = st.tuples(st.lists(st.sampled_from("odx"), min_size=4, max_size=4), st.integers(1, 4))
 
 
-def vet(url: str, policy: Policy) -> None:
+def vet(url: str, policy: OutboundPolicy) -> None:
     target = Target.parse(url)
     policy.vet(target.host, target.port, [target.host])
 
 
-def refused(url: str, policy: Policy = Policy()) -> None:  # noqa: B008
+def refused(url: str, policy: OutboundPolicy = OutboundPolicy()) -> None:  # noqa: B008
     with pytest.raises(ForbiddenTarget):
         vet(url, policy)
 
@@ -88,7 +88,7 @@ def test_what_the_standard_library_calls_private_is_never_public(address):
     "address", ["1.1.1.1", "8.8.8.8", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4001::1"]
 )
 def test_public_addresses_pass(address):
-    assert [str(a) for a in Policy().vet("example.org", 443, [address])] == [address]
+    assert [str(a) for a in OutboundPolicy().vet("example.org", 443, [address])] == [address]
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_the_vetted_host_is_the_one_that_is_connected_to(url, host):
 
 def test_one_private_answer_among_public_ones_refuses_the_name():
     with pytest.raises(ForbiddenTarget) as caught:
-        Policy().vet("rebind.example", 80, ["1.1.1.1", "10.1.2.3"])
+        OutboundPolicy().vet("rebind.example", 80, ["1.1.1.1", "10.1.2.3"])
     assert "rebind.example" in caught.value.message
     assert "10.1.2.3" not in str(caught.value.as_dict())
     assert (caught.value.status, caught.value.retryable) == (422, False)
 
 
 def test_allowed_networks_open_their_addresses_on_any_port_and_nothing_else():
-    policy = Policy((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+    policy = OutboundPolicy((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
     assert policy.vet("taxii.internal", 9443, ["10.1.2.3", "fd00::5"])
     refused("http://127.0.0.1/", policy)
     refused("http://[::ffff:10.1.2.3]/", policy)
@@ -149,7 +149,7 @@ def test_allowed_networks_open_their_addresses_on_any_port_and_nothing_else():
     (6379, {6379}, True), (443, {6379}, False),
 ])  # fmt: skip
 def test_ports_of_public_addresses_are_limited(port, ports, passes):
-    policy = Policy(ports=frozenset(ports)) if ports else Policy()
+    policy = OutboundPolicy(ports=frozenset(ports)) if ports else OutboundPolicy()
     if passes:
         assert policy.vet("example.org", port, ["1.1.1.1"])
     else:

@@ -17,10 +17,10 @@ from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka import offsets
 from shared.kafka.consumer import Consumer, Subscription
-from shared.kafka.dlq_limit import PoisonFlood
+from shared.kafka.dlq_limit import DlqLimitExceeded
 from shared.kafka.outbox import Relay, publish
 from shared.kafka.producer import Publisher
-from shared.kafka.topics import physical
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 EFFECTS = "CREATE TABLE IF NOT EXISTS observables.effect (tenant text, target text)"
@@ -111,7 +111,7 @@ def test_a_poisoned_event_is_buried_with_its_reason_and_the_others_go_on(
         await running(consumer.run(), lambda: len(effects(own, "buried-")) == 2)
         relay = asyncio.ensure_future(Relay(own, settings).run())
         reader = AIOKafkaConsumer(
-            physical(settings, RECORDED.dead),
+            topic_name(settings, RECORDED.dead),
             bootstrap_servers=settings.kafka_bootstrap_servers,
             auto_offset_reset="earliest",
         )
@@ -178,7 +178,7 @@ def test_a_flood_of_poison_stops_the_consumer_instead_of_burying_it_all(
         )
         await asyncio.wait_for(Consumer(own, settings, [Subscription(RECORDED, store)]).run(), 20)
 
-    with pytest.raises(PoisonFlood, match="nothing was lost"):
+    with pytest.raises(DlqLimitExceeded, match="nothing was lost"):
         asyncio.run(scenario())
 
 
@@ -204,7 +204,7 @@ def test_the_outbox_publishes_what_was_committed_and_nothing_else(
             publish(session, [said("outbox-3")])
         seen: list[bytes] = []
         reader = AIOKafkaConsumer(
-            physical(settings, RECORDED.name),
+            topic_name(settings, RECORDED.name),
             bootstrap_servers=settings.kafka_bootstrap_servers,
             auto_offset_reset="earliest",
         )

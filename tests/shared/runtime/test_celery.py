@@ -8,7 +8,7 @@ import redis
 from celery import Celery
 
 from shared.errors import InvalidInput, Unavailable, UpstreamError
-from shared.runtime.celery import QUEUES, TIME_LIMIT, ServiceTask, make_celery, retry_delay, send
+from shared.runtime.celery import QUEUES, TIME_LIMIT, ServiceTask, enqueue, make_celery, retry_delay
 from shared.settings import SERVICES, Settings, load_settings
 
 
@@ -23,7 +23,7 @@ def test_a_message_names_its_task_tenant_actor_and_queue(
     app: Celery, environment: Settings
 ) -> None:
     queue = "feeds-test-message"
-    identity = send(app, "feeds.tasks.run_feed", "42", tenant="acme", actor="kim", queue=queue)
+    identity = enqueue(app, "feeds.tasks.run_feed", "42", tenant="acme", actor="kim", queue=queue)
     with redis.Redis.from_url(environment.celery_broker_url.get_secret_value()) as broker:
         message = json.loads(broker.lpop(queue))
     assert message["headers"]["task"] == "feeds.tasks.run_feed"
@@ -39,7 +39,7 @@ def test_a_queue_that_is_away_is_unavailable(
     load_settings.cache_clear()
     app = make_celery("feeds")
     with pytest.raises(Unavailable, match="waits in the database"):
-        send(app, "feeds.tasks.run_feed", "42", tenant="acme")
+        enqueue(app, "feeds.tasks.run_feed", "42", tenant="acme")
     app.close()
     monkeypatch.undo()
     load_settings.cache_clear()

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from services.observables.worker import celery
-from shared.runtime.celery import send
+from shared.runtime.celery import enqueue
 from shared.settings import Settings
 
 
@@ -54,8 +54,8 @@ def test_what_tasks_counted_in_children_is_told_by_the_worker(worker: str, envir
     until(f"{worker}/readyz", "ok")
     task = "observables.tasks.prune_runs"
     counted = f'sentineliq_task_seconds_count{{state="SUCCESS",task="{task}"}}'
-    send(celery, task, tenant="*")
+    enqueue(celery, task, tenant="*")
     until(f"{worker}/metrics", f"{counted} 1.0")
     for _ in range(4):  # more than one child takes part
-        send(celery, task, tenant="*")
+        enqueue(celery, task, tenant="*")
     until(f"{worker}/metrics", f"{counted} 5.0")

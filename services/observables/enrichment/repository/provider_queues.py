@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.observables.enrichment.rate_limiter import SPENT, Meter
-from shared.database import PLATFORM, enter
+from shared.database import PLATFORM, set_tenant
 
 LANE: Final = sa.Table(
     "enrichment_lane",
@@ -121,11 +121,11 @@ def ensure(
     missing = [wanted[one] for one in sorted(wanted.keys() - there)]
     if missing:
         # The lane of an installation or of the operators' key is not the tenant's to write.
-        enter(session, service, PLATFORM)
+        set_tenant(session, service, PLATFORM)
         columns = ("id", "tenant", "enricher", "key_id")
         rows = [dict(zip(columns, one, strict=True)) for one in missing]
         session.execute(insert(LANE).on_conflict_do_nothing(), rows)
-        enter(session, service, tenant)
+        set_tenant(session, service, tenant)
 
 
 def acquire(
