@@ -10,9 +10,9 @@ import pytest
 
 from services.feeds.catalog.catalog import SAMPLES, entries, entry
 from services.feeds.formats.registry import find
-from services.feeds.runs.report import Report
+from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.document_reader import DocumentReader
-from services.feeds.snapshots.snapshot import Version, compare
+from services.feeds.snapshots.snapshot import FeedSnapshot, compare
 from tests.conftest import SAMPLE_DATA
 from tests.feeds.conftest import Desk, Provider
 
@@ -57,9 +57,9 @@ def test_a_file_says_what_an_address_says(
 
 
 def read(
-    format_: str, options: dict, data: bytes, before: Version | None
-) -> tuple[Version, DocumentReader]:
-    reader = DocumentReader(find(format_), options, "", before, Report())
+    format_: str, options: dict, data: bytes, before: FeedSnapshot | None
+) -> tuple[FeedSnapshot, DocumentReader]:
+    reader = DocumentReader(find(format_), options, "", before, RunReport())
     for _ in reader.read(lambda: nullcontext(io.BytesIO(data))):
         continue
     return reader.version(), reader
@@ -73,7 +73,7 @@ def step_by_step(format_: str, options: dict, data: bytes) -> None:
     steps = [data, data]
     if format_ in ("text", "csv"):
         steps.insert(0, half)
-    before: Version | None = None
+    before: FeedSnapshot | None = None
     for step in steps:
         after, reader = read(format_, options, step, before)
         difference = compare(before, after, reader.touched)

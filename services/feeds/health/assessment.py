@@ -35,7 +35,7 @@ class Past:
     Attributes:
         state: succeeded, unchanged, held or failed.
         error: code, message and, when it was an answer of the provider, `upstream_status`.
-        report: see `services.feeds.runs.report.Report`.
+        report: see `services.feeds.runs.report.RunReport`.
     """
 
     state: str

@@ -16,11 +16,11 @@ from services.feeds.collectors.registry import collector_named
 from services.feeds.formats.base import Record
 from services.feeds.formats.registry import find, guess
 from services.feeds.runs.payloads import Payloads
-from services.feeds.runs.report import Report
+from services.feeds.runs.report import RunReport
 from services.feeds.runs.unpack import unpack
 from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.indicator_texts import Indices
-from services.feeds.snapshots.snapshot import Version, compare
+from services.feeds.snapshots.snapshot import FeedSnapshot, compare
 from services.feeds.subscriptions import schemas
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, Limits
@@ -53,7 +53,7 @@ def preview(
     if format_ is None:
         with document() as stream:
             format_, reason = guess(name, stream.read(_HEAD))
-    report = Report()
+    report = RunReport()
     reader = DocumentReader(find(format_), options, "", None, report)
     for _ in reader.read(document):
         continue
@@ -116,7 +116,7 @@ async def preview_address(
 
 
 def reread(
-    document: Opened, before: Version | None, format_: str, options: Mapping[str, Any]
+    document: Opened, before: FeedSnapshot | None, format_: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What would change if a stored document were read in another way.
 
@@ -129,8 +129,10 @@ def reread(
     Raises:
         MalformedDocument, InvalidInput: it cannot be read so.
     """
-    report = Report()
-    reader = DocumentReader(find(format_), options, before.saying if before else "", None, report)
+    report = RunReport()
+    reader = DocumentReader(
+        find(format_), options, before.provenance_digest if before else "", None, report
+    )
     for _ in reader.read(document):
         continue
     version = reader.version()
@@ -157,6 +159,6 @@ def reread(
     }
 
 
-def _shown(version: Version, rows: Indices) -> list[dict[str, Any]]:
+def _shown(version: FeedSnapshot, rows: Indices) -> list[dict[str, Any]]:
     records = [msgspec.json.decode(text, type=Record) for text in version.indicators(rows[:SHOWN])]
     return [msgspec.to_builtins(record) for record in records]

@@ -21,7 +21,7 @@ from services.feeds.runs.payloads import Payloads
 from services.feeds.runs.publisher import publish
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_reader import DocumentReader, Rows
-from services.feeds.snapshots.snapshot import DamagedVersion, Difference, Version, compare
+from services.feeds.snapshots.snapshot import DamagedSnapshot, Difference, FeedSnapshot, compare
 from shared.events.feeds import IndicatorsObserved
 from shared.settings import Settings
 from shared.stix.ids import observable_uuid
@@ -32,7 +32,7 @@ _SUSPICIOUS: Final = 0.5
 _HEAD: Final = 64 * 1024
 
 
-class HeldBack(Exception):  # a decision, not an error
+class ShrinkGuardTripped(Exception):  # a decision, not an error
     """The document would take away most of what the feed says; a person, or time, has to confirm it."""
 
     def __init__(self, held: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class HeldBack(Exception):  # a decision, not an error
 
 
 @dataclass(frozen=True)
-class Document:
+class StoredDocument:
     """A document of a feed that is stored.
 
     Attributes:
@@ -55,7 +55,7 @@ class Document:
     cursor: dict[str, Any] | None
 
 
-class Taking:
+class DocumentProcessor:
     """Takes documents into the feed of one run.
 
     Args:
@@ -74,11 +74,11 @@ class Taking:
         self._whole = collector.whole
         self._versions = settings.data_dir / "versions" / str(run.feed.id)
 
-    async def take(self, document: Document) -> None:
+    async def process(self, document: StoredDocument) -> None:
         """Read a document, send on what changed, and remember it.
 
         Raises:
-            HeldBack: it takes away too much.
+            ShrinkGuardTripped: it takes away too much.
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
         """
         run, report = self._run, self._run.report
@@ -88,7 +88,9 @@ class Taking:
             return
         before = self._before()
         format_ = find(document.format or run.feed.format or self._guess(document))
-        reader = DocumentReader(format_, run.feed.options, _saying(run.feed), before, report)
+        reader = DocumentReader(
+            format_, run.feed.options, _provenance_digest(run.feed), before, report
+        )
         opened = partial(self._payloads.open, document.payload)
         chunker = Chunker(self._head(), report.chunks)
         if before is None and format_.incremental:
@@ -111,18 +113,18 @@ class Taking:
         self._count(difference, len(reader.retracted), chunker.chunks)
         self._remember(document, format_.name, before, version, difference)
 
-    def _before(self) -> Version | None:
+    def _before(self) -> FeedSnapshot | None:
         if not self._whole or self._run.feed.version is None:
             return None
         try:
-            return Version.load(self._versions / self._run.feed.version)
-        except DamagedVersion as damage:
+            return FeedSnapshot.load(self._versions / self._run.feed.version)
+        except DamagedSnapshot as damage:
             self._run.report.notes.append(
                 f"{damage.message} What the list no longer names stays until it expires."
             )
             return None
 
-    def _guess(self, document: Document) -> str:
+    def _guess(self, document: StoredDocument) -> str:
         with self._payloads.open(document.payload) as stream:
             name, reason = guess(self._run.feed.url or self._run.feed.name, stream.read(_HEAD))
         self._run.report.notes.append(f"read as {name}: {reason}")
@@ -149,7 +151,7 @@ class Taking:
         """A list that lost more than half is not believed at once.
 
         Raises:
-            HeldBack: it was not confirmed, and not seen often enough.
+            ShrinkGuardTripped: it was not confirmed, and not seen often enough.
         """
         run, feed = self._run, self._run.feed
         few = difference.listed < difference.before * _SUSPICIOUS
@@ -167,13 +169,13 @@ class Taking:
             "confirm it, or it goes live when seen again."
         )
         evidence = {"listed": difference.listed, "before": difference.before}
-        raise HeldBack({"times": times, "reason": reason, "run": str(run.id), **evidence})
+        raise ShrinkGuardTripped({"times": times, "reason": reason, "run": str(run.id), **evidence})
 
     def _chunks(
         self,
         chunker: Chunker,
-        before: Version | None,
-        version: Version,
+        before: FeedSnapshot | None,
+        version: FeedSnapshot,
         difference: Difference,
         retracted: list[Record],
     ) -> Iterator[tuple[int, bytes]]:
@@ -207,7 +209,7 @@ class Taking:
         if retracted:
             report.dropped["taken back by the source"] += retracted
 
-    def _place(self, document: Document) -> dict[str, Any]:
+    def _place(self, document: StoredDocument) -> dict[str, Any]:
         """Where the next fetch goes on. After an upload a list is fetched in full, and a collection where it was."""
         if document.cursor is None:
             return {"cursor": {}} if self._whole else {}
@@ -215,10 +217,10 @@ class Taking:
 
     def _remember(
         self,
-        document: Document,
+        document: StoredDocument,
         format_: str,
-        before: Version | None,
-        version: Version,
+        before: FeedSnapshot | None,
+        version: FeedSnapshot,
         difference: Difference,
     ) -> None:
         values: dict[str, Any] = {
@@ -234,7 +236,11 @@ class Taking:
             return
         old = self._run.feed.version
         name = old
-        if before is None or version.ids is not before.ids or version.saying != before.saying:
+        if (
+            before is None
+            or version.ids is not before.ids
+            or version.provenance_digest != before.provenance_digest
+        ):
             name = f"{uuid4().hex}.zst"
             with self._run.report.stage("remember"):
                 replace(version, counts=difference.types).save(self._versions / name)
@@ -248,18 +254,18 @@ class Taking:
 
 def _content(feed: sa.Row[Any], payload: str, format_: str | None) -> str:
     """What a feed remembers of a payload: its digest together with everything that decides what is read from it."""
-    reading = [format_, feed.options, feed.kind, _saying(feed)]
+    deciding = [format_, feed.options, feed.kind, _provenance_digest(feed)]
     return hashlib.sha256(
-        payload.encode() + msgspec.json.encode(reading, order="deterministic")
+        payload.encode() + msgspec.json.encode(deciding, order="deterministic")
     ).hexdigest()
 
 
-def _saying(feed: sa.Row[Any]) -> str:
+def _provenance_digest(feed: sa.Row[Any]) -> str:
     said = [feed.confidence, feed.reliability, feed.tlp, sorted(feed.tags), feed.name]
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
-def _taken_back(retracted: list[Record], version: Version) -> dict[bytes, bytes]:
+def _taken_back(retracted: list[Record], version: FeedSnapshot) -> dict[bytes, bytes]:
     """Digest and text of what a source takes back and does not say elsewhere in the same document."""
     listed = set(version.ids.tolist()) if retracted else set()
     found: dict[bytes, bytes] = {}

@@ -18,7 +18,11 @@ from services.feeds.collectors import credentials
 from services.feeds.collectors.base import Credentials, Part, Source
 from services.feeds.collectors.registry import collector_named
 from services.feeds.runs.bulk_slots import slot
-from services.feeds.runs.document_processor import Document, HeldBack, Taking
+from services.feeds.runs.document_processor import (
+    DocumentProcessor,
+    ShrinkGuardTripped,
+    StoredDocument,
+)
 from services.feeds.runs.lease import LeasedRun, Postponed
 from services.feeds.runs.memory import give_memory_back
 from services.feeds.runs.payloads import Payloads
@@ -66,7 +70,7 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
 def _ended(run: LeasedRun, settings: Settings) -> dict[str, Any]:
     try:
         return asyncio.run(_execute(run, settings))
-    except HeldBack as held:
+    except ShrinkGuardTripped as held:
         return run.finish("held", {"held": held.held})
     except Postponed as why:
         return run.postpone(why)
@@ -83,18 +87,20 @@ async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
         )
     payloads = Payloads(settings.data_dir)
     known = run.feed.content_digest is not None or bool(run.feed.cursor)
-    taking = Taking(run, settings, payloads, collector_named(run.feed.collector))
+    processor = DocumentProcessor(run, settings, payloads, collector_named(run.feed.collector))
     if run.row.part is not None:
-        document = Document(run.row.payload, run.row.part.get("format"), run.row.part.get("cursor"))
+        document = StoredDocument(
+            run.row.payload, run.row.part.get("format"), run.row.part.get("cursor")
+        )
         with slot(run.database, settings, payloads.size(document.payload)):
-            await taking.take(document)
+            await processor.process(document)
     if run.row.input == "fetch":
         with payloads.scratch() as scratch:
             async with aclosing(_parts(run, settings, scratch)) as parts:
                 async for part in parts:
                     document = await _stored(run, payloads, part)
                     with slot(run.database, settings, payloads.size(document.payload)):
-                        await taking.take(document)
+                        await processor.process(document)
     sent = run.report.seen or run.report.gone
     return run.finish("unchanged" if known and not sent else "succeeded")
 
@@ -149,7 +155,7 @@ async def _client(
         yield client, given
 
 
-async def _stored(run: LeasedRun, payloads: Payloads, part: Part) -> Document:
+async def _stored(run: LeasedRun, payloads: Payloads, part: Part) -> StoredDocument:
     """A part's content, kept, and pinned to the run: whoever repeats the run takes the same."""
     run.report.bytes += part.received
     with run.report.stage("unpack"):
@@ -158,4 +164,4 @@ async def _stored(run: LeasedRun, payloads: Payloads, part: Part) -> Document:
     await asyncio.to_thread(
         run.pin, unpacked.sha256, {"name": part.name, "format": part.format, "cursor": cursor}
     )
-    return Document(unpacked.sha256, part.format, cursor)
+    return StoredDocument(unpacked.sha256, part.format, cursor)

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from services.feeds.health.service import watch
-from services.feeds.runs.report import Report
+from services.feeds.runs.report import RunReport
 from services.feeds.subscriptions import repository
 from services.feeds.subscriptions.schemas import RELIABILITY
 from shared.database import Database
@@ -47,7 +47,7 @@ class LeasedRun:
         self.database = database
         self.row = row
         self.feed = feed
-        self.report = Report.stored(row.report)
+        self.report = RunReport.stored(row.report)
         self._over = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)

@@ -15,7 +15,7 @@ MAX_EXAMPLES: Final = 20
 
 
 @dataclass
-class Report:
+class RunReport:
     """What a run took and what it left out, and why.
 
     Attributes:

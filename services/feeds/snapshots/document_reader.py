@@ -14,10 +14,10 @@ from xxhash import xxh3_64_digest
 
 from services.feeds.formats.base import Format, LineFormat, LineReader, NotLineByLine, Record
 from services.feeds.formats.streams import _whole_lines
-from services.feeds.runs.report import Report
+from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
 from services.feeds.snapshots.line_index import UNKNOWN, KnownLines, Places
-from services.feeds.snapshots.snapshot import Digests, Version
+from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
 from shared.stix import ObservableType
 from shared.stix.ids import observable_uuid
 
@@ -51,7 +51,7 @@ class DocumentReader:
     Args:
         format_: the document's format.
         options: the format's options.
-        saying: goes into the version, see there.
+        provenance_digest: goes into the snapshot, see there.
         previous: the version before it, if there is one.
         report: what is left out, and notes, go here.
     """
@@ -60,16 +60,16 @@ class DocumentReader:
         self,
         format_: Format,
         options: Mapping[str, Any],
-        saying: str,
-        previous: Version | None,
-        report: Report,
+        provenance_digest: str,
+        previous: FeedSnapshot | None,
+        report: RunReport,
     ) -> None:
         self._format = format_
         self._options = options
-        self._saying = saying
+        self._provenance_digest = provenance_digest
         self._previous = previous
         self._report = report
-        self._reading = ""
+        self._parser_digest = ""
         self._rows: list[Rows] = []
         self._known: KnownLines | None = None
         self._found: list[Places] = []
@@ -96,7 +96,7 @@ class DocumentReader:
                 self._report.forget_reading()
             else:
                 return
-        self._reading = self._digest("")
+        self._parser_digest = self._digest("")
         with document() as stream:
             for batch in self._format.parse(stream, self._options):
                 self._report.drop(batch.dropped)
@@ -104,7 +104,7 @@ class DocumentReader:
                 if batch.records:
                     yield self._take(batch.records, _NO_POSITIONS, _NO_DIGESTS)
 
-    def version(self) -> Version:
+    def version(self) -> FeedSnapshot:
         """The version, when the document has been read; to be asked once."""
         fresh, positions = self._fresh(), self._joined("positions", np.int64)
         self._rows = []
@@ -115,8 +115,8 @@ class DocumentReader:
         return fresh if len(first) == len(fresh) else fresh.merged(fresh.nothing(), first)
 
     def _placed(
-        self, known: KnownLines, fresh: Version, positions: Indices, first: Indices
-    ) -> Version:
+        self, known: KnownLines, fresh: FeedSnapshot, positions: Indices, first: Indices
+    ) -> FeedSnapshot:
         """Rows that were known before and rows that were read now, in the order of the document.
 
         Args:
@@ -131,7 +131,7 @@ class DocumentReader:
         self._report.named += len(fresh)
         if not len(fresh) and place[0] != UNKNOWN and np.all(place[1:] > place[:-1]):
             self.touched = _NO_DIGESTS
-            return replace(before, saying=self._saying)
+            return replace(before, provenance_digest=self._provenance_digest)
         place = place[known.of_row]
         del known
         stays = place != UNKNOWN
@@ -142,7 +142,9 @@ class DocumentReader:
         order = np.argsort(np.concatenate((place, positions[first])), kind="stable")
         rows = np.concatenate((kept, first + len(before)))[order]
         del place, stays, kept, order
-        return replace(before.merged(fresh, rows), saying=self._saying, counts=None)
+        return replace(
+            before.merged(fresh, rows), provenance_digest=self._provenance_digest, counts=None
+        )
 
     def _places(self, known: KnownLines) -> tuple[Places, int]:
         """Where each known line stands now, `UNKNOWN` when it does not; and how many rows its places make."""
@@ -157,12 +159,14 @@ class DocumentReader:
         rows = np.bincount(known.of_row, minlength=len(known))
         return place, int(rows[lines].sum())
 
-    def _fresh(self) -> Version:
+    def _fresh(self) -> FeedSnapshot:
         """What was read, in the order of the document."""
         kinds = self._joined("kinds", np.uint8)
         texts = Texts(b"".join([text for rows in self._rows for text in rows.texts]))
         lines, ids, said = (self._joined(name, np.uint64) for name in ("lines", "ids", "said"))
-        return Version(self._reading, self._saying, lines, ids, said, kinds, texts, TYPES)
+        return FeedSnapshot(
+            self._parser_digest, self._provenance_digest, lines, ids, said, kinds, texts, TYPES
+        )
 
     def _joined(self, name: str, kind: type[np.generic]) -> Any:
         arrays = [getattr(rows, name) for rows in self._rows]
@@ -194,11 +198,11 @@ class DocumentReader:
         if reader is None:
             raise NotLineByLine
         self._report.notes += reader.notes
-        self._reading = self._digest(reader.layout)
+        self._parser_digest = self._digest(reader.layout)
         before = self._previous
         if (
             before is not None
-            and before.reading == self._reading
+            and before.parser_digest == self._parser_digest
             and before.types == TYPES
             and len(before.lines)
         ):

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from services.feeds.snapshots.snapshot import Digests, Version
+from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
 
 UNKNOWN: Final = -1
 Places = npt.NDArray[np.int32]
@@ -22,7 +22,7 @@ class KnownLines:
         of_row: for each row of the version, the index of its line.
     """
 
-    def __init__(self, version: Version) -> None:
+    def __init__(self, version: FeedSnapshot) -> None:
         lines = version.lines
         begins = np.ones(len(lines), bool)
         np.not_equal(lines[1:], lines[:-1], out=begins[1:])

@@ -28,16 +28,17 @@ _GRACE: Final = 24 * 3600.0
 """Seconds that a file may be in use by a run that has not ended yet."""
 
 
-class DamagedVersion(SentinelIQError):
+class DamagedSnapshot(SentinelIQError):
     """The file of a version cannot be read; the feed has to be read as if for the first time."""
 
     code = "damaged-version"
 
 
 class _Head(msgspec.Struct):
+    # The names in the file are older than those in the code.
     rows: int
-    reading: str
-    saying: str
+    parser_digest: str = msgspec.field(name="reading")
+    provenance_digest: str = msgspec.field(name="saying")
     types: tuple[str, ...]
     lines: bool
     counts: dict[str, int] | None = None
@@ -50,13 +51,14 @@ class _Named(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Version:
+class FeedSnapshot:
     """All rows of a document.
 
     Attributes:
-        reading: what decides what is read from a document: format, options, a line format's layout. Rows of two
-            versions with the same reading have comparable lines.
-        saying: what decides how it is said: confidence, reliability, tags. Versions that differ in it differ in all.
+        parser_digest: of what decides what is read from a document: format, options, layout of a
+            line format. Rows of two snapshots with the same parser digest have comparable lines.
+        provenance_digest: of what decides how indicators are asserted: confidence, reliability,
+            tags. Snapshots that differ in it differ in every row.
         lines: digest of the line each row was read from; empty when the document was not read line by line.
         ids: digest of each row's observable.
         said: digest of each row's text.
@@ -66,8 +68,8 @@ class Version:
         counts: distinct observables by type, once they are counted.
     """
 
-    reading: str
-    saying: str
+    parser_digest: str
+    provenance_digest: str
     lines: Digests
     ids: Digests
     said: Digests
@@ -110,7 +112,13 @@ class Version:
         """Write the version to a file that appears only when it is complete."""
         counts = dict(self.counts or {})
         head = _Head(
-            len(self), self.reading, self.saying, self.types, len(self.lines) > 0, counts, SCHEME
+            len(self),
+            self.parser_digest,
+            self.provenance_digest,
+            self.types,
+            len(self.lines) > 0,
+            counts,
+            SCHEME,
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
@@ -124,11 +132,11 @@ class Version:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Version":
+    def load(cls, path: Path) -> "FeedSnapshot":
         """Read a version.
 
         Raises:
-            DamagedVersion: the file is gone, cut off or changed.
+            DamagedSnapshot: the file is gone, cut off or changed.
         """
         try:
             with (
@@ -137,10 +145,10 @@ class Version:
             ):
                 return cls._read(io.BufferedReader(stream, 1 << 20))
         except (OSError, zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
-            raise DamagedVersion(f"A version of the feed cannot be read: {error}") from error
+            raise DamagedSnapshot(f"A version of the feed cannot be read: {error}") from error
 
     @classmethod
-    def _read(cls, stream: BinaryIO) -> "Version":
+    def _read(cls, stream: BinaryIO) -> "FeedSnapshot":
         head = msgspec.json.decode(stream.readline(), type=_Head)
         rows = head.rows
         lines, ids, said = (
@@ -152,26 +160,34 @@ class Version:
         if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
             raise ValueError(f"{len(texts)} texts for {rows} rows")
         found = cls(
-            head.reading, head.saying, lines, ids, said, kinds, texts, head.types, head.counts
+            head.parser_digest,
+            head.provenance_digest,
+            lines,
+            ids,
+            said,
+            kinds,
+            texts,
+            head.types,
+            head.counts,
         )
         return found if head.scheme == SCHEME else found._identified()
 
-    def _identified(self) -> "Version":
+    def _identified(self) -> "FeedSnapshot":
         """The same with ids as they are made now: what changed its id is neither gone nor new."""
         decode = msgspec.json.Decoder(_Named).decode
         named = map(decode, self.indicators(np.arange(len(self))))
         ids = b"".join([observable_uuid(one.type, one.value)[:8] for one in named])
         return replace(self, ids=np.frombuffer(ids, np.uint64), counts=None)
 
-    def nothing(self) -> "Version":
+    def nothing(self) -> "FeedSnapshot":
         """A version of the same kind without rows."""
         none = self.ids[:0]
         return replace(
             self, lines=none, ids=none, said=none, kinds=self.kinds[:0], texts=Texts(b"")
         )
 
-    def merged(self, other: "Version", rows: Indices) -> "Version":
-        """Rows of both, in the order asked for, with this one's reading and saying.
+    def merged(self, other: "FeedSnapshot", rows: Indices) -> "FeedSnapshot":
+        """Rows of both, in the order asked for, with this snapshot's digests.
 
         Args:
             other: its rows are numbered after this one's.
@@ -209,7 +225,9 @@ class Difference:
         return sum(self.types.values())
 
 
-def compare(before: Version | None, after: Version, touched: Digests | None = None) -> Difference:
+def compare(
+    before: FeedSnapshot | None, after: FeedSnapshot, touched: Digests | None = None
+) -> Difference:
     """What changed between two versions of a feed.
 
     Args:
@@ -221,9 +239,13 @@ def compare(before: Version | None, after: Version, touched: Digests | None = No
         _, rows = after.firsts()
         return Difference(np.sort(rows), _NONE, after.count_types(rows), 0)
     known = Counter(before.counts or before.count_types(before.firsts()[1]))
-    if touched is not None and not len(touched) and before.saying == after.saying:
+    if (
+        touched is not None
+        and not len(touched)
+        and before.provenance_digest == after.provenance_digest
+    ):
         return Difference(_NONE, _NONE, dict(known), known.total())
-    if touched is None or before.saying != after.saying:
+    if touched is None or before.provenance_digest != after.provenance_digest:
         old, new = before.firsts(), after.firsts()
         counts = Counter(after.count_types(new[1]))
     else:
@@ -235,7 +257,10 @@ def compare(before: Version | None, after: Version, touched: Digests | None = No
 
 
 def _differing(
-    before: Version, old: tuple[Digests, Indices], after: Version, new: tuple[Digests, Indices]
+    before: FeedSnapshot,
+    old: tuple[Digests, Indices],
+    after: FeedSnapshot,
+    new: tuple[Digests, Indices],
 ) -> tuple[Indices, Indices]:
     (known, known_rows), (ids, rows) = old, new
     if not len(known):
@@ -243,7 +268,7 @@ def _differing(
     at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
     there = known[at] == ids
     same = there.copy()
-    if before.saying == after.saying:
+    if before.provenance_digest == after.provenance_digest:
         same[there] = before.said[known_rows[at[there]]] == after.said[rows[there]]
     else:
         same[:] = False
@@ -252,7 +277,7 @@ def _differing(
     return np.sort(rows[~same]), np.sort(known_rows[~stays])
 
 
-def prune_versions(folder: Path, wanted: Container[str]) -> int:
+def prune_snapshots(folder: Path, wanted: Container[str]) -> int:
     """Remove versions that no feed is at any more; how many.
 
     Args:

@@ -235,7 +235,7 @@ def wanted_payloads(session: Session) -> set[str]:
     return {digest for digest in session.scalars(both) if digest is not None}
 
 
-def wanted_versions(session: Session) -> set[str]:
+def wanted_snapshots(session: Session) -> set[str]:
     """The file of each feed's version, as `<feed id>/<name>`."""
     query = sa.select(FEED.c.id, FEED.c.version).where(FEED.c.version.is_not(None))
     return {f"{row.id}/{row.version}" for row in session.execute(query)}

@@ -17,7 +17,7 @@ from services.feeds.formats.registry import find, guess
 from services.feeds.previews.service import reread
 from services.feeds.runs.pacing import next_time
 from services.feeds.runs.payloads import Payloads
-from services.feeds.snapshots.snapshot import Version, prune_versions
+from services.feeds.snapshots.snapshot import FeedSnapshot, prune_snapshots
 from services.feeds.subscriptions import repository, schemas
 from services.feeds.worker import celery
 from shared.auth import Principal
@@ -234,7 +234,9 @@ def reparse(
         raise Conflict(f"No payload of {feed.name} is kept; run it first.")
     data_dir = load_settings().data_dir
     before = (
-        Version.load(data_dir / "versions" / str(feed.id) / feed.version) if feed.version else None
+        FeedSnapshot.load(data_dir / "versions" / str(feed.id) / feed.version)
+        if feed.version
+        else None
     )
     opened = partial(Payloads(data_dir).open, feed.payload)
     format_ = changes.get("format") or feed.format
@@ -259,13 +261,13 @@ def prune(database: Database, settings: Settings, days: int) -> dict[str, int]:
     with database.transaction(PLATFORM) as session:
         payloads, versions = (
             repository.wanted_payloads(session),
-            repository.wanted_versions(session),
+            repository.wanted_snapshots(session),
         )
     removed = Payloads(settings.data_dir).prune(payloads)
     return {
         "runs": runs,
         "payloads": removed,
-        "versions": prune_versions(settings.data_dir / "versions", versions),
+        "versions": prune_snapshots(settings.data_dir / "versions", versions),
     }
 
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.feeds.formats.base import Batch, Dropped, NotLineByLine, ReadLines, Record
-from services.feeds.runs.report import Report
+from services.feeds.runs.report import RunReport
 from services.feeds.snapshots import document_reader, snapshot
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_reader import TYPES, DocumentReader, Rows
-from services.feeds.snapshots.snapshot import DamagedVersion, Version, compare
+from services.feeds.snapshots.snapshot import DamagedSnapshot, FeedSnapshot, compare
 from shared.stix.ids import SCO_NAMESPACE
 
 
@@ -62,36 +62,46 @@ class Letters:
 
 
 def read(
-    document: str, before: Version | None = None, saying: str = "", format_: Letters | None = None
-) -> Version:
-    return read_reported(document, before, saying, format_)[0]
+    document: str,
+    before: FeedSnapshot | None = None,
+    provenance_digest: str = "",
+    format_: Letters | None = None,
+) -> FeedSnapshot:
+    return read_reported(document, before, provenance_digest, format_)[0]
 
 
 def read_reported(
-    document: str, before: Version | None = None, saying: str = "", format_: Letters | None = None
-) -> tuple[Version, Report]:
-    report = Report()
-    reader = reader_of(document, before, saying, format_, report)
+    document: str,
+    before: FeedSnapshot | None = None,
+    provenance_digest: str = "",
+    format_: Letters | None = None,
+) -> tuple[FeedSnapshot, RunReport]:
+    report = RunReport()
+    reader = reader_of(document, before, provenance_digest, format_, report)
     return reader.version(), report
 
 
 def read_touched(
-    document: str, before: Version | None, format_: Letters | None = None
-) -> tuple[Version, np.ndarray | None]:
-    reader = reader_of(document, before, "", format_, Report())
+    document: str, before: FeedSnapshot | None, format_: Letters | None = None
+) -> tuple[FeedSnapshot, np.ndarray | None]:
+    reader = reader_of(document, before, "", format_, RunReport())
     return reader.version(), reader.touched
 
 
 def reader_of(
-    document: str, before: Version | None, saying: str, format_: Letters | None, report: Report
+    document: str,
+    before: FeedSnapshot | None,
+    provenance_digest: str,
+    format_: Letters | None,
+    report: RunReport,
 ) -> DocumentReader:
-    reader = DocumentReader(format_ or Letters(), {}, saying, before, report)
+    reader = DocumentReader(format_ or Letters(), {}, provenance_digest, before, report)
     for _ in reader.read(lambda: nullcontext(io.BytesIO(document.encode()))):
         continue
     return reader
 
 
-def rows(version: Version) -> list[tuple[int, int, int, bytes]]:
+def rows(snapshot: FeedSnapshot) -> list[tuple[int, int, int, bytes]]:
     every = np.arange(len(snapshot))
     lines = snapshot.lines if len(snapshot.lines) else np.zeros(len(snapshot), np.uint64)
     texts = snapshot.indicators(every)
@@ -110,7 +120,7 @@ def said(document: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def letters(version: Version | None, indices: np.ndarray) -> set[str]:
+def letters(snapshot: FeedSnapshot | None, indices: np.ndarray) -> set[str]:
     assert snapshot is not None
     return {
         msgspec.json.decode(text, type=Record).value[0] for text in snapshot.indicators(indices)
@@ -123,7 +133,7 @@ documents = st.lists(lines.map("\n".join), min_size=2, max_size=4)
 
 @given(documents)
 def test_reading_only_what_is_new_gives_what_reading_everything_gives(versions: list[str]) -> None:
-    before: Version | None = None
+    before: FeedSnapshot | None = None
     for document in versions:
         step, report = read_reported(document, before)
         scratch, whole = read_reported(document)
@@ -154,11 +164,11 @@ def test_a_version_comes_back_from_its_file(versions: list[str]) -> None:
         for document in versions:
             snapshot = read(document)
             snapshot.save(Path(folder, "version"))
-            again = Version.load(Path(folder, "version"))
+            again = FeedSnapshot.load(Path(folder, "version"))
             assert rows(again) == rows(snapshot)
-            assert (again.reading, again.saying, again.types) == (
-                snapshot.reading,
-                snapshot.saying,
+            assert (again.parser_digest, again.provenance_digest, again.types) == (
+                snapshot.parser_digest,
+                snapshot.provenance_digest,
                 TYPES,
             )
 
@@ -187,7 +197,7 @@ def test_another_layout_reads_everything_again() -> None:
 
 def test_another_saying_says_everything_again() -> None:
     before = read("a\nb")
-    after = read("a\nb", before, saying="with a tag")
+    after = read("a\nb", before, provenance_digest="with a tag")
     assert letters(after, compare(before, after).seen) == {"a", "b"}
 
 
@@ -207,8 +217,8 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes | None) -> None:
         path.write_bytes(data)
     else:
         path.write_bytes(damage)
-    with pytest.raises(DamagedVersion):
-        Version.load(path)
+    with pytest.raises(DamagedSnapshot):
+        FeedSnapshot.load(path)
 
 
 @given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=8))
@@ -257,12 +267,12 @@ def test_ids_that_are_made_in_another_way_make_nothing_gone_or_new(
             then.setattr(document_reader, "version", lambda _: "0.0.9")
         first, _ = read_touched("a#1\nb#1\nc#1", None, Mutexes())
         first.save(tmp_path / "first")
-    before = Version.load(tmp_path / "first")
+    before = FeedSnapshot.load(tmp_path / "first")
     second, touched = read_touched("a#1\na#2\nb#1\nc#2", before, Mutexes())
     changed = compare(before, second, touched)
     assert (list(changed.seen), list(changed.gone)) == ([], [])
     second.save(tmp_path / "second")
-    before = Version.load(tmp_path / "second")
+    before = FeedSnapshot.load(tmp_path / "second")
     third, touched = read_touched("a#2\nb#1\nc#2", before, Mutexes())
     changed = compare(before, third, touched)
     assert (list(changed.seen), list(changed.gone)) == ([], [])
