@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.enrichment.worker import Shift
+from services.observables.enrichment.worker import EnrichmentWorker
 from services.observables.providers.base import (
     Asked,
     Finding,
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
     """Work one shift."""
     seconds, *names = arguments
     print("ready", flush=True)
-    Shift(database("observables"), load_settings(), probes(names), float(seconds)).run()
+    EnrichmentWorker(database("observables"), load_settings(), probes(names), float(seconds)).run()
 
 
 if __name__ == "__main__":

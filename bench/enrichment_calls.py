@@ -27,9 +27,9 @@ from bench._figures import keep
 from sentineliq.local.ports import free_ports
 from sentineliq.local.stack import Infrastructure
 from services.observables.enrichment import estimates, requests
-from services.observables.enrichment.access import lane_of
+from services.observables.enrichment.access import queue_id
 from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
+from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
 from services.observables.enrichment.requests import Question
 from services.observables.providers import registry
 from shared.database import PLATFORM, PUBLIC, Database
@@ -55,7 +55,7 @@ class Bench:
         first = int(IPv4Address("23.0.0.0")) + self._next
         self._next += count
         with self.own.transaction("acme") as session:
-            made = [(lane_of(name, PUBLIC, None), PUBLIC, name, None) for name in names]
+            made = [(queue_id(name, PUBLIC, None), PUBLIC, name, None) for name in names]
             provider_queues.ensure(session, "observables", "acme", made)
             for start in range(0, count, 10_000):
                 values = [
@@ -66,9 +66,9 @@ class Bench:
                     value: str(UUID(bytes=observable_uuid("ipv4-addr", value))) for value in values
                 }
                 for name in names:
-                    lane = lane_of(name, PUBLIC, None)
+                    lane = queue_id(name, PUBLIC, None)
                     wanted = [
-                        Wanted(ids[one], "ipv4-addr", one, name, lane, AUTOMATIC, "bench")
+                        JobRequest(ids[one], "ipv4-addr", one, name, lane, BACKGROUND, "bench")
                         for one in values
                     ]
                     jobs.add(session, "acme", wanted)
@@ -160,7 +160,7 @@ def trouble(bench: Bench, count: int) -> dict[str, Any]:
     }
 
 
-def clicks(bench: Bench, waiting: int) -> dict[str, Any]:
+def interactive(bench: Bench, waiting: int) -> dict[str, Any]:
     """Seconds until a person's question is answered while so many automatic ones wait."""
     bench.ask(["delay-50"], waiting)
     seconds = []
@@ -186,7 +186,7 @@ def clicks(bench: Bench, waiting: int) -> dict[str, Any]:
 def estimated(bench: Bench, count: int) -> dict[str, Any]:
     """How far estimates of the end were from it, at several moments, with a provider that says 429 after 100 calls."""
     bench.ask(["quota-100"], count)
-    lane = lane_of("quota-100", PUBLIC, None)
+    lane = queue_id("quota-100", PUBLIC, None)
     told: list[tuple[float, datetime]] = []
     with bench.worker(["quota-100"]):
         while (done := len(bench.ended("quota-100"))) < count:
@@ -194,7 +194,7 @@ def estimated(bench: Bench, count: int) -> dict[str, Any]:
                 state = estimates.states(session, [lane])[lane]
                 left = jobs.open_counts(session, [lane]).get(lane, {}).get("waiting", 0)
             if 0.1 < done / count < 0.8 and left:
-                at = state.meter.finish_at(state.plan, time.time(), left)
+                at = state.limiter.finish_at(state.plan, time.time(), left)
                 told.append((time.time(), datetime.fromtimestamp(at).astimezone()))
             time.sleep(1)
         end = bench.ended("quota-100")[-1]
@@ -254,7 +254,7 @@ def measured(url: str, count: int, waiting: int) -> dict[str, Any]:
             return (
                 calls(bench, count)
                 | trouble(bench, count // 2)
-                | clicks(bench, waiting)
+                | interactive(bench, waiting)
                 | estimated(bench, count // 2)
             )
         finally:

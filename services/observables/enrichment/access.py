@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
-from services.observables.enrichment.rate_limiter import Plan
+from services.observables.enrichment.rate_limiter import QuotaLimits
 from services.observables.providers.base import Rate, RemoteEnricher, Tlp
 from shared.database import PUBLIC
 from shared.stix.ids import SENTINELIQ_NAMESPACE
@@ -25,16 +25,16 @@ class Access(NamedTuple):
     obstacle: str | None
     owner: str
     key_id: UUID | None
-    plan: Plan
+    plan: QuotaLimits
     max_tlp: Tlp
 
     @property
     def lane(self) -> UUID:
         """The id of the lane that its questions wait in."""
-        return lane_of(self.enricher.name, self.owner, self.key_id)
+        return queue_id(self.enricher.name, self.owner, self.key_id)
 
 
-def lane_of(enricher: str, owner: str, key_id: UUID | None) -> UUID:
+def queue_id(enricher: str, owner: str, key_id: UUID | None) -> UUID:
     """The id of a lane: what a provider counts by."""
     return uuid5(SENTINELIQ_NAMESPACE, f"lane\x1f{owner}\x1f{enricher}\x1f{key_id or ''}")
 
@@ -73,14 +73,14 @@ def _access(enricher: RemoteEnricher, own: Any, lent: Any) -> Access:
         obstacle,
         owner,
         keyed.key_id if keyed else None,
-        plan_of(enricher, keyed or lent),
+        limits_of(enricher, keyed or lent),
         max_tlp,
     )
 
 
-def plan_of(enricher: RemoteEnricher, row: Any) -> Plan:
+def limits_of(enricher: RemoteEnricher, row: Any) -> QuotaLimits:
     """The limits of a key: those that its owner has set, else the provider's free ones."""
     if row is None:
-        return Plan(enricher.rate, enricher.daily, enricher.concurrency)
+        return QuotaLimits(enricher.rate, enricher.daily, enricher.concurrency)
     rate = enricher.rate if row.rate_calls is None else Rate(row.rate_calls, row.rate_seconds)
-    return Plan(rate, row.daily or enricher.daily, enricher.concurrency)
+    return QuotaLimits(rate, row.daily or enricher.daily, enricher.concurrency)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.observables.enrichment.access import accesses
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
-from services.observables.enrichment.rate_limiter import Meter, Plan
+from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.repository import answers, jobs, provider_queues, settings
 from services.observables.enrichment.repository.answers import Cached
 from services.observables.enrichment.repository.jobs import Ended, Job
@@ -26,10 +26,10 @@ class Ask(NamedTuple):
     """
 
     enricher: RemoteEnricher
-    plan: Plan
-    meter: Meter
-    clicks: int
-    others: int
+    plan: QuotaLimits
+    limiter: RateLimiter
+    interactive: int
+    background: int
 
 
 class Call(NamedTuple):
@@ -67,23 +67,23 @@ def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], lease: float) -
     """Renew the leases of all lanes in `asks`, take what they could do, and pay for the calls that have to be made."""
     now = datetime.now(UTC)
     taken = Taken(set(), {}, [], [], set())
-    meters = {lane: msgspec.structs.replace(ask.meter) for lane, ask in asks.items()}
+    limiters = {lane: msgspec.structs.replace(ask.limiter) for lane, ask in asks.items()}
     with database.transaction(PLATFORM) as session:
-        kept = provider_queues.save(session, me, meters, lease)
+        kept = provider_queues.save(session, me, limiters, lease)
         taken.lost.update(asks.keys() - kept)
         found = {
-            lane: jobs.take(session, me, lane, asks[lane].clicks, asks[lane].others)
+            lane: jobs.take(session, me, lane, asks[lane].interactive, asks[lane].background)
             for lane in sorted(kept)
-            if asks[lane].clicks
+            if asks[lane].interactive
         }
         jobs.reroute(session, me, _sort_out(session, database.service, found, asks, taken, now))
         paid = {}
         for lane, listed in found.items():
-            if len(listed) < (asks[lane].others or asks[lane].clicks):
+            if len(listed) < (asks[lane].background or asks[lane].interactive):
                 taken.short.add(lane)
             if calls := taken.calls.get(lane):
-                meters[lane].spend(asks[lane].plan, now.timestamp(), len(calls))
-                paid[lane] = meters[lane]
+                limiters[lane].spend(asks[lane].plan, now.timestamp(), len(calls))
+                paid[lane] = limiters[lane]
         if paid:
             provider_queues.save(session, me, paid, lease)
         jobs.end(session, me, taken.refused)

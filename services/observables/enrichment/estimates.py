@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.access import plan_of
-from services.observables.enrichment.rate_limiter import Meter, Plan
+from services.observables.enrichment.access import limits_of
+from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.repository import jobs, provider_queues, settings
-from services.observables.enrichment.repository.provider_queues import meter_of
+from services.observables.enrichment.repository.provider_queues import limiter_of
 from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, set_tenant
@@ -25,8 +25,8 @@ class State(NamedTuple):
     """
 
     owner: str
-    meter: Meter
-    plan: Plan
+    limiter: RateLimiter
+    plan: QuotaLimits
 
 
 def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
@@ -35,8 +35,8 @@ def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
     for row in provider_queues.states(session, ids):
         enricher = enrichers().get(row.enricher)
         if enricher is not None:
-            plan = plan_of(enricher, settings.of_owner(session, row.tenant, row.enricher))
-            found[row.id] = State(row.tenant, meter_of(row.meter), plan)
+            plan = limits_of(enricher, settings.of_owner(session, row.tenant, row.enricher))
+            found[row.id] = State(row.tenant, limiter_of(row.meter), plan)
     return found
 
 
@@ -55,7 +55,7 @@ def estimates(session: Session, tenant: str, waiting: Sequence[Any]) -> dict[UUI
         listed = sorted(by_lane[lane], key=lambda job: (job.priority, job.next_at, job.id))
         queue = jobs.queue(session, listed[0])
         for place, job in enumerate(listed):
-            at = state.meter.finish_at(state.plan, now, queue.before(place))
+            at = state.limiter.finish_at(state.plan, now, queue.before(place))
             found[job.id] = datetime.fromtimestamp(at, UTC)
     set_tenant(session, SERVICE, tenant)
     return found

@@ -18,9 +18,9 @@ from services.observables.enrichment.provider_call import (
     Outcome,
     OverQuota,
 )
-from services.observables.enrichment.rate_limiter import Meter, Plan
-from services.observables.enrichment.repository.jobs import CLICK, Ended
-from services.observables.enrichment.repository.provider_queues import Lane
+from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
+from services.observables.enrichment.repository.jobs import INTERACTIVE, Ended
+from services.observables.enrichment.repository.provider_queues import ProviderQueue
 from services.observables.providers.base import RemoteEnricher
 from shared.database import PUBLIC
 from shared.errors import SentinelIQError, UpstreamError
@@ -31,7 +31,7 @@ MOST_ATTEMPTS: Final = 4
 
 
 @dataclass(slots=True)
-class HeldLane:
+class LeasedQueue:
     """A lane that this worker holds.
 
     Attributes:
@@ -44,12 +44,12 @@ class HeldLane:
         drained: whether it had none left when it was asked last.
     """
 
-    lane: Lane
+    lane: ProviderQueue
     enricher: RemoteEnricher
-    plan: Plan
+    plan: QuotaLimits
     key: Mapping[str, str] = field(repr=False)
     base: str
-    meter: Meter
+    limiter: RateLimiter
     waiting: deque[Call] = field(default_factory=deque)
     running: int = 0
     ended: int = 0
@@ -64,20 +64,22 @@ class HeldLane:
     def ask(self, now: float) -> Ask:
         """What it could do now."""
         # What nobody waits for and has no place yet does not stand in a person's way.
-        before = sum(call.job.priority == CLICK for call in self.waiting) + self.running
-        clicks = self.meter.grant(self.plan, now, before, click=True)
-        others = self.meter.grant(self.plan, now, len(self.waiting) + self.running, click=False)
-        return Ask(self.enricher, self.plan, self.meter, max(clicks, others), others)
+        before = sum(call.job.priority == INTERACTIVE for call in self.waiting) + self.running
+        interactive = self.limiter.grant(self.plan, now, before, interactive=True)
+        background = self.limiter.grant(
+            self.plan, now, len(self.waiting) + self.running, interactive=False
+        )
+        return Ask(self.enricher, self.plan, self.limiter, max(interactive, background), background)
 
     def add(self, calls: list[Call], now: float) -> None:
         """Take paid calls in."""
-        self.meter.spend(self.plan, now, len(calls))
+        self.limiter.spend(self.plan, now, len(calls))
         self.waiting = deque(sorted([*self.waiting, *calls], key=lambda call: call.job.priority))
 
     def next_call(self, now: float) -> Call | None:
         """A call that may start now."""
-        most = 1 if self.meter.careful(self.plan) else self.plan.concurrency
-        if not self.waiting or self.running >= most or now < self.meter.blocked_until:
+        most = 1 if self.limiter.careful(self.plan) else self.plan.concurrency
+        if not self.waiting or self.running >= most or now < self.limiter.blocked_until:
             return None
         self.running += 1
         return self.waiting.popleft()
@@ -85,13 +87,13 @@ class HeldLane:
     def give_back(self, now: float) -> list[Ended]:
         """Let go of calls that have not started: they wait again, and cost nothing."""
         returned = [_again(call, 0.0, None) for call in self.waiting]
-        self.meter.give_back(self.plan, now, len(returned))
+        self.limiter.give_back(self.plan, now, len(returned))
         self.waiting.clear()
         return returned
 
     def keep_pace(self, now: float) -> None:
         """Count the calls that ended, and the time that they took."""
-        self.meter.passed(now, self.ended, busy=not (self.idle and self.drained))
+        self.limiter.passed(now, self.ended, busy=not (self.idle and self.drained))
         self.ended = 0
 
     def came_of(self, call: Call, outcome: Outcome, started: float, now: float) -> Item | Ended:
@@ -100,24 +102,26 @@ class HeldLane:
         match outcome:
             case Answered(finding, raw):
                 self.ended += 1
-                self.meter.answered(started)
+                self.limiter.answered(started)
                 obtained = datetime.fromtimestamp(now, UTC)
                 lent = self.lane.tenant == PUBLIC
                 return Item(call.job, self.enricher, finding, raw, call.marking, lent, obtained)
             case OverQuota(seconds):
-                self.meter.over_quota(now, seconds)
+                self.limiter.over_quota(now, seconds)
                 return _again(call, 0.0, None)
             case KeyRefused(error) if not self.key:
                 # Where there is no key, it is us, or the value, that the provider refuses.
-                self.meter.failed(now, error.message)
+                self.limiter.failed(now, error.message)
                 return self._failure(call, error, now)
             case KeyRefused(error):
-                self.meter.key_refused(
+                self.limiter.key_refused(
                     now, f"{self.enricher.title} does not take the key: {error.message}."
                 )
                 # A person is told at once; what nobody waits for goes on with another key.
                 return (
-                    _failed(call, error) if call.job.priority == CLICK else _again(call, 0.0, error)
+                    _failed(call, error)
+                    if call.job.priority == INTERACTIVE
+                    else _again(call, 0.0, error)
                 )
             case Failed(error):
                 return self._failure(call, error, now)
@@ -125,7 +129,7 @@ class HeldLane:
     def _failure(self, call: Call, error: UpstreamError, now: float) -> Ended:
         attempts = call.job.attempts + 1
         if error.retryable:
-            self.meter.failed(now, error.message)
+            self.limiter.failed(now, error.message)
         if error.retryable and attempts < MOST_ATTEMPTS:
             delay = retry_delay(error, attempts) * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, not a secret
             return _again(call, delay, error, attempts)

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.observables.enrichment.outcomes import Heard, Item, record
-from services.observables.enrichment.rate_limiter import Meter
+from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.enrichment.repository.jobs import Ended
 from shared.database import Database
 from shared.errors import Unavailable
@@ -26,10 +26,10 @@ class Told(NamedTuple):
 
     outcome: Item | Ended
     lane: UUID
-    meter: Meter
+    limiter: RateLimiter
 
 
-class Recorder:
+class OutcomeWriter:
     """Writes outcomes down, batch after batch, in order.
 
     Args:
@@ -45,9 +45,9 @@ class Recorder:
         self._news, self._ending = asyncio.Event(), False
         self.answered = self.ended = self.again = 0
 
-    def tell(self, outcome: Item | Ended, lane: UUID, meter: Meter) -> None:
+    def tell(self, outcome: Item | Ended, lane: UUID, limiter: RateLimiter) -> None:
         """Have an outcome written down soon."""
-        self._told.append(Told(outcome, lane, msgspec.structs.replace(meter)))
+        self._told.append(Told(outcome, lane, msgspec.structs.replace(limiter)))
         self._pending[lane] += 1
         self._news.set()
 
@@ -99,7 +99,7 @@ class Recorder:
     async def _write(self, told: list[Told]) -> None:
         items = [one.outcome for one in told if isinstance(one.outcome, Item)]
         ended = [one.outcome for one in told if isinstance(one.outcome, Ended)]
-        heard = Heard(items, ended, {one.lane: one.meter for one in told})
+        heard = Heard(items, ended, {one.lane: one.limiter for one in told})
         for pause in (*_PAUSES, None):
             try:
                 await asyncio.to_thread(

@@ -13,7 +13,7 @@ import zstandard
 from sqlalchemy.orm import Session
 
 from services.observables.enrichment import triggers
-from services.observables.enrichment.rate_limiter import Meter
+from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.enrichment.repository import answers, jobs, provider_queues
 from services.observables.enrichment.repository.answers import Stored
 from services.observables.enrichment.repository.jobs import Ended, Job
@@ -83,7 +83,7 @@ class Heard(NamedTuple):
 
     items: Sequence[Item]
     ended: Sequence[Ended]
-    meters: Mapping[UUID, Meter]
+    limiters: Mapping[UUID, RateLimiter]
 
 
 def record(database: Database, me: UUID, heard: Heard, lease: float, now: datetime) -> None:
@@ -105,7 +105,7 @@ def record(database: Database, me: UUID, heard: Heard, lease: float, now: dateti
         _rescore(session, database.service, items, now)
         set_tenant(session, database.service, PLATFORM)
         jobs.end(session, me, ends)
-        provider_queues.save(session, me, heard.meters, lease, spent=False)
+        provider_queues.save(session, me, heard.limiters, lease, spent=False)
 
 
 def _buckets(items: Iterable[Item]) -> set[int]:

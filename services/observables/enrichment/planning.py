@@ -212,7 +212,7 @@ async def look_back(
         InvalidInput: it matches so much that nobody can mean it.
     """
     with database.transaction(tenant) as session:
-        ways = triggers.ways_of(session, tenant)
+        ways = triggers.accesses_of(session, tenant)
     past = Past(days, 0, [], ways)
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)

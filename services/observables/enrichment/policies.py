@@ -13,7 +13,7 @@ from uuid import UUID
 from services.observables.enrichment.access import Access
 from services.observables.enrichment.disclosure import refusal, strictest
 from services.observables.enrichment.repository.answers import Standing
-from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
+from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
 from services.observables.providers.base import Asked
 from shared.events.observables import Change
 
@@ -107,7 +107,7 @@ class Chosen(NamedTuple):
         refused: how many may not be asked, by the reason's code.
     """
 
-    wanted: list[tuple[Candidate, Wanted]]
+    wanted: list[tuple[Candidate, JobRequest]]
     over_budget: list[Candidate]
     refused: dict[str, int]
 
@@ -155,11 +155,11 @@ def choose(
 
 def wanted(
     policy: Policy, pair: Pair, type_: str, value: str, way: Access, depth: int = 0
-) -> Wanted:
+) -> JobRequest:
     """A policy's question."""
     by = f"policy:{policy.name}"
-    return Wanted(
-        pair[0], type_, value, pair[1], way.lane, AUTOMATIC, by, policy=policy.id, depth=depth
+    return JobRequest(
+        pair[0], type_, value, pair[1], way.lane, BACKGROUND, by, policy=policy.id, depth=depth
     )
 
 

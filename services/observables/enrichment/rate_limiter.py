@@ -37,7 +37,7 @@ SPENT: Final = ("tokens", "at", "day", "used", "calls", "seconds", "since")
 """What taking questions changes of a meter; what answers change is the rest of it."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class QuotaLimits(msgspec.Struct, frozen=True):
     """What may be asked with a key: the provider's free limits, or those of the plan that a tenant pays for."""
 
     rate: Rate
@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
         return _MARGIN * (self.rate.calls - self.burst + 1) / self.rate.seconds
 
 
-class Meter(msgspec.Struct):
+class RateLimiter(msgspec.Struct):
     """What a lane has used, and what holds it back. Times are Unix times in seconds.
 
     Attributes:
@@ -87,19 +87,19 @@ class Meter(msgspec.Struct):
     seconds: float = 0.0
     since: float = 0.0
 
-    def grant(self, plan: Plan, now: float, under_way: int, *, click: bool) -> int:
+    def grant(self, plan: QuotaLimits, now: float, under_way: int, *, interactive: bool) -> int:
         """How many calls may be paid for now, to be made at once or as soon as there is a place.
 
         Args:
             plan: the lane's limits.
             now: the time.
             under_way: calls that were paid for and have not ended.
-            click: whether a person waits for them: automatic work leaves a tenth of burst and budget to people.
+            interactive: whether a person waits for them: automatic work leaves a tenth of burst and budget to people.
         """
         if now < self.blocked_until:
             return 0
         most = (1 if self.careful(plan) else plan.concurrency + self._ahead(plan)) - under_way
-        kept = 0.0 if click else _KEPT_FOR_CLICKS
+        kept = 0.0 if interactive else _KEPT_FOR_CLICKS
         tokens = self._tokens(plan, now) - math.floor(kept * plan.burst)
         left = (
             math.inf
@@ -108,17 +108,17 @@ class Meter(msgspec.Struct):
         )
         return max(0, math.floor(min(most, tokens + 1e-9, left)))
 
-    def careful(self, plan: Plan) -> bool:
+    def careful(self, plan: QuotaLimits) -> bool:
         """Whether one call alone is to find out how the provider is."""
         near = self.window is not None and self.in_window >= self.window - plan.concurrency
         return self.blocks > 0 or not self.proven or near
 
-    def spend(self, plan: Plan, now: float, calls: int) -> None:
+    def spend(self, plan: QuotaLimits, now: float, calls: int) -> None:
         """Pay for calls, before they are made."""
         self.tokens, self.used = self._tokens(plan, now) - calls, self._used(now) + calls
         self.at, self.day = max(self.at, now), _day(now)
 
-    def give_back(self, plan: Plan, now: float, calls: int) -> None:
+    def give_back(self, plan: QuotaLimits, now: float, calls: int) -> None:
         """Take back calls that were paid for and not made.
 
         More than this day has used was partly paid from the day before: then the budget stays as it is.
@@ -178,9 +178,9 @@ class Meter(msgspec.Struct):
         self.calls, self.seconds = self.calls * fade + calls, self.seconds * fade + seconds
         self.since = now if busy else 0.0
 
-    def next_at(self, plan: Plan, now: float, *, click: bool = False) -> float:
+    def next_at(self, plan: QuotaLimits, now: float, *, interactive: bool = False) -> float:
         """When a call may start, if none is under way; `now` when one may."""
-        kept = 0.0 if click else _KEPT_FOR_CLICKS
+        kept = 0.0 if interactive else _KEPT_FOR_CLICKS
         missing = 1 + math.floor(kept * plan.burst) - self._tokens(plan, now)
         ready = max(now + max(0.0, missing) / plan.refill, self.blocked_until)
         left = (
@@ -190,7 +190,7 @@ class Meter(msgspec.Struct):
         )
         return ready if left >= 1 else max(ready, _tomorrow(ready))
 
-    def finish_at(self, plan: Plan, now: float, calls: int) -> float:
+    def finish_at(self, plan: QuotaLimits, now: float, calls: int) -> float:
         """When that many waiting automatic calls will have been made: an estimate from the pace so far.
 
         Until the lane has a pace of its own, its limits stand for it.
@@ -208,7 +208,7 @@ class Meter(msgspec.Struct):
         days = max(0, math.ceil(left / a_day) - 1)
         return midnight + days * _DAY_SECONDS + (left - days * a_day) / pace
 
-    def pace(self, plan: Plan) -> float:
+    def pace(self, plan: QuotaLimits) -> float:
         """Calls in a second while there is work."""
         if self.calls < FAILURES or self.seconds <= 0:
             return plan.refill
@@ -218,12 +218,12 @@ class Meter(msgspec.Struct):
         """Calls that were paid for on the day of a moment."""
         return self._used(now)
 
-    def _ahead(self, plan: Plan) -> int:
+    def _ahead(self, plan: QuotaLimits) -> int:
         """Calls to pay for before there is a place for them: never so early that the provider could notice."""
         pace = self.calls / self.seconds if self.calls >= FAILURES and self.seconds > 0 else 0.0
         return math.floor(pace * min(_AHEAD_SECONDS, (1 - _MARGIN) * plan.rate.seconds))
 
-    def _tokens(self, plan: Plan, now: float) -> float:
+    def _tokens(self, plan: QuotaLimits, now: float) -> float:
         if self.tokens is None:
             return float(plan.burst)
         return min(float(plan.burst), self.tokens + max(0.0, now - self.at) * plan.refill)

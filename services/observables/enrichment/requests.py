@@ -14,8 +14,8 @@ from services.observables.enrichment.estimates import estimates
 from services.observables.enrichment.repository import answers, jobs, provider_queues
 from services.observables.enrichment.repository import requests as kept
 from services.observables.enrichment.repository.answers import Cached
-from services.observables.enrichment.repository.jobs import CLICK, PLAYBOOK, Ended, Wanted
-from services.observables.enrichment.triggers import ways_of
+from services.observables.enrichment.repository.jobs import INTERACTIVE, PLAYBOOK, Ended, JobRequest
+from services.observables.enrichment.triggers import accesses_of
 from services.observables.enrichment.wakeup import wake_after_commit
 from services.observables.providers.base import Asked
 from services.observables.reference import context
@@ -91,7 +91,7 @@ def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID
     by_id = {observable_id(one.type, one.value): one for one in question.about}
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
-        ways = _chosen(ways_of(session, tenant), question.names)
+        ways = _chosen(accesses_of(session, tenant), question.names)
         repository.lock(session, {bucket(identity) for identity in by_id})
         upsert.put(session, tenant, by_id, now)
         ended, waiting = _sorted_out(
@@ -118,11 +118,11 @@ def _chosen(ways: Mapping[str, Access], names: Sequence[str] | None) -> dict[str
 
 def _wanted(
     question: Question, by_id: Mapping[str, Observable], ways: Mapping[str, Access], actor: str
-) -> list[Wanted]:
+) -> list[JobRequest]:
     """A question to each enricher about each value; of those that were not named, only to who can be asked about it."""
-    priority = PLAYBOOK if question.playbook else CLICK
+    priority = PLAYBOOK if question.playbook else INTERACTIVE
     return [
-        Wanted(
+        JobRequest(
             identity,
             one.type,
             one.value,
@@ -142,10 +142,10 @@ def _wanted(
 def _sorted_out(
     session: Session,
     tenant: str,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[JobRequest],
     ways: Mapping[str, Access],
     now: datetime,
-) -> tuple[list[tuple[Wanted, Ended]], list[Wanted]]:
+) -> tuple[list[tuple[JobRequest, Ended]], list[JobRequest]]:
     """Questions that have their end already, refused or answered, and those to be asked."""
     ids = sorted({one.observable_id for one in wanted})
     standing, cached = (
@@ -179,8 +179,8 @@ def _is_all_here(known: Cached, tenant: str) -> bool:
 def _store(
     session: Session,
     tenant: str,
-    ended: Sequence[tuple[Wanted, Ended]],
-    waiting: Sequence[Wanted],
+    ended: Sequence[tuple[JobRequest, Ended]],
+    waiting: Sequence[JobRequest],
     ways: Mapping[str, Access],
 ) -> list[UUID]:
     """Store questions; one that is open already is not asked twice, but goes before the others now."""
@@ -215,14 +215,14 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
     """
     request = uuid4()
     with database.transaction(tenant) as session:
-        way = ways_of(session, tenant).get(name)
+        way = accesses_of(session, tenant).get(name)
         if way is None:
             raise NotFound(f"There is no enricher named {name!r}.")
         if way.obstacle is not None:
             raise InvalidInput(way.obstacle, field="enricher")
         harmless = way.enricher.harmless
         # Of a made-up observable: what is known about the value, or asked in earnest, has nothing to do with it.
-        one = Wanted(str(uuid4()), *harmless, name, way.lane, CLICK, actor, trial=True)
+        one = JobRequest(str(uuid4()), *harmless, name, way.lane, INTERACTIVE, actor, trial=True)
         ids = _store(session, tenant, [], [one], {name: way})
         provider_queues.reopen(session, way.lane)
         kept.put(session, tenant, request, actor, ids)

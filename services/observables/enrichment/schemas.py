@@ -29,7 +29,7 @@ class Blocked(BaseModel):
     reason: str | None
 
 
-class Lane(BaseModel):
+class ProviderQueue(BaseModel):
     """The queue in front of a provider."""
 
     owner: str = Field(description="whose key it is; `public` where there is none, or it is lent")
@@ -65,7 +65,7 @@ class Enricher(BaseModel):
     daily: int | None = Field(description="calls in a day (UTC)")
     concurrency: int
     lifetime: float = Field(description="seconds during which an answer is not asked for again")
-    lane: Lane | None = Field(description="null where nothing was ever asked")
+    lane: ProviderQueue | None = Field(description="null where nothing was ever asked")
 
 
 class Rate(_Body):

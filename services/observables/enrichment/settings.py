@@ -14,7 +14,7 @@ from services.observables.enrichment.estimates import State, states
 from services.observables.enrichment.keys import seal
 from services.observables.enrichment.repository import jobs, provider_queues
 from services.observables.enrichment.repository import settings as stored
-from services.observables.enrichment.triggers import ways_of
+from services.observables.enrichment.triggers import accesses_of
 from services.observables.enrichment.wakeup import wake_after_commit
 from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
@@ -94,7 +94,7 @@ class Change(NamedTuple):
 def overview(database: Database, tenant: str) -> list[EnricherView]:
     """All enrichers, with their queues."""
     with database.transaction(tenant) as session:
-        ways = ways_of(session, tenant)
+        ways = accesses_of(session, tenant)
         own = {
             row.enricher: row for row in stored.of_tenant(session, tenant) if row.tenant == tenant
         }
@@ -140,14 +140,16 @@ def _view(
 
 
 def _lane(state: State, counts: Mapping[str, int]) -> LaneView:
-    now, meter, plan = time.time(), state.meter, state.plan
-    waiting, used = counts.get("waiting", 0), meter.used_on(now)
+    now, limiter, plan = time.time(), state.limiter, state.plan
+    waiting, used = counts.get("waiting", 0), limiter.used_on(now)
     blocked = None
-    if meter.blocked_for is not None and meter.blocked_until > now:
+    if limiter.blocked_for is not None and limiter.blocked_until > now:
         blocked = Blocked(
-            meter.blocked_for, datetime.fromtimestamp(meter.blocked_until, UTC), meter.reason
+            limiter.blocked_for, datetime.fromtimestamp(limiter.blocked_until, UTC), limiter.reason
         )
-    finished = datetime.fromtimestamp(meter.finish_at(plan, now, waiting), UTC) if waiting else None
+    finished = (
+        datetime.fromtimestamp(limiter.finish_at(plan, now, waiting), UTC) if waiting else None
+    )
     left = None if plan.daily is None else max(0, plan.daily - used)
     return LaneView(
         state.owner,
@@ -155,7 +157,7 @@ def _lane(state: State, counts: Mapping[str, int]) -> LaneView:
         counts.get("running", 0),
         used,
         left,
-        meter.pace(plan),
+        limiter.pace(plan),
         blocked,
         finished,
     )
@@ -181,9 +183,9 @@ def change(
         values |= {"key_id": key_id, "sealed_key": sealed}
     with database.transaction(tenant) as session:
         stored.lock(session, name)
-        before = ways_of(session, tenant)[name]
+        before = accesses_of(session, tenant)[name]
         stored.put(session, tenant, name, actor, datetime.now(UTC), values)
-        _move(session, tenant, name, before, ways_of(session, tenant)[name])
+        _move(session, tenant, name, before, accesses_of(session, tenant)[name])
         changed = sorted({*wanted.values, *(["key"] if wanted.key is not None else [])})
         audit(session, SERVICE, tenant, actor, "enrichers.change", name, fields=", ".join(changed))
     return next(one for one in overview(database, tenant) if one.name == name)

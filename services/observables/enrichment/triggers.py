@@ -13,7 +13,7 @@ from services.observables.enrichment.disclosure import refusal, strictest
 from services.observables.enrichment.policies import Candidate, Chosen, Policy
 from services.observables.enrichment.repository import answers, jobs, provider_queues, settings
 from services.observables.enrichment.repository import policies as stored
-from services.observables.enrichment.repository.jobs import Job, Wanted
+from services.observables.enrichment.repository.jobs import Job, JobRequest
 from services.observables.enrichment.wakeup import wake_after_commit
 from services.observables.providers.base import Asked
 from services.observables.providers.registry import enrichers
@@ -29,7 +29,7 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
     tenant = events[0].tenant
     active = stored.enabled(session, tenant)
     if active:
-        ways = ways_of(session, tenant)
+        ways = accesses_of(session, tenant)
         asked = [
             one
             for event in events
@@ -45,7 +45,7 @@ def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]
             wake_after_commit(session)
 
 
-def ways_of(session: Session, tenant: str) -> dict[str, Access]:
+def accesses_of(session: Session, tenant: str) -> dict[str, Access]:
     """A tenant's ways to all enrichers."""
     return accesses(tenant, settings.of_tenant(session, tenant), enrichers())
 
@@ -95,7 +95,7 @@ def _spent(chosen: Chosen) -> dict[tuple[UUID, date], tuple[int, int]]:
 
 
 def _store(
-    session: Session, tenant: str, wanted: Sequence[Wanted], ways: Mapping[str, Access]
+    session: Session, tenant: str, wanted: Sequence[JobRequest], ways: Mapping[str, Access]
 ) -> set[tuple[str, str]]:
     """Store questions; observable and enricher of those that were not open already."""
     used = {ways[one.enricher] for one in wanted}
@@ -129,7 +129,7 @@ def follow(
     row = stored.one_of(session, tenant, job.policy) if job.policy is not None and found else None
     if row is None or not row.enabled or job.depth + 1 > row.depth:
         return
-    policy, ways = stored.policy_of(row), ways_of(session, tenant)
+    policy, ways = stored.policy_of(row), accesses_of(session, tenant)
     wanted = list(_next(policy, ways, job, found, contexts))
     key = (policy.id, now.date())
     left = None
@@ -146,7 +146,7 @@ def _next(
     job: Job,
     found: Mapping[str, Observable],
     contexts: Mapping[str, str],
-) -> Iterable[Wanted]:
+) -> Iterable[JobRequest]:
     marking = strictest([job.tlp])
     for identity, one in sorted(found.items()):
         for name in sorted(policy.enrichers):

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from services.observables.enrichment.access import plan_of
+from services.observables.enrichment.access import limits_of
 from services.observables.enrichment.claim_jobs import Ask, Call, Taken, take
 from services.observables.enrichment.keys import unseal
-from services.observables.enrichment.leased_queue import HeldLane
+from services.observables.enrichment.leased_queue import LeasedQueue
 from services.observables.enrichment.metrics import CALL_SECONDS, CALLS
-from services.observables.enrichment.outcome_writer import Recorder
+from services.observables.enrichment.outcome_writer import OutcomeWriter
 from services.observables.enrichment.outcomes import Item
 from services.observables.enrichment.provider_call import call
 from services.observables.enrichment.repository import jobs, provider_queues, settings
 from services.observables.enrichment.repository.jobs import Ended
-from services.observables.enrichment.repository.provider_queues import Lane
+from services.observables.enrichment.repository.provider_queues import ProviderQueue
 from services.observables.providers.base import Asked, RemoteEnricher
 from services.observables.reference import context
 from shared.crypto import UnsealError
@@ -64,7 +64,7 @@ class Done:
     more: bool = False
 
 
-class Shift:
+class EnrichmentWorker:
     """One worker's shift.
 
     Args:
@@ -86,10 +86,10 @@ class Shift:
         self._environment = environment
         self._enrichers = enrichers
         self._seconds = seconds
-        self._held: dict[UUID, HeldLane] = {}
+        self._held: dict[UUID, LeasedQueue] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._recorder = Recorder(database, self.me, LEASE)
+        self._recorder = OutcomeWriter(database, self.me, LEASE)
         self._wake = asyncio.Event()
         self._look_for_lanes = self._renewed = 0.0
         self._leased_until = 0.0
@@ -142,12 +142,14 @@ class Shift:
         asks = {one: held.ask(now) for one, held in self._held.items()}
         full = self._recorder.backlog >= _MOST_UNWRITTEN
         asks = {
-            one: ask._replace(clicks=0, others=0)
+            one: ask._replace(interactive=0, background=0)
             if full or clock < self._held[one].look_at
             else ask
             for one, ask in asks.items()
         }
-        if any(ask.clicks for ask in asks.values()) or (asks and clock >= self._renewed + _RENEW):
+        if any(ask.interactive for ask in asks.values()) or (
+            asks and clock >= self._renewed + _RENEW
+        ):
             await self._take(asks)
         self._start()
         await self._let_go()
@@ -168,7 +170,7 @@ class Shift:
         else:
             self._take_in(taken, asks, clock)
 
-    def _acquire(self) -> list[tuple[Lane, HeldLane]]:
+    def _acquire(self) -> list[tuple[ProviderQueue, LeasedQueue]]:
         most = min(_LANES_AT_ONCE, _MOST_LANES - len(self._held))
         found = []
         with self._database.transaction(PLATFORM) as session:
@@ -182,13 +184,13 @@ class Shift:
                     try:
                         key = unseal(self._environment.secret_key, row)
                     except UnsealError as error:
-                        lane.meter.key_refused(time.time(), error.message)
+                        lane.limiter.key_refused(time.time(), error.message)
                 base = self._environment.enricher_urls.get(lane.enricher, enricher.base)
-                plan = plan_of(enricher, row)
-                found.append((lane, HeldLane(lane, enricher, plan, key, base, lane.meter)))
+                plan = limits_of(enricher, row)
+                found.append((lane, LeasedQueue(lane, enricher, plan, key, base, lane.limiter)))
         return found
 
-    async def _hold(self, lane: Lane, held: HeldLane, stack: AsyncExitStack) -> None:
+    async def _hold(self, lane: ProviderQueue, held: LeasedQueue, stack: AsyncExitStack) -> None:
         self._had_lanes = True
         held.keep_pace(time.time())
         self._held[lane.id] = held
@@ -207,9 +209,9 @@ class Shift:
             log.warning("lane.lost", lane=str(one))
             del self._held[one]
         for one, held in self._held.items():
-            if asks[one].clicks:
+            if asks[one].interactive:
                 short = one in taken.short
-                held.drained = short and asks[one].others > 0
+                held.drained = short and asks[one].background > 0
                 held.look_at = clock + _LOOK_AGAIN if short else 0.0
             held.add(taken.calls.get(one, []), now)
             held.keep_pace(now)
@@ -229,7 +231,7 @@ class Shift:
 
     def _give_back_blocked(self) -> None:
         for held in self._held.values():
-            if held.waiting and time.time() < held.meter.blocked_until:
+            if held.waiting and time.time() < held.limiter.blocked_until:
                 for one in held.give_back(time.time()):
                     self._tell(one, held)
 
@@ -246,7 +248,7 @@ class Shift:
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
 
-    async def _ask(self, held: HeldLane, asked: Call, client: GuardedClient) -> None:
+    async def _ask(self, held: LeasedQueue, asked: Call, client: GuardedClient) -> None:
         started, clock = time.time(), time.perf_counter()
         job = asked.job
         outcome = await call(held.enricher, Asked(job.type, job.value), held.key, client, held.base)
@@ -256,8 +258,8 @@ class Shift:
         self._start()
         self._wake.set()
 
-    def _tell(self, outcome: Item | Ended, held: HeldLane) -> None:
-        self._recorder.tell(outcome, held.lane.id, held.meter)
+    def _tell(self, outcome: Item | Ended, held: LeasedQueue) -> None:
+        self._recorder.tell(outcome, held.lane.id, held.limiter)
 
     # Resting and ending
 
@@ -273,18 +275,25 @@ class Shift:
         """Release lanes that have nothing under way and nothing to ask, or may not ask for a while."""
         now = time.time()
         for one, held in list(self._held.items()):
-            rests = held.meter.next_at(held.plan, now) > now + _PATIENCE
+            rests = held.limiter.next_at(held.plan, now) > now + _PATIENCE
             if held.idle and not self._recorder.pending(one) and (held.drained or rests):
                 await asyncio.to_thread(self._release, held)
                 del self._held[one]
 
-    def _release(self, held: HeldLane) -> None:
+    def _release(self, held: LeasedQueue) -> None:
         now = time.time()
         held.keep_pace(now)
-        froms = [held.meter.next_at(held.plan, now, click=click) for click in (True, False)]
-        clicks, others = (datetime.fromtimestamp(one, UTC) if one > now else None for one in froms)
+        froms = [
+            held.limiter.next_at(held.plan, now, interactive=interactive)
+            for interactive in (True, False)
+        ]
+        interactive, others = (
+            datetime.fromtimestamp(one, UTC) if one > now else None for one in froms
+        )
         with self._database.transaction(PLATFORM) as session:
-            provider_queues.release(session, self.me, held.lane.id, held.meter, clicks, others)
+            provider_queues.release(
+                session, self.me, held.lane.id, held.limiter, interactive, others
+            )
 
     async def _worth_waiting(self) -> bool:
         """Whether to stay awake with no lane in hand: only when there is work soon, and nobody else is awake.
@@ -320,7 +329,7 @@ class Shift:
         """Keep the lanes while there is something left to do for them."""
         await self._take(
             {
-                one: held.ask(time.time())._replace(clicks=0, others=0)
+                one: held.ask(time.time())._replace(interactive=0, background=0)
                 for one, held in self._held.items()
             }
         )

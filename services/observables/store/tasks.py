@@ -2,13 +2,8 @@
 
 from typing import Any
 
-from celery import signals
-
 from services.observables.attack.handlers import remap_assertions
-from services.observables.enrichment.pruning import prune
-from services.observables.enrichment.wakeup import wake
-from services.observables.enrichment.worker import Shift
-from services.observables.providers.registry import enrichers
+from services.observables.enrichment.tasks import ask_pending, prune_enrichment
 from services.observables.reference.refresh import refresh
 from services.observables.store import decay_job, service
 from services.observables.worker import celery
@@ -24,12 +19,6 @@ __all__ = [
     "prune_runs",
     "refresh_reference",
 ]
-
-
-@signals.worker_ready.connect
-def _look_for_work(**_: object) -> None:
-    """What a worker that was lost left undone need not wait for the reconciler."""
-    wake()
 
 
 @celery.task(name="observables.tasks.check_due", bind=True)
@@ -48,21 +37,6 @@ def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
     if settings.reference_data == "off":
         return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
     return {"status": "ok", **refresh(own, settings), "mapped": mapped}
-
-
-@celery.task(name="observables.tasks.ask_pending", bind=True)
-def ask_pending(self: ServiceTask) -> dict[str, Any]:
-    """Ask providers all that is due, within their budgets, and ask for another worker if more is left."""
-    done = Shift(database("observables"), load_settings(), enrichers()).run()
-    if done.more:
-        wake(self.actor)
-    return {"status": "ok", "answered": done.answered, "ended": done.ended, "again": done.again}
-
-
-@celery.task(name="observables.tasks.prune_enrichment", bind=True)
-def prune_enrichment(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
-    """Forget questions that ended, and what providers sent, more than `days` ago; facts stay."""
-    return {"status": "ok", **prune(database("observables"), days)}
 
 
 @celery.task(name="observables.tasks.prune_runs", bind=True)

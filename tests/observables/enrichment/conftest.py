@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from services.observables.enrichment import triggers
 from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
-from services.observables.enrichment.worker import Done, Shift
+from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.worker import Done, EnrichmentWorker
 from services.observables.providers import registry
 from services.observables.providers.base import RemoteEnricher
 from services.observables.reference import context, repository, warning_lists
@@ -74,15 +74,15 @@ class World:
         *values: str,
         tenant: str = "acme",
         names: Sequence[str] = (),
-        priority: int = AUTOMATIC,
+        priority: int = BACKGROUND,
         type_: str = "ipv4-addr",
         **changes: Any,
     ) -> None:
         """Store questions as a policy would."""
         with self.own.transaction(tenant) as session:
-            ways = triggers.ways_of(session, tenant)
+            ways = triggers.accesses_of(session, tenant)
             wanted = [
-                Wanted(
+                JobRequest(
                     identity(one, type_), type_, one, name, ways[name].lane, priority, "tests"
                 )._replace(**changes)
                 for one in values
@@ -99,7 +99,7 @@ class World:
 
     def shift(self, seconds: float = 20.0) -> Done:
         """Work a shift here."""
-        return Shift(self.own, self.settings, self.enrichers, seconds).run()
+        return EnrichmentWorker(self.own, self.settings, self.enrichers, seconds).run()
 
     def states(self, tenant: str = "acme") -> dict[str, int]:
         """How many jobs are in each state."""

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.observables.enrichment.access import Access, accesses, lane_of
-from services.observables.enrichment.rate_limiter import Plan
+from services.observables.enrichment.access import Access, accesses, queue_id
+from services.observables.enrichment.rate_limiter import QuotaLimits
 from services.observables.providers.base import Rate
 from shared.database import PUBLIC
 from tests.observables.enrichment.enrichers import probe
@@ -80,7 +80,7 @@ def test_a_lane_is_what_the_provider_counts_by() -> None:
         way(name="open").lane,
     }
     assert len(lanes) == 6
-    assert way(setting("acme", key_id=OURS)).lane == lane_of("keyed", "acme", OURS)
+    assert way(setting("acme", key_id=OURS)).lane == queue_id("keyed", "acme", OURS)
 
 
 def test_what_has_no_key_has_the_operators_lane_whatever_the_tenant_sets() -> None:
@@ -88,19 +88,21 @@ def test_what_has_no_key_has_the_operators_lane_whatever_the_tenant_sets() -> No
 
 
 def test_the_limits_are_those_of_the_key() -> None:
-    free = Plan(Rate(4, 60), 500, 3)
+    free = QuotaLimits(Rate(4, 60), 500, 3)
     paid = {"rate_calls": 100, "rate_seconds": 1.0, "daily": 20_000}
     assert way().plan == free
     assert way(setting("acme", key_id=OURS)).plan == free
-    assert way(setting("acme", key_id=OURS, **paid)).plan == Plan(Rate(100, 1.0), 20_000, 3)
-    assert way(setting("acme", key_id=OURS, daily=900)).plan == Plan(Rate(4, 60), 900, 3)
-    assert way(setting(PUBLIC, key_id=THEIRS, **paid)).plan == Plan(Rate(100, 1.0), 20_000, 3)
+    assert way(setting("acme", key_id=OURS, **paid)).plan == QuotaLimits(Rate(100, 1.0), 20_000, 3)
+    assert way(setting("acme", key_id=OURS, daily=900)).plan == QuotaLimits(Rate(4, 60), 900, 3)
+    assert way(setting(PUBLIC, key_id=THEIRS, **paid)).plan == QuotaLimits(
+        Rate(100, 1.0), 20_000, 3
+    )
     assert way(setting("acme", key_id=OURS), setting(PUBLIC, key_id=THEIRS, **paid)).plan == free
 
 
 def test_a_tenant_does_not_set_the_limits_of_a_key_that_is_lent_to_it() -> None:
     paid = {"rate_calls": 100, "rate_seconds": 1.0, "daily": 20_000}
-    assert way(setting("acme", **paid), setting(PUBLIC, key_id=THEIRS)).plan == Plan(
+    assert way(setting("acme", **paid), setting(PUBLIC, key_id=THEIRS)).plan == QuotaLimits(
         Rate(4, 60), 500, 3
     )
     assert way(setting("acme", "open", **paid), name="open").plan.rate == OPEN.rate

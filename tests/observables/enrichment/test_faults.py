@@ -14,9 +14,9 @@ import pytest
 from services.observables.enrichment import requests, settings, triggers, worker
 from services.observables.enrichment.claim_jobs import Ask, take
 from services.observables.enrichment.estimates import estimates
-from services.observables.enrichment.rate_limiter import Meter
+from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.enrichment.repository import answers, jobs, provider_queues
-from services.observables.enrichment.repository.jobs import CLICK, Ended
+from services.observables.enrichment.repository.jobs import INTERACTIVE, Ended
 from services.observables.enrichment.requests import Question
 from services.observables.enrichment.settings import Change
 from services.observables.enrichment.worker import LEASE
@@ -99,7 +99,7 @@ def test_a_refusal_outlives_the_worker_that_heard_it(
     time.sleep(LEASE)
     with world.own.transaction(PLATFORM) as session:
         (lane,) = provider_queues.acquire(session, uuid4(), ["probe"], 1, LEASE)
-    assert lane.meter.blocked_for == "quota"
+    assert lane.limiter.blocked_for == "quota"
 
 
 def broken(error: Exception) -> Callable[[Any, Asked, bytes], Finding | None]:
@@ -195,7 +195,7 @@ def test_a_larger_budget_counts_at_once(world: World) -> None:
     assert world.states() == {"done": 10}
 
 
-def held(world: World) -> tuple[UUID, provider_queues.Lane]:
+def held(world: World) -> tuple[UUID, provider_queues.ProviderQueue]:
     with world.own.transaction(PLATFORM) as session:
         me = uuid4()
         (lane,) = provider_queues.acquire(session, me, ["probe"], 2, 5.0)
@@ -207,8 +207,8 @@ def test_questions_that_move_while_they_are_taken_harm_nobody(world: World) -> N
     world.ask(*MANY[:10])
     me, lane = held(world)
     with world.own.transaction("acme") as session:
-        way = triggers.ways_of(session, "acme")["probe"]
-    asks = {lane.id: Ask(enricher, way.plan, Meter(proven=True), 10, 10)}
+        way = triggers.accesses_of(session, "acme")["probe"]
+    asks = {lane.id: Ask(enricher, way.plan, RateLimiter(proven=True), 10, 10)}
     raised: list[BaseException] = []
     taken: list[Any] = []
 
@@ -243,7 +243,7 @@ def test_a_worker_does_not_take_its_own_lane_over(world: World) -> None:
 def test_the_lane_that_somebody_waits_for_is_taken_first(world: World) -> None:
     for number in range(8):
         world.enricher(f"slow_{number}")
-    world.ask(ADDRESS, names=["slow_5"], priority=CLICK)
+    world.ask(ADDRESS, names=["slow_5"], priority=INTERACTIVE)
     with psycopg.connect(world.settings.database_url.get_secret_value(), autocommit=True) as admin:
         # PostgreSQL plans for one lane, as it does when it last counted on a quiet day.
         admin.execute("ANALYZE observables.enrichment_lane")
@@ -328,13 +328,13 @@ def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_ba
     with world.own.transaction(PLATFORM) as session:
         jobs.end(session, me, [Ended(taken.id, "waiting")])
     (job,) = world.jobs()
-    assert (job.state, job.priority) == ("waiting", CLICK)
+    assert (job.state, job.priority) == ("waiting", INTERACTIVE)
 
 
 def test_a_key_that_no_header_takes_is_told_to_whoever_waits(world: World) -> None:
     world.enricher(key_fields=("key",))
     set_key(world, {"key": "pasted with a space "})
-    world.ask(ADDRESS, priority=CLICK)
+    world.ask(ADDRESS, priority=INTERACTIVE)
     world.shift(2)
     (job,) = world.jobs()
     assert job.state in {"done", "failed"}

@@ -13,7 +13,7 @@ from services.observables.enrichment import policies
 from services.observables.enrichment.access import Access, accesses
 from services.observables.enrichment.policies import Candidate, Chosen, Pair, Policy
 from services.observables.enrichment.repository.answers import Standing
-from services.observables.enrichment.repository.jobs import AUTOMATIC
+from services.observables.enrichment.repository.jobs import BACKGROUND
 from shared.events.observables import Change
 from tests.observables.enrichment.enrichers import probe
 
@@ -131,7 +131,7 @@ def test_a_question_says_who_asks_and_waits_behind_people() -> None:
     assert (wanted.requested_by, wanted.policy, wanted.priority) == (
         "policy:policy 7",
         UUID(int=7),
-        AUTOMATIC,
+        BACKGROUND,
     )
     assert (wanted.depth, wanted.fresh, wanted.trial) == (0, False, False)
     assert candidate.day == NOON.date()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from services.observables.enrichment.repository.jobs import AUTOMATIC, PLAYBOOK
+from services.observables.enrichment.repository.jobs import BACKGROUND, PLAYBOOK
 from tests.observables.enrichment.conftest import World
 from tests.observables.enrichment.provider import Reply
 
@@ -36,7 +36,7 @@ def test_a_click_goes_before_all_that_waits(world: World, client_for):
 
 def test_playbooks_go_before_automatic_work_and_after_people(world: World, client_for):
     world.enricher(concurrency=1)
-    world.ask(*addresses(10, "45.31"), priority=AUTOMATIC)
+    world.ask(*addresses(10, "45.31"), priority=BACKGROUND)
     world.ask(*addresses(10, "45.32"), priority=PLAYBOOK)
     client = client_for("observables", role="analyst")
     client.post("/v1/enrichments", json={"values": addresses(10, "45.33")})

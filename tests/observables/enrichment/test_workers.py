@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from services.observables.enrichment import triggers
 from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import AUTOMATIC, Wanted
+from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
 from shared.database import PLATFORM, Database
 from shared.settings import Settings
 from tests.observables.enrichment.conftest import identity
@@ -148,7 +148,7 @@ def crew(own: Database, environment: Settings, providers: Providers, client_for)
 
 def ask(own: Database, addresses: list[str], names: tuple[str, ...] = NAMES) -> None:
     with own.transaction("acme") as session:
-        ways = triggers.ways_of(session, "acme")
+        ways = triggers.accesses_of(session, "acme")
         used = [ways[name] for name in names]
         provider_queues.ensure(
             session,
@@ -157,7 +157,9 @@ def ask(own: Database, addresses: list[str], names: tuple[str, ...] = NAMES) -> 
             ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
         )
         wanted = [
-            Wanted(identity(one), "ipv4-addr", one, way.enricher.name, way.lane, AUTOMATIC, "tests")
+            JobRequest(
+                identity(one), "ipv4-addr", one, way.enricher.name, way.lane, BACKGROUND, "tests"
+            )
             for one in addresses
             for way in used
         ]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.observables.providers.base import Tlp
 
-CLICK, PLAYBOOK, AUTOMATIC = 0, 1, 2
+INTERACTIVE, PLAYBOOK, BACKGROUND = 0, 1, 2
 """Whose turn comes first: somebody waits for it, a playbook does, nobody does."""
 
 _TIME: Final = sa.DateTime(timezone=True)
@@ -46,7 +46,7 @@ JOB: Final = sa.Table(
 _OPEN: Final = JOB.c.state.in_(["waiting", "running"])
 
 
-class Wanted(NamedTuple):
+class JobRequest(NamedTuple):
     """A question that is to be asked.
 
     Attributes:
@@ -179,7 +179,7 @@ _END: Final = sa.text(
 )
 
 
-def add(session: Session, tenant: str, wanted: Sequence[Wanted]) -> list[tuple[UUID, str, str]]:
+def add(session: Session, tenant: str, wanted: Sequence[JobRequest]) -> list[tuple[UUID, str, str]]:
     """Store questions that are not open already: id, observable and enricher of those that were stored."""
     if not wanted:
         return []
@@ -203,18 +203,18 @@ def add(session: Session, tenant: str, wanted: Sequence[Wanted]) -> list[tuple[U
     return [(row[0], row[1], row[2]) for row in session.execute(_ADD, values)]
 
 
-def take(session: Session, me: UUID, lane: UUID, clicks: int, others: int) -> list[Job]:
+def take(session: Session, me: UUID, lane: UUID, interactive: int, others: int) -> list[Job]:
     """Take a lane's next jobs, those that somebody waits for first.
 
     Args:
         session: a transaction of the platform's.
         me: the worker.
         lane: a lane that it holds.
-        clicks: how many calls may start now.
+        interactive: how many calls may start now.
         others: how many of them may be automatic work.
     """
     rows = session.execute(
-        _TAKE, {"me": me, "lane": lane, "clicks": clicks, "others": others}
+        _TAKE, {"me": me, "lane": lane, "clicks": interactive, "others": others}
     ).all()
     return [Job(*row[:-1]) for row in sorted(rows, key=lambda row: row.turn)]
 
@@ -254,7 +254,7 @@ def open_pairs(
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-def hurry(session: Session, tenant: str, ids: Iterable[UUID], wanted: Wanted) -> None:
+def hurry(session: Session, tenant: str, ids: Iterable[UUID], wanted: JobRequest) -> None:
     """Somebody else wants these as well: they go as early as he wants it, and are marked no less strictly."""
     asked = {
         "tenant": tenant,
@@ -274,7 +274,7 @@ def refuse_unknown(session: Session, enrichers: Sequence[str]) -> int:
     )
 
 
-def add_ended(session: Session, tenant: str, ended: Sequence[tuple[Wanted, Ended]]) -> None:
+def add_ended(session: Session, tenant: str, ended: Sequence[tuple[JobRequest, Ended]]) -> None:
     """Store questions that have their end already: refused, or answered by what is known."""
     rows = [
         {

@@ -11,10 +11,10 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.rate_limiter import SPENT, Meter
+from services.observables.enrichment.rate_limiter import SPENT, RateLimiter
 from shared.database import PLATFORM, set_tenant
 
-LANE: Final = sa.Table(
+QUEUE: Final = sa.Table(
     "enrichment_lane",
     sa.MetaData(),
     sa.Column("tenant", sa.Text),
@@ -79,7 +79,7 @@ _ANYTHING: Final = sa.text(
 )
 
 
-class Lane(NamedTuple):
+class ProviderQueue(NamedTuple):
     """A lane as it was acquired.
 
     Attributes:
@@ -90,23 +90,23 @@ class Lane(NamedTuple):
     id: UUID
     enricher: str
     key_id: UUID | None
-    meter: Meter
+    limiter: RateLimiter
 
 
-def meter_of(stored: Any) -> Meter:
+def limiter_of(stored: Any) -> RateLimiter:
     """A meter from its JSON."""
-    return msgspec.convert(stored, Meter)
+    return msgspec.convert(stored, RateLimiter)
 
 
-def _encoded(meter: Meter) -> str:
-    return msgspec.json.encode(meter).decode()
+def _encoded(limiter: RateLimiter) -> str:
+    return msgspec.json.encode(limiter).decode()
 
 
-def _part(meter: Meter, *, spent: bool) -> str:
+def _part(limiter: RateLimiter, *, spent: bool) -> str:
     """What taking changes of a meter, or what answers do: two transactions at once must not undo each other's."""
     kept = {
         name: value
-        for name, value in msgspec.structs.asdict(meter).items()
+        for name, value in msgspec.structs.asdict(limiter).items()
         if (name in SPENT) == spent
     }
     return msgspec.json.encode(kept).decode()
@@ -117,25 +117,26 @@ def ensure(
 ) -> None:
     """Make lanes that are not there: id, tenant, enricher, key. The transaction goes on as the tenant's."""
     wanted = {one[0]: one for one in lanes}
-    there = set(session.scalars(sa.select(LANE.c.id).where(LANE.c.id.in_(wanted))))
+    there = set(session.scalars(sa.select(QUEUE.c.id).where(QUEUE.c.id.in_(wanted))))
     missing = [wanted[one] for one in sorted(wanted.keys() - there)]
     if missing:
         # The lane of an installation or of the operators' key is not the tenant's to write.
         set_tenant(session, service, PLATFORM)
         columns = ("id", "tenant", "enricher", "key_id")
         rows = [dict(zip(columns, one, strict=True)) for one in missing]
-        session.execute(insert(LANE).on_conflict_do_nothing(), rows)
+        session.execute(insert(QUEUE).on_conflict_do_nothing(), rows)
         set_tenant(session, service, tenant)
 
 
 def acquire(
     session: Session, me: UUID, enrichers: Sequence[str], most: int, lease: float
-) -> list[Lane]:
+) -> list[ProviderQueue]:
     """Take lanes that nobody holds and that have work now; what their last holders left under way waits again."""
     asked = {"me": me, "enrichers": list(enrichers), "most": most, "lease": lease, "ahead": 0.0}
     rows = session.execute(_ACQUIRE, asked).all()
     found = [
-        Lane(row.tenant, row.id, row.enricher, row.key_id, meter_of(row.meter)) for row in rows
+        ProviderQueue(row.tenant, row.id, row.enricher, row.key_id, limiter_of(row.meter))
+        for row in rows
     ]
     if found:
         session.execute(
@@ -145,14 +146,19 @@ def acquire(
 
 
 def save(
-    session: Session, me: UUID, meters: Mapping[UUID, Meter], lease: float, *, spent: bool = True
+    session: Session,
+    me: UUID,
+    limiters: Mapping[UUID, RateLimiter],
+    lease: float,
+    *,
+    spent: bool = True,
 ) -> set[UUID]:
     """Renew the leases and keep what was spent, or else what answers said; ids of the lanes that are still ours."""
-    ids = sorted(meters)
+    ids = sorted(limiters)
     asked = {
         "me": me,
         "ids": ids,
-        "meters": [_part(meters[one], spent=spent) for one in ids],
+        "meters": [_part(limiters[one], spent=spent) for one in ids],
         "lease": lease,
     }
     return set(session.scalars(_SAVE, asked)) if ids else set()
@@ -162,7 +168,7 @@ def release(
     session: Session,
     me: UUID,
     lane: UUID,
-    meter: Meter,
+    limiter: RateLimiter,
     clicks_from: datetime | None,
     others_from: datetime | None,
 ) -> None:
@@ -170,7 +176,7 @@ def release(
     asked = {
         "me": me,
         "id": lane,
-        "meter": _encoded(meter),
+        "meter": _encoded(limiter),
         "clicks_from": clicks_from,
         "others_from": others_from,
     }
@@ -206,21 +212,21 @@ def free(session: Session, enrichers: Sequence[str]) -> bool:
 
 def states(session: Session, ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
     """What lanes have used and what holds them back."""
-    return session.execute(sa.select(LANE).where(LANE.c.id.in_(ids))).all()
+    return session.execute(sa.select(QUEUE).where(QUEUE.c.id.in_(ids))).all()
 
 
 def recheck(session: Session, lane: UUID) -> None:
     """Let a lane be looked at now: its limits are others than when it was let go."""
     session.execute(
-        sa.update(LANE).where(LANE.c.id == lane).values(clicks_from=None, others_from=None)
+        sa.update(QUEUE).where(QUEUE.c.id == lane).values(clicks_from=None, others_from=None)
     )
 
 
 def reopen(session: Session, lane: UUID) -> None:
     """Let a lane be tried whose key was refused; what else holds it back is not for us to forget."""
-    meter = sa.func.jsonb_build_object(
+    limiter = sa.func.jsonb_build_object(
         "blocked_until", 0, "blocked_for", None, "failures", 0, "blocks", 0, "reason", None
     )
-    refused = LANE.c.meter["blocked_for"].astext == "key"
-    values = {"meter": LANE.c.meter.op("||")(meter), "clicks_from": None, "others_from": None}
-    session.execute(sa.update(LANE).where(LANE.c.id == lane, refused).values(**values))
+    refused = QUEUE.c.meter["blocked_for"].astext == "key"
+    values = {"meter": QUEUE.c.meter.op("||")(limiter), "clicks_from": None, "others_from": None}
+    session.execute(sa.update(QUEUE).where(QUEUE.c.id == lane, refused).values(**values))

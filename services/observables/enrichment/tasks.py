@@ -1,0 +1,35 @@
+"""Celery tasks of remote enrichment."""
+
+from typing import Any
+
+from celery import signals
+
+from services.observables.enrichment.pruning import prune
+from services.observables.enrichment.wakeup import wake
+from services.observables.enrichment.worker import EnrichmentWorker
+from services.observables.providers.registry import enrichers
+from services.observables.worker import celery
+from shared.database import database
+from shared.runtime.celery import ServiceTask
+from shared.settings import load_settings
+
+
+@signals.worker_ready.connect
+def _resume(**_: object) -> None:
+    """Resume at once what a lost worker left behind, without waiting for the reconciler."""
+    wake()
+
+
+@celery.task(name="observables.tasks.ask_pending", bind=True)
+def ask_pending(self: ServiceTask) -> dict[str, Any]:
+    """Send the queries that are due, within their quotas, and wake another worker if some are left."""
+    done = EnrichmentWorker(database("observables"), load_settings(), enrichers()).run()
+    if done.more:
+        wake(self.actor)
+    return {"status": "ok", "answered": done.answered, "ended": done.ended, "again": done.again}
+
+
+@celery.task(name="observables.tasks.prune_enrichment", bind=True)
+def prune_enrichment(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
+    """Delete jobs and raw answers that ended more than `days` ago; facts stay."""
+    return {"status": "ok", **prune(database("observables"), days)}
