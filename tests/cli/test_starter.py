@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sentineliq.starter import load_starter
-from services.feeds.formats.registry import find
+from services.feeds.formats.registry import format_named
 from services.feeds.subscriptions.schemas import FeedCreate
 from services.notifications.rules.schemas import ChannelCreate
 
@@ -27,7 +27,7 @@ def records(feed):
     options = feed.settings.get("options", {})
     return [
         one
-        for batch in find(feed.settings["format"]).parse(io.BytesIO(feed.sample()), options)
+        for batch in format_named(feed.settings["format"]).parse(io.BytesIO(feed.sample()), options)
         for one in batch.records
     ]
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from services.feeds.catalog import catalog
 from services.feeds.catalog.catalog import SAMPLES, Entry, check_all, entries, entry, load
 from services.feeds.formats.base import LineFormat
-from services.feeds.formats.registry import find
+from services.feeds.formats.registry import format_named
 from shared.errors import InvalidInput, NotFound
 from tests.feeds.conftest import Desk, Provider
 
@@ -41,7 +41,7 @@ def test_lines_that_are_new_read_as_they_do_in_the_whole(one: Entry) -> None:
         .removeprefix("\ufeff")
         .split("\n")
     )
-    format_ = find(one.format)
+    format_ = format_named(one.format)
     reader = format_.reader(lines[:200], one.options) if isinstance(format_, LineFormat) else None
     if reader is None:
         return

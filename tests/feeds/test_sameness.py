@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.feeds.catalog.catalog import SAMPLES, entries, entry
-from services.feeds.formats.registry import find
+from services.feeds.formats.registry import format_named
 from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.snapshot import FeedSnapshot, compare
@@ -59,7 +59,7 @@ def test_a_file_says_what_an_address_says(
 def read(
     format_: str, options: dict, data: bytes, before: FeedSnapshot | None
 ) -> tuple[FeedSnapshot, DocumentReader]:
-    reader = DocumentReader(find(format_), options, "", before, RunReport())
+    reader = DocumentReader(format_named(format_), options, "", before, RunReport())
     for _ in reader.read(lambda: nullcontext(io.BytesIO(data))):
         continue
     return reader.version(), reader

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.feeds.collectors.credentials import Auth
 from services.feeds.collectors.registry import collector_names
-from services.feeds.formats.base import Dropped, Record
-from services.feeds.formats.registry import find
+from services.feeds.formats.base import DroppedItem, ParsedIndicator
+from services.feeds.formats.registry import format_named
 from services.feeds.subscriptions.schemas import Kind, Reliability, Tag, Tlp
 from shared.errors import InvalidInput, NotFound
 from shared.stix import ObservableType
@@ -180,16 +180,16 @@ def entry(slug: str) -> Entry:
     return known[slug]
 
 
-def read(one: Entry, sample: bytes) -> tuple[list[Record], list[Dropped]]:
+def read(one: Entry, sample: bytes) -> tuple[list[ParsedIndicator], list[DroppedItem]]:
     """What a sample of a feed says, read as the feed would be.
 
     Raises:
         InvalidInput: the format or its options are wrong, or the sample is not of that format.
     """
-    records: list[Record] = []
-    dropped: list[Dropped] = []
-    for batch in find(one.format).parse(io.BytesIO(sample), one.options):
-        records += batch.records
+    records: list[ParsedIndicator] = []
+    dropped: list[DroppedItem] = []
+    for batch in format_named(one.format).parse(io.BytesIO(sample), one.options):
+        records += batch.indicators
         dropped += batch.dropped
     return records, dropped
 

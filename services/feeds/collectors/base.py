@@ -22,7 +22,7 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Source:
+class FeedSource:
     """A feed as its collector sees it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Part:
+class FetchedDocument:
     """One document of a feed, fetched: all of it, or a page, or an event.
 
     Attributes:
@@ -68,8 +68,8 @@ class Collector(Protocol):
     whole: ClassVar[bool]
 
     def collect(
-        self, source: Source, client: GuardedClient, scratch: Path
-    ) -> AsyncGenerator[Part, None]:
+        self, source: FeedSource, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[FetchedDocument, None]:
         """The parts that are new since the source's cursor, oldest first; none when there is nothing new.
 
         A part is asked for only when the one before it has been sent on and its cursor stored; a run that was killed

@@ -97,7 +97,7 @@ def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str)
 
 
 @asynccontextmanager
-async def using(
+async def open_credentials(
     auth: Auth | None, folder: Path
 ) -> AsyncIterator[tuple[Credentials, tuple[Path, Path] | None]]:
     """Credentials as a request takes them, and the files of a client certificate, which are gone afterwards.

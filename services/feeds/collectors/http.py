@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from services.feeds.collectors.base import Credentials, Part, Source
+from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
 from services.feeds.formats.base import read_options
 from shared.errors import InvalidInput
 from shared.http import GuardedClient
@@ -34,7 +34,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     days_back: int = 0
 
 
-class Http:
+class HttpCollector:
     """Fetches one document; an unchanged one costs a request and nothing else.
 
     The server's ETag and Last-Modified are the cursor (RFC 9110 §13). See `Options`.
@@ -44,8 +44,8 @@ class Http:
     whole: ClassVar[bool] = True
 
     async def collect(
-        self, source: Source, client: GuardedClient, scratch: Path
-    ) -> AsyncGenerator[Part, None]:
+        self, source: FeedSource, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[FetchedDocument, None]:
         """See `Collector.collect`."""
         options = read_options(Options, source.options, "collector_options")
         url, path = dated(source.url, options.days_back), scratch / "document"
@@ -63,7 +63,7 @@ class Http:
                 if source.cursor.get(key)
             }
         answer = await client.download(
-            authorised(url, source.credentials),
+            url_with_credentials(url, source.credentials),
             path,
             headers,
             method=options.method,
@@ -78,7 +78,7 @@ class Http:
             "url": url if url != source.url else None,
         }
         kept = {name: value for name, value in cursor.items() if value}
-        yield Part("the document", path, kept, answer.bytes_received)
+        yield FetchedDocument("the document", path, kept, answer.bytes_received)
 
 
 def dated(url: str, days_back: int = 0) -> str:
@@ -94,7 +94,7 @@ def dated(url: str, days_back: int = 0) -> str:
         raise InvalidInput("The date in the address is no strftime pattern.", field="url") from None
 
 
-def authorised(url: str, credentials: Credentials) -> str:
+def url_with_credentials(url: str, credentials: Credentials) -> str:
     """An address with its secret parameters: to be asked, and never to be shown."""
     if not credentials.query:
         return url

@@ -1,6 +1,6 @@
 """A MISP feed: a folder with a manifest, an event in each file, and hashes of all values.
 
-Source: the MISP feed format, as `misp-feed` publishes it (https://www.misp-project.org/feeds/).
+FeedSource: the MISP feed format, as `misp-feed` publishes it (https://www.misp-project.org/feeds/).
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from services.feeds.collectors.base import Part, Source
-from services.feeds.collectors.http import authorised
+from services.feeds.collectors.base import FeedSource, FetchedDocument
+from services.feeds.collectors.http import url_with_credentials
 from services.feeds.formats.base import read_options
 from shared.errors import InvalidInput
 from shared.http import Download, GuardedClient, Limits, UpstreamStatus
@@ -52,7 +52,7 @@ class _Event(NamedTuple):
     uuid: str
 
 
-class MispFeed:
+class MispCollector:
     """Fetches the events of a MISP feed that were published since the last run, oldest first.
 
     The cursor is the time of the newest event that was taken, with the events of that second. An event whose time moves
@@ -65,8 +65,8 @@ class MispFeed:
     whole: ClassVar[bool] = False
 
     async def collect(
-        self, source: Source, client: GuardedClient, scratch: Path
-    ) -> AsyncGenerator[Part, None]:
+        self, source: FeedSource, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[FetchedDocument, None]:
         """See `Collector.collect`."""
         options = read_options(Options, source.options, "collector_options")
         folder = _Folder(source, client, scratch)
@@ -91,7 +91,7 @@ class MispFeed:
             cursor = {"timestamp": newest, "events": sorted(at_newest)}
             if number == len(wanted) - 1 and folder.etag:
                 cursor["etag"] = folder.etag
-            yield Part(
+            yield FetchedDocument(
                 f"event {event.uuid}", scratch / event.uuid, cursor, answer.bytes_received, "misp"
             )
 
@@ -103,7 +103,7 @@ class _Folder:
         etag: of the manifest, once it was fetched.
     """
 
-    def __init__(self, source: Source, client: GuardedClient, scratch: Path) -> None:
+    def __init__(self, source: FeedSource, client: GuardedClient, scratch: Path) -> None:
         self._source = source
         self._client = client
         self._scratch = scratch
@@ -117,7 +117,7 @@ class _Folder:
         limits: Limits | None = None,
     ) -> Download:
         base = self._source.url.removesuffix("manifest.json").rstrip("/")
-        url = authorised(f"{base}/{name}", self._source.credentials)
+        url = url_with_credentials(f"{base}/{name}", self._source.credentials)
         auth = self._source.credentials.headers
         return await self._client.download(url, path, headers, auth_headers=auth, limits=limits)
 

@@ -11,7 +11,7 @@ from shared.plugins import load_plugins
 GROUP: Final = "sentineliq.collectors"
 """Entry points of this group are classes that keep `Collector`."""
 
-_OURS: Final = {"http": "Http", "taxii": "Taxii", "misp": "MispFeed"}
+_OURS: Final = {"http": "HttpCollector", "taxii": "TaxiiCollector", "misp": "MispCollector"}
 
 
 def collector_names() -> list[str]:

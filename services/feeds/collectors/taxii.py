@@ -16,8 +16,8 @@ from taxii2client import v20, v21
 from taxii2client.common import MEDIA_TYPE_TAXII_V20, MEDIA_TYPE_TAXII_V21
 from xxhash import xxh3_64_hexdigest
 
-from services.feeds.collectors.base import Part, Source
-from services.feeds.collectors.http import authorised
+from services.feeds.collectors.base import FeedSource, FetchedDocument
+from services.feeds.collectors.http import url_with_credentials
 from services.feeds.formats.base import read_options
 from shared.errors import InvalidInput, UpstreamError
 from shared.http import GuardedClient, Headers, Limits, UpstreamStatus
@@ -51,7 +51,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     types: list[str] = msgspec.field(default_factory=list)
 
 
-class Endless(UpstreamError):
+class EndlessPagination(UpstreamError):
     """A server says there is more and gives the same again and again."""
 
     code = "upstream-endless"
@@ -100,7 +100,7 @@ class _Place:
         return {"after": self.after, "next": self.next, "last": self.last, "seen": self.seen}
 
 
-class Taxii:
+class TaxiiCollector:
     """Fetches what was added to a collection, page by page, each object once.
 
     `added_after` is about when the server got an object, never about when it was made. See `Options`.
@@ -110,12 +110,12 @@ class Taxii:
     whole: ClassVar[bool] = False
 
     async def collect(
-        self, source: Source, client: GuardedClient, scratch: Path
-    ) -> AsyncGenerator[Part, None]:
+        self, source: FeedSource, client: GuardedClient, scratch: Path
+    ) -> AsyncGenerator[FetchedDocument, None]:
         """See `Collector.collect`.
 
         Raises:
-            Endless: the server's pages do not come to an end.
+            EndlessPagination: the server's pages do not come to an end.
         """
         options = read_options(Options, source.options, "collector_options")
         connection = _Connection(source, client, asyncio.get_running_loop(), options.version)
@@ -140,7 +140,7 @@ class Taxii:
             fresh = [(digest, one) for one in page.objects if (digest := _digest(one)) not in known]
             stalls = 0 if fresh else stalls + 1
             if page.more and stalls >= _STALLS:
-                raise Endless(
+                raise EndlessPagination(
                     "The server says there is more, and gives the same objects again.",
                     retryable=False,
                 )
@@ -151,7 +151,9 @@ class Taxii:
             if fresh:
                 path = scratch / f"page-{number}"
                 path.write_bytes(msgspec.json.encode({"objects": [one for _, one in fresh]}))
-                yield Part(f"page {number + 1}", path, place.cursor, page.received, "stix")
+                yield FetchedDocument(
+                    f"page {number + 1}", path, place.cursor, page.received, "stix"
+                )
                 number += 1
             if not page.more:
                 return
@@ -195,7 +197,7 @@ def _ask(collection: Any, connection: "_Connection", place: _Place, options: Opt
     return _Page(objects, more, following, last, connection.received)
 
 
-def _collection(source: Source, options: Options, connection: "_Connection") -> Any:
+def _collection(source: FeedSource, options: Options, connection: "_Connection") -> Any:
     """The collection that is meant, in the version of the protocol that the server speaks."""
     library = {"2.0": v20, "2.1": v21}
     if options.collection is None:
@@ -226,7 +228,7 @@ class _Connection:
 
     def __init__(
         self,
-        source: Source,
+        source: FeedSource,
         client: GuardedClient,
         loop: asyncio.AbstractEventLoop,
         version: str | None,
@@ -270,7 +272,7 @@ class _Connection:
     def _get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> Any:
         request = self._client.request(
             "GET",
-            authorised(url, self._source.credentials),
+            url_with_credentials(url, self._source.credentials),
             headers={"Accept": accept, **(headers or {})},
             auth_headers=self._source.credentials.headers,
             limits=_LIMITS,

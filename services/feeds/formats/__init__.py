@@ -1,15 +1,21 @@
 """Feed formats: bytes in, records out. One file each behind one protocol; `registry` knows them all."""
 
-from services.feeds.formats.base import Batch, Dropped, Format, MalformedDocument, Record
-from services.feeds.formats.registry import find, format_names, guess
+from services.feeds.formats.base import (
+    DroppedItem,
+    Format,
+    MalformedDocument,
+    ParsedBatch,
+    ParsedIndicator,
+)
+from services.feeds.formats.registry import format_named, format_names, guess_format
 
 __all__ = [
-    "Batch",
-    "Dropped",
+    "DroppedItem",
     "Format",
     "MalformedDocument",
-    "Record",
-    "find",
+    "ParsedBatch",
+    "ParsedIndicator",
+    "format_named",
     "format_names",
-    "guess",
+    "guess_format",
 ]

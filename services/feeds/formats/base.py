@@ -16,7 +16,7 @@ _RAW_KEPT = 200
 _Options = TypeVar("_Options", bound=msgspec.Struct)
 
 
-class Record(msgspec.Struct, omit_defaults=True, gc=False):
+class ParsedIndicator(msgspec.Struct, omit_defaults=True, gc=False):
     """What the source says about one observable.
 
     Attributes:
@@ -46,7 +46,7 @@ class Record(msgspec.Struct, omit_defaults=True, gc=False):
     retracted: bool = False
 
 
-class Dropped(msgspec.Struct, omit_defaults=True, gc=False):
+class DroppedItem(msgspec.Struct, omit_defaults=True, gc=False):
     """A piece that was left out.
 
     Attributes:
@@ -68,11 +68,11 @@ class Note(msgspec.Struct, frozen=True):
     text: str
 
 
-class Batch(msgspec.Struct):
+class ParsedBatch(msgspec.Struct):
     """Up to about 1,000 items of a document, in its order."""
 
-    records: list[Record] = msgspec.field(default_factory=list)
-    dropped: list[Dropped] = msgspec.field(default_factory=list)
+    indicators: list[ParsedIndicator] = msgspec.field(default_factory=list)
+    dropped: list[DroppedItem] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
 
@@ -100,7 +100,7 @@ class Format(Protocol):
     media: ClassVar[tuple[str, ...]]
     incremental: ClassVar[bool]
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """The document's records, in batches. Nothing but `stream.read(n)` is called; nothing is closed.
 
         The same bytes and options give the same batches. An observable named twice comes twice.
@@ -122,12 +122,12 @@ class ReadLines(NamedTuple):
         dropped: what was left out of them.
     """
 
-    records: list[Record]
+    indicators: list[ParsedIndicator]
     lines: list[int]
-    dropped: list[Dropped]
+    dropped: list[DroppedItem]
 
 
-class NotLineByLine(Exception):  # tells how to go on, not what went wrong
+class LinesNotIndependent(Exception):  # tells how to go on, not what went wrong
     """A line means something only together with its neighbours: the document has to be parsed as a whole."""
 
 
@@ -150,7 +150,7 @@ class LineReader(Protocol):
             numbers: the number of each in the document, from 1; headers are known by theirs and left out.
 
         Raises:
-            NotLineByLine: one of them begins or ends within something longer.
+            LinesNotIndependent: one of them begins or ends within something longer.
         """
         ...
 
@@ -182,9 +182,9 @@ def read_options(
         raise InvalidInput(f"{field}: {problem}", field=field) from None
 
 
-def dropped(where: str, raw: object, refusal: NotAnObservable) -> Dropped:
+def dropped(where: str, raw: object, refusal: NotAnObservable) -> DroppedItem:
     """A refusal, at its place."""
-    return Dropped(where, cut(raw), refusal.reason, refusal.detail)
+    return DroppedItem(where, cut(raw), refusal.reason, refusal.detail)
 
 
 def cut(raw: object) -> str:
@@ -208,19 +208,19 @@ def typed(kind: ObservableType | None, raw: str) -> tuple[str, str]:
     return found.type, found.value
 
 
-def batched(items: Iterable[Record | Dropped | Note]) -> Iterator[Batch]:
+def batched(items: Iterable[ParsedIndicator | DroppedItem | Note]) -> Iterator[ParsedBatch]:
     """Items in batches of at most `BATCH`."""
-    batch, count = Batch(), 0
+    batch, count = ParsedBatch(), 0
     for item in items:
-        if isinstance(item, Record):
-            batch.records.append(item)
-        elif isinstance(item, Dropped):
+        if isinstance(item, ParsedIndicator):
+            batch.indicators.append(item)
+        elif isinstance(item, DroppedItem):
             batch.dropped.append(item)
         else:
             batch.notes.append(item.text)
         count += 1
         if count == BATCH:
             yield batch
-            batch, count = Batch(), 0
+            batch, count = ParsedBatch(), 0
     if count:
         yield batch

@@ -63,7 +63,7 @@ _CONTEXT = {
 _STRONGEST_HASH = {ObservableType.SHA256: 3, ObservableType.SHA1: 2, ObservableType.MD5: 1}
 
 
-class Guess(NamedTuple):
+class ColumnGuess(NamedTuple):
     """A mapping that was found out: options for `columns`, the values' type when all agree, and the reasons."""
 
     columns: dict[str, Any]
@@ -158,7 +158,7 @@ def filled(cell: str) -> str | None:
     )
 
 
-def guess(table: list[list[str]], names: list[str], where: str) -> Guess:
+def guess_columns(table: list[list[str]], names: list[str], where: str) -> ColumnGuess:
     """Which column holds the observables, by what its first 50 rows hold and by its name.
 
     Raises:
@@ -179,7 +179,7 @@ def guess(table: list[list[str]], names: list[str], where: str) -> Guess:
     label = f"{names[best.at]!r}" if best.at < len(names) else f"number {best.at + 1}"
     kind = f" as {best.type}" if best.type else ""
     said = f"values taken from column {label}{kind}: {best.hits} of the first {len(table)} rows hold observables there"
-    return Guess(column, best.type, said)
+    return ColumnGuess(column, best.type, said)
 
 
 class _Candidate(NamedTuple):

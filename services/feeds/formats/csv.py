@@ -10,12 +10,12 @@ import msgspec
 from services.feeds.formats import columns as layout
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    Batch,
-    Dropped,
+    DroppedItem,
+    LinesNotIndependent,
     Note,
-    NotLineByLine,
+    ParsedBatch,
+    ParsedIndicator,
     ReadLines,
-    Record,
     batched,
     cut,
     dropped,
@@ -37,7 +37,7 @@ class Columns(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         value: the observable; several columns give several observables per row.
-        type: the observable's type in the source's words; the other fields are those of `Record`.
+        type: the observable's type in the source's words; the other fields are those of `ParsedIndicator`.
     """
 
     value: Column | list[Column]
@@ -76,14 +76,14 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     header: bool | None = None
 
 
-class Csv:
+class CsvFormat:
     """Tables, their dialect and columns found out or given. See `Options`."""
 
     name: ClassVar[str] = "csv"
     incremental: ClassVar[bool] = False
     media: ClassVar[tuple[str, ...]] = ("text/csv", "text/tab-separated-values", ".csv", ".tsv")
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`.
 
         Raises:
@@ -103,7 +103,7 @@ class Csv:
 
     def _items(
         self, blocks: Iterator[tuple[int, list[str]]], options: Options
-    ) -> Iterator[Record | Dropped | Note]:
+    ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
         first = next(
             ((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None
         )
@@ -163,7 +163,7 @@ class CsvReader:
         where = f"line {number}"
         kind, mapping, words = fields.type_option(options.type), options.columns, []
         if mapping is None:
-            guess = layout.guess(layout.rows(sample[skip:], delimiter), names, where)
+            guess = layout.guess_columns(layout.rows(sample[skip:], delimiter), names, where)
             mapping, kind, words = (
                 msgspec.convert(guess.columns, Columns),
                 kind or guess.type,
@@ -186,24 +186,24 @@ class CsvReader:
         ]
         # A quote that is not closed on its own line makes the next line part of it.
         if any(lines[at].count('"') % 2 for at in data):
-            raise NotLineByLine
+            raise LinesNotIndependent
         texts = (lines[at].replace("\r", "") for at in data)
         try:
             rows = list(csv.reader(texts, delimiter=self._delimiter, skipinitialspace=True))
         except csv.Error:
-            raise NotLineByLine from None
+            raise LinesNotIndependent from None
         if len(rows) != len(data):
-            raise NotLineByLine
+            raise LinesNotIndependent
         for at, cells in zip(data, rows, strict=True):
-            for one in self._row.records(cells, numbers[at]):
-                if isinstance(one, Record):
-                    found.records.append(one)
+            for one in self._row.indicators(cells, numbers[at]):
+                if isinstance(one, ParsedIndicator):
+                    found.indicators.append(one)
                     found.lines.append(at)
                 else:
                     found.dropped.append(one)
         return found
 
-    def rows(self, numbered: Iterable[tuple[int, str]]) -> Iterator[Record | Dropped]:
+    def rows(self, numbered: Iterable[tuple[int, str]]) -> Iterator[ParsedIndicator | DroppedItem]:
         """The observables of rows that may span lines.
 
         A quote that is never closed makes a row of up to the field limit of `csv` (128 KiB): that row is dropped, and
@@ -224,12 +224,12 @@ class CsvReader:
             except StopIteration:
                 return
             except csv.Error as problem:
-                yield Dropped(
+                yield DroppedItem(
                     f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?"
                 )
             else:
                 if cells:
-                    yield from self._row.records(cells, number)
+                    yield from self._row.indicators(cells, number)
 
 
 class _Row:
@@ -269,13 +269,13 @@ class _Row:
             if (column := getattr(mapping, name)) is not None
         ]
 
-    def records(self, row: list[str], number: int) -> Iterator[Record | Dropped]:
+    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
         """The row's observables. An empty cell beside a filled one says nothing; a row of empty ones is dropped."""
         cells = [cell for at in self.values if at < len(row) for cell in self._cells(row, at)]
         filled = [cell for cell in cells if cell] or cells[:1]
         if not filled:
             short = f"the row has {len(row)} columns, the value is in column {self.values[0] + 1}"
-            yield Dropped(f"line {number}", cut(",".join(row)), "missing column", short)
+            yield DroppedItem(f"line {number}", cut(",".join(row)), "missing column", short)
         context = self._context(row)
         for cell in filled:
             try:
@@ -283,7 +283,7 @@ class _Row:
             except NotAnObservable as refusal:
                 yield dropped(f"line {number}", cell or ",".join(row), refusal)
             else:
-                yield Record(kind, value, **context)
+                yield ParsedIndicator(kind, value, **context)
 
     def _cells(self, row: list[str], at: int) -> list[str]:
         sign = self.split.get(at)

@@ -6,10 +6,10 @@ from typing import Any, BinaryIO, ClassVar
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from services.feeds.formats.base import (
-    Batch,
     MalformedDocument,
     Note,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     batched,
     cut,
     read_options,
@@ -35,7 +35,7 @@ class Options(ProseOptions, forbid_unknown_fields=True):
     selector: str | None = None
 
 
-class Html:
+class HtmlFormat:
     """Pages, as text: neither scripts nor navigation, headers, footers and forms; addresses of links do not count.
 
     A page's own host (its canonical address) is not an indicator. Each record is described by the words around it.
@@ -45,7 +45,7 @@ class Html:
     incremental: ClassVar[bool] = True
     media: ClassVar[tuple[str, ...]] = ("text/html", "application/xhtml+xml", ".html", ".htm")
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`.
 
         Raises:
@@ -56,13 +56,13 @@ class Html:
         return batched(_items(stream, chosen, Prose(chosen.types)))
 
 
-def _items(stream: BinaryIO, options: Options, prose: Prose) -> Iterator[Record | Note]:
+def _items(stream: BinaryIO, options: Options, prose: Prose) -> Iterator[ParsedIndicator | Note]:
     page = LexborHTMLParser(_decoded(whole(stream)))
     if (title := page.css_first("title")) and (words := cut(" ".join(title.text().split()))):
         yield Note(f"page: {words}")
     own = _own_hosts(page)
     for part in _parts(page, options.selector):
-        yield from prose.records(part, own=own)
+        yield from prose.indicators(part, own=own)
     yield from prose.notes()
 
 

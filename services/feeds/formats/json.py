@@ -11,12 +11,12 @@ from jmespath.parser import ParsedResult
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    Batch,
-    Dropped,
+    DroppedItem,
     MalformedDocument,
     Note,
+    ParsedBatch,
+    ParsedIndicator,
     ReadLines,
-    Record,
     batched,
     cut,
     dropped,
@@ -78,7 +78,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     lines: bool | None = None
 
 
-class Json:
+class JsonFormat:
     """JSON documents and JSON Lines. See `Options`."""
 
     name: ClassVar[str] = "json"
@@ -91,7 +91,7 @@ class Json:
         ".ndjson",
     )
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         chosen = read_options(Options, options)
         item = _Item(chosen)
@@ -119,15 +119,19 @@ def _by_lines(head: Sequence[str], options: Options) -> bool:
         return False
 
 
-def _parse_lines(reader: "LineItems", blocks: Iterator[tuple[int, list[str]]]) -> Iterator[Batch]:
+def _parse_lines(
+    reader: "LineItems", blocks: Iterator[tuple[int, list[str]]]
+) -> Iterator[ParsedBatch]:
     notes = list(reader.notes)
     for start, lines in blocks:
         found = reader.read(lines, range(start, start + len(lines)))
-        yield Batch(found.records, found.dropped, notes)
+        yield ParsedBatch(found.indicators, found.dropped, notes)
         notes = []
 
 
-def _items(data: bytes, item: "_Item", options: Options) -> Iterator[Record | Dropped | Note]:
+def _items(
+    data: bytes, item: "_Item", options: Options
+) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     decoded = decode_json(data, Any)
     if options.items is None:
         listed, where = _first_list(decoded)
@@ -138,7 +142,7 @@ def _items(data: bytes, item: "_Item", options: Options) -> Iterator[Record | Dr
     if note := item.learn(listed):
         yield Note(note)
     for number, one in enumerate(listed):
-        yield from item.records(one, f"{where}[{number}]")
+        yield from item.indicators(one, f"{where}[{number}]")
 
 
 def _first_list(decoded: Any) -> tuple[Any, str]:
@@ -173,12 +177,12 @@ class LineItems:
                 decoded = msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as problem:
                 found.dropped.append(
-                    Dropped(f"line {numbers[at]}", cut(line), "malformed item", str(problem))
+                    DroppedItem(f"line {numbers[at]}", cut(line), "malformed item", str(problem))
                 )
                 continue
-            for one in self._item.records(decoded, f"line {numbers[at]}"):
-                if isinstance(one, Record):
-                    found.records.append(one)
+            for one in self._item.indicators(decoded, f"line {numbers[at]}"):
+                if isinstance(one, ParsedIndicator):
+                    found.indicators.append(one)
                     found.lines.append(at)
                 else:
                     found.dropped.append(one)
@@ -259,19 +263,19 @@ class _Item:
         self._values = [_expression(f'"{best}"', "value")]
         return f"values taken from {best!r}: {counts[best]} of the first {len(sample)} items hold observables there"
 
-    def records(self, item: Any, where: str) -> Iterator[Record | Dropped]:
+    def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The observables of an item."""
         values = [
             value for expression in self._values for value in _flat(_search(expression, item))
         ]
         if not values:
-            yield Dropped(where, cut(item), "no value", "nothing is at the place of the value")
+            yield DroppedItem(where, cut(item), "no value", "nothing is at the place of the value")
             return
         context = self._context(item)
         kind = self._kind_of(item)
         for value in values:
             try:
-                yield Record(*typed(kind, value), **context)
+                yield ParsedIndicator(*typed(kind, value), **context)
             except NotAnObservable as refusal:
                 yield dropped(where, value, refusal)
 

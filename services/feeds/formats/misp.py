@@ -8,11 +8,11 @@ import msgspec
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    Batch,
-    Dropped,
+    DroppedItem,
     MalformedDocument,
     Note,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     batched,
     cut,
     dropped,
@@ -110,7 +110,7 @@ class _Document(_Wrapped):
     response: list[_Wrapped] | _Wrapped | None = None
 
 
-class Misp:
+class MispFormat:
     """MISP event JSON: one event, or an export's `response` with many.
 
     Tags of the event and of the attribute become tags; of galaxies only ATT&CK's techniques and groups, as
@@ -121,13 +121,13 @@ class Misp:
     incremental: ClassVar[bool] = False
     media: ClassVar[tuple[str, ...]] = ("application/vnd.misp+json", ".misp.json")
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         chosen = read_options(Options, options)
         return batched(_items(stream, chosen))
 
 
-def _items(stream: BinaryIO, options: Options) -> Iterator[Record | Dropped | Note]:
+def _items(stream: BinaryIO, options: Options) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     events = _events(document(stream))
     for number, event in enumerate(events):
         place = f"response[{number}].Event." if len(events) > 1 else ""
@@ -165,11 +165,11 @@ _decode = msgspec.json.Decoder(_Attribute).decode
 
 def _attribute(
     where: str, raw: msgspec.Raw, event_tags: list[str], options: Options, *, deleted: bool = False
-) -> Iterator[Record | Dropped]:
+) -> Iterator[ParsedIndicator | DroppedItem]:
     try:
         one = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        yield Dropped(
+        yield DroppedItem(
             where,
             cut(bytes(memoryview(raw)[:200]).decode("utf-8", "replace")),
             "malformed attribute",
@@ -183,20 +183,20 @@ def _attribute(
     context = {"retracted": True} if retracted else _context(one, event_tags)
     for kind, value in _parts(one.type, one.value):
         try:
-            yield Record(*typed(kind, value), **context)
+            yield ParsedIndicator(*typed(kind, value), **context)
         except NotAnObservable as refusal:
             yield dropped(where, value, refusal)
 
 
-def _refused(where: str, one: _Attribute, options: Options) -> Dropped | None:
+def _refused(where: str, one: _Attribute, options: Options) -> DroppedItem | None:
     if one.to_ids in _NO and not options.include_context:
-        return Dropped(
+        return DroppedItem(
             where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false"
         )
     if not isinstance(one.value, str):
-        return Dropped(where, cut(one.value), "malformed attribute", "the value is no text")
+        return DroppedItem(where, cut(one.value), "malformed attribute", "the value is no text")
     if not any(part in _TYPES for part in one.type.split("|")):
-        return Dropped(where, cut(one.value), "unsupported type", cut(one.type))
+        return DroppedItem(where, cut(one.value), "unsupported type", cut(one.type))
     return None
 
 

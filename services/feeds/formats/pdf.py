@@ -4,23 +4,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 from services.feeds.formats.base import (
-    Batch,
-    Dropped,
+    DroppedItem,
     MalformedDocument,
     Note,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     batched,
     read_options,
 )
 from services.feeds.formats.report import Options, Prose, whole
 from shared.documents import pdf
-from shared.documents.pdf import rejoined
 from shared.errors import InvalidInput
 
-__all__ = ["Pdf", "rejoined"]
 
-
-class Pdf:
+class PdfFormat:
     """PDF documents with text; scanned pages hold none. `ref` is the page, the description the words around.
 
     Hashes and URLs that a line of the page breaks are put together again.
@@ -30,7 +27,7 @@ class Pdf:
     incremental: ClassVar[bool] = True
     media: ClassVar[tuple[str, ...]] = ("application/pdf", ".pdf")
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`.
 
         Raises:
@@ -40,15 +37,15 @@ class Pdf:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Dropped | Note]:
+def _items(stream: BinaryIO, prose: Prose) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     notes: list[str] = []
     try:
         for page in pdf.pages(whole(stream), notes):
             where = f"page {page.number}"
             if page.text is None:
-                yield Dropped(where, "", "unreadable page", page.problem)
+                yield DroppedItem(where, "", "unreadable page", page.problem)
             else:
-                yield from prose.records(page.text, ref=where)
+                yield from prose.indicators(page.text, ref=where)
     except MalformedDocument:
         raise
     except InvalidInput as problem:

@@ -7,7 +7,7 @@ from importlib import import_module
 from services.feeds.formats import columns
 from services.feeds.formats.base import Format
 from services.feeds.formats.streams import HEAD, refuse_foreign
-from services.feeds.formats.text import Text, values
+from services.feeds.formats.text import TextFormat, values
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
 from shared.stix import NotAnObservable, detect
@@ -16,15 +16,15 @@ GROUP = "sentineliq.formats"
 """Entry points of this group are classes that keep `Format`."""
 
 _OURS = {
-    "text": "text:Text",
-    "csv": "csv:Csv",
-    "json": "json:Json",
-    "stix": "stix:Stix",
-    "misp": "misp:Misp",
-    "rss": "rss:Rss",
-    "html": "html:Html",
-    "pdf": "pdf:Pdf",
-    "report": "report:Report",
+    "text": "text:TextFormat",
+    "csv": "csv:CsvFormat",
+    "json": "json:JsonFormat",
+    "stix": "stix:StixFormat",
+    "misp": "misp:MispFormat",
+    "rss": "rss:RssFormat",
+    "html": "html:HtmlFormat",
+    "pdf": "pdf:PdfFormat",
+    "report": "report:ProseFormat",
 }
 """What comes with SentinelIQ: module and class. What reads web pages and PDF is imported when it is first needed."""
 
@@ -34,7 +34,7 @@ _SYNDICATION = re.compile(
     rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_ENDINGS = Text.media[1:]
+_ENDINGS = TextFormat.media[1:]
 _WEB_PAGES = ("html", "htm", "xhtml")
 
 
@@ -49,7 +49,7 @@ def _offered() -> dict[str, Format]:
 
 
 @cache
-def find(name: str) -> Format:
+def format_named(name: str) -> Format:
     """The format of that name.
 
     Raises:
@@ -64,7 +64,7 @@ def find(name: str) -> Format:
     raise InvalidInput(f"{name!r} is no format; one of {', '.join(format_names())}", field="format")
 
 
-def guess(name: str, head: bytes) -> tuple[str, str]:
+def guess_format(name: str, head: bytes) -> tuple[str, str]:
     """The probable format of a document, and why.
 
     Args:

@@ -8,10 +8,10 @@ import msgspec
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    Batch,
     MalformedDocument,
     Note,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     batched,
     read_options,
 )
@@ -56,9 +56,9 @@ class Prose:
         self.kinds = None if kinds is None else frozenset(kinds)
         self._attack: dict[str, None] = {}
 
-    def records(
+    def indicators(
         self, text: str, *, own: frozenset[str] = frozenset(), **context: Any
-    ) -> Iterator[Record]:
+    ) -> Iterator[ParsedIndicator]:
         """The observables a text names, each described by the words around it.
 
         Args:
@@ -72,7 +72,7 @@ class Prose:
         for kind, value, start, end in extract(text):
             if (self.kinds is None or kind in self.kinds) and not (own and is_under(value, own)):
                 described = {"description": around(text, start, end), **context}
-                yield Record(kind, value, **described)
+                yield ParsedIndicator(kind, value, **described)
 
     def notes(self) -> Iterator[Note]:
         """The ATT&CK ids that were named: what a report is about, and no observables."""
@@ -85,21 +85,21 @@ class Prose:
             yield Note(f"names ATT&CK {', '.join(list(self._attack)[:_IDS_NAMED])}{more}")
 
 
-class Report:
+class ProseFormat:
     """Plain text. Each record is described by the line it stands in, or the part of it around."""
 
     name: ClassVar[str] = "report"
     incremental: ClassVar[bool] = True
     media: ClassVar[tuple[str, ...]] = ("text/markdown", ".md", ".report")
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         prose = Prose(read_options(Options, options).types)
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Note]:
-    yield from prose.records(document(stream).decode("utf-8", "replace"))
+def _items(stream: BinaryIO, prose: Prose) -> Iterator[ParsedIndicator | Note]:
+    yield from prose.indicators(document(stream).decode("utf-8", "replace"))
     yield from prose.notes()
 
 

@@ -11,10 +11,10 @@ import feedparser
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    Batch,
     MalformedDocument,
     Note,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     batched,
     read_options,
 )
@@ -28,7 +28,7 @@ _END = re.compile(
 _TAIL = 2048
 
 
-class Rss:
+class RssFormat:
     """RSS and Atom. Of each entry title, summary and content count; `ref` is its link, `description` its title.
 
     The hosts of the feed and of its entries' links are no indicators.
@@ -43,7 +43,7 @@ class Rss:
         ".atom",
     )
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`.
 
         Raises:
@@ -53,7 +53,7 @@ class Rss:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Note]:
+def _items(stream: BinaryIO, prose: Prose) -> Iterator[ParsedIndicator | Note]:
     data = document(stream)
     # A stream, for a text could be taken for an address or the name of a file.
     feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
@@ -78,7 +78,7 @@ def _items(stream: BinaryIO, prose: Prose) -> Iterator[Record | Note]:
     yield from prose.notes()
 
 
-def _entry(entry: Any, prose: Prose, own: frozenset[str]) -> Iterator[Record]:
+def _entry(entry: Any, prose: Prose, own: frozenset[str]) -> Iterator[ParsedIndicator]:
     title = text_of(_text(entry, "title"))
     texts = dict.fromkeys(
         [_text(entry, "summary"), *(_text(piece, "value") for piece in entry.get("content") or ())]
@@ -92,7 +92,7 @@ def _entry(entry: Any, prose: Prose, own: frozenset[str]) -> Iterator[Record]:
     if words := fields.words(" ".join(title.split())):
         context["description"] = words
     for text in (title, *map(text_of, texts)):
-        yield from prose.records(text, own=own, **context)
+        yield from prose.indicators(text, own=own, **context)
 
 
 def _text(part: Any, name: str) -> str:

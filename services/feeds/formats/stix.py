@@ -12,10 +12,10 @@ import msgspec
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
     BATCH,
-    Batch,
-    Dropped,
+    DroppedItem,
     MalformedDocument,
-    Record,
+    ParsedBatch,
+    ParsedIndicator,
     cut,
     dropped,
     read_options,
@@ -95,7 +95,7 @@ class _Whole(msgspec.Struct):
     objects: list[_Object] | None = None
 
 
-class Stix:
+class StixFormat:
     """STIX bundles and TAXII envelopes. Indicators give the observables their patterns name, observables themselves.
 
     Labels and indicator types become tags, TLP markings `tlp:amber`, techniques that an indicator `indicates` or refers
@@ -112,26 +112,26 @@ class Stix:
         ".stix2",
     )
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         read_options(Options, options)
         objects = _objects(document(stream))
         about = _About(objects)
-        batch = Batch()
+        batch = ParsedBatch()
         for number, one in enumerate(objects):
             for found in _taken(number, one, about):
-                if isinstance(found, Record):
-                    batch.records.append(found)
+                if isinstance(found, ParsedIndicator):
+                    batch.indicators.append(found)
                 else:
                     batch.dropped.append(found)
-            if len(batch.records) + len(batch.dropped) >= BATCH:
+            if len(batch.indicators) + len(batch.dropped) >= BATCH:
                 yield batch
-                batch = Batch()
-        if batch.records or batch.dropped:
+                batch = ParsedBatch()
+        if batch.indicators or batch.dropped:
             yield batch
 
 
-def _objects(data: bytes) -> Sequence[_Object | Dropped]:
+def _objects(data: bytes) -> Sequence[_Object | DroppedItem]:
     try:
         # All at once costs half; one object that is none makes it worth looking at each.
         with uncollected():
@@ -148,12 +148,12 @@ def _objects(data: bytes) -> Sequence[_Object | Dropped]:
     return whole.objects or []
 
 
-def _object(where: str, raw: msgspec.Raw) -> _Object | Dropped:
+def _object(where: str, raw: msgspec.Raw) -> _Object | DroppedItem:
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
-        return Dropped(where, cut(text), "malformed object", str(problem))
+        return DroppedItem(where, cut(text), "malformed object", str(problem))
 
 
 _decode = msgspec.json.Decoder(_Object).decode
@@ -170,7 +170,7 @@ class _About:
         markings: id of a marking definition -> its TLP as a tag.
     """
 
-    def __init__(self, objects: Sequence[_Object | Dropped]) -> None:
+    def __init__(self, objects: Sequence[_Object | DroppedItem]) -> None:
         self._usual: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self.newest: dict[str, str] = {}
         self.families: dict[str, str] = {}
@@ -196,7 +196,7 @@ class _About:
                 self.families.setdefault(source, names[target])
             self.techniques.setdefault(source, []).extend(attack.get(target, ()))
 
-    def _find_newest(self, objects: Sequence[_Object | Dropped]) -> None:
+    def _find_newest(self, objects: Sequence[_Object | DroppedItem]) -> None:
         seen: dict[str, str] = {}
         for one in objects:
             if isinstance(one, _Object) and one.id:
@@ -261,12 +261,14 @@ def _tlp(one: _Object) -> str | None:
     return f"tlp:{level.lower()}" if isinstance(level, str) else None
 
 
-def _taken(number: int, one: _Object | Dropped, about: _About) -> Iterable[Record | Dropped]:
-    if isinstance(one, Dropped):
+def _taken(
+    number: int, one: _Object | DroppedItem, about: _About
+) -> Iterable[ParsedIndicator | DroppedItem]:
+    if isinstance(one, DroppedItem):
         return (one,)
     if about.is_old(one):
         newer = "a newer version of this object is there"
-        return (Dropped(f"objects[{number}]", cut(one.id), "older version", newer),)
+        return (DroppedItem(f"objects[{number}]", cut(one.id), "older version", newer),)
     return (
         _indicator(number, one, about)
         if one.type == "indicator"
@@ -274,7 +276,7 @@ def _taken(number: int, one: _Object | Dropped, about: _About) -> Iterable[Recor
     )
 
 
-def _others(where: str, one: _Object) -> Iterator[Record | Dropped]:
+def _others(where: str, one: _Object) -> Iterator[ParsedIndicator | DroppedItem]:
     """What an object says that is no indicator."""
     if one.type == "observed-data" and isinstance(one.objects, dict):
         for name, inner in one.objects.items():
@@ -282,20 +284,22 @@ def _others(where: str, one: _Object) -> Iterator[Record | Dropped]:
     elif values := _values(one):
         for kind, value in values:
             found = _record(where, kind, value, one, {"ref": one.id or None})
-            yield _taken_back(found) if one.revoked and isinstance(found, Record) else found
+            yield (
+                _taken_back(found) if one.revoked and isinstance(found, ParsedIndicator) else found
+            )
     else:
-        yield Dropped(where, cut(one.id), "not an indicator", cut(one.type))
+        yield DroppedItem(where, cut(one.id), "not an indicator", cut(one.type))
 
 
-def _taken_back(record: Record) -> Record:
-    return Record(record.type, record.value, retracted=True)
+def _taken_back(record: ParsedIndicator) -> ParsedIndicator:
+    return ParsedIndicator(record.type, record.value, retracted=True)
 
 
-def _indicator(number: int, one: _Object, about: _About) -> list[Record | Dropped]:
+def _indicator(number: int, one: _Object, about: _About) -> list[ParsedIndicator | DroppedItem]:
     if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
         where = f"objects[{number}].pattern"
         return [
-            Dropped(
+            DroppedItem(
                 where,
                 cut(one.pattern),
                 "not a STIX pattern",
@@ -306,16 +310,16 @@ def _indicator(number: int, one: _Object, about: _About) -> list[Record | Droppe
         found = comparisons(one.pattern)
     except PatternProblem as problem:
         where = f"objects[{number}].pattern"
-        return [Dropped(where, cut(one.pattern), problem.reason, problem.detail)]
+        return [DroppedItem(where, cut(one.pattern), problem.reason, problem.detail)]
     context = () if one.revoked else _context(one, about)
     return [_compared(number, comparison, context, one.revoked) for comparison in found]
 
 
 def _compared(
     number: int, comparison: Comparison, context: tuple[Any, ...], retracted: bool
-) -> Record | Dropped:
+) -> ParsedIndicator | DroppedItem:
     if not comparison.known:
-        return Dropped(
+        return DroppedItem(
             f"objects[{number}].pattern",
             cut(comparison.value),
             "unsupported property",
@@ -325,11 +329,15 @@ def _compared(
         kind, value = typed(comparison.type, comparison.value)
     except NotAnObservable as refusal:
         return dropped(f"objects[{number}].pattern", comparison.value, refusal)
-    return Record(kind, value, retracted=True) if retracted else Record(kind, value, *context)
+    return (
+        ParsedIndicator(kind, value, retracted=True)
+        if retracted
+        else ParsedIndicator(kind, value, *context)
+    )
 
 
 def _context(one: _Object, about: _About) -> tuple[Any, ...]:
-    """The fields of a `Record` behind its value, up to `ref`."""
+    """The fields of a `ParsedIndicator` behind its value, up to `ref`."""
     until = one.valid_until
     described = None if one.description is None else fields.words(one.description)
     return (
@@ -382,23 +390,25 @@ def _hash_type(prefix: str, name: str) -> ObservableType | None:
 
 def _record(
     where: str, kind: ObservableType | None, value: Any, one: _Object, context: dict[str, Any]
-) -> Record | Dropped:
+) -> ParsedIndicator | DroppedItem:
     if not isinstance(value, str):
-        return Dropped(
+        return DroppedItem(
             where, cut(value), "missing value", f"this {cut(one.type)} has no value we store"
         )
     try:
-        return Record(*typed(kind, value), tags=fields.tags(_listed(one.labels)), **context)
+        return ParsedIndicator(
+            *typed(kind, value), tags=fields.tags(_listed(one.labels)), **context
+        )
     except NotAnObservable as refusal:
         return dropped(where, value, refusal)
 
 
-def _observed(where: str, inner: Any, ref: str) -> Iterator[Record | Dropped]:
+def _observed(where: str, inner: Any, ref: str) -> Iterator[ParsedIndicator | DroppedItem]:
     """A cyber-observable within observed-data, as STIX 2.0 has them."""
     try:
         one = msgspec.convert(inner, _Object)
     except msgspec.ValidationError as problem:
-        yield Dropped(where, cut(inner), "malformed object", str(problem))
+        yield DroppedItem(where, cut(inner), "malformed object", str(problem))
         return
     for kind, value in _values(one):
         yield _record(where, kind, value, one, {"ref": fields.words(ref, 128)})

@@ -72,14 +72,14 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         MalformedDocument: by its first 64 KiB it is no text.
     """
     number = 1
-    for chunk in _whole_lines(stream):
+    for chunk in whole_lines(stream):
         lines = chunk.decode("utf-8", "replace").split("\n")
         for at in range(0, len(lines), BATCH):
             yield number + at, lines[at : at + BATCH]
         number += len(lines)
 
 
-def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     """The stream in pieces that end at line ends (without the last one); lines over `MAX_LINE` are cut."""
     chunk = _read_head(stream)
     refuse_foreign(chunk)

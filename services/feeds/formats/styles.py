@@ -99,7 +99,7 @@ STYLES: Final[dict[str, Tokens]] = {
 }
 
 
-def guess(head: Sequence[str]) -> str | None:
+def guess_style(head: Sequence[str]) -> str | None:
     """The style of a list by its first lines; None for a plain one."""
     lines = [line.strip() for line in head if line.strip()]
     if any(line.startswith(("[Adblock", "[uBlock")) for line in lines[:5]):

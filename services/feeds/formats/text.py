@@ -7,7 +7,14 @@ from typing import Any, BinaryIO, ClassVar
 import msgspec
 
 from services.feeds.formats import styles
-from services.feeds.formats.base import Batch, ReadLines, Record, dropped, read_options, typed
+from services.feeds.formats.base import (
+    ParsedBatch,
+    ParsedIndicator,
+    ReadLines,
+    dropped,
+    read_options,
+    typed,
+)
 from services.feeds.formats.fields import type_option
 from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
@@ -38,7 +45,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     comment: list[str] = msgspec.field(default_factory=lambda: ["#", ";", "//", "!"])
 
 
-class Text:
+class TextFormat:
     """Lists with comments (`#`, `;`, `//`, `!`, also after the value); of columns the first counts.
 
     In hosts files (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood. The syntax of
@@ -57,7 +64,7 @@ class Text:
         ".hosts",
     )
 
-    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         read_options(Options, options)
         reader: TextReader | None = None
@@ -66,8 +73,8 @@ class Text:
                 reader = self.reader(lines[:_HEAD_LINES], options)
             found = reader.read(lines, range(number, number + len(lines)))
             notes = list(reader.notes) if number == 1 else []
-            if found.records or found.dropped or notes:
-                yield Batch(found.records, found.dropped, notes)
+            if found.indicators or found.dropped or notes:
+                yield ParsedBatch(found.indicators, found.dropped, notes)
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
         """See `LineFormat.reader`."""
@@ -83,7 +90,7 @@ class TextReader:
         self.notes: Sequence[str] = ()
         style = options.style
         if style is None and options.column is None and self._kind not in _WHOLE_LINE:
-            style = styles.guess(head)
+            style = styles.guess_style(head)
             if style is not None:
                 self.notes = (f"read as a list in the style of {style}",)
         self._tokens = self._reading(style, options.column)
@@ -110,14 +117,14 @@ class TextReader:
             self._comment,
             self._tokens,
         )
-        take, place = found.records.append, found.lines.append
+        take, place = found.indicators.append, found.lines.append
         for at, line in enumerate(lines):
             text = line.strip()
             if not text or text.startswith(comment):
                 continue
             for token in tokens(text):
                 try:
-                    take(Record(*typed(kind, token)))
+                    take(ParsedIndicator(*typed(kind, token)))
                 except NotAnObservable as refusal:
                     found.dropped.append(dropped(f"line {numbers[at]}", text, refusal))
                 else:

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from services.feeds.collectors import credentials
-from services.feeds.collectors.base import Source
+from services.feeds.collectors.base import FeedSource
 from services.feeds.collectors.registry import collector_named
-from services.feeds.formats.base import Record
-from services.feeds.formats.registry import find, guess
+from services.feeds.formats.base import ParsedIndicator
+from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.runs.payloads import Payloads
 from services.feeds.runs.report import RunReport
 from services.feeds.runs.unpack import unpack
@@ -52,9 +52,9 @@ def preview(
     reason = "it was given"
     if format_ is None:
         with document() as stream:
-            format_, reason = guess(name, stream.read(_HEAD))
+            format_, reason = guess_format(name, stream.read(_HEAD))
     report = RunReport()
-    reader = DocumentReader(find(format_), options, "", None, report)
+    reader = DocumentReader(format_named(format_), options, "", None, report)
     for _ in reader.read(document):
         continue
     difference = compare(None, version := reader.version())
@@ -97,9 +97,9 @@ async def preview_address(
         InvalidInput: it brings nothing.
     """
     with payloads.scratch() as folder:
-        async with credentials.using(wanted.auth, folder) as (given, certificate):
+        async with credentials.open_credentials(wanted.auth, folder) as (given, certificate):
             client = GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate)
-            source = Source(wanted.url, wanted.collector_options, {}, given)
+            source = FeedSource(wanted.url, wanted.collector_options, {}, given)
             async with (
                 client,
                 aclosing(
@@ -131,7 +131,7 @@ def reread(
     """
     report = RunReport()
     reader = DocumentReader(
-        find(format_), options, before.provenance_digest if before else "", None, report
+        format_named(format_), options, before.provenance_digest if before else "", None, report
     )
     for _ in reader.read(document):
         continue
@@ -160,5 +160,7 @@ def reread(
 
 
 def _shown(version: FeedSnapshot, rows: Indices) -> list[dict[str, Any]]:
-    records = [msgspec.json.decode(text, type=Record) for text in version.indicators(rows[:SHOWN])]
+    records = [
+        msgspec.json.decode(text, type=ParsedIndicator) for text in version.indicators(rows[:SHOWN])
+    ]
     return [msgspec.to_builtins(record) for record in records]

@@ -13,8 +13,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from services.feeds.collectors.base import Collector
-from services.feeds.formats.base import Record
-from services.feeds.formats.registry import find, guess
+from services.feeds.formats.base import ParsedIndicator
+from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.runs.chunks import Chunker
 from services.feeds.runs.lease import LeasedRun
 from services.feeds.runs.payloads import Payloads
@@ -87,7 +87,7 @@ class DocumentProcessor:
             run.part_done({**self._place(document), "held": None})
             return
         before = self._before()
-        format_ = find(document.format or run.feed.format or self._guess(document))
+        format_ = format_named(document.format or run.feed.format or self._guess(document))
         reader = DocumentReader(
             format_, run.feed.options, _provenance_digest(run.feed), before, report
         )
@@ -126,7 +126,9 @@ class DocumentProcessor:
 
     def _guess(self, document: StoredDocument) -> str:
         with self._payloads.open(document.payload) as stream:
-            name, reason = guess(self._run.feed.url or self._run.feed.name, stream.read(_HEAD))
+            name, reason = guess_format(
+                self._run.feed.url or self._run.feed.name, stream.read(_HEAD)
+            )
         self._run.report.notes.append(f"read as {name}: {reason}")
         return name
 
@@ -177,7 +179,7 @@ class DocumentProcessor:
         before: FeedSnapshot | None,
         version: FeedSnapshot,
         difference: Difference,
-        retracted: list[Record],
+        retracted: list[ParsedIndicator],
     ) -> Iterator[tuple[int, bytes]]:
         yield from chunker.seen(
             [(version.ids[difference.seen], version.indicators(difference.seen))]
@@ -265,12 +267,12 @@ def _provenance_digest(feed: sa.Row[Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
-def _taken_back(retracted: list[Record], version: FeedSnapshot) -> dict[bytes, bytes]:
+def _taken_back(retracted: list[ParsedIndicator], version: FeedSnapshot) -> dict[bytes, bytes]:
     """Digest and text of what a source takes back and does not say elsewhere in the same document."""
     listed = set(version.ids.tolist()) if retracted else set()
     found: dict[bytes, bytes] = {}
     for record in retracted:
         identity = observable_uuid(record.type, record.value)[:8]
         if np.frombuffer(identity, np.uint64)[0] not in listed:
-            found[identity] = msgspec.json.encode(Record(record.type, record.value))
+            found[identity] = msgspec.json.encode(ParsedIndicator(record.type, record.value))
     return found

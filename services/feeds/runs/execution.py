@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from services.feeds.collectors import credentials
-from services.feeds.collectors.base import Credentials, Part, Source
+from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
 from services.feeds.collectors.registry import collector_named
 from services.feeds.runs.bulk_slots import slot
 from services.feeds.runs.document_processor import (
@@ -105,13 +105,15 @@ async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
     return run.finish("unchanged" if known and not sent else "succeeded")
 
 
-async def _parts(run: LeasedRun, settings: Settings, scratch: Path) -> AsyncGenerator[Part, None]:
+async def _parts(
+    run: LeasedRun, settings: Settings, scratch: Path
+) -> AsyncGenerator[FetchedDocument, None]:
     feed = run.feed
     host = urlsplit(feed.url).hostname or ""
     await asyncio.to_thread(_wait_for_turn, run, host)
     collector = collector_named(feed.collector)
     async with _client(run, settings, scratch) as (client, given):
-        source = Source(feed.url, feed.collector_options, feed.cursor, given)
+        source = FeedSource(feed.url, feed.collector_options, feed.cursor, given)
         try:
             async with aclosing(collector.collect(source, client, scratch)) as parts:
                 while True:
@@ -149,13 +151,13 @@ async def _client(
         sealer = Sealer(settings.secret_key, credentials.PURPOSE)
         auth = credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id))
     async with (
-        credentials.using(auth, scratch) as (given, certificate),
+        credentials.open_credentials(auth, scratch) as (given, certificate),
         GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate) as client,
     ):
         yield client, given
 
 
-async def _stored(run: LeasedRun, payloads: Payloads, part: Part) -> StoredDocument:
+async def _stored(run: LeasedRun, payloads: Payloads, part: FetchedDocument) -> StoredDocument:
     """A part's content, kept, and pinned to the run: whoever repeats the run takes the same."""
     run.report.bytes += part.received
     with run.report.stage("unpack"):

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from services.feeds.formats.base import Dropped
+from services.feeds.formats.base import DroppedItem
 
 MAX_EXAMPLES: Final = 20
 
@@ -39,11 +39,11 @@ class RunReport:
     bytes: int = 0
     types: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
-    examples: list[Dropped] = field(default_factory=list)
+    examples: list[DroppedItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
 
-    def drop(self, dropped: Iterable[Dropped]) -> None:
+    def drop(self, dropped: Iterable[DroppedItem]) -> None:
         """Count what a format left out."""
         for one in dropped:
             self.dropped[one.reason] += 1
@@ -76,7 +76,7 @@ class RunReport:
         if not report:
             return cls()
         counters: dict[str, Any] = {name: Counter(report[name]) for name in ("types", "dropped")}
-        examples = [msgspec.convert(one, Dropped) for one in report["examples"]]
+        examples = [msgspec.convert(one, DroppedItem) for one in report["examples"]]
         numbers = {name: report[name] for name in ("taken", "seen", "gone", "bytes", "chunks")}
         return cls(
             **numbers,

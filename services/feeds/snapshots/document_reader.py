@@ -12,8 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_digest
 
-from services.feeds.formats.base import Format, LineFormat, LineReader, NotLineByLine, Record
-from services.feeds.formats.streams import _whole_lines
+from services.feeds.formats.base import (
+    Format,
+    LineFormat,
+    LineReader,
+    LinesNotIndependent,
+    ParsedIndicator,
+)
+from services.feeds.formats.streams import whole_lines
 from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
 from services.feeds.snapshots.line_index import UNKNOWN, KnownLines, Places
@@ -75,7 +81,7 @@ class DocumentReader:
         self._found: list[Places] = []
         self.touched: Digests | None = None
         """Observables of lines that came or went, where nothing else can have changed; once the version is made."""
-        self.retracted: list[Record] = []
+        self.retracted: list[ParsedIndicator] = []
         """What the source takes back."""
 
     def read(self, document: Callable[[], AbstractContextManager[BinaryIO]]) -> Iterator[Rows]:
@@ -91,7 +97,7 @@ class DocumentReader:
             try:
                 with document() as stream:
                     yield from self._read_lines(self._format, stream)
-            except NotLineByLine:
+            except LinesNotIndependent:
                 self._rows, self._found, self.retracted, self._known = [], [], [], None
                 self._report.forget_reading()
             else:
@@ -101,8 +107,8 @@ class DocumentReader:
             for batch in self._format.parse(stream, self._options):
                 self._report.drop(batch.dropped)
                 self._report.notes += batch.notes
-                if batch.records:
-                    yield self._take(batch.records, _NO_POSITIONS, _NO_DIGESTS)
+                if batch.indicators:
+                    yield self._take(batch.indicators, _NO_POSITIONS, _NO_DIGESTS)
 
     def version(self) -> FeedSnapshot:
         """The version, when the document has been read; to be asked once."""
@@ -175,7 +181,7 @@ class DocumentReader:
     def _read_lines(self, format_: LineFormat, stream: BinaryIO) -> Iterator[Rows]:
         reader: LineReader | None = None
         number = 0
-        for block in _whole_lines(stream):
+        for block in whole_lines(stream):
             lines = block.split(b"\n")
             if reader is None:
                 reader = self._reader(
@@ -196,7 +202,7 @@ class DocumentReader:
         """The document's reader; and what is known of its lines, if they were read in the same way before."""
         reader = format_.reader(head, self._options)
         if reader is None:
-            raise NotLineByLine
+            raise LinesNotIndependent
         self._report.notes += reader.notes
         self._parser_digest = self._digest(reader.layout)
         before = self._previous
@@ -226,12 +232,12 @@ class DocumentReader:
             texts = [lines[at].decode("utf-8", "replace") for at in unknown.tolist()]
         found = reader.read(texts, (unknown + number + 1).tolist())
         self._report.drop(found.dropped)
-        if not found.records:
+        if not found.indicators:
             return None
         places = unknown[found.lines]
-        return self._take(found.records, places + number, digests[places])
+        return self._take(found.indicators, places + number, digests[places])
 
-    def _take(self, records: list[Record], positions: Indices, lines: Digests) -> Rows:
+    def _take(self, records: list[ParsedIndicator], positions: Indices, lines: Digests) -> Rows:
         taken_back = [record.retracted for record in records]
         if any(taken_back):
             self.retracted += [record for record in records if record.retracted]

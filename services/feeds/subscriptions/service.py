@@ -13,7 +13,7 @@ from services.feeds.catalog import catalog
 from services.feeds.collectors import credentials
 from services.feeds.collectors.credentials import Auth
 from services.feeds.collectors.registry import collector_named
-from services.feeds.formats.registry import find, guess
+from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.previews.service import reread
 from services.feeds.runs.pacing import next_time
 from services.feeds.runs.payloads import Payloads
@@ -106,7 +106,7 @@ def delete_feed(database: Database, who: Principal, feed_id: UUID) -> None:
 
 def _check(values: Mapping[str, Any]) -> None:
     if values.get("format") is not None:
-        find(values["format"])
+        format_named(values["format"])
     if values.get("collector") is not None:
         collector_named(values["collector"])
     if values.get("every_seconds") and "url" in values and not values["url"]:
@@ -242,7 +242,7 @@ def reparse(
     format_ = changes.get("format") or feed.format
     if format_ is None:
         with opened() as stream:
-            format_, _ = guess(feed.url or feed.name, stream.read(64 * 1024))
+            format_, _ = guess_format(feed.url or feed.name, stream.read(64 * 1024))
     difference = reread(opened, before, format_, changes.get("options", feed.options))
     if not apply:
         return difference

@@ -10,8 +10,15 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from services.feeds.collectors.base import Credentials
-from services.feeds.collectors.credentials import ADAPTER, PURPOSE, Certificate, seal, unseal, using
-from services.feeds.collectors.http import authorised
+from services.feeds.collectors.credentials import (
+    ADAPTER,
+    PURPOSE,
+    Certificate,
+    open_credentials,
+    seal,
+    unseal,
+)
+from services.feeds.collectors.http import url_with_credentials
 from shared.crypto import Sealer, UnsealError
 
 MARK = "very-secret"
@@ -31,7 +38,7 @@ SEALER = Sealer(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"), 
 
 def given_by(auth: Any, folder: Path) -> tuple[Credentials, Any]:
     async def opened() -> tuple[Credentials, Any]:
-        async with using(auth, folder) as found:
+        async with open_credentials(auth, folder) as found:
             return found
 
     return asyncio.run(opened())
@@ -61,7 +68,7 @@ def test_each_kind_is_used_where_it_belongs(tmp_path: Path) -> None:
     assert found[1].headers == {"Authorization": f"Bearer {MARK}"}
     assert found[2].headers == {"Auth-Key": MARK}
     assert (
-        authorised("https://example.com/list?a=1#x", found[3])
+        url_with_credentials("https://example.com/list?a=1#x", found[3])
         == f"https://example.com/list?a=1&apikey={MARK}#x"
     )
     assert MARK not in repr(found)
@@ -72,7 +79,7 @@ def test_a_certificate_is_in_private_files_for_the_time_of_the_run(tmp_path: Pat
     assert isinstance(auth, Certificate)
 
     async def look() -> list[Path]:
-        async with using(auth, tmp_path) as (_, pair):
+        async with open_credentials(auth, tmp_path) as (_, pair):
             assert pair is not None
             assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in pair)
             assert pair[1].read_text() == KINDS[4]["key"]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from services.feeds.collectors.base import Part, Source
-from services.feeds.collectors.misp import MispFeed
+from services.feeds.collectors.base import FeedSource, FetchedDocument
+from services.feeds.collectors.misp import MispCollector
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, UpstreamStatus
 
@@ -68,12 +68,12 @@ def feed(files: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
 
 def collect(
     url: str, scratch: Path, cursor: dict[str, Any] | None = None, most: int = 99, **options: Any
-) -> list[Part]:
-    async def parts() -> list[Part]:
-        found: list[Part] = []
-        source = Source(url, options, cursor or {})
+) -> list[FetchedDocument]:
+    async def parts() -> list[FetchedDocument]:
+        found: list[FetchedDocument] = []
+        source = FeedSource(url, options, cursor or {})
         client = GuardedClient([ip_network("127.0.0.0/8")])
-        async with client, aclosing(MispFeed().collect(source, client, scratch)) as events:
+        async with client, aclosing(MispCollector().collect(source, client, scratch)) as events:
             async for part in events:
                 found.append(part)
                 if len(found) == most:
@@ -88,7 +88,7 @@ def files(**changes: Any) -> dict[str, Any]:
     return {"manifest.json": dict(MANIFEST), **events, **changes}
 
 
-def names(parts: list[Part]) -> list[str]:
+def names(parts: list[FetchedDocument]) -> list[str]:
     return [part.name.removeprefix("event ") for part in parts]
 
 

@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from services.feeds.collectors.base import Credentials, Part, Source
-from services.feeds.collectors.taxii import Endless, Taxii
+from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
+from services.feeds.collectors.taxii import EndlessPagination, TaxiiCollector
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, UpstreamStatus
 
@@ -32,12 +32,12 @@ ALLOW = [ip_network("127.0.0.0/8")]
 
 
 async def parts(
-    source: Source, scratch: Path, most: int | None = None
-) -> list[tuple[Part, list[dict[str, Any]]]]:
+    source: FeedSource, scratch: Path, most: int | None = None
+) -> list[tuple[FetchedDocument, list[dict[str, Any]]]]:
     found = []
     async with (
         GuardedClient(ALLOW) as client,
-        aclosing(Taxii().collect(source, client, scratch)) as pages,
+        aclosing(TaxiiCollector().collect(source, client, scratch)) as pages,
     ):
         async for part in pages:
             found.append((part, json.loads(part.path.read_bytes())["objects"]))
@@ -47,12 +47,12 @@ async def parts(
 
 
 def collect(
-    source: Source, scratch: Path, most: int | None = None
-) -> list[tuple[Part, list[dict[str, Any]]]]:
+    source: FeedSource, scratch: Path, most: int | None = None
+) -> list[tuple[FetchedDocument, list[dict[str, Any]]]]:
     return asyncio.run(parts(source, scratch, most))
 
 
-def ids(found: list[tuple[Part, list[dict[str, Any]]]]) -> list[str]:
+def ids(found: list[tuple[FetchedDocument, list[dict[str, Any]]]]) -> list[str]:
     return [one["id"] for _, objects in found for one in objects]
 
 
@@ -156,16 +156,16 @@ def test_every_object_comes_once_though_the_server_is_killed_between_pages(
     seen: list[str] = []
     cursor: dict[str, Any] = {}
     for _ in range(3):
-        found = collect(Source(medallion.url, {}, cursor, LOGIN), tmp_path, most=2)
+        found = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path, most=2)
         seen += ids(found)
         cursor = json.loads(json.dumps(found[-1][0].cursor))
         medallion.kill()
         medallion.start()
-    found = collect(Source(medallion.url, {}, cursor, LOGIN), tmp_path)
+    found = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path)
     seen += ids(found)
     assert len(seen) == OBJECTS
     assert len(set(seen)) == OBJECTS
-    again = collect(Source(medallion.url, {}, found[-1][0].cursor, LOGIN), tmp_path)
+    again = collect(FeedSource(medallion.url, {}, found[-1][0].cursor, LOGIN), tmp_path)
     assert ids(again) == []
 
 
@@ -174,16 +174,16 @@ def test_a_collection_is_found_by_its_title_from_the_discovery(
 ) -> None:
     url = f"http://127.0.0.1:{medallion.port}/taxii2/"
     found = collect(
-        Source(url, {"collection": "Everything", "page": 100}, {}, LOGIN), tmp_path, most=1
+        FeedSource(url, {"collection": "Everything", "page": 100}, {}, LOGIN), tmp_path, most=1
     )
     assert len(ids(found)) == 100
     with pytest.raises(InvalidInput, match="no collection 'Nothing'"):
-        collect(Source(url, {"collection": "Nothing"}, {}, LOGIN), tmp_path)
+        collect(FeedSource(url, {"collection": "Nothing"}, {}, LOGIN), tmp_path)
 
 
 def test_wrong_credentials_are_told(medallion: Medallion, tmp_path: Path) -> None:
     with pytest.raises(UpstreamStatus) as refusal:
-        collect(Source(medallion.url), tmp_path)
+        collect(FeedSource(medallion.url), tmp_path)
     assert refusal.value.upstream_status == 401
 
 
@@ -237,8 +237,8 @@ def server(answer: Answer, version: str = "2.1") -> Iterator[str]:
 
 def test_a_server_that_repeats_a_page_for_ever_is_left(tmp_path: Path) -> None:
     page = {"more": True, "next": "again", "objects": [indicator(1), indicator(2)]}
-    with server(lambda *_: (200, {}, page)) as url, pytest.raises(Endless):
-        collect(Source(url), tmp_path)
+    with server(lambda *_: (200, {}, page)) as url, pytest.raises(EndlessPagination):
+        collect(FeedSource(url), tmp_path)
 
 
 def test_a_server_whose_added_after_is_inclusive_gives_nothing_twice(tmp_path: Path) -> None:
@@ -253,25 +253,25 @@ def test_a_server_whose_added_after_is_inclusive_gives_nothing_twice(tmp_path: P
         return 200, headers, {"more": more, "objects": [one for _, one in chosen]}
 
     with server(answer) as url:
-        found = collect(Source(url), tmp_path)
+        found = collect(FeedSource(url), tmp_path)
         assert sorted(ids(found)) == [indicator(number)["id"] for number in range(200)]
-        assert collect(Source(url, {}, found[-1][0].cursor), tmp_path) == []
+        assert collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path) == []
 
 
 def test_a_server_that_ignores_added_after_comes_to_an_end(tmp_path: Path) -> None:
     page = {"more": False, "objects": [indicator(1), indicator(2)]}
     with server(lambda *_: (200, {}, page)) as url:
-        found = collect(Source(url), tmp_path)
+        found = collect(FeedSource(url), tmp_path)
         assert len(ids(found)) == 2
-        assert collect(Source(url, {}, found[-1][0].cursor), tmp_path) == []
+        assert collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path) == []
 
 
 def test_a_new_version_of_an_object_is_another_object(tmp_path: Path) -> None:
     objects = [indicator(1)]
     with server(lambda *_: (200, {}, {"objects": objects})) as url:
-        found = collect(Source(url), tmp_path)
+        found = collect(FeedSource(url), tmp_path)
         objects[0] = {**objects[0], "modified": "2026-03-01T00:00:00.000Z", "revoked": True}
-        assert len(ids(collect(Source(url, {}, found[-1][0].cursor), tmp_path))) == 1
+        assert len(ids(collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path))) == 1
 
 
 def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
         return 206, {"Content-Range": f"items {first}-{last}/250"}, bundle
 
     with server(answer, "2.0") as url:
-        found = collect(Source(url, {"page": 100}), tmp_path)
+        found = collect(FeedSource(url, {"page": 100}), tmp_path)
     assert ids(found) == [indicator(number)["id"] for number in range(250)]
 
 
@@ -303,10 +303,10 @@ def test_an_answer_that_is_no_page_is_told(
     tmp_path: Path, status: int, headers: Any, body: Any, error: type
 ) -> None:
     with server(lambda *_: (status, headers, body)) as url, pytest.raises(error) as problem:
-        collect(Source(url), tmp_path)
+        collect(FeedSource(url), tmp_path)
     assert getattr(problem.value, "retry_after", None) == (120 if status == 429 else None)
 
 
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="collector_options"):
-        collect(Source("http://127.0.0.1:1/", {"colection": "x"}), tmp_path)
+        collect(FeedSource("http://127.0.0.1:1/", {"colection": "x"}), tmp_path)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.feeds.formats import Batch, Format, MalformedDocument
-from services.feeds.formats.base import BATCH, LineFormat, NotLineByLine
+from services.feeds.formats import Format, MalformedDocument, ParsedBatch
+from services.feeds.formats.base import BATCH, LineFormat, LinesNotIndependent
 from shared.errors import InvalidInput
 from shared.stix import ObservableType, normalise
 
@@ -20,27 +20,27 @@ class Trickle(io.BytesIO):
         return super().read(min(size, 3) if size > 0 else size)
 
 
-def parse(one: Format, data: bytes, **options) -> Batch:
+def parse(one: Format, data: bytes, **options) -> ParsedBatch:
     """The whole document in one batch."""
-    whole = Batch()
+    whole = ParsedBatch()
     for batch in one.parse(io.BytesIO(data), options):
-        assert len(batch.records) + len(batch.dropped) + len(batch.notes) <= BATCH * 2
-        whole.records += batch.records
+        assert len(batch.indicators) + len(batch.dropped) + len(batch.notes) <= BATCH * 2
+        whole.indicators += batch.indicators
         whole.dropped += batch.dropped
         whole.notes += batch.notes
     return whole
 
 
-def pairs(batch: Batch) -> list[tuple[str, str]]:
-    return [(str(record.type), record.value) for record in batch.records]
+def pairs(batch: ParsedBatch) -> list[tuple[str, str]]:
+    return [(str(record.type), record.value) for record in batch.indicators]
 
 
-def drops(batch: Batch) -> list[tuple[str, str]]:
+def drops(batch: ParsedBatch) -> list[tuple[str, str]]:
     return [(piece.where, piece.reason) for piece in batch.dropped]
 
 
-def check(batch: Batch) -> None:
-    for record in batch.records:
+def check(batch: ParsedBatch) -> None:
+    for record in batch.indicators:
         assert record.value == normalise(ObservableType(record.type), record.value)
         assert record.confidence is None or 0 <= record.confidence <= 100
         for text in (record.value, record.malware, record.description, record.ref, *record.tags):
@@ -98,7 +98,7 @@ class FormatContract:
         for sample in self.samples:
             whole = parse(self.format, sample)
             check(whole)
-            assert whole.records
+            assert whole.indicators
 
     def test_the_same_bytes_give_the_same_result(self):
         for sample in self.samples:
@@ -112,11 +112,11 @@ class FormatContract:
             assert parse(self.format, sample) == parse(self.format, b"\xef\xbb\xbf" + sample)
 
     def test_it_is_found_by_name_and_content(self):
-        from services.feeds.formats import find, guess
+        from services.feeds.formats import format_named, guess_format
 
-        assert find(self.format.name).name == self.format.name
+        assert format_named(self.format.name).name == self.format.name
         for sample in self.samples:
-            assert guess("feed", sample)[0] == self.format.name
+            assert guess_format("feed", sample)[0] == self.format.name
 
     @settings(suppress_health_check=[HealthCheck.differing_executors])
     @given(st.data())
@@ -132,17 +132,17 @@ class FormatContract:
         try:
             found = reader.read([lines[at] for at in chosen], [at + 1 for at in chosen])
             every = reader.read(lines, range(1, len(lines) + 1))
-        except NotLineByLine:
+        except LinesNotIndependent:
             return
         whole = parse(self.format, sample)
-        assert (every.records, every.dropped) == (whole.records, whole.dropped)
+        assert (every.indicators, every.dropped) == (whole.indicators, whole.dropped)
         places = [chosen[at] for at in found.lines]
         expected = [
             (at, record)
-            for at, record in zip(every.lines, every.records, strict=True)
+            for at, record in zip(every.lines, every.indicators, strict=True)
             if at in set(chosen)
         ]
-        assert list(zip(places, found.records, strict=True)) == expected
+        assert list(zip(places, found.indicators, strict=True)) == expected
 
     def test_an_unknown_option_is_named(self):
         with pytest.raises(InvalidInput, match="colour"):

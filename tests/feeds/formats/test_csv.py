@@ -3,7 +3,7 @@
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.csv import Csv
+from services.feeds.formats.csv import CsvFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
@@ -29,22 +29,22 @@ sha1_hash,xyz,Cobalt Strike,
 
 
 class TestCsv(FormatContract):
-    format = Csv()
+    format = CsvFormat()
     samples = (URLS, SAMPLES, MIXED)
 
     def test_it_is_found_by_name_and_content(self):
-        from services.feeds.formats import guess
+        from services.feeds.formats import guess_format
 
-        assert guess("urls.csv", URLS) == ("csv", "its name ends in .csv")
-        assert guess("https://example.com/x.csv?y=z#a", URLS)[0] == "csv"
-        assert guess("feed", SAMPLES)[0] == "csv"
-        assert guess("feed", URLS)[0] == "csv"
-        assert guess("feed", MIXED)[0] == "csv"
+        assert guess_format("urls.csv", URLS) == ("csv", "its name ends in .csv")
+        assert guess_format("https://example.com/x.csv?y=z#a", URLS)[0] == "csv"
+        assert guess_format("feed", SAMPLES)[0] == "csv"
+        assert guess_format("feed", URLS)[0] == "csv"
+        assert guess_format("feed", MIXED)[0] == "csv"
 
 
 def test_a_header_within_comments():
-    whole = parse(Csv(), URLS)
-    first, second = whole.records
+    whole = parse(CsvFormat(), URLS)
+    first, second = whole.indicators
     assert first.value == "http://192.0.2.9:55/bin.sh"
     assert first.tags == ("32-bit", "elf", "mips")
     assert first.first_seen == first.last_seen == "2026-08-22T03:00:29Z"
@@ -57,8 +57,8 @@ def test_a_header_within_comments():
 
 
 def test_the_strongest_hash_is_the_value():
-    whole = parse(Csv(), SAMPLES)
-    first, second = whole.records
+    whole = parse(CsvFormat(), SAMPLES)
+    first, second = whole.indicators
     assert first.type == second.type == "file-sha256"
     assert (first.malware, first.confidence, first.first_seen) == (
         "Emotet",
@@ -70,21 +70,21 @@ def test_the_strongest_hash_is_the_value():
 
 
 def test_a_column_names_the_type():
-    whole = parse(Csv(), MIXED)
+    whole = parse(CsvFormat(), MIXED)
     assert pairs(whole) == [("ipv4-addr", "192.0.2.1"), ("domain-name", "evil.example.com")]
-    assert [record.tags for record in whole.records] == [("c2", "stager"), ("c2",)]
+    assert [record.tags for record in whole.indicators] == [("c2", "stager"), ("c2",)]
     assert drops(whole) == [("line 4", "malformed hash")]
 
 
 def test_a_mapping_by_name_and_by_number():
     table = b"a|b|c\nx|192.0.2.1|evil.example.com\n"
     expected = [("domain-name", "evil.example.com"), ("ipv4-addr", "192.0.2.1")]
-    assert pairs(parse(Csv(), table, columns={"value": ["C", "b"]})) == expected
+    assert pairs(parse(CsvFormat(), table, columns={"value": ["C", "b"]})) == expected
     assert (
-        pairs(parse(Csv(), table, columns={"value": [2, 1]}, delimiter="|", header=True))
+        pairs(parse(CsvFormat(), table, columns={"value": [2, 1]}, delimiter="|", header=True))
         == expected
     )
-    whole = parse(Csv(), table, columns={"value": 1}, header=False)
+    whole = parse(CsvFormat(), table, columns={"value": 1}, header=False)
     assert (pairs(whole), drops(whole)) == (
         [("ipv4-addr", "192.0.2.1")],
         [("line 1", "single label")],
@@ -92,7 +92,7 @@ def test_a_mapping_by_name_and_by_number():
 
 
 def test_a_table_without_a_header():
-    whole = parse(Csv(), b"1,192.0.2.1,2026-01-01\n2,192.0.2.2,2026-01-02\n")
+    whole = parse(CsvFormat(), b"1,192.0.2.1,2026-01-01\n2,192.0.2.2,2026-01-02\n")
     assert [value for _, value in pairs(whole)] == ["192.0.2.1", "192.0.2.2"]
     assert "column number 2" in whole.notes[0]
 
@@ -104,19 +104,19 @@ def test_wrong_columns_are_named_with_those_that_are_there(columns):
     with pytest.raises(
         MalformedDocument, match=r"line 1: column .* is wanted, the columns are a, b$"
     ):
-        parse(Csv(), b"a,b\nevil.example.com,192.0.2.1\n", columns=columns)
+        parse(CsvFormat(), b"a,b\nevil.example.com,192.0.2.1\n", columns=columns)
 
 
 def test_a_name_needs_a_header():
     with pytest.raises(MalformedDocument, match="the columns have no names"):
-        parse(Csv(), b"192.0.2.1,192.0.2.2\n192.0.2.1,192.0.2.2\n", columns={"value": "ip"})
+        parse(CsvFormat(), b"192.0.2.1,192.0.2.2\n192.0.2.1,192.0.2.2\n", columns={"value": "ip"})
 
 
 def test_a_table_without_observables_names_its_columns():
     with pytest.raises(
         MalformedDocument, match="no column holds observables; the columns are name, age"
     ):
-        parse(Csv(), b"name,age\nann,31\nbob,22\n")
+        parse(CsvFormat(), b"name,age\nann,31\nbob,22\n")
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_a_table_without_observables_names_its_columns():
 )
 def test_wrong_options(options, words):
     with pytest.raises(InvalidInput, match=words):
-        parse(Csv(), MIXED, **options)
+        parse(CsvFormat(), MIXED, **options)
 
 
 def test_short_rows_and_line_ends_within_quotes():
     whole = parse(
-        Csv(),
+        CsvFormat(),
         b'id,ip,note\n1,192.0.2.1,"two\nlines"\n2\n3,192.0.2.3,x\n',
         columns={"value": "ip", "description": "note"},
     )
-    assert [(record.value, record.description) for record in whole.records] == [
+    assert [(record.value, record.description) for record in whole.indicators] == [
         ("192.0.2.1", "two lines"),
         ("192.0.2.3", "x"),
     ]
@@ -148,11 +148,11 @@ def test_short_rows_and_line_ends_within_quotes():
 
 def test_a_quote_that_is_never_closed_costs_a_bounded_part():
     rows = b"".join(b"%d,192.0.2.1\n" % number for number in range(40_000))
-    whole = parse(Csv(), b'id,ip\n0,"192.0.2.7\n' + rows, columns={"value": "ip"})
-    assert len(whole.records) > 30_000
+    whole = parse(CsvFormat(), b'id,ip\n0,"192.0.2.7\n' + rows, columns={"value": "ip"})
+    assert len(whole.indicators) > 30_000
     assert whole.dropped[0].reason == "malformed row"
     assert "quote" in whole.dropped[0].detail
 
 
 def test_an_empty_table_is_empty():
-    assert parse(Csv(), b"# nothing today\n").records == []
+    assert parse(CsvFormat(), b"# nothing today\n").indicators == []

@@ -3,7 +3,7 @@
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.html import Html
+from services.feeds.formats.html import HtmlFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import FormatContract, pairs, parse
 
@@ -19,7 +19,7 @@ PAGE = b"""<!DOCTYPE html><html><head><title>A
 
 
 class TestHtml(FormatContract):
-    format = Html()
+    format = HtmlFormat()
     samples = (PAGE,)
 
     @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ class TestHtml(FormatContract):
             parse(self.format, data)
 
     def test_it_is_found_by_name_and_content(self):
-        from services.feeds.formats import find, guess
+        from services.feeds.formats import format_named, guess_format
 
-        assert find("html").name == "html"
+        assert format_named("html").name == "html"
         for sample in self.samples:
-            assert guess("https://example.com/report.html", sample)[0] == "html"
+            assert guess_format("https://example.com/report.html", sample)[0] == "html"
             with pytest.raises(MalformedDocument):
-                guess("https://example.com/list.txt", b"<html>" + sample)
+                guess_format("https://example.com/list.txt", b"<html>" + sample)
 
 
 def test_what_a_reader_sees_counts_each_block_and_cell_by_itself():
-    whole = parse(Html(), PAGE)
+    whole = parse(HtmlFormat(), PAGE)
     assert pairs(whole) == [
         ("domain-name", "evil.com"),
         ("domain-name", "bad.net"),
@@ -55,35 +55,37 @@ def test_what_a_reader_sees_counts_each_block_and_cell_by_itself():
         ("ipv4-addr", "192.0.2.7"),
         ("domain-name", "very.long.example.net"),
     ]
-    assert whole.records[0].description == "It calls evil[.]com, said blog.vendor.example.org"
+    assert whole.indicators[0].description == "It calls evil[.]com, said blog.vendor.example.org"
     assert whole.notes == ["page: A report", "names ATT&CK T1566"]
 
 
 def test_a_selector_names_the_part_that_counts():
-    assert [value for _, value in pairs(parse(Html(), PAGE, selector="table.iocs"))] == [
+    assert [value for _, value in pairs(parse(HtmlFormat(), PAGE, selector="table.iocs"))] == [
         "x.example.com",
         "192.0.2.7",
     ]
-    assert pairs(parse(Html(), PAGE, selector="footer")) == [("domain-name", "foot.example.com")]
+    assert pairs(parse(HtmlFormat(), PAGE, selector="footer")) == [
+        ("domain-name", "foot.example.com")
+    ]
 
 
 def test_a_selector_that_finds_nothing_or_is_none_is_said():
     with pytest.raises(
         MalformedDocument, match=r"nothing on the page matches the selector '\.gone'"
     ):
-        parse(Html(), PAGE, selector=".gone")
+        parse(HtmlFormat(), PAGE, selector=".gone")
     with pytest.raises(InvalidInput) as problem:
-        parse(Html(), PAGE, selector="p..x")
+        parse(HtmlFormat(), PAGE, selector="p..x")
     assert problem.value.details["field"] == "options.selector"
 
 
 def test_the_encoding_is_the_one_the_page_names():
     page = '<meta charset="windows-1251"><p>пример[.]рф'.encode("windows-1251")
-    assert pairs(parse(Html(), page)) == [("domain-name", "xn--e1afmkfd.xn--p1ai")]
-    assert pairs(parse(Html(), b'<meta charset="klingon"><p>evil[.]com')) == [
+    assert pairs(parse(HtmlFormat(), page)) == [("domain-name", "xn--e1afmkfd.xn--p1ai")]
+    assert pairs(parse(HtmlFormat(), b'<meta charset="klingon"><p>evil[.]com')) == [
         ("domain-name", "evil.com")
     ]
 
 
 def test_only_the_types_that_are_asked_for():
-    assert pairs(parse(Html(), PAGE, types=["ipv4-addr"])) == [("ipv4-addr", "192.0.2.7")]
+    assert pairs(parse(HtmlFormat(), PAGE, types=["ipv4-addr"])) == [("ipv4-addr", "192.0.2.7")]

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from services.feeds.formats.base import MalformedDocument
-from services.feeds.formats.json import Json
+from services.feeds.formats.json import JsonFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
@@ -42,7 +42,7 @@ LINES = (
 
 
 class TestJson(FormatContract):
-    format = Json()
+    format = JsonFormat()
     samples: ClassVar = [
         DOCUMENT,
         LINES,
@@ -51,11 +51,11 @@ class TestJson(FormatContract):
     ]
 
     def test_it_is_found_by_name_and_content(self):
-        from services.feeds.formats import find, guess
+        from services.feeds.formats import format_named, guess_format
 
-        assert find("json").name == "json"
+        assert format_named("json").name == "json"
         for sample in (DOCUMENT, b'[{"url": "http://evil.example.com/x"}]', LINES):
-            assert guess("feed", sample)[0] == "json"
+            assert guess_format("feed", sample)[0] == "json"
 
 
 def test_expressions_say_what_is_what():
@@ -66,9 +66,9 @@ def test_expressions_say_what_is_what():
         "types": {"ip": "ipv4-addr"},
     }
     options |= {"tags": "labels", "confidence": "score", "first_seen": "seen", "malware": "family"}
-    found = parse(Json(), DOCUMENT, **options)
+    found = parse(JsonFormat(), DOCUMENT, **options)
     assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
-    first, second = found.records
+    first, second = found.indicators
     assert (first.tags, first.confidence, first.first_seen) == (
         ("c2", "rat"),
         80,
@@ -79,21 +79,21 @@ def test_expressions_say_what_is_what():
 
 
 def test_values_are_found_where_they_usually_are():
-    found = parse(Json(), DOCUMENT)
+    found = parse(JsonFormat(), DOCUMENT)
     assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
     assert "'indicator'" in found.notes[0]
 
 
 def test_a_last_line_of_metadata_is_no_value():
-    found = parse(Json(), LINES, value="cidr")
+    found = parse(JsonFormat(), LINES, value="cidr")
     assert pairs(found) == [("ipv4-addr", "198.51.100.0/24"), ("ipv4-addr", "203.0.113.0/25")]
     assert drops(found) == [("line 3", "no value")]
 
 
 def test_several_values_of_an_item():
     data = b'[{"sha256": "%s", "names": ["a.exe", "b.exe"]}]' % (b"a" * 64)
-    assert len(parse(Json(), data, value=["sha256"]).records) == 1
-    assert pairs(parse(Json(), data, value="names", type="file-name")) == [
+    assert len(parse(JsonFormat(), data, value=["sha256"]).indicators) == 1
+    assert pairs(parse(JsonFormat(), data, value="names", type="file-name")) == [
         ("file-name", "a.exe"),
         ("file-name", "b.exe"),
     ]
@@ -101,13 +101,13 @@ def test_several_values_of_an_item():
 
 def test_items_keyed_by_an_id():
     data = b'{"1": [{"ioc_value": "203.0.113.1"}], "2": [{"ioc_value": "203.0.113.2"}]}'
-    assert len(parse(Json(), data).records) == 2
+    assert len(parse(JsonFormat(), data).indicators) == 2
 
 
 def test_a_family_for_all_that_name_none():
     data = b'[{"ip": "203.0.113.1"}, {"ip": "203.0.113.2", "m": "Qakbot"}]'
-    found = parse(Json(), data, value="ip", malware="m", family="Feodo")
-    assert [record.malware for record in found.records] == ["Feodo", "Qakbot"]
+    found = parse(JsonFormat(), data, value="ip", malware="m", family="Feodo")
+    assert [record.malware for record in found.indicators] == ["Feodo", "Qakbot"]
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ def test_a_family_for_all_that_name_none():
 )
 def test_documents_that_cannot_be_read(data, options, place):
     with pytest.raises(MalformedDocument, match=place):
-        parse(Json(), data, **options)
+        parse(JsonFormat(), data, **options)
 
 
 @pytest.mark.parametrize("name", ["items", "value", "tags", "type_at", "first_seen"])
 def test_an_expression_that_is_none_is_named(name):
     with pytest.raises(InvalidInput, match="JMESPath") as problem:
-        parse(Json(), DOCUMENT, **{"value": "indicator", name: "a["})
+        parse(JsonFormat(), DOCUMENT, **{"value": "indicator", name: "a["})
     assert problem.value.details["field"] == f"options.{name}"
 
 
 def test_of_a_duplicate_key_the_last_counts():
-    assert pairs(parse(Json(), b'[{"ip": "203.0.113.1", "ip": "203.0.113.2"}]')) == [
+    assert pairs(parse(JsonFormat(), b'[{"ip": "203.0.113.1", "ip": "203.0.113.2"}]')) == [
         ("ipv4-addr", "203.0.113.2")
     ]
 
@@ -144,4 +144,4 @@ def test_a_long_document_on_one_line():
     data = json.dumps(
         [{"ip": f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "x": "y" * 300} for n in range(20_000)]
     ).encode()
-    assert len(parse(Json(), data).records) == 20_000
+    assert len(parse(JsonFormat(), data).indicators) == 20_000

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.misp import Misp
+from services.feeds.formats.misp import MispFormat
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
 
@@ -61,7 +61,7 @@ MANY = json.dumps(
 
 
 class TestMisp(FormatContract):
-    format = Misp()
+    format = MispFormat()
     samples = (
         ONE,
         MANY,
@@ -71,7 +71,7 @@ class TestMisp(FormatContract):
 
 
 def test_an_event():
-    whole = parse(Misp(), ONE)
+    whole = parse(MispFormat(), ONE)
     assert pairs(whole) == [
         ("ipv4-addr", "192.0.2.1"),
         ("domain-name", "evil.example.com"),
@@ -84,7 +84,7 @@ def test_an_event():
         ("file-md5", "b" * 32),
         ("file-md5", "c" * 32),
     ]
-    taken_back = [record.value for record in whole.records if record.retracted]
+    taken_back = [record.value for record in whole.indicators if record.retracted]
     assert taken_back == ["gone.example.com", "c" * 32]
     assert drops(whole) == [
         ("Attribute[5]", "not for detection"),
@@ -98,10 +98,10 @@ def test_an_event():
 
 
 def test_an_attribute_brings_its_context():
-    whole = parse(Misp(), ONE)
+    whole = parse(MispFormat(), ONE)
     first, last = (
-        whole.records[0],
-        next(record for record in whole.records if record.value == "b" * 32),
+        whole.indicators[0],
+        next(record for record in whole.indicators if record.value == "b" * 32),
     )
     assert (first.tags, first.malware) == (
         ("attack:G0007", "c2", "tlp:clear", "attack:T1587.001"),
@@ -113,12 +113,12 @@ def test_an_attribute_brings_its_context():
 
 
 def test_context_is_taken_when_asked_for():
-    whole = parse(Misp(), ONE, include_context=True)
+    whole = parse(MispFormat(), ONE, include_context=True)
     assert ("domain-name", "context.example.com") in pairs(whole)
 
 
 def test_places_in_an_export_of_many_events():
-    whole = parse(Misp(), MANY)
+    whole = parse(MispFormat(), MANY)
     assert pairs(whole)[-1] == ("file-md5", "d" * 32)
     assert drops(whole)[-1] == ("response[0].Event.Object[0].Attribute[1]", "not for detection")
 
@@ -135,4 +135,4 @@ def test_places_in_an_export_of_many_events():
 )
 def test_malformed_documents(data, words):
     with pytest.raises(MalformedDocument, match=words):
-        parse(Misp(), data)
+        parse(MispFormat(), data)

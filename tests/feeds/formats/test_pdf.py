@@ -3,7 +3,8 @@
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.pdf import Pdf, rejoined
+from services.feeds.formats.pdf import PdfFormat
+from shared.documents.pdf import rejoined
 from tests.feeds.formats.contract import FormatContract, pairs, parse
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -42,7 +43,7 @@ REPORT = pdf(
 
 
 class TestPdf(FormatContract):
-    format = Pdf()
+    format = PdfFormat()
     samples = (REPORT,)
 
     def test_a_byte_order_mark_changes_nothing(self):
@@ -65,8 +66,8 @@ class TestPdf(FormatContract):
 
 
 def test_what_pages_name_with_the_page_and_the_line():
-    whole = parse(Pdf(), REPORT)
-    assert [(one.value, one.ref, one.description) for one in whole.records] == [
+    whole = parse(PdfFormat(), REPORT)
+    assert [(one.value, one.ref, one.description) for one in whole.indicators] == [
         ("evil.com", "page 1", "It calls evil[.]com (T1059.001)."),
         (MD5, "page 3", f"MD5: {MD5}"),
         ("192.0.2.1", "page 3", "192[.]0[.]2[.]1"),
@@ -75,7 +76,7 @@ def test_what_pages_name_with_the_page_and_the_line():
 
 
 def test_pages_without_text_are_noted():
-    assert parse(Pdf(), pdf(["evil[.]com"], [])).notes == [
+    assert parse(PdfFormat(), pdf(["evil[.]com"], [])).notes == [
         "1 of 2 pages hold no text; scanned pages are not read"
     ]
 
@@ -89,7 +90,7 @@ def test_what_a_line_of_the_page_breaks_is_whole_again():
         f"at {url}",
         "stage2/load.php?id=1 for more.",
     ]
-    assert [value for _, value in pairs(parse(Pdf(), pdf(page)))] == [
+    assert [value for _, value in pairs(parse(PdfFormat(), pdf(page)))] == [
         SHA256,
         "https://cdn.evil.com/a/very/long/path/to/the/payload/stage2/load.php?id=1",
     ]
@@ -127,4 +128,4 @@ def test_hostile_pages_are_rejoined_in_linear_time():
 
 
 def test_only_the_types_that_are_asked_for():
-    assert pairs(parse(Pdf(), REPORT, types=["md5"])) == [("file-md5", MD5)]
+    assert pairs(parse(PdfFormat(), REPORT, types=["md5"])) == [("file-md5", MD5)]

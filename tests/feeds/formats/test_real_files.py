@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.feeds.formats import find, guess
+from services.feeds.formats import format_named, guess_format
 from tests.feeds.formats.contract import check, parse
 
 DATA = Path(os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -67,11 +67,11 @@ FOUND = [case for case in EXPECTED if DATA.joinpath(case[0]).exists()]
 if FOUND:
 
     @pytest.mark.parametrize(("file", "name", "options", "records", "reasons"), FOUND)
-    def test_real_file(file, name, options, records, reasons):
+    def test_real_file(file, name, options, indicators, reasons):
         data = DATA.joinpath(file).read_bytes()
-        assert guess(file, data)[0] == name
-        whole = parse(find(name), data, **options)
+        assert guess_format(file, data)[0] == name
+        whole = parse(format_named(name), data, **options)
         check(whole)
-        distinct = {(str(record.type), record.value) for record in whole.records}
-        assert Counter(kind for kind, _ in distinct) == records
+        distinct = {(str(record.type), record.value) for record in whole.indicators}
+        assert Counter(kind for kind, _ in distinct) == indicators
         assert Counter(piece.reason for piece in whole.dropped) == reasons

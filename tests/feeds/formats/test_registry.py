@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from services.feeds.formats import MalformedDocument, find, guess
+from services.feeds.formats import MalformedDocument, format_named, guess_format
 from services.feeds.formats.registry import GROUP, _offered, format_names
 from shared.errors import InvalidInput
 
@@ -13,14 +13,14 @@ from shared.errors import InvalidInput
 def test_ours_are_there():
     ours = {"text", "csv", "json", "stix", "misp", "rss", "html", "pdf", "report"}
     assert ours <= set(format_names())
-    assert {find(name).name for name in ours} == ours
+    assert {format_named(name).name for name in ours} == ours
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known():
     with pytest.raises(
         InvalidInput, match="'xml' is no format; one of text, csv, json, stix, misp"
     ):
-        find("xml")
+        format_named("xml")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_unknown_format_is_answered_with_those_that_are_known():
     ],
 )
 def test_guessed(name, head, expected):
-    found, reason = guess(name, head)
+    found, reason = guess_format(name, head)
     assert found == expected
     assert reason
 
@@ -60,23 +60,23 @@ def test_guessed(name, head, expected):
 )
 def test_not_guessed(head, words):
     with pytest.raises(InvalidInput, match=words) as problem:
-        guess("a", head)
+        guess_format("a", head)
     assert problem.value.details["field"] == "format"
 
 
 @pytest.mark.parametrize("head", [b"<html>", b"\x7fELF\x02", b"a\x00b", b"\xff\xfea\x00"])
 def test_what_is_no_text_is_malformed(head):
     with pytest.raises(MalformedDocument):
-        guess("a.txt", head)
+        guess_format("a.txt", head)
 
 
 THEIRS = """
-from services.feeds.formats.text import Text
+from services.feeds.formats.text import TextFormat
 
-class Theirs(Text):
+class Theirs(TextFormat):
     name = "{name}"
 
-class Broken(Text):
+class Broken(TextFormat):
     def __init__(self):
         raise RuntimeError("not today")
 """
@@ -97,21 +97,21 @@ def package(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.metadata.MetadataPathFinder().invalidate_caches()
         _offered.cache_clear()
-        find.cache_clear()
+        format_named.cache_clear()
 
     yield install
     sys.modules.pop("their_formats", None)
     _offered.cache_clear()
-    find.cache_clear()
+    format_named.cache_clear()
 
 
 def test_a_third_party_brings_a_format_and_what_it_breaks_costs_no_other(package):
     package("theirs")
-    assert find("theirs").name == "theirs"
+    assert format_named("theirs").name == "theirs"
     assert format_names()[-1] == "theirs"
 
 
 def test_a_third_party_does_not_replace_ours(package):
     package("csv")
-    assert find("csv").__class__.__module__ == "services.feeds.formats.csv"
+    assert format_named("csv").__class__.__module__ == "services.feeds.formats.csv"
     assert format_names().count("csv") == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.rss import Rss
+from services.feeds.formats.rss import RssFormat
 from tests.feeds.formats.contract import FormatContract, pairs, parse
 
 RSS = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -26,36 +26,36 @@ ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><link href=
 
 
 class TestRss(FormatContract):
-    format = Rss()
+    format = RssFormat()
     samples = (RSS, ATOM)
 
 
 def test_what_entries_name_with_their_link_title_and_time():
-    whole = parse(Rss(), RSS)
+    whole = parse(RssFormat(), RSS)
     assert pairs(whole) == [
         ("domain-name", "evil.com"),
         ("domain-name", "bad.example.net"),
         ("ipv4-addr", "192.0.2.7"),
     ]
-    assert {(one.ref, one.description, one.first_seen) for one in whole.records} == {
+    assert {(one.ref, one.description, one.first_seen) for one in whole.indicators} == {
         ("https://blog.example.org/p/1", "A stealer at evil[.]com", "2026-03-03T08:00:00Z")
     }
     assert whole.notes == ["names ATT&CK T1059.001"]
 
 
 def test_atom_entries_without_a_link_are_named_by_their_id():
-    whole = parse(Rss(), ATOM)
+    whole = parse(RssFormat(), ATOM)
     assert pairs(whole) == [
         ("url", "http://evil.com/x"),
         ("file-md5", "d41d8cd98f00b204e9800998ecf8427e"),
     ]
-    assert {(one.ref, one.first_seen) for one in whole.records} == {
+    assert {(one.ref, one.first_seen) for one in whole.indicators} == {
         ("urn:one", "2026-01-02T00:00:00Z")
     }
 
 
 def test_a_feed_that_is_not_well_formed_is_read_and_noted():
-    whole = parse(Rss(), RSS.replace(b"Nothing to name", b"A & B at worse[.]com"))
+    whole = parse(RssFormat(), RSS.replace(b"Nothing to name", b"A & B at worse[.]com"))
     assert ("domain-name", "worse.com") in pairs(whole)
     assert whole.notes[0].startswith("the feed is not well-formed")
 
@@ -71,7 +71,7 @@ def test_a_feed_that_is_not_well_formed_is_read_and_noted():
 )
 def test_what_is_no_whole_feed_is_refused(data, words):
     with pytest.raises(MalformedDocument, match=words):
-        parse(Rss(), data)
+        parse(RssFormat(), data)
 
 
 def test_entities_name_no_files():
@@ -79,4 +79,4 @@ def test_entities_name_no_files():
         b"<rss", b'<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/hostname">]><rss', 1
     )
     hostile = hostile.replace(b"Nothing to name", b"x&x;y.example.com")
-    assert all("hostname" not in value for _, value in pairs(parse(Rss(), hostile)))
+    assert all("hostname" not in value for _, value in pairs(parse(RssFormat(), hostile)))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.feeds.formats import MalformedDocument
-from services.feeds.formats.stix import Stix
+from services.feeds.formats.stix import StixFormat
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
 
@@ -85,12 +85,12 @@ V20 = bundle(
 
 
 class TestStix(FormatContract):
-    format = Stix()
+    format = StixFormat()
     samples = (WHOLE, V20)
 
 
 def test_a_bundle():
-    whole = parse(Stix(), WHOLE)
+    whole = parse(StixFormat(), WHOLE)
     assert pairs(whole) == [
         ("ipv4-addr", "192.0.2.1"),
         ("domain-name", "evil.example.com"),
@@ -106,7 +106,7 @@ def test_a_bundle():
         ("ipv4-addr", "192.0.2.2"),
         ("url", "http://example.com/x"),
     ]
-    assert [record.value for record in whole.records if record.retracted] == ["192.0.2.2"]
+    assert [record.value for record in whole.indicators if record.retracted] == ["192.0.2.2"]
     assert drops(whole) == [
         ("objects[0]", "not an indicator"),
         ("objects[2]", "not an indicator"),
@@ -122,7 +122,7 @@ def test_a_bundle():
 
 
 def test_an_indicator_brings_its_context():
-    first = parse(Stix(), WHOLE).records[0]
+    first = parse(StixFormat(), WHOLE).indicators[0]
     assert first.tags == ("c2", "malicious-activity")
     assert (first.confidence, first.malware, first.ref) == (80, "Emotet", "indicator--1")
     assert (first.first_seen, first.valid_until) == (
@@ -133,7 +133,7 @@ def test_an_indicator_brings_its_context():
 
 
 def test_stix_2_0():
-    whole = parse(Stix(), V20)
+    whole = parse(StixFormat(), V20)
     assert pairs(whole) == [
         ("url", "http://example.com/"),
         ("file-sha1", "e" * 40),
@@ -144,8 +144,8 @@ def test_stix_2_0():
 
 def test_an_object_in_another_encoding_costs_only_itself():
     data = WHOLE.replace(b'"someone"', b'"caf\xe9"')
-    assert drops(parse(Stix(), data))[2] == ("objects[10]", "malformed object")
-    assert len(parse(Stix(), data).records) == len(parse(Stix(), WHOLE).records)
+    assert drops(parse(StixFormat(), data))[2] == ("objects[10]", "malformed object")
+    assert len(parse(StixFormat(), data).indicators) == len(parse(StixFormat(), WHOLE).indicators)
 
 
 @pytest.mark.parametrize(
@@ -173,16 +173,18 @@ def test_an_object_in_another_encoding_costs_only_itself():
 )
 def test_malformed_documents(data, words):
     with pytest.raises(MalformedDocument, match=words):
-        parse(Stix(), data)
+        parse(StixFormat(), data)
 
 
 def test_deep_nesting_within_an_object():
     with pytest.raises(MalformedDocument, match="nested too deeply"):
-        parse(Stix(), b'{"objects":[{"type":"x","a":' + b"[" * 10_000 + b"]" * 10_000 + b"}]}")
+        parse(
+            StixFormat(), b'{"objects":[{"type":"x","a":' + b"[" * 10_000 + b"]" * 10_000 + b"}]}"
+        )
 
 
 def test_a_bundle_may_be_empty():
-    assert parse(Stix(), b'{"type": "bundle", "id": "bundle--1"}').records == []
+    assert parse(StixFormat(), b'{"type": "bundle", "id": "bundle--1"}').indicators == []
 
 
 def test_of_several_versions_the_newest_counts():
@@ -191,14 +193,14 @@ def test_of_several_versions_the_newest_counts():
         indicator("[ipv4-addr:value = '192.0.2.2']", modified="2026-01-03T00:00:00Z"),
         indicator("[ipv4-addr:value = '192.0.2.3']", modified="2026-01-01T00:00:00Z"),
     ]
-    whole = parse(Stix(), bundle(*versions))
+    whole = parse(StixFormat(), bundle(*versions))
     assert pairs(whole) == [("ipv4-addr", "192.0.2.2")]
     assert drops(whole) == [("objects[0]", "older version"), ("objects[2]", "older version")]
 
 
 def test_attack_and_markings_become_tags():
     whole = parse(
-        Stix(),
+        StixFormat(),
         bundle(
             indicator(
                 "[ipv4-addr:value = '192.0.2.1']",
@@ -234,11 +236,11 @@ def test_attack_and_markings_become_tags():
         "tlp:amber",
         "tlp:green",
     }
-    assert set(whole.records[0].tags) == expected
+    assert set(whole.indicators[0].tags) == expected
 
 
 def test_an_envelope_of_taxii():
     data = json.dumps(
         {"more": True, "next": "x", "objects": [indicator("[ipv4-addr:value = '192.0.2.1']")]}
     ).encode()
-    assert pairs(parse(Stix(), data)) == [("ipv4-addr", "192.0.2.1")]
+    assert pairs(parse(StixFormat(), data)) == [("ipv4-addr", "192.0.2.1")]

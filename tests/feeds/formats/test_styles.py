@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.feeds.formats.text import Text
+from services.feeds.formats.text import TextFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import drops, pairs, parse
 
@@ -59,37 +59,37 @@ LISTS = {
 @pytest.mark.parametrize("style", LISTS)
 def test_a_style_gives_what_it_blocks(style):
     data, expected = LISTS[style]
-    assert [value for _, value in pairs(parse(Text(), data, style=style))] == expected
+    assert [value for _, value in pairs(parse(TextFormat(), data, style=style))] == expected
 
 
 @pytest.mark.parametrize("style", ["adblock", "dnsmasq", "rpz", "ranges"])
 def test_a_style_is_told_by_the_first_lines(style):
     data, expected = LISTS[style]
-    found = parse(Text(), data)
+    found = parse(TextFormat(), data)
     assert [value for _, value in pairs(found)] == expected
     assert found.notes == [f"read as a list in the style of {style}"]
 
 
 def test_a_plain_list_has_no_style():
-    assert parse(Text(), b"203.0.113.1\nevil.example.com\n").notes == []
+    assert parse(TextFormat(), b"203.0.113.1\nevil.example.com\n").notes == []
 
 
 def test_a_range_that_is_none_is_left_out_with_its_place():
-    found = parse(Text(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
+    found = parse(TextFormat(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
     assert drops(found)[0][0] == "line 1"
 
 
 def test_a_column_of_a_list():
     data = b"# network netmask attacks\n203.0.113.0\t203.0.113.255\t24\n"
-    assert pairs(parse(Text(), data, column=1)) == [("ipv4-addr", "203.0.113.255")]
+    assert pairs(parse(TextFormat(), data, column=1)) == [("ipv4-addr", "203.0.113.255")]
 
 
 def test_other_comments():
-    assert pairs(parse(Text(), b"% no\n203.0.113.1\n", comment=["%"])) == [
+    assert pairs(parse(TextFormat(), b"% no\n203.0.113.1\n", comment=["%"])) == [
         ("ipv4-addr", "203.0.113.1")
     ]
 
 
 def test_an_unknown_style_is_named():
     with pytest.raises(InvalidInput, match="plain, hosts, adblock, dnsmasq, rpz, ranges"):
-        parse(Text(), b"203.0.113.1", style="pihole")
+        parse(TextFormat(), b"203.0.113.1", style="pihole")

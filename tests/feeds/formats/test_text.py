@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from services.feeds.formats.text import Text
+from services.feeds.formats.text import TextFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
@@ -37,12 +37,12 @@ HOSTS = b"""127.0.0.1 localhost
 
 
 class TestText(FormatContract):
-    format = Text()
+    format = TextFormat()
     samples = (LIST, HOSTS, b"192.0.2.1\r\n192.0.2.2", b"\n" * 3000 + b"192.0.2.1\n" * 3000)
 
 
 def test_a_list():
-    whole = parse(Text(), LIST)
+    whole = parse(TextFormat(), LIST)
     assert pairs(whole) == [
         ("ipv4-addr", "192.0.2.1"),
         ("ipv4-addr", "192.0.2.2"),
@@ -62,7 +62,7 @@ def test_a_list():
 
 
 def test_a_hosts_file_gives_its_names():
-    whole = parse(Text(), HOSTS)
+    whole = parse(TextFormat(), HOSTS)
     assert [value for _, value in pairs(whole)] == [
         "ads.example.com",
         "tracker.example.com",
@@ -78,33 +78,35 @@ def test_a_hosts_file_gives_its_names():
 
 def test_a_trail_says_what_it_leaves_out_and_where():
     trail = b"# Reference: https://example.com/report\n\n/gate.php\nevil.example.com/gate.php\nsetup.exe\n192.0.2.1:443\n"
-    whole = parse(Text(), trail)
+    whole = parse(TextFormat(), trail)
     assert pairs(whole) == [("url", "http://evil.example.com/gate.php"), ("ipv4-addr", "192.0.2.1")]
     assert drops(whole) == [("line 3", "path without a host"), ("line 5", "not a public suffix")]
 
 
 def test_a_given_type_is_used_for_every_line():
-    whole = parse(Text(), b"Global\\a mutex\n#x\n", type="mutex")
+    whole = parse(TextFormat(), b"Global\\a mutex\n#x\n", type="mutex")
     assert pairs(whole) == [("mutex", "Global\\a mutex")]
-    assert drops(parse(Text(), b"192.0.2.1\n", type="file-md5")) == [("line 1", "malformed hash")]
+    assert drops(parse(TextFormat(), b"192.0.2.1\n", type="file-md5")) == [
+        ("line 1", "malformed hash")
+    ]
 
 
 def test_an_unknown_type_names_the_option():
     with pytest.raises(InvalidInput) as problem:
-        parse(Text(), b"192.0.2.1\n", type="ipv5")
+        parse(TextFormat(), b"192.0.2.1\n", type="ipv5")
     assert problem.value.details["field"] == "options.type"
 
 
 def test_one_endless_line_costs_only_itself():
     data = b"192.0.2.1\n" + b"a" * 10_000_000 + b"\n192.0.2.2\n"
-    whole = parse(Text(), data)
+    whole = parse(TextFormat(), data)
     assert pairs(whole) == [("ipv4-addr", "192.0.2.1"), ("ipv4-addr", "192.0.2.2")]
     assert drops(whole) == [("line 2", "too long")]
 
 
 def test_bytes_that_are_no_text_cost_only_their_line():
     whole = parse(
-        Text(),
+        TextFormat(),
         b"192.0.2.1\nev\xffl.com\n# caf\xe9\n192.0.2.2 caf\xe9\n"
         + b"#\n" * 40_000
         + b"\x00\n192.0.2.3",
@@ -116,6 +118,6 @@ def test_bytes_that_are_no_text_cost_only_their_line():
 def test_line_numbers_hold_across_blocks():
     lines = [b"192.0.2.%d" % (number % 250 + 1) for number in range(50_000)]
     lines[33_333] = b"nonsense"
-    batches = list(Text().parse(io.BytesIO(b"\n".join(lines)), {}))
-    assert sum(len(batch.records) for batch in batches) == 49_999
+    batches = list(TextFormat().parse(io.BytesIO(b"\n".join(lines)), {}))
+    assert sum(len(batch.indicators) for batch in batches) == 49_999
     assert [piece.where for batch in batches for piece in batch.dropped] == ["line 33334"]

@@ -14,7 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feeds.formats.base import Batch, Dropped, NotLineByLine, ReadLines, Record
+from services.feeds.formats.base import (
+    DroppedItem,
+    LinesNotIndependent,
+    ParsedBatch,
+    ParsedIndicator,
+    ReadLines,
+)
 from services.feeds.runs.report import RunReport
 from services.feeds.snapshots import document_reader, snapshot
 from services.feeds.snapshots.deduplication import distinct
@@ -44,21 +50,21 @@ class Letters:
         for at, line in enumerate(lines):
             names, _, tag = line.partition("=")
             if "?" in names:
-                raise NotLineByLine
+                raise LinesNotIndependent
             if "!" in names:
-                found.dropped.append(Dropped(f"line {numbers[at]}", line, "shouted"))
+                found.dropped.append(DroppedItem(f"line {numbers[at]}", line, "shouted"))
                 continue
             for letter in names:
-                found.records.append(
-                    Record("domain-name", f"{letter}.com", tags=(tag,) if tag else ())
+                found.indicators.append(
+                    ParsedIndicator("domain-name", f"{letter}.com", tags=(tag,) if tag else ())
                 )
                 found.lines.append(at)
         return found
 
-    def parse(self, stream: BinaryIO, _options: Mapping[str, Any]) -> Iterator[Batch]:
+    def parse(self, stream: BinaryIO, _options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         lines = stream.read().decode().replace("?", "").split("\n")
         found = self.read(lines, range(1, len(lines) + 1))
-        yield Batch(found.records, found.dropped)
+        yield ParsedBatch(found.indicators, found.dropped)
 
 
 def read(
@@ -123,7 +129,8 @@ def said(document: str) -> dict[str, tuple[str, ...]]:
 def letters(snapshot: FeedSnapshot | None, indices: np.ndarray) -> set[str]:
     assert snapshot is not None
     return {
-        msgspec.json.decode(text, type=Record).value[0] for text in snapshot.indicators(indices)
+        msgspec.json.decode(text, type=ParsedIndicator).value[0]
+        for text in snapshot.indicators(indices)
     }
 
 
@@ -247,7 +254,7 @@ class Mutexes(Letters):
     def read(self, lines: Sequence[str], _numbers: Sequence[int]) -> ReadLines:
         found = ReadLines([], [], [])
         for at, line in enumerate(lines):
-            found.records.append(Record("mutex", line.partition("#")[0]))
+            found.indicators.append(ParsedIndicator("mutex", line.partition("#")[0]))
             found.lines.append(at)
         return found
 
