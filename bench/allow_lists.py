@@ -8,14 +8,14 @@ import time
 
 from bench._figures import keep
 from bench.lookup import values
-from services.observables.reference.warning_checks import Warninglists
+from services.observables.reference.warning_list_index import WarningListIndex
 from services.observables.reference.warning_lists import bundled, pack
 
 CHECK_US, MEMORY_MIB = 20.0, 250.0
 _HOLDER = """
 import pathlib, psutil, sys
-from services.observables.reference.warning_checks import Warninglists
-lists = Warninglists(pathlib.Path(sys.argv[1]).read_bytes())
+from services.observables.reference.warning_list_index import WarningListIndex
+lists = WarningListIndex(pathlib.Path(sys.argv[1]).read_bytes())
 for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):
     lists.check(kind, value)
 print(psutil.Process().memory_info().rss / 2**20)
@@ -27,7 +27,7 @@ def main() -> None:
     started = time.perf_counter()
     blob = pack(bundled())
     packing = time.perf_counter() - started
-    lists = Warninglists(blob)
+    lists = WarningListIndex(blob)
     asked = [(one.type, one.value) for one in values(20_000)]
     for type_, value in asked[:200]:
         lists.check(type_, value)

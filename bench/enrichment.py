@@ -24,7 +24,7 @@ from bench.lookup import values
 from sentineliq.local.stack import Infrastructure
 from services.observables.reference import context, networks
 from services.observables.reference.context import OfflineEnrichers
-from services.observables.reference.enrichers.offline import enrichers
+from services.observables.reference.enrichers.registry import enrichers
 from services.observables.reference.warning_lists import bundled, pack
 from services.observables.store.service import handle_observed
 from shared.database import Database
@@ -41,7 +41,7 @@ _RANGES = 400_000
 _HOLDER = """
 import pathlib, psutil, sys
 from services.observables.reference.context import OfflineEnrichers
-from services.observables.reference.enrichers.offline import enrichers
+from services.observables.reference.enrichers.registry import enrichers
 names = ("warninglists", "networks")
 offline = OfflineEnrichers(enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
 for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):

@@ -18,7 +18,7 @@ import msgspec
 
 from bench._figures import keep
 from bench.ingest_million import addresses
-from services.observables.trends.analysis import Analysis, Plan, Span
+from services.observables.trends.analysis import Analysis, PartitionSpan, ReplayPlan
 from services.observables.trends.windows import FEEDS, WINDOW
 from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -59,7 +59,7 @@ def log_of(indicators: int) -> list[ConsumedRecord]:
 
 def ours(records: list[ConsumedRecord]) -> int:
     """Decode and count whole chunks; how many bursts there are."""
-    analysis = Analysis(Plan({_PLACE: Span(0, 0, len(records))}))
+    analysis = Analysis(ReplayPlan({_PLACE: PartitionSpan(0, 0, len(records))}))
     bursts = 0
     for number, record in enumerate(records):
         now = START + number / 10
@@ -118,7 +118,7 @@ def rate(count: int, work: Callable[[], int]) -> float:
 def bytes_per_value(count: int) -> float:
     """Memory of a value that one feed alone has seen."""
     records = log_of(count)[::FEED_COUNT]
-    analysis = Analysis(Plan({_PLACE: Span(0, 0, len(records))}))
+    analysis = Analysis(ReplayPlan({_PLACE: PartitionSpan(0, 0, len(records))}))
     decoder = msgspec.json.Decoder(IndicatorsObserved)
     distinct = {one.value for record in records for one in decoder.decode(record.value).seen}
     tracemalloc.start()

@@ -23,7 +23,7 @@ from services.observables.lookup.data_ages import UNKNOWN
 from services.observables.lookup.repository import Filter
 from services.observables.lookup.search_keys import check_literal
 from services.observables.lookup.search_keys import under as ranges_under
-from services.observables.reports.extraction_pool import Extractors
+from services.observables.reports.extraction_pool import ExtractionPool
 from services.observables.sightings import service
 from services.observables.sightings.service import Link, Report, observable_of
 from shared.auth import Principal
@@ -69,7 +69,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         fast_paths=[fast_path],
     )
     app.state.lookups = found
-    app.state.extractors = Extractors()
+    app.state.extractors = ExtractionPool()
     return app
 
 
@@ -163,7 +163,7 @@ MAX_REPORT_BYTES = 32 * 1024 * 1024
 )
 async def extract(request: Request, who: Reader) -> Response:
     """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
-    extractors: Extractors = request.app.state.extractors
+    extractors: ExtractionPool = request.app.state.extractors
     kind, mark = (
         request.headers.get("content-type", ""),
         partial(queries.marked, database_of(request), who.tenant),

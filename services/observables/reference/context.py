@@ -10,7 +10,7 @@ import msgspec
 
 from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.enrichers.base import OfflineEnricher
-from services.observables.reference.enrichers.offline import enrichers
+from services.observables.reference.enrichers.registry import enrichers
 from services.observables.reference.reloading_cache import ReloadingCache
 from services.observables.scoring.inputs import Effects
 from services.observables.scoring.score import Effect

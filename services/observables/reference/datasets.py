@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference import kev_catalog, networks, warning_lists
 from shared.errors import InvalidInput
 
 Files = Iterable[tuple[str, bytes]]
@@ -54,7 +54,7 @@ DATASETS: Final = (
         "CISA: known exploited vulnerabilities",
         "CC0-1.0",
         ("https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",),
-        exploited.pack,
+        kev_catalog.pack,
     ),
 )
 

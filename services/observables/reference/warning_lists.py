@@ -108,7 +108,7 @@ def bundled() -> Iterator[tuple[str, bytes]]:
 
 
 def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """Lists as one blob for `warning_checks.Warninglists`.
+    """Lists as one blob for `warning_list_index.WarningListIndex`.
 
     Args:
         files: the name and the bytes of each `list.json`; read one after the other, so a generator saves memory.

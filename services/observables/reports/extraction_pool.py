@@ -160,7 +160,7 @@ class _Errand:
             process.kill()
 
 
-class Extractors:
+class ExtractionPool:
     """The processes that read documents for one API.
 
     Args:

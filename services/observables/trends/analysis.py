@@ -13,9 +13,9 @@ from services.observables.trends.windows import (
     Chunk,
     Kind,
     Networks,
-    Subjects,
+    SubjectRises,
     Trend,
-    Values,
+    ValueBursts,
     families,
     moment,
     networks,
@@ -35,7 +35,7 @@ _SLACK: Final = 5.0
 """Seconds that clocks of producers may differ by."""
 
 
-class Changed(msgspec.Struct, gc=False):
+class ChangedObservable(msgspec.Struct, gc=False):
     """Of a change, what trends are made of."""
 
     type: str
@@ -43,36 +43,36 @@ class Changed(msgspec.Struct, gc=False):
     kind: str
 
 
-class Changes(msgspec.Struct):
+class ChangeBatch(msgspec.Struct):
     """Of `ObservablesChanged`, what trends are made of."""
 
     source: str
-    changes: list[Changed]
+    changes: list[ChangedObservable]
 
 
-class Told(msgspec.Struct):
+class RegistrarFact(msgspec.Struct):
     """Of an answer's facts, what trends are made of."""
 
     registrar: Any = None
 
 
-class Answered(msgspec.Struct):
+class EnrichedEvent(msgspec.Struct):
     """Of `Enriched`, what trends are made of."""
 
     type: str
     enricher: str
-    facts: Told
+    facts: RegistrarFact
 
 
 _OBSERVED = Topic(OBSERVED.name, Chunk, OBSERVED.says, OBSERVED.key)
-_CHANGED = Topic(CHANGED.name, Changes, CHANGED.says, CHANGED.key)
-_ENRICHED = Topic(ENRICHED.name, Answered, ENRICHED.says, ENRICHED.key)
+_CHANGED = Topic(CHANGED.name, ChangeBatch, CHANGED.says, CHANGED.key)
+_ENRICHED = Topic(ENRICHED.name, EnrichedEvent, ENRICHED.says, ENRICHED.key)
 _REGISTRATION: Final = "rdap"
 """The enricher that knows a domain's registrar; another one that also does must not count the domain twice."""
 
 
 @dataclass(frozen=True)
-class Span:
+class PartitionSpan:
     """A partition's offsets.
 
     Attributes:
@@ -87,7 +87,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What is read after a start, and what of it is news.
 
     Attributes:
@@ -95,7 +95,7 @@ class Plan:
         rises_from: end of the first minute whose rises are announced.
     """
 
-    spans: Mapping[Place, Span]
+    spans: Mapping[Place, PartitionSpan]
     values_from: float = 0.0
     rises_from: float = 0.0
 
@@ -109,18 +109,20 @@ class Analysis:
         numbers_of: gives the autonomous systems of addresses; without it none rises.
     """
 
-    def __init__(self, plan: Plan, prefix: str = "", numbers_of: Networks | None = None) -> None:
+    def __init__(
+        self, plan: ReplayPlan, prefix: str = "", numbers_of: Networks | None = None
+    ) -> None:
         self._plan = plan
         self._prefix = prefix
         self._numbers_of = numbers_of
         self._places = {place: span.begin for place, span in plan.spans.items()}
         self._times = dict.fromkeys(plan.spans, 0.0)
         mine = [place for place in plan.spans if place[0] == prefix + OBSERVED.name]
-        self._values = {place: Values(keys=_KEYS // len(mine)) for place in mine}
-        self._subjects = Subjects()
+        self._values = {place: ValueBursts(keys=_KEYS // len(mine)) for place in mine}
+        self._subjects = SubjectRises()
         self._chunks = msgspec.json.Decoder(Chunk)
-        self._changes = msgspec.json.Decoder(Changes)
-        self._answers = msgspec.json.Decoder(Answered)
+        self._changes = msgspec.json.Decoder(ChangeBatch)
+        self._answers = msgspec.json.Decoder(EnrichedEvent)
 
     def positions(self) -> dict[Place, int]:
         """The offset that each partition goes on with; safe to call from any thread."""

@@ -15,7 +15,7 @@ log = get_logger(__name__)
 _DATASET: Final = "networks"
 
 
-class Systems:
+class AutonomousSystems:
     """The tables of networks, renewed when there are newer ones.
 
     Args:

@@ -17,7 +17,7 @@ import faust
 import psycopg
 from aiokafka.errors import KafkaError
 
-from services.observables.trends.app import Reading, create_app
+from services.observables.trends.stream import LogReader, create_app
 from services.observables.trends.watchdog import PATIENCE, Watchdog
 from shared.database import Database
 from shared.kafka.offsets import cluster_id
@@ -31,7 +31,7 @@ _LOOK_AGAIN: Final = 1.0
 _GRACE: Final = 5.0
 
 
-class Lock:
+class LeaderLock:
     """A lock in the database that the reader holds: an advisory one, gone with its connection."""
 
     def __init__(self, database: Database) -> None:
@@ -104,11 +104,11 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lock = Lock(database)
+    lock = LeaderLock(database)
     try:
         if not await _leading(lock, stop, ready) or not await _reachable(settings, stop):
             return None
-        reading = Reading(settings, database, ready)
+        reading = LogReader(settings, database, ready)
         app = create_app(settings, reading)
         Watchdog(
             settings, reading.topics, lambda: reading.beats, reading.positions, patience
@@ -134,7 +134,7 @@ async def _stop(app: faust.App, reason: str | None) -> None:
         os._exit(1 if reason else 0)
 
 
-async def _leading(lock: Lock, stop: asyncio.Event, ready: Callable[[], None]) -> bool:
+async def _leading(lock: LeaderLock, stop: asyncio.Event, ready: Callable[[], None]) -> bool:
     """Wait for the lock; False when a signal came first."""
     said = False
     while not stop.is_set():
@@ -165,7 +165,7 @@ async def _reachable(settings: Settings, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _ended(app: faust.App, lock: Lock, stop: asyncio.Event) -> str | None:
+async def _ended(app: faust.App, lock: LeaderLock, stop: asyncio.Event) -> str | None:
     """Wait for the end; why it came, when nobody asked for it."""
     while not stop.is_set():
         state: Any = app

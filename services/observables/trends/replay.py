@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.observables.trends.analysis import RISES_BACK, Place, Plan, Span
+from services.observables.trends.analysis import RISES_BACK, PartitionSpan, Place, ReplayPlan
 from services.observables.trends.windows import HISTORY, LATENESS, WINDOW
 from shared.events.observables import ENRICHED
 from shared.settings import Settings
@@ -30,7 +30,7 @@ _LOOKS: Final = tuple(float(60 << n) for n in range(14))
 """Seconds before now at which the place to resume is looked for: a minute to five days."""
 
 
-class Offsets(NamedTuple):
+class PartitionOffsets(NamedTuple):
     """A partition's first offset, its end, and what the group has committed."""
 
     first: int
@@ -38,7 +38,7 @@ class Offsets(NamedTuple):
     committed: int | None
 
 
-class Log:
+class OffsetClient:
     """Asks a cluster about offsets; it reads no record and is no member of the group."""
 
     def __init__(self, settings: Settings) -> None:
@@ -66,7 +66,7 @@ class Log:
         found = await self._consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in found.items()}
 
-    async def offsets(self, group: str, places: Collection[Place]) -> dict[Place, Offsets]:
+    async def offsets(self, group: str, places: Collection[Place]) -> dict[Place, PartitionOffsets]:
         """What there is of these partitions."""
         asked = [TopicPartition(*place) for place in places]
         first = await self._consumer.beginning_offsets(asked)
@@ -80,10 +80,10 @@ class Log:
                 if stored is not None and first[place] <= stored.offset <= ends[place]
                 else None
             )
-            found[place.topic, place.partition] = Offsets(first[place], ends[place], at)
+            found[place.topic, place.partition] = PartitionOffsets(first[place], ends[place], at)
         return found
 
-    async def at(self, time: float, offsets: Mapping[Place, Offsets]) -> dict[Place, int]:
+    async def at(self, time: float, offsets: Mapping[Place, PartitionOffsets]) -> dict[Place, int]:
         """The first offset of each partition that is not older than a time; its end when all are."""
         asked = {TopicPartition(*place): int(time * 1000) for place in offsets}
         found = await self._consumer.offsets_for_times(asked)
@@ -95,13 +95,15 @@ class Log:
         }
 
 
-async def plan(settings: Settings, group: str, places: Collection[Place], now: float) -> Plan:
+async def plan_replay(
+    settings: Settings, group: str, places: Collection[Place], now: float
+) -> ReplayPlan:
     """Where the reading of these partitions begins and where it resumes.
 
     Raises:
         KafkaError: the cluster does not say.
     """
-    async with Log(settings) as asked:
+    async with OffsetClient(settings) as asked:
         offsets = await asked.offsets(group, places)
         recent = await asked.at(now - 2 * WINDOW, offsets)
         resume = {
@@ -123,11 +125,11 @@ async def plan(settings: Settings, group: str, places: Collection[Place], now: f
             reason="more records than may be read for baselines",
         )
     spans = {
-        place: Span(min(begin[place], resume[place]), resume[place], one.end)
+        place: PartitionSpan(min(begin[place], resume[place]), resume[place], one.end)
         for place, one in offsets.items()
     }
     rises_from = since - RISES_BACK if history == _FULL else since
-    return Plan(spans, values_from=since - _VALUES, rises_from=rises_from)
+    return ReplayPlan(spans, values_from=since - _VALUES, rises_from=rises_from)
 
 
 def _cost(place: Place) -> float:
@@ -135,7 +137,10 @@ def _cost(place: Place) -> float:
 
 
 async def _back_to(
-    asked: Log, now: float, offsets: Mapping[Place, Offsets], resume: Mapping[Place, int]
+    asked: OffsetClient,
+    now: float,
+    offsets: Mapping[Place, PartitionOffsets],
+    resume: Mapping[Place, int],
 ) -> float:
     """Seconds before now at which no partition was further than where it resumes."""
     for back in _LOOKS:

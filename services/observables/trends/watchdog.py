@@ -16,7 +16,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from services.observables.trends.analysis import Place
-from services.observables.trends.replay import Log
+from services.observables.trends.replay import OffsetClient
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -32,7 +32,7 @@ def lag(positions: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
     return sum(max(0, end - positions.get(place, 0)) for place, end in ends.items())
 
 
-class Patience:
+class SilenceTimer:
     """Decides when silence has lasted too long.
 
     Args:
@@ -91,15 +91,15 @@ class Watchdog:
         ).start()
 
     async def _watch(self) -> None:
-        patience = Patience(self._seconds)
+        patience = SilenceTimer(self._seconds)
         while True:
             with suppress(KafkaError, OSError, TimeoutError):
-                async with Log(self._settings) as cluster:
+                async with OffsetClient(self._settings) as cluster:
                     await self._ask(cluster, patience)
             patience.ended(time.monotonic(), self._beats(), None)
             await asyncio.sleep(self._pause)
 
-    async def _ask(self, cluster: Log, patience: Patience) -> None:
+    async def _ask(self, cluster: OffsetClient, patience: SilenceTimer) -> None:
         while True:
             async with asyncio.timeout(30):
                 ends = await cluster.ends(self._topics)

@@ -47,7 +47,7 @@ _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
 _ID_SPACE: Final = uuid5(SENTINELIQ_NAMESPACE, "trend")
 
 
-class Seen(msgspec.Struct, gc=False):
+class ObservedIndicator(msgspec.Struct, gc=False):
     """Of an indicator, what trends are made of."""
 
     type: str
@@ -55,7 +55,7 @@ class Seen(msgspec.Struct, gc=False):
     malware: str | None = None
 
 
-class Feed(msgspec.Struct, gc=False):
+class FeedIdentity(msgspec.Struct, gc=False):
     """Of a feed, what trends are made of."""
 
     id: UUID
@@ -65,9 +65,9 @@ class Feed(msgspec.Struct, gc=False):
 class Chunk(msgspec.Struct):
     """Of `IndicatorsObserved`, what trends are made of; the rest is not even decoded."""
 
-    feed: Feed
+    feed: FeedIdentity
     observed_at: str
-    seen: list[Seen] = msgspec.field(default_factory=list)
+    seen: list[ObservedIndicator] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ Sighting = tuple[int, float]
 _NO_BURST: Final = (-1, float("-inf"))
 
 
-class Values:
+class ValueBursts:
     """Bursts of values within one partition: a value's events all come there, in order.
 
     What is kept per value is a hash and, as long as one feed alone has seen it, a sighting that the whole chunk shares:
@@ -176,7 +176,7 @@ class Values:
                 bursts.append(trend)
         return bursts
 
-    def _number(self, feed: Feed) -> int:
+    def _number(self, feed: FeedIdentity) -> int:
         number = self._feeds.setdefault(feed.id, len(self._names))
         if number == len(self._names):
             self._names.append("")
@@ -192,7 +192,9 @@ class Values:
         self._young = {}
         self._until = max(self._until, (at // span + 1) * span)
 
-    def _seen(self, known: list[Sighting], tenant: str, one: Seen, by: Sighting) -> Trend | None:
+    def _seen(
+        self, known: list[Sighting], tenant: str, one: ObservedIndicator, by: Sighting
+    ) -> Trend | None:
         for place, (feed, at) in enumerate(known):
             if feed == by[0]:
                 if at < by[1]:
@@ -218,7 +220,7 @@ class Values:
         )
 
 
-def _storable(one: Seen) -> bool:
+def _storable(one: ObservedIndicator) -> bool:
     return one.type in _TYPES and 0 < len(one.value) <= MAX_LENGTH and "\0" not in one.value
 
 
@@ -275,7 +277,7 @@ class _Minute:
             self.feeds = {subject: self.feeds[subject] for subject, _ in first}
 
 
-class Subjects:
+class SubjectRises:
     """Rises of subjects over all partitions: minutes are judged when they are complete, in their order.
 
     A window of ten minutes that ends with each minute is compared with the 36 windows before it: it is high with at

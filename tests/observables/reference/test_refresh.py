@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference import kev_catalog, networks, warning_lists
 from services.observables.reference import refresh as module
 from services.observables.reference.datasets import Dataset
 from shared.database import PUBLIC, Database
@@ -105,7 +105,7 @@ def datasets(provider: str) -> list[Dataset]:
             warning_lists.bundled,
         ),
         Dataset("networks", "tables", "x", (f"{provider}/v4.tsv.gz",), networks.pack),
-        Dataset("exploited", "kev", "x", (f"{provider}/kev.json",), exploited.pack),
+        Dataset("exploited", "kev", "x", (f"{provider}/kev.json",), kev_catalog.pack),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.reference.warning_checks import Hit, Warninglists
+from services.observables.reference.warning_list_index import Hit, WarningListIndex
 from services.observables.reference.warning_lists import bundled, pack
 from shared.errors import InvalidInput
 
@@ -28,8 +28,8 @@ def a_list(
     return name or kind, msgspec.json.encode(document)
 
 
-def opened(*lists: tuple) -> Warninglists:
-    return Warninglists(pack(lists))
+def opened(*lists: tuple) -> WarningListIndex:
+    return WarningListIndex(pack(lists))
 
 
 LISTS = opened(
@@ -159,7 +159,7 @@ def test_networks_are_found_as_a_naive_search_finds_them(listed: set, values: li
 
 
 def test_the_lists_that_come_with_the_installation_can_be_asked() -> None:
-    lists = Warninglists(pack(bundled()))
+    lists = WarningListIndex(pack(bundled()))
     assert len(lists.lists) > 100
     assert "hostname" in {hit.kind for hit in lists.check("domain-name", "www.google.com")}
     assert lists.check("ipv4-addr", "10.1.2.3")

@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy as sa
 
 from services.observables.trends import repository
-from services.observables.trends.replay import Log, plan
-from services.observables.trends.watchdog import EXIT_CODE, Patience, lag
+from services.observables.trends.replay import OffsetClient, plan_replay
+from services.observables.trends.watchdog import EXIT_CODE, SilenceTimer, lag
 from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database, database
 from shared.events import Event, FeedRef
@@ -34,7 +34,7 @@ from shared.stix.ids import observable_id
 
 RUN = """
 import os, time
-from services.observables.trends import app, process
+from services.observables.trends import process, stream
 from shared.database import database
 from shared.errors import Unavailable
 from shared.telemetry.logging import configure_logging
@@ -42,7 +42,7 @@ from shared.settings import load_settings
 
 configure_logging("observables", "trends")
 hang = int(os.environ.get("TEST_HANG_AFTER", "-1"))
-take = app.Reading.take
+take = stream.LogReader.take
 async def taking(self, *record):
     if 0 <= hang <= self.beats:
         time.sleep(3600)
@@ -50,13 +50,13 @@ async def taking(self, *record):
 def unavailable(*_):
     raise Unavailable("The database is away.")
 if "TEST_UNAVAILABLE" in os.environ:
-    app.store.announce = unavailable
-app.Reading.take = taking
-begun = app.Reading.__init__
+    stream.repository.announce = unavailable
+stream.LogReader.take = taking
+begun = stream.LogReader.__init__
 def begin(self, *arguments, **named):
     begun(self, *arguments, **named)
     self.group += os.environ.get("TEST_GROUP", "")
-app.Reading.__init__ = begin
+stream.LogReader.__init__ = begin
 process.run(load_settings(), database("observables"), patience=float(os.environ.get("TEST_PATIENCE", "60")))
 """
 
@@ -273,7 +273,7 @@ def test_what_is_handled_is_committed_and_stays_committed(
     )
 
     async def committed() -> list[tuple[int, int | None]]:
-        async with Log(settings) as asked:
+        async with OffsetClient(settings) as asked:
             found = await asked.offsets(group, await asked.ends([topic]))
             return [(one.end, one.committed) for _, one in sorted(found.items())]
 
@@ -283,7 +283,7 @@ def test_what_is_handled_is_committed_and_stays_committed(
         wait(lambda: sum(one.value.startswith("51.") for one in announced(own)) == 500, 10, log)
     before = asyncio.run(committed())
     assert all(end == at for end, at in before)
-    planned = asyncio.run(plan(settings, group, [(topic, 0), (topic, 1)], time.time()))
+    planned = asyncio.run(plan_replay(settings, group, [(topic, 0), (topic, 1)], time.time()))
     assert all(span.begin < span.resume == span.end for span in planned.spans.values())
     with process(tmp_path):
         time.sleep(4)
@@ -363,7 +363,7 @@ def test_trends_are_paged_newest_first_and_by_tenant(own: Database) -> None:
 
 
 def test_silence_is_told_from_idleness() -> None:
-    patience = Patience(60)
+    patience = SilenceTimer(60)
     assert not patience.ended(0, 0, 5)
     assert not patience.ended(59, 0, 5)
     assert patience.ended(60, 0, 5)

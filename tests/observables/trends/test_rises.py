@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from starlette.testclient import TestClient
 
 from services.observables.reference import networks, repository
-from services.observables.trends.autonomous_systems import Systems
+from services.observables.trends.autonomous_systems import AutonomousSystems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
@@ -146,14 +146,14 @@ def test_an_autonomous_system_and_a_registrar_rise_above_what_was_usual(
 
 
 def test_networks_are_renewed_while_it_runs(own: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    systems = Systems(own)
+    systems = AutonomousSystems(own)
     systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
     monkeypatch.setattr("services.observables.reference.reloading_cache.LOOK_EVERY", -1.0)
     obtain(own, TABLE, "1")
     systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"
-    systems = Systems(own)
+    systems = AutonomousSystems(own)
     systems.reload_if_stale()
     asked = ["45.9.148.3", "no address", "45.9.149.0/24", "8.8.8.8", "1\0"]
     assert systems.numbers_of("ipv4-addr", asked) == [64496, None, 64497, None, None]

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.trends.analysis import RISES_BACK, Analysis, Plan, Span
+from services.observables.trends.analysis import RISES_BACK, Analysis, PartitionSpan, ReplayPlan
 from services.observables.trends.windows import (
     HISTORY,
     MINUTES,
     WINDOW,
     Chunk,
-    Feed,
-    Seen,
-    Subjects,
+    FeedIdentity,
+    ObservedIndicator,
+    SubjectRises,
     Trend,
-    Values,
+    ValueBursts,
     families,
     moment,
     networks,
@@ -40,13 +40,15 @@ DAY = 24 * 3600
 
 def chunk(feed: int, *values: str, malware: str | None = None) -> Chunk:
     return Chunk(
-        Feed(UUID(int=feed), f"feed {feed}"),
+        FeedIdentity(UUID(int=feed), f"feed {feed}"),
         "",
-        [Seen("ipv4-addr", value, malware) for value in values],
+        [ObservedIndicator("ipv4-addr", value, malware) for value in values],
     )
 
 
-def burst_at(values: Values, *sightings: tuple[int, float], tenant: str = "acme") -> list[float]:
+def burst_at(
+    values: ValueBursts, *sightings: tuple[int, float], tenant: str = "acme"
+) -> list[float]:
     """Times of the sightings (feed, seconds) of one value that complete a burst."""
     return [
         at for feed, at in sightings if values.add(tenant, chunk(feed, "192.0.2.1"), START + at)
@@ -54,7 +56,7 @@ def burst_at(values: Values, *sightings: tuple[int, float], tenant: str = "acme"
 
 
 def test_the_fifth_feed_within_the_window_makes_a_burst() -> None:
-    values = Values()
+    values = ValueBursts()
     assert burst_at(values, *((feed, feed * 100) for feed in range(4))) == []
     (found,) = values.add("acme", chunk(4, "192.0.2.9", "192.0.2.1"), START + 599)
     assert found.subject == "192.0.2.1"
@@ -68,17 +70,19 @@ def test_the_fifth_feed_within_the_window_makes_a_burst() -> None:
 
 
 def test_a_sighting_leaves_the_window_after_its_length() -> None:
-    assert burst_at(Values(), *((feed, feed * 100) for feed in range(4)), (4, 600)) == []
-    assert burst_at(Values(), *((feed, 1 + feed * 100) for feed in range(4)), (4, 600)) == [600]
+    assert burst_at(ValueBursts(), *((feed, feed * 100) for feed in range(4)), (4, 600)) == []
+    assert burst_at(ValueBursts(), *((feed, 1 + feed * 100) for feed in range(4)), (4, 600)) == [
+        600
+    ]
 
 
 def test_one_feed_that_repeats_itself_is_one_feed() -> None:
-    assert burst_at(Values(), *((0, at) for at in range(20)), (1, 30), (2, 31), (3, 32)) == []
+    assert burst_at(ValueBursts(), *((0, at) for at in range(20)), (1, 30), (2, 31), (3, 32)) == []
 
 
 def test_a_burst_is_one_until_it_has_fallen_out_of_the_window() -> None:
     five = [(feed, float(feed)) for feed in range(5)]
-    values = Values()
+    values = ValueBursts()
     assert burst_at(values, *five, *((feed, 100.0 + feed) for feed in range(9))) == [4]
     assert burst_at(values, *((feed, 700.0 + feed) for feed in range(9))) == [], (
         "it never stopped for a window's length"
@@ -87,29 +91,35 @@ def test_a_burst_is_one_until_it_has_fallen_out_of_the_window() -> None:
 
 
 def test_tenants_types_and_values_are_kept_apart() -> None:
-    values = Values()
+    values = ValueBursts()
     for feed in range(4):
         assert burst_at(values, (feed, feed)) == []
         assert burst_at(values, (feed + 1, feed), tenant="globex") == []
-    other = Chunk(Feed(UUID(int=8), "8"), "", [Seen("ipv6-addr", "192.0.2.1")])
+    other = Chunk(FeedIdentity(UUID(int=8), "8"), "", [ObservedIndicator("ipv6-addr", "192.0.2.1")])
     assert values.add("acme", other, START + 9) == []
     assert burst_at(values, (8, 9)) == [9]
 
 
 def test_what_cannot_be_stored_never_bursts() -> None:
-    values = Values()
+    values = ValueBursts()
     bad = [
-        Seen("carrier-pigeon", "coo"),
-        Seen("url", "x\0"),
-        Seen("url", ""),
-        Seen("url", "x" * 9000),
+        ObservedIndicator("carrier-pigeon", "coo"),
+        ObservedIndicator("url", "x\0"),
+        ObservedIndicator("url", ""),
+        ObservedIndicator("url", "x" * 9000),
     ]
     for feed in range(6):
-        assert values.add("acme", Chunk(Feed(UUID(int=feed), "f\0eed"), "", bad), START) == []
+        assert (
+            values.add("acme", Chunk(FeedIdentity(UUID(int=feed), "f\0eed"), "", bad), START) == []
+        )
     assert all(burst_at(values, (feed, 0.0)) == [] for feed in range(4))
     assert (
         values.add(
-            "acme", Chunk(Feed(UUID(int=7), "a\0b"), "", [Seen("ipv4-addr", "192.0.2.1")]), START
+            "acme",
+            Chunk(
+                FeedIdentity(UUID(int=7), "a\0b"), "", [ObservedIndicator("ipv4-addr", "192.0.2.1")]
+            ),
+            START,
         )[0].feeds[0]
         == "ab"
     )
@@ -147,7 +157,7 @@ def test_bursts_are_those_of_the_model(raw: list[tuple[int, int, int, int]]) -> 
     for feed, value, pause, late in raw:
         now += pause
         events.append((feed, value, now - late))
-    values, found = Values(feeds=3), []
+    values, found = ValueBursts(feeds=3), []
     for feed, value, at in events:
         bursts = values.add("acme", chunk(feed, str(value)), at)
         # Something else keeps the generations turning.
@@ -157,7 +167,7 @@ def test_bursts_are_those_of_the_model(raw: list[tuple[int, int, int, int]]) -> 
 
 
 def test_a_million_values_take_about_a_hundred_bytes_each() -> None:
-    values = Values()
+    values = ValueBursts()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(200):
@@ -169,7 +179,7 @@ def test_a_million_values_take_about_a_hundred_bytes_each() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    values = Values(keys=1000)
+    values = ValueBursts(keys=1000)
     for number in range(50):
         values.add("acme", chunk(1, *(f"{number}.{one}" for one in range(100))), START + number)
     assert len(values) <= 2 * 1100
@@ -179,7 +189,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def rises(counts: list[int], last: int | None = None) -> list[tuple[int, int, float | None]]:
     """Minute, count and baseline of the rises of a family with these counts by minute."""
-    subjects, found = Subjects(), []
+    subjects, found = SubjectRises(), []
     for minute, count in enumerate(counts):
         at = START + 60 * minute
         subjects.add("acme", "feed", Counter({("malware", "odd"): count} if count else {}), at)
@@ -211,14 +221,14 @@ def test_a_second_rise_is_told_again() -> None:
 
 def test_subjects_of_a_chunk() -> None:
     data = Chunk(
-        Feed(UUID(int=1), "feed"),
+        FeedIdentity(UUID(int=1), "feed"),
         "",
         [
-            Seen("ipv4-addr", "192.0.2.1", "Emotet"),
-            Seen("ipv6-addr", "2001:db8::1", " emotet "),
-            Seen("url", "u", "\0"),
-            Seen("domain-name", "192.0.2.7"),
-            Seen("ipv4-addr", "198.51.100.1"),
+            ObservedIndicator("ipv4-addr", "192.0.2.1", "Emotet"),
+            ObservedIndicator("ipv6-addr", "2001:db8::1", " emotet "),
+            ObservedIndicator("url", "u", "\0"),
+            ObservedIndicator("domain-name", "192.0.2.7"),
+            ObservedIndicator("ipv4-addr", "198.51.100.1"),
         ],
     )
     assert families(data) == {("malware", "emotet"): 2}
@@ -313,11 +323,13 @@ PLACES = [
 
 
 def read(
-    log: list[tuple[ConsumedRecord, float]], plan: Plan | None = None, seed: int | None = None
+    log: list[tuple[ConsumedRecord, float]], plan: ReplayPlan | None = None, seed: int | None = None
 ) -> set[Trend]:
     """The trends of a log, its partitions read in turns that the seed decides; without one in the log's order."""
-    spans = plan.spans if plan else dict.fromkeys(PLACES, Span(0, 0, 10**9))
-    analysis = Analysis(plan or Plan(spans), numbers_of=lambda _type, values: [64496] * len(values))
+    spans = plan.spans if plan else dict.fromkeys(PLACES, PartitionSpan(0, 0, 10**9))
+    analysis = Analysis(
+        plan or ReplayPlan(spans), numbers_of=lambda _type, values: [64496] * len(values)
+    )
     waiting = {place: [] for place in PLACES}
     for one, at in log:
         if one.offset >= spans[one.topic, one.partition].begin:
@@ -366,8 +378,8 @@ def test_a_reading_that_resumes_finds_the_trends_that_were_left(hours: float) ->
         }
 
     begin, resume = first(since - (HISTORY + 2) * WINDOW - RISES_BACK - 120), first(since)
-    spans = {place: Span(begin[place], resume[place], 10**9) for place in PLACES}
-    again = read(log, Plan(spans, since - 2 * WINDOW - 120, since - RISES_BACK), seed=5)
+    spans = {place: PartitionSpan(begin[place], resume[place], 10**9) for place in PLACES}
+    again = read(log, ReplayPlan(spans, since - 2 * WINDOW - 120, since - RISES_BACK), seed=5)
     assert again <= whole
     assert {one for one in whole if one.window_start >= since} <= again
     assert {one.id for one in again} == {one.id for one in whole if one in again}
@@ -392,7 +404,7 @@ def test_unreadable_records_are_refused_and_passed() -> None:
     late = record(
         Event(OBSERVED, msgspec.structs.replace(data, observed_at="yesterday"), "acme", "s"), 0, 2
     )
-    analysis = Analysis(Plan({(OBSERVED.name, 0): Span(0, 0, 9)}))
+    analysis = Analysis(ReplayPlan({(OBSERVED.name, 0): PartitionSpan(0, 0, 9)}))
     for bad in (replace(good, value=b"{"), replace(good, offset=1, headers=[]), late):
         with pytest.raises(InvalidInput):
             analysis.handle(bad, START)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from services.observables.reference.enrichers.base import Facts
-from services.observables.reference.warning_checks import Hit, Warninglists
+from services.observables.reference.warning_list_index import Hit, WarningListIndex
 from services.observables.scoring.score import Effect
 from shared.stix.vocabulary import ObservableType
 
@@ -24,7 +24,7 @@ class AllowLists:
     types: frozenset[str] = frozenset(ObservableType)
     weighs = True
 
-    def __init__(self, lists: Warninglists) -> None:
+    def __init__(self, lists: WarningListIndex) -> None:
         self._lists = lists
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:

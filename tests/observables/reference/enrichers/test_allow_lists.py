@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from services.observables.reference.enrichers.allow_lists import AllowLists
-from services.observables.reference.warning_checks import Warninglists
+from services.observables.reference.warning_list_index import WarningListIndex
 from services.observables.reference.warning_lists import pack
 from shared.stix import ObservableType
 from tests.observables.reference.enrichers.contract import OfflineContract
@@ -31,7 +31,7 @@ BLOB = pack(
         *(a_list(f"list {number}", "known", "string", "everywhere.com") for number in range(15)),
     ]
 )
-ENRICHER = AllowLists(Warninglists(BLOB))
+ENRICHER = AllowLists(WarningListIndex(BLOB))
 
 
 class TestContract(OfflineContract):
@@ -49,7 +49,7 @@ class TestContract(OfflineContract):
 
     @classmethod
     def make(cls):
-        return AllowLists(Warninglists(BLOB))
+        return AllowLists(WarningListIndex(BLOB))
 
     def test_the_samples_are_what_is_stored(self):
         """Of the types without samples, `x` stands for anything."""

@@ -16,7 +16,7 @@ from faust.types import TP, EventT, StreamT
 
 from services.observables.trends import replay, repository
 from services.observables.trends.analysis import Analysis, Place
-from services.observables.trends.autonomous_systems import Systems
+from services.observables.trends.autonomous_systems import AutonomousSystems
 from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
@@ -35,7 +35,7 @@ _TICK: Final = 1.0
 _MEGABYTE: Final = 1024 * 1024
 
 
-class Reading:
+class LogReader:
     """What the app does with the log: the plan of a reading, its state, and its announcements.
 
     Attributes:
@@ -50,7 +50,7 @@ class Reading:
         self.beats = 0
         self._settings = settings
         self._database = database
-        self._systems = Systems(database)
+        self._systems = AutonomousSystems(database)
         self._ready = ready
         self._analysis: Analysis | None = None
         self._generation: int | None = None
@@ -72,7 +72,9 @@ class Reading:
         async with self._turn:
             await asyncio.to_thread(self._systems.reload_if_stale)
             if generation != self._generation or self._analysis is None:
-                plan = await replay.plan(self._settings, self.group, list(assigned), time.time())
+                plan = await replay.plan_replay(
+                    self._settings, self.group, list(assigned), time.time()
+                )
                 self._analysis = Analysis(
                     plan, self._settings.kafka_topic_prefix, self._systems.numbers_of
                 )
@@ -160,10 +162,10 @@ _Consumer.logger = Consumer.logger
 
 class _Transport(Transport):
     Consumer = _Consumer
-    reading: Reading
+    reading: LogReader
 
 
-def create_app(settings: Settings, reading: Reading) -> faust.App:
+def create_app(settings: Settings, reading: LogReader) -> faust.App:
     """The Faust app of a reading; `await app.start()` begins it."""
     app = faust.App(
         reading.group,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.reference import exploited, packed_arrays
-from services.observables.reference.exploited import Exploit, Exploited
+from services.observables.reference import kev_catalog, packed_arrays
+from services.observables.reference.kev_catalog import KevCatalog, KevEntry
 from shared.errors import InvalidInput
 
 LOG4J = {
@@ -35,14 +35,14 @@ def catalogue(*entries: dict, version: str = "2026.11.20") -> bytes:
     ).encode()
 
 
-def packing(*files: bytes) -> Exploited:
-    return Exploited(exploited.pack((f"kev-{at}.json", data) for at, data in enumerate(files)))
+def packing(*files: bytes) -> KevCatalog:
+    return KevCatalog(kev_catalog.pack((f"kev-{at}.json", data) for at, data in enumerate(files)))
 
 
 def test_an_entry_is_found_by_its_number():
     asked = packing(catalogue(LOG4J, OTHER))
-    assert asked.find("CVE-2021-44228") == Exploit("2021-12-10", True, LOG4J["vulnerabilityName"])
-    assert asked.find("CVE-2020-0001") == Exploit("2022-01-02", False, LOG4J["vulnerabilityName"])
+    assert asked.find("CVE-2021-44228") == KevEntry("2021-12-10", True, LOG4J["vulnerabilityName"])
+    assert asked.find("CVE-2020-0001") == KevEntry("2022-01-02", False, LOG4J["vulnerabilityName"])
     assert asked.find("CVE-1999-0001") is None
     assert len(asked) == 2
     assert asked.version == "2026.11.20"
@@ -84,9 +84,9 @@ def test_what_is_no_catalogue_is_refused_by_name_and_place(data, place):
 
 def test_other_packed_data_are_refused():
     with pytest.raises(InvalidInput):
-        Exploited(packed_arrays.pack({"kind": "networks"}, {}))
+        KevCatalog(packed_arrays.pack({"kind": "networks"}, {}))
     with pytest.raises(InvalidInput):
-        Exploited(b"")
+        KevCatalog(b"")
 
 
 @given(
@@ -104,4 +104,4 @@ def test_what_is_packed_is_found_again(entries):
     for number in {*entries, 0, 9999}:
         expected = entries.get(number)
         found = asked.find(f"CVE-2000-{number:04}")
-        assert found == (expected and Exploit(str(expected[0]), *expected[1:]))
+        assert found == (expected and KevEntry(str(expected[0]), *expected[1:]))

@@ -43,7 +43,7 @@ class Hit(NamedTuple):
     kind: str
 
 
-class Warninglists:
+class WarningListIndex:
     """All lists, over a packed blob.
 
     Args:

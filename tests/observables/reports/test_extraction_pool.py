@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from services.observables.lookup.queries import Named, Report
 from services.observables.reports import extraction_pool
 from services.observables.reports.extraction import MAX_DISTINCT, Extraction
-from services.observables.reports.extraction_pool import Extractors
+from services.observables.reports.extraction_pool import ExtractionPool
 from services.observables.reports.extraction_process import Limits
 from shared.errors import InvalidInput, TooLargeInput, Unavailable
 from tests.shared.documents.book import pdf
@@ -44,13 +44,13 @@ def file_of(content: bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
-async def report(found: Extractors, content: bytes, kind: str = "text/plain") -> dict[str, Any]:
+async def report(found: ExtractionPool, content: bytes, kind: str = "text/plain") -> dict[str, Any]:
     with file_of(content) as file:
         answer: dict[str, Any] = msgspec.json.decode(await found.report(file, kind, marked))
     return answer
 
 
-def pid_of(found: Extractors) -> int:
+def pid_of(found: ExtractionPool) -> int:
     (process,) = found._idle
     return process.pid
 
@@ -69,7 +69,7 @@ def gone(pid: int, within: float = 5.0) -> bool:
 
 def test_a_process_is_kept_and_has_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINELIQ_SECRET_KEY", "a-secret")
-    found = Extractors()
+    found = ExtractionPool()
     assert not found._idle
     assert [one["value"] for one in asyncio.run(report(found, b"evil[.]com"))["observables"]] == [
         "evil.com"
@@ -83,10 +83,10 @@ def test_a_process_is_kept_and_has_none_of_our_secrets(monkeypatch: pytest.Monke
 def test_a_process_that_grew_died_or_has_nothing_to_do_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    grown = Extractors(Limits(grown=1))
+    grown = ExtractionPool(Limits(grown=1))
     assert asyncio.run(report(grown, b"evil.com"))["characters"] == 8
     assert not grown._idle
-    found = Extractors()
+    found = ExtractionPool()
     asyncio.run(report(found, b"evil.com"))
     killed = pid_of(found)
     os.kill(killed, signal.SIGKILL)
@@ -98,7 +98,7 @@ def test_a_process_that_grew_died_or_has_nothing_to_do_is_replaced(
 
 
 def test_processes_end_with_their_pool() -> None:
-    found = Extractors()
+    found = ExtractionPool()
     asyncio.run(report(found, b"evil.com"))
     pid = pid_of(found)
     del found
@@ -116,14 +116,14 @@ def test_processes_end_with_their_pool() -> None:
 def test_what_unfolds_to_more_than_the_memory_there_is_is_refused(
     content: bytes, kind: str
 ) -> None:
-    found = Extractors(Limits(memory=100 << 20))
+    found = ExtractionPool(Limits(memory=100 << 20))
     with pytest.raises(InvalidInput, match="memory"):
         asyncio.run(report(found, content, kind))
     assert asyncio.run(report(found, b"evil.com"))["characters"] == 8
 
 
 def test_what_takes_too_long_is_refused() -> None:
-    found = Extractors(Limits(seconds=0.5))
+    found = ExtractionPool(Limits(seconds=0.5))
     with pytest.raises(TooLargeInput, match=r"longer than 0\.5 s"):
         asyncio.run(report(found, SLOW))
 
@@ -131,17 +131,17 @@ def test_what_takes_too_long_is_refused() -> None:
 def test_a_process_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction_pool, "_LONGEST", 0.02)
     with pytest.raises(TooLargeInput, match="longer than"):
-        asyncio.run(report(Extractors(Limits(seconds=20)), SLOW))
+        asyncio.run(report(ExtractionPool(Limits(seconds=20)), SLOW))
 
 
 def test_a_fault_of_ours_looks_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction_pool, "_COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(RuntimeError, match="ended with 3"):
-        asyncio.run(report(Extractors(), b"evil.com"))
+        asyncio.run(report(ExtractionPool(), b"evil.com"))
 
 
 def test_what_is_no_document_is_refused_with_its_place_and_the_process_stays() -> None:
-    found = Extractors()
+    found = ExtractionPool()
     with pytest.raises(InvalidInput, match="NUL byte at byte 4") as refused:
         asyncio.run(report(found, b"evil\0.com"))
     assert (type(refused.value), refused.value.details) == (InvalidInput, {"where": "byte 4"})
@@ -152,7 +152,7 @@ def test_a_third_document_waits_for_its_turn_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def three() -> list[Any]:
-        found = Extractors(Limits(seconds=2))
+        found = ExtractionPool(Limits(seconds=2))
         first = [asyncio.create_task(report(found, SLOW)) for _ in range(2)]
         await asyncio.sleep(0.2)
         monkeypatch.setattr(extraction_pool, "PATIENCE", 0.3)
@@ -173,7 +173,7 @@ def test_a_third_document_waits_for_its_turn_and_not_for_ever(
 
 def test_a_document_that_nobody_waits_for_is_not_read_on() -> None:
     async def drop() -> None:
-        found = Extractors()
+        found = ExtractionPool()
         reading = [asyncio.create_task(report(found, SLOW)) for _ in range(3)]
         await asyncio.sleep(0.7)
         for one in reading:

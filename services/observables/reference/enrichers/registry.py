@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.observables.reference import exploited, networks, warning_lists
+from services.observables.reference import kev_catalog, networks, warning_lists
 from services.observables.reference.enrichers.allow_lists import AllowLists
 from services.observables.reference.enrichers.base import OfflineEnricher
 from services.observables.reference.enrichers.domain_name import DomainNameEnricher
@@ -10,21 +10,21 @@ from services.observables.reference.enrichers.domain_shape import DomainShapeEnr
 from services.observables.reference.enrichers.known_exploited import KnownExploitedEnricher
 from services.observables.reference.enrichers.network import NetworkEnricher
 from services.observables.reference.enrichers.special_ranges import SpecialRangeEnricher
-from services.observables.reference.exploited import Exploited
+from services.observables.reference.kev_catalog import KevCatalog
 from services.observables.reference.networks import Networks
-from services.observables.reference.warning_checks import Warninglists
+from services.observables.reference.warning_list_index import WarningListIndex
 
 
 def enrichers(blobs: Mapping[str, bytes | memoryview]) -> list[OfflineEnricher]:
     """All of them; one whose data is not here has nothing to say, but still knows what its facts are worth."""
     lists = blobs.get("warninglists") or warning_lists.pack([])
     tables = blobs.get("networks") or networks.pack([])
-    known = blobs.get("exploited") or exploited.pack([])
+    known = blobs.get("exploited") or kev_catalog.pack([])
     return [
         DomainNameEnricher(),
         DomainShapeEnricher(),
         SpecialRangeEnricher(),
         NetworkEnricher(Networks(tables)),
-        KnownExploitedEnricher(Exploited(known)),
-        AllowLists(Warninglists(lists)),
+        KnownExploitedEnricher(KevCatalog(known)),
+        AllowLists(WarningListIndex(lists)),
     ]

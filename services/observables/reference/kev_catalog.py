@@ -11,7 +11,7 @@ from services.observables.reference import packed_arrays
 from shared.errors import InvalidInput
 
 
-class Exploit(NamedTuple):
+class KevEntry(NamedTuple):
     """What the catalogue says about one vulnerability.
 
     Attributes:
@@ -47,7 +47,7 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
     Raises:
         InvalidInput: a file is no catalogue; the message names the file and the line, or which entry it is.
     """
-    found: dict[str, Exploit] = {}
+    found: dict[str, KevEntry] = {}
     version = ""
     for name, data in files:
         try:
@@ -59,7 +59,7 @@ def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
             ) from error
         version = max(version, catalogue.version)
         for one in catalogue.vulnerabilities:
-            found[one.cve] = Exploit(
+            found[one.cve] = KevEntry(
                 one.added.isoformat(), one.ransomware.lower() == "known", one.name
             )
     # Some fifteen hundred short entries: as a header they are read in a millisecond.
@@ -75,7 +75,7 @@ def _line(data: bytes, error: Exception) -> str:
     return f", line {before.count(10) + 1}"
 
 
-class Exploited:
+class KevCatalog:
     """The packed catalogue.
 
     Args:
@@ -92,11 +92,11 @@ class Exploited:
                 "This is packed reference data, but no catalogue of exploited vulnerabilities"
             )
         self.version: str = about["version"]
-        self._found = {cve: Exploit(*one) for cve, one in about["found"].items()}
+        self._found = {cve: KevEntry(*one) for cve, one in about["found"].items()}
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def find(self, cve: str) -> Exploit | None:
+    def find(self, cve: str) -> KevEntry | None:
         """The entry about a vulnerability by its canonical number, such as `CVE-2021-44228`."""
         return self._found.get(cve)
