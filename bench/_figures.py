@@ -15,7 +15,7 @@ import httpx2
 import psutil
 from pydantic import SecretStr
 
-from sentineliq.local.leftovers import running_processes
+from sentineliq.local.orphans import running_processes
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from shared.auth import issue_token

@@ -20,7 +20,7 @@ import psutil
 
 from bench._figures import client_of, keep, throwaway_stack
 from bench.ingest_million import addresses
-from sentineliq.local.leftovers import running_processes
+from sentineliq.local.orphans import running_processes
 from sentineliq.local.stack import Stack
 
 FLOOR_UNCHANGED, FLOOR_CHANGED, MOST_MEMORY = 1_000_000, 500_000, 300.0

@@ -2,23 +2,21 @@
 
 import typer
 
-from sentineliq.cli import (
-    catalogue,
+from sentineliq.cli.commands import (
     dead,
     doctor,
     enrichers,
-    enrichment,
+    enrichments,
     events,
-    feeds,
     mitre,
     notifications,
     observables,
     policies,
-    reading,
     schedules,
-    stack,
     tokens,
+    up,
 )
+from sentineliq.cli.commands.feeds import catalog, preview, subscriptions
 
 app = typer.Typer(
     help="Threat-intelligence feeds in, explained observables out, alerts within a second.",
@@ -27,12 +25,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-stack.register(app)
-feeds.register(app)
-catalogue.register()
-reading.register()
+up.register(app)
+subscriptions.register(app)
+catalog.register()
+preview.register()
 observables.register(app)
-enrichment.register(app)
+enrichments.register(app)
 enrichers.register(app)
 policies.register(app)
 mitre.register(app)

@@ -12,7 +12,7 @@ from rich.status import Status
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.local.keeper import State
+from sentineliq.local.managed_process import State
 
 _WIDTH: Final = 24
 _LOUD: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
@@ -37,7 +37,7 @@ _NOISE: Final = {
 _SERVERS_WORRY: Final = re.compile(r"\b(WARN|ERROR|FATAL|PANIC)\b")
 
 
-class Progress:
+class ProgressLines:
     """Says what happens, line by line; its methods may be called from any thread.
 
     Args:

@@ -3,7 +3,7 @@
 import sys
 import zlib
 
-from sentineliq.local.keeper import State
+from sentineliq.local.managed_process import State
 
 _COLOURS = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
 _WIDTH = 22

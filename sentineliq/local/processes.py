@@ -83,8 +83,8 @@ class _Forked:
 
 
 @dataclass
-class Nursery:
-    """Our side of `sentineliq.local.nursery`; it is started when wanted, and again when it was lost.
+class ForkServer:
+    """Our side of `sentineliq.local.fork_server`; it is started when wanted, and again when it was lost.
 
     Args:
         preload: the module that it imports before it forks anything.
@@ -103,7 +103,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sentineliq.local.nursery", self.preload),
+                *(sys.executable, "-m", "sentineliq.local.fork_server", self.preload),
                 stdin=theirs.fileno(),
                 stdout=PIPE,
                 start_new_session=True,

@@ -17,16 +17,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sentineliq.local.components import ServerProcess, ServiceProcess
+from sentineliq.local.data_dir_lock import locked
 from sentineliq.local.errors import StackError
-from sentineliq.local.folder import locked
 from sentineliq.local.kafka import Kafka
-from sentineliq.local.keeper import OnLine, OnState, Watch
 from sentineliq.local.launcher import LOOPBACK, Launcher, write_private
-from sentineliq.local.leftovers import Register
-from sentineliq.local.parts import Server, Service
+from sentineliq.local.managed_process import OnLine, OnState, ProcessMonitor
+from sentineliq.local.orphans import ProcessRegistry
 from sentineliq.local.ports import Ports
 from sentineliq.local.postgres import Postgres
-from sentineliq.local.processes import Nursery, PythonProcess
+from sentineliq.local.processes import ForkServer, PythonProcess
 from sentineliq.local.secrets import Secrets, load_secrets
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
@@ -143,27 +143,28 @@ class Stack:
         }
 
     def _supervisor(self) -> Supervisor:
-        register = Register(self.data_dir / "processes")
-        for name in register.clear_leftovers():
+        register = ProcessRegistry(self.data_dir / "processes")
+        for name in register.end_orphans():
             self.on_state(name, "stopped", "it was left over from a run that was killed")
         self.ports.require_free(self._listening())
         # The command line's other commands find the running stack here.
         write_private(self.data_dir / _ENVIRONMENT_FILE, json.dumps(self._told(), indent=2) + "\n")
-        nursery = Nursery(self.preload)
+        fork_server = ForkServer(self.preload)
         return Supervisor(
             [
                 Stage(
-                    [Server(launcher) for launcher in self._infrastructure().values()], grace=4.0
+                    [ServerProcess(launcher) for launcher in self._infrastructure().values()],
+                    grace=4.0,
                 ),
                 Stage(
-                    [self._service(*each, nursery) for each in self.migrations],
+                    [self._service(*each, fork_server) for each in self.migrations],
                     once=True,
                     at_a_time=2,
                 ),
-                Stage([self._service(*each, nursery) for each in self.processes]),
+                Stage([self._service(*each, fork_server) for each in self.processes]),
             ],
-            Watch(self.on_line, self.on_state, register),
-            nursery,
+            ProcessMonitor(self.on_line, self.on_state, register),
+            fork_server,
         )
 
     def _told(self) -> dict[str, str]:
@@ -176,12 +177,13 @@ class Stack:
         apis = [service for service, kind in self.processes if kind == "api"]
         return servers + ["kafka_controller"] * ("kafka" in servers) + apis
 
-    def _service(self, service: str, kind: str, nursery: Nursery) -> Service:
+    def _service(self, service: str, kind: str, fork_server: ForkServer) -> ServiceProcess:
         port = {"SENTINELIQ_API_PORT": str(self.ports.of(service))} if kind == "api" else {}
         environment = {**self.environment, **port}
         name = f"{service}-{kind}"
-        return Service(
-            PythonProcess(name, f"{self.package}.{service}.__main__", [kind], environment), nursery
+        return ServiceProcess(
+            PythonProcess(name, f"{self.package}.{service}.__main__", [kind], environment),
+            fork_server,
         )
 
 

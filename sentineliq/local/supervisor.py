@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sentineliq.local.components import Component, ServiceProcess
 from sentineliq.local.errors import StackError
-from sentineliq.local.keeper import Keeper, Watch
-from sentineliq.local.parts import Part, Service
-from sentineliq.local.processes import Nursery
+from sentineliq.local.managed_process import ManagedProcess, ProcessMonitor
+from sentineliq.local.processes import ForkServer
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Stage:
         grace: seconds that they get to stop in order.
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[Component]
     once: bool = False
     at_a_time: int = 64
     grace: float = 5.0
@@ -38,9 +38,9 @@ class Supervisor:
     """
 
     stages: Sequence[Stage]
-    watch: Watch
-    nursery: Nursery
-    _kept: list[list[Keeper]] = field(default_factory=list)
+    monitor: ProcessMonitor
+    fork_server: ForkServer
+    _kept: list[list[ManagedProcess]] = field(default_factory=list)
     _stopping: bool = False
 
     async def start(self) -> None:
@@ -49,8 +49,8 @@ class Supervisor:
         Raises:
             StackError: a part cannot start. What runs by then keeps running until `stop`.
         """
-        if any(isinstance(part, Service) for stage in self.stages for part in stage.parts):
-            await self.nursery.open()
+        if any(isinstance(part, ServiceProcess) for stage in self.stages for part in stage.parts):
+            await self.fork_server.open()
         for stage in self.stages:
             await self._start_stage(stage)
 
@@ -59,7 +59,7 @@ class Supervisor:
         self._stopping = True
         for stage, keepers in reversed(list(zip(self.stages, self._kept, strict=False))):
             await asyncio.gather(*(keeper.stop(stage.grace) for keeper in keepers))
-        await self.nursery.close()
+        await self.fork_server.close()
 
     async def kill(self) -> None:
         """End everything now, without order."""
@@ -71,10 +71,10 @@ class Supervisor:
 
     async def _start_stage(self, stage: Stage) -> None:
         turns = asyncio.Semaphore(stage.at_a_time)
-        keepers = [Keeper(part, self.watch) for part in stage.parts]
+        keepers = [ManagedProcess(part, self.monitor) for part in stage.parts]
         self._kept.append(keepers)
 
-        async def begin(keeper: Keeper) -> None:
+        async def begin(keeper: ManagedProcess) -> None:
             async with turns:
                 if self._stopping:
                     raise StackError(f"stopped before {keeper.part.name} was started")

@@ -15,10 +15,10 @@ from rich.console import Console
 from standardwebhooks import Webhook
 
 from sentineliq.cli import output
-from sentineliq.cli.feeds import feed_name, parse_options, seconds
-from sentineliq.cli.progress import Progress
-from sentineliq.cli.sink import Sink
-from sentineliq.cli.stack import choose_ports
+from sentineliq.cli.commands.feeds.subscriptions import feed_name, parse_options, seconds
+from sentineliq.cli.commands.up import choose_ports
+from sentineliq.cli.onboarding.webhook_receiver import WebhookReceiver
+from sentineliq.cli.progress import ProgressLines
 from sentineliq.local.errors import StackError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$"
@@ -137,7 +137,7 @@ def told():
 
 @pytest.fixture
 def progress(told):
-    return Progress(Console(file=told, width=300, color_system=None))
+    return ProgressLines(Console(file=told, width=300, color_system=None))
 
 
 def test_progress_shows_news_and_worries_and_keeps_the_rest(progress, told):
@@ -184,13 +184,13 @@ def test_while_it_starts_parts_may_miss_each_other(progress, told):
 
 
 def test_verbose_shows_every_line(told):
-    Progress(Console(file=told, width=300), verbose=True).on_line("kafka", "INFO starting")
+    ProgressLines(Console(file=told, width=300), verbose=True).on_line("kafka", "INFO starting")
     assert "INFO starting" in told.getvalue()
 
 
 def test_the_sink_takes_only_what_is_signed_with_its_secret():
     body = json.dumps({"data": {"source": "Demo"}}).encode()
-    with Sink() as sink:
+    with WebhookReceiver() as sink:
         sink.secret = "whsec_" + "QUJD" * 8
         wrong = "whsec_" + "REVG" * 8
         for secret, status in ((wrong, 401), (sink.secret, 204)):

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sentineliq.cli.front import Front
-from sentineliq.local.leftovers import running_processes
+from sentineliq.cli.context import CommandContext
+from sentineliq.local.orphans import running_processes
 from shared.kafka.producer import Publisher
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the stack
@@ -106,7 +106,7 @@ def test_a_private_address_is_refused(cli):
 
 
 def test_a_dead_letter_is_found_looked_at_and_sent_again(cli):
-    settings = Front(cli.data_dir, "acme").settings
+    settings = CommandContext(cli.data_dir, "acme").settings
     value = b'{"feed": "nonsense"}'
     headers = [
         ("ce_id", b"poison-1"),

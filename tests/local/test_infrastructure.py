@@ -12,7 +12,7 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from sentineliq.local.leftovers import running_processes
+from sentineliq.local.orphans import running_processes
 from sentineliq.local.stack import Infrastructure, stored_environment
 
 TOPIC = "kept"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.leftovers import running_processes
+from sentineliq.local.orphans import running_processes
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 

@@ -1,0 +1,1 @@
+"""What commands talk to: the services, their topics and their workers."""

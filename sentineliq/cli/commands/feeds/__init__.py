@@ -1,0 +1,1 @@
+"""`sentineliq feeds`."""

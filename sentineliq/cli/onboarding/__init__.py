@@ -1,0 +1,1 @@
+"""The first minutes: the starter set and the demonstration."""

@@ -1,0 +1,80 @@
+"""The first minutes, from the network and without one. They run on the same stack, one after the other."""
+
+import io
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from sentineliq.cli.client.api import Client
+from sentineliq.cli.onboarding.starter_setup import StarterSetup, summed
+from sentineliq.cli.progress import ProgressLines
+from sentineliq.starter import load_starter
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class Told:
+    text: io.StringIO = field(default_factory=io.StringIO)
+
+    def welcome(self, stack, starter):
+        progress = ProgressLines(Console(file=self.text, width=400, color_system=None))
+        with StarterSetup(stack.environment, starter, progress) as welcome:
+            return welcome.tell()
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+def renamed(starter, prefix, base):
+    """The starter under other names and addresses, so that the tests of this file do not meet."""
+    feeds = [
+        msgspec.structs.replace(feed, name=f"{prefix} {feed.name}", url=f"{base}/{feed.file}")
+        for feed in starter.feeds
+    ]
+    named = {
+        "rule": {**starter.rule, "name": prefix},
+        "channel": {**starter.channel, "name": prefix},
+    }
+    return msgspec.structs.replace(starter, feeds=feeds, **named)
+
+
+def test_without_a_network_the_shipped_files_are_used_once(running_stack, told):
+    starter = renamed(load_starter(), "Shipped", "http://127.0.0.1:9")
+    news = told.welcome(running_stack, starter)
+    assert not news.online
+    assert {origin for origin, _ in news.feeds.values()} == {"shipped files"}
+    assert sum(outcome.report["taken"] for _, outcome in news.feeds.values()) == 91
+    assert news.attack[1]["version"]
+    assert news.best["score"] >= 80
+    assert all(one["state"] == "delivered" for one in news.deliveries)
+    assert "34 observables of Shipped Feodo Tracker (sample)" in " ".join(summed(news.deliveries))
+    assert "not reachable" in told.text.getvalue()
+
+    again = told.welcome(running_stack, starter)
+    assert {outcome.run["state"] for _, outcome in again.feeds.values()} == {"unchanged"}
+    assert again.deliveries == []
+    assert "none went out" in told.text.getvalue()
+
+
+def test_with_a_network_the_feeds_come_from_their_addresses(running_stack, told, serve):
+    starter = load_starter()
+    documents = {f"/{feed.file}": feed.sample() for feed in starter.feeds[:3]}
+    base = serve(documents)
+    news = told.welcome(running_stack, renamed(starter, "Online", base))
+    assert news.online
+    origins = {name: origin for name, (origin, _) in news.feeds.items()}
+    assert origins == {
+        "Online Feodo Tracker": "the network",
+        "Online URLhaus recent": "the network",
+        "Online OASIS example report": "the network",
+        # Its server answers 404: the sample stands in, and says so.
+        "Online ESET Winter Vivern (sample)": "shipped files",
+    }
+    assert "404" in told.text.getvalue()
+    with Client(running_stack.environment, "public") as client:
+        assert client.find("feeds", "/v1/feeds", "Online Feodo Tracker")["every_seconds"] == 3600
