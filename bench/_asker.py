@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.enrichment.worker import EnrichmentWorker
+from services.observables.enrichment.execution.worker import EnrichmentWorker
 from services.observables.providers.base import (
     Asked,
     Finding,

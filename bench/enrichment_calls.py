@@ -26,11 +26,12 @@ from bench._asker import probes
 from bench._figures import keep
 from sentineliq.local.ports import free_ports
 from sentineliq.local.stack import Infrastructure
-from services.observables.enrichment import estimates, requests
-from services.observables.enrichment.access import queue_id
-from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
-from services.observables.enrichment.requests import Question
+from services.observables.enrichment.queues import estimates
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.requests import service
+from services.observables.enrichment.requests.service import Question
+from services.observables.enrichment.settings.access import queue_id
 from services.observables.providers import registry
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.http import GuardedClient
@@ -168,10 +169,10 @@ def interactive(bench: Bench, waiting: int) -> dict[str, Any]:
         bench.wait("delay-50", 500)
         for number in range(10):
             started = time.perf_counter()
-            made = requests.ask(
+            made = service.ask(
                 bench.own, "acme", "kim", Question([detect(f"45.33.32.{number + 1}")], ["delay-50"])
             )
-            while requests.progress(bench.own, "acme", made).open:
+            while service.progress(bench.own, "acme", made).open:
                 time.sleep(0.02)
             seconds.append(time.perf_counter() - started)
             time.sleep(0.3)

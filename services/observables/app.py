@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from services.observables.enrichment.api import router as enrichment_router
-from services.observables.enrichment.wakeup import wake_if_due
+from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.lookup import assembly, queries, schemas
 from services.observables.lookup.batching import Lookups
 from services.observables.lookup.data_ages import UNKNOWN

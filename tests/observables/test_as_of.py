@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables.enrichment.repository import answers
+from services.observables.enrichment.answers import repository as answers
 from services.observables.providers.base import Finding, Weight
 from services.observables.reference import context, repository, warning_lists
 from services.observables.reference.refresh import redescribe

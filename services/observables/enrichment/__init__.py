@@ -1,1 +1,1 @@
-"""Asking the world about observables: within budgets, once, and never losing a question."""
+"""Remote enrichment: queries to providers, within quotas, each exactly once."""

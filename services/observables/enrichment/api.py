@@ -11,10 +11,13 @@ import zstandard
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from services.observables.enrichment import planning, requests, schemas, settings
-from services.observables.enrichment.repository import answers
-from services.observables.enrichment.requests import Question
-from services.observables.enrichment.settings import Change
+from services.observables.enrichment import schemas
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.enrichers import service as settings
+from services.observables.enrichment.enrichers.service import Change
+from services.observables.enrichment.policies import service as planning
+from services.observables.enrichment.requests import service as requests
+from services.observables.enrichment.requests.service import Question
 from services.observables.lookup.queries import cursor_of, moment_cursor, uuid_of
 from services.observables.sightings.service import observable_of
 from shared.auth import Principal

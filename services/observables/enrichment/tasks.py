@@ -4,9 +4,9 @@ from typing import Any
 
 from celery import signals
 
-from services.observables.enrichment.pruning import prune
-from services.observables.enrichment.wakeup import wake
-from services.observables.enrichment.worker import EnrichmentWorker
+from services.observables.enrichment.execution.worker import EnrichmentWorker
+from services.observables.enrichment.queues.wakeup import wake
+from services.observables.enrichment.retention import prune
 from services.observables.providers.registry import enrichers
 from services.observables.worker import celery
 from shared.database import database

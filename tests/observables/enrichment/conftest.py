@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment import triggers
-from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
-from services.observables.enrichment.worker import Done, EnrichmentWorker
+from services.observables.enrichment.execution.worker import Done, EnrichmentWorker
+from services.observables.enrichment.policies import triggers
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
 from services.observables.providers import registry
 from services.observables.providers.base import RemoteEnricher
 from services.observables.reference import context, repository, warning_lists

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.observables.enrichment.access import Access, accesses, queue_id
 from services.observables.enrichment.rate_limiter import QuotaLimits
+from services.observables.enrichment.settings.access import Access, accesses, queue_id
 from services.observables.providers.base import Rate
 from shared.database import PUBLIC
 from tests.observables.enrichment.enrichers import probe

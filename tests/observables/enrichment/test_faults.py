@@ -11,15 +11,19 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from services.observables.enrichment import requests, settings, triggers, worker
-from services.observables.enrichment.claim_jobs import Ask, take
-from services.observables.enrichment.estimates import estimates
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.enrichers import service as settings
+from services.observables.enrichment.enrichers.service import Change
+from services.observables.enrichment.execution import worker
+from services.observables.enrichment.execution.claims import Ask, take
+from services.observables.enrichment.execution.worker import LEASE
+from services.observables.enrichment.policies import triggers
+from services.observables.enrichment.queues.estimates import estimates
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import INTERACTIVE, Ended
 from services.observables.enrichment.rate_limiter import RateLimiter
-from services.observables.enrichment.repository import answers, jobs, provider_queues
-from services.observables.enrichment.repository.jobs import INTERACTIVE, Ended
-from services.observables.enrichment.requests import Question
-from services.observables.enrichment.settings import Change
-from services.observables.enrichment.worker import LEASE
+from services.observables.enrichment.requests import service as requests
+from services.observables.enrichment.requests.service import Question
 from services.observables.providers.base import Asked, BadAnswer, Finding, Rate
 from services.observables.store import repository, upsert
 from shared.database import PLATFORM, PUBLIC, Database

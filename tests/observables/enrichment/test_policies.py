@@ -9,11 +9,11 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.enrichment import policies
-from services.observables.enrichment.access import Access, accesses
-from services.observables.enrichment.policies import Candidate, Chosen, Pair, Policy
-from services.observables.enrichment.repository.answers import Standing
-from services.observables.enrichment.repository.jobs import BACKGROUND
+from services.observables.enrichment.answers.repository import Standing
+from services.observables.enrichment.policies import selection
+from services.observables.enrichment.policies.selection import Candidate, Chosen, Pair, Policy
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND
+from services.observables.enrichment.settings.access import Access, accesses
 from shared.events.observables import Change
 from tests.observables.enrichment.enrichers import probe
 
@@ -48,7 +48,7 @@ def change(number: int = 1, type_: str = "ipv4-addr", **values: Any) -> Change:
 def found(
     listed: Sequence[Policy], *changes: Change, source: str = "feed", at: datetime = NOON
 ) -> list[Candidate]:
-    return list(policies.candidates(listed, source, changes, WAYS, at))
+    return list(selection.candidates(listed, source, changes, WAYS, at))
 
 
 def choose(
@@ -58,7 +58,7 @@ def choose(
     room: dict[tuple[UUID, Any], int] | None = None,
 ) -> Chosen:
     there = standing if standing is not None else {one.pair[0]: KNOWN for one in asked}
-    return policies.choose(
+    return selection.choose(
         asked,
         there,
         WAYS,
@@ -260,7 +260,7 @@ class Running:
         self.spent: Counter[tuple[UUID, Any]] = Counter()
 
     def choose(self, asked: list[Candidate]) -> Chosen:
-        chosen = policies.choose(asked, self.standing, WAYS, self._answered, self._room)
+        chosen = selection.choose(asked, self.standing, WAYS, self._answered, self._room)
         for one, _ in chosen.wanted:
             self.asked[one.pair] = one.at
             self.spent[one.policy.id, one.day] += 1

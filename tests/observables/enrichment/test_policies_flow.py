@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment.triggers import handle_changed
+from services.observables.enrichment.policies.triggers import handle_changed
 from shared.database import PLATFORM
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded

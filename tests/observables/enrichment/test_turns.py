@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from services.observables.enrichment.repository.jobs import BACKGROUND, PLAYBOOK
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND, PLAYBOOK
 from tests.observables.enrichment.conftest import World
 from tests.observables.enrichment.provider import Reply
 

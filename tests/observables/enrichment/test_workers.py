@@ -17,9 +17,9 @@ from ipaddress import IPv4Address
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment import triggers
-from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.policies import triggers
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
 from shared.database import PLATFORM, Database
 from shared.settings import Settings
 from tests.observables.enrichment.conftest import identity

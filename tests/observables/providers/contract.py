@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from services.observables.enrichment.provider_call import (
+from services.observables.enrichment.execution.provider_call import (
     Answered,
     Failed,
     KeyRefused,

@@ -2,7 +2,7 @@
 
 import json
 
-from services.observables.enrichment.provider_call import Answered
+from services.observables.enrichment.execution.provider_call import Answered
 from services.observables.providers.base import Asked
 from services.observables.providers.haveibeenpwned import HaveIBeenPwned
 from tests.observables.providers.contract import SECRET, RemoteContract

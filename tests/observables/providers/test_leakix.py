@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.enrichment.provider_call import Answered
+from services.observables.enrichment.execution.provider_call import Answered
 from services.observables.providers.base import Asked
 from services.observables.providers.leakix import LeakIX
 from tests.observables.providers.contract import SECRET, RemoteContract

@@ -1,6 +1,6 @@
 """NVD; the layout is that of https://nvd.nist.gov/developers/vulnerabilities."""
 
-from services.observables.enrichment.provider_call import KeyRefused
+from services.observables.enrichment.execution.provider_call import KeyRefused
 from services.observables.providers.base import Asked
 from services.observables.providers.nvd import NVD
 from tests.observables.providers.contract import SECRET, RemoteContract

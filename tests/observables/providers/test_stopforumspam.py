@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.enrichment.provider_call import Failed
+from services.observables.enrichment.execution.provider_call import Failed
 from services.observables.providers.base import Asked, BadAnswer
 from services.observables.providers.stopforumspam import StopForumSpam
 from tests.observables.providers.contract import RemoteContract

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from services.observables.enrichment.provider_call import Failed
+from services.observables.enrichment.execution.provider_call import Failed
 from services.observables.providers.base import Asked, BadAnswer
 from services.observables.providers.team_cymru_asn import TeamCymruASN
 from tests.observables.providers.contract import RemoteContract

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.observables.enrichment.provider_call import Failed
+from services.observables.enrichment.execution.provider_call import Failed
 from services.observables.providers.base import Asked
 from services.observables.providers.threatfox import ThreatFox
 from tests.observables.providers.contract import SECRET, RemoteContract

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.observables.enrichment.provider_call import Answered
+from services.observables.enrichment.execution.provider_call import Answered
 from services.observables.providers.base import Asked
 from services.observables.providers.urlscan import Urlscan
 from tests.observables.providers.contract import SECRET, RemoteContract

@@ -10,10 +10,10 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.observables.enrichment.access import Access
+from services.observables.enrichment.answers.repository import Standing
 from services.observables.enrichment.disclosure import refusal, strictest
-from services.observables.enrichment.repository.answers import Standing
-from services.observables.enrichment.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.settings.access import Access
 from services.observables.providers.base import Asked
 from shared.events.observables import Change
 

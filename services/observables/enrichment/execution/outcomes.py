@@ -12,11 +12,12 @@ from uuid import UUID
 import zstandard
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment import triggers
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.answers.repository import Stored
+from services.observables.enrichment.policies import triggers
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import RateLimiter
-from services.observables.enrichment.repository import answers, jobs, provider_queues
-from services.observables.enrichment.repository.answers import Stored
-from services.observables.enrichment.repository.jobs import Ended, Job
 from services.observables.providers.base import Finding, Related, RemoteEnricher, Tlp
 from services.observables.sightings import repository as reported
 from services.observables.store import repository, rescore, upsert

@@ -7,14 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment import policies
-from services.observables.enrichment.access import Access, accesses
+from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.disclosure import refusal, strictest
-from services.observables.enrichment.policies import Candidate, Chosen, Policy
-from services.observables.enrichment.repository import answers, jobs, provider_queues, settings
-from services.observables.enrichment.repository import policies as stored
-from services.observables.enrichment.repository.jobs import Job, JobRequest
-from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.enrichment.policies import repository as stored
+from services.observables.enrichment.policies import selection as policies
+from services.observables.enrichment.policies.selection import Candidate, Chosen, Policy
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import Job, JobRequest
+from services.observables.enrichment.queues.wakeup import wake_after_commit
+from services.observables.enrichment.settings import repository as settings
+from services.observables.enrichment.settings.access import Access, accesses
 from services.observables.providers.base import Asked
 from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE

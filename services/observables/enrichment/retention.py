@@ -1,6 +1,8 @@
 """What remote enrichment forgets."""
 
-from services.observables.enrichment.repository import answers, jobs, requests
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.queues.repository import jobs
+from services.observables.enrichment.requests import repository as requests
 from shared.database import PLATFORM, Database
 
 

@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment import policies, triggers
-from services.observables.enrichment.access import Access
-from services.observables.enrichment.policies import Candidate, Chosen, Policy
-from services.observables.enrichment.repository import answers, jobs
-from services.observables.enrichment.repository import policies as stored
-from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.enrichment.answers import repository
+from services.observables.enrichment.policies import repository as stored
+from services.observables.enrichment.policies import selection, triggers
+from services.observables.enrichment.policies.selection import Candidate, Chosen, Policy
+from services.observables.enrichment.queues.repository import jobs
+from services.observables.enrichment.queues.wakeup import wake_after_commit
+from services.observables.enrichment.settings.access import Access
 from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import Database
@@ -216,7 +217,7 @@ async def look_back(
     past = Past(days, 0, [], ways)
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         past.changes += len(event.data.changes)
-        past.asked += policies.candidates(
+        past.asked += selection.candidates(
             [policy], event.data.source, event.data.changes, ways, parse_timestamp(event.time)
         )
         if len(past.asked) > _MOST:
@@ -252,7 +253,7 @@ def forecast(database: Database, tenant: str, past: Past) -> Forecast:
 def _choose(session: Session, tenant: str, past: Past) -> Chosen:
     """Choose as of then: an answer that came later does not count, and no budget had been used."""
     ids = sorted({one.pair[0] for one in past.asked})
-    cached = answers.cached(session, tenant, ids, datetime.now(UTC))
+    cached = repository.cached(session, tenant, ids, datetime.now(UTC))
     open_ = jobs.open_pairs(session, tenant, ids)
 
     def answered(one: Candidate) -> bool:
@@ -262,8 +263,8 @@ def _choose(session: Session, tenant: str, past: Past) -> Chosen:
     def room(policy: Policy, _day: date) -> int | None:
         return triggers.room(policy, 0)
 
-    return policies.choose(
-        past.asked, answers.standing(session, tenant, ids), past.ways, answered, room
+    return selection.choose(
+        past.asked, repository.standing(session, tenant, ids), past.ways, answered, room
     )
 
 

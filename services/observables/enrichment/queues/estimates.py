@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.access import limits_of
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.provider_queues import limiter_of
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
-from services.observables.enrichment.repository import jobs, provider_queues, settings
-from services.observables.enrichment.repository.provider_queues import limiter_of
+from services.observables.enrichment.settings import repository
+from services.observables.enrichment.settings.access import limits_of
 from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, set_tenant
@@ -35,7 +36,7 @@ def states(session: Session, ids: Sequence[UUID]) -> dict[UUID, State]:
     for row in provider_queues.states(session, ids):
         enricher = enrichers().get(row.enricher)
         if enricher is not None:
-            plan = limits_of(enricher, settings.of_owner(session, row.tenant, row.enricher))
+            plan = limits_of(enricher, repository.of_owner(session, row.tenant, row.enricher))
             found[row.id] = State(row.tenant, limiter_of(row.meter), plan)
     return found
 

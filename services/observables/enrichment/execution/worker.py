@@ -14,17 +14,18 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from services.observables.enrichment.access import limits_of
-from services.observables.enrichment.claim_jobs import Ask, Call, Taken, take
-from services.observables.enrichment.keys import unseal
-from services.observables.enrichment.leased_queue import LeasedQueue
-from services.observables.enrichment.metrics import CALL_SECONDS, CALLS
-from services.observables.enrichment.outcome_writer import OutcomeWriter
-from services.observables.enrichment.outcomes import Item
-from services.observables.enrichment.provider_call import call
-from services.observables.enrichment.repository import jobs, provider_queues, settings
-from services.observables.enrichment.repository.jobs import Ended
-from services.observables.enrichment.repository.provider_queues import ProviderQueue
+from services.observables.enrichment.execution.claims import Ask, Call, Taken, take
+from services.observables.enrichment.execution.leased_queue import LeasedQueue
+from services.observables.enrichment.execution.metrics import CALL_SECONDS, CALLS
+from services.observables.enrichment.execution.outcome_writer import OutcomeWriter
+from services.observables.enrichment.execution.outcomes import Item
+from services.observables.enrichment.execution.provider_call import call
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import Ended
+from services.observables.enrichment.queues.repository.provider_queues import ProviderQueue
+from services.observables.enrichment.settings import repository
+from services.observables.enrichment.settings.access import limits_of
+from services.observables.enrichment.settings.keys import unseal
 from services.observables.providers.base import Asked, RemoteEnricher
 from services.observables.reference import context
 from shared.crypto import UnsealError
@@ -178,7 +179,7 @@ class EnrichmentWorker:
                 session, self.me, sorted(self._enrichers), most, LEASE
             ):
                 enricher = self._enrichers[lane.enricher]
-                row = settings.of_owner(session, lane.tenant, lane.enricher)
+                row = repository.of_owner(session, lane.tenant, lane.enricher)
                 key: dict[str, str] = {}
                 if lane.key_id is not None and row is not None and row.key_id == lane.key_id:
                     try:

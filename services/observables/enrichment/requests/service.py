@@ -8,15 +8,21 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.access import Access
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.answers.repository import Cached
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
-from services.observables.enrichment.estimates import estimates
-from services.observables.enrichment.repository import answers, jobs, provider_queues
-from services.observables.enrichment.repository import requests as kept
-from services.observables.enrichment.repository.answers import Cached
-from services.observables.enrichment.repository.jobs import INTERACTIVE, PLAYBOOK, Ended, JobRequest
-from services.observables.enrichment.triggers import accesses_of
-from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.enrichment.policies.triggers import accesses_of
+from services.observables.enrichment.queues.estimates import estimates
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import (
+    INTERACTIVE,
+    PLAYBOOK,
+    Ended,
+    JobRequest,
+)
+from services.observables.enrichment.queues.wakeup import wake_after_commit
+from services.observables.enrichment.requests import repository as kept
+from services.observables.enrichment.settings.access import Access
 from services.observables.providers.base import Asked
 from services.observables.reference import context
 from services.observables.store import repository, upsert

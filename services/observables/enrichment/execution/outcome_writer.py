@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.observables.enrichment.outcomes import Heard, Item, record
+from services.observables.enrichment.execution.outcomes import Heard, Item, record
+from services.observables.enrichment.queues.repository.jobs import Ended
 from services.observables.enrichment.rate_limiter import RateLimiter
-from services.observables.enrichment.repository.jobs import Ended
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.telemetry.logging import get_logger

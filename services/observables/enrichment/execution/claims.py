@@ -8,12 +8,14 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.access import accesses
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.answers.repository import Cached
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
-from services.observables.enrichment.repository import answers, jobs, provider_queues, settings
-from services.observables.enrichment.repository.answers import Cached
-from services.observables.enrichment.repository.jobs import Ended, Job
+from services.observables.enrichment.settings import repository as settings
+from services.observables.enrichment.settings.access import accesses
 from services.observables.providers.base import Asked, RemoteEnricher, Tlp
 from shared.database import PLATFORM, Database, set_tenant
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.repository.jobs import JOB
+from services.observables.enrichment.queues.repository.jobs import JOB
 
 _TIME: Final = sa.DateTime(timezone=True)
 REQUEST: Final = sa.Table(

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.repository import provider_queues
+from services.observables.enrichment.queues.repository import provider_queues
 from services.observables.providers.registry import enrichers
 from services.observables.worker import celery
 from shared.database import PLATFORM, Database

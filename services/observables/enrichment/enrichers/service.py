@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.access import Access
-from services.observables.enrichment.estimates import State, states
-from services.observables.enrichment.keys import seal
-from services.observables.enrichment.repository import jobs, provider_queues
-from services.observables.enrichment.repository import settings as stored
-from services.observables.enrichment.triggers import accesses_of
-from services.observables.enrichment.wakeup import wake_after_commit
+from services.observables.enrichment.policies.triggers import accesses_of
+from services.observables.enrichment.queues.estimates import State, states
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.wakeup import wake_after_commit
+from services.observables.enrichment.settings import repository as stored
+from services.observables.enrichment.settings.access import Access
+from services.observables.enrichment.settings.keys import seal
 from services.observables.providers.registry import enricher_named
 from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant

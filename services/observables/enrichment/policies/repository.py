@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.policies import Policy
+from services.observables.enrichment.policies.selection import Policy
 from shared.errors import Conflict
 
 _TEXTS: Final = pg.ARRAY(sa.Text)

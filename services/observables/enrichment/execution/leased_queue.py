@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import msgspec
 
-from services.observables.enrichment.claim_jobs import Ask, Call
-from services.observables.enrichment.outcomes import Item
-from services.observables.enrichment.provider_call import (
+from services.observables.enrichment.execution.claims import Ask, Call
+from services.observables.enrichment.execution.outcomes import Item
+from services.observables.enrichment.execution.provider_call import (
     Answered,
     Failed,
     KeyRefused,
     Outcome,
     OverQuota,
 )
+from services.observables.enrichment.queues.repository.jobs import INTERACTIVE, Ended
+from services.observables.enrichment.queues.repository.provider_queues import ProviderQueue
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
-from services.observables.enrichment.repository.jobs import INTERACTIVE, Ended
-from services.observables.enrichment.repository.provider_queues import ProviderQueue
 from services.observables.providers.base import RemoteEnricher
 from shared.database import PUBLIC
 from shared.errors import SentinelIQError, UpstreamError

@@ -1,0 +1,1 @@
+"""Answers of providers, their raw bytes, and the disclosure state of observables."""

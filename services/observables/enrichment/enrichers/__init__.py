@@ -1,0 +1,1 @@
+"""Remote enrichers as a tenant sees and configures them."""

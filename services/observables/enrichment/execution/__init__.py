@@ -1,0 +1,1 @@
+"""The enrichment worker: it leases queues, calls providers and stores outcomes."""

@@ -1,0 +1,1 @@
+"""Policies: automatic queries about observables that change."""

@@ -1,0 +1,1 @@
+"""Provider queues, their jobs and the estimates of when these finish."""

@@ -1,0 +1,1 @@
+"""On-demand enrichment requests and their progress."""

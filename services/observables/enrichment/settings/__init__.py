@@ -1,0 +1,1 @@
+"""Settings of enrichers and the access that follows from them."""
