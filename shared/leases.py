@@ -87,7 +87,7 @@ class LeasedTable:
 
     @property
     def claimable(self) -> sa.ColumnElement[bool]:
-        """Rows that a worker may take now: due, and free or left by a worker whose lease has ended."""
+        """Rows that a worker may take now: due, and free or left by a lost worker."""
         columns = self.table.c
         if "state" not in columns:
             return sa.or_(columns.holder.is_(None), columns.lease_until <= _NOW)
@@ -128,7 +128,7 @@ class LeasedTable:
         order_by: Sequence[sa.ColumnElement[Any]] = (),
         values: Values | None = None,
     ) -> Sequence[sa.Row[Any]]:
-        """Take rows that are due, oldest first; rows that another transaction is taking are passed over.
+        """Take rows that are due, oldest first; rows that others are taking are passed over.
 
         Args:
             session: the transaction; once it is committed the rows are the holder's.
@@ -267,7 +267,11 @@ class LeasedTable:
     def give_up(
         self, session: Session, most_attempts: int, error: Mapping[str, Any]
     ) -> Sequence[sa.Row[Any]]:
-        """Fail rows that were claimed so often that they seem to kill their workers; the rows as they are now."""
+        """Fail rows that were claimed so often that they seem to kill their workers.
+
+        Returns:
+            The rows as they are now.
+        """
         columns = self.table.c
         hopeless = sa.and_(
             self.claimable, columns.state == self.running, columns.attempts >= most_attempts
@@ -292,7 +296,7 @@ class Renewal(Protocol):
 
 
 class LeaseKeeper:
-    """Renews a lease from a thread of its own for as long as a block runs, whatever the block computes.
+    """Renews a lease from a thread of its own while a block runs, whatever the block computes.
 
     Args:
         database: the service's.

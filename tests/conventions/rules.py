@@ -26,6 +26,9 @@ BANNED_NAMES = frozenset({
 # fmt: on
 """Pronouns and participles: a name says what a thing is, a function what it does."""
 
+LIBRARY_NAMES = frozenset({(".", "one")})
+"""What other libraries call their own: SQLAlchemy's `Result.one`."""
+
 _SQL = re.compile(
     r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s*\()",
     re.DOTALL,
@@ -42,9 +45,12 @@ def source_files(paths: Iterable[str | Path] = PARTS) -> Iterator[Path]:
 
 def banned_names(text: str) -> Iterator[tuple[int, str]]:
     """Line and message of every use of a banned name as an identifier."""
+    before = ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NAME and token.string in BANNED_NAMES:
+        is_name = token.type == tokenize.NAME and token.string in BANNED_NAMES
+        if is_name and (before, token.string) not in LIBRARY_NAMES:
             yield token.start[0], f"the name {token.string!r} says nothing: name what it is"
+        before = token.string
 
 
 def long_lines(text: str) -> Iterator[tuple[int, str]]:

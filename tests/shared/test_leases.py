@@ -41,7 +41,8 @@ SHORT = timedelta(milliseconds=200)
 JOBS = LeasedTable(JOB, lease=timedelta(seconds=30))
 SHORT_JOBS = LeasedTable(JOB, lease=SHORT)
 QUEUES = LeasedTable(QUEUE, lease=SHORT)
-ALICE, BOB = UUID(int=1), UUID(int=2)
+ALICE = UUID(int=1)
+BOB = UUID(int=2)
 
 
 @pytest.fixture
