@@ -12,14 +12,14 @@ import msgspec
 
 from services.observables.enrichment.execution.worker import EnrichmentWorker
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import quoted
+from services.observables.providers.fields import quote_segment
 from shared.database import database
 from shared.settings import load_settings
 from shared.stix import ObservableType as Type
@@ -34,19 +34,19 @@ class Probe(RemoteEnricher):
 
     title: ClassVar[str] = "Probe"
     documentation: ClassVar[str] = "https://probe.example/"
-    base: ClassVar[str] = "https://probe.example"
+    base_url: ClassVar[str] = "https://probe.example"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
-    rate: ClassVar[Rate] = Rate(600_000, 60)
+    rate: ClassVar[RateLimit] = RateLimit(600_000, 60)
     concurrency: ClassVar[int] = 100
     timeout: ClassVar[float] = 5.0
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /{ip}`."""
-        return Request(f"/{quoted(asked.value)}")
+        return Request(f"/{quote_segment(query.value)}")
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Whether it is listed."""
         answer = msgspec.json.decode(content, type=_Answer)
         return Finding({"listed": answer.listed}, (Weight(0.5, "listed by Probe."),))

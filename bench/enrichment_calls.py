@@ -250,7 +250,7 @@ def measured(url: str, count: int, waiting: int) -> dict[str, Any]:
         bench = Bench(url, port)
         names = ["delay-10", "delay-20", "delay-50", "delay-100", "dead", "trickle", "quota-100"]
         registry.enrichers.cache_clear()
-        registry.OURS = tuple(type(one) for one in probes(names).values())  # type: ignore[misc]
+        registry.BUILT_IN = tuple(type(one) for one in probes(names).values())  # type: ignore[misc]
         try:
             return (
                 calls(bench, count)

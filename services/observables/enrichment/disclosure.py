@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from services.observables.providers.base import Asked, RemoteEnricher, Tlp
+from services.observables.providers.base import Query, RemoteEnricher, Tlp
 from services.observables.reference.enrichers.network import host_of
 from shared.http.guard import is_public_network
 from shared.stix import ObservableType as Type
@@ -35,7 +35,7 @@ def strictest(markings: Iterable[str | None]) -> Tlp | None:
 
 
 def refusal(
-    asked: Asked, enricher: RemoteEnricher, marking: Tlp | None, max_tlp: Tlp, context: str | None
+    asked: Query, enricher: RemoteEnricher, marking: Tlp | None, max_tlp: Tlp, context: str | None
 ) -> Refusal | None:
     """Why an observable may not be told to a provider; None when it may.
 
@@ -59,7 +59,7 @@ def refusal(
     return None
 
 
-def _private(asked: Asked) -> str | None:
+def _private(asked: Query) -> str | None:
     """The address or name that is not the world's; None when it is."""
     if asked.type in _ADDRESSES:
         return None if _is_public(asked.value) else asked.value

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.observables.providers.base import Rate
+from services.observables.providers.base import RateLimit
 
 BlockedFor = Literal["quota", "trouble", "key"]
 
@@ -40,7 +40,7 @@ SPENT: Final = ("tokens", "at", "day", "used", "calls", "seconds", "since")
 class QuotaLimits(msgspec.Struct, frozen=True):
     """What may be asked with a key: the provider's free limits, or those of the plan that a tenant pays for."""
 
-    rate: Rate
+    rate: RateLimit
     daily: int | None
     concurrency: int
 

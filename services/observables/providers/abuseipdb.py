@@ -10,15 +10,15 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import public_address, told
+from services.observables.providers.fields import collect_facts, is_public_address
 from shared.stix import ObservableType as Type
 
 
@@ -45,32 +45,32 @@ class AbuseIPDB(RemoteEnricher):
     name: ClassVar[str] = "abuseipdb"
     title: ClassVar[str] = "AbuseIPDB"
     documentation: ClassVar[str] = "https://docs.abuseipdb.com/#check-endpoint"
-    base: ClassVar[str] = "https://api.abuseipdb.com/api/v2"
+    base_url: ClassVar[str] = "https://api.abuseipdb.com/api/v2"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 1000
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /check` with the key in a header."""
-        query = {"ipAddress": asked.value, "maxAgeInDays": "90"}
+        params = {"ipAddress": query.value, "maxAgeInDays": "90"}
         return Request(
             "/check",
-            query,
+            params,
             headers={"Accept": "application/json"},
             auth_headers={"Key": key["key"]},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Its confidence of abuse is a voice, half believed: anybody may report."""
         report = msgspec.json.decode(content, type=_Answer).data
-        facts = told(
+        facts = collect_facts(
             confidence=report.abuse_confidence_score,
             reports=report.total_reports,
             reporters=report.num_distinct_users,
@@ -88,5 +88,7 @@ class AbuseIPDB(RemoteEnricher):
             weights.append(Weight(min(report.abuse_confidence_score, 100) / 200, reason))
         if report.is_whitelisted:
             weights.append(Weight(-0.5, "on AbuseIPDB's list of well-behaved services."))
-        related = (Related("related-to", Type.DOMAIN, report.domain),) if report.domain else ()
+        related = (
+            (RelatedObservable("related-to", Type.DOMAIN, report.domain),) if report.domain else ()
+        )
         return Finding(facts, tuple(weights), related)

@@ -29,14 +29,14 @@ NO_FIELDS: Final[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """What a provider allows: so many calls in any span of so many seconds."""
 
     calls: int
     seconds: float
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """The observable that is asked about, in its canonical form."""
 
     type: str
@@ -48,15 +48,15 @@ class Request:
     """One HTTP request, without the provider's base address.
 
     Attributes:
-        path: begins with a slash; a value in it is quoted (`quoted`).
-        query: parameters, quoted when they are sent.
+        path: begins with a slash; a value in it is quoted by `quote_segment`.
+        params: of the query string, quoted when they are sent.
         headers: nothing secret.
         auth_headers: credentials; they never follow a redirect to another host.
         content: the body.
     """
 
     path: str
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     auth_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -76,7 +76,7 @@ class Weight(NamedTuple):
     reason: str
 
 
-class Related(NamedTuple):
+class RelatedObservable(NamedTuple):
     """An observable that an answer names.
 
     Attributes:
@@ -102,10 +102,10 @@ class Finding:
 
     facts: Mapping[str, Fact]
     weights: tuple[Weight, ...] = ()
-    related: tuple[Related, ...] = ()
+    related: tuple[RelatedObservable, ...] = ()
 
 
-class BadAnswer(UpstreamError):
+class InvalidAnswer(UpstreamError):
     """The provider answered with something that is not in its own documented layout."""
 
     code = "bad-answer"
@@ -127,54 +127,54 @@ class RemoteEnricher(ABC):
         concurrency: calls under way at once.
         max_tlp: the strictest marking of an observable that may be told to this provider.
         lifetime: how long an answer is good enough not to ask again.
-        counts_for: how long its weights count in the score.
+        weights_lifetime: how long its weights count in the score.
         shared: whether an answer got without a tenant's own key may serve other tenants.
         timeout: seconds for one call.
         max_body: bytes of an answer; a larger one is refused.
         unknown_statuses: HTTP statuses that mean "never heard of it".
         over_quota_statuses: HTTP statuses that mean "not so fast".
         key_statuses: HTTP statuses that mean "not with this key".
-        harmless: a question for trying out a key.
+        test_query: a harmless question for trying out a key.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     documentation: ClassVar[str]
-    base: ClassVar[str]
+    base_url: ClassVar[str]
     types: ClassVar[frozenset[str]]
     key_fields: ClassVar[tuple[str, ...]] = NO_FIELDS
     key_optional: ClassVar[bool] = False
-    rate: ClassVar[Rate]
+    rate: ClassVar[RateLimit]
     daily: ClassVar[int | None] = None
     concurrency: ClassVar[int] = 4
     max_tlp: ClassVar[Tlp] = "green"
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    counts_for: ClassVar[timedelta] = timedelta(days=30)
-    shared: ClassVar[bool] = True
+    weights_lifetime: ClassVar[timedelta] = timedelta(days=30)
+    shareable: ClassVar[bool] = True
     timeout: ClassVar[float] = 20.0
     max_body: ClassVar[int] = 2 * 1024 * 1024
     unknown_statuses: ClassVar[frozenset[int]] = frozenset({404})
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset({429})
     key_statuses: ClassVar[frozenset[int]] = frozenset({401, 403})
-    harmless: ClassVar[Asked]
+    test_query: ClassVar[Query]
 
     @abstractmethod
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """The question.
 
         Args:
-            asked: of one of `types`.
+            query: of one of `types`.
             key: the values of `key_fields`; empty when there is no key.
         """
 
     @abstractmethod
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """What an answer with a status of success says; None when the provider knows nothing about the value.
 
         Raises:
-            BadAnswer, msgspec.DecodeError: it is not in the documented layout.
+            InvalidAnswer, msgspec.DecodeError: it is not in the documented layout.
         """
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Whether this value can be asked about, of those whose type can; most can."""
-        return asked.type in self.types
+        return query.type in self.types

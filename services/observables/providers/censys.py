@@ -11,15 +11,20 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _LAYOUT: Final = "application/vnd.censys.api.v3.host.v1+json"
@@ -105,10 +110,10 @@ class Censys(RemoteEnricher):
     name: ClassVar[str] = "censys"
     title: ClassVar[str] = "Censys"
     documentation: ClassVar[str] = "https://docs.censys.com/reference/v3-globaldata-asset-host"
-    base: ClassVar[str] = "https://api.platform.censys.io"
+    base_url: ClassVar[str] = "https://api.platform.censys.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("token",)
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 3
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
@@ -116,21 +121,21 @@ class Censys(RemoteEnricher):
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset(
         {422, 429}
     )  # 422 is a month's credits used up
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /v3/global/asset/host/{ip}` with a personal access token as bearer."""
         return Request(
-            f"/v3/global/asset/host/{quoted(asked.value)}",
+            f"/v3/global/asset/host/{quote_segment(query.value)}",
             headers={"Accept": _LAYOUT},
             auth_headers={"Authorization": f"Bearer {key['token']}"},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Ports, services, names, certificates, threats. A host with neither services nor names was never seen."""
         host = msgspec.json.decode(content, type=_Answer).result.resource
         services, dns = host.services or [], host.dns or _Dns()
@@ -142,20 +147,20 @@ class Censys(RemoteEnricher):
             *(host.labels or ()),
             *(label for service in services for label in service.labels or ()),
         )
-        certificates = listed(
+        certificates = distinct(
             service.cert.fingerprint_sha256 for service in services if service.cert
         )
-        holes = listed(hole.id for service in services for hole in service.vulns or ())
-        threats = listed(threat.name for service in services for threat in service.threats or ())
-        facts = told(
-            ports=listed(service.port for service in services),
-            services=listed(service.protocol for service in services),
-            software=listed(
+        holes = distinct(hole.id for service in services for hole in service.vulns or ())
+        threats = distinct(threat.name for service in services for threat in service.threats or ())
+        facts = collect_facts(
+            ports=distinct(service.port for service in services),
+            services=distinct(service.protocol for service in services),
+            software=distinct(
                 str(product) for service in services for product in service.software or ()
             ),
             certificates=certificates,
-            names=listed((*reverse, *forward)),
-            labels=listed(label.value for label in labels),
+            names=distinct((*reverse, *forward)),
+            labels=distinct(label.value for label in labels),
             threats=threats,
             vulnerabilities=holes,
             operating_system=str(host.operating_system or ""),
@@ -170,11 +175,22 @@ class Censys(RemoteEnricher):
         )
         # A reverse name is the word of whoever has the address: the name need not resolve to it.
         related = (
-            *(Related("resolves-to", Type.DOMAIN, name, inward=True) for name in forward),
-            *(Related("related-to", Type.DOMAIN, name) for name in reverse if name not in forward),
-            *((Related("belongs-to", Type.ASN, f"AS{system.asn}"),) if system.asn else ()),
-            *(Related("related-to", Type.X509_SHA256, str(one)) for one in certificates or ()),
-            *(Related("related-to", Type.VULNERABILITY, str(one)) for one in holes or ()),
+            *(RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True) for name in forward),
+            *(
+                RelatedObservable("related-to", Type.DOMAIN, name)
+                for name in reverse
+                if name not in forward
+            ),
+            *(
+                (RelatedObservable("belongs-to", Type.ASN, f"AS{system.asn}"),)
+                if system.asn
+                else ()
+            ),
+            *(
+                RelatedObservable("related-to", Type.X509_SHA256, str(one))
+                for one in certificates or ()
+            ),
+            *(RelatedObservable("related-to", Type.VULNERABILITY, str(one)) for one in holes or ()),
         )
         return Finding(facts, _weights(threats), related)
 

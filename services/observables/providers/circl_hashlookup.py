@@ -10,16 +10,21 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
+    InvalidAnswer,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Tlp,
     Weight,
 )
-from services.observables.providers.reading import listed, quoted, same_file, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    hash_relations,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _ALGORITHMS: Final[Mapping[str, str]] = {Type.MD5: "md5", Type.SHA1: "sha1", Type.SHA256: "sha256"}
@@ -56,44 +61,44 @@ class CirclHashlookup(RemoteEnricher):
     name: ClassVar[str] = "circl_hashlookup"
     title: ClassVar[str] = "CIRCL hashlookup"
     documentation: ClassVar[str] = "https://www.circl.lu/services/hashlookup/"
-    base: ClassVar[str] = "https://hashlookup.circl.lu"
+    base_url: ClassVar[str] = "https://hashlookup.circl.lu"
     types: ClassVar[frozenset[str]] = frozenset(_ALGORITHMS)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     concurrency: ClassVar[int] = 2
     max_tlp: ClassVar[Tlp] = "amber"
     lifetime: ClassVar[timedelta] = timedelta(days=14)
-    harmless: ClassVar[Asked] = Asked(Type.MD5, "8ed4b4ed952526d89899e723f3488de4")
+    test_query: ClassVar[Query] = Query(Type.MD5, "8ed4b4ed952526d89899e723f3488de4")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /lookup/{algorithm}/{hash}`."""
-        path = f"/lookup/{_ALGORITHMS[asked.type]}/{quoted(asked.value)}"
+        path = f"/lookup/{_ALGORITHMS[query.type]}/{quote_segment(query.value)}"
         return Request(path, headers={"Accept": "application/json"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Its trust above 50 takes score away; a source that calls the file malicious is a voice. Unknown is a 404."""
         file = msgspec.json.decode(content, type=_File)
         if not (file.md5 or file.sha1 or file.sha256):
-            raise BadAnswer("CIRCL hashlookup answered without a single hash of the file.")
+            raise InvalidAnswer("CIRCL hashlookup answered without a single hash of the file.")
         product = file.product if isinstance(file.product, _Product) else _Product()
         malicious = (
             [file.known_malicious]
             if isinstance(file.known_malicious, str)
             else file.known_malicious or []
         )
-        facts = told(
+        facts = collect_facts(
             file_name=file.file_name,
             file_size=_number(file.file_size),
             package=file.package_name,
             product=product.product_name,
             product_version=product.product_version,
-            packages=listed(parent.package_name for parent in file.parents or []),
+            packages=distinct(parent.package_name for parent in file.parents or []),
             source=file.source,
             database=file.database,
-            known_malicious=listed(malicious),
+            known_malicious=distinct(malicious),
             trust=file.trust,
         )
         return Finding(
-            facts, _weights(malicious, file.trust), same_file(file.md5, file.sha1, file.sha256)
+            facts, _weights(malicious, file.trust), hash_relations(file.md5, file.sha1, file.sha256)
         )
 
 

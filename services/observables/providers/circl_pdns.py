@@ -11,21 +11,21 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RelationKind,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import (
-    basic,
-    from_epoch,
-    listed,
-    public_address,
-    quoted,
-    told,
+from services.observables.providers.fields import (
+    basic_auth,
+    collect_facts,
+    distinct,
+    epoch_to_rfc3339,
+    is_public_address,
+    quote_segment,
 )
 from shared.stix import ObservableType as Type
 
@@ -50,43 +50,43 @@ class CirclPassiveDns(RemoteEnricher):
     name: ClassVar[str] = "circl_pdns"
     title: ClassVar[str] = "CIRCL Passive DNS"
     documentation: ClassVar[str] = "https://www.circl.lu/services/passive-dns/"
-    base: ClassVar[str] = "https://www.circl.lu/pdns"
+    base_url: ClassVar[str] = "https://www.circl.lu/pdns"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("user", "password")
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     timeout: ClassVar[float] = 60.0
     max_body: ClassVar[int] = 8 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "www.circl.lu")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "www.circl.lu")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Names, and addresses of the public network."""
-        return asked.type in self.types and (
-            asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value)
+        return query.type in self.types and (
+            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
         )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /query/{value}` with a user and a password as HTTP Basic."""
-        credentials = {"Authorization": basic(key["user"], key["password"])}
-        return Request(f"/query/{quoted(asked.value)}", auth_headers=credentials)
+        credentials = {"Authorization": basic_auth(key["user"], key["password"])}
+        return Request(f"/query/{quote_segment(query.value)}", auth_headers=credentials)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Records, one JSON object a line. No record is an empty body."""
         records = _LINES.decode_lines(content)
         if not records:
             return None
         records.sort(key=lambda record: record.time_last or 0, reverse=True)
         first = min((record.time_first for record in records if record.time_first), default=None)
-        facts = told(
+        facts = collect_facts(
             records=len(records),
-            record_types=listed(record.rrtype for record in records),
-            names=listed(_bare(record.rrname) for record in records),
-            data=listed(_bare(datum) for record in records for datum in _data(record)),
-            first_seen=from_epoch(first),
-            last_seen=from_epoch(records[0].time_last),
+            record_types=distinct(record.rrtype for record in records),
+            names=distinct(_bare(record.rrname) for record in records),
+            data=distinct(_bare(datum) for record in records for datum in _data(record)),
+            first_seen=epoch_to_rfc3339(first),
+            last_seen=epoch_to_rfc3339(records[0].time_last),
         )
-        related = dict.fromkeys(one for record in records for one in _related(asked, record))
+        related = dict.fromkeys(one for record in records for one in _related(query, record))
         return Finding(facts, related=tuple(related))
 
 
@@ -98,7 +98,7 @@ def _bare(name: str) -> str:
     return name.rstrip(".")
 
 
-def _related(asked: Asked, record: _Record) -> Iterator[Related]:
+def _related(query: Query, record: _Record) -> Iterator[RelatedObservable]:
     """What one record says about the value, whichever side of the record it stands on."""
     kind = _ADDRESSES.get(record.rrtype, Type.DOMAIN)
     relation: RelationKind = "related-to" if record.rrtype in {"NS", "MX"} else "resolves-to"
@@ -108,7 +108,7 @@ def _related(asked: Asked, record: _Record) -> Iterator[Related]:
     for datum in _data(record):
         # The data of an MX begins with its preference.
         target = _bare(datum.rpartition(" ")[2]).lower()
-        if owner == asked.value:
-            yield Related(relation, kind, target)
-        elif target == asked.value:
-            yield Related(relation, Type.DOMAIN, owner, inward=True)
+        if owner == query.value:
+            yield RelatedObservable(relation, kind, target)
+        elif target == query.value:
+            yield RelatedObservable(relation, Type.DOMAIN, owner, inward=True)

@@ -12,14 +12,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import DnsAnswer, told
+from services.observables.providers.fields import DnsAnswer, collect_facts
 from shared.stix import ObservableType as Type
 
 _A: Final = 1
@@ -35,18 +35,18 @@ class CloudflareSecurity(RemoteEnricher):
     documentation: ClassVar[str] = (
         "https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families"
     )
-    base: ClassVar[str] = "https://security.cloudflare-dns.com"
+    base_url: ClassVar[str] = "https://security.cloudflare-dns.com"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN})
-    rate: ClassVar[Rate] = Rate(10, 1)
+    rate: ClassVar[RateLimit] = RateLimit(10, 1)
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /dns-query` in JSON."""
-        query = {"name": asked.value, "type": "A"}
-        return Request("/dns-query", query, headers={"Accept": "application/dns-json"})
+        params = {"name": query.value, "type": "A"}
+        return Request("/dns-query", params, headers={"Accept": "application/dns-json"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Refused is 0.0.0.0 with an extended error: a domain may well point to 0.0.0.0 by itself."""
         answer = msgspec.json.decode(content, type=DnsAnswer)
         if not answer.records:
@@ -54,6 +54,6 @@ class CloudflareSecurity(RemoteEnricher):
         comments = [answer.comment] if isinstance(answer.comment, str) else answer.comment or []
         refusal = next((comment for comment in comments if comment.startswith(_REFUSALS)), None)
         if refusal is None or answer.of(_A) != _NOWHERE:
-            return Finding(told(blocked=False))
+            return Finding(collect_facts(blocked=False))
         weight = Weight(0.6, "Cloudflare's resolver refuses it as malware or phishing.")
-        return Finding(told(blocked=True, comment=refusal), (weight,))
+        return Finding(collect_facts(blocked=True, comment=refusal), (weight,))

@@ -10,16 +10,16 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import public_address, told
+from services.observables.providers.fields import collect_facts, is_public_address
 from shared.stix import ObservableType as Type
 
 _LEVELS: Final = ("Safe", "Low", "Moderate", "Dangerous", "Critical")
@@ -51,40 +51,42 @@ class CriminalIP(RemoteEnricher):
     name: ClassVar[str] = "criminalip"
     title: ClassVar[str] = "Criminal IP"
     documentation: ClassVar[str] = "https://www.criminalip.io/developer/api/get-asset-ip-summary"
-    base: ClassVar[str] = "https://api.criminalip.io/v1"
+    base_url: ClassVar[str] = "https://api.criminalip.io/v1"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 10
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /asset/ip/summary` with the key in a header."""
         return Request(
-            "/asset/ip/summary", {"ip": asked.value}, auth_headers={"x-api-key": key["key"]}
+            "/asset/ip/summary", {"ip": query.value}, auth_headers={"x-api-key": key["key"]}
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Its two levels of risk; the worse one is a voice. The answer carries a status of its own.
 
         Raises:
-            BadAnswer: it is a status of failure, or there is no address in it.
+            InvalidAnswer: it is a status of failure, or there is no address in it.
         """
         summary = msgspec.json.decode(content, type=_Summary)
         if summary.status == _NOT_FOUND:
             return None
         if summary.status != _OK or not summary.ip:
-            raise BadAnswer(f"{self.title} answered with status {summary.status} and no address.")
+            raise InvalidAnswer(
+                f"{self.title} answered with status {summary.status} and no address."
+            )
         score = summary.score or _Score()
         inbound, outbound = _level(score.inbound), _level(score.outbound)
         number = str(summary.as_no or "").removeprefix("AS")
-        facts = told(
+        facts = collect_facts(
             inbound=inbound,
             outbound=outbound,
             country=(summary.country_code or "").upper(),
@@ -97,7 +99,11 @@ class CriminalIP(RemoteEnricher):
         voice = max(_VOICES.get(inbound or "", 0.0), _VOICES.get(outbound or "", 0.0))
         reason = f"risk {inbound or 'unknown'} when it connects, {outbound or 'unknown'} when it is connected to."
         weights = (Weight(voice, reason),) if voice else ()
-        related = (Related("belongs-to", Type.ASN, f"AS{number}"),) if number.isdecimal() else ()
+        related = (
+            (RelatedObservable("belongs-to", Type.ASN, f"AS{number}"),)
+            if number.isdecimal()
+            else ()
+        )
         return Finding(facts, weights, related)
 
 

@@ -10,15 +10,20 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _MALICIOUS: Final[Mapping[str, float]] = {"high": 0.85, "medium": 0.7, "low": 0.5, "none": 0.3}
@@ -83,42 +88,42 @@ class CrowdSec(RemoteEnricher):
     name: ClassVar[str] = "crowdsec"
     title: ClassVar[str] = "CrowdSec CTI"
     documentation: ClassVar[str] = "https://docs.crowdsec.net/u/cti_api/taxonomy/cti_object"
-    base: ClassVar[str] = "https://cti.api.crowdsec.net/v2"
+    base_url: ClassVar[str] = "https://cti.api.crowdsec.net/v2"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 50
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /smoke/{ip}` with the key in a header."""
         return Request(
-            f"/smoke/{quoted(asked.value)}",
+            f"/smoke/{quote_segment(query.value)}",
             headers={"Accept": "application/json"},
             auth_headers={"x-api-key": key["key"]},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Behaviour and reputation. An address that was never reported is a 404."""
         smoke = msgspec.json.decode(content, type=_Smoke)
         location, history = smoke.location or _Location(), smoke.history or _History()
         classes = smoke.classifications or _Classes()
         overall = (smoke.scores and smoke.scores.overall) or _Score()
-        facts = told(
+        facts = collect_facts(
             reputation=smoke.reputation,
             confidence=smoke.confidence,
             score=overall.total,
             background_noise=smoke.background_noise,
             behaviors=_labels(smoke.behaviors),
-            attacks=listed(attack.name for attack in smoke.attack_details or ()),
-            techniques=listed(technique.name for technique in smoke.mitre_techniques or ()),
-            vulnerabilities=listed(smoke.cves or ()),
+            attacks=distinct(attack.name for attack in smoke.attack_details or ()),
+            techniques=distinct(technique.name for technique in smoke.mitre_techniques or ()),
+            vulnerabilities=distinct(smoke.cves or ()),
             classifications=_labels(classes.classifications),
             false_positives=_labels(classes.false_positives),
             country=location.country,
@@ -130,13 +135,15 @@ class CrowdSec(RemoteEnricher):
             first_seen=history.first_seen,
             last_seen=history.last_seen,
         )
-        related: list[Related] = []
+        related: list[RelatedObservable] = []
         if smoke.reverse_dns:
             # The word of whoever has the address: the name need not resolve to it.
-            related.append(Related("related-to", Type.DOMAIN, smoke.reverse_dns))
+            related.append(RelatedObservable("related-to", Type.DOMAIN, smoke.reverse_dns))
         if smoke.as_num:
-            related.append(Related("belongs-to", Type.ASN, f"AS{smoke.as_num}"))
-        related += [Related("related-to", Type.VULNERABILITY, hole) for hole in smoke.cves or ()]
+            related.append(RelatedObservable("belongs-to", Type.ASN, f"AS{smoke.as_num}"))
+        related += [
+            RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in smoke.cves or ()
+        ]
         return Finding(facts, _weights(smoke, classes), tuple(related))
 
 
@@ -154,4 +161,4 @@ def _weights(smoke: _Smoke, classes: _Classes) -> tuple[Weight, ...]:
 
 
 def _labels(named: list[_Named] | None) -> list[str | int | float] | None:
-    return listed(one.label or one.name for one in named or ())
+    return distinct(one.label or one.name for one in named or ())

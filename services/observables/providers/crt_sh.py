@@ -10,14 +10,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import listed, told
+from services.observables.providers.fields import collect_facts, distinct
 from shared.stix import ObservableType as Type
 
 _MOST_ISSUERS: Final = 20
@@ -43,20 +43,20 @@ class CrtSh(RemoteEnricher):
     name: ClassVar[str] = "crt_sh"
     title: ClassVar[str] = "crt.sh"
     documentation: ClassVar[str] = "https://crt.sh/?a=1"
-    base: ClassVar[str] = "https://crt.sh"
+    base_url: ClassVar[str] = "https://crt.sh"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN})
-    rate: ClassVar[Rate] = Rate(5, 60)
+    rate: ClassVar[RateLimit] = RateLimit(5, 60)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
     timeout: ClassVar[float] = 60.0
     max_body: ClassVar[int] = 8 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "crt.sh")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "crt.sh")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /`, without the precertificates."""
-        return Request("/", {"q": asked.value, "output": "json", "deduplicate": "Y"})
+        return Request("/", {"q": query.value, "output": "json", "deduplicate": "Y"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """How many, by whom, since when, for which names. An unknown name is an empty list."""
         certificates = msgspec.json.decode(content, type=list[_Certificate])
         if not certificates:
@@ -66,10 +66,10 @@ class CrtSh(RemoteEnricher):
         )
         starts = [certificate.not_before for certificate in certificates if certificate.not_before]
         ends = [certificate.not_after for certificate in certificates if certificate.not_after]
-        facts = told(
+        facts = collect_facts(
             certificates=len(certificates),
-            names=listed(names),
-            issuers=listed(
+            names=distinct(names),
+            issuers=distinct(
                 (certificate.issuer_name for certificate in certificates), _MOST_ISSUERS
             ),
             first_issued=min(starts, default=None),
@@ -77,5 +77,6 @@ class CrtSh(RemoteEnricher):
             valid_until=max(ends, default=None),
         )
         return Finding(
-            facts, related=tuple(Related("related-to", Type.DOMAIN, name) for name in names)
+            facts,
+            related=tuple(RelatedObservable("related-to", Type.DOMAIN, name) for name in names),
         )

@@ -10,14 +10,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import told
+from services.observables.providers.fields import collect_facts
 from shared.stix import ObservableType as Type
 
 _WORTH_A_VOICE: Final = 0.1
@@ -40,25 +40,25 @@ class EPSS(RemoteEnricher):
     name: ClassVar[str] = "epss"
     title: ClassVar[str] = "FIRST EPSS"
     documentation: ClassVar[str] = "https://api.first.org/epss/"
-    base: ClassVar[str] = "https://api.first.org"
+    base_url: ClassVar[str] = "https://api.first.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.VULNERABILITY})
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.VULNERABILITY, "CVE-2021-44228")
+    test_query: ClassVar[Query] = Query(Type.VULNERABILITY, "CVE-2021-44228")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /data/v1/epss`."""
-        return Request("/data/v1/epss", {"cve": asked.value})
+        return Request("/data/v1/epss", {"cve": query.value})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """The probability is a voice as it stands, from a tenth on. An unknown CVE is an empty list."""
         # The numbers are written as texts.
         answer = msgspec.json.decode(content, type=_Answer, strict=False)
-        score = next((one for one in answer.data if one.cve.upper() == asked.value), None)
+        score = next((one for one in answer.data if one.cve.upper() == query.value), None)
         if score is None:
             return None
-        facts = told(epss=score.epss, percentile=score.percentile, scored_on=score.date)
+        facts = collect_facts(epss=score.epss, percentile=score.percentile, scored_on=score.date)
         if score.epss < _WORTH_A_VOICE:
             return Finding(facts)
         reason = f"exploited within 30 days with a probability of {score.epss:.0%}."

@@ -11,14 +11,19 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import DnsAnswer, listed, public_address, told
+from services.observables.providers.fields import (
+    DnsAnswer,
+    collect_facts,
+    distinct,
+    is_public_address,
+)
 from shared.stix import ObservableType as Type
 
 _A: Final = 1
@@ -33,19 +38,19 @@ class GoogleDNS(RemoteEnricher):
     name: ClassVar[str] = "google_dns"
     title: ClassVar[str] = "Google Public DNS"
     documentation: ClassVar[str] = "https://developers.google.com/speed/public-dns/docs/doh/json"
-    base: ClassVar[str] = "https://dns.google"
+    base_url: ClassVar[str] = "https://dns.google"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6})
-    rate: ClassVar[Rate] = Rate(20, 1)
+    rate: ClassVar[RateLimit] = RateLimit(20, 1)
     lifetime: ClassVar[timedelta] = timedelta(hours=6)
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /resolve`."""
-        if asked.type == Type.DOMAIN:
-            return Request("/resolve", {"name": asked.value, "type": "A"})
-        return Request("/resolve", {"name": ip_address(asked.value).reverse_pointer, "type": "PTR"})
+        if query.type == Type.DOMAIN:
+            return Request("/resolve", {"name": query.value, "type": "A"})
+        return Request("/resolve", {"name": ip_address(query.value).reverse_pointer, "type": "PTR"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Addresses and aliases, or names. A name server that fails is a fact; without records nothing is known."""
         answer = msgspec.json.decode(content, type=DnsAnswer)
         addresses = answer.of(_A)
@@ -54,23 +59,27 @@ class GoogleDNS(RemoteEnricher):
         failure = _FAILURES.get(answer.status)
         if not (addresses or aliases or names or failure):
             return None
-        facts = told(
-            addresses=listed(addresses),
-            aliases=listed(aliases),
-            names=listed(names),
+        facts = collect_facts(
+            addresses=distinct(addresses),
+            aliases=distinct(aliases),
+            names=distinct(names),
             validated=None if failure else answer.validated,
             failure=failure,
         )
         # A PTR record is the word of whoever has the address: the name need not resolve to it.
         related = (
-            *(Related("resolves-to", Type.IPV4, address) for address in addresses),
-            *(Related("resolves-to", Type.DOMAIN, alias) for alias in aliases if not names),
-            *(Related("related-to", Type.DOMAIN, name) for name in names),
+            *(RelatedObservable("resolves-to", Type.IPV4, address) for address in addresses),
+            *(
+                RelatedObservable("resolves-to", Type.DOMAIN, alias)
+                for alias in aliases
+                if not names
+            ),
+            *(RelatedObservable("related-to", Type.DOMAIN, name) for name in names),
         )
         return Finding(facts, related=related)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Names, and addresses of the public network."""
-        return asked.type == Type.DOMAIN or (
-            asked.type in self.types and public_address(asked.value)
+        return query.type == Type.DOMAIN or (
+            query.type in self.types and is_public_address(query.value)
         )

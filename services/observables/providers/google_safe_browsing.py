@@ -11,14 +11,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import JSON, listed, told
+from services.observables.providers.fields import JSON_HEADERS, collect_facts, distinct
 from shared.stix import ObservableType as Type
 
 _VOICES: Final[Mapping[str, float]] = {
@@ -44,18 +44,18 @@ class GoogleSafeBrowsing(RemoteEnricher):
     name: ClassVar[str] = "google_safe_browsing"
     title: ClassVar[str] = "Google Safe Browsing"
     documentation: ClassVar[str] = "https://developers.google.com/safe-browsing/v4/lookup-api"
-    base: ClassVar[str] = "https://safebrowsing.googleapis.com"
+    base_url: ClassVar[str] = "https://safebrowsing.googleapis.com"
     types: ClassVar[frozenset[str]] = frozenset({Type.URL, Type.DOMAIN})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 10_000
     lifetime: ClassVar[timedelta] = timedelta(hours=1)
-    counts_for: ClassVar[timedelta] = timedelta(days=7)
-    harmless: ClassVar[Asked] = Asked(Type.URL, "https://example.com/")
+    weights_lifetime: ClassVar[timedelta] = timedelta(days=7)
+    test_query: ClassVar[Query] = Query(Type.URL, "https://example.com/")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`POST /v4/threatMatches:find`; a name is asked about as the root of its web site."""
-        url = f"http://{asked.value}/" if asked.type == Type.DOMAIN else asked.value
+        url = f"http://{query.value}/" if query.type == Type.DOMAIN else query.value
         body = {
             "client": {"clientId": "sentineliq", "clientVersion": "1"},
             "threatInfo": {
@@ -68,18 +68,20 @@ class GoogleSafeBrowsing(RemoteEnricher):
         return Request(
             "/v4/threatMatches:find",
             method="POST",
-            headers=JSON,
+            headers=JSON_HEADERS,
             auth_headers={"X-Goog-Api-Key": key["key"]},
             content=msgspec.json.encode(body),
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """The lists it is on. On none, the answer is an empty object."""
         matches = msgspec.json.decode(content, type=_Answer).matches
         if not matches:
             return None
-        threats = listed(match.threat_type for match in matches)
-        facts = told(threats=threats, platforms=listed(match.platform_type for match in matches))
+        threats = distinct(match.threat_type for match in matches)
+        facts = collect_facts(
+            threats=threats, platforms=distinct(match.platform_type for match in matches)
+        )
         voice = max(_VOICES.get(match.threat_type, 0.5) for match in matches)
         kinds = ", ".join(str(threat).lower().replace("_", " ") for threat in threats or ())
         return Finding(facts, (Weight(voice, f"Google Safe Browsing warns of it: {kinds}."),))

@@ -10,14 +10,14 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import public_address, quoted, told
+from services.observables.providers.fields import collect_facts, is_public_address, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -36,28 +36,28 @@ class GreyNoise(RemoteEnricher):
     name: ClassVar[str] = "greynoise"
     title: ClassVar[str] = "GreyNoise Community"
     documentation: ClassVar[str] = "https://docs.greynoise.io/reference/getcommunityip"
-    base: ClassVar[str] = "https://api.greynoise.io"
+    base_url: ClassVar[str] = "https://api.greynoise.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
     key_optional: ClassVar[bool] = True
-    rate: ClassVar[Rate] = Rate(10, 60)
+    rate: ClassVar[RateLimit] = RateLimit(10, 60)
     daily: ClassVar[int | None] = 50
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /v3/community/{ip}`, with the key in a header where there is one."""
         auth = {"key": key["key"]} if key.get("key") else {}
-        path = f"/v3/community/{quoted(asked.value)}"
+        path = f"/v3/community/{quote_segment(query.value)}"
         return Request(path, headers={"Accept": "application/json"}, auth_headers=auth)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """A malicious scanner is a voice; a benign one and a known service lose score. Unknown is a 404."""
         address = msgspec.json.decode(content, type=_Address)
         if not (address.noise or address.riot):
             return None
-        facts = told(
+        facts = collect_facts(
             noise=address.noise,
             riot=address.riot,
             classification=address.classification,
@@ -66,9 +66,9 @@ class GreyNoise(RemoteEnricher):
         )
         return Finding(facts, _weights(address))
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Only addresses that are routed in the Internet are taken."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
 
 def _weights(address: _Address) -> tuple[Weight, ...]:

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.providers.base import Asked, Finding, Rate, RemoteEnricher, Request
-from services.observables.providers.reading import listed, quoted, told
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
+from services.observables.providers.fields import collect_facts, distinct, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -30,33 +30,33 @@ class HaveIBeenPwned(RemoteEnricher):
     name: ClassVar[str] = "haveibeenpwned"
     title: ClassVar[str] = "Have I Been Pwned"
     documentation: ClassVar[str] = "https://haveibeenpwned.com/API/v3#BreachesForAccount"
-    base: ClassVar[str] = "https://haveibeenpwned.com/api/v3"
+    base_url: ClassVar[str] = "https://haveibeenpwned.com/api/v3"
     types: ClassVar[frozenset[str]] = frozenset({Type.EMAIL})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(10, 60)
+    rate: ClassVar[RateLimit] = RateLimit(10, 60)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
-    harmless: ClassVar[Asked] = Asked(Type.EMAIL, "account-exists@hibp-integration-tests.com")
+    test_query: ClassVar[Query] = Query(Type.EMAIL, "account-exists@hibp-integration-tests.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /breachedaccount/{account}` in full, with the key in a header."""
         return Request(
-            f"/breachedaccount/{quoted(asked.value)}",
+            f"/breachedaccount/{quote_segment(query.value)}",
             {"truncateResponse": "false"},
             auth_headers={"hibp-api-key": key["key"]},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Names of breaches and kinds of data, newest first. An address that is in none is a 404."""
         breaches = msgspec.json.decode(content, type=list[_Breach])
         if not breaches:
             return None
         breaches.sort(key=lambda breach: breach.breach_date or "", reverse=True)
-        facts = told(
+        facts = collect_facts(
             breach_count=len(breaches),
-            breaches=listed(breach.name for breach in breaches),
+            breaches=distinct(breach.name for breach in breaches),
             last_breach=breaches[0].breach_date,
-            data_classes=listed(one for breach in breaches for one in breach.data_classes or ()),
+            data_classes=distinct(one for breach in breaches for one in breach.data_classes or ()),
             verified=sum(breach.is_verified is True for breach in breaches),
             spam_lists=sum(breach.is_spam_list is True for breach in breaches),
             malware=sum(breach.is_malware is True for breach in breaches),

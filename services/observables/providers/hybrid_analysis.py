@@ -10,15 +10,15 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Tlp,
     Weight,
 )
-from services.observables.providers.reading import listed, quoted, told
+from services.observables.providers.fields import collect_facts, distinct, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -44,38 +44,38 @@ class HybridAnalysis(RemoteEnricher):
     name: ClassVar[str] = "hybrid_analysis"
     title: ClassVar[str] = "Hybrid Analysis"
     documentation: ClassVar[str] = "https://hybrid-analysis.com/docs/api/v2"
-    base: ClassVar[str] = "https://hybrid-analysis.com/api/v2"
+    base_url: ClassVar[str] = "https://hybrid-analysis.com/api/v2"
     types: ClassVar[frozenset[str]] = frozenset({Type.SHA256})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(30, 60)
+    rate: ClassVar[RateLimit] = RateLimit(30, 60)
     max_tlp: ClassVar[Tlp] = "amber"
     lifetime: ClassVar[timedelta] = timedelta(days=7)
-    counts_for: ClassVar[timedelta] = timedelta(days=365)
-    harmless: ClassVar[Asked] = Asked(
+    weights_lifetime: ClassVar[timedelta] = timedelta(days=365)
+    test_query: ClassVar[Query] = Query(
         Type.SHA256, "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
     )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /overview/{sha256}` with the key in a header, under the user agent that its documentation asks for."""
         return Request(
-            f"/overview/{quoted(asked.value)}",
+            f"/overview/{quote_segment(query.value)}",
             headers={"Accept": "application/json", "User-Agent": "Falcon Sandbox"},
             auth_headers={"api-key": key["key"]},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Verdict, family, scores. A file that was never analysed is a 404."""
         overview = msgspec.json.decode(content, type=_Overview)
         kind = (
             overview.type[0] if isinstance(overview.type, list) and overview.type else overview.type
         )
-        facts = told(
+        facts = collect_facts(
             verdict=overview.verdict,
             threat_score=overview.threat_score,
             detection_percent=overview.multiscan_result,
             family=overview.vx_family,
-            tags=listed(overview.tags or ()),
-            file_names=listed((overview.last_file_name, *(overview.other_file_name or ())), 10),
+            tags=distinct(overview.tags or ()),
+            file_names=distinct((overview.last_file_name, *(overview.other_file_name or ())), 10),
             file_type=kind if isinstance(kind, str) else None,
             size=overview.size,
             architecture=overview.architecture,

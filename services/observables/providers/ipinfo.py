@@ -10,14 +10,14 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import public_address, quoted, told
+from services.observables.providers.fields import collect_facts, is_public_address, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -40,34 +40,34 @@ class IPinfo(RemoteEnricher):
     name: ClassVar[str] = "ipinfo"
     title: ClassVar[str] = "IPinfo"
     documentation: ClassVar[str] = "https://ipinfo.io/developers/responses"
-    base: ClassVar[str] = "https://ipinfo.io"
+    base_url: ClassVar[str] = "https://ipinfo.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("token",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 1600
     lifetime: ClassVar[timedelta] = timedelta(days=14)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /{ip}/json` with a bearer token."""
         return Request(
-            f"/{quoted(asked.value)}/json",
+            f"/{quote_segment(query.value)}/json",
             headers={"Accept": "application/json"},
             auth_headers={"Authorization": f"Bearer {key['token']}"},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Country, city, AS, host name. Of an address that is nobody's it only says that."""
         found = msgspec.json.decode(content, type=_Address)
         if found.bogon:
             return None
         number, _, holder = (found.org or "").partition(" ")
         of_system = number.startswith("AS") and number[2:].isdecimal()
-        facts = told(
+        facts = collect_facts(
             hostname=found.hostname,
             country=found.country,
             region=found.region,
@@ -78,10 +78,10 @@ class IPinfo(RemoteEnricher):
             organisation=holder if of_system else found.org,
             anycast=found.anycast,
         )
-        related: list[Related] = []
+        related: list[RelatedObservable] = []
         if found.hostname:
             # The word of whoever has the address: the name need not resolve to it.
-            related.append(Related("related-to", Type.DOMAIN, found.hostname))
+            related.append(RelatedObservable("related-to", Type.DOMAIN, found.hostname))
         if of_system:
-            related.append(Related("belongs-to", Type.ASN, number))
+            related.append(RelatedObservable("belongs-to", Type.ASN, number))
         return Finding(facts, related=tuple(related))

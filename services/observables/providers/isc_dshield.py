@@ -10,15 +10,20 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _STEPS: Final = ((100, 0.5), (10, 0.35), (1, 0.2))
@@ -50,30 +55,30 @@ class IscDShield(RemoteEnricher):
     name: ClassVar[str] = "isc_dshield"
     title: ClassVar[str] = "SANS ISC (DShield)"
     documentation: ClassVar[str] = "https://isc.sans.edu/api/#ip"
-    base: ClassVar[str] = "https://isc.sans.edu/api"
+    base_url: ClassVar[str] = "https://isc.sans.edu/api"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
-    rate: ClassVar[Rate] = Rate(10, 60)
+    rate: ClassVar[RateLimit] = RateLimit(10, 60)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /ip/{ip}?json`: the parameter has a name and no value."""
-        return Request(f"/ip/{quoted(asked.value)}?json")
+        return Request(f"/ip/{quote_segment(query.value)}?json")
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Targets are a voice. A list is none: those of well-behaved scanners are among them."""
         # Numbers come as numbers or as texts.
         address = msgspec.json.decode(content, type=_Answer, strict=False).ip
         feeds = list(address.threatfeeds) if isinstance(address.threatfeeds, dict) else []
         if not (address.count or address.attacks or feeds or address.system):
             return None
-        facts = told(
+        facts = collect_facts(
             reports=address.count,
             targets=address.attacks,
             first_reported=address.mindate,
             last_reported=address.maxdate,
-            lists=listed(feeds),
+            lists=distinct(feeds),
             comment=address.comment,
             asn=f"AS{address.system}" if address.system else None,
             as_name=address.asname,
@@ -85,10 +90,12 @@ class IscDShield(RemoteEnricher):
         weight = next((weight for least, weight in _STEPS if targets >= least), None)
         weights = (Weight(weight, f"{targets} targets reported it to DShield."),) if weight else ()
         related = (
-            (Related("belongs-to", Type.ASN, f"AS{address.system}"),) if address.system else ()
+            (RelatedObservable("belongs-to", Type.ASN, f"AS{address.system}"),)
+            if address.system
+            else ()
         )
         return Finding(facts, weights, related)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)

@@ -10,15 +10,20 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 
@@ -84,30 +89,30 @@ class LeakIX(RemoteEnricher):
     name: ClassVar[str] = "leakix"
     title: ClassVar[str] = "LeakIX"
     documentation: ClassVar[str] = "https://leakix.net/api-documentation"
-    base: ClassVar[str] = "https://leakix.net"
+    base_url: ClassVar[str] = "https://leakix.net"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
     key_optional: ClassVar[bool] = True
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 100
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
     max_body: ClassVar[int] = 8 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /host/{ip}` as JSON, with the key, if any, in a header."""
         return Request(
-            f"/host/{quoted(asked.value)}",
+            f"/host/{quote_segment(query.value)}",
             headers={"Accept": "application/json"},
             auth_headers={"api-key": key["key"]} if key else {},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Services and leaks. An unknown host is a 404, or one with neither."""
         host = msgspec.json.decode(content, type=_Host)
         leaks = host.leaks or []
@@ -120,19 +125,19 @@ class LeakIX(RemoteEnricher):
             event.leak and event.leak.dataset and event.leak.dataset.infected for event in leaks
         )
         asns = [network.asn for network in networks if network.asn]
-        names = listed(event.host for event in events if event.host != asked.value)
-        facts = told(
-            ports=listed(
+        names = distinct(event.host for event in events if event.host != query.value)
+        facts = collect_facts(
+            ports=distinct(
                 int(event.port) for event in events if str(event.port).isdecimal() and event.port
             ),
-            protocols=listed(event.protocol for event in events),
-            software=listed(_software(event) for event in events),
+            protocols=distinct(event.protocol for event in events),
+            software=distinct(_software(event) for event in events),
             hostnames=names,
             leaks=len(leaks),
-            leak_sources=listed(event.event_source for event in leaks),
-            severities=listed(event.leak.severity for event in leaks if event.leak),
+            leak_sources=distinct(event.event_source for event in leaks),
+            severities=distinct(event.leak.severity for event in leaks if event.leak),
             infected=infected,
-            tags=listed(tag for event in events for tag in event.tags or ()),
+            tags=distinct(tag for event in events for tag in event.tags or ()),
             country=next((place.country_iso_code for place in places), None),
             asn=f"AS{asns[0]}" if asns else None,
             organisation=next((network.organization_name for network in networks), None),
@@ -140,11 +145,17 @@ class LeakIX(RemoteEnricher):
             last_seen=max((event.time for event in events if event.time), default=None),
         )
         weights = (Weight(0.3, "a data set on it carries a ransom note."),) if infected else ()
-        certificates = listed(_fingerprint(event) for event in events)
+        certificates = distinct(_fingerprint(event) for event in events)
         related = (
-            *(Related("resolves-to", Type.DOMAIN, str(name), inward=True) for name in names or ()),
-            *(Related("belongs-to", Type.ASN, f"AS{asn}") for asn in dict.fromkeys(asns)),
-            *(Related("related-to", Type.X509_SHA256, str(one)) for one in certificates or ()),
+            *(
+                RelatedObservable("resolves-to", Type.DOMAIN, str(name), inward=True)
+                for name in names or ()
+            ),
+            *(RelatedObservable("belongs-to", Type.ASN, f"AS{asn}") for asn in dict.fromkeys(asns)),
+            *(
+                RelatedObservable("related-to", Type.X509_SHA256, str(one))
+                for one in certificates or ()
+            ),
         )
         return Finding(facts, weights, related)
 

@@ -10,15 +10,21 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RelationKind,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import from_epoch, listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    epoch_to_rfc3339,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _MOST_RECORDS: Final = "100"
@@ -63,51 +69,51 @@ class MnemonicPDNS(RemoteEnricher):
     documentation: ClassVar[str] = (
         "https://docs.mnemonic.no/display/public/API/Passive+DNS+Simplified+Integration+Guide"
     )
-    base: ClassVar[str] = "https://api.mnemonic.no/pdns/v3"
+    base_url: ClassVar[str] = "https://api.mnemonic.no/pdns/v3"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6})
-    rate: ClassVar[Rate] = Rate(10, 60)
+    rate: ClassVar[RateLimit] = RateLimit(10, 60)
     daily: ClassVar[int | None] = 1000
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset({402, 429})
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /{query}`, whether it stands in the question or in the answer of a record."""
-        return Request(f"/{quoted(asked.value)}", {"limit": _MOST_RECORDS})
+        return Request(f"/{quote_segment(query.value)}", {"limit": _MOST_RECORDS})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Names, addresses, first and last time. No data is an answer without records."""
         answer = msgspec.json.decode(content, type=_Answer)
         records = answer.data
         if not records:
             return None
         firsts, lasts = zip(*(record.seen() for record in records), strict=True)
-        related = tuple(one for record in records for one in _relations(asked, record))
-        facts = told(
+        related = tuple(one for record in records for one in _relations(query, record))
+        facts = collect_facts(
             records=max(answer.count, len(records)),
-            addresses=listed(one.value for one in related if one.type != Type.DOMAIN),
-            names=listed(one.value for one in related if one.type == Type.DOMAIN),
-            record_types=listed(record.rrtype for record in records),
-            first_seen=from_epoch(min(filter(None, firsts), default=0) / 1000),
-            last_seen=from_epoch(max(lasts) / 1000),
+            addresses=distinct(one.value for one in related if one.type != Type.DOMAIN),
+            names=distinct(one.value for one in related if one.type == Type.DOMAIN),
+            record_types=distinct(record.rrtype for record in records),
+            first_seen=epoch_to_rfc3339(min(filter(None, firsts), default=0) / 1000),
+            last_seen=epoch_to_rfc3339(max(lasts) / 1000),
         )
         return Finding(facts, related=related)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Names, and addresses of the public network."""
-        return asked.type == Type.DOMAIN or (
-            asked.type in self.types and public_address(asked.value)
+        return query.type == Type.DOMAIN or (
+            query.type in self.types and is_public_address(query.value)
         )
 
 
-def _relations(asked: Asked, record: _Record) -> Iterator[Related]:
+def _relations(query: Query, record: _Record) -> Iterator[RelatedObservable]:
     """The other side of a record: its answer, or its question when the answer is what was asked about."""
     kind = record.rrtype.lower()
     relation: RelationKind = "resolves-to" if kind in _RESOLVES else "related-to"
     if kind not in _ANSWERS:
         return
-    if record.answer.lower() == asked.value:
-        yield Related(relation, Type.DOMAIN, record.query, inward=kind in _RESOLVES)
-    elif record.query.lower() == asked.value:
-        yield Related(relation, _ANSWERS[kind], record.answer)
+    if record.answer.lower() == query.value:
+        yield RelatedObservable(relation, Type.DOMAIN, record.query, inward=kind in _RESOLVES)
+    elif record.query.lower() == query.value:
+        yield RelatedObservable(relation, _ANSWERS[kind], record.answer)

@@ -10,14 +10,14 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
+    Query,
+    RateLimit,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import LocalText, english, listed, told
+from services.observables.providers.fields import LocalText, collect_facts, distinct, english_text
 from shared.stix import ObservableType as Type
 
 
@@ -89,11 +89,11 @@ class NVD(RemoteEnricher):
     name: ClassVar[str] = "nvd"
     title: ClassVar[str] = "NVD"
     documentation: ClassVar[str] = "https://nvd.nist.gov/developers/vulnerabilities"
-    base: ClassVar[str] = "https://services.nvd.nist.gov"
+    base_url: ClassVar[str] = "https://services.nvd.nist.gov"
     types: ClassVar[frozenset[str]] = frozenset({Type.VULNERABILITY})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
     key_optional: ClassVar[bool] = True
-    rate: ClassVar[Rate] = Rate(5, 30)
+    rate: ClassVar[RateLimit] = RateLimit(5, 30)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=2)
     timeout: ClassVar[float] = 30.0
@@ -102,18 +102,18 @@ class NVD(RemoteEnricher):
     key_statuses: ClassVar[frozenset[int]] = frozenset(
         {401, 404}
     )  # it answers 404 to a key that it does not know
-    harmless: ClassVar[Asked] = Asked(Type.VULNERABILITY, "CVE-2021-44228")
+    test_query: ClassVar[Query] = Query(Type.VULNERABILITY, "CVE-2021-44228")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /rest/json/cves/2.0`, with the key in a header where there is one."""
         auth = {"apiKey": key["key"]} if key.get("key") else {}
-        return Request("/rest/json/cves/2.0", {"cveId": asked.value}, auth_headers=auth)
+        return Request("/rest/json/cves/2.0", {"cveId": query.value}, auth_headers=auth)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Exploitation that CISA lists is a voice; how severe it would be is a fact. Unknown is an empty list."""
         answer = msgspec.json.decode(content, type=_Answer)
         cve = next(
-            (item.cve for item in answer.vulnerabilities if item.cve.id.upper() == asked.value),
+            (item.cve for item in answer.vulnerabilities if item.cve.id.upper() == query.value),
             None,
         )
         if cve is None:
@@ -126,24 +126,24 @@ class NVD(RemoteEnricher):
             for node in configuration.nodes
             for match in node.cpe_match
         )
-        facts = told(
-            description=english(cve.descriptions),
+        facts = collect_facts(
+            description=english_text(cve.descriptions),
             status=cve.vuln_status,
             published=cve.published,
             modified=cve.last_modified,
             cvss=metric.cvss_data.base_score if metric else None,
             severity=severity.lower() if severity else None,
             vector=metric.cvss_data.vector_string if metric else None,
-            weaknesses=listed(
+            weaknesses=distinct(
                 text.value
                 for one in cve.weaknesses
                 for text in one.description
                 if text.value.startswith("CWE-")
             ),
-            products=listed(_product(match.criteria) for match in matches if match.vulnerable),
+            products=distinct(_product(match.criteria) for match in matches if match.vulnerable),
             exploited_since=cve.cisa_exploit_add,
             exploited_as=cve.cisa_vulnerability_name,
-            references=listed((one.url for one in cve.references), 20),
+            references=distinct((one.url for one in cve.references), 20),
         )
         if not cve.cisa_exploit_add:
             return Finding(facts)

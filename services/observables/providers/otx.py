@@ -10,15 +10,20 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -83,31 +88,31 @@ class OTX(RemoteEnricher):
     name: ClassVar[str] = "otx"
     title: ClassVar[str] = "AlienVault OTX"
     documentation: ClassVar[str] = "https://otx.alienvault.com/assets/static/external_api.html"
-    base: ClassVar[str] = "https://otx.alienvault.com"
+    base_url: ClassVar[str] = "https://otx.alienvault.com"
     types: ClassVar[frozenset[str]] = frozenset({*_KINDS, Type.DOMAIN})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     timeout: ClassVar[float] = 30.0
     max_body: ClassVar[int] = 4 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """URLs, names, files, vulnerabilities, and addresses of the public network."""
-        return asked.type in self.types and (
-            asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value)
+        return query.type in self.types and (
+            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
         )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /api/v1/indicators/{kind}/{value}/general` with the key in a header."""
-        kind = _KINDS.get(asked.type) or _kind_of_name(asked.value)
-        path = f"/api/v1/indicators/{kind}/{quoted(asked.value)}/general"
+        kind = _KINDS.get(query.type) or _kind_of_name(query.value)
+        path = f"/api/v1/indicators/{kind}/{quote_segment(query.value)}/general"
         return Request(
             path, headers={"Accept": "application/json"}, auth_headers={"X-OTX-API-KEY": key["key"]}
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Pulses are a weak voice, for anybody writes them, and none about what OTX knows to be harmless."""
         indicator = msgspec.json.decode(content, type=_Indicator)
         count, pulses = indicator.pulse_info.count, indicator.pulse_info.pulses
@@ -115,24 +120,24 @@ class OTX(RemoteEnricher):
         techniques = (technique for pulse in pulses for technique in pulse.attack_ids or [])
         good = _harmless(indicator)
         system, _, holder = (indicator.asn or "").partition(" ")
-        facts = told(
+        facts = collect_facts(
             pulses=count or None,
-            pulse_names=listed((pulse.name for pulse in pulses), _MOST_NAMES),
-            adversaries=listed((pulse.adversary for pulse in pulses), _MOST_NAMES),
-            malware=listed(
+            pulse_names=distinct((pulse.name for pulse in pulses), _MOST_NAMES),
+            adversaries=distinct((pulse.adversary for pulse in pulses), _MOST_NAMES),
+            malware=distinct(
                 (one if isinstance(one, str) else one.display_name for one in families), _MOST_NAMES
             ),
-            techniques=listed(one if isinstance(one, str) else one.id for one in techniques),
-            tags=listed(tag for pulse in pulses for tag in pulse.tags or []),
+            techniques=distinct(one if isinstance(one, str) else one.id for one in techniques),
+            tags=distinct(tag for pulse in pulses for tag in pulse.tags or []),
             last_pulse=max(
                 (pulse.modified or pulse.created or "" for pulse in pulses), default=None
             ),
-            harmless=listed(good),
+            harmless=distinct(good),
             asn=system,
             as_name=holder,
             country=indicator.country_code,
         )
-        related = (Related("belongs-to", Type.ASN, system),) if system else ()
+        related = (RelatedObservable("belongs-to", Type.ASN, system),) if system else ()
         return Finding(facts, _weights(count, good), related) if facts else None
 
 

@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, told
+from services.observables.providers.fields import collect_facts, distinct, is_public_address
 from shared.stix import ObservableType as Type
 
 _VOICES: Final[Mapping[str, float]] = {"critical": 0.8, "high": 0.65, "medium": 0.35}
@@ -62,54 +62,54 @@ class Pulsedive(RemoteEnricher):
     name: ClassVar[str] = "pulsedive"
     title: ClassVar[str] = "Pulsedive"
     documentation: ClassVar[str] = "https://docs.pulsedive.com/api/indicator/overview"
-    base: ClassVar[str] = "https://pulsedive.com/api"
+    base_url: ClassVar[str] = "https://pulsedive.com/api"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6, Type.DOMAIN, Type.URL})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
     key_optional: ClassVar[bool] = True
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 10
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "pulsedive.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "pulsedive.com")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Names, URLs, and addresses of the public network."""
-        return asked.type in self.types and (
-            asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value)
+        return query.type in self.types and (
+            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
         )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /indicator.php`; the key can only be a parameter."""
-        return Request("/indicator.php", {"indicator": asked.value, **key})
+        return Request("/indicator.php", {"indicator": query.value, **key})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Its risk is a voice, half as loud once the indicator is retired.
 
         Raises:
-            BadAnswer: an error other than that the indicator is not known, or no indicator.
+            InvalidAnswer: an error other than that the indicator is not known, or no indicator.
         """
         found = msgspec.json.decode(content, type=_Indicator)
         if found.error and "not found" in found.error.lower():
             return None
         if found.error or not (found.indicator and found.risk):
-            raise BadAnswer(
+            raise InvalidAnswer(
                 f"{self.title} answered with {'an error' if found.error else 'no indicator'}."
             )
         retired = found.retired not in {None, 0, "0", ""}
         properties = (
             found.properties if isinstance(found.properties, _Properties) else _Properties()
         )
-        facts = told(
+        facts = collect_facts(
             risk=found.risk,
             retired=retired,
-            risk_factors=listed(factor.description for factor in found.riskfactors or ()),
-            threats=listed(threat.name for threat in found.threats or ()),
-            feeds=listed(feed.name for feed in found.feeds or ()),
-            ports=listed(
+            risk_factors=distinct(factor.description for factor in found.riskfactors or ()),
+            threats=distinct(threat.name for threat in found.threats or ()),
+            feeds=distinct(feed.name for feed in found.feeds or ()),
+            ports=distinct(
                 int(port) for port in _texts(found.attributes, "port") if port.isdecimal()
             ),
-            protocols=listed(_texts(found.attributes, "protocol")),
-            technologies=listed(_texts(found.attributes, "technology")),
+            protocols=distinct(_texts(found.attributes, "protocol")),
+            technologies=distinct(_texts(found.attributes, "technology")),
             country=next(_texts(properties.geo, "countrycode"), None),
             umbrella_rank=found.umbrella_rank,
             added=found.stamp_added,
@@ -119,14 +119,14 @@ class Pulsedive(RemoteEnricher):
         if voice := _VOICES.get(found.risk):
             reason = f"risk {found.risk}{', but retired' if retired else ''}."
             weights = (Weight(voice / 2 if retired else voice, reason),)
-        related: tuple[Related, ...] = ()
-        if asked.type == Type.DOMAIN:
+        related: tuple[RelatedObservable, ...] = ()
+        if query.type == Type.DOMAIN:
             v4 = (
-                Related("resolves-to", Type.IPV4, address)
+                RelatedObservable("resolves-to", Type.IPV4, address)
                 for address in _texts(properties.dns, "A")
             )
             v6 = (
-                Related("resolves-to", Type.IPV6, address)
+                RelatedObservable("resolves-to", Type.IPV6, address)
                 for address in _texts(properties.dns, "AAAA")
             )
             related = (*v4, *v6)

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from services.observables.providers.base import Asked, Finding, Rate, RemoteEnricher, Request
-from services.observables.providers.reading import listed, quoted, told
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
+from services.observables.providers.fields import collect_facts, distinct, quote_segment
 from services.observables.reference.enrichers.domain_name import split
 from shared.stix import ObservableType as Type
 
@@ -102,18 +102,18 @@ class RDAP(RemoteEnricher):
     name: ClassVar[str] = "rdap"
     title: ClassVar[str] = "RDAP"
     documentation: ClassVar[str] = "https://www.rfc-editor.org/rfc/rfc9083"
-    base: ClassVar[str] = "https://rdap.org"
+    base_url: ClassVar[str] = "https://rdap.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN, Type.IPV4, Type.IPV6, Type.ASN})
-    rate: ClassVar[Rate] = Rate(10, 60)
+    rate: ClassVar[RateLimit] = RateLimit(10, 60)
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=7)
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /domain/{name}` about the name that is registered, `/ip/{address}[/{length}]` or `/autnum/{number}`."""
-        return Request(_path(asked), headers={"Accept": "application/rdap+json"})
+        return Request(_path(query), headers={"Accept": "application/rdap+json"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Registration is neither good nor bad. What no registry knows is a 404."""
         found = msgspec.json.decode(content, type=_Object)
         hosts = (
@@ -125,44 +125,44 @@ class RDAP(RemoteEnricher):
         organisation = (
             None if found.object_class_name == "domain" else found.whose("registrant", "fn")
         )
-        facts = told(
+        facts = collect_facts(
             object=found.object_class_name,
             domain=found.ldh_name.lower().removesuffix(".") if found.ldh_name else None,
             name=found.name,
             handle=found.handle,
             allocation=found.type,
             country=found.country,
-            cidr=listed(map(str, found.cidrs or ())),
+            cidr=distinct(map(str, found.cidrs or ())),
             first_address=found.start_address,
             last_address=found.end_address,
-            status=listed(found.status or ()),
+            status=distinct(found.status or ()),
             registered=found.when("registration"),
             changed=found.when("last changed"),
             expires=found.when("expiration"),
             organisation=organisation,
             registrar=found.whose("registrar", "fn"),
             abuse_contact=found.whose("abuse", "email"),
-            name_servers=listed(hosts),
+            name_servers=distinct(hosts),
             signed=found.secure_dns.delegation_signed if found.secure_dns else None,
         )
         return Finding(facts)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """What registries give away: no names below a company's suffix, no private networks."""
-        if asked.type == Type.DOMAIN:
-            registrable, _, private = split(asked.value)
+        if query.type == Type.DOMAIN:
+            registrable, _, private = split(query.value)
             return registrable is not None and not private
-        if asked.type in {Type.IPV4, Type.IPV6}:
-            return ip_network(asked.value).is_global
-        return asked.type in self.types
+        if query.type in {Type.IPV4, Type.IPV6}:
+            return ip_network(query.value).is_global
+        return query.type in self.types
 
 
-def _path(asked: Asked) -> str:
-    if asked.type == Type.ASN:
-        return f"/autnum/{quoted(asked.value.removeprefix('AS'))}"
-    if asked.type == Type.DOMAIN:
-        return f"/domain/{quoted(split(asked.value).registrable or asked.value)}"
-    return f"/ip/{quote(asked.value, safe=':/')}"  # bare, as RFC 9082 writes them
+def _path(query: Query) -> str:
+    if query.type == Type.ASN:
+        return f"/autnum/{quote_segment(query.value.removeprefix('AS'))}"
+    if query.type == Type.DOMAIN:
+        return f"/domain/{quote_segment(split(query.value).registrable or query.value)}"
+    return f"/ip/{quote(query.value, safe=':/')}"  # bare, as RFC 9082 writes them
 
 
 def _entities(entities: Sequence[_Entity] | None) -> Iterator[_Entity]:

@@ -43,9 +43,9 @@ from services.observables.providers.yaraify import YARAify
 from shared.errors import NotFound
 from shared.plugins import load_plugins
 
-GROUP: Final = "sentineliq.enrichers"
+ENTRY_POINT_GROUP: Final = "sentineliq.enrichers"
 
-OURS: Final[tuple[type[RemoteEnricher], ...]] = (
+BUILT_IN: Final[tuple[type[RemoteEnricher], ...]] = (
     AbuseIPDB,
     Censys,
     CirclHashlookup,
@@ -88,8 +88,8 @@ OURS: Final[tuple[type[RemoteEnricher], ...]] = (
 @cache
 def enrichers() -> dict[str, RemoteEnricher]:
     """All of them by name: ours, and those of installed packages under names that are not taken."""
-    found: dict[str, RemoteEnricher] = {one.name: one() for one in OURS}
-    return found | load_plugins(GROUP, found)
+    found: dict[str, RemoteEnricher] = {one.name: one() for one in BUILT_IN}
+    return found | load_plugins(ENTRY_POINT_GROUP, found)
 
 
 def enricher_named(name: str) -> RemoteEnricher:

@@ -10,14 +10,14 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import listed, quoted, told
+from services.observables.providers.fields import collect_facts, distinct, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -58,40 +58,40 @@ class SecurityTrails(RemoteEnricher):
     name: ClassVar[str] = "securitytrails"
     title: ClassVar[str] = "SecurityTrails"
     documentation: ClassVar[str] = "https://docs.securitytrails.com/reference/get-domain-old-1"
-    base: ClassVar[str] = "https://api.securitytrails.com/v1"
+    base_url: ClassVar[str] = "https://api.securitytrails.com/v1"
     types: ClassVar[frozenset[str]] = frozenset({Type.DOMAIN})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     daily: ClassVar[int | None] = 2
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "oracle.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "oracle.com")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /domain/{hostname}` with the key in a header."""
         return Request(
-            f"/domain/{quoted(asked.value)}",
+            f"/domain/{quote_segment(query.value)}",
             headers={"Accept": "application/json"},
             auth_headers={"APIKEY": key["key"]},
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Addresses, mail and name servers. A name without any record and without sub-domains is not known."""
         found = msgspec.json.decode(content, type=_Domain)
         dns = found.current_dns or _Dns()
         a, aaaa = _values(dns.a), _values(dns.aaaa)
-        v4, v6 = listed(one.ip for one in a), listed(one.ipv6 for one in aaaa)
-        mail = listed(one.hostname for one in _values(dns.mx))
-        servers = listed(one.nameserver for one in _values(dns.ns))
-        texts = listed((one.value for one in _values(dns.txt)), 20)
+        v4, v6 = distinct(one.ip for one in a), distinct(one.ipv6 for one in aaaa)
+        mail = distinct(one.hostname for one in _values(dns.mx))
+        servers = distinct(one.nameserver for one in _values(dns.ns))
+        texts = distinct((one.value for one in _values(dns.txt)), 20)
         if not (v4 or v6 or mail or servers or texts or found.subdomain_count):
             return None
-        facts = told(
+        facts = collect_facts(
             apex=found.apex_domain,
             subdomains=found.subdomain_count,
             alexa_rank=found.alexa_rank,
             addresses=[*(v4 or ()), *(v6 or ())],
-            organisations=listed(
+            organisations=distinct(
                 one.ip_organization or one.ipv6_organization for one in (*a, *aaaa)
             ),
             mail_servers=mail,
@@ -100,10 +100,10 @@ class SecurityTrails(RemoteEnricher):
             addresses_since=dns.a.first_seen if dns.a else None,
         )
         related = (
-            *(Related("resolves-to", Type.IPV4, str(address)) for address in v4 or ()),
-            *(Related("resolves-to", Type.IPV6, str(address)) for address in v6 or ()),
+            *(RelatedObservable("resolves-to", Type.IPV4, str(address)) for address in v4 or ()),
+            *(RelatedObservable("resolves-to", Type.IPV6, str(address)) for address in v6 or ()),
             *(
-                Related("related-to", Type.DOMAIN, str(host))
+                RelatedObservable("related-to", Type.DOMAIN, str(host))
                 for host in (*(mail or ()), *(servers or ()))
             ),
         )

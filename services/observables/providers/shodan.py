@@ -10,15 +10,20 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 _VOICES: Final[Mapping[str, tuple[float, str]]] = {
@@ -50,32 +55,34 @@ class Shodan(RemoteEnricher):
     name: ClassVar[str] = "shodan"
     title: ClassVar[str] = "Shodan"
     documentation: ClassVar[str] = "https://developer.shodan.io/api"
-    base: ClassVar[str] = "https://api.shodan.io"
+    base_url: ClassVar[str] = "https://api.shodan.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(1, 1)
+    rate: ClassVar[RateLimit] = RateLimit(1, 1)
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=3)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "8.8.8.8")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /shodan/host/{ip}` without banners; the key can only be a parameter."""
-        return Request(f"/shodan/host/{quoted(asked.value)}", {"key": key["key"], "minify": "true"})
+        return Request(
+            f"/shodan/host/{quote_segment(query.value)}", {"key": key["key"], "minify": "true"}
+        )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Ports, names, network; tags for malware are voices. An unknown host is a 404."""
         host = msgspec.json.decode(content, type=_Host)
         tags = host.tags or []
-        facts = told(
-            ports=listed(host.ports),
-            hostnames=listed(host.hostnames or ()),
-            domains=listed(host.domains or ()),
-            tags=listed(tags),
-            vulnerabilities=listed(host.vulns or ()),
+        facts = collect_facts(
+            ports=distinct(host.ports),
+            hostnames=distinct(host.hostnames or ()),
+            domains=distinct(host.domains or ()),
+            tags=distinct(tags),
+            vulnerabilities=distinct(host.vulns or ()),
             organisation=host.org,
             isp=host.isp,
             asn=host.asn,
@@ -86,9 +93,12 @@ class Shodan(RemoteEnricher):
         )
         weights = tuple(Weight(*voice) for tag, voice in _VOICES.items() if tag in tags)
         related = [
-            Related("resolves-to", Type.DOMAIN, name, inward=True) for name in host.hostnames or ()
+            RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True)
+            for name in host.hostnames or ()
         ]
         if host.asn:
-            related.append(Related("belongs-to", Type.ASN, host.asn))
-        related += [Related("related-to", Type.VULNERABILITY, hole) for hole in host.vulns or ()]
+            related.append(RelatedObservable("belongs-to", Type.ASN, host.asn))
+        related += [
+            RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in host.vulns or ()
+        ]
         return Finding(facts, weights, tuple(related))

@@ -10,14 +10,19 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import listed, public_address, quoted, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    quote_segment,
+)
 from shared.stix import ObservableType as Type
 
 
@@ -36,31 +41,34 @@ class ShodanInternetDB(RemoteEnricher):
     name: ClassVar[str] = "shodan_internetdb"
     title: ClassVar[str] = "Shodan InternetDB"
     documentation: ClassVar[str] = "https://internetdb.shodan.io/"
-    base: ClassVar[str] = "https://internetdb.shodan.io"
+    base_url: ClassVar[str] = "https://internetdb.shodan.io"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=7)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /{ip}`."""
-        return Request(f"/{quoted(asked.value)}")
+        return Request(f"/{quote_segment(query.value)}")
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """Ports, names, CPEs, tags, CVEs. An unknown address is a 404."""
         host = msgspec.json.decode(content, type=_Host)
-        facts = told(
-            ports=listed(host.ports),
-            hostnames=listed(host.hostnames),
-            cpes=listed(host.cpes),
-            tags=listed(host.tags),
-            vulnerabilities=listed(host.vulns),
+        facts = collect_facts(
+            ports=distinct(host.ports),
+            hostnames=distinct(host.hostnames),
+            cpes=distinct(host.cpes),
+            tags=distinct(host.tags),
+            vulnerabilities=distinct(host.vulns),
         )
-        names = (Related("resolves-to", Type.DOMAIN, name, inward=True) for name in host.hostnames)
-        holes = (Related("related-to", Type.VULNERABILITY, hole) for hole in host.vulns)
+        names = (
+            RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True)
+            for name in host.hostnames
+        )
+        holes = (RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in host.vulns)
         return Finding(facts, related=(*names, *holes))

@@ -10,16 +10,16 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import public_address, told
+from services.observables.providers.fields import collect_facts, is_public_address
 from shared.stix import ObservableType as Type
 
 
@@ -47,30 +47,30 @@ class StopForumSpam(RemoteEnricher):
     name: ClassVar[str] = "stopforumspam"
     title: ClassVar[str] = "StopForumSpam"
     documentation: ClassVar[str] = "https://www.stopforumspam.com/usage"
-    base: ClassVar[str] = "https://api.stopforumspam.org"
+    base_url: ClassVar[str] = "https://api.stopforumspam.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6, Type.EMAIL})
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 20_000
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /api` in JSON."""
-        field = "email" if asked.type == Type.EMAIL else "ip"
-        return Request("/api", {field: asked.value, "f": "json"})
+        field = "email" if query.type == Type.EMAIL else "ip"
+        return Request("/api", {field: query.value, "f": "json"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Its confidence is a voice, half believed: spam is a nuisance. What does not appear is unknown."""
         answer = msgspec.json.decode(content, type=_Answer)
-        entry = answer.email if asked.type == Type.EMAIL else answer.ip
+        entry = answer.email if query.type == Type.EMAIL else answer.ip
         if answer.success != 1 or entry is None:
-            raise BadAnswer(
+            raise InvalidAnswer(
                 f"StopForumSpam did not answer the question: {(answer.error or 'no reason')[:80]}"
             )
         if not (entry.appears or entry.blacklisted):
             return None
-        facts = told(
+        facts = collect_facts(
             reports=entry.frequency,
             last_reported=entry.lastseen,
             confidence=entry.confidence,
@@ -85,11 +85,13 @@ class StopForumSpam(RemoteEnricher):
         elif entry.confidence:
             reason = f"reported {entry.frequency} times for spam, confidence {entry.confidence} %."
             weights.append(Weight(min(entry.confidence, 100) / 200, reason))
-        related = (Related("belongs-to", Type.ASN, f"AS{entry.asn}"),) if entry.asn else ()
+        related = (
+            (RelatedObservable("belongs-to", Type.ASN, f"AS{entry.asn}"),) if entry.asn else ()
+        )
         return Finding(facts, tuple(weights), related)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """E-mail addresses, and addresses of the public network."""
-        return asked.type == Type.EMAIL or (
-            asked.type in self.types and public_address(asked.value)
+        return query.type == Type.EMAIL or (
+            query.type in self.types and is_public_address(query.value)
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from services.observables.providers.base import RemoteEnricher
-from services.observables.providers.registry import OURS
+from services.observables.providers.registry import BUILT_IN
 
 BEGIN: Final = "<!-- enrichers: generated -->\n"
 END: Final = "<!-- enrichers: end -->\n"
@@ -22,7 +22,7 @@ _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 def render() -> str:
     """The table, in Markdown."""
-    rows = [_row(one) for one in sorted(OURS, key=lambda one: one.name)]
+    rows = [_row(one) for one in sorted(BUILT_IN, key=lambda one: one.name)]
     return "\n".join(map(_line, [_HEAD, ("---",) * len(_HEAD), *rows])) + "\n"
 
 

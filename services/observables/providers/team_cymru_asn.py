@@ -11,15 +11,20 @@ from ipaddress import ip_address
 from typing import ClassVar, NamedTuple, Self
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import dns_texts, listed, public_address, told
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    is_public_address,
+    parse_dns_txt,
+)
 from shared.stix import ObservableType as Type
 
 
@@ -36,7 +41,7 @@ class _Origin(NamedTuple):
     def parse(cls, text: str) -> Self:
         systems, *others = (part.strip() for part in text.split("|"))
         if len(others) != 4 or not all(system.isdigit() for system in systems.split()):
-            raise BadAnswer(f"Team Cymru's record is none of an announcement: {text[:80]}")
+            raise InvalidAnswer(f"Team Cymru's record is none of an announcement: {text[:80]}")
         return cls([f"AS{system}" for system in systems.split()], *others)
 
     def length(self) -> int:
@@ -50,37 +55,40 @@ class TeamCymruASN(RemoteEnricher):
     name: ClassVar[str] = "team_cymru_asn"
     title: ClassVar[str] = "Team Cymru IP to ASN"
     documentation: ClassVar[str] = "https://www.team-cymru.com/ip-asn-mapping"
-    base: ClassVar[str] = "https://dns.google"
+    base_url: ClassVar[str] = "https://dns.google"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
-    rate: ClassVar[Rate] = Rate(10, 1)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    rate: ClassVar[RateLimit] = RateLimit(10, 1)
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
     lifetime: ClassVar[timedelta] = timedelta(days=1)
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """TXT of the reversed address in their zone."""
-        address = ip_address(asked.value)
+        address = ip_address(query.value)
         reverse = address.reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")
         zone = "origin" if address.version == 4 else "origin6"
         return Request("/resolve", {"name": f"{reverse}.{zone}.asn.cymru.com", "type": "TXT"})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """The most specific prefix comes first, and the country is its registration's, not the host's place."""
-        origins = sorted(map(_Origin.parse, dns_texts(content)), key=_Origin.length, reverse=True)
+        origins = sorted(
+            map(_Origin.parse, parse_dns_txt(content)), key=_Origin.length, reverse=True
+        )
         if not origins:
             return None
         systems = list(dict.fromkeys(system for origin in origins for system in origin.systems))
         nearest = origins[0]
-        facts = told(
-            asns=listed(systems),
-            prefixes=listed(origin.prefix for origin in origins),
+        facts = collect_facts(
+            asns=distinct(systems),
+            prefixes=distinct(origin.prefix for origin in origins),
             country=nearest.country,
             registry=nearest.registry,
             allocated=nearest.allocated,
         )
         return Finding(
-            facts, related=tuple(Related("belongs-to", Type.ASN, system) for system in systems)
+            facts,
+            related=tuple(RelatedObservable("belongs-to", Type.ASN, system) for system in systems),
         )
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)

@@ -12,16 +12,21 @@ from urllib.parse import urlsplit
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import JSON, listed, public_address, told
+from services.observables.providers.fields import (
+    JSON_HEADERS,
+    collect_facts,
+    distinct,
+    is_public_address,
+)
 from shared.stix import ObservableType as Type
 
 _FILES: Final = frozenset({Type.MD5, Type.SHA256})
@@ -55,66 +60,68 @@ class ThreatFox(RemoteEnricher):
     name: ClassVar[str] = "threatfox"
     title: ClassVar[str] = "abuse.ch ThreatFox"
     documentation: ClassVar[str] = "https://threatfox.abuse.ch/api/"
-    base: ClassVar[str] = "https://threatfox-api.abuse.ch"
+    base_url: ClassVar[str] = "https://threatfox-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.DOMAIN, Type.URL, *_FILES})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 2000
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(hours=12)
     max_body: ClassVar[int] = 4 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """URLs, names, files, and addresses of the public network."""
-        return asked.type in self.types and (asked.type != Type.IPV4 or public_address(asked.value))
+        return query.type in self.types and (
+            query.type != Type.IPV4 or is_public_address(query.value)
+        )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`POST /api/v1/`: JSON, with the key in a header."""
         question: dict[str, str | bool]
-        if asked.type in _FILES:
-            question = {"query": "search_hash", "hash": asked.value}
+        if query.type in _FILES:
+            question = {"query": "search_hash", "hash": query.value}
         else:
             # An address is found with each of its ports only when the match need not be exact.
-            exact = asked.type == Type.URL
-            question = {"query": "search_ioc", "search_term": asked.value, "exact_match": exact}
+            exact = query.type == Type.URL
+            question = {"query": "search_ioc", "search_term": query.value, "exact_match": exact}
         body = msgspec.json.encode(question)
-        return Request("/api/v1/", {}, "POST", JSON, {"Auth-Key": key["key"]}, body)
+        return Request("/api/v1/", {}, "POST", JSON_HEADERS, {"Auth-Key": key["key"]}, body)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """The loudest indicator is a voice; a URL only says something about its host. Unknown is `no_result`."""
         answer = msgspec.json.decode(content, type=_Answer)
         if answer.query_status in _UNKNOWN:
             return None
         if answer.query_status != "ok" or not isinstance(answer.data, list):
-            raise BadAnswer(f"ThreatFox answered with the status {answer.query_status[:50]!r}.")
+            raise InvalidAnswer(f"ThreatFox answered with the status {answer.query_status[:50]!r}.")
         found = [
-            one for one in answer.data if asked.type not in _HOSTS or _host(one.ioc) == asked.value
+            one for one in answer.data if query.type not in _HOSTS or _host(one.ioc) == query.value
         ]
         if not found:
             return None
-        weight, surest = max(((_voice(asked, one), one) for one in found), key=itemgetter(0))
-        facts = told(
+        weight, surest = max(((_voice(query, one), one) for one in found), key=itemgetter(0))
+        facts = collect_facts(
             indicators=len(found),
             confidence=surest.confidence_level,
-            malware=listed(one.malware_printable or one.malware for one in found),
-            aliases=listed(
+            malware=distinct(one.malware_printable or one.malware for one in found),
+            aliases=distinct(
                 alias for one in found for alias in (one.malware_alias or "").split(",")
             ),
-            threats=listed(one.threat_type for one in found),
-            tags=listed(tag for one in found for tag in one.tags or []),
+            threats=distinct(one.threat_type for one in found),
+            tags=distinct(tag for one in found for tag in one.tags or []),
             first_seen=min((one.first_seen for one in found if one.first_seen), default=None),
             last_seen=max((one.last_seen for one in found if one.last_seen), default=None),
         )
         name = surest.malware_printable or surest.malware or "malware"
         reason = f"an indicator of {name} ({surest.threat_type}), confidence {surest.confidence_level} %."
         weights = (Weight(weight, reason),) if weight > 0 else ()
-        return Finding(facts, weights, tuple(_related(asked, found)))
+        return Finding(facts, weights, tuple(_related(query, found)))
 
 
-def _voice(asked: Asked, one: _Indicator) -> float:
+def _voice(query: Query, one: _Indicator) -> float:
     """How loud an indicator is. Malware is also served by hosts that are not bad themselves."""
-    believed = 0.5 if asked.type == Type.DOMAIN and one.ioc_type == "url" else 0.9
+    believed = 0.5 if query.type == Type.DOMAIN and one.ioc_type == "url" else 0.9
     return believed * min(one.confidence_level, 100) / 100
 
 
@@ -126,18 +133,18 @@ def _host(ioc: str) -> str:
         return ioc
 
 
-def _related(asked: Asked, found: list[_Indicator]) -> Iterable[Related]:
+def _related(query: Query, found: list[_Indicator]) -> Iterable[RelatedObservable]:
     """URLs at the host, or what the file that was asked about has to do with."""
     for one in found:
-        if asked.type in _HOSTS and one.ioc_type == "url":
-            yield Related("related-to", Type.URL, one.ioc)
-        if asked.type not in _FILES:
+        if query.type in _HOSTS and one.ioc_type == "url":
+            yield RelatedObservable("related-to", Type.URL, one.ioc)
+        if query.type not in _FILES:
             continue
         if one.ioc_type == "url":
-            yield Related(
+            yield RelatedObservable(
                 "downloaded-from" if one.threat_type == _DELIVERY else "communicates-with",
                 Type.URL,
                 one.ioc,
             )
         elif one.ioc_type in _PEERS:
-            yield Related("communicates-with", _PEERS[one.ioc_type], _host(one.ioc))
+            yield RelatedObservable("communicates-with", _PEERS[one.ioc_type], _host(one.ioc))

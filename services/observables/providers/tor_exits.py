@@ -10,14 +10,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.reading import listed, public_address, told
+from services.observables.providers.fields import collect_facts, distinct, is_public_address
 from shared.stix import NotAnObservable, normalise
 from shared.stix import ObservableType as Type
 
@@ -40,13 +40,15 @@ class _Relay(msgspec.Struct):
     system: str | None = msgspec.field(name="as", default=None)
     as_name: str | None = None
 
-    def addresses(self) -> list[Related]:
+    def addresses(self) -> list[RelatedObservable]:
         """Those it takes part with, written with a port, and those it was seen to exit from."""
         bare = (address.rpartition(":")[0].strip("[]") for address in self.or_addresses)
         types = (
             (Type.IPV6 if ":" in one else Type.IPV4, one) for one in (*bare, *self.exit_addresses)
         )
-        return [Related("related-to", type_, _canonical(type_, one)) for type_, one in types]
+        return [
+            RelatedObservable("related-to", type_, _canonical(type_, one)) for type_, one in types
+        ]
 
 
 class _Answer(msgspec.Struct):
@@ -59,39 +61,39 @@ class TorExits(RemoteEnricher):
     name: ClassVar[str] = "tor_exits"
     title: ClassVar[str] = "Tor relays (Onionoo)"
     documentation: ClassVar[str] = "https://metrics.torproject.org/onionoo.html#details"
-    base: ClassVar[str] = "https://onionoo.torproject.org"
+    base_url: ClassVar[str] = "https://onionoo.torproject.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})
-    rate: ClassVar[Rate] = Rate(30, 60)
+    rate: ClassVar[RateLimit] = RateLimit(30, 60)
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(hours=6)
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "185.220.101.1")
+    test_query: ClassVar[Query] = Query(Type.IPV4, "185.220.101.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
         """`GET /details`; brackets keep an IPv6 address from being read as a qualified search."""
-        search = f"[{asked.value}]" if asked.type == Type.IPV6 else asked.value
+        search = f"[{query.value}]" if query.type == Type.IPV6 else query.value
         return Request("/details", {"search": search, "type": "relay", "fields": _FIELDS})
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Relays of exactly this address: the search finds all that begin with it. Neither good nor bad in itself."""
         found = msgspec.json.decode(content, type=_Answer).relays
         relays = [
-            relay for relay in found if any(one.value == asked.value for one in relay.addresses())
+            relay for relay in found if any(one.value == query.value for one in relay.addresses())
         ]
         if not relays:
             return None
         exits = [
             relay
             for relay in relays
-            if "Exit" in relay.flags or asked.value in relay.exit_addresses
+            if "Exit" in relay.flags or query.value in relay.exit_addresses
         ]
-        systems = listed(relay.system for relay in relays) or []
-        facts = told(
+        systems = distinct(relay.system for relay in relays) or []
+        facts = collect_facts(
             exit=bool(exits),
             running=any(relay.running for relay in relays),
             relays=len(relays),
-            nicknames=listed(relay.nickname for relay in relays),
-            fingerprints=listed(relay.fingerprint for relay in relays),
-            flags=listed(flag for relay in relays for flag in relay.flags),
+            nicknames=distinct(relay.nickname for relay in relays),
+            fingerprints=distinct(relay.fingerprint for relay in relays),
+            flags=distinct(flag for relay in relays for flag in relay.flags),
             first_seen=min(
                 (relay.first_seen for relay in relays if relay.first_seen), default=None
             ),
@@ -101,14 +103,14 @@ class TorExits(RemoteEnricher):
             as_name=next((relay.as_name for relay in relays if relay.as_name), None),
         )
         related = (
-            *(Related("belongs-to", Type.ASN, str(system)) for system in systems),
+            *(RelatedObservable("belongs-to", Type.ASN, str(system)) for system in systems),
             *(one for relay in relays for one in relay.addresses()),
         )
         return Finding(facts, related=related)
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """Addresses of the public network."""
-        return asked.type in self.types and public_address(asked.value)
+        return query.type in self.types and is_public_address(query.value)
 
 
 def _canonical(type_: str, address: str) -> str:

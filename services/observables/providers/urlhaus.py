@@ -10,22 +10,22 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import (
-    FORM,
-    form,
-    listed,
-    public_address,
-    same_file,
-    told,
+from services.observables.providers.fields import (
+    FORM_HEADERS,
+    collect_facts,
+    distinct,
+    form_body,
+    hash_relations,
+    is_public_address,
 )
 from shared.stix import ObservableType as Type
 
@@ -101,79 +101,83 @@ class URLhaus(RemoteEnricher):
     name: ClassVar[str] = "urlhaus"
     title: ClassVar[str] = "abuse.ch URLhaus"
     documentation: ClassVar[str] = "https://urlhaus-api.abuse.ch/"
-    base: ClassVar[str] = "https://urlhaus-api.abuse.ch"
+    base_url: ClassVar[str] = "https://urlhaus-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset(_QUESTIONS)
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 2000
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(hours=12)
     max_body: ClassVar[int] = 4 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.DOMAIN, "example.com")
+    test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """URLs, names, files, and addresses of the public network."""
-        return asked.type in self.types and (asked.type != Type.IPV4 or public_address(asked.value))
+        return query.type in self.types and (
+            query.type != Type.IPV4 or is_public_address(query.value)
+        )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`POST /v1/url/`, `/v1/host/` or `/v1/payload/`: a form, with the key in a header."""
-        endpoint, field = _QUESTIONS[asked.type]
-        body = form(**{field: asked.value})
-        return Request(f"/v1/{endpoint}/", {}, "POST", FORM, {"Auth-Key": key["key"]}, body)
+        endpoint, field = _QUESTIONS[query.type]
+        body = form_body(**{field: query.value})
+        return Request(f"/v1/{endpoint}/", {}, "POST", FORM_HEADERS, {"Auth-Key": key["key"]}, body)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Each listing is a strong voice, a weaker one once nothing is served any more. Unknown is `no_results`."""
         status = msgspec.json.decode(content, type=_Status).query_status
         if status == "no_results":
             return None
         if status != "ok":
-            raise BadAnswer(f"URLhaus answered with the status {status[:50]!r}.")
+            raise InvalidAnswer(f"URLhaus answered with the status {status[:50]!r}.")
         # Not strict, for numbers are written as texts.
-        if asked.type == Type.URL:
+        if query.type == Type.URL:
             return _of_url(msgspec.json.decode(content, type=_AboutUrl, strict=False))
-        if asked.type in {Type.IPV4, Type.DOMAIN}:
-            return _of_host(asked, msgspec.json.decode(content, type=_AboutHost, strict=False))
+        if query.type in {Type.IPV4, Type.DOMAIN}:
+            return _of_host(query, msgspec.json.decode(content, type=_AboutHost, strict=False))
         return _of_file(msgspec.json.decode(content, type=_AboutFile, strict=False))
 
 
 def _of_url(url: _AboutUrl) -> Finding:
     payloads = url.payloads or []
-    facts = told(
+    facts = collect_facts(
         status=url.url_status,
         threat=url.threat,
-        tags=listed(url.tags or []),
-        malware=listed(payload.signature for payload in payloads),
-        file_names=listed((payload.filename for payload in payloads), 20),
-        file_types=listed(payload.file_type for payload in payloads),
+        tags=distinct(url.tags or []),
+        malware=distinct(payload.signature for payload in payloads),
+        file_names=distinct((payload.filename for payload in payloads), 20),
+        file_types=distinct(payload.file_type for payload in payloads),
         first_seen=url.date_added,
         last_online=url.last_online,
         **_lists(url.blacklists),
     )
     hashes = (payload.response_sha256 for payload in payloads if payload.response_sha256)
-    related = tuple(Related("downloaded-from", Type.SHA256, one, inward=True) for one in hashes)
+    related = tuple(
+        RelatedObservable("downloaded-from", Type.SHA256, one, inward=True) for one in hashes
+    )
     online = url.url_status == "online"
     reason = f"serves malware, {url.url_status} when URLhaus last looked."
     return Finding(facts, (Weight(0.9 if online else 0.7, reason),), related)
 
 
-def _of_host(asked: Asked, host: _AboutHost) -> Finding:
+def _of_host(query: Query, host: _AboutHost) -> Finding:
     urls = host.urls or []
     count = host.url_count if host.url_count is not None else len(urls)
     online = sum(url.url_status == "online" for url in urls)
-    facts = told(
+    facts = collect_facts(
         urls=count,
         urls_online=online,
-        threats=listed(url.threat for url in urls),
-        tags=listed(tag for url in urls for tag in url.tags or []),
+        threats=distinct(url.threat for url in urls),
+        tags=distinct(tag for url in urls for tag in url.tags or []),
         first_seen=host.firstseen,
         **_lists(host.blacklists),
     )
-    related = tuple(Related("related-to", Type.URL, url.url) for url in urls)
+    related = tuple(RelatedObservable("related-to", Type.URL, url.url) for url in urls)
     if not count:
         return Finding(facts, (), related)
     reason = f"{count} URLs that served malware, {online} of them online when URLhaus last looked."
     weight = 0.8 if online else 0.5
-    if asked.type == Type.DOMAIN:  # which may be a service where anybody puts files
+    if query.type == Type.DOMAIN:  # which may be a service where anybody puts files
         weight = 0.6 if online else 0.4
     if ((host.blacklists or _Lists()).spamhaus_dbl or "").startswith("abused_"):
         weight, reason = 0.3, f"a legitimate host that is abused: {reason}"
@@ -182,7 +186,7 @@ def _of_host(asked: Asked, host: _AboutHost) -> Finding:
 
 def _of_file(file: _AboutFile) -> Finding:
     urls = file.urls or []
-    facts = told(
+    facts = collect_facts(
         malware=file.signature,
         file_type=file.file_type,
         file_size=file.file_size,
@@ -192,9 +196,9 @@ def _of_file(file: _AboutFile) -> Finding:
     )
     fuzzy = ((Type.IMPHASH, file.imphash), (Type.TLSH, file.tlsh))
     related = (
-        *same_file(file.md5_hash, file.sha256_hash),
-        *(Related("related-to", type_, value) for type_, value in fuzzy if value),
-        *(Related("downloaded-from", Type.URL, url.url) for url in urls),
+        *hash_relations(file.md5_hash, file.sha256_hash),
+        *(RelatedObservable("related-to", type_, value) for type_, value in fuzzy if value),
+        *(RelatedObservable("downloaded-from", Type.URL, url.url) for url in urls),
     )
     if file.signature:
         return Finding(

@@ -12,21 +12,21 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import (
-    from_epoch,
-    listed,
-    public_address,
-    quoted,
-    same_file,
-    told,
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    epoch_to_rfc3339,
+    hash_relations,
+    is_public_address,
+    quote_segment,
 )
 from shared.stix import ObservableType as Type
 
@@ -123,66 +123,66 @@ class VirusTotal(RemoteEnricher):
     name: ClassVar[str] = "virustotal"
     title: ClassVar[str] = "VirusTotal"
     documentation: ClassVar[str] = "https://docs.virustotal.com/reference/overview"
-    base: ClassVar[str] = "https://www.virustotal.com/api/v3"
+    base_url: ClassVar[str] = "https://www.virustotal.com/api/v3"
     types: ClassVar[frozenset[str]] = frozenset(_COLLECTIONS)
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(4, 60)
+    rate: ClassVar[RateLimit] = RateLimit(4, 60)
     daily: ClassVar[int | None] = 500
     concurrency: ClassVar[int] = 2
     lifetime: ClassVar[timedelta] = timedelta(days=3)
-    shared: ClassVar[bool] = False
-    harmless: ClassVar[Asked] = Asked(Type.IPV4, "1.1.1.1")
+    shareable: ClassVar[bool] = False
+    test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, query: Query) -> bool:
         """URLs, names, files, and addresses of the public network."""
-        return asked.type in self.types and (
-            asked.type not in {Type.IPV4, Type.IPV6} or public_address(asked.value)
+        return query.type in self.types and (
+            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
         )
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /{collection}/{id}` with the key in a header; a URL's identifier is the URL in base64."""
-        identifier = asked.value
-        if asked.type == Type.URL:
-            identifier = urlsafe_b64encode(asked.value.encode()).decode().rstrip("=")
-        path = f"/{_COLLECTIONS[asked.type]}/{quoted(identifier)}"
+        identifier = query.value
+        if query.type == Type.URL:
+            identifier = urlsafe_b64encode(query.value.encode()).decode().rstrip("=")
+        path = f"/{_COLLECTIONS[query.type]}/{quote_segment(identifier)}"
         return Request(
             path, headers={"Accept": "application/json"}, auth_headers={"x-apikey": key["key"]}
         )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:
+    def read(self, query: Query, content: bytes) -> Finding | None:
         """Engines are a voice that ten of them make as sure as it gets. Unknown is a 404."""
         told_of = msgspec.json.decode(content, type=_Answer).data.attributes
         stats = told_of.last_analysis_stats
         threat = told_of.popular_threat_classification or _Threat()
-        facts = told(
+        facts = collect_facts(
             malicious=stats.malicious,
             suspicious=stats.suspicious,
             harmless=stats.harmless,
             undetected=stats.undetected,
-            analysed=from_epoch(told_of.last_analysis_date),
+            analysed=epoch_to_rfc3339(told_of.last_analysis_date),
             reputation=told_of.reputation,
-            tags=listed(told_of.tags or []),
+            tags=distinct(told_of.tags or []),
             asn=f"AS{told_of.asn}" if told_of.asn else None,
             as_owner=told_of.as_owner,
             country=told_of.country,
             network=told_of.network,
             registrar=told_of.registrar,
-            created=from_epoch(told_of.creation_date),
-            categories=listed((told_of.categories or {}).values()),
+            created=epoch_to_rfc3339(told_of.creation_date),
+            categories=distinct((told_of.categories or {}).values()),
             title=told_of.title,
             final_url=told_of.last_final_url,
-            threat_names=listed(told_of.threat_names or []),
-            first_submitted=from_epoch(told_of.first_submission_date),
+            threat_names=distinct(told_of.threat_names or []),
+            first_submitted=epoch_to_rfc3339(told_of.first_submission_date),
             times_submitted=told_of.times_submitted,
             file_name=told_of.meaningful_name,
             file_type=told_of.type_description,
             file_size=told_of.size,
             threat_label=threat.suggested_threat_label,
-            threat_categories=listed(one.value for one in threat.popular_threat_category or []),
-            families=listed(one.value for one in threat.popular_threat_name or []),
+            threat_categories=distinct(one.value for one in threat.popular_threat_category or []),
+            families=distinct(one.value for one in threat.popular_threat_name or []),
             trusted_by=told_of.trusted_verdict.organization if told_of.trusted_verdict else None,
         )
-        return Finding(facts, _weights(told_of), tuple(_related(asked, told_of)))
+        return Finding(facts, _weights(told_of), tuple(_related(query, told_of)))
 
 
 def _weights(told_of: _Attributes) -> tuple[Weight, ...]:
@@ -201,15 +201,15 @@ def _weights(told_of: _Attributes) -> tuple[Weight, ...]:
     return tuple(weights)
 
 
-def _related(asked: Asked, told_of: _Attributes) -> Iterable[Related]:
+def _related(query: Query, told_of: _Attributes) -> Iterable[RelatedObservable]:
     if told_of.asn:
-        yield Related("belongs-to", Type.ASN, f"AS{told_of.asn}")
+        yield RelatedObservable("belongs-to", Type.ASN, f"AS{told_of.asn}")
     for record in told_of.last_dns_records or []:
-        if asked.type == Type.DOMAIN and record.type in _RECORDS and record.value:
-            yield Related("resolves-to", _RECORDS[record.type], record.value)
+        if query.type == Type.DOMAIN and record.type in _RECORDS and record.value:
+            yield RelatedObservable("resolves-to", _RECORDS[record.type], record.value)
     if told_of.last_final_url:
-        yield Related("related-to", Type.URL, told_of.last_final_url)
-    if _COLLECTIONS[asked.type] == "files":
-        yield from same_file(told_of.md5, told_of.sha1, told_of.sha256)
+        yield RelatedObservable("related-to", Type.URL, told_of.last_final_url)
+    if _COLLECTIONS[query.type] == "files":
+        yield from hash_relations(told_of.md5, told_of.sha1, told_of.sha256)
         if told_of.pe_info and told_of.pe_info.imphash:
-            yield Related("related-to", Type.IMPHASH, told_of.pe_info.imphash)
+            yield RelatedObservable("related-to", Type.IMPHASH, told_of.pe_info.imphash)

@@ -10,17 +10,22 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Finding,
-    Rate,
-    Related,
+    InvalidAnswer,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Tlp,
     Weight,
 )
-from services.observables.providers.reading import JSON, listed, same_file, told
+from services.observables.providers.fields import (
+    JSON_HEADERS,
+    collect_facts,
+    distinct,
+    hash_relations,
+)
 from shared.stix import ObservableType as Type
 
 _UNKNOWN: Final = frozenset({"no_results", "no_result", "hash_not_found", "not_found"})
@@ -74,36 +79,36 @@ class YARAify(RemoteEnricher):
     name: ClassVar[str] = "yaraify"
     title: ClassVar[str] = "abuse.ch YARAify"
     documentation: ClassVar[str] = "https://yaraify.abuse.ch/api/"
-    base: ClassVar[str] = "https://yaraify-api.abuse.ch"
+    base_url: ClassVar[str] = "https://yaraify-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset({Type.MD5, Type.SHA1, Type.SHA256})
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
-    rate: ClassVar[Rate] = Rate(60, 60)
+    rate: ClassVar[RateLimit] = RateLimit(60, 60)
     daily: ClassVar[int | None] = 2000
     concurrency: ClassVar[int] = 2
     max_tlp: ClassVar[Tlp] = "amber"
     lifetime: ClassVar[timedelta] = timedelta(days=2)
     max_body: ClassVar[int] = 4 * 1024 * 1024
-    harmless: ClassVar[Asked] = Asked(Type.MD5, "d41d8cd98f00b204e9800998ecf8427e")
+    test_query: ClassVar[Query] = Query(Type.MD5, "d41d8cd98f00b204e9800998ecf8427e")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`POST /api/v1/`: JSON, with the key in a header."""
-        body = msgspec.json.encode({"query": "lookup_hash", "search_term": asked.value})
-        return Request("/api/v1/", {}, "POST", JSON, {"Auth-Key": key["key"]}, body)
+        body = msgspec.json.encode({"query": "lookup_hash", "search_term": query.value})
+        return Request("/api/v1/", {}, "POST", JSON_HEADERS, {"Auth-Key": key["key"]}, body)
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         """ClamAV is a voice; rules alone a faint one, for many only tell packers. Unknown is `no_results`."""
         status = msgspec.json.decode(content, type=_Status).query_status
         if status in _UNKNOWN:
             return None
         if status != "ok":
-            raise BadAnswer(f"YARAify answered with the status {status[:50]!r}.")
+            raise InvalidAnswer(f"YARAify answered with the status {status[:50]!r}.")
         data = msgspec.json.decode(content, type=_Answer).data
         file, tasks = data.metadata, data.tasks or []
         unpacked = [one for task in tasks for one in task.unpacker_results or []]
-        clamav = listed(name for task in tasks for name in task.clamav_results or [])
-        rules = listed(rule.rule_name for task in tasks for rule in task.static_results or [])
-        facts = told(
-            file_names=listed((task.file_name for task in tasks), 20),
+        clamav = distinct(name for task in tasks for name in task.clamav_results or [])
+        rules = distinct(rule.rule_name for task in tasks for rule in task.static_results or [])
+        facts = collect_facts(
+            file_names=distinct((task.file_name for task in tasks), 20),
             file_size=file.file_size,
             mime=file.file_type_mime,
             first_seen=file.first_seen,
@@ -111,7 +116,7 @@ class YARAify(RemoteEnricher):
             sightings=file.sightings,
             clamav=clamav,
             yara_rules=rules,
-            yara_rules_unpacked=listed(
+            yara_rules_unpacked=distinct(
                 rule.rule_name for one in unpacked for rule in one.unpacked_yara_matches or []
             ),
         )
@@ -126,11 +131,11 @@ def _weights(clamav: list[str | int | float], rules: list[str | int | float]) ->
     return ()
 
 
-def _related(file: _Metadata, unpacked: list[_Unpacked]) -> Iterable[Related]:
-    yield from same_file(file.md5_hash, file.sha1_hash, file.sha256_hash)
+def _related(file: _Metadata, unpacked: list[_Unpacked]) -> Iterable[RelatedObservable]:
+    yield from hash_relations(file.md5_hash, file.sha1_hash, file.sha256_hash)
     for type_, value in ((Type.IMPHASH, file.imphash), (Type.TLSH, file.tlsh)):
         if value:
-            yield Related("related-to", type_, value)
+            yield RelatedObservable("related-to", type_, value)
     for one in unpacked:
         if one.unpacked_sha256:
-            yield Related("part-of", Type.SHA256, one.unpacked_sha256, inward=True)
+            yield RelatedObservable("part-of", Type.SHA256, one.unpacked_sha256, inward=True)

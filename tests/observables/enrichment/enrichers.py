@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
     Finding,
-    Rate,
-    Related,
+    Query,
+    RateLimit,
+    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.reading import quoted
+from services.observables.providers.fields import quote_segment
 
 
 class _Answer(msgspec.Struct):
@@ -29,22 +29,24 @@ class Probe(RemoteEnricher):
     name = "probe"
     title = "Probe"
     documentation = "https://probe.example/"
-    base = "https://probe.example"
+    base_url = "https://probe.example"
     types = frozenset({"ipv4-addr", "domain-name"})
-    rate = Rate(100_000, 60)
+    rate = RateLimit(100_000, 60)
     concurrency = 20
     timeout = 5.0
     lifetime = timedelta(days=1)
-    harmless = Asked("ipv4-addr", "1.1.1.1")
+    test_query = Query("ipv4-addr", "1.1.1.1")
 
-    def request(self, asked: Asked, key: Mapping[str, str]) -> Request:
-        return Request(f"/{quoted(asked.value)}", auth_headers={"X-Key": key["key"]} if key else {})
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
+        return Request(
+            f"/{quote_segment(query.value)}", auth_headers={"X-Key": key["key"]} if key else {}
+        )
 
-    def read(self, asked: Asked, content: bytes) -> Finding | None:  # noqa: ARG002
+    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
         answer = msgspec.json.decode(content, type=_Answer)
         if not answer.listed:
             return None
-        related = tuple(Related(*one) for one in answer.related)
+        related = tuple(RelatedObservable(*one) for one in answer.related)
         return Finding({"listed": True}, (Weight(0.6, "listed by Probe."),), related)
 
 

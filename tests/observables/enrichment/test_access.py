@@ -8,11 +8,11 @@ import pytest
 
 from services.observables.enrichment.rate_limiter import QuotaLimits
 from services.observables.enrichment.settings.access import Access, accesses, queue_id
-from services.observables.providers.base import Rate
+from services.observables.providers.base import RateLimit
 from shared.database import PUBLIC
 from tests.observables.enrichment.enrichers import probe
 
-KEYED = probe("keyed", key_fields=("key",), rate=Rate(4, 60), daily=500, concurrency=3)
+KEYED = probe("keyed", key_fields=("key",), rate=RateLimit(4, 60), daily=500, concurrency=3)
 OPTIONAL = probe("optional", key_fields=("key",), key_optional=True)
 OPEN = probe("open", max_tlp="amber")
 KNOWN = {one.name: one for one in (KEYED, OPTIONAL, OPEN)}
@@ -88,14 +88,18 @@ def test_what_has_no_key_has_the_operators_lane_whatever_the_tenant_sets() -> No
 
 
 def test_the_limits_are_those_of_the_key() -> None:
-    free = QuotaLimits(Rate(4, 60), 500, 3)
+    free = QuotaLimits(RateLimit(4, 60), 500, 3)
     paid = {"rate_calls": 100, "rate_seconds": 1.0, "daily": 20_000}
     assert way().plan == free
     assert way(setting("acme", key_id=OURS)).plan == free
-    assert way(setting("acme", key_id=OURS, **paid)).plan == QuotaLimits(Rate(100, 1.0), 20_000, 3)
-    assert way(setting("acme", key_id=OURS, daily=900)).plan == QuotaLimits(Rate(4, 60), 900, 3)
+    assert way(setting("acme", key_id=OURS, **paid)).plan == QuotaLimits(
+        RateLimit(100, 1.0), 20_000, 3
+    )
+    assert way(setting("acme", key_id=OURS, daily=900)).plan == QuotaLimits(
+        RateLimit(4, 60), 900, 3
+    )
     assert way(setting(PUBLIC, key_id=THEIRS, **paid)).plan == QuotaLimits(
-        Rate(100, 1.0), 20_000, 3
+        RateLimit(100, 1.0), 20_000, 3
     )
     assert way(setting("acme", key_id=OURS), setting(PUBLIC, key_id=THEIRS, **paid)).plan == free
 
@@ -103,7 +107,7 @@ def test_the_limits_are_those_of_the_key() -> None:
 def test_a_tenant_does_not_set_the_limits_of_a_key_that_is_lent_to_it() -> None:
     paid = {"rate_calls": 100, "rate_seconds": 1.0, "daily": 20_000}
     assert way(setting("acme", **paid), setting(PUBLIC, key_id=THEIRS)).plan == QuotaLimits(
-        Rate(4, 60), 500, 3
+        RateLimit(4, 60), 500, 3
     )
     assert way(setting("acme", "open", **paid), name="open").plan.rate == OPEN.rate
 

@@ -217,9 +217,9 @@ def test_a_plan_that_is_paid_for_has_its_own_limits(world: World, ask):
 
 
 def world_rate():
-    from services.observables.providers.base import Rate
+    from services.observables.providers.base import RateLimit
 
-    return Rate(60, 60)
+    return RateLimit(60, 60)
 
 
 def test_waiting_questions_are_taken_back(world: World, ask):

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.observables.enrichment.disclosure import refusal, strictest
-from services.observables.providers.base import Asked, Tlp
+from services.observables.providers.base import Query, Tlp
 from shared.http.guard import is_public
 from shared.stix import NotAnObservable, ObservableType, normalise
 from tests.observables.enrichment.enrichers import Probe
@@ -23,7 +23,7 @@ class Anything(Probe):
 
 
 class Choosy(Anything):
-    def applies(self, asked: Asked) -> bool:
+    def applies(self, asked: Query) -> bool:
         return asked.value != "45.33.32.156"
 
 
@@ -35,7 +35,7 @@ def code(
     max_tlp: Tlp = "red",
     context: str | None = None,
 ):
-    refused = refusal(Asked(type_, value), Anything(), marking, max_tlp, context)
+    refused = refusal(Query(type_, value), Anything(), marking, max_tlp, context)
     return refused and refused.code
 
 
@@ -44,10 +44,10 @@ def test_a_public_value_may_be_told() -> None:
 
 
 def test_a_type_that_is_not_asked_about() -> None:
-    refused = refusal(Asked("url", "https://a.example.com/"), Probe(), None, "red", None)
+    refused = refusal(Query("url", "https://a.example.com/"), Probe(), None, "red", None)
     assert refused is not None
     assert (refused.code, refused.message) == ("type", "Probe is not asked about this url.")
-    assert refusal(Asked("ipv4-addr", "45.33.32.156"), Choosy(), None, "red", None).code == "type"
+    assert refusal(Query("ipv4-addr", "45.33.32.156"), Choosy(), None, "red", None).code == "type"
 
 
 @pytest.mark.parametrize(("marking", "most"), list(product(TLPS, TLPS)))
@@ -64,7 +64,7 @@ def test_what_nobody_marked_may_be_told(most: Tlp) -> None:
 
 
 def test_a_message_names_both_markings() -> None:
-    refused = refusal(Asked("ipv4-addr", "45.33.32.156"), Probe(), "amber+strict", "green", None)
+    refused = refusal(Query("ipv4-addr", "45.33.32.156"), Probe(), "amber+strict", "green", None)
     assert refused is not None
     assert refused.message == "It is marked TLP:AMBER+STRICT; at most TLP:GREEN goes there."
 
@@ -246,7 +246,7 @@ def allow_lists(*hits: tuple[str, str]) -> str:
 def test_what_is_on_a_list_of_false_positives_is_not_asked_about() -> None:
     listed = allow_lists(("Top 1000", "known"), ("Public DNS resolvers", "false_positive"))
     assert code("ipv4-addr", "8.8.8.8", context=listed) == "allow-listed"
-    refused = refusal(Asked("ipv4-addr", "8.8.8.8"), Anything(), None, "red", listed)
+    refused = refusal(Query("ipv4-addr", "8.8.8.8"), Anything(), None, "red", listed)
     assert refused is not None
     assert "'Public DNS resolvers'" in refused.message
 
@@ -268,6 +268,6 @@ def test_what_is_merely_well_known_may_be_asked_about(context: str | None) -> No
 
 def test_the_first_reason_is_the_one_that_is_told() -> None:
     listed = allow_lists(("x", "false_positive"))
-    assert refusal(Asked("url", "http://10.0.0.1/"), Probe(), "red", "clear", listed).code == "type"
+    assert refusal(Query("url", "http://10.0.0.1/"), Probe(), "red", "clear", listed).code == "type"
     assert code("ipv4-addr", "10.0.0.1", marking="red", max_tlp="clear", context=listed) == "tlp"
     assert code("ipv4-addr", "10.0.0.1", context=listed) == "private"

@@ -24,7 +24,7 @@ from services.observables.enrichment.queues.repository.jobs import INTERACTIVE, 
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.enrichment.requests import service as requests
 from services.observables.enrichment.requests.service import Question
-from services.observables.providers.base import Asked, BadAnswer, Finding, Rate
+from services.observables.providers.base import Finding, InvalidAnswer, Query, RateLimit
 from services.observables.store import repository, upsert
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.stix import Observable, ObservableType, bucket
@@ -106,8 +106,8 @@ def test_a_refusal_outlives_the_worker_that_heard_it(
     assert lane.limiter.blocked_for == "quota"
 
 
-def broken(error: Exception) -> Callable[[Any, Asked, bytes], Finding | None]:
-    def read(_self: Any, asked: Asked, _content: bytes) -> Finding | None:
+def broken(error: Exception) -> Callable[[Any, Query, bytes], Finding | None]:
+    def read(_self: Any, asked: Query, _content: bytes) -> Finding | None:
         if asked.value == ADDRESS:
             raise error
         return Finding({})
@@ -120,7 +120,7 @@ def broken(error: Exception) -> Callable[[Any, Asked, bytes], Finding | None]:
     [
         KeyError("key"),
         TypeError("x"),
-        BadAnswer("it says \0 and \ud800", retryable=False),
+        InvalidAnswer("it says \0 and \ud800", retryable=False),
     ],
 )
 def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(
@@ -135,7 +135,7 @@ def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(
 def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_characters_it_has(
     world: World,
 ) -> None:
-    world.enricher(read=broken(BadAnswer("it says \0 and \ud800")))
+    world.enricher(read=broken(InvalidAnswer("it says \0 and \ud800")))
     world.ask(ADDRESS, *MANY[:20])
     world.shift(2)
     assert world.states() == {"done": 20, "waiting": 1}
@@ -258,7 +258,7 @@ def test_the_lane_that_somebody_waits_for_is_taken_first(world: World) -> None:
 
 
 def test_an_estimate_reckons_with_the_other_tenants_of_a_lane(world: World) -> None:
-    world.enricher(rate=Rate(60, 60))
+    world.enricher(rate=RateLimit(60, 60))
     world.ask(*MANY[:100])
     alone = last_estimate(world)
     for tenant in ("rival", "other"):
@@ -304,7 +304,7 @@ def test_a_marking_that_a_person_gives_holds_for_a_question_that_waits_already(
 
 
 def test_a_lane_without_budget_for_automatic_work_is_let_go(world: World) -> None:
-    world.enricher(rate=Rate(1000, 60), daily=50)
+    world.enricher(rate=RateLimit(1000, 60), daily=50)
     world.ask(*MANY[:100])
     assert world.shift(5).more is False
 

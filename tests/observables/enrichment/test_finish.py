@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
-from services.observables.providers.base import Rate
+from services.observables.providers.base import RateLimit
 from tests.observables.enrichment.test_rate_limiter import START, limiters, plans
 
 amounts = st.lists(st.integers(0, 5_000), min_size=2, max_size=8)
@@ -69,9 +69,11 @@ def off(provider: Provider, calls: int) -> float:
 
 
 @pytest.mark.parametrize("daily", [None, 200])
-@pytest.mark.parametrize("rate", [Rate(60, 60), Rate(4, 60), Rate(1000, 3600), Rate(100, 1)])
+@pytest.mark.parametrize(
+    "rate", [RateLimit(60, 60), RateLimit(4, 60), RateLimit(1000, 3600), RateLimit(100, 1)]
+)
 def test_an_estimate_is_right_before_the_first_call_and_later(
-    rate: Rate, daily: int | None
+    rate: RateLimit, daily: int | None
 ) -> None:
     provider = Provider(QuotaLimits(rate, daily, 4))
     # The first burst is for nothing: a tenth of what a rate allows at once.
@@ -80,14 +82,16 @@ def test_an_estimate_is_right_before_the_first_call_and_later(
 
 
 def test_an_estimate_is_right_on_the_morning_after_the_budget_was_used_up() -> None:
-    provider = Provider(QuotaLimits(Rate(60, 60), 1000, 4))
+    provider = Provider(QuotaLimits(RateLimit(60, 60), 1000, 4))
     provider.work(1000)
     assert off(provider, 700) < 0.06
 
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 20.0, 60.0, 300.0, 900.0, 3600.0])
 def test_an_estimate_reckons_with_a_provider_that_refuses_again_and_again(seconds: float) -> None:
-    provider = Provider(QuotaLimits(Rate(600, 60), None, 4), refuses_after=100, seconds=seconds)
+    provider = Provider(
+        QuotaLimits(RateLimit(600, 60), None, 4), refuses_after=100, seconds=seconds
+    )
     provider.work(1000)
     for _ in range(3):
         provider.work(37)
@@ -95,7 +99,7 @@ def test_an_estimate_reckons_with_a_provider_that_refuses_again_and_again(second
 
 
 def test_a_daily_budget_that_the_rate_does_not_reach_changes_nothing() -> None:
-    slow = Rate(1, 3600)
+    slow = RateLimit(1, 3600)
     without, with_budget = (
         RateLimiter(proven=True).finish_at(QuotaLimits(slow, one, 1), START, 100)
         for one in (None, 50)

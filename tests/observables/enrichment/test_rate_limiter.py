@@ -16,18 +16,18 @@ from services.observables.enrichment.rate_limiter import (
     QuotaLimits,
     RateLimiter,
 )
-from services.observables.providers.base import Rate
+from services.observables.providers.base import RateLimit
 
 DAY = 86_400.0
 START = datetime(2026, 3, 1, 9, 30, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
-PLAN = QuotaLimits(Rate(20, 10), None, 2)
+PLAN = QuotaLimits(RateLimit(20, 10), None, 2)
 HAIR = 2e-3
 """Seconds: Unix times are no finer than a quarter of a microsecond, and tokens are compared with some patience."""
 
 plans = st.builds(
     QuotaLimits,
-    st.builds(Rate, st.integers(1, 300), st.sampled_from([1.0, 10.0, 60.0, 3600.0, DAY])),
+    st.builds(RateLimit, st.integers(1, 300), st.sampled_from([1.0, 10.0, 60.0, 3600.0, DAY])),
     st.none() | st.integers(1, 500),
     st.integers(1, 20),
 )
@@ -192,20 +192,20 @@ def test_a_lane_that_nobody_knows_is_tried_with_one_call() -> None:
 
 
 def test_people_may_use_what_automatic_work_leaves() -> None:
-    plan = QuotaLimits(Rate(1000, 10), 50, 100)
+    plan = QuotaLimits(RateLimit(1000, 10), 50, 100)
     limiter = RateLimiter(proven=True)
     assert spent(plan, limiter, START) == 45
     assert spent(plan, limiter, START, interactive=True) == 5
     assert spent(plan, limiter, START + 60, interactive=True) == 0
     assert spent(plan, limiter, MIDNIGHT) == 45
     bucket = RateLimiter(proven=True)
-    unlimited = QuotaLimits(Rate(1000, 10), None, 100)
+    unlimited = QuotaLimits(RateLimit(1000, 10), None, 100)
     assert spent(unlimited, bucket, START) == 90
     assert spent(unlimited, bucket, START, interactive=True) == 10
 
 
 def test_calls_that_were_not_made_cost_nothing() -> None:
-    plan = QuotaLimits(Rate(100, 10), 50, 100)
+    plan = QuotaLimits(RateLimit(100, 10), 50, 100)
     limiter = RateLimiter(proven=True)
     limiter.spend(plan, START, 9)
     limiter.give_back(plan, START, 9)
@@ -214,7 +214,7 @@ def test_calls_that_were_not_made_cost_nothing() -> None:
 
 
 def test_what_is_given_back_after_midnight_is_not_the_new_days() -> None:
-    plan = QuotaLimits(Rate(1000, 10), 10, 100)
+    plan = QuotaLimits(RateLimit(1000, 10), 10, 100)
     limiter = RateLimiter(proven=True)
     limiter.spend(plan, MIDNIGHT - 1, 5)
     made = 3

@@ -16,7 +16,7 @@ from services.observables.enrichment.execution.provider_call import (
     OverQuota,
     call,
 )
-from services.observables.providers.base import Asked, BadAnswer, Finding, RemoteEnricher
+from services.observables.providers.base import Finding, InvalidAnswer, Query, RemoteEnricher
 from shared.http import GuardedClient
 from shared.stix import ObservableType, normalise
 from tests.observables.providers.provider import Provider, Reply, providing
@@ -35,7 +35,7 @@ class RemoteContract:
     """Inherit, and say what is asked, what is answered, and what that means."""
 
     enricher: ClassVar[type[RemoteEnricher]]
-    asked: ClassVar[Asked]
+    query: ClassVar[Query]
     """What the answer below is about."""
     answer: ClassVar[bytes | dict[str, Any] | list[Any]]
     """An answer in the provider's documented layout, with what providers really send in it."""
@@ -50,7 +50,7 @@ class RemoteContract:
     method: ClassVar[str] = "GET"
     path: ClassVar[str]
     """The path that is asked for, below the base."""
-    query: ClassVar[dict[str, str]] = {}
+    params: ClassVar[dict[str, str]] = {}
     """Every parameter of the query; a key stands as `SECRET`."""
     headers: ClassVar[dict[str, str]] = {}
     """Headers that must be sent, among others; names in lower case."""
@@ -76,7 +76,7 @@ class RemoteContract:
 
         async def once() -> Outcome:
             async with GuardedClient(allow=(ip_network("127.0.0.0/8"),)) as client:
-                return await call(enricher, self.asked, self.key(), client, provider.base)
+                return await call(enricher, self.query, self.key(), client, provider.base)
 
         return asyncio.run(once())
 
@@ -95,19 +95,19 @@ class RemoteContract:
         assert one.name == one.name.lower()
         assert one.title
         assert one.documentation.startswith("https://")
-        assert one.base.startswith("https://")
-        assert not one.base.endswith("/")
+        assert one.base_url.startswith("https://")
+        assert not one.base_url.endswith("/")
         assert one.types <= {str(type_) for type_ in ObservableType}
         assert one.types
         assert one.rate.calls > 0
         assert one.rate.seconds > 0
         assert one.concurrency > 0
         assert one.daily is None or one.daily >= one.rate.calls
-        assert one.lifetime <= one.counts_for
+        assert one.lifetime <= one.weights_lifetime
 
-    @pytest.mark.parametrize("which", ["asked", "harmless"])
+    @pytest.mark.parametrize("which", ["query", "test_query"])
     def test_its_questions_are_about_canonical_values_of_its_types(self, which: str):
-        one: Asked = self.asked if which == "asked" else self.enricher.harmless
+        one: Query = self.query if which == "query" else self.enricher.test_query
         assert one.type in self.enricher.types
         assert normalise(one.type, one.value) == one.value
         assert self.enricher().applies(one)
@@ -115,10 +115,10 @@ class RemoteContract:
     def test_the_question_is_the_documented_one(self, provider: Provider):
         self.found(provider)
         (question,) = provider.questions
-        assert (question.method, question.path, question.query) == (
+        assert (question.method, question.path, question.params) == (
             self.method,
             self.path,
-            self.query,
+            self.params,
         )
         assert question.headers.items() >= self.headers.items()
         assert question.body == (self.body or b"")
@@ -187,7 +187,7 @@ class RemoteContract:
             provider, Reply(body=b"<html><body>Service is being updated</body></html>")
         )
         if isinstance(outcome, Failed):
-            assert isinstance(outcome.error, BadAnswer)
+            assert isinstance(outcome.error, InvalidAnswer)
 
     def test_ten_megabytes_are_refused(self, provider: Provider):
         outcome = self.ask(provider, Reply(body=b'{"a": "' + b"a" * 10_000_000 + b'"}'))

@@ -21,7 +21,7 @@ class Reply:
 class Question:
     method: str
     path: str
-    query: dict[str, str]
+    params: dict[str, str]
     headers: dict[str, str]
     body: bytes
     at: float
@@ -44,13 +44,13 @@ def providing() -> Iterator[Provider]:
         def _answer(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             split = urlsplit(self.path)
-            query = {
+            params = {
                 name: values[0]
                 for name, values in parse_qs(split.query, keep_blank_values=True).items()
             }
             headers = {name.lower(): value for name, value in self.headers.items()}
             provider.questions.append(
-                Question(self.command, split.path, query, headers, body, time.time())
+                Question(self.command, split.path, params, headers, body, time.time())
             )
             reply = provider.reply
             time.sleep(reply.delay)

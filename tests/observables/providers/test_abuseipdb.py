@@ -3,15 +3,15 @@
 import pytest
 
 from services.observables.providers.abuseipdb import AbuseIPDB
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from tests.observables.providers.contract import SECRET, RemoteContract
 
 
 class TestAbuseIPDB(RemoteContract):
     enricher = AbuseIPDB
-    asked = Asked("ipv4-addr", "118.25.6.39")
+    query = Query("ipv4-addr", "118.25.6.39")
     path = "/check"
-    query = {"ipAddress": "118.25.6.39", "maxAgeInDays": "90"}
+    params = {"ipAddress": "118.25.6.39", "maxAgeInDays": "90"}
     headers = {"key": SECRET, "accept": "application/json"}
     answer = {
         "data": {
@@ -52,4 +52,4 @@ class TestAbuseIPDB(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not AbuseIPDB().applies(Asked("ipv4-addr", value))
+        assert not AbuseIPDB().applies(Query("ipv4-addr", value))

@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed, OverQuota
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.censys import Censys
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -17,7 +17,7 @@ def _answer(**resource):
 
 class TestCensys(RemoteContract):
     enricher = Censys
-    asked = Asked("ipv4-addr", "8.8.8.8")
+    query = Query("ipv4-addr", "8.8.8.8")
     path = "/v3/global/asset/host/8.8.8.8"
     headers = {
         "accept": "application/vnd.censys.api.v3.host.v1+json",
@@ -172,9 +172,9 @@ class TestCensys(RemoteContract):
         assert isinstance(outcome, Failed)
 
     def test_addresses_of_version_6_are_quoted(self):
-        request = Censys().request(Asked("ipv6-addr", "2001:4860:4860::8888"), {"token": SECRET})
+        request = Censys().request(Query("ipv6-addr", "2001:4860:4860::8888"), {"token": SECRET})
         assert request.path == "/v3/global/asset/host/2001%3A4860%3A4860%3A%3A8888"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not Censys().applies(Asked("ipv4-addr", value))
+        assert not Censys().applies(Query("ipv4-addr", value))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.circl_hashlookup import CirclHashlookup
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -13,7 +13,7 @@ SHA1 = "00000079fd7aac9b2f9c988c50750e1f50b27eb5"
 
 class TestCirclHashlookup(RemoteContract):
     enricher = CirclHashlookup
-    asked = Asked("file-md5", MD5)
+    query = Query("file-md5", MD5)
     path = f"/lookup/md5/{MD5}"
     headers = {"accept": "application/json"}
     answer = {
@@ -84,7 +84,7 @@ class TestCirclHashlookup(RemoteContract):
         ("type_", "algorithm"), [("file-sha1", "sha1"), ("file-sha256", "sha256")]
     )
     def test_each_hash_has_its_path(self, type_, algorithm):
-        assert self.enricher().request(Asked(type_, "ab"), {}).path == f"/lookup/{algorithm}/ab"
+        assert self.enricher().request(Query(type_, "ab"), {}).path == f"/lookup/{algorithm}/ab"
 
     def test_an_answer_without_a_hash_is_none(self, provider):
         outcome = self.ask(provider, Reply(body=b'{"message": "welcome"}'))

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.circl_pdns import CirclPassiveDns
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -22,7 +22,7 @@ def _lines(*lines):
 
 class TestCirclPassiveDns(RemoteContract):
     enricher = CirclPassiveDns
-    asked = Asked("domain-name", "circl.lu")
+    query = Query("domain-name", "circl.lu")
     path = "/query/circl.lu"
     headers = {"authorization": f"Basic {b64encode(f'{SECRET}:{SECRET}'.encode()).decode()}"}
     answer = _lines(
@@ -68,7 +68,7 @@ class TestCirclPassiveDns(RemoteContract):
             _line("A", "www.CIRCL.lu", "194.154.205.24", time_first=None, time_last=None),
             _line("A", "elsewhere.example.org", "194.154.205.25", time_first=None, time_last=None),
         )
-        found = CirclPassiveDns().read(Asked("ipv4-addr", "194.154.205.24"), body)
+        found = CirclPassiveDns().read(Query("ipv4-addr", "194.154.205.24"), body)
         assert [tuple(one) for one in found.related] == [
             ("resolves-to", "domain-name", "www.circl.lu", True)
         ]
@@ -76,8 +76,8 @@ class TestCirclPassiveDns(RemoteContract):
 
     @pytest.mark.parametrize("body", [b"\n", b"\n\n"])
     def test_empty_lines_are_no_records(self, body):
-        assert CirclPassiveDns().read(self.asked, body) is None
+        assert CirclPassiveDns().read(self.query, body) is None
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not CirclPassiveDns().applies(Asked("ipv4-addr", value))
+        assert not CirclPassiveDns().applies(Query("ipv4-addr", value))

@@ -4,7 +4,7 @@ The layout is that of
 https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/.
 """
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.cloudflare_security import CloudflareSecurity
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -14,9 +14,9 @@ NOWHERE = "0.0.0.0"  # noqa: S104  # compared, never bound
 
 class TestCloudflareSecurity(RemoteContract):
     enricher = CloudflareSecurity
-    asked = Asked("domain-name", "malware.testcategory.com")
+    query = Query("domain-name", "malware.testcategory.com")
     path = "/dns-query"
-    query = {"name": "malware.testcategory.com", "type": "A"}
+    params = {"name": "malware.testcategory.com", "type": "A"}
     headers = {"accept": "application/dns-json"}
     answer = {
         "Status": 0,

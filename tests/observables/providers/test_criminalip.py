@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked, BadAnswer
+from services.observables.providers.base import InvalidAnswer, Query
 from services.observables.providers.criminalip import CriminalIP
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -11,9 +11,9 @@ from tests.observables.providers.provider import Reply
 
 class TestCriminalIP(RemoteContract):
     enricher = CriminalIP
-    asked = Asked("ipv4-addr", "196.188.187.85")
+    query = Query("ipv4-addr", "196.188.187.85")
     path = "/asset/ip/summary"
-    query = {"ip": "196.188.187.85"}
+    params = {"ip": "196.188.187.85"}
     headers = {"x-api-key": SECRET}
     answer = {
         "ip": "196.188.187.85",
@@ -74,8 +74,8 @@ class TestCriminalIP(RemoteContract):
     def test_a_failure_within_a_success_is_bad(self, provider, body):
         outcome = self.ask(provider, Reply(body=body))
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, BadAnswer)
+        assert isinstance(outcome.error, InvalidAnswer)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not CriminalIP().applies(Asked("ipv4-addr", value))
+        assert not CriminalIP().applies(Query("ipv4-addr", value))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.crowdsec import CrowdSec
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -10,7 +10,7 @@ from tests.observables.providers.provider import Reply
 
 class TestCrowdSec(RemoteContract):
     enricher = CrowdSec
-    asked = Asked("ipv4-addr", "185.7.214.104")
+    query = Query("ipv4-addr", "185.7.214.104")
     path = "/smoke/185.7.214.104"
     headers = {"accept": "application/json", "x-api-key": SECRET}
     answer = {
@@ -131,4 +131,4 @@ class TestCrowdSec(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not CrowdSec().applies(Asked("ipv4-addr", value))
+        assert not CrowdSec().applies(Query("ipv4-addr", value))

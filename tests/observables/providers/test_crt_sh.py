@@ -1,6 +1,6 @@
 """crt.sh; the layout is what https://crt.sh/?q=insecure.com&output=json answers (its search: https://crt.sh/?a=1)."""
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.crt_sh import CrtSh
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -8,9 +8,9 @@ from tests.observables.providers.provider import Reply
 
 class TestCrtSh(RemoteContract):
     enricher = CrtSh
-    asked = Asked("domain-name", "insecure.com")
+    query = Query("domain-name", "insecure.com")
     path = "/"
-    query = {"q": "insecure.com", "output": "json", "deduplicate": "Y"}
+    params = {"q": "insecure.com", "output": "json", "deduplicate": "Y"}
     answer = [
         {
             "issuer_ca_id": 16418,

@@ -19,7 +19,7 @@ from services.observables.providers import table
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "enrichers.md"
-COPIED = ("services", "shared", "docs", "tests.observables.providers")
+COPIED = ("services", "shared", "docs", "tests/observables/providers")
 STEP = re.compile(
     r"(?:^`(?P<name>[^`\n]+)`:\n\n)?^```(?P<kind>python|toml|diff|console)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -142,7 +142,7 @@ def test_the_tutorial_leads_to_an_enricher_that_works(workplace: Workplace) -> N
 @pytest.mark.parametrize(
     ("file", "right", "wrong"),
     [
-        ("lantern.py", "/v1/addresses/{quoted", "/v2/addresses/{quoted"),
+        ("lantern.py", "/v1/addresses/{quote_segment", "/v2/addresses/{quote_segment"),
         ("lantern.py", "Weight(0.6,", "Weight(0.7,"),
         ("lantern.py", "{Type.IPV4, Type.IPV6}", "{Type.DOMAIN}"),
         ("test_lantern.py", '"knocks": 12,\n        "last', '"knocks": 13,\n        "last'),
@@ -155,6 +155,6 @@ def test_a_broken_block_is_noticed(workplace: Workplace, file: str, right: str, 
     assert broken.text.count(right) == 1
     broken.text = broken.text.replace(right, wrong)
     workplace.follow(steps)
-    done = workplace.run("python -m pytest tests.observables.providers/test_lantern.py")
+    done = workplace.run("python -m pytest tests/observables/providers/test_lantern.py")
     assert done.returncode == 1, done.stdout
     assert "failed" in done.stdout

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.epss import EPSS
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -21,9 +21,9 @@ def answer(*scores):
 
 class TestEPSS(RemoteContract):
     enricher = EPSS
-    asked = Asked("vulnerability", "CVE-2022-27225")
+    query = Query("vulnerability", "CVE-2022-27225")
     path = "/data/v1/epss"
-    query = {"cve": "CVE-2022-27225"}
+    params = {"cve": "CVE-2022-27225"}
     answer = answer(
         {
             "cve": "CVE-2022-27225",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.google_dns import GoogleDNS
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -16,9 +16,9 @@ NXDOMAIN = (
 
 class TestGoogleDNS(RemoteContract):
     enricher = GoogleDNS
-    asked = Asked("domain-name", "www.apple.com")
+    query = Query("domain-name", "www.apple.com")
     path = "/resolve"
-    query = {"name": "www.apple.com", "type": "A"}
+    params = {"name": "www.apple.com", "type": "A"}
     answer = {
         "Status": 0,
         "TC": False,
@@ -65,27 +65,27 @@ class TestGoogleDNS(RemoteContract):
         assert self.found(provider, answer).facts == {"failure": failure}
 
     @pytest.mark.parametrize(
-        ("asked", "applies"),
+        ("query", "applies"),
         [
-            (Asked("domain-name", "www.apple.com"), True),
-            (Asked("ipv4-addr", "8.8.8.8"), True),
-            (Asked("ipv4-addr", "8.8.8.0/24"), False),
-            (Asked("ipv4-addr", "192.168.0.1"), False),
-            (Asked("ipv4-addr", "224.0.0.251"), False),
-            (Asked("ipv6-addr", "2001:4860:4860::8888"), True),
-            (Asked("ipv6-addr", "fe80::1"), False),
-            (Asked("url", "https://www.apple.com/"), False),
+            (Query("domain-name", "www.apple.com"), True),
+            (Query("ipv4-addr", "8.8.8.8"), True),
+            (Query("ipv4-addr", "8.8.8.0/24"), False),
+            (Query("ipv4-addr", "192.168.0.1"), False),
+            (Query("ipv4-addr", "224.0.0.251"), False),
+            (Query("ipv6-addr", "2001:4860:4860::8888"), True),
+            (Query("ipv6-addr", "fe80::1"), False),
+            (Query("url", "https://www.apple.com/"), False),
         ],
     )
-    def test_it_asks_about_single_public_addresses(self, asked, applies):
-        assert GoogleDNS().applies(asked) is applies
+    def test_it_asks_about_single_public_addresses(self, query, applies):
+        assert GoogleDNS().applies(query) is applies
 
 
 class TestReverse(RemoteContract):
     enricher = GoogleDNS
-    asked = Asked("ipv4-addr", "8.8.8.8")
+    query = Query("ipv4-addr", "8.8.8.8")
     path = "/resolve"
-    query = {"name": "8.8.8.8.in-addr.arpa", "type": "PTR"}
+    params = {"name": "8.8.8.8.in-addr.arpa", "type": "PTR"}
     answer = {
         "Status": 0,
         "TC": False,
@@ -121,9 +121,9 @@ class TestReverse(RemoteContract):
 
 class TestReverseIPv6(RemoteContract):
     enricher = GoogleDNS
-    asked = Asked("ipv6-addr", "2001:4860:4860::8888")
+    query = Query("ipv6-addr", "2001:4860:4860::8888")
     path = "/resolve"
-    query = {
+    params = {
         "name": "8.8.8.8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.8.4.0.6.8.4.1.0.0.2.ip6.arpa",
         "type": "PTR",
     }

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.google_safe_browsing import GoogleSafeBrowsing
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -14,7 +14,7 @@ _URL = "http://testsafebrowsing.appspot.com/s/malware.html"
 
 class TestGoogleSafeBrowsing(RemoteContract):
     enricher = GoogleSafeBrowsing
-    asked = Asked("url", _URL)
+    query = Query("url", _URL)
     method = "POST"
     path = "/v4/threatMatches:find"
     headers = {"content-type": "application/json", "x-goog-api-key": SECRET}
@@ -68,7 +68,7 @@ class TestGoogleSafeBrowsing(RemoteContract):
         assert [one.weight for one in found.weights] == [weight]
 
     def test_a_name_is_asked_about_as_the_root_of_its_site(self):
-        request = GoogleSafeBrowsing().request(Asked("domain-name", "example.com"), {"key": SECRET})
+        request = GoogleSafeBrowsing().request(Query("domain-name", "example.com"), {"key": SECRET})
         assert json.loads(request.content)["threatInfo"]["threatEntries"] == [
             {"url": "http://example.com/"}
         ]

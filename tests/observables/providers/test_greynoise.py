@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.greynoise import GreyNoise
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -10,7 +10,7 @@ from tests.observables.providers.provider import Reply
 
 class TestGreyNoise(RemoteContract):
     enricher = GreyNoise
-    asked = Asked("ipv4-addr", "71.6.135.131")
+    query = Query("ipv4-addr", "71.6.135.131")
     path = "/v3/community/71.6.135.131"
     headers = {"key": SECRET, "accept": "application/json"}
     answer = {
@@ -66,8 +66,8 @@ class TestGreyNoise(RemoteContract):
         assert self.ask(provider, Reply(body=body)).finding is None
 
     def test_it_asks_without_a_key_too(self):
-        assert not self.enricher().request(self.asked, {}).auth_headers
+        assert not self.enricher().request(self.query, {}).auth_headers
 
     @pytest.mark.parametrize("value", ["10.0.0.1", "127.0.0.1", "192.168.1.0/24"])
     def test_private_addresses_are_not_asked_about(self, value):
-        assert not self.enricher().applies(Asked("ipv4-addr", value))
+        assert not self.enricher().applies(Query("ipv4-addr", value))

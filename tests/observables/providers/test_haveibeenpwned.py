@@ -3,7 +3,7 @@
 import json
 
 from services.observables.enrichment.execution.provider_call import Answered
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.haveibeenpwned import HaveIBeenPwned
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -11,9 +11,9 @@ from tests.observables.providers.provider import Reply
 
 class TestHaveIBeenPwned(RemoteContract):
     enricher = HaveIBeenPwned
-    asked = Asked("email-addr", "multiple-breaches@hibp-integration-tests.com")
+    query = Query("email-addr", "multiple-breaches@hibp-integration-tests.com")
     path = "/breachedaccount/multiple-breaches%40hibp-integration-tests.com"
-    query = {"truncateResponse": "false"}
+    params = {"truncateResponse": "false"}
     headers = {"hibp-api-key": SECRET}
     answer = [
         {

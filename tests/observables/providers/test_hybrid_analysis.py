@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.hybrid_analysis import HybridAnalysis
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -12,7 +12,7 @@ _WANNACRY = "ed01ebfbc9eb5bbea545af4d01bf5f1071661840480439c6e5babe8e080e41aa"
 
 class TestHybridAnalysis(RemoteContract):
     enricher = HybridAnalysis
-    asked = Asked("file-sha256", _WANNACRY)
+    query = Query("file-sha256", _WANNACRY)
     path = f"/overview/{_WANNACRY}"
     headers = {"accept": "application/json", "api-key": SECRET, "user-agent": "Falcon Sandbox"}
     answer = {

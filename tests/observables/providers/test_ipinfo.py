@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.ipinfo import IPinfo
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -10,7 +10,7 @@ from tests.observables.providers.provider import Reply
 
 class TestIPinfo(RemoteContract):
     enricher = IPinfo
-    asked = Asked("ipv4-addr", "8.8.8.8")
+    query = Query("ipv4-addr", "8.8.8.8")
     path = "/8.8.8.8/json"
     headers = {"accept": "application/json", "authorization": f"Bearer {SECRET}"}
     answer = {
@@ -48,9 +48,9 @@ class TestIPinfo(RemoteContract):
         assert not found.related
 
     def test_ipv6_is_quoted(self):
-        request = IPinfo().request(Asked("ipv6-addr", "2001:4860:4860::8888"), {"token": SECRET})
+        request = IPinfo().request(Query("ipv6-addr", "2001:4860:4860::8888"), {"token": SECRET})
         assert request.path == "/2001%3A4860%3A4860%3A%3A8888/json"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not IPinfo().applies(Asked("ipv4-addr", value))
+        assert not IPinfo().applies(Query("ipv4-addr", value))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.isc_dshield import IscDShield
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -16,9 +16,9 @@ NOTHING = (
 
 class TestIscDShield(RemoteContract):
     enricher = IscDShield
-    asked = Asked("ipv4-addr", "45.148.10.121")
+    query = Query("ipv4-addr", "45.148.10.121")
     path = "/ip/45.148.10.121"
-    query = {"json": ""}
+    params = {"json": ""}
     answer = {
         "ip": {
             "number": "45.148.10.121",
@@ -95,5 +95,5 @@ class TestIscDShield(RemoteContract):
         assert finding.weights == finding.related == ()
 
     def test_it_asks_about_single_public_addresses(self):
-        assert not IscDShield().applies(Asked("ipv4-addr", "45.148.10.0/24"))
-        assert not IscDShield().applies(Asked("ipv4-addr", "192.168.1.1"))
+        assert not IscDShield().applies(Query("ipv4-addr", "45.148.10.0/24"))
+        assert not IscDShield().applies(Query("ipv4-addr", "192.168.1.1"))

@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Answered
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.leakix import LeakIX
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -29,7 +29,7 @@ _PLACE = {
 
 class TestLeakIX(RemoteContract):
     enricher = LeakIX
-    asked = Asked("ipv4-addr", "78.47.222.185")
+    query = Query("ipv4-addr", "78.47.222.185")
     path = "/host/78.47.222.185"
     headers = {"accept": "application/json", "api-key": SECRET}
     answer = {
@@ -142,7 +142,7 @@ class TestLeakIX(RemoteContract):
     unknown = Reply(404, b'{"title": "Not Found", "description": "Host not found"}')
 
     def test_without_a_key_it_sends_none(self):
-        assert not LeakIX().request(self.asked, {}).auth_headers
+        assert not LeakIX().request(self.query, {}).auth_headers
 
     def test_neither_services_nor_leaks_is_unknown(self, provider):
         outcome = self.ask(provider, Reply(body=b'{"Services":null,"Leaks":null}'))
@@ -159,4 +159,4 @@ class TestLeakIX(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not LeakIX().applies(Asked("ipv4-addr", value))
+        assert not LeakIX().applies(Query("ipv4-addr", value))

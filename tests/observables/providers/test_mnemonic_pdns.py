@@ -5,7 +5,7 @@ The layout is that of https://docs.mnemonic.no/display/public/API/Passive+DNS+Si
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.mnemonic_pdns import MnemonicPDNS
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -13,11 +13,11 @@ from tests.observables.providers.provider import Reply
 NOTHING = b'{"responseCode":200,"limit":100,"offset":0,"count":0,"metaData":{},"messages":[],"data":[],"size":0}'
 
 
-def record(rrtype, query, answer, first=1_356_998_400_000, last=1_790_000_000_000):
+def record(rrtype, name, answer, first=1_356_998_400_000, last=1_790_000_000_000):
     return {
         "rrclass": "in",
         "rrtype": rrtype,
-        "query": query,
+        "query": name,
         "answer": answer,
         "customer": None,
         "tlp": "white",
@@ -47,9 +47,9 @@ def answer_with(*records, count):
 
 class TestMnemonicPDNS(RemoteContract):
     enricher = MnemonicPDNS
-    asked = Asked("domain-name", "www.example.com")
+    query = Query("domain-name", "www.example.com")
     path = "/www.example.com"
-    query = {"limit": "100"}
+    params = {"limit": "100"}
     answer = answer_with(
         record("a", "www.example.com", "93.184.216.34"),
         record(
@@ -106,25 +106,25 @@ class TestMnemonicPDNS(RemoteContract):
         assert "addresses" not in finding.facts
 
     @pytest.mark.parametrize(
-        ("asked", "applies"),
+        ("query", "applies"),
         [
-            (Asked("domain-name", "www.example.com"), True),
-            (Asked("ipv4-addr", "93.184.216.34"), True),
-            (Asked("ipv6-addr", "2606:2800:220:1:248:1893:25c8:1946"), True),
-            (Asked("ipv4-addr", "93.184.216.0/24"), False),
-            (Asked("ipv4-addr", "10.0.0.1"), False),
-            (Asked("file-md5", "8a62d103168974fba9c61edab336038c"), False),
+            (Query("domain-name", "www.example.com"), True),
+            (Query("ipv4-addr", "93.184.216.34"), True),
+            (Query("ipv6-addr", "2606:2800:220:1:248:1893:25c8:1946"), True),
+            (Query("ipv4-addr", "93.184.216.0/24"), False),
+            (Query("ipv4-addr", "10.0.0.1"), False),
+            (Query("file-md5", "8a62d103168974fba9c61edab336038c"), False),
         ],
     )
-    def test_it_asks_about_single_public_addresses(self, asked, applies):
-        assert MnemonicPDNS().applies(asked) is applies
+    def test_it_asks_about_single_public_addresses(self, query, applies):
+        assert MnemonicPDNS().applies(query) is applies
 
 
 class TestAddress(RemoteContract):
     enricher = MnemonicPDNS
-    asked = Asked("ipv4-addr", "93.184.216.34")
+    query = Query("ipv4-addr", "93.184.216.34")
     path = "/93.184.216.34"
-    query = {"limit": "100"}
+    params = {"limit": "100"}
     answer = answer_with(
         record("a", "www.example.com", "93.184.216.34"),
         record("a", "example.org", "93.184.216.34"),
@@ -144,5 +144,5 @@ class TestAddress(RemoteContract):
     unknown = Reply(200, NOTHING)
 
     def test_the_colons_of_an_ipv6_address_are_quoted(self):
-        request = MnemonicPDNS().request(Asked("ipv6-addr", "2606:4700::1111"), {})
+        request = MnemonicPDNS().request(Query("ipv6-addr", "2606:4700::1111"), {})
         assert request.path == "/2606%3A4700%3A%3A1111"

@@ -1,7 +1,7 @@
 """NVD; the layout is that of https://nvd.nist.gov/developers/vulnerabilities."""
 
 from services.observables.enrichment.execution.provider_call import KeyRefused
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.nvd import NVD
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -37,9 +37,9 @@ def match(vulnerable, name):
 
 class TestNVD(RemoteContract):
     enricher = NVD
-    asked = Asked("vulnerability", "CVE-2021-44228")
+    query = Query("vulnerability", "CVE-2021-44228")
     path = "/rest/json/cves/2.0"
-    query = {"cveId": "CVE-2021-44228"}
+    params = {"cveId": "CVE-2021-44228"}
     headers = {"apikey": SECRET}
     answer = answer(
         sourceIdentifier="security@apache.org",
@@ -121,7 +121,7 @@ class TestNVD(RemoteContract):
     )
 
     def test_it_asks_without_a_key_too(self):
-        assert not self.enricher().request(self.asked, {}).auth_headers
+        assert not self.enricher().request(self.query, {}).auth_headers
 
     def test_severity_alone_is_no_voice(self, provider):
         metrics = {"cvssMetricV2": [{**metric("2.0", 9.3, "Primary"), "baseSeverity": "HIGH"}]}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.otx import OTX
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -41,7 +41,7 @@ def answer(*pulses, **more):
 
 class TestOTX(RemoteContract):
     enricher = OTX
-    asked = Asked("ipv4-addr", "103.205.14.176")
+    query = Query("ipv4-addr", "103.205.14.176")
     path = "/api/v1/indicators/IPv4/103.205.14.176/general"
     headers = {"x-otx-api-key": SECRET, "accept": "application/json"}
     answer = answer(
@@ -149,9 +149,9 @@ class TestOTX(RemoteContract):
         ],
     )
     def test_each_type_has_its_path(self, type_, value, path):
-        request = self.enricher().request(Asked(type_, value), self.key())
+        request = self.enricher().request(Query(type_, value), self.key())
         assert request.path == f"/api/v1/indicators/{path}/general"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not OTX().applies(Asked("ipv4-addr", value))
+        assert not OTX().applies(Query("ipv4-addr", value))

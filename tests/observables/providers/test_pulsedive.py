@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Answered, Failed
-from services.observables.providers.base import Asked, BadAnswer
+from services.observables.providers.base import InvalidAnswer, Query
 from services.observables.providers.pulsedive import Pulsedive
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -11,9 +11,9 @@ from tests.observables.providers.provider import Reply
 
 class TestPulsedive(RemoteContract):
     enricher = Pulsedive
-    asked = Asked("domain-name", "parkingcrew.net")
+    query = Query("domain-name", "parkingcrew.net")
     path = "/indicator.php"
-    query = {"indicator": "parkingcrew.net", "key": SECRET}
+    params = {"indicator": "parkingcrew.net", "key": SECRET}
     answer = {
         "iid": 118,
         "type": "domain",
@@ -93,7 +93,7 @@ class TestPulsedive(RemoteContract):
     unknown = Reply(404, b'{"error":"Indicator not found."}')
 
     def test_without_a_key_it_sends_none(self):
-        assert Pulsedive().request(self.asked, {}).query == {"indicator": "parkingcrew.net"}
+        assert Pulsedive().request(self.query, {}).params == {"indicator": "parkingcrew.net"}
 
     @pytest.mark.parametrize(
         ("risk", "retired", "weights"),
@@ -131,7 +131,7 @@ class TestPulsedive(RemoteContract):
         assert not self.found(provider, answer).related
 
     def test_an_address_resolves_to_nothing(self):
-        found = Pulsedive().read(Asked("ipv4-addr", "185.53.179.29"), self.encoded())
+        found = Pulsedive().read(Query("ipv4-addr", "185.53.179.29"), self.encoded())
         assert not found.related
 
     def test_the_unknown_may_also_be_a_success(self, provider):
@@ -143,8 +143,8 @@ class TestPulsedive(RemoteContract):
     def test_other_answers_are_bad(self, provider, body):
         outcome = self.ask(provider, Reply(body=body))
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, BadAnswer)
+        assert isinstance(outcome.error, InvalidAnswer)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not Pulsedive().applies(Asked("ipv4-addr", value))
+        assert not Pulsedive().applies(Query("ipv4-addr", value))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.rdap import RDAP
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -19,7 +19,7 @@ def card(*properties):
 
 class TestDomain(RemoteContract):
     enricher = RDAP
-    asked = Asked("domain-name", "www.google.com")
+    query = Query("domain-name", "www.google.com")
     path = "/domain/google.com"
     headers = {"accept": "application/rdap+json"}
     answer = {
@@ -119,7 +119,7 @@ class TestDomain(RemoteContract):
 
 class TestNetwork(RemoteContract):
     enricher = RDAP
-    asked = Asked("ipv4-addr", "193.0.6.139")
+    query = Query("ipv4-addr", "193.0.6.139")
     path = "/ip/193.0.6.139"
     answer = {
         "objectClassName": "ip network",
@@ -191,7 +191,7 @@ class TestNetwork(RemoteContract):
 
 class TestAutonomousSystem(RemoteContract):
     enricher = RDAP
-    asked = Asked("autonomous-system", "AS15169")
+    query = Query("autonomous-system", "AS15169")
     path = "/autnum/15169"
     answer = {
         "objectClassName": "autnum",
@@ -235,30 +235,30 @@ class TestAutonomousSystem(RemoteContract):
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("query", "path"),
     [
-        (Asked("domain-name", "mail.example.co.uk"), "/domain/example.co.uk"),
-        (Asked("ipv4-addr", "193.0.0.0/21"), "/ip/193.0.0.0/21"),
-        (Asked("ipv6-addr", "2001:67c:2e8::/48"), "/ip/2001:67c:2e8::/48"),
-        (Asked("ipv6-addr", "2001:67c:2e8:22::c100:68b"), "/ip/2001:67c:2e8:22::c100:68b"),
+        (Query("domain-name", "mail.example.co.uk"), "/domain/example.co.uk"),
+        (Query("ipv4-addr", "193.0.0.0/21"), "/ip/193.0.0.0/21"),
+        (Query("ipv6-addr", "2001:67c:2e8::/48"), "/ip/2001:67c:2e8::/48"),
+        (Query("ipv6-addr", "2001:67c:2e8:22::c100:68b"), "/ip/2001:67c:2e8:22::c100:68b"),
     ],
 )
-def test_what_is_asked_for(asked, path):
-    assert RDAP().request(asked, {}).path == path
+def test_what_is_asked_for(query, path):
+    assert RDAP().request(query, {}).path == path
 
 
 @pytest.mark.parametrize(
-    ("asked", "applies"),
+    ("query", "applies"),
     [
-        (Asked("domain-name", "example.co.uk"), True),
-        (Asked("domain-name", "co.uk"), False),
-        (Asked("domain-name", "somebody.github.io"), False),
-        (Asked("ipv4-addr", "193.0.0.0/21"), True),
-        (Asked("ipv4-addr", "10.0.0.0/8"), False),
-        (Asked("ipv6-addr", "fd00::1"), False),
-        (Asked("autonomous-system", "AS15169"), True),
-        (Asked("url", "https://example.com/"), False),
+        (Query("domain-name", "example.co.uk"), True),
+        (Query("domain-name", "co.uk"), False),
+        (Query("domain-name", "somebody.github.io"), False),
+        (Query("ipv4-addr", "193.0.0.0/21"), True),
+        (Query("ipv4-addr", "10.0.0.0/8"), False),
+        (Query("ipv6-addr", "fd00::1"), False),
+        (Query("autonomous-system", "AS15169"), True),
+        (Query("url", "https://example.com/"), False),
     ],
 )
-def test_what_registries_know(asked, applies):
-    assert RDAP().applies(asked) is applies
+def test_what_registries_know(query, applies):
+    assert RDAP().applies(query) is applies

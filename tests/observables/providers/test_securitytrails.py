@@ -1,6 +1,6 @@
 """SecurityTrails; the layout is that of https://docs.securitytrails.com/reference/get-domain-old-1."""
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.securitytrails import SecurityTrails
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -8,7 +8,7 @@ from tests.observables.providers.provider import Reply
 
 class TestSecurityTrails(RemoteContract):
     enricher = SecurityTrails
-    asked = Asked("domain-name", "oracle.com")
+    query = Query("domain-name", "oracle.com")
     path = "/domain/oracle.com"
     headers = {"accept": "application/json", "apikey": SECRET}
     answer = {

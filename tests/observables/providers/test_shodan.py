@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.shodan import Shodan
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -10,9 +10,9 @@ from tests.observables.providers.provider import Reply
 
 class TestShodan(RemoteContract):
     enricher = Shodan
-    asked = Asked("ipv4-addr", "45.33.32.156")
+    query = Query("ipv4-addr", "45.33.32.156")
     path = "/shodan/host/45.33.32.156"
-    query = {"key": SECRET, "minify": "true"}
+    params = {"key": SECRET, "minify": "true"}
     answer = {
         "region_code": "CA",
         "tags": ["cloud"],
@@ -92,4 +92,4 @@ class TestShodan(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not Shodan().applies(Asked("ipv4-addr", value))
+        assert not Shodan().applies(Query("ipv4-addr", value))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.shodan_internetdb import ShodanInternetDB
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -10,7 +10,7 @@ from tests.observables.providers.provider import Reply
 
 class TestShodanInternetDB(RemoteContract):
     enricher = ShodanInternetDB
-    asked = Asked("ipv4-addr", "45.33.32.156")
+    query = Query("ipv4-addr", "45.33.32.156")
     path = "/45.33.32.156"
     answer = {
         "cpes": ["cpe:/a:apache:http_server:2.4.7", "cpe:/o:canonical:ubuntu_linux"],
@@ -35,4 +35,4 @@ class TestShodanInternetDB(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not ShodanInternetDB().applies(Asked("ipv4-addr", value))
+        assert not ShodanInternetDB().applies(Query("ipv4-addr", value))

@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked, BadAnswer
+from services.observables.providers.base import InvalidAnswer, Query
 from services.observables.providers.stopforumspam import StopForumSpam
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -11,9 +11,9 @@ from tests.observables.providers.provider import Reply
 
 class TestStopForumSpam(RemoteContract):
     enricher = StopForumSpam
-    asked = Asked("ipv4-addr", "193.201.224.246")
+    query = Query("ipv4-addr", "193.201.224.246")
     path = "/api"
-    query = {"ip": "193.201.224.246", "f": "json"}
+    params = {"ip": "193.201.224.246", "f": "json"}
     answer = {
         "success": 1,
         "ip": {
@@ -63,27 +63,27 @@ class TestStopForumSpam(RemoteContract):
     def test_no_answer_is_not_unknown(self, provider, body):
         outcome = self.ask(provider, Reply(200, body))
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, BadAnswer)
+        assert isinstance(outcome.error, InvalidAnswer)
 
     @pytest.mark.parametrize(
-        ("asked", "applies"),
+        ("query", "applies"),
         [
-            (Asked("email-addr", "xrumertest@this.baddomain.com"), True),
-            (Asked("ipv6-addr", "2a03:7380:2140:51:c04f:c88c:f24b:1ce5"), True),
-            (Asked("ipv4-addr", "193.201.224.0/24"), False),
-            (Asked("ipv4-addr", "172.16.0.1"), False),
-            (Asked("domain-name", "this.baddomain.com"), False),
+            (Query("email-addr", "xrumertest@this.baddomain.com"), True),
+            (Query("ipv6-addr", "2a03:7380:2140:51:c04f:c88c:f24b:1ce5"), True),
+            (Query("ipv4-addr", "193.201.224.0/24"), False),
+            (Query("ipv4-addr", "172.16.0.1"), False),
+            (Query("domain-name", "this.baddomain.com"), False),
         ],
     )
-    def test_it_asks_about_single_public_addresses(self, asked, applies):
-        assert StopForumSpam().applies(asked) is applies
+    def test_it_asks_about_single_public_addresses(self, query, applies):
+        assert StopForumSpam().applies(query) is applies
 
 
 class TestEmail(RemoteContract):
     enricher = StopForumSpam
-    asked = Asked("email-addr", "g2fsehis5e@mail.ru")
+    query = Query("email-addr", "g2fsehis5e@mail.ru")
     path = "/api"
-    query = {"email": "g2fsehis5e@mail.ru", "f": "json"}
+    params = {"email": "g2fsehis5e@mail.ru", "f": "json"}
     answer = {
         "success": 1,
         "email": {

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked, BadAnswer
+from services.observables.providers.base import InvalidAnswer, Query
 from services.observables.providers.team_cymru_asn import TeamCymruASN
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -32,9 +32,9 @@ def answer_with(*texts):
 
 class TestTeamCymruASN(RemoteContract):
     enricher = TeamCymruASN
-    asked = Asked("ipv4-addr", "216.90.108.31")
+    query = Query("ipv4-addr", "216.90.108.31")
     path = "/resolve"
-    query = {"name": "31.108.90.216.origin.asn.cymru.com", "type": "TXT"}
+    params = {"name": "31.108.90.216.origin.asn.cymru.com", "type": "TXT"}
     answer = answer_with(
         "701 1239 | 216.90.0.0/16 | US | arin | 1998-09-25",
         "23028 | 216.90.108.0/24 | US | arin | 1998-09-25",
@@ -64,7 +64,7 @@ class TestTeamCymruASN(RemoteContract):
     def test_another_text_is_no_announcement(self, provider, text):
         outcome = self.ask(provider, Reply(200, json.dumps(answer_with(text)).encode()))
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, BadAnswer)
+        assert isinstance(outcome.error, InvalidAnswer)
 
     def test_their_name_servers_failing_is_not_unknown(self, provider):
         outcome = self.ask(
@@ -76,17 +76,17 @@ class TestTeamCymruASN(RemoteContract):
 
     def test_it_asks_about_single_public_addresses(self):
         applies = TeamCymruASN().applies
-        assert applies(self.asked)
-        assert not applies(Asked("ipv4-addr", "216.90.108.0/24"))
-        assert not applies(Asked("ipv4-addr", "10.1.2.3"))
-        assert not applies(Asked("domain-name", "example.com"))
+        assert applies(self.query)
+        assert not applies(Query("ipv4-addr", "216.90.108.0/24"))
+        assert not applies(Query("ipv4-addr", "10.1.2.3"))
+        assert not applies(Query("domain-name", "example.com"))
 
 
 class TestIPv6(RemoteContract):
     enricher = TeamCymruASN
-    asked = Asked("ipv6-addr", "2001:4860:b002::68")
+    query = Query("ipv6-addr", "2001:4860:b002::68")
     path = "/resolve"
-    query = {
+    params = {
         "name": "8.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.0.b.0.6.8.4.1.0.0.2.origin6.asn.cymru.com",
         "type": "TXT",
     }

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked, BadAnswer
+from services.observables.providers.base import InvalidAnswer, Query
 from services.observables.providers.team_cymru_mhr import TeamCymruMHR
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -36,9 +36,9 @@ def answer_with(text):
 
 class TestTeamCymruMHR(RemoteContract):
     enricher = TeamCymruMHR
-    asked = Asked("file-md5", "8a62d103168974fba9c61edab336038c")
+    query = Query("file-md5", "8a62d103168974fba9c61edab336038c")
     path = "/resolve"
-    query = {"name": "8a62d103168974fba9c61edab336038c.hash.cymru.com", "type": "TXT"}
+    params = {"name": "8a62d103168974fba9c61edab336038c.hash.cymru.com", "type": "TXT"}
     answer = answer_with('"1611956489 28"')
     facts = {"detection_rate": 28, "last_seen": "2021-01-29T21:41:29+00:00"}
     weights = [0.58]
@@ -55,13 +55,13 @@ class TestTeamCymruMHR(RemoteContract):
         assert finding.facts["detection_rate"] == 0
 
     def test_a_sha1_is_one_label(self):
-        asked = Asked("file-sha1", "e1112134b6dcc8bed54e0e34d8ac272795e73d74")
-        request = TeamCymruMHR().request(asked, {})
-        assert request.query["name"] == "e1112134b6dcc8bed54e0e34d8ac272795e73d74.hash.cymru.com"
+        query = Query("file-sha1", "e1112134b6dcc8bed54e0e34d8ac272795e73d74")
+        request = TeamCymruMHR().request(query, {})
+        assert request.params["name"] == "e1112134b6dcc8bed54e0e34d8ac272795e73d74.hash.cymru.com"
 
     def test_a_sha256_is_two_labels(self):
-        request = TeamCymruMHR().request(Asked("file-sha256", SHA256), {})
-        assert request.query["name"] == (
+        request = TeamCymruMHR().request(Query("file-sha256", SHA256), {})
+        assert request.params["name"] == (
             "9b573bc2555d8d35e4a2e927cc14217e.b112f0725cb4ebff4878976a229fde45.hash.cymru.com"
         )
 
@@ -69,7 +69,7 @@ class TestTeamCymruMHR(RemoteContract):
     def test_another_text_is_no_detection(self, provider, text):
         outcome = self.ask(provider, Reply(200, json.dumps(answer_with(text)).encode()))
         assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, BadAnswer)
+        assert isinstance(outcome.error, InvalidAnswer)
 
     def test_their_name_servers_failing_is_not_unknown(self, provider):
         assert isinstance(self.ask(provider, Reply(200, b'{"Status":2}')), Failed)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.threatfox import ThreatFox
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -45,7 +45,7 @@ def answer(*indicators):
 
 class TestHosts(RemoteContract):
     enricher = ThreatFox
-    asked = Asked("ipv4-addr", "139.180.203.104")
+    query = Query("ipv4-addr", "139.180.203.104")
     method = "POST"
     path = "/api/v1/"
     headers = HEADERS
@@ -97,7 +97,7 @@ class TestHosts(RemoteContract):
         found = answer(
             indicator(ioc, ioc_type, confidence_level=100), indicator("http://gaga.com/b", "url")
         )
-        finding = ThreatFox().read(Asked("domain-name", "gaga.com"), json.dumps(found).encode())
+        finding = ThreatFox().read(Query("domain-name", "gaga.com"), json.dumps(found).encode())
         assert [one.weight for one in finding.weights] == pytest.approx(weights)
 
     @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ class TestHosts(RemoteContract):
 
 class TestUrls(RemoteContract):
     enricher = ThreatFox
-    asked = Asked("url", "http://gaga.com/gate.php")
+    query = Query("url", "http://gaga.com/gate.php")
     method = "POST"
     path = "/api/v1/"
     headers = HEADERS
@@ -130,7 +130,7 @@ class TestUrls(RemoteContract):
 
 class TestFiles(RemoteContract):
     enricher = ThreatFox
-    asked = Asked("file-md5", MD5)
+    query = Query("file-md5", MD5)
     method = "POST"
     path = "/api/v1/"
     headers = HEADERS
@@ -161,4 +161,4 @@ class TestFiles(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not ThreatFox().applies(Asked("ipv4-addr", value))
+        assert not ThreatFox().applies(Query("ipv4-addr", value))

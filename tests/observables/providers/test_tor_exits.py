@@ -2,7 +2,7 @@
 
 import json
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.tor_exits import TorExits
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
@@ -23,9 +23,9 @@ def answer_with(*relays):
 
 class TestTorExits(RemoteContract):
     enricher = TorExits
-    asked = Asked("ipv4-addr", "185.220.101.1")
+    query = Query("ipv4-addr", "185.220.101.1")
     path = "/details"
-    query = {"search": "185.220.101.1", "type": "relay", "fields": FIELDS}
+    params = {"search": "185.220.101.1", "type": "relay", "fields": FIELDS}
     answer = answer_with(
         {
             "nickname": "CCCStuttgartBer",
@@ -121,16 +121,16 @@ class TestTorExits(RemoteContract):
         assert [one.value for one in finding.related] == ["185.220.102.8"]
 
     def test_it_asks_about_single_public_addresses(self):
-        assert TorExits().applies(self.asked)
-        assert not TorExits().applies(Asked("ipv4-addr", "185.220.101.0/24"))
-        assert not TorExits().applies(Asked("ipv6-addr", "fd00::1"))
+        assert TorExits().applies(self.query)
+        assert not TorExits().applies(Query("ipv4-addr", "185.220.101.0/24"))
+        assert not TorExits().applies(Query("ipv6-addr", "fd00::1"))
 
 
 class TestIPv6(RemoteContract):
     enricher = TorExits
-    asked = Asked("ipv6-addr", "2a0b:f4c2::1")
+    query = Query("ipv6-addr", "2a0b:f4c2::1")
     path = "/details"
-    query = {"search": "[2a0b:f4c2::1]", "type": "relay", "fields": FIELDS}
+    params = {"search": "[2a0b:f4c2::1]", "type": "relay", "fields": FIELDS}
     answer = answer_with(
         {
             "fingerprint": "1A4488A367C90641BF13BA9F81DFFD5AB7AB35FA",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.urlhaus import URLhaus
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -59,7 +59,7 @@ def listed_url(url, status):
 
 class TestUrls(RemoteContract):
     enricher = URLhaus
-    asked = Asked("url", URL)
+    query = Query("url", URL)
     method = "POST"
     path = "/v1/url/"
     headers = {"auth-key": SECRET, "content-type": "application/x-www-form-urlencoded"}
@@ -127,7 +127,7 @@ class TestUrls(RemoteContract):
 
 class TestHosts(RemoteContract):
     enricher = URLhaus
-    asked = Asked("ipv4-addr", "178.128.78.235")
+    query = Query("ipv4-addr", "178.128.78.235")
     method = "POST"
     path = "/v1/host/"
     headers = {"auth-key": SECRET, "content-type": "application/x-www-form-urlencoded"}
@@ -160,7 +160,7 @@ class TestHosts(RemoteContract):
 
     def test_domains_are_hosts(self):
         assert (
-            self.enricher().request(Asked("domain-name", "example.com"), self.key()).content
+            self.enricher().request(Query("domain-name", "example.com"), self.key()).content
             == b"host=example.com"
         )
 
@@ -171,7 +171,7 @@ class TestHosts(RemoteContract):
             "host": "example.com",
             "urls": [listed_url("http://example.com/a", status)],
         }
-        finding = URLhaus().read(Asked("domain-name", "example.com"), json.dumps(about).encode())
+        finding = URLhaus().read(Query("domain-name", "example.com"), json.dumps(about).encode())
         assert [one.weight for one in finding.weights] == weights
 
     @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ class TestHosts(RemoteContract):
 
 class TestFiles(RemoteContract):
     enricher = URLhaus
-    asked = Asked("file-sha256", SECOND)
+    query = Query("file-sha256", SECOND)
     method = "POST"
     path = "/v1/payload/"
     headers = {"auth-key": SECRET, "content-type": "application/x-www-form-urlencoded"}
@@ -257,10 +257,10 @@ class TestFiles(RemoteContract):
 
     def test_an_md5_has_its_field(self):
         assert (
-            self.enricher().request(Asked("file-md5", MD5), self.key()).content
+            self.enricher().request(Query("file-md5", MD5), self.key()).content
             == f"md5_hash={MD5}".encode()
         )
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not URLhaus().applies(Asked("ipv4-addr", value))
+        assert not URLhaus().applies(Query("ipv4-addr", value))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Answered
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.urlscan import Urlscan
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -61,9 +61,9 @@ def _answer(*scans, total=None):
 
 class TestUrlscan(RemoteContract):
     enricher = Urlscan
-    asked = Asked("domain-name", "example.com")
+    query = Query("domain-name", "example.com")
     path = "/search/"
-    query = {"q": 'page.domain:"example.com" OR task.domain:"example.com"', "size": "100"}
+    params = {"q": 'page.domain:"example.com" OR task.domain:"example.com"', "size": "100"}
     headers = {"api-key": SECRET}
     answer = _answer(
         _SCAN,
@@ -92,7 +92,7 @@ class TestUrlscan(RemoteContract):
     unknown = Reply(200, b'{"results":[],"total":0,"took":4,"has_more":false}')
 
     def test_without_a_key_it_sends_none(self):
-        assert not Urlscan().request(self.asked, {}).auth_headers
+        assert not Urlscan().request(self.query, {}).auth_headers
 
     def test_scans_of_sub_domains_say_nothing_about_the_name(self, provider):
         scan = _scan("evil.example.com", ip="192.0.2.7") | {"verdicts": {"malicious": True}}
@@ -118,25 +118,25 @@ class TestUrlscan(RemoteContract):
         assert [one.weight for one in found.weights] == pytest.approx(weights)
 
     @pytest.mark.parametrize(
-        "asked", [Asked("ipv4-addr", "172.66.147.243"), Asked("file-sha256", "ea8f" * 16)]
+        "query", [Query("ipv4-addr", "172.66.147.243"), Query("file-sha256", "ea8f" * 16)]
     )
-    def test_one_bad_page_says_little_about_an_address_or_a_file(self, asked):
+    def test_one_bad_page_says_little_about_an_address_or_a_file(self, query):
         scans = [
             _scan("example.com") | {"verdicts": {"malicious": one}} for one in (True, *[False] * 9)
         ]
-        found = Urlscan().read(asked, json.dumps(_answer(*scans)).encode())
+        found = Urlscan().read(query, json.dumps(_answer(*scans)).encode())
         assert [one.weight for one in found.weights] == pytest.approx([0.03])
 
     @pytest.mark.parametrize(
-        ("asked", "query", "related"),
+        ("query", "search", "related"),
         [
             (
-                Asked("url", 'https://example.com/?q="a'),
+                Query("url", 'https://example.com/?q="a'),
                 'task.url.keyword:"https://example.com/?q=\\"a" OR page.url.keyword:"https://example.com/?q=\\"a"',
                 [("related-to", "ipv4-addr", "172.66.147.243", False)],
             ),
             (
-                Asked("ipv4-addr", "172.66.147.243"),
+                Query("ipv4-addr", "172.66.147.243"),
                 'page.ip:"172.66.147.243"',
                 [
                     ("resolves-to", "domain-name", "example.com", True),
@@ -144,12 +144,12 @@ class TestUrlscan(RemoteContract):
                 ],
             ),
             (
-                Asked("ipv6-addr", "2606:4700:10::ac42:93f3"),
+                Query("ipv6-addr", "2606:4700:10::ac42:93f3"),
                 'page.ip:"2606:4700:10::ac42:93f3"',
                 [],
             ),
             (
-                Asked(
+                Query(
                     "file-sha256",
                     "ea8fac7c65fb589b0d53560f5251f74f9e9b243478dcb6b3ea79b5e36449c8d9",
                 ),
@@ -157,19 +157,19 @@ class TestUrlscan(RemoteContract):
                 [("related-to", "url", "https://example.com/", False)],
             ),
         ],
-        ids=lambda one: one.type if isinstance(one, Asked) else "",
+        ids=lambda one: one.type if isinstance(one, Query) else "",
     )
-    def test_other_types(self, asked, query, related):
-        assert Urlscan().request(asked, {"key": SECRET}).query["q"] == query
+    def test_other_types(self, query, search, related):
+        assert Urlscan().request(query, {"key": SECRET}).params["q"] == search
         scan = _SCAN if related else _scan(None)
         found = Urlscan().read(
-            asked, json.dumps(_answer(scan | {"verdicts": {"malicious": True}})).encode()
+            query, json.dumps(_answer(scan | {"verdicts": {"malicious": True}})).encode()
         )
         assert [tuple(one) for one in found.related] == related
         assert [one.weight for one in found.weights] == pytest.approx(
-            [0.7 if asked.type == "url" else 0.3]
+            [0.7 if query.type == "url" else 0.3]
         )
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not Urlscan().applies(Asked("ipv4-addr", value))
+        assert not Urlscan().applies(Query("ipv4-addr", value))

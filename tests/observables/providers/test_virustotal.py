@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.virustotal import VirusTotal
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -31,7 +31,7 @@ def answer(type_, id_, **attributes):
 
 class TestFiles(RemoteContract):
     enricher = VirusTotal
-    asked = Asked("file-sha256", SHA256)
+    query = Query("file-sha256", SHA256)
     path = f"/files/{SHA256}"
     headers = {"x-apikey": SECRET, "accept": "application/json"}
     answer = answer(
@@ -125,12 +125,12 @@ class TestFiles(RemoteContract):
 
     @pytest.mark.parametrize(("type_", "value"), [("file-md5", MD5), ("file-sha1", SHA1)])
     def test_any_hash_can_be_asked_about(self, type_, value):
-        assert self.enricher().request(Asked(type_, value), self.key()).path == f"/files/{value}"
+        assert self.enricher().request(Query(type_, value), self.key()).path == f"/files/{value}"
 
 
 class TestAddresses(RemoteContract):
     enricher = VirusTotal
-    asked = Asked("ipv4-addr", "8.8.8.8")
+    query = Query("ipv4-addr", "8.8.8.8")
     path = "/ip_addresses/8.8.8.8"
     headers = {"x-apikey": SECRET}
     answer = answer(
@@ -166,13 +166,13 @@ class TestAddresses(RemoteContract):
     unknown = Reply(404, NOT_FOUND)
 
     def test_addresses_of_version_6_are_quoted(self):
-        request = self.enricher().request(Asked("ipv6-addr", "2001:4860:4860::8888"), self.key())
+        request = self.enricher().request(Query("ipv6-addr", "2001:4860:4860::8888"), self.key())
         assert request.path == "/ip_addresses/2001%3A4860%3A4860%3A%3A8888"
 
 
 class TestDomains(RemoteContract):
     enricher = VirusTotal
-    asked = Asked("domain-name", "example.com")
+    query = Query("domain-name", "example.com")
     path = "/domains/example.com"
     headers = {"x-apikey": SECRET}
     answer = answer(
@@ -217,7 +217,7 @@ class TestDomains(RemoteContract):
 
 class TestUrls(RemoteContract):
     enricher = VirusTotal
-    asked = Asked("url", "http://example.com/a?b=c")
+    query = Query("url", "http://example.com/a?b=c")
     path = "/urls/aHR0cDovL2V4YW1wbGUuY29tL2E_Yj1j"
     headers = {"x-apikey": SECRET}
     answer = answer(
@@ -253,4 +253,4 @@ class TestUrls(RemoteContract):
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
     def test_only_public_addresses_are_asked_about(self, value):
-        assert not VirusTotal().applies(Asked("ipv4-addr", value))
+        assert not VirusTotal().applies(Query("ipv4-addr", value))

@@ -3,7 +3,7 @@
 import pytest
 
 from services.observables.enrichment.execution.provider_call import Failed
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.yaraify import YARAify
 from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
@@ -23,7 +23,7 @@ def rule(name):
 
 class TestYARAify(RemoteContract):
     enricher = YARAify
-    asked = Asked("file-sha256", SHA256)
+    query = Query("file-sha256", SHA256)
     method = "POST"
     path = "/api/v1/"
     headers = {"auth-key": SECRET, "content-type": "application/json"}

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.observables.providers.base import Finding, Related, Weight
+from services.observables.providers.base import Finding, RelatedObservable, Weight
 from shared.database import PUBLIC
 
 
@@ -140,7 +140,7 @@ def cached(
 
 def _finding(row: sa.Row[Any]) -> Finding:
     weights = tuple(Weight(*one) for one in _weights(row.weights))
-    related = tuple(Related(*one) for one in _related(row.related))  # type: ignore[arg-type]  # as it was stored
+    related = tuple(RelatedObservable(*one) for one in _related(row.related))  # type: ignore[arg-type]  # as it was stored
     return Finding(msgspec.json.decode(row.facts), weights, related)
 
 

@@ -16,7 +16,7 @@ from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import accesses
-from services.observables.providers.base import Asked, RemoteEnricher, Tlp
+from services.observables.providers.base import Query, RemoteEnricher, Tlp
 from shared.database import PLATFORM, Database, set_tenant
 
 
@@ -122,7 +122,7 @@ def _sort_out(
             marking = strictest([job.tlp, *(there.tlps if there else ())])
             refused = Refusal("no-access", way.obstacle) if way.obstacle else None
             refused = refused or refusal(
-                Asked(job.type, job.value),
+                Query(job.type, job.value),
                 way.enricher,
                 marking,
                 way.max_tlp,

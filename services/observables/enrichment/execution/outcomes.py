@@ -18,7 +18,7 @@ from services.observables.enrichment.policies import triggers
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import RateLimiter
-from services.observables.providers.base import Finding, Related, RemoteEnricher, Tlp
+from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
 from services.observables.sightings import repository as reported
 from services.observables.store import repository, rescore, upsert
 from services.observables.store.plan import ScoreUpdate
@@ -57,7 +57,7 @@ class Item(NamedTuple):
         """Whose answer it is: everybody's, where the marking lets it and nobody paid for it."""
         return (
             PUBLIC
-            if self.lent and self.enricher.shared and self.marking in _SHARED
+            if self.lent and self.enricher.shareable and self.marking in _SHARED
             else self.job.tenant
         )
 
@@ -67,7 +67,7 @@ class Item(NamedTuple):
         outcome = "cached" if self.raw is None else "unknown" if self.finding is None else "found"
         return Ended(self.job.id, "done", outcome, attempts=self.job.attempts)
 
-    def related(self) -> list[tuple[str, Related]]:
+    def related(self) -> list[tuple[str, RelatedObservable]]:
         """The observables that it names, with their UUIDs."""
         found = self.finding.related if self.finding else ()
         return [(observable_id(one.type, one.value), one) for one in found]
@@ -137,7 +137,7 @@ def _stored(item: Item) -> Stored:
         item.finding,
         item.obtained_at,
         item.obtained_at + item.enricher.lifetime,
-        item.obtained_at + item.enricher.counts_for,
+        item.obtained_at + item.enricher.weights_lifetime,
         zstandard.compress(item.raw or b"", 3),
     )
 
@@ -179,7 +179,7 @@ def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime)
     rescore.publish_changes(session, tenant, changes, "enrichment")
 
 
-def _observable(one: Related) -> Observable:
+def _observable(one: RelatedObservable) -> Observable:
     return Observable(ObservableType(one.type), one.value)
 
 

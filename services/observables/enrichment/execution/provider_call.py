@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from services.observables.providers.base import (
-    Asked,
-    BadAnswer,
     Fact,
     Finding,
-    Related,
+    InvalidAnswer,
+    Query,
+    RelatedObservable,
     RemoteEnricher,
     Request,
 )
@@ -65,7 +65,7 @@ Outcome = Answered | OverQuota | KeyRefused | Failed
 
 
 async def call(
-    enricher: RemoteEnricher, asked: Asked, key: Mapping[str, str], client: GuardedClient, base: str
+    enricher: RemoteEnricher, asked: Query, key: Mapping[str, str], client: GuardedClient, base: str
 ) -> Outcome:
     """Ask once.
 
@@ -89,7 +89,7 @@ async def call(
     ) as error:  # an enricher's own bug fails the question that meets it, and no other
         log.exception("enricher.failed", enricher=enricher.name)
         outcome = Failed(
-            BadAnswer(
+            InvalidAnswer(
                 f"{enricher.title}'s enricher failed: {type(error).__name__}.", retryable=False
             )
         )
@@ -104,7 +104,7 @@ async def _send(
     limits = Limits(
         total=enricher.timeout, max_bytes=enricher.max_body, max_expanded=enricher.max_body
     )
-    query = f"?{urlencode(request.query)}" if request.query else ""
+    query = f"?{urlencode(request.params)}" if request.params else ""
     return await client.request(
         request.method,
         base.rstrip("/") + request.path + query,
@@ -116,7 +116,7 @@ async def _send(
     )
 
 
-def _classified(enricher: RemoteEnricher, asked: Asked, answer: Response) -> Outcome:
+def _classified(enricher: RemoteEnricher, asked: Query, answer: Response) -> Outcome:
     if answer.status in enricher.unknown_statuses:
         return Answered(None, answer.content)
     if answer.status in enricher.over_quota_statuses:
@@ -140,16 +140,16 @@ def _wait(headers: Headers, now: datetime) -> float | None:
     return min(max(moment - now.timestamp() if moment > _EPOCHS else moment, 0.0), MAX_RETRY_AFTER)
 
 
-def _bad_answer(enricher: RemoteEnricher, error: Exception) -> BadAnswer:
-    return BadAnswer(
+def _bad_answer(enricher: RemoteEnricher, error: Exception) -> InvalidAnswer:
+    return InvalidAnswer(
         f"{enricher.title} answered in another layout than documented: {str(error)[:200]}"
     )
 
 
-def _bounded(asked: Asked, finding: Finding) -> Finding:
+def _bounded(asked: Query, finding: Finding) -> Finding:
     """A finding with nothing oversized in it, and with related values that are observables."""
     facts = {name: _cut(fact) for name, fact in list(finding.facts.items())[:_MOST_FACTS]}
-    related: dict[Related, None] = {}
+    related: dict[RelatedObservable, None] = {}
     for one in finding.related:
         if len(related) == _MOST_RELATED:
             break

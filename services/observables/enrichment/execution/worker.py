@@ -26,7 +26,7 @@ from services.observables.enrichment.queues.repository.provider_queues import Pr
 from services.observables.enrichment.settings import repository
 from services.observables.enrichment.settings.access import limits_of
 from services.observables.enrichment.settings.keys import unseal
-from services.observables.providers.base import Asked, RemoteEnricher
+from services.observables.providers.base import Query, RemoteEnricher
 from services.observables.reference import context
 from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
@@ -186,7 +186,7 @@ class EnrichmentWorker:
                         key = unseal(self._environment.secret_key, row)
                     except UnsealError as error:
                         lane.limiter.key_refused(time.time(), error.message)
-                base = self._environment.enricher_urls.get(lane.enricher, enricher.base)
+                base = self._environment.enricher_urls.get(lane.enricher, enricher.base_url)
                 plan = limits_of(enricher, row)
                 found.append((lane, LeasedQueue(lane, enricher, plan, key, base, lane.limiter)))
         return found
@@ -252,7 +252,7 @@ class EnrichmentWorker:
     async def _ask(self, held: LeasedQueue, asked: Call, client: GuardedClient) -> None:
         started, clock = time.time(), time.perf_counter()
         job = asked.job
-        outcome = await call(held.enricher, Asked(job.type, job.value), held.key, client, held.base)
+        outcome = await call(held.enricher, Query(job.type, job.value), held.key, client, held.base)
         CALL_SECONDS.labels(job.enricher).observe(time.perf_counter() - clock)
         CALLS.labels(job.enricher, type(outcome).__name__).inc()
         self._tell(held.came_of(asked, outcome, started, time.time()), held)

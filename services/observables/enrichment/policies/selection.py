@@ -14,7 +14,7 @@ from services.observables.enrichment.answers.repository import Standing
 from services.observables.enrichment.disclosure import refusal, strictest
 from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
 from services.observables.enrichment.settings.access import Access
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from shared.events.observables import Change
 
 Pair = tuple[str, str]
@@ -138,7 +138,7 @@ def choose(
             continue
         marking = strictest(there.tlps)
         refused = refusal(
-            Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
+            Query(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
         )
         if refused is not None:
             chosen.refused[refused.code] = chosen.refused.get(refused.code, 0) + 1

@@ -17,7 +17,7 @@ from services.observables.enrichment.queues.repository.jobs import Job, JobReque
 from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access, accesses
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.providers.registry import enrichers
 from services.observables.worker import SERVICE
 from shared.events import Event
@@ -155,7 +155,7 @@ def _next(
             way = ways.get(name)
             if way is None or way.obstacle is not None or one.type not in way.enricher.types:
                 continue
-            asked = Asked(one.type, one.value)
+            asked = Query(one.type, one.value)
             if refusal(asked, way.enricher, marking, way.max_tlp, contexts.get(identity)) is None:
                 yield policies.wanted(
                     policy, (identity, name), one.type, one.value, way, job.depth + 1

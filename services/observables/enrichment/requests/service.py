@@ -23,7 +23,7 @@ from services.observables.enrichment.queues.repository.jobs import (
 from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.requests import repository as kept
 from services.observables.enrichment.settings.access import Access
-from services.observables.providers.base import Asked
+from services.observables.providers.base import Query
 from services.observables.reference import context
 from services.observables.store import repository, upsert
 from services.observables.worker import SERVICE
@@ -141,7 +141,7 @@ def _wanted(
         )
         for identity, one in by_id.items()
         for name, way in ways.items()
-        if question.names is not None or way.enricher.applies(Asked(one.type, one.value))
+        if question.names is not None or way.enricher.applies(Query(one.type, one.value))
     ]
 
 
@@ -165,7 +165,7 @@ def _sorted_out(
         known = cached.get((one.observable_id, one.enricher))
         refused = Refusal("no-access", way.obstacle) if way.obstacle else None
         refused = refused or refusal(
-            Asked(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
+            Query(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
         )
         if refused is not None:
             reason = msgspec.json.encode(refused).decode()
@@ -226,9 +226,9 @@ def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
             raise NotFound(f"There is no enricher named {name!r}.")
         if way.obstacle is not None:
             raise InvalidInput(way.obstacle, field="enricher")
-        harmless = way.enricher.harmless
+        test_query = way.enricher.test_query
         # Of a made-up observable: what is known about the value, or asked in earnest, has nothing to do with it.
-        one = JobRequest(str(uuid4()), *harmless, name, way.lane, INTERACTIVE, actor, trial=True)
+        one = JobRequest(str(uuid4()), *test_query, name, way.lane, INTERACTIVE, actor, trial=True)
         ids = _store(session, tenant, [], [one], {name: way})
         provider_queues.reopen(session, way.lane)
         kept.put(session, tenant, request, actor, ids)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
 from services.observables.enrichment.rate_limiter import QuotaLimits
-from services.observables.providers.base import Rate, RemoteEnricher, Tlp
+from services.observables.providers.base import RateLimit, RemoteEnricher, Tlp
 from shared.database import PUBLIC
 from shared.stix.ids import SENTINELIQ_NAMESPACE
 
@@ -82,5 +82,5 @@ def limits_of(enricher: RemoteEnricher, row: Any) -> QuotaLimits:
     """The limits of a key: those that its owner has set, else the provider's free ones."""
     if row is None:
         return QuotaLimits(enricher.rate, enricher.daily, enricher.concurrency)
-    rate = enricher.rate if row.rate_calls is None else Rate(row.rate_calls, row.rate_seconds)
+    rate = enricher.rate if row.rate_calls is None else RateLimit(row.rate_calls, row.rate_seconds)
     return QuotaLimits(rate, row.daily or enricher.daily, enricher.concurrency)

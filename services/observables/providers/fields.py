@@ -9,11 +9,11 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from services.observables.providers.base import BadAnswer, Fact, Related, Scalar
+from services.observables.providers.base import Fact, InvalidAnswer, RelatedObservable, Scalar
 from shared.stix import ObservableType as Type
 
-FORM: Final[Mapping[str, str]] = {"Content-Type": "application/x-www-form-urlencoded"}
-JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
+FORM_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 _MOST_ITEMS: Final = 50
 _NOERROR: Final = 0
@@ -34,17 +34,17 @@ class LocalText(msgspec.Struct):
     value: str
 
 
-def quoted(value: str) -> str:
+def quote_segment(value: str) -> str:
     """A value as one segment of a path: slashes and all."""
     return quote(value, safe="")
 
 
-def basic(user: str, password: str) -> str:
+def basic_auth(user: str, password: str) -> str:
     """The value of an `Authorization` header for HTTP Basic authentication."""
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
-def listed(
+def distinct(
     values: Iterable[str | int | float | None], most: int = _MOST_ITEMS
 ) -> list[str | int | float] | None:
     """Distinct values in their order, at most `most`; None when there are none."""
@@ -54,12 +54,12 @@ def listed(
     )
 
 
-def told(**facts: Fact) -> dict[str, Fact]:
+def collect_facts(**facts: Fact) -> dict[str, Fact]:
     """Facts without those that say nothing: None, an empty text, an empty list."""
     return {name: fact for name, fact in facts.items() if fact is not None and fact not in ("", [])}
 
 
-def from_epoch(seconds: float | None) -> str | None:
+def epoch_to_rfc3339(seconds: float | None) -> str | None:
     """A Unix time as RFC 3339; None and nonsense give None."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
@@ -67,37 +67,37 @@ def from_epoch(seconds: float | None) -> str | None:
         return None
 
 
-def share(part: int, whole: int) -> float:
+def fraction(part: int, whole: int) -> float:
     """A part of a whole, 0 to 1; 0 of nothing is 0."""
     return min(1.0, max(0.0, part / whole)) if whole > 0 else 0.0
 
 
-def first(mapping: Mapping[str, Scalar], *names: str) -> Scalar:
+def first_value(mapping: Mapping[str, Scalar], *names: str) -> Scalar:
     """The first of some entries that says something."""
     return next((mapping[name] for name in names if mapping.get(name) not in {None, ""}), None)
 
 
-def form(**fields: str) -> bytes:
-    """Fields as the body of a form, which goes with the headers `FORM`."""
+def form_body(**fields: str) -> bytes:
+    """Fields as the body of a form, which goes with the headers `FORM_HEADERS`."""
     return urlencode(fields).encode()
 
 
-def same_file(*hashes: str | None) -> tuple[Related, ...]:
+def hash_relations(*hashes: str | None) -> tuple[RelatedObservable, ...]:
     """Relations to a file's hashes, each of the type that its length tells."""
     return tuple(
-        Related("related-to", _HASHES[len(one)], one)
+        RelatedObservable("related-to", _HASHES[len(one)], one)
         for one in hashes
         if one and len(one) in _HASHES
     )
 
 
-def english(texts: Iterable[LocalText]) -> str | None:
+def english_text(texts: Iterable[LocalText]) -> str | None:
     """The English one of some texts, else any."""
     ordered = sorted(texts, key=lambda text: not text.lang.lower().startswith("en"))
     return ordered[0].value if ordered else None
 
 
-def public_address(value: str) -> bool:
+def is_public_address(value: str) -> bool:
     """Whether a value is one address of the public network: no prefix, nothing private or reserved."""
     try:
         address = ip_address(value)
@@ -131,13 +131,13 @@ class DnsAnswer(msgspec.Struct):
         return [record.data for record in self.records or () if record.type == kind]
 
 
-def dns_texts(content: bytes) -> list[str]:
+def parse_dns_txt(content: bytes) -> list[str]:
     """What the TXT records of a look-up service in the DNS say; nothing when the name does not exist.
 
     Raises:
-        BadAnswer: the service did not answer the resolver.
+        InvalidAnswer: the service did not answer the resolver.
     """
     answer = msgspec.json.decode(content, type=DnsAnswer)
     if answer.status not in {_NOERROR, _NXDOMAIN}:
-        raise BadAnswer(f"The resolver got no answer: DNS response code {answer.status}.")
+        raise InvalidAnswer(f"The resolver got no answer: DNS response code {answer.status}.")
     return [text.strip('"') for text in answer.of(_TXT)]
