@@ -145,7 +145,7 @@ def test_the_tutorial_leads_to_an_enricher_that_works(workplace: Workplace) -> N
         ("lantern.py", "/v1/addresses/{quote_segment", "/v2/addresses/{quote_segment"),
         ("lantern.py", "Weight(0.6,", "Weight(0.7,"),
         ("lantern.py", "{Type.IPV4, Type.IPV6}", "{Type.DOMAIN}"),
-        ("test_lantern.py", '"knocks": 12,\n        "last', '"knocks": 13,\n        "last'),
+        ("test_lantern.py", 'answer = {\n        "knocks": 12', 'answer = {\n        "knocks": 13'),
         ("test_lantern.py", "enricher = Lantern", "enricher = RemoteContract"),
     ],
 )

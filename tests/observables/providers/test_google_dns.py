@@ -130,7 +130,7 @@ class TestReverseIPv6(RemoteContract):
     answer = {
         "Status": 0,
         "AD": True,
-        "Answer": [{"name": f"{query['name']}.", "type": 12, "TTL": 86400, "data": "dns.google."}],
+        "Answer": [{"name": f"{params['name']}.", "type": 12, "TTL": 86400, "data": "dns.google."}],
     }
     facts = {"names": ["dns.google"], "validated": True}
     related = [("related-to", "domain-name", "dns.google")]
