@@ -10,12 +10,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+# Tests wait as much as they compute: a process more than there are cores keeps the cores busy.
+TEST_PROCESSES ?= 3
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars run demo test check catalog format bench lock env clean
+.PHONY: help jars run demo test test-all check catalog format bench lock env clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.local ## install what is missing, start everything on this machine, stay until Ctrl-C
 	@exec $(BIN)/sentineliq up
@@ -23,8 +26,11 @@ run: $(VENV)/.local ## install what is missing, start everything on this machine
 demo: $(VENV)/.local ## tell the whole story once, on a throw-away data folder
 	@exec $(BIN)/sentineliq demo
 
-test: $(VENV)/.dev jars ## run the whole test suite on the real parts
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev jars ## run the tests on the real parts, but for the long fault and volume runs
+	@$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.dev jars ## run every test there is
+	@$(PYTEST)
 
 check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/ruff format --check .

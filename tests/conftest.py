@@ -42,6 +42,33 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("default")
 
 
+_SHARED_FIXTURES = ("tests/cli", "tests/deploy", "tests/faults", "tests/local")
+"""Folders whose tests share something that takes long to start: one process runs all of them."""
+_LONGEST_FIRST = (
+    "tests/faults",
+    "tests/cli",
+    "tests/observables/enrichment",
+    "tests/observables/trends",
+)
+"""Where the longest tests are; started last, one process would run them while the others rest."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process, and start the longest modules first."""
+    for item in items:
+        place = item.nodeid.partition("::")[0]
+        folders = [folder for folder in _SHARED_FIXTURES if place.startswith(f"{folder}/")]
+        item.add_marker(pytest.mark.xdist_group((folders or [place])[0]))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    places = enumerate(_LONGEST_FIRST)
+    ranks = (rank for rank, folder in places if item.nodeid.startswith(f"{folder}/"))
+    return next(ranks, len(_LONGEST_FIRST))
+
+
 @pytest.fixture(scope="session")
 def parts() -> Iterator[dict[str, str]]:
     """Addresses of the running parts, as environment variables."""
