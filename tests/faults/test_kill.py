@@ -27,6 +27,8 @@ from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from shared.auth import issue_token
 
+pytestmark = pytest.mark.slow
+
 LINES = int(os.environ.get("SENTINELIQ_KILL_LINES", "20000"))
 """Up to 500,000, for those who have the time."""
 VICTIMS = (

@@ -36,6 +36,8 @@ from shared.stix.ids import observable_id
 from tests.observables.conftest import START
 from tests.observables.naive import Outcome, Spoken, outcome, promised
 
+pytestmark = pytest.mark.slow
+
 FEEDS = [
     FeedRef(UUID(int=n), f"feed {n}", 60 + n, kind=("stream", "snapshot")[n % 2])
     for n in range(1, 5)

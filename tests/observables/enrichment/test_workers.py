@@ -25,6 +25,8 @@ from shared.settings import Settings
 from tests.observables.enrichment.conftest import identity
 from tests.observables.enrichment.provider import Called, Providers, Reply
 
+pytestmark = pytest.mark.slow
+
 VALUES = int(os.environ.get("SENTINELIQ_ENRICH_VALUES", "300"))
 """Up to 10,000, for those who have the time."""
 WINDOW, PAUSE = 100, 1

@@ -15,6 +15,8 @@ from shared.events.observables import Trending
 from shared.settings import Settings
 from tests.observables.trends.test_process import addresses, announced, chunks, process, send, wait
 
+pytestmark = pytest.mark.slow
+
 OTHERS = int(os.environ.get("SENTINELIQ_TREND_OTHERS", "200000"))
 """Up to a million, for those who have the time."""
 MARKER = "52.9.148.5"
