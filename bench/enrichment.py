@@ -31,7 +31,7 @@ from shared.database import Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 from shared.migrations import migrate
-from shared.runtime.process import collect_seldom
+from shared.runtime.process import tune_garbage_collector
 from shared.stix import bucket
 from shared.stix.ids import observable_id
 
@@ -166,7 +166,7 @@ def main() -> None:
     blobs = {"warninglists": pack(bundled()), "networks": networks.pack([("ip2asn.tsv", table())])}
     offline, indicators = OfflineEnrichers(enrichers(blobs)), mixed(wanted)
     figures = {"observables": float(wanted), **alone(offline, indicators)}
-    collect_seldom()  # as the consumer does
+    tune_garbage_collector()  # as the consumer does
     with database() as own:
         took = ingest(own, indicators, {"described": offline, "plain": OfflineEnrichers(())})
     described, plain = (statistics.median(took[side]) for side in ("described", "plain"))

@@ -111,7 +111,7 @@ class Database:
             raise
 
     @contextmanager
-    def reading(self, tenant: str) -> Iterator[psycopg.Connection]:
+    def read_transaction(self, tenant: str) -> Iterator[psycopg.Connection]:
         """A read-only transaction for one tenant on a connection in pipeline mode.
 
         Its statements go out together and are answered together when a result is fetched: what a question costs is

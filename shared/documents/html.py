@@ -100,7 +100,7 @@ def text(content: bytes, charset: str | None, notes: list[str], *, xml: bool = F
         xml: whether it is XHTML: any element may be closed by `/>`.
     """
     page = _Shown()
-    unfinished, rest = _walk(decoded(content, charset), page, xml=xml)
+    unfinished, rest = _walk(decode_page(content, charset), page, xml=xml)
     found = "".join(page.shown)
     if _ink(rest):
         notes.append(
@@ -303,7 +303,7 @@ def _unescaped(piece: str) -> str:
     return _ENTITY.sub(lambda found: html.unescape(found[0]), piece) if "&" in piece else piece
 
 
-def decoded(content: bytes, charset: str | None = None) -> str:
+def decode_page(content: bytes, charset: str | None = None) -> str:
     """A page in the encoding it is in by its byte order mark, what was sent with it, or its own words; else UTF-8."""
     if content.startswith(_BOM):
         return content.removeprefix(_BOM).decode("utf-8", "replace")

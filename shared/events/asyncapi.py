@@ -62,7 +62,7 @@ def _slug(topic: Topic[Any]) -> str:
 def _channel(topic: Topic[Any]) -> dict[str, Any]:
     return {
         "address": topic.name,
-        "description": topic.says,
+        "description": topic.summary,
         "messages": {"event": {"$ref": f"#/components/messages/{_slug(topic)}"}},
         "bindings": {
             "kafka": {
@@ -78,14 +78,14 @@ def _operation(topic: Topic[Any]) -> dict[str, Any]:
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{_slug(topic)}"},
-        "summary": topic.says,
+        "summary": topic.summary,
     }
 
 
 def _message(topic: Topic[Any], payload: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": topic.payload.__name__,
-        "summary": topic.says,
+        "summary": topic.summary,
         "headers": _HEADERS,
         "payload": payload,
         "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}}},

@@ -39,7 +39,7 @@ class Topic(Generic[T]):
 
     name: str
     payload: type[T]
-    says: str
+    summary: str
     key: str
     compacted: bool = False
 

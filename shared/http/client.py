@@ -17,7 +17,7 @@ from shared.http.errors import TooLarge, TooManyRedirects, UpstreamStatus
 from shared.http.guard import DEFAULT_PORTS, Network, OutboundPolicy
 from shared.http.limits import MIB, Limits
 from shared.http.outgoing import REDIRECTS, Outgoing
-from shared.http.response import Download, Headers, Response, StreamedResponse, translated
+from shared.http.response import Download, Headers, Response, StreamedResponse, translate_errors
 from shared.http.transport import PinnedBackend, Resolver, resolve, tls_context
 
 DEFAULT_MAX_BODY = 10 * MIB
@@ -186,7 +186,7 @@ class GuardedClient:
 
     async def _send(self, request: Outgoing, limits: Limits, deadline: float) -> httpcore2.Response:
         pool = self._pool if request.at_home else self._abroad
-        with translated(request.target.origin):
+        with translate_errors(request.target.origin):
             async with asyncio.timeout_at(deadline):
                 return await pool.handle_async_request(request.as_httpcore(limits.connect))
 

@@ -63,7 +63,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 @contextmanager
-def translated(origin: str) -> Iterator[None]:
+def translate_errors(origin: str) -> Iterator[None]:
     """Turns what the transport and the decoder raise into our errors, with the origin and nothing secret in them."""
     try:
         yield
@@ -166,7 +166,7 @@ class StreamedResponse(BufferedResponse):
             TimedOut: the request's total time is over.
             Unreachable: the connection breaks before the body is complete.
         """
-        with translated(self.target.origin):
+        with translate_errors(self.target.origin):
             chunks = aiter(self.body)
             while chunk := await self._next(chunks):
                 for piece in self.decoder.feed(chunk):

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
-from shared.kafka.cluster import group_of
+from shared.kafka.cluster import consumer_group
 from shared.settings import Settings
 
 _LOOK_AGAIN: Final = 0.1
@@ -34,7 +34,7 @@ class Backpressure:
     """
 
     def __init__(self, settings: Settings, service: str, size: int) -> None:
-        self._group = group_of(settings, service)
+        self._group = consumer_group(settings, service)
         self._admin = AIOKafkaAdminClient(
             bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-backpressure"
         )
@@ -54,7 +54,7 @@ class Backpressure:
         if self._started:
             await self._admin.close()
 
-    def sent(self, acknowledgement: asyncio.Future[Any]) -> None:
+    def track(self, acknowledgement: asyncio.Future[Any]) -> None:
         """Count a record; a publisher's `send` returns its acknowledgement."""
         self._sent.append(acknowledgement)
 

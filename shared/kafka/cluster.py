@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared.settings import Settings
 
 
-def group_of(settings: Settings, service: str) -> str:
+def consumer_group(settings: Settings, service: str) -> str:
     """The consumer group of a service."""
     return f"{settings.kafka_topic_prefix}sentineliq.{service}"
 

@@ -24,7 +24,7 @@ from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
 from shared.kafka import offsets
-from shared.kafka.cluster import group_of
+from shared.kafka.cluster import consumer_group
 from shared.kafka.dlq_limit import DlqLimit
 from shared.kafka.outbox import dead_letter
 from shared.kafka.topics import topic_name
@@ -67,7 +67,7 @@ class Consumer:
     def __init__(
         self, database: Database, settings: Settings, subscriptions: Sequence[Subscription[Any]]
     ) -> None:
-        self.group = group_of(settings, database.service)
+        self.group = consumer_group(settings, database.service)
         self._database = database
         self._settings = settings
         self._subscriptions = {topic_name(settings, s.topic.name): s for s in subscriptions}
@@ -159,7 +159,7 @@ class Consumer:
             self._apply(session, subscription, fresh)
             if fresh:
                 set_tenant(session, self._database.service, PLATFORM)
-                row.move(fresh[-1].offset)
+                row.advance(fresh[-1].offset)
         topic = subscription.topic.name
         EVENTS_HANDLED.labels(self._database.service, topic).inc(len(fresh))
         EVENT_SECONDS.labels(self._database.service, topic).observe(time.perf_counter() - started)
@@ -223,7 +223,7 @@ class Consumer:
     ) -> None:
         if record is None:
             raise error
-        self._gate.poisoned(record, error)
+        self._gate.count(record, error)
         set_tenant(session, self._database.service, PLATFORM)
         dead_letter(
             session,
@@ -245,7 +245,9 @@ class Consumer:
         self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
     ) -> None:
         """Seek newly assigned partitions to where the database says they are."""
-        stored = await asyncio.to_thread(offsets.stored, self._database, self._cluster, self.group)
+        stored = await asyncio.to_thread(
+            offsets.stored_offsets, self._database, self._cluster, self.group
+        )
         for partition in partitions:
             last = stored.get((partition.topic, partition.partition))
             if last is not None:

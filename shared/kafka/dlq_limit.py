@@ -27,7 +27,7 @@ class DlqLimit:
         self._limit = max(floor, int(window * share))
         self._dead: dict[tuple[str, int], deque[int]] = {}
 
-    def poisoned(self, record: ConsumedRecord, reason: Exception) -> None:
+    def count(self, record: ConsumedRecord, reason: Exception) -> None:
         """Count one more.
 
         Raises:

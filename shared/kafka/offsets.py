@@ -55,7 +55,7 @@ class OffsetRow:
         }
         self.last: int = session.execute(_TAKE, self._key).scalar_one()
 
-    def move(self, offset: int) -> None:
+    def advance(self, offset: int) -> None:
         """Everything up to and including this offset is applied by this transaction."""
         same = partial(getattr, OFFSETS.c)
         self._session.execute(
@@ -65,7 +65,7 @@ class OffsetRow:
         )
 
 
-def stored(database: Database, cluster: str, group: str) -> dict[tuple[str, int], int]:
+def stored_offsets(database: Database, cluster: str, group: str) -> dict[tuple[str, int], int]:
     """The last applied offset by topic and partition."""
     query = sa.select(OFFSETS).where(OFFSETS.c.consumer_group == _qualified(cluster, group))
     with database.transaction(PLATFORM) as session:

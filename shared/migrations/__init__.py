@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from shared.database import PLATFORM, PUBLIC, role_name, sqlalchemy_url
 
 
-def config_for(service: str, database_url: str) -> Config:
+def alembic_config(service: str, database_url: str) -> Config:
     """Alembic's configuration for one service's migrations, in `services/<service>/migrations`."""
     config = Config()
     here = Path(__file__).resolve().parent
@@ -27,12 +27,12 @@ def config_for(service: str, database_url: str) -> Config:
 
 def migrate(service: str, database_url: str) -> None:
     """Bring a service's schema to the newest version. Runs of several processes wait for each other."""
-    command.upgrade(config_for(service, database_url), "head")
+    command.upgrade(alembic_config(service, database_url), "head")
 
 
-def pending(service: str, database_url: str) -> list[str]:
+def pending_revisions(service: str, database_url: str) -> list[str]:
     """The revisions that a service's schema still lacks, oldest first."""
-    script = ScriptDirectory.from_config(config_for(service, database_url))
+    script = ScriptDirectory.from_config(alembic_config(service, database_url))
     engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
     with engine.connect() as connection:
         options = {"version_table_schema": service}

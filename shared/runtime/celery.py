@@ -5,6 +5,7 @@ Where each setting comes from: docs/adr/0004-celery-settings.md.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -38,7 +39,7 @@ CONCURRENCY: Final = {"feeds": 3, "observables": 2}
 must not be all that runs."""
 
 
-def concurrency_of(service: str, settings: Settings) -> int:
+def worker_concurrency(service: str, settings: Settings) -> int:
     """How many tasks one worker of a service runs at once."""
     return settings.worker_concurrency or CONCURRENCY.get(service, 1)
 
@@ -79,9 +80,14 @@ class _ServiceCelery(Celery):
         return super().task(*args, **{"shared": False, **options})
 
 
-def make_celery(service: str) -> Celery:
-    """A service's Celery app; the environment is read when it is first used, not when it is imported."""
-    app = _ServiceCelery(service, task_cls=ServiceTask, set_as_current=False)
+def make_celery(service: str, include: Sequence[str] = ()) -> Celery:
+    """Make a service's Celery app. It reads the environment when it is first used, not when it is imported.
+
+    Args:
+        service: the service's name.
+        include: the modules of its tasks. A worker imports them when it starts; a sender does not.
+    """
+    app = _ServiceCelery(service, task_cls=ServiceTask, set_as_current=False, include=list(include))
     app.add_defaults(lambda: _settings(service))
     return app
 
@@ -111,7 +117,7 @@ def _settings(service: str) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_time_limit": TIME_LIMIT,
         "task_soft_time_limit": TIME_LIMIT - 30,
-        "worker_concurrency": concurrency_of(service, load_settings()),
+        "worker_concurrency": worker_concurrency(service, load_settings()),
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_soft_shutdown_timeout": 5,

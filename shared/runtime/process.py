@@ -26,7 +26,7 @@ from shared.migrations import migrate
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
-from shared.telemetry.metrics import count_across_processes
+from shared.telemetry.metrics import multiprocess_registry
 from shared.web.protocol import Protocol
 
 log = get_logger(__name__)
@@ -119,11 +119,11 @@ def _api(service: ServiceDefinition, settings: Settings) -> None:
     )
     # Answers are made in threads beside the loop: with the usual 5 ms a thread that computes keeps the loop waiting.
     sys.setswitchinterval(0.0005)
-    collect_seldom()
+    tune_garbage_collector()
     _Server(config).run()
 
 
-def collect_seldom() -> None:
+def tune_garbage_collector() -> None:
     """What is loaded by now lives as long as the process, and large answers and batches are many small objects.
 
     A collector that counts every 700th of them costs a third of the time.
@@ -147,7 +147,7 @@ def _worker(service: ServiceDefinition, settings: Settings) -> None:
 
     app = _load(service.celery)
     if settings.probe_port is not None:
-        serve_probes(settings.probe_port, database(service.name).check, count_across_processes())
+        serve_probes(settings.probe_port, database(service.name).check, multiprocess_registry())
     signals.worker_ready.connect(lambda **_: notify_ready(), weak=False)
     app.Worker(
         hostname=f"{service.name}-{os.getpid()}@{socket.gethostname()}",
@@ -162,7 +162,7 @@ def _consumer(service: ServiceDefinition, settings: Settings) -> None:
     subscriptions: list[Subscription[Any]] = _load(service.consumers)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check)
-    collect_seldom()
+    tune_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_consume(service, settings, subscriptions))
 

@@ -42,7 +42,7 @@ def is_mac(text: str) -> bool:
     return bool(_MAC.fullmatch(text))
 
 
-def usable_ipv4(address: str) -> str:
+def check_ipv4(address: str) -> str:
     """A canonical IPv4 address, unless it points nowhere or at oneself.
 
     Raises:
@@ -65,7 +65,7 @@ def ipv4(text: str) -> str:
     address, slash, prefix = text.partition("/")
     if not is_ipv4(address):
         raise NotAnObservable("malformed IPv4 address", excerpt(text))
-    return usable_ipv4(_network(AF_INET, address, prefix) if slash else address)
+    return check_ipv4(_network(AF_INET, address, prefix) if slash else address)
 
 
 def ipv6(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ada_url
 
-from shared.stix.addresses import ipv6, is_ipv4, usable_ipv4
+from shared.stix.addresses import check_ipv4, ipv6, is_ipv4
 from shared.stix.defang import refang
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, excerpt
 
@@ -111,7 +111,7 @@ def host(text: str) -> str:
     """
     if text.startswith("["):
         return f"[{ipv6(text)}]"
-    return usable_ipv4(text) if is_ipv4(text) else domain(text)
+    return check_ipv4(text) if is_ipv4(text) else domain(text)
 
 
 def url(text: str) -> str:
@@ -121,7 +121,7 @@ def url(text: str) -> str:
         NotAnObservable: no URL, no host (`data:`, `file:`), or a host that is no observable.
     """
     plain = _PLAIN_URL.fullmatch(text)
-    if plain and (is_plain_domain(plain[1]) or (is_ipv4(plain[1]) and usable_ipv4(plain[1]))):
+    if plain and (is_plain_domain(plain[1]) or (is_ipv4(plain[1]) and check_ipv4(plain[1]))):
         return text
     if not URL_SCHEME.match(text):
         text = f"http://{text}"

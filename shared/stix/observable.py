@@ -10,8 +10,8 @@ from shared.stix.vocabulary import (
     NotAnObservable,
     Observable,
     ObservableType,
+    clean_token,
     excerpt,
-    usable,
 )
 
 _HASHES = {
@@ -157,10 +157,10 @@ def normalise(kind: ObservableType | str, raw: str) -> str:
     normaliser = _NORMALISERS[kind]
     # Most values come canonical; telling that costs less than making sure of it.
     if kind == "ipv4-addr" and addresses.is_ipv4(raw):
-        return addresses.usable_ipv4(raw)
+        return addresses.check_ipv4(raw)
     if kind == "domain-name" and names.is_plain_domain(raw):
         return raw
-    token = usable(raw)
+    token = clean_token(raw)
     return normaliser(refang(token) if kind in _DEFANGED else token)
 
 
@@ -174,8 +174,8 @@ def detect(raw: str) -> Observable:
         NotAnObservable: nothing we know looks like that, or it is never useful (loopback, unspecified).
     """
     if raw[-1:].isdigit() and addresses.is_ipv4(raw):
-        return Observable(ObservableType.IPV4, addresses.usable_ipv4(raw))
-    token = usable(raw)
+        return Observable(ObservableType.IPV4, addresses.check_ipv4(raw))
+    token = clean_token(raw)
     if names.is_plain_domain(token):
         return Observable(ObservableType.DOMAIN, token)
     kind = _HASHES.get(len(token))
@@ -183,7 +183,7 @@ def detect(raw: str) -> Observable:
         return Observable(kind, lower)
     head, colon, port = token.partition(":")
     if colon and port.isdigit() and addresses.is_ipv4(head):
-        return Observable(ObservableType.IPV4, addresses.usable_ipv4(head))
+        return Observable(ObservableType.IPV4, addresses.check_ipv4(head))
     kind, value = _guess(refang(token))
     return Observable(kind, _NORMALISERS[kind](value if kind in _DEFANGED else token))
 

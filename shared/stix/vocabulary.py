@@ -69,7 +69,7 @@ def excerpt(text: str) -> str:
     return cut if cut.isprintable() else ascii(cut)[1:-1][:80]
 
 
-def usable(raw: str) -> str:
+def clean_token(raw: str) -> str:
     """`raw` without the white space around it; refused when no observable could ever look like that.
 
     Raises:

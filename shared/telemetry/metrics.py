@@ -31,7 +31,7 @@ OUTBOX_PUBLISHED = Counter(
 )
 
 
-def count_across_processes() -> CollectorRegistry:
+def multiprocess_registry() -> CollectorRegistry:
     """Let this process and those that it forks count together, before any of them has counted anything.
 
     A Celery worker's tasks run in children, while its metrics are asked of the parent. They meet in files of a

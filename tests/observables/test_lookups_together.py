@@ -155,7 +155,10 @@ def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(
 
 
 def test_nothing_can_be_written_where_only_reading_was_meant(own: Database) -> None:
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), own.reading("acme") as connection:
+    with (
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        own.read_transaction("acme") as connection,
+    ):
         connection.execute("DELETE FROM observable").fetchall()
 
 

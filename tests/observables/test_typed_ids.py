@@ -19,7 +19,7 @@ from services.observables.store import repository
 from services.observables.store.service import handle_observed
 from shared.database import Database
 from shared.events.feeds import Indicator
-from shared.migrations import config_for, migrate, pending
+from shared.migrations import alembic_config, migrate, pending_revisions
 from shared.runtime.process import load_service_app
 from shared.settings import Settings
 from shared.stix import bucket
@@ -90,7 +90,7 @@ def url(request: pytest.FixtureRequest, parts: dict[str, str], template: str) ->
     unique = uuid4().hex[:8]
     role = f"owner_{unique}" if request.param == "owner" else None
     with as_owner(parts["DATABASE_URL"], f"before_{unique}", role) as found:
-        command.upgrade(config_for("observables", found), "observables_0009")
+        command.upgrade(alembic_config("observables", found), "observables_0009")
         yield found
 
 
@@ -277,7 +277,7 @@ def test_every_reference_moves_with_its_row(url: str) -> None:
     with opened(url) as connection:
         fill(connection)
     migrate("observables", url)
-    assert pending("observables", url) == []
+    assert pending_revisions("observables", url) == []
     with opened(url) as connection:
         rows = connection.execute("SELECT tenant, id, type, value FROM observable").fetchall()
         assert sorted((tenant, (type_, value)) for tenant, _, type_, value in rows) == sorted(ROWS)
@@ -403,7 +403,7 @@ def test_more_rows_than_are_taken_at_once(url: str) -> None:
 
 def test_an_empty_database_is_migrated(url: str) -> None:
     migrate("observables", url)
-    assert pending("observables", url) == []
+    assert pending_revisions("observables", url) == []
 
 
 OLD_BUCKET, NEW_BUCKET = (

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_name
 from shared.errors import TooLargeInput, Unavailable
-from shared.migrations import migrate, pending
+from shared.migrations import migrate, pending_revisions
 from shared.settings import SERVICES, Settings
 
 
@@ -99,7 +99,7 @@ def test_migrations_are_current_and_running_them_again_changes_nothing(
     environment: Settings, service: str
 ) -> None:
     url = environment.database_url.get_secret_value()
-    assert pending(service, url) == []
+    assert pending_revisions(service, url) == []
     migrate(service, url)
 
 

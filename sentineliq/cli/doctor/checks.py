@@ -18,7 +18,7 @@ from sentineliq.cli.client.workers import Workers
 from sentineliq.cli.context import CommandContext
 from shared.errors import SentinelIQError
 from shared.kafka.cluster import administrator
-from shared.migrations import pending
+from shared.migrations import pending_revisions
 from shared.runtime.celery import QUEUES
 from shared.settings import ServiceName, Settings
 
@@ -121,7 +121,7 @@ def api(context: CommandContext, service: ServiceName) -> Check:
 
 def migrations(settings: Settings, service: ServiceName) -> Check:
     """Whether a schema is at the newest version."""
-    missing = pending(service, settings.database_url.get_secret_value())
+    missing = pending_revisions(service, settings.database_url.get_secret_value())
     if missing:
         step = f"run `python -m services.{service} migrate`"
         return Check(f"{service} migrations", "problem", f"not applied: {', '.join(missing)}", step)

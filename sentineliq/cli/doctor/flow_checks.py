@@ -14,7 +14,7 @@ from sentineliq.cli.commands.dead import letters
 from sentineliq.cli.doctor.checks import Check
 from shared.database import PLATFORM, Database
 from shared.errors import SentinelIQError
-from shared.kafka.cluster import administrator, group_of
+from shared.kafka.cluster import administrator, consumer_group
 from shared.kafka.consumer import Subscription
 from shared.kafka.outbox import OUTBOX
 from shared.kafka.topics import topic_name
@@ -107,7 +107,7 @@ async def _group(
     topics: list[str],
 ) -> tuple[int, dict[str, int]]:
     """Members of a service's group, and by topic how many records they have not committed."""
-    group = group_of(settings, service)
+    group = consumer_group(settings, service)
     described = await admin.describe_consumer_groups([group])
     members = sum(len(one[5]) for response in described for one in response.groups)
     committed = await admin.list_consumer_group_offsets(group)

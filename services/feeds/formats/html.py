@@ -17,7 +17,7 @@ from services.feeds.formats.base import (
 from services.feeds.formats.report import Options as ProseOptions
 from services.feeds.formats.report import Prose, host_of, whole
 from services.feeds.formats.streams import HEAD, refuse_foreign
-from shared.documents.html import AROUND, BLOCKS, UNSEEN, decoded
+from shared.documents.html import AROUND, BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
 
 _BOM = b"\xef\xbb\xbf"
@@ -74,7 +74,7 @@ def _decoded(data: bytes) -> str:
         raise MalformedDocument(
             f"a NUL byte at byte {head.index(0)}: this is binary data, not a page"
         )
-    return decoded(data)
+    return decode_page(data)
 
 
 def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Final
 from services.feeds.runs.lease import Postponed
 from services.feeds.subscriptions import repository
 from shared.database import Database
-from shared.runtime.celery import concurrency_of
+from shared.runtime.celery import worker_concurrency
 from shared.settings import Settings
 
 BULK_BYTES: Final = 512 * 1024
@@ -33,7 +33,7 @@ def slot(database: Database, settings: Settings, size: int) -> Iterator[None]:
     if size < BULK_BYTES:
         yield
         return
-    places = max(1, concurrency_of("feeds", settings) - 1)
+    places = max(1, worker_concurrency("feeds", settings) - 1)
     with database.connect() as connection:
         name = f"sentineliq.feeds.bulk.{socket.gethostname()}"
         if not any(repository.lock_place(connection, name, place) for place in range(places)):

@@ -43,7 +43,7 @@ async def publish(
             await backpressure.wait_for_capacity()
             identity = str(uuid5(NAMESPACE_OID, f"{run.id}/{number}"))
             headers = Event(OBSERVED, _NOTHING, run.tenant, SOURCE, id=identity).headers()
-            backpressure.sent(
+            backpressure.track(
                 await publisher.send(OBSERVED.name, bucket_key(bucket), payload, headers)
             )
             # Reading does not wait for anything by itself: let the producer's own tasks have a turn.

@@ -166,7 +166,7 @@ def answers_to(
         if one.type in _NAMED
     }
     inside: list[list[str]] = []
-    with database.reading(tenant) as connection:
+    with database.read_transaction(tenant) as connection:
         prefixes = repository.ask_prefixes(connection, tenant)
         if networks:
             ranges = [under(asked[place].text)[0] for place in networks]
@@ -187,7 +187,7 @@ def answers_to(
         }
         above |= around
         if rest := set[str]().union(*around.values()) - first:
-            with database.reading(tenant) as connection:
+            with database.read_transaction(tenant) as connection:
                 asking = repository.ask(connection, tenant, rest, as_of)
                 yield
             gathered.append(repository.answered(asking))

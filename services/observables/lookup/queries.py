@@ -117,7 +117,7 @@ def _known(
     database: Database, tenant: str, identity: str, as_of: datetime | None
 ) -> tuple[View, list[scoring.Contribution]]:
     uuid, now = uuid_of(identity), as_of or datetime.now(UTC)
-    with database.reading(tenant) as connection:
+    with database.read_transaction(tenant) as connection:
         gathered = repository.gather(connection, tenant, [uuid], as_of)
     found = read_models.views(gathered, now).get(uuid)
     if found is None or found.id != identity:
@@ -231,7 +231,7 @@ def marked(database: Database, tenant: str, found: Extraction) -> Report:
     ids = [observable_id(one.type, one.value) for one in found.observables]
     known: dict[str, View] = {}
     for start in range(0, len(ids), TOGETHER):
-        with database.reading(tenant) as connection:
+        with database.read_transaction(tenant) as connection:
             gathered = repository.gather(connection, tenant, set(ids[start : start + TOGETHER]))
         known |= read_models.views(gathered, datetime.now(UTC))
     context.reload_if_stale_from(database)

@@ -64,9 +64,9 @@ class EnrichedEvent(msgspec.Struct):
     facts: RegistrarFact
 
 
-_OBSERVED = Topic(OBSERVED.name, Chunk, OBSERVED.says, OBSERVED.key)
-_CHANGED = Topic(CHANGED.name, ChangeBatch, CHANGED.says, CHANGED.key)
-_ENRICHED = Topic(ENRICHED.name, EnrichedEvent, ENRICHED.says, ENRICHED.key)
+_OBSERVED = Topic(OBSERVED.name, Chunk, OBSERVED.summary, OBSERVED.key)
+_CHANGED = Topic(CHANGED.name, ChangeBatch, CHANGED.summary, CHANGED.key)
+_ENRICHED = Topic(ENRICHED.name, EnrichedEvent, ENRICHED.summary, ENRICHED.key)
 _REGISTRATION: Final = "rdap"
 """The enricher that knows a domain's registrar; another one that also does must not count the domain twice."""
 

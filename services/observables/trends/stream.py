@@ -23,7 +23,7 @@ from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord
 from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
-from shared.kafka.cluster import group_of
+from shared.kafka.cluster import consumer_group
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
@@ -45,7 +45,7 @@ class LogReader:
     """
 
     def __init__(self, settings: Settings, database: Database, ready: Callable[[], None]) -> None:
-        self.group = f"{group_of(settings, database.service)}.trends"
+        self.group = f"{consumer_group(settings, database.service)}.trends"
         self.topics = [topic_name(settings, topic.name) for topic in (OBSERVED, CHANGED, ENRICHED)]
         self.beats = 0
         self._settings = settings

@@ -188,7 +188,7 @@ def test_offsets_belong_to_one_cluster(own: Database, settings: Settings) -> Non
     with own.transaction(PLATFORM) as session:
         assert offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).last == 41
         assert offsets.OffsetRow(session, "cluster-b", "group", "topic", 0).last == -1
-    assert offsets.stored(own, "cluster-a", "group") == {("topic", 0): 41}
+    assert offsets.stored_offsets(own, "cluster-a", "group") == {("topic", 0): 41}
 
 
 def test_the_outbox_publishes_what_was_committed_and_nothing_else(
