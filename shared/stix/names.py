@@ -38,21 +38,25 @@ _PLAIN_URL = re.compile(
 URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
 
 
-def _top_level_domains() -> frozenset[str]:
-    """Every last label of the public suffix list, in the snapshot that comes with tldextract.
+def read_public_suffix_list() -> str:
+    """The public suffix list as publicsuffix.org writes it, from the snapshot in tldextract.
 
-    The file is read and the package not imported: that would bring `requests` and 15 MiB into every process.
+    The file is read and the package not imported: that would bring `requests` and 15 MiB into
+    every process.
+
+    Raises:
+        ImportError: tldextract is not installed.
     """
     spec = find_spec("tldextract")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("tldextract, whose public suffix list is used, is not installed")
-    snapshot = Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(
-        encoding="utf-8"
-    )
-    rules = (
-        line.strip() for line in snapshot.splitlines() if line.strip() and not line.startswith("//")
-    )
-    labels = {rule.rpartition(".")[2] for rule in rules}
+    return Path(spec.submodule_search_locations[0], ".tld_set_snapshot").read_text(encoding="utf-8")
+
+
+def _top_level_domains() -> frozenset[str]:
+    """Every last label of the public suffix list, and the name spaces beside the DNS."""
+    lines = map(str.strip, read_public_suffix_list().splitlines())
+    labels = {line.rpartition(".")[2] for line in lines if line and not line.startswith("//")}
     return frozenset(
         _OTHER_ROOTS | {ada_url.idna.encode(label).decode() for label in labels if label != "*"}
     )

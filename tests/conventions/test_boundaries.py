@@ -26,6 +26,10 @@ PLANTED = {
         "services/mitre/releases/service.py",
         "import httpx2",
     ),
+    "providers need shared alone": (
+        "services/observables/providers/rdap.py",
+        "from services.observables.scoring import score",
+    ),
 }
 
 

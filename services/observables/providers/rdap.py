@@ -16,8 +16,8 @@ import msgspec
 
 from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
 from services.observables.providers.fields import collect_facts, distinct, quote_segment
-from services.observables.reference.enrichers.domain_name import split
 from shared.stix import ObservableType as Type
+from shared.stix.domains import split_domain
 
 
 class _Event(msgspec.Struct, rename="camel"):
@@ -150,7 +150,7 @@ class RDAP(RemoteEnricher):
     def applies(self, query: Query) -> bool:
         """What registries give away: no names below a company's suffix, no private networks."""
         if query.type == Type.DOMAIN:
-            registrable, _, private = split(query.value)
+            registrable, _, private = split_domain(query.value)
             return registrable is not None and not private
         if query.type in {Type.IPV4, Type.IPV6}:
             return ip_network(query.value).is_global
@@ -161,7 +161,7 @@ def _path(query: Query) -> str:
     if query.type == Type.ASN:
         return f"/autnum/{quote_segment(query.value.removeprefix('AS'))}"
     if query.type == Type.DOMAIN:
-        return f"/domain/{quote_segment(split(query.value).registrable or query.value)}"
+        return f"/domain/{quote_segment(split_domain(query.value).registrable or query.value)}"
     return f"/ip/{quote(query.value, safe=':/')}"  # bare, as RFC 9082 writes them
 
 
