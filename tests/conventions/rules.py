@@ -26,7 +26,7 @@ BANNED_NAMES = frozenset({
 # fmt: on
 """Pronouns and participles: a name says what a thing is, a function what it does."""
 
-LIBRARY_NAMES = frozenset({(".", "one")})
+LIBRARY_CALLS = frozenset({".one("})
 """What other libraries call their own: SQLAlchemy's `Result.one`."""
 
 _SQL = re.compile(
@@ -45,12 +45,13 @@ def source_files(paths: Iterable[str | Path] = PARTS) -> Iterator[Path]:
 
 def banned_names(text: str) -> Iterator[tuple[int, str]]:
     """Line and message of every use of a banned name as an identifier."""
-    before = ""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        is_name = token.type == tokenize.NAME and token.string in BANNED_NAMES
-        if is_name and (before, token.string) not in LIBRARY_NAMES:
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    for place, token in enumerate(tokens):
+        if token.type != tokenize.NAME or token.string not in BANNED_NAMES:
+            continue
+        around = "".join(part.string for part in tokens[max(place - 1, 0) : place + 2])
+        if around not in LIBRARY_CALLS:
             yield token.start[0], f"the name {token.string!r} says nothing: name what it is"
-        before = token.string
 
 
 def long_lines(text: str) -> Iterator[tuple[int, str]]:

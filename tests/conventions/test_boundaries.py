@@ -63,8 +63,8 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_boundaries_hold(tree: Path) -> None:
-    found = lint(tree)
-    assert found.returncode == 0, found.stdout + found.stderr
+    result = lint(tree)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("contract", PLANTED)
@@ -74,8 +74,8 @@ def test_a_violation_is_noticed(tree: Path, contract: str) -> None:
     before = file.read_text()
     file.write_text(f"{before}\n{line}\n")
     try:
-        found = lint(tree)
+        result = lint(tree)
     finally:
         file.write_text(before)
-    assert found.returncode == 1
-    assert f"{contract} BROKEN" in found.stdout
+    assert result.returncode == 1
+    assert f"{contract} BROKEN" in result.stdout

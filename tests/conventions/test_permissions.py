@@ -68,9 +68,9 @@ def ask(client: TestClient, operation: Operation) -> int:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_route_names_one_permission(service: str, client_for: ClientFor) -> None:
-    found = list(operations(client_for(service, role=None)))
-    assert len(found) >= 3
-    for operation in found:
+    routes = list(operations(client_for(service, role=None)))
+    assert len(routes) >= 3
+    for operation in routes:
         assert len(operation.permissions) == 1, operation
         assert operation.permissions[0] in PERMISSIONS, operation
 
@@ -98,6 +98,6 @@ def test_nobody_passes_with_a_role_that_is_too_low(
     service: str, role: Role, client_for: ClientFor
 ) -> None:
     client = client_for(service, role=role.name)
-    above = [one for one in operations(client) if PERMISSIONS[one.permissions[0]] > role]
+    above = [operation for operation in operations(client) if PERMISSIONS[operation.permissions[0]] > role]
     answers = {operation.path: ask(client, operation) for operation in above}
     assert {path: status for path, status in answers.items() if status != 403} == {}

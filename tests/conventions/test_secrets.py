@@ -72,13 +72,13 @@ def test_secrets_have_no_default_and_no_other_type() -> None:
 
 
 def test_compose_sets_every_required_variable_of_our_processes() -> None:
-    ours = {
-        name: one
-        for name, one in compose()["services"].items()
+    processes = {
+        name: definition
+        for name, definition in compose()["services"].items()
         if name.partition("-")[0] in SERVICES
     }
-    assert len(ours) == 4 * len(SERVICES) + len({"scheduler-beat", "observables-trends"})
-    for name, service in ours.items():
+    assert len(processes) == 4 * len(SERVICES) + len({"scheduler-beat", "observables-trends"})
+    for name, service in processes.items():
         assert set(REQUIRED) <= set(service["environment"]), name
 
 
@@ -86,9 +86,9 @@ def test_compose_has_no_secret_of_its_own() -> None:
     for name, service in compose()["services"].items():
         for variable, value in service["environment"].items():
             if SECRET_NAMES.search(variable):
-                found = INTERPOLATION.fullmatch(value)
-                assert found, f"{name}: {variable} is written down"
-                assert found["operator"] == ":?", f"{name}: {variable} has a default"
+                match = INTERPOLATION.fullmatch(value)
+                assert match, f"{name}: {variable} is written down"
+                assert match["operator"] == ":?", f"{name}: {variable} has a default"
             credentials = re.search(
                 r"://[^/@]*:([^/@]*)@", INTERPOLATION.sub("<given>", str(value))
             )
@@ -98,7 +98,7 @@ def test_compose_has_no_secret_of_its_own() -> None:
 def test_make_env_gives_every_secret_that_compose_insists_on(tmp_path: Path) -> None:
     text = (ROOT / "compose.yaml").read_text()
     insisted = {
-        found["name"] for found in INTERPOLATION.finditer(text) if found["operator"] == ":?"
+        match["name"] for match in INTERPOLATION.finditer(text) if match["operator"] == ":?"
     }
     program = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))
     place = tmp_path / ".env"

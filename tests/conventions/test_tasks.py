@@ -21,8 +21,8 @@ JSON_TYPES = {str, int, float, bool, dict, list, type(None)}
 @pytest.fixture(params=SERVICES)
 def app(request: pytest.FixtureRequest, environment: Settings) -> Celery:
     """Each service's Celery app, with its tasks."""
-    found: Celery = load_celery_app(request.param)
-    return found
+    celery_app: Celery = load_celery_app(request.param)
+    return celery_app
 
 
 @pytest.fixture
