@@ -30,7 +30,8 @@ LIBRARY_CALLS = frozenset({".one("})
 """What other libraries call their own: SQLAlchemy's `Result.one`."""
 
 _SQL = re.compile(
-    r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s*\()",
+    r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s"
+    r"|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s*\()",
     re.DOTALL,
 )
 _SQL_CALLS = frozenset({"select", "insert", "update", "delete", "text"})

@@ -1,4 +1,4 @@
-"""import-linter holds the boundaries of the design; here: that it does, and that it would notice."""
+"""Import-linter holds the boundaries of the design, and notices a planted violation of each."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Every route names one permission; nobody passes without a token, or with a role that is too low.
+"""Every route names one permission, and refuses a request without a token or the role for it.
 
 Generated from the routes of the real apps: a new route is under test the moment it exists.
 """
@@ -47,7 +47,7 @@ def operations(client: TestClient) -> Iterator[Operation]:
 
 
 def permissions_of(dependant: Dependant) -> Iterator[str]:
-    """The permissions named by `shared.web.app.require_permission` anywhere among a route's dependencies."""
+    """The permissions that `require_permission` names anywhere among a route's dependencies."""
     if (
         getattr(dependant.call, "__qualname__", "")
         == f"{require_permission.__name__}.<locals>.principal"
@@ -98,6 +98,10 @@ def test_nobody_passes_with_a_role_that_is_too_low(
     service: str, role: Role, client_for: ClientFor
 ) -> None:
     client = client_for(service, role=role.name)
-    above = [operation for operation in operations(client) if PERMISSIONS[operation.permissions[0]] > role]
+    above = [
+        operation
+        for operation in operations(client)
+        if PERMISSIONS[operation.permissions[0]] > role
+    ]
     answers = {operation.path: ask(client, operation) for operation in above}
     assert {path: status for path, status in answers.items() if status != 403} == {}

@@ -1,4 +1,4 @@
-"""There are no default secrets: not in the settings, not in compose.yaml, not in what `make env` writes."""
+"""There are no default secrets: in the settings, in compose.yaml, or in what `make env` writes."""
 
 import re
 import runpy

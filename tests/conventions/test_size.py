@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FILE_LINES, FUNCTION_LINES = 450, 60
+FILE_LINES = 450
+FUNCTION_LINES = 60
 
 EXCEPTIONS: dict[str, int] = {"tests/shared/http/test_client.py": 527}
-"""`path` or `path:function` → the lines it may have for now. Lower a number when it shrinks; add none."""
+"""`path` or `path:function` → the lines it may have. Lower a number when it shrinks; add none."""
 
 
 def sources() -> Iterator[Path]:
@@ -19,7 +20,8 @@ def sources() -> Iterator[Path]:
 def sizes() -> Iterator[tuple[str, int, int]]:
     """Name, lines and limit of every file and function; docstrings count, decorators do not."""
     for path in sources():
-        name, text = path.relative_to(ROOT).as_posix(), path.read_text()
+        name = path.relative_to(ROOT).as_posix()
+        text = path.read_text()
         yield name, text.count("\n"), FILE_LINES
         if path.parent.name == "migrations":
             continue  # a list of statements that never changes again: cutting it up helps nobody

@@ -43,7 +43,7 @@ def test_every_app_has_one_queue_and_the_brokers_address(
 
 
 def test_every_app_registers_its_own_tasks_and_no_others(app: Celery, tasks: list[Task]) -> None:
-    """Several services may share one process's imports; what a worker says it can run must stay its own."""
+    """Services may share one process's imports; a worker still registers only its own tasks."""
     registered = {name for name in app.tasks if not name.startswith("celery.")}
     assert registered == {task.name for task in tasks}
 
@@ -91,7 +91,7 @@ def test_tasks_are_tried_again_a_few_times_and_only_when_that_may_help(tasks: li
 
 
 LEASED = {"feeds.tasks.run_feed"}
-"""Tasks whose row has a lease: a message that the broker delivers again meanwhile finds it, and does nothing."""
+"""Tasks whose row has a lease: a message that the broker delivers again does nothing."""
 
 
 def test_the_time_of_tasks_is_limited(app: Celery, tasks: list[Task]) -> None:
@@ -124,7 +124,7 @@ def _is_json(hint: object) -> bool:
 
 
 def _may_have_a_status(value: ast.expr | None) -> bool:
-    """A dictionary written down must have the key; what a called function returns is that function's test."""
+    """Look for the key in a literal; what a called function returns is that function's test."""
     if isinstance(value, ast.Dict):
         return (
             any(isinstance(key, ast.Constant) and key.value == "status" for key in value.keys)

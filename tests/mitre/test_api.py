@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -178,7 +178,7 @@ ROUTES = [
     ("GET", "/v1/releases/enterprise-attack/0.18.1/bundle", "viewer", 200),
     ("GET", "/v1/releases/enterprise-attack/navigator?technique=T1059", "viewer", 200),
     ("GET", "/v1/loads", "viewer", 200),
-    ("GET", f"/v1/loads/{uuid4()}", "viewer", 404),
+    ("GET", f"/v1/loads/{UUID(int=1)}", "viewer", 404),
     ("GET", "/v1/sources", "viewer", 200),
     ("PATCH", "/v1/sources/ics-attack", "operator", 200),
     ("POST", "/v1/loads", "operator", 202),

@@ -272,7 +272,11 @@ DAMAGED = bytearray(TABLE)
 DAMAGED[12:20] = b"\xff" * 8
 
 
-@pytest.mark.parametrize("broken", [None, b"", b"PK not a zip", bytes(DAMAGED), TABLE[:-12]])
+@pytest.mark.parametrize(
+    "broken",
+    [None, b"", b"PK not a zip", bytes(DAMAGED), TABLE[:-12]],
+    ids=["away", "empty", "no archive", "damaged", "cut off"],
+)
 def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
     empty: Database,
     settings: Settings,
