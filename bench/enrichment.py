@@ -26,7 +26,7 @@ from services.observables.reference import context, networks
 from services.observables.reference.context import OfflineEnrichers
 from services.observables.reference.enrichers.registry import enrichers
 from services.observables.reference.warning_lists import bundled, pack
-from services.observables.store.service import handle_observed
+from services.observables.store.handlers import handle_observed
 from shared.database import Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 
 from bench._figures import keep
 from sentineliq.local.stack import Infrastructure
-from services.observables.store.service import handle_observed
+from services.observables.store.handlers import handle_observed
 from shared.auth import issue_token
 from shared.database import Database
 from shared.events import Event, FeedRef

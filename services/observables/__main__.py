@@ -8,7 +8,7 @@ from shared.runtime.process import main as run
 SERVICE = ServiceDefinition(
     "observables",
     api="services.observables.app:create_app",
-    celery="services.observables.store.tasks:celery",
+    celery="services.observables.worker:celery",
     consumers="services.observables.consumers:SUBSCRIPTIONS",
     extra={"trends": "services.observables.trends.process:run"},
 )

@@ -1,9 +1,12 @@
 """The observables service's Celery app."""
 
-from typing import Final
-
+from services.observables import NAME
 from shared.runtime.celery import make_celery
 
-SERVICE: Final = "observables"
-
-celery = make_celery(SERVICE)
+celery = make_celery(
+    NAME,
+    include=[
+        "services.observables.store.tasks",
+        "services.observables.enrichment.tasks",
+    ],
+)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.store.service import handle_observed
+from services.observables.store.handlers import handle_observed
 from shared.database import PLATFORM, Database, database
 from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved

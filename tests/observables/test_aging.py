@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from services.observables.store.decay_job import check_due
-from services.observables.store.service import handle_finished
+from services.observables.store.handlers import handle_finished
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished

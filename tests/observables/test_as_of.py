@@ -19,7 +19,7 @@ from services.observables.providers.base import Finding, Weight
 from services.observables.reference import context, repository, warning_lists
 from services.observables.reference.refresh import redescribe
 from services.observables.store.decay_job import check_due
-from services.observables.store.service import handle_finished
+from services.observables.store.handlers import handle_finished
 from shared.database import PUBLIC, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.lookup.search_keys import beginning, key_of, under
+from services.observables.store.search_keys import beginning, key_of, under
 from shared.errors import InvalidInput
 from shared.stix import detect
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from starlette.testclient import TestClient
 
 from services.observables.store import repository
-from services.observables.store.service import handle_observed
+from services.observables.store.handlers import handle_observed
 from shared.database import Database
 from shared.events.feeds import Indicator
 from shared.migrations import alembic_config, migrate, pending_revisions

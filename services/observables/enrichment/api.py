@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,12 +17,14 @@ from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.enrichers import service as settings
 from services.observables.enrichment.enrichers.service import Change
 from services.observables.enrichment.policies import service as planning
+from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.requests import service as requests
 from services.observables.enrichment.requests.service import Question
-from services.observables.lookup.queries import cursor_of, moment_cursor, uuid_of
 from services.observables.sightings.service import observable_of
+from services.observables.store.references import uuid_of
 from shared.auth import Principal
 from shared.errors import NotFound
+from shared.pagination import decode_cursor, encode_cursor
 from shared.web.app import database_of, json_response, require_permission
 
 router = APIRouter(prefix="/v1", tags=["enrichment"])
@@ -147,11 +150,14 @@ def list_jobs(
 ) -> Response:
     """The tenant's questions, the newest first."""
     items = requests.page(
-        database_of(request), who.tenant, state, enricher, moment_cursor(after), limit
+        database_of(request),
+        who.tenant,
+        state,
+        enricher,
+        decode_cursor(after, tuple[datetime, UUID]),
+        limit,
     )
-    last = (
-        cursor_of(items[-1].created_at.isoformat(), items[-1].id) if len(items) == limit else None
-    )
+    last = encode_cursor(items[-1].created_at, items[-1].id) if len(items) == limit else None
     return json_response({"items": items, "next": last})
 
 
@@ -255,3 +261,11 @@ async def _past(request: Request, tenant: str, policy_id: UUID, days: int) -> pl
     database = database_of(request)
     policy = await asyncio.to_thread(planning.kept, database, tenant, policy_id)
     return await planning.look_back(database, request.app.state.settings, tenant, policy, days)
+
+
+@router.post("/reconcile", tags=["observables"])
+def reconcile(
+    request: Request, principal: Annotated[Principal, require_permission("platform:reconcile")]
+) -> dict[str, Any]:
+    """Wake a worker when provider queries are due, in case the queue lost its message."""
+    return {"status": "ok", "enqueued": wake_if_due(database_of(request), principal.actor)}

@@ -9,10 +9,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from services.observables.lookup import read_models, repository
-from services.observables.lookup.read_models import Reference, View
+from services.observables.lookup.read_models import View
 from services.observables.lookup.repository import Gathered
-from services.observables.lookup.search_keys import host_of, under
 from services.observables.reference import context
+from services.observables.store.references import Reference
+from services.observables.store.search_keys import host_of, under
 from shared.database import Database
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
 from shared.stix.addresses import ipv4, ipv6

@@ -19,6 +19,7 @@ from services.observables.scoring.inputs import (
     since,
 )
 from services.observables.scoring.score import Claim, Contribution, Verdict
+from services.observables.store.references import Reference
 from shared.stix.ids import stix_type
 
 
@@ -86,16 +87,6 @@ class View(msgspec.Struct):
     sightings: list[Reported]
     enrichments: list[Answer]
     depth: int
-
-
-class Reference(msgspec.Struct):
-    """An observable in short, where another one is asked for."""
-
-    id: str
-    type: str
-    value: str
-    score: int
-    verdict: Verdict
 
 
 class _Judged(NamedTuple):

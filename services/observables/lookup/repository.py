@@ -11,8 +11,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.observables.lookup.search_keys import Range, beginning
 from services.observables.store.models import ASSERTION, OBSERVABLE, RELATION, RUN_CHUNK, SOURCE
+from services.observables.store.search_keys import Range, beginning
 from shared.database import PUBLIC
 from shared.stix import refang
 from shared.uuids import UuidArray
@@ -375,8 +375,15 @@ def _filtered(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
     return query
 
 
-RelationPlace = tuple[datetime, str, str, str, str, str]
-"""Where a relation stands in a list: last seen, ends, kind, who says so, tenant."""
+class RelationPlace(NamedTuple):
+    """The place of a relation in its list, which is in the order of these fields."""
+
+    last_seen: datetime
+    from_id: str
+    to_id: str
+    kind: str
+    source: str
+    tenant: str
 
 
 def relations(
@@ -407,8 +414,20 @@ def relations(
     if kind is not None:
         query = query.where(RELATION.c.kind == kind)
     if after is not None:
-        query = query.where(sa.tuple_(*(sa.type_coerce(one, one.type) for one in place)) < after)
+        query = query.where(sa.tuple_(*(sa.type_coerce(one, one.type) for one in place)) < tuple(after))
     return session.execute(query.order_by(*(one.desc() for one in place)).limit(limit)).all()
+
+
+def place_of(relation: sa.Row[Any]) -> RelationPlace:
+    """The place of a relation in its list."""
+    return RelationPlace(
+        relation.last_seen,
+        relation.from_id,
+        relation.to_id,
+        relation.kind,
+        relation.source,
+        relation.tenant,
+    )
 
 
 def sources(session: Session) -> Sequence[sa.Row[Any]]:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
-from services.observables.lookup.search_keys import key_of, prefix_of
+from services.observables.store.search_keys import key_of, prefix_of
 from shared.migrations import protect
 
 revision = "observables_0002"

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from services.observables.lookup.search_keys import host_of
 from services.observables.reference import packed_arrays
 from services.observables.reference.warning_lists import ListInfo, compiled
+from services.observables.store.search_keys import host_of
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
 

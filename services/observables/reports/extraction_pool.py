@@ -17,9 +17,9 @@ from typing import IO, Final
 
 import msgspec
 
-from services.observables.lookup.queries import Report
 from services.observables.reports.extraction import Extraction, Mentioned
 from services.observables.reports.extraction_process import HEAD, READY, Limits, Named, Refused
+from services.observables.reports.service import Report
 from shared.errors import InvalidInput, TooLargeInput, Unavailable
 from shared.telemetry.logging import get_logger
 

@@ -7,14 +7,15 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.lookup import read_models
 from services.observables.lookup import repository as reads
-from services.observables.lookup.read_models import Reference, View
+from services.observables.lookup.read_models import View
 from services.observables.reference import context
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.sightings import repository as reported
 from services.observables.store import plan, repository, rescore, upsert
-from services.observables.worker import SERVICE
+from services.observables.store.references import Reference
 from shared.database import Database, driver_connection
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.observables import Change, ChangeKind

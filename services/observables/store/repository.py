@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.lookup.search_keys import key_of, prefix_of
+from services.observables import NAME as SERVICE
 from services.observables.reference import context
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import (
@@ -31,7 +31,7 @@ from services.observables.store.plan import (
     IngestPlan,
     ScoreUpdate,
 )
-from services.observables.worker import SERVICE
+from services.observables.store.search_keys import key_of, prefix_of
 from shared.database import PLATFORM, PUBLIC, driver_connection, set_tenant
 from shared.errors import Unavailable
 from shared.events import FeedRef

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.observables.store import plan, repository
+from services.observables.store.events import change_events
 from services.observables.store.plan import ScoreUpdate
-from services.observables.store.service import announcements
 from shared.events.observables import Change
 from shared.kafka.outbox import publish
 
@@ -45,4 +45,4 @@ def rescore(session: Session, tenant: str, ids: Collection[str], now: datetime) 
 def publish_changes(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
     """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`; their buckets are locked."""
     repository.mark_due(session, tenant, changes, datetime.now(UTC))
-    publish(session, announcements(changes, tenant, NOBODY, cause))
+    publish(session, change_events(changes, tenant, NOBODY, cause))

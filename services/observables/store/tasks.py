@@ -3,22 +3,12 @@
 from typing import Any
 
 from services.observables.attack.handlers import remap_assertions
-from services.observables.enrichment.tasks import ask_pending, prune_enrichment
 from services.observables.reference.refresh import refresh
 from services.observables.store import decay_job, service
 from services.observables.worker import celery
 from shared.database import database
 from shared.runtime.celery import ServiceTask
 from shared.settings import load_settings
-
-__all__ = [
-    "ask_pending",
-    "celery",
-    "check_due",
-    "prune_enrichment",
-    "prune_runs",
-    "refresh_reference",
-]
 
 
 @celery.task(name="observables.tasks.check_due", bind=True)

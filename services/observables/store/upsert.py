@@ -5,11 +5,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from services.observables.lookup.search_keys import key_of, prefix_of
 from services.observables.reference import context
 from services.observables.sightings import repository as reported
 from services.observables.store import plan, repository
 from services.observables.store.plan import ScoreUpdate
+from services.observables.store.search_keys import key_of, prefix_of
 from shared.stix import Observable
 
 

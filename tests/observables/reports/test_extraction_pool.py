@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from services.observables.lookup.queries import Named, Report
+from services.observables.lookup.service import Named, Report
 from services.observables.reports import extraction_pool
 from services.observables.reports.extraction import MAX_DISTINCT, Extraction
 from services.observables.reports.extraction_pool import ExtractionPool

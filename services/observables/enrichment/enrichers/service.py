@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.enrichment.policies.triggers import accesses_of
 from services.observables.enrichment.queues.estimates import State, states
 from services.observables.enrichment.queues.repository import jobs, provider_queues
@@ -17,7 +18,6 @@ from services.observables.enrichment.settings import repository as stored
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.keys import seal
 from services.observables.providers.registry import enricher_named
-from services.observables.worker import SERVICE
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
 from shared.kafka.outbox import audit

@@ -21,8 +21,8 @@ from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
 from services.observables.sightings import repository as reported
 from services.observables.store import repository, rescore, upsert
+from services.observables.store.events import EVENT_SOURCE
 from services.observables.store.plan import ScoreUpdate
-from services.observables.store.service import SOURCE
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.events import Event
 from shared.events.observables import ENRICHED, Change, Enriched
@@ -155,7 +155,7 @@ def _event(item: Item, tenant: str) -> Event[Enriched]:
         item.obtained_at.isoformat(),
         found=item.finding is not None,
     )
-    return Event(ENRICHED, said, tenant, SOURCE, identity.encode())
+    return Event(ENRICHED, said, tenant, EVENT_SOURCE, identity.encode())
 
 
 def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime) -> None:

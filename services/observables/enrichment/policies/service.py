@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.enrichment.answers import repository
 from services.observables.enrichment.policies import repository as stored
 from services.observables.enrichment.policies import selection, triggers
@@ -16,7 +17,6 @@ from services.observables.enrichment.queues.repository import jobs
 from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.settings.access import Access
 from services.observables.providers.registry import enricher_named
-from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.events.observables import CHANGED

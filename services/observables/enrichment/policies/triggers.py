@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.disclosure import refusal, strictest
 from services.observables.enrichment.policies import repository as stored
@@ -19,7 +20,6 @@ from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access, accesses
 from services.observables.providers.base import Query
 from services.observables.providers.registry import enrichers
-from services.observables.worker import SERVICE
 from shared.events import Event
 from shared.events.observables import ObservablesChanged
 from shared.stix import Observable

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.queues.repository.provider_queues import limiter_of
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.settings import repository
 from services.observables.enrichment.settings.access import limits_of
 from services.observables.providers.registry import enrichers
-from services.observables.worker import SERVICE
 from shared.database import PLATFORM, set_tenant
 
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
+from services.observables import NAME as SERVICE
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.answers.repository import Cached
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
@@ -26,7 +27,6 @@ from services.observables.enrichment.settings.access import Access
 from services.observables.providers.base import Query
 from services.observables.reference import context
 from services.observables.store import repository, upsert
-from services.observables.worker import SERVICE
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.stix import Observable, bucket
