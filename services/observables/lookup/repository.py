@@ -414,7 +414,9 @@ def relations(
     if kind is not None:
         query = query.where(RELATION.c.kind == kind)
     if after is not None:
-        query = query.where(sa.tuple_(*(sa.type_coerce(one, one.type) for one in place)) < tuple(after))
+        query = query.where(
+            sa.tuple_(*(sa.type_coerce(one, one.type) for one in place)) < tuple(after)
+        )
     return session.execute(query.order_by(*(one.desc() for one in place)).limit(limit)).all()
 
 

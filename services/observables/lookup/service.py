@@ -104,7 +104,7 @@ def _known(
     database: Database, tenant: str, identity: str, as_of: datetime | None
 ) -> tuple[View, list[scoring.Contribution]]:
     uuid, now = uuid_of(identity), as_of or datetime.now(UTC)
-    with database.reading(tenant) as connection:
+    with database.read_transaction(tenant) as connection:
         gathered = repository.gather(connection, tenant, [uuid], as_of)
     found = read_models.views(gathered, now).get(uuid)
     if found is None or found.id != identity:

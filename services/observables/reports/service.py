@@ -41,7 +41,7 @@ def annotate(database: Database, tenant: str, extraction: Extraction) -> Report:
     ids = [observable_id(match.type, match.value) for match in extraction.observables]
     views: dict[str, View] = {}
     for start in range(0, len(ids), TOGETHER):
-        with database.reading(tenant) as connection:
+        with database.read_transaction(tenant) as connection:
             gathered = reads.gather(connection, tenant, set(ids[start : start + TOGETHER]))
         views |= read_models.views(gathered, datetime.now(UTC))
     context.reload_if_stale_from(database)

@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from services.observables.lookup.service import Named, Report
 from services.observables.reports import extraction_pool
 from services.observables.reports.extraction import MAX_DISTINCT, Extraction
 from services.observables.reports.extraction_pool import ExtractionPool
 from services.observables.reports.extraction_process import Limits
+from services.observables.reports.service import Named, Report
 from shared.errors import InvalidInput, TooLargeInput, Unavailable
 from tests.shared.documents.book import pdf
 
@@ -191,14 +191,14 @@ def test_a_document_that_nobody_waits_for_is_not_read_on() -> None:
 def test_processes_end_when_the_api_is_killed(busy: bool) -> None:
     code = f"""
 import asyncio, tempfile, time
-from services.observables.reports.extraction_pool import Extractors
-from services.observables.lookup.queries import Report
+from services.observables.reports.extraction_pool import ExtractionPool
+from services.observables.reports.service import Report
 async def report(content):
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
         await found.report(file, "text/plain", lambda one: Report([], [], 0, None, []))
-found = Extractors()
+found = ExtractionPool()
 asyncio.run(report(b"evil.com"))
 print(found._idle[0].pid, flush=True)
 asyncio.run(report(b"a.co " * 4_000_000)) if {busy} else time.sleep(60)
