@@ -19,7 +19,8 @@ import msgspec
 from bench._figures import keep
 from bench.ingest_million import addresses
 from services.observables.trends.analysis import Analysis, PartitionSpan, ReplayPlan
-from services.observables.trends.windows import FEEDS, WINDOW
+from services.observables.trends.bursts import FEEDS
+from services.observables.trends.trend import WINDOW
 from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
 

@@ -11,15 +11,11 @@ from services.feeds.formats.base import (
     ParsedBatch,
     ParsedIndicator,
     batched,
-    excerpt,
+    cut,
     read_options,
 )
-from services.feeds.formats.prose import (
-    ProseOptions,
-    ProseReader,
-    host_of,
-    read_binary_document,
-)
+from services.feeds.formats.report import Options as ProseOptions
+from services.feeds.formats.report import Prose, host_of, whole
 from services.feeds.formats.streams import HEAD, refuse_foreign
 from shared.documents.html import AROUND, BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
@@ -28,22 +24,21 @@ _BOM = b"\xef\xbb\xbf"
 _BLOCKS = ",".join(BLOCKS)
 
 
-class HtmlOptions(ProseOptions, forbid_unknown_fields=True):
+class Options(ProseOptions, forbid_unknown_fields=True):
     """Options of a page.
 
     Attributes:
-        selector: CSS selector of the part that counts, such as `article` or `table.iocs`. Only
-            scripts and styles of that part are left out.
+        selector: CSS selector of the part that counts, such as `article` or `table.iocs`; of that part nothing is left
+            out but scripts and styles.
     """
 
     selector: str | None = None
 
 
 class HtmlFormat:
-    """Pages as text, without scripts, navigation, headers, footers, forms and links' addresses.
+    """Pages, as text: neither scripts nor navigation, headers, footers and forms; addresses of links do not count.
 
-    A page's own host (its canonical address) is no indicator. The words around each indicator
-    become its description.
+    A page's own host (its canonical address) is not an indicator. Each record is described by the words around it.
     """
 
     name: ClassVar[str] = "html"
@@ -54,23 +49,20 @@ class HtmlFormat:
         """See `Format.parse`.
 
         Raises:
-            MalformedDocument: also if nothing on the page matches the selector.
-            InvalidInput: also if the selector is no CSS selector.
+            MalformedDocument: also when nothing on the page matches the selector.
+            InvalidInput: also when the selector is none.
         """
-        html_options = read_options(HtmlOptions, options)
-        return batched(_items(stream, html_options, ProseReader(html_options.types)))
+        chosen = read_options(Options, options)
+        return batched(_items(stream, chosen, Prose(chosen.types)))
 
 
-def _items(
-    stream: BinaryIO, options: HtmlOptions, prose: ProseReader
-) -> Iterator[ParsedIndicator | Note]:
-    page = LexborHTMLParser(_decoded(read_binary_document(stream)))
-    title = page.css_first("title")
-    if title and (text := excerpt(" ".join(title.text().split()))):
-        yield Note(f"page: {text}")
-    own_hosts = _own_hosts(page)
-    for text in _visible_texts(page, options.selector):
-        yield from prose.indicators(text, own_hosts=own_hosts)
+def _items(stream: BinaryIO, options: Options, prose: Prose) -> Iterator[ParsedIndicator | Note]:
+    page = LexborHTMLParser(_decoded(whole(stream)))
+    if (title := page.css_first("title")) and (words := cut(" ".join(title.text().split()))):
+        yield Note(f"page: {words}")
+    own = _own_hosts(page)
+    for part in _parts(page, options.selector):
+        yield from prose.indicators(part, own=own)
     yield from prose.notes()
 
 
@@ -91,11 +83,10 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
     return frozenset(host for link in links if (host := host_of(link)))
 
 
-def _visible_texts(page: LexborHTMLParser, selector: str | None) -> list[str]:
-    """The text of the page, or of each part that the selector matches."""
+def _parts(page: LexborHTMLParser, selector: str | None) -> list[str]:
     if selector is None:
         page.strip_tags(UNSEEN + AROUND)
-        return [visible_text(page.body)] if page.body else []
+        return [visible(page.body)] if page.body else []
     try:
         nodes = page.css(selector)
     except SelectolaxError:
@@ -103,21 +94,21 @@ def _visible_texts(page: LexborHTMLParser, selector: str | None) -> list[str]:
     if not nodes:
         raise MalformedDocument(f"nothing on the page matches the selector {selector!r}")
     page.strip_tags(UNSEEN)
-    return [visible_text(node) for node in page.css(selector)]
+    return [visible(node) for node in page.css(selector)]
 
 
-def visible_text(node: LexborNode) -> str:
-    """The text of a part of a page, with each block and cell on its own line."""
+def visible(node: LexborNode) -> str:
+    """The text of a part of a page, each block and cell on a line of its own."""
     for block in node.css(_BLOCKS):
         block.insert_before("\n")
         block.insert_after("\n")
     return node.text(deep=True, separator="")
 
 
-def text_of_markup(markup: str) -> str:
+def text_of(markup: str) -> str:
     """The text of a piece of HTML; plain text comes back as it is."""
     if "<" not in markup and "&" not in markup:
         return markup
     piece = LexborHTMLParser(markup)
     piece.strip_tags(UNSEEN[:-1])
-    return visible_text(piece.body) if piece.body else ""
+    return visible(piece.body) if piece.body else ""

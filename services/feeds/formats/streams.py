@@ -1,4 +1,4 @@
-"""From a stream of bytes to lines or to one document; other kinds of data are refused by name."""
+"""From a stream of bytes to lines or to one JSON document, with a clear word for everything that is neither."""
 
 import gc
 import re
@@ -8,19 +8,19 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from services.feeds.formats.base import BATCH_SIZE, MalformedDocument
+from services.feeds.formats.base import BATCH, MalformedDocument
 
 HEAD = 65536
-"""Bytes that decide whether a document can be read at all."""
+"""Bytes looked at before anything is taken from a document."""
 
 MAX_LINE = 65536
-"""Bytes of a line that are read. A longer line is cut: no observable is that long."""
+"""Bytes kept of one line; a longer one is cut, and no observable is that long."""
 
 MAX_DOCUMENT = 512 * 1024 * 1024
 """Bytes of a document that has to be decoded as a whole."""
 
 _BOM = b"\xef\xbb\xbf"
-_MAGIC_NUMBERS = (
+_FOREIGN = (
     (b"\x1f\x8b", "gzip data"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x28\xb5\x2f\xfd", "zstd data"),
@@ -30,11 +30,7 @@ _MAGIC_NUMBERS = (
     (b"\x7fELF", "a program"),
     (b"\x89PNG", "an image"),
 )
-_BYTE_ORDER_MARKS = (
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-)
+_UTF16 = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"\x00\x00\xfe\xff", "UTF-32"))
 _HTML = re.compile(
     rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|title)\b",
     re.IGNORECASE | re.DOTALL,
@@ -43,19 +39,23 @@ _TITLE = re.compile(rb"<title[^>]{0,200}>\s*([^<]{1,80})", re.IGNORECASE)
 
 
 def refuse_foreign(head: bytes) -> None:
-    """Refuse data that is certainly no text of a feed, by its first bytes.
+    """Says no to what is certainly no text, by the first bytes of a document.
 
     Raises:
-        MalformedDocument: it is compressed, binary, UTF-16, or an HTML page (named by its title).
+        MalformedDocument: an HTML page (named by its title), compressed or binary data, UTF-16.
     """
-    for magic, name in _BYTE_ORDER_MARKS:
+    for magic, name in _UTF16:
         if head.startswith(magic):
             raise MalformedDocument(f"the text is {name}, UTF-8 is expected", "byte 0")
-    for magic, name in _MAGIC_NUMBERS:
+    for magic, name in _FOREIGN:
         if head.startswith(magic):
             raise MalformedDocument(f"this is {name}, not text", "byte 0")
     if _HTML.match(head.removeprefix(_BOM)):
-        raise MalformedDocument(f"this is an HTML page{_quoted_title(head)}, not a feed", "line 1")
+        title = _TITLE.search(head)
+        named = (
+            f' titled "{" ".join(title[1].decode("utf-8", "replace").split())}"' if title else ""
+        )
+        raise MalformedDocument(f"this is an HTML page{named}, not a feed", "line 1")
     if (at := head.find(b"\x00")) >= 0:
         line = head.count(b"\n", 0, at) + 1
         raise MalformedDocument(
@@ -63,39 +63,24 @@ def refuse_foreign(head: bytes) -> None:
         )
 
 
-def _quoted_title(head: bytes) -> str:
-    title = _TITLE.search(head)
-    if title is None:
-        return ""
-    words = title[1].decode("utf-8", "replace").split()
-    return f' titled "{" ".join(words)}"'
-
-
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a text in blocks: the number of the first line, and at most 1,000 lines.
+    """The lines of a text in blocks: the number of the first, and at most 1,000 of them, without line ends.
 
-    Lines come without their ends. Bytes that are no UTF-8 become U+FFFD, which no observable may
-    hold, so that only their own line is lost.
+    Bytes that are no UTF-8 become U+FFFD, which no observable may hold, so that only their own line suffers.
 
     Raises:
-        MalformedDocument: the first 64 KiB are no text.
+        MalformedDocument: by its first 64 KiB it is no text.
     """
     number = 1
     for chunk in whole_lines(stream):
         lines = chunk.decode("utf-8", "replace").split("\n")
-        for at in range(0, len(lines), BATCH_SIZE):
-            yield number + at, lines[at : at + BATCH_SIZE]
+        for at in range(0, len(lines), BATCH):
+            yield number + at, lines[at : at + BATCH]
         number += len(lines)
 
 
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The stream in pieces that end with a line, without its line end.
-
-    A line over `MAX_LINE` is cut, and the rest of it is passed over.
-
-    Raises:
-        MalformedDocument: the first 64 KiB are no text.
-    """
+    """The stream in pieces that end at line ends (without the last one); lines over `MAX_LINE` are cut."""
     chunk = _read_head(stream)
     refuse_foreign(chunk)
     chunk = chunk.removeprefix(_BOM)
@@ -103,7 +88,7 @@ def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     while chunk:
         whole, end, tail = chunk.rpartition(b"\n")
         if end:
-            if len(rest) == MAX_LINE:  # `whole` begins with the rest of a line that was cut
+            if len(rest) == MAX_LINE:  # the rest of a line that was cut
                 whole = whole[chunk.index(b"\n") :]
             yield rest + whole
             rest = tail
@@ -121,36 +106,35 @@ def _read_head(stream: BinaryIO) -> bytes:
     return head
 
 
-def read_text_document(stream: BinaryIO) -> bytes:
-    """All of a text document, such as JSON, without its byte order mark.
+def document(stream: BinaryIO) -> bytes:
+    """A whole document that must be JSON.
 
     Raises:
-        MalformedDocument: it is empty, larger than `MAX_DOCUMENT`, or no text.
+        MalformedDocument: empty, too large, or by its first bytes no JSON.
     """
     head = _read_head(stream)
     refuse_foreign(head)
-    parts = [head]
-    size = len(head)
+    parts, size = [head], len(head)
     while piece := stream.read(1 << 20):
         size += len(piece)
         if size > MAX_DOCUMENT:
             raise MalformedDocument(f"larger than {MAX_DOCUMENT} bytes")
         parts.append(piece)
-    data = b"".join(parts).removeprefix(_BOM)
-    if not data.strip():
+    whole = b"".join(parts).removeprefix(_BOM)
+    if not whole.strip():
         raise MalformedDocument("the document is empty")
-    return data
+    return whole
 
 
 @contextmanager
-def gc_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would visit all objects of a document repeatedly."""
-    was_enabled = gc.isenabled()
+def uncollected() -> Iterator[None]:
+    """Without the cyclic garbage collector, which would look at all objects of a document again and again."""
+    was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
+        if was:
             gc.enable()
 
 
@@ -158,8 +142,7 @@ def decode_json(data: bytes, kind: Any) -> Any:
     """`data` as `kind`.
 
     Raises:
-        MalformedDocument: it is no JSON, cut off, or of another shape. The place is a line and
-            column, or a JSON path.
+        MalformedDocument: no JSON, cut off, or not of that shape; the place is a line and column, or a JSON path.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -175,15 +158,13 @@ def decode_json(data: bytes, kind: Any) -> Any:
 
 
 def _json_problem(data: bytes, message: str) -> MalformedDocument:
-    """The error for what msgspec reports; it names a byte unless the document ends too early."""
-    offset = re.search(r" ?\(byte (\d+)\)", message)
-    if offset is None:
+    found = re.search(r" ?\(byte (\d+)\)", message)
+    if found is None:
         return MalformedDocument("the JSON is cut off here", position(data, len(data)))
-    return MalformedDocument(message.replace(offset[0], ""), position(data, int(offset[1])))
+    return MalformedDocument(message.replace(found[0], ""), position(data, int(found[1])))
 
 
 def position(data: bytes, at: int) -> str:
     """A place in a document, such as "line 3, column 7 (byte 120)"."""
-    line = data.count(b"\n", 0, at) + 1
-    start = data.rfind(b"\n", 0, at)
+    line, start = data.count(b"\n", 0, at) + 1, data.rfind(b"\n", 0, at)
     return f"line {line}, column {at - start} (byte {at})"

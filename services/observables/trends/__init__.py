@@ -1,1 +1,1 @@
-"""Trends: values that several feeds see at once, and subjects that rise above their own baseline."""
+"""Trends: values that several feeds see at once, and subjects above their own baseline."""

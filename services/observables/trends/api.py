@@ -1,12 +1,14 @@
 """The routes of trends."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from services.observables.trends import service
+from services.observables.trends.repository import StoredTrend
 from services.observables.trends.schemas import TrendKind, TrendPage
 from shared.auth import Principal
+from shared.pagination import Page
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
 
@@ -25,6 +27,6 @@ def list_trends(
     since: Timestamp | None = None,
     after: After = None,
     limit: Limit = 100,
-) -> dict[str, Any]:
+) -> Page[StoredTrend]:
     """Bursts and rises, the newest first."""
-    return service.trends(database_of(request), principal.tenant, kind, since, after, limit)
+    return service.list_trends(database_of(request), principal.tenant, kind, since, after, limit)

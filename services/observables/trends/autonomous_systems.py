@@ -1,4 +1,4 @@
-"""Which autonomous system an address belongs to: the reference data as the trends' process reads it."""
+"""The autonomous systems of addresses, for the trends' process."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +16,7 @@ _DATASET: Final = "networks"
 
 
 class AutonomousSystems:
-    """The tables of networks, renewed when there are newer ones.
+    """The tables of networks, reloaded when there are newer ones.
 
     Args:
         database: the observables service's.
@@ -24,29 +24,29 @@ class AutonomousSystems:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._held = ReloadingCache(
+        self._networks = ReloadingCache(
             [_DATASET], lambda blobs: Networks(blobs.get(_DATASET) or networks.pack([]))
         )
 
     def reload_if_stale(self) -> None:
-        """Look for newer tables, once a minute; while the database is away those that are here are used."""
+        """Look for newer tables once a minute; without the database the loaded ones stay in use."""
         try:
-            self._held.reload_if_stale_from(self._database)
+            self._networks.reload_if_stale_from(self._database)
         except Unavailable as error:
-            log.warning("trends.networks_not_read", reason=error.message)
+            log.warning("trends.networks_reload_failed", reason=error.message)
 
     def numbers_of(self, type_: str, values: Sequence[str]) -> list[int | None]:
         """The number of each address's autonomous system; None where none is known."""
         try:
-            found = self._held.value.find_many(type_, values)
+            matches = self._networks.value.find_many(type_, values)
         except (OSError, ValueError):
-            # One of them is no address, whatever it calls itself; it must not take the others with it.
+            # One of the values is no address; it must not spoil the others.
             return [self._number_of(type_, value) for value in values]
-        return [network.asn if network else None for network in found]
+        return [network.asn if network else None for network in matches]
 
     def _number_of(self, type_: str, value: str) -> int | None:
         try:
-            (network,) = self._held.value.find_many(type_, [value])
+            (network,) = self._networks.value.find_many(type_, [value])
         except (OSError, ValueError):
             return None
         return network.asn if network else None

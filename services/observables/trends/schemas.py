@@ -9,8 +9,11 @@ from pydantic import BaseModel, Field
 TrendKind = Literal["value", "malware", "as", "registrar"]
 
 
-class Trend(BaseModel):
-    """A burst of a value in several feeds, or a family, network or registrar that rises above its own baseline."""
+class TrendView(BaseModel):
+    """A burst of a value in several feeds, or a subject that rises above its baseline.
+
+    Subjects are malware families, autonomous systems and registrars.
+    """
 
     tenant: str
     id: UUID
@@ -29,5 +32,5 @@ class Trend(BaseModel):
 class TrendPage(BaseModel):
     """A page of trends."""
 
-    items: list[Trend]
+    items: list[TrendView]
     next: str | None

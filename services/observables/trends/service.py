@@ -1,34 +1,77 @@
-"""Trends page by page."""
+"""Trends are stored and announced together: both happen once, or neither."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Final
+from uuid import UUID, uuid5
+
+from sqlalchemy.orm import Session
 
 from services.observables.trends import repository
+from services.observables.trends.repository import StoredTrend
+from services.observables.trends.trend import Trend
 from shared.database import Database
-from shared.pagination import decode_cursor, encode_cursor
+from shared.events import Event
+from shared.events.observables import TRENDING, Trending
+from shared.kafka.outbox import publish
+from shared.pagination import Page, decode_cursor, paginate
+from shared.stix.ids import SENTINELIQ_NAMESPACE, stix_id
+
+SOURCE: Final = "/services/observables"
 
 
-def trends(
+def announce(session: Session, trends: Iterable[Trend]) -> int:
+    """Store trends and publish the new ones; return how many are new.
+
+    The session must be the platform's, since trends of several tenants come together.
+    """
+    new = repository.insert_new(session, trends)
+    publish(session, [_event(trend) for trend in new])
+    return len(new)
+
+
+def _event(trend: Trend) -> Event[Trending]:
+    identity, type_ = _stix_identity(trend)
+    data = Trending(
+        id=identity,
+        type=type_,
+        value=trend.subject,
+        feeds=list(trend.feeds),
+        window_seconds=trend.window_seconds,
+        started_at=trend.started_at.isoformat().replace("+00:00", "Z"),
+        kind=trend.kind,
+        subject=trend.subject,
+        count=trend.count,
+        baseline=trend.baseline,
+    )
+    # The event's id is the trend's, by which consumers recognise a repetition.
+    return Event(TRENDING, data, trend.tenant, SOURCE, key=identity.encode(), id=str(trend.id))
+
+
+def _stix_identity(trend: Trend) -> tuple[str, str]:
+    """STIX id and type of what trends."""
+    if trend.kind == "malware":
+        return f"malware--{uuid5(SENTINELIQ_NAMESPACE, trend.subject)}", "malware"
+    if trend.kind == "registrar":
+        return f"identity--{uuid5(SENTINELIQ_NAMESPACE, trend.subject)}", "identity"
+    type_ = trend.type or "autonomous-system"
+    return stix_id(type_, trend.subject), type_
+
+
+def list_trends(
     database: Database,
     tenant: str,
     kind: str | None,
     since: datetime | None,
     after: str | None,
     limit: int,
-) -> dict[str, Any]:
+) -> Page[StoredTrend]:
     """A page of trends, the newest first.
 
     Raises:
-        InvalidInput: `after` is no cursor of such a list.
+        InvalidInput: `after` is no cursor of this list.
     """
-    newest = decode_cursor(after, tuple[datetime, UUID])
+    place = decode_cursor(after, tuple[datetime, UUID])
     with database.transaction(tenant) as session:
-        rows = [
-            dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name
-            for row in repository.page(session, since, kind, limit, newest)
-        ]
-    cursor = None
-    if len(rows) == limit:
-        cursor = encode_cursor(rows[-1]["announced_at"], rows[-1]["id"])
-    return {"items": rows, "next": cursor}
+        rows = repository.list_trends(session, limit + 1, place, since, kind)
+    return paginate(rows, limit, lambda trend: (trend.announced_at, trend.id))

@@ -1,8 +1,8 @@
-"""Ends a process that reads nothing while there is something to read.
+"""Ends a process that reads nothing while there are records to read.
 
-Stream processors have been seen to go silent after a rebalance or a lost broker, alive and doing nothing. The state is
-recomputed from the log anyway, so the remedy is a new process. This is a thread with its own connection: what hangs in
-the process's event loop does not hang here.
+Stream processors have been seen to go silent after a rebalance or a lost broker: alive, but idle.
+The state is recomputed from the log anyway, so the remedy is a new process. The watchdog is a
+thread with its own connection, which does not hang when the process's event loop hangs.
 """
 
 import asyncio
@@ -23,12 +23,16 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 PATIENCE: Final = 60.0
+"""Seconds of silence after which the process ends."""
+
 EXIT_CODE: Final = 70
-"""EX_SOFTWARE of sysexits(3): the fault is our own."""
+"""EX_SOFTWARE of sysexits(3): an internal error."""
+
+_ASK_SECONDS: Final = 30.0
 
 
 def lag(positions: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
-    """Records that are in the log and not handled; a partition without a position is not handled at all."""
+    """Records in the log that are not handled; a partition without a position counts as unread."""
     return sum(max(0, end - positions.get(place, 0)) for place, end in ends.items())
 
 
@@ -36,7 +40,7 @@ class SilenceTimer:
     """Decides when silence has lasted too long.
 
     Args:
-        seconds: without anything handled, while something waited all that time.
+        seconds: without a record handled, while some waited all that time.
     """
 
     def __init__(self, seconds: float = PATIENCE) -> None:
@@ -44,17 +48,18 @@ class SilenceTimer:
         self._beats: int | None = None
         self._since = 0.0
 
-    def ended(self, now: float, beats: int, waiting: int | None) -> bool:
-        """Whether to give up.
+    def expired(self, now: float, beats: int, waiting: int | None) -> bool:
+        """Note the present state; whether the process has to end.
 
         Args:
             now: monotonic seconds.
             beats: rises with every record handled, and with every other sign of life.
-            waiting: records not handled; None when the log does not say.
+            waiting: records not handled; None when the log does not answer.
         """
+        # A log that does not answer is no reason: it would not answer a new process either.
         if not waiting or beats != self._beats:
-            # A log that does not answer gives no reason: a new process would not hear from it either.
-            self._beats, self._since = beats, now
+            self._beats = beats
+            self._since = now
         return now - self._since >= self._seconds
 
 
@@ -81,30 +86,32 @@ class Watchdog:
         self._topics = topics
         self._beats = beats
         self._positions = positions
-        self._seconds = patience
+        self._timer = SilenceTimer(patience)
+        self._patience = patience
         self._pause = min(5.0, patience / 4)
 
     def start(self) -> None:
-        """Begin to watch, until the process ends."""
-        threading.Thread(
-            target=lambda: asyncio.run(self._watch()), name="watchdog", daemon=True
-        ).start()
+        """Watch in the background until the process ends."""
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.run(self._watch())
 
     async def _watch(self) -> None:
-        patience = SilenceTimer(self._seconds)
         while True:
+            # A connection that fails is opened again.
             with suppress(KafkaError, OSError, TimeoutError):
-                async with OffsetClient(self._settings) as cluster:
-                    await self._ask(cluster, patience)
-            patience.ended(time.monotonic(), self._beats(), None)
+                async with OffsetClient(self._settings) as client:
+                    await self._watch_connected(client)
+            self._timer.expired(time.monotonic(), self._beats(), None)
             await asyncio.sleep(self._pause)
 
-    async def _ask(self, cluster: OffsetClient, patience: SilenceTimer) -> None:
+    async def _watch_connected(self, client: OffsetClient) -> None:
         while True:
-            async with asyncio.timeout(30):
-                ends = await cluster.ends(self._topics)
+            async with asyncio.timeout(_ASK_SECONDS):
+                ends = await client.ends(self._topics)
             waiting = lag(self._positions(), ends)
-            if patience.ended(time.monotonic(), self._beats(), waiting):
-                log.error("trends.silent", waiting=waiting, seconds=self._seconds)
+            if self._timer.expired(time.monotonic(), self._beats(), waiting):
+                log.error("trends.silent", waiting=waiting, seconds=self._patience)
                 os._exit(EXIT_CODE)
             await asyncio.sleep(self._pause)

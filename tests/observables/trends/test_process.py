@@ -1,4 +1,4 @@
-"""The process on a real log and a real database: what is planted is announced, in time, once, whatever is killed."""
+"""The process on a real log and database: planted trends are announced in time, and once."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.trends import repository
+from services.observables.trends import service
 from services.observables.trends.replay import OffsetClient, plan_replay
+from services.observables.trends.trend import Trend
 from services.observables.trends.watchdog import EXIT_CODE, SilenceTimer, lag
-from services.observables.trends.windows import Trend
 from shared.database import PLATFORM, Database, database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, SOURCE, Indicator, IndicatorsObserved
@@ -34,40 +34,49 @@ from shared.stix.ids import observable_id
 
 RUN = """
 import os, time
-from services.observables.trends import process, stream
+from services.observables.trends import process, reader, service
 from shared.database import database
 from shared.errors import Unavailable
 from shared.telemetry.logging import configure_logging
 from shared.settings import load_settings
 
 configure_logging("observables", "trends")
-hang = int(os.environ.get("TEST_HANG_AFTER", "-1"))
-take = stream.LogReader.take
-async def taking(self, *record):
-    if 0 <= hang <= self.beats:
+hang_after = int(os.environ.get("TEST_HANG_AFTER", "-1"))
+patience = float(os.environ.get("TEST_PATIENCE", "60"))
+handle = reader.LogReader.handle
+initialise = reader.LogReader.__init__
+
+
+async def hang_or_handle(self, *record):
+    if 0 <= hang_after <= self.beats:
         time.sleep(3600)
-    await take(self, *record)
-def unavailable(*_):
+    await handle(self, *record)
+
+
+def raise_unavailable(*_):
     raise Unavailable("The database is away.")
-if "TEST_UNAVAILABLE" in os.environ:
-    stream.repository.announce = unavailable
-stream.LogReader.take = taking
-begun = stream.LogReader.__init__
-def begin(self, *arguments, **named):
-    begun(self, *arguments, **named)
+
+
+def initialise_in_group(self, *arguments, **named):
+    initialise(self, *arguments, **named)
     self.group += os.environ.get("TEST_GROUP", "")
-stream.LogReader.__init__ = begin
-process.run(load_settings(), database("observables"), patience=float(os.environ.get("TEST_PATIENCE", "60")))
+
+
+reader.LogReader.handle = hang_or_handle
+reader.LogReader.__init__ = initialise_in_group
+if "TEST_UNAVAILABLE" in os.environ:
+    service.announce = raise_unavailable
+process.run(load_settings(), database("observables"), patience=patience)
 """
 
 
 @pytest.fixture
 def own(settings: Settings) -> Database:
-    found = database("observables")
-    with found.engine.begin() as connection:
+    observables = database("observables")
+    with observables.engine.begin() as connection:
         for table in ("trend", "outbox"):
             connection.execute(sa.text(f"TRUNCATE observables.{table}"))
-    return found
+    return observables
 
 
 @contextmanager
@@ -102,19 +111,14 @@ def chunks(
     for value in values:
         place = bucket(observable_id("ipv4-addr", value))
         by_bucket.setdefault(place, []).append(Indicator("ipv4-addr", value))
-    run, said = uuid4(), at.isoformat().replace("+00:00", "Z")
-    return [
-        Event(
-            OBSERVED,
-            IndicatorsObserved(
-                FeedRef(UUID(int=feed), f"feed {feed}"), run, place, 0, said, seen=seen
-            ),
-            tenant,
-            SOURCE,
-            bucket_key(place),
-        )
-        for place, seen in sorted(by_bucket.items())
-    ]
+    run = uuid4()
+    observed_at = at.isoformat().replace("+00:00", "Z")
+    reference = FeedRef(UUID(int=feed), f"feed {feed}")
+    events = []
+    for place, seen in sorted(by_bucket.items()):
+        data = IndicatorsObserved(reference, run, place, 0, observed_at, seen=seen)
+        events.append(Event(OBSERVED, data, tenant, SOURCE, bucket_key(place)))
+    return events
 
 
 def send(settings: Settings, events: Sequence[Event[IndicatorsObserved]]) -> None:
@@ -135,12 +139,16 @@ def addresses(network: int, count: int) -> list[str]:
 
 
 def announced(own: Database) -> list[Trending]:
-    """The announcements waiting in the outbox, which nobody relays here."""
+    """The announcements in the outbox; no relay runs here."""
     with own.transaction(PLATFORM) as session:
-        found = session.scalars(
+        payloads = session.scalars(
             sa.text("SELECT payload FROM outbox WHERE topic = 'observables.trending.v1'")
         )
-        return [msgspec.json.decode(bytes(payload), type=Trending) for payload in found]
+        return [msgspec.json.decode(bytes(payload), type=Trending) for payload in payloads]
+
+
+def announced_values(own: Database) -> list[str]:
+    return [trending.value for trending in announced(own)]
 
 
 def wait(check: Callable[[], object], seconds: float, log: Path) -> None:
@@ -153,7 +161,8 @@ def wait(check: Callable[[], object], seconds: float, log: Path) -> None:
 def test_a_planted_burst_is_announced_once_within_ten_seconds(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    planted, now = "45.9.148.3", datetime.now(UTC)
+    planted = "45.9.148.3"
+    now = datetime.now(UTC)
     with process(tmp_path):
         before = time.monotonic()
         for feed in range(1, 6):
@@ -178,7 +187,8 @@ def test_a_planted_burst_is_announced_once_within_ten_seconds(
 def test_killed_in_the_middle_and_started_again_it_announces_once(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, planted = datetime.now(UTC), [f"46.9.148.{number}" for number in range(40)]
+    now = datetime.now(UTC)
+    planted = [f"46.9.148.{number}" for number in range(40)]
     log = tmp_path / "trends.log"
     rounds = [chunks(feed, [*addresses(40 + feed, 2_000), *planted], now) for feed in range(1, 6)]
     with process(tmp_path) as first:
@@ -189,35 +199,33 @@ def test_killed_in_the_middle_and_started_again_it_announces_once(
         wait(lambda: announced(own), 10, log)
         first.kill()
         first.wait()
-    before = {one.value for one in announced(own)}
+    before = set(announced_values(own))
     assert 0 < len(before) < len(planted)
     send(settings, rounds[4][16:])
     with process(tmp_path):
-        wait(lambda: {one.value for one in announced(own)} >= set(planted), 10, log)
+        wait(lambda: set(announced_values(own)) >= set(planted), 10, log)
         # All of it comes again, as after a crash of the feeds' worker, and changes nothing.
         for events in rounds:
             send(settings, events)
         marker = chunks(9, ["46.10.0.1"], now)
         for feed in range(1, 6):
+            renamed = FeedRef(UUID(int=feed), "x")
             send(
                 settings,
                 [
-                    replace(
-                        event,
-                        data=msgspec.structs.replace(event.data, feed=FeedRef(UUID(int=feed), "x")),
-                    )
+                    replace(event, data=msgspec.structs.replace(event.data, feed=renamed))
                     for event in marker
                 ],
             )
-        wait(lambda: "46.10.0.1" in {one.value for one in announced(own)}, 10, log)
-    values = [one.value for one in announced(own)]
-    assert sorted(values) == sorted([*planted, "46.10.0.1"])
+        wait(lambda: "46.10.0.1" in announced_values(own), 10, log)
+    assert sorted(announced_values(own)) == sorted([*planted, "46.10.0.1"])
 
 
 def test_a_silent_process_is_ended_and_its_successor_announces(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
     with process(tmp_path, TEST_HANG_AFTER="2", TEST_PATIENCE="3") as silent:
         for feed in range(1, 6):
             send(settings, chunks(feed, [f"47.0.0.{number}" for number in range(10)], now))
@@ -236,7 +244,8 @@ def test_an_idle_process_is_left_alone(settings: Settings, own: Database, tmp_pa
 def test_a_second_process_stands_by_and_takes_over(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
     with process(tmp_path) as first, process(tmp_path):
         for feed in range(1, 4):
             send(settings, chunks(feed, ["48.0.0.1"], now))
@@ -245,42 +254,44 @@ def test_a_second_process_stands_by_and_takes_over(
         for feed in range(4, 6):
             send(settings, chunks(feed, ["48.0.0.1"], now))
         wait(lambda: announced(own), 20, log)
-    assert [one.value for one in announced(own)] == ["48.0.0.1"]
+    assert announced_values(own) == ["48.0.0.1"]
 
 
 def test_without_its_database_it_waits_and_stops_when_asked(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
     for feed in range(1, 6):
         send(settings, chunks(feed, ["50.0.0.1"], now))
     with process(tmp_path, TEST_UNAVAILABLE="1", TEST_PATIENCE="3") as waiting:
-        wait(lambda: "trends.retrying" in log.read_text(), 10, log)
+        wait(lambda: "trends.announce_failed" in log.read_text(), 10, log)
         time.sleep(4)
         assert waiting.poll() is None, "waiting is no silence"
     with process(tmp_path):
         wait(lambda: announced(own), 10, log)
-    assert [one.value for one in announced(own)] == ["50.0.0.1"]
+    assert announced_values(own) == ["50.0.0.1"]
 
 
-def test_what_is_handled_is_committed_and_stays_committed(
+def test_handled_records_are_committed_and_stay_committed(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, log = datetime.now(UTC), tmp_path / "trends.log"
-    group, topic = (
-        f"{settings.kafka_topic_prefix}sentineliq.observables.trends",
-        topic_name(settings, OBSERVED.name),
-    )
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
+    group = f"{settings.kafka_topic_prefix}sentineliq.observables.trends"
+    topic = topic_name(settings, OBSERVED.name)
 
     async def committed() -> list[tuple[int, int | None]]:
-        async with OffsetClient(settings) as asked:
-            found = await asked.offsets(group, await asked.ends([topic]))
-            return [(one.end, one.committed) for _, one in sorted(found.items())]
+        async with OffsetClient(settings) as client:
+            offsets = await client.offsets(group, await client.ends([topic]))
+        return [(offsets[place].end, offsets[place].committed) for place in sorted(offsets)]
 
     with process(tmp_path):
         for feed in range(1, 6):
             send(settings, chunks(feed, addresses(51, 500), now))
-        wait(lambda: sum(one.value.startswith("51.") for one in announced(own)) == 500, 10, log)
+        wait(
+            lambda: sum(value.startswith("51.") for value in announced_values(own)) == 500, 10, log
+        )
     before = asyncio.run(committed())
     assert all(end == at for end, at in before)
     planned = asyncio.run(plan_replay(settings, group, [(topic, 0), (topic, 1)], time.time()))
@@ -290,28 +301,25 @@ def test_what_is_handled_is_committed_and_stays_committed(
     assert asyncio.run(committed()) == before
 
 
-def test_nothing_is_read_that_is_no_event(
+def test_a_record_that_is_no_event_is_skipped(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, log = datetime.now(UTC), tmp_path / "trends.log"
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
     bad = chunks(1, ["49.0.0.1"], now)[0]
     with process(tmp_path):
-        send(
-            settings,
-            [replace(bad, data=msgspec.structs.replace(bad.data, observed_at="yesterday"))],
-        )
+        undated = msgspec.structs.replace(bad.data, observed_at="yesterday")
+        send(settings, [replace(bad, data=undated)])
         for feed in range(1, 6):
             send(settings, chunks(feed, ["49.0.0.1"], now))
         wait(lambda: announced(own), 10, log)
-    assert '"event": "trends.unreadable"' in log.read_text()
+    assert '"event": "trends.record_skipped"' in log.read_text()
 
 
 def trend(number: int, kind: str = "value", tenant: str = "acme") -> Trend:
     type_ = "ipv4-addr" if kind == "value" else None
-    subject = {"value": f"192.0.2.{number}", "malware": f"family {number}", "as": f"AS{number}"}[
-        kind
-    ]
-    return Trend(tenant, kind, subject, type_, ("a", "b"), 5, None, 1_800_000_000)
+    subjects = {"value": f"192.0.2.{number}", "malware": f"family {number}", "as": f"AS{number}"}
+    return Trend(tenant, kind, subjects[kind], type_, ("a", "b"), 5, None, 1_800_000_000)
 
 
 def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
@@ -324,17 +332,14 @@ def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
         trend(64496, "as"),
     ]
     with own.transaction(PLATFORM) as session:
-        assert repository.announce(session, both) == 5
+        assert service.announce(session, both) == 5
     with own.transaction(PLATFORM) as session:
-        assert repository.announce(session, [*both, trend(3)]) == 1
-        assert repository.announce(session, []) == 0
-    said = announced(own)
-    assert len(said) == 6
-    assert {one.id.partition("--")[0] for one in said} == {
-        "ipv4-addr",
-        "malware",
-        "autonomous-system",
-    }
+        assert service.announce(session, [*both, trend(3)]) == 1
+        assert service.announce(session, []) == 0
+    announcements = announced(own)
+    assert len(announcements) == 6
+    types = {trending.id.partition("--")[0] for trending in announcements}
+    assert types == {"ipv4-addr", "malware", "autonomous-system"}
     with own.transaction(PLATFORM) as session:
         rows = session.execute(sa.text("SELECT headers, tenant FROM outbox")).all()
     assert len({dict(row.headers)["ce_id"] for row in rows}) == 6
@@ -343,33 +348,34 @@ def test_a_trend_is_stored_and_announced_once(own: Database) -> None:
 def test_trends_are_paged_newest_first_and_by_tenant(own: Database) -> None:
     for number in range(7):
         with own.transaction(PLATFORM) as session:
-            repository.announce(
+            service.announce(
                 session,
                 [trend(number), trend(number, "malware", "public"), trend(number, tenant="globex")],
             )
-    with own.transaction("acme") as session:
-        found, after = [], None
-        while page := repository.page(session, limit=3, after=after):
-            found += page
-            after = (page[-1].announced_at, page[-1].id)
-        assert len(found) == len({row.id for row in found}) == 14
-        assert [row.announced_at for row in found] == sorted(
-            (row.announced_at for row in found), reverse=True
-        )
-        assert {row.tenant for row in found} == {"acme", "public"}
-        assert {row.kind for row in repository.page(session, kind="malware")} == {"malware"}
-        since = found[3].announced_at
-        assert all(row.announced_at >= since for row in repository.page(session, since=since))
+    trends = []
+    after = None
+    while after is not None or not trends:
+        page = service.list_trends(own, "acme", None, None, after, 3)
+        trends += page.items
+        after = page.next
+    assert len(trends) == len({trend.id for trend in trends}) == 14
+    times = [trend.announced_at for trend in trends]
+    assert times == sorted(times, reverse=True)
+    assert {trend.tenant for trend in trends} == {"acme", "public"}
+    families = service.list_trends(own, "acme", "malware", None, None, 100).items
+    assert {trend.kind for trend in families} == {"malware"}
+    recent = service.list_trends(own, "acme", None, times[3], None, 100).items
+    assert all(trend.announced_at >= times[3] for trend in recent)
 
 
-def test_silence_is_told_from_idleness() -> None:
-    patience = SilenceTimer(60)
-    assert not patience.ended(0, 0, 5)
-    assert not patience.ended(59, 0, 5)
-    assert patience.ended(60, 0, 5)
-    assert not patience.ended(61, 1, 5), "something was handled"
-    assert not patience.ended(120, 1, 0), "nothing waits"
-    assert not patience.ended(170, 1, None), "the log does not say"
-    assert not patience.ended(229, 1, 3)
-    assert patience.ended(230, 1, 3)
+def test_silence_is_told_apart_from_idleness() -> None:
+    timer = SilenceTimer(60)
+    assert not timer.expired(0, 0, 5)
+    assert not timer.expired(59, 0, 5)
+    assert timer.expired(60, 0, 5)
+    assert not timer.expired(61, 1, 5), "something was handled"
+    assert not timer.expired(120, 1, 0), "nothing waits"
+    assert not timer.expired(170, 1, None), "the log does not answer"
+    assert not timer.expired(229, 1, 3)
+    assert timer.expired(230, 1, 3)
     assert lag({("a", 0): 5}, {("a", 0): 7, ("a", 1): 2, ("b", 0): 0}) == 4

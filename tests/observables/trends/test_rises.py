@@ -1,162 +1,99 @@
-"""Rises of autonomous systems and registrars, by the process as the service starts it."""
+"""Rises of subjects against a model that adds up every window anew."""
 
-import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections import Counter
+from math import sqrt
 from uuid import UUID
 
-import pytest
-import sqlalchemy as sa
-from aiokafka import AIOKafkaProducer
-from starlette.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.observables.reference import networks, repository
-from services.observables.trends.autonomous_systems import AutonomousSystems
-from shared.database import PUBLIC, Database, database
-from shared.events import Event
-from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
-from shared.kafka.topics import topic_name
-from shared.settings import Settings
-
-HOUR = 3600.0
-TABLE = (
-    b"45.9.148.0\t45.9.148.255\t64496\tNL\tEXAMPLE\n45.9.149.0\t45.9.149.255\t64497\tDE\tOTHER\n"
+from services.observables.trends.events import Chunk, FeedIdentity, ObservedIndicator
+from services.observables.trends.rises import (
+    HISTORY,
+    MINUTES,
+    SubjectRises,
+    count_families,
+    count_registrar,
+    count_systems,
 )
 
-
-@pytest.fixture
-def own(settings: Settings) -> Database:
-    found = database("observables")
-    with found.engine.begin() as connection:
-        for table in ("trend", "outbox", "dataset"):
-            connection.execute(sa.text(f"TRUNCATE observables.{table}"))
-    return found
+START = 1_800_000_000.0  # begins a window
 
 
-def obtain(own: Database, table: bytes, digest: str) -> None:
-    now = datetime.now(UTC)
-    with own.transaction(PUBLIC) as session:
-        packed = networks.pack([("v4.tsv", table)])
-        repository.put(
-            session, "networks", digest=digest, packed=packed, obtained_at=now, checked_at=now
-        )
+def rises(counts: list[int]) -> list[tuple[int, int, float | None]]:
+    """Minute, count and baseline of the rises of a family with these counts by minute."""
+    subjects = SubjectRises()
+    rises = []
+    for minute, count in enumerate(counts):
+        at = START + 60 * minute
+        subjects.add("acme", "feed", Counter({("malware", "odd"): count} if count else {}), at)
+        rises += [(minute, rise.count, rise.baseline) for rise in subjects.close(at + 60)]
+    return rises
 
 
-@contextmanager
-def process(folder: Path) -> Iterator[Path]:
-    """`python -m services.observables trends`, ready; its log."""
-    log = folder / "trends.log"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, log.open("w") as written:
-        ready.bind(str(folder / "ready.sock"))
-        ready.settimeout(30)
-        started = subprocess.Popen(
-            [sys.executable, "-m", "services.observables", "trends"],
-            env={**os.environ, "NOTIFY_SOCKET": str(folder / "ready.sock")},
-            stdout=written,
-            stderr=written,
-        )
-        try:
-            assert ready.recv(64) == b"READY=1", log.read_text()
-            yield log
-        finally:
-            started.send_signal(signal.SIGTERM)
-            assert started.wait(15) == 0, log.read_text()
+def test_a_family_rises_once_above_its_baseline() -> None:
+    (rise,) = rises([1] * 400 + [10] * 30 + [1] * 60)
+    # Ten a window are usual, 10 + 6·√10 = 28.97 are not: 3 times 10 and 7 times 1, in the third
+    # minute of the rise.
+    assert rise == (402, 37, 10.0)
 
 
-def new(addresses: Sequence[str]) -> Event[ObservablesChanged]:
-    changes = [
-        Change(f"ipv4-addr--{address}", "ipv4-addr", address, "new", 72) for address in addresses
-    ]
-    said = ObservablesChanged(UUID(int=1), "blocklist", changes)
-    return Event(CHANGED, said, "acme", "/services/observables", b"0")
+def test_few_or_usual_numbers_do_not_rise() -> None:
+    assert rises([0] * 400 + [1] * 19) == []
+    assert rises([0] * 400 + [20]) == [(400, 20, 0.0)]
+    assert rises([10] * 400 + [29] * 10) == [], "a rise needs three times the mean"
 
 
-def answer(number: int, registrar: str, enricher: str = "rdap") -> Event[Enriched]:
-    name = f"domain-{number}.example"
-    said = Enriched(
-        f"domain-name--{number}",
-        "domain-name",
-        name,
-        enricher,
-        {"registrar": registrar},
-        "2026-11-25",
+def test_a_new_tenant_has_no_rises() -> None:
+    assert rises([500] * 30) == []
+    assert rises([0] * 59 + [500]) == []
+    assert rises([0] * 60 + [500]) == [(60, 500, 0.0)]
+
+
+def test_a_second_rise_is_announced_again() -> None:
+    assert [minute for minute, *_ in rises([0] * 60 + [20] + [0] * 300 + [200])] == [60, 361]
+
+
+def test_subjects_of_a_chunk() -> None:
+    chunk = Chunk(
+        FeedIdentity(UUID(int=1), "feed"),
+        "",
+        [
+            ObservedIndicator("ipv4-addr", "192.0.2.1", "Emotet"),
+            ObservedIndicator("ipv6-addr", "2001:db8::1", " emotet "),
+            ObservedIndicator("url", "u", "\0"),
+            ObservedIndicator("domain-name", "192.0.2.7"),
+            ObservedIndicator("ipv4-addr", "198.51.100.1"),
+        ],
     )
-    return Event(ENRICHED, said, "acme", "/services/observables", name.encode())
+    assert count_families(chunk) == {("malware", "emotet"): 2}
+    numbers = {"192.0.2.1": 64496, "2001:db8::1": 64496, "192.0.2.7": 1}
+
+    def numbers_of(_type: str, values: list[str]) -> list[int | None]:
+        return [numbers.get(value) for value in values]
+
+    observables = [(indicator.type, indicator.value) for indicator in chunk.seen]
+    assert count_systems(observables, numbers_of) == {("as", "AS64496"): 2}
 
 
-def send(settings: Settings, events: Sequence[tuple[float, Event]]) -> None:
-    """Events as they came into the log at a time."""
-
-    async def publish() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
-            for at, event in events:
-                topic = topic_name(settings, event.topic.name)
-                headers = event.headers()
-                await producer.send_and_wait(
-                    topic, event.payload(), event.key, timestamp_ms=int(at * 1000), headers=headers
-                )
-
-    asyncio.run(publish())
+def test_registrars_are_counted_by_their_plain_name() -> None:
+    counts = count_registrar(" Example Registrar, Inc. ")
+    assert counts == {("registrar", "example registrar, inc."): 1}
+    for name in (None, "\0", ["x"], ""):
+        assert count_registrar(name) == {}
 
 
-def test_an_autonomous_system_and_a_registrar_rise_above_what_was_usual(
-    settings: Settings, own: Database, tmp_path: Path, client_for: Callable[..., TestClient]
-) -> None:
-    now = time.time()
-    obtain(own, TABLE, "1")
-    usual = [(now - 3 * HOUR + 600 * n, new([f"45.9.148.{n}", f"45.9.149.{n}"])) for n in range(17)]
-    usual += [(now - 3 * HOUR + 600 * n, answer(n, "Usual Registrar")) for n in range(17)]
-    surge = [
-        (now - 300, new([*(f"45.9.148.{100 + n}" for n in range(40)), "45.9.149.99", "no address"]))
-    ]
-    surge += [(now - 300, answer(100 + n, "Cheap Names, LLC")) for n in range(25)]
-    # Whatever else knows a registrar does not count the domain a second time.
-    surge += [(now - 300, answer(100 + n, "Usual Registrar", "virustotal")) for n in range(25)]
-    send(settings, [*usual, *surge])
-    client = client_for("observables")
-
-    with process(tmp_path) as log:
-        deadline = time.monotonic() + 20
-        while len(client.get("/v1/trends").json()["items"]) < 2:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-
-    found = {one["kind"]: one for one in client.get("/v1/trends").json()["items"]}
-    assert set(found) == {"as", "registrar"}
-    assert (found["as"]["subject"], found["as"]["count"], found["as"]["feeds"]) == (
-        "AS64496",
-        40,
-        ["blocklist"],
-    )
-    assert 0 < found["as"]["baseline"] < 2
-    assert (found["registrar"]["subject"], found["registrar"]["count"]) == ("cheap names, llc", 25)
-    assert found["registrar"]["baseline"] == 0.0
-    assert [
-        one["kind"]
-        for one in client.get("/v1/trends", params={"kind": "registrar"}).json()["items"]
-    ] == ["registrar"]
-
-
-def test_networks_are_renewed_while_it_runs(own: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    systems = AutonomousSystems(own)
-    systems.reload_if_stale()
-    assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
-    monkeypatch.setattr("services.observables.reference.reloading_cache.LOOK_EVERY", -1.0)
-    obtain(own, TABLE, "1")
-    systems.reload_if_stale()
-    assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"
-    systems = AutonomousSystems(own)
-    systems.reload_if_stale()
-    asked = ["45.9.148.3", "no address", "45.9.149.0/24", "8.8.8.8", "1\0"]
-    assert systems.numbers_of("ipv4-addr", asked) == [64496, None, 64497, None, None]
-    obtain(own, TABLE.replace(b"64496", b"64510"), "2")
-    systems.reload_if_stale()
-    assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [64510]
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=140), st.integers(0, 3))
+def test_rises_are_those_of_the_model(counts: list[int], usual: int) -> None:
+    counts = [usual] * 300 + counts
+    high = None
+    expected = []
+    for minute in range(len(counts)):
+        count = sum(counts[max(0, minute - MINUTES + 1) : minute + 1])
+        before = counts[max(0, minute + 1 - MINUTES * (HISTORY + 1)) : max(0, minute + 1 - MINUTES)]
+        mean = sum(before) / min(HISTORY, max(1, minute + 1 - MINUTES) / MINUTES)
+        if count >= max(20, mean + 6 * sqrt(mean), 3 * mean) and minute >= 60:
+            if high is None or minute - high > MINUTES:
+                expected.append((minute, count, round(mean, 3)))
+            high = minute
+    assert rises(counts) == expected

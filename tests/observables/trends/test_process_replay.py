@@ -1,4 +1,4 @@
-"""A burst among many others, on a log of its own: announced once, whatever is killed, and the same when read again."""
+"""A burst among many other values is announced once, after kills and when the log is read again."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tests.observables.trends.test_process import addresses, announced, chunks, 
 pytestmark = pytest.mark.slow
 
 OTHERS = int(os.environ.get("SENTINELIQ_TREND_OTHERS", "200000"))
-"""Up to a million, for those who have the time."""
+"""Raise it to a million for a thorough run."""
 MARKER = "52.9.148.5"
 
 
@@ -27,17 +27,17 @@ def own(settings: Settings) -> Database:
     return database("observables")
 
 
-def among_others(
+def runs_with(
     network: int, planted: Sequence[str], now: datetime
 ) -> list[list[Event[IndicatorsObserved]]]:
-    """Runs of five feeds, each with its part of the others and in the middle of them what is planted."""
+    """Runs of five feeds, each with its part of the others and the planted values among them."""
     part = OTHERS // 5
     runs = []
     for feed in range(1, 6):
         others = addresses(network + feed, part)
         lists = [others[start : start + 20_000] for start in range(0, part, 20_000)]
         lists[len(lists) // 2] += planted
-        runs.append([event for each in lists for event in chunks(feed, each, now)])
+        runs.append([event for values in lists for event in chunks(feed, values, now)])
     return runs
 
 
@@ -45,37 +45,49 @@ def among_others(
 def test_a_burst_among_many_others_is_announced_once_though_it_is_killed_and_the_log_read_again(
     settings: Settings, own: Database, tmp_path: Path
 ) -> None:
-    now, planted, log = datetime.now(UTC), ["52.9.148.3", "52.9.148.4"], tmp_path / "trends.log"
+    now = datetime.now(UTC)
+    log = tmp_path / "trends.log"
+    planted = ["52.9.148.3", "52.9.148.4"]
+    expected = {*planted, MARKER}
 
-    def mine() -> list[Trending]:
-        return [one for one in announced(own) if one.value in {*planted, MARKER}]
+    def bursts() -> list[Trending]:
+        return [trending for trending in announced(own) if trending.value in expected]
 
-    def told() -> dict[str, tuple[str, list[str], int, int]]:
-        return {one.value: (one.id, one.feeds, one.count, one.window_seconds) for one in mine()}
+    def summaries() -> dict[str, tuple[str, list[str], int, int]]:
+        return {
+            trending.value: (
+                trending.id,
+                trending.feeds,
+                trending.count,
+                trending.window_seconds,
+            )
+            for trending in bursts()
+        }
 
-    runs = among_others(60, planted, now)
+    runs = runs_with(60, planted, now)
     send(settings, [event for run in runs[:4] for event in run])
     with process(tmp_path) as first:
-        # Killed while it reads: before what completes the bursts was sent, and before all else was read.
+        # Killed while it reads: before the events that complete the bursts were sent, and before
+        # all others were read.
         send(settings, runs[4][:20])
         first.kill()
         first.wait()
-    assert mine() == []
+    assert bursts() == []
     send(settings, runs[4][20:])
     with process(tmp_path) as second:
-        wait(mine, 60, log)
+        wait(bursts, 60, log)
         second.kill()
         second.wait()
     for feed in range(1, 6):
         send(settings, chunks(feed, [MARKER], now))
     with process(tmp_path):
-        wait(lambda: told().keys() == {*planted, MARKER}, 60, log)
-    said = told()
-    assert sorted(one.value for one in mine()) == sorted([*planted, MARKER])
+        wait(lambda: summaries().keys() == expected, 60, log)
+    before = summaries()
+    assert sorted(trending.value for trending in bursts()) == sorted(expected)
     with own.engine.begin() as connection:
         for table in ("trend", "outbox"):
             connection.execute(sa.text(f"TRUNCATE observables.{table}"))
     with process(tmp_path, TEST_GROUP=".again"):
-        wait(lambda: told().keys() == said.keys(), 60, log)
-    assert told() == said
-    assert len(mine()) == len(said)
+        wait(lambda: summaries().keys() == before.keys(), 60, log)
+    assert summaries() == before
+    assert len(bursts()) == len(before)
