@@ -1,1 +1,1 @@
-"""How a feed's bytes come to us: one collector per protocol; what the bytes mean is a format's business."""
+"""Collectors: one module each behind the protocol in `base`; `registry` knows them by name."""

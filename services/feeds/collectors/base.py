@@ -1,4 +1,10 @@
-"""What every collector speaks: a source that is asked, and the parts that come back."""
+"""The protocol that every collector implements.
+
+A collector is a stateless class with `name`, `whole` and `collect`: it fetches the documents of a
+feed and gives each as a `FetchedDocument` with the cursor from which the next run goes on. To write
+one, copy `http.py` (one document) or `taxii.py` (pages), and name the class in `registry.py` or in
+an entry point of the group `sentineliq.collectors`.
+"""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +16,7 @@ from shared.http import GuardedClient
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request is authorised by; none of it appears in a message or a log.
+    """What authorises a request; none of it appears in messages or logs.
 
     Attributes:
         headers: sent to the source's own origin only.
@@ -27,8 +33,8 @@ class FeedSource:
 
     Attributes:
         url: the feed's address.
-        options: what the collector wants to know, such as a TAXII collection.
-        cursor: what was remembered after the last part; empty the first time.
+        options: the collector's options, such as a TAXII collection.
+        cursor: that of the last document that was processed; empty in the first run.
     """
 
     url: str = field(repr=False)
@@ -39,14 +45,14 @@ class FeedSource:
 
 @dataclass(frozen=True)
 class FetchedDocument:
-    """One document of a feed, fetched: all of it, or a page, or an event.
+    """A document of a feed: all of it, a page, or an event.
 
     Attributes:
-        name: for people and messages, such as "page 3"; without anything secret.
-        path: the document's bytes; whoever takes the part removes the file.
-        cursor: what to remember once this part and all before it were sent on. JSON.
+        name: for messages, such as "page 3"; it holds no secret.
+        path: the file with the document's bytes; the receiver removes it.
+        cursor: JSON to store once this document and all before it are processed.
         received: bytes on the wire.
-        format: the format it is in, when the protocol says so; otherwise the feed's.
+        format: its format if the protocol states it; otherwise the feed's format applies.
     """
 
     name: str
@@ -57,11 +63,12 @@ class FetchedDocument:
 
 
 class Collector(Protocol):
-    """Fetches the documents of a feed. Stateless: one instance serves any number of feeds, also at once.
+    """Fetches the documents of a feed. Stateless: one instance serves all feeds, also in parallel.
 
     Attributes:
-        name: what catalogues and the command line call it.
-        whole: whether a run's part is all that the feed has to say (a list), or only its news (a collection's pages).
+        name: its name in catalogs, in the API and on the command line.
+        whole: whether a run's document is the complete feed (a list) or only its news (the pages of
+            a collection). From a complete one, observables that are missing are gone.
     """
 
     name: ClassVar[str]
@@ -70,18 +77,18 @@ class Collector(Protocol):
     def collect(
         self, source: FeedSource, client: GuardedClient, scratch: Path
     ) -> AsyncGenerator[FetchedDocument, None]:
-        """The parts that are new since the source's cursor, oldest first; none when there is nothing new.
+        """The documents since the source's cursor, oldest first; none if there is nothing new.
 
-        A part is asked for only when the one before it has been sent on and its cursor stored; a run that was killed
-        begins again at the last stored cursor.
+        The next document is requested only when the one before it is processed and its cursor
+        stored. A run that was killed begins again at the last stored cursor.
 
         Args:
-            source: what to ask.
-            client: the way out.
-            scratch: a folder for the parts' files.
+            source: the feed.
+            client: the only way to send requests.
+            scratch: a folder for the documents' files.
 
         Raises:
             UpstreamError: the source failed or refused.
-            InvalidInput: the collector's options are wrong; the `field` names which.
+            InvalidInput: an option of the collector is wrong; `field` names it.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a feed is authorised by: checked when it is given, sealed at rest, opened for the time of a run."""
+"""Credentials of feeds: checked on input, sealed at rest, opened for the time of a run."""
 
 import json
 from base64 import b64encode
@@ -25,7 +25,7 @@ class _Auth(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class Basic(_Auth):
+class BasicAuth(_Auth):
     """User and password (RFC 7617)."""
 
     kind: Literal["basic"]
@@ -33,22 +33,22 @@ class Basic(_Auth):
     password: _Secret
 
 
-class Bearer(_Auth):
+class BearerAuth(_Auth):
     """A token (RFC 6750)."""
 
     kind: Literal["bearer"]
     token: _Secret
 
 
-class Header(_Auth):
-    """A header of the provider's own, such as `Auth-Key`."""
+class HeaderAuth(_Auth):
+    """A header of the provider, such as `Auth-Key`."""
 
     kind: Literal["header"]
     name: _HeaderName
     value: _Secret
 
 
-class Query(_Auth):
+class QueryAuth(_Auth):
     """A parameter of the address."""
 
     kind: Literal["query"]
@@ -56,7 +56,7 @@ class Query(_Auth):
     value: _Secret
 
 
-class Certificate(_Auth):
+class CertificateAuth(_Auth):
     """A client certificate: the chain and its unencrypted key, as PEM."""
 
     kind: Literal["certificate"]
@@ -64,17 +64,19 @@ class Certificate(_Auth):
     key: _Pem
 
 
-Auth = Annotated[Basic | Bearer | Header | Query | Certificate, Field(discriminator="kind")]
+Auth = Annotated[
+    BasicAuth | BearerAuth | HeaderAuth | QueryAuth | CertificateAuth, Field(discriminator="kind")
+]
 ADAPTER: Final[TypeAdapter[Auth]] = TypeAdapter(Auth, config=ConfigDict(hide_input_in_errors=True))
-"""Checks credentials; what is wrong is told without what was given."""
+"""Validates credentials; its errors do not show the input."""
 
 
 def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]:
-    """What may be read again, and everything else unreadable.
+    """The fields of credentials that may be shown, and the others sealed.
 
     Args:
-        auth: as it was given.
-        sealer: for `PURPOSE`.
+        auth: the credentials.
+        sealer: a sealer for `PURPOSE`.
         place: the feed's id.
     """
     fields = dict(auth)
@@ -88,10 +90,10 @@ def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]
 
 
 def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str) -> Auth:
-    """The credentials as they were given.
+    """The credentials from the two parts that `seal` returned.
 
     Raises:
-        UnsealError: they were sealed under another key.
+        UnsealError: the parts were sealed under another key.
     """
     return ADAPTER.validate_python({**public, **json.loads(sealer.open(secret, place))})
 
@@ -100,13 +102,13 @@ def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str)
 async def open_credentials(
     auth: Auth | None, folder: Path
 ) -> AsyncIterator[tuple[Credentials, tuple[Path, Path] | None]]:
-    """Credentials as a request takes them, and the files of a client certificate, which are gone afterwards.
+    """Credentials for requests, and the files (chain, key) of a client certificate if it is one.
 
     Args:
-        auth: none, or one of the kinds.
-        folder: where the files may be for so long.
+        auth: the feed's credentials, if it has some.
+        folder: for the files, which are removed at the end.
     """
-    if not isinstance(auth, Certificate):
+    if not isinstance(auth, CertificateAuth):
         yield _credentials(auth), None
         return
     pair = (folder / f"{token_hex(8)}.pem", folder / f"{token_hex(8)}.key")
@@ -122,13 +124,13 @@ async def open_credentials(
 
 def _credentials(auth: Auth | None) -> Credentials:
     match auth:
-        case Basic():
+        case BasicAuth():
             pair = f"{auth.username}:{auth.password.get_secret_value()}"
             return Credentials({"Authorization": f"Basic {b64encode(pair.encode()).decode()}"})
-        case Bearer():
+        case BearerAuth():
             return Credentials({"Authorization": f"Bearer {auth.token.get_secret_value()}"})
-        case Header():
+        case HeaderAuth():
             return Credentials({auth.name: auth.value.get_secret_value()})
-        case Query():
+        case QueryAuth():
             return Credentials(query={auth.name: auth.value.get_secret_value()})
     return Credentials()

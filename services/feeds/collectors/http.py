@@ -1,8 +1,8 @@
-"""One document at an address: a list, a bundle, a report."""
+"""One document at an address, such as a list, a bundle or a report."""
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -18,14 +18,14 @@ from shared.http import GuardedClient
 _DATE: Final = re.compile(r"\{date:([%A-Za-z0-9/_.-]{1,40})\}")
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
+class HttpOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of a fetch.
 
     Attributes:
-        method: GET, or POST for services that want a question.
-        body: the question, sent as JSON.
-        headers: plain ones, such as Accept; what is secret belongs to the credentials.
-        days_back: for addresses with `{date:%Y-%m-%d}`: how many days ago is meant (UTC).
+        method: GET, or POST for services that expect a query.
+        body: the query, sent as JSON.
+        headers: such as Accept. Secret headers belong to the credentials.
+        days_back: age in days of the date in addresses with `{date:%Y-%m-%d}` (UTC).
     """
 
     method: Literal["GET", "POST"] = "GET"
@@ -35,9 +35,9 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HttpCollector:
-    """Fetches one document; an unchanged one costs a request and nothing else.
+    """Fetches one document. If it is unchanged, the server answers without a body.
 
-    The server's ETag and Last-Modified are the cursor (RFC 9110 §13). See `Options`.
+    The server's ETag and Last-Modified are the cursor (RFC 9110 §13). See `HttpOptions`.
     """
 
     name: ClassVar[str] = "http"
@@ -47,22 +47,17 @@ class HttpCollector:
         self, source: FeedSource, client: GuardedClient, scratch: Path
     ) -> AsyncGenerator[FetchedDocument, None]:
         """See `Collector.collect`."""
-        options = read_options(Options, source.options, "collector_options")
-        url, path = dated(source.url, options.days_back), scratch / "document"
-        same = url == source.cursor.get("url", url)
-        conditions = {"If-None-Match": "etag", "If-Modified-Since": "last_modified"}
+        options = read_options(HttpOptions, source.options, "collector_options")
+        url = dated_url(source.url, options.days_back)
+        path = scratch / "document"
         headers = dict(options.headers)
         content = None
         if options.method == "POST":
             content = json.dumps(options.body).encode()
             headers.setdefault("Content-Type", "application/json")
-        elif same:
-            headers |= {
-                name: source.cursor[key]
-                for name, key in conditions.items()
-                if source.cursor.get(key)
-            }
-        answer = await client.download(
+        elif url == source.cursor.get("url", url):
+            headers |= _conditions(source.cursor)
+        download = await client.download(
             url_with_credentials(url, source.credentials),
             path,
             headers,
@@ -70,18 +65,24 @@ class HttpCollector:
             content=content,
             auth_headers=source.credentials.headers,
         )
-        if answer.status == 304:
+        if download.status == 304:
             return
         cursor = {
-            "etag": answer.headers.get("etag"),
-            "last_modified": answer.headers.get("last-modified"),
+            "etag": download.headers.get("etag"),
+            "last_modified": download.headers.get("last-modified"),
             "url": url if url != source.url else None,
         }
-        kept = {name: value for name, value in cursor.items() if value}
-        yield FetchedDocument("the document", path, kept, answer.bytes_received)
+        cursor = {name: value for name, value in cursor.items() if value}
+        yield FetchedDocument("the document", path, cursor, download.bytes_received)
 
 
-def dated(url: str, days_back: int = 0) -> str:
+def _conditions(cursor: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a conditional request; none without a cursor."""
+    names = {"If-None-Match": "etag", "If-Modified-Since": "last_modified"}
+    return {header: cursor[name] for header, name in names.items() if cursor.get(name)}
+
+
+def dated_url(url: str, days_back: int = 0) -> str:
     """An address with its date filled in.
 
     Raises:
@@ -89,14 +90,15 @@ def dated(url: str, days_back: int = 0) -> str:
     """
     day = datetime.now(UTC) - timedelta(days=days_back)
     try:
-        return _DATE.sub(lambda found: day.strftime(found[1]), url)
+        return _DATE.sub(lambda match: day.strftime(match[1]), url)
     except ValueError:
         raise InvalidInput("The date in the address is no strftime pattern.", field="url") from None
 
 
 def url_with_credentials(url: str, credentials: Credentials) -> str:
-    """An address with its secret parameters: to be asked, and never to be shown."""
+    """An address with its secret parameters: for a request, never for a message."""
     if not credentials.query:
         return url
-    before, mark, fragment = url.partition("#")
-    return f"{before}{'&' if '?' in before else '?'}{urlencode(credentials.query)}{mark}{fragment}"
+    base, mark, fragment = url.partition("#")
+    separator = "&" if "?" in base else "?"
+    return f"{base}{separator}{urlencode(credentials.query)}{mark}{fragment}"

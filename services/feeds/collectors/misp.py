@@ -1,4 +1,4 @@
-"""A MISP feed: a folder with a manifest, an event in each file, and hashes of all values.
+"""MISP feeds: a folder with a manifest, a file for each event, and hashes of all values.
 
 FeedSource: the MISP feed format, as `misp-feed` publishes it (https://www.misp-project.org/feeds/).
 """
@@ -6,6 +6,7 @@ FeedSource: the MISP feed format, as `misp-feed` publishes it (https://www.misp-
 import asyncio
 import csv
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
@@ -24,13 +25,14 @@ log = get_logger(__name__)
 
 _MANIFEST_LIMITS: Final = Limits(total=300.0, max_bytes=64 * MIB, max_expanded=256 * MIB)
 _HASHES_LIMITS: Final = Limits(total=1800.0, max_bytes=2 * GIB, max_expanded=8 * GIB)
-_AHEAD: Final = 4
+_MAX_AHEAD: Final = 4
+"""Events that are fetched before they are needed."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_MISSING: Final = frozenset({403, 404, 410})
+_MISSING_STATUSES: Final = frozenset({403, 404, 410})
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
-    """Which events of a feed are wanted.
+class MispFeedOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """The events of a feed to fetch.
 
     Attributes:
         tags: only events with one of these tags.
@@ -46,7 +48,12 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Event(NamedTuple):
-    """An event in the manifest: when it was published last, and its id."""
+    """An event in the manifest.
+
+    Attributes:
+        timestamp: when it was last published, in seconds since 1970.
+        uuid: its id, which names its file.
+    """
 
     timestamp: int
     uuid: str
@@ -55,10 +62,12 @@ class _Event(NamedTuple):
 class MispCollector:
     """Fetches the events of a MISP feed that were published since the last run, oldest first.
 
-    The cursor is the time of the newest event that was taken, with the events of that second. An event whose time moves
-    back is not seen again. One that leaves the manifest says nothing: MISP takes back by `deleted` attributes. A file
-    that the manifest names and the server does not have is passed over, and comes with its next publication. Without a
-    manifest the events are those that `hashes.csv` names. See `Options`.
+    The cursor is the time of the newest event that was processed, with the events of that second.
+
+    An event whose time moves back is not fetched again. An event that leaves the manifest retracts
+    nothing, since MISP retracts by `deleted` attributes. An event whose file is missing is skipped
+    until its next publication. Without a manifest the events are those that `hashes.csv` names.
+    See `MispFeedOptions`.
     """
 
     name: ClassVar[str] = "misp"
@@ -68,35 +77,36 @@ class MispCollector:
         self, source: FeedSource, client: GuardedClient, scratch: Path
     ) -> AsyncGenerator[FetchedDocument, None]:
         """See `Collector.collect`."""
-        options = read_options(Options, source.options, "collector_options")
-        folder = _Folder(source, client, scratch)
+        options = read_options(MispFeedOptions, source.options, "collector_options")
+        folder = _FeedFolder(source, client, scratch)
         manifest = await folder.manifest()
         if manifest is None:
             return
-        newest, at_newest = (
-            int(source.cursor.get("timestamp", -1)),
-            set(source.cursor.get("events", ())),
-        )
-        wanted = sorted(
+        newest = int(source.cursor.get("timestamp", -1))
+        at_newest = set(source.cursor.get("events", ()))
+        events = sorted(
             event
-            for event in _events(manifest, options)
+            for event in _selected_events(manifest, options)
             if event.timestamp > newest
             or (event.timestamp == newest and event.uuid not in at_newest)
         )
-        async for number, (event, answer) in _numbered(folder.fetch(wanted)):
+        number = 0
+        async for event, download in folder.fetch(events):
+            number += 1
             at_newest = {event.uuid} if event.timestamp > newest else at_newest | {event.uuid}
             newest = event.timestamp
-            if answer is None:
+            if download is None:
                 continue
             cursor = {"timestamp": newest, "events": sorted(at_newest)}
-            if number == len(wanted) - 1 and folder.etag:
+            # With this etag the next run fetches nothing, so it stands behind the last event only.
+            if number == len(events) and folder.etag:
                 cursor["etag"] = folder.etag
             yield FetchedDocument(
-                f"event {event.uuid}", scratch / event.uuid, cursor, answer.bytes_received, "misp"
+                f"event {event.uuid}", scratch / event.uuid, cursor, download.bytes_received, "misp"
             )
 
 
-class _Folder:
+class _FeedFolder:
     """The files of a feed.
 
     Attributes:
@@ -108,6 +118,74 @@ class _Folder:
         self._client = client
         self._scratch = scratch
         self.etag: str | None = None
+
+    async def manifest(self) -> dict[str, Any] | None:
+        """The feed's manifest: event id -> properties; None if it is the same as last time.
+
+        Raises:
+            InvalidInput: the file is no manifest.
+        """
+        last_etag = self._source.cursor.get("etag")
+        path = self._scratch / "manifest.json"
+        conditions = {"If-None-Match": last_etag} if last_etag else {}
+        try:
+            download = await self._download("manifest.json", path, conditions, _MANIFEST_LIMITS)
+        except UpstreamStatus as refusal:
+            if refusal.upstream_status != 404:
+                raise
+            return await self._manifest_from_hashes()
+        if download.status == 304:
+            return None
+        self.etag = download.headers.get("etag")
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError) as problem:
+            raise InvalidInput(
+                f"manifest.json is no manifest of a MISP feed: {problem}", where="manifest.json"
+            ) from None
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _manifest_from_hashes(self) -> dict[str, Any]:
+        """The events in `hashes.csv` (MD5 of a value, event): few, even if it has a gigabyte."""
+        path = self._scratch / "hashes.csv"
+        await self._download("hashes.csv", path, limits=_HASHES_LIMITS)
+        try:
+            uuids = await asyncio.to_thread(_second_column, path)
+        finally:
+            path.unlink(missing_ok=True)
+        return {uuid: {"timestamp": 0} for uuid in uuids}
+
+    async def fetch(
+        self, events: list[_Event]
+    ) -> AsyncGenerator[tuple[_Event, Download | None], None]:
+        """Each event with the download of its file, which is None if the file is missing.
+
+        The files are in the scratch folder under the events' ids; a few are fetched ahead.
+        """
+        waiting: deque[tuple[_Event, asyncio.Task[Download | None]]] = deque()
+        rest = iter(events)
+        try:
+            while True:
+                while len(waiting) < _MAX_AHEAD and (event := next(rest, None)) is not None:
+                    waiting.append((event, asyncio.create_task(self._fetch_event(event))))
+                if not waiting:
+                    return
+                event, task = waiting.popleft()
+                yield event, await task
+        finally:
+            for _, task in waiting:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+    async def _fetch_event(self, event: _Event) -> Download | None:
+        try:
+            return await self._download(f"{event.uuid}.json", self._scratch / event.uuid)
+        except UpstreamStatus as refusal:
+            if refusal.upstream_status not in _MISSING_STATUSES:
+                raise
+            log.warning("misp.event_missing", event_uuid=event.uuid, status=refusal.upstream_status)
+            return None
 
     async def _download(
         self,
@@ -121,111 +199,40 @@ class _Folder:
         auth = self._source.credentials.headers
         return await self._client.download(url, path, headers, auth_headers=auth, limits=limits)
 
-    async def manifest(self) -> dict[str, Any] | None:
-        """What the feed says it holds; None when that is the same as last time.
 
-        Raises:
-            InvalidInput: it is no manifest.
-        """
-        known = self._source.cursor.get("etag")
-        path = self._scratch / "manifest.json"
+def _selected_events(manifest: dict[str, Any], options: MispFeedOptions) -> Iterator[_Event]:
+    for uuid, properties in manifest.items():
+        if not _UUID.fullmatch(uuid) or not isinstance(properties, dict):
+            continue
+        if not _is_selected(properties, options):
+            continue
         try:
-            answer = await self._download(
-                "manifest.json", path, {"If-None-Match": known} if known else {}, _MANIFEST_LIMITS
-            )
-        except UpstreamStatus as refusal:
-            if refusal.upstream_status != 404:
-                raise
-            return await self._from_hashes()
-        if answer.status == 304:
-            return None
-        self.etag = answer.headers.get("etag")
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError) as problem:
+            timestamp = int(properties.get("timestamp", 0))
+        except (TypeError, ValueError):
             raise InvalidInput(
-                f"manifest.json is no manifest of a MISP feed: {problem}", where="manifest.json"
+                f"The event {uuid} has no timestamp.", where="manifest.json"
             ) from None
-        finally:
-            path.unlink(missing_ok=True)
-
-    async def _from_hashes(self) -> dict[str, Any]:
-        """The events that `hashes.csv` (MD5 of a value, event) names: few, though the file may have a gigabyte."""
-        path = self._scratch / "hashes.csv"
-        await self._download("hashes.csv", path, limits=_HASHES_LIMITS)
-        try:
-            return await asyncio.to_thread(
-                lambda: {uuid: {"timestamp": 0} for uuid in _second_column(path)}
-            )
-        finally:
-            path.unlink(missing_ok=True)
-
-    async def fetch(
-        self, events: list[_Event]
-    ) -> AsyncGenerator[tuple[_Event, Download | None], None]:
-        """Each event's file, under its id in the scratch folder, a few of them ahead; None for one that is missing."""
-        waiting: list[tuple[_Event, asyncio.Task[Download | None]]] = []
-        rest = iter(events)
-        try:
-            while True:
-                while len(waiting) < _AHEAD and (event := next(rest, None)) is not None:
-                    waiting.append((event, asyncio.create_task(self._event(event))))
-                if not waiting:
-                    return
-                event, task = waiting.pop(0)
-                yield event, await task
-        finally:
-            for _, task in waiting:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
-
-    async def _event(self, event: _Event) -> Download | None:
-        try:
-            return await self._download(f"{event.uuid}.json", self._scratch / event.uuid)
-        except UpstreamStatus as refusal:
-            if refusal.upstream_status not in _MISSING:
-                raise
-            log.warning("misp.event_missing", event_uuid=event.uuid, status=refusal.upstream_status)
-            return None
+        yield _Event(timestamp, uuid)
 
 
-def _events(manifest: dict[str, Any], options: Options) -> Iterator[_Event]:
-    for uuid, about in manifest.items():
-        if _UUID.fullmatch(uuid) and isinstance(about, dict) and _wanted(about, options):
-            try:
-                yield _Event(int(about.get("timestamp", 0)), uuid)
-            except (TypeError, ValueError):
-                raise InvalidInput(
-                    f"The event {uuid} has no timestamp.", where="manifest.json"
-                ) from None
-
-
-def _wanted(about: dict[str, Any], options: Options) -> bool:
-    listed = about.get("Tag")
-    tags = (
-        {tag.get("name") for tag in listed if isinstance(tag, dict)}
-        if isinstance(listed, list)
-        else set()
-    )
-    org = about.get("Orgc")
-    name = org.get("name") if isinstance(org, dict) else None
+def _is_selected(properties: dict[str, Any], options: MispFeedOptions) -> bool:
+    tags = _tag_names(properties.get("Tag"))
+    organisation = properties.get("Orgc")
+    name = organisation.get("name") if isinstance(organisation, dict) else None
     return (
         (not options.tags or not tags.isdisjoint(options.tags))
         and tags.isdisjoint(options.not_tags)
         and (not options.orgs or name in options.orgs)
-        and str(about.get("date", "")) >= options.after
+        and str(properties.get("date", "")) >= options.after
     )
+
+
+def _tag_names(tags: Any) -> set[Any]:
+    if not isinstance(tags, list):
+        return set()
+    return {tag.get("name") for tag in tags if isinstance(tag, dict)}
 
 
 def _second_column(path: Path) -> set[str]:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         return {row[1] for row in csv.reader(file) if len(row) == 2}
-
-
-async def _numbered(
-    items: AsyncGenerator[tuple[_Event, Download | None], None],
-) -> AsyncGenerator[tuple[int, tuple[_Event, Download | None]], None]:
-    number = 0
-    async for item in items:
-        yield number, item
-        number += 1

@@ -1,4 +1,4 @@
-"""The collectors there are."""
+"""The collectors by name."""
 
 from functools import cache
 from importlib import import_module
@@ -9,35 +9,35 @@ from shared.errors import InvalidInput
 from shared.plugins import load_plugins
 
 GROUP: Final = "sentineliq.collectors"
-"""Entry points of this group are classes that keep `Collector`."""
+"""Entry points of this group are classes that implement `Collector`."""
 
-_OURS: Final = {"http": "HttpCollector", "taxii": "TaxiiCollector", "misp": "MispCollector"}
+_BUILT_IN: Final = {"http": "HttpCollector", "taxii": "TaxiiCollector", "misp": "MispCollector"}
+"""Module and class of each collector. Modules are imported late: some need large libraries."""
 
 
 def collector_names() -> list[str]:
-    """Names of all collectors: ours, and those that installed packages offer."""
-    return [*_OURS, *_offered()]
+    """Names of all collectors: the built-in ones, then those of installed packages."""
+    return [*_BUILT_IN, *_plugins()]
 
 
 @cache
 def collector_named(name: str) -> Collector:
-    """The collector of that name; what it needs is imported when it is first asked for.
+    """The collector of that name.
 
     Raises:
-        InvalidInput: there is none; says which there are.
+        InvalidInput: there is no such collector; the message lists the collectors.
     """
-    if name in _OURS:
-        found: Collector = getattr(
-            import_module(f"services.feeds.collectors.{name}"), _OURS[name]
-        )()
-        return found
-    if name in _offered():
-        return _offered()[name]
+    if name in _BUILT_IN:
+        module = import_module(f"services.feeds.collectors.{name}")
+        collector: Collector = getattr(module, _BUILT_IN[name])()
+        return collector
+    if name in _plugins():
+        return _plugins()[name]
     raise InvalidInput(
         f"{name!r} is no collector; one of {', '.join(collector_names())}", field="collector"
     )
 
 
 @cache
-def _offered() -> dict[str, Collector]:
-    return load_plugins(GROUP, _OURS)
+def _plugins() -> dict[str, Collector]:
+    return load_plugins(GROUP, _BUILT_IN)

@@ -1,6 +1,7 @@
 """TAXII 2.0 and 2.1 collections, by taxii2-client over the guarded client.
 
-Sources: TAXII 2.1 §3.4 (filtering by `added_after`), §3.5 (pagination), §5.4; TAXII 2.0 §3.4 (ranges).
+Sources: TAXII 2.1 §3.4 (filtering by `added_after`), §3.5 (pagination), §5.4;
+TAXII 2.0 §3.4 (ranges).
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlencode
 
 import msgspec
@@ -24,23 +25,23 @@ from shared.http import GuardedClient, Headers, Limits, UpstreamStatus
 from shared.http.limits import MIB
 
 _LIMITS: Final = Limits(total=180.0, max_bytes=128 * MIB, max_expanded=512 * MIB)
-_MAX_PAGE: Final = 256 * MIB
+_MAX_PAGE_BYTES: Final = 256 * MIB
 _MICROSECOND: Final = timedelta(microseconds=1)
-_MARGIN: Final = timedelta(minutes=1)
-"""How far a server's clock is trusted that does not say when it added what it gives."""
-_MOST_BOUNDARY: Final = 100_000
-_STALLS: Final = 2
-_FINAL_REFUSALS: Final = frozenset({401, 403, 429})
+_CLOCK_MARGIN: Final = timedelta(minutes=1)
+"""Difference allowed to the clock of a server that does not state when it added its objects."""
+_MAX_BOUNDARY_OBJECTS: Final = 100_000
+_MAX_STALLS: Final = 2
+_FINAL_STATUSES: Final = frozenset({401, 403, 429})
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
+class TaxiiOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of a collection.
 
     Attributes:
-        collection: id or title, where the address is that of an API root or of a server's discovery.
-        version: of the protocol; found out when not given.
-        page: objects asked for at once.
-        added_after: RFC 3339; only what the server got later, for the first run.
+        collection: id or title, if the address is that of an API root or of a server's discovery.
+        version: of the protocol; negotiated if not set.
+        page: objects per request.
+        added_after: RFC 3339; the first run fetches only objects that the server got later.
         types: only objects of these STIX types.
     """
 
@@ -52,21 +53,21 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EndlessPagination(UpstreamError):
-    """A server says there is more and gives the same again and again."""
+    """A server announces more pages and repeats the same objects."""
 
     code = "upstream-endless"
 
 
 @dataclass
-class _Place:
-    """How far a collection was read.
+class _Position:
+    """The position in a collection up to which it was read.
 
     Attributes:
-        after: RFC 3339; objects that the server added later are asked for.
-        next: the server's word for where the next page of this question begins.
-        last: when the newest object so far was added; `after` of the question that follows is a moment before it.
-        seen: digests of the objects of the pages that reach up to `last`: several may share that time, on either side
-            of a page's end, and a server that was restarted has forgotten what `next` meant.
+        after: RFC 3339; the server is asked for objects that it added later.
+        next: the server's token for the next page of this query.
+        last: when the newest object so far was added. The query that follows begins just before it.
+        seen: digests of the objects in the pages that reach up to `last`. Several objects may share
+            that time on either side of a page's end, and a restarted server does not accept `next`.
     """
 
     after: str | None = None
@@ -75,35 +76,61 @@ class _Place:
     seen: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, cursor: Mapping[str, Any], options: Options) -> "_Place":
-        return cls(**cursor) if cursor else cls(after=options.added_after)
+    def from_cursor(cls, cursor: Mapping[str, Any], options: TaxiiOptions) -> Self:
+        """The position at the start of a run, which needs a query of its own."""
+        if not cursor:
+            return cls(after=options.added_after)
+        position = cls(**cursor)
+        return position if position.next else position.requeried()
 
-    def again(self) -> "_Place":
-        """The same place, asked for without the server's memory."""
+    def requeried(self) -> Self:
+        """The same position for a new query, which does not need the server's token."""
         if self.last is None:
-            return _Place(after=self.after, seen=self.seen)
-        before = datetime.fromisoformat(self.last) - _MICROSECOND
-        return _Place(_text(before), None, self.last, self.seen)
+            return type(self)(after=self.after, seen=self.seen)
+        just_before = datetime.fromisoformat(self.last) - _MICROSECOND
+        return type(self)(_rfc3339(just_before), None, self.last, self.seen)
 
-    def moved(self, last: str | None, digests: list[str], next_: str | None) -> "_Place":
-        """The place after a page."""
-        same = last is None or last == self.last
-        return _Place(
-            self.after,
-            next_,
-            last or self.last,
-            ([*self.seen, *digests] if same else digests)[-_MOST_BOUNDARY:],
-        )
+    def moved(self, last: str | None, digests: list[str], next_token: str | None) -> Self:
+        """The position after a page.
+
+        Args:
+            last: when the page's newest object was added, if the server states it.
+            digests: of the page's new objects.
+            next_token: the server's token for the page that follows.
+        """
+        is_same_time = last is None or last == self.last
+        seen = [*self.seen, *digests] if is_same_time else digests
+        return type(self)(self.after, next_token, last or self.last, seen[-_MAX_BOUNDARY_OBJECTS:])
 
     @property
     def cursor(self) -> dict[str, Any]:
         return {"after": self.after, "next": self.next, "last": self.last, "seen": self.seen}
 
 
-class TaxiiCollector:
-    """Fetches what was added to a collection, page by page, each object once.
+@dataclass(frozen=True)
+class _Page:
+    """A page of a collection, as `_request_page` reads it.
 
-    `added_after` is about when the server got an object, never about when it was made. See `Options`.
+    Attributes:
+        objects: STIX objects.
+        more: whether the server announces another page.
+        next: the server's token for it.
+        last: when the newest object of the page was added, if the server states it.
+        received: bytes on the wire.
+    """
+
+    objects: list[dict[str, Any]]
+    more: bool
+    next: str | None
+    last: str | None
+    received: int
+
+
+class TaxiiCollector:
+    """Fetches what was added to a collection, page by page and each object once.
+
+    `added_after` is the time when the server got an object, not when it was created. See
+    `TaxiiOptions`.
     """
 
     name: ClassVar[str] = "taxii"
@@ -117,113 +144,154 @@ class TaxiiCollector:
         Raises:
             EndlessPagination: the server's pages do not come to an end.
         """
-        options = read_options(Options, source.options, "collector_options")
+        options = read_options(TaxiiOptions, source.options, "collector_options")
         connection = _Connection(source, client, asyncio.get_running_loop(), options.version)
-        collection = await asyncio.to_thread(_collection, source, options, connection)
-        place, number, stalls = _Place.of(source.cursor, options), 0, 0
+        collection = await asyncio.to_thread(_find_collection, source, options, connection)
+        position = _Position.from_cursor(source.cursor, options)
         started = datetime.now(UTC)
-        if place.next is None:
-            place = place.again()
+        number = 0
+        stalls = 0
         while True:
             try:
-                page = await asyncio.to_thread(_ask, collection, connection, place, options)
+                page = await asyncio.to_thread(
+                    _request_page, collection, connection, position, options
+                )
             except UpstreamStatus as refusal:
-                if (
-                    place.next is None
-                    or refusal.retryable
-                    or refusal.upstream_status in _FINAL_REFUSALS
-                ):
+                if not _is_token_refused(position, refusal):
                     raise
-                place = place.again()  # the server does not know its own word any more
+                position = position.requeried()
                 continue
-            known = set(place.seen)
-            fresh = [(digest, one) for one in page.objects if (digest := _digest(one)) not in known]
-            stalls = 0 if fresh else stalls + 1
-            if page.more and stalls >= _STALLS:
+            digests, objects = _fresh_objects(page, position)
+            stalls = 0 if objects else stalls + 1
+            if page.more and stalls >= _MAX_STALLS:
                 raise EndlessPagination(
                     "The server says there is more, and gives the same objects again.",
                     retryable=False,
                 )
-            last = page.last or (_text(started - _MARGIN) if not page.more else None)
-            place = place.moved(
-                last, [digest for digest, _ in fresh], page.next if page.more else None
-            )
-            if fresh:
+            position = _position_after(position, page, digests, started)
+            if objects:
                 path = scratch / f"page-{number}"
-                path.write_bytes(msgspec.json.encode({"objects": [one for _, one in fresh]}))
-                yield FetchedDocument(
-                    f"page {number + 1}", path, place.cursor, page.received, "stix"
-                )
+                path.write_bytes(msgspec.json.encode({"objects": objects}))
                 number += 1
+                yield FetchedDocument(
+                    f"page {number}", path, position.cursor, page.received, "stix"
+                )
             if not page.more:
                 return
-            if place.next is None:
-                place = place.again()
+            if position.next is None:
+                position = position.requeried()
 
 
-@dataclass(frozen=True)
-class _Page:
-    objects: list[dict[str, Any]]
-    more: bool
-    next: str | None
-    last: str | None
-    received: int
+def _is_token_refused(position: _Position, refusal: UpstreamStatus) -> bool:
+    """Whether the server may have refused its own token, as after a restart."""
+    return (
+        position.next is not None
+        and not refusal.retryable
+        and refusal.upstream_status not in _FINAL_STATUSES
+    )
 
 
-def _ask(collection: Any, connection: "_Connection", place: _Place, options: Options) -> _Page:
-    filters: dict[str, Any] = {"added_after": place.after} if place.after else {}
+def _fresh_objects(page: _Page, position: _Position) -> tuple[list[str], list[dict[str, Any]]]:
+    """The objects of a page that were not fetched before: their digests, and themselves."""
+    seen = set(position.seen)
+    digests: list[str] = []
+    objects: list[dict[str, Any]] = []
+    for stix_object in page.objects:
+        digest = _digest(stix_object)
+        if digest not in seen:
+            digests.append(digest)
+            objects.append(stix_object)
+    return digests, objects
+
+
+def _position_after(
+    position: _Position, page: _Page, digests: list[str], started: datetime
+) -> _Position:
+    """The position after a page; at the end of a server that states no times, the run's start."""
+    last = page.last
+    if last is None and not page.more:
+        last = _rfc3339(started - _CLOCK_MARGIN)
+    return position.moved(last, digests, page.next if page.more else None)
+
+
+def _request_page(
+    collection: Any, connection: "_Connection", position: _Position, options: TaxiiOptions
+) -> _Page:
+    filters: dict[str, Any] = {"added_after": position.after} if position.after else {}
     if options.types:
         filters["type"] = options.types
     if isinstance(collection, v20.Collection):
-        start = int(place.next or 0)
-        try:
-            answer = collection.get_objects(start=start, per_request=options.page, **filters)
-        except UpstreamStatus as refusal:
-            if refusal.upstream_status != 416:
-                raise
-            answer = {}  # beyond the end
-        end, total = _range(connection.headers.get("content-range", ""))
-        objects = answer.get("objects") or []
-        more = bool(objects) and total is not None and end + 1 < total
-        following = str(end + 1)
-    else:
-        following_word = {"next": place.next} if place.next else {}
-        answer = collection.get_objects(limit=options.page, **following_word, **filters)
-        objects = answer.get("objects") or []
-        more, following = bool(answer.get("more")), answer.get("next")
-    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+        return _request_range(collection, connection, position, options.page, filters)
+    if position.next:
+        filters["next"] = position.next
+    envelope = collection.get_objects(limit=options.page, **filters)
+    return _page(envelope, connection, envelope.get("next"), more=bool(envelope.get("more")))
+
+
+def _request_range(
+    collection: Any,
+    connection: "_Connection",
+    position: _Position,
+    per_request: int,
+    filters: dict[str, Any],
+) -> _Page:
+    """A page of TAXII 2.0, where the token is the index of the next object."""
+    start = int(position.next or 0)
+    try:
+        bundle = collection.get_objects(start=start, per_request=per_request, **filters)
+    except UpstreamStatus as refusal:
+        if refusal.upstream_status != 416:
+            raise
+        bundle = {}  # the range begins behind the last object
+    end, total = _content_range(connection.headers.get("content-range", ""))
+    more = bool(bundle.get("objects")) and total is not None and end + 1 < total
+    return _page(bundle, connection, str(end + 1), more=more)
+
+
+def _page(
+    body: dict[str, Any], connection: "_Connection", next_token: str | None, *, more: bool
+) -> _Page:
+    objects = body.get("objects") or []
+    if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
         raise InvalidInput("The server's answer holds no list of objects.", where="objects")
-    last = _moment(connection.headers.get("x-taxii-date-added-last"))
-    return _Page(objects, more, following, last, connection.received)
+    last = _timestamp(connection.headers.get("x-taxii-date-added-last"))
+    return _Page(objects, more, next_token, last, connection.received)
 
 
-def _collection(source: FeedSource, options: Options, connection: "_Connection") -> Any:
-    """The collection that is meant, in the version of the protocol that the server speaks."""
-    library = {"2.0": v20, "2.1": v21}
+def _find_collection(source: FeedSource, options: TaxiiOptions, connection: "_Connection") -> Any:
+    """The feed's collection, in the version of the protocol that the server speaks."""
+    libraries = {"2.0": v20, "2.1": v21}
     if options.collection is None:
-        return library[connection.settled(source.url)].Collection(source.url, conn=connection)
-    about = connection.get(source.url)
-    version = connection.settled(source.url)
-    roots = [source.url]
-    if isinstance(about.get("api_roots"), list):
-        roots = [about["default"]] if about.get("default") else about["api_roots"]
-    for root in roots:
-        for found in library[version].ApiRoot(root, conn=connection).collections:
-            if options.collection in (found.id, found.title):
-                return found
+        library = libraries[connection.negotiated_version(source.url)]
+        return library.Collection(source.url, conn=connection)
+    discovery = connection.get(source.url)
+    library = libraries[connection.negotiated_version(source.url)]
+    for root in _api_roots(source.url, discovery):
+        for collection in library.ApiRoot(root, conn=connection).collections:
+            if options.collection in (collection.id, collection.title):
+                return collection
     raise InvalidInput(
         f"The server has no collection {options.collection!r}.",
         field="collector_options.collection",
     )
 
 
+def _api_roots(url: str, discovery: dict[str, Any]) -> list[str]:
+    """The default API root of a server, or all; without a discovery the address is the root."""
+    if not isinstance(discovery.get("api_roots"), list):
+        return [url]
+    default: str | None = discovery.get("default")
+    roots: list[str] = discovery["api_roots"]
+    return [default] if default else roots
+
+
 class _Connection:
-    """What taxii2-client sends its requests through: the guarded client, from the thread that taxii2-client runs in.
+    """Sends the requests of taxii2-client, which runs in a thread, through the guarded client.
 
     Attributes:
-        version: of the protocol, once it is known.
-        headers: of the last answer.
-        received: bytes of the last answer.
+        version: of the protocol, once it is negotiated.
+        headers: of the last response.
+        received: bytes of the last response.
     """
 
     def __init__(
@@ -240,8 +308,8 @@ class _Connection:
         self.headers: Headers = Headers([])
         self.received = 0
 
-    def settled(self, url: str) -> str:
-        """The version that the server speaks: the newer one, unless it refuses that."""
+    def negotiated_version(self, url: str) -> str:
+        """The newer version of the protocol, unless the server refuses it."""
         if self.version is None:
             try:
                 self._get(url, MEDIA_TYPE_TAXII_V21)
@@ -259,15 +327,17 @@ class _Connection:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """A GET, as taxii2-client asks for it; gives the decoded answer."""
-        kind = MEDIA_TYPE_TAXII_V20 if self.settled(url) == "2.0" else MEDIA_TYPE_TAXII_V21
-        given = dict(headers or {})
+        """The decoded response to a GET; taxii2-client calls it."""
+        is_old = self.negotiated_version(url) == "2.0"
+        media_type = MEDIA_TYPE_TAXII_V20 if is_old else MEDIA_TYPE_TAXII_V21
+        other_headers = dict(headers or {})
+        accept = other_headers.pop("Accept", media_type)
         if params:
             url += ("&" if "?" in url else "?") + urlencode(params)
-        return self._get(url, given.pop("Accept", kind), given)
+        return self._get(url, accept, other_headers)
 
     def close(self) -> None:
-        """The guarded client is closed by whoever made it."""
+        """Do nothing: the owner of the guarded client closes it."""
 
     def _get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> Any:
         request = self._client.request(
@@ -276,24 +346,30 @@ class _Connection:
             headers={"Accept": accept, **(headers or {})},
             auth_headers=self._source.credentials.headers,
             limits=_LIMITS,
-            max_body=_MAX_PAGE,
+            max_body=_MAX_PAGE_BYTES,
         )
-        answer = asyncio.run_coroutine_threadsafe(request, self._loop).result()
-        answer.raise_for_status()
-        self.headers, self.received = answer.headers, len(answer.content)
+        response = asyncio.run_coroutine_threadsafe(request, self._loop).result()
+        response.raise_for_status()
+        self.headers = response.headers
+        self.received = len(response.content)
         try:
-            return msgspec.json.decode(answer.content)
+            return msgspec.json.decode(response.content)
         except (msgspec.DecodeError, RecursionError) as problem:
             raise InvalidInput(f"The server's answer is no JSON: {problem}", where="body") from None
 
 
-def _digest(one: dict[str, Any]) -> str:
-    """Which version of which object this is."""
-    version = one.get("modified") or one.get("created") or one.get("date_added") or ""
-    return xxh3_64_hexdigest(f"{one.get('id')}|{version}".encode())
+def _digest(stix_object: dict[str, Any]) -> str:
+    """A digest of an object's id and version."""
+    version = (
+        stix_object.get("modified")
+        or stix_object.get("created")
+        or stix_object.get("date_added")
+        or ""
+    )
+    return xxh3_64_hexdigest(f"{stix_object.get('id')}|{version}".encode())
 
 
-def _range(text: str) -> tuple[int, int | None]:
+def _content_range(text: str) -> tuple[int, int | None]:
     """Last index and total of a Content-Range such as `items 0-99/500`."""
     try:
         span, total = text.removeprefix("items").strip().split("/")
@@ -302,14 +378,14 @@ def _range(text: str) -> tuple[int, int | None]:
         return -1, None
 
 
-def _moment(text: str | None) -> str | None:
-    """A server's time as RFC 3339; None when it is missing or in no form that can be read."""
+def _timestamp(text: str | None) -> str | None:
+    """A server's time as RFC 3339; None if it is missing or in an unknown form."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return _text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return _rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _text(moment: datetime) -> str:
+def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Feed formats: bytes in, records out. One file each behind one protocol; `registry` knows them all."""
+"""Feed formats: one module each behind the protocol in `base`; `registry` knows them by name."""
 
 from services.feeds.formats.base import (
     DroppedItem,

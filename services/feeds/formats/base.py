@@ -1,4 +1,15 @@
-"""What every format speaks: records, what was left out and why, and documents that cannot be read at all."""
+"""The protocol that every feed format implements.
+
+A format is a stateless class with `name`, `media`, `incremental` and `parse`: it turns the bytes of
+a document into `ParsedBatch`es. To write one, copy `text.py` (a list of lines) or `misp.py` (a JSON
+document), name the class in `registry.py` or in an entry point of the group `sentineliq.formats`,
+and test it with a class that inherits `FormatContract` (`tests/feeds/formats/contract.py`).
+
+    options -> read_options -> parse(stream) -> ParsedIndicator | DroppedItem | Note -> batched
+
+A piece that cannot be read costs only itself: it becomes a `DroppedItem`. A document that is not
+of the format at all raises `MalformedDocument`.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -9,28 +20,28 @@ from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect, normalise
 from shared.stix.vocabulary import ObservableType
 
-BATCH = 1000
-"""Items of a batch: what one event carries."""
+BATCH_SIZE = 1000
+"""Items of a batch; an event carries as many."""
 
-_RAW_KEPT = 200
+_EXCERPT_LENGTH = 200
 _Options = TypeVar("_Options", bound=msgspec.Struct)
 
 
 class ParsedIndicator(msgspec.Struct, omit_defaults=True, gc=False):
-    """What the source says about one observable.
+    """What a source states about one observable.
 
     Attributes:
         type: observable type, a `shared.stix.ObservableType`.
         value: canonical value.
-        confidence: 0 to 100, when the source gives one.
-        tags: labels the source gives this observable.
-        malware: malware family the source names.
-        first_seen: RFC 3339, when the source says it saw it first.
-        last_seen: RFC 3339, when the source says it saw it last.
-        valid_until: RFC 3339, when the source takes the claim back by itself.
-        description: the source's words about it.
+        confidence: 0 to 100, if the source gives one.
+        tags: labels that the source gives this observable.
+        malware: malware family that the source names.
+        first_seen: RFC 3339, when the source saw it first.
+        last_seen: RFC 3339, when the source saw it last.
+        valid_until: RFC 3339, when the source's statement expires.
+        description: the source's own text about it.
         ref: the source's own id or address of the entry.
-        retracted: the source takes back what it said of this observable.
+        retracted: the source withdraws its statement about this observable.
     """
 
     type: str
@@ -47,13 +58,13 @@ class ParsedIndicator(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class DroppedItem(msgspec.Struct, omit_defaults=True, gc=False):
-    """A piece that was left out.
+    """A piece of a document that gives no indicator.
 
     Attributes:
         where: its place, such as "line 17", "objects[3].pattern" or "Object[2].Attribute[0]".
         raw: the piece, cut to 200 characters.
-        reason: a short stable code to count by.
-        detail: one sentence for people.
+        reason: a short stable code; runs count by it.
+        detail: a sentence for people.
     """
 
     where: str
@@ -63,13 +74,13 @@ class DroppedItem(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something a format decided by itself and the reader of a run should know."""
+    """A decision of the format that the reader of a run should know, such as a guessed column."""
 
     text: str
 
 
 class ParsedBatch(msgspec.Struct):
-    """Up to about 1,000 items of a document, in its order."""
+    """Up to `BATCH_SIZE` items of a document, in its order."""
 
     indicators: list[ParsedIndicator] = msgspec.field(default_factory=list)
     dropped: list[DroppedItem] = msgspec.field(default_factory=list)
@@ -77,7 +88,7 @@ class ParsedBatch(msgspec.Struct):
 
 
 class MalformedDocument(InvalidInput):
-    """The document as a whole is not what it should be; `where` names the place."""
+    """The document as a whole is not of the format; `where` names the place that shows it."""
 
     code = "malformed-document"
 
@@ -87,13 +98,13 @@ class MalformedDocument(InvalidInput):
 
 
 class Format(Protocol):
-    """A feed format. Stateless: one instance parses any number of documents, also at once.
+    """A feed format. Stateless: one instance parses any number of documents, also in parallel.
 
     Attributes:
-        name: what catalogues and the command line call it.
-        media: media types and file endings (".csv") it is known by.
-        incremental: whether only the first batch can raise `MalformedDocument`: then what is yielded may be used at
-            once, otherwise only when the document has ended.
+        name: its name in catalogs, in the API and on the command line.
+        media: its media types and file endings (".csv").
+        incremental: whether `parse` raises `MalformedDocument` only before its first batch. If so,
+            batches are used as they come, otherwise only when the document has ended.
     """
 
     name: ClassVar[str]
@@ -101,25 +112,30 @@ class Format(Protocol):
     incremental: ClassVar[bool]
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
-        """The document's records, in batches. Nothing but `stream.read(n)` is called; nothing is closed.
+        """The document's indicators, in batches.
 
-        The same bytes and options give the same batches. An observable named twice comes twice.
+        The same bytes and options give the same batches. An observable that the document names
+        twice comes twice.
+
+        Args:
+            stream: the document; only `stream.read(n)` is called, and it is not closed.
+            options: the format's options, as the feed's settings give them.
 
         Raises:
-            MalformedDocument: before anything was yielded, or at any time if the format is not `incremental`; what was
-                yielded must then not be used.
-            InvalidInput: the options are wrong; the `field` names which.
+            MalformedDocument: the document is not of this format. A format that is not
+                `incremental` may raise it after some batches, which must not be used then.
+            InvalidInput: an option is wrong; `field` names it.
         """
         ...
 
 
 class ReadLines(NamedTuple):
-    """What some lines hold.
+    """The content of some lines.
 
     Attributes:
-        records: in the order of the lines.
-        lines: for each record, the index of its line among those that were given.
-        dropped: what was left out of them.
+        indicators: in the order of the lines.
+        lines: for each indicator, the index of its line in the argument of `LineReader.read`.
+        dropped: the pieces that give no indicator.
     """
 
     indicators: list[ParsedIndicator]
@@ -127,43 +143,45 @@ class ReadLines(NamedTuple):
     dropped: list[DroppedItem]
 
 
-class LinesNotIndependent(Exception):  # tells how to go on, not what went wrong
-    """A line means something only together with its neighbours: the document has to be parsed as a whole."""
+class LinesNotIndependent(Exception):  # it tells how to go on, and is no error of the user
+    """A line belongs together with its neighbours: parse the document as a whole instead."""
 
 
 class LineReader(Protocol):
-    """Reads lines of one document, each by itself: a line that was read once need not be read again.
+    """Reads lines of one document independently, so that known lines need not be read again.
 
     Attributes:
-        layout: all that decides, beside the line, what is read from it: delimiter, columns, types.
-        notes: what the format decided by itself.
+        layout: all that decides, beside the line itself, how it is read: delimiter, columns, types.
+        notes: decisions of the format, see `Note`.
     """
 
     layout: str
     notes: Sequence[str]
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
-        """The observables of some lines, which need not be neighbours.
+        """The indicators of some lines, which need not be neighbours.
 
         Args:
-            lines: without their ends.
-            numbers: the number of each in the document, from 1; headers are known by theirs and left out.
+            lines: the lines, without their ends.
+            numbers: the number of each line in the document, from 1; headers are left out by it.
 
         Raises:
-            LinesNotIndependent: one of them begins or ends within something longer.
+            LinesNotIndependent: a line begins or ends within a longer piece.
         """
         ...
 
 
 @runtime_checkable
 class LineFormat(Format, Protocol):
-    """A format whose documents are lines that mean the same wherever they stand."""
+    """A format whose documents consist of lines that mean the same in any place."""
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> LineReader | None:
-        """How a document is read whose first lines are `head`; None when its lines do not stand for themselves.
+        """The reader for a document that begins with the lines `head`.
+
+        It is None if the lines of this document are not independent.
 
         Raises:
-            MalformedDocument, InvalidInput: as `parse`.
+            MalformedDocument, InvalidInput: see `Format.parse`.
         """
         ...
 
@@ -171,10 +189,10 @@ class LineFormat(Format, Protocol):
 def read_options(
     kind: type[_Options], options: Mapping[str, Any], field: str = "options"
 ) -> _Options:
-    """`options` as the format's, or the collector's, own structure.
+    """The options of a format or collector as its own structure.
 
     Raises:
-        InvalidInput: an option is unknown or has the wrong type.
+        InvalidInput: an option is unknown or has the wrong type; `field` is the given one.
     """
     try:
         return msgspec.convert(dict(options), kind)
@@ -182,35 +200,38 @@ def read_options(
         raise InvalidInput(f"{field}: {problem}", field=field) from None
 
 
-def dropped(where: str, raw: object, refusal: NotAnObservable) -> DroppedItem:
-    """A refusal, at its place."""
-    return DroppedItem(where, cut(raw), refusal.reason, refusal.detail)
+def refused_item(where: str, raw: object, refusal: NotAnObservable) -> DroppedItem:
+    """The item for a value that is no observable."""
+    return DroppedItem(where, excerpt(raw), refusal.reason, refusal.detail)
 
 
-def cut(raw: object) -> str:
-    """At most 200 characters of a piece, storable as it is."""
-    text = raw if isinstance(raw, str) else "" if raw is None else repr(raw)
-    text = text[:_RAW_KEPT]
+def excerpt(raw: object) -> str:
+    """At most 200 characters of a piece, as text that PostgreSQL can store."""
+    if raw is None:
+        return ""
+    text = raw if isinstance(raw, str) else repr(raw)
+    text = text[:_EXCERPT_LENGTH]
     if text.isascii() and text.isprintable():
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
-def typed(kind: ObservableType | None, raw: str) -> tuple[str, str]:
-    """Type and canonical value of `raw`, detected where `kind` is None.
+def typed_value(kind: ObservableType | None, raw: str) -> tuple[str, str]:
+    """Type and canonical value of `raw`; the type is detected if `kind` is None.
 
     Raises:
-        NotAnObservable: it is none.
+        NotAnObservable: `raw` is no observable of that type.
     """
     if kind is not None:
         return kind, normalise(kind, raw)
-    found = detect(raw)
-    return found.type, found.value
+    observable = detect(raw)
+    return observable.type, observable.value
 
 
 def batched(items: Iterable[ParsedIndicator | DroppedItem | Note]) -> Iterator[ParsedBatch]:
-    """Items in batches of at most `BATCH`."""
-    batch, count = ParsedBatch(), 0
+    """Items in batches of at most `BATCH_SIZE`."""
+    batch = ParsedBatch()
+    count = 0
     for item in items:
         if isinstance(item, ParsedIndicator):
             batch.indicators.append(item)
@@ -219,8 +240,9 @@ def batched(items: Iterable[ParsedIndicator | DroppedItem | Note]) -> Iterator[P
         else:
             batch.notes.append(item.text)
         count += 1
-        if count == BATCH:
+        if count == BATCH_SIZE:
             yield batch
-            batch, count = ParsedBatch(), 0
+            batch = ParsedBatch()
+            count = 0
     if count:
         yield batch

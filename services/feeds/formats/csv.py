@@ -1,4 +1,4 @@
-"""Tables: comma, semicolon, tab or bar separated, with header names or column numbers."""
+"""Tables: comma, semicolon, tab or bar separated, with named or numbered columns."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,8 +7,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 
-from services.feeds.formats import columns as layout
-from services.feeds.formats import fields
+from services.feeds.formats import fields, table_layout
 from services.feeds.formats.base import (
     DroppedItem,
     LinesNotIndependent,
@@ -17,27 +16,28 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
-    cut,
-    dropped,
+    excerpt,
     read_options,
-    typed,
+    refused_item,
+    typed_value,
 )
 from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
-_SAMPLE = 200
-"""Lines looked at to find out delimiter, header and columns."""
+_SAMPLED_LINES = 200
+"""Lines by which delimiter, header and columns are guessed."""
 
 Column = str | int
 
 
 class Columns(msgspec.Struct, forbid_unknown_fields=True):
-    """Which column says what: a name in the header, or an index from 0.
+    """The column of each field: a name in the header, or an index from 0.
 
     Attributes:
         value: the observable; several columns give several observables per row.
-        type: the observable's type in the source's words; the other fields are those of `ParsedIndicator`.
+        type: the observable's type in the source's words; the others are fields of
+            `ParsedIndicator`.
     """
 
     value: Column | list[Column]
@@ -52,18 +52,18 @@ class Columns(msgspec.Struct, forbid_unknown_fields=True):
     ref: Column | None = None
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
-    """Options of a table; what is not given is found out, and said in a note.
+class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Options of a table. Those that are not set are guessed, and a note says how.
 
     Attributes:
         columns: see `Columns`.
-        type: the type of every value; detected value by value when not given.
-        types: what the words of the column `type` mean, beyond the usual ones.
+        type: the type of every value; without it each value's type is detected.
+        types: type names in the column `type` beyond the usual ones.
         family: malware family of all rows that name none.
-        split: column -> what separates several values in one of its cells.
-        comment: what a comment line begins with; empty for none.
+        split: column -> the separator of several values in one of its cells.
+        comment: the beginning of a comment line; empty for none.
         delimiter: one character.
-        header: whether the first row (or, before it, a comment) names the columns.
+        header: whether the first row, or a comment before it, names the columns.
     """
 
     columns: Columns | None = None
@@ -77,7 +77,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CsvFormat:
-    """Tables, their dialect and columns found out or given. See `Options`."""
+    """Tables whose dialect and columns are guessed or set. See `CsvOptions`."""
 
     name: ClassVar[str] = "csv"
     incremental: ClassVar[bool] = False
@@ -87,50 +87,50 @@ class CsvFormat:
         """See `Format.parse`.
 
         Raises:
-            MalformedDocument: also when a named column is missing, or no column holds observables.
+            MalformedDocument: also if a named column is missing, or no column holds observables.
         """
-        chosen = _options(options)
-        return batched(self._items(numbered_lines(stream), chosen))
+        csv_options = _read_options(options)
+        return batched(_items(numbered_lines(stream), csv_options))
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
-        """See `LineFormat.reader`."""
-        chosen = _options(options)
-        return (
-            CsvReader(head, chosen)
-            if any(_is_data(line, chosen.comment) for line in head)
-            else None
-        )
-
-    def _items(
-        self, blocks: Iterator[tuple[int, list[str]]], options: Options
-    ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
-        first = next(
-            ((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None
-        )
-        if first is None:
-            return
-        start, lines = first
-        numbered = chain(
-            enumerate(lines, start), (one for at, some in blocks for one in enumerate(some, at))
-        )
-        data = ((number, line) for number, line in numbered if _is_data(line, options.comment))
-        begin = next(data, None)
-        if begin is None:
-            return
-        reader = CsvReader(
-            lines[:_SAMPLE] if begin[0] < start + _SAMPLE else [begin[1]], options, begin[0]
-        )
-        yield from map(Note, reader.notes)
-        yield from reader.rows(chain([begin], data))
+        """See `LineFormat.reader`. Without a row in the head nothing is known of the columns."""
+        csv_options = _read_options(options)
+        if not any(_is_data(line, csv_options.comment) for line in head):
+            return None
+        return CsvReader(head, csv_options)
 
 
-def _options(options: Mapping[str, Any]) -> Options:
-    chosen = read_options(Options, options)
-    if chosen.delimiter is not None and len(chosen.delimiter) != 1:
+def _read_options(options: Mapping[str, Any]) -> CsvOptions:
+    csv_options = read_options(CsvOptions, options)
+    if csv_options.delimiter is not None and len(csv_options.delimiter) != 1:
         raise InvalidInput("a delimiter is one character", field="options.delimiter")
-    for name in chosen.types.values():
-        fields.type_option(name, "options.types")
-    return chosen
+    fields.types_option(csv_options.types)
+    return csv_options
+
+
+def _items(
+    blocks: Iterator[tuple[int, list[str]]], options: CsvOptions
+) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+    # The first block that is not empty gives the sample for the layout.
+    first = next(((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None)
+    if first is None:
+        return
+    start, lines = first
+    rest = (numbered for at, block in blocks for numbered in enumerate(block, at))
+    numbered_data = (
+        (number, line)
+        for number, line in chain(enumerate(lines, start), rest)
+        if _is_data(line, options.comment)
+    )
+    row = next(numbered_data, None)
+    if row is None:
+        return
+    number, line = row
+    # A table behind a long preface is judged by its first row alone.
+    head = lines[:_SAMPLED_LINES] if number < start + _SAMPLED_LINES else [line]
+    reader = CsvReader(head, options, number)
+    yield from map(Note, reader.notes)
+    yield from reader.indicators(chain([row], numbered_data))
 
 
 def _is_data(line: str, comment: str) -> bool:
@@ -139,15 +139,15 @@ def _is_data(line: str, comment: str) -> bool:
 
 
 class CsvReader:
-    """Reads the rows of one table, each by itself.
+    """Reads the rows of one table.
 
     Args:
         head: the document's first lines.
         options: of the format.
-        number: of the first line that holds data, when it is known.
+        number: of the first line that holds data, if it is known.
     """
 
-    def __init__(self, head: Sequence[str], options: Options, number: int | None = None) -> None:
+    def __init__(self, head: Sequence[str], options: CsvOptions, number: int | None = None) -> None:
         comment = ""
         sample: list[str] = []
         for at, line in enumerate(head, 1):
@@ -156,29 +156,33 @@ class CsvReader:
                 sample.append(line.replace("\r", ""))
             elif not sample and line.strip():
                 comment = line
-        delimiter = options.delimiter or layout.delimiter(sample)
-        names, skip = layout.header(
-            sample, comment.lstrip().lstrip(options.comment), delimiter, options.header
+        delimiter = options.delimiter or table_layout.guess_delimiter(sample)
+        names, header_lines = table_layout.header(
+            sample,
+            comment.lstrip().lstrip(options.comment),
+            delimiter,
+            has_header=options.header,
         )
         where = f"line {number}"
-        kind, mapping, words = fields.type_option(options.type), options.columns, []
+        kind = fields.type_option(options.type)
+        mapping = options.columns
+        notes: list[str] = []
         if mapping is None:
-            guess = layout.guess_columns(layout.rows(sample[skip:], delimiter), names, where)
-            mapping, kind, words = (
-                msgspec.convert(guess.columns, Columns),
-                kind or guess.type,
-                [guess.words],
-            )
-        self.notes: Sequence[str] = words
+            table = table_layout.rows(sample[header_lines:], delimiter)
+            guess = table_layout.guess_columns(table, names, where)
+            mapping = msgspec.convert(guess.columns, Columns)
+            kind = kind or guess.type
+            notes.append(guess.note)
+        self.notes: Sequence[str] = notes
         self.layout = repr((delimiter, names, mapping, kind))
         self._comment = options.comment
         self._delimiter = delimiter
-        self._header = number if skip else None
-        self._row = _Row(mapping, names, where, kind, options)
+        self._header = number if header_lines else None
+        self._row = _RowReader(mapping, names, where, kind, options)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
-        found = ReadLines([], [], [])
+        result = ReadLines([], [], [])
         data = [
             at
             for at, line in enumerate(lines)
@@ -194,33 +198,35 @@ class CsvReader:
             raise LinesNotIndependent from None
         if len(rows) != len(data):
             raise LinesNotIndependent
-        for at, cells in zip(data, rows, strict=True):
-            for one in self._row.indicators(cells, numbers[at]):
-                if isinstance(one, ParsedIndicator):
-                    found.indicators.append(one)
-                    found.lines.append(at)
+        for at, row in zip(data, rows, strict=True):
+            for item in self._row.indicators(row, numbers[at]):
+                if isinstance(item, ParsedIndicator):
+                    result.indicators.append(item)
+                    result.lines.append(at)
                 else:
-                    found.dropped.append(one)
-        return found
+                    result.dropped.append(item)
+        return result
 
-    def rows(self, numbered: Iterable[tuple[int, str]]) -> Iterator[ParsedIndicator | DroppedItem]:
-        """The observables of rows that may span lines.
+    def indicators(
+        self, numbered_lines: Iterable[tuple[int, str]]
+    ) -> Iterator[ParsedIndicator | DroppedItem]:
+        """The indicators of rows that may span lines.
 
-        A quote that is never closed makes a row of up to the field limit of `csv` (128 KiB): that row is dropped, and
-        reading goes on behind it.
+        A quote that is never closed makes a row of up to the field limit of `csv` (128 KiB). That
+        row is dropped, and reading goes on behind it.
         """
         number = 0
 
         def texts() -> Iterator[str]:
             nonlocal number
-            for number, line in numbered:
+            for number, line in numbered_lines:
                 if number != self._header:
                     yield line.replace("\r", "") + "\n"
 
         reader = csv.reader(texts(), delimiter=self._delimiter, skipinitialspace=True)
         while True:
             try:
-                cells = next(reader)
+                row = next(reader)
             except StopIteration:
                 return
             except csv.Error as problem:
@@ -228,12 +234,12 @@ class CsvReader:
                     f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?"
                 )
             else:
-                if cells:
-                    yield from self._row.indicators(cells, number)
+                if row:
+                    yield from self._row.indicators(row, number)
 
 
-class _Row:
-    """Takes rows apart: the mapping with every column resolved to its index."""
+class _RowReader:
+    """Takes rows apart by a mapping whose columns are resolved to their indices."""
 
     def __init__(
         self,
@@ -241,78 +247,84 @@ class _Row:
         names: list[str],
         where: str,
         kind: ObservableType | None,
-        options: Options,
+        options: CsvOptions,
     ) -> None:
-        def place(column: Column) -> int:
-            return layout.place(column, names, where)
+        def index(column: Column) -> int:
+            return table_layout.column_index(column, names, where)
 
-        def places(column: Column | list[Column] | None) -> list[int]:
-            listed = column if isinstance(column, list) else [] if column is None else [column]
-            return [place(one) for one in listed]
+        def indices(columns: Column | list[Column] | None) -> list[int]:
+            if columns is None:
+                return []
+            return [index(column) for column in _as_list(columns)]
 
-        self.values = places(mapping.value)
-        self.tags = places(mapping.tags)
-        self.kind = kind
-        self.type = None if mapping.type is None else place(mapping.type)
-        said = {
-            word.strip().lower(): fields.TYPES[name.lower()] for word, name in options.types.items()
+        self._values = indices(mapping.value)
+        self._tags = indices(mapping.tags)
+        self._kind = kind
+        self._type = None if mapping.type is None else index(mapping.type)
+        self._types = fields.types_option(options.types)
+        self._family = options.family
+        self._separators = {
+            index(int(column) if column.isdigit() else column): separator
+            for column, separator in options.split.items()
         }
-        self.types = {**fields.TYPES, **said}
-        self.family = options.family
-        self.split = {
-            place(int(name) if name.isdigit() else name): sign
-            for name, sign in options.split.items()
-        }
-        self.others = [
-            (name, place(column), read)
-            for name, read in _READERS.items()
+        self._context_columns = [
+            (name, index(column), read_field)
+            for name, read_field in _FIELD_READERS.items()
             if (column := getattr(mapping, name)) is not None
         ]
 
     def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
-        """The row's observables. An empty cell beside a filled one says nothing; a row of empty ones is dropped."""
-        cells = [cell for at in self.values if at < len(row) for cell in self._cells(row, at)]
+        """The row's indicators. Empty cells count only if all cells of values are empty."""
+        cells = [cell for at in self._values if at < len(row) for cell in self._cells(row, at)]
         filled = [cell for cell in cells if cell] or cells[:1]
         if not filled:
-            short = f"the row has {len(row)} columns, the value is in column {self.values[0] + 1}"
-            yield DroppedItem(f"line {number}", cut(",".join(row)), "missing column", short)
+            short = f"the row has {len(row)} columns, the value is in column {self._values[0] + 1}"
+            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "missing column", short)
         context = self._context(row)
         for cell in filled:
             try:
-                kind, value = typed(self._kind(row), cell)
+                kind, value = typed_value(self._kind_of(row), cell)
             except NotAnObservable as refusal:
-                yield dropped(f"line {number}", cell or ",".join(row), refusal)
+                yield refused_item(f"line {number}", cell or ",".join(row), refusal)
             else:
                 yield ParsedIndicator(kind, value, **context)
 
     def _cells(self, row: list[str], at: int) -> list[str]:
-        sign = self.split.get(at)
-        return [row[at].strip()] if sign is None else [cell.strip() for cell in row[at].split(sign)]
+        separator = self._separators.get(at)
+        if separator is None:
+            return [row[at].strip()]
+        return [cell.strip() for cell in row[at].split(separator)]
 
-    def _kind(self, row: list[str]) -> ObservableType | None:
-        if self.type is None or self.type >= len(row):
-            return self.kind
-        return self.types.get(row[self.type].strip().lower(), self.kind)
+    def _kind_of(self, row: list[str]) -> ObservableType | None:
+        if self._type is None or self._type >= len(row):
+            return self._kind
+        return self._types.get(row[self._type].strip().lower(), self._kind)
 
     def _context(self, row: list[str]) -> dict[str, Any]:
         context: dict[str, Any] = {
-            name: read(row[at]) for name, at, read in self.others if at < len(row)
+            name: read_field(row[at])
+            for name, at, read_field in self._context_columns
+            if at < len(row)
         }
-        if self.tags:
+        if self._tags:
             context["tags"] = fields.tags(
-                *(cell for at in self.tags if at < len(row) for cell in self._cells(row, at))
+                *(cell for at in self._tags if at < len(row) for cell in self._cells(row, at))
             )
-        if self.family and not context.get("malware"):
-            context["malware"] = self.family
+        if self._family and not context.get("malware"):
+            context["malware"] = self._family
         return context
 
 
-_READERS = {
+def _as_list(columns: Column | list[Column]) -> list[Column]:
+    return columns if isinstance(columns, list) else [columns]
+
+
+_FIELD_READERS = {
     "confidence": fields.confidence,
-    "malware": layout.filled,
+    "malware": table_layout.name_or_none,
     "first_seen": fields.timestamp,
     "last_seen": fields.timestamp,
     "valid_until": fields.timestamp,
-    "description": fields.words,
-    "ref": fields.words,
+    "description": fields.short_text,
+    "ref": fields.short_text,
 }

@@ -1,6 +1,7 @@
-"""What sources write around an observable, in one form: times, confidences, tags, names of types."""
+"""Times, confidences, tags and type names as sources write them, brought to one form."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,10 @@ from shared.errors import InvalidInput
 from shared.stix.vocabulary import ObservableType
 
 _T = ObservableType
-_MAX_TAGS, _MAX_TAG, _MAX_WORDS = 32, 128, 500
-_WORDS = {
+_MAX_TAGS = 32
+_MAX_TAG_LENGTH = 128
+_MAX_TEXT_LENGTH = 500
+_CONFIDENCE_WORDS = {
     "none": 0,
     "low": 15,
     "medium": 50,
@@ -23,7 +26,7 @@ _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
 _SEPARATORS = re.compile(r"[,;|\n]")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
 
-TYPES: dict[str, ObservableType] = {
+TYPES_BY_NAME: dict[str, ObservableType] = {
     **{str(kind): kind for kind in ObservableType},
     **dict.fromkeys(("md5", "md5_hash", "md5sum", "hash_md5", "filehash-md5", "md5hash"), _T.MD5),
     **dict.fromkeys(
@@ -57,18 +60,18 @@ TYPES: dict[str, ObservableType] = {
     "ssdeep": _T.SSDEEP,
     "tlsh": _T.TLSH,
 }
-"""Names of types as sources write them, lower case. What is not here is detected from the value."""
+"""Type names as sources write them, in lower case. Without one the type is detected."""
 
 
 def type_option(name: str | None, field: str = "options.type") -> ObservableType | None:
-    """The type that an option names; None when there is none.
+    """The type that an option names; None if the option is not set.
 
     Raises:
         InvalidInput: there is no such type.
     """
     if name is None:
         return None
-    kind = TYPES.get(name.strip().lower())
+    kind = TYPES_BY_NAME.get(name.strip().lower())
     if kind is None:
         raise InvalidInput(
             f"{name!r} is no type of observable; one of {', '.join(ObservableType)}", field=field
@@ -76,10 +79,24 @@ def type_option(name: str | None, field: str = "options.type") -> ObservableType
     return kind
 
 
-def timestamp(value: Any) -> str | None:
-    """RFC 3339 in UTC from ISO 8601 in its usual variants or seconds since 1970; None when it is neither.
+def types_option(names: Mapping[str, str]) -> dict[str, ObservableType]:
+    """The usual type names, with those that the option `types` adds or replaces.
 
-    Times without a zone are taken for UTC. Day/month orders that cannot be told apart are not guessed.
+    Raises:
+        InvalidInput: a name stands for no type.
+    """
+    types = dict(TYPES_BY_NAME)
+    for word, name in names.items():
+        kind = type_option(name, "options.types")
+        if kind is not None:
+            types[word.strip().lower()] = kind
+    return types
+
+
+def timestamp(value: Any) -> str | None:
+    """RFC 3339 in UTC, from ISO 8601 in its usual variants or seconds since 1970; else None.
+
+    A time without a zone is read as UTC. An ambiguous order of day and month is not guessed.
     """
     if value is None:
         return None
@@ -95,17 +112,16 @@ def timestamp(value: Any) -> str | None:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace(
-        "+00:00", "Z"
-    )
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def confidence(value: Any) -> int | None:
-    """0 to 100 from a number or a word of STIX' scale; None when it is neither."""
+    """0 to 100, from a number or a word of STIX' scale; else None."""
     if isinstance(value, str):
         value = value.strip().rstrip("%").strip().lower()
-        if value in _WORDS:
-            return _WORDS[value]
+        if value in _CONFIDENCE_WORDS:
+            return _CONFIDENCE_WORDS[value]
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -114,25 +130,27 @@ def confidence(value: Any) -> int | None:
 
 
 def tags(*values: Any) -> tuple[str, ...]:
-    """Distinct tags in their order, from texts (split at commas, semicolons and bars) and lists of texts."""
-    found: dict[str, None] = {}
+    """Distinct tags in their order, at most 32.
+
+    Args:
+        values: lists of tags, and texts that hold tags between commas, semicolons and bars.
+    """
+    distinct: dict[str, None] = {}
     for value in values:
-        pieces = (
-            value
-            if isinstance(value, list | tuple)
-            else _SEPARATORS.split(value)
-            if isinstance(value, str)
-            else ()
-        )
+        pieces: Sequence[Any] = ()
+        if isinstance(value, list | tuple):
+            pieces = value
+        elif isinstance(value, str):
+            pieces = _SEPARATORS.split(value)
         for piece in pieces:
-            if tag := words(piece, _MAX_TAG):
-                found[tag.strip("\"' ")] = None
-    found.pop("", None)
-    return tuple(found) if len(found) <= _MAX_TAGS else tuple(list(found)[:_MAX_TAGS])
+            if tag := short_text(piece, _MAX_TAG_LENGTH):
+                distinct[tag.strip("\"' ")] = None
+    distinct.pop("", None)
+    return tuple(distinct) if len(distinct) <= _MAX_TAGS else tuple(list(distinct)[:_MAX_TAGS])
 
 
-def words(value: Any, length: int = _MAX_WORDS) -> str | None:
-    """A storable text of at most `length` characters; None when there is none."""
+def short_text(value: Any, length: int = _MAX_TEXT_LENGTH) -> str | None:
+    """A text of at most `length` characters that PostgreSQL can store; None if there is none."""
     if not isinstance(value, str):
         return None
     if len(value) <= length and value.isascii() and value.isprintable():

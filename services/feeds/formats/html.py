@@ -11,11 +11,15 @@ from services.feeds.formats.base import (
     ParsedBatch,
     ParsedIndicator,
     batched,
-    cut,
+    excerpt,
     read_options,
 )
-from services.feeds.formats.report import Options as ProseOptions
-from services.feeds.formats.report import Prose, host_of, whole
+from services.feeds.formats.prose import (
+    ProseOptions,
+    ProseReader,
+    host_of,
+    read_binary_document,
+)
 from services.feeds.formats.streams import HEAD, refuse_foreign
 from shared.documents.html import AROUND, BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
@@ -24,21 +28,22 @@ _BOM = b"\xef\xbb\xbf"
 _BLOCKS = ",".join(BLOCKS)
 
 
-class Options(ProseOptions, forbid_unknown_fields=True):
+class HtmlOptions(ProseOptions, forbid_unknown_fields=True):
     """Options of a page.
 
     Attributes:
-        selector: CSS selector of the part that counts, such as `article` or `table.iocs`; of that part nothing is left
-            out but scripts and styles.
+        selector: CSS selector of the part that counts, such as `article` or `table.iocs`. Only
+            scripts and styles of that part are left out.
     """
 
     selector: str | None = None
 
 
 class HtmlFormat:
-    """Pages, as text: neither scripts nor navigation, headers, footers and forms; addresses of links do not count.
+    """Pages as text, without scripts, navigation, headers, footers, forms and links' addresses.
 
-    A page's own host (its canonical address) is not an indicator. Each record is described by the words around it.
+    A page's own host (its canonical address) is no indicator. The words around each indicator
+    become its description.
     """
 
     name: ClassVar[str] = "html"
@@ -49,20 +54,23 @@ class HtmlFormat:
         """See `Format.parse`.
 
         Raises:
-            MalformedDocument: also when nothing on the page matches the selector.
-            InvalidInput: also when the selector is none.
+            MalformedDocument: also if nothing on the page matches the selector.
+            InvalidInput: also if the selector is no CSS selector.
         """
-        chosen = read_options(Options, options)
-        return batched(_items(stream, chosen, Prose(chosen.types)))
+        html_options = read_options(HtmlOptions, options)
+        return batched(_items(stream, html_options, ProseReader(html_options.types)))
 
 
-def _items(stream: BinaryIO, options: Options, prose: Prose) -> Iterator[ParsedIndicator | Note]:
-    page = LexborHTMLParser(_decoded(whole(stream)))
-    if (title := page.css_first("title")) and (words := cut(" ".join(title.text().split()))):
-        yield Note(f"page: {words}")
-    own = _own_hosts(page)
-    for part in _parts(page, options.selector):
-        yield from prose.indicators(part, own=own)
+def _items(
+    stream: BinaryIO, options: HtmlOptions, prose: ProseReader
+) -> Iterator[ParsedIndicator | Note]:
+    page = LexborHTMLParser(_decoded(read_binary_document(stream)))
+    title = page.css_first("title")
+    if title and (text := excerpt(" ".join(title.text().split()))):
+        yield Note(f"page: {text}")
+    own_hosts = _own_hosts(page)
+    for text in _visible_texts(page, options.selector):
+        yield from prose.indicators(text, own_hosts=own_hosts)
     yield from prose.notes()
 
 
@@ -83,10 +91,11 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
     return frozenset(host for link in links if (host := host_of(link)))
 
 
-def _parts(page: LexborHTMLParser, selector: str | None) -> list[str]:
+def _visible_texts(page: LexborHTMLParser, selector: str | None) -> list[str]:
+    """The text of the page, or of each part that the selector matches."""
     if selector is None:
         page.strip_tags(UNSEEN + AROUND)
-        return [visible(page.body)] if page.body else []
+        return [visible_text(page.body)] if page.body else []
     try:
         nodes = page.css(selector)
     except SelectolaxError:
@@ -94,21 +103,21 @@ def _parts(page: LexborHTMLParser, selector: str | None) -> list[str]:
     if not nodes:
         raise MalformedDocument(f"nothing on the page matches the selector {selector!r}")
     page.strip_tags(UNSEEN)
-    return [visible(node) for node in page.css(selector)]
+    return [visible_text(node) for node in page.css(selector)]
 
 
-def visible(node: LexborNode) -> str:
-    """The text of a part of a page, each block and cell on a line of its own."""
+def visible_text(node: LexborNode) -> str:
+    """The text of a part of a page, with each block and cell on its own line."""
     for block in node.css(_BLOCKS):
         block.insert_before("\n")
         block.insert_after("\n")
     return node.text(deep=True, separator="")
 
 
-def text_of(markup: str) -> str:
+def text_of_markup(markup: str) -> str:
     """The text of a piece of HTML; plain text comes back as it is."""
     if "<" not in markup and "&" not in markup:
         return markup
     piece = LexborHTMLParser(markup)
     piece.strip_tags(UNSEEN[:-1])
-    return visible(piece.body) if piece.body else ""
+    return visible_text(piece.body) if piece.body else ""

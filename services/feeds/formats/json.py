@@ -1,4 +1,4 @@
-"""JSON and JSON Lines: JMESPath expressions say where the items are and what of an item is what."""
+"""JSON and JSON Lines: JMESPath expressions locate the items, and the fields of each item."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,47 +18,38 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
-    cut,
-    dropped,
+    excerpt,
     read_options,
-    typed,
+    refused_item,
+    typed_value,
 )
-from services.feeds.formats.columns import filled
-from services.feeds.formats.streams import HEAD, decode_json, document, numbered_lines
+from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
+from services.feeds.formats.table_layout import name_or_none
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType, detect
 
-_USUAL_VALUES: Final = (
-    *(
-        "ioc",
-        "ioc_value",
-        "indicator",
-        "value",
-        "observable",
-        "url",
-        "ip",
-        "ip_address",
-        "domain",
-        "host",
-        "hostname",
-    ),
-    *("cidr", "sha256", "sha256_hash", "sha1", "md5", "hash", "cveID", "asn"),
+# fmt: off
+_USUAL_VALUE_NAMES: Final = (
+    "ioc", "ioc_value", "indicator", "value", "observable", "url", "ip", "ip_address", "domain",
+    "host", "hostname", "cidr", "sha256", "sha256_hash", "sha1", "md5", "hash", "cveID", "asn",
 )
-_LOOKED_AT: Final = 50
+# fmt: on
+_SAMPLED_ITEMS: Final = 50
 _HEAD_LINES: Final = 200
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
-    """Options of a JSON feed. All but the last four are JMESPath expressions, of an item unless said otherwise.
+class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Options of a JSON feed. Those up to `ref` are JMESPath expressions on an item.
 
     Attributes:
-        items: of the document: its items; the document itself when it is a list, else its first list of objects.
-        value: the observable, or a list of them; several expressions give several observables per item.
+        items: an expression on the document that gives its items. Without it they are the document
+            itself if it is a list, else its first list of objects or texts.
+        value: the observable, or a list of them; several expressions give several observables.
         type_at: the observable's type in the source's words.
-        type: the type of every value; detected value by value when neither is given.
-        types: what the words at `type_at` mean, beyond the usual ones.
+        type: the type of every value; without it and `type_at` each value's type is detected.
+        types: type names at `type_at` beyond the usual ones.
         family: malware family of all items that name none.
-        lines: whether each line is an item (JSON Lines); told by the first line when not given.
+        lines: whether each line is an item (JSON Lines); without it the first lines decide.
     """
 
     items: str | None = None
@@ -79,7 +70,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class JsonFormat:
-    """JSON documents and JSON Lines. See `Options`."""
+    """JSON documents and JSON Lines. See `JsonOptions`."""
 
     name: ClassVar[str] = "json"
     incremental: ClassVar[bool] = False
@@ -93,203 +84,212 @@ class JsonFormat:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
-        chosen = read_options(Options, options)
-        item = _Item(chosen)
-        data = document(stream)
+        json_options = read_options(JsonOptions, options)
+        item_reader = _ItemReader(json_options)
+        data = read_text_document(stream)
         head = data[:HEAD].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
-        if _by_lines(head, chosen):
-            yield from _parse_lines(LineItems(item, head), numbered_lines(io.BytesIO(data)))
+        if _is_json_lines(head, json_options):
+            reader = JsonLinesReader(item_reader, head)
+            yield from _parse_lines(reader, numbered_lines(io.BytesIO(data)))
         else:
-            yield from batched(_items(data, item, chosen))
+            yield from batched(_items(data, item_reader, json_options))
 
-    def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "LineItems | None":
+    def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "JsonLinesReader | None":
         """See `LineFormat.reader`."""
-        chosen = read_options(Options, options)
-        return LineItems(_Item(chosen), head) if _by_lines(head, chosen) else None
+        json_options = read_options(JsonOptions, options)
+        if not _is_json_lines(head, json_options):
+            return None
+        return JsonLinesReader(_ItemReader(json_options), head)
 
 
-def _by_lines(head: Sequence[str], options: Options) -> bool:
-    """Whether the first two lines are a JSON document each; of a single one only the option tells."""
+def _is_json_lines(head: Sequence[str], options: JsonOptions) -> bool:
+    """Whether the first two lines are an object each; a single line needs the option."""
     if options.lines is not None:
         return options.lines
-    full = [line for line in head if line.strip()][:2]
+    lines = [line for line in head if line.strip()][:2]
     try:
-        return len(full) == 2 and all(isinstance(msgspec.json.decode(line), dict) for line in full)
+        return len(lines) == 2 and all(
+            isinstance(msgspec.json.decode(line), dict) for line in lines
+        )
     except (msgspec.DecodeError, RecursionError):
         return False
 
 
 def _parse_lines(
-    reader: "LineItems", blocks: Iterator[tuple[int, list[str]]]
+    reader: "JsonLinesReader", blocks: Iterator[tuple[int, list[str]]]
 ) -> Iterator[ParsedBatch]:
     notes = list(reader.notes)
     for start, lines in blocks:
-        found = reader.read(lines, range(start, start + len(lines)))
-        yield ParsedBatch(found.indicators, found.dropped, notes)
+        result = reader.read(lines, range(start, start + len(lines)))
+        yield ParsedBatch(result.indicators, result.dropped, notes)
         notes = []
 
 
 def _items(
-    data: bytes, item: "_Item", options: Options
+    data: bytes, item_reader: "_ItemReader", options: JsonOptions
 ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
-    decoded = decode_json(data, Any)
+    document = decode_json(data, Any)
     if options.items is None:
-        listed, where = _first_list(decoded)
+        items, where = _first_list(document)
     else:
-        listed, where = _search(_expression(options.items, "items"), decoded), options.items
-    if not isinstance(listed, list):
+        items = _search(_compile(options.items, "items"), document)
+        where = options.items
+    if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
-    if note := item.learn(listed):
+    if note := item_reader.guess_values(items):
         yield Note(note)
-    for number, one in enumerate(listed):
-        yield from item.indicators(one, f"{where}[{number}]")
+    for number, item in enumerate(items):
+        yield from item_reader.indicators(item, f"{where}[{number}]")
 
 
-def _first_list(decoded: Any) -> tuple[Any, str]:
-    if isinstance(decoded, list):
-        return decoded, "$"
-    if isinstance(decoded, dict):
+def _first_list(document: Any) -> tuple[Any, str]:
+    """The items of a document for which no option locates them, and their place."""
+    if isinstance(document, list):
+        return document, "$"
+    if isinstance(document, dict):
         # Some providers key their items by an id: {"1234": [{…}], …}.
-        if len(decoded) > 1 and all(isinstance(value, list) for value in decoded.values()):
-            return [one for value in decoded.values() for one in value], "*[]"
-        for name, value in decoded.items():
+        if len(document) > 1 and all(isinstance(value, list) for value in document.values()):
+            return [item for items in document.values() for item in items], "*[]"
+        for name, value in document.items():
             if isinstance(value, list) and value and isinstance(value[0], dict | str):
                 return value, name
     return None, "$"
 
 
-class LineItems:
-    """Reads the lines of a JSON Lines document, each by itself."""
+class JsonLinesReader:
+    """Reads the lines of a JSON Lines document, each independently."""
 
-    def __init__(self, item: "_Item", head: Sequence[str]) -> None:
-        note = item.learn([decoded for line in head if (decoded := _decoded(line)) is not None])
-        self._item = item
+    def __init__(self, item_reader: "_ItemReader", head: Sequence[str]) -> None:
+        items = [item for line in head if (item := _decode_or_none(line)) is not None]
+        note = item_reader.guess_values(items)
+        self._item_reader = item_reader
         self.notes: Sequence[str] = [note] if note else []
         self.layout = note or ""
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
-        found = ReadLines([], [], [])
+        result = ReadLines([], [], [])
         for at, line in enumerate(lines):
             if not line.strip():
                 continue
             try:
                 decoded = msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as problem:
-                found.dropped.append(
-                    DroppedItem(f"line {numbers[at]}", cut(line), "malformed item", str(problem))
+                result.dropped.append(
+                    DroppedItem(
+                        f"line {numbers[at]}", excerpt(line), "malformed item", str(problem)
+                    )
                 )
                 continue
-            for one in self._item.indicators(decoded, f"line {numbers[at]}"):
-                if isinstance(one, ParsedIndicator):
-                    found.indicators.append(one)
-                    found.lines.append(at)
+            for item in self._item_reader.indicators(decoded, f"line {numbers[at]}"):
+                if isinstance(item, ParsedIndicator):
+                    result.indicators.append(item)
+                    result.lines.append(at)
                 else:
-                    found.dropped.append(one)
-        return found
+                    result.dropped.append(item)
+        return result
 
 
-def _decoded(line: str) -> Any:
+def _decode_or_none(line: str) -> Any:
     try:
         return msgspec.json.decode(line) if line.strip() else None
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
 
 
-def _expression(text: str, name: str) -> ParsedResult:
+def _compile(text: str, option: str) -> ParsedResult:
     try:
         return jmespath.compile(text)
     except JMESPathError as problem:
-        first = str(problem).splitlines()[0]
+        summary = str(problem).splitlines()[0]
         raise InvalidInput(
-            f"{text!r} is no JMESPath expression: {first}", field=f"options.{name}"
+            f"{text!r} is no JMESPath expression: {summary}", field=f"options.{option}"
         ) from None
+
+
+def _compile_all(texts: str | list[str] | None, option: str) -> list[ParsedResult]:
+    if texts is None:
+        return []
+    return [_compile(text, option) for text in (texts if isinstance(texts, list) else [texts])]
 
 
 def _search(expression: ParsedResult, item: Any) -> Any:
     try:
         return expression.search(item)
     except JMESPathError:
-        return None  # a function met a value of another type: there is nothing at that place of this item
+        return None  # a function met a value of another type, so this item has no such field
 
 
-def _listed(value: str | list[str] | None) -> list[str]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+class _ItemReader:
+    """Takes items apart with the compiled expressions of the options."""
 
-
-class _Item:
-    """Takes items apart: the options' expressions, compiled."""
-
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: JsonOptions) -> None:
         self._kind = fields.type_option(options.type)
-        self._values = [_expression(text, "value") for text in _listed(options.value)]
-        self._tags = [_expression(text, "tags") for text in _listed(options.tags)]
-        self._type = None if options.type_at is None else _expression(options.type_at, "type_at")
-        for name in options.types.values():
-            fields.type_option(name, "options.types")
-        said = {
-            word.strip().lower(): fields.TYPES[name.strip().lower()]
-            for word, name in options.types.items()
-        }
-        self._types = {**fields.TYPES, **said}
+        self._values = _compile_all(options.value, "value")
+        self._tags = _compile_all(options.tags, "tags")
+        self._type = None if options.type_at is None else _compile(options.type_at, "type_at")
+        self._types = fields.types_option(options.types)
         self._family = options.family
-        self._others = [
-            (name, _expression(text, name), read)
-            for name, read in _READERS.items()
+        self._context_fields = [
+            (name, _compile(text, name), read_field)
+            for name, read_field in _FIELD_READERS.items()
             if (text := getattr(options, name)) is not None
         ]
 
-    def learn(self, items: Sequence[Any]) -> str | None:
-        """Find out where the values are, if that was not said; a note about it.
+    def guess_values(self, items: Sequence[Any]) -> str | None:
+        """Guess the expression of the values unless an option gives it; the note about it.
 
         Raises:
-            MalformedDocument: no usual name holds observables.
+            MalformedDocument: under no usual name there are observables.
         """
-        sample = items[:_LOOKED_AT]
+        sample = items[:_SAMPLED_ITEMS]
         if self._values or not sample:
             return None
-        if all(isinstance(one, str) for one in sample):
-            self._values = [_expression("@", "value")]
+        if all(isinstance(item, str) for item in sample):
+            self._values = [_compile("@", "value")]
             return "each item is taken as a value"
-        counts = {name: sum(_is_observable(one, name) for one in sample) for name in _USUAL_VALUES}
+        counts = {name: _count_observables(sample, name) for name in _USUAL_VALUE_NAMES}
         best = max(counts, key=counts.__getitem__)
         if not counts[best]:
-            names = sorted(
-                {str(name)[:40] for one in sample if isinstance(one, dict) for name in one}
-            )[:30]
+            names = {str(name)[:40] for item in sample if isinstance(item, dict) for name in item}
             raise MalformedDocument(
-                f"no usual property holds observables; there are {', '.join(names)}", "$"
+                f"no usual property holds observables; there are {', '.join(sorted(names)[:30])}",
+                "$",
             )
-        self._values = [_expression(f'"{best}"', "value")]
-        return f"values taken from {best!r}: {counts[best]} of the first {len(sample)} items hold observables there"
+        self._values = [_compile(f'"{best}"', "value")]
+        return (
+            f"values taken from {best!r}: "
+            f"{counts[best]} of the first {len(sample)} items hold observables there"
+        )
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
-        """The observables of an item."""
+        """The indicators of an item."""
         values = [
-            value for expression in self._values for value in _flat(_search(expression, item))
+            value for expression in self._values for value in _texts(_search(expression, item))
         ]
         if not values:
-            yield DroppedItem(where, cut(item), "no value", "nothing is at the place of the value")
+            yield DroppedItem(
+                where, excerpt(item), "no value", "nothing is at the place of the value"
+            )
             return
         context = self._context(item)
         kind = self._kind_of(item)
         for value in values:
             try:
-                yield ParsedIndicator(*typed(kind, value), **context)
+                yield ParsedIndicator(*typed_value(kind, value), **context)
             except NotAnObservable as refusal:
-                yield dropped(where, value, refusal)
+                yield refused_item(where, value, refusal)
 
     def _kind_of(self, item: Any) -> ObservableType | None:
         word = None if self._type is None else _search(self._type, item)
-        return (
-            self._types.get(word.strip().lower(), self._kind)
-            if isinstance(word, str)
-            else self._kind
-        )
+        if not isinstance(word, str):
+            return self._kind
+        return self._types.get(word.strip().lower(), self._kind)
 
     def _context(self, item: Any) -> dict[str, Any]:
         context: dict[str, Any] = {
-            name: read(_search(expression, item)) for name, expression, read in self._others
+            name: read_field(_search(expression, item))
+            for name, expression, read_field in self._context_fields
         }
         if self._tags:
             context["tags"] = fields.tags(*(_search(expression, item) for expression in self._tags))
@@ -298,35 +298,39 @@ class _Item:
         return context
 
 
-def _flat(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str]:
+    """The texts and numbers in a value and in the lists within it."""
     if isinstance(value, str):
         if value.strip():
             yield value.strip()
     elif isinstance(value, int) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, list):
-        for one in value:
-            yield from _flat(one)
+        for element in value:
+            yield from _texts(element)
 
 
-def _is_observable(item: Any, name: str) -> bool:
-    value = item.get(name) if isinstance(item, dict) else None
+def _count_observables(items: Sequence[Any], name: str) -> int:
+    return sum(_is_observable(item.get(name)) for item in items if isinstance(item, dict))
+
+
+def _is_observable(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(detect(value))
     except NotAnObservable:
         return False
 
 
-def _name(value: Any) -> str | None:
-    return filled(value) if isinstance(value, str) else None
+def _family(value: Any) -> str | None:
+    return name_or_none(value) if isinstance(value, str) else None
 
 
-_READERS = {
+_FIELD_READERS = {
     "confidence": fields.confidence,
-    "malware": _name,
+    "malware": _family,
     "first_seen": fields.timestamp,
     "last_seen": fields.timestamp,
     "valid_until": fields.timestamp,
-    "description": fields.words,
-    "ref": fields.words,
+    "description": fields.short_text,
+    "ref": fields.short_text,
 }

@@ -1,4 +1,4 @@
-"""MISP events: attributes and the attributes of objects."""
+"""MISP events: their attributes, and the attributes of their objects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,12 @@ from services.feeds.formats.base import (
     ParsedBatch,
     ParsedIndicator,
     batched,
-    cut,
-    dropped,
+    excerpt,
     read_options,
-    typed,
+    refused_item,
+    typed_value,
 )
-from services.feeds.formats.streams import decode_json, document
+from services.feeds.formats.streams import decode_json, read_text_document
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
@@ -58,20 +58,22 @@ _TYPES: dict[str, ObservableType | None] = {
     "x509-fingerprint-sha1": _T.X509_SHA1,
     "x509-fingerprint-sha256": _T.X509_SHA256,
 }
-_GALAXY = re.compile(
-    r'misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor|mitre-(?:malware|tool))="([^"]{1,128})"'
+_FAMILY_TAG = re.compile(
+    r"misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor"
+    r'|mitre-(?:malware|tool))="([^"]{1,128})"'
 )
-_ATTACK = re.compile(
+_ATTACK_TAG = re.compile(
     r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"'
 )
-_NO = (False, 0, "0", "false", None)
+_FALSE = (False, 0, "0", "false", None)
+"""How exports write that a flag is not set."""
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
+class MispOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of an event.
 
     Attributes:
-        include_context: take attributes too whose author marked them as not for detection (`to_ids` false).
+        include_context: also take attributes that are not meant for detection (`to_ids` false).
     """
 
     include_context: bool = False
@@ -102,19 +104,19 @@ class _Event(msgspec.Struct):
     Object: list[_MispObject] = msgspec.field(default_factory=list)
 
 
-class _Wrapped(msgspec.Struct):
+class _EventWrapper(msgspec.Struct):
     Event: _Event | None = None
 
 
-class _Document(_Wrapped):
-    response: list[_Wrapped] | _Wrapped | None = None
+class _Document(_EventWrapper):
+    response: list[_EventWrapper] | _EventWrapper | None = None
 
 
 class MispFormat:
     """MISP event JSON: one event, or an export's `response` with many.
 
-    Tags of the event and of the attribute become tags; of galaxies only ATT&CK's techniques and groups, as
-    `attack:T1059`. A galaxy's malware becomes the family. What is deleted is taken back.
+    Tags of the event and of the attribute become tags. Of galaxies only ATT&CK's techniques and
+    groups do, as `attack:T1059`; a galaxy's malware becomes the family. What is deleted retracts.
     """
 
     name: ClassVar[str] = "misp"
@@ -123,84 +125,91 @@ class MispFormat:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
-        chosen = read_options(Options, options)
-        return batched(_items(stream, chosen))
+        misp_options = read_options(MispOptions, options)
+        return batched(_items(stream, misp_options))
 
 
-def _items(stream: BinaryIO, options: Options) -> Iterator[ParsedIndicator | DroppedItem | Note]:
-    events = _events(document(stream))
+def _items(
+    stream: BinaryIO, options: MispOptions
+) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+    events = _events(read_text_document(stream))
     for number, event in enumerate(events):
         place = f"response[{number}].Event." if len(events) > 1 else ""
-        if info := fields.words(event.info, 200):
+        if info := fields.short_text(event.info, 200):
             yield Note(f"event: {info}")
-        event_tags = _names(event.Tag)
+        event_tags = _tag_names(event.Tag)
         for at, raw in enumerate(event.Attribute):
-            yield from _attribute(f"{place}Attribute[{at}]", raw, event_tags, options)
-        for outer, one in enumerate(event.Object):
-            for at, raw in enumerate(one.Attribute):
-                where = f"{place}Object[{outer}].Attribute[{at}]"
-                yield from _attribute(
-                    where, raw, event_tags, options, deleted=one.deleted not in _NO
-                )
+            yield from _attribute_items(f"{place}Attribute[{at}]", raw, event_tags, options)
+        for object_at, misp_object in enumerate(event.Object):
+            deleted = misp_object.deleted not in _FALSE
+            for at, raw in enumerate(misp_object.Attribute):
+                where = f"{place}Object[{object_at}].Attribute[{at}]"
+                yield from _attribute_items(where, raw, event_tags, options, deleted=deleted)
 
 
 def _events(data: bytes) -> list[_Event]:
-    first = data.lstrip()[:1]
-    if first == b"[":
-        wrapped: list[_Wrapped] = decode_json(data, list[_Wrapped])
+    if data.lstrip()[:1] == b"[":
+        wrappers: list[_EventWrapper] = decode_json(data, list[_EventWrapper])
     else:
-        whole: _Document = decode_json(data, _Document)
-        response = whole.response if whole.response is not None else whole
-        wrapped = response if isinstance(response, list) else [response]
-    for number, one in enumerate(wrapped):
-        if one.Event is None:
+        document: _Document = decode_json(data, _Document)
+        response = document.response if document.response is not None else document
+        wrappers = response if isinstance(response, list) else [response]
+    for number, wrapper in enumerate(wrappers):
+        if wrapper.Event is None:
             raise MalformedDocument(
                 'this is no MISP event: "Event" is missing', f"$[{number}]" if number else "$"
             )
-    return [one.Event for one in wrapped if one.Event]
+    return [wrapper.Event for wrapper in wrappers if wrapper.Event]
 
 
 _decode = msgspec.json.Decoder(_Attribute).decode
 
 
-def _attribute(
-    where: str, raw: msgspec.Raw, event_tags: list[str], options: Options, *, deleted: bool = False
+def _attribute_items(
+    where: str,
+    raw: msgspec.Raw,
+    event_tags: list[str],
+    options: MispOptions,
+    *,
+    deleted: bool = False,
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     try:
-        one = _decode(raw)
+        attribute = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        yield DroppedItem(
-            where,
-            cut(bytes(memoryview(raw)[:200]).decode("utf-8", "replace")),
-            "malformed attribute",
-            str(problem),
-        )
+        text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
+        yield DroppedItem(where, excerpt(text), "malformed attribute", str(problem))
         return
-    if refused := _refused(where, one, options):
-        yield refused
+    if unusable := _unusable_item(where, attribute, options):
+        yield unusable
         return
-    retracted = deleted or one.deleted not in _NO
-    context = {"retracted": True} if retracted else _context(one, event_tags)
-    for kind, value in _parts(one.type, one.value):
+    if deleted or attribute.deleted not in _FALSE:
+        context: dict[str, Any] = {"retracted": True}
+    else:
+        context = _context(attribute, event_tags)
+    for kind, value in _typed_parts(attribute.type, attribute.value):
         try:
-            yield ParsedIndicator(*typed(kind, value), **context)
+            yield ParsedIndicator(*typed_value(kind, value), **context)
         except NotAnObservable as refusal:
-            yield dropped(where, value, refusal)
+            yield refused_item(where, value, refusal)
 
 
-def _refused(where: str, one: _Attribute, options: Options) -> DroppedItem | None:
-    if one.to_ids in _NO and not options.include_context:
-        return DroppedItem(
-            where, cut(one.value), "not for detection", f"this {cut(one.type)} has to_ids false"
-        )
-    if not isinstance(one.value, str):
-        return DroppedItem(where, cut(one.value), "malformed attribute", "the value is no text")
-    if not any(part in _TYPES for part in one.type.split("|")):
-        return DroppedItem(where, cut(one.value), "unsupported type", cut(one.type))
-    return None
+def _unusable_item(where: str, attribute: _Attribute, options: MispOptions) -> DroppedItem | None:
+    """The item for an attribute that names no observable; None if it names some."""
+    if attribute.to_ids in _FALSE and not options.include_context:
+        reason = "not for detection"
+        detail = f"this {excerpt(attribute.type)} has to_ids false"
+    elif not isinstance(attribute.value, str):
+        reason = "malformed attribute"
+        detail = "the value is no text"
+    elif not any(part in _TYPES for part in attribute.type.split("|")):
+        reason = "unsupported type"
+        detail = excerpt(attribute.type)
+    else:
+        return None
+    return DroppedItem(where, excerpt(attribute.value), reason, detail)
 
 
-def _parts(kind: str, value: str) -> list[tuple[ObservableType | None, str]]:
+def _typed_parts(kind: str, value: str) -> list[tuple[ObservableType | None, str]]:
     """The observables of a value: of "domain|ip" both, of "ip-dst|port" the address."""
     kinds = kind.split("|")
     values = value.split("|", len(kinds) - 1)
@@ -209,29 +218,30 @@ def _parts(kind: str, value: str) -> list[tuple[ObservableType | None, str]]:
     ]
 
 
-def _context(one: _Attribute, event_tags: list[str]) -> dict[str, Any]:
-    named = [*_names(one.Tag), *event_tags]
-    family = next((match[1] for name in named if (match := _GALAXY.match(name))), None)
+def _context(attribute: _Attribute, event_tags: list[str]) -> dict[str, Any]:
+    names = [*_tag_names(attribute.Tag), *event_tags]
+    family = next((match[1] for name in names if (match := _FAMILY_TAG.match(name))), None)
     return {
-        "tags": fields.tags([tag for name in named if (tag := _tag(name))]),
+        "tags": fields.tags([tag for name in names if (tag := _tag(name))]),
         "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
-        "first_seen": fields.timestamp(one.first_seen),
-        "last_seen": fields.timestamp(one.last_seen),
-        "description": fields.words(one.comment),
-        "ref": fields.words(one.uuid, 64),
+        "first_seen": fields.timestamp(attribute.first_seen),
+        "last_seen": fields.timestamp(attribute.last_seen),
+        "description": fields.short_text(attribute.comment),
+        "ref": fields.short_text(attribute.uuid, 64),
     }
 
 
 def _tag(name: str) -> str | None:
-    """A tag as it is; of a galaxy's only ATT&CK's techniques and groups, by their ids."""
+    """The tag for a tag's name; of galaxies only ATT&CK's techniques and groups, by their ids."""
     if not name.startswith("misp-galaxy:"):
         return name
-    named = _ATTACK.search(name)
-    return f"attack:{named[1]}" if named else None
+    attack = _ATTACK_TAG.search(name)
+    return f"attack:{attack[1]}" if attack else None
 
 
-def _names(tags: Any) -> list[str]:
-    listed = tags if isinstance(tags, list) else []
+def _tag_names(tags: Any) -> list[str]:
+    if not isinstance(tags, list):
+        return []
     return [
-        name for tag in listed if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)
+        name for tag in tags if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)
     ]

@@ -12,15 +12,16 @@ from services.feeds.formats.base import (
     batched,
     read_options,
 )
-from services.feeds.formats.report import Options, Prose, whole
+from services.feeds.formats.prose import ProseOptions, ProseReader, read_binary_document
 from shared.documents import pdf
 from shared.errors import InvalidInput
 
 
 class PdfFormat:
-    """PDF documents with text; scanned pages hold none. `ref` is the page, the description the words around.
+    """PDF documents with text; scanned pages hold none.
 
-    Hashes and URLs that a line of the page breaks are put together again.
+    `ref` is the page, the description the words around. Hashes and URLs that a line end breaks are
+    joined again.
     """
 
     name: ClassVar[str] = "pdf"
@@ -31,23 +32,22 @@ class PdfFormat:
         """See `Format.parse`.
 
         Raises:
-            MalformedDocument: also when it is broken or encrypted.
+            MalformedDocument: also if the document is broken or encrypted.
         """
-        prose = Prose(read_options(Options, options).types)
+        prose = ProseReader(read_options(ProseOptions, options).types)
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: Prose) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     notes: list[str] = []
+    data = read_binary_document(stream)
     try:
-        for page in pdf.pages(whole(stream), notes):
+        for page in pdf.pages(data, notes):
             where = f"page {page.number}"
             if page.text is None:
                 yield DroppedItem(where, "", "unreadable page", page.problem)
             else:
                 yield from prose.indicators(page.text, ref=where)
-    except MalformedDocument:
-        raise
     except InvalidInput as problem:
         raise MalformedDocument(problem.message) from None
     yield from map(Note, notes)

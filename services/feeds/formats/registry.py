@@ -1,21 +1,22 @@
-"""The formats there are, and which one a document probably is."""
+"""The formats by name, and the guess which format a document has."""
 
 import re
 from functools import cache
 from importlib import import_module
+from typing import Final
 
-from services.feeds.formats import columns
+from services.feeds.formats import table_layout
 from services.feeds.formats.base import Format
 from services.feeds.formats.streams import HEAD, refuse_foreign
-from services.feeds.formats.text import TextFormat, values
+from services.feeds.formats.text import TextFormat, plain_texts
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
 from shared.stix import NotAnObservable, detect
 
-GROUP = "sentineliq.formats"
-"""Entry points of this group are classes that keep `Format`."""
+GROUP: Final = "sentineliq.formats"
+"""Entry points of this group are classes that implement `Format`."""
 
-_OURS = {
+_BUILT_IN: Final = {
     "text": "text:TextFormat",
     "csv": "csv:CsvFormat",
     "json": "json:JsonFormat",
@@ -26,7 +27,7 @@ _OURS = {
     "pdf": "pdf:PdfFormat",
     "report": "report:ProseFormat",
 }
-"""What comes with SentinelIQ: module and class. What reads web pages and PDF is imported when it is first needed."""
+"""Module and class of each format. Modules are imported late: some need large libraries."""
 
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.|"objects"\s*:\s*\[')
 _MISP = re.compile(rb'"Event"\s*:\s*\{')
@@ -34,18 +35,18 @@ _SYNDICATION = re.compile(
     rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_ENDINGS = TextFormat.media[1:]
+_LIST_ENDINGS = TextFormat.media[1:]
 _WEB_PAGES = ("html", "htm", "xhtml")
 
 
 def format_names() -> list[str]:
-    """Names of all formats: ours, and those that installed packages offer."""
-    return [*_OURS, *_offered()]
+    """Names of all formats: the built-in ones, then those of installed packages."""
+    return [*_BUILT_IN, *_plugins()]
 
 
 @cache
-def _offered() -> dict[str, Format]:
-    return load_plugins(GROUP, _OURS)
+def _plugins() -> dict[str, Format]:
+    return load_plugins(GROUP, _BUILT_IN)
 
 
 @cache
@@ -53,27 +54,28 @@ def format_named(name: str) -> Format:
     """The format of that name.
 
     Raises:
-        InvalidInput: there is none; says which there are.
+        InvalidInput: there is no such format; the message lists the formats.
     """
-    if name in _OURS:
-        module, _, kind = _OURS[name].partition(":")
-        found: Format = getattr(import_module(f"services.feeds.formats.{module}"), kind)()
-        return found
-    if name in _offered():
-        return _offered()[name]
+    if name in _BUILT_IN:
+        module, _, class_name = _BUILT_IN[name].partition(":")
+        format_class = getattr(import_module(f"services.feeds.formats.{module}"), class_name)
+        format_: Format = format_class()
+        return format_
+    if name in _plugins():
+        return _plugins()[name]
     raise InvalidInput(f"{name!r} is no format; one of {', '.join(format_names())}", field="format")
 
 
 def guess_format(name: str, head: bytes) -> tuple[str, str]:
-    """The probable format of a document, and why.
+    """The probable format of a document, and the reason for it.
 
     Args:
-        name: file name or address; only its ending counts, and only where the content leaves a choice.
-        head: the first bytes, 64 KiB are enough.
+        name: file name or address; its ending decides only where the content leaves a choice.
+        head: the first bytes; 64 KiB are enough.
 
     Raises:
-        MalformedDocument: binary data, another encoding, or an HTML page.
-        InvalidInput: text, but of none of our formats.
+        MalformedDocument: the document is binary, of another encoding, or an HTML page.
+        InvalidInput: it is text, but of no built-in format.
     """
     head = head[:HEAD].removeprefix(b"\xef\xbb\xbf")
     ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
@@ -83,21 +85,12 @@ def guess_format(name: str, head: bytes) -> tuple[str, str]:
         return "rss", "it begins as RSS or Atom does"
     if ending in _WEB_PAGES:
         return "html", f"its name ends in .{ending}"
-    # A web page of another name is no report: more often it says that the list is not there.
+    # A web page under another name is no report: more often it tells that the list is missing.
     refuse_foreign(head)
     text = head.decode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "["):
         return _guess_json(head)
-    data = [
-        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not data:
-        raise InvalidInput(
-            "the document holds no data to tell its format by; name the format", field="format"
-        )
-    if ending in ("csv", "tsv"):
-        return "csv", f"its name ends in .{ending}"
-    return _guess_lines(data, ending)
+    return _guess_lines(text, ending)
 
 
 def _guess_json(head: bytes) -> tuple[str, str]:
@@ -108,16 +101,25 @@ def _guess_json(head: bytes) -> tuple[str, str]:
     return "json", "it is JSON, and neither a STIX bundle nor a MISP event"
 
 
-def _guess_lines(data: list[str], ending: str) -> tuple[str, str]:
-    sign = columns.delimiter(data)
-    table = columns.rows(data, sign)
-    names, _ = columns.header(data, "", sign, None)
+def _guess_lines(text: str, ending: str) -> tuple[str, str]:
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not lines:
+        raise InvalidInput(
+            "the document holds no data to tell its format by; name the format", field="format"
+        )
+    if ending in ("csv", "tsv"):
+        return "csv", f"its name ends in .{ending}"
+    delimiter = table_layout.guess_delimiter(lines)
+    table = table_layout.rows(lines, delimiter)
+    names, _ = table_layout.header(lines, "", delimiter, has_header=None)
     if len(names) > 1 and all(len(row) == len(names) for row in table[:20]):
         return "csv", f"its first line names {len(names)} columns, and every row has as many"
-    hits = sum(_holds_observable(line.strip()) for line in data)
-    if hits * 10 >= len(data):
-        return "text", f"{hits} of its first {len(data)} lines begin with an observable"
-    if f".{ending}" in _ENDINGS and all(len(line.split()) == 1 for line in data):
+    hits = sum(_holds_observable(line.strip()) for line in lines)
+    if hits * 10 >= len(lines):
+        return "text", f"{hits} of its first {len(lines)} lines begin with an observable"
+    if f".{ending}" in _LIST_ENDINGS and all(len(line.split()) == 1 for line in lines):
         return "text", f"its name ends in .{ending}, and every line holds one word"
     widths = {len(row) for row in table[:20]}
     if len(widths) == 1 and widths.pop() > 2:
@@ -128,9 +130,9 @@ def _guess_lines(data: list[str], ending: str) -> tuple[str, str]:
 
 
 def _holds_observable(line: str) -> bool:
-    for token in values(line):
+    for text in plain_texts(line):
         try:
-            detect(token)
+            detect(text)
         except NotAnObservable:
             return False
     return True

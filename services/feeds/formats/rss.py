@@ -18,20 +18,21 @@ from services.feeds.formats.base import (
     batched,
     read_options,
 )
-from services.feeds.formats.html import text_of
-from services.feeds.formats.report import Options, Prose, host_of
-from services.feeds.formats.streams import document
+from services.feeds.formats.html import text_of_markup
+from services.feeds.formats.prose import ProseOptions, ProseReader, host_of
+from services.feeds.formats.streams import read_text_document
 
-_END = re.compile(
+_LAST_TAG = re.compile(
     rb"</(?:[A-Za-z]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.{0,1000}-->\s*)*$", re.DOTALL | re.IGNORECASE
 )
-_TAIL = 2048
+_TAIL_LENGTH = 2048
 
 
 class RssFormat:
-    """RSS and Atom. Of each entry title, summary and content count; `ref` is its link, `description` its title.
+    """RSS and Atom: title, summary and content of each entry.
 
-    The hosts of the feed and of its entries' links are no indicators.
+    `ref` is the entry's link, the description its title. The hosts of the feed and of its entries'
+    links are no indicators.
     """
 
     name: ClassVar[str] = "rss"
@@ -47,65 +48,62 @@ class RssFormat:
         """See `Format.parse`.
 
         Raises:
-            MalformedDocument: also when it is no feed, or cut off.
+            MalformedDocument: also if the document is cut off.
         """
-        prose = Prose(read_options(Options, options).types)
+        prose = ProseReader(read_options(ProseOptions, options).types)
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: Prose) -> Iterator[ParsedIndicator | Note]:
-    data = document(stream)
-    # A stream, for a text could be taken for an address or the name of a file.
+def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note]:
+    data = read_text_document(stream)
+    # feedparser takes a text for an address or a file name, but never a stream.
     feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
     if not feed.get("version"):
         raise MalformedDocument("this is neither RSS nor Atom")
-    if not _END.search(data[-_TAIL:]):
+    if not _LAST_TAG.search(data[-_TAIL_LENGTH:]):
         raise MalformedDocument(
             "the feed is cut off: its last tag is not closed", f"byte {len(data)}"
         )
     if feed.get("bozo") and not isinstance(
         feed.bozo_exception, feedparser.CharacterEncodingOverride
     ):
-        yield Note(
-            f"the feed is not well-formed and was read as far as it goes: {fields.words(str(feed.bozo_exception), 200)}"
-        )
-    hosts = {host_of(_text(feed.feed, "link"))} | {
-        host_of(_text(entry, "link")) for entry in feed.entries
-    }
-    own = frozenset(host for host in hosts if host)
+        problem = fields.short_text(str(feed.bozo_exception), 200)
+        yield Note(f"the feed is not well-formed and was read as far as it goes: {problem}")
+    links = [_text(feed.feed, "link"), *(_text(entry, "link") for entry in feed.entries)]
+    own_hosts = frozenset(host for link in links if (host := host_of(link)))
     for entry in feed.entries:
-        yield from _entry(entry, prose, own)
+        yield from _entry_indicators(entry, prose, own_hosts)
     yield from prose.notes()
 
 
-def _entry(entry: Any, prose: Prose, own: frozenset[str]) -> Iterator[ParsedIndicator]:
-    title = text_of(_text(entry, "title"))
-    texts = dict.fromkeys(
-        [_text(entry, "summary"), *(_text(piece, "value") for piece in entry.get("content") or ())]
-    )
+def _entry_indicators(
+    entry: Any, prose: ProseReader, own_hosts: frozenset[str]
+) -> Iterator[ParsedIndicator]:
+    title = text_of_markup(_text(entry, "title"))
+    published = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     context = {
-        "ref": fields.words(_text(entry, "link")) or fields.words(_text(entry, "id")),
-        "first_seen": _moment(
-            dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
-        ),
+        "ref": fields.short_text(_text(entry, "link")) or fields.short_text(_text(entry, "id")),
+        "first_seen": _timestamp(published),
     }
-    if words := fields.words(" ".join(title.split())):
-        context["description"] = words
-    for text in (title, *map(text_of, texts)):
-        yield from prose.indicators(text, own=own, **context)
+    if description := fields.short_text(" ".join(title.split())):
+        context["description"] = description
+    # The summary often repeats the content: equal texts are read once.
+    bodies = [_text(entry, "summary")]
+    bodies += [_text(piece, "value") for piece in entry.get("content") or ()]
+    for text in (title, *map(text_of_markup, dict.fromkeys(bodies))):
+        yield from prose.indicators(text, own_hosts=own_hosts, **context)
 
 
 def _text(part: Any, name: str) -> str:
-    value = dict.get(part, name)
+    value = dict.get(part, name)  # a feedparser dict would look under other names as well
     return value if isinstance(value, str) else ""
 
 
-def _moment(parsed: Any) -> str | None:
+def _timestamp(parsed: Any) -> str | None:
+    if not parsed:
+        return None
     try:
-        return (
-            fields.timestamp(datetime.fromtimestamp(calendar.timegm(parsed), UTC).isoformat())
-            if parsed
-            else None
-        )
+        moment = datetime.fromtimestamp(calendar.timegm(parsed), UTC)
+        return fields.timestamp(moment.isoformat())
     except (ValueError, OverflowError, TypeError):
         return None

@@ -1,6 +1,7 @@
-"""STIX 2.0 and 2.1 bundles: indicators' patterns and cyber-observable objects.
+"""STIX 2.0 and 2.1 bundles: the patterns of indicators, and cyber-observable objects.
 
-Objects are decoded one by one into the properties that matter, so that one bad object costs only itself.
+Only the properties that matter are decoded. If the bundle does not decode at once, its objects are
+decoded one by one, so that a bad object costs only itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,30 +12,29 @@ import msgspec
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
-    BATCH,
+    BATCH_SIZE,
     DroppedItem,
     MalformedDocument,
     ParsedBatch,
     ParsedIndicator,
-    cut,
-    dropped,
+    excerpt,
     read_options,
-    typed,
+    refused_item,
+    typed_value,
 )
-from services.feeds.formats.pattern import Comparison, PatternProblem, comparisons
-from services.feeds.formats.streams import decode_json, document, uncollected
+from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
+from services.feeds.formats.streams import decode_json, gc_paused, read_text_document
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
-_BY_VALUE = {
+_TYPES_WITH_VALUE = {
     kind: ObservableType(kind)
     for kind in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr")
 }
-_BY_VALUE["mac-addr"] = _T.MAC
-_BY_NAME = {"mutex": _T.MUTEX, "vulnerability": _T.VULNERABILITY}
-_FAMILIES = frozenset({"malware", "tool"})
-_HASHED = {"file": "file-", "artifact": "file-", "x509-certificate": "x509-"}
-
+_TYPES_WITH_VALUE["mac-addr"] = _T.MAC
+_TYPES_WITH_NAME = {"mutex": _T.MUTEX, "vulnerability": _T.VULNERABILITY}
+_HASH_PREFIXES = {"file": "file-", "artifact": "file-", "x509-certificate": "x509-"}
+_FAMILY_TYPES = frozenset({"malware", "tool"})
 
 _TLP = {
     # STIX 2.1 §7.2.1.4, and the TLP 2.0 definitions that OASIS published for it.
@@ -50,8 +50,8 @@ _TLP = {
 }
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True):
-    """A bundle says everything itself: there are no options."""
+class StixOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """STIX has no options: a bundle describes itself."""
 
 
 class _Bundle(msgspec.Struct):
@@ -60,7 +60,10 @@ class _Bundle(msgspec.Struct):
 
 
 class _Object(msgspec.Struct, gc=False):
-    """What is read of an object. `Any` where custom objects use a property's name for something else."""
+    """An object's properties that matter.
+
+    They are `Any` where custom objects use the name of a property for other types.
+    """
 
     type: str
     id: str = ""
@@ -90,17 +93,18 @@ class _Object(msgspec.Struct, gc=False):
     target_ref: Any = None
 
 
-class _Whole(msgspec.Struct):
+class _DecodedBundle(msgspec.Struct):
     type: str | None = None
     objects: list[_Object] | None = None
 
 
 class StixFormat:
-    """STIX bundles and TAXII envelopes. Indicators give the observables their patterns name, observables themselves.
+    """STIX bundles and TAXII envelopes: indicators by their patterns, and cyber-observables.
 
-    Labels and indicator types become tags, TLP markings `tlp:amber`, techniques that an indicator `indicates` or refers
-    to `attack:T1059`, ATT&CK tactics in its kill chain `attack:initial-access`. A malware or tool that it `indicates`
-    becomes its family. What is revoked is taken back. Of several versions of an object the newest counts.
+    Labels and indicator types become tags. So do TLP markings (`tlp:amber`), techniques that an
+    indicator `indicates` or refers to (`attack:T1059`), and ATT&CK tactics in its kill chain
+    (`attack:initial-access`). A malware or tool that it `indicates` becomes its family. A revoked
+    object retracts. Of several versions of an object the newest counts.
     """
 
     name: ClassVar[str] = "stix"
@@ -114,17 +118,17 @@ class StixFormat:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
-        read_options(Options, options)
-        objects = _objects(document(stream))
-        about = _About(objects)
+        read_options(StixOptions, options)
+        objects = _objects(read_text_document(stream))
+        references = _References(objects)
         batch = ParsedBatch()
-        for number, one in enumerate(objects):
-            for found in _taken(number, one, about):
-                if isinstance(found, ParsedIndicator):
-                    batch.indicators.append(found)
+        for number, stix_object in enumerate(objects):
+            for item in _object_items(number, stix_object, references):
+                if isinstance(item, ParsedIndicator):
+                    batch.indicators.append(item)
                 else:
-                    batch.dropped.append(found)
-            if len(batch.indicators) + len(batch.dropped) >= BATCH:
+                    batch.dropped.append(item)
+            if len(batch.indicators) + len(batch.dropped) >= BATCH_SIZE:
                 yield batch
                 batch = ParsedBatch()
         if batch.indicators or batch.dropped:
@@ -133,282 +137,304 @@ class StixFormat:
 
 def _objects(data: bytes) -> Sequence[_Object | DroppedItem]:
     try:
-        # All at once costs half; one object that is none makes it worth looking at each.
-        with uncollected():
-            whole = _decode_whole(data)
+        # Decoding all objects at once takes half the time of decoding each by itself.
+        with gc_paused():
+            bundle = _decode_bundle(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        bundle: _Bundle = decode_json(data, _Bundle)
-        if bundle.objects is not None:
-            return [_object(f"objects[{number}]", raw) for number, raw in enumerate(bundle.objects)]
-        whole = _Whole(bundle.type)
-    if whole.type != "bundle" and whole.objects is None:
+        raw_bundle: _Bundle = decode_json(data, _Bundle)
+        if raw_bundle.objects is not None:
+            return [
+                _decode_object(f"objects[{number}]", raw)
+                for number, raw in enumerate(raw_bundle.objects)
+            ]
+        bundle = _DecodedBundle(raw_bundle.type)
+    if bundle.type != "bundle" and bundle.objects is None:
         raise MalformedDocument(
             'this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$"
         )
-    return whole.objects or []
+    return bundle.objects or []
 
 
-def _object(where: str, raw: msgspec.Raw) -> _Object | DroppedItem:
+def _decode_object(where: str, raw: msgspec.Raw) -> _Object | DroppedItem:
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
-        return DroppedItem(where, cut(text), "malformed object", str(problem))
+        return DroppedItem(where, excerpt(text), "malformed object", str(problem))
 
 
 _decode = msgspec.json.Decoder(_Object).decode
-_decode_whole = msgspec.json.Decoder(_Whole).decode
+_decode_bundle = msgspec.json.Decoder(_DecodedBundle).decode
 
 
-class _About:
-    """What objects say about other objects.
+class _References:
+    """What the objects of a bundle state about each other.
 
     Attributes:
-        newest: when an object's newest version was made, for ids that stand there in several.
+        newest: time of an object's newest version, for ids that have several versions.
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
         markings: id of a marking definition -> its TLP as a tag.
     """
 
     def __init__(self, objects: Sequence[_Object | DroppedItem]) -> None:
-        self._usual: dict[tuple[Any, ...], tuple[str, ...]] = {}
-        self.newest: dict[str, str] = {}
+        self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self.newest = _newest_versions(objects)
         self.families: dict[str, str] = {}
         self.techniques: dict[str, list[str]] = {}
         self.markings = dict(_TLP)
         names: dict[str, str] = {}
-        attack: dict[str, list[str]] = {}
+        attack_tags: dict[str, list[str]] = {}
         indicates: list[tuple[str, str]] = []
-        self._find_newest(objects)
-        for one in objects:
-            if not isinstance(one, _Object):
+        for stix_object in objects:
+            if not isinstance(stix_object, _Object):
                 continue
-            if one.type in _FAMILIES and (name := fields.words(one.name, 128)):
-                names[one.id] = name
-            elif one.type == "attack-pattern":
-                attack[one.id] = _techniques(one)
-            elif one.type == "marking-definition" and (tlp := _tlp(one)):
-                self.markings[one.id] = tlp
-            elif one.relationship_type == "indicates" and isinstance(one.source_ref, str):
-                indicates.append((one.source_ref, str(one.target_ref)))
+            if stix_object.type in _FAMILY_TYPES and (
+                name := fields.short_text(stix_object.name, 128)
+            ):
+                names[stix_object.id] = name
+            elif stix_object.type == "attack-pattern":
+                attack_tags[stix_object.id] = _techniques(stix_object)
+            elif stix_object.type == "marking-definition" and (tlp := _tlp(stix_object)):
+                self.markings[stix_object.id] = tlp
+            elif stix_object.relationship_type == "indicates" and isinstance(
+                stix_object.source_ref, str
+            ):
+                indicates.append((stix_object.source_ref, str(stix_object.target_ref)))
         for source, target in indicates:
             if target in names:
                 self.families.setdefault(source, names[target])
-            self.techniques.setdefault(source, []).extend(attack.get(target, ()))
+            self.techniques.setdefault(source, []).extend(attack_tags.get(target, ()))
 
-    def _find_newest(self, objects: Sequence[_Object | DroppedItem]) -> None:
-        seen: dict[str, str] = {}
-        for one in objects:
-            if isinstance(one, _Object) and one.id:
-                version = str(one.modified or "")
-                before = seen.setdefault(one.id, version)
-                if before != version:
-                    seen[one.id] = self.newest[one.id] = max(before, version)
+    def is_old(self, stix_object: _Object) -> bool:
+        """Whether the bundle holds a newer version of the object."""
+        return bool(self.newest) and str(stix_object.modified or "") < self.newest.get(
+            stix_object.id, ""
+        )
 
-    def is_old(self, one: _Object) -> bool:
-        """Whether a newer version of the object is there."""
-        return bool(self.newest) and str(one.modified or "") < self.newest.get(one.id, "")
-
-    def tags(self, one: _Object) -> tuple[str, ...]:
+    def tags(self, indicator: _Object) -> tuple[str, ...]:
         """An indicator's tags."""
+        labels = _as_list(indicator.labels)
+        types = _as_list(indicator.indicator_types)
         if not (
-            one.kill_chain_phases
-            or one.external_references
-            or one.object_marking_refs
+            indicator.kill_chain_phases
+            or indicator.external_references
+            or indicator.object_marking_refs
             or self.techniques
         ):
-            return self._usual_tags(_listed(one.labels), _listed(one.indicator_types))
+            return self._plain_tags(labels, types)
         phases = [
             f"attack:{phase['phase_name']}"
-            for phase in _listed(one.kill_chain_phases)
+            for phase in _as_list(indicator.kill_chain_phases)
             if isinstance(phase, dict)
             and phase.get("kill_chain_name") == "mitre-attack"
             and "phase_name" in phase
         ]
-        marks = [
-            self.markings[ref] for ref in _listed(one.object_marking_refs) if ref in self.markings
+        markings = [
+            self.markings[ref]
+            for ref in _as_list(indicator.object_marking_refs)
+            if ref in self.markings
         ]
-        attack = [*_techniques(one), *self.techniques.get(one.id, ()), *phases]
-        return fields.tags(_listed(one.labels), _listed(one.indicator_types), attack, marks)
+        attack = [*_techniques(indicator), *self.techniques.get(indicator.id, ()), *phases]
+        return fields.tags(labels, types, attack, markings)
 
-    def _usual_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
-        """The same few combinations come again and again."""
+    def _plain_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
+        """Tags of labels and types alone; a bundle repeats few combinations, which are cached."""
         key = (*labels, None, *types)
         try:
-            found = self._usual.get(key)
-        except TypeError:  # a label that is no text
+            tags = self._plain_tags_cache.get(key)
+        except TypeError:  # a label is no text
             return fields.tags(labels, types)
-        if found is None:
-            found = self._usual[key] = fields.tags(labels, types)
-        return found
+        if tags is None:
+            tags = fields.tags(labels, types)
+            self._plain_tags_cache[key] = tags
+        return tags
 
 
-def _techniques(one: _Object) -> list[str]:
+def _newest_versions(objects: Sequence[_Object | DroppedItem]) -> dict[str, str]:
+    newest: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    for stix_object in objects:
+        if isinstance(stix_object, _Object) and stix_object.id:
+            version = str(stix_object.modified or "")
+            before = versions.setdefault(stix_object.id, version)
+            if before != version:
+                versions[stix_object.id] = newest[stix_object.id] = max(before, version)
+    return newest
+
+
+def _techniques(stix_object: _Object) -> list[str]:
     return [
         f"attack:{reference['external_id']}"
-        for reference in _listed(one.external_references)
+        for reference in _as_list(stix_object.external_references)
         if isinstance(reference, dict)
         and reference.get("source_name") == "mitre-attack"
         and isinstance(reference.get("external_id"), str)
     ]
 
 
-def _tlp(one: _Object) -> str | None:
-    definition = one.definition if isinstance(one.definition, dict) else {}
-    level = definition.get("tlp") if one.definition_type == "tlp" else None
-    if level is None and isinstance(one.name, str) and one.name.upper().startswith("TLP:"):
-        level = one.name[4:]
+def _tlp(marking: _Object) -> str | None:
+    definition = marking.definition if isinstance(marking.definition, dict) else {}
+    level = definition.get("tlp") if marking.definition_type == "tlp" else None
+    if level is None and isinstance(marking.name, str) and marking.name.upper().startswith("TLP:"):
+        level = marking.name[4:]
     return f"tlp:{level.lower()}" if isinstance(level, str) else None
 
 
-def _taken(
-    number: int, one: _Object | DroppedItem, about: _About
+def _object_items(
+    number: int, stix_object: _Object | DroppedItem, references: _References
 ) -> Iterable[ParsedIndicator | DroppedItem]:
-    if isinstance(one, DroppedItem):
-        return (one,)
-    if about.is_old(one):
+    if isinstance(stix_object, DroppedItem):
+        return (stix_object,)
+    if references.is_old(stix_object):
         newer = "a newer version of this object is there"
-        return (DroppedItem(f"objects[{number}]", cut(one.id), "older version", newer),)
-    return (
-        _indicator(number, one, about)
-        if one.type == "indicator"
-        else _others(f"objects[{number}]", one)
-    )
+        where = f"objects[{number}]"
+        return (DroppedItem(where, excerpt(stix_object.id), "older version", newer),)
+    if stix_object.type == "indicator":
+        return _indicator_items(number, stix_object, references)
+    return _observable_items(f"objects[{number}]", stix_object)
 
 
-def _others(where: str, one: _Object) -> Iterator[ParsedIndicator | DroppedItem]:
-    """What an object says that is no indicator."""
-    if one.type == "observed-data" and isinstance(one.objects, dict):
-        for name, inner in one.objects.items():
-            yield from _observed(f"{where}.objects.{cut(name)}", inner, one.id)
-    elif values := _values(one):
-        for kind, value in values:
-            found = _record(where, kind, value, one, {"ref": one.id or None})
-            yield (
-                _taken_back(found) if one.revoked and isinstance(found, ParsedIndicator) else found
-            )
-    else:
-        yield DroppedItem(where, cut(one.id), "not an indicator", cut(one.type))
-
-
-def _taken_back(record: ParsedIndicator) -> ParsedIndicator:
-    return ParsedIndicator(record.type, record.value, retracted=True)
-
-
-def _indicator(number: int, one: _Object, about: _About) -> list[ParsedIndicator | DroppedItem]:
-    if not isinstance(one.pattern, str) or (one.pattern_type or "stix") != "stix":
+def _indicator_items(
+    number: int, indicator: _Object, references: _References
+) -> list[ParsedIndicator | DroppedItem]:
+    pattern = indicator.pattern
+    if not isinstance(pattern, str) or (indicator.pattern_type or "stix") != "stix":
+        detail = f"pattern_type is {excerpt(indicator.pattern_type)}"
         where = f"objects[{number}].pattern"
-        return [
-            DroppedItem(
-                where,
-                cut(one.pattern),
-                "not a STIX pattern",
-                f"pattern_type is {cut(one.pattern_type)}",
-            )
-        ]
+        return [DroppedItem(where, excerpt(pattern), "not a STIX pattern", detail)]
     try:
-        found = comparisons(one.pattern)
+        values = comparisons(pattern)
     except PatternProblem as problem:
         where = f"objects[{number}].pattern"
-        return [DroppedItem(where, cut(one.pattern), problem.reason, problem.detail)]
-    context = () if one.revoked else _context(one, about)
-    return [_compared(number, comparison, context, one.revoked) for comparison in found]
+        return [DroppedItem(where, excerpt(pattern), problem.reason, problem.detail)]
+    context = () if indicator.revoked else _context(indicator, references)
+    return [_compared_item(number, value, context, indicator.revoked) for value in values]
 
 
-def _compared(
+def _compared_item(
     number: int, comparison: Comparison, context: tuple[Any, ...], retracted: bool
 ) -> ParsedIndicator | DroppedItem:
-    if not comparison.known:
+    if not comparison.is_known:
         return DroppedItem(
             f"objects[{number}].pattern",
-            cut(comparison.value),
+            excerpt(comparison.value),
             "unsupported property",
-            cut(comparison.path),
+            excerpt(comparison.path),
         )
     try:
-        kind, value = typed(comparison.type, comparison.value)
+        kind, value = typed_value(comparison.type, comparison.value)
     except NotAnObservable as refusal:
-        return dropped(f"objects[{number}].pattern", comparison.value, refusal)
-    return (
-        ParsedIndicator(kind, value, retracted=True)
-        if retracted
-        else ParsedIndicator(kind, value, *context)
-    )
+        return refused_item(f"objects[{number}].pattern", comparison.value, refusal)
+    if retracted:
+        return ParsedIndicator(kind, value, retracted=True)
+    return ParsedIndicator(kind, value, *context)
 
 
-def _context(one: _Object, about: _About) -> tuple[Any, ...]:
-    """The fields of a `ParsedIndicator` behind its value, up to `ref`."""
-    until = one.valid_until
-    described = None if one.description is None else fields.words(one.description)
+def _context(indicator: _Object, references: _References) -> tuple[Any, ...]:
+    """The fields of a `ParsedIndicator` behind its value, from `confidence` to `ref`."""
+    description = indicator.description
+    text = None if description is None else fields.short_text(description)
+    since = indicator.valid_from
+    until = indicator.valid_until
     return (
-        fields.confidence(one.confidence),
-        about.tags(one),
-        about.families.get(one.id),
-        _when(one.valid_from) if isinstance(one.valid_from, str) else None,
+        fields.confidence(indicator.confidence),
+        references.tags(indicator),
+        references.families.get(indicator.id),
+        _timestamp(since) if isinstance(since, str) else None,
         None,
-        _when(until) if isinstance(until, str) else None,
-        described or fields.words(one.name),
-        fields.words(one.id, 128),
+        _timestamp(until) if isinstance(until, str) else None,
+        text or fields.short_text(indicator.name),
+        fields.short_text(indicator.id, 128),
     )
 
 
-_when = lru_cache(maxsize=65_536)(fields.timestamp)
+_timestamp = lru_cache(maxsize=65_536)(fields.timestamp)
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _values(one: _Object) -> list[tuple[ObservableType | None, Any]]:
-    """The observables a cyber-observable object is; none for any other object."""
-    if kind := _BY_VALUE.get(one.type):
-        return [(kind, one.value)]
-    if kind := _BY_NAME.get(one.type):
-        return [(kind, one.name)]
-    if one.type == "autonomous-system":
-        return [(_T.ASN, str(one.number))]
-    if one.type == "windows-registry-key":
-        return [(_T.REGISTRY_KEY, one.key)]
-    if prefix := _HASHED.get(one.type):
-        hashes = one.hashes if isinstance(one.hashes, dict) else {}
-        kinds = {kind: text for name, text in hashes.items() if (kind := _hash_type(prefix, name))}
-        return [*kinds.items()] or ([(_T.FILE_NAME, one.name)] if one.type == "file" else [])
+def _observable_items(where: str, stix_object: _Object) -> Iterator[ParsedIndicator | DroppedItem]:
+    """The items of an object that is no indicator."""
+    if stix_object.type == "observed-data" and isinstance(stix_object.objects, dict):
+        for name, inner in stix_object.objects.items():
+            inner_where = f"{where}.objects.{excerpt(name)}"
+            yield from _observed_items(inner_where, inner, stix_object.id)
+    elif values := _observable_values(stix_object):
+        for kind, value in values:
+            item = _observable_item(where, kind, value, stix_object, stix_object.id or None)
+            if stix_object.revoked and isinstance(item, ParsedIndicator):
+                item = ParsedIndicator(item.type, item.value, retracted=True)
+            yield item
+    else:
+        yield DroppedItem(
+            where, excerpt(stix_object.id), "not an indicator", excerpt(stix_object.type)
+        )
+
+
+def _observed_items(where: str, inner: Any, ref: str) -> Iterator[ParsedIndicator | DroppedItem]:
+    """The items of a cyber-observable within the observed-data of STIX 2.0."""
+    try:
+        observable = msgspec.convert(inner, _Object)
+    except msgspec.ValidationError as problem:
+        yield DroppedItem(where, excerpt(inner), "malformed object", str(problem))
+        return
+    for kind, value in _observable_values(observable):
+        yield _observable_item(where, kind, value, observable, fields.short_text(ref, 128))
+
+
+def _observable_values(stix_object: _Object) -> list[tuple[ObservableType | None, Any]]:
+    """The observables that a cyber-observable object is; none for any other object."""
+    if kind := _TYPES_WITH_VALUE.get(stix_object.type):
+        return [(kind, stix_object.value)]
+    if kind := _TYPES_WITH_NAME.get(stix_object.type):
+        return [(kind, stix_object.name)]
+    if stix_object.type == "autonomous-system":
+        return [(_T.ASN, str(stix_object.number))]
+    if stix_object.type == "windows-registry-key":
+        return [(_T.REGISTRY_KEY, stix_object.key)]
+    if prefix := _HASH_PREFIXES.get(stix_object.type):
+        return _hash_values(prefix, stix_object)
     return []
 
 
+def _hash_values(prefix: str, stix_object: _Object) -> list[tuple[ObservableType | None, Any]]:
+    """The hashes of a file, artifact or certificate; of a file without hashes its name."""
+    hashes = stix_object.hashes if isinstance(stix_object.hashes, dict) else {}
+    values: dict[ObservableType | None, Any] = {
+        kind: value for name, value in hashes.items() if (kind := _hash_type(prefix, name))
+    }
+    if not values and stix_object.type == "file":
+        return [(_T.FILE_NAME, stix_object.name)]
+    return [*values.items()]
+
+
 def _hash_type(prefix: str, name: str) -> ObservableType | None:
-    kind = fields.TYPES.get(name.lower(), "")
+    kind = fields.TYPES_BY_NAME.get(name.lower(), "")
+    if not kind.startswith("file-"):
+        return None
     try:
-        return (
-            ObservableType(prefix + kind.removeprefix("file-"))
-            if kind.startswith("file-")
-            else None
-        )
+        return ObservableType(prefix + kind.removeprefix("file-"))
     except ValueError:
         return None
 
 
-def _record(
-    where: str, kind: ObservableType | None, value: Any, one: _Object, context: dict[str, Any]
+def _observable_item(
+    where: str,
+    kind: ObservableType | None,
+    value: Any,
+    stix_object: _Object,
+    ref: str | None,
 ) -> ParsedIndicator | DroppedItem:
     if not isinstance(value, str):
-        return DroppedItem(
-            where, cut(value), "missing value", f"this {cut(one.type)} has no value we store"
-        )
+        detail = f"this {excerpt(stix_object.type)} has no value we store"
+        return DroppedItem(where, excerpt(value), "missing value", detail)
     try:
-        return ParsedIndicator(
-            *typed(kind, value), tags=fields.tags(_listed(one.labels)), **context
-        )
+        type_, canonical = typed_value(kind, value)
     except NotAnObservable as refusal:
-        return dropped(where, value, refusal)
-
-
-def _observed(where: str, inner: Any, ref: str) -> Iterator[ParsedIndicator | DroppedItem]:
-    """A cyber-observable within observed-data, as STIX 2.0 has them."""
-    try:
-        one = msgspec.convert(inner, _Object)
-    except msgspec.ValidationError as problem:
-        yield DroppedItem(where, cut(inner), "malformed object", str(problem))
-        return
-    for kind, value in _values(one):
-        yield _record(where, kind, value, one, {"ref": fields.words(ref, 128)})
+        return refused_item(where, value, refusal)
+    return ParsedIndicator(
+        type_, canonical, tags=fields.tags(_as_list(stix_object.labels)), ref=ref
+    )

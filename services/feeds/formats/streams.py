@@ -1,4 +1,4 @@
-"""From a stream of bytes to lines or to one JSON document, with a clear word for everything that is neither."""
+"""From a stream of bytes to lines or to one document; other kinds of data are refused by name."""
 
 import gc
 import re
@@ -8,19 +8,19 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from services.feeds.formats.base import BATCH, MalformedDocument
+from services.feeds.formats.base import BATCH_SIZE, MalformedDocument
 
 HEAD = 65536
-"""Bytes looked at before anything is taken from a document."""
+"""Bytes that decide whether a document can be read at all."""
 
 MAX_LINE = 65536
-"""Bytes kept of one line; a longer one is cut, and no observable is that long."""
+"""Bytes of a line that are read. A longer line is cut: no observable is that long."""
 
 MAX_DOCUMENT = 512 * 1024 * 1024
 """Bytes of a document that has to be decoded as a whole."""
 
 _BOM = b"\xef\xbb\xbf"
-_FOREIGN = (
+_MAGIC_NUMBERS = (
     (b"\x1f\x8b", "gzip data"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x28\xb5\x2f\xfd", "zstd data"),
@@ -30,7 +30,11 @@ _FOREIGN = (
     (b"\x7fELF", "a program"),
     (b"\x89PNG", "an image"),
 )
-_UTF16 = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"\x00\x00\xfe\xff", "UTF-32"))
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+)
 _HTML = re.compile(
     rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|title)\b",
     re.IGNORECASE | re.DOTALL,
@@ -39,23 +43,19 @@ _TITLE = re.compile(rb"<title[^>]{0,200}>\s*([^<]{1,80})", re.IGNORECASE)
 
 
 def refuse_foreign(head: bytes) -> None:
-    """Says no to what is certainly no text, by the first bytes of a document.
+    """Refuse data that is certainly no text of a feed, by its first bytes.
 
     Raises:
-        MalformedDocument: an HTML page (named by its title), compressed or binary data, UTF-16.
+        MalformedDocument: it is compressed, binary, UTF-16, or an HTML page (named by its title).
     """
-    for magic, name in _UTF16:
+    for magic, name in _BYTE_ORDER_MARKS:
         if head.startswith(magic):
             raise MalformedDocument(f"the text is {name}, UTF-8 is expected", "byte 0")
-    for magic, name in _FOREIGN:
+    for magic, name in _MAGIC_NUMBERS:
         if head.startswith(magic):
             raise MalformedDocument(f"this is {name}, not text", "byte 0")
     if _HTML.match(head.removeprefix(_BOM)):
-        title = _TITLE.search(head)
-        named = (
-            f' titled "{" ".join(title[1].decode("utf-8", "replace").split())}"' if title else ""
-        )
-        raise MalformedDocument(f"this is an HTML page{named}, not a feed", "line 1")
+        raise MalformedDocument(f"this is an HTML page{_quoted_title(head)}, not a feed", "line 1")
     if (at := head.find(b"\x00")) >= 0:
         line = head.count(b"\n", 0, at) + 1
         raise MalformedDocument(
@@ -63,24 +63,39 @@ def refuse_foreign(head: bytes) -> None:
         )
 
 
-def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a text in blocks: the number of the first, and at most 1,000 of them, without line ends.
+def _quoted_title(head: bytes) -> str:
+    title = _TITLE.search(head)
+    if title is None:
+        return ""
+    words = title[1].decode("utf-8", "replace").split()
+    return f' titled "{" ".join(words)}"'
 
-    Bytes that are no UTF-8 become U+FFFD, which no observable may hold, so that only their own line suffers.
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a text in blocks: the number of the first line, and at most 1,000 lines.
+
+    Lines come without their ends. Bytes that are no UTF-8 become U+FFFD, which no observable may
+    hold, so that only their own line is lost.
 
     Raises:
-        MalformedDocument: by its first 64 KiB it is no text.
+        MalformedDocument: the first 64 KiB are no text.
     """
     number = 1
     for chunk in whole_lines(stream):
         lines = chunk.decode("utf-8", "replace").split("\n")
-        for at in range(0, len(lines), BATCH):
-            yield number + at, lines[at : at + BATCH]
+        for at in range(0, len(lines), BATCH_SIZE):
+            yield number + at, lines[at : at + BATCH_SIZE]
         number += len(lines)
 
 
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The stream in pieces that end at line ends (without the last one); lines over `MAX_LINE` are cut."""
+    """The stream in pieces that end with a line, without its line end.
+
+    A line over `MAX_LINE` is cut, and the rest of it is passed over.
+
+    Raises:
+        MalformedDocument: the first 64 KiB are no text.
+    """
     chunk = _read_head(stream)
     refuse_foreign(chunk)
     chunk = chunk.removeprefix(_BOM)
@@ -88,7 +103,7 @@ def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     while chunk:
         whole, end, tail = chunk.rpartition(b"\n")
         if end:
-            if len(rest) == MAX_LINE:  # the rest of a line that was cut
+            if len(rest) == MAX_LINE:  # `whole` begins with the rest of a line that was cut
                 whole = whole[chunk.index(b"\n") :]
             yield rest + whole
             rest = tail
@@ -106,35 +121,36 @@ def _read_head(stream: BinaryIO) -> bytes:
     return head
 
 
-def document(stream: BinaryIO) -> bytes:
-    """A whole document that must be JSON.
+def read_text_document(stream: BinaryIO) -> bytes:
+    """All of a text document, such as JSON, without its byte order mark.
 
     Raises:
-        MalformedDocument: empty, too large, or by its first bytes no JSON.
+        MalformedDocument: it is empty, larger than `MAX_DOCUMENT`, or no text.
     """
     head = _read_head(stream)
     refuse_foreign(head)
-    parts, size = [head], len(head)
+    parts = [head]
+    size = len(head)
     while piece := stream.read(1 << 20):
         size += len(piece)
         if size > MAX_DOCUMENT:
             raise MalformedDocument(f"larger than {MAX_DOCUMENT} bytes")
         parts.append(piece)
-    whole = b"".join(parts).removeprefix(_BOM)
-    if not whole.strip():
+    data = b"".join(parts).removeprefix(_BOM)
+    if not data.strip():
         raise MalformedDocument("the document is empty")
-    return whole
+    return data
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the cyclic garbage collector, which would look at all objects of a document again and again."""
-    was = gc.isenabled()
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector, which would visit all objects of a document repeatedly."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
+        if was_enabled:
             gc.enable()
 
 
@@ -142,7 +158,8 @@ def decode_json(data: bytes, kind: Any) -> Any:
     """`data` as `kind`.
 
     Raises:
-        MalformedDocument: no JSON, cut off, or not of that shape; the place is a line and column, or a JSON path.
+        MalformedDocument: it is no JSON, cut off, or of another shape. The place is a line and
+            column, or a JSON path.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -158,13 +175,15 @@ def decode_json(data: bytes, kind: Any) -> Any:
 
 
 def _json_problem(data: bytes, message: str) -> MalformedDocument:
-    found = re.search(r" ?\(byte (\d+)\)", message)
-    if found is None:
+    """The error for what msgspec reports; it names a byte unless the document ends too early."""
+    offset = re.search(r" ?\(byte (\d+)\)", message)
+    if offset is None:
         return MalformedDocument("the JSON is cut off here", position(data, len(data)))
-    return MalformedDocument(message.replace(found[0], ""), position(data, int(found[1])))
+    return MalformedDocument(message.replace(offset[0], ""), position(data, int(offset[1])))
 
 
 def position(data: bytes, at: int) -> str:
     """A place in a document, such as "line 3, column 7 (byte 120)"."""
-    line, start = data.count(b"\n", 0, at) + 1, data.rfind(b"\n", 0, at)
+    line = data.count(b"\n", 0, at) + 1
+    start = data.rfind(b"\n", 0, at)
     return f"line {line}, column {at - start} (byte {at})"

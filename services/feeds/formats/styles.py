@@ -1,8 +1,8 @@
-"""Lists in the syntax of the program they are made for: which texts of a line are meant.
+"""Lists in the syntax of the program that uses them: the texts of a line that are meant to match.
 
 Sources: hosts(5); Adblock Plus filter syntax; dnsmasq(8) `--address`, `--server`, `--local`;
-draft-vixie-dnsop-dns-rpz-00; PeerGuardian's P2P format. A line that blocks nothing (an exception, an option, a rule
-on page elements) means nothing.
+draft-vixie-dnsop-dns-rpz-00; PeerGuardian's P2P format. Lines that block nothing (exceptions,
+options, rules on page elements) give no text.
 """
 
 import re
@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address, summarize_address_range
 from typing import Final
 
-Tokens = Callable[[str], list[str]]
+LineTexts = Callable[[str], list[str]]
+"""Takes a stripped line that is no comment; gives the texts of its observables."""
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
 _DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
 _RANGE: Final = re.compile(
-    r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)(?:\s*-\s*|\s+)(?P<last>[0-9a-fA-F]*[.:][0-9a-fA-F.:]+)(?:[\s,].*)?"
+    r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)"
+    r"(?:\s*-\s*|\s+)(?P<last>[0-9a-fA-F]*[.:][0-9a-fA-F.:]+)(?:[\s,].*)?"
 )
 _RPZ: Final = re.compile(
     r"(?P<owner>\S+)(?:\s+\d+)?(?:\s+IN)?\s+(?:CNAME|A|AAAA|TXT)\s+(?P<target>\S+).*", re.IGNORECASE
@@ -29,68 +31,78 @@ _ZONE: Final = re.compile(r"\$(?:TTL|ORIGIN)\b|.*\s(?:SOA|NS)\s", re.IGNORECASE)
 
 def hosts(line: str) -> list[str]:
     """The names of a line of a hosts file."""
-    found = _HOSTS.fullmatch(line)
-    names = re.split(r"\s#", found[1], maxsplit=1)[0].split() if found else []
+    entry = _HOSTS.fullmatch(line)
+    if entry is None:
+        return []
+    names = re.split(r"\s#", entry[1], maxsplit=1)[0].split()
     return [name for name in names if "." in name and not name.startswith("localhost.")]
 
 
 def adblock(line: str) -> list[str]:
     """The name that a network rule blocks as a whole."""
-    found = _ADBLOCK.fullmatch(line)
-    return [found[1]] if found else []
+    rule = _ADBLOCK.fullmatch(line)
+    return [rule[1]] if rule else []
 
 
 def dnsmasq(line: str) -> list[str]:
-    """The names that a line sends nowhere."""
-    found = _DNSMASQ.fullmatch(line)
-    return [name for name in found[1].split("/") if name and name != "#"] if found else []
+    """The names that a line blocks."""
+    option = _DNSMASQ.fullmatch(line)
+    if option is None:
+        return []
+    return [name for name in option[1].split("/") if name and name != "#"]
 
 
 def rpz(line: str) -> list[str]:
-    """The name or network that a response policy zone rewrites; exceptions (`rpz-passthru`) are none.
+    """The name or network that a response policy zone rewrites, except by `rpz-passthru`.
 
-    An address stands there turned round behind its prefix length, `32.7.113.0.203.rpz-ip`; in IPv6 `zz` is `::`.
+    An address is written backwards behind its prefix length, `32.7.113.0.203.rpz-ip`; in IPv6 `zz`
+    is `::`.
     """
-    found = _RPZ.fullmatch(line.split(";", 1)[0].strip())
-    if found is None or _ZONE.match(line) or found["target"].rstrip(".").lower() == "rpz-passthru":
+    record = _RPZ.fullmatch(line.split(";", 1)[0].strip())
+    if record is None or _ZONE.match(line):
         return []
-    owner = found["owner"].rstrip(".")
+    if record["target"].rstrip(".").lower() == "rpz-passthru":
+        return []
+    owner = record["owner"].rstrip(".")
     address = _RPZ_ADDRESS.fullmatch(owner)
     if address is not None:
-        parts = address["reversed"].split(".")[::-1]
-        if len(parts) == 4 and "zz" not in parts:
-            text = ".".join(parts)
-        else:
-            text = ":".join(parts).replace("zz", ":" if "zz" in (parts[0], parts[-1]) else "")
-        return [f"{text}/{address['length']}"]
+        return [f"{_rpz_address(address['reversed'])}/{address['length']}"]
     return [] if owner in ("@", "*") or "rpz-" in owner else [owner.removeprefix("*.")]
 
 
-def ranges(line: str) -> list[str]:
-    """The networks of a line `first - last` or `first last`, with a name before it (`name:first-last`) or more behind.
+def _rpz_address(backwards: str) -> str:
+    parts = backwards.split(".")[::-1]
+    if len(parts) == 4 and "zz" not in parts:
+        return ".".join(parts)
+    at_an_end = "zz" in (parts[0], parts[-1])
+    return ":".join(parts).replace("zz", ":" if at_an_end else "")
 
-    A line whose ends are no addresses of one family in this order comes back as it is, to be refused.
+
+def ranges(line: str) -> list[str]:
+    """The networks of a line `first - last` or `first last`.
+
+    A name may stand before them (`name:first-last`), other columns behind. A line whose ends are no
+    addresses of one family in this order comes back as it is, and is refused as an observable.
     """
-    found = _RANGE.fullmatch(line)
-    if found is None:
+    ends = _RANGE.fullmatch(line)
+    if ends is None:
         return [line.split(None, 1)[0]]
     try:
-        first, last = (ip_address(_plain(found[name])) for name in ("first", "last"))
+        first = ip_address(_without_padding(ends["first"]))
+        last = ip_address(_without_padding(ends["last"]))
         return [str(network) for network in summarize_address_range(first, last)]
     except (ValueError, TypeError):
         return [line]
 
 
-def _plain(address: str) -> str:
-    """Old lists pad the parts of an address with zeros: 001.002.016.000."""
-    return (
-        ".".join(part.lstrip("0") or "0" for part in address.split("."))
-        if ":" not in address
-        else address
-    )
+def _without_padding(address: str) -> str:
+    """Old lists pad the parts of an IPv4 address with zeros: 001.002.016.000."""
+    if ":" in address:
+        return address
+    return ".".join(part.lstrip("0") or "0" for part in address.split("."))
 
 
-STYLES: Final[dict[str, Tokens]] = {
+STYLES: Final[dict[str, LineTexts]] = {
     "hosts": hosts,
     "adblock": adblock,
     "dnsmasq": dnsmasq,
@@ -100,7 +112,7 @@ STYLES: Final[dict[str, Tokens]] = {
 
 
 def guess_style(head: Sequence[str]) -> str | None:
-    """The style of a list by its first lines; None for a plain one."""
+    """The style of a list by its first lines; None for a plain list."""
     lines = [line.strip() for line in head if line.strip()]
     if any(line.startswith(("[Adblock", "[uBlock")) for line in lines[:5]):
         return "adblock"

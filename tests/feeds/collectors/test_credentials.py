@@ -13,7 +13,7 @@ from services.feeds.collectors.base import Credentials
 from services.feeds.collectors.credentials import (
     ADAPTER,
     PURPOSE,
-    Certificate,
+    CertificateAuth,
     open_credentials,
     seal,
     unseal,
@@ -76,7 +76,7 @@ def test_each_kind_is_used_where_it_belongs(tmp_path: Path) -> None:
 
 def test_a_certificate_is_in_private_files_for_the_time_of_the_run(tmp_path: Path) -> None:
     auth = ADAPTER.validate_python(KINDS[4])
-    assert isinstance(auth, Certificate)
+    assert isinstance(auth, CertificateAuth)
 
     async def look() -> list[Path]:
         async with open_credentials(auth, tmp_path) as (_, pair):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.feeds.formats import Format, MalformedDocument, ParsedBatch
-from services.feeds.formats.base import BATCH, LineFormat, LinesNotIndependent
+from services.feeds.formats.base import BATCH_SIZE, LineFormat, LinesNotIndependent
 from shared.errors import InvalidInput
 from shared.stix import ObservableType, normalise
 
@@ -24,7 +24,7 @@ def parse(one: Format, data: bytes, **options) -> ParsedBatch:
     """The whole document in one batch."""
     whole = ParsedBatch()
     for batch in one.parse(io.BytesIO(data), options):
-        assert len(batch.indicators) + len(batch.dropped) + len(batch.notes) <= BATCH * 2
+        assert len(batch.indicators) + len(batch.dropped) + len(batch.notes) <= BATCH_SIZE * 2
         whole.indicators += batch.indicators
         whole.dropped += batch.dropped
         whole.notes += batch.notes

@@ -51,5 +51,5 @@ def test_tags():
 
 @given(st.text() | st.integers() | st.floats() | st.none() | st.lists(st.text()))
 def test_nothing_raises(value):
-    for read in (fields.timestamp, fields.confidence, fields.tags, fields.words):
+    for read in (fields.timestamp, fields.confidence, fields.tags, fields.short_text):
         read(value)

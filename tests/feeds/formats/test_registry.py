@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from services.feeds.formats import MalformedDocument, format_named, guess_format
-from services.feeds.formats.registry import GROUP, _offered, format_names
+from services.feeds.formats.registry import GROUP, _plugins, format_names
 from shared.errors import InvalidInput
 
 
@@ -96,12 +96,12 @@ def package(tmp_path, monkeypatch):
         tmp_path.joinpath("their_formats.py").write_text(THEIRS.format(name=name))
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.metadata.MetadataPathFinder().invalidate_caches()
-        _offered.cache_clear()
+        _plugins.cache_clear()
         format_named.cache_clear()
 
     yield install
     sys.modules.pop("their_formats", None)
-    _offered.cache_clear()
+    _plugins.cache_clear()
     format_named.cache_clear()
 
 

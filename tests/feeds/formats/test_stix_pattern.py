@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stix2patterns.validator import validate
 
-from services.feeds.formats.pattern import PatternProblem, comparisons
+from services.feeds.formats.stix_pattern import PatternProblem, comparisons
 
 MD5, SHA1 = "a" * 32, "b" * 40
 
@@ -51,7 +51,7 @@ def named(pattern):
 def test_what_a_pattern_names(pattern, expected):
     assert validate(pattern)
     assert expected == named(pattern)
-    assert all(one.known for one in comparisons(pattern))
+    assert all(one.is_known for one in comparisons(pattern))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_a_pattern_names(pattern, expected):
 )
 def test_what_we_do_not_store_is_said_to_be_unknown(path):
     (one,) = comparisons(f"[{path} = 5]")
-    assert (one.path, one.known) == (path, False)
+    assert (one.path, one.is_known) == (path, False)
 
 
 @pytest.mark.parametrize(

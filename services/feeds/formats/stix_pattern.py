@@ -1,7 +1,8 @@
-"""STIX patterns, as far as they name observables: comparisons with =, IN and ISSUBSET, joined by AND and OR.
+"""STIX patterns that name observables: comparisons with =, IN and ISSUBSET, joined by AND and OR.
 
-Own parser, linear in the pattern: the reference implementation needs 0.6 ms each. What cannot be said as a set of
-observables (negation, LIKE, MATCHES, sequences in time) is refused with its place, never half taken.
+This parser is linear in the pattern; the reference implementation needs 0.6 ms for each. A pattern
+that does not stand for a set of observables (negation, LIKE, MATCHES, sequences in time) is refused
+with its place, and never read in part.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from services.feeds.formats.fields import TYPES
+from services.feeds.formats.fields import TYPES_BY_NAME
 from shared.stix import ObservableType
 
 MAX_PATTERN = 65_536
@@ -26,20 +27,14 @@ _TOKEN = re.compile(
     r"|(?P<number>[+-]?[0-9][0-9.]*)|(?P<word>[A-Za-z]+))",
     re.DOTALL,
 )
-# Nearly all patterns look like this; what else a path or a string may hold is the parser's business.
+# Nearly all patterns look like this. The parser reads whatever else a path or string may hold.
 _SINGLE = re.compile(r"\[\s*+([a-z0-9-]++:[A-Za-z0-9_.'-]++)\s*+=\s*+'([^'\\]*+)'\s*+\]")
-_OPERATORS = {
-    "=": "=",
-    "==": "=",
-    "IN": "IN",
-    "ISSUBSET": "ISSUBSET",
-    "!=": "",
-    "<>": "",
-    "<": "",
-    ">": "",
-    "<=": "",
-}
-_OPERATORS |= {">=": "", "LIKE": "", "MATCHES": "", "ISSUPERSET": ""}
+_VALUE_OPERATORS = frozenset({"=", "==", "IN", "ISSUBSET"})
+"""Operators that name values."""
+_OTHER_OPERATORS = frozenset(
+    {"!=", "<>", "<", ">", "<=", ">=", "LIKE", "MATCHES", "ISSUPERSET", "NOT"}
+)
+"""Operators of STIX that name no single value."""
 _TYPES: dict[str, ObservableType | None] = {
     "ipv4-addr:value": _T.IPV4,
     "ipv6-addr:value": _T.IPV6,
@@ -63,7 +58,7 @@ _TYPES: dict[str, ObservableType | None] = {
 
 
 class PatternProblem(ValueError):
-    """A pattern that says no set of observables; `reason` is a stable code."""
+    """A pattern that stands for no set of observables; `reason` is a stable code."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -72,21 +67,28 @@ class PatternProblem(ValueError):
 
 
 class Comparison(NamedTuple):
-    """One value a pattern names: its path, its type (None: to be detected), and whether we know the path at all."""
+    """A value that a pattern names.
+
+    Attributes:
+        path: the object path that is compared with it.
+        type: the type of the values of that path; None to detect it.
+        is_known: whether values of that path are observables at all.
+        value: as written in the pattern.
+    """
 
     path: str
     type: ObservableType | None
-    known: bool
+    is_known: bool
     value: str
 
 
 def comparisons(pattern: str) -> list[Comparison]:
     """The values that a pattern names, in their order.
 
-    Of an AND every value is taken, but a file's name only when it stands alone: beside a hash it is a description.
+    Every value of an AND counts, except a file's name beside a hash: there it only describes.
 
     Raises:
-        PatternProblem: too long, too deep, malformed, or more than a set of values.
+        PatternProblem: the pattern is too long, too deep, malformed, or no set of values.
     """
     if len(pattern) > MAX_PATTERN:
         raise PatternProblem(
@@ -94,37 +96,38 @@ def comparisons(pattern: str) -> list[Comparison]:
         )
     if single := _SINGLE.fullmatch(pattern):
         path, value = single.groups()
-        return [Comparison(path, *_meant(path), value)]
+        return [Comparison(path, *_type_at(path), value)]
     return _Parser(pattern).parse()
 
 
-def _comparison(path: str, value: str) -> Comparison:
-    return Comparison(path, *_meant(path), value)
-
-
 @lru_cache(maxsize=1024)
-def _meant(path: str) -> tuple[ObservableType | None, bool]:
-    """The type of what stands at a path (None: to be detected), and whether we know the path at all."""
+def _type_at(path: str) -> tuple[ObservableType | None, bool]:
+    """The fields `type` and `is_known` of a `Comparison` with a path."""
     key = path.replace("'", "")
-    head, _, name = key.partition("hashes.")
-    if head in ("file:", "artifact:") and name:
-        kind = TYPES.get(name.lower())
+    owner, _, hash_name = key.partition("hashes.")
+    if owner in ("file:", "artifact:") and hash_name:
+        kind = TYPES_BY_NAME.get(hash_name.lower())
         return kind, kind is not None and kind.startswith("file-")
     key = key.lower()
     return _TYPES.get(key), key in _TYPES
 
 
 def _unquoted(string: str) -> str:
-    return (
-        re.sub(r"\\(.)", r"\1", string[1:-1], flags=re.DOTALL) if "\\" in string else string[1:-1]
-    )
+    text = string[1:-1]
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if "\\" in text else text
 
 
-_Part = Callable[[], list[Comparison]]
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    at: int
+
+
+_Rule = Callable[[], list[Comparison]]
 
 
 class _Parser:
-    """Recursive descent over the tokens; each method takes its part of them and returns what it names."""
+    """Recursive descent over the tokens. Each rule consumes its tokens and returns the values."""
 
     def __init__(self, pattern: str) -> None:
         self._tokens = list(_tokens(pattern))
@@ -132,70 +135,70 @@ class _Parser:
         self._depth = 0
 
     def parse(self) -> list[Comparison]:
-        found = self._observations()
+        values = self._observations()
         if self._text():
             raise self._malformed("the end")
-        return found
-
-    def _joined(self, part: _Part, words: tuple[str, ...]) -> list[Comparison]:
-        found = part()
-        beside = False
-        while (word := self._text().upper()) in words:
-            if word == "FOLLOWEDBY":
-                raise PatternProblem("unsupported pattern", "FOLLOWEDBY is about an order in time")
-            self._next()
-            beside |= word == "AND"
-            found += part()
-        if beside and len({one.type for one in found}) > 1:
-            found = [one for one in found if one.type is not _T.FILE_NAME]
-        return found
-
-    def _observation(self) -> list[Comparison]:
-        if self._text() == "(":
-            found = self._nested("(", ")", self._observations)
-        else:
-            found = self._nested("[", "]", self._comparisons)
-        if self._text().upper() in ("WITHIN", "REPEATS", "START"):
-            raise PatternProblem(
-                "unsupported pattern", f"{self._text()} is about times, not about values"
-            )
-        return found
+        return values
 
     def _observations(self) -> list[Comparison]:
         return self._joined(self._observation, ("AND", "OR", "FOLLOWEDBY"))
 
-    def _comparisons(self) -> list[Comparison]:
-        return self._joined(self._one, ("AND", "OR"))
+    def _observation(self) -> list[Comparison]:
+        if self._text() == "(":
+            values = self._nested("(", ")", self._observations)
+        else:
+            values = self._nested("[", "]", self._comparisons)
+        if self._text().upper() in ("WITHIN", "REPEATS", "START"):
+            raise PatternProblem(
+                "unsupported pattern", f"{self._text()} is about times, not about values"
+            )
+        return values
 
-    def _nested(self, opening: str, closing: str, inner: _Part) -> list[Comparison]:
+    def _comparisons(self) -> list[Comparison]:
+        return self._joined(self._comparison, ("AND", "OR"))
+
+    def _joined(self, rule: _Rule, operators: tuple[str, ...]) -> list[Comparison]:
+        values = rule()
+        has_and = False
+        while (operator := self._text().upper()) in operators:
+            if operator == "FOLLOWEDBY":
+                raise PatternProblem("unsupported pattern", "FOLLOWEDBY is about an order in time")
+            self._next()
+            has_and |= operator == "AND"
+            values += rule()
+        if has_and and len({value.type for value in values}) > 1:
+            values = [value for value in values if value.type is not _T.FILE_NAME]
+        return values
+
+    def _nested(self, opening: str, closing: str, rule: _Rule) -> list[Comparison]:
         self._expect(opening)
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise PatternProblem(
                 "pattern too deep", f"more than {MAX_DEPTH} parentheses within each other"
             )
-        found = inner()
+        values = rule()
         self._expect(closing)
         self._depth -= 1
-        return found
+        return values
 
-    def _one(self) -> list[Comparison]:
+    def _comparison(self) -> list[Comparison]:
         if self._text() == "(":
             return self._nested("(", ")", self._comparisons)
-        kind, path, _ = self._next()
-        if path.upper() in ("NOT", "EXISTS"):
-            raise PatternProblem("unsupported pattern", f"{path.upper()} names no value")
-        if kind != "path":
+        path = self._next()
+        if path.text.upper() in ("NOT", "EXISTS"):
+            raise PatternProblem("unsupported pattern", f"{path.text.upper()} names no value")
+        if path.kind != "path":
             raise self._malformed("an object path", back=1)
-        operator = self._next()[1].upper()
-        if not _OPERATORS.get(operator):
-            if operator in _OPERATORS or operator == "NOT":
-                raise PatternProblem(
-                    "unsupported pattern", f"{path} {operator} names no single value"
-                )
+        operator = self._next().text.upper()
+        if operator in _OTHER_OPERATORS:
+            raise PatternProblem(
+                "unsupported pattern", f"{path.text} {operator} names no single value"
+            )
+        if operator not in _VALUE_OPERATORS:
             raise self._malformed("a comparison", back=1)
         values = self._set() if operator == "IN" else [self._value()]
-        return [_comparison(path, value) for value in values]
+        return [Comparison(path.text, *_type_at(path.text), value) for value in values]
 
     def _set(self) -> list[str]:
         self._expect("(")
@@ -207,17 +210,18 @@ class _Parser:
         return values
 
     def _value(self) -> str:
-        kind, text, _ = self._next()
-        if kind == "string" and text[0] == "'":
-            return _unquoted(text)
-        if kind == "number":
-            return text
+        token = self._next()
+        if token.kind == "string" and token.text[0] == "'":
+            return _unquoted(token.text)
+        if token.kind == "number":
+            return token.text
         raise self._malformed("a value", back=1)
 
     def _text(self) -> str:
-        return self._tokens[self._at][1] if self._at < len(self._tokens) else ""
+        """The text of the next token, empty at the end."""
+        return self._tokens[self._at].text if self._at < len(self._tokens) else ""
 
-    def _next(self) -> tuple[str, str, int]:
+    def _next(self) -> _Token:
         if self._at >= len(self._tokens):
             raise self._malformed("more")
         self._at += 1
@@ -229,18 +233,20 @@ class _Parser:
         self._at += 1
 
     def _malformed(self, expected: str, back: int = 0) -> PatternProblem:
+        """The problem at the next token, or at the one `back` tokens before it."""
         at = self._at - back
         if at >= len(self._tokens):
             return PatternProblem("malformed pattern", f"it ends where {expected} is expected")
-        _, text, place = self._tokens[at]
+        token = self._tokens[at]
         return PatternProblem(
             "malformed pattern",
-            f"{expected} is expected at character {place + 1}, not {text[:40]!r}",
+            f"{expected} is expected at character {token.at + 1}, not {token.text[:40]!r}",
         )
 
 
-def _tokens(pattern: str) -> Iterator[tuple[str, str, int]]:
-    at, end = 0, len(pattern.rstrip())
+def _tokens(pattern: str) -> Iterator[_Token]:
+    at = 0
+    end = len(pattern.rstrip())
     while at < end:
         match = _TOKEN.match(pattern, at)
         if match is None or match.lastgroup is None:
@@ -248,5 +254,5 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str, int]]:
                 "malformed pattern",
                 f"not understood at character {at + 1}: {pattern[at : at + 40]!r}",
             )
-        yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
+        yield _Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
         at = match.end()

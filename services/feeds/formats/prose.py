@@ -1,0 +1,131 @@
+"""Observables that prose names; `report`, `html`, `pdf` and `rss` bring their texts here."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+
+from services.feeds.formats import fields
+from services.feeds.formats.base import MalformedDocument, Note, ParsedIndicator
+from shared.errors import InvalidInput
+from shared.stix.extract import attack_ids, extract
+
+MAX_DOCUMENT = 128 * 1024 * 1024
+"""Bytes of a page or PDF, which is read as a whole."""
+
+_CONTEXT_LENGTH = 100
+"""Characters of description on either side of a mention."""
+
+_MAX_IDS_IN_NOTE = 100
+# Marks where a long word may be broken; readers do not see them.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_HOST = re.compile(r"(?:[a-z][a-z0-9+-]*://)?(?:[^/@?#]*@)?([^/:?#]+)", re.IGNORECASE)
+
+
+class ProseOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Options of prose.
+
+    Attributes:
+        types: the types of observables to take; all if not set.
+    """
+
+    types: list[str] | None = None
+
+
+class ProseReader:
+    """Reads the texts of one document and collects the ATT&CK ids that they name.
+
+    Args:
+        types: the types of observables to take; None for all.
+    """
+
+    def __init__(self, types: Iterable[str] | None) -> None:
+        self._kinds: frozenset[Any] | None = None
+        if types is not None:
+            self._kinds = frozenset(fields.type_option(name, "options.types") for name in types)
+            if not self._kinds:
+                raise InvalidInput("an empty list of types takes nothing", field="options.types")
+        self._attack_ids: dict[str, None] = {}
+
+    def indicators(
+        self, text: str, *, own_hosts: frozenset[str] = frozenset(), **context: Any
+    ) -> Iterator[ParsedIndicator]:
+        """The observables that a text names, each described by the words around it.
+
+        Args:
+            text: prose.
+            own_hosts: hosts that publish the text; they and their subdomains are no indicators.
+            context: other fields of the indicators; a `description` replaces the words around.
+        """
+        text = _INVISIBLE.sub("", text)
+        for technique in attack_ids(text):
+            self._attack_ids[technique.value] = None
+        for kind, value, start, end in extract(text):
+            if self._kinds is not None and kind not in self._kinds:
+                continue
+            if own_hosts and is_under(value, own_hosts):
+                continue
+            fields_ = {"description": surrounding_text(text, start, end), **context}
+            yield ParsedIndicator(kind, value, **fields_)
+
+    def notes(self) -> Iterator[Note]:
+        """The ATT&CK ids that were named: they are the report's subject, and no observables."""
+        if not self._attack_ids:
+            return
+        ids = list(self._attack_ids)
+        rest = len(ids) - _MAX_IDS_IN_NOTE
+        more = f" and {rest} more" if rest > 0 else ""
+        yield Note(f"names ATT&CK {', '.join(ids[:_MAX_IDS_IN_NOTE])}{more}")
+
+
+def surrounding_text(text: str, start: int, end: int) -> str | None:
+    """The line of `text[start:end]`; of a long line the words next to it."""
+    line_start = text.rfind("\n", max(0, start - _CONTEXT_LENGTH), start) + 1
+    first = max(line_start, start - _CONTEXT_LENGTH, 0)
+    last = text.find("\n", end, end + _CONTEXT_LENGTH)
+    if last < 0:
+        last = min(len(text), end + _CONTEXT_LENGTH)
+    # Where the line is cut, it is cut at a blank.
+    if first and text[first - 1] != "\n" and (blank := text.find(" ", first, start)) >= 0:
+        first = blank
+    if last < len(text) and text[last] != "\n" and (blank := text.rfind(" ", end, last)) >= 0:
+        last = blank
+    return fields.short_text(" ".join(text[first:last].split()))
+
+
+def host_of(address: Any) -> str | None:
+    """The host of an address without its `www.`; None if it has none."""
+    if not isinstance(address, str) or "://" not in address:
+        return None
+    match = _HOST.match(address)
+    return match[1].lower().removeprefix("www.") if match else None
+
+
+def is_under(value: str, hosts: frozenset[str]) -> bool:
+    """Whether a name, URL or e-mail address belongs to one of some hosts or their subdomains."""
+    match = _HOST.match(value)
+    host = match[1] if match else ""
+    while host:
+        if host in hosts:
+            return True
+        host = host.partition(".")[2]
+    return False
+
+
+def read_binary_document(stream: BinaryIO) -> bytes:
+    """All of a document that need not be text.
+
+    Raises:
+        MalformedDocument: it is empty, or larger than `MAX_DOCUMENT`.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while piece := stream.read(1 << 20):
+        size += len(piece)
+        if size > MAX_DOCUMENT:
+            raise MalformedDocument(f"larger than {MAX_DOCUMENT} bytes")
+        parts.append(piece)
+    if not size:
+        raise MalformedDocument("the document is empty")
+    return b"".join(parts)
