@@ -1,1 +1,1 @@
-"""Remote enrichers: one file for each provider that can be asked about a value."""
+"""Remote enrichers: one module for each provider. The package needs `shared` alone."""

@@ -1,4 +1,4 @@
-"""AbuseIPDB: how often, and for what, an address was reported.
+"""AbuseIPDB: reports of abuse by an address.
 
 Source: https://docs.abuseipdb.com/#check-endpoint
 """
@@ -13,12 +13,11 @@ from services.observables.providers.base import (
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.fields import collect_facts, is_public_address
+from services.observables.providers.fields import collect_facts, is_public, relations
 from shared.stix import ObservableType as Type
 
 
@@ -54,21 +53,22 @@ class AbuseIPDB(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /check` with the key in a header."""
-        params = {"ipAddress": query.value, "maxAgeInDays": "90"}
         return Request(
             "/check",
-            params,
+            {"ipAddress": query.value, "maxAgeInDays": "90"},
             headers={"Accept": "application/json"},
             auth_headers={"Key": key["key"]},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Its confidence of abuse is a voice, half believed: anybody may report."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read the reports of the last 90 days.
+
+        The confidence of abuse, 0 to 100 percent, is a claim at half weight: anyone may report.
+        """
         report = msgspec.json.decode(content, type=_Answer).data
         facts = collect_facts(
             confidence=report.abuse_confidence_score,
@@ -82,13 +82,16 @@ class AbuseIPDB(RemoteEnricher):
             allow_listed=report.is_whitelisted,
             last_reported=report.last_reported_at,
         )
-        weights: list[Weight] = []
-        if report.abuse_confidence_score > 0:
-            reason = f"reported {report.total_reports} times, confidence of abuse {report.abuse_confidence_score} %."
-            weights.append(Weight(min(report.abuse_confidence_score, 100) / 200, reason))
-        if report.is_whitelisted:
-            weights.append(Weight(-0.5, "on AbuseIPDB's list of well-behaved services."))
-        related = (
-            (RelatedObservable("related-to", Type.DOMAIN, report.domain),) if report.domain else ()
-        )
-        return Finding(facts, tuple(weights), related)
+        related = relations("related-to", Type.DOMAIN, [report.domain])
+        return Finding(facts, _weights(report), related)
+
+
+def _weights(report: _Report) -> tuple[Weight, ...]:
+    weights: list[Weight] = []
+    confidence = report.abuse_confidence_score
+    if confidence > 0:
+        reason = f"reported {report.total_reports} times, confidence of abuse {confidence} %."
+        weights.append(Weight(min(confidence, 100) / 200, reason))
+    if report.is_whitelisted:
+        weights.append(Weight(-0.5, "on AbuseIPDB's list of well-behaved services."))
+    return tuple(weights)

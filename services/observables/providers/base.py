@@ -1,7 +1,7 @@
-"""What a remote enricher is: how one question to a provider is written, and how its answer is read.
+"""The interface of a remote enricher: build a request about an observable, read the response.
 
-Both are plain functions. Sending, waiting, limits, budgets, keys, retries and storage are the same for all of them and
-live in `services.observables.enrichment`.
+Both are plain functions. Sending, waiting, limits, budgets, keys, retries and storage are the same
+for every provider and live in `services.observables.enrichment`.
 """
 
 from abc import ABC, abstractmethod
@@ -30,14 +30,19 @@ NO_FIELDS: Final[tuple[str, ...]] = ()
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What a provider allows: so many calls in any span of so many seconds."""
+    """The calls that a provider allows in any span of so many seconds."""
 
     calls: int
     seconds: float
 
 
 class Query(NamedTuple):
-    """The observable that is asked about, in its canonical form."""
+    """The observable that a provider is queried about.
+
+    Attributes:
+        type: an `ObservableType`.
+        value: in its canonical form.
+    """
 
     type: str
     value: str
@@ -48,10 +53,11 @@ class Request:
     """One HTTP request, without the provider's base address.
 
     Attributes:
-        path: begins with a slash; a value in it is quoted by `quote_segment`.
-        params: of the query string, quoted when they are sent.
-        headers: nothing secret.
-        auth_headers: credentials; they never follow a redirect to another host.
+        path: begins with a slash; quote a value in it with `quote_segment`.
+        params: parameters of the query string, unquoted.
+        method: the HTTP method.
+        headers: headers without secrets.
+        auth_headers: credentials; a redirect to another host drops them.
         content: the body.
     """
 
@@ -64,11 +70,12 @@ class Request:
 
 
 class Weight(NamedTuple):
-    """What an answer does to the score.
+    """How a response changes the score.
 
     Attributes:
-        weight: 0 to 1 is a voice that says the observable is bad, as sure as that; it fades with time like a source's.
-            -1 to 0 takes that share of the score away.
+        weight: above 0, up to 1: a claim that the observable is bad, with this confidence; it
+            fades with time as a source's claim does. Below 0, down to -1: takes this share of the
+            score away.
         reason: one sentence for people.
     """
 
@@ -77,13 +84,13 @@ class Weight(NamedTuple):
 
 
 class RelatedObservable(NamedTuple):
-    """An observable that an answer names.
+    """An observable that a response names.
 
     Attributes:
-        kind: of the relation from the observable that was asked about to this one.
+        kind: of the relation from the queried observable to this one.
         type: an `ObservableType`.
-        value: as the provider writes it; it is normalised, and left out when it is none of that type.
-        inward: the relation goes from this one to the one that was asked about.
+        value: as the provider writes it; it is normalised, and dropped where it is invalid.
+        inward: the relation goes from this observable to the queried one.
     """
 
     kind: RelationKind
@@ -94,10 +101,12 @@ class RelatedObservable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What an answer says.
+    """The content of a response.
 
     Attributes:
-        facts: small, flat, under stable names; what is None is left out.
+        facts: few, flat and under stable names, without empty ones (`collect_facts`).
+        weights: changes of the score.
+        related: observables that the response names.
     """
 
     facts: Mapping[str, Fact]
@@ -106,35 +115,35 @@ class Finding:
 
 
 class InvalidAnswer(UpstreamError):
-    """The provider answered with something that is not in its own documented layout."""
+    """The provider's response is not in its own documented layout."""
 
     code = "bad-answer"
 
 
 class RemoteEnricher(ABC):
-    """One provider's answer to one kind of question. Stateless; an instance serves every tenant.
+    """One provider. Stateless: an instance serves every tenant.
 
     Attributes:
-        name: unique, in lower case with underscores; facts and jobs are kept under it.
-        title: for people.
-        documentation: the provider's page that describes the answer.
-        base: the address that paths are appended to; an installation may name another one.
-        types: the `ObservableType`s that can be asked about.
-        key_fields: names of what a key consists of; none when the provider wants no key.
-        key_optional: whether it also answers without one.
-        rate: of one key, or of one installation where there is none.
+        name: unique, in lower case with underscores; facts and jobs are stored under it.
+        title: the provider's name for people.
+        documentation: the provider's page that describes the response.
+        base_url: the address that paths are appended to; an installation may set another one.
+        types: the `ObservableType`s that the provider answers about.
+        key_fields: the fields of a key; empty when the provider takes no key.
+        key_optional: whether the provider also answers without a key.
+        rate: of one key, or of the installation where there is no key.
         daily: calls in a day (UTC); None when only the rate counts.
         concurrency: calls under way at once.
-        max_tlp: the strictest marking of an observable that may be told to this provider.
-        lifetime: how long an answer is good enough not to ask again.
-        weights_lifetime: how long its weights count in the score.
-        shared: whether an answer got without a tenant's own key may serve other tenants.
+        max_tlp: the strictest marking of an observable that may be disclosed to the provider.
+        lifetime: how long a response is fresh; a fresh one is not fetched again.
+        weights_lifetime: how long the weights count in the score.
+        shareable: whether a response obtained without a tenant's own key may serve other tenants.
         timeout: seconds for one call.
-        max_body: bytes of an answer; a larger one is refused.
-        unknown_statuses: HTTP statuses that mean "never heard of it".
-        over_quota_statuses: HTTP statuses that mean "not so fast".
-        key_statuses: HTTP statuses that mean "not with this key".
-        test_query: a harmless question for trying out a key.
+        max_body: bytes of a response; a larger one is refused.
+        unknown_statuses: HTTP statuses that mean "not known".
+        over_quota_statuses: HTTP statuses that mean "over quota".
+        key_statuses: HTTP statuses that mean "key refused".
+        test_query: a harmless query, sent to try out a key.
     """
 
     name: ClassVar[str]
@@ -160,21 +169,21 @@ class RemoteEnricher(ABC):
 
     @abstractmethod
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """The question.
+        """Build the request about an observable.
 
         Args:
-            query: of one of `types`.
+            query: an observable of one of `types`.
             key: the values of `key_fields`; empty when there is no key.
         """
 
     @abstractmethod
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """What an answer with a status of success says; None when the provider knows nothing about the value.
+        """Read the body of a successful response; None when the provider does not know the value.
 
         Raises:
-            InvalidAnswer, msgspec.DecodeError: it is not in the documented layout.
+            InvalidAnswer, msgspec.DecodeError: the body is not in the documented layout.
         """
 
     def applies(self, query: Query) -> bool:
-        """Whether this value can be asked about, of those whose type can; most can."""
+        """Whether the provider answers about this value, and not only about its type."""
         return query.type in self.types

@@ -1,7 +1,7 @@
 """Censys Platform: services, certificates, names and threats of a host.
 
-Source: https://docs.censys.com/reference/v3-globaldata-asset-host for the question, and
-https://docs.censys.com/docs/platform-host-dataset for what is in a host.
+Source: https://docs.censys.com/reference/v3-globaldata-asset-host for the request, and
+https://docs.censys.com/docs/platform-host-dataset for the layout of a host.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
@@ -20,10 +21,14 @@ from services.observables.providers.base import (
     Weight,
 )
 from services.observables.providers.fields import (
+    Values,
+    autonomous_system,
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
+    latest,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -95,6 +100,13 @@ class _Host(msgspec.Struct):
     dns: _Dns | None = None
     labels: list[_Label] | None = None
 
+    def forward_names(self) -> list[str]:
+        return (self.dns and self.dns.names) or []
+
+    def reverse_names(self) -> list[str]:
+        reverse = self.dns and self.dns.reverse_dns
+        return (reverse and reverse.names) or []
+
 
 class _Asset(msgspec.Struct):
     resource: _Host
@@ -105,7 +117,7 @@ class _Answer(msgspec.Struct):
 
 
 class Censys(RemoteEnricher):
-    """What Censys last saw of a host."""
+    """The last scan of a host."""
 
     name: ClassVar[str] = "censys"
     title: ClassVar[str] = "Censys"
@@ -118,14 +130,12 @@ class Censys(RemoteEnricher):
     concurrency: ClassVar[int] = 1
     lifetime: ClassVar[timedelta] = timedelta(days=7)
     max_body: ClassVar[int] = 8 * 1024 * 1024
-    over_quota_statuses: ClassVar[frozenset[int]] = frozenset(
-        {422, 429}
-    )  # 422 is a month's credits used up
+    # 422: the credits of the month are used up.
+    over_quota_statuses: ClassVar[frozenset[int]] = frozenset({422, 429})
     test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /v3/global/asset/host/{ip}` with a personal access token as bearer."""
@@ -135,67 +145,85 @@ class Censys(RemoteEnricher):
             auth_headers={"Authorization": f"Bearer {key['token']}"},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Ports, services, names, certificates, threats. A host with neither services nor names was never seen."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read ports, services, names, certificates and threats of a host.
+
+        Censys never saw a host that has neither services nor names.
+        """
         host = msgspec.json.decode(content, type=_Answer).result.resource
-        services, dns = host.services or [], host.dns or _Dns()
-        forward, reverse = dns.names or [], (dns.reverse_dns or _Names()).names or []
-        if not (services or forward or reverse):
+        if not (host.services or host.forward_names() or host.reverse_names()):
             return None
-        location, system = host.location or _Location(), host.autonomous_system or _System()
-        labels = (
-            *(host.labels or ()),
-            *(label for service in services for label in service.labels or ()),
-        )
-        certificates = distinct(
-            service.cert.fingerprint_sha256 for service in services if service.cert
-        )
-        holes = distinct(hole.id for service in services for hole in service.vulns or ())
-        threats = distinct(threat.name for service in services for threat in service.threats or ())
-        facts = collect_facts(
-            ports=distinct(service.port for service in services),
-            services=distinct(service.protocol for service in services),
-            software=distinct(
-                str(product) for service in services for product in service.software or ()
-            ),
-            certificates=certificates,
-            names=distinct((*reverse, *forward)),
-            labels=distinct(label.value for label in labels),
-            threats=threats,
-            vulnerabilities=holes,
-            operating_system=str(host.operating_system or ""),
-            country=location.country_code,
-            city=location.city,
-            asn=f"AS{system.asn}" if system.asn else None,
-            as_name=system.name,
-            network=system.bgp_prefix,
-            last_seen=max(
-                (service.scan_time for service in services if service.scan_time), default=None
-            ),
-        )
-        # A reverse name is the word of whoever has the address: the name need not resolve to it.
-        related = (
-            *(RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True) for name in forward),
-            *(
-                RelatedObservable("related-to", Type.DOMAIN, name)
-                for name in reverse
-                if name not in forward
-            ),
-            *(
-                (RelatedObservable("belongs-to", Type.ASN, f"AS{system.asn}"),)
-                if system.asn
-                else ()
-            ),
-            *(
-                RelatedObservable("related-to", Type.X509_SHA256, str(one))
-                for one in certificates or ()
-            ),
-            *(RelatedObservable("related-to", Type.VULNERABILITY, str(one)) for one in holes or ()),
-        )
-        return Finding(facts, _weights(threats), related)
+        facts = _service_facts(host.services or []) | _host_facts(host)
+        return Finding(facts, _weights(host.services or []), _related(host))
 
 
-def _weights(threats: list[str | int | float] | None) -> tuple[Weight, ...]:
+def _service_facts(services: list[_Service]) -> dict[str, Fact]:
+    return collect_facts(
+        ports=distinct(service.port for service in services),
+        services=distinct(service.protocol for service in services),
+        software=distinct(
+            str(product) for service in services for product in service.software or ()
+        ),
+        certificates=_certificates(services),
+        threats=_threats(services),
+        vulnerabilities=_vulnerabilities(services),
+        last_seen=latest(service.scan_time for service in services),
+    )
+
+
+def _host_facts(host: _Host) -> dict[str, Fact]:
+    location = host.location or _Location()
+    system = host.autonomous_system or _System()
+    return collect_facts(
+        names=distinct([*host.reverse_names(), *host.forward_names()]),
+        labels=_labels(host),
+        operating_system=str(host.operating_system or ""),
+        country=location.country_code,
+        city=location.city,
+        asn=autonomous_system(system.asn),
+        as_name=system.name,
+        network=system.bgp_prefix,
+    )
+
+
+def _labels(host: _Host) -> Values:
+    labels = list(host.labels or ())
+    for service in host.services or ():
+        labels += service.labels or ()
+    return distinct(label.value for label in labels)
+
+
+def _certificates(services: list[_Service]) -> Values:
+    return distinct(service.cert.fingerprint_sha256 for service in services if service.cert)
+
+
+def _threats(services: list[_Service]) -> Values:
+    return distinct(threat.name for service in services for threat in service.threats or ())
+
+
+def _vulnerabilities(services: list[_Service]) -> Values:
+    return distinct(
+        vulnerability.id for service in services for vulnerability in service.vulns or ()
+    )
+
+
+def _weights(services: list[_Service]) -> tuple[Weight, ...]:
+    threats = _threats(services)
     if not threats:
         return ()
     return (Weight(0.6, f"Censys recognises a threat on it: {', '.join(map(str, threats[:5]))}."),)
+
+
+def _related(host: _Host) -> tuple[RelatedObservable, ...]:
+    services = host.services or []
+    system = host.autonomous_system or _System()
+    forward = host.forward_names()
+    # The owner of an address chooses its reverse names; they need not resolve to it.
+    reverse = [name for name in host.reverse_names() if name not in forward]
+    return (
+        *relations("resolves-to", Type.DOMAIN, forward, inward=True),
+        *relations("related-to", Type.DOMAIN, reverse),
+        *relations("belongs-to", Type.ASN, [autonomous_system(system.asn)]),
+        *relations("related-to", Type.X509_SHA256, _certificates(services)),
+        *relations("related-to", Type.VULNERABILITY, _vulnerabilities(services)),
+    )

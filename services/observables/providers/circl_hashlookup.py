@@ -1,4 +1,4 @@
-"""CIRCL hashlookup: whether a file is one of those that operating systems and packages consist of, without a key.
+"""CIRCL hashlookup: files that operating systems and software packages consist of. No key needed.
 
 Source: https://www.circl.lu/services/hashlookup/ and https://hashlookup.circl.lu/swagger.json
 """
@@ -28,7 +28,8 @@ from services.observables.providers.fields import (
 from shared.stix import ObservableType as Type
 
 _ALGORITHMS: Final[Mapping[str, str]] = {Type.MD5: "md5", Type.SHA1: "sha1", Type.SHA256: "sha256"}
-_NO_OPINION: Final = 50
+_NEUTRAL_TRUST: Final = 50
+"""CIRCL's trust goes from 0 to 100 and begins here."""
 
 
 class _Product(msgspec.Struct):
@@ -54,9 +55,15 @@ class _File(msgspec.Struct):
     parents: list[_Package] | None = None
     trust: int | None = msgspec.field(default=None, name="hashlookup:trust")
 
+    def malicious_sources(self) -> list[str]:
+        """The sources that call the file malicious."""
+        if isinstance(self.known_malicious, str):
+            return [self.known_malicious]
+        return self.known_malicious or []
+
 
 class CirclHashlookup(RemoteEnricher):
-    """Known files: those of the NSRL, of distributions, and some that others call malicious."""
+    """Files of the NSRL and of distributions, and some that others call malicious."""
 
     name: ClassVar[str] = "circl_hashlookup"
     title: ClassVar[str] = "CIRCL hashlookup"
@@ -69,37 +76,35 @@ class CirclHashlookup(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=14)
     test_query: ClassVar[Query] = Query(Type.MD5, "8ed4b4ed952526d89899e723f3488de4")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /lookup/{algorithm}/{hash}`."""
         path = f"/lookup/{_ALGORITHMS[query.type]}/{quote_segment(query.value)}"
         return Request(path, headers={"Accept": "application/json"})
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Its trust above 50 takes score away; a source that calls the file malicious is a voice. Unknown is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read what is on record about a file; CIRCL answers 404 about an unknown one.
+
+        A source that calls the file malicious is a claim. A trust above 50 of 100 takes score away.
+        """
         file = msgspec.json.decode(content, type=_File)
         if not (file.md5 or file.sha1 or file.sha256):
             raise InvalidAnswer("CIRCL hashlookup answered without a single hash of the file.")
         product = file.product if isinstance(file.product, _Product) else _Product()
-        malicious = (
-            [file.known_malicious]
-            if isinstance(file.known_malicious, str)
-            else file.known_malicious or []
-        )
+        malicious = file.malicious_sources()
         facts = collect_facts(
             file_name=file.file_name,
             file_size=_number(file.file_size),
             package=file.package_name,
             product=product.product_name,
             product_version=product.product_version,
-            packages=distinct(parent.package_name for parent in file.parents or []),
+            packages=distinct(parent.package_name for parent in file.parents or ()),
             source=file.source,
             database=file.database,
             known_malicious=distinct(malicious),
             trust=file.trust,
         )
-        return Finding(
-            facts, _weights(malicious, file.trust), hash_relations(file.md5, file.sha1, file.sha256)
-        )
+        related = hash_relations(file.md5, file.sha1, file.sha256)
+        return Finding(facts, _weights(malicious, file.trust), related)
 
 
 def _number(size: int | str | None) -> int | None:
@@ -112,7 +117,7 @@ def _number(size: int | str | None) -> int | None:
 def _weights(malicious: list[str], trust: int | None) -> tuple[Weight, ...]:
     if malicious:
         return (Weight(0.7, f"a known malicious file according to {', '.join(malicious[:5])}."),)
-    if trust is None or trust <= _NO_OPINION:
+    if trust is None or trust <= _NEUTRAL_TRUST:
         return ()
-    part = (min(trust, 100) - _NO_OPINION) / _NO_OPINION
+    part = (min(trust, 100) - _NEUTRAL_TRUST) / _NEUTRAL_TRUST
     return (Weight(-0.3 - 0.5 * part, f"a file of known software, trust {trust} of 100."),)

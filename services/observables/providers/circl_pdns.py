@@ -1,7 +1,7 @@
-"""CIRCL Passive DNS: which names and addresses were seen to belong together, and when.
+"""CIRCL Passive DNS: names and addresses that resolved to each other, and when.
 
-Source: https://www.circl.lu/services/passive-dns/; the answer is in the Passive DNS Common Output Format,
-https://datatracker.ietf.org/doc/draft-dulaunoy-dnsop-passive-dns-cof/.
+Source: https://www.circl.lu/services/passive-dns/; the response is in the Passive DNS Common Output
+Format, https://datatracker.ietf.org/doc/draft-dulaunoy-dnsop-passive-dns-cof/.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from services.observables.providers.fields import (
     collect_facts,
     distinct,
     epoch_to_rfc3339,
-    is_public_address,
+    is_public,
     quote_segment,
 )
 from shared.stix import ObservableType as Type
@@ -40,12 +40,15 @@ class _Record(msgspec.Struct):
     time_first: int | None = None
     time_last: int | None = None
 
+    def data(self) -> list[str]:
+        return [self.rdata] if isinstance(self.rdata, str) else self.rdata
+
 
 _LINES: Final = msgspec.json.Decoder(_Record)
 
 
 class CirclPassiveDns(RemoteEnricher):
-    """DNS records with the value in their name or in their data, seen by CIRCL's sensors."""
+    """DNS records, seen by CIRCL's sensors, with the value in their name or in their data."""
 
     name: ClassVar[str] = "circl_pdns"
     title: ClassVar[str] = "CIRCL Passive DNS"
@@ -61,37 +64,32 @@ class CirclPassiveDns(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "www.circl.lu")
 
     def applies(self, query: Query) -> bool:
-        """Names, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /query/{value}` with a user and a password as HTTP Basic."""
+        """`GET /query/{value}` with user and password as HTTP Basic."""
         credentials = {"Authorization": basic_auth(key["user"], key["password"])}
         return Request(f"/query/{quote_segment(query.value)}", auth_headers=credentials)
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Records, one JSON object a line. No record is an empty body."""
+        """Read the records, one JSON object a line; the body is empty when there is none."""
         records = _LINES.decode_lines(content)
         if not records:
             return None
         records.sort(key=lambda record: record.time_last or 0, reverse=True)
-        first = min((record.time_first for record in records if record.time_first), default=None)
+        first_times = [record.time_first for record in records if record.time_first]
         facts = collect_facts(
             records=len(records),
             record_types=distinct(record.rrtype for record in records),
             names=distinct(_bare(record.rrname) for record in records),
-            data=distinct(_bare(datum) for record in records for datum in _data(record)),
-            first_seen=epoch_to_rfc3339(first),
+            data=distinct(_bare(datum) for record in records for datum in record.data()),
+            first_seen=epoch_to_rfc3339(min(first_times, default=None)),
             last_seen=epoch_to_rfc3339(records[0].time_last),
         )
-        related = dict.fromkeys(one for record in records for one in _related(query, record))
+        related = dict.fromkeys(
+            observable for record in records for observable in _related(query, record)
+        )
         return Finding(facts, related=tuple(related))
-
-
-def _data(record: _Record) -> list[str]:
-    return [record.rdata] if isinstance(record.rdata, str) else record.rdata
 
 
 def _bare(name: str) -> str:
@@ -99,16 +97,16 @@ def _bare(name: str) -> str:
 
 
 def _related(query: Query, record: _Record) -> Iterator[RelatedObservable]:
-    """What one record says about the value, whichever side of the record it stands on."""
-    kind = _ADDRESSES.get(record.rrtype, Type.DOMAIN)
-    relation: RelationKind = "related-to" if record.rrtype in {"NS", "MX"} else "resolves-to"
+    """Relate the other side of a record, whichever side the queried value stands on."""
     if record.rrtype not in _ADDRESSES and record.rrtype not in _NAMES:
         return
+    type_ = _ADDRESSES.get(record.rrtype, Type.DOMAIN)
+    relation: RelationKind = "related-to" if record.rrtype in {"NS", "MX"} else "resolves-to"
     owner = _bare(record.rrname).lower()
-    for datum in _data(record):
+    for datum in record.data():
         # The data of an MX begins with its preference.
         target = _bare(datum.rpartition(" ")[2]).lower()
         if owner == query.value:
-            yield RelatedObservable(relation, kind, target)
+            yield RelatedObservable(relation, type_, target)
         elif target == query.value:
             yield RelatedObservable(relation, Type.DOMAIN, owner, inward=True)

@@ -1,7 +1,8 @@
-"""Cloudflare 1.1.1.2: whether Cloudflare's resolver for families and firms refuses to resolve a name.
+"""Cloudflare 1.1.1.2: names that the resolver for families refuses to resolve.
 
-Source: https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families for what is refused and how,
-https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/ for the layout, and
+Source: https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families for the refusals,
+https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/
+for the layout, and
 https://developers.cloudflare.com/1.1.1.1/infrastructure/extended-dns-error-codes/ for the comment.
 """
 
@@ -23,7 +24,7 @@ from services.observables.providers.fields import DnsAnswer, collect_facts
 from shared.stix import ObservableType as Type
 
 _A: Final = 1
-_NOWHERE: Final = ["0.0.0.0"]  # noqa: S104  # compared, never bound
+_UNSPECIFIED: Final = ["0.0.0.0"]  # noqa: S104  # compared, never bound
 _REFUSALS: Final = ("EDE(15)", "EDE(16)", "EDE(17)")  # blocked, censored, filtered
 
 
@@ -41,19 +42,22 @@ class CloudflareSecurity(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /dns-query` in JSON."""
         params = {"name": query.value, "type": "A"}
         return Request("/dns-query", params, headers={"Accept": "application/dns-json"})
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Refused is 0.0.0.0 with an extended error: a domain may well point to 0.0.0.0 by itself."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read whether the resolver refuses a name; without records nothing is known.
+
+        A refusal is 0.0.0.0 with an extended error: a domain may itself resolve to 0.0.0.0.
+        """
         answer = msgspec.json.decode(content, type=DnsAnswer)
         if not answer.records:
             return None
         comments = [answer.comment] if isinstance(answer.comment, str) else answer.comment or []
         refusal = next((comment for comment in comments if comment.startswith(_REFUSALS)), None)
-        if refusal is None or answer.of(_A) != _NOWHERE:
+        if refusal is None or answer.data_of(_A) != _UNSPECIFIED:
             return Finding(collect_facts(blocked=False))
         weight = Weight(0.6, "Cloudflare's resolver refuses it as malware or phishing.")
         return Finding(collect_facts(blocked=True, comment=refusal), (weight,))

@@ -1,4 +1,4 @@
-"""Criminal IP: how risky an address is, and whose it is.
+"""Criminal IP: the risk of an address, and its network.
 
 Source: https://www.criminalip.io/developer/api/get-asset-ip-summary
 """
@@ -14,16 +14,15 @@ from services.observables.providers.base import (
     InvalidAnswer,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.fields import collect_facts, is_public_address
+from services.observables.providers.fields import collect_facts, is_public, relations
 from shared.stix import ObservableType as Type
 
 _LEVELS: Final = ("Safe", "Low", "Moderate", "Dangerous", "Critical")
-_VOICES: Final[Mapping[str, float]] = {"Moderate": 0.15, "Dangerous": 0.45, "Critical": 0.65}
+_WEIGHTS: Final[Mapping[str, float]] = {"Moderate": 0.15, "Dangerous": 0.45, "Critical": 0.65}
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 
@@ -61,8 +60,7 @@ class CriminalIP(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /asset/ip/summary` with the key in a header."""
@@ -70,11 +68,11 @@ class CriminalIP(RemoteEnricher):
             "/asset/ip/summary", {"ip": query.value}, auth_headers={"x-api-key": key["key"]}
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Its two levels of risk; the worse one is a voice. The answer carries a status of its own.
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read two levels of risk; the worse one is a claim. The body has a status of its own.
 
         Raises:
-            InvalidAnswer: it is a status of failure, or there is no address in it.
+            InvalidAnswer: the status is one of failure, or the body has no address.
         """
         summary = msgspec.json.decode(content, type=_Summary)
         if summary.status == _NOT_FOUND:
@@ -84,8 +82,9 @@ class CriminalIP(RemoteEnricher):
                 f"{self.title} answered with status {summary.status} and no address."
             )
         score = summary.score or _Score()
-        inbound, outbound = _level(score.inbound), _level(score.outbound)
-        number = str(summary.as_no or "").removeprefix("AS")
+        inbound = _level(score.inbound)
+        outbound = _level(score.outbound)
+        asn = _asn(summary.as_no)
         facts = collect_facts(
             inbound=inbound,
             outbound=outbound,
@@ -94,17 +93,10 @@ class CriminalIP(RemoteEnricher):
             city=summary.city,
             isp=summary.isp,
             organisation=summary.org_name,
-            asn=f"AS{number}" if number.isdecimal() else None,
+            asn=asn,
         )
-        voice = max(_VOICES.get(inbound or "", 0.0), _VOICES.get(outbound or "", 0.0))
-        reason = f"risk {inbound or 'unknown'} when it connects, {outbound or 'unknown'} when it is connected to."
-        weights = (Weight(voice, reason),) if voice else ()
-        related = (
-            (RelatedObservable("belongs-to", Type.ASN, f"AS{number}"),)
-            if number.isdecimal()
-            else ()
-        )
-        return Finding(facts, weights, related)
+        related = relations("belongs-to", Type.ASN, [asn])
+        return Finding(facts, _weights(inbound, outbound), related)
 
 
 def _level(score: str | int | None) -> str | None:
@@ -112,3 +104,19 @@ def _level(score: str | int | None) -> str | None:
     if isinstance(score, int):
         return _LEVELS[score - 1] if 1 <= score <= len(_LEVELS) else None
     return score.capitalize() if score else None
+
+
+def _asn(number: int | str | None) -> str | None:
+    digits = str(number or "").removeprefix("AS")
+    return f"AS{digits}" if digits.isdecimal() else None
+
+
+def _weights(inbound: str | None, outbound: str | None) -> tuple[Weight, ...]:
+    weight = max(_WEIGHTS.get(inbound or "", 0.0), _WEIGHTS.get(outbound or "", 0.0))
+    if not weight:
+        return ()
+    reason = (
+        f"risk {inbound or 'unknown'} when it connects, "
+        f"{outbound or 'unknown'} when it is connected to."
+    )
+    return (Weight(weight, reason),)

@@ -1,4 +1,4 @@
-"""CrowdSec CTI: what its users' sensors saw an address do, and what CrowdSec thinks of it.
+"""CrowdSec CTI: behaviour of an address, seen by users' sensors, and its reputation.
 
 Source: https://docs.crowdsec.net/u/cti_api/taxonomy/cti_object
 """
@@ -10,24 +10,28 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
 from services.observables.providers.fields import (
+    Values,
+    autonomous_system,
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
 _MALICIOUS: Final[Mapping[str, float]] = {"high": 0.85, "medium": 0.7, "low": 0.5, "none": 0.3}
-_STANDING: Final[Mapping[str, float]] = {
+"""Weights of a malicious reputation by its confidence."""
+_REPUTATIONS: Final[Mapping[str, float]] = {
     "malicious": 0.5,
     "suspicious": 0.4,
     "benign": -0.5,
@@ -35,7 +39,7 @@ _STANDING: Final[Mapping[str, float]] = {
 }
 
 
-class _Named(msgspec.Struct):
+class _Label(msgspec.Struct):
     name: str
     label: str | None = None
 
@@ -51,8 +55,8 @@ class _History(msgspec.Struct):
 
 
 class _Classes(msgspec.Struct):
-    false_positives: list[_Named] | None = None
-    classifications: list[_Named] | None = None
+    false_positives: list[_Label] | None = None
+    classifications: list[_Label] | None = None
 
 
 class _Score(msgspec.Struct):
@@ -75,15 +79,15 @@ class _Smoke(msgspec.Struct):
     location: _Location | None = None
     history: _History | None = None
     classifications: _Classes | None = None
-    behaviors: list[_Named] | None = None
-    attack_details: list[_Named] | None = None
-    mitre_techniques: list[_Named] | None = None
+    behaviors: list[_Label] | None = None
+    attack_details: list[_Label] | None = None
+    mitre_techniques: list[_Label] | None = None
     cves: list[str] | None = None
     scores: _Scores | None = None
 
 
 class CrowdSec(RemoteEnricher):
-    """What CrowdSec's network reported about an address."""
+    """Reports of CrowdSec's network about an address."""
 
     name: ClassVar[str] = "crowdsec"
     title: ClassVar[str] = "CrowdSec CTI"
@@ -98,8 +102,7 @@ class CrowdSec(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /smoke/{ip}` with the key in a header."""
@@ -109,56 +112,69 @@ class CrowdSec(RemoteEnricher):
             auth_headers={"x-api-key": key["key"]},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Behaviour and reputation. An address that was never reported is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read behaviour and reputation; CrowdSec answers 404 about an unreported address."""
         smoke = msgspec.json.decode(content, type=_Smoke)
-        location, history = smoke.location or _Location(), smoke.history or _History()
-        classes = smoke.classifications or _Classes()
-        overall = (smoke.scores and smoke.scores.overall) or _Score()
-        facts = collect_facts(
-            reputation=smoke.reputation,
-            confidence=smoke.confidence,
-            score=overall.total,
-            background_noise=smoke.background_noise,
-            behaviors=_labels(smoke.behaviors),
-            attacks=distinct(attack.name for attack in smoke.attack_details or ()),
-            techniques=distinct(technique.name for technique in smoke.mitre_techniques or ()),
-            vulnerabilities=distinct(smoke.cves or ()),
-            classifications=_labels(classes.classifications),
-            false_positives=_labels(classes.false_positives),
-            country=location.country,
-            city=location.city,
-            asn=f"AS{smoke.as_num}" if smoke.as_num else None,
-            as_name=smoke.as_name,
-            network=smoke.ip_range,
-            hostname=smoke.reverse_dns,
-            first_seen=history.first_seen,
-            last_seen=history.last_seen,
+        facts = _reputation_facts(smoke) | _behaviour_facts(smoke) | _network_facts(smoke)
+        # The owner of an address chooses its reverse name; it need not resolve to the address.
+        related = (
+            *relations("related-to", Type.DOMAIN, [smoke.reverse_dns]),
+            *relations("belongs-to", Type.ASN, [autonomous_system(smoke.as_num)]),
+            *relations("related-to", Type.VULNERABILITY, smoke.cves),
         )
-        related: list[RelatedObservable] = []
-        if smoke.reverse_dns:
-            # The word of whoever has the address: the name need not resolve to it.
-            related.append(RelatedObservable("related-to", Type.DOMAIN, smoke.reverse_dns))
-        if smoke.as_num:
-            related.append(RelatedObservable("belongs-to", Type.ASN, f"AS{smoke.as_num}"))
-        related += [
-            RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in smoke.cves or ()
-        ]
-        return Finding(facts, _weights(smoke, classes), tuple(related))
+        return Finding(facts, _weights(smoke), related)
 
 
-def _weights(smoke: _Smoke, classes: _Classes) -> tuple[Weight, ...]:
-    standing = _STANDING.get(smoke.reputation or "", 0.0)
+def _reputation_facts(smoke: _Smoke) -> dict[str, Fact]:
+    overall = (smoke.scores and smoke.scores.overall) or _Score()
+    history = smoke.history or _History()
+    return collect_facts(
+        reputation=smoke.reputation,
+        confidence=smoke.confidence,
+        score=overall.total,
+        background_noise=smoke.background_noise,
+        first_seen=history.first_seen,
+        last_seen=history.last_seen,
+    )
+
+
+def _behaviour_facts(smoke: _Smoke) -> dict[str, Fact]:
+    classes = smoke.classifications or _Classes()
+    return collect_facts(
+        behaviors=_labels(smoke.behaviors),
+        attacks=distinct(attack.name for attack in smoke.attack_details or ()),
+        techniques=distinct(technique.name for technique in smoke.mitre_techniques or ()),
+        vulnerabilities=distinct(smoke.cves),
+        classifications=_labels(classes.classifications),
+        false_positives=_labels(classes.false_positives),
+    )
+
+
+def _network_facts(smoke: _Smoke) -> dict[str, Fact]:
+    location = smoke.location or _Location()
+    return collect_facts(
+        country=location.country,
+        city=location.city,
+        asn=autonomous_system(smoke.as_num),
+        as_name=smoke.as_name,
+        network=smoke.ip_range,
+        hostname=smoke.reverse_dns,
+    )
+
+
+def _weights(smoke: _Smoke) -> tuple[Weight, ...]:
+    classes = smoke.classifications or _Classes()
+    weight = _REPUTATIONS.get(smoke.reputation or "", 0.0)
     if smoke.reputation == "malicious":
-        standing = _MALICIOUS.get(smoke.confidence or "", standing)
+        weight = _MALICIOUS.get(smoke.confidence or "", weight)
     weights: list[Weight] = []
-    if standing:
-        weights.append(Weight(standing, f"CrowdSec's network holds it for {smoke.reputation}."))
-    if classes.false_positives and standing >= 0:
-        named = ", ".join(str(label) for label in (_labels(classes.false_positives) or ())[:5])
-        weights.append(Weight(-0.5, f"reports of it are likely false: {named}."))
+    if weight:
+        weights.append(Weight(weight, f"CrowdSec's network holds it for {smoke.reputation}."))
+    if classes.false_positives and weight >= 0:
+        labels = ", ".join(map(str, (_labels(classes.false_positives) or [])[:5]))
+        weights.append(Weight(-0.5, f"reports of it are likely false: {labels}."))
     return tuple(weights)
 
 
-def _labels(named: list[_Named] | None) -> list[str | int | float] | None:
-    return distinct(one.label or one.name for one in named or ())
+def _labels(entries: list[_Label] | None) -> Values:
+    return distinct(entry.label or entry.name for entry in entries or ())

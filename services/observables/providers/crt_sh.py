@@ -1,6 +1,6 @@
-"""crt.sh: the certificates that were logged for a name, and the names beside it in them.
+"""crt.sh: the logged certificates of a name, and the other names in them.
 
-Source: https://crt.sh/?a=1 (its advanced search; `output=json` gives what the page lists).
+Source: https://crt.sh/?a=1 (the advanced search; `output=json` returns what the page lists).
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,17 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from services.observables.providers.base import (
-    Finding,
-    Query,
-    RateLimit,
-    RelatedObservable,
-    RemoteEnricher,
-    Request,
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    earliest,
+    latest,
+    relations,
 )
-from services.observables.providers.fields import collect_facts, distinct
 from shared.stix import ObservableType as Type
 
-_MOST_ISSUERS: Final = 20
+_MAX_ISSUERS: Final = 20
 
 
 class _Certificate(msgspec.Struct):
@@ -32,13 +31,12 @@ class _Certificate(msgspec.Struct):
     not_after: str | None = None
 
     def names(self) -> list[str]:
-        return [
-            name for name in (self.common_name or "", *(self.name_value or "").split("\n")) if name
-        ]
+        names = [self.common_name or "", *(self.name_value or "").split("\n")]
+        return [name for name in names if name]
 
 
 class CrtSh(RemoteEnricher):
-    """Certificate transparency: what certificates were ever issued for a name and for names below it."""
+    """Certificate transparency: all certificates of a name and of the names below it."""
 
     name: ClassVar[str] = "crt_sh"
     title: ClassVar[str] = "crt.sh"
@@ -52,31 +50,24 @@ class CrtSh(RemoteEnricher):
     max_body: ClassVar[int] = 8 * 1024 * 1024
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "crt.sh")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /`, without the precertificates."""
         return Request("/", {"q": query.value, "output": "json", "deduplicate": "Y"})
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """How many, by whom, since when, for which names. An unknown name is an empty list."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read number, issuers, times and names; the list is empty for an unknown name."""
         certificates = msgspec.json.decode(content, type=list[_Certificate])
         if not certificates:
             return None
-        names = list(
-            dict.fromkeys(name for certificate in certificates for name in certificate.names())
-        )
-        starts = [certificate.not_before for certificate in certificates if certificate.not_before]
-        ends = [certificate.not_after for certificate in certificates if certificate.not_after]
+        names = dict.fromkeys(name for certificate in certificates for name in certificate.names())
+        starts = [certificate.not_before for certificate in certificates]
+        issuers = [certificate.issuer_name for certificate in certificates]
         facts = collect_facts(
             certificates=len(certificates),
             names=distinct(names),
-            issuers=distinct(
-                (certificate.issuer_name for certificate in certificates), _MOST_ISSUERS
-            ),
-            first_issued=min(starts, default=None),
-            last_issued=max(starts, default=None),
-            valid_until=max(ends, default=None),
+            issuers=distinct(issuers, _MAX_ISSUERS),
+            first_issued=earliest(starts),
+            last_issued=latest(starts),
+            valid_until=latest(certificate.not_after for certificate in certificates),
         )
-        return Finding(
-            facts,
-            related=tuple(RelatedObservable("related-to", Type.DOMAIN, name) for name in names),
-        )
+        return Finding(facts, related=relations("related-to", Type.DOMAIN, names))

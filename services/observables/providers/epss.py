@@ -1,4 +1,6 @@
-"""FIRST EPSS: how likely it is that a vulnerability is exploited within 30 days, daily, without a key.
+"""FIRST EPSS: the probability that a vulnerability is exploited within 30 days. No key needed.
+
+FIRST publishes new scores each day.
 
 Source: https://api.first.org/epss/
 """
@@ -20,7 +22,8 @@ from services.observables.providers.base import (
 from services.observables.providers.fields import collect_facts
 from shared.stix import ObservableType as Type
 
-_WORTH_A_VOICE: Final = 0.1
+_MIN_CLAIM: Final = 0.1
+"""The lowest probability that is a claim."""
 
 
 class _Score(msgspec.Struct):
@@ -35,7 +38,7 @@ class _Answer(msgspec.Struct):
 
 
 class EPSS(RemoteEnricher):
-    """Exploit Prediction Scoring System."""
+    """The Exploit Prediction Scoring System."""
 
     name: ClassVar[str] = "epss"
     title: ClassVar[str] = "FIRST EPSS"
@@ -47,19 +50,22 @@ class EPSS(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     test_query: ClassVar[Query] = Query(Type.VULNERABILITY, "CVE-2021-44228")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /data/v1/epss`."""
         return Request("/data/v1/epss", {"cve": query.value})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """The probability is a voice as it stands, from a tenth on. An unknown CVE is an empty list."""
+        """Read the probability of exploitation, 0 to 1; the list is empty for an unknown CVE.
+
+        From a tenth on, the probability is a claim.
+        """
         # The numbers are written as texts.
         answer = msgspec.json.decode(content, type=_Answer, strict=False)
-        score = next((one for one in answer.data if one.cve.upper() == query.value), None)
+        score = next((entry for entry in answer.data if entry.cve.upper() == query.value), None)
         if score is None:
             return None
         facts = collect_facts(epss=score.epss, percentile=score.percentile, scored_on=score.date)
-        if score.epss < _WORTH_A_VOICE:
+        if score.epss < _MIN_CLAIM:
             return Finding(facts)
         reason = f"exploited within 30 days with a probability of {score.epss:.0%}."
         return Finding(facts, (Weight(min(score.epss, 0.9), reason),))

@@ -10,19 +10,13 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from services.observables.providers.base import (
-    Finding,
-    Query,
-    RateLimit,
-    RelatedObservable,
-    RemoteEnricher,
-    Request,
-)
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
 from services.observables.providers.fields import (
     DnsAnswer,
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -33,7 +27,7 @@ _FAILURES: Final = {2: "SERVFAIL", 5: "REFUSED"}
 
 
 class GoogleDNS(RemoteEnricher):
-    """What a name resolves to now (A), or how an address calls itself (PTR)."""
+    """The addresses that a name resolves to (A), or the name of an address (PTR)."""
 
     name: ClassVar[str] = "google_dns"
     title: ClassVar[str] = "Google Public DNS"
@@ -44,20 +38,26 @@ class GoogleDNS(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(hours=6)
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /resolve`."""
         if query.type == Type.DOMAIN:
             return Request("/resolve", {"name": query.value, "type": "A"})
         return Request("/resolve", {"name": ip_address(query.value).reverse_pointer, "type": "PTR"})
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Addresses and aliases, or names. A name server that fails is a fact; without records nothing is known."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read addresses and aliases, or names; without records nothing is known.
+
+        That the name server failed is a fact.
+        """
         answer = msgspec.json.decode(content, type=DnsAnswer)
-        addresses = answer.of(_A)
-        aliases = [name.removesuffix(".") for name in answer.of(_CNAME)]
-        names = [name.removesuffix(".") for name in answer.of(_PTR)]
+        addresses = answer.data_of(_A)
+        aliases = _bare_names(answer, _CNAME)
+        names = _bare_names(answer, _PTR)
         failure = _FAILURES.get(answer.status)
-        if not (addresses or aliases or names or failure):
+        if not any([addresses, aliases, names, failure]):
             return None
         facts = collect_facts(
             addresses=distinct(addresses),
@@ -66,20 +66,15 @@ class GoogleDNS(RemoteEnricher):
             validated=None if failure else answer.validated,
             failure=failure,
         )
-        # A PTR record is the word of whoever has the address: the name need not resolve to it.
+        # The owner of an address chooses the name in its PTR record, which need not resolve to
+        # the address; CNAMEs on the way to a PTR record are delegations of the reverse zone.
         related = (
-            *(RelatedObservable("resolves-to", Type.IPV4, address) for address in addresses),
-            *(
-                RelatedObservable("resolves-to", Type.DOMAIN, alias)
-                for alias in aliases
-                if not names
-            ),
-            *(RelatedObservable("related-to", Type.DOMAIN, name) for name in names),
+            *relations("resolves-to", Type.IPV4, addresses),
+            *relations("resolves-to", Type.DOMAIN, [] if names else aliases),
+            *relations("related-to", Type.DOMAIN, names),
         )
         return Finding(facts, related=related)
 
-    def applies(self, query: Query) -> bool:
-        """Names, and addresses of the public network."""
-        return query.type == Type.DOMAIN or (
-            query.type in self.types and is_public_address(query.value)
-        )
+
+def _bare_names(answer: DnsAnswer, type_: int) -> list[str]:
+    return [name.removesuffix(".") for name in answer.data_of(type_)]

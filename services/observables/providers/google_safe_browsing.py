@@ -1,4 +1,4 @@
-"""Google Safe Browsing: whether a URL is on Google's lists of unsafe web resources.
+"""Google Safe Browsing: URLs on Google's lists of unsafe web resources.
 
 Source: https://developers.google.com/safe-browsing/v4/lookup-api, and
 https://cloud.google.com/apis/docs/system-parameters for the key in a header.
@@ -21,7 +21,7 @@ from services.observables.providers.base import (
 from services.observables.providers.fields import JSON_HEADERS, collect_facts, distinct
 from shared.stix import ObservableType as Type
 
-_VOICES: Final[Mapping[str, float]] = {
+_WEIGHTS: Final[Mapping[str, float]] = {
     "MALWARE": 0.85,
     "SOCIAL_ENGINEERING": 0.85,
     "UNWANTED_SOFTWARE": 0.6,
@@ -39,7 +39,7 @@ class _Answer(msgspec.Struct):
 
 
 class GoogleSafeBrowsing(RemoteEnricher):
-    """The Lookup API, version 4. Google gives it away for non-commercial use only."""
+    """The Lookup API, version 4; free for non-commercial use only."""
 
     name: ClassVar[str] = "google_safe_browsing"
     title: ClassVar[str] = "Google Safe Browsing"
@@ -54,12 +54,12 @@ class GoogleSafeBrowsing(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.URL, "https://example.com/")
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`POST /v4/threatMatches:find`; a name is asked about as the root of its web site."""
+        """`POST /v4/threatMatches:find`; a domain is sent as the root of its web site."""
         url = f"http://{query.value}/" if query.type == Type.DOMAIN else query.value
         body = {
             "client": {"clientId": "sentineliq", "clientVersion": "1"},
             "threatInfo": {
-                "threatTypes": list(_VOICES),
+                "threatTypes": list(_WEIGHTS),
                 "platformTypes": ["ANY_PLATFORM"],
                 "threatEntryTypes": ["URL"],
                 "threatEntries": [{"url": url}],
@@ -73,8 +73,8 @@ class GoogleSafeBrowsing(RemoteEnricher):
             content=msgspec.json.encode(body),
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """The lists it is on. On none, the answer is an empty object."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read the lists that a URL is on; the object is empty when it is on none."""
         matches = msgspec.json.decode(content, type=_Answer).matches
         if not matches:
             return None
@@ -82,6 +82,6 @@ class GoogleSafeBrowsing(RemoteEnricher):
         facts = collect_facts(
             threats=threats, platforms=distinct(match.platform_type for match in matches)
         )
-        voice = max(_VOICES.get(match.threat_type, 0.5) for match in matches)
+        weight = max(_WEIGHTS.get(match.threat_type, 0.5) for match in matches)
         kinds = ", ".join(str(threat).lower().replace("_", " ") for threat in threats or ())
-        return Finding(facts, (Weight(voice, f"Google Safe Browsing warns of it: {kinds}."),))
+        return Finding(facts, (Weight(weight, f"Google Safe Browsing warns of it: {kinds}."),))

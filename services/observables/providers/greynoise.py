@@ -1,4 +1,4 @@
-"""GreyNoise: whether an address scans the whole Internet, or is that of a well-known service.
+"""GreyNoise: addresses that scan the whole Internet, and addresses of common services.
 
 Source: https://docs.greynoise.io/reference/getcommunityip
 """
@@ -17,7 +17,7 @@ from services.observables.providers.base import (
     Request,
     Weight,
 )
-from services.observables.providers.fields import collect_facts, is_public_address, quote_segment
+from services.observables.providers.fields import collect_facts, is_public, quote_segment
 from shared.stix import ObservableType as Type
 
 
@@ -46,14 +46,20 @@ class GreyNoise(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=3)
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /v3/community/{ip}`, with the key in a header where there is one."""
+        """`GET /v3/community/{ip}`, with the key, if any, in a header."""
         auth = {"key": key["key"]} if key.get("key") else {}
         path = f"/v3/community/{quote_segment(query.value)}"
         return Request(path, headers={"Accept": "application/json"}, auth_headers=auth)
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """A malicious scanner is a voice; a benign one and a known service lose score. Unknown is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read what an address scans or serves; GreyNoise answers 404 about an unknown one.
+
+        A malicious scanner is a claim; a benign one and a common service take score away.
+        """
         address = msgspec.json.decode(content, type=_Address)
         if not (address.noise or address.riot):
             return None
@@ -65,10 +71,6 @@ class GreyNoise(RemoteEnricher):
             last_seen=address.last_seen,
         )
         return Finding(facts, _weights(address))
-
-    def applies(self, query: Query) -> bool:
-        """Only addresses that are routed in the Internet are taken."""
-        return query.type in self.types and is_public_address(query.value)
 
 
 def _weights(address: _Address) -> tuple[Weight, ...]:

@@ -1,4 +1,4 @@
-"""Have I Been Pwned: the breaches that an e-mail address was found in.
+"""Have I Been Pwned: the breaches that an e-mail address is in.
 
 Source: https://haveibeenpwned.com/API/v3#BreachesForAccount
 """
@@ -25,7 +25,7 @@ class _Breach(msgspec.Struct, rename="pascal"):
 
 
 class HaveIBeenPwned(RemoteEnricher):
-    """Breaches with an address in them. Being in one says nothing bad about its owner: there are no weights."""
+    """Breaches with an address in them; they carry no weight, for they do not blame its owner."""
 
     name: ClassVar[str] = "haveibeenpwned"
     title: ClassVar[str] = "Have I Been Pwned"
@@ -46,8 +46,8 @@ class HaveIBeenPwned(RemoteEnricher):
             auth_headers={"hibp-api-key": key["key"]},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Names of breaches and kinds of data, newest first. An address that is in none is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read breaches, newest first; the provider answers 404 about an address in none."""
         breaches = msgspec.json.decode(content, type=list[_Breach])
         if not breaches:
             return None
@@ -56,7 +56,9 @@ class HaveIBeenPwned(RemoteEnricher):
             breach_count=len(breaches),
             breaches=distinct(breach.name for breach in breaches),
             last_breach=breaches[0].breach_date,
-            data_classes=distinct(one for breach in breaches for one in breach.data_classes or ()),
+            data_classes=distinct(
+                data_class for breach in breaches for data_class in breach.data_classes or ()
+            ),
             verified=sum(breach.is_verified is True for breach in breaches),
             spam_lists=sum(breach.is_spam_list is True for breach in breaches),
             malware=sum(breach.is_malware is True for breach in breaches),

@@ -1,4 +1,4 @@
-"""Hybrid Analysis (CrowdStrike Falcon Sandbox): what sandboxes and scanners said of a file.
+"""Hybrid Analysis (CrowdStrike Falcon Sandbox): verdicts of sandboxes and scanners on a file.
 
 Source: https://hybrid-analysis.com/docs/api/v2#/Analysis%20Overview
 """
@@ -56,27 +56,24 @@ class HybridAnalysis(RemoteEnricher):
     )
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /overview/{sha256}` with the key in a header, under the user agent that its documentation asks for."""
+        """`GET /overview/{sha256}` with the key in a header, as the documented user agent."""
         return Request(
             f"/overview/{quote_segment(query.value)}",
             headers={"Accept": "application/json", "User-Agent": "Falcon Sandbox"},
             auth_headers={"api-key": key["key"]},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Verdict, family, scores. A file that was never analysed is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read verdict, family and scores in percent; a file without analyses is a 404."""
         overview = msgspec.json.decode(content, type=_Overview)
-        kind = (
-            overview.type[0] if isinstance(overview.type, list) and overview.type else overview.type
-        )
         facts = collect_facts(
             verdict=overview.verdict,
             threat_score=overview.threat_score,
             detection_percent=overview.multiscan_result,
             family=overview.vx_family,
-            tags=distinct(overview.tags or ()),
-            file_names=distinct((overview.last_file_name, *(overview.other_file_name or ())), 10),
-            file_type=kind if isinstance(kind, str) else None,
+            tags=distinct(overview.tags),
+            file_names=distinct([overview.last_file_name, *(overview.other_file_name or ())], 10),
+            file_type=_file_type(overview.type),
             size=overview.size,
             architecture=overview.architecture,
             analysed=overview.analysis_start_time,
@@ -85,16 +82,20 @@ class HybridAnalysis(RemoteEnricher):
         return Finding(facts, _weights(overview))
 
 
+def _file_type(type_: str | list[str] | None) -> str | None:
+    """The type, or the first of several."""
+    if isinstance(type_, list):
+        return type_[0] if type_ else None
+    return type_
+
+
 def _weights(overview: _Overview) -> tuple[Weight, ...]:
     match (overview.verdict or "").lower():
         case "malicious":
-            percent = min(max(overview.threat_score or 0, overview.multiscan_result or 0, 60), 100)
+            percent = max(overview.threat_score or 0, overview.multiscan_result or 0, 60)
             family = f" ({overview.vx_family})" if overview.vx_family else ""
-            return (
-                Weight(
-                    0.9 * percent / 100, f"its sandboxes and scanners found it malicious{family}."
-                ),
-            )
+            reason = f"its sandboxes and scanners found it malicious{family}."
+            return (Weight(0.9 * min(percent, 100) / 100, reason),)
         case "suspicious":
             return (Weight(0.35, "its sandboxes and scanners found it suspicious."),)
         case "whitelisted":

@@ -1,4 +1,4 @@
-"""IPinfo: where an address is and whose it is.
+"""IPinfo: the location and the network of an address.
 
 Source: https://ipinfo.io/developers/responses
 """
@@ -9,15 +9,8 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.providers.base import (
-    Finding,
-    Query,
-    RateLimit,
-    RelatedObservable,
-    RemoteEnricher,
-    Request,
-)
-from services.observables.providers.fields import collect_facts, is_public_address, quote_segment
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
+from services.observables.providers.fields import collect_facts, is_public, quote_segment, relations
 from shared.stix import ObservableType as Type
 
 
@@ -49,8 +42,7 @@ class IPinfo(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /{ip}/json` with a bearer token."""
@@ -60,28 +52,29 @@ class IPinfo(RemoteEnricher):
             auth_headers={"Authorization": f"Bearer {key['token']}"},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Country, city, AS, host name. Of an address that is nobody's it only says that."""
-        found = msgspec.json.decode(content, type=_Address)
-        if found.bogon:
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read country, city, network and host name; about a bogon nothing else is known."""
+        address = msgspec.json.decode(content, type=_Address)
+        if address.bogon:
             return None
-        number, _, holder = (found.org or "").partition(" ")
-        of_system = number.startswith("AS") and number[2:].isdecimal()
+        # Such as "AS15169 Google LLC", or an organisation without a number.
+        number, _, holder = (address.org or "").partition(" ")
+        has_number = number.startswith("AS") and number[2:].isdecimal()
+        asn = number if has_number else None
         facts = collect_facts(
-            hostname=found.hostname,
-            country=found.country,
-            region=found.region,
-            city=found.city,
-            location=found.loc,
-            timezone=found.timezone,
-            asn=number if of_system else None,
-            organisation=holder if of_system else found.org,
-            anycast=found.anycast,
+            hostname=address.hostname,
+            country=address.country,
+            region=address.region,
+            city=address.city,
+            location=address.loc,
+            timezone=address.timezone,
+            asn=asn,
+            organisation=holder if has_number else address.org,
+            anycast=address.anycast,
         )
-        related: list[RelatedObservable] = []
-        if found.hostname:
-            # The word of whoever has the address: the name need not resolve to it.
-            related.append(RelatedObservable("related-to", Type.DOMAIN, found.hostname))
-        if of_system:
-            related.append(RelatedObservable("belongs-to", Type.ASN, number))
-        return Finding(facts, related=tuple(related))
+        # The owner of an address chooses its host name; it need not resolve to the address.
+        related = (
+            *relations("related-to", Type.DOMAIN, [address.hostname]),
+            *relations("belongs-to", Type.ASN, [asn]),
+        )
+        return Finding(facts, related=related)

@@ -1,4 +1,4 @@
-"""SANS ISC (DShield): how many sensors reported an address, and on which lists of the ISC it is.
+"""SANS ISC (DShield): reports of an address by sensors, and the ISC's lists that it is on.
 
 Source: https://isc.sans.edu/api/#ip
 """
@@ -13,20 +13,22 @@ from services.observables.providers.base import (
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
 from services.observables.providers.fields import (
+    autonomous_system,
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
 _STEPS: Final = ((100, 0.5), (10, 0.35), (1, 0.2))
+"""The weight from each number of targets on."""
 
 
 class _Address(msgspec.Struct):
@@ -42,7 +44,7 @@ class _Address(msgspec.Struct):
     asabusecontact: str | None = None
     network: str | None = None
     threatfeeds: dict[str, Any] | list[Any] | str | None = None
-    """By name; PHP writes nothing as an empty list or text."""
+    """By name; PHP writes an empty mapping as a list or a text."""
 
 
 class _Answer(msgspec.Struct):
@@ -50,7 +52,7 @@ class _Answer(msgspec.Struct):
 
 
 class IscDShield(RemoteEnricher):
-    """Reports of firewalls and honeypots that take part in DShield."""
+    """Reports of the firewalls and honeypots in DShield."""
 
     name: ClassVar[str] = "isc_dshield"
     title: ClassVar[str] = "SANS ISC (DShield)"
@@ -62,17 +64,24 @@ class IscDShield(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /ip/{ip}?json`: the parameter has a name and no value."""
         return Request(f"/ip/{quote_segment(query.value)}?json")
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Targets are a voice. A list is none: those of well-behaved scanners are among them."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read reports, targets and lists.
+
+        The number of targets is a claim. A list is none: well-behaved scanners are on some.
+        """
         # Numbers come as numbers or as texts.
         address = msgspec.json.decode(content, type=_Answer, strict=False).ip
         feeds = list(address.threatfeeds) if isinstance(address.threatfeeds, dict) else []
-        if not (address.count or address.attacks or feeds or address.system):
+        if not any([address.count, address.attacks, feeds, address.system]):
             return None
+        asn = autonomous_system(address.system)
         facts = collect_facts(
             reports=address.count,
             targets=address.attacks,
@@ -80,22 +89,16 @@ class IscDShield(RemoteEnricher):
             last_reported=address.maxdate,
             lists=distinct(feeds),
             comment=address.comment,
-            asn=f"AS{address.system}" if address.system else None,
+            asn=asn,
             as_name=address.asname,
             country=address.ascountry,
             network=address.network,
             abuse_contact=address.asabusecontact,
         )
-        targets = address.attacks or 0
-        weight = next((weight for least, weight in _STEPS if targets >= least), None)
-        weights = (Weight(weight, f"{targets} targets reported it to DShield."),) if weight else ()
-        related = (
-            (RelatedObservable("belongs-to", Type.ASN, f"AS{address.system}"),)
-            if address.system
-            else ()
-        )
-        return Finding(facts, weights, related)
+        related = relations("belongs-to", Type.ASN, [asn])
+        return Finding(facts, _weights(address.attacks or 0), related)
 
-    def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+
+def _weights(targets: int) -> tuple[Weight, ...]:
+    weight = next((weight for minimum, weight in _STEPS if targets >= minimum), None)
+    return (Weight(weight, f"{targets} targets reported it to DShield."),) if weight else ()

@@ -1,4 +1,4 @@
-"""LeakIX: services of a host, and data that it leaks or that can be had from it without permission.
+"""LeakIX: services of a host, and data that it leaks.
 
 Source: https://leakix.net/api-documentation
 """
@@ -10,19 +10,23 @@ from typing import ClassVar
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
 from services.observables.providers.fields import (
+    autonomous_system,
     collect_facts,
     distinct,
-    is_public_address,
+    first_present,
+    is_public,
+    latest,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -77,6 +81,21 @@ class _Event(msgspec.Struct):
     geoip: _Place | None = None
     network: _Network | None = None
 
+    def port_number(self) -> int | None:
+        return int(self.port) if self.port and str(self.port).isdecimal() else None
+
+    def software(self) -> str | None:
+        software = self.service and self.service.software
+        return " ".join(filter(None, (software.name, software.version))) if software else None
+
+    def certificate_fingerprint(self) -> str | None:
+        certificate = self.ssl and self.ssl.certificate
+        return certificate.fingerprint if certificate else None
+
+    def is_infected(self) -> bool:
+        dataset = self.leak and self.leak.dataset
+        return bool(dataset and dataset.infected)
+
 
 class _Host(msgspec.Struct, rename="pascal"):
     services: list[_Event] | None
@@ -84,7 +103,7 @@ class _Host(msgspec.Struct, rename="pascal"):
 
 
 class LeakIX(RemoteEnricher):
-    """What LeakIX's scans saw of an address."""
+    """LeakIX's scans of an address."""
 
     name: ClassVar[str] = "leakix"
     title: ClassVar[str] = "LeakIX"
@@ -101,8 +120,7 @@ class LeakIX(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /host/{ip}` as JSON, with the key, if any, in a header."""
@@ -113,58 +131,59 @@ class LeakIX(RemoteEnricher):
         )
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Services and leaks. An unknown host is a 404, or one with neither."""
+        """Read services and leaks; an unknown host is a 404, or has neither."""
         host = msgspec.json.decode(content, type=_Host)
         leaks = host.leaks or []
         events = [*(host.services or ()), *leaks]
         if not events:
             return None
-        places = [event.geoip for event in events if event.geoip]
-        networks = [event.network for event in events if event.network]
-        infected = any(
-            event.leak and event.leak.dataset and event.leak.dataset.infected for event in leaks
-        )
-        asns = [network.asn for network in networks if network.asn]
+        infected = any(event.is_infected() for event in leaks)
         names = distinct(event.host for event in events if event.host != query.value)
-        facts = collect_facts(
-            ports=distinct(
-                int(event.port) for event in events if str(event.port).isdecimal() and event.port
-            ),
-            protocols=distinct(event.protocol for event in events),
-            software=distinct(_software(event) for event in events),
-            hostnames=names,
-            leaks=len(leaks),
-            leak_sources=distinct(event.event_source for event in leaks),
-            severities=distinct(event.leak.severity for event in leaks if event.leak),
-            infected=infected,
-            tags=distinct(tag for event in events for tag in event.tags or ()),
-            country=next((place.country_iso_code for place in places), None),
-            asn=f"AS{asns[0]}" if asns else None,
-            organisation=next((network.organization_name for network in networks), None),
-            network=next((network.network for network in networks), None),
-            last_seen=max((event.time for event in events if event.time), default=None),
+        facts = (
+            _service_facts(events)
+            | _leak_facts(leaks)
+            | collect_facts(hostnames=names, infected=infected)
+            | _network_facts(events)
         )
         weights = (Weight(0.3, "a data set on it carries a ransom note."),) if infected else ()
-        certificates = distinct(_fingerprint(event) for event in events)
+        certificates = distinct(event.certificate_fingerprint() for event in events)
         related = (
-            *(
-                RelatedObservable("resolves-to", Type.DOMAIN, str(name), inward=True)
-                for name in names or ()
-            ),
-            *(RelatedObservable("belongs-to", Type.ASN, f"AS{asn}") for asn in dict.fromkeys(asns)),
-            *(
-                RelatedObservable("related-to", Type.X509_SHA256, str(one))
-                for one in certificates or ()
-            ),
+            *relations("resolves-to", Type.DOMAIN, names, inward=True),
+            *relations("belongs-to", Type.ASN, dict.fromkeys(_asns(events))),
+            *relations("related-to", Type.X509_SHA256, certificates),
         )
         return Finding(facts, weights, related)
 
 
-def _software(event: _Event) -> str | None:
-    software = event.service and event.service.software
-    return " ".join(filter(None, (software.name, software.version))) if software else None
+def _service_facts(events: list[_Event]) -> dict[str, Fact]:
+    return collect_facts(
+        ports=distinct(event.port_number() for event in events),
+        protocols=distinct(event.protocol for event in events),
+        software=distinct(event.software() for event in events),
+        tags=distinct(tag for event in events for tag in event.tags or ()),
+        last_seen=latest(event.time for event in events),
+    )
 
 
-def _fingerprint(event: _Event) -> str | None:
-    certificate = event.ssl and event.ssl.certificate
-    return certificate.fingerprint if certificate else None
+def _leak_facts(leaks: list[_Event]) -> dict[str, Fact]:
+    return collect_facts(
+        leaks=len(leaks),
+        leak_sources=distinct(event.event_source for event in leaks),
+        severities=distinct(event.leak.severity for event in leaks if event.leak),
+    )
+
+
+def _network_facts(events: list[_Event]) -> dict[str, Fact]:
+    """Place and network of the host, as the first event that has them says."""
+    place = next((event.geoip for event in events if event.geoip), _Place())
+    network = next((event.network for event in events if event.network), _Network())
+    return collect_facts(
+        country=place.country_iso_code,
+        asn=first_present(_asns(events)),
+        organisation=network.organization_name,
+        network=network.network,
+    )
+
+
+def _asns(events: list[_Event]) -> list[str | None]:
+    return [autonomous_system(event.network.asn) for event in events if event.network]

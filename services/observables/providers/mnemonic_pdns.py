@@ -1,4 +1,4 @@
-"""mnemonic PassiveDNS: what a name resolved to, and which names resolved to an address.
+"""mnemonic PassiveDNS: the past addresses of a name, and the past names of an address.
 
 Source: https://docs.mnemonic.no/display/public/API/Passive+DNS+Simplified+Integration+Guide
 """
@@ -22,13 +22,13 @@ from services.observables.providers.fields import (
     collect_facts,
     distinct,
     epoch_to_rfc3339,
-    is_public_address,
+    is_public,
     quote_segment,
 )
 from shared.stix import ObservableType as Type
 
-_MOST_RECORDS: Final = "100"
-_ANSWERS: Final = {
+_MAX_RECORDS: Final = "100"
+_ANSWER_TYPES: Final = {
     "a": Type.IPV4,
     "aaaa": Type.IPV6,
     "cname": Type.DOMAIN,
@@ -47,12 +47,13 @@ class _Record(msgspec.Struct, rename="camel"):
     created_timestamp: int | None = None
     last_updated_timestamp: int | None = None
 
-    def seen(self) -> tuple[int, int]:
-        """First and last, in milliseconds; what was not kept is told by when the record was."""
-        return (
-            self.first_seen_timestamp or self.created_timestamp or 0,
-            self.last_seen_timestamp or self.last_updated_timestamp or 0,
-        )
+    def first_seen(self) -> int:
+        """A Unix time in milliseconds; that of the record where the first sighting is missing."""
+        return self.first_seen_timestamp or self.created_timestamp or 0
+
+    def last_seen(self) -> int:
+        """A Unix time in milliseconds; that of the record where the last sighting is missing."""
+        return self.last_seen_timestamp or self.last_updated_timestamp or 0
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -78,42 +79,39 @@ class MnemonicPDNS(RemoteEnricher):
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset({402, 429})
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
-        """`GET /{query}`, whether it stands in the question or in the answer of a record."""
-        return Request(f"/{quote_segment(query.value)}", {"limit": _MOST_RECORDS})
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
+        """`GET /{value}`: records with the value in their question or in their answer."""
+        return Request(f"/{quote_segment(query.value)}", {"limit": _MAX_RECORDS})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Names, addresses, first and last time. No data is an answer without records."""
+        """Read names, addresses and times; there are no records for an unknown value."""
         answer = msgspec.json.decode(content, type=_Answer)
         records = answer.data
         if not records:
             return None
-        firsts, lasts = zip(*(record.seen() for record in records), strict=True)
-        related = tuple(one for record in records for one in _relations(query, record))
+        related = tuple(observable for record in records for observable in _related(query, record))
+        first_times = [record.first_seen() for record in records]
         facts = collect_facts(
             records=max(answer.count, len(records)),
-            addresses=distinct(one.value for one in related if one.type != Type.DOMAIN),
-            names=distinct(one.value for one in related if one.type == Type.DOMAIN),
+            addresses=distinct(entry.value for entry in related if entry.type != Type.DOMAIN),
+            names=distinct(entry.value for entry in related if entry.type == Type.DOMAIN),
             record_types=distinct(record.rrtype for record in records),
-            first_seen=epoch_to_rfc3339(min(filter(None, firsts), default=0) / 1000),
-            last_seen=epoch_to_rfc3339(max(lasts) / 1000),
+            first_seen=epoch_to_rfc3339(min(filter(None, first_times), default=0) / 1000),
+            last_seen=epoch_to_rfc3339(max(record.last_seen() for record in records) / 1000),
         )
         return Finding(facts, related=related)
 
-    def applies(self, query: Query) -> bool:
-        """Names, and addresses of the public network."""
-        return query.type == Type.DOMAIN or (
-            query.type in self.types and is_public_address(query.value)
-        )
 
-
-def _relations(query: Query, record: _Record) -> Iterator[RelatedObservable]:
-    """The other side of a record: its answer, or its question when the answer is what was asked about."""
+def _related(query: Query, record: _Record) -> Iterator[RelatedObservable]:
+    """Relate the other side of a record: its answer, or the name when the answer was queried."""
     kind = record.rrtype.lower()
-    relation: RelationKind = "resolves-to" if kind in _RESOLVES else "related-to"
-    if kind not in _ANSWERS:
+    if kind not in _ANSWER_TYPES:
         return
+    relation: RelationKind = "resolves-to" if kind in _RESOLVES else "related-to"
     if record.answer.lower() == query.value:
         yield RelatedObservable(relation, Type.DOMAIN, record.query, inward=kind in _RESOLVES)
     elif record.query.lower() == query.value:
-        yield RelatedObservable(relation, _ANSWERS[kind], record.answer)
+        yield RelatedObservable(relation, _ANSWER_TYPES[kind], record.answer)

@@ -1,15 +1,16 @@
-"""NVD: severity, weaknesses and affected products of a vulnerability, as NIST sees them.
+"""NVD: NIST's view of the severity, weaknesses and products of a vulnerability.
 
 Source: https://nvd.nist.gov/developers/vulnerabilities
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
@@ -19,6 +20,8 @@ from services.observables.providers.base import (
 )
 from services.observables.providers.fields import LocalText, collect_facts, distinct, english_text
 from shared.stix import ObservableType as Type
+
+_MAX_REFERENCES: Final = 20
 
 
 class _Score(msgspec.Struct, rename="camel"):
@@ -99,68 +102,76 @@ class NVD(RemoteEnricher):
     timeout: ClassVar[float] = 30.0
     unknown_statuses: ClassVar[frozenset[int]] = frozenset()
     over_quota_statuses: ClassVar[frozenset[int]] = frozenset({403, 429})
-    key_statuses: ClassVar[frozenset[int]] = frozenset(
-        {401, 404}
-    )  # it answers 404 to a key that it does not know
+    # 404: the key is not known.
+    key_statuses: ClassVar[frozenset[int]] = frozenset({401, 404})
     test_query: ClassVar[Query] = Query(Type.VULNERABILITY, "CVE-2021-44228")
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /rest/json/cves/2.0`, with the key in a header where there is one."""
+        """`GET /rest/json/cves/2.0`, with the key, if any, in a header."""
         auth = {"apiKey": key["key"]} if key.get("key") else {}
         return Request("/rest/json/cves/2.0", {"cveId": query.value}, auth_headers=auth)
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Exploitation that CISA lists is a voice; how severe it would be is a fact. Unknown is an empty list."""
+        """Read a vulnerability; the list is empty for an unknown one.
+
+        Exploitation that CISA lists is a claim; the severity (CVSS, 0 to 10) is a fact.
+        """
         answer = msgspec.json.decode(content, type=_Answer)
-        cve = next(
-            (item.cve for item in answer.vulnerabilities if item.cve.id.upper() == query.value),
-            None,
+        matching = (
+            item.cve for item in answer.vulnerabilities if item.cve.id.upper() == query.value
         )
+        cve = next(matching, None)
         if cve is None:
             return None
-        metric = _best(cve.metrics)
-        severity = (metric.cvss_data.base_severity or metric.base_severity) if metric else None
-        matches = (
-            match
-            for configuration in cve.configurations
-            for node in configuration.nodes
-            for match in node.cpe_match
-        )
-        facts = collect_facts(
-            description=english_text(cve.descriptions),
-            status=cve.vuln_status,
-            published=cve.published,
-            modified=cve.last_modified,
-            cvss=metric.cvss_data.base_score if metric else None,
-            severity=severity.lower() if severity else None,
-            vector=metric.cvss_data.vector_string if metric else None,
-            weaknesses=distinct(
-                text.value
-                for one in cve.weaknesses
-                for text in one.description
-                if text.value.startswith("CWE-")
-            ),
-            products=distinct(_product(match.criteria) for match in matches if match.vulnerable),
-            exploited_since=cve.cisa_exploit_add,
-            exploited_as=cve.cisa_vulnerability_name,
-            references=distinct((one.url for one in cve.references), 20),
-        )
+        facts = _record_facts(cve) | _severity_facts(cve.metrics) | _scope_facts(cve)
         if not cve.cisa_exploit_add:
             return Finding(facts)
         reason = f"on CISA's list of exploited vulnerabilities since {cve.cisa_exploit_add}."
         return Finding(facts, (Weight(0.9, reason),))
 
 
-def _best(metrics: _Metrics) -> _Metric | None:
-    """NIST's own score of the newest version of CVSS, else somebody else's."""
-    given = [
-        metric
-        for version in (metrics.v4, metrics.v31, metrics.v30, metrics.v2)
-        for metric in version
-    ]
-    return next(
-        (metric for metric in given if metric.type == "Primary"), given[0] if given else None
+def _record_facts(cve: _Cve) -> dict[str, Fact]:
+    return collect_facts(
+        description=english_text(cve.descriptions),
+        status=cve.vuln_status,
+        published=cve.published,
+        modified=cve.last_modified,
+        exploited_since=cve.cisa_exploit_add,
+        exploited_as=cve.cisa_vulnerability_name,
+        references=distinct((reference.url for reference in cve.references), _MAX_REFERENCES),
     )
+
+
+def _severity_facts(metrics: _Metrics) -> dict[str, Fact]:
+    metric = _best_metric(metrics)
+    if metric is None:
+        return {}
+    severity = metric.cvss_data.base_severity or metric.base_severity
+    return collect_facts(
+        cvss=metric.cvss_data.base_score,
+        severity=severity.lower() if severity else None,
+        vector=metric.cvss_data.vector_string,
+    )
+
+
+def _scope_facts(cve: _Cve) -> dict[str, Fact]:
+    """Weaknesses and affected products."""
+    weaknesses = [text.value for weakness in cve.weaknesses for text in weakness.description]
+    matches: list[_Match] = []
+    for configuration in cve.configurations:
+        for node in configuration.nodes:
+            matches += node.cpe_match
+    return collect_facts(
+        weaknesses=distinct(value for value in weaknesses if value.startswith("CWE-")),
+        products=distinct(_product(match.criteria) for match in matches if match.vulnerable),
+    )
+
+
+def _best_metric(metrics: _Metrics) -> _Metric | None:
+    """NIST's own metric of the newest version of CVSS, else the newest of another source."""
+    newest_first = [*metrics.v4, *metrics.v31, *metrics.v30, *metrics.v2]
+    primary = [metric for metric in newest_first if metric.type == "Primary"]
+    return next(iter(primary or newest_first), None)
 
 
 def _product(cpe: str) -> str | None:

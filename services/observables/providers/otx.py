@@ -1,4 +1,4 @@
-"""LevelBlue OTX, once AlienVault's: which reports of its community ("pulses") name an observable.
+"""LevelBlue OTX, formerly AlienVault's: the reports ("pulses") that name an observable.
 
 Source: https://otx.alienvault.com/assets/static/external_api.html#api_v1_indicators
 """
@@ -10,10 +10,10 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
@@ -21,8 +21,10 @@ from services.observables.providers.base import (
 from services.observables.providers.fields import (
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
+    latest,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -35,11 +37,12 @@ _KINDS: Final[Mapping[str, str]] = {
     Type.SHA256: "file",
     Type.VULNERABILITY: "cve",
 }
-_MOST_NAMES: Final = 20
+_MAX_NAMES: Final = 20
 _SECOND_LEVEL: Final = frozenset(
     {"ac", "co", "com", "edu", "gob", "gov", "gv", "mil", "ne", "net", "or", "org"}
 )
-_GOOD: Final = frozenset({"whitelist", "false_positive"})
+"""Labels below a country's domain that are no names of their own, as in `co.uk`."""
+_EXONERATING: Final = frozenset({"whitelist", "false_positive"})
 
 
 class _Family(msgspec.Struct):
@@ -83,7 +86,7 @@ class _Indicator(msgspec.Struct):
 
 
 class OTX(RemoteEnricher):
-    """Pulses that an observable occurs in, and what OTX knows to be harmless."""
+    """Pulses of the community, and observables that OTX takes for harmless."""
 
     name: ClassVar[str] = "otx"
     title: ClassVar[str] = "AlienVault OTX"
@@ -99,67 +102,89 @@ class OTX(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
     def applies(self, query: Query) -> bool:
-        """URLs, names, files, vulnerabilities, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /api/v1/indicators/{kind}/{value}/general` with the key in a header."""
-        kind = _KINDS.get(query.type) or _kind_of_name(query.value)
+        kind = _KINDS.get(query.type) or _domain_kind(query.value)
         path = f"/api/v1/indicators/{kind}/{quote_segment(query.value)}/general"
         return Request(
             path, headers={"Accept": "application/json"}, auth_headers={"X-OTX-API-KEY": key["key"]}
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Pulses are a weak voice, for anybody writes them, and none about what OTX knows to be harmless."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read the pulses that name a value.
+
+        They are a weak claim, since anyone may write one, and none about values that OTX takes for
+        harmless.
+        """
         indicator = msgspec.json.decode(content, type=_Indicator)
-        count, pulses = indicator.pulse_info.count, indicator.pulse_info.pulses
-        families = (family for pulse in pulses for family in pulse.malware_families or [])
-        techniques = (technique for pulse in pulses for technique in pulse.attack_ids or [])
-        good = _harmless(indicator)
-        system, _, holder = (indicator.asn or "").partition(" ")
-        facts = collect_facts(
-            pulses=count or None,
-            pulse_names=distinct((pulse.name for pulse in pulses), _MOST_NAMES),
-            adversaries=distinct((pulse.adversary for pulse in pulses), _MOST_NAMES),
-            malware=distinct(
-                (one if isinstance(one, str) else one.display_name for one in families), _MOST_NAMES
-            ),
-            techniques=distinct(one if isinstance(one, str) else one.id for one in techniques),
-            tags=distinct(tag for pulse in pulses for tag in pulse.tags or []),
-            last_pulse=max(
-                (pulse.modified or pulse.created or "" for pulse in pulses), default=None
-            ),
-            harmless=distinct(good),
-            asn=system,
-            as_name=holder,
-            country=indicator.country_code,
+        count = indicator.pulse_info.count
+        exonerations = _exonerations(indicator)
+        asn, _, holder = (indicator.asn or "").partition(" ")
+        facts = (
+            collect_facts(pulses=count or None)
+            | _pulse_facts(indicator.pulse_info.pulses)
+            | collect_facts(
+                harmless=distinct(exonerations),
+                asn=asn,
+                as_name=holder,
+                country=indicator.country_code,
+            )
         )
-        related = (RelatedObservable("belongs-to", Type.ASN, system),) if system else ()
-        return Finding(facts, _weights(count, good), related) if facts else None
+        if not facts:
+            return None
+        return Finding(
+            facts, _weights(count, exonerations), relations("belongs-to", Type.ASN, [asn])
+        )
 
 
-def _kind_of_name(name: str) -> str:
-    """OTX keeps registered domains and the names below them apart."""
+def _pulse_facts(pulses: list[_Pulse]) -> dict[str, Fact]:
+    families: list[_Family | str] = []
+    techniques: list[_Technique | str] = []
+    for pulse in pulses:
+        families += pulse.malware_families or ()
+        techniques += pulse.attack_ids or ()
+    return collect_facts(
+        pulse_names=distinct((pulse.name for pulse in pulses), _MAX_NAMES),
+        adversaries=distinct((pulse.adversary for pulse in pulses), _MAX_NAMES),
+        malware=distinct(map(_family_name, families), _MAX_NAMES),
+        techniques=distinct(map(_technique_id, techniques)),
+        tags=distinct(tag for pulse in pulses for tag in pulse.tags or ()),
+        last_pulse=latest(pulse.modified or pulse.created for pulse in pulses),
+    )
+
+
+def _family_name(family: _Family | str) -> str | None:
+    return family if isinstance(family, str) else family.display_name
+
+
+def _technique_id(technique: _Technique | str) -> str | None:
+    return technique if isinstance(technique, str) else technique.id
+
+
+def _domain_kind(name: str) -> str:
+    """OTX separates registered domains from the names below them."""
     labels = name.split(".")
     suffix = 2 if len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL else 1
     return "domain" if len(labels) <= suffix + 1 else "hostname"
 
 
-def _harmless(indicator: _Indicator) -> list[str]:
-    """Why OTX thinks it harmless."""
+def _exonerations(indicator: _Indicator) -> list[str]:
+    """The reasons why OTX takes an indicator for harmless."""
     reasons = [
-        one.name or one.source or "" for one in indicator.validation or [] if one.source in _GOOD
+        validation.name or validation.source or ""
+        for validation in indicator.validation or ()
+        if validation.source in _EXONERATING
     ]
-    accepted = any(one.assessment == "accepted" for one in indicator.false_positive or [])
-    return [*reasons, *(["accepted as a false positive"] if accepted else [])]
+    if any(report.assessment == "accepted" for report in indicator.false_positive or ()):
+        reasons.append("accepted as a false positive")
+    return reasons
 
 
-def _weights(count: int, good: list[str]) -> tuple[Weight, ...]:
-    if good:
-        return (Weight(-0.4, f"harmless according to OTX: {', '.join(good[:5])}."),)
+def _weights(count: int, exonerations: list[str]) -> tuple[Weight, ...]:
+    if exonerations:
+        return (Weight(-0.4, f"harmless according to OTX: {', '.join(exonerations[:5])}."),)
     if count:
         return (Weight(min(0.5, 0.15 + 0.05 * count), f"named in {count} pulses of OTX."),)
     return ()

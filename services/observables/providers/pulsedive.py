@@ -1,4 +1,4 @@
-"""Pulsedive: the risk of an indicator, the threats and feeds that name it, and what scans saw of it.
+"""Pulsedive: the risk of an indicator, the threats and feeds that name it, and scans of it.
 
 Source: https://docs.pulsedive.com/api/indicator/overview
 """
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     InvalidAnswer,
     Query,
@@ -19,10 +20,10 @@ from services.observables.providers.base import (
     Request,
     Weight,
 )
-from services.observables.providers.fields import collect_facts, distinct, is_public_address
+from services.observables.providers.fields import collect_facts, distinct, is_public, relations
 from shared.stix import ObservableType as Type
 
-_VOICES: Final[Mapping[str, float]] = {"critical": 0.8, "high": 0.65, "medium": 0.35}
+_WEIGHTS: Final[Mapping[str, float]] = {"critical": 0.8, "high": 0.65, "medium": 0.35}
 
 # An empty object is written as an empty list.
 _Loose = dict[str, Any] | list[Any] | None
@@ -55,9 +56,15 @@ class _Indicator(msgspec.Struct):
     attributes: _Loose = None
     properties: _Properties | list[Any] | None = None
 
+    def is_retired(self) -> bool:
+        return self.retired not in {None, 0, "0", ""}
+
+    def known_properties(self) -> _Properties:
+        return self.properties if isinstance(self.properties, _Properties) else _Properties()
+
 
 class Pulsedive(RemoteEnricher):
-    """What Pulsedive keeps about an indicator; it is not asked to scan anything."""
+    """Pulsedive's records of an indicator; nothing is scanned for the query."""
 
     name: ClassVar[str] = "pulsedive"
     title: ClassVar[str] = "Pulsedive"
@@ -73,68 +80,69 @@ class Pulsedive(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "pulsedive.com")
 
     def applies(self, query: Query) -> bool:
-        """Names, URLs, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /indicator.php`; the key can only be a parameter."""
+        """`GET /indicator.php`; the provider takes the key only as a parameter."""
         return Request("/indicator.php", {"indicator": query.value, **key})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Its risk is a voice, half as loud once the indicator is retired.
+        """Read an indicator; its risk is a claim, at half weight once the indicator is retired.
 
         Raises:
-            InvalidAnswer: an error other than that the indicator is not known, or no indicator.
+            InvalidAnswer: an error other than "not found", or no indicator.
         """
-        found = msgspec.json.decode(content, type=_Indicator)
-        if found.error and "not found" in found.error.lower():
+        indicator = msgspec.json.decode(content, type=_Indicator)
+        if indicator.error and "not found" in indicator.error.lower():
             return None
-        if found.error or not (found.indicator and found.risk):
-            raise InvalidAnswer(
-                f"{self.title} answered with {'an error' if found.error else 'no indicator'}."
-            )
-        retired = found.retired not in {None, 0, "0", ""}
-        properties = (
-            found.properties if isinstance(found.properties, _Properties) else _Properties()
-        )
-        facts = collect_facts(
-            risk=found.risk,
-            retired=retired,
-            risk_factors=distinct(factor.description for factor in found.riskfactors or ()),
-            threats=distinct(threat.name for threat in found.threats or ()),
-            feeds=distinct(feed.name for feed in found.feeds or ()),
-            ports=distinct(
-                int(port) for port in _texts(found.attributes, "port") if port.isdecimal()
-            ),
-            protocols=distinct(_texts(found.attributes, "protocol")),
-            technologies=distinct(_texts(found.attributes, "technology")),
-            country=next(_texts(properties.geo, "countrycode"), None),
-            umbrella_rank=found.umbrella_rank,
-            added=found.stamp_added,
-            last_seen=found.stamp_seen,
-        )
-        weights: tuple[Weight, ...] = ()
-        if voice := _VOICES.get(found.risk):
-            reason = f"risk {found.risk}{', but retired' if retired else ''}."
-            weights = (Weight(voice / 2 if retired else voice, reason),)
+        if indicator.error or not (indicator.indicator and indicator.risk):
+            problem = "an error" if indicator.error else "no indicator"
+            raise InvalidAnswer(f"{self.title} answered with {problem}.")
+        facts = _risk_facts(indicator) | _scan_facts(indicator)
         related: tuple[RelatedObservable, ...] = ()
         if query.type == Type.DOMAIN:
-            v4 = (
-                RelatedObservable("resolves-to", Type.IPV4, address)
-                for address in _texts(properties.dns, "A")
+            dns = indicator.known_properties().dns
+            related = (
+                *relations("resolves-to", Type.IPV4, _texts(dns, "A")),
+                *relations("resolves-to", Type.IPV6, _texts(dns, "AAAA")),
             )
-            v6 = (
-                RelatedObservable("resolves-to", Type.IPV6, address)
-                for address in _texts(properties.dns, "AAAA")
-            )
-            related = (*v4, *v6)
-        return Finding(facts, weights, related)
+        return Finding(facts, _weights(indicator), related)
+
+
+def _risk_facts(indicator: _Indicator) -> dict[str, Fact]:
+    return collect_facts(
+        risk=indicator.risk,
+        retired=indicator.is_retired(),
+        risk_factors=distinct(factor.description for factor in indicator.riskfactors or ()),
+        threats=distinct(threat.name for threat in indicator.threats or ()),
+        feeds=distinct(feed.name for feed in indicator.feeds or ()),
+        umbrella_rank=indicator.umbrella_rank,
+        added=indicator.stamp_added,
+        last_seen=indicator.stamp_seen,
+    )
+
+
+def _scan_facts(indicator: _Indicator) -> dict[str, Fact]:
+    ports = [port for port in _texts(indicator.attributes, "port") if port.isdecimal()]
+    return collect_facts(
+        ports=distinct(map(int, ports)),
+        protocols=distinct(_texts(indicator.attributes, "protocol")),
+        technologies=distinct(_texts(indicator.attributes, "technology")),
+        country=next(_texts(indicator.known_properties().geo, "countrycode"), None),
+    )
+
+
+def _weights(indicator: _Indicator) -> tuple[Weight, ...]:
+    weight = _WEIGHTS.get(indicator.risk or "")
+    if not weight:
+        return ()
+    if indicator.is_retired():
+        return (Weight(weight / 2, f"risk {indicator.risk}, but retired."),)
+    return (Weight(weight, f"risk {indicator.risk}."),)
 
 
 def _texts(loose: _Loose, name: str) -> Iterator[str]:
-    """The texts under a name: there is one, or a list of them, or a list of such lists."""
+    """The texts under a name: a text, a list of texts, or a list of such lists."""
     return _flat(loose.get(name)) if isinstance(loose, dict) else iter(())
 
 
@@ -142,5 +150,5 @@ def _flat(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
-        for one in value:
-            yield from _flat(one)
+        for item in value:
+            yield from _flat(item)

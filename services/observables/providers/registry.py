@@ -1,4 +1,7 @@
-"""Which remote enrichers there are: ours, and those of installed packages (entry points `sentineliq.enrichers`)."""
+"""All remote enrichers: the built-in ones, and those of installed packages.
+
+A package offers an enricher as an entry point in the group `sentineliq.enrichers`.
+"""
 
 from functools import cache
 from typing import Final
@@ -87,13 +90,13 @@ BUILT_IN: Final[tuple[type[RemoteEnricher], ...]] = (
 
 @cache
 def enrichers() -> dict[str, RemoteEnricher]:
-    """All of them by name: ours, and those of installed packages under names that are not taken."""
-    found: dict[str, RemoteEnricher] = {one.name: one() for one in BUILT_IN}
-    return found | load_plugins(ENTRY_POINT_GROUP, found)
+    """All enrichers by name; an installed one under the name of a built-in one is not loaded."""
+    built_in: dict[str, RemoteEnricher] = {enricher.name: enricher() for enricher in BUILT_IN}
+    return built_in | load_plugins(ENTRY_POINT_GROUP, built_in)
 
 
 def enricher_named(name: str) -> RemoteEnricher:
-    """An enricher.
+    """Return an enricher.
 
     Raises:
         NotFound: there is none of that name.

@@ -1,24 +1,25 @@
-"""SecurityTrails: current DNS records of a name, and how many sub-domains it has.
+"""SecurityTrails: current DNS records of a name, and the number of its sub-domains.
 
 Source: https://docs.securitytrails.com/reference/get-domain-old-1
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
-from services.observables.providers.base import (
-    Finding,
-    Query,
-    RateLimit,
-    RelatedObservable,
-    RemoteEnricher,
-    Request,
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
+from services.observables.providers.fields import (
+    Values,
+    collect_facts,
+    distinct,
+    quote_segment,
+    relations,
 )
-from services.observables.providers.fields import collect_facts, distinct, quote_segment
 from shared.stix import ObservableType as Type
+
+_MAX_TEXTS: Final = 20
 
 
 class _Value(msgspec.Struct):
@@ -75,39 +76,44 @@ class SecurityTrails(RemoteEnricher):
             auth_headers={"APIKEY": key["key"]},
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Addresses, mail and name servers. A name without any record and without sub-domains is not known."""
-        found = msgspec.json.decode(content, type=_Domain)
-        dns = found.current_dns or _Dns()
-        a, aaaa = _values(dns.a), _values(dns.aaaa)
-        v4, v6 = distinct(one.ip for one in a), distinct(one.ipv6 for one in aaaa)
-        mail = distinct(one.hostname for one in _values(dns.mx))
-        servers = distinct(one.nameserver for one in _values(dns.ns))
-        texts = distinct((one.value for one in _values(dns.txt)), 20)
-        if not (v4 or v6 or mail or servers or texts or found.subdomain_count):
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read addresses, mail and name servers.
+
+        A name that has neither a record nor sub-domains is not known.
+        """
+        domain = msgspec.json.decode(content, type=_Domain)
+        dns = domain.current_dns or _Dns()
+        ipv4 = distinct(entry.ip for entry in _values(dns.a))
+        ipv6 = distinct(entry.ipv6 for entry in _values(dns.aaaa))
+        mail = distinct(entry.hostname for entry in _values(dns.mx))
+        servers = distinct(entry.nameserver for entry in _values(dns.ns))
+        texts = distinct((entry.value for entry in _values(dns.txt)), _MAX_TEXTS)
+        if not any([ipv4, ipv6, mail, servers, texts, domain.subdomain_count]):
             return None
         facts = collect_facts(
-            apex=found.apex_domain,
-            subdomains=found.subdomain_count,
-            alexa_rank=found.alexa_rank,
-            addresses=[*(v4 or ()), *(v6 or ())],
-            organisations=distinct(
-                one.ip_organization or one.ipv6_organization for one in (*a, *aaaa)
-            ),
+            apex=domain.apex_domain,
+            subdomains=domain.subdomain_count,
+            alexa_rank=domain.alexa_rank,
+            addresses=[*(ipv4 or ()), *(ipv6 or ())],
+            organisations=_organisations(dns),
             mail_servers=mail,
             name_servers=servers,
             texts=texts,
             addresses_since=dns.a.first_seen if dns.a else None,
         )
         related = (
-            *(RelatedObservable("resolves-to", Type.IPV4, str(address)) for address in v4 or ()),
-            *(RelatedObservable("resolves-to", Type.IPV6, str(address)) for address in v6 or ()),
-            *(
-                RelatedObservable("related-to", Type.DOMAIN, str(host))
-                for host in (*(mail or ()), *(servers or ()))
-            ),
+            *relations("resolves-to", Type.IPV4, ipv4),
+            *relations("resolves-to", Type.IPV6, ipv6),
+            *relations("related-to", Type.DOMAIN, mail),
+            *relations("related-to", Type.DOMAIN, servers),
         )
         return Finding(facts, related=related)
+
+
+def _organisations(dns: _Dns) -> Values:
+    """The holders of the addresses."""
+    entries = [*_values(dns.a), *_values(dns.aaaa)]
+    return distinct(entry.ip_organization or entry.ipv6_organization for entry in entries)
 
 
 def _values(records: _Records | None) -> list[_Value]:

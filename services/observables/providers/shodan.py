@@ -1,4 +1,4 @@
-"""Shodan: open ports, names, network and vulnerabilities of a host, as of its last scan.
+"""Shodan: open ports, names, network and vulnerabilities of a host at its last scan.
 
 Source: https://developer.shodan.io/api
 """
@@ -13,7 +13,6 @@ from services.observables.providers.base import (
     Finding,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
@@ -21,12 +20,13 @@ from services.observables.providers.base import (
 from services.observables.providers.fields import (
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
-_VOICES: Final[Mapping[str, tuple[float, str]]] = {
+_WEIGHTS: Final[Mapping[str, tuple[float, str]]] = {
     "c2": (0.7, "a command-and-control server was seen on it."),
     "malware": (0.6, "malware was seen on it."),
     "compromised": (0.4, "it shows signs of being compromised."),
@@ -50,7 +50,7 @@ class _Host(msgspec.Struct):
 
 
 class Shodan(RemoteEnricher):
-    """What Shodan knows of a host, without the banners."""
+    """The last scan of a host, without the banners."""
 
     name: ClassVar[str] = "shodan"
     title: ClassVar[str] = "Shodan"
@@ -64,25 +64,24 @@ class Shodan(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "8.8.8.8")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /shodan/host/{ip}` without banners; the key can only be a parameter."""
+        """`GET /shodan/host/{ip}` without banners; Shodan takes the key only as a parameter."""
         return Request(
             f"/shodan/host/{quote_segment(query.value)}", {"key": key["key"], "minify": "true"}
         )
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Ports, names, network; tags for malware are voices. An unknown host is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read ports, names and network; an unknown host is a 404. Tags for malware are claims."""
         host = msgspec.json.decode(content, type=_Host)
         tags = host.tags or []
         facts = collect_facts(
             ports=distinct(host.ports),
-            hostnames=distinct(host.hostnames or ()),
-            domains=distinct(host.domains or ()),
+            hostnames=distinct(host.hostnames),
+            domains=distinct(host.domains),
             tags=distinct(tags),
-            vulnerabilities=distinct(host.vulns or ()),
+            vulnerabilities=distinct(host.vulns),
             organisation=host.org,
             isp=host.isp,
             asn=host.asn,
@@ -91,14 +90,10 @@ class Shodan(RemoteEnricher):
             city=host.city,
             last_seen=host.last_update,
         )
-        weights = tuple(Weight(*voice) for tag, voice in _VOICES.items() if tag in tags)
-        related = [
-            RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True)
-            for name in host.hostnames or ()
-        ]
-        if host.asn:
-            related.append(RelatedObservable("belongs-to", Type.ASN, host.asn))
-        related += [
-            RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in host.vulns or ()
-        ]
-        return Finding(facts, weights, tuple(related))
+        weights = tuple(Weight(*weight) for tag, weight in _WEIGHTS.items() if tag in tags)
+        related = (
+            *relations("resolves-to", Type.DOMAIN, host.hostnames, inward=True),
+            *relations("belongs-to", Type.ASN, [host.asn]),
+            *relations("related-to", Type.VULNERABILITY, host.vulns),
+        )
+        return Finding(facts, weights, related)

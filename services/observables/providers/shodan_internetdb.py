@@ -1,4 +1,4 @@
-"""Shodan InternetDB: open ports, host names and vulnerabilities of an address, weekly, without a key.
+"""Shodan InternetDB: open ports, host names and vulnerabilities of an address. No key needed.
 
 Source: https://internetdb.shodan.io/ (its OpenAPI description).
 """
@@ -9,19 +9,13 @@ from typing import ClassVar
 
 import msgspec
 
-from services.observables.providers.base import (
-    Finding,
-    Query,
-    RateLimit,
-    RelatedObservable,
-    RemoteEnricher,
-    Request,
-)
+from services.observables.providers.base import Finding, Query, RateLimit, RemoteEnricher, Request
 from services.observables.providers.fields import (
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -36,7 +30,7 @@ class _Host(msgspec.Struct):
 
 
 class ShodanInternetDB(RemoteEnricher):
-    """What Shodan's weekly scan saw of an address."""
+    """Shodan's weekly scan of an address."""
 
     name: ClassVar[str] = "shodan_internetdb"
     title: ClassVar[str] = "Shodan InternetDB"
@@ -49,15 +43,14 @@ class ShodanInternetDB(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return super().applies(query) and is_public(query)
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /{ip}`."""
         return Request(f"/{quote_segment(query.value)}")
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Ports, names, CPEs, tags, CVEs. An unknown address is a 404."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read ports, names, CPEs, tags and CVEs; an unknown address is a 404."""
         host = msgspec.json.decode(content, type=_Host)
         facts = collect_facts(
             ports=distinct(host.ports),
@@ -66,9 +59,8 @@ class ShodanInternetDB(RemoteEnricher):
             tags=distinct(host.tags),
             vulnerabilities=distinct(host.vulns),
         )
-        names = (
-            RelatedObservable("resolves-to", Type.DOMAIN, name, inward=True)
-            for name in host.hostnames
+        related = (
+            *relations("resolves-to", Type.DOMAIN, host.hostnames, inward=True),
+            *relations("related-to", Type.VULNERABILITY, host.vulns),
         )
-        holes = (RelatedObservable("related-to", Type.VULNERABILITY, hole) for hole in host.vulns)
-        return Finding(facts, related=(*names, *holes))
+        return Finding(facts, related=related)

@@ -1,4 +1,4 @@
-"""StopForumSpam: addresses and e-mail addresses that spam forums and registrations.
+"""StopForumSpam: addresses and e-mail addresses that send spam to forums.
 
 Source: https://www.stopforumspam.com/usage
 """
@@ -14,12 +14,16 @@ from services.observables.providers.base import (
     InvalidAnswer,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
     Weight,
 )
-from services.observables.providers.fields import collect_facts, is_public_address
+from services.observables.providers.fields import (
+    autonomous_system,
+    collect_facts,
+    is_public,
+    relations,
+)
 from shared.stix import ObservableType as Type
 
 
@@ -55,13 +59,19 @@ class StopForumSpam(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`GET /api` in JSON."""
         field = "email" if query.type == Type.EMAIL else "ip"
         return Request("/api", {field: query.value, "f": "json"})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Its confidence is a voice, half believed: spam is a nuisance. What does not appear is unknown."""
+        """Read reports of spam; a value that does not appear in any is not known.
+
+        The confidence, 0 to 100 percent, is a claim at half weight: spam is a nuisance.
+        """
         answer = msgspec.json.decode(content, type=_Answer)
         entry = answer.email if query.type == Type.EMAIL else answer.ip
         if answer.success != 1 or entry is None:
@@ -70,28 +80,27 @@ class StopForumSpam(RemoteEnricher):
             )
         if not (entry.appears or entry.blacklisted):
             return None
+        asn = autonomous_system(entry.asn)
         facts = collect_facts(
             reports=entry.frequency,
             last_reported=entry.lastseen,
             confidence=entry.confidence,
             country=entry.country.upper() if entry.country else None,
-            asn=f"AS{entry.asn}" if entry.asn else None,
-            tor=bool(entry.torexit) if entry.torexit is not None else None,
-            block_listed=bool(entry.blacklisted) if entry.blacklisted is not None else None,
+            asn=asn,
+            tor=_flag(entry.torexit),
+            block_listed=_flag(entry.blacklisted),
         )
-        weights: list[Weight] = []
-        if entry.blacklisted:
-            weights.append(Weight(0.5, "on StopForumSpam's list of what only spams."))
-        elif entry.confidence:
-            reason = f"reported {entry.frequency} times for spam, confidence {entry.confidence} %."
-            weights.append(Weight(min(entry.confidence, 100) / 200, reason))
-        related = (
-            (RelatedObservable("belongs-to", Type.ASN, f"AS{entry.asn}"),) if entry.asn else ()
-        )
-        return Finding(facts, tuple(weights), related)
+        return Finding(facts, _weights(entry), relations("belongs-to", Type.ASN, [asn]))
 
-    def applies(self, query: Query) -> bool:
-        """E-mail addresses, and addresses of the public network."""
-        return query.type == Type.EMAIL or (
-            query.type in self.types and is_public_address(query.value)
-        )
+
+def _flag(number: int | None) -> bool | None:
+    return None if number is None else bool(number)
+
+
+def _weights(entry: _Entry) -> tuple[Weight, ...]:
+    if entry.blacklisted:
+        return (Weight(0.5, "on StopForumSpam's list of what only spams."),)
+    if entry.confidence:
+        reason = f"reported {entry.frequency} times for spam, confidence {entry.confidence} %."
+        return (Weight(min(entry.confidence, 100) / 200, reason),)
+    return ()

@@ -1,7 +1,7 @@
-"""The table of our remote enrichers in docs/enrichers.md.
+"""The table of the built-in enrichers in docs/enrichers.md.
 
-`python -m services.observables.providers.table docs/enrichers.md` renews
-what stands between the two marks of that file.
+`python -m services.observables.providers.table docs/enrichers.md` renews the text between the two
+marks in that file.
 """
 
 import sys
@@ -22,7 +22,7 @@ _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 def render() -> str:
     """The table, in Markdown."""
-    rows = [_row(one) for one in sorted(BUILT_IN, key=lambda one: one.name)]
+    rows = [_row(enricher) for enricher in sorted(BUILT_IN, key=lambda enricher: enricher.name)]
     return "\n".join(map(_line, [_HEAD, ("---",) * len(_HEAD), *rows])) + "\n"
 
 
@@ -30,12 +30,19 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(one: type[RemoteEnricher]) -> tuple[str, ...]:
-    key = " and ".join(one.key_fields) + (", optional" if one.key_optional else "")
-    daily = "" if one.daily is None else f"{one.daily:,}"
-    calls = f"{one.rate.calls:,} in {_span(timedelta(seconds=one.rate.seconds))}"
-    about = f"`{one.name}`", f"[{one.title}]({one.documentation})", ", ".join(sorted(one.types))
-    return *about, key, calls, daily, one.max_tlp, _span(one.lifetime)
+def _row(enricher: type[RemoteEnricher]) -> tuple[str, ...]:
+    key = " and ".join(enricher.key_fields) + (", optional" if enricher.key_optional else "")
+    calls = f"{enricher.rate.calls:,} in {_span(timedelta(seconds=enricher.rate.seconds))}"
+    return (
+        f"`{enricher.name}`",
+        f"[{enricher.title}]({enricher.documentation})",
+        ", ".join(sorted(enricher.types)),
+        key,
+        calls,
+        "" if enricher.daily is None else f"{enricher.daily:,}",
+        enricher.max_tlp,
+        _span(enricher.lifetime),
+    )
 
 
 def _span(time: timedelta) -> str:
@@ -46,11 +53,11 @@ def _span(time: timedelta) -> str:
     return f"{seconds / length:g} {unit}"
 
 
-def renewed(document: str) -> str:
-    """A document with the table as it is now.
+def renew(document: str) -> str:
+    """Replace the table in a document by the current one.
 
     Raises:
-        ValueError: it has not both marks.
+        ValueError: a mark is missing.
     """
     before, rest = document.split(BEGIN)
     _, after = rest.split(END)
@@ -59,4 +66,4 @@ def renewed(document: str) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(renewed(path.read_text()))
+    path.write_text(renew(path.read_text()))

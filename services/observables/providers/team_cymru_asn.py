@@ -1,6 +1,6 @@
-"""Team Cymru's IP to ASN mapping: who announces an address, in which prefix.
+"""Team Cymru's IP to ASN mapping: the autonomous systems and prefixes that announce an address.
 
-It is served in the DNS, and asked for through Google's resolver in JSON.
+The mapping is served in the DNS; it is queried through Google's resolver in JSON.
 
 Source: https://www.team-cymru.com/ip-asn-mapping (section DNS).
 """
@@ -15,21 +15,24 @@ from services.observables.providers.base import (
     InvalidAnswer,
     Query,
     RateLimit,
-    RelatedObservable,
     RemoteEnricher,
     Request,
 )
 from services.observables.providers.fields import (
     collect_facts,
     distinct,
-    is_public_address,
+    is_public,
     parse_dns_txt,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
 
 class _Origin(NamedTuple):
-    """One announcement: `23028 701 | 216.90.108.0/24 | US | arin | 1998-09-25`, the last three may be empty."""
+    """An announcement such as `23028 701 | 216.90.108.0/24 | US | arin | 1998-09-25`.
+
+    The last three parts may be empty.
+    """
 
     systems: list[str]
     prefix: str
@@ -50,7 +53,7 @@ class _Origin(NamedTuple):
 
 
 class TeamCymruASN(RemoteEnricher):
-    """The autonomous systems that announce an address, from some fifty BGP peers, every four hours."""
+    """Announcements seen by some fifty BGP peers, refreshed every four hours."""
 
     name: ClassVar[str] = "team_cymru_asn"
     title: ClassVar[str] = "Team Cymru IP to ASN"
@@ -61,21 +64,26 @@ class TeamCymruASN(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
     lifetime: ClassVar[timedelta] = timedelta(days=1)
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
-        """TXT of the reversed address in their zone."""
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
+        """The TXT records of the reversed address in the provider's zone."""
         address = ip_address(query.value)
         reverse = address.reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")
         zone = "origin" if address.version == 4 else "origin6"
         return Request("/resolve", {"name": f"{reverse}.{zone}.asn.cymru.com", "type": "TXT"})
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """The most specific prefix comes first, and the country is its registration's, not the host's place."""
-        origins = sorted(
-            map(_Origin.parse, parse_dns_txt(content)), key=_Origin.length, reverse=True
-        )
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read the announcements, the most specific prefix first.
+
+        The country is that of the registration, not the place of the host.
+        """
+        origins = [_Origin.parse(text) for text in parse_dns_txt(content)]
         if not origins:
             return None
-        systems = list(dict.fromkeys(system for origin in origins for system in origin.systems))
+        origins.sort(key=_Origin.length, reverse=True)
+        systems = dict.fromkeys(system for origin in origins for system in origin.systems)
         nearest = origins[0]
         facts = collect_facts(
             asns=distinct(systems),
@@ -84,11 +92,4 @@ class TeamCymruASN(RemoteEnricher):
             registry=nearest.registry,
             allocated=nearest.allocated,
         )
-        return Finding(
-            facts,
-            related=tuple(RelatedObservable("belongs-to", Type.ASN, system) for system in systems),
-        )
-
-    def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        return Finding(facts, related=relations("belongs-to", Type.ASN, systems))

@@ -1,22 +1,23 @@
-"""ThreatFox: indicators of malware, mostly addresses, domains and URLs of its command and control.
+"""ThreatFox: indicators of malware, mostly of its command and control.
 
 Source: https://threatfox.abuse.ch/api/
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from operator import itemgetter
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     InvalidAnswer,
     Query,
     RateLimit,
     RelatedObservable,
+    RelationKind,
     RemoteEnricher,
     Request,
     Weight,
@@ -25,7 +26,10 @@ from services.observables.providers.fields import (
     JSON_HEADERS,
     collect_facts,
     distinct,
-    is_public_address,
+    earliest,
+    is_public,
+    latest,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -71,80 +75,98 @@ class ThreatFox(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "example.com")
 
     def applies(self, query: Query) -> bool:
-        """URLs, names, files, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type != Type.IPV4 or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
         """`POST /api/v1/`: JSON, with the key in a header."""
-        question: dict[str, str | bool]
+        command: dict[str, str | bool]
         if query.type in _FILES:
-            question = {"query": "search_hash", "hash": query.value}
+            command = {"query": "search_hash", "hash": query.value}
         else:
-            # An address is found with each of its ports only when the match need not be exact.
+            # Only a search that need not be exact finds an address with each of its ports.
             exact = query.type == Type.URL
-            question = {"query": "search_ioc", "search_term": query.value, "exact_match": exact}
-        body = msgspec.json.encode(question)
+            command = {"query": "search_ioc", "search_term": query.value, "exact_match": exact}
+        body = msgspec.json.encode(command)
         return Request("/api/v1/", {}, "POST", JSON_HEADERS, {"Auth-Key": key["key"]}, body)
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """The loudest indicator is a voice; a URL only says something about its host. Unknown is `no_result`."""
+        """Read the indicators about a value; the status is `no_result` for an unknown one.
+
+        The indicator with the highest weight is a claim.
+        """
         answer = msgspec.json.decode(content, type=_Answer)
         if answer.query_status in _UNKNOWN:
             return None
         if answer.query_status != "ok" or not isinstance(answer.data, list):
             raise InvalidAnswer(f"ThreatFox answered with the status {answer.query_status[:50]!r}.")
-        found = [
-            one for one in answer.data if query.type not in _HOSTS or _host(one.ioc) == query.value
-        ]
-        if not found:
+        indicators = answer.data
+        if query.type in _HOSTS:
+            # A search that need not be exact also finds values that only contain the host.
+            indicators = [entry for entry in indicators if _host(entry.ioc) == query.value]
+        if not indicators:
             return None
-        weight, surest = max(((_voice(query, one), one) for one in found), key=itemgetter(0))
-        facts = collect_facts(
-            indicators=len(found),
-            confidence=surest.confidence_level,
-            malware=distinct(one.malware_printable or one.malware for one in found),
-            aliases=distinct(
-                alias for one in found for alias in (one.malware_alias or "").split(",")
-            ),
-            threats=distinct(one.threat_type for one in found),
-            tags=distinct(tag for one in found for tag in one.tags or []),
-            first_seen=min((one.first_seen for one in found if one.first_seen), default=None),
-            last_seen=max((one.last_seen for one in found if one.last_seen), default=None),
-        )
-        name = surest.malware_printable or surest.malware or "malware"
-        reason = f"an indicator of {name} ({surest.threat_type}), confidence {surest.confidence_level} %."
-        weights = (Weight(weight, reason),) if weight > 0 else ()
-        return Finding(facts, weights, tuple(_related(query, found)))
+        strongest = max(indicators, key=lambda indicator: _weight(query, indicator))
+        facts = _indicator_facts(indicators, strongest)
+        return Finding(facts, _weights(query, strongest), tuple(_related(query, indicators)))
 
 
-def _voice(query: Query, one: _Indicator) -> float:
-    """How loud an indicator is. Malware is also served by hosts that are not bad themselves."""
-    believed = 0.5 if query.type == Type.DOMAIN and one.ioc_type == "url" else 0.9
-    return believed * min(one.confidence_level, 100) / 100
+def _indicator_facts(indicators: list[_Indicator], strongest: _Indicator) -> dict[str, Fact]:
+    aliases: list[str] = []
+    for indicator in indicators:
+        aliases += (indicator.malware_alias or "").split(",")
+    return collect_facts(
+        indicators=len(indicators),
+        confidence=strongest.confidence_level,
+        malware=distinct(entry.malware_printable or entry.malware for entry in indicators),
+        aliases=distinct(aliases),
+        threats=distinct(indicator.threat_type for indicator in indicators),
+        tags=distinct(tag for indicator in indicators for tag in indicator.tags or ()),
+        first_seen=earliest(indicator.first_seen for indicator in indicators),
+        last_seen=latest(indicator.last_seen for indicator in indicators),
+    )
+
+
+def _weight(query: Query, indicator: _Indicator) -> float:
+    """The weight of an indicator; its confidence is a percentage.
+
+    A URL says less about its host: hosts that are not bad themselves serve malware too.
+    """
+    trust = 0.5 if query.type == Type.DOMAIN and indicator.ioc_type == "url" else 0.9
+    return trust * min(indicator.confidence_level, 100) / 100
+
+
+def _weights(query: Query, strongest: _Indicator) -> tuple[Weight, ...]:
+    weight = _weight(query, strongest)
+    if weight <= 0:
+        return ()
+    name = strongest.malware_printable or strongest.malware or "malware"
+    reason = (
+        f"an indicator of {name} ({strongest.threat_type}), "
+        f"confidence {strongest.confidence_level} %."
+    )
+    return (Weight(weight, reason),)
 
 
 def _host(ioc: str) -> str:
-    """The address or domain of an indicator, which may be one with a port, or a URL."""
+    """The address or domain of an indicator, which may have a port or be a URL."""
     try:
         return urlsplit(ioc if "://" in ioc else f"//{ioc}").hostname or ioc
     except ValueError:
         return ioc
 
 
-def _related(query: Query, found: list[_Indicator]) -> Iterable[RelatedObservable]:
-    """URLs at the host, or what the file that was asked about has to do with."""
-    for one in found:
-        if query.type in _HOSTS and one.ioc_type == "url":
-            yield RelatedObservable("related-to", Type.URL, one.ioc)
-        if query.type not in _FILES:
-            continue
-        if one.ioc_type == "url":
-            yield RelatedObservable(
-                "downloaded-from" if one.threat_type == _DELIVERY else "communicates-with",
-                Type.URL,
-                one.ioc,
-            )
-        elif one.ioc_type in _PEERS:
-            yield RelatedObservable("communicates-with", _PEERS[one.ioc_type], _host(one.ioc))
+def _related(query: Query, indicators: list[_Indicator]) -> Iterator[RelatedObservable]:
+    """URLs at a host; URLs and peers of a file."""
+    if query.type in _HOSTS:
+        urls = [indicator.ioc for indicator in indicators if indicator.ioc_type == "url"]
+        yield from relations("related-to", Type.URL, urls)
+    if query.type not in _FILES:
+        return
+    for indicator in indicators:
+        if indicator.ioc_type == "url":
+            delivers = indicator.threat_type == _DELIVERY
+            relation: RelationKind = "downloaded-from" if delivers else "communicates-with"
+            yield RelatedObservable(relation, Type.URL, indicator.ioc)
+        elif indicator.ioc_type in _PEERS:
+            type_ = _PEERS[indicator.ioc_type]
+            yield RelatedObservable("communicates-with", type_, _host(indicator.ioc))

@@ -1,4 +1,4 @@
-"""Tor relays and exits: whether an address is one, from the Tor Project's Onionoo.
+"""Tor relays and exits at an address, from the Tor Project's Onionoo.
 
 Source: https://metrics.torproject.org/onionoo.html#details
 """
@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
@@ -17,7 +18,15 @@ from services.observables.providers.base import (
     RemoteEnricher,
     Request,
 )
-from services.observables.providers.fields import collect_facts, distinct, is_public_address
+from services.observables.providers.fields import (
+    collect_facts,
+    distinct,
+    earliest,
+    first_present,
+    is_public,
+    latest,
+    relations,
+)
 from shared.stix import NotAnObservable, normalise
 from shared.stix import ObservableType as Type
 
@@ -40,15 +49,10 @@ class _Relay(msgspec.Struct):
     system: str | None = msgspec.field(name="as", default=None)
     as_name: str | None = None
 
-    def addresses(self) -> list[RelatedObservable]:
-        """Those it takes part with, written with a port, and those it was seen to exit from."""
-        bare = (address.rpartition(":")[0].strip("[]") for address in self.or_addresses)
-        types = (
-            (Type.IPV6 if ":" in one else Type.IPV4, one) for one in (*bare, *self.exit_addresses)
-        )
-        return [
-            RelatedObservable("related-to", type_, _canonical(type_, one)) for type_, one in types
-        ]
+    def addresses(self) -> list[str]:
+        """The canonical addresses that the relay listens on or exits from."""
+        listening = [address.rpartition(":")[0].strip("[]") for address in self.or_addresses]
+        return [_canonical(address) for address in (*listening, *self.exit_addresses)]
 
 
 class _Answer(msgspec.Struct):
@@ -56,7 +60,7 @@ class _Answer(msgspec.Struct):
 
 
 class TorExits(RemoteEnricher):
-    """Relays and exits of the Tor network that ran within the last week."""
+    """Relays of the Tor network that ran within the last week."""
 
     name: ClassVar[str] = "tor_exits"
     title: ClassVar[str] = "Tor relays (Onionoo)"
@@ -68,53 +72,73 @@ class TorExits(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(hours=6)
     test_query: ClassVar[Query] = Query(Type.IPV4, "185.220.101.1")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
-        """`GET /details`; brackets keep an IPv6 address from being read as a qualified search."""
+    def applies(self, query: Query) -> bool:
+        return super().applies(query) and is_public(query)
+
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:
+        """`GET /details`; without brackets Onionoo takes an IPv6 address for a qualified search."""
         search = f"[{query.value}]" if query.type == Type.IPV6 else query.value
         return Request("/details", {"search": search, "type": "relay", "fields": _FIELDS})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Relays of exactly this address: the search finds all that begin with it. Neither good nor bad in itself."""
-        found = msgspec.json.decode(content, type=_Answer).relays
+        """Read the relays of an address; a relay is neither good nor bad in itself.
+
+        The search also returns relays of addresses that only begin with the value.
+        """
         relays = [
-            relay for relay in found if any(one.value == query.value for one in relay.addresses())
+            relay
+            for relay in msgspec.json.decode(content, type=_Answer).relays
+            if query.value in relay.addresses()
         ]
         if not relays:
             return None
-        exits = [
-            relay
-            for relay in relays
-            if "Exit" in relay.flags or query.value in relay.exit_addresses
-        ]
-        systems = distinct(relay.system for relay in relays) or []
-        facts = collect_facts(
-            exit=bool(exits),
-            running=any(relay.running for relay in relays),
-            relays=len(relays),
-            nicknames=distinct(relay.nickname for relay in relays),
-            fingerprints=distinct(relay.fingerprint for relay in relays),
-            flags=distinct(flag for relay in relays for flag in relay.flags),
-            first_seen=min(
-                (relay.first_seen for relay in relays if relay.first_seen), default=None
-            ),
-            last_seen=max((relay.last_seen for relay in relays if relay.last_seen), default=None),
-            country=next((relay.country.upper() for relay in relays if relay.country), None),
-            asns=systems,
-            as_name=next((relay.as_name for relay in relays if relay.as_name), None),
-        )
-        related = (
-            *(RelatedObservable("belongs-to", Type.ASN, str(system)) for system in systems),
-            *(one for relay in relays for one in relay.addresses()),
-        )
-        return Finding(facts, related=related)
-
-    def applies(self, query: Query) -> bool:
-        """Addresses of the public network."""
-        return query.type in self.types and is_public_address(query.value)
+        facts = _role_facts(relays, query.value) | _relay_facts(relays) | _network_facts(relays)
+        return Finding(facts, related=_related(relays))
 
 
-def _canonical(type_: str, address: str) -> str:
+def _role_facts(relays: list[_Relay], address: str) -> dict[str, Fact]:
+    exits = [relay for relay in relays if "Exit" in relay.flags or address in relay.exit_addresses]
+    return collect_facts(
+        exit=bool(exits),
+        running=any(relay.running for relay in relays),
+        relays=len(relays),
+    )
+
+
+def _relay_facts(relays: list[_Relay]) -> dict[str, Fact]:
+    return collect_facts(
+        nicknames=distinct(relay.nickname for relay in relays),
+        fingerprints=distinct(relay.fingerprint for relay in relays),
+        flags=distinct(flag for relay in relays for flag in relay.flags),
+        first_seen=earliest(relay.first_seen for relay in relays),
+        last_seen=latest(relay.last_seen for relay in relays),
+    )
+
+
+def _network_facts(relays: list[_Relay]) -> dict[str, Fact]:
+    return collect_facts(
+        country=(first_present(relay.country for relay in relays) or "").upper(),
+        asns=distinct(relay.system for relay in relays),
+        as_name=first_present(relay.as_name for relay in relays),
+    )
+
+
+def _related(relays: list[_Relay]) -> tuple[RelatedObservable, ...]:
+    """The autonomous systems, and the other addresses of the relays."""
+    systems = distinct(relay.system for relay in relays)
+    addresses = [address for relay in relays for address in relay.addresses()]
+    return (
+        *relations("belongs-to", Type.ASN, systems),
+        *(RelatedObservable("related-to", _type(address), address) for address in addresses),
+    )
+
+
+def _type(address: str) -> Type:
+    return Type.IPV6 if ":" in address else Type.IPV4
+
+
+def _canonical(address: str) -> str:
     try:
-        return normalise(type_, address)
+        return normalise(_type(address), address)
     except NotAnObservable:
         return address

@@ -1,21 +1,23 @@
-"""urlscan.io: what public scans of web pages saw of a URL, a name, an address, or a downloaded file.
+"""urlscan.io: public scans of web pages with a URL, a name, an address or a downloaded file.
 
-It only searches scans that others made; nothing is submitted.
+The enricher searches scans that others made and submits nothing.
 
 Source: https://docs.urlscan.io/apis/urlscan-openapi/search
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar, Final
 
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
     RelatedObservable,
+    RelationKind,
     RemoteEnricher,
     Request,
     Tlp,
@@ -25,18 +27,19 @@ from services.observables.providers.fields import (
     collect_facts,
     distinct,
     fraction,
-    is_public_address,
+    is_public,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
-_QUERIES: Final[Mapping[str, str]] = {
+_SEARCHES: Final[Mapping[str, str]] = {
     Type.URL: 'task.url.keyword:"{0}" OR page.url.keyword:"{0}"',
     Type.DOMAIN: 'page.domain:"{0}" OR task.domain:"{0}"',
     Type.IPV4: 'page.ip:"{0}"',
     Type.IPV6: 'page.ip:"{0}"',
     Type.SHA256: 'hash:"{0}"',
 }
-_PAGES: Final = "100"
+_MAX_SCANS: Final = "100"
 
 
 class _Task(msgspec.Struct):
@@ -74,13 +77,13 @@ class _Answer(msgspec.Struct):
 
 
 class Urlscan(RemoteEnricher):
-    """The newest hundred public scans of pages that the value stands for."""
+    """The newest hundred public scans of pages with the value."""
 
     name: ClassVar[str] = "urlscan"
     title: ClassVar[str] = "urlscan.io"
     documentation: ClassVar[str] = "https://docs.urlscan.io/apis/urlscan-openapi/search"
     base_url: ClassVar[str] = "https://urlscan.io/api/v1"
-    types: ClassVar[frozenset[str]] = frozenset(_QUERIES)
+    types: ClassVar[frozenset[str]] = frozenset(_SEARCHES)
     key_fields: ClassVar[tuple[str, ...]] = ("key",)
     key_optional: ClassVar[bool] = True
     rate: ClassVar[RateLimit] = RateLimit(30, 60)
@@ -91,22 +94,19 @@ class Urlscan(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.DOMAIN, "urlscan.io")
 
     def applies(self, query: Query) -> bool:
-        """URLs, names, files, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /search/` with a query in its language and the key, if any, in a header."""
+        """`GET /search/` with a search in its language and the key, if any, in a header."""
         literal = query.value.replace("\\", "\\\\").replace('"', '\\"')
-        params = {"q": _QUERIES[query.type].format(literal), "size": _PAGES}
+        params = {"q": _SEARCHES[query.type].format(literal), "size": _MAX_SCANS}
         return Request("/search/", params, auth_headers={"api-key": key["key"]} if key else {})
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Pages, where they were served from, and what the scans thought of them. No scan at all is an empty list.
+        """Read the newest scans of pages; the list is empty for an unknown value.
 
-        A search for a name also finds its sub-domains, which are left out. Verdicts are only told to some customers;
-        without them nothing is said about good or bad.
+        A search for a name also finds its sub-domains, which are left out. urlscan.io gives its
+        verdicts to some customers only; without verdicts there is no weight.
         """
         answer = msgspec.json.decode(content, type=_Answer)
         scans = answer.results
@@ -114,52 +114,77 @@ class Urlscan(RemoteEnricher):
             scans = [scan for scan in scans if query.value in {scan.page.domain, scan.task.domain}]
         if not scans:
             return None
-        pages = [scan.page for scan in scans]
-        newest = scans[0]
-        judged = [
-            scan.verdicts.malicious
-            for scan in scans
-            if scan.verdicts and scan.verdicts.malicious is not None
-        ]
-        facts = collect_facts(
-            scans_found=answer.total,
-            last_scan=newest.task.time,
-            report=newest.result,
-            title=newest.page.title,
-            status=str(newest.page.status or ""),
-            server=newest.page.server,
-            urls=distinct((page.url for page in pages), 10),
-            domains=distinct((page.domain for page in pages), 20),
-            addresses=distinct((page.ip for page in pages), 20),
-            asns=distinct(page.asn for page in pages),
-            as_names=distinct(page.asnname for page in pages),
-            countries=distinct(page.country for page in pages),
-            tags=distinct(tag for scan in scans for tag in scan.task.tags or ()),
-            malicious_scans=sum(judged) if judged else None,
+        verdicts = _verdicts(scans)
+        facts = (
+            collect_facts(scans_found=answer.total)
+            | _newest_facts(scans[0])
+            | _page_facts([scan.page for scan in scans])
+            | collect_facts(
+                tags=distinct(tag for scan in scans for tag in scan.task.tags or ()),
+                malicious_scans=sum(verdicts) if verdicts else None,
+            )
         )
-        weights: tuple[Weight, ...] = ()
-        if any(judged):
-            reason = f"{sum(judged)} of the newest {len(judged)} scans that were judged found it malicious."
-            part = fraction(sum(judged), len(judged))
-            # An address has many tenants, and a phishing page many files that harmless ones have too.
-            weight = 0.7 * (0.5 + part / 2) if query.type in {Type.URL, Type.DOMAIN} else 0.3 * part
-            weights = (Weight(weight, reason),)
-        related = dict.fromkeys(one for page in pages for one in _related(query, page))
-        return Finding(facts, weights, tuple(related))
+        related = dict.fromkeys(
+            observable for scan in scans for observable in _related(query, scan.page)
+        )
+        return Finding(facts, _weights(query, verdicts), tuple(related))
 
 
-def _related(query: Query, page: _Page) -> Iterator[RelatedObservable]:
-    """What one scanned page says about the value that was asked about."""
-    of_name = query.type == Type.DOMAIN and page.domain == query.value
-    if page.ip and (of_name or query.type == Type.URL):
-        kind = Type.IPV6 if ":" in page.ip else Type.IPV4
-        yield RelatedObservable("resolves-to" if of_name else "related-to", kind, page.ip)
-    if query.type == Type.DOMAIN and page.domain:
-        yield RelatedObservable("related-to", Type.DOMAIN, page.domain)
-    if query.type in {Type.IPV4, Type.IPV6}:
-        if page.domain:
-            yield RelatedObservable("resolves-to", Type.DOMAIN, page.domain, inward=True)
-        if page.asn:
-            yield RelatedObservable("belongs-to", Type.ASN, page.asn)
-    if query.type == Type.SHA256 and page.url:
-        yield RelatedObservable("related-to", Type.URL, page.url)
+def _newest_facts(scan: _Scan) -> dict[str, Fact]:
+    return collect_facts(
+        last_scan=scan.task.time,
+        report=scan.result,
+        title=scan.page.title,
+        status=str(scan.page.status or ""),
+        server=scan.page.server,
+    )
+
+
+def _page_facts(pages: list[_Page]) -> dict[str, Fact]:
+    return collect_facts(
+        urls=distinct((page.url for page in pages), 10),
+        domains=distinct((page.domain for page in pages), 20),
+        addresses=distinct((page.ip for page in pages), 20),
+        asns=distinct(page.asn for page in pages),
+        as_names=distinct(page.asnname for page in pages),
+        countries=distinct(page.country for page in pages),
+    )
+
+
+def _verdicts(scans: list[_Scan]) -> list[bool]:
+    """Whether each scan that has a verdict was malicious."""
+    verdicts = [scan.verdicts.malicious for scan in scans if scan.verdicts]
+    return [malicious for malicious in verdicts if malicious is not None]
+
+
+def _weights(query: Query, verdicts: list[bool]) -> tuple[Weight, ...]:
+    count = sum(verdicts)
+    if not count:
+        return ()
+    part = fraction(count, len(verdicts))
+    # An address has many tenants, and a phishing page many files that harmless pages have too.
+    weight = 0.7 * (0.5 + part / 2) if query.type in {Type.URL, Type.DOMAIN} else 0.3 * part
+    reason = f"{count} of the newest {len(verdicts)} scans that were judged found it malicious."
+    return (Weight(weight, reason),)
+
+
+def _related(query: Query, page: _Page) -> tuple[RelatedObservable, ...]:
+    """The relations of one scanned page to the queried value."""
+    match query.type:
+        case Type.URL:
+            return _address_relations("related-to", page)
+        case Type.DOMAIN:
+            resolved = page.domain == query.value
+            addresses = _address_relations("resolves-to", page) if resolved else ()
+            return (*addresses, *relations("related-to", Type.DOMAIN, [page.domain]))
+        case Type.SHA256:
+            return relations("related-to", Type.URL, [page.url])
+    return (
+        *relations("resolves-to", Type.DOMAIN, [page.domain], inward=True),
+        *relations("belongs-to", Type.ASN, [page.asn]),
+    )
+
+
+def _address_relations(kind: RelationKind, page: _Page) -> tuple[RelatedObservable, ...]:
+    type_ = Type.IPV6 if ":" in (page.ip or "") else Type.IPV4
+    return relations(kind, type_, [page.ip])

@@ -1,17 +1,18 @@
-"""VirusTotal: what scores of engines say about an address, a domain, a URL or a file.
+"""VirusTotal: verdicts of many engines on an address, a domain, a URL or a file.
 
-Source: https://docs.virustotal.com/reference/overview and the objects' pages there: ip-object, domains-object,
-url-object, files.
+Source: https://docs.virustotal.com/reference/overview and the pages of the objects there:
+ip-object, domains-object, url-object, files.
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import ClassVar, Final
 
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     Query,
     RateLimit,
@@ -21,12 +22,14 @@ from services.observables.providers.base import (
     Weight,
 )
 from services.observables.providers.fields import (
+    autonomous_system,
     collect_facts,
     distinct,
     epoch_to_rfc3339,
     hash_relations,
-    is_public_address,
+    is_public,
     quote_segment,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
@@ -39,8 +42,9 @@ _COLLECTIONS: Final[Mapping[str, str]] = {
     Type.SHA1: "files",
     Type.SHA256: "files",
 }
-_SURE: Final = 10
-_RECORDS: Final[Mapping[str, str]] = {"A": Type.IPV4, "AAAA": Type.IPV6}
+_FULL_WEIGHT: Final = 10
+"""The number of engines that give a claim its full weight."""
+_ADDRESS_RECORDS: Final[Mapping[str, str]] = {"A": Type.IPV4, "AAAA": Type.IPV6}
 
 
 class _Stats(msgspec.Struct):
@@ -79,21 +83,21 @@ class _Attributes(msgspec.Struct):
     last_analysis_date: int | None = None
     reputation: int | None = None
     tags: list[str] | None = None
-    # Of addresses.
+    # Of addresses:
     asn: int | None = None
     as_owner: str | None = None
     country: str | None = None
     network: str | None = None
-    # Of domains, and some of URLs.
+    # Of domains, and some of URLs:
     registrar: str | None = None
     creation_date: int | None = None
     categories: dict[str, str] | None = None
     last_dns_records: list[_Record] | None = None
-    # Of URLs.
+    # Of URLs:
     last_final_url: str | None = None
     title: str | None = None
     threat_names: list[str] | None = None
-    # Of files, and some of URLs.
+    # Of files, and some of URLs:
     first_submission_date: int | None = None
     times_submitted: int | None = None
     meaningful_name: str | None = None
@@ -118,7 +122,7 @@ class _Answer(msgspec.Struct):
 
 
 class VirusTotal(RemoteEnricher):
-    """The last analysis by all engines; nothing is submitted."""
+    """The last analysis by all engines; the enricher submits nothing."""
 
     name: ClassVar[str] = "virustotal"
     title: ClassVar[str] = "VirusTotal"
@@ -134,13 +138,10 @@ class VirusTotal(RemoteEnricher):
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
     def applies(self, query: Query) -> bool:
-        """URLs, names, files, and addresses of the public network."""
-        return query.type in self.types and (
-            query.type not in {Type.IPV4, Type.IPV6} or is_public_address(query.value)
-        )
+        return super().applies(query) and is_public(query)
 
     def request(self, query: Query, key: Mapping[str, str]) -> Request:
-        """`GET /{collection}/{id}` with the key in a header; a URL's identifier is the URL in base64."""
+        """`GET /{collection}/{id}` with the key in a header; a URL's id is the URL in base64."""
         identifier = query.value
         if query.type == Type.URL:
             identifier = urlsafe_b64encode(query.value.encode()).decode().rstrip("=")
@@ -150,66 +151,112 @@ class VirusTotal(RemoteEnricher):
         )
 
     def read(self, query: Query, content: bytes) -> Finding | None:
-        """Engines are a voice that ten of them make as sure as it gets. Unknown is a 404."""
-        told_of = msgspec.json.decode(content, type=_Answer).data.attributes
-        stats = told_of.last_analysis_stats
-        threat = told_of.popular_threat_classification or _Threat()
-        facts = collect_facts(
-            malicious=stats.malicious,
-            suspicious=stats.suspicious,
-            harmless=stats.harmless,
-            undetected=stats.undetected,
-            analysed=epoch_to_rfc3339(told_of.last_analysis_date),
-            reputation=told_of.reputation,
-            tags=distinct(told_of.tags or []),
-            asn=f"AS{told_of.asn}" if told_of.asn else None,
-            as_owner=told_of.as_owner,
-            country=told_of.country,
-            network=told_of.network,
-            registrar=told_of.registrar,
-            created=epoch_to_rfc3339(told_of.creation_date),
-            categories=distinct((told_of.categories or {}).values()),
-            title=told_of.title,
-            final_url=told_of.last_final_url,
-            threat_names=distinct(told_of.threat_names or []),
-            first_submitted=epoch_to_rfc3339(told_of.first_submission_date),
-            times_submitted=told_of.times_submitted,
-            file_name=told_of.meaningful_name,
-            file_type=told_of.type_description,
-            file_size=told_of.size,
-            threat_label=threat.suggested_threat_label,
-            threat_categories=distinct(one.value for one in threat.popular_threat_category or []),
-            families=distinct(one.value for one in threat.popular_threat_name or []),
-            trusted_by=told_of.trusted_verdict.organization if told_of.trusted_verdict else None,
+        """Read the last analysis; an unknown value is a 404.
+
+        The engines that detect it are a claim, of full weight from ten engines on.
+        """
+        attributes = msgspec.json.decode(content, type=_Answer).data.attributes
+        facts = (
+            _analysis_facts(attributes)
+            | _network_facts(attributes)
+            | _page_facts(attributes)
+            | _file_facts(attributes)
+            | _threat_facts(attributes)
         )
-        return Finding(facts, _weights(told_of), tuple(_related(query, told_of)))
+        return Finding(facts, _weights(attributes), _related(query, attributes))
 
 
-def _weights(told_of: _Attributes) -> tuple[Weight, ...]:
-    stats = told_of.last_analysis_stats
+def _analysis_facts(attributes: _Attributes) -> dict[str, Fact]:
+    stats = attributes.last_analysis_stats
+    return collect_facts(
+        malicious=stats.malicious,
+        suspicious=stats.suspicious,
+        harmless=stats.harmless,
+        undetected=stats.undetected,
+        analysed=epoch_to_rfc3339(attributes.last_analysis_date),
+        reputation=attributes.reputation,
+        tags=distinct(attributes.tags),
+    )
+
+
+def _network_facts(attributes: _Attributes) -> dict[str, Fact]:
+    """Facts about addresses and domains."""
+    return collect_facts(
+        asn=autonomous_system(attributes.asn),
+        as_owner=attributes.as_owner,
+        country=attributes.country,
+        network=attributes.network,
+        registrar=attributes.registrar,
+        created=epoch_to_rfc3339(attributes.creation_date),
+        categories=distinct((attributes.categories or {}).values()),
+    )
+
+
+def _page_facts(attributes: _Attributes) -> dict[str, Fact]:
+    """Facts about URLs."""
+    return collect_facts(
+        title=attributes.title,
+        final_url=attributes.last_final_url,
+        threat_names=distinct(attributes.threat_names),
+    )
+
+
+def _file_facts(attributes: _Attributes) -> dict[str, Fact]:
+    return collect_facts(
+        first_submitted=epoch_to_rfc3339(attributes.first_submission_date),
+        times_submitted=attributes.times_submitted,
+        file_name=attributes.meaningful_name,
+        file_type=attributes.type_description,
+        file_size=attributes.size,
+    )
+
+
+def _threat_facts(attributes: _Attributes) -> dict[str, Fact]:
+    threat = attributes.popular_threat_classification or _Threat()
+    verdict = attributes.trusted_verdict or _Verdict()
+    return collect_facts(
+        threat_label=threat.suggested_threat_label,
+        threat_categories=distinct(label.value for label in threat.popular_threat_category or ()),
+        families=distinct(label.value for label in threat.popular_threat_name or ()),
+        trusted_by=verdict.organization,
+    )
+
+
+def _weights(attributes: _Attributes) -> tuple[Weight, ...]:
+    stats = attributes.last_analysis_stats
     engines = stats.malicious + stats.suspicious + stats.harmless + stats.undetected
-    weights = []
+    weights: list[Weight] = []
     if stats.malicious or stats.suspicious:
-        weight = min(0.9, 0.9 * (stats.malicious + stats.suspicious / 2) / _SURE)
-        flagged = f"{stats.malicious} of {engines} engines call it malicious, {stats.suspicious} suspicious."
-        weights.append(Weight(weight, flagged))
-    verdict = told_of.trusted_verdict
-    if verdict and verdict.verdict == "goodware":
-        weights.append(
-            Weight(-0.6, f"a file that {verdict.organization or 'its maker'} distributes.")
+        weight = min(0.9, 0.9 * (stats.malicious + stats.suspicious / 2) / _FULL_WEIGHT)
+        reason = (
+            f"{stats.malicious} of {engines} engines call it malicious, "
+            f"{stats.suspicious} suspicious."
         )
+        weights.append(Weight(weight, reason))
+    verdict = attributes.trusted_verdict
+    if verdict and verdict.verdict == "goodware":
+        maker = verdict.organization or "its maker"
+        weights.append(Weight(-0.6, f"a file that {maker} distributes."))
     return tuple(weights)
 
 
-def _related(query: Query, told_of: _Attributes) -> Iterable[RelatedObservable]:
-    if told_of.asn:
-        yield RelatedObservable("belongs-to", Type.ASN, f"AS{told_of.asn}")
-    for record in told_of.last_dns_records or []:
-        if query.type == Type.DOMAIN and record.type in _RECORDS and record.value:
-            yield RelatedObservable("resolves-to", _RECORDS[record.type], record.value)
-    if told_of.last_final_url:
-        yield RelatedObservable("related-to", Type.URL, told_of.last_final_url)
+def _related(query: Query, attributes: _Attributes) -> tuple[RelatedObservable, ...]:
+    related = [
+        *relations("belongs-to", Type.ASN, [autonomous_system(attributes.asn)]),
+        *_resolutions(query, attributes),
+        *relations("related-to", Type.URL, [attributes.last_final_url]),
+    ]
     if _COLLECTIONS[query.type] == "files":
-        yield from hash_relations(told_of.md5, told_of.sha1, told_of.sha256)
-        if told_of.pe_info and told_of.pe_info.imphash:
-            yield RelatedObservable("related-to", Type.IMPHASH, told_of.pe_info.imphash)
+        related += hash_relations(attributes.md5, attributes.sha1, attributes.sha256)
+        imphash = attributes.pe_info.imphash if attributes.pe_info else None
+        related += relations("related-to", Type.IMPHASH, [imphash])
+    return tuple(related)
+
+
+def _resolutions(query: Query, attributes: _Attributes) -> Iterator[RelatedObservable]:
+    """The addresses in the last DNS records of a domain."""
+    if query.type != Type.DOMAIN:
+        return
+    for record in attributes.last_dns_records or ():
+        if record.type in _ADDRESS_RECORDS:
+            yield from relations("resolves-to", _ADDRESS_RECORDS[record.type], [record.value])

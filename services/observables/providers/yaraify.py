@@ -1,15 +1,16 @@
-"""YARAify: which YARA rules and ClamAV signatures match a file that somebody had scanned.
+"""YARAify: the YARA rules and ClamAV signatures that match a file.
 
 Source: https://yaraify.abuse.ch/api/#query-filehash
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar, Final
 
 import msgspec
 
 from services.observables.providers.base import (
+    Fact,
     Finding,
     InvalidAnswer,
     Query,
@@ -22,12 +23,15 @@ from services.observables.providers.base import (
 )
 from services.observables.providers.fields import (
     JSON_HEADERS,
+    Values,
     collect_facts,
     distinct,
     hash_relations,
+    relations,
 )
 from shared.stix import ObservableType as Type
 
+_MAX_FILE_NAMES: Final = 20
 _UNKNOWN: Final = frozenset({"no_results", "no_result", "hash_not_found", "not_found"})
 
 
@@ -95,35 +99,54 @@ class YARAify(RemoteEnricher):
         body = msgspec.json.encode({"query": "lookup_hash", "search_term": query.value})
         return Request("/api/v1/", {}, "POST", JSON_HEADERS, {"Auth-Key": key["key"]}, body)
 
-    def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """ClamAV is a voice; rules alone a faint one, for many only tell packers. Unknown is `no_results`."""
+    def read(self, query: Query, content: bytes) -> Finding | None:
+        """Read the scans of a file; the status is `no_results` for an unknown one.
+
+        ClamAV is a claim. Rules alone are a faint one, for many only detect packers.
+        """
         status = msgspec.json.decode(content, type=_Status).query_status
         if status in _UNKNOWN:
             return None
         if status != "ok":
             raise InvalidAnswer(f"YARAify answered with the status {status[:50]!r}.")
         data = msgspec.json.decode(content, type=_Answer).data
-        file, tasks = data.metadata, data.tasks or []
-        unpacked = [one for task in tasks for one in task.unpacker_results or []]
-        clamav = distinct(name for task in tasks for name in task.clamav_results or [])
-        rules = distinct(rule.rule_name for task in tasks for rule in task.static_results or [])
-        facts = collect_facts(
-            file_names=distinct((task.file_name for task in tasks), 20),
-            file_size=file.file_size,
-            mime=file.file_type_mime,
-            first_seen=file.first_seen,
-            last_seen=file.last_seen,
-            sightings=file.sightings,
-            clamav=clamav,
-            yara_rules=rules,
-            yara_rules_unpacked=distinct(
-                rule.rule_name for one in unpacked for rule in one.unpacked_yara_matches or []
-            ),
+        tasks = data.tasks or []
+        clamav = _clamav_signatures(tasks)
+        rules = _yara_rules(tasks)
+        unpacked = [file for task in tasks for file in task.unpacker_results or ()]
+        facts = _file_facts(data.metadata, tasks) | collect_facts(
+            clamav=clamav, yara_rules=rules, yara_rules_unpacked=_rules_unpacked(unpacked)
         )
-        return Finding(facts, _weights(clamav or [], rules or []), tuple(_related(file, unpacked)))
+        return Finding(facts, _weights(clamav, rules), _related(data.metadata, unpacked))
 
 
-def _weights(clamav: list[str | int | float], rules: list[str | int | float]) -> tuple[Weight, ...]:
+def _file_facts(file: _Metadata, tasks: list[_Task]) -> dict[str, Fact]:
+    return collect_facts(
+        file_names=distinct((task.file_name for task in tasks), _MAX_FILE_NAMES),
+        file_size=file.file_size,
+        mime=file.file_type_mime,
+        first_seen=file.first_seen,
+        last_seen=file.last_seen,
+        sightings=file.sightings,
+    )
+
+
+def _clamav_signatures(tasks: list[_Task]) -> Values:
+    return distinct(name for task in tasks for name in task.clamav_results or ())
+
+
+def _yara_rules(tasks: list[_Task]) -> Values:
+    return distinct(rule.rule_name for task in tasks for rule in task.static_results or ())
+
+
+def _rules_unpacked(unpacked: list[_Unpacked]) -> Values:
+    """The rules that match files within the file."""
+    return distinct(
+        rule.rule_name for file in unpacked for rule in file.unpacked_yara_matches or ()
+    )
+
+
+def _weights(clamav: Values, rules: Values) -> tuple[Weight, ...]:
     if clamav:
         return (Weight(0.6, f"ClamAV detects {', '.join(map(str, clamav[:5]))}."),)
     if rules:
@@ -131,11 +154,11 @@ def _weights(clamav: list[str | int | float], rules: list[str | int | float]) ->
     return ()
 
 
-def _related(file: _Metadata, unpacked: list[_Unpacked]) -> Iterable[RelatedObservable]:
-    yield from hash_relations(file.md5_hash, file.sha1_hash, file.sha256_hash)
-    for type_, value in ((Type.IMPHASH, file.imphash), (Type.TLSH, file.tlsh)):
-        if value:
-            yield RelatedObservable("related-to", type_, value)
-    for one in unpacked:
-        if one.unpacked_sha256:
-            yield RelatedObservable("part-of", Type.SHA256, one.unpacked_sha256, inward=True)
+def _related(file: _Metadata, unpacked: list[_Unpacked]) -> tuple[RelatedObservable, ...]:
+    parts = [part.unpacked_sha256 for part in unpacked]
+    return (
+        *hash_relations(file.md5_hash, file.sha1_hash, file.sha256_hash),
+        *relations("related-to", Type.IMPHASH, [file.imphash]),
+        *relations("related-to", Type.TLSH, [file.tlsh]),
+        *relations("part-of", Type.SHA256, parts, inward=True),
+    )

@@ -108,7 +108,7 @@ def workplace(tmp_path: Path) -> Workplace:
 
 def test_the_table_is_the_code() -> None:
     text = DOCUMENT.read_text()
-    assert text == table.renewed(text), (
+    assert text == table.renew(text), (
         "run: python -m services.observables.providers.table docs/enrichers.md"
     )
 
