@@ -1,8 +1,9 @@
 """PostgreSQL: one transaction, one tenant.
 
-Every service owns one schema and one unprivileged role, both named in the first statement of each transaction together
-with the tenant, for that transaction only, so that it works through any pool. Row-level security does the rest: a
-transaction reads its tenant and `public`, writes its tenant, and with nothing set sees nothing.
+Every service owns one schema and one unprivileged role. The first statement of each transaction
+sets both and the tenant, for that transaction only, so that connections can be pooled. Row-level
+security does the rest: a transaction reads its tenant and `public`, writes its tenant, and sees
+nothing when no tenant is set.
 """
 
 import threading
@@ -26,41 +27,44 @@ from shared.settings import load_settings
 from shared.uuids import register_dumper
 
 PUBLIC: Final = "public"
-"""The tenant that everyone reads and only operators write."""
+"""The tenant that all read and only operators write."""
 
 PLATFORM: Final = "*"
-"""Not a tenant: work that is the platform's own (relays, reconcilers) and crosses tenants knowingly."""
+"""No tenant: the scope of the platform's own work (relays, reconcilers), which crosses tenants."""
 
-_ENTER = sqlalchemy.text(
+_SET_TENANT: Final = sqlalchemy.text(
     "SELECT set_config('role', :role, true), set_config('search_path', :schema, true), "
     "set_config('sentineliq.tenant', :tenant, true)"
 )
-
-
-_LIMIT = sqlalchemy.text("SELECT set_config('statement_timeout', :limit, true)")
-_ENTER_READING = (
+_SET_TENANT_READ_ONLY: Final = (
     "SELECT set_config('transaction_read_only', 'on', true), set_config('role', %s, true), "
     "set_config('search_path', %s, true), set_config('sentineliq.tenant', %s, true)"
 )
+_SET_SESSION_TENANT: Final = (
+    "SELECT set_config('role', %s, false), set_config('search_path', %s, false), "
+    "set_config('sentineliq.tenant', %s, false)"
+)
+_SET_TIMEOUT: Final = sqlalchemy.text("SELECT set_config('statement_timeout', :limit, true)")
 
 
 def sqlalchemy_url(url: str) -> URL:
-    """A libpq URL as SQLAlchemy's, on psycopg 3."""
+    """Convert a libpq URL to SQLAlchemy's, with the driver psycopg 3."""
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
 def role_name(service: str) -> str:
-    """The unprivileged role a service works under."""
+    """Return the unprivileged role that a service works under."""
     return f"sentineliq_{service}"
 
 
 class Database:
-    """A service's way to its own schema.
+    """A service's access to its schema.
 
     Args:
         url: libpq URL of a login that may take the service's role.
-        service: the service's name, which is its schema.
-        pool_size: connections for readings; for transactions twice as many. Opened when needed, and kept.
+        service: the service's name, which is also its schema's.
+        pool_size: connections for `read_transaction`; `transaction` has twice as many. They are
+            opened when they are needed, and stay open.
     """
 
     def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
@@ -71,7 +75,8 @@ class Database:
         self._opening = threading.Lock()
         self.engine: Engine = sqlalchemy.create_engine(
             sqlalchemy_url(url),
-            # Opened as they are needed, and kept: one that comes and goes has no plans and no staging table.
+            # No overflow: a connection that is closed again loses its prepared plans and its
+            # staging table.
             pool_size=2 * pool_size,
             max_overflow=0,
             pool_timeout=5,
@@ -83,21 +88,21 @@ class Database:
 
     @contextmanager
     def transaction(self, tenant: str, seconds: int | None = None) -> Iterator[Session]:
-        """One transaction for one tenant: committed when the block ends, rolled back when it raises.
+        """Run a block as one transaction: committed when it ends, rolled back when it raises.
 
         Args:
-            tenant: whose it is.
-            seconds: how long one statement may take, for questions that may look through all there is.
+            tenant: sees and writes its rows only.
+            seconds: limit of each statement, for queries that may scan whole tables.
 
         Raises:
-            Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
-            TooLargeInput: a statement took longer than it may.
+            Unavailable: the database cannot be reached or aborted the transaction; retrying is safe.
+            TooLargeInput: a statement took longer than `seconds`.
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 set_tenant(session, self.service, tenant)
                 if seconds is not None:
-                    session.execute(_LIMIT, {"limit": f"{seconds}s"})
+                    session.execute(_SET_TIMEOUT, {"limit": f"{seconds}s"})
                 yield session
         except (DBAPIError, psycopg.Error, PoolEmpty) as error:
             if seconds is not None and is_cancelled(error):
@@ -112,25 +117,26 @@ class Database:
 
     @contextmanager
     def read_transaction(self, tenant: str) -> Iterator[psycopg.Connection]:
-        """A read-only transaction for one tenant on a connection in pipeline mode.
+        """Run a block as one read-only transaction on a connection in pipeline mode.
 
-        Its statements go out together and are answered together when a result is fetched: what a question costs is
-        one round trip, not one for each statement. PostgreSQL takes what comes in a pipeline for one transaction, which
-        lasts until the pipeline is synchronised: the block must not open another one, nor a transaction of its own.
+        Statements go out together when a result is fetched, so that a query of several statements
+        costs one round trip. For PostgreSQL a pipeline is one transaction, which lasts until the
+        pipeline is synchronised: the block must not open another pipeline or transaction.
 
         Raises:
-            Unavailable: the database cannot be reached or gave up on the transaction; trying again is safe.
+            Unavailable: the database cannot be reached or aborted the transaction; retrying is safe.
         """
         try:
             with self._readers().connection() as connection:
                 try:
                     with connection.pipeline():
                         connection.execute(
-                            _ENTER_READING, (role_name(self.service), self.service, tenant)
+                            _SET_TENANT_READ_ONLY, (role_name(self.service), self.service, tenant)
                         )
                         yield connection
                 except psycopg.Error:
-                    # What was prepared behind the statement that failed is not; only a ROLLBACK would tell psycopg.
+                    # The server has not prepared the statements behind the one that failed, but
+                    # psycopg believes so until a ROLLBACK.
                     connection.close()
                     raise
         except (psycopg.OperationalError, PoolTimeout) as error:
@@ -142,9 +148,8 @@ class Database:
                 self._pool = ConnectionPool(
                     self.url,
                     min_size=1,
-                    max_size=max(
-                        self._pool_size, 2
-                    ),  # who reads in steps begins another reading before one has ended
+                    # A caller that reads in steps opens a transaction before another has ended.
+                    max_size=max(self._pool_size, 2),
                     timeout=5,
                     kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": 5},
                     configure=_configure_reader,
@@ -154,14 +159,33 @@ class Database:
             return self._pool
 
     def connect(self) -> psycopg.Connection:
-        """A plain autocommit connection outside the pool, whose session can hold a lock."""
+        """Open an autocommit connection outside the pool, whose session can hold a lock."""
         return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
 
+    async def connect_async(self, tenant: str) -> psycopg.AsyncConnection:
+        """Open an autocommit connection outside the pool, for one tenant until it is closed.
+
+        Its session can hold a lock and listen.
+        """
+        connection = await psycopg.AsyncConnection.connect(
+            self.url,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=f"sentineliq-{self.service}",
+        )
+        parameters = (role_name(self.service), self.service, tenant)
+        try:
+            await connection.execute(_SET_SESSION_TENANT, parameters)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
     def check(self) -> None:
-        """Ask the database for a sign of life.
+        """Check that the database answers.
 
         Raises:
-            Unavailable: it gave none.
+            Unavailable: it does not.
         """
         with self.transaction(PLATFORM) as session:
             session.execute(sqlalchemy.text("SELECT 1"))
@@ -177,26 +201,28 @@ class Database:
 
 @cache
 def database(service: str) -> Database:
-    """This process's database of a service, where the environment says it is."""
+    """Return this process's database of a service, from the settings."""
     settings = load_settings()
     return Database(settings.database_url.get_secret_value(), service, settings.database_pool_size)
 
 
 def driver_connection(session: Session) -> psycopg.Connection:
-    """The connection under a transaction, for what goes in bulk."""
-    connection: psycopg.Connection = session.connection().connection.driver_connection  # type: ignore[assignment]
+    """Return the psycopg connection under a transaction, for statements in bulk."""
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)  # noqa: S101  # the engine's driver
     return connection
 
 
 def set_tenant(session: Session, service: str, tenant: str) -> None:
-    """Make the rest of the transaction the service's and the tenant's; may be called again for another tenant."""
-    session.execute(_ENTER, {"role": role_name(service), "schema": service, "tenant": tenant})
+    """Set role, schema and tenant for the rest of the transaction; another call changes the tenant."""
+    session.execute(_SET_TENANT, {"role": role_name(service), "schema": service, "tenant": tenant})
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same transaction may succeed when tried again: no or lost connections, deadlocks, serialization.
+    """Whether a retry may succeed: no connection, a lost one, a deadlock, a serialization failure.
 
-    What goes in bulk goes past SQLAlchemy, and so do its errors.
+    Args:
+        error: SQLAlchemy's, or psycopg's own, which statements in bulk raise.
     """
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, psycopg.OperationalError):
@@ -207,13 +233,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """Whether a statement took longer than it may."""
+    """Whether a statement was cancelled because it took too long."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(original, psycopg.errors.QueryCanceled)
 
 
 def _configure_reader(connection: psycopg.Connection) -> None:
-    # The same few statements with other values: planning each anew takes longer than reading a few rows by their keys.
+    # Readers repeat a few statements with other values: planning takes longer than reading some
+    # rows by their keys.
     connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
     register_dumper(connection)
 
@@ -224,6 +251,6 @@ def _reset_reader(connection: psycopg.Connection) -> None:
 
 
 def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:
-    # COPY and batches repeat the same few statements; a failover must not leave a broken plan behind.
+    # Batches repeat a few statements, which pays off preparing them early.
     connection.prepare_threshold = 5
     register_dumper(connection)

@@ -27,6 +27,8 @@ _NOISE: Final = {
     "kind",
     "service",
     "trace_id",
+    "span_id",
+    "parent_span_id",
     "task_id",
     "actor",
     "matches",

@@ -1,12 +1,12 @@
-"""The consumer: a handler is one transaction, and the database, not Kafka, knows how far it came.
+"""The consumer: a handler is one transaction, and the database knows how far it came, not Kafka.
 
-For each batch of a partition: take the partition's row (`consumer_offset`) FOR UPDATE, skip what is not newer, let the
-handler apply the rest, move the row, commit. Kafka's own offsets are committed afterwards, as a hint for those who
-watch the lag. A zombie consumer finds the row moved; a replayed offset finds it passed: neither changes anything.
+For each batch of a partition: lock the partition's row (`consumer_offset`), skip records that are
+not newer, let the handler apply the rest, advance the row, commit. Kafka's own offsets are
+committed afterwards, as a hint for tools that watch the lag. A zombie consumer finds the row
+advanced, and a replayed offset finds it passed: neither changes anything.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ from itertools import groupby
 from typing import Any, Final, Generic
 
 import msgspec
+import stamina
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database, is_transient, set_tenant
@@ -31,7 +33,7 @@ from shared.kafka.topics import topic_name
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import CONSUMER_LAG, EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
-from shared.telemetry.tracing import continue_trace
+from shared.telemetry.tracing import WorkSpan
 
 log = get_logger(__name__)
 
@@ -41,13 +43,14 @@ _BATCH_RECORDS: Final = 500
 
 @dataclass(frozen=True)
 class Subscription(Generic[T]):
-    """A topic and what is done with its events.
+    """A topic and the handler of its events.
 
     Attributes:
-        topic: where the events come from.
-        handle: applies events, in order, inside the transaction it is given; must be idempotent by natural key.
-            It gets the events of one tenant at a time, and raises `InvalidInput` for an event that cannot be handled.
-        platform: the handler sees all tenants (a public observable may concern everybody's rules).
+        topic: the topic.
+        handle: applies events of one tenant, in order, inside the given transaction. It must be
+            idempotent by natural key, and raises `InvalidInput` for events that cannot be handled.
+        platform: whether the handler sees all tenants: a public observable may match the rules of
+            each.
     """
 
     topic: Topic[T]
@@ -59,8 +62,8 @@ class Consumer:
     """Runs a service's subscriptions in one consumer group.
 
     Args:
-        database: the service's database; offsets are kept there.
-        settings: where the cluster is.
+        database: the service's database, which also stores the offsets.
+        settings: name the cluster.
         subscriptions: at most one per topic.
     """
 
@@ -70,21 +73,25 @@ class Consumer:
         self.group = consumer_group(settings, database.service)
         self._database = database
         self._settings = settings
-        self._subscriptions = {topic_name(settings, s.topic.name): s for s in subscriptions}
-        self._decoders = {
-            name: msgspec.json.Decoder(s.topic.payload) for name, s in self._subscriptions.items()
+        self._subscriptions = {
+            topic_name(settings, subscription.topic.name): subscription
+            for subscription in subscriptions
         }
-        self._gate = DlqLimit()
+        self._decoders = {
+            name: msgspec.json.Decoder(subscription.topic.payload)
+            for name, subscription in self._subscriptions.items()
+        }
+        self._dlq_limit = DlqLimit()
         self._cluster = ""
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Consume until cancelled; survives rebalances and a lost database or log.
+        """Consume until cancelled; survives rebalances and the loss of the database or of Kafka.
 
         Args:
-            ready: called when the group has been joined.
+            ready: called when the consumer has joined its group.
 
         Raises:
-            DlqLimitExceeded: so many records cannot be handled that going on would bury good ones.
+            DlqLimitExceeded: so many records cannot be handled that the handler must be broken.
         """
         while True:
             try:
@@ -107,12 +114,12 @@ class Consumer:
             max_partition_fetch_bytes=2 * _BATCH_BYTES,
             fetch_max_wait_ms=250,
         )
-        consumer.subscribe(list(self._subscriptions), listener=_SeekToTruth(consumer, self))
+        consumer.subscribe(list(self._subscriptions), listener=_RebalanceListener(consumer, self))
         async with consumer:
             ready()
             while True:
                 batches = await consumer.getmany(timeout_ms=1000, max_records=_BATCH_RECORDS)
-                # Side by side: while one transaction waits for the database, another one computes.
+                # Partitions run side by side: one computes while another waits for the database.
                 await asyncio.gather(
                     *(self._handle_partition(consumer, *batch) for batch in batches.items())
                 )
@@ -120,12 +127,12 @@ class Consumer:
     async def _handle_partition(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[ConsumerRecord]
     ) -> None:
-        for batch in _cut(records):
-            await self._until_committed(partition, batch)
+        for batch in _batches(records):
+            await self._commit_with_retries(partition, batch)
             try:
                 await consumer.commit({partition: batch[-1].offset + 1})
             except (CommitFailedError, IllegalStateError):
-                # Somebody else owns the partition now; the row in the database keeps both of us right.
+                # Another consumer owns the partition now; the offset row has fenced this one off.
                 log.info(
                     "consumer.superseded", topic=partition.topic, partition=partition.partition
                 )
@@ -134,19 +141,24 @@ class Consumer:
         labels = (self._database.service, partition.topic, str(partition.partition))
         CONSUMER_LAG.labels(*labels).set(max(0, highwater - records[-1].offset - 1))
 
-    async def _until_committed(
+    async def _commit_with_retries(
         self, partition: TopicPartition, batch: list[ConsumedRecord]
     ) -> None:
-        pause = 0.2
-        while True:
-            try:
-                await asyncio.to_thread(self._commit_batch, partition, batch)
-            except Unavailable as error:
-                log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-                pause = min(pause * 2, 5.0)
-            else:
-                return
+        """Apply a batch; while the database is away, retry without end and skip nothing."""
+        async for attempt in stamina.retry_context(
+            Unavailable,
+            attempts=None,
+            timeout=None,
+            wait_initial=0.2,
+            wait_max=5.0,
+            wait_jitter=0.2,
+        ):
+            with attempt:
+                try:
+                    await asyncio.to_thread(self._commit_batch, partition, batch)
+                except Unavailable as error:
+                    log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
+                    raise
 
     def _commit_batch(self, partition: TopicPartition, batch: list[ConsumedRecord]) -> None:
         subscription = self._subscriptions[partition.topic]
@@ -169,15 +181,18 @@ class Consumer:
     ) -> None:
         events = list(self._parse(session, subscription, records))
         for tenant, group in groupby(events, key=lambda event: event.tenant):
-            together = list(group)
+            tenant_events = list(group)
             scope = PLATFORM if subscription.platform else tenant
-            if self._attempt(session, subscription, together, scope) is None:
+            with _span(tenant_events[0]):
+                error = self._attempt(session, subscription, tenant_events, scope)
+            if error is None:
                 continue
-            # One of them cannot be handled: find it, bury it, and let the others go on.
-            for event in together:
-                error = self._attempt(session, subscription, [event], scope)
-                if error is not None:
-                    self._bury(session, subscription, event.record, error, tenant)
+            # At least one event cannot be handled. Apply each by itself, and dead-letter those.
+            for event in tenant_events:
+                with _span(event):
+                    error = self._attempt(session, subscription, [event], scope)
+                    if error is not None:
+                        self._dead_letter(session, subscription, event.record, error, tenant)
 
     def _parse(
         self, session: Session, subscription: Subscription[Any], records: list[ConsumedRecord]
@@ -186,7 +201,7 @@ class Consumer:
             try:
                 yield parse(subscription.topic, record, self._decoders[record.topic])
             except InvalidInput as error:
-                self._bury(session, subscription, record, error, PLATFORM)
+                self._dead_letter(session, subscription, record, error, PLATFORM)
 
     def _attempt(
         self,
@@ -195,8 +210,7 @@ class Consumer:
         events: list[Event[Any]],
         scope: str,
     ) -> Exception | None:
-        """Apply events behind a savepoint; the error, if they cannot be handled at all."""
-        continue_trace(events[0].traceparent)
+        """Apply events behind a savepoint; return the error if they cannot be handled at all."""
         structlog.contextvars.bind_contextvars(tenant=events[0].tenant, event=events[0].id)
         try:
             with session.begin_nested():
@@ -206,14 +220,14 @@ class Consumer:
             if error.retryable:
                 raise Unavailable(error.message) from error
             return error
-        except Exception as error:  # a bug in a handler must not stop the partition for ever
+        except Exception as error:  # a handler's bug must not block the partition
             if is_transient(error):
                 raise
             log.exception("consumer.handler_failed", topic=subscription.topic.name)
             return error
         return None
 
-    def _bury(
+    def _dead_letter(
         self,
         session: Session,
         subscription: Subscription[Any],
@@ -223,7 +237,7 @@ class Consumer:
     ) -> None:
         if record is None:
             raise error
-        self._gate.count(record, error)
+        self._dlq_limit.count(record, error)
         set_tenant(session, self._database.service, PLATFORM)
         dead_letter(
             session,
@@ -244,7 +258,7 @@ class Consumer:
     async def start_positions(
         self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
     ) -> None:
-        """Seek newly assigned partitions to where the database says they are."""
+        """Seek newly assigned partitions to the offsets in the database."""
         stored = await asyncio.to_thread(
             offsets.stored_offsets, self._database, self._cluster, self.group
         )
@@ -254,27 +268,32 @@ class Consumer:
                 consumer.seek(partition, last + 1)
 
 
-class _SeekToTruth(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     def __init__(self, consumer: AIOKafkaConsumer, owner: Consumer) -> None:
         self._consumer = consumer
         self._owner = owner
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Nothing to hand over: whatever is in flight is fenced by the offset row."""
+        """Do nothing: the offset row fences off what is in flight."""
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await self._owner.start_positions(self._consumer, sorted(assigned))
 
 
-def _cut(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
-    """Batches of a few megabytes: one transaction each."""
+def _span(event: Event[Any]) -> WorkSpan:
+    return WorkSpan(f"process {event.topic.name}", event.traceparent, SpanKind.CONSUMER)
+
+
+def _batches(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
+    """Cut records into batches of a few megabytes, each of them one transaction."""
     batch: list[ConsumedRecord] = []
     size = 0
     for record in records:
         value = record.value or b""
         if batch and size + len(value) > _BATCH_BYTES:
             yield batch
-            batch, size = [], 0
+            batch = []
+            size = 0
         batch.append(
             ConsumedRecord(
                 record.topic,

@@ -1,15 +1,16 @@
-"""The transactional outbox: events are rows of the transaction that caused them, until the log has them."""
+"""The transactional outbox: an event is a row of the transaction that caused it until Kafka has it."""
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.rows import class_row
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database
-from shared.errors import SentinelIQError, Unavailable
+from shared.errors import Unavailable
 from shared.events import ConsumedRecord, Event, Headers, now
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka.producer import Publisher
@@ -28,12 +29,16 @@ OUTBOX = sa.table(
     sa.column("payload", sa.LargeBinary),
     sa.column("tenant", sa.Text),
 )
-_BATCH = 64
-_ONE_RELAY = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('sentineliq.relay.' || :service))")
+_BATCH: Final = 64
+_POLL_SECONDS: Final = 1.0
+_STATEMENT_SECONDS: Final = 30.0
+_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('sentineliq.relay.' || %s))"
+_SELECT: Final = "SELECT id, topic, key, headers, payload FROM outbox ORDER BY id LIMIT %s"
+_DELETE: Final = "DELETE FROM outbox WHERE id = ANY(%s)"
 
 
 def publish(session: Session, events: Iterable[Event[Any]]) -> None:
-    """Put events into the outbox of the transaction at hand: they are published if, and only if, it commits."""
+    """Write events to the outbox: they are published if, and only if, the transaction commits."""
     rows = [
         _row(event.topic.name, event.key, event.payload(), event.headers(), event.tenant)
         for event in events
@@ -51,100 +56,112 @@ def audit(
     target: object,
     **details: str,
 ) -> None:
-    """Tell who did what to what (`audit.recorded.v1`), if the transaction at hand commits; never a secret."""
-    said = Recorded(actor, action, str(target), details)
-    publish(session, [Event(RECORDED, said, tenant, f"/services/{service}", tenant.encode())])
+    """Publish `audit.recorded.v1`, if the transaction commits: who changed what.
+
+    Args:
+        session: the transaction that makes the change.
+        service: the service's name.
+        tenant: the tenant in which it happens.
+        actor: the subject of the token.
+        action: for instance `feeds.create`.
+        target: the id of what was changed.
+        details: what is worth keeping; never a secret.
+    """
+    data = Recorded(actor, action, str(target), details)
+    publish(session, [Event(RECORDED, data, tenant, f"/services/{service}", tenant.encode())])
 
 
 def dead_letter(
     session: Session, record: ConsumedRecord, reason: str, *, tenant: str, topic: str
 ) -> None:
-    """Send a record nobody can handle to its dead-letter topic: the original bytes and headers, with the reason."""
+    """Send a record that cannot be handled to its dead-letter topic, with the reason.
+
+    Key, value and headers stay as they were; headers `dead-reason`, `dead-at` and `dead-origin`
+    are added.
+    """
     headers = [
         *record.headers,
         ("dead-reason", reason[:2000].encode()),
         ("dead-at", now().encode()),
         ("dead-origin", f"{record.topic}/{record.partition}/{record.offset}".encode()),
     ]
-    session.execute(
-        sa.insert(OUTBOX), [_row(f"{topic}.dead", record.key, record.value, headers, tenant)]
-    )
+    row = _row(f"{topic}.dead", record.key, record.value, headers, tenant)
+    session.execute(sa.insert(OUTBOX), [row])
 
 
 def _row(
     topic: str, key: bytes | None, payload: bytes, headers: Headers, tenant: str
 ) -> dict[str, Any]:
-    # Headers are bytes and a dead letter's may be any bytes: latin-1 keeps each of them in JSON.
+    # Headers are bytes, and those of a dead letter may be any: latin-1 keeps each byte in JSON.
     text = [[name, value.decode("latin-1")] for name, value in headers]
     return {"topic": topic, "key": key, "headers": text, "payload": payload, "tenant": tenant}
 
 
-class Relay:
-    """Publishes a service's outbox in order and deletes what the log acknowledged; one relay works at a time.
+class _OutboxRow(NamedTuple):
+    id: int
+    topic: str
+    key: bytes | None
+    headers: list[tuple[str, str]]
+    payload: bytes
 
-    A crash between the two repeats events with the same id, which every handler takes in its stride.
+
+class Relay:
+    """Publishes a service's outbox in order and deletes what Kafka has acknowledged.
+
+    A crash between the two repeats events with the same id, and all handlers are idempotent.
+
+    One relay works at a time: it holds a lock of its database session. All its statements run in
+    that session, so that a relay which has lost the lock cannot go on. No transaction is open while
+    records are on their way to Kafka, and no statement blocks the event loop.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Relay until cancelled; survives a lost database and a lost log."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._publish())
-
-    async def _publish(self) -> None:
+        """Relay until cancelled; survives the loss of the database and of Kafka."""
         while True:
             try:
-                async with Publisher(self._settings) as publisher:
-                    while True:
-                        self._wake.clear()
-                        if await self._relay_batch(publisher) < _BATCH:
-                            await _wait(self._wake, seconds=1.0)
+                async with await self._database.connect_async(PLATFORM) as connection:
+                    await self._relay(connection)
             except Unavailable as error:
-                # The producer may be past saving (a fatal idempotence error): the next round makes a new one.
+                # The producer may have failed for good (a fatal idempotence error): the next round
+                # makes a new one.
                 log.warning("relay.waiting", reason=error.message)
-                await asyncio.sleep(1.0)
+            except (psycopg.Error, TimeoutError) as error:
+                log.warning("relay.listen_failed", reason=str(error))
+            await asyncio.sleep(_POLL_SECONDS)
 
-    async def _relay_batch(self, publisher: Publisher) -> int:
-        with self._database.transaction(PLATFORM) as session:
-            if not session.scalar(_ONE_RELAY, {"service": self._database.service}):
-                return 0
-            rows = session.execute(sa.select(OUTBOX).order_by(OUTBOX.c.id).limit(_BATCH)).all()
-            for row in rows:
-                headers = [(name, value.encode("latin-1")) for name, value in row.headers]
-                await publisher.send(row.topic, row.key, row.payload, headers)
-            await publisher.flush()
-            if rows:
-                session.execute(sa.delete(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows])))
+    async def _relay(self, connection: psycopg.AsyncConnection) -> None:
+        while not await self._try_lock(connection):  # noqa: ASYNC110  # the other relay cannot tell
+            await asyncio.sleep(_POLL_SECONDS)
+        await connection.execute(f"LISTEN {self._database.service}_outbox")
+        async with Publisher(self._settings) as publisher:
+            while True:
+                published = await self._relay_batch(connection, publisher)
+                # After a full batch there may be more rows: only take what has arrived by now.
+                wait = 0.0 if published == _BATCH else _POLL_SECONDS
+                async for _ in connection.notifies(timeout=wait, stop_after=1):
+                    pass
+
+    async def _try_lock(self, connection: psycopg.AsyncConnection) -> bool:
+        cursor = await connection.execute(_LOCK, (self._database.service,))
+        row = await cursor.fetchone()
+        return row is not None and bool(row[0])
+
+    async def _relay_batch(self, connection: psycopg.AsyncConnection, publisher: Publisher) -> int:
+        async with asyncio.timeout(_STATEMENT_SECONDS):
+            cursor = connection.cursor(binary=True, row_factory=class_row(_OutboxRow))
+            await cursor.execute(_SELECT, (_BATCH,))
+            rows = await cursor.fetchall()
+        if not rows:
+            return 0
+        for row in rows:
+            headers = [(name, value.encode("latin-1")) for name, value in row.headers]
+            await publisher.send(row.topic, row.key, row.payload, headers)
+        await publisher.flush()
+        async with asyncio.timeout(_STATEMENT_SECONDS):
+            await connection.execute(_DELETE, ([row.id for row in rows],))
         OUTBOX_PUBLISHED.labels(self._database.service).inc(len(rows))
         return len(rows)
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                await self._hear()
-            except (psycopg.Error, SentinelIQError) as error:
-                log.warning("relay.deaf", reason=str(error))
-                await asyncio.sleep(1.0)
-
-    async def _hear(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._database.url, autocommit=True, connect_timeout=5
-        )
-        async with connection:
-            await connection.execute(f"LISTEN {self._database.service}_outbox")
-            self._wake.set()
-            async for _ in connection.notifies():
-                self._wake.set()
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

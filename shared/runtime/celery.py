@@ -1,7 +1,7 @@
-"""Celery for all services: one factory, one kind of task, the settings that keep work from getting lost.
+"""Celery for all services: one factory, one task class, and settings that lose no work.
 
-A queue message is a hint; the row it points to is the truth. Every message carries its tenant and actor in headers.
-Where each setting comes from: docs/adr/0004-celery-settings.md.
+A queue message is a hint; the row it points to is the truth. Every message carries its tenant and
+actor in headers. docs/adr/0004-celery-settings.md gives the reason for each setting.
 """
 
 import time
@@ -12,21 +12,23 @@ import structlog
 from celery import Celery, Task, signals
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from opentelemetry.trace import SpanKind
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from shared.auth import is_tenant
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
+from shared.runtime.process_title import set_process_title
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.metrics import TASK_SECONDS
-from shared.telemetry.tracing import continue_trace, current_traceparent
+from shared.telemetry.tracing import WorkSpan, current_traceparent
 
 log = get_logger(__name__)
 
 TIME_LIMIT: Final = 600
-"""Seconds after which a task's process is killed; below the broker's visibility timeout."""
+"""Seconds after which a task's process is killed; less than the broker's visibility timeout."""
 
 QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {
     "scheduler": "default"
@@ -35,20 +37,20 @@ QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications"
 
 
 CONCURRENCY: Final = {"feeds": 3, "observables": 2}
-"""Tasks that a worker of a service runs at once, where it is not one: long lists, and providers that are waited for,
-must not be all that runs."""
+"""Tasks that a service's worker runs at once, if more than one: long lists and slow providers must
+leave room for other tasks."""
 
 
 def worker_concurrency(service: str, settings: Settings) -> int:
-    """How many tasks one worker of a service runs at once."""
+    """Return how many tasks one worker of a service runs at once."""
     return settings.worker_concurrency or CONCURRENCY.get(service, 1)
 
 
 class ServiceTask(Task):
-    """A task as SentinelIQ writes them.
+    """The base class of all tasks.
 
-    It knows its tenant and actor, is acknowledged after it ran, and is tried again, with growing and jittered pauses,
-    when the error says that another try may help. It returns a dictionary with a `status`.
+    A task knows its tenant and actor, is acknowledged after it ran, and returns a dictionary with a
+    `status`. It is retried with growing, jittered pauses after `Unavailable`.
     """
 
     abstract = True
@@ -62,7 +64,7 @@ class ServiceTask(Task):
 
     @property
     def tenant(self) -> str:
-        """The tenant this run works for; `*` for the platform itself."""
+        """The tenant this run works for; `*` for the platform."""
         tenant = self.request.get("tenant") or ""
         if tenant != PLATFORM and not is_tenant(tenant):
             raise InvalidInput(f"The message for {self.name} names no tenant.", field="tenant")
@@ -70,13 +72,13 @@ class ServiceTask(Task):
 
     @property
     def actor(self) -> str:
-        """Who caused this run: the subject of a token, or `system`."""
+        """The subject of the token that caused this run, or `system`."""
         return str(self.request.get("actor") or "system")
 
 
 class _ServiceCelery(Celery):
     def task(self, *args: Any, **options: Any) -> Any:
-        """A task of this app alone; by Celery's default every app of a process would run it too."""
+        """Register a task with this app only; by default Celery shares it with every app."""
         return super().task(*args, **{"shared": False, **options})
 
 
@@ -137,18 +139,18 @@ def enqueue(
     """Send a task by name.
 
     Args:
-        app: the sender's own app.
+        app: the sender's app.
         name: `<service>.tasks.<verb_noun>`.
         args: JSON values.
-        tenant: whose work it is; `*` for the platform itself.
-        actor: who caused it.
-        queue: where it goes; the queue of the service named first in `name` when not given.
+        tenant: the tenant that the task works for; `*` for the platform.
+        actor: the subject of the token that caused it.
+        queue: the target queue; by default that of the service which `name` begins with.
 
     Returns:
         The message's id.
 
     Raises:
-        Unavailable: the broker does not answer. The row is kept; a reconciler sends the message again.
+        Unavailable: the broker does not answer. The row stays; a reconciler sends the message again.
     """
     headers = {"tenant": tenant, "actor": actor, "traceparent": current_traceparent()}
     queue = queue or QUEUES[name.partition(".")[0]]
@@ -161,7 +163,10 @@ def enqueue(
 
 
 def enqueue_best_effort(app: Celery, name: str, actor: str = "system") -> None:
-    """Ask for a worker to look for work that has rows. When the queue does not take it, a reconciler asks again."""
+    """Send a task that looks for rows to work on, and log a warning if the broker does not answer.
+
+    The rows are not lost then: a reconciler sends the message again.
+    """
     try:
         enqueue(app, name, tenant=PLATFORM, actor=actor)
     except Unavailable as error:
@@ -169,37 +174,46 @@ def enqueue_best_effort(app: Celery, name: str, actor: str = "system") -> None:
 
 
 def enqueue_after_commit(session: Session, app: Celery, name: str) -> None:
-    """Ask for a worker once the transaction at hand is committed, and only then; once, however often it is asked."""
+    """Send a task when the current transaction commits: once, even if this is called repeatedly."""
     if session.info.setdefault(name, False):
         return
     session.info[name] = True
 
-    def committed(ended: Session) -> None:
-        # The release of a savepoint is announced as a commit too.
-        if not ended.in_nested_transaction():
+    def send_on_commit(committed: Session) -> None:
+        # SQLAlchemy reports the release of a savepoint as a commit too.
+        if not committed.in_nested_transaction():
             enqueue_best_effort(app, name)
 
-    event.listen(session, "after_commit", committed)
+    event.listen(session, "after_commit", send_on_commit)
 
 
 def retry_delay(
     error: UpstreamError | Unavailable, attempt: int, *, base: float = 2.0, cap: float = 300.0
 ) -> float:
-    """Seconds until the next try of work kept in a row: what the other side asked for, else 2, 4, 8 and so on."""
+    """Return the seconds until the next attempt of work that is a row.
+
+    Args:
+        error: its `retry_after` counts, if it has one.
+        attempt: attempts so far.
+        base: seconds; doubled with each attempt.
+        cap: the longest pause, unless the error asks for more.
+    """
     return float(error.retry_after or min(cap, base * 2**attempt))
 
 
 @signals.worker_process_init.connect
-def _new_process(**_: object) -> None:
+def _on_pool_process_start(**_: object) -> None:
     settings = load_settings()
     service = structlog.contextvars.get_contextvars().get("service", "unknown")
     configure_logging(service, "worker", settings.data_dir, settings.log_level)
+    set_process_title(service, "task")
 
 
 @signals.task_prerun.connect
-def _started(task_id: str, task: Task, **_: object) -> None:
+def _on_task_start(task_id: str, task: Task, **_: object) -> None:
     request = task.request
-    continue_trace(request.get("traceparent"))
+    request.span = WorkSpan(task.name, request.get("traceparent"), SpanKind.CONSUMER)
+    request.span.start()
     structlog.contextvars.bind_contextvars(
         task=task.name, task_id=task_id, tenant=request.get("tenant"), actor=request.get("actor")
     )
@@ -208,11 +222,16 @@ def _started(task_id: str, task: Task, **_: object) -> None:
 
 
 @signals.task_postrun.connect
-def _ended(task: Task, state: str, retval: object, **_: object) -> None:
+def _on_task_end(task: Task, state: str, retval: object, **_: object) -> None:
     seconds = time.perf_counter() - getattr(task.request, "started", time.perf_counter())
     TASK_SECONDS.labels(task.name, state).observe(seconds)
-    result = (
-        retval if isinstance(retval, dict) else {"error": str(retval)} if state != "SUCCESS" else {}
-    )
+    result: dict[str, Any] = {}
+    if isinstance(retval, dict):
+        result = retval
+    elif state != "SUCCESS":
+        result = {"error": str(retval)}
     log.info("task.ended", state=state, seconds=round(seconds, 3), result=result)
     structlog.contextvars.unbind_contextvars("task", "task_id", "tenant", "actor")
+    span: WorkSpan | None = getattr(task.request, "span", None)
+    if span is not None:
+        span.end(error=None if state == "SUCCESS" else f"{state}: {retval}")

@@ -24,24 +24,28 @@ from shared.kafka.outbox import Relay
 from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
 from shared.runtime.probe import notify_ready, serve_probes
+from shared.runtime.process_title import set_process_title
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.metrics import multiprocess_registry
-from shared.web.protocol import Protocol
+from shared.telemetry.tracing import configure_tracing
+from shared.web.protocol import ProblemHttpProtocol
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """Where a service's processes begin; `module:attribute` paths, so that a process imports only what it runs.
+    """The entry points of a service's processes.
+
+    They are paths `module:attribute`, so that a process imports only what it runs.
 
     Attributes:
         name: the service's name.
         api: a function `create_app(settings, database) -> FastAPI`.
-        celery: its Celery app.
-        consumers: its list of `Subscription`.
-        extra: further kinds of process, by name: functions of `(settings, database)`.
+        celery: the Celery app.
+        consumers: the list of `Subscription`.
+        extra: further kinds of process by name: functions of `(settings, database)`.
     """
 
     name: str
@@ -54,23 +58,26 @@ class ServiceDefinition:
 def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> None:
     """Run the kind of process that the command line names."""
     kinds: dict[str, Callable[[ServiceDefinition, Settings], None]] = {
-        "api": _api,
-        "worker": _worker,
-        "consumer": _consumer,
-        "migrate": _migrate,
+        "api": _run_api,
+        "worker": _run_worker,
+        "consumer": _run_consumer,
+        "migrate": _run_migrations,
     }
     parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}")
     parser.add_argument("kind", choices=[*kinds, *service.extra])
     kind = parser.parse_args(arguments).kind
+    set_process_title(service.name, kind)
     try:
         settings = load_settings()
     except ValidationError as error:
-        missing = "; ".join(
-            f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()
-        )
-        sys.exit(f"The settings of {service.name} are incomplete. {missing}")
+        problems = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        ]
+        sys.exit(f"The settings of {service.name} are incomplete. {'; '.join(problems)}")
     configure_logging(service.name, kind, settings.data_dir, settings.log_level)
-    # Asked to stop before its own handlers stand, or after they did their work: either way that is a normal end.
+    configure_tracing(service.name, kind)
+    # A signal that arrives before the process has its own handlers, or after they have returned,
+    # is a normal end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     if kind in kinds:
@@ -79,10 +86,10 @@ def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> 
         _load(service.extra[kind])(settings, database(service.name))
 
 
-def load_service_app(service: str, settings: Settings, own: Database) -> FastAPI:
-    """A service's API, by the service's name."""
-    found: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
-    app: FastAPI = _load(found.api)(settings, own)
+def load_service_app(service: str, settings: Settings, own_database: Database) -> FastAPI:
+    """Return a service's API, by the service's name."""
+    definition: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
+    app: FastAPI = _load(definition.api)(settings, own_database)
     return app
 
 
@@ -99,13 +106,13 @@ def _load(path: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _migrate(service: ServiceDefinition, settings: Settings) -> None:
+def _run_migrations(service: ServiceDefinition, settings: Settings) -> None:
     migrate(service.name, settings.database_url.get_secret_value())
     created = asyncio.run(ensure_topics(settings))
     log.info("migrated", topics_created=len(created))
 
 
-def _api(service: ServiceDefinition, settings: Settings) -> None:
+def _run_api(service: ServiceDefinition, settings: Settings) -> None:
     app = _load(service.api)(settings, database(service.name))
     config = uvicorn.Config(
         app,
@@ -114,19 +121,21 @@ def _api(service: ServiceDefinition, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
-        http=Protocol,
+        http=ProblemHttpProtocol,
         loop="uvloop",
     )
-    # Answers are made in threads beside the loop: with the usual 5 ms a thread that computes keeps the loop waiting.
+    # Threads beside the loop compute responses. With Python's default of 5 ms, a thread that
+    # computes keeps the loop waiting.
     sys.setswitchinterval(0.0005)
     tune_garbage_collector()
     _Server(config).run()
 
 
 def tune_garbage_collector() -> None:
-    """What is loaded by now lives as long as the process, and large answers and batches are many small objects.
+    """Let the garbage collector run rarely, and never over what is loaded by now.
 
-    A collector that counts every 700th of them costs a third of the time.
+    Loaded modules live as long as the process, and large responses and batches are many small
+    objects: a collector that runs after every 700th of them takes a third of the time.
     """
     gc.collect()
     gc.freeze()
@@ -140,15 +149,21 @@ class _Server(uvicorn.Server):
             notify_ready()
 
 
-def _worker(service: ServiceDefinition, settings: Settings) -> None:
-    # Soft shutdown: what runs gets a few seconds, what does not end goes back to the queue.
+def _run_worker(service: ServiceDefinition, settings: Settings) -> None:
+    # Soft shutdown: running tasks get a few seconds; those that do not end go back to the queue.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     from celery import signals  # noqa: PLC0415  # reads that variable when it is imported
 
     app = _load(service.celery)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check, multiprocess_registry())
-    signals.worker_ready.connect(lambda **_: notify_ready(), weak=False)
+
+    def on_ready(**_: object) -> None:
+        # Celery has set a title of its own by now.
+        set_process_title(service.name, "worker")
+        notify_ready()
+
+    signals.worker_ready.connect(on_ready, weak=False)
     app.Worker(
         hostname=f"{service.name}-{os.getpid()}@{socket.gethostname()}",
         loglevel=settings.log_level,
@@ -158,7 +173,7 @@ def _worker(service: ServiceDefinition, settings: Settings) -> None:
     ).start()
 
 
-def _consumer(service: ServiceDefinition, settings: Settings) -> None:
+def _run_consumer(service: ServiceDefinition, settings: Settings) -> None:
     subscriptions: list[Subscription[Any]] = _load(service.consumers)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check)
@@ -170,12 +185,12 @@ def _consumer(service: ServiceDefinition, settings: Settings) -> None:
 async def _consume(
     service: ServiceDefinition, settings: Settings, subscriptions: list[Subscription[Any]]
 ) -> None:
-    """The service's consumers and its outbox relay, until a signal ends them."""
-    own = database(service.name)
-    work = asyncio.gather(
-        Relay(own, settings).run(),
-        *([Consumer(own, settings, subscriptions).run(notify_ready)] if subscriptions else []),
-    )
+    """Run the service's consumer and its outbox relay until a signal ends them."""
+    own_database = database(service.name)
+    parts = [Relay(own_database, settings).run()]
+    if subscriptions:
+        parts.append(Consumer(own_database, settings, subscriptions).run(notify_ready))
+    work = asyncio.gather(*parts)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     if not subscriptions:

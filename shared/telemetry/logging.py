@@ -1,7 +1,8 @@
 """Structured logs: one JSON object a line on stdout, and rotating files per kind of process.
 
-`logs/api.log` takes what the APIs say, `logs/celery.log` workers, consumers and Beat, `logs/error.log` everything from
-ERROR up. What belongs to the work at hand (service, tenant, actor, event, task) is bound once to context variables.
+APIs write `logs/api.log`, workers, consumers and Beat `logs/celery.log`, and all write lines from
+ERROR up to `logs/error.log`. Fields of the work at hand (service, tenant, actor, event, task) are
+bound once to context variables; the ids of the trace come from the current span.
 """
 
 import logging
@@ -10,8 +11,11 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import stamina.instrumentation
 import structlog
 from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+from shared.telemetry.tracing import current_ids
 
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "api_key", "credential")
 _FILES = {
@@ -21,18 +25,19 @@ _FILES = {
     "trends": "celery.log",
     "beat": "celery.log",
 }
-_MAX_BYTES, _BACKUPS = 10 * 1024 * 1024, 3
+_MAX_BYTES = 10 * 1024 * 1024
+_BACKUPS = 3
 
 
 def configure_logging(
     service: str, kind: str, data_dir: Path | None = None, level: str = "INFO"
 ) -> None:
-    """Send structlog and the standard library's loggers through one chain.
+    """Send structlog and the standard library's loggers through one chain of processors.
 
     Args:
-        service: the service's name, bound to every line.
-        kind: api, worker, consumer, beat or migrate: decides the file.
-        data_dir: where `logs/` is; None writes to stdout only.
+        service: the service's name, a field of every line.
+        kind: api, worker, consumer, trends, beat or migrate; decides which file is written.
+        data_dir: the folder of `logs/`; None writes to stdout only.
         level: the lowest level that is written.
     """
     structlog.configure(
@@ -63,6 +68,8 @@ def configure_logging(
         "alembic.runtime.plugins",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Callers log their retries themselves, with the data that says what is retried.
+    stamina.instrumentation.set_on_retry_hooks(())
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service, kind=kind)
 
@@ -84,6 +91,7 @@ def _rotating(path: Path) -> logging.Handler:
 def _shared_chain() -> list[structlog.types.Processor]:
     return [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -91,6 +99,13 @@ def _shared_chain() -> list[structlog.types.Processor]:
         structlog.processors.format_exc_info,
         _redact,
     ]
+
+
+def _add_trace(
+    _logger: Any, _name: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    line.update(current_ids())
+    return line
 
 
 def _redact(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -101,5 +116,5 @@ def _redact(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Mutable
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger that speaks in events and key-value pairs, never in formatted strings."""
+    """Return a logger of events with key-value pairs; it takes no formatted strings."""
     return structlog.stdlib.get_logger(name)

@@ -1,27 +1,199 @@
-"""W3C Trace Context: one `traceparent` follows the work through HTTP, Kafka and Celery.
+"""Traces: one OpenTelemetry span for each HTTP request, batch of Kafka records and Celery task.
 
-Source: https://www.w3.org/TR/trace-context/#traceparent-header
+A span continues the trace of the `traceparent` that came with the work, and what the work sends carries the span's own.
+Log lines carry both ids (`shared.telemetry.logging`), so that a log shows the way of the work without any trace server.
+
+By default no span is recorded: one has ids and nothing else, which costs a tenth of a recorded one. With
+OTEL_EXPORTER_OTLP_ENDPOINT in the environment spans are recorded and sent there; this needs the package
+`opentelemetry-exporter-otlp-proto-http`, which no lock contains. Its other variables count as well.
+
+Sources: https://www.w3.org/TR/trace-context/, https://opentelemetry.io/docs/specs/otel/trace/api/
 """
 
-import re
-import secrets
-from contextvars import ContextVar
+import os
+import random
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 import structlog
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+log = structlog.stdlib.get_logger(__name__)
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_HEADER: Final = "traceparent"
+_NO_CONTEXT: Final = Context()
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
-def continue_trace(traceparent: str | None) -> str:
-    """Go on with the caller's trace, or begin one; later log lines carry its id."""
-    if traceparent is None or not _TRACEPARENT.fullmatch(traceparent):
-        traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-    _current.set(traceparent)
-    structlog.contextvars.bind_contextvars(trace_id=traceparent[3:35])
-    return traceparent
+class UnrecordedSpan(NonRecordingSpan):
+    """A span that has ids and a parent, and is not recorded.
+
+    Attributes:
+        parent: None at the beginning of a trace.
+    """
+
+    def __init__(self, parent: SpanContext | None) -> None:
+        # Ids are no secrets. A forked process gets a new seed by itself.
+        span_id = random.getrandbits(64)
+        if parent is None:
+            own = SpanContext(
+                random.getrandbits(128), span_id, is_remote=False, trace_flags=_SAMPLED
+            )
+        else:
+            own = SpanContext(parent.trace_id, span_id, False, parent.trace_flags)
+        super().__init__(own)
+        self.parent = parent
+
+
+class _Recording:
+    """The tracer that records, when this process has one."""
+
+    tracer: Tracer | None = None
+
+
+class WorkSpan:
+    """The span of one unit of work: the current one within a `with` block, or from `start` to `end`.
+
+    Args:
+        name: what is done, without ids: "POST /v1/feeds", "observables.tasks.enrich".
+        traceparent: came with the work; None, or one that is malformed, begins a trace.
+        kind: SERVER for an answer that is waited for, CONSUMER for a record or message.
+    """
+
+    __slots__ = ("_kind", "_name", "_token", "_traceparent", "span")
+
+    def __init__(self, name: str, traceparent: str | None, kind: SpanKind) -> None:
+        self.span: Span = trace.INVALID_SPAN
+        self._name = name
+        self._traceparent = traceparent
+        self._kind = kind
+        self._token: Token[Context] | None = None
+
+    def start(self) -> None:
+        """Begin the span and make it the current one."""
+        parent = _remote_parent(self._traceparent)
+        if _Recording.tracer is None:
+            self.span = UnrecordedSpan(None if parent is None else parent.get_span_context())
+        else:
+            surroundings = (
+                _NO_CONTEXT if parent is None else trace.set_span_in_context(parent, _NO_CONTEXT)
+            )
+            self.span = _Recording.tracer.start_span(self._name, surroundings, self._kind)
+        self._token = context.attach(trace.set_span_in_context(self.span))
+
+    def end(self, error: str | None = None, name: str | None = None) -> None:
+        """End the span, and make the one before it the current one.
+
+        Args:
+            error: why the work failed.
+            name: a better name, known by now.
+        """
+        if self.span.is_recording():
+            if name is not None:
+                self.span.update_name(name)
+            if error is not None:
+                self.span.set_status(Status(StatusCode.ERROR, error))
+            self.span.end()
+        if self._token is not None:
+            context.detach(self._token)
+            self._token = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end(None if error is None else f"{type(error).__name__}: {error}")
 
 
 def current_traceparent() -> str | None:
-    """The trace that the work at hand belongs to, if any."""
-    return _current.get()
+    """The `traceparent` of what the work at hand sends; None outside of any."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get(_HEADER)
+
+
+def current_ids() -> dict[str, str]:
+    """The ids of the current span in hexadecimal, as log lines carry them; empty outside of any."""
+    span = trace.get_current_span()
+    own = span.get_span_context()
+    if not own.is_valid:
+        return {}
+    ids = {
+        "trace_id": trace.format_trace_id(own.trace_id),
+        "span_id": trace.format_span_id(own.span_id),
+    }
+    parent: SpanContext | None = getattr(span, "parent", None)
+    if parent is not None:
+        ids["parent_span_id"] = trace.format_span_id(parent.span_id)
+    return ids
+
+
+def configure_tracing(service: str, kind: str) -> None:
+    """Record this process's spans, and send them, if the environment names an endpoint.
+
+    Args:
+        service: the service's name.
+        kind: of process: api, worker, consumer, beat or trends.
+    """
+    if not any(os.environ.get(name) for name in _ENDPOINTS):
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # see above
+            OTLPSpanExporter,
+        )
+    except ImportError:
+        log.warning("tracing.exporter_missing", package="opentelemetry-exporter-otlp-proto-http")
+        return
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415  # see above
+
+    record_spans(service, kind, BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def record_spans(service: str, kind: str, processor: "SpanProcessor") -> None:
+    """Record this process's spans from now on.
+
+    Args:
+        service: the service's name.
+        kind: of process.
+        processor: gets the spans that have ended.
+    """
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  # most processes record none
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+
+    resource = Resource.create(
+        {"service.namespace": "sentineliq", "service.name": f"{service}-{kind}"}
+    )
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(processor)
+    _Recording.tracer = provider.get_tracer("sentineliq")
+
+
+def _remote_parent(traceparent: str | None) -> Span | None:
+    if traceparent is None:
+        return None
+    span = trace.get_current_span(_PROPAGATOR.extract({_HEADER: traceparent}, _NO_CONTEXT))
+    return span if span.get_span_context().is_valid else None

@@ -1,4 +1,4 @@
-"""What all five APIs share: problem details, tokens, health, metrics, request logs."""
+"""The base of all APIs: problem details, tokens, health checks, metrics, request logs."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
@@ -24,26 +25,27 @@ from shared.errors import SentinelIQError, Unauthenticated
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
-from shared.telemetry.tracing import continue_trace
+from shared.telemetry.tracing import WorkSpan
 from shared.web.query_parameters import QueryParameters
 
 log = get_logger(__name__)
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""A request body may have this size unless its route takes uploads."""
+"""Limit of a request body, except where a route takes uploads."""
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `sentineliq tokens create`.")
 
 
 class FastPath(NamedTuple):
-    """The plain case of a hot GET: FastAPI's routing and dependencies cost more than looking a value up.
+    """The plain case of a hot GET, answered before FastAPI, whose routing costs more than a lookup.
 
-    The route stands beside it and answers all that is not plain, a token that does not hold included.
+    The route of the same path answers all other cases, among them tokens that are not valid.
 
     Attributes:
-        path: of the route.
-        permission: what the route needs.
-        answer: from who asks and the query string to JSON; None for what is not plain.
+        path: the route's path.
+        permission: the permission that the route requires.
+        answer: computes the JSON body from the principal and the query string; None leaves the
+            request to the route.
     """
 
     path: str
@@ -61,16 +63,16 @@ def create_api(
     uploads: Sequence[str] = (),
     fast_paths: Sequence[FastPath] = (),
 ) -> FastAPI:
-    """A service's API around its routers.
+    """Build a service's API from its routers.
 
     Args:
         service: the service's name.
-        title: for people, in `/docs`.
-        routers: its routes.
-        settings: found again as `app.state.settings`.
-        database: found again as `app.state.database`; closed with the app.
-        uploads: paths whose body may be larger than `MAX_BODY_BYTES`, since they stream it to a file.
-        fast_paths: routes whose plain case is answered before the framework looks at it.
+        title: the name shown in `/docs`.
+        routers: the service's routes.
+        settings: kept as `app.state.settings`.
+        database: kept as `app.state.database`; closed with the app.
+        uploads: paths whose body may exceed `MAX_BODY_BYTES`, since they stream it to a file.
+        fast_paths: plain cases that are answered before FastAPI.
     """
 
     @asynccontextmanager
@@ -79,14 +81,19 @@ def create_api(
         database.close()
 
     app = FastAPI(title=f"SentinelIQ {title}", version="1", lifespan=lifespan, redoc_url=None)
-    app.state.service, app.state.settings, app.state.database = service, settings, database
-    app.add_exception_handler(SentinelIQError, _known_problem)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.state.service = service
+    app.state.settings = settings
+    app.state.database = database
+    app.add_exception_handler(SentinelIQError, _sentineliq_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DBAPIError, _database_problem)
-    by_path, parameters = {path.path: path for path in fast_paths}, QueryParameters(routers)
     app.add_middleware(
-        _Requests, api=app, uploads=tuple(uploads), fast_paths=by_path, parameters=parameters
+        _RequestMiddleware,
+        api=app,
+        uploads=frozenset(uploads),
+        fast_paths={fast_path.path: fast_path for fast_path in fast_paths},
+        parameters=QueryParameters(routers),
     )
     for router in routers:
         app.include_router(router)
@@ -95,49 +102,55 @@ def create_api(
 
 
 def database_of(request: Request) -> Database:
-    """The service's database."""
+    """Return the service's database."""
     database: Database = request.app.state.database
     return database
 
 
-def json_response(answer: Any, status: int = 200) -> Response:
-    """An answer that is complete and typed already: encoded once, and not validated against its own schema."""
-    return Response(msgspec.json.encode(answer), status, media_type="application/json")
+def json_response(body: Any, status: int = 200) -> Response:
+    """Encode a body that is complete and typed already, without validating it against its schema."""
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def require_permission(permission: str) -> Any:
-    """The dependency of a route that needs a permission; gives the `Principal`."""
+    """Return the dependency of a route that needs a permission; its value is the `Principal`."""
 
     async def principal(
         request: Request,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
-        return _principal(request, credentials.credentials if credentials else None, permission)
+        token = credentials.credentials if credentials else None
+        return _authenticate(request, token, permission)
 
     return Depends(principal)
 
 
 def authorize(request: Request, permission: str) -> Principal:
-    """Who is asking, for a hot route: FastAPI's dependencies cost more than looking a value up.
+    """Return the principal of a hot route's request: FastAPI's dependencies cost more than a lookup.
 
-    Such a route says what it needs in `openapi_extra` (`openapi_security`).
+    Such a route documents its permission with `openapi_security` in `openapi_extra`.
+
+    Raises:
+        Unauthenticated: there is no valid token.
+        Forbidden: the token's role lacks the permission.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return _principal(request, token if scheme.lower() == "bearer" and token else None, permission)
+    is_bearer = scheme.lower() == "bearer" and token != ""
+    return _authenticate(request, token if is_bearer else None, permission)
 
 
 def openapi_security(permission: str) -> dict[str, Any]:
-    """What the documentation of a hot route says about its token and permission."""
+    """Document the token and permission of a route that calls `authorize`."""
     return {"security": [{_bearer.scheme_name: []}], "x-permission": permission}
 
 
-def _principal(request: Request, token: str | None, permission: str) -> Principal:
+def _authenticate(request: Request, token: str | None, permission: str) -> Principal:
     if token is None:
         raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    found = verify_token(request.app.state.settings.secret_key, token)
-    found.require(permission)
-    structlog.contextvars.bind_contextvars(tenant=found.tenant, actor=found.actor)
-    return found
+    principal = verify_token(request.app.state.settings.secret_key, token)
+    principal.require(permission)
+    structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
+    return principal
 
 
 def _operations() -> APIRouter:
@@ -169,7 +182,7 @@ def problem(
     return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
 
 
-async def _known_problem(_request: Request, error: Exception) -> Response:
+async def _sentineliq_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, SentinelIQError):
         raise error
     headers = {"Retry-After": str(int(error.retry_after))} if error.retry_after else {}
@@ -178,12 +191,12 @@ async def _known_problem(_request: Request, error: Exception) -> Response:
     return problem(error.status, error.code, error.message, headers, **error.details)
 
 
-async def _invalid_request(_request: Request, error: Exception) -> Response:
+async def _validation_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
-        {"field": ".".join(str(part) for part in found["loc"]), "message": found["msg"]}
-        for found in error.errors()
+        {"field": ".".join(map(str, detail["loc"])), "message": detail["msg"]}
+        for detail in error.errors()
     ]
     first = errors[0]
     return problem(
@@ -210,7 +223,7 @@ def _not_utf8(error: UnicodeDecodeError) -> Response:
 
 
 async def _database_problem(_request: Request, error: Exception) -> Response:
-    # Values that PostgreSQL itself refuses (a NUL in a text) are the caller's; the rest is ours.
+    # Values that PostgreSQL refuses (a NUL in a text) are the caller's error, the rest is ours.
     original = getattr(error, "orig", error)
     if type(original).__name__ in {
         "DataError",
@@ -228,25 +241,25 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 
 
-def _unknown_parameter(name: str, known: Sequence[str]) -> Response:
+def _unknown_parameter(name: str, parameters: Sequence[str]) -> Response:
     shown = name[:80].encode("unicode_escape").decode()
-    there_are = f"it has {', '.join(known)}" if known else "it has none"
+    choice = f"it has {', '.join(parameters)}" if parameters else "it has none"
     return problem(
         422,
         "invalid-input",
-        f"This route has no parameter {shown!r}; {there_are}.",
+        f"This route has no parameter {shown!r}; {choice}.",
         field=f"query.{shown}",
     )
 
 
-class _Requests:
-    """Times, logs and bounds every request; written against ASGI since it must not buffer bodies."""
+class _RequestMiddleware:
+    """Traces, times, logs and limits every request. Plain ASGI, since it must not buffer bodies."""
 
     def __init__(
         self,
         app: ASGIApp,
         api: FastAPI,
-        uploads: tuple[str, ...],
+        uploads: frozenset[str],
         fast_paths: Mapping[str, FastPath],
         parameters: QueryParameters,
     ) -> None:
@@ -262,44 +275,52 @@ class _Requests:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        continue_trace(headers.get(b"traceparent"))
-        status, started = 500, time.perf_counter()
+        span = WorkSpan(scope["method"], headers.get(b"traceparent"), SpanKind.SERVER)
+        span.start()
+        status = 500
+        started = time.perf_counter()
 
-        async def observe(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            if await self._answer_fast(scope, headers.get(b"authorization", ""), receive, observe):
+            authorization = headers.get(b"authorization", "")
+            if await self._answer_fast(scope, authorization, receive, send_and_note_status):
                 return
-            if (unknown := self._parameters.unknown(scope)) is not None:
-                await _unknown_parameter(*unknown)(scope, receive, observe)
+            unknown = self._parameters.unknown(scope)
+            if unknown is not None:
+                await _unknown_parameter(*unknown)(scope, receive, send_and_note_status)
                 return
-            await self._app(scope, self._bounded(scope["path"], receive), observe)
+            await self._app(scope, self._limit_body(scope["path"], receive), send_and_note_status)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            path = getattr(scope.get("route"), "path", "unmatched")
+            self._record(scope["method"], path, status, time.perf_counter() - started)
+            error = f"HTTP {status}" if status >= 500 else None
+            span.end(error, name=f"{scope['method']} {path}")
 
     async def _answer_fast(
         self, scope: Scope, authorization: str, receive: Receive, send: Send
     ) -> bool:
-        """Whether it was the plain case of a hot route, and is answered by now."""
+        """Answer the plain case of a hot route; return whether the request was one."""
         fast_path = self._fast_paths.get(scope["path"])
         if fast_path is None or scope["method"] != "GET":
             return False
         scheme, _, token = authorization.partition(" ")
         try:
-            who = verify_token(self._secret, token if scheme.lower() == "bearer" else "")
-            who.require(fast_path.permission)
+            principal = verify_token(self._secret, token if scheme.lower() == "bearer" else "")
+            principal.require(fast_path.permission)
         except SentinelIQError:
             return False
-        structlog.contextvars.bind_contextvars(tenant=who.tenant, actor=who.actor)
+        structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
         try:
-            body = await fast_path.answer(who, scope["query_string"])
+            body = await fast_path.answer(principal, scope["query_string"])
         except SentinelIQError as error:
             scope["route"] = fast_path
-            await (await _known_problem(Request(scope), error))(scope, receive, send)
+            response = await _sentineliq_problem(Request(scope), error)
+            await response(scope, receive, send)
             return True
         if body is None:
             return False
@@ -312,32 +333,26 @@ class _Requests:
         await send({"type": "http.response.body", "body": body})
         return True
 
-    def _bounded(self, path: str, receive: Receive) -> Receive:
+    def _limit_body(self, path: str, receive: Receive) -> Receive:
         if path in self._uploads:
             return receive
-        seen = 0
+        size = 0
 
-        async def bounded() -> Message:
-            nonlocal seen
+        async def receive_within_limit() -> Message:
+            nonlocal size
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY_BYTES:
-                # FastAPI hides any other error of `receive` behind a 400.
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                # FastAPI turns any other error of `receive` into a 400.
                 raise HTTPException(413, f"A request body may have {MAX_BODY_BYTES:,} bytes here.")
             return message
 
-        return bounded
+        return receive_within_limit
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route: Callable[..., Any] | None = scope.get("route")
-        path = getattr(route, "path", "unmatched")
-        HTTP_SECONDS.labels(self._service, scope["method"], path, status).observe(seconds)
-        # What was read without trouble is counted above; a line for each would cost more than the reading.
-        if scope["method"] != "GET" or status >= 400 or seconds > 1:
+    def _record(self, method: str, path: str, status: int, seconds: float) -> None:
+        HTTP_SECONDS.labels(self._service, method, path, status).observe(seconds)
+        # A line for each successful read would cost more than the read: the metric counts them.
+        if method != "GET" or status >= 400 or seconds > 1:
             log.info(
-                "request",
-                method=scope["method"],
-                route=path,
-                status=status,
-                ms=round(seconds * 1000, 1),
+                "request", method=method, route=path, status=status, ms=round(seconds * 1000, 1)
             )

@@ -1,4 +1,9 @@
-"""HTTP as uvicorn speaks it, with a problem for those who do not."""
+"""uvicorn's HTTP protocol, with problem details for requests that are not HTTP.
+
+uvicorn answers them itself, before any application: status 400, `text/plain`, one sentence. None of
+its protocols (httptools, h11) has a setting for that response, and none tells a target that is too
+long (RFC 9110, 15.5.15) from other malformed requests. Hence this subclass of one method.
+"""
 
 from typing import Final
 
@@ -6,22 +11,29 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_TARGET: Final = 65_535
-"""Bytes of a request's path and query that httptools reads."""
+"""Bytes that httptools reads of a request's path and query."""
 
 
-class Protocol(HttpToolsProtocol):
-    """Answers requests that are none with problem details (RFC 9457), as every other error is answered."""
+class ProblemHttpProtocol(HttpToolsProtocol):
+    """Answers malformed requests with problem details (RFC 9457), like every other error."""
 
     def send_400_response(self, msg: str) -> None:
-        """Say what is wrong, and close the connection: where the next request begins cannot be known."""
-        status, code, title = 400, "bad-request", msg
+        """Name the error and close the connection: the next request's beginning is unknown."""
+        status = 400
+        phrase = "Bad Request"
+        code = "bad-request"
+        title = msg
         if len(self.url) > MAX_TARGET:
-            status, code = 414, "uri-too-long"
-            title = f"Path and query may have {MAX_TARGET:,} bytes; send more values in the body of a POST."
+            status = 414
+            phrase = "URI Too Long"
+            code = "uri-too-long"
+            title = (
+                f"Path and query may have {MAX_TARGET:,} bytes; "
+                "send more values in the body of a POST."
+            )
         body = msgspec.json.encode(
             {"type": f"urn:sentineliq:problem:{code}", "title": title, "status": status}
         )
-        phrase = "URI Too Long" if status == 414 else "Bad Request"
         head = (
             f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

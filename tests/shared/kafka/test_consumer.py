@@ -184,7 +184,7 @@ def test_a_flood_of_poison_stops_the_consumer_instead_of_burying_it_all(
 
 def test_offsets_belong_to_one_cluster(own: Database, settings: Settings) -> None:
     with own.transaction(PLATFORM) as session:
-        offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).move(41)
+        offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).advance(41)
     with own.transaction(PLATFORM) as session:
         assert offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).last == 41
         assert offsets.OffsetRow(session, "cluster-b", "group", "topic", 0).last == -1

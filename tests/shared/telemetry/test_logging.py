@@ -10,9 +10,11 @@ SCRIPT = """
 import logging, sys
 from pathlib import Path
 from shared.telemetry.logging import configure_logging, get_logger
-from shared.telemetry.tracing import continue_trace
+from opentelemetry.trace import SpanKind
+from shared.telemetry.tracing import WorkSpan
 configure_logging("feeds", sys.argv[1], Path(sys.argv[2]))
-continue_trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+WorkSpan("run", traceparent, SpanKind.CONSUMER).start()
 get_logger("a").info("run.started", run="1", api_key="hunter2", webhook_secret="hunter2")
 logging.getLogger("library").warning("odd %s", "thing")
 try:
@@ -23,20 +25,23 @@ except ZeroDivisionError:
 
 
 def logged(tmp_path: Path, kind: str) -> tuple[list[dict], Path]:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SCRIPT, kind, str(tmp_path)],
         check=True,
         capture_output=True,
         text=True,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()], tmp_path / "logs"
+    return [json.loads(line) for line in process.stdout.splitlines()], tmp_path / "logs"
 
 
 def test_every_line_is_json_with_service_kind_and_trace(tmp_path: Path) -> None:
     lines, _ = logged(tmp_path, "worker")
     assert [line["event"] for line in lines] == ["run.started", "odd thing", "run.failed"]
     assert all((line["service"], line["kind"]) == ("feeds", "worker") for line in lines)
-    assert lines[0]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert {line["trace_id"] for line in lines} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert {line["parent_span_id"] for line in lines} == {"b7ad6b7169203331"}
+    (span_id,) = {line["span_id"] for line in lines}
+    assert span_id != "b7ad6b7169203331"
     assert "ZeroDivisionError" in lines[2]["exception"]
 
 

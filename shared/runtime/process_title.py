@@ -1,0 +1,15 @@
+"""What `ps` and `top` show of a process."""
+
+import setproctitle
+
+
+def set_process_title(service: str, kind: str) -> None:
+    """Show a process as `sentineliq: feeds worker` in `ps`, and as `feeds-worker` in `top`.
+
+    Args:
+        service: the service's name.
+        kind: of process; Celery's pool processes are `task`.
+    """
+    setproctitle.setproctitle(f"sentineliq: {service} {kind}")
+    # `setproctitle` also sets the kernel's short name, whose 15 characters would be the same for all.
+    setproctitle.setthreadtitle(f"{service}-{kind}")
