@@ -24,7 +24,7 @@ from bench.lookup import values
 from sentineliq.local.stack import Infrastructure
 from services.observables.reference import context, networks
 from services.observables.reference.context import OfflineEnrichers
-from services.observables.reference.enrichers.registry import enrichers
+from services.observables.reference.enrichers.registry import create_enrichers
 from services.observables.reference.warning_lists import bundled, pack
 from services.observables.store.handlers import handle_observed
 from shared.database import Database
@@ -41,9 +41,9 @@ _RANGES = 400_000
 _HOLDER = """
 import pathlib, psutil, sys
 from services.observables.reference.context import OfflineEnrichers
-from services.observables.reference.enrichers.registry import enrichers
+from services.observables.reference.enrichers.registry import create_enrichers
 names = ("warninglists", "networks")
-offline = OfflineEnrichers(enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
+offline = OfflineEnrichers(create_enrichers({name: pathlib.Path(sys.argv[1], name).read_bytes() for name in names}))
 for kind, value in (("ipv4-addr", "8.8.8.8"), ("domain-name", "google.com"), ("url", "http://a.com/")):
     offline.describe(kind, [value] * 10)
 print(psutil.Process().memory_info().rss / 2**20)
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--observables", type=int, default=1_000_000)
     wanted = parser.parse_args().observables
     blobs = {"warninglists": pack(bundled()), "networks": networks.pack([("ip2asn.tsv", table())])}
-    offline, indicators = OfflineEnrichers(enrichers(blobs)), mixed(wanted)
+    offline, indicators = OfflineEnrichers(create_enrichers(blobs)), mixed(wanted)
     figures = {"observables": float(wanted), **alone(offline, indicators)}
     tune_garbage_collector()  # as the consumer does
     with database() as own:

@@ -41,6 +41,6 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         fast_paths=[fast_path(lookups)],
     )
     app.state.lookups = lookups
-    app.state.data_ages = lookups.data_ages
+    app.state.data_dates = lookups.data_dates
     app.state.extractors = ExtractionPool()
     return app

@@ -7,6 +7,7 @@ celery = make_celery(
     NAME,
     include=[
         "services.observables.store.tasks",
+        "services.observables.backfill.tasks",
         "services.observables.enrichment.tasks",
     ],
 )

@@ -1,6 +1,5 @@
 """`as_of` equals what was answered then: random histories on the real parts, asked over HTTP, and asked again."""
 
-import hashlib
 import json
 import os
 import random
@@ -14,10 +13,11 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from services.observables.backfill.contexts import redescribe
 from services.observables.enrichment.answers import repository as answers
 from services.observables.providers.base import Finding, Weight
-from services.observables.reference import context, repository, warning_lists
-from services.observables.reference.refresh import redescribe
+from services.observables.reference import context, warning_lists
+from services.observables.reference.service import store_dataset
 from services.observables.store.decay_job import check_due
 from services.observables.store.handlers import handle_finished
 from shared.database import PUBLIC, Database
@@ -132,11 +132,11 @@ class World:
             "list": entries,
         }
         packed = warning_lists.pack([("main/lists/x/list.json", json.dumps(listed).encode())])
-        now, digest = datetime.now(UTC), hashlib.sha256(packed).hexdigest()
         with self._own.transaction(PUBLIC) as session:
-            repository.put(session, "warninglists", packed=packed, digest=digest, origin="test", obtained_at=now,
-                      checked_at=now, progress=None)  # fmt: skip
-        redescribe(self._own, still_for=timedelta(0))
+            store_dataset(
+                session, "warninglists", packed, origin="test", obtained_at=datetime.now(UTC)
+            )
+        redescribe(self._own, settle_time=timedelta(0))
 
     def _aged(self) -> None:
         check_due(self._own)

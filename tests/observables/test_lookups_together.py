@@ -85,7 +85,7 @@ def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answere
         )
         assert [type(one) for one in outcomes] == [Unavailable] * 3
         found._database = own  # the database comes back
-        found.data_ages._database = own
+        found.data_dates._database = own
         assert known(await found.many("acme", ADDRESSES[:2])) == [True, False]
 
     asyncio.run(ask())

@@ -1,1 +1,1 @@
-"""Malware families and tags in terms of ATT&CK: the index of names, and what it makes of assertions."""
+"""Malware families and tags in terms of MITRE ATT&CK: the index of names."""

@@ -1,18 +1,19 @@
-"""The index that this process maps with."""
+"""The index of ATT&CK that this process maps with."""
 
 from typing import Final
 
-from services.observables.attack.index import Attack, Ids, pack
+from services.observables.attack.index import AttackIds, AttackIndex, pack
+from services.observables.reference import datasets
 from services.observables.reference.reloading_cache import ReloadingCache
 
-NAME: Final = "attack"
-"""What the index is kept under among the reference data."""
+DATASET: Final = datasets.ATTACK
+"""The name that the index is stored under, among the datasets."""
 
-INDEX: Final = ReloadingCache([NAME], lambda blobs: Attack(blobs.get(NAME) or pack([])))
+INDEX: Final = ReloadingCache([DATASET], lambda blobs: AttackIndex(blobs.get(DATASET) or pack([])))
 
 reload_if_stale = INDEX.reload_if_stale
 
 
-def stands_for(malware: str | None, tags: Ids) -> Ids:
-    """ATT&CK ids that a malware family and tags stand for."""
-    return INDEX.value.stands_for(malware, tags)
+def attack_ids(malware: str | None, tags: AttackIds) -> AttackIds:
+    """The ATT&CK ids that a malware family and tags stand for."""
+    return INDEX.value.attack_ids(malware, tags)

@@ -1,13 +1,14 @@
-"""The index of ATT&CK's names: what a malware family and tags stand for. No I/O.
+"""The index of ATT&CK's names: the ids that a malware family and tags stand for. No I/O.
 
 Feeds spell names in many ways: `Cobalt Strike`, `cobalt_strike`, `win.cobalt_strike` (Malpedia),
-`misp-galaxy:mitre-malware="Cobalt Strike - S0154"` (MISP galaxies). All of them are one name here. An id stands for
-itself, as far as ATT&CK knows it; software and groups also stand for the techniques that they use.
+`misp-galaxy:mitre-malware="Cobalt Strike - S0154"` (MISP galaxies). All of them are one name here.
+An id stands for itself, if ATT&CK has it; software and groups also stand for the techniques that
+they use.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -18,38 +19,42 @@ from shared.events.mitre import TechniqueCard, UserKind
 
 _ID: Final = re.compile(r"[TSG][0-9]{4}(?:\.[0-9]{3})?", re.ASCII)
 _GALAXY: Final = re.compile(r'misp-galaxy:([a-z0-9-]+)="?([^"]+)"?', re.IGNORECASE | re.ASCII)
-_TAGGED: Final = re.compile(
+_NAMESPACED: Final = re.compile(
     r'([a-z][a-z &_-]*)(?::[a-z0-9_-]+)?[:=]"?([^":=]+)"?', re.IGNORECASE | re.ASCII
 )
-# How Malpedia, and those who follow it, write the platform before a family.
+# The platform that Malpedia, and those who follow it, write before a family.
 _PLATFORM: Final = re.compile(
     r"(?:win|elf|osx|apk|ios|jar|js|py|php|ps1|vbs|sh|asp|swf|symbian|fas)\.(?=.)"
 )
 _KINDS: Final = frozenset({"malware", "tool", "group"})
-_NAMED_IN_GALAXIES: Final = frozenset(
-    {"malpedia", "tool", "ransomware", "botnet", "rat", "banker", "stealer", "backdoor", "android", "cryptominers",
-     "threat-actor", "microsoft-activity-group", "360net-threat-actor"}
-)  # fmt: skip
-_NAMESPACES: Final = frozenset(
-    {"malware", "malware-family", "family", "software", "tool", "ransomware", "botnet", "stealer", "rat", "actor",
-     "threat-actor", "group", "apt", "intrusion-set", "attack", "mitre", "mitre-attack", "att&ck", "technique"}
-)  # fmt: skip
-# Kinds of malware, some of which are somebody's name as well: a tag that says one of these names nobody.
-_NO_NAMES: Final = frozenset(
-    {"wiper", "backdoor", "ransomware", "trojan", "loader", "downloader", "dropper", "bot", "botnet", "rat", "stealer",
-     "infostealer", "keylogger", "miner", "rootkit", "worm", "exploit", "webshell", "spyware", "adware", "banker"}
-)  # fmt: skip
+# fmt: off
+_NAMED_IN_GALAXIES: Final = frozenset({
+    "malpedia", "tool", "ransomware", "botnet", "rat", "banker", "stealer", "backdoor", "android",
+    "cryptominers", "threat-actor", "microsoft-activity-group", "360net-threat-actor",
+})
+_NAMESPACES: Final = frozenset({
+    "malware", "malware-family", "family", "software", "tool", "ransomware", "botnet", "stealer",
+    "rat", "actor", "threat-actor", "group", "apt", "intrusion-set", "attack", "mitre",
+    "mitre-attack", "att&ck", "technique",
+})
+# Kinds of malware. Some are the alias of a group as well, but as a tag they name a kind.
+_NO_NAMES: Final = frozenset({
+    "wiper", "backdoor", "ransomware", "trojan", "loader", "downloader", "dropper", "bot",
+    "botnet", "rat", "stealer", "infostealer", "keylogger", "miner", "rootkit", "worm", "exploit",
+    "webshell", "spyware", "adware", "banker",
+})
+# fmt: on
 _SHORTEST: Final = 3
 
-Ids = tuple[str, ...]
-NOTHING: Final[Ids] = ()
+AttackIds = tuple[str, ...]
+NO_IDS: Final[AttackIds] = ()
 
 
 class _Packed(msgspec.Struct, array_like=True):
-    """What the index is kept as.
+    """The index as it is stored.
 
     Attributes:
-        techniques: each id, and the id that counts for it: its own, or that of what took its place.
+        techniques: each id, and the id that counts for it: its own, or that of its successor.
         users: techniques by the id of the software or group.
         names: ids of software and groups by name, by kind.
     """
@@ -59,38 +64,42 @@ class _Packed(msgspec.Struct, array_like=True):
     names: dict[str, dict[str, list[str]]] = {}
 
 
-def normalised(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name without case, spaces, dashes and other signs."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def pack(cards: Iterable[TechniqueCard]) -> bytes:
-    """The cards of techniques as one piece for `Attack`; the same for the same cards in any order."""
-    known = {card.attack_id: card for card in cards}
-    techniques = {
-        attack_id: now for attack_id in sorted(known) if (now := _now(attack_id, known)) is not None
-    }
+    """The cards of techniques as one piece for `AttackIndex`; the order of cards is irrelevant."""
+    by_id = {card.attack_id: card for card in cards}
+    techniques: dict[str, str] = {}
     users: defaultdict[str, set[str]] = defaultdict(set)
-    called: set[tuple[UserKind, str, str]] = set()
-    for attack_id, now in techniques.items():
-        for user in (*known[attack_id].software, *known[attack_id].groups):
-            users[user.attack_id].add(now)
-            called.update((user.kind, name, user.attack_id) for name in (user.name, *user.aliases))
     names: dict[UserKind, defaultdict[str, set[str]]] = {
         kind: defaultdict(set) for kind in ("malware", "tool", "group")
     }
-    for kind, name, attack_id in called:
-        if key := normalised(name):
-            names[kind][key].add(attack_id)
+    for attack_id in sorted(by_id):
+        current = _current_id(attack_id, by_id)
+        if current is None:
+            continue
+        techniques[attack_id] = current
+        for user in (*by_id[attack_id].software, *by_id[attack_id].groups):
+            users[user.attack_id].add(current)
+            for name in (user.name, *user.aliases):
+                if key := normalize_name(name):
+                    names[user.kind][key].add(user.attack_id)
     return msgspec.msgpack.encode(
-        _Packed(techniques, _sorted(users), {kind: _sorted(found) for kind, found in names.items()})
+        _Packed(
+            techniques,
+            _sorted(users),
+            {kind: _sorted(ids_by_name) for kind, ids_by_name in names.items()},
+        )
     )
 
 
-def _now(attack_id: str, known: Mapping[str, TechniqueCard]) -> str | None:
+def _current_id(attack_id: str, cards: Mapping[str, TechniqueCard]) -> str | None:
     """The technique that counts for an id; None when it ended without a successor."""
-    for _ in range(len(known)):
-        card = known.get(attack_id)
+    for _ in range(len(cards)):
+        card = cards.get(attack_id)
         if card is None:
             return None
         if not card.revoked:
@@ -98,82 +107,95 @@ def _now(attack_id: str, known: Mapping[str, TechniqueCard]) -> str | None:
         if card.revoked_by is None:
             return None
         attack_id = card.revoked_by
-    return None  # they take each other's place in a circle
+    return None  # the successors form a circle
 
 
 def _sorted(sets: Mapping[str, set[str]]) -> dict[str, list[str]]:
     return {key: sorted(sets[key]) for key in sorted(sets)}
 
 
-class Attack:
-    """The packed index, asked by what assertions say.
+class AttackIndex:
+    """The packed index, which finds ids for the words of assertions.
 
     Args:
-        packed: what `pack` made.
+        packed: what `pack` returned.
 
     Raises:
-        InvalidInput: it is nothing of ours.
+        InvalidInput: the bytes are no packed index.
     """
 
     def __init__(self, packed: bytes | memoryview) -> None:
         try:
-            found = msgspec.msgpack.decode(packed, type=_Packed)
+            index = msgspec.msgpack.decode(packed, type=_Packed)
         except (msgspec.DecodeError, ValueError) as error:
             raise InvalidInput(f"This is no packed index of ATT&CK: {error}") from error
-        self._techniques, self._users = found.techniques, found.users
-        self._names = [(kind, names) for kind, names in found.names.items()]
-        self.stands_for = lru_cache(maxsize=65_536)(self._stands_for)
+        self._techniques = index.techniques
+        self._users = index.users
+        self._names = list(index.names.items())
+        # Assertions repeat a few thousand combinations.
+        self.attack_ids = lru_cache(maxsize=65_536)(self._attack_ids)
 
-    def _stands_for(self, malware: str | None, tags: Ids) -> Ids:
-        """ATT&CK ids of a malware family and tags, sorted; of a combination that was asked for before, at once.
+    def _attack_ids(self, malware: str | None, tags: AttackIds) -> AttackIds:
+        """ATT&CK ids of a malware family and tags, sorted.
 
-        A family is software or, where there is none of that name, a group. A plain tag is malware or a group: tools
-        of ATT&CK bear names such as `at`, `ftp` and `net`, and are only meant where a tag says that it names one.
+        A family is software or, where no software has that name, a group. A plain tag is malware
+        or a group: tools of ATT&CK have names such as `at`, `ftp` and `net`, which a tag must name
+        as a tool.
         """
-        found: set[str] = set()
+        named: set[str] = set()
         if malware:
-            found.update(self._family(malware))
+            named.update(self._ids_of_family(malware))
         for tag in tags:
-            found.update(self._tag(tag))
-        found.update(technique for one in tuple(found) for technique in self._users.get(one, ()))
-        return tuple(sorted(found))
+            named.update(self._ids_of_tag(tag))
+        ids = set(named)
+        for attack_id in named:
+            ids.update(self._users.get(attack_id, ()))
+        return tuple(sorted(ids))
 
-    def _family(self, name: str) -> Iterator[str]:
+    def _ids_of_family(self, name: str) -> Sequence[str]:
+        if (attack_id := self._known_id(name)) is not None:
+            return [attack_id]
         plain = _PLATFORM.sub("", name.strip().casefold(), count=1)
-        if (one := self._id(name)) is not None:
-            yield one
-        else:
-            yield from self._called(plain, ("malware", "tool")) or self._called(plain, ("group",))
+        return self._ids_of_name(plain, ("malware", "tool")) or self._ids_of_name(plain, ("group",))
 
-    def _tag(self, tag: str) -> Sequence[str]:
+    def _ids_of_tag(self, tag: str) -> Sequence[str]:
         kinds: Iterable[str] = ("malware", "group")
         name = tag
         if galaxy := _GALAXY.fullmatch(tag):
-            name, _, last = galaxy[2].rpartition(" - ")
-            if (one := self._id(last)) is not None:
-                return [one]
-            name, kinds = galaxy[2], _KINDS
-            if galaxy[1].casefold() not in _NAMED_IN_GALAXIES and not galaxy[
-                1
-            ].casefold().startswith("mitre-"):
-                return NOTHING
-        elif tagged := _TAGGED.fullmatch(tag):
+            # A galaxy of MITRE ends names with their id, which tells namesakes apart.
+            name = galaxy[2]
+            kinds = _KINDS
+            if (attack_id := self._known_id(name.rpartition(" - ")[2])) is not None:
+                return [attack_id]
+            if not _is_galaxy_of_names(galaxy[1].casefold()):
+                return NO_IDS
+        elif tagged := _NAMESPACED.fullmatch(tag):
+            name = tagged[2]
+            kinds = _KINDS
             if tagged[1].casefold() not in _NAMESPACES:
-                return NOTHING
-            name, kinds = tagged[2], _KINDS
-        if (one := self._id(name)) is not None:
-            return [one]
-        return self._called(name, kinds)
+                return NO_IDS
+        if (attack_id := self._known_id(name)) is not None:
+            return [attack_id]
+        return self._ids_of_name(name, kinds)
 
-    def _id(self, text: str) -> str | None:
-        """The id that a text is, if ATT&CK knows it."""
-        one = text.strip().upper()
-        if _ID.fullmatch(one) is None:
+    def _known_id(self, text: str) -> str | None:
+        """The id that a text is, if ATT&CK has it."""
+        attack_id = text.strip().upper()
+        if _ID.fullmatch(attack_id) is None:
             return None
-        return self._techniques.get(one) if one[0] == "T" else one if one in self._users else None
+        if attack_id[0] == "T":
+            return self._techniques.get(attack_id)
+        return attack_id if attack_id in self._users else None
 
-    def _called(self, name: str, kinds: Iterable[str]) -> list[str]:
-        key = normalised(name)
-        if len(key) < _SHORTEST or key in _NO_NAMES:
-            return []
-        return [one for kind, names in self._names if kind in kinds for one in names.get(key, ())]
+    def _ids_of_name(self, name: str, kinds: Iterable[str]) -> list[str]:
+        key = normalize_name(name)
+        ids: list[str] = []
+        if len(key) >= _SHORTEST and key not in _NO_NAMES:
+            for kind, names in self._names:
+                if kind in kinds:
+                    ids += names.get(key, ())
+        return ids
+
+
+def _is_galaxy_of_names(galaxy: str) -> bool:
+    return galaxy in _NAMED_IN_GALAXIES or galaxy.startswith("mitre-")

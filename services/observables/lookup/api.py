@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 from services.observables.lookup import assembly, schemas, service
 from services.observables.lookup.batching import Lookups
 from services.observables.lookup.repository import Filter
+from services.observables.reference.data_dates import UNKNOWN, DatasetDates
 from services.observables.sightings.schemas import RelationKind
-from services.observables.store.data_ages import UNKNOWN, Dates
 from services.observables.store.search_keys import check_literal
 from services.observables.store.search_keys import under as ranges_under
 from shared.auth import Principal
@@ -60,8 +60,8 @@ async def _plain_lookup(lookups: Lookups, tenant: str, query: bytes) -> bytes | 
 
 def _dated(request: Request, answer: msgspec.Struct, as_of: datetime | None = None) -> Response:
     """An answer with the dates of the reference data behind it; those of the past are not recorded."""
-    data_ages: Dates = request.app.state.data_ages
-    dates = UNKNOWN if as_of is not None else data_ages.now()
+    data_dates: DatasetDates = request.app.state.data_dates
+    dates = UNKNOWN if as_of is not None else data_dates.get()
     return json_response({**msgspec.structs.asdict(answer), "reference": dates})
 
 

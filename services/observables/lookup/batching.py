@@ -24,7 +24,7 @@ from services.observables.lookup.assembly import (
     describe,
     parts_of,
 )
-from services.observables.store.data_ages import Dates
+from services.observables.reference.data_dates import DatasetDates
 from shared.database import Database
 from shared.stix import ObservableType
 
@@ -64,7 +64,7 @@ class Lookups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.data_ages = Dates(database)
+        self.data_dates = DatasetDates(database)
         self._arrived: deque[_Question] = deque()
         self._thread = ThreadPoolExecutor(1, "lookups")
         self._working: asyncio.AbstractEventLoop | None = None
@@ -72,7 +72,7 @@ class Lookups:
     async def one(self, tenant: str, value: str, type_: ObservableType | None = None) -> bytes:
         """What is known about one value, with the dates of the data behind it."""
         (answer,) = await self._ask(tenant, [value], type_, describe=True)
-        return b'%b,"reference":%b}' % (answer[:-1], bytes(await self.data_ages.soon()))
+        return b'%b,"reference":%b}' % (answer[:-1], bytes(await self.data_dates.get_async()))
 
     async def many(
         self,
@@ -84,7 +84,7 @@ class Lookups:
     ) -> bytes:
         """What is known about values, in their order, with the dates of the data behind it told once."""
         items = b",".join(await self._ask(tenant, values, type_, describe=describe))
-        return b'{"items":[%b],"reference":%b}' % (items, bytes(await self.data_ages.soon()))
+        return b'{"items":[%b],"reference":%b}' % (items, bytes(await self.data_dates.get_async()))
 
     async def _ask(
         self, tenant: str, values: Sequence[str], type_: ObservableType | None, *, describe: bool

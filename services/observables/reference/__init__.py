@@ -1,1 +1,4 @@
-"""Reference data: allow-lists, networks, exploited vulnerabilities; packed once, then read where it lies."""
+"""Reference data: allow-lists, networks and exploited vulnerabilities.
+
+Each dataset is fetched daily, packed once and then read in place.
+"""

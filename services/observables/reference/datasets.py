@@ -1,4 +1,4 @@
-"""The sets of reference data: what each is, where it comes from, and how it becomes one packed piece."""
+"""The datasets: where each comes from, and how it becomes one packed piece."""
 
 import gzip
 import lzma
@@ -12,17 +12,21 @@ from services.observables.reference import kev_catalog, networks, warning_lists
 from shared.errors import InvalidInput
 
 Files = Iterable[tuple[str, bytes]]
-_MOST: Final = 512 * 1024 * 1024
+
+ATTACK: Final = "attack"
+"""The index of ATT&CK, which is stored like a dataset but is built from events."""
+
+_MAX_BYTES: Final = 512 * 1024 * 1024
 
 
 class Dataset(NamedTuple):
-    """One set.
+    """A set of reference data.
 
     Attributes:
-        name: what it is kept under.
-        addresses: where its files are, all of which are needed.
-        pack: makes one piece of them.
-        bundled: the files that came with the installation, for as long as none could be fetched.
+        name: the key it is stored under.
+        addresses: of its files, all of which are needed.
+        pack: makes one piece of the files.
+        bundled: the files of the installation, used until some could be fetched.
     """
 
     name: str
@@ -58,39 +62,40 @@ DATASETS: Final = (
     ),
 )
 
-BY_NAME: Final = {one.name: one for one in DATASETS}
+BY_NAME: Final = {dataset.name: dataset for dataset in DATASETS}
 
 
-def files_of(downloaded: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
-    """The files in what was fetched: members of archives, and what is compressed alone, unpacked.
+def unpack_files(downloads: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+    """The name and content of each file in downloads: archives and gzip files are unpacked.
 
     Raises:
-        InvalidInput: an archive is broken, holds more than 512 MiB, or there is nothing at all.
+        InvalidInput: an archive is broken, holds more than 512 MiB, or nothing is in any.
     """
     total = 0
-    for path in downloaded:
-        for name, content in _unpacked(path):
+    for path in downloads:
+        for name, content in _unpack(path):
             total += len(content)
-            if total > _MOST:
-                raise InvalidInput(f"{path.name} holds more than {_MOST:,} bytes.")
+            if total > _MAX_BYTES:
+                raise InvalidInput(f"{path.name} holds more than {_MAX_BYTES:,} bytes.")
             yield name, content
     if not total:
-        raise InvalidInput("There is nothing in what was fetched.")
+        raise InvalidInput("The download is empty.")
 
 
-def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
+def _unpack(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
                 for member in archive.infolist():
-                    if member.filename.endswith("/list.json") and member.file_size <= _MOST:
+                    if member.filename.endswith("/list.json") and member.file_size <= _MAX_BYTES:
                         yield member.filename, archive.read(member)
         elif path.suffix == ".gz":
             with gzip.open(path) as stream:
-                yield path.stem, stream.read(_MOST + 1)
+                yield path.stem, stream.read(_MAX_BYTES + 1)
         else:
             yield path.name, path.read_bytes()
-    # NotImplementedError: a way to compress that Python does not know; RuntimeError: a member with a password.
+    # RuntimeError: a member with a password, or (NotImplementedError) a compression that Python
+    # does not support.
     except (
         zipfile.BadZipFile,
         zlib.error,

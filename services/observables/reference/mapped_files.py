@@ -1,4 +1,4 @@
-"""Packed reference data as files: all processes of a machine map the same pages into their memory."""
+"""Packed datasets as files: all processes of a machine map the same pages into their memory."""
 
 import fcntl
 import hashlib
@@ -14,38 +14,40 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-_PATIENCE: Final = 2.0
-"""Seconds to wait for somebody who writes; one who is frozen must not stop the others."""
+_LOCK_SECONDS: Final = 2.0
+"""Seconds to wait for a process that writes; a frozen one must not stop the others."""
 
 
-def mapped(name: str, digest: str, fetch: Callable[[], bytes]) -> memoryview | bytes:
-    """A set's packed bytes, from this machine's file of them, which is made or renewed where it has other ones.
+def map_dataset(name: str, digest: str, fetch: Callable[[], bytes]) -> memoryview | bytes:
+    """A dataset's packed bytes from this machine's file, which is written where it is outdated.
+
+    Sharing only saves memory. Where it fails, the bytes are used as they were fetched.
 
     Args:
-        name: of the set.
-        digest: SHA-256 of its bytes, hexadecimal; a file that has another one is not read.
-        fetch: reads the bytes from where they are kept.
+        name: of the dataset.
+        digest: SHA-256 of its bytes, hexadecimal; a file with another digest is not used.
+        fetch: reads the bytes from the database.
     """
     folder = load_settings().data_dir / "reference"
     path = folder / name
     try:
-        if (found := _read(path, digest)) is not None:
-            return found
+        if (mapped := _map_file(path, digest)) is not None:
+            return mapped
         folder.mkdir(exist_ok=True)
         with (folder / f"{name}.lock").open("w") as lock:
-            if not _taken(lock.fileno()):
+            if not _acquire(lock.fileno()):
                 return fetch()
-            return _read(path, digest) or _renewed(path, digest, fetch())
+            # Another process may have written it while this one waited for the lock.
+            return _map_file(path, digest) or _write(path, digest, fetch())
     except OSError as error:
-        # Sharing saves memory, no more.
-        log.warning("reference.not_shared", dataset=name, reason=str(error))
+        log.warning("reference.map_failed", dataset=name, reason=str(error))
         return fetch()
 
 
-def _taken(lock: int) -> bool:
-    """Whether it is for us to write: processes look at the same time, and who writes takes a moment."""
-    ends = time.monotonic() + _PATIENCE
-    while time.monotonic() < ends:
+def _acquire(lock: int) -> bool:
+    """Take the lock of writers: all processes look for newer data at about the same time."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < deadline:
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
@@ -53,18 +55,19 @@ def _taken(lock: int) -> bool:
     return False
 
 
-def _read(path: Path, digest: str) -> memoryview | None:
+def _map_file(path: Path, digest: str) -> memoryview | None:
     try:
         with path.open("rb") as file:
-            found = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (FileNotFoundError, ValueError):  # an empty file cannot be mapped
         return None
-    return found if hashlib.sha256(found).hexdigest() == digest else None
+    return mapped if hashlib.sha256(mapped).hexdigest() == digest else None
 
 
-def _renewed(path: Path, digest: str, content: bytes) -> memoryview | bytes:
+def _write(path: Path, digest: str, content: bytes) -> memoryview | bytes:
     part = path.with_suffix(".part")
     part.write_bytes(content)
-    part.replace(path)  # who has the older one mapped keeps it
-    # Data that is newer than the digest, by a moment, is good as well.
-    return _read(path, digest) or content
+    # Renaming replaces the directory entry: processes that mapped the older file keep it.
+    part.replace(path)
+    # The database may have newer bytes than the digest by a moment; these are good as well.
+    return _map_file(path, digest) or content

@@ -1,4 +1,8 @@
-"""One file of arrays: what reference data is packed into, so that a process reads it without parsing or copying it."""
+"""A file of arrays: what datasets are packed into.
+
+A process reads it without parsing or copying. The layout is a magic number, the length of the
+header, the header (MessagePack) and the arrays, each aligned to a cache line.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,50 +13,53 @@ import numpy as np
 from shared.errors import InvalidInput
 
 Array = np.ndarray[Any, Any]
+
 _MAGIC: Final = b"SIQREF1\n"
-_ALIGNED: Final = 64
+_LENGTH: Final = slice(8, 16)
+_HEADER_START: Final = 16
+_ALIGNMENT: Final = 64
 
 
 def pack(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """A description and arrays as one piece of bytes: magic, length of the header, header, aligned arrays.
+    """A description and arrays as one piece of bytes.
 
     Args:
         about: what goes into the header; anything that MessagePack holds.
         arrays: one-dimensional arrays of numbers, or bytes as uint8.
     """
-    layout, place = [], 0
+    layout: list[tuple[str, str, int, int]] = []
+    size = 0
     for name, array in arrays.items():
-        layout.append((name, array.dtype.str, place, array.size))
-        place += -(-array.nbytes // _ALIGNED) * _ALIGNED
+        layout.append((name, array.dtype.str, size, array.size))
+        size += _aligned(array.nbytes)
     header = msgspec.msgpack.encode((dict(about), layout))
-    start = _start(len(header))
-    packed = bytearray(start + place)
-    packed[:8], packed[8:16], packed[16 : 16 + len(header)] = (
-        _MAGIC,
-        len(header).to_bytes(8, "little"),
-        header,
-    )
-    for (_, _, at, _), array in zip(layout, arrays.values(), strict=True):
-        packed[start + at : start + at + array.nbytes] = np.ascontiguousarray(array).tobytes()
+    start = _arrays_start(len(header))
+    packed = bytearray(start + size)
+    packed[: len(_MAGIC)] = _MAGIC
+    packed[_LENGTH] = len(header).to_bytes(8, "little")
+    packed[_HEADER_START : _HEADER_START + len(header)] = header
+    for (_, _, offset, _), array in zip(layout, arrays.values(), strict=True):
+        begin = start + offset
+        packed[begin : begin + array.nbytes] = np.ascontiguousarray(array).tobytes()
     return bytes(packed)
 
 
 def unpack(buffer: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `pack` was given; the arrays are views of the buffer.
+    """The description and the arrays of `pack`; the arrays are views of the buffer.
 
     Raises:
         InvalidInput: the bytes are no packed data, or were cut off.
     """
     view = memoryview(buffer)
     try:
-        if bytes(view[:8]) != _MAGIC:
-            raise ValueError("the first eight bytes are others")  # noqa: TRY301  # told to the caller below
-        length = int.from_bytes(view[8:16], "little")
-        about, layout = msgspec.msgpack.decode(view[16 : 16 + length])
-        start = _start(length)
+        if bytes(view[: len(_MAGIC)]) != _MAGIC:
+            raise ValueError("the magic number is missing")  # noqa: TRY301  # reported below
+        length = int.from_bytes(view[_LENGTH], "little")
+        about, layout = msgspec.msgpack.decode(view[_HEADER_START : _HEADER_START + length])
+        start = _arrays_start(length)
         arrays = {
-            name: np.frombuffer(view, dtype=dtype, count=size, offset=start + at)
-            for name, dtype, at, size in layout
+            name: np.frombuffer(view, dtype=dtype, count=size, offset=start + offset)
+            for name, dtype, offset, size in layout
         }
     except (ValueError, msgspec.DecodeError) as error:
         raise InvalidInput(
@@ -61,5 +68,10 @@ def unpack(buffer: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Array]
     return about, arrays
 
 
-def _start(header: int) -> int:
-    return -(-(16 + header) // _ALIGNED) * _ALIGNED
+def _arrays_start(header: int) -> int:
+    return _aligned(_HEADER_START + header)
+
+
+def _aligned(size: int) -> int:
+    """A size rounded up to the alignment."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -1,4 +1,4 @@
-"""Reference data as a process holds it: what is made of packed sets, and made anew when there are newer ones."""
+"""A value built from datasets, for one process; it is built anew when there are newer ones."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -8,36 +8,37 @@ from typing import Final, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from services.observables.reference import repository
-from services.observables.reference.mapped_files import mapped
+from services.observables.reference.mapped_files import map_dataset
 from shared.database import PUBLIC, Database
 
-LOOK_EVERY: Final = 60.0
-"""Seconds after which a process looks for newer data: so long two processes may say different things."""
+CHECK_INTERVAL: Final = 60.0
+"""Seconds between looks for newer data: for so long, two processes may use different data."""
 
 T = TypeVar("T")
 
 
 class ReloadingCache(Generic[T]):
-    """Something made of reference data.
+    """A value built from datasets.
 
     Args:
-        names: of the sets.
-        make: makes it of the packed sets that are here, by name; those that nobody has fetched yet are not among them.
+        names: of the datasets.
+        build: makes the value of the packed datasets, by name; those never obtained are missing.
     """
 
     def __init__(
-        self, names: Collection[str], make: Callable[[Mapping[str, bytes | memoryview]], T]
+        self, names: Collection[str], build: Callable[[Mapping[str, bytes | memoryview]], T]
     ) -> None:
-        self._names, self._make = frozenset(names), make
+        self._names = frozenset(names)
+        self._build = build
         self._digests: dict[str, str] = {}
-        self._look_again = 0.0
+        self._next_check = 0.0
         self._value: T | None = None
 
     @property
     def value(self) -> T:
-        """It, of the data that was here when it was looked for last."""
+        """The cached value, built from the newest data seen."""
         if self._value is None:
-            self._value = self._make({})
+            self._value = self._build({})
         return self._value
 
     @value.setter
@@ -45,27 +46,27 @@ class ReloadingCache(Generic[T]):
         self._value = value
 
     def reload_if_stale(self, session: Session, *, now: bool = False) -> None:
-        """Make it anew if there is newer data; looked for once a minute, or `now`."""
-        if not now and time.monotonic() < self._look_again:
+        """Rebuild the value if there is newer data; looks once a minute, or `now`."""
+        if not now and time.monotonic() < self._next_check:
             return
-        self._look_again = (
-            time.monotonic() + LOOK_EVERY
-        )  # one thread looks, the others go on with what is here
+        # Moved on before the work: one thread looks, the others go on with the present value.
+        self._next_check = time.monotonic() + CHECK_INTERVAL
         digests = {
             name: digest
             for name, digest in repository.digests(session).items()
             if name in self._names
         }
         if digests != self._digests:
-            fetched = {
-                name: mapped(name, one, partial(repository.packed, session, name))
-                for name, one in digests.items()
+            blobs = {
+                name: map_dataset(name, digest, partial(repository.packed_bytes, session, name))
+                for name, digest in digests.items()
             }
-            self._value, self._digests = self._make(fetched), digests
+            self._value = self._build(blobs)
+            self._digests = digests
 
     def reload_if_stale_from(self, database: Database) -> None:
-        """`reload_if_stale` for whoever has no transaction at hand: none is opened when it is not time to look."""
-        if time.monotonic() >= self._look_again:
-            self._look_again = time.monotonic() + LOOK_EVERY
+        """The same for a caller without a transaction: opens one only when a look is due."""
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + CHECK_INTERVAL
             with database.transaction(PUBLIC) as session:
                 self.reload_if_stale(session, now=True)

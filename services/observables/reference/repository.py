@@ -1,6 +1,6 @@
 """The SQL of reference data."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,48 +8,61 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from services.observables.reference.models import DATASET
 from shared.database import PUBLIC
 
-_TIME: Final = sa.DateTime(timezone=True)
-DATASET: Final = sa.Table(
-    "dataset",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("digest", sa.Text),
-    sa.Column("packed", sa.LargeBinary),
-    sa.Column("origin", sa.Text),
-    sa.Column("obtained_at", _TIME),
-    sa.Column("checked_at", _TIME),
-    sa.Column("described", sa.Text),
-    sa.Column("described_as_of", _TIME),
-    sa.Column("progress", sa.Text),
-    sa.Column("error", sa.Text),
-)
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """A dataset as it is stored, without its bytes.
+
+    Attributes:
+        digest: of its packed bytes; None when it was never obtained.
+        described: the digest of the bytes that all stored observables were last described with.
+        described_as_of: when those bytes were obtained.
+        progress: the last observable that is described with the present bytes; None when none
+            is, or all are.
+        size: of the packed bytes.
+    """
+
+    name: str
+    digest: str | None
+    origin: str | None
+    obtained_at: datetime | None
+    checked_at: datetime
+    described: str | None
+    described_as_of: datetime | None
+    progress: str | None
+    error: str | None
+    size: int | None
+
+
+_STATE: Final = [
+    *(column for column in DATASET.c if column.name not in {"tenant", "packed"}),
+    sa.func.octet_length(DATASET.c.packed),
+]
 
 
 def digests(session: Session) -> dict[str, str]:
-    """The digest of each set that is there, by name."""
+    """The digest of each dataset that was obtained, by name."""
     query = sa.select(DATASET.c.name, DATASET.c.digest).where(DATASET.c.digest.is_not(None))
     return {row.name: row.digest for row in session.execute(query)}
 
 
-def packed(session: Session, name: str) -> bytes:
-    """A set's packed bytes."""
-    return bytes(
-        session.execute(sa.select(DATASET.c.packed).where(DATASET.c.name == name)).scalar_one()
-    )
+def packed_bytes(session: Session, name: str) -> bytes:
+    """A dataset's packed bytes."""
+    query = sa.select(DATASET.c.packed).where(DATASET.c.name == name)
+    return bytes(session.execute(query).scalar_one())
 
 
-def overview(session: Session) -> Sequence[Any]:
-    """Everything about each set but its bytes."""
-    columns = [column for column in DATASET.c if column.name != "packed"]
-    size = sa.func.octet_length(DATASET.c.packed).label("bytes")
-    return session.execute(sa.select(*columns, size).order_by(DATASET.c.name)).all()
+def list_states(session: Session) -> list[DatasetState]:
+    """The state of each dataset, by name."""
+    query = sa.select(*_STATE).order_by(DATASET.c.name)
+    return [DatasetState(*row) for row in session.execute(query)]
 
 
 def dates(session: Session) -> dict[str, datetime]:
-    """The date of the data that everything stored was described with, at least, by the name of the set."""
+    """By dataset, the date of the oldest data that any stored observable is described with."""
     described = DATASET.c.described
     date = sa.case(
         (described == DATASET.c.digest, DATASET.c.obtained_at), else_=DATASET.c.described_as_of
@@ -58,49 +71,29 @@ def dates(session: Session) -> dict[str, datetime]:
     return {row.name: row.date for row in session.execute(query)}
 
 
-def put(session: Session, name: str, **values: Any) -> None:
-    """Change what is known about a set; the session is that of `public`."""
-    statement = insert(DATASET).values(tenant=PUBLIC, name=name, **values)
-    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
-
-
-def change(session: Session, name: str, digest: str, **values: Any) -> None:
-    """Change some of what is known about a set, unless it is another one by now."""
+def upsert(session: Session, name: str, **columns: Any) -> None:
+    """Change columns of a dataset's row, or insert it; the session is that of `public`."""
+    statement = insert(DATASET).values(tenant=PUBLIC, name=name, **columns)
     session.execute(
-        sa.update(DATASET)
-        .where(DATASET.c.name == name, DATASET.c.digest == digest)
-        .values(**values)
+        statement.on_conflict_do_update(index_elements=["tenant", "name"], set_=columns)
     )
 
 
-_NEXT: Final = sa.text(
-    "SELECT tenant, id::text, type, value, context::text FROM observable "
-    "WHERE (tenant, id) > (:tenant, CAST(:id AS uuid)) ORDER BY tenant, id LIMIT :most"
-)
-_CHANGE: Final = sa.text(
-    "WITH mine AS (SELECT o.tenant, o.id, o.context, fresh.context AS now FROM observable o "
-    "JOIN unnest(CAST(:ids AS uuid[]), CAST(:contexts AS json[])) fresh(id, context) "
-    "ON o.tenant = :tenant AND o.id = fresh.id), "
-    "past AS (INSERT INTO context_past SELECT tenant, id, :at, context FROM mine) "
-    "UPDATE observable o SET context = mine.now FROM mine WHERE o.tenant = mine.tenant AND o.id = mine.id"
-)
+def record_progress(session: Session, name: str, digest: str, progress: str) -> None:
+    """Note how far the description has come, unless the dataset has other bytes by now."""
+    _update(session, name, digest, progress=progress)
 
 
-def next_contexts(session: Session, after: str, most: int) -> Sequence[sa.Row[Any]]:
-    """Observables of all tenants in the order of tenant and id: tenant, id, type, value, context as JSON.
-
-    `after` is the tenant and the id of the last one before, with a space between them.
-    """
-    tenant, _, identity = after.partition(" ")
-    return session.execute(_NEXT, {"tenant": tenant, "id": identity, "most": most}).all()
+def record_described(
+    session: Session, name: str, digest: str, obtained_at: datetime | None
+) -> None:
+    """Note that all observables are described, unless the dataset has other bytes by now."""
+    _update(session, name, digest, described=digest, described_as_of=obtained_at, progress=None)
 
 
-def change_contexts(session: Session, tenant: str, contexts: dict[str, str], at: datetime) -> None:
-    """Replace contexts, by id, and keep what they were."""
-    values = {
-        "ids": list(contexts),
-        "contexts": list(contexts.values()),
-        "tenant": tenant,
-        "at": at,
-    }
-    session.execute(_CHANGE, values)
+def _update(session: Session, name: str, digest: str, **columns: Any) -> None:
+    session.execute(
+        sa.update(DATASET)
+        .where(DATASET.c.name == name, DATASET.c.digest == digest)
+        .values(**columns)
+    )

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 
-class Dataset(BaseModel):
+class DatasetView(BaseModel):
     """A set of reference data; without `obtained_at` it is not here yet."""
 
     name: str

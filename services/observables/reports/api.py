@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from services.observables.reference.data_dates import DatasetDates
 from services.observables.reports import service
 from services.observables.reports.extraction_pool import ExtractionPool
 from services.observables.reports.schemas import Extraction
-from services.observables.store.data_ages import Dates
 from shared.auth import Principal
 from shared.documents import MEDIA_TYPES
 from shared.errors import TooLargeInput
@@ -34,13 +34,13 @@ MAX_REPORT_BYTES = 32 * 1024 * 1024
 async def extract(request: Request, principal: Reader) -> Response:
     """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
     extractors: ExtractionPool = request.app.state.extractors
-    data_ages: Dates = request.app.state.data_ages
+    data_dates: DatasetDates = request.app.state.data_dates
     media_type = request.headers.get("content-type", "")
     annotate = partial(service.annotate, database_of(request), principal.tenant)
     with TemporaryFile() as document:  # reports that are sent slowly take no memory
         await _receive(request, document)
         answer = await extractors.report(document, media_type, annotate)
-    dates = bytes(await data_ages.soon())
+    dates = bytes(await data_dates.get_async())
     return Response(b'%b,"reference":%b}' % (answer[:-1], dates), media_type="application/json")
 
 

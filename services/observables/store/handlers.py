@@ -89,7 +89,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
     """Collect a chunk's indicators; those that are none go to the dead letters, the rest goes on."""
-    problems = read(event.data, number, batch, current_index.stands_for)
+    problems = read(event.data, number, batch, current_index.attack_ids)
     if problems and event.record is not None:
         reason = (
             f"{len(problems)} indicators cannot be stored; the rest of the chunk was. "

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mitre.releases.bundle import read_release
-from services.observables.attack.index import Attack, normalised, pack
+from services.observables.attack.index import AttackIndex, normalize_name, pack
 from shared.errors import InvalidInput
 from shared.events.mitre import TechniqueCard, TechniqueUser
 from tests.conftest import SAMPLE_DATA
@@ -43,7 +43,7 @@ CARDS = [
     card("T1102", revoked=True, revoked_by="T1103"),
     card("T1103", revoked=True, revoked_by="T1102"),
 ]
-INDEX = Attack(pack(CARDS))
+INDEX = AttackIndex(pack(CARDS))
 COBALT, BEARS = ("S0154", "T1059", "T1059.001"), ("G0007", "T1059")
 
 
@@ -91,7 +91,7 @@ COBALT, BEARS = ("S0154", "T1059", "T1059.001"), ("G0007", "T1059")
     ],
 )
 def test_a_tag_stands_for(tag: str, ids: tuple[str, ...]) -> None:
-    assert INDEX.stands_for(None, (tag,)) == ids
+    assert INDEX.attack_ids(None, (tag,)) == ids
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_a_tag_stands_for(tag: str, ids: tuple[str, ...]) -> None:
     ],
 )
 def test_a_family_stands_for(family: str, ids: tuple[str, ...]) -> None:
-    assert INDEX.stands_for(family, ()) == ids
+    assert INDEX.attack_ids(family, ()) == ids
 
 
 def test_a_family_and_tags_together_stand_for_all_of_it_sorted_and_once() -> None:
-    assert INDEX.stands_for("Emotet", ("apt28", "c2", "T1486", "emotet")) == (
+    assert INDEX.attack_ids("Emotet", ("apt28", "c2", "T1486", "emotet")) == (
         "G0007",
         "S0367",
         "T1059",
@@ -125,18 +125,18 @@ def test_a_family_and_tags_together_stand_for_all_of_it_sorted_and_once() -> Non
 
 
 def test_the_same_question_has_the_same_answer_as_one_object() -> None:
-    assert INDEX.stands_for("Emotet", ("c2",)) is INDEX.stands_for("Emotet", ("c2",))
+    assert INDEX.attack_ids("Emotet", ("c2",)) is INDEX.attack_ids("Emotet", ("c2",))
 
 
 def test_the_order_of_cards_makes_no_difference() -> None:
     assert {pack(some) for some in permutations(CARDS[:4])} == {pack(CARDS[:4])}
-    assert Attack(pack([])).stands_for("Emotet", ("T1059",)) == ()
+    assert AttackIndex(pack([])).attack_ids("Emotet", ("T1059",)) == ()
 
 
 def test_nothing_else_is_an_index() -> None:
     for packed in (b"", b"{}", pack(CARDS)[:-3], b"\xc1"):
         with pytest.raises(InvalidInput, match="no packed index"):
-            Attack(packed)
+            AttackIndex(packed)
 
 
 SPELLINGS = st.sampled_from(["Cobalt Strike", "Emotet", "Fancy Bear", "Geodo", "Akira"])
@@ -148,19 +148,19 @@ def test_case_and_signs_make_no_difference(
     name: str, before: str, between: str, upper: bool
 ) -> None:
     written = between.join(name.split(" ")).upper() if upper else between.join(name.split(" "))
-    assert INDEX.stands_for(None, (before + written,)) == INDEX.stands_for(None, (name,)) != ()
-    assert normalised(before + written) == normalised(name)
+    assert INDEX.attack_ids(None, (before + written,)) == INDEX.attack_ids(None, (name,)) != ()
+    assert normalize_name(before + written) == normalize_name(name)
 
 
 @given(st.text(max_size=60) | st.none(), st.lists(st.text(max_size=80), max_size=5))
 def test_whatever_is_asked_only_known_ids_come(family: str | None, tags: list[str]) -> None:
-    found = INDEX.stands_for(family, tuple(tags))
+    found = INDEX.attack_ids(family, tuple(tags))
     assert list(found) == sorted(set(found))
     known = {one.attack_id for each in CARDS for one in (each, *each.software, *each.groups)}
     assert set(found) <= known - {"T1086", "T1100", "T1101", "T1102", "T1103"}
     # What one tag stands for does not depend on the others.
-    assert set(found) == set(INDEX.stands_for(family, ())).union(
-        *(INDEX.stands_for(None, (tag,)) for tag in tags)
+    assert set(found) == set(INDEX.attack_ids(family, ())).union(
+        *(INDEX.attack_ids(None, (tag,)) for tag in tags)
     )
 
 
@@ -171,11 +171,11 @@ def test_every_name_of_a_published_release_is_found(path) -> None:
     release = read_release(path.read_bytes())
     cards = [one.card("ics-attack", "1", release.users.get(key, ((), ()))) if key in release.users
              else one.card("ics-attack", "1") for key, one in release.techniques.items()]  # fmt: skip
-    index = Attack(pack(cards))
+    index = AttackIndex(pack(cards))
     users = {user.attack_id: user for one in cards for user in (*one.software, *one.groups)}
     assert len(users) > 20
     for user in users.values():
         for name in (user.name, *user.aliases):
-            assert user.attack_id in index.stands_for(None, (f"actor:{name}",)), name
+            assert user.attack_id in index.attack_ids(None, (f"actor:{name}",)), name
         using = {one.attack_id for one in cards if user in (*one.software, *one.groups)}
-        assert {one for one in index.stands_for(None, (user.attack_id,)) if one[0] == "T"} == using
+        assert {one for one in index.attack_ids(None, (user.attack_id,)) if one[0] == "T"} == using

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +16,8 @@ from services.observables.enrichment.queues.repository import jobs, provider_que
 from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
 from services.observables.providers import registry
 from services.observables.providers.base import RemoteEnricher
-from services.observables.reference import context, repository, warning_lists
+from services.observables.reference import context, warning_lists
+from services.observables.reference.service import store_dataset
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
@@ -155,15 +156,9 @@ def listed(own: Database) -> Iterator[Callable[..., None]]:
             "category": "false_positive",
         }
         blob = warning_lists.pack([("own/list.json", json.dumps(kept).encode())])
-        now = datetime.now(UTC)
         with own.transaction(PUBLIC) as session:
-            repository.put(
-                session,
-                "warninglists",
-                packed=blob,
-                digest=uuid4().hex,
-                obtained_at=now,
-                checked_at=now,
+            store_dataset(
+                session, "warninglists", blob, origin="test", obtained_at=datetime.now(UTC)
             )
             context.reload_if_stale(session, now=True)
 

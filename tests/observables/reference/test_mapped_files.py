@@ -1,4 +1,4 @@
-"""Packed reference data is one file that every process maps."""
+"""A packed dataset is one file that every process maps."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 
 from services.observables.reference import mapped_files as module
-from services.observables.reference.mapped_files import mapped
+from services.observables.reference.mapped_files import map_dataset
 from shared.settings import Settings
 
 DATA = b"packed" * 10_000
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
-class Kept:
-    """Where the bytes are kept, and how often they were asked for there."""
+class Source:
+    """Returns the bytes as the database does, and counts how often it is called."""
 
     def __init__(self, content: bytes = DATA) -> None:
-        self.content, self.asked = content, 0
+        self.content = content
+        self.calls = 0
 
     def __call__(self) -> bytes:
-        self.asked += 1
+        self.calls += 1
         return self.content
 
 
@@ -37,25 +38,26 @@ def folder(
 
 
 def test_it_is_fetched_once_and_then_read_from_the_file(folder: Path) -> None:
-    kept = Kept()
-    first, second = mapped("lists", DIGEST, kept), mapped("lists", DIGEST, kept)
+    source = Source()
+    first = map_dataset("lists", DIGEST, source)
+    second = map_dataset("lists", DIGEST, source)
     assert bytes(first) == bytes(second) == DATA
     assert isinstance(first, memoryview)
-    assert kept.asked == 1
+    assert source.calls == 1
 
 
-def test_of_processes_that_look_at_the_same_moment_one_fetches(folder: Path) -> None:
-    kept = Kept()
+def test_of_processes_that_look_at_the_same_time_only_one_fetches(folder: Path) -> None:
+    source = Source()
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: bytes(mapped("lists", DIGEST, kept)), range(8)))
-    assert found == [DATA] * 8
-    assert kept.asked == 1
+        blobs = list(threads.map(lambda _: bytes(map_dataset("lists", DIGEST, source)), range(8)))
+    assert blobs == [DATA] * 8
+    assert source.calls == 1
 
 
-def test_newer_data_takes_the_place_of_older_which_stays_where_it_is_in_use(folder: Path) -> None:
-    older = mapped("lists", DIGEST, Kept())
+def test_newer_data_replaces_older_data_which_stays_mapped_where_it_is_in_use(folder: Path) -> None:
+    older = map_dataset("lists", DIGEST, Source())
     newer = b"newer" * 9
-    assert bytes(mapped("lists", hashlib.sha256(newer).hexdigest(), Kept(newer))) == newer
+    assert bytes(map_dataset("lists", hashlib.sha256(newer).hexdigest(), Source(newer))) == newer
     assert bytes(older) == DATA
     assert {path.name for path in folder.iterdir()} == {"lists", "lists.lock"}
 
@@ -66,15 +68,15 @@ def test_newer_data_takes_the_place_of_older_which_stays_where_it_is_in_use(fold
 def test_a_broken_file_is_made_again(folder: Path, broken: bytes) -> None:
     folder.mkdir()
     (folder / "lists").write_bytes(broken)
-    assert bytes(mapped("lists", DIGEST, Kept())) == DATA
+    assert bytes(map_dataset("lists", DIGEST, Source())) == DATA
     assert (folder / "lists").read_bytes() == DATA
 
 
 def test_data_that_was_replaced_since_its_digest_was_read_is_used(folder: Path) -> None:
-    assert bytes(mapped("lists", DIGEST, Kept(b"of a moment later"))) == b"of a moment later"
-    assert bytes(mapped("lists", DIGEST, Kept())) == DATA
+    assert bytes(map_dataset("lists", DIGEST, Source(b"of a moment later"))) == b"of a moment later"
+    assert bytes(map_dataset("lists", DIGEST, Source())) == DATA
 
 
 def test_where_no_file_can_be_made_the_bytes_are_used_as_they_are(folder: Path) -> None:
     folder.write_text("in the way")
-    assert mapped("lists", DIGEST, Kept()) == DATA
+    assert map_dataset("lists", DIGEST, Source()) == DATA

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaProducer
 from starlette.testclient import TestClient
 
-from services.observables.reference import networks, repository
+from services.observables.reference import networks
+from services.observables.reference.service import store_dataset
 from services.observables.trends.autonomous_systems import AutonomousSystems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
@@ -41,13 +42,10 @@ def own(settings: Settings) -> Database:
     return observables
 
 
-def obtain(own: Database, table: bytes, digest: str) -> None:
-    now = datetime.now(UTC)
+def obtain(own: Database, table: bytes) -> None:
+    packed = networks.pack([("v4.tsv", table)])
     with own.transaction(PUBLIC) as session:
-        packed = networks.pack([("v4.tsv", table)])
-        repository.put(
-            session, "networks", digest=digest, packed=packed, obtained_at=now, checked_at=now
-        )
+        store_dataset(session, "networks", packed, origin="test", obtained_at=datetime.now(UTC))
 
 
 @contextmanager
@@ -105,7 +103,7 @@ def test_an_autonomous_system_and_a_registrar_rise_above_their_baseline(
     settings: Settings, own: Database, tmp_path: Path, client_for: Callable[..., TestClient]
 ) -> None:
     now = time.time()
-    obtain(own, TABLE, "1")
+    obtain(own, TABLE)
     usual = [(now - 3 * HOUR + 600 * n, new([f"45.9.148.{n}", f"45.9.149.{n}"])) for n in range(17)]
     usual += [(now - 3 * HOUR + 600 * n, answer(n, "Usual Registrar")) for n in range(17)]
     many = [f"45.9.148.{100 + n}" for n in range(40)]
@@ -141,14 +139,14 @@ def test_networks_are_reloaded_while_it_runs(
     systems = AutonomousSystems(own)
     systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None]
-    monkeypatch.setattr("services.observables.reference.reloading_cache.LOOK_EVERY", -1.0)
-    obtain(own, TABLE, "1")
+    monkeypatch.setattr("services.observables.reference.reloading_cache.CHECK_INTERVAL", -1.0)
+    obtain(own, TABLE)
     systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [None], "it looks once a minute"
     systems = AutonomousSystems(own)
     systems.reload_if_stale()
     addresses = ["45.9.148.3", "no address", "45.9.149.0/24", "8.8.8.8", "1\0"]
     assert systems.numbers_of("ipv4-addr", addresses) == [64496, None, 64497, None, None]
-    obtain(own, TABLE.replace(b"64496", b"64510"), "2")
+    obtain(own, TABLE.replace(b"64496", b"64510"))
     systems.reload_if_stale()
     assert systems.numbers_of("ipv4-addr", ["45.9.148.3"]) == [64510]

@@ -1,4 +1,4 @@
-"""The offline enrichers of this installation, over the reference data that is here."""
+"""The offline enrichers of this installation."""
 
 from collections.abc import Mapping
 
@@ -15,16 +15,19 @@ from services.observables.reference.networks import Networks
 from services.observables.reference.warning_list_index import WarningListIndex
 
 
-def enrichers(blobs: Mapping[str, bytes | memoryview]) -> list[OfflineEnricher]:
-    """All of them; one whose data is not here has nothing to say, but still knows what its facts are worth."""
+def create_enrichers(blobs: Mapping[str, bytes | memoryview]) -> list[OfflineEnricher]:
+    """All offline enrichers over packed datasets, by name.
+
+    An enricher without its dataset finds nothing, but still knows the weight of stored facts.
+    """
     lists = blobs.get("warninglists") or warning_lists.pack([])
     tables = blobs.get("networks") or networks.pack([])
-    known = blobs.get("exploited") or kev_catalog.pack([])
+    catalogue = blobs.get("exploited") or kev_catalog.pack([])
     return [
         DomainNameEnricher(),
         DomainShapeEnricher(),
         SpecialRangeEnricher(),
         NetworkEnricher(Networks(tables)),
-        KnownExploitedEnricher(KevCatalog(known)),
+        KnownExploitedEnricher(KevCatalog(catalogue)),
         AllowLists(WarningListIndex(lists)),
     ]

@@ -1,4 +1,4 @@
-"""Reference data: fetched over a real server, kept when that fails, and what it says is said of what came before."""
+"""Reference data is fetched from a real server and kept when that fails; the past is described."""
 
 import gzip
 import http.server
@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from services.observables.backfill.contexts import redescribe
 from services.observables.reference import kev_catalog, networks, warning_lists
-from services.observables.reference import refresh as module
 from services.observables.reference.datasets import Dataset
+from services.observables.reference.service import refresh_datasets
 from shared.database import PUBLIC, Database
 from shared.events.feeds import Indicator
 from shared.settings import Settings
@@ -69,7 +70,8 @@ def lists(*entries: str) -> bytes:
 
 
 TABLE = gzip.compress(
-    b"198.51.100.0\t198.51.100.255\t64500\tNL\tEXAMPLE\n203.0.113.0\t203.0.113.255\t64501\tDE\tOTHER\n"
+    b"198.51.100.0\t198.51.100.255\t64500\tNL\tEXAMPLE\n"
+    b"203.0.113.0\t203.0.113.255\t64501\tDE\tOTHER\n"
 )
 EXPLOITED = json.dumps(
     {
@@ -110,7 +112,11 @@ def datasets(provider: str) -> list[Dataset]:
 
 
 def refresh(own: Database, settings: Settings, sets: list[Dataset], minutes: int = 0) -> dict:
-    return module.refresh(own, settings, sets, timedelta(minutes=minutes))
+    outcomes = refresh_datasets(own, settings, sets)
+    return {
+        "datasets": outcomes,
+        "described": redescribe(own, settle_time=timedelta(minutes=minutes)),
+    }
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ def empty(own: Database) -> Iterator[Database]:
     yield own
     with own.engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE observables.dataset"))
-    refresh(own, None, [])  # type: ignore[arg-type]  # nothing to fetch: this process forgets the data
+    redescribe(own)  # reloads the empty data into this process
 
 
 def age(own: Database) -> None:
@@ -129,14 +135,15 @@ def age(own: Database) -> None:
         )
 
 
-ADDRESS, CVE = Indicator("ipv4-addr", "198.51.100.7"), Indicator("vulnerability", "CVE-2021-44228")
+ADDRESS = Indicator("ipv4-addr", "198.51.100.7")
+CVE = Indicator("vulnerability", "CVE-2021-44228")
 
 
 def context(client: TestClient, value: str) -> dict:
     return client.get("/v1/lookup", params={"value": value}).json()["observable"]["context"]
 
 
-def test_what_came_before_the_data_is_described_with_it(
+def test_older_observables_are_described_with_newer_data(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
 ) -> None:
     handle(empty, chunk(ADDRESS, CVE))
@@ -144,17 +151,17 @@ def test_what_came_before_the_data_is_described_with_it(
         ("198.51.100.7", "new", 72, None),
         ("CVE-2021-44228", "new", 72, None),
     ]
-    found = refresh(empty, settings, datasets(provider))
-    assert found["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
-    assert found["described"] == 2
+    result = refresh(empty, settings, datasets(provider))
+    assert result["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
+    assert result["described"] == 2
     assert changes(empty) == [
         ("198.51.100.7", "expired", 14, 72),
         ("CVE-2021-44228", "changed", 89, 72),
     ]
     client = client_for("observables")
-    said = context(client, "198.51.100.7")
-    assert said["network"] == {"asn": 64500, "as_name": "EXAMPLE", "country": "NL"}
-    assert said["allow_lists"]["hits"] == [
+    facts = context(client, "198.51.100.7")
+    assert facts["network"] == {"asn": 64500, "as_name": "EXAMPLE", "country": "NL"}
+    assert facts["allow_lists"]["hits"] == [
         ["our own servers", "false_positive", "cidr", "198.51.100.0/24"]
     ]
     assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
@@ -164,7 +171,7 @@ def test_what_came_before_the_data_is_described_with_it(
     }
 
 
-def test_what_comes_after_is_described_at_once_and_explains_itself(
+def test_newer_observables_are_described_at_once_and_explained(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
 ) -> None:
     refresh(empty, settings, datasets(provider))
@@ -189,78 +196,70 @@ def test_a_list_that_no_longer_names_it_gives_the_score_back_and_the_past_stays(
     age(empty)
     assert refresh(empty, settings, datasets(provider))["described"] == 1
     assert changes(empty) == [("198.51.100.7", "changed", 72, before)]
-    asked = {"value": "198.51.100.7", "as_of": then.isoformat()}
-    assert (
-        client_for("observables").get("/v1/lookup", params=asked).json()["observable"]["score"]
-        == before
-    )
+    query = {"value": "198.51.100.7", "as_of": then.isoformat()}
+    past = client_for("observables").get("/v1/lookup", params=query).json()
+    assert past["observable"]["score"] == before
 
 
-def test_answers_tell_how_old_the_data_is_that_they_stand_on(
+def dates_in_answers(client: TestClient) -> list[dict[str, datetime]]:
+    """The dates in each kind of answer: a lookup, lookups together, a single observable."""
+    lookup = client.get("/v1/lookup", params={"value": "198.51.100.7"}).json()
+    many = client.post("/v1/lookup", json={"values": ["198.51.100.7", "192.0.2.1"]}).json()
+    single = client.get(f"/v1/observables/{lookup['observable']['id']}").json()
+    assert all("reference" not in item for item in many["items"]), "once, not ten thousand times"
+    dates = []
+    for answer in (lookup, many, single):
+        shown = answer["reference"]
+        dates.append({name: datetime.fromisoformat(date) for name, date in shown.items()})
+    return dates
+
+
+def test_answers_show_the_dates_of_the_data_behind_them(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
 ) -> None:
-    def asked() -> list[dict[str, datetime]]:
-        """The dates in each kind of answer, by an API that has just been started."""
-        client = client_for("observables")
-        one = client.get("/v1/lookup", params={"value": "198.51.100.7"}).json()
-        many = client.post("/v1/lookup", json={"values": ["198.51.100.7", "192.0.2.1"]}).json()
-        single = client.get(f"/v1/observables/{one['observable']['id']}").json()
-        assert all("reference" not in each for each in many["items"]), (
-            "once, not ten thousand times"
-        )
-        found = [each["reference"] for each in (one, many, single)]
-        return [
-            {name: datetime.fromisoformat(date) for name, date in each.items()} for each in found
-        ]
+    def shown() -> list[dict[str, datetime]]:
+        """By an API that has just been started."""
+        return dates_in_answers(client_for("observables"))
 
     handle(empty, chunk(ADDRESS))
-    assert asked() == [{}, {}, {}]
+    assert shown() == [{}, {}, {}]
     before = datetime.now(UTC)
     refresh(empty, settings, datasets(provider))
-    first, *others = asked()
+    first, *others = shown()
     assert others == [first, first]
     assert set(first) == {"allow_lists", "network", "known_exploited"}
     assert all(before < date < datetime.now(UTC) for date in first.values())
 
-    # Newer data that what is stored was not yet described with makes nothing younger.
+    # Newer data with which stored observables are not described yet makes nothing younger.
     with empty.transaction(PUBLIC) as session:
         values = {"at": datetime.now(UTC)}
         session.execute(
             sa.text("UPDATE dataset SET digest = '2', obtained_at = :at WHERE name = 'networks'"),
             values,
         )
-    assert asked()[0] == first
+    assert shown()[0] == first
     # The same data, obtained again, is as young as that.
     age(empty)
     _Provider.files["/v4.tsv.gz"] = TABLE
     refresh(empty, settings, datasets(provider))
-    assert all(asked()[0][name] > date for name, date in first.items())
+    assert all(shown()[0][name] > date for name, date in first.items())
 
     client = client_for("observables")
-    past = client.get(
-        "/v1/lookup", params={"value": "198.51.100.7", "as_of": before.isoformat()}
-    ).json()
+    query = {"value": "198.51.100.7", "as_of": before.isoformat()}
+    past = client.get("/v1/lookup", params=query).json()
     assert "reference" not in past, "dates of the past are not recorded"
     identity = past["observable"]["id"]
-    assert (
-        client.get(f"/v1/observables/{identity}", params={"as_of": before.isoformat()}).json()[
-            "reference"
-        ]
-        == {}
-    )
+    query = {"as_of": before.isoformat()}
+    assert client.get(f"/v1/observables/{identity}", params=query).json()["reference"] == {}
 
 
-def test_nothing_is_described_with_data_that_not_everybody_has_yet(
+def test_nothing_is_described_with_data_that_not_every_process_has_yet(
     empty: Database, settings: Settings, provider: str, client_for: Callable[..., TestClient]
 ) -> None:
     handle(empty, chunk(ADDRESS))
     assert refresh(empty, settings, datasets(provider), minutes=2)["described"] == 0
-    assert (
-        client_for("observables")
-        .get("/v1/lookup", params={"value": ADDRESS.value})
-        .json()["reference"]
-        == {}
-    )
+    answer = client_for("observables").get("/v1/lookup", params={"value": ADDRESS.value}).json()
+    assert answer["reference"] == {}
     with empty.transaction(PUBLIC) as session:
         session.execute(
             sa.text("UPDATE dataset SET obtained_at = obtained_at - interval '3 minutes'")
@@ -277,7 +276,7 @@ DAMAGED[12:20] = b"\xff" * 8
     [None, b"", b"PK not a zip", bytes(DAMAGED), TABLE[:-12]],
     ids=["away", "empty", "no archive", "damaged", "cut off"],
 )
-def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
+def test_data_that_cannot_be_fetched_is_kept_with_the_reason(
     empty: Database,
     settings: Settings,
     provider: str,
@@ -289,14 +288,15 @@ def test_data_that_cannot_be_fetched_stays_as_it_is_and_says_why(
     age(empty)
     outcomes = refresh(empty, settings, datasets(provider))["datasets"]
     assert outcomes["networks"] == outcomes["exploited"] == "not fetched"
-    told = {one["name"]: one for one in client_for("observables").get("/v1/reference").json()}
-    assert told["networks"]["error"]
-    assert told["networks"]["origin"] == f"{provider}/v4.tsv.gz"
+    listed = client_for("observables").get("/v1/reference").json()
+    states = {dataset["name"]: dataset for dataset in listed}
+    assert states["networks"]["error"]
+    assert states["networks"]["origin"] == f"{provider}/v4.tsv.gz"
     handle(empty, chunk(ADDRESS))
     assert context(client_for("observables"), "198.51.100.7")["network"]["asn"] == 64500
 
 
-def test_without_a_network_the_lists_that_came_with_the_installation_are_used(
+def test_without_a_network_the_bundled_lists_are_used(
     empty: Database, settings: Settings, provider: str
 ) -> None:
     _Provider.files = {}

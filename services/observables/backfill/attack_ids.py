@@ -1,0 +1,113 @@
+"""Assertions are mapped again when the index of ATT&CK has changed."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from services.observables.attack import current_index
+from services.observables.backfill import repository
+from services.observables.backfill.repository import AssertionKey, NewMapping, StoredMapping
+from services.observables.reference import context
+from services.observables.reference import repository as datasets
+from services.observables.reference import service as reference
+from services.observables.reference.reloading_cache import CHECK_INTERVAL
+from services.observables.scoring.inputs import ObservableState
+from services.observables.store import plan, rescore
+from services.observables.store import repository as store
+from shared.database import PLATFORM, PUBLIC, Database
+from shared.events.observables import Change
+from shared.stix import bucket
+
+SETTLE_TIME: Final = timedelta(seconds=2 * CHECK_INTERVAL)
+"""Time since the last card at which the backfill begins.
+
+A release comes in many pieces, and by then every process maps with the newest index.
+"""
+
+_START: Final = AssertionKey("", str(UUID(int=0)), str(UUID(int=0)))
+_CHUNK: Final = 2_000
+
+
+def remap_assertions(
+    database: Database, seconds: float = 100, settle_time: timedelta = SETTLE_TIME
+) -> int:
+    """Map every assertion with the present index; return how many have other ids now.
+
+    It does nothing when all are mapped, or when the newest card is younger than `settle_time`.
+    What is left after some seconds is done by the next call, which goes on where this one stopped.
+    """
+    with database.transaction(PUBLIC) as session:
+        state = reference.find_state(session, current_index.DATASET)
+        if state is None or state.digest is None or state.digest == state.described:
+            return 0
+        if datetime.now(UTC) - state.checked_at < settle_time:
+            return 0
+        current_index.reload_if_stale(session, now=True)
+        context.reload_if_stale(session)
+    changed = 0
+    deadline = time.monotonic() + seconds
+    after = AssertionKey(*state.progress.split(" ")) if state.progress else _START
+    while time.monotonic() < deadline:
+        with database.transaction(PLATFORM) as session:
+            rows = repository.next_mappings(session, after, _CHUNK)
+        if not rows:
+            with database.transaction(PUBLIC) as session:
+                datasets.record_described(session, state.name, state.digest, state.obtained_at)
+            return changed
+        for tenant, ids in _outdated(rows).items():
+            changed += _remap(database, tenant, sorted(ids))
+        after = rows[-1].key
+    with database.transaction(PUBLIC) as session:
+        datasets.record_progress(session, state.name, state.digest, " ".join(after))
+    return changed
+
+
+def _outdated(rows: Iterable[StoredMapping]) -> dict[str, set[str]]:
+    """Ids of the observables, by tenant, about which an assertion has other ATT&CK ids now."""
+    outdated: dict[str, set[str]] = {}
+    for row in rows:
+        if current_index.attack_ids(row.malware, row.tags) != row.attack:
+            outdated.setdefault(row.key.tenant, set()).add(row.key.observable)
+    return outdated
+
+
+def _remap(database: Database, tenant: str, ids: Sequence[str]) -> int:
+    """Map the assertions about observables, read again now that no other writer changes them."""
+    mappings: list[NewMapping] = []
+    changes: list[Change] = []
+    with database.transaction(tenant) as session:
+        store.lock(session, {bucket(identity) for identity in ids})
+        now = datetime.now(UTC)
+        for identity, state in store.known(session, tenant, ids).items():
+            new = _new_mappings(identity, state)
+            mappings += new
+            changes += _changes(identity, state, new, now)
+        repository.change_mappings(session, tenant, mappings)
+        rescore.publish_changes(session, tenant, changes, "enrichment")
+    return len(mappings)
+
+
+def _new_mappings(identity: str, state: ObservableState) -> list[NewMapping]:
+    mappings = []
+    for source, assertion in state.assertions.items():
+        attack = current_index.attack_ids(assertion.malware, assertion.tags)
+        if attack != assertion.attack:
+            mappings.append(NewMapping(identity, source, attack))
+    return mappings
+
+
+def _changes(
+    identity: str, state: ObservableState, mappings: Sequence[NewMapping], now: datetime
+) -> list[Change]:
+    """The change to announce, if the observable's ids differ; its score does not depend on them."""
+    attack = {mapping.source: mapping.attack for mapping in mappings}
+    before = [assertion for assertion in state.said if assertion.active(now)]
+    after = [
+        assertion._replace(attack=attack.get(assertion.source_id, assertion.attack))
+        for assertion in before
+    ]
+    if plan.techniques(before) == plan.techniques(after):
+        return []
+    return [plan.changed(identity, state, state.score, after)]
