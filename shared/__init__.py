@@ -1,1 +1,1 @@
-"""What every service stands on: events, Kafka, Celery, PostgreSQL, HTTP, identity. Knows no service."""
+"""The base of all services: events, Kafka, Celery, PostgreSQL, HTTP, identity."""

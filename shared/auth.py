@@ -1,7 +1,8 @@
-"""Identity: signed tokens that name an actor, a tenant and a role, and the one table of who may do what.
+"""Identity: signed tokens that name an actor, a tenant and a role, and the table of permissions.
 
-Tokens are JWT (RFC 7519) signed with HMAC-SHA256 under the installation's secret key. Roles within a tenant are
-viewer < analyst < admin; an operator runs the platform and may act in any tenant, `public` included.
+Tokens are JWT (RFC 7519) signed with HMAC-SHA256 under the installation's secret key. Roles within
+a tenant are viewer < analyst < admin; an operator runs the platform and may act in any tenant,
+`public` included.
 """
 
 import time
@@ -19,8 +20,11 @@ from pydantic import SecretStr
 from shared.database import PLATFORM, PUBLIC
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
 
-_ALGORITHM, _ISSUER = "HS256", "sentineliq"
-_NOT_VALID: Final = "The token is not valid here: it was changed, has expired, or is another's."
+_ALGORITHM: Final = "HS256"
+_ISSUER: Final = "sentineliq"
+_NOT_VALID: Final = (
+    "The token is not valid: it was changed, has expired, or belongs to another installation."
+)
 _CLAIMS = jwt.JWTClaimsRegistry(
     iss={"essential": True, "value": _ISSUER},
     sub={"essential": True},
@@ -33,7 +37,7 @@ RoleName = Literal["viewer", "analyst", "admin", "operator"]
 
 
 class Role(IntEnum):
-    """Roles, each of which may do what the ones before it may."""
+    """The roles; each includes the permissions of those before it."""
 
     viewer = 1
     analyst = 2
@@ -58,22 +62,22 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "schedules:write": Role.admin,
     "platform:reconcile": Role.operator,
 }
-"""What may be done, and the least role that may do it. Every route names one of these."""
+"""The permissions, each with the lowest role that has it. Every route names one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: the subject of a valid token."""
+    """The actor of a request, from a valid token."""
 
     actor: str
     tenant: str
     role: Role
 
     def require(self, permission: str) -> None:
-        """Insist on a permission.
+        """Check that the role has a permission.
 
         Raises:
-            Forbidden: the role is too low.
+            Forbidden: it has not.
         """
         needed = PERMISSIONS[permission]
         if self.role < needed:
@@ -91,20 +95,19 @@ def issue_token(
     role: RoleName,
     lifetime: timedelta = timedelta(days=30),
 ) -> str:
-    """A signed token.
+    """Issue a signed token.
 
     Raises:
-        InvalidInput: the tenant's name is not one (lower case letters, digits, dashes; up to 63).
+        InvalidInput: the tenant's name is not allowed, or the role does not fit the tenant.
     """
     if not is_tenant(tenant):
         raise InvalidInput(
-            "A tenant is named with up to 63 lower case letters, digits and dashes, a letter or digit first.",
+            "A tenant's name has up to 63 lower case letters, digits and dashes; "
+            "it begins with a letter or digit.",
             field="tenant",
         )
     if tenant == PUBLIC and role != "operator":
-        raise InvalidInput(
-            "Only an operator's token may be made for the tenant public.", field="tenant"
-        )
+        raise InvalidInput("Only operators may have a token for the tenant public.", field="tenant")
     now = datetime.now(UTC)
     claims = {
         "iss": _ISSUER,
@@ -118,10 +121,10 @@ def issue_token(
 
 
 def verify_token(secret: SecretStr, token: str) -> Principal:
-    """The principal a token stands for.
+    """Verify a token and return its principal.
 
     Raises:
-        Unauthenticated: it is not ours, was changed, or has expired.
+        Unauthenticated: it has another key, was changed, or has expired.
     """
     principal, expires = _verified(secret.get_secret_value(), token)
     if expires <= time.time():
@@ -131,7 +134,7 @@ def verify_token(secret: SecretStr, token: str) -> Principal:
 
 @lru_cache(maxsize=1024)
 def _verified(secret: str, token: str) -> tuple[Principal, float]:
-    """A token's principal and when it ends; the same few tokens come with every request."""
+    """Return a token's principal and expiry. Cached: few tokens come with many requests."""
     try:
         decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[_ALGORITHM])
         _CLAIMS.validate(decoded.claims)
@@ -145,7 +148,7 @@ def _verified(secret: str, token: str) -> tuple[Principal, float]:
 
 
 def is_tenant(name: str) -> bool:
-    """Whether a text can name a tenant; the platform's own mark never can."""
+    """Whether a text can name a tenant; `PLATFORM` cannot."""
     allowed = (
         name.replace("-", "").isalnum()
         and name.isascii()

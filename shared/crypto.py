@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed with AES-256-GCM under a key derived from the installation's secret key.
+"""Secrets at rest: AES-256-GCM under a key derived from the installation's secret key.
 
 Sources: NIST SP 800-38D (GCM), RFC 5869 (HKDF).
 """
@@ -19,7 +19,7 @@ _NONCE_BYTES: Final = 12
 
 
 class UnsealError(SentinelIQError):
-    """A sealed secret does not open: another key, another place, or changed bytes."""
+    """A sealed secret does not open: its key or place is another, or its bytes were changed."""
 
     code = "unsealable"
 
@@ -29,7 +29,7 @@ class Sealer:
 
     Args:
         secret_key: the installation's secret key.
-        purpose: what the secrets are for; what is sealed for one purpose does not open under another.
+        purpose: the use of the secrets; a secret does not open under another purpose.
     """
 
     def __init__(self, secret_key: SecretStr, purpose: str) -> None:
@@ -37,11 +37,11 @@ class Sealer:
         self._cipher = AESGCM(derivation.derive(secret_key.get_secret_value().encode()))
 
     def seal(self, secret: str, place: str) -> bytes:
-        """The secret, unreadable without the key.
+        """Encrypt a secret.
 
         Args:
             secret: any text.
-            place: the id of the row it is kept in; moved to another row it does not open.
+            place: the id of the row that stores it; a secret copied to another row does not open.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return (
@@ -51,15 +51,18 @@ class Sealer:
         )
 
     def open(self, sealed: bytes, place: str) -> str:
-        """The secret that was sealed.
+        """Decrypt a secret.
 
         Raises:
             UnsealError: it was sealed under another key or for another place, or was changed.
         """
-        version, nonce, box = sealed[:1], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        version = sealed[:1]
+        nonce = sealed[1 : 1 + _NONCE_BYTES]
+        ciphertext = sealed[1 + _NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, box, version + place.encode()).decode()
+            return self._cipher.decrypt(nonce, ciphertext, version + place.encode()).decode()
         except (InvalidTag, ValueError) as error:
             raise UnsealError(
-                "A stored secret cannot be read: it was sealed under another SENTINELIQ_SECRET_KEY. Set it anew."
+                "A stored secret cannot be read: it was sealed under another "
+                "SENTINELIQ_SECRET_KEY. Set it anew."
             ) from error

@@ -95,7 +95,7 @@ class Database:
             seconds: limit of each statement, for queries that may scan whole tables.
 
         Raises:
-            Unavailable: the database cannot be reached or aborted the transaction; retrying is safe.
+            Unavailable: the database cannot be reached or aborted the transaction; a retry is safe.
             TooLargeInput: a statement took longer than `seconds`.
         """
         try:
@@ -124,7 +124,7 @@ class Database:
         pipeline is synchronised: the block must not open another pipeline or transaction.
 
         Raises:
-            Unavailable: the database cannot be reached or aborted the transaction; retrying is safe.
+            Unavailable: the database cannot be reached or aborted the transaction; a retry is safe.
         """
         try:
             with self._readers().connection() as connection:
@@ -214,7 +214,7 @@ def driver_connection(session: Session) -> psycopg.Connection:
 
 
 def set_tenant(session: Session, service: str, tenant: str) -> None:
-    """Set role, schema and tenant for the rest of the transaction; another call changes the tenant."""
+    """Set role, schema and tenant for the rest of the transaction; call again to change them."""
     session.execute(_SET_TENANT, {"role": role_name(service), "schema": service, "tenant": tenant})
 
 

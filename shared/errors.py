@@ -1,4 +1,4 @@
-"""One tree of errors, and what each becomes at the three edges.
+"""The tree of errors, and what each becomes in HTTP, Celery and Kafka.
 
     SentinelIQError            HTTP status   Celery task        Kafka record
     ├── InvalidInput           422           failed             dead letter
@@ -10,22 +10,26 @@
     ├── UpstreamError          502           retried if it may  retried if it may
     └── Unavailable            503           retried            retried, never dropped
 
-Errors carry data; the text is for the person who has to act. Expected failures of other people's systems are
-`UpstreamError`; failures of our own database, broker or log are `Unavailable`. Everything else is a bug and looks
-like one: HTTP 500, a failed task, a dead letter.
+Errors carry data; the text is for the person who has to act. Expected failures of other systems are
+`UpstreamError`; failures of the platform's database, broker or log are `Unavailable`. All other
+exceptions are bugs: HTTP 500, a failed task, a dead letter.
 """
 
 from typing import Any, ClassVar
 
 
 class SentinelIQError(Exception):
-    """The root: a message for people, a stable `code` for programs, and details for both."""
+    """The root: a message for people, a stable `code` for programs, and details for both.
+
+    Attributes:
+        retryable: whether another attempt may succeed.
+        retry_after: seconds to wait before it, when the other side named them.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal-error"
     retryable: bool = False
     retry_after: float | None = None
-    """Seconds to wait before the next try, when the other side named them."""
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -33,53 +37,60 @@ class SentinelIQError(Exception):
         self.details = {key: value for key, value in details.items() if value is not None}
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as it is stored in a run, a delivery or a dead letter."""
+        """Return the error as runs, deliveries and dead letters store it."""
         return {"code": self.code, "message": self.message, **self.details}
 
 
 class InvalidInput(SentinelIQError):
-    """What was sent cannot be used; `field` or `where` name the place."""
+    """The input cannot be used; `field` or `where` name the place."""
 
-    status, code = 422, "invalid-input"
+    status = 422
+    code = "invalid-input"
 
     def __init__(self, message: str, *, field: str | None = None, **details: Any) -> None:
         super().__init__(message, field=field, **details)
 
 
 class TooLargeInput(InvalidInput):
-    """What was sent is larger than its limit, which the message names."""
+    """The input exceeds a limit, which the message names."""
 
-    status, code = 413, "too-large"
+    status = 413
+    code = "too-large"
 
 
 class Unauthenticated(SentinelIQError):
-    """No token, or one that is expired or not ours."""
+    """There is no token, or it is not valid."""
 
-    status, code = 401, "unauthenticated"
+    status = 401
+    code = "unauthenticated"
 
 
 class Forbidden(SentinelIQError):
     """The token's role may not do this."""
 
-    status, code = 403, "forbidden"
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(SentinelIQError):
-    """There is no such thing in this tenant; a foreign tenant's thing looks the same."""
+    """The tenant has no such object; an object of another tenant gives the same error."""
 
-    status, code = 404, "not-found"
+    status = 404
+    code = "not-found"
 
 
 class Conflict(SentinelIQError):
-    """It contradicts what is already there."""
+    """The request contradicts the present state."""
 
-    status, code = 409, "conflict"
+    status = 409
+    code = "conflict"
 
 
 class UpstreamError(SentinelIQError):
-    """Somebody else's system failed or refused; `retryable` says whether another try makes sense."""
+    """Another system failed or refused; `retryable` tells whether another attempt may succeed."""
 
-    status, code = 502, "upstream-error"
+    status = 502
+    code = "upstream-error"
 
     def __init__(
         self,
@@ -95,8 +106,9 @@ class UpstreamError(SentinelIQError):
 
 
 class Unavailable(SentinelIQError):
-    """A part of our own (database, broker, log) does not answer right now."""
+    """A part of the platform (database, broker, log) does not answer at present."""
 
-    status, code = 503, "unavailable"
+    status = 503
+    code = "unavailable"
     retryable = True
     retry_after = 2.0

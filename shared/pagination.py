@@ -1,7 +1,8 @@
 """Pages of a list, and the opaque cursors that lead from one page to the next.
 
-A list is ordered by a key that is unique within it: `(created_at, id)`, `(name, id)`. The cursor of a page holds the
-key of its last item, so that the next page begins behind it whatever was added or removed in between.
+A list is ordered by a key that is unique within it: `(created_at, id)`, `(name, id)`. The cursor of
+a page holds the key of its last item, so that the next page begins behind it, no matter which rows
+were added or removed in between.
 """
 
 import base64
@@ -24,23 +25,23 @@ Key = TypeVar("Key")
 class Page(Generic[Item]):
     """One page of a list, as a repository or service returns it.
 
-    A route names a schema of its own as its response (`PageSchema`): FastAPI does not filter the fields of a `Page`
-    that holds something else than it was declared with.
+    A route declares a schema as its response, a subclass of `PageSchema`: FastAPI does not validate
+    the items of a dataclass, so that `response_model=Page[View]` would send all fields of a row.
 
     Attributes:
-        next: the cursor of the page behind this one; None when this is the last.
+        next: the cursor of the following page; None on the last page.
     """
 
     items: list[Item]
     next: str | None = None
 
     def map(self, convert: Callable[[Item], Other]) -> "Page[Other]":
-        """The same page with each item converted."""
+        """Return the same page with each item converted."""
         return Page([convert(item) for item in self.items], self.next)
 
 
 class PageSchema(BaseModel, Generic[Item]):
-    """One page of a list; `next`, sent back as `after`, gives the page behind it."""
+    """One page of a list; `next`, sent back as `after`, gives the following page."""
 
     items: list[Item]
     next: str | None
@@ -52,28 +53,32 @@ def paginate(
     """Cut a page from a list.
 
     Args:
-        rows: `limit + 1` rows from the page's first on, or fewer when the list ends before.
-        limit: items of a full page.
-        key: a row's place in the list's order: strings, numbers, datetimes and UUIDs.
+        rows: up to `limit + 1` rows, beginning with the page's first; one more than `limit` shows
+            that another page follows.
+        limit: the number of items of a full page.
+        key: returns the key of a row: strings, numbers, datetimes and UUIDs.
     """
     items = list(rows[:limit])
     return Page(items, encode_cursor(*key(items[-1])) if len(rows) > limit else None)
 
 
 def encode_cursor(*key: object) -> str:
-    """The cursor of the page behind the item that has this key: base64url of a JSON array, without padding."""
+    """Return the cursor of the page behind the item with a key.
+
+    It is base64url, without padding, of a JSON array.
+    """
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
 
 
 def decode_cursor(after: str | None, key: type[Key]) -> Key | None:
-    """The key that a cursor holds.
+    """Return the key in a cursor; None for the first page.
 
     Args:
-        after: the cursor; None or an empty text for the first page.
-        key: the tuple that the list is ordered by: `tuple[datetime, UUID]`.
+        after: the cursor; None or an empty text on the first page.
+        key: the type of the list's keys, for instance `tuple[datetime, UUID]`.
 
     Raises:
-        InvalidInput: the list gives no such cursor.
+        InvalidInput: the list does not issue such cursors.
     """
     if not after:
         return None

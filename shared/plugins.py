@@ -1,4 +1,4 @@
-"""What installed packages offer beside what comes with SentinelIQ: classes behind entry points."""
+"""Plug-ins of other packages: classes behind entry points."""
 
 from collections.abc import Collection
 from importlib.metadata import entry_points
@@ -9,21 +9,25 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 
-def load_plugins(group: str, taken: Collection[str]) -> dict[str, Any]:
-    """Instances of the classes that packages offer in a group of entry points, by their `name`.
+def load_plugins(group: str, reserved: Collection[str]) -> dict[str, Any]:
+    """Instantiate the plug-ins of a group of entry points, by their `name`.
 
-    What cannot be loaded, or has a name that is taken, is logged and left out: it must not cost the others.
+    A plug-in that cannot be loaded, or whose name is not free, is logged and left out.
+
+    Args:
+        group: of entry points.
+        reserved: names that are not free: those of the plug-ins that come with SentinelIQ.
     """
-    found: dict[str, Any] = {}
+    plugins: dict[str, Any] = {}
     for entry in entry_points(group=group):
         try:
-            one = entry.load()()
-            name = one.name
-        except Exception:  # other people's code may raise anything
+            plugin = entry.load()()
+            name = plugin.name
+        except Exception:  # a stranger's code may raise anything
             log.exception("plugin.not_loaded", group=group, entry_point=entry.value)
             continue
-        if name in taken or name in found:
+        if name in reserved or name in plugins:
             log.error("plugin.name_taken", group=group, entry_point=entry.value, name=name)
         else:
-            found[name] = one
-    return found
+            plugins[name] = plugin
+    return plugins

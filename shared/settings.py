@@ -1,4 +1,4 @@
-"""Settings of every process, read once from the environment. There are no default secrets."""
+"""The settings of every process, read once from the environment. Secrets have no defaults."""
 
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
@@ -13,12 +13,12 @@ SERVICES: tuple[ServiceName, ...] = ("feeds", "observables", "notifications", "m
 
 
 def _plain(name: str) -> AliasChoices:
-    """A variable that other tools know by its own name, without our prefix."""
+    """Accept a variable's common name, which other tools use, beside the prefixed one."""
     return AliasChoices(name, f"SENTINELIQ_{name}")
 
 
 class Settings(BaseSettings):
-    """One process's settings; the README's configuration table is this class in prose."""
+    """A process's settings; the README describes them in its configuration table."""
 
     model_config = SettingsConfigDict(
         env_prefix="SENTINELIQ_",
@@ -56,11 +56,9 @@ class Settings(BaseSettings):
     @field_validator("outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            [part.strip() for part in value.split(",") if part.strip()]
-            if isinstance(value, str)
-            else value
-        )
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("enricher_urls", mode="before")
     @classmethod
@@ -71,13 +69,13 @@ class Settings(BaseSettings):
         return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
 
     def service_url(self, service: str) -> str:
-        """The base address of a service's API."""
+        """Return the base URL of a service's API."""
         return str(getattr(self, f"{service}_url")).rstrip("/")
 
 
 @cache
 def load_settings() -> Settings:
-    """This process's settings.
+    """Return this process's settings.
 
     Raises:
         pydantic.ValidationError: a required variable is missing or wrong; the message names it.

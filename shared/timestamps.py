@@ -1,4 +1,4 @@
-"""Moments that everything behind an API can hold: those that exist in UTC."""
+"""Timestamps in UTC, limited to those that Python, PostgreSQL and JSON readers can represent."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,11 +8,10 @@ from pydantic import AfterValidator
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment in UTC; without an offset it is UTC already.
+    """Convert a time to UTC; one without an offset is in UTC already.
 
     Raises:
-        ValueError: in UTC it would be before the year 1 or after the year 9999, which neither Python nor JSON's readers
-            know: `0001-01-01T00:00:00+14:00`.
+        ValueError: in UTC it is before the year 1 or after 9999, as `0001-01-01T00:00:00+14:00`.
     """
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
@@ -22,15 +21,15 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError(f"{moment.isoformat()} is outside the years 1 to 9999 in UTC") from None
 
 
-@lru_cache(maxsize=4096)  # events of one cause share theirs
+@lru_cache(maxsize=4096)  # events of one run share their times
 def parse_timestamp(text: str) -> datetime:
-    """A time as RFC 3339 writes it, in UTC; without an offset it is UTC already.
+    """Parse an RFC 3339 time to UTC; one without an offset is in UTC already.
 
     Raises:
-        ValueError: it is none, or none that UTC has.
+        ValueError: it is not a time, or cannot be represented in UTC.
     """
     return in_utc(datetime.fromisoformat(text))
 
 
 Timestamp = Annotated[datetime, AfterValidator(in_utc)]
-"""A time in a request, RFC 3339, understood as UTC when it names no offset."""
+"""A time in a request, in RFC 3339; without an offset it is in UTC."""

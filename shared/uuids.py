@@ -1,4 +1,4 @@
-"""Many UUIDs as one parameter of a statement: written, and read by PostgreSQL, several times as fast as texts."""
+"""Many UUIDs as one parameter of a statement, written and parsed several times as fast as texts."""
 
 import struct
 from collections.abc import Collection
@@ -11,15 +11,15 @@ _LENGTH: Final = "00000010"
 
 
 class UuidArray:
-    """A `uuid[]`; connections of `shared.database` take it.
+    """A `uuid[]` parameter for connections of `shared.database`.
 
     Args:
-        ids: UUIDs as they are written.
+        ids: UUIDs as texts with hyphens.
     """
 
     def __init__(self, ids: Collection[str]) -> None:
-        # As PostgreSQL sends and takes arrays: one dimension, no NULL, the type, how many, from 1; then each with its
-        # length.
+        # PostgreSQL's binary array: one dimension, no NULL, element type, count, lower bound 1;
+        # then each element after its length.
         body = f"{_LENGTH}{_LENGTH.join(ids)}".replace("-", "") if ids else ""
         self.packed = struct.pack("!5i", 1, 0, _UUID.oid, len(ids), 1) + bytes.fromhex(body)
 
@@ -33,5 +33,5 @@ class _Dumper(psycopg.adapt.Dumper):
 
 
 def register_dumper(connection: psycopg.Connection) -> None:
-    """Let a connection take `UuidArray`."""
+    """Let a connection accept `UuidArray` parameters."""
     connection.adapters.register_dumper(UuidArray, _Dumper)

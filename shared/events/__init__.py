@@ -1,6 +1,7 @@
-"""The event catalogue: every topic that services meet on, and the model of what it carries.
+"""The event catalogue: every topic between services, and the model of its payload.
 
-Within a version a field may be added, never changed or removed; `docs/asyncapi.yaml` is generated from here.
+Within a version a field may be added, never changed or removed. `docs/asyncapi.yaml` is generated
+from here.
 """
 
 from typing import Any

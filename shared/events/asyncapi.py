@@ -1,5 +1,6 @@
-"""The event catalogue as an AsyncAPI 3.0 document: `python -m shared.events.asyncapi > docs/asyncapi.yaml`.
+"""The event catalogue as an AsyncAPI 3.0 document.
 
+Usage: `python -m shared.events.asyncapi > docs/asyncapi.yaml`.
 Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
@@ -21,16 +22,16 @@ _HEADERS = {
             "description": "unique per source; a repeated event repeats it",
         },
         "ce_type": {"type": "string", "description": "the topic's name"},
-        "ce_source": {"type": "string", "description": "the service that says it"},
+        "ce_source": {"type": "string", "description": "the service that publishes it"},
         "ce_time": {"type": "string", "format": "date-time"},
-        "ce_tenant": {"type": "string", "description": "whose event it is"},
+        "ce_tenant": {"type": "string", "description": "the tenant that it belongs to"},
         "traceparent": {"type": "string", "description": "W3C trace context"},
     },
 }
 
 
 def document() -> dict[str, Any]:
-    """The catalogue: a channel, a message and an operation per topic, and the schemas of all payloads."""
+    """Return the document: a channel, a message and an operation per topic, and all schemas."""
     schemas, components = msgspec.json.schema_components(
         [topic.payload for topic in CATALOGUE], ref_template="#/components/schemas/{name}"
     )
@@ -40,8 +41,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "SentinelIQ events",
             "version": "1",
-            "description": "CloudEvents 1.0 over Kafka, binary content mode. Every topic has a dead-letter topic "
-            "`<topic>.dead` with the original bytes and headers and the reason.",
+            "description": "CloudEvents 1.0 over Kafka, binary content mode. Every topic has a "
+            "dead-letter topic `<topic>.dead` with the original bytes and headers and the reason.",
         },
         "defaultContentType": "application/json",
         "channels": {_slug(topic): _channel(topic) for topic in CATALOGUE},
@@ -93,15 +94,15 @@ def _message(topic: Topic[Any], payload: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Plain(yaml.SafeDumper):
-    """YAML that repeats shared parts instead of pointing at them."""
+    """A YAML dumper that repeats shared parts instead of writing aliases."""
 
     def ignore_aliases(self, _data: Any) -> bool:
-        """Never an alias."""
+        """Return whether a part is written without an alias: always."""
         return True
 
 
 def render() -> str:
-    """The document as YAML."""
+    """Return the document as YAML."""
     return yaml.dump(document(), Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
 
 

@@ -1,4 +1,4 @@
-"""Who did what: said by every service."""
+"""The audit event, which every service publishes."""
 
 import msgspec
 
@@ -6,12 +6,12 @@ from shared.events.envelope import Topic
 
 
 class Recorded(msgspec.Struct, omit_defaults=True):
-    """Somebody changed something.
+    """An actor changed something.
 
     Attributes:
-        actor: subject of the token.
+        actor: the subject of the token.
         action: for instance feeds.create.
-        target: what it was done to.
+        target: the id of what was changed.
         details: what is worth keeping; never a secret.
     """
 
@@ -21,4 +21,4 @@ class Recorded(msgspec.Struct, omit_defaults=True):
     details: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-RECORDED = Topic("audit.recorded.v1", Recorded, "Somebody did something to something.", "tenant")
+RECORDED = Topic("audit.recorded.v1", Recorded, "An actor changed something.", "tenant")

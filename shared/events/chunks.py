@@ -1,4 +1,4 @@
-"""Cutting bulk into events: at most 1,000 items, and safely below the size an event may have."""
+"""Cuts bulk into events of at most 1,000 items, well below the size limit of an event."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
@@ -8,25 +8,27 @@ from shared.events.envelope import MAX_EVENT_BYTES
 Item = TypeVar("Item")
 
 MAX_ITEMS: Final = 1000
-_ROOM: Final = MAX_EVENT_BYTES // 2
-"""JSON escapes may double a text; half of the limit leaves room for that and for the event's own fields."""
+_CAPACITY: Final = MAX_EVENT_BYTES // 2
+"""Bytes of a chunk's items. JSON escapes may double a text: half of the limit leaves space for that
+and for the event's other fields."""
 
 
 def chunked(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in order, in chunks that fit an event.
+    """Cut items, in order, into chunks that fit an event.
 
     Args:
-        items: what is to be sent.
-        size: about how many bytes an item takes as JSON.
+        items: the items of all events.
+        size: estimates the bytes of an item as JSON.
     """
     chunk: list[Item] = []
-    room = _ROOM
+    free = _CAPACITY
     for item in items:
         needed = size(item)
-        if chunk and (len(chunk) == MAX_ITEMS or needed > room):
+        if chunk and (len(chunk) == MAX_ITEMS or needed > free):
             yield chunk
-            chunk, room = [], _ROOM
+            chunk = []
+            free = _CAPACITY
         chunk.append(item)
-        room -= needed
+        free -= needed
     if chunk:
         yield chunk

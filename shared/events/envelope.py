@@ -1,6 +1,7 @@
-"""CloudEvents 1.0 over Kafka, binary content mode: attributes in `ce_*` headers, the JSON payload as the value.
+"""CloudEvents 1.0 over Kafka in binary content mode.
 
-Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.2 §3.2. `ce_tenant` and `traceparent` are extension attributes.
+Attributes are `ce_*` headers, the JSON payload is the record's value. `ce_tenant` and `traceparent`
+are extension attributes. Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.2 §3.2.
 """
 
 from dataclasses import dataclass, field
@@ -17,24 +18,27 @@ T = TypeVar("T", bound=msgspec.Struct)
 Headers = list[tuple[str, bytes]]
 
 MAX_EVENT_BYTES = 512 * 1024
-"""A payload is cut into events below this size."""
+"""Limit of a payload; bulk is cut into events below it."""
 
 
 def now() -> str:
-    """The present as RFC 3339 with microseconds, in UTC: events of one transaction are seen in their order."""
+    """Return the current time in RFC 3339, UTC.
+
+    Microseconds show the order of events of one transaction.
+    """
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class Topic(Generic[T]):
-    """One topic of the catalogue; the version is part of its name.
+    """One topic of the catalogue.
 
     Attributes:
         name: `<service>.<past participle>.v<version>`.
         payload: the model of its events.
-        says: what an event on it means, in one sentence.
-        key: what the record key is, in one word.
-        compacted: whether only the newest event per key is kept for good.
+        summary: the meaning of an event, in one sentence.
+        key: the record key, in one word.
+        compacted: whether Kafka keeps the newest event of each key without limit of time.
     """
 
     name: str
@@ -45,13 +49,13 @@ class Topic(Generic[T]):
 
     @property
     def dead(self) -> str:
-        """The topic that takes records nobody could handle."""
+        """The dead-letter topic: records that could not be handled."""
         return f"{self.name}.dead"
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumedRecord:
-    """A Kafka record as it was read: what a dead letter repeats."""
+    """A Kafka record as it was read; a dead letter repeats it."""
 
     topic: str
     partition: int
@@ -67,9 +71,9 @@ class Event(Generic[T]):
 
     Attributes:
         id: unique per source; a repeated event repeats it.
-        tenant: whose event it is.
+        tenant: the tenant that it belongs to.
         time: RFC 3339, UTC.
-        record: where it was read, when it was.
+        record: of an event that was consumed, its record.
     """
 
     topic: Topic[T]
@@ -83,7 +87,7 @@ class Event(Generic[T]):
     record: ConsumedRecord | None = None
 
     def headers(self) -> Headers:
-        """The attributes as Kafka headers."""
+        """Return the attributes as Kafka headers."""
         pairs = [
             ("ce_specversion", "1.0"),
             ("ce_id", self.id),
@@ -98,24 +102,25 @@ class Event(Generic[T]):
         return [(name, value.encode()) for name, value in pairs]
 
     def payload(self) -> bytes:
-        """The payload as JSON.
+        """Encode the payload as JSON.
 
         Raises:
-            InvalidInput: it is larger than an event may be; a bug of the producer's chunking.
+            InvalidInput: it exceeds `MAX_EVENT_BYTES`, which is a bug in the producer's chunking.
         """
         encoded = msgspec.json.encode(self.data)
         if len(encoded) > MAX_EVENT_BYTES:
             raise InvalidInput(
-                f"An event on {self.topic.name} has {len(encoded)} bytes; {MAX_EVENT_BYTES} is the limit."
+                f"An event on {self.topic.name} has {len(encoded)} bytes; "
+                f"{MAX_EVENT_BYTES} is the limit."
             )
         return encoded
 
 
 def parse(topic: Topic[T], record: ConsumedRecord, decoder: msgspec.json.Decoder[T]) -> Event[T]:
-    """A record as an event of its topic.
+    """Decode a record of a topic.
 
     Raises:
-        InvalidInput: an attribute is missing, or the payload does not fit the topic's model; names which.
+        InvalidInput: an attribute is missing, or the payload does not fit the topic's model.
     """
     headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     missing = [
@@ -147,15 +152,15 @@ def parse(topic: Topic[T], record: ConsumedRecord, decoder: msgspec.json.Decoder
 
 
 class FeedRef(msgspec.Struct, frozen=True):
-    """The source an assertion comes from.
+    """The feed that an assertion comes from.
 
     Attributes:
         id: the feed's id.
         name: its name in its tenant.
         reliability: 0 to 100, how far the source is trusted.
-        tlp: marking of what it says (clear, green, amber, amber+strict, red).
-        kind: snapshot: its list is complete each time, so that what it no longer lists it no longer says; stream:
-            it only tells what is recent.
+        tlp: marking of its contents (clear, green, amber, amber+strict, red).
+        kind: snapshot: its list is complete each time, so that it retracts what it no longer lists;
+            stream: it lists only what is recent.
     """
 
     id: UUID

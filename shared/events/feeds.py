@@ -1,4 +1,4 @@
-"""What the feeds service says."""
+"""Events of the feeds service."""
 
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from shared.events.envelope import FeedRef, Topic
 
 
 class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What one source says about one observable.
+    """One source's statement about one observable.
 
     Attributes:
         type: observable type, a `shared.stix.ObservableType`.
@@ -17,10 +17,10 @@ class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
         confidence: 0 to 100, when it differs from the event's.
         tags: labels in addition to the event's.
         malware: malware family named by the source.
-        first_seen: RFC 3339; when the source says it saw it first.
-        valid_until: RFC 3339; when the source takes the claim back by itself.
-        last_seen: RFC 3339; when the source says it saw it last.
-        description: the source's words about it.
+        first_seen: RFC 3339; when the source saw it first.
+        valid_until: RFC 3339; when the source's claim ends by itself.
+        last_seen: RFC 3339; when the source saw it last.
+        description: the source's description of it.
         ref: the source's own id or address of the entry.
     """
 
@@ -37,14 +37,14 @@ class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
-    """One chunk of a run: what the feed sees, and what it no longer sees.
+    """One chunk of a run: indicators that the feed lists, and those that it no longer lists.
 
     Attributes:
-        run_id: the run; with `chunk` it identifies the chunk, also when a run is repeated.
+        run_id: the run; together with `chunk` it identifies the chunk, also in a repeated run.
         chunk: number of the chunk within its bucket and run.
-        bucket: the range that the observables' ids lie in; all indicators of a chunk share it.
+        bucket: the range of observable ids that all indicators of a chunk lie in.
         observed_at: RFC 3339, the same for all chunks of a run.
-        confidence: 0 to 100, for indicators that name none.
+        confidence: 0 to 100, for indicators without their own.
         tags: labels of all indicators.
         seen: up to 1,000 indicators.
         gone: indicators of the previous version that the feed no longer lists.
@@ -66,19 +66,19 @@ class RunFinished(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         state: succeeded, unchanged, held or failed.
-        taken: observables that the feed lists.
+        listed: observables that the feed lists; `taken` in the payload.
         dropped: lines or objects left out, by reason.
-        bytes: size of what was fetched.
+        bytes: size of the fetched document.
         seconds: duration of the run.
         error: code and message, when it failed.
-        seen: of those that are listed, how many were sent on because they are new or say something new.
-        gone: how many were sent on because they are no longer listed.
+        seen: indicators sent because they are new or have changed.
+        gone: indicators sent because they are no longer listed.
     """
 
     feed: FeedRef
     run_id: UUID
     state: str
-    taken: int = 0
+    listed: int = msgspec.field(default=0, name="taken")
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     bytes: int = 0
     seconds: float = 0.0
@@ -94,7 +94,7 @@ class HealthChanged(msgspec.Struct, omit_defaults=True):
         state: healthy, late, empty, shrunk, drifted, unauthorised, unreachable or gone.
         before: the state until now.
         since: RFC 3339; when the new state began.
-        evidence: what it was told by: one sentence as `reason`, and its figures.
+        evidence: one sentence as `reason`, and the figures it is based on.
     """
 
     feed: FeedRef
@@ -105,7 +105,7 @@ class HealthChanged(msgspec.Struct, omit_defaults=True):
 
 
 SOURCE = "/services/feeds"
-"""What these events name as their source."""
+"""The source that these events name."""
 
 OBSERVED = Topic(
     "feeds.observed.v1",

@@ -1,4 +1,4 @@
-"""What the mitre service says."""
+"""Events of the mitre service."""
 
 from typing import Literal
 
@@ -12,10 +12,10 @@ class Released(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         domain: enterprise-attack, mobile-attack or ics-attack.
-        version: as its collection names it, for instance 18.1.
-        previous: the version it follows here, when there was one.
+        version: the collection's version, for instance 18.1.
+        previous: the version that was current before, if there was one.
         counts: objects by STIX type.
-        added, changed, revoked, deprecated: ATT&CK ids of techniques, against the previous version.
+        added, changed, revoked, deprecated: ATT&CK ids of techniques, compared with `previous`.
     """
 
     domain: str
@@ -36,7 +36,7 @@ class TechniqueUser(msgspec.Struct, omit_defaults=True, frozen=True):
 
     Attributes:
         attack_id: for instance S0154 or G0007.
-        kind: malware, tool (that also serves honest ends), or group.
+        kind: malware, tool (software with legitimate uses), or group.
         aliases: its other names.
     """
 
@@ -47,18 +47,18 @@ class TechniqueUser(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class TechniqueCard(msgspec.Struct, omit_defaults=True):
-    """One technique as others need it to map to it.
+    """One technique, with all that a mapping to it needs.
 
     Attributes:
         attack_id: for instance T1059.004.
         stix_id: attack-pattern--….
         tactics: short names of its kill-chain phases.
         platforms: where it applies.
-        parent: attack id of the technique a sub-technique belongs to.
-        revoked_by: attack id that takes its place.
+        parent: of a sub-technique, the ATT&CK id of its technique.
+        revoked_by: the ATT&CK id that replaces it.
         url: its page.
-        software: what ATT&CK says uses it; active malware and tools.
-        groups: who ATT&CK says uses it; active groups.
+        software: active malware and tools that use it, according to ATT&CK.
+        groups: active groups that use it, according to ATT&CK.
     """
 
     attack_id: str

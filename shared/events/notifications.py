@@ -1,4 +1,4 @@
-"""What the notifications service says."""
+"""Events of the notifications service."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,12 +9,12 @@ from shared.events.envelope import Topic
 
 
 class Delivered(msgspec.Struct, omit_defaults=True):
-    """A delivery came to its end.
+    """A delivery ended.
 
     Attributes:
-        state: delivered; failed for good; silenced by a rule.
-        matches: observables it was about.
-        attempts: how often it was tried.
+        state: delivered, failed for good, or silenced by a rule.
+        matches: the number of observables in it.
+        attempts: the number of attempts.
         error: code and message, when it failed.
     """
 

@@ -1,4 +1,4 @@
-"""What the observables service says."""
+"""Events of the observables service."""
 
 from typing import Literal
 from uuid import UUID
@@ -16,13 +16,13 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
 
     Attributes:
         id: STIX id, for instance `ipv4-addr--…`.
-        kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: nobody asserts it now, or
-            its score fell below 20.
+        kind: new: first seen in this tenant; changed: score, tags or sources differ; expired: no
+            source asserts it now, or its score fell below 20.
         score: 0 to 100 after the change.
         score_before: 0 to 100, absent when new.
         tags: all labels after the change.
-        sources: how many sources assert it after the change.
-        attack: ATT&CK ids that its malware and tags stand for.
+        sources: the number of sources that assert it after the change.
+        attack: ATT&CK ids that its malware and tags map to.
     """
 
     id: str
@@ -37,12 +37,12 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):
-    """Up to 1,000 changes that one source caused.
+    """Up to 1,000 changes with the same cause.
 
     Attributes:
-        source_id: the feed that caused them; nil when it was none.
-        source: its name; `time`, `sighting` or `enrichment` when it was no feed.
-        run_id: the feed run, when one caused it.
+        source_id: the feed that caused them; nil for other causes.
+        source: the feed's name; `time`, `sighting` or `enrichment` for other causes.
+        run_id: the feed run, if one caused them.
     """
 
     source_id: UUID
@@ -56,9 +56,9 @@ class Enriched(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         enricher: the plug-in's name.
-        facts: what it says, as it is shown.
+        facts: the facts that are shown.
         obtained_at: RFC 3339.
-        found: false when the provider knows nothing about the value.
+        is_known: whether the provider knows the value; `found` in the payload.
     """
 
     id: str
@@ -67,21 +67,22 @@ class Enriched(msgspec.Struct, omit_defaults=True):
     enricher: str
     facts: dict[str, Fact]
     obtained_at: str
-    found: bool = True
+    is_known: bool = msgspec.field(default=True, name="found")
 
 
 class Trending(msgspec.Struct):
-    """A burst: an observable seen in several feeds within a window; or a rise of a subject above its baseline.
+    """A burst of a value in several feeds, or a rise of a subject above its baseline.
 
     Attributes:
-        id: STIX id of what trends: the observable, or the malware family, autonomous system or registrar.
+        id: STIX id of the subject: observable, malware family, autonomous system or registrar.
         feeds: names of the feeds.
         window_seconds: length of the window.
         started_at: RFC 3339, when the window began.
-        kind: value: a burst; malware, as, registrar: a rise of that family, autonomous system or registrar.
+        kind: value: a burst; malware, as, registrar: a rise of that family, autonomous system or
+            registrar.
         subject: the value, the family, the autonomous system (`AS64496`), or the registrar.
-        count: distinct feeds of a value; new indicators of a subject.
-        baseline: new indicators of the subject in a window before, on average.
+        count: of a burst distinct feeds, of a rise new indicators.
+        baseline: of a rise, new indicators in an average window before.
     """
 
     id: str
@@ -108,6 +109,6 @@ ENRICHED = Topic(
 TRENDING = Topic(
     "observables.trending.v1",
     Trending,
-    "An observable bursts, seen in several feeds within a window; or a network, registrar or malware family rises.",
+    "An observable bursts in several feeds, or a network, registrar or malware family rises.",
     "observable",
 )

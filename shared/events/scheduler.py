@@ -1,4 +1,4 @@
-"""What the scheduler service says."""
+"""Events of the scheduler service."""
 
 from typing import Literal
 from uuid import UUID
@@ -14,7 +14,7 @@ class Fired(msgspec.Struct, omit_defaults=True):
     Attributes:
         task: name of the Celery task.
         due_at, fired_at: RFC 3339.
-        state: fired in time; late by more than a minute; missed: dropped by its catch-up policy.
+        state: fired in time, late by more than a minute, or missed (the catch-up policy drops it).
     """
 
     schedule_id: UUID

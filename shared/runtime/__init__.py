@@ -1,1 +1,1 @@
-"""Runtime: the processes of a service, their Celery app and their probes."""
+"""The processes of a service, its Celery app, probes and process titles."""

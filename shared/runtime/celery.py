@@ -83,7 +83,7 @@ class _ServiceCelery(Celery):
 
 
 def make_celery(service: str, include: Sequence[str] = ()) -> Celery:
-    """Make a service's Celery app. It reads the environment when it is first used, not when it is imported.
+    """Make a service's Celery app, which reads the environment when it is first used.
 
     Args:
         service: the service's name.
@@ -150,7 +150,7 @@ def enqueue(
         The message's id.
 
     Raises:
-        Unavailable: the broker does not answer. The row stays; a reconciler sends the message again.
+        Unavailable: the broker does not answer. The row stays; a reconciler sends it again.
     """
     headers = {"tenant": tenant, "actor": actor, "traceparent": current_traceparent()}
     queue = queue or QUEUES[name.partition(".")[0]]

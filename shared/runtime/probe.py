@@ -1,4 +1,4 @@
-"""Health of processes that have no API of their own: readiness for supervisors, probes for orchestrators."""
+"""Health checks of processes without an API, for supervisors and orchestrators."""
 
 import os
 import socket
@@ -15,39 +15,39 @@ _ready = threading.Event()
 
 
 def notify_ready() -> None:
-    """Tell the supervisor, and whoever probes, that this process does its work now.
+    """Tell the supervisor and later probes that this process is ready.
 
-    Source: systemd's sd_notify(3): a datagram `READY=1` to the socket named in `NOTIFY_SOCKET`.
+    Source: sd_notify(3) of systemd: a datagram `READY=1` to the socket named in `NOTIFY_SOCKET`.
     """
     _ready.set()
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.sendto(
-                b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address
-            )
+            # A leading @ stands for the NUL of an abstract socket.
+            target = f"\0{address[1:]}" if address.startswith("@") else address
+            notify.sendto(b"READY=1", target)
 
 
-def _check(check: Callable[[], None]) -> None:
+def _check_ready(check: Callable[[], None]) -> None:
     if not _ready.is_set():
         raise Unavailable("The process is starting.")
     check()
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietHandler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Probes come every few seconds and say nothing worth a line."""
+        """Log nothing: probes come every few seconds."""
 
 
 def serve_probes(
     port: int, check: Callable[[], None], registry: CollectorRegistry = REGISTRY
 ) -> None:
-    """Answer `/healthz`, `/readyz` and `/metrics` from a thread of this process.
+    """Serve `/healthz`, `/readyz` and `/metrics` from a thread of this process.
 
     Args:
-        port: on all interfaces, since an orchestrator asks from outside.
+        port: on all interfaces, since orchestrators probe from outside.
         check: raises a `SentinelIQError` while the process is not ready.
-        registry: of the metrics.
+        registry: the metrics to serve.
     """
     metrics: WSGIApplication = make_wsgi_app(registry)
 
@@ -55,16 +55,20 @@ def serve_probes(
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start_response)
-        status, body = "200 OK", b"ok"
+        status = "200 OK"
+        body = b"ok"
         if path == "/readyz":
             try:
-                _check(check)
+                _check_ready(check)
             except SentinelIQError as error:
-                status, body = "503 Service Unavailable", error.message.encode()
+                status = "503 Service Unavailable"
+                body = error.message.encode()
         elif path != "/healthz":
-            status, body = "404 Not Found", b"not found"
+            status = "404 Not Found"
+            body = b"not found"
         start_response(status, [("Content-Type", "text/plain")])
         return [body]
 
-    server = make_server("0.0.0.0", port, app, handler_class=_Quiet)  # noqa: S104  # containers are probed from outside
+    host = "0.0.0.0"  # noqa: S104  # see `port`
+    server = make_server(host, port, app, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()

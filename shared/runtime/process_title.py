@@ -11,5 +11,5 @@ def set_process_title(service: str, kind: str) -> None:
         kind: of process; Celery's pool processes are `task`.
     """
     setproctitle.setproctitle(f"sentineliq: {service} {kind}")
-    # `setproctitle` also sets the kernel's short name, whose 15 characters would be the same for all.
+    # `setproctitle` also sets the short name, whose 15 characters would be the same for all.
     setproctitle.setthreadtitle(f"{service}-{kind}")

@@ -1,4 +1,4 @@
-"""The metrics that all services share; a service adds its own beside its code."""
+"""Metrics that all services share; a service defines its own beside its code."""
 
 import atexit
 import os
@@ -32,18 +32,20 @@ OUTBOX_PUBLISHED = Counter(
 
 
 def multiprocess_registry() -> CollectorRegistry:
-    """Let this process and those that it forks count together, before any of them has counted anything.
+    """Share this process's metrics with those that it forks; call it before any of them counts.
 
-    A Celery worker's tasks run in children, while its metrics are asked of the parent. They meet in files of a
-    temporary folder, mapped into memory (https://prometheus.github.io/client_python/multiprocess/).
+    A Celery worker's tasks run in its children, but its metrics are scraped from the parent. They
+    share memory-mapped files in a temporary folder.
+    Source: https://prometheus.github.io/client_python/multiprocess/
 
     Returns:
-        A registry with what all of them counted.
+        A registry with the sums of all these processes.
     """
     folder = tempfile.mkdtemp(prefix="sentineliq-metrics-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    # Chosen when the library is imported, from that variable; our metrics have labels, and so no values yet.
+    # The library reads that variable when it is imported. The metrics of this module have labels,
+    # and so no values yet.
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]

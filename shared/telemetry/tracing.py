@@ -1,11 +1,13 @@
 """Traces: one OpenTelemetry span for each HTTP request, batch of Kafka records and Celery task.
 
-A span continues the trace of the `traceparent` that came with the work, and what the work sends carries the span's own.
-Log lines carry both ids (`shared.telemetry.logging`), so that a log shows the way of the work without any trace server.
+A span continues the trace of the `traceparent` that came with the work, and the events and messages
+that the work sends carry the span's own. Log lines have the ids of both, so that logs alone show
+how work travelled.
 
-By default no span is recorded: one has ids and nothing else, which costs a tenth of a recorded one. With
-OTEL_EXPORTER_OTLP_ENDPOINT in the environment spans are recorded and sent there; this needs the package
-`opentelemetry-exporter-otlp-proto-http`, which no lock contains. Its other variables count as well.
+By default no span is recorded: a span is its ids and nothing else, which costs a seventh of a
+recorded one. With OTEL_EXPORTER_OTLP_ENDPOINT in the environment spans are recorded and sent there.
+This needs the package `opentelemetry-exporter-otlp-proto-http`, which is not installed by default;
+its other variables work as well.
 
 Sources: https://www.w3.org/TR/trace-context/, https://opentelemetry.io/docs/specs/otel/trace/api/
 """
@@ -44,14 +46,14 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 class UnrecordedSpan(NonRecordingSpan):
-    """A span that has ids and a parent, and is not recorded.
+    """A span with ids and a parent that is not recorded.
 
     Attributes:
         parent: None at the beginning of a trace.
     """
 
     def __init__(self, parent: SpanContext | None) -> None:
-        # Ids are no secrets. A forked process gets a new seed by itself.
+        # Ids need not be secret. Python seeds `random` anew in a forked process.
         span_id = random.getrandbits(64)
         if parent is None:
             own = SpanContext(
@@ -64,18 +66,18 @@ class UnrecordedSpan(NonRecordingSpan):
 
 
 class _Recording:
-    """The tracer that records, when this process has one."""
+    """Holds the tracer of a process that records."""
 
     tracer: Tracer | None = None
 
 
 class WorkSpan:
-    """The span of one unit of work: the current one within a `with` block, or from `start` to `end`.
+    """The span of one unit of work, current within a `with` block, or from `start` to `end`.
 
     Args:
-        name: what is done, without ids: "POST /v1/feeds", "observables.tasks.enrich".
-        traceparent: came with the work; None, or one that is malformed, begins a trace.
-        kind: SERVER for an answer that is waited for, CONSUMER for a record or message.
+        name: the kind of work, without ids: "POST /v1/feeds", "feeds.tasks.run_feed".
+        traceparent: the one that came with the work; without a valid one a trace begins.
+        kind: SERVER for a request, CONSUMER for records and messages.
     """
 
     __slots__ = ("_kind", "_name", "_token", "_traceparent", "span")
@@ -100,11 +102,11 @@ class WorkSpan:
         self._token = context.attach(trace.set_span_in_context(self.span))
 
     def end(self, error: str | None = None, name: str | None = None) -> None:
-        """End the span, and make the one before it the current one.
+        """End the span and restore the one before it.
 
         Args:
-            error: why the work failed.
-            name: a better name, known by now.
+            error: why the work failed, if it did.
+            name: a better name, if there is one by now.
         """
         if self.span.is_recording():
             if name is not None:
@@ -130,14 +132,14 @@ class WorkSpan:
 
 
 def current_traceparent() -> str | None:
-    """The `traceparent` of what the work at hand sends; None outside of any."""
+    """Return the `traceparent` for messages that the current work sends; None without a span."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get(_HEADER)
 
 
 def current_ids() -> dict[str, str]:
-    """The ids of the current span in hexadecimal, as log lines carry them; empty outside of any."""
+    """Return the ids of the current span in hexadecimal; empty without a span."""
     span = trace.get_current_span()
     own = span.get_span_context()
     if not own.is_valid:
@@ -153,7 +155,7 @@ def current_ids() -> dict[str, str]:
 
 
 def configure_tracing(service: str, kind: str) -> None:
-    """Record this process's spans, and send them, if the environment names an endpoint.
+    """Record and send this process's spans if the environment names an endpoint.
 
     Args:
         service: the service's name.
@@ -162,13 +164,14 @@ def configure_tracing(service: str, kind: str) -> None:
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         return
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # see above
+        # Most processes need neither this nor the SDK, and the exporter is not always installed.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
             OTLPSpanExporter,
         )
     except ImportError:
         log.warning("tracing.exporter_missing", package="opentelemetry-exporter-otlp-proto-http")
         return
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415  # see above
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     record_spans(service, kind, BatchSpanProcessor(OTLPSpanExporter()))
 
@@ -179,7 +182,7 @@ def record_spans(service: str, kind: str, processor: "SpanProcessor") -> None:
     Args:
         service: the service's name.
         kind: of process.
-        processor: gets the spans that have ended.
+        processor: receives the spans that have ended.
     """
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  # most processes record none
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""Web: what every FastAPI app shares: authentication, problem details, health routes, request logs."""
+"""The base of all FastAPI apps."""

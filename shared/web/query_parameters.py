@@ -2,7 +2,7 @@
 
 A misspelled filter is an error, not a filter that is ignored. FastAPI can refuse unknown parameters
 only where one model with `extra="forbid"` holds all of a route's query parameters: not where
-dependencies or plain arguments add some, and not on the fast paths. Its error names no alternatives.
+dependencies or plain arguments add some, and not on fast paths. Its error names no alternatives.
 """
 
 import re
@@ -42,7 +42,7 @@ class QueryParameters:
             by_method[method] = frozenset(_names_of_route(route))
 
     def unknown(self, scope: Scope) -> tuple[str, Sequence[str]] | None:
-        """Return a request's first parameter that its route does not have, and those that it has."""
+        """Return a request's first parameter that its route lacks, and those that it has."""
         query: bytes = scope["query_string"]
         if not query:
             return None

@@ -73,7 +73,7 @@ def test_a_provider_that_knows_nothing_is_an_answer(world: World, client):
     assert (one["found"], one["facts"]) == (False, {})
     assert changed(world) == []
     (told,) = events(world, "observables.enriched.v1")
-    assert msgspec.json.decode(told, type=Enriched).found is False
+    assert msgspec.json.decode(told, type=Enriched).is_known is False
 
 
 def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: World, client):

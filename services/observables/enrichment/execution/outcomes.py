@@ -153,7 +153,7 @@ def _event(item: Item, tenant: str) -> Event[Enriched]:
         job.enricher,
         facts,
         item.obtained_at.isoformat(),
-        found=item.finding is not None,
+        is_known=item.finding is not None,
     )
     return Event(ENRICHED, said, tenant, EVENT_SOURCE, identity.encode())
 
