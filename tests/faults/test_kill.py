@@ -1,7 +1,7 @@
-"""Kill any process in the middle of an ingest: the same rows, each change announced, each rule told once.
+"""Kill any process during an ingest: the rows, events and notifications are the same.
 
-One whole stack runs; for each victim a feed of its own is ingested, the victim is killed with SIGKILL when a random
-part of it is stored, and the effects are counted when everything has come back.
+One whole stack runs. Each victim has a feed of its own: it is ingested, the victim is killed with
+SIGKILL when a random part is stored, and the effects are counted once everything has come back.
 """
 
 import http.server
@@ -145,9 +145,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         {**environ, "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8", "SENTINELIQ_REFERENCE_DATA": "off"},
     )
     with stack.running():
-        found = Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
-        yield found
-        found.close()
+        installation = Installation(stack, f"http://127.0.0.1:{server.server_port}/hook")
+        yield installation
+        installation.close()
     server.shutdown()
     server.server_close()
 
@@ -182,8 +182,8 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(
     )
 
     def feed_run() -> dict[str, Any]:
-        found: dict[str, Any] = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
-        return found
+        run_now: dict[str, Any] = installation.ask("feeds", "GET", f"/v1/runs/{run['id']}")
+        return run_now
 
     def received() -> int:
         return installation.ask("observables", "GET", f"/v1/runs/{run['id']}")["received"]
@@ -193,13 +193,13 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(
     _unfinished[victim] = LINES - received()
     installation.kill(victim)
 
-    def told() -> Counter[str]:
+    def notified() -> Counter[str]:
         received_by_now = list(_Sink.received.values())  # others are being received
-        mine = [body for body in received_by_now if body["data"]["rule"]["name"] == feed]
-        return Counter({body["id"]: body["data"]["match_count"] for body in mine})
+        bodies = [body for body in received_by_now if body["data"]["rule"]["name"] == feed]
+        return Counter({body["id"]: body["data"]["match_count"] for body in bodies})
 
     wait(lambda: received() == LINES, "the ingest")
-    wait(lambda: told().total() >= LINES, "the notification")
+    wait(lambda: notified().total() >= LINES, "the notification")
     wait(lambda: feed_run()["state"] == "succeeded", "the end of the run")
     state = feed_run()
     assert state["report"]["taken"] == LINES
@@ -212,8 +212,8 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(
     deliveries = installation.ask("notifications", "GET", "/v1/deliveries", params={"limit": 1000})[
         "items"
     ]
-    assert sum(one["match_count"] for one in deliveries if one["rule"] == feed) == LINES
-    assert told().total() == LINES, "a match was told twice"
+    assert sum(row["match_count"] for row in deliveries if row["rule"] == feed) == LINES
+    assert notified().total() == LINES, "a match was notified twice"
 
 
 def test_work_was_under_way_when_they_were_killed() -> None:

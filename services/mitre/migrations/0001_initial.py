@@ -76,8 +76,8 @@ def _create_technique() -> None:
         sa.UniqueConstraint("attack_id", "domain", "digest", "tenant", name="technique_content"),
         schema=SCHEMA,
     )
-    # Text is searched over the current rows only, about a thousand: no GIN index, which row-level security would not
-    # use anyway, since text search operators are not leakproof.
+    # Text search reads the current rows only, about a thousand. There is no GIN index: under
+    # row-level security it would not be used, since text search operators are not leakproof.
     op.create_index(
         "technique_current",
         "technique",

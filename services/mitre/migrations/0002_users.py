@@ -1,4 +1,4 @@
-"""In which form a release's cards were told: those of before know nothing of software and groups."""
+"""Record the form in which a release's cards were published; older ones name no users."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -99,10 +99,10 @@ def _delivery() -> None:
 
 
 def _version() -> None:
-    """A number per tenant that grows with every committed change of what decides about matches.
+    """Add a number per tenant that grows with every committed change of rules and channels.
 
-    It is one row, so writers of one tenant wait for each other and no change can hide behind a later commit, which
-    `max(updated_at)` cannot promise.
+    It is one row: writers of one tenant wait for each other, and no change hides behind a later
+    commit, which `max(updated_at)` cannot promise.
     """
     op.create_table(
         "rule_version",
@@ -111,13 +111,16 @@ def _version() -> None:
         schema=_SCHEMA,
     )
     op.execute(
-        "CREATE FUNCTION notifications.grow_rule_version() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "INSERT INTO notifications.rule_version AS mine (tenant, version) VALUES (coalesce(NEW.tenant, OLD.tenant), 1) "
+        "CREATE FUNCTION notifications.grow_rule_version() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN "
+        "INSERT INTO notifications.rule_version AS mine (tenant, version) VALUES "
+        "(coalesce(NEW.tenant, OLD.tenant), 1) "
         "ON CONFLICT (tenant) DO UPDATE SET version = mine.version + 1; RETURN NULL; END $$"
     )
     for table in ("rule", "channel"):
         op.execute(
-            f"CREATE TRIGGER grow_rule_version AFTER INSERT OR UPDATE OR DELETE ON {_SCHEMA}.{table} "
+            f"CREATE TRIGGER grow_rule_version AFTER INSERT OR UPDATE OR DELETE ON "
+            f"{_SCHEMA}.{table} "
             f"FOR EACH ROW EXECUTE FUNCTION {_SCHEMA}.grow_rule_version()"
         )
 
@@ -126,7 +129,8 @@ def _hide_public(table: str) -> None:
     """What the operators watch for, and where they are told, is not for every tenant to read."""
     current = "(SELECT current_setting('sentineliq.tenant', true))"
     op.execute(
-        f"ALTER POLICY reads ON {_SCHEMA}.{table} USING (tenant = {current} OR {current} = '{PLATFORM}')"
+        f"ALTER POLICY reads ON {_SCHEMA}.{table} USING (tenant = {current} OR {current} = "
+        f"'{PLATFORM}')"
     )
 
 

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("tlp", sa.Text, nullable=False),
         schema=SCHEMA,
     )
-    # The id is a hash of type and value, so that this one index also answers what is known about a value.
+    # The id is a hash of type and value: this index also finds an observable by its value.
     op.create_table(
         "observable",
         sa.Column("tenant", sa.Text, primary_key=True),

@@ -1,4 +1,4 @@
-"""History, sightings, relations, what enrichers found, when a score is due again, and keys to search by."""
+"""Add history, sightings, relations, enrichments, due times of scores and search keys."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -89,7 +89,7 @@ def _observable() -> None:
 
 
 def _fill_keys(connection: sa.Connection) -> None:
-    """Keys of what was stored by the first version; every score is due, since none was ever looked at again."""
+    """Fill the keys of existing rows; every score is due, since none was ever computed again."""
     rows = connection.execute(
         sa.text(f"SELECT tenant, id, type, value FROM {SCHEMA}.observable")
     ).all()

@@ -1,4 +1,4 @@
-"""Remote enrichment: answers, jobs, lanes, settings, policies; and how far from a source an observable is."""
+"""Add remote enrichment: answers, jobs, queues, settings, policies, and observables' depth."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -138,10 +138,12 @@ def _jobs() -> None:
     job = f"{SCHEMA}.enrichment_job"
     # One open question about a value to a provider, however many ask it.
     op.execute(
-        f"CREATE UNIQUE INDEX enrichment_job_open ON {job} (tenant, observable_id, enricher) WHERE {_OPEN}"
+        f"CREATE UNIQUE INDEX enrichment_job_open ON {job} (tenant, observable_id, enricher) WHERE "
+        f"{_OPEN}"
     )
     op.execute(
-        f"CREATE INDEX enrichment_job_turn ON {job} (lane, priority, tenant, next_at, id) WHERE state = 'waiting'"
+        f"CREATE INDEX enrichment_job_turn ON {job} (lane, priority, tenant, next_at, id) WHERE "
+        f"state = 'waiting'"
     )
     op.execute(f"CREATE INDEX enrichment_job_due ON {job} (lane, next_at) WHERE {_OPEN}")
     op.execute(f"CREATE INDEX enrichment_job_listed ON {job} (tenant, created_at, id)")

@@ -1,4 +1,4 @@
-"""Cards of ATT&CK's techniques; how old what was described with reference data may be; registrars that rise."""
+"""Add technique cards, the age of contexts, and rises of registrars."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a chunk only repeats is noted with it, so that an older word is known as older whenever it arrives."""
+"""Note what a chunk only repeats: a late assertion is known to be older whenever it arrives."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ SCHEMA = "observables"
 
 
 def upgrade() -> None:
-    """Add to the progress of runs who spoke, when, and the observables about which it said nothing new."""
+    """Add the source, its time and the repeated observables to the progress of runs."""
     op.add_column("run_chunk", sa.Column("source_id", pg.UUID), schema=SCHEMA)
     op.add_column("run_chunk", sa.Column("observed_at", sa.DateTime(timezone=True)), schema=SCHEMA)
     # The 16 bytes of each id, one after the other: hashes, which nothing compresses.

@@ -1,4 +1,4 @@
-"""How names, URLs and e-mail addresses begin: whatever else has a text begins as its search key does."""
+"""Index how names, URLs and e-mail addresses begin; other types begin like their search key."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,9 @@ SCHEMA = "observables"
 
 
 def upgrade() -> None:
-    """Add the beginnings with their index; of all values it would cost the ingest four times as much."""
-    # A column and no expression: row-level security keeps functions that are not leakproof, as left() is, from indexes.
+    """Add the beginnings with their index; for all values ingest would pay four times as much."""
+    # A column and no expression: under row-level security no index serves a function that is not
+    # leakproof, such as left().
     begins = "CASE WHEN type IN ('domain-name', 'url', 'email-addr') THEN \"left\"(value, 250) END"
     column = sa.Column("beginning", sa.Text(collation="C"), sa.Computed(begins, persisted=True))
     op.add_column("observable", column, schema=SCHEMA)

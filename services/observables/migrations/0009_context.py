@@ -1,4 +1,4 @@
-"""Contexts are kept as they are written: nobody asks PostgreSQL what is in them, and taking them apart costs ingest."""
+"""Keep contexts as text: PostgreSQL never looks inside, and parsing them costs ingest."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Types that shared ids with others get ids that say the type: rows move to them, wherever they are referred to."""
+"""Give types that shared ids with others ids of their own, in every table that refers to them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _TYPES = (
     "cryptocurrency-wallet",
 )
 _ROWS = 5_000
-# Table, column with an observable's id, and what makes a row the only one of its tenant together with that.
+# Table, column with an observable's id, and the columns that make it unique together.
 _REFERENCES = (
     ("assertion", "observable_id", ("source_id",)),
     ("assertion_past", "observable_id", ("source_id", "recorded_until")),
@@ -39,7 +39,7 @@ _OPEN = "state IN ('waiting', 'running')"
 
 
 def upgrade() -> None:
-    """Give the rows their new ids; where one has it already, that one stays and the old one goes."""
+    """Give the rows their new ids; a row that has the new id already stays, the old one goes."""
     connection = op.get_bind()
     # The tables' owner sees nothing either without a tenant.
     before = connection.scalar(sa.text("SELECT current_setting('sentineliq.tenant', true)"))
@@ -49,7 +49,8 @@ def upgrade() -> None:
         ["observable", *(table for table, _, _ in _REFERENCES), "enrichment_job", "run_chunk"]
     )
     op.execute(
-        f"LOCK TABLE {', '.join(f'{SCHEMA}.{table}' for table in tables)} IN SHARE ROW EXCLUSIVE MODE"
+        f"LOCK TABLE {', '.join(f'{SCHEMA}.{table}' for table in tables)} IN SHARE ROW EXCLUSIVE "
+        f"MODE"
     )
     _find(connection)
     _find_elsewhere(connection)
@@ -59,7 +60,8 @@ def upgrade() -> None:
     _move_notes()
     # How far the walk over all observables has come, in the order of their ids: it begins anew.
     op.execute(
-        f"UPDATE {SCHEMA}.dataset SET progress = NULL WHERE progress IS NOT NULL AND EXISTS (SELECT FROM moved)"
+        f"UPDATE {SCHEMA}.dataset SET progress = NULL WHERE progress IS NOT NULL AND EXISTS "
+        f"(SELECT FROM moved)"
     )
     op.execute("DROP TABLE moved, asked, noted")
     _enter(connection, before or "")
@@ -74,7 +76,8 @@ def _enter(connection: sa.Connection, tenant: str) -> None:
 def _find(connection: sa.Connection) -> None:
     """Fill `moved` with the observables that have another id now, some thousands at a time."""
     op.execute(
-        "CREATE TEMPORARY TABLE moved (tenant text, id uuid, fresh uuid NOT NULL, bucket integer NOT NULL, "
+        "CREATE TEMPORARY TABLE moved (tenant text, id uuid, fresh uuid NOT NULL, bucket integer "
+        "NOT NULL, "
         "PRIMARY KEY (tenant, id))"
     )
     put = sa.text(
@@ -85,40 +88,42 @@ def _find(connection: sa.Connection) -> None:
         connection, f"SELECT tenant, id::text, type, value FROM {SCHEMA}.observable"
     ):
         fresh = [observable_id(row.type, row.value) for row in rows]
-        found = [
+        moved_rows = [
             (row, identity) for row, identity in zip(rows, fresh, strict=True) if row.id != identity
         ]
         values = {
-            "tenants": [row.tenant for row, _ in found],
-            "ids": [row.id for row, _ in found],
-            "fresh": [identity for _, identity in found],
-            "buckets": [bucket(identity) for _, identity in found],
+            "tenants": [row.tenant for row, _ in moved_rows],
+            "ids": [row.id for row, _ in moved_rows],
+            "fresh": [identity for _, identity in moved_rows],
+            "buckets": [bucket(identity) for _, identity in moved_rows],
         }
         connection.execute(put, values)
     op.execute("ANALYZE moved")
 
 
 def _in_parts(connection: sa.Connection, query: str) -> Iterator[Sequence[sa.Row[Any]]]:
-    asked = sa.text(f"{query} WHERE type = ANY(:types)")
+    statement = sa.text(f"{query} WHERE type = ANY(:types)")
     options = {"stream_results": True, "max_row_buffer": _ROWS}
-    return connection.execute(asked, {"types": list(_TYPES)}, execution_options=options).partitions(
-        _ROWS
-    )
+    return connection.execute(
+        statement, {"types": list(_TYPES)}, execution_options=options
+    ).partitions(_ROWS)
 
 
 def _find_elsewhere(connection: sa.Connection) -> None:
-    """Add ids that a tenant refers to without a row of its own: the public row decides, or else what all others have.
+    """Add ids that a tenant refers to without a row: the public row decides, else all others.
 
-    Shared answers of enrichers are public, the row of what they are about is whoever's asked.
+    Shared answers of enrichers are public; the row they are about belongs to another tenant.
     """
     referred = " UNION ".join(
         f"SELECT tenant, {column} FROM {SCHEMA}.{table}" for table, column, _ in _REFERENCES
     )
     connection.execute(
         sa.text(
-            "INSERT INTO moved SELECT DISTINCT ON (r.tenant, r.id) r.tenant, r.id, m.fresh, m.bucket "
+            "INSERT INTO moved SELECT DISTINCT ON (r.tenant, r.id) r.tenant, r.id, m.fresh, "
+            "m.bucket "
             f"FROM ({referred}) r(tenant, id) JOIN moved m ON m.id = r.id "
-            f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.observable o WHERE o.tenant = r.tenant AND o.id = r.id) "
+            f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.observable o WHERE o.tenant = r.tenant AND "
+            f"o.id = r.id) "
             f"AND (m.tenant = '{PUBLIC}' OR NOT EXISTS ("
             f"SELECT FROM {SCHEMA}.observable o WHERE o.id = r.id AND o.type <> ALL(:types))) "
             f"ORDER BY r.tenant, r.id, m.tenant = '{PUBLIC}' DESC, m.fresh"
@@ -132,16 +137,17 @@ def _move(table: str, column: str, others: tuple[str, ...]) -> None:
     """Put the new ids into one column."""
     name = f"{SCHEMA}.{table}"
     same = "".join(f" AND stays.{other} = mine.{other}" for other in others)
-    mine = f"mine.tenant = m.tenant AND mine.{column} = m.id"
+    is_moved = f"mine.tenant = m.tenant AND mine.{column} = m.id"
     op.execute(
-        f"DELETE FROM {name} mine USING moved m WHERE {mine} AND EXISTS ("
-        f"SELECT FROM {name} stays WHERE stays.tenant = mine.tenant AND stays.{column} = m.fresh{same})"
+        f"DELETE FROM {name} mine USING moved m WHERE {is_moved} AND EXISTS ("
+        f"SELECT FROM {name} stays WHERE stays.tenant = mine.tenant AND stays.{column} = "
+        f"m.fresh{same})"
     )
-    op.execute(f"UPDATE {name} mine SET {column} = m.fresh FROM moved m WHERE {mine}")
+    op.execute(f"UPDATE {name} mine SET {column} = m.fresh FROM moved m WHERE {is_moved}")
 
 
 def _move_jobs(connection: sa.Connection) -> None:
-    """Jobs name the type and the value that they are about; of two open ones about the same, the old one is over."""
+    """Move jobs, which name type and value; of two open ones about the same, the old one ends."""
     job = f"{SCHEMA}.enrichment_job"
     op.execute("CREATE TEMPORARY TABLE asked (id uuid PRIMARY KEY, fresh uuid NOT NULL)")
     put = sa.text(
@@ -151,13 +157,14 @@ def _move_jobs(connection: sa.Connection) -> None:
         connection, f"SELECT id, observable_id::text AS about, type, value FROM {job}"
     ):
         fresh = [(row, observable_id(row.type, row.value)) for row in rows]
-        found = {row.id: identity for row, identity in fresh if row.about != identity}
-        connection.execute(put, {"ids": list(found), "fresh": list(found.values())})
+        moved_rows = {row.id: identity for row, identity in fresh if row.about != identity}
+        connection.execute(put, {"ids": list(moved_rows), "fresh": list(moved_rows.values())})
     op.execute("ANALYZE asked")
     op.execute(
         f"UPDATE {job} mine SET state = 'cancelled', holder = NULL, finished_at = now() FROM asked "
         f"WHERE mine.id = asked.id AND mine.{_OPEN} AND EXISTS (SELECT FROM {job} stays "
-        "WHERE stays.tenant = mine.tenant AND stays.observable_id = asked.fresh AND stays.enricher = mine.enricher "
+        "WHERE stays.tenant = mine.tenant AND stays.observable_id = asked.fresh AND stays.enricher "
+        "= mine.enricher "
         f"AND stays.{_OPEN})"
     )
     op.execute(
@@ -166,12 +173,12 @@ def _move_jobs(connection: sa.Connection) -> None:
 
 
 def _move_notes() -> None:
-    """Notes of repeated words are looked for by bucket: they go to a row of their run in the new one.
+    """Move the notes of repetitions, which are searched by bucket, to a row in the new bucket.
 
     It is no chunk, and has the number -1, so that no chunk of the run is taken for it.
     """
     chunk = f"{SCHEMA}.run_chunk"
-    # Joined with nothing, so that the ids of a row are fetched as a whole, once, and not piece by piece.
+    # Joined with nothing: the ids of a row are fetched once as a whole, not piece by piece.
     ids = (
         "(SELECT {row}.repeated || ''::bytea AS packed OFFSET 0) p CROSS JOIN LATERAL ("
         "SELECT CAST(encode(substring(p.packed FROM at FOR 16), 'hex') AS uuid) AS id, at "
@@ -179,7 +186,8 @@ def _move_notes() -> None:
     )
     key = "tenant, run_id, bucket, chunk"
     op.execute(
-        "CREATE TEMPORARY TABLE noted AS SELECT c.tenant, c.run_id, c.bucket, c.chunk, m.id, m.fresh, "
+        "CREATE TEMPORARY TABLE noted AS SELECT c.tenant, c.run_id, c.bucket, c.chunk, m.id, "
+        "m.fresh, "
         f"m.bucket AS place FROM {chunk} c CROSS JOIN LATERAL {ids.format(row='c')} "
         "JOIN moved m ON m.tenant = c.tenant AND m.id = one.id WHERE c.repeated IS NOT NULL"
     )
@@ -188,16 +196,21 @@ def _move_notes() -> None:
     # Row by row: a join would carry all ids of a row along with each of them.
     op.execute(
         f"UPDATE {chunk} mine SET repeated = ("
-        f"SELECT string_agg(uuid_send(one.id), ''::bytea ORDER BY one.at) FROM {ids.format(row='mine')} "
-        "WHERE NOT EXISTS (SELECT FROM noted n WHERE (n.tenant, n.run_id, n.bucket, n.chunk, n.id) = "
+        f"SELECT string_agg(uuid_send(one.id), ''::bytea ORDER BY one.at) FROM "
+        f"{ids.format(row='mine')} "
+        "WHERE NOT EXISTS (SELECT FROM noted n WHERE (n.tenant, n.run_id, n.bucket, n.chunk, n.id) "
+        "= "
         "(mine.tenant, mine.run_id, mine.bucket, mine.chunk, one.id))) "
         f"WHERE (tenant, run_id, bucket, chunk) IN (SELECT {key} FROM noted)"
     )
     op.execute(
-        f"INSERT INTO {chunk} (tenant, run_id, bucket, chunk, received, new, changed, rejected, handled_at, "
+        f"INSERT INTO {chunk} (tenant, run_id, bucket, chunk, received, new, changed, rejected, "
+        f"handled_at, "
         "source_id, observed_at, repeated) "
-        "SELECT tenant, run_id, n.place, -1, 0, 0, 0, 0, max(c.handled_at), (array_agg(c.source_id))[1], "
+        "SELECT tenant, run_id, n.place, -1, 0, 0, 0, 0, max(c.handled_at), "
+        "(array_agg(c.source_id))[1], "
         "max(c.observed_at), string_agg(DISTINCT uuid_send(n.fresh), ''::bytea) "
         f"FROM noted n JOIN {chunk} c USING ({key}) GROUP BY tenant, run_id, n.place "
-        "ON CONFLICT (tenant, run_id, bucket, chunk) DO UPDATE SET repeated = run_chunk.repeated || excluded.repeated"
+        "ON CONFLICT (tenant, run_id, bucket, chunk) DO UPDATE SET repeated = run_chunk.repeated "
+        "|| excluded.repeated"
     )

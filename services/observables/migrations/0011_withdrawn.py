@@ -1,4 +1,4 @@
-"""Sightings can be withdrawn: a report that was wrong counts no more, and still counts for the past."""
+"""Let sightings be withdrawn: a wrong report stops to count, and still counts for the past."""
 
 import sqlalchemy as sa
 from alembic import op

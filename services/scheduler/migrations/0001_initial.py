@@ -36,7 +36,7 @@ def upgrade() -> None:
 def _create_schedule() -> None:
     op.create_table(
         "schedule",
-        # The id first: every look-up names one, and the unique name must never look like the better index.
+        # The id first: every look-up names it, and the unique name must never seem the better one.
         sa.Column("id", pg.UUID, primary_key=True),
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("name", sa.Text(collation="C"), nullable=False),
