@@ -1,4 +1,7 @@
-"""What every remote enricher keeps, against a real HTTP server. A test of one inherits this and brings real layouts."""
+"""The contract of remote enrichers, tested against a real HTTP server.
+
+The test of an enricher inherits it and brings responses in the provider's real layout.
+"""
 
 import asyncio
 import json
@@ -19,7 +22,7 @@ from services.observables.enrichment.execution.provider_call import (
 from services.observables.providers.base import Finding, InvalidAnswer, Query, RemoteEnricher
 from shared.http import GuardedClient
 from shared.stix import ObservableType, normalise
-from tests.observables.providers.provider import Provider, Reply, providing
+from tests.observables.providers.provider import Provider, Reply, running_provider
 
 SECRET = "s3cr3t-of-the-tenant"
 GARBAGE = (
@@ -32,34 +35,34 @@ GARBAGE = (
 
 
 class RemoteContract:
-    """Inherit, and say what is asked, what is answered, and what that means."""
+    """Inherit it, and state the query, the response, and the finding in the response."""
 
     enricher: ClassVar[type[RemoteEnricher]]
     query: ClassVar[Query]
-    """What the answer below is about."""
+    """The query that the answer below is about."""
     answer: ClassVar[bytes | dict[str, Any] | list[Any]]
-    """An answer in the provider's documented layout, with what providers really send in it."""
+    """An answer in the provider's documented layout, with content that providers really send."""
     facts: ClassVar[dict[str, Any]]
-    """All facts that are read out of it."""
+    """All facts that the enricher reads in it."""
     weights: ClassVar[list[float]] = []
     """The weights in the order of the finding's."""
     related: ClassVar[list[tuple[str, str, str]]] = []
     """Kind, type and value of each relation; `<` before the kind of one that goes inward."""
     unknown: ClassVar[Reply] = Reply(404)
-    """What the provider answers about a value that it does not know."""
+    """The provider's answer about a value that it does not know."""
     method: ClassVar[str] = "GET"
     path: ClassVar[str]
-    """The path that is asked for, below the base."""
+    """The path of the request, below the base URL."""
     params: ClassVar[dict[str, str]] = {}
-    """Every parameter of the query; a key stands as `SECRET`."""
+    """Every parameter of the query string; a key is `SECRET`."""
     headers: ClassVar[dict[str, str]] = {}
     """Headers that must be sent, among others; names in lower case."""
     body: ClassVar[bytes | None] = None
 
     @pytest.fixture
     def provider(self) -> Iterator[Provider]:
-        with providing() as found:
-            yield found
+        with running_provider() as provider:
+            yield provider
 
     @classmethod
     def key(cls) -> dict[str, str]:
@@ -70,7 +73,7 @@ class RemoteContract:
         return cls.answer if isinstance(cls.answer, bytes) else json.dumps(cls.answer).encode()
 
     def ask(self, provider: Provider, reply: Reply, **changed: Any) -> Outcome:
-        """One call that is answered with the reply; `changed` are attributes of the enricher."""
+        """Call the provider, which sends the reply; `changed` are attributes of the enricher."""
         enricher = type("Changed", (self.enricher,), changed)() if changed else self.enricher()
         provider.reply = reply
 
@@ -80,8 +83,8 @@ class RemoteContract:
 
         return asyncio.run(once())
 
-    def found(self, provider: Provider, answer: Any = None) -> Finding:
-        """The finding in an answer; in the documented one when none is given."""
+    def finding(self, provider: Provider, answer: Any = None) -> Finding:
+        """The finding in an answer; by default in the documented enricher."""
         body = self.encoded() if answer is None else json.dumps(answer).encode()
         outcome = self.ask(provider, Reply(body=body))
         assert isinstance(outcome, Answered), outcome
@@ -90,48 +93,51 @@ class RemoteContract:
         return outcome.finding
 
     def test_it_describes_itself(self):
-        one = self.enricher()
-        assert one.name.isidentifier()
-        assert one.name == one.name.lower()
-        assert one.title
-        assert one.documentation.startswith("https://")
-        assert one.base_url.startswith("https://")
-        assert not one.base_url.endswith("/")
-        assert one.types <= {str(type_) for type_ in ObservableType}
-        assert one.types
-        assert one.rate.calls > 0
-        assert one.rate.seconds > 0
-        assert one.concurrency > 0
-        assert one.daily is None or one.daily >= one.rate.calls
-        assert one.lifetime <= one.weights_lifetime
+        enricher = self.enricher()
+        assert enricher.name.isidentifier()
+        assert enricher.name == enricher.name.lower()
+        assert enricher.title
+        assert enricher.documentation.startswith("https://")
+        assert enricher.base_url.startswith("https://")
+        assert not enricher.base_url.endswith("/")
+        assert enricher.types <= {str(type_) for type_ in ObservableType}
+        assert enricher.types
+        assert enricher.rate.calls > 0
+        assert enricher.rate.seconds > 0
+        assert enricher.concurrency > 0
+        assert enricher.daily is None or enricher.daily >= enricher.rate.calls
+        assert enricher.lifetime <= enricher.weights_lifetime
 
     @pytest.mark.parametrize("which", ["query", "test_query"])
-    def test_its_questions_are_about_canonical_values_of_its_types(self, which: str):
-        one: Query = self.query if which == "query" else self.enricher.test_query
-        assert one.type in self.enricher.types
-        assert normalise(one.type, one.value) == one.value
-        assert self.enricher().applies(one)
+    def test_its_queries_are_canonical_values_of_its_types(self, which: str):
+        query: Query = self.query if which == "query" else self.enricher.test_query
+        assert query.type in self.enricher.types
+        assert normalise(query.type, query.value) == query.value
+        assert self.enricher().applies(query)
 
-    def test_the_question_is_the_documented_one(self, provider: Provider):
-        self.found(provider)
-        (question,) = provider.questions
-        assert (question.method, question.path, question.params) == (
+    def test_the_request_is_the_documented_one(self, provider: Provider):
+        self.finding(provider)
+        (request,) = provider.requests
+        assert (request.method, request.path, request.params) == (
             self.method,
             self.path,
             self.params,
         )
-        assert question.headers.items() >= self.headers.items()
-        assert question.body == (self.body or b"")
+        assert request.headers.items() >= self.headers.items()
+        assert request.body == (self.body or b"")
 
-    def test_success_is_read_whole(self, provider: Provider):
-        finding = self.found(provider)
+    def test_a_success_is_read_in_full(self, provider: Provider):
+        finding = self.finding(provider)
         assert dict(finding.facts) == self.facts
-        assert [one.weight for one in finding.weights] == pytest.approx(self.weights)
-        told = [("<" * one.inward + one.kind, one.type, one.value) for one in finding.related]
-        assert told == self.related
+        assert [weight.weight for weight in finding.weights] == pytest.approx(self.weights)
+        related = [
+            ("<" * relation.inward + relation.kind, relation.type, relation.value)
+            for relation in finding.related
+        ]
+        assert related == self.related
 
-    def test_weights_are_within_bounds_and_say_why(self, provider: Provider):
-        for weight in self.found(provider).weights:
+    def test_weights_are_within_bounds_and_have_a_reason(self, provider: Provider):
+        for weight in self.finding(provider).weights:
             assert -1 <= weight.weight <= 1
             assert weight.weight
             assert weight.reason.endswith(".")
@@ -146,8 +152,8 @@ class RemoteContract:
         assert not isinstance(outcome, Answered) or outcome.finding is None
 
     def test_no_status_means_two_things(self):
-        one = self.enricher
-        meanings = (one.unknown_statuses, one.over_quota_statuses, one.key_statuses)
+        enricher = self.enricher
+        meanings = (enricher.unknown_statuses, enricher.over_quota_statuses, enricher.key_statuses)
         assert sum(map(len, meanings)) == len(frozenset().union(*meanings))
         assert all(meanings[1:])
 

@@ -1,4 +1,4 @@
-"""A provider on loopback: a real HTTP server that answers as it is told and keeps what it was asked."""
+"""A provider on loopback: a real HTTP server with a settable reply, which records requests."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class Reply:
 
 
 @dataclass
-class Question:
+class ReceivedRequest:
     method: str
     path: str
     params: dict[str, str]
@@ -28,16 +28,16 @@ class Question:
 
 
 class Provider:
-    """Answers every question with `reply`."""
+    """Answers every request with `reply` and records the request."""
 
     def __init__(self, port: int) -> None:
         self.base = f"http://127.0.0.1:{port}"
         self.reply = Reply()
-        self.questions: list[Question] = []
+        self.requests: list[ReceivedRequest] = []
 
 
 @contextmanager
-def providing() -> Iterator[Provider]:
+def running_provider() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -49,8 +49,8 @@ def providing() -> Iterator[Provider]:
                 for name, values in parse_qs(split.query, keep_blank_values=True).items()
             }
             headers = {name.lower(): value for name, value in self.headers.items()}
-            provider.questions.append(
-                Question(self.command, split.path, params, headers, body, time.time())
+            provider.requests.append(
+                ReceivedRequest(self.command, split.path, params, headers, body, time.time())
             )
             reply = provider.reply
             time.sleep(reply.delay)

@@ -48,8 +48,8 @@ class TestAbuseIPDB(RemoteContract):
 
     def test_a_service_on_its_list_of_the_well_behaved_loses_score(self, provider):
         answer = {"data": {"abuseConfidenceScore": 0, "totalReports": 3, "isWhitelisted": True}}
-        assert [one.weight for one in self.found(provider, answer).weights] == [-0.5]
+        assert [weight.weight for weight in self.finding(provider, answer).weights] == [-0.5]
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not AbuseIPDB().applies(Query("ipv4-addr", value))

@@ -1,4 +1,6 @@
-"""Censys Platform; the layout is that of https://docs.censys.com/reference/v3-globaldata-asset-host."""
+"""Censys Platform; the layout is that of
+https://docs.censys.com/reference/v3-globaldata-asset-host.
+"""
 
 import pytest
 
@@ -130,38 +132,43 @@ class TestCensys(RemoteContract):
         assert self.ask(provider, Reply(body=body)).finding is None
 
     def test_what_is_missing_is_left_out(self, provider):
-        found = self.found(
+        finding = self.finding(
             provider, _answer(services=[{"port": 53}], location=None, dns=None, labels=None)
         )
-        assert dict(found.facts) == {"ports": [53]}
-        assert not found.related
+        assert dict(finding.facts) == {"ports": [53]}
+        assert not finding.related
 
     def test_a_host_without_services_may_have_a_name(self, provider):
-        found = self.found(
+        finding = self.finding(
             provider, _answer(services=None, dns={"reverse_dns": {"names": ["dns.google"]}})
         )
-        assert dict(found.facts) == {"names": ["dns.google"]}
-        assert [(one.kind, one.inward) for one in found.related] == [("related-to", False)]
+        assert dict(finding.facts) == {"names": ["dns.google"]}
+        assert [(relation.kind, relation.inward) for relation in finding.related] == [
+            ("related-to", False)
+        ]
 
-    def test_a_threat_is_a_voice(self, provider):
+    def test_a_threat_is_a_claim(self, provider):
         threats = [
             {"id": "cobalt_strike", "name": "Cobalt Strike", "tactic": ["command_and_control"]}
         ]
-        found = self.found(provider, _answer(services=[{"port": 443, "threats": threats}]))
-        assert [one.weight for one in found.weights] == [0.6]
-        assert found.facts["threats"] == ["Cobalt Strike"]
+        finding = self.finding(provider, _answer(services=[{"port": 443, "threats": threats}]))
+        assert [weight.weight for weight in finding.weights] == [0.6]
+        assert finding.facts["threats"] == ["Cobalt Strike"]
 
-    def test_a_vulnerability_is_no_voice(self, provider):
+    def test_a_vulnerability_is_no_claim(self, provider):
         vulns = [{"id": "CVE-2021-23017", "severity": "high"}]
-        found = self.found(provider, _answer(services=[{"port": 443, "vulns": vulns}]))
-        assert found.weights == ()
-        assert found.facts["vulnerabilities"] == ["CVE-2021-23017"]
-        assert [tuple(one) for one in found.related] == [
+        finding = self.finding(provider, _answer(services=[{"port": 443, "vulns": vulns}]))
+        assert finding.weights == ()
+        assert finding.facts["vulnerabilities"] == ["CVE-2021-23017"]
+        assert [tuple(relation) for relation in finding.related] == [
             ("related-to", "vulnerability", "CVE-2021-23017", False)
         ]
 
     def test_credits_used_up_are_a_quota(self, provider):
-        body = b'{"title":"Unprocessable Entity","status":422,"errors":[{"message":"insufficient balance"}]}'
+        body = (
+            b'{"title":"Unprocessable Entity","status":422,'
+            b'"errors":[{"message":"insufficient balance"}]}'
+        )
         assert self.ask(provider, Reply(422, body)) == OverQuota(None)
 
     def test_the_layout_of_the_old_api_is_none(self, provider):
@@ -176,5 +183,5 @@ class TestCensys(RemoteContract):
         assert request.path == "/v3/global/asset/host/2001%3A4860%3A4860%3A%3A8888"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not Censys().applies(Query("ipv4-addr", value))

@@ -10,6 +10,8 @@ from tests.observables.providers.provider import Reply
 MD5 = "8ed4b4ed952526d89899e723f3488de4"
 SHA1 = "00000079fd7aac9b2f9c988c50750e1f50b27eb5"
 
+FILE_NAME = "wow64_microsoft-windows-i..timezones.resources_31bf3856ad364e35_de-de.manifest"
+
 
 class TestCirclHashlookup(RemoteContract):
     enricher = CirclHashlookup
@@ -18,7 +20,7 @@ class TestCirclHashlookup(RemoteContract):
     headers = {"accept": "application/json"}
     answer = {
         "CRC32": "7A5407CA",
-        "FileName": "wow64_microsoft-windows-i..timezones.resources_31bf3856ad364e35_de-de.manifest",
+        "FileName": FILE_NAME,
         "FileSize": "2520",
         "MD5": MD5.upper(),
         "OpSystemCode": {
@@ -49,7 +51,7 @@ class TestCirclHashlookup(RemoteContract):
         "hashlookup:trust": 75,
     }
     facts = {
-        "file_name": "wow64_microsoft-windows-i..timezones.resources_31bf3856ad364e35_de-de.manifest",
+        "file_name": FILE_NAME,
         "file_size": 2520,
         "product": "Cumulative Update for Windows Server 2016 for x64 (KB4338817)",
         "product_version": "1709",
@@ -65,20 +67,20 @@ class TestCirclHashlookup(RemoteContract):
     )
 
     @pytest.mark.parametrize("sources", ["malware-bazaar", ["malware-bazaar"]])
-    def test_a_known_malicious_file_is_a_voice(self, provider, sources):
+    def test_a_known_malicious_file_is_a_claim(self, provider, sources):
         answer = {"SHA-1": SHA1.upper(), "KnownMalicious": sources, "hashlookup:trust": 45}
-        finding = self.found(provider, answer)
-        assert [one.weight for one in finding.weights] == [0.7]
+        finding = self.finding(provider, answer)
+        assert [weight.weight for weight in finding.weights] == [0.7]
         assert finding.facts["known_malicious"] == ["malware-bazaar"]
 
     @pytest.mark.parametrize(("trust", "weights"), [(100, [-0.8]), (50, []), (45, []), (None, [])])
     def test_trust_above_the_middle_takes_score_away(self, provider, trust, weights):
-        finding = self.found(provider, {"SHA-1": SHA1.upper(), "hashlookup:trust": trust})
-        assert [one.weight for one in finding.weights] == pytest.approx(weights)
+        finding = self.finding(provider, {"SHA-1": SHA1.upper(), "hashlookup:trust": trust})
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     def test_odd_sizes_and_products_are_left_out(self, provider):
         answer = {"SHA-256": "00" * 32, "FileSize": "n/a", "ProductCode": "190742", "parents": None}
-        assert not self.found(provider, answer).facts
+        assert not self.finding(provider, answer).facts
 
     @pytest.mark.parametrize(
         ("type_", "algorithm"), [("file-sha1", "sha1"), ("file-sha256", "sha256")]

@@ -1,4 +1,6 @@
-"""CIRCL Passive DNS; the layout is that of https://www.circl.lu/services/passive-dns/: a JSON object a line."""
+"""CIRCL Passive DNS; the layout is that of
+https://www.circl.lu/services/passive-dns/: a JSON object a line.
+"""
 
 import json
 from base64 import b64encode
@@ -68,16 +70,16 @@ class TestCirclPassiveDns(RemoteContract):
             _line("A", "www.CIRCL.lu", "194.154.205.24", time_first=None, time_last=None),
             _line("A", "elsewhere.example.org", "194.154.205.25", time_first=None, time_last=None),
         )
-        found = CirclPassiveDns().read(Query("ipv4-addr", "194.154.205.24"), body)
-        assert [tuple(one) for one in found.related] == [
+        finding = CirclPassiveDns().read(Query("ipv4-addr", "194.154.205.24"), body)
+        assert [tuple(relation) for relation in finding.related] == [
             ("resolves-to", "domain-name", "www.circl.lu", True)
         ]
-        assert "first_seen" not in found.facts
+        assert "first_seen" not in finding.facts
 
     @pytest.mark.parametrize("body", [b"\n", b"\n\n"])
     def test_empty_lines_are_no_records(self, body):
         assert CirclPassiveDns().read(self.query, body) is None
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not CirclPassiveDns().applies(Query("ipv4-addr", value))

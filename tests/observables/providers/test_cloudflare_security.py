@@ -1,4 +1,5 @@
-"""Cloudflare 1.1.1.2; the refusal is that of https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families.
+"""Cloudflare 1.1.1.2; the refusal is that of
+https://developers.cloudflare.com/1.1.1.1/setup/#1111-for-families.
 
 The layout is that of
 https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/.
@@ -41,13 +42,13 @@ class TestCloudflareSecurity(RemoteContract):
             "AD": True,
             "Answer": [{"type": 1, "TTL": 300, "data": "104.16.132.229"}],
         }
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.facts == {"blocked": False}
         assert finding.weights == ()
 
     def test_a_name_that_points_to_nowhere_by_itself_is_not_blocked(self, provider):
         answer = {"Status": 0, "Answer": [{"type": 1, "TTL": 300, "data": NOWHERE}]}
-        assert self.found(provider, answer).facts == {"blocked": False}
+        assert self.finding(provider, answer).facts == {"blocked": False}
 
     def test_an_error_of_another_kind_is_no_refusal(self, provider):
         answer = {
@@ -55,7 +56,7 @@ class TestCloudflareSecurity(RemoteContract):
             "Answer": [{"type": 1, "TTL": 300, "data": NOWHERE}],
             "Comment": ["EDE(3): Stale Answer"],
         }
-        assert self.found(provider, answer).facts == {"blocked": False}
+        assert self.finding(provider, answer).facts == {"blocked": False}
 
     def test_a_comment_may_be_a_text(self, provider):
         answer = {
@@ -63,7 +64,7 @@ class TestCloudflareSecurity(RemoteContract):
             "Answer": [{"type": 1, "TTL": 60, "data": NOWHERE}],
             "Comment": "EDE(17): Filtered",
         }
-        assert self.found(provider, answer).facts == {
+        assert self.finding(provider, answer).facts == {
             "blocked": True,
             "comment": "EDE(17): Filtered",
         }

@@ -1,4 +1,6 @@
-"""Criminal IP; the layout is that of https://www.criminalip.io/developer/api/get-asset-ip-summary."""
+"""Criminal IP; the layout is that of
+https://www.criminalip.io/developer/api/get-asset-ip-summary.
+"""
 
 import pytest
 
@@ -45,7 +47,7 @@ class TestCriminalIP(RemoteContract):
     unknown = Reply(200, b'{"status": 404, "message": "not found"}')
 
     @pytest.mark.parametrize(
-        ("score", "told", "weights"),
+        ("score", "facts", "weights"),
         [
             (
                 {"inbound": "safe", "outbound": "Dangerous"},
@@ -62,13 +64,13 @@ class TestCriminalIP(RemoteContract):
             (None, {}, []),
         ],
     )
-    def test_scores(self, provider, score, told, weights):
-        found = self.found(
+    def test_scores(self, provider, score, facts, weights):
+        finding = self.finding(
             provider, {"status": 200, "ip": "196.188.187.85", "score": score, "as_no": None}
         )
-        assert dict(found.facts) == told
-        assert [one.weight for one in found.weights] == weights
-        assert not found.related
+        assert dict(finding.facts) == facts
+        assert [weight.weight for weight in finding.weights] == weights
+        assert not finding.related
 
     @pytest.mark.parametrize("body", [b'{"status": 500, "message": "error"}', b'{"status": 200}'])
     def test_a_failure_within_a_success_is_bad(self, provider, body):
@@ -77,5 +79,5 @@ class TestCriminalIP(RemoteContract):
         assert isinstance(outcome.error, InvalidAnswer)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not CriminalIP().applies(Query("ipv4-addr", value))

@@ -98,7 +98,7 @@ class TestCrowdSec(RemoteContract):
     unknown = Reply(404, b'{"message":"IP address information not found"}')
 
     @pytest.mark.parametrize(
-        ("said", "weights"),
+        ("fields", "weights"),
         [
             ({"reputation": "malicious", "confidence": "low"}, [0.5]),
             ({"reputation": "malicious", "confidence": "none"}, [0.3]),
@@ -111,12 +111,12 @@ class TestCrowdSec(RemoteContract):
             ({}, []),
         ],
     )
-    def test_reputations(self, provider, said, weights):
-        found = self.found(
-            provider, {"ip": "185.7.214.104", "as_num": 0, "cves": None, "scores": None} | said
+    def test_reputations(self, provider, fields, weights):
+        finding = self.finding(
+            provider, {"ip": "185.7.214.104", "as_num": 0, "cves": None, "scores": None} | fields
         )
-        assert [one.weight for one in found.weights] == weights
-        assert not found.related
+        assert [weight.weight for weight in finding.weights] == weights
+        assert not finding.related
 
     @pytest.mark.parametrize(
         ("reputation", "weights"), [("suspicious", [0.4, -0.5]), ("safe", [-0.7])]
@@ -124,11 +124,11 @@ class TestCrowdSec(RemoteContract):
     def test_reports_that_are_likely_false(self, provider, reputation, weights):
         classes = {"false_positives": [{"name": "seo:crawler"}], "classifications": None}
         answer = {"ip": "185.7.214.104", "reputation": reputation, "classifications": classes}
-        found = self.found(provider, answer)
-        assert found.facts["false_positives"] == ["seo:crawler"]
-        assert [one.weight for one in found.weights] == weights
-        assert all(one.reason.endswith(".") for one in found.weights)
+        finding = self.finding(provider, answer)
+        assert finding.facts["false_positives"] == ["seo:crawler"]
+        assert [weight.weight for weight in finding.weights] == weights
+        assert all(weight.reason.endswith(".") for weight in finding.weights)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not CrowdSec().applies(Query("ipv4-addr", value))

@@ -1,9 +1,13 @@
-"""crt.sh; the layout is what https://crt.sh/?q=insecure.com&output=json answers (its search: https://crt.sh/?a=1)."""
+"""crt.sh; the layout is what
+https://crt.sh/?q=insecure.com&output=json answers (its search: https://crt.sh/?a=1).
+"""
 
 from services.observables.providers.base import Query
 from services.observables.providers.crt_sh import CrtSh
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
+
+ISSUER = "C=GB, O=COMODO CA Limited, CN=COMODO RSA Domain Validation Secure Server CA"
 
 
 class TestCrtSh(RemoteContract):
@@ -26,7 +30,7 @@ class TestCrtSh(RemoteContract):
         },
         {
             "issuer_ca_id": 904,
-            "issuer_name": "C=GB, O=COMODO CA Limited, CN=COMODO RSA Domain Validation Secure Server CA",
+            "issuer_name": ISSUER,
             "common_name": "www.insecure.com",
             "name_value": "www.insecure.com\nhostmaster@insecure.com",
             "id": 103417893,
@@ -48,7 +52,7 @@ class TestCrtSh(RemoteContract):
         ],
         "issuers": [
             "C=US, O=Let's Encrypt, CN=Let's Encrypt Authority X3",
-            "C=GB, O=COMODO CA Limited, CN=COMODO RSA Domain Validation Secure Server CA",
+            ISSUER,
         ],
         "first_issued": "2017-03-13T00:00:00",
         "last_issued": "2020-03-06T23:14:48",
@@ -71,6 +75,6 @@ class TestCrtSh(RemoteContract):
                 "id": 7,
             }
         ]
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.facts == {"certificates": 1, "issuers": ["C=US, O=Example"]}
         assert finding.related == ()

@@ -1,7 +1,7 @@
-"""docs/enrichers.md: its table is the code, and its tutorial, followed word for word, gives an enricher that works.
+"""docs/enrichers.md: its table matches the code, and its tutorial leads to a working enricher.
 
-The tutorial is carried out in a copy of the tree: files are written as they stand there, changes are made, commands are
-run by a shell.
+The tutorial is carried out word for word in a copy of the tree: the test writes its files, applies
+its changes and runs its commands in a shell.
 """
 
 import os
@@ -25,7 +25,7 @@ STEP = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 SITE = "installed"
-"""Where `pip install` puts things, instead of into the interpreter that runs this test."""
+"""The target of `pip install`, instead of the interpreter that runs this test."""
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Step:
 
 def tutorial() -> Iterator[Step]:
     section = DOCUMENT.read_text().partition("\n## Write one\n")[2]
-    for found in STEP.finditer(section):
-        yield Step(found["kind"], found["name"], found["text"])
+    for match in STEP.finditer(section):
+        yield Step(match["kind"], match["name"], match["text"])
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Workplace:
     """A copy of the tree in which the tutorial is followed."""
 
     root: Path
-    said: str = ""
+    output: str = ""
 
     def follow(self, steps: list[Step]) -> None:
         for step in steps:
@@ -55,11 +55,11 @@ class Workplace:
                 for command in commands:
                     done = self.run(command)
                     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-                    self.said += done.stdout
+                    self.output += done.stdout
             elif step.kind == "diff":
                 self.change(step)
             else:
-                assert step.name is not None, f"nobody knows where this belongs: {step.text[:60]}"
+                assert step.name is not None, f"no file name before: {step.text[:60]}"
                 (self.root / step.name).write_text(step.text)
 
     def change(self, step: Step) -> None:
@@ -69,7 +69,9 @@ class Workplace:
             lines = hunk.splitlines(keepends=True)
             before = "".join(line[1:] for line in lines if line[0] in " -")
             after = "".join(line[1:] for line in lines if line[0] in " +")
-            assert text.count(before) == 1, f"{step.name} has not exactly one place for\n{hunk}"
+            assert text.count(before) == 1, (
+                f"{step.name} does not have exactly one place for\n{hunk}"
+            )
             text = text.replace(before, after)
         path.write_text(text)
 
@@ -79,7 +81,7 @@ class Workplace:
             "PYTHONPATH": os.pathsep.join((str(self.root), str(self.root.parent / SITE))),
             "PIP_TARGET": str(self.root.parent / SITE),
             "PIP_NO_INDEX": "1",
-            # For pip this means: no isolation.
+            # "false" means no isolation to pip.
             "PIP_NO_BUILD_ISOLATION": "false",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "HOME": str(self.root.parent),
@@ -119,24 +121,25 @@ def test_the_tutorial_leads_to_an_enricher_that_works(workplace: Workplace) -> N
     assert [step.kind for step in steps] == [
         "python", "diff", "python", "console", "console", "toml", "console",
     ]  # fmt: skip
-    in_tree, packaged = steps[:4], steps[4:]
+    in_tree = steps[:4]
+    packaged = steps[4:]
     workplace.follow(in_tree)
-    assert re.search(r"\d\d passed", workplace.said), workplace.said
+    assert re.search(r"\d\d passed", workplace.output), workplace.output
     assert (
         "[Lantern](https://lantern.example/docs#addresses)"
         in (workplace.root / "docs/enrichers.md").read_text()
     )
     workplace.follow(packaged[:1])
-    # As for somebody who only installs the package.
+    # The user of a package has nothing of it in the tree.
     (workplace.root / "services/observables/providers/lantern.py").unlink()
     shutil.copy(
         ROOT / "services/observables/providers/registry.py",
         workplace.root / "services/observables/providers",
     )
-    workplace.said = ""
+    workplace.output = ""
     workplace.follow(packaged[1:])
-    assert re.search(r"\d\d passed", workplace.said), workplace.said
-    assert workplace.said.endswith("Lantern\n")
+    assert re.search(r"\d\d passed", workplace.output), workplace.output
+    assert workplace.output.endswith("Lantern\n")
 
 
 @pytest.mark.parametrize(

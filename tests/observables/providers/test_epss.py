@@ -34,18 +34,19 @@ class TestEPSS(RemoteContract):
     )
     facts = {"epss": 0.00158, "percentile": 0.3708, "scored_on": "2026-09-21"}
     unknown = Reply(
-        body=b'{"status":"OK","status-code":200,"version":"1.0","access":"public","total":0,"offset":0,"limit":100,'
+        body=b'{"status":"OK","status-code":200,"version":"1.0","access":"public",'
+        b'"total":0,"offset":0,"limit":100,'
         b'"data":[]}'
     )
 
     @pytest.mark.parametrize(
         ("epss", "weights"), [("0.25", [0.25]), ("0.97", [0.9]), ("0.0999", [])]
     )
-    def test_likely_exploitation_is_a_voice(self, provider, epss, weights):
-        found = self.found(
+    def test_likely_exploitation_is_a_claim(self, provider, epss, weights):
+        finding = self.finding(
             provider, answer({"cve": "CVE-2022-27225", "epss": epss, "percentile": "0.9"})
         )
-        assert [one.weight for one in found.weights] == pytest.approx(weights)
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     def test_another_vulnerability_is_none(self, provider):
         body = b'{"data":[{"cve":"CVE-2022-27223","epss":"0.5","percentile":"0.9"}]}'

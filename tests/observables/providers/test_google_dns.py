@@ -1,4 +1,6 @@
-"""Google Public DNS; the layout is that of https://developers.google.com/speed/public-dns/docs/doh/json."""
+"""Google Public DNS; the layout is that of
+https://developers.google.com/speed/public-dns/docs/doh/json.
+"""
 
 import pytest
 
@@ -10,7 +12,8 @@ from tests.observables.providers.provider import Reply
 NXDOMAIN = (
     b'{"Status":3,"TC":false,"RD":true,"RA":true,"AD":true,"CD":false,'
     b'"Question":[{"name":"nosuchname.example.","type":1}],'
-    b'"Authority":[{"name":".","type":6,"TTL":86398,"data":"a.root-servers.net. nstld.verisign-grs.com. 2026112500"}]}'
+    b'"Authority":[{"name":".","type":6,"TTL":86398,'
+    b'"data":"a.root-servers.net. nstld.verisign-grs.com. 2026112500"}]}'
 )
 
 
@@ -62,7 +65,7 @@ class TestGoogleDNS(RemoteContract):
     @pytest.mark.parametrize(("status", "failure"), [(2, "SERVFAIL"), (5, "REFUSED")])
     def test_name_servers_that_fail_are_a_fact(self, provider, status, failure):
         answer = {"Status": status, "Comment": "Name servers refused query (lame delegation?)"}
-        assert self.found(provider, answer).facts == {"failure": failure}
+        assert self.finding(provider, answer).facts == {"failure": failure}
 
     @pytest.mark.parametrize(
         ("query", "applies"),
@@ -115,8 +118,10 @@ class TestReverse(RemoteContract):
                 {"name": "5.0-31.113.0.203.in-addr.arpa.", "type": 12, "data": "mail.example.com."},
             ],
         }
-        related = self.found(provider, answer).related
-        assert [(one.kind, one.value) for one in related] == [("related-to", "mail.example.com")]
+        related = self.finding(provider, answer).related
+        assert [(relation.kind, relation.value) for relation in related] == [
+            ("related-to", "mail.example.com")
+        ]
 
 
 class TestReverseIPv6(RemoteContract):

@@ -1,4 +1,6 @@
-"""Google Safe Browsing; the layout is that of https://developers.google.com/safe-browsing/v4/lookup-api."""
+"""Google Safe Browsing; the layout is that of
+https://developers.google.com/safe-browsing/v4/lookup-api.
+"""
 
 import json
 
@@ -64,10 +66,10 @@ class TestGoogleSafeBrowsing(RemoteContract):
         ("threat", "weight"), [("UNWANTED_SOFTWARE", 0.6), ("SOMETHING_NEW", 0.5)]
     )
     def test_lesser_threats(self, provider, threat, weight):
-        found = self.found(provider, {"matches": [{"threatType": threat}]})
-        assert [one.weight for one in found.weights] == [weight]
+        finding = self.finding(provider, {"matches": [{"threatType": threat}]})
+        assert [weight.weight for weight in finding.weights] == [weight]
 
-    def test_a_name_is_asked_about_as_the_root_of_its_site(self):
+    def test_a_name_is_queried_as_the_root_of_its_site(self):
         request = GoogleSafeBrowsing().request(Query("domain-name", "example.com"), {"key": SECRET})
         assert json.loads(request.content)["threatInfo"]["threatEntries"] == [
             {"url": "http://example.com/"}

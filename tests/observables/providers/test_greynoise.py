@@ -33,7 +33,8 @@ class TestGreyNoise(RemoteContract):
     weights = [-0.4]
     unknown = Reply(
         404,
-        b'{"ip":"71.6.135.131","noise":false,"riot":false,"message":"IP not observed scanning the internet."}',
+        b'{"ip":"71.6.135.131","noise":false,"riot":false,'
+        b'"message":"IP not observed scanning the internet."}',
     )
 
     @pytest.mark.parametrize(
@@ -55,11 +56,11 @@ class TestGreyNoise(RemoteContract):
             "classification": classification,
             "name": None,
         }
-        assert [one.weight for one in self.found(provider, answer).weights] == weights
+        assert [weight.weight for weight in self.finding(provider, answer).weights] == weights
 
-    def test_nobody_operates_an_unknown_scanner(self, provider):
+    def test_an_unknown_scanner_has_no_operator(self, provider):
         answer = {**self.answer, "classification": "unknown", "name": "unknown"}
-        assert "operator" not in self.found(provider, answer).facts
+        assert "operator" not in self.finding(provider, answer).facts
 
     def test_neither_noise_nor_riot_is_unknown(self, provider):
         body = b'{"ip":"71.6.135.131","noise":false,"riot":false,"message":"IP not observed."}'
@@ -69,5 +70,5 @@ class TestGreyNoise(RemoteContract):
         assert not self.enricher().request(self.query, {}).auth_headers
 
     @pytest.mark.parametrize("value", ["10.0.0.1", "127.0.0.1", "192.168.1.0/24"])
-    def test_private_addresses_are_not_asked_about(self, value):
+    def test_private_addresses_are_not_queried(self, value):
         assert not self.enricher().applies(Query("ipv4-addr", value))

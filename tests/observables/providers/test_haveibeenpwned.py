@@ -70,9 +70,9 @@ class TestHaveIBeenPwned(RemoteContract):
     unknown = Reply(404)
 
     def test_truncated_breaches_have_only_a_name(self, provider):
-        found = self.found(provider, [{"Name": "Adobe"}])
+        finding = self.finding(provider, [{"Name": "Adobe"}])
         counts = {"verified": 0, "spam_lists": 0, "malware": 0, "stealer_logs": 0}
-        assert dict(found.facts) == {"breach_count": 1, "breaches": ["Adobe"]} | counts
+        assert dict(finding.facts) == {"breach_count": 1, "breaches": ["Adobe"]} | counts
 
     def test_no_breach_is_unknown(self, provider):
         outcome = self.ask(provider, Reply(body=json.dumps([]).encode()))

@@ -1,4 +1,6 @@
-"""Hybrid Analysis; the layout is that of https://hybrid-analysis.com/docs/api/v2, "Analysis Overview"."""
+"""Hybrid Analysis; the layout is that of
+https://hybrid-analysis.com/docs/api/v2, "Analysis Overview".
+"""
 
 import pytest
 
@@ -67,7 +69,7 @@ class TestHybridAnalysis(RemoteContract):
     unknown = Reply(404, b'{"message":"Not Found"}')
 
     @pytest.mark.parametrize(
-        ("said", "weights"),
+        ("fields", "weights"),
         [
             ({"verdict": "malicious", "threat_score": None}, [0.54]),
             ({"verdict": "malicious", "threat_score": 80, "multiscan_result": 10}, [0.72]),
@@ -78,18 +80,18 @@ class TestHybridAnalysis(RemoteContract):
             ({"verdict": None}, []),
         ],
     )
-    def test_verdicts(self, provider, said, weights):
-        found = self.found(
-            provider, {"sha256": _WANNACRY, "tags": None, "other_file_name": None} | said
+    def test_verdicts(self, provider, fields, weights):
+        finding = self.finding(
+            provider, {"sha256": _WANNACRY, "tags": None, "other_file_name": None} | fields
         )
-        assert [one.weight for one in found.weights] == pytest.approx(weights)
-        assert all(one.reason.endswith(".") for one in found.weights)
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
+        assert all(weight.reason.endswith(".") for weight in finding.weights)
 
     @pytest.mark.parametrize(
-        ("type_", "told"), [(["img", "image"], "img"), ([], None), (None, None)]
+        ("type_", "file_type"), [(["img", "image"], "img"), ([], None), (None, None)]
     )
-    def test_a_type_may_be_a_list(self, provider, type_, told):
+    def test_a_type_may_be_a_list(self, provider, type_, file_type):
         assert (
-            self.found(provider, {"sha256": _WANNACRY, "type": type_}).facts.get("file_type")
-            == told
+            self.finding(provider, {"sha256": _WANNACRY, "type": type_}).facts.get("file_type")
+            == file_type
         )

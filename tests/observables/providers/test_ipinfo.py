@@ -43,14 +43,16 @@ class TestIPinfo(RemoteContract):
     unknown = Reply(200, b'{"ip": "8.8.8.8", "bogon": true}')
 
     def test_an_organisation_without_a_number(self, provider):
-        found = self.found(provider, {"ip": "8.8.8.8", "org": "ASPEN Networks", "hostname": None})
-        assert dict(found.facts) == {"organisation": "ASPEN Networks"}
-        assert not found.related
+        finding = self.finding(
+            provider, {"ip": "8.8.8.8", "org": "ASPEN Networks", "hostname": None}
+        )
+        assert dict(finding.facts) == {"organisation": "ASPEN Networks"}
+        assert not finding.related
 
     def test_ipv6_is_quoted(self):
         request = IPinfo().request(Query("ipv6-addr", "2001:4860:4860::8888"), {"token": SECRET})
         assert request.path == "/2001%3A4860%3A4860%3A%3A8888/json"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not IPinfo().applies(Query("ipv4-addr", value))

@@ -8,8 +8,10 @@ from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
 
 NOTHING = (
-    b'{"ip":{"number":"192.88.99.1","count":null,"attacks":null,"maxdate":null,"mindate":null,"updated":null,'
-    b'"comment":null,"maxrisk":null,"asabusecontact":null,"as":null,"asname":null,"ascountry":null,"assize":null,'
+    b'{"ip":{"number":"192.88.99.1","count":null,"attacks":null,"maxdate":null,'
+    b'"mindate":null,"updated":null,'
+    b'"comment":null,"maxrisk":null,"asabusecontact":null,"as":null,'
+    b'"asname":null,"ascountry":null,"assize":null,'
     b'"network":null,"threatfeeds":null}}'
 )
 
@@ -61,9 +63,9 @@ class TestIscDShield(RemoteContract):
     @pytest.mark.parametrize(
         ("targets", "weights"), [(10, [0.35]), (2, [0.2]), (0, []), (None, [])]
     )
-    def test_few_targets_are_a_weak_voice(self, provider, targets, weights):
+    def test_few_targets_are_a_weak_claim(self, provider, targets, weights):
         answer = {"ip": {"number": "45.148.10.121", "count": 60, "attacks": targets, "as": 48090}}
-        assert [one.weight for one in self.found(provider, answer).weights] == weights
+        assert [weight.weight for weight in self.finding(provider, answer).weights] == weights
 
     def test_numbers_may_be_texts_and_lists_empty(self, provider):
         answer = {
@@ -75,13 +77,13 @@ class TestIscDShield(RemoteContract):
                 "threatfeeds": [],
             },
         }
-        assert self.found(provider, answer).facts == {
+        assert self.finding(provider, answer).facts == {
             "reports": 60,
             "targets": 12,
             "asn": "AS48090",
         }
 
-    def test_being_on_a_list_is_no_voice(self, provider):
+    def test_being_on_a_list_is_no_claim(self, provider):
         answer = {
             "ip": {
                 "number": "71.6.146.185",
@@ -90,7 +92,7 @@ class TestIscDShield(RemoteContract):
                 "comment": "Shodan",
             }
         }
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.facts == {"lists": ["shodan"], "comment": "Shodan"}
         assert finding.weights == finding.related == ()
 

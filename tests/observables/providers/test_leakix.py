@@ -150,13 +150,13 @@ class TestLeakIX(RemoteContract):
         assert outcome.finding is None
 
     def test_a_bare_event(self, provider):
-        found = self.found(
+        finding = self.finding(
             provider, {"Services": [{"ip": "78.47.222.185", "port": 22}], "Leaks": None}
         )
-        assert dict(found.facts) == {"ports": [22], "leaks": 0, "infected": False}
-        assert not found.weights
-        assert not found.related
+        assert dict(finding.facts) == {"ports": [22], "leaks": 0, "infected": False}
+        assert not finding.weights
+        assert not finding.related
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not LeakIX().applies(Query("ipv4-addr", value))

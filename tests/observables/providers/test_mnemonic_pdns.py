@@ -1,6 +1,7 @@
 """mnemonic PassiveDNS.
 
-The layout is that of https://docs.mnemonic.no/display/public/API/Passive+DNS+Simplified+Integration+Guide.
+The layout is that of
+https://docs.mnemonic.no/display/public/API/Passive+DNS+Simplified+Integration+Guide.
 """
 
 import pytest
@@ -10,7 +11,10 @@ from services.observables.providers.mnemonic_pdns import MnemonicPDNS
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
 
-NOTHING = b'{"responseCode":200,"limit":100,"offset":0,"count":0,"metaData":{},"messages":[],"data":[],"size":0}'
+NOTHING = (
+    b'{"responseCode":200,"limit":100,"offset":0,"count":0,"metaData":{},"messages":[],'
+    b'"data":[],"size":0}'
+)
 
 
 def record(rrtype, name, answer, first=1_356_998_400_000, last=1_790_000_000_000):
@@ -80,11 +84,11 @@ class TestMnemonicPDNS(RemoteContract):
     ]
     unknown = Reply(200, NOTHING)
 
-    def test_times_that_were_not_kept_are_told_by_the_record(self, provider):
+    def test_missing_times_are_those_of_the_record(self, provider):
         answer = answer_with(
             record("a", "www.example.com", "93.184.216.34", first=0, last=0), count=1
         )
-        facts = self.found(provider, answer).facts
+        facts = self.finding(provider, answer).facts
         assert facts["first_seen"].startswith("2024-10-08T")
         assert facts["last_seen"].startswith("2024-10-28T")
 
@@ -93,7 +97,7 @@ class TestMnemonicPDNS(RemoteContract):
             "responseCode": 200,
             "data": [{"rrtype": "a", "query": "www.example.com", "answer": "192.0.2.1"}],
         }
-        assert self.found(provider, answer).facts == {
+        assert self.finding(provider, answer).facts == {
             "records": 1,
             "addresses": ["192.0.2.1"],
             "record_types": ["a"],
@@ -101,7 +105,7 @@ class TestMnemonicPDNS(RemoteContract):
 
     def test_a_record_about_others_is_no_relation(self, provider):
         answer = answer_with(record("a", "mail.example.com", "93.184.216.34"), count=1)
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.related == ()
         assert "addresses" not in finding.facts
 

@@ -7,7 +7,8 @@ from tests.observables.providers.contract import SECRET, RemoteContract
 from tests.observables.providers.provider import Reply
 
 DESCRIPTION = {"lang": "en", "value": "Log4j executes code of an attacker."}
-NIST, SOMEBODY = "nvd@nist.gov", "134c704f-9b21-4f2e-91b3-4a467353bcc0"
+NIST = "nvd@nist.gov"
+OTHER_SOURCE = "134c704f-9b21-4f2e-91b3-4a467353bcc0"
 
 
 def answer(**cve):
@@ -24,7 +25,7 @@ def answer(**cve):
 
 def metric(version, score, type_, **more):
     data = {"version": version, "vectorString": f"CVSS:{version}/AV:N", "baseScore": score, **more}
-    return {"source": NIST if type_ == "Primary" else SOMEBODY, "type": type_, "cvssData": data}
+    return {"source": NIST if type_ == "Primary" else OTHER_SOURCE, "type": type_, "cvssData": data}
 
 
 def match(vulnerable, name):
@@ -66,7 +67,7 @@ class TestNVD(RemoteContract):
                 "description": [{"lang": "en", "value": "CWE-502"}],
             },
             {
-                "source": SOMEBODY,
+                "source": OTHER_SOURCE,
                 "type": "Secondary",
                 "description": [{"lang": "en", "value": "NVD-CWE-noinfo"}],
             },
@@ -123,18 +124,18 @@ class TestNVD(RemoteContract):
     def test_it_asks_without_a_key_too(self):
         assert not self.enricher().request(self.query, {}).auth_headers
 
-    def test_severity_alone_is_no_voice(self, provider):
+    def test_severity_alone_is_no_claim(self, provider):
         metrics = {"cvssMetricV2": [{**metric("2.0", 9.3, "Primary"), "baseSeverity": "HIGH"}]}
-        finding = self.found(provider, answer(metrics=metrics))
+        finding = self.finding(provider, answer(metrics=metrics))
         assert finding.weights == ()
         assert (finding.facts["cvss"], finding.facts["severity"]) == (9.3, "high")
 
-    def test_somebody_elses_score_is_better_than_none(self, provider):
+    def test_another_sources_score_is_better_than_none(self, provider):
         metrics = {"cvssMetricV40": [metric("4.0", 8.7, "Secondary", baseSeverity="HIGH")]}
-        assert self.found(provider, answer(metrics=metrics)).facts["cvss"] == 8.7
+        assert self.finding(provider, answer(metrics=metrics)).facts["cvss"] == 8.7
 
     def test_a_vulnerability_that_waits_for_analysis(self, provider):
-        finding = self.found(
+        finding = self.finding(
             provider, answer(vulnStatus="Received", metrics={}, configurations=[{"nodes": [{}]}])
         )
         assert dict(finding.facts) == {"description": DESCRIPTION["value"], "status": "Received"}
@@ -142,7 +143,8 @@ class TestNVD(RemoteContract):
     def test_a_strange_cpe_is_left_out(self, provider):
         nodes = [{"cpeMatch": [{"criteria": "cpe", "vulnerable": True}]}]
         assert (
-            "products" not in self.found(provider, answer(configurations=[{"nodes": nodes}])).facts
+            "products"
+            not in self.finding(provider, answer(configurations=[{"nodes": nodes}])).facts
         )
 
     def test_a_key_that_it_does_not_know_is_not_an_unknown_vulnerability(self, provider):

@@ -1,4 +1,6 @@
-"""OTX; the layout is that of https://otx.alienvault.com/assets/static/external_api.html#api_v1_indicators."""
+"""OTX; the layout is that of
+https://otx.alienvault.com/assets/static/external_api.html#api_v1_indicators.
+"""
 
 import pytest
 
@@ -98,8 +100,8 @@ class TestOTX(RemoteContract):
         ],
     )
     def test_what_is_known_to_be_harmless_loses_score_whatever_pulses_say(self, provider, good):
-        finding = self.found(provider, answer(pulse("All of the Internet"), **good))
-        assert [one.weight for one in finding.weights] == [-0.4]
+        finding = self.finding(provider, answer(pulse("All of the Internet"), **good))
+        assert [weight.weight for weight in finding.weights] == [-0.4]
         assert finding.facts["harmless"] in (
             ["Whitelisted domain"],
             ["accepted as a false positive"],
@@ -110,24 +112,24 @@ class TestOTX(RemoteContract):
             {"source": "akamai", "message": "Akamai rank: #4", "name": "Akamai Popular Domain"}
         ]
         rejected = [{"assessment": "rejected"}]
-        found = self.found(
+        finding = self.finding(
             provider, answer(pulse("One"), validation=popular, false_positive=rejected)
         )
-        assert [one.weight for one in found.weights] == pytest.approx([0.2])
+        assert [weight.weight for weight in finding.weights] == pytest.approx([0.2])
 
-    def test_many_pulses_are_still_a_weak_voice(self, provider):
+    def test_many_pulses_are_still_a_weak_claim(self, provider):
         answer_ = {
             "pulse_info": {"count": 50, "pulses": []},
             "asn": None,
             "validation": None,
             "false_positive": None,
         }
-        finding = self.found(provider, answer_)
-        assert [one.weight for one in finding.weights] == [0.5]
+        finding = self.finding(provider, answer_)
+        assert [weight.weight for weight in finding.weights] == [0.5]
         assert dict(finding.facts) == {"pulses": 50}
 
     def test_without_pulses_the_network_is_a_fact(self, provider):
-        finding = self.found(provider, answer(asn="AS15169 google", country_code="US"))
+        finding = self.finding(provider, answer(asn="AS15169 google", country_code="US"))
         assert dict(finding.facts) == {"asn": "AS15169", "as_name": "google", "country": "US"}
         assert finding.weights == ()
 
@@ -153,5 +155,5 @@ class TestOTX(RemoteContract):
         assert request.path == f"/api/v1/indicators/{path}/general"
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not OTX().applies(Query("ipv4-addr", value))

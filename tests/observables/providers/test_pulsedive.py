@@ -117,10 +117,10 @@ class TestPulsedive(RemoteContract):
             "attributes": [],
             "properties": [],
         }
-        found = self.found(provider, answer)
-        assert dict(found.facts) == {"risk": risk, "retired": retired not in {None, 0, "0"}}
-        assert [one.weight for one in found.weights] == pytest.approx(weights)
-        assert not found.related
+        finding = self.finding(provider, answer)
+        assert dict(finding.facts) == {"risk": risk, "retired": retired not in {None, 0, "0"}}
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
+        assert not finding.related
 
     def test_properties_without_dns(self, provider):
         answer = {
@@ -128,11 +128,11 @@ class TestPulsedive(RemoteContract):
             "risk": "none",
             "properties": {"dns": [], "geo": []},
         }
-        assert not self.found(provider, answer).related
+        assert not self.finding(provider, answer).related
 
     def test_an_address_resolves_to_nothing(self):
-        found = Pulsedive().read(Query("ipv4-addr", "185.53.179.29"), self.encoded())
-        assert not found.related
+        finding = Pulsedive().read(Query("ipv4-addr", "185.53.179.29"), self.encoded())
+        assert not finding.related
 
     def test_the_unknown_may_also_be_a_success(self, provider):
         outcome = self.ask(provider, Reply(body=b'{"error":"Indicator not found."}'))
@@ -146,5 +146,5 @@ class TestPulsedive(RemoteContract):
         assert isinstance(outcome.error, InvalidAnswer)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not Pulsedive().applies(Query("ipv4-addr", value))

@@ -1,4 +1,6 @@
-"""RDAP; the layout is that of https://www.rfc-editor.org/rfc/rfc9083, and of RFC 7095 for the cards in it."""
+"""RDAP; the layout is that of
+https://www.rfc-editor.org/rfc/rfc9083, and of RFC 7095 for the cards in it.
+"""
 
 import pytest
 
@@ -90,7 +92,7 @@ class TestDomain(RemoteContract):
             "nameservers": [{"objectClassName": "nameserver"}],
             "secureDNS": {},
         }
-        assert self.found(provider, answer).facts == {"object": "domain"}
+        assert self.finding(provider, answer).facts == {"object": "domain"}
 
     @pytest.mark.parametrize(
         "broken",
@@ -107,14 +109,14 @@ class TestDomain(RemoteContract):
             "objectClassName": "domain",
             "entities": [{"roles": ["registrar"], "vcardArray": broken}],
         }
-        assert self.found(provider, answer).facts == {"object": "domain"}
+        assert self.finding(provider, answer).facts == {"object": "domain"}
 
     def test_entities_may_have_no_roles(self, provider):
         answer = {
             "objectClassName": "domain",
             "entities": [{"vcardArray": card(["fn", {}, "text", "Somebody"])}],
         }
-        assert self.found(provider, answer).facts == {"object": "domain"}
+        assert self.finding(provider, answer).facts == {"object": "domain"}
 
 
 class TestNetwork(RemoteContract):
@@ -183,7 +185,7 @@ class TestNetwork(RemoteContract):
             "objectClassName": "ip network",
             "cidr0_cidrs": [{"v6prefix": "2001:67c:2e8::", "length": 48}],
         }
-        assert self.found(provider, answer).facts == {
+        assert self.finding(provider, answer).facts == {
             "object": "ip network",
             "cidr": ["2001:67c:2e8::/48"],
         }
@@ -243,7 +245,7 @@ class TestAutonomousSystem(RemoteContract):
         (Query("ipv6-addr", "2001:67c:2e8:22::c100:68b"), "/ip/2001:67c:2e8:22::c100:68b"),
     ],
 )
-def test_what_is_asked_for(query, path):
+def test_paths(query, path):
     assert RDAP().request(query, {}).path == path
 
 

@@ -1,4 +1,6 @@
-"""SecurityTrails; the layout is that of https://docs.securitytrails.com/reference/get-domain-old-1."""
+"""SecurityTrails; the layout is that of
+https://docs.securitytrails.com/reference/get-domain-old-1.
+"""
 
 from services.observables.providers.base import Query
 from services.observables.providers.securitytrails import SecurityTrails
@@ -84,19 +86,20 @@ class TestSecurityTrails(RemoteContract):
     ]
     unknown = Reply(
         200,
-        b'{"hostname":"oracle.com","apex_domain":"oracle.com","alexa_rank":null,"subdomain_count":0,'
+        b'{"hostname":"oracle.com","apex_domain":"oracle.com","alexa_rank":null,'
+        b'"subdomain_count":0,'
         b'"current_dns":{"a":{},"aaaa":{},"mx":{},"ns":{},"soa":{},"txt":{}}}',
     )
 
     def test_records_that_are_missing_are_left_out(self, provider):
-        found = self.found(
+        finding = self.finding(
             provider, {"current_dns": {"a": {"values": None}, "mx": None}, "subdomain_count": 3}
         )
-        assert dict(found.facts) == {"subdomains": 3}
-        assert not found.related
+        assert dict(finding.facts) == {"subdomains": 3}
+        assert not finding.related
 
     def test_only_sub_domains_are_known(self, provider):
         assert (
-            self.found(provider, {"current_dns": None, "subdomain_count": 1}).facts["subdomains"]
+            self.finding(provider, {"current_dns": None, "subdomain_count": 1}).facts["subdomains"]
             == 1
         )

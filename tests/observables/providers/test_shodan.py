@@ -65,9 +65,9 @@ class TestShodan(RemoteContract):
             (None, []),
         ],
     )
-    def test_tags_that_are_voices(self, provider, tags, weights):
-        found = self.found(provider, {"ip_str": "45.33.32.156", "ports": [443], "tags": tags})
-        assert [one.weight for one in found.weights] == weights
+    def test_tags_that_are_claims(self, provider, tags, weights):
+        finding = self.finding(provider, {"ip_str": "45.33.32.156", "ports": [443], "tags": tags})
+        assert [weight.weight for weight in finding.weights] == weights
 
     def test_what_is_missing_is_left_out(self, provider):
         answer = {
@@ -78,9 +78,9 @@ class TestShodan(RemoteContract):
             "os": None,
             "vulns": None,
         }
-        found = self.found(provider, answer)
-        assert dict(found.facts) == {}
-        assert not found.related
+        finding = self.finding(provider, answer)
+        assert dict(finding.facts) == {}
+        assert not finding.related
 
     def test_vulnerabilities_may_come_with_details(self, provider):
         answer = {
@@ -88,8 +88,8 @@ class TestShodan(RemoteContract):
             "ports": [80],
             "vulns": {"CVE-2021-40438": {"cvss": 9.0}},
         }
-        assert self.found(provider, answer).facts["vulnerabilities"] == ["CVE-2021-40438"]
+        assert self.finding(provider, answer).facts["vulnerabilities"] == ["CVE-2021-40438"]
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not Shodan().applies(Query("ipv4-addr", value))

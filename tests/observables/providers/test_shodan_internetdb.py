@@ -1,4 +1,6 @@
-"""Shodan InternetDB; the layout is that of its OpenAPI description at https://internetdb.shodan.io/."""
+"""Shodan InternetDB; the layout is that of its OpenAPI description at
+https://internetdb.shodan.io/.
+"""
 
 import pytest
 
@@ -34,5 +36,5 @@ class TestShodanInternetDB(RemoteContract):
     unknown = Reply(404, b'{"detail":"No information available"}')
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not ShodanInternetDB().applies(Query("ipv4-addr", value))

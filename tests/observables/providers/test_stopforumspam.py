@@ -47,13 +47,13 @@ class TestStopForumSpam(RemoteContract):
             "success": 1,
             "ip": {"frequency": 255, "appears": 1, "confidence": 99.95, "blacklisted": 1},
         }
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.facts == {"reports": 255, "confidence": 99.95, "block_listed": True}
-        assert [one.weight for one in finding.weights] == [0.5]
+        assert [weight.weight for weight in finding.weights] == [0.5]
 
-    def test_a_report_without_confidence_is_no_voice(self, provider):
+    def test_a_report_without_confidence_is_no_claim(self, provider):
         answer = {"success": 1, "ip": {"frequency": 2, "appears": 1, "country": None, "asn": None}}
-        finding = self.found(provider, answer)
+        finding = self.finding(provider, answer)
         assert finding.facts == {"reports": 2}
         assert finding.weights == finding.related == ()
 

@@ -1,4 +1,5 @@
-"""Team Cymru's IP to ASN mapping; the records are those of https://www.team-cymru.com/ip-asn-mapping.
+"""Team Cymru's IP to ASN mapping; the records are those of
+https://www.team-cymru.com/ip-asn-mapping.
 
 The layout around them is that of https://developers.google.com/speed/public-dns/docs/doh/json.
 """
@@ -54,7 +55,7 @@ class TestTeamCymruASN(RemoteContract):
     unknown = Reply(200, b'{"Status":3,"TC":false,"RD":true,"RA":true,"AD":false,"CD":false}')
 
     def test_quotes_around_the_text_and_empty_columns(self, provider):
-        finding = self.found(provider, answer_with('"15169 | 8.8.8.0/24 |  |  | "'))
+        finding = self.finding(provider, answer_with('"15169 | 8.8.8.0/24 |  |  | "'))
         assert finding.facts == {"asns": ["AS15169"], "prefixes": ["8.8.8.0/24"]}
 
     @pytest.mark.parametrize(
@@ -87,7 +88,8 @@ class TestIPv6(RemoteContract):
     query = Query("ipv6-addr", "2001:4860:b002::68")
     path = "/resolve"
     params = {
-        "name": "8.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.0.b.0.6.8.4.1.0.0.2.origin6.asn.cymru.com",
+        "name": "8.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.0.b.0.6.8.4.1.0.0.2"
+        ".origin6.asn.cymru.com",
         "type": "TXT",
     }
     answer = answer_with("15169 | 2001:4860::/32 | US | arin | 2005-03-14")

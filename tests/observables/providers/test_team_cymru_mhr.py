@@ -45,12 +45,12 @@ class TestTeamCymruMHR(RemoteContract):
     unknown = Reply(200, b'{"Status":3,"TC":false,"RD":true,"RA":true,"AD":false,"CD":false}')
 
     def test_many_engines_are_strong_evidence_and_no_proof(self, provider):
-        finding = self.found(provider, answer_with("1611956489 95"))
-        assert [one.weight for one in finding.weights] == [0.9]
+        finding = self.finding(provider, answer_with("1611956489 95"))
+        assert [weight.weight for weight in finding.weights] == [0.9]
         assert finding.facts["detection_rate"] == 95
 
-    def test_no_engine_is_no_voice(self, provider):
-        finding = self.found(provider, answer_with("1611956489 0"))
+    def test_no_engine_is_no_claim(self, provider):
+        finding = self.finding(provider, answer_with("1611956489 0"))
         assert finding.weights == ()
         assert finding.facts["detection_rate"] == 0
 

@@ -81,24 +81,24 @@ class TestHosts(RemoteContract):
     unknown = NO_RESULT
 
     def test_only_indicators_of_others_are_none(self, provider):
-        found = answer(indicator("139.180.203.10:443"), indicator("http://[bad/"))
-        assert self.ask(provider, Reply(body=json.dumps(found).encode())).finding is None
+        body = answer(indicator("139.180.203.10:443"), indicator("http://[bad/"))
+        assert self.ask(provider, Reply(body=json.dumps(body).encode())).finding is None
 
     @pytest.mark.parametrize(("confidence", "weights"), [(75, [0.675]), (0, [])])
-    def test_confidence_is_how_sure_the_voice_is(self, provider, confidence, weights):
-        found = self.found(
+    def test_confidence_sets_the_weight(self, provider, confidence, weights):
+        finding = self.finding(
             provider, answer(indicator("139.180.203.104:443", confidence_level=confidence))
         )
-        assert [one.weight for one in found.weights] == pytest.approx(weights)
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     @pytest.mark.parametrize(("ioc_type", "weights"), [("url", [0.5]), ("domain", [0.9])])
-    def test_a_url_is_half_the_voice_about_its_domain(self, ioc_type, weights):
+    def test_a_url_is_half_the_claim_about_its_domain(self, ioc_type, weights):
         ioc = "http://gaga.com/a.exe" if ioc_type == "url" else "gaga.com"
-        found = answer(
+        body = answer(
             indicator(ioc, ioc_type, confidence_level=100), indicator("http://gaga.com/b", "url")
         )
-        finding = ThreatFox().read(Query("domain-name", "gaga.com"), json.dumps(found).encode())
-        assert [one.weight for one in finding.weights] == pytest.approx(weights)
+        finding = ThreatFox().read(Query("domain-name", "gaga.com"), json.dumps(body).encode())
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     @pytest.mark.parametrize(
         "body", [b'{"query_status": "illegal_search_term", "data": "x"}', b'{"query_status":"ok"}']
@@ -160,5 +160,5 @@ class TestFiles(RemoteContract):
     unknown = NO_RESULT
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not ThreatFox().applies(Query("ipv4-addr", value))

@@ -7,7 +7,10 @@ from services.observables.providers.tor_exits import TorExits
 from tests.observables.providers.contract import RemoteContract
 from tests.observables.providers.provider import Reply
 
-FIELDS = "nickname,fingerprint,or_addresses,exit_addresses,first_seen,last_seen,running,flags,country,as,as_name"
+FIELDS = (
+    "nickname,fingerprint,or_addresses,exit_addresses,first_seen,last_seen,running,flags,country,"
+    "as,as_name"
+)
 
 
 def answer_with(*relays):
@@ -99,7 +102,7 @@ class TestTorExits(RemoteContract):
             "running": False,
             "flags": ["Guard", "V2Dir"],
         }
-        finding = self.found(provider, answer_with(relay))
+        finding = self.finding(provider, answer_with(relay))
         assert finding.facts == {
             "exit": False,
             "running": False,
@@ -116,9 +119,9 @@ class TestTorExits(RemoteContract):
             "exit_addresses": ["185.220.101.1"],
             "running": True,
         }
-        finding = self.found(provider, answer_with(relay))
+        finding = self.finding(provider, answer_with(relay))
         assert finding.facts["exit"] is True
-        assert [one.value for one in finding.related] == ["185.220.102.8"]
+        assert [relation.value for relation in finding.related] == ["185.220.102.8"]
 
     def test_it_asks_about_single_public_addresses(self):
         assert TorExits().applies(self.query)

@@ -106,7 +106,7 @@ class TestUrls(RemoteContract):
     ]
     unknown = NO_RESULTS
 
-    def test_what_is_offline_is_a_weaker_voice(self, provider):
+    def test_what_is_offline_is_a_weaker_claim(self, provider):
         answer = {
             "query_status": "ok",
             "url": URL,
@@ -114,8 +114,8 @@ class TestUrls(RemoteContract):
             "tags": None,
             "payloads": None,
         }
-        finding = self.found(provider, answer)
-        assert [one.weight for one in finding.weights] == [0.7]
+        finding = self.finding(provider, answer)
+        assert [weight.weight for weight in finding.weights] == [0.7]
         assert dict(finding.facts) == {"status": "offline"}
 
     @pytest.mark.parametrize("status", ["invalid_url", "http_post_expected"])
@@ -172,7 +172,7 @@ class TestHosts(RemoteContract):
             "urls": [listed_url("http://example.com/a", status)],
         }
         finding = URLhaus().read(Query("domain-name", "example.com"), json.dumps(about).encode())
-        assert [one.weight for one in finding.weights] == weights
+        assert [weight.weight for weight in finding.weights] == weights
 
     @pytest.mark.parametrize(
         ("changed", "weights"),
@@ -184,7 +184,7 @@ class TestHosts(RemoteContract):
     )
     def test_what_is_served_there_counts(self, provider, changed, weights):
         assert [
-            one.weight for one in self.found(provider, {**self.answer, **changed}).weights
+            weight.weight for weight in self.finding(provider, {**self.answer, **changed}).weights
         ] == weights
 
 
@@ -243,7 +243,7 @@ class TestFiles(RemoteContract):
     ]
     unknown = NO_RESULTS
 
-    def test_a_file_of_no_family_is_a_weaker_voice(self, provider):
+    def test_a_file_of_no_family_is_a_weaker_claim(self, provider):
         answer = {
             "query_status": "ok",
             "md5_hash": MD5,
@@ -251,8 +251,8 @@ class TestFiles(RemoteContract):
             "signature": None,
             "urls": None,
         }
-        finding = self.found(provider, answer)
-        assert [one.weight for one in finding.weights] == [0.6]
+        finding = self.finding(provider, answer)
+        assert [weight.weight for weight in finding.weights] == [0.6]
         assert dict(finding.facts) == {"urls": 0}
 
     def test_an_md5_has_its_field(self):
@@ -262,5 +262,5 @@ class TestFiles(RemoteContract):
         )
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not URLhaus().applies(Query("ipv4-addr", value))

@@ -102,37 +102,45 @@ class TestUrlscan(RemoteContract):
         assert outcome.finding is None
 
     def test_an_address_over_ipv6_is_one(self, provider):
-        found = self.found(provider, _answer(_scan("example.com", ip="2606:4700:10::ac42:93f3")))
-        assert [(one.kind, one.type) for one in found.related] == [("resolves-to", "ipv6-addr")]
+        finding = self.finding(
+            provider, _answer(_scan("example.com", ip="2606:4700:10::ac42:93f3"))
+        )
+        assert [(relation.kind, relation.type) for relation in finding.related] == [
+            ("resolves-to", "ipv6-addr")
+        ]
 
     @pytest.mark.parametrize(
         ("verdicts", "weights"), [((True, True), [0.7]), ((True, False), [0.525]), ((False,), [])]
     )
-    def test_verdicts_are_a_voice(self, provider, verdicts, weights):
+    def test_verdicts_are_a_claim(self, provider, verdicts, weights):
         scans = [
-            _scan("example.com") | {"verdicts": {"score": 100, "malicious": one}}
-            for one in verdicts
+            _scan("example.com") | {"verdicts": {"score": 100, "malicious": malicious}}
+            for malicious in verdicts
         ]
-        found = self.found(provider, _answer(*scans, _scan("example.com")))
-        assert found.facts["malicious_scans"] == sum(verdicts)
-        assert [one.weight for one in found.weights] == pytest.approx(weights)
+        finding = self.finding(provider, _answer(*scans, _scan("example.com")))
+        assert finding.facts["malicious_scans"] == sum(verdicts)
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     @pytest.mark.parametrize(
         "query", [Query("ipv4-addr", "172.66.147.243"), Query("file-sha256", "ea8f" * 16)]
     )
     def test_one_bad_page_says_little_about_an_address_or_a_file(self, query):
         scans = [
-            _scan("example.com") | {"verdicts": {"malicious": one}} for one in (True, *[False] * 9)
+            _scan("example.com") | {"verdicts": {"malicious": malicious}}
+            for malicious in (True, *[False] * 9)
         ]
-        found = Urlscan().read(query, json.dumps(_answer(*scans)).encode())
-        assert [one.weight for one in found.weights] == pytest.approx([0.03])
+        finding = Urlscan().read(query, json.dumps(_answer(*scans)).encode())
+        assert [weight.weight for weight in finding.weights] == pytest.approx([0.03])
 
     @pytest.mark.parametrize(
         ("query", "search", "related"),
         [
             (
                 Query("url", 'https://example.com/?q="a'),
-                'task.url.keyword:"https://example.com/?q=\\"a" OR page.url.keyword:"https://example.com/?q=\\"a"',
+                (
+                    'task.url.keyword:"https://example.com/?q=\\"a" '
+                    'OR page.url.keyword:"https://example.com/?q=\\"a"'
+                ),
                 [("related-to", "ipv4-addr", "172.66.147.243", False)],
             ),
             (
@@ -157,19 +165,19 @@ class TestUrlscan(RemoteContract):
                 [("related-to", "url", "https://example.com/", False)],
             ),
         ],
-        ids=lambda one: one.type if isinstance(one, Query) else "",
+        ids=lambda value: value.type if isinstance(value, Query) else "",
     )
     def test_other_types(self, query, search, related):
         assert Urlscan().request(query, {"key": SECRET}).params["q"] == search
         scan = _SCAN if related else _scan(None)
-        found = Urlscan().read(
+        finding = Urlscan().read(
             query, json.dumps(_answer(scan | {"verdicts": {"malicious": True}})).encode()
         )
-        assert [tuple(one) for one in found.related] == related
-        assert [one.weight for one in found.weights] == pytest.approx(
+        assert [tuple(relation) for relation in finding.related] == related
+        assert [weight.weight for weight in finding.weights] == pytest.approx(
             [0.7 if query.type == "url" else 0.3]
         )
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not Urlscan().applies(Query("ipv4-addr", value))

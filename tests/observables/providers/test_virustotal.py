@@ -104,9 +104,9 @@ class TestFiles(RemoteContract):
             (stats(suspicious=1), [0.045]),
         ],
     )
-    def test_the_voice_is_as_sure_as_engines_are_many(self, provider, counts, weights):
-        finding = self.found(provider, answer("file", SHA256, last_analysis_stats=counts))
-        assert [one.weight for one in finding.weights] == pytest.approx(weights)
+    def test_the_weight_grows_with_the_number_of_engines(self, provider, counts, weights):
+        finding = self.finding(provider, answer("file", SHA256, last_analysis_stats=counts))
+        assert [weight.weight for weight in finding.weights] == pytest.approx(weights)
 
     def test_goodware_loses_score(self, provider):
         verdict = {
@@ -114,17 +114,17 @@ class TestFiles(RemoteContract):
             "organization": "Microsoft Corporation",
             "filename": "notepad.exe",
         }
-        finding = self.found(
+        finding = self.finding(
             provider,
             answer(
                 "file", SHA256, last_analysis_stats=stats(undetected=70), trusted_verdict=verdict
             ),
         )
-        assert [one.weight for one in finding.weights] == [-0.6]
+        assert [weight.weight for weight in finding.weights] == [-0.6]
         assert finding.facts["trusted_by"] == "Microsoft Corporation"
 
     @pytest.mark.parametrize(("type_", "value"), [("file-md5", MD5), ("file-sha1", SHA1)])
-    def test_any_hash_can_be_asked_about(self, type_, value):
+    def test_any_hash_can_be_queried(self, type_, value):
         assert self.enricher().request(Query(type_, value), self.key()).path == f"/files/{value}"
 
 
@@ -252,5 +252,5 @@ class TestUrls(RemoteContract):
     unknown = Reply(404, NOT_FOUND)
 
     @pytest.mark.parametrize("value", ["8.8.8.0/24", "10.0.0.1", "224.0.0.1"])
-    def test_only_public_addresses_are_asked_about(self, value):
+    def test_only_public_addresses_are_queried(self, value):
         assert not VirusTotal().applies(Query("ipv4-addr", value))

@@ -100,16 +100,16 @@ class TestYARAify(RemoteContract):
     @pytest.mark.parametrize(
         ("rules", "weights"), [([rule("pe_imphash")], [0.2]), ([], []), (None, [])]
     )
-    def test_rules_alone_are_a_faint_voice(self, provider, rules, weights):
+    def test_rules_alone_are_a_faint_claim(self, provider, rules, weights):
         tasks = [{"clamav_results": [], "static_results": rules}]
-        finding = self.found(
+        finding = self.finding(
             provider,
             {"query_status": "ok", "data": {"metadata": {"sha256_hash": SHA256}, "tasks": tasks}},
         )
-        assert [one.weight for one in finding.weights] == weights
+        assert [weight.weight for weight in finding.weights] == weights
 
     def test_a_file_without_scans(self, provider):
-        finding = self.found(
+        finding = self.finding(
             provider,
             {"query_status": "ok", "data": {"metadata": {"sha256_hash": SHA256}, "tasks": None}},
         )
