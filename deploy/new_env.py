@@ -1,4 +1,4 @@
-"""Write `.env` for compose.yaml: fresh secrets, readable by its owner only, never overwriting."""
+"""Write `.env` for compose.yaml: fresh secrets, readable by the owner only. Never overwrite."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ PLACE = Path(__file__).resolve().parents[1] / ".env"
 
 
 def content() -> str:
-    """One secret for each variable that compose.yaml insists on; letters that need no quoting in a URL."""
+    """A secret for each variable that compose.yaml requires, in letters valid in a URL."""
     lines = {
         "POSTGRES_PASSWORD": secrets.token_urlsafe(32),
         "VALKEY_PASSWORD": secrets.token_urlsafe(32),
@@ -20,12 +20,13 @@ def content() -> str:
 
 
 def main(place: Path = PLACE) -> int:
-    """Write the file, or say that there is one."""
+    """Write the file unless it exists; the exit code."""
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         sys.stderr.write(
-            f"{place} is kept as it is; remove it to get new secrets (and new volumes to go with them)\n"
+            f"{place} is kept as it is; remove it to get new secrets"
+            " (and new volumes to go with them)\n"
         )
         return 1
     with os.fdopen(descriptor, "w") as file:

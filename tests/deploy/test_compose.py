@@ -1,7 +1,7 @@
-"""compose.yaml: it is valid, it is careful, and every command in it runs, becomes ready and stops.
+"""compose.yaml: it is valid and hardened, and every command in it runs, becomes ready and stops.
 
-No container engine is needed: the commands run as local processes, on the files that the image would hold, with the
-environment that compose.yaml gives them; only addresses and folders are this machine's.
+No container engine is needed. The commands run as local processes, on the files in the image and
+in the environment of compose.yaml; only addresses and folders are this machine's.
 """
 
 import contextlib
@@ -35,11 +35,14 @@ SECRETS = {
     "FLOWER_BASIC_AUTH": "operator:for-this-test",
 }
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
-READY_WITHIN, STOPPED_WITHIN = 45.0, 8.0
+READY_WITHIN = 45.0
+"""Seconds."""
+STOPPED_WITHIN = 8.0
+"""Seconds."""
 
 
 def interpolated(value: Any) -> Any:
-    """A value as Compose reads it: variables in texts replaced, `$$` for a dollar sign."""
+    """A value as Compose reads it: variables are replaced, `$$` is a dollar sign."""
     if isinstance(value, dict):
         return {key: interpolated(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -47,10 +50,10 @@ def interpolated(value: Any) -> Any:
     return VARIABLE.sub(_value, value) if isinstance(value, str) else value
 
 
-def _value(found: re.Match[str]) -> str:
-    if found[0] == "$$":
+def _value(match: re.Match[str]) -> str:
+    if match[0] == "$$":
         return "$"
-    return SECRETS[found["name"]] if found["operator"] == ":?" else found["word"]
+    return SECRETS[match["name"]] if match["operator"] == ":?" else match["word"]
 
 
 COMPOSE: dict[str, Any] = interpolated(yaml.safe_load(TEXT))
@@ -64,13 +67,13 @@ def each(services: dict[str, dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", services)
 
 
-def test_it_is_what_the_compose_specification_says() -> None:
+def test_it_follows_the_compose_specification() -> None:
     # The schema ships with check-jsonschema; the package itself need not be imported.
-    found = importlib.util.find_spec("check_jsonschema")
-    assert found is not None
-    assert found.submodule_search_locations is not None
+    package = importlib.util.find_spec("check_jsonschema")
+    assert package is not None
+    assert package.submodule_search_locations is not None
     schema = (
-        Path(found.submodule_search_locations[0])
+        Path(package.submodule_search_locations[0])
         / "builtin_schemas"
         / "vendor"
         / "compose-spec.json"
@@ -98,7 +101,7 @@ def test_profiles_select_a_service_or_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("profile", [*SERVICES, "flower"])
-def test_a_profile_brings_everything_it_waits_for(profile: str) -> None:
+def test_a_profile_includes_its_dependencies(profile: str) -> None:
     chosen = {
         name for name, service in ALL.items() if profile in service.get("profiles", [profile])
     }
@@ -133,25 +136,23 @@ def test_our_processes_run_as_the_images_user_and_may_take_their_time_to_stop(na
 def test_health_is_checked(name: str) -> None:
     health = ALL[name]["healthcheck"]
     if name.endswith("-migrate"):
-        waiting = [one for one in RESIDENT.values() if name in one["depends_on"]]
+        waiting = [service for service in RESIDENT.values() if name in service["depends_on"]]
         assert waiting
-        assert all(
-            one["depends_on"][name] == {"condition": "service_completed_successfully"}
-            for one in waiting
-        )
+        for service in waiting:
+            assert service["depends_on"][name] == {"condition": "service_completed_successfully"}
     else:
         assert health["test"]
         assert "start_period" in health
 
 
 @each(ALL)
-def test_nothing_but_apis_is_published_and_only_on_loopback(name: str) -> None:
+def test_only_apis_are_published_and_only_on_loopback(name: str) -> None:
     ports = ALL[name].get("ports", [])
     assert bool(ports) == (name.endswith("-api") or name == "flower")
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_the_parts_reach_nothing() -> None:
+def test_the_parts_reach_no_other_network() -> None:
     assert COMPOSE["networks"]["parts"] == {"internal": True}
     assert all(ALL[name]["networks"] == ["parts"] for name in PARTS)
 
@@ -175,10 +176,9 @@ class Process:
     def __init__(self, name: str, tree: Path, environment: dict[str, str]) -> None:
         self.name = name
         self.port = free_port()
-        given = {key: str(value) for key, value in OURS[name]["environment"].items()} | environment
-        given["SENTINELIQ_API_PORT" if name.endswith("-api") else "SENTINELIQ_PROBE_PORT"] = str(
-            self.port
-        )
+        variables = {key: str(value) for key, value in OURS[name]["environment"].items()}
+        port = "SENTINELIQ_API_PORT" if name.endswith("-api") else "SENTINELIQ_PROBE_PORT"
+        variables |= environment | {port: str(self.port)}
         self.log = tree / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -188,64 +188,65 @@ class Process:
                     "PATH": os.environ["PATH"],
                     "HOME": str(tree),
                     "PYTHONPATH": str(tree),
-                    **given,
+                    **variables,
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
     def command(self) -> list[str]:
-        """The image's arguments, with a port of this machine where one is written down."""
+        """The arguments in the image; a fixed port is replaced by a free one of this machine."""
         return [word.replace("5555", str(self.port)) for word in OURS[self.name]["command"]]
 
     def get(self, path: str) -> int:
-        """The status of an answer."""
+        """The status of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return connection.getresponse().status
 
     def wait_until_ready(self) -> None:
-        """Ask what the health check asks, until the answer is yes."""
+        """Send the request of the health check until it succeeds."""
         probe = re.search(
             r"http://127\.0\.0\.1:\d+(/\w+)", OURS[self.name]["healthcheck"]["test"][-1]
         )
         assert probe is not None
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"{self.name} ended by itself\n{self.said()}"
+            assert self.process.poll() is None, f"{self.name} ended early\n{self.log_tail()}"
             with contextlib.suppress(OSError):
                 if self.get(probe[1]) == 200:
                     return
             time.sleep(0.1)
-        pytest.fail(f"{self.name} is not ready after {READY_WITHIN} s\n{self.said()}")
+        pytest.fail(f"{self.name} is not ready after {READY_WITHIN} s\n{self.log_tail()}")
 
     def stop(self, within: float) -> int:
-        """SIGTERM; the exit code."""
+        """Wait for the end; the exit code."""
         try:
             return self.process.wait(within)
         except subprocess.TimeoutExpired:
             pytest.fail(
-                f"{self.name} is still there {STOPPED_WITHIN} s after SIGTERM\n{self.said()}"
+                f"{self.name} still runs {STOPPED_WITHIN} s after SIGTERM\n{self.log_tail()}"
             )
 
-    def said(self) -> str:
+    def log_tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]
 
 
 @contextlib.contextmanager
 def running(names: list[str], tree: Path, environment: dict[str, str]) -> Iterator[list[Process]]:
-    """Processes side by side, killed at the end if they are still there."""
+    """Run commands side by side; kill those that still run at the end."""
     processes: list[Process] = []
     try:
         for name in names:
-            processes.append(Process(name, tree, environment))  # noqa: PERF401  # what was started must be stopped
+            # Not a comprehension: those started so far must stop when one fails to start.
+            processes.append(Process(name, tree, environment))  # noqa: PERF401
         yield processes
     finally:
-        for one in processes:
-            if one.process.poll() is None:
-                one.process.kill()
-            one.process.wait()
+        for process in processes:
+            if process.process.poll() is None:
+                process.process.kill()
+            process.process.wait()
 
 
 def free_port() -> int:
@@ -256,7 +257,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def here(settings: Settings, tmp_path: Path) -> dict[str, str]:
-    """What differs between a container's environment and this machine's."""
+    """The variables that differ between a container and this machine."""
     return {
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "CELERY_BROKER_URL": settings.celery_broker_url.get_secret_value(),
@@ -270,7 +271,7 @@ def here(settings: Settings, tmp_path: Path) -> dict[str, str]:
 
 
 def image(service: str, folder: Path) -> Path:
-    """The code that the service's image holds, and no more."""
+    """The code in the service's image, and no more."""
     tree = folder / "image"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "shared", tree / "shared", ignore=ignored)
@@ -285,28 +286,28 @@ def test_every_command_runs_becomes_ready_and_stops(
 ) -> None:
     tree = image(service, tmp_path)
     with running([f"{service}-migrate"], tree, here) as [migration]:
-        assert migration.process.wait(READY_WITHIN) == 0, migration.said()
+        assert migration.process.wait(READY_WITHIN) == 0, migration.log_tail()
     names = [name for name in RESIDENT if name.partition("-")[0] == service]
     with running(names, tree, here) as processes:
-        for one in processes:
-            one.wait_until_ready()
+        for process in processes:
+            process.wait_until_ready()
         stop_all(processes)
 
 
 def stop_all(processes: list[Process]) -> None:
-    for one in processes:
-        one.process.send_signal(signal.SIGTERM)
+    for process in processes:
+        process.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOPPED_WITHIN
-    codes = {one.name: one.stop(max(0.0, deadline - time.monotonic())) for one in processes}
-    assert codes == dict.fromkeys(codes, 0), "\n".join(
-        one.said() for one in processes if codes[one.name]
-    )
+    codes = {
+        process.name: process.stop(max(0.0, deadline - time.monotonic())) for process in processes
+    }
+    failed = [process.log_tail() for process in processes if codes[process.name]]
+    assert codes == dict.fromkeys(codes, 0), "\n".join(failed)
 
 
-def test_flower_asks_who_is_there(here: dict[str, str], tmp_path: Path) -> None:
-    with running(["flower"], tmp_path, {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}) as [
-        flower
-    ]:
+def test_flower_requires_a_login(here: dict[str, str], tmp_path: Path) -> None:
+    environment = {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}
+    with running(["flower"], tmp_path, environment) as [flower]:
         flower.wait_until_ready()
         assert flower.get("/workers") == 401
         stop_all([flower])
