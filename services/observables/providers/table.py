@@ -16,7 +16,7 @@ from services.observables.providers.registry import BUILT_IN
 BEGIN: Final = "<!-- enrichers: generated -->\n"
 END: Final = "<!-- enrichers: end -->\n"
 
-_HEAD: Final = ("name", "provider", "asked about", "key", "calls", "a day", "max TLP", "good for")
+_HEAD: Final = ("name", "provider", "types", "key", "calls", "a day", "max TLP", "fresh for")
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 

@@ -36,7 +36,7 @@ class Step:
 
 
 def tutorial() -> Iterator[Step]:
-    section = DOCUMENT.read_text().partition("\n## Write one\n")[2]
+    section = DOCUMENT.read_text().partition("\n## Write your own\n")[2]
     for match in STEP.finditer(section):
         yield Step(match["kind"], match["name"], match["text"])
 
