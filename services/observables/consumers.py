@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.observables.attack.handlers import handle_techniques
-from services.observables.enrichment.policies.triggers import handle_changed
+from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES

@@ -1,4 +1,4 @@
-"""What remote enrichment forgets."""
+"""Retention: jobs, requests and raw answers are deleted some time after they end."""
 
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.queues.repository import jobs
@@ -7,8 +7,8 @@ from shared.database import PLATFORM, Database
 
 
 def prune(database: Database, days: int) -> dict[str, int]:
-    """Forget questions that ended, and what providers sent, more than some days ago; how many of each."""
+    """Delete jobs and raw answers that ended more than `days` ago; the number of each."""
     with database.transaction(PLATFORM) as session:
-        forgotten = {"jobs": jobs.prune(session, days), "raw": answers.prune_raw(session, days)}
+        deleted = {"jobs": jobs.prune(session, days), "raw": answers.prune_raw(session, days)}
         requests.prune(session, days)
-    return forgotten
+    return deleted

@@ -23,10 +23,15 @@ def _resume(**_: object) -> None:
 @celery.task(name="observables.tasks.ask_pending", bind=True)
 def ask_pending(self: ServiceTask) -> dict[str, Any]:
     """Send the queries that are due, within their quotas, and wake another worker if some are left."""
-    done = EnrichmentWorker(database("observables"), load_settings(), enrichers()).run()
-    if done.more:
+    summary = EnrichmentWorker(database("observables"), load_settings(), enrichers()).run()
+    if summary.more:
         wake(self.actor)
-    return {"status": "ok", "answered": done.answered, "ended": done.ended, "again": done.again}
+    return {
+        "status": "ok",
+        "answered": summary.answered,
+        "ended": summary.ended,
+        "again": summary.again,
+    }
 
 
 @celery.task(name="observables.tasks.prune_enrichment", bind=True)

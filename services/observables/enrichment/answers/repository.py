@@ -1,158 +1,144 @@
-"""What providers answered, and what is known of an observable before it is asked about."""
+"""The SQL of providers' answers, and of the disclosure state of observables."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.observables.enrichment.answers.models import (
+    CachedAnswer,
+    DisclosureState,
+    RawAnswer,
+    StoredAnswer,
+)
 from services.observables.providers.base import Finding, RelatedObservable, Weight
 from shared.database import PUBLIC
 
-
-class Stored(NamedTuple):
-    """An answer as it is kept.
-
-    Attributes:
-        finding: None when the provider knows nothing about the value.
-        counts_until: how long its weights are part of the score.
-        raw: what the provider sent, compressed with zstd.
-    """
-
-    observable_id: str
-    enricher: str
-    finding: Finding | None
-    obtained_at: datetime
-    expires_at: datetime
-    counts_until: datetime
-    raw: bytes | None
-
-
-class Cached(NamedTuple):
-    """An answer that is still good enough not to ask again."""
-
-    tenant: str
-    finding: Finding | None
-    obtained_at: datetime
-
-
-class Standing(NamedTuple):
-    """What decides whether an observable may be asked about.
-
-    Attributes:
-        tlps: markings of the sources that assert it, and its own.
-        context: what offline enrichers found, as JSON.
-        depth: how many answers it is away from what a source or a person said.
-    """
-
-    tlps: tuple[str, ...]
-    context: str
-    depth: int
-
-
-_KEYS: Final = (
-    "unnest(CAST(:observables AS uuid[]), CAST(:enrichers AS text[])) k(observable_id, enricher) "
-    "WHERE e.tenant = :tenant AND e.observable_id = k.observable_id AND e.enricher = k.enricher"
+_MATCHES: Final = (
+    "unnest(CAST(:observables AS uuid[]), CAST(:enrichers AS text[])) key(observable_id, enricher)"
+    " WHERE answer.tenant = :tenant AND answer.observable_id = key.observable_id"
+    " AND answer.enricher = key.enricher"
 )
-_KEEP: Final = sa.text(
-    "INSERT INTO enrichment_past (tenant, observable_id, enricher, found, facts, weights, obtained_at, expires_at, "  # noqa: S608
-    "counts_until, recorded_at, recorded_until) SELECT e.tenant, e.observable_id, e.enricher, found, facts, weights, "
-    f"obtained_at, expires_at, counts_until, recorded_at, :now FROM enrichment e, {_KEYS} ON CONFLICT DO NOTHING"
-)
-_REPLACE: Final = sa.text(f"DELETE FROM enrichment e USING {_KEYS}")  # noqa: S608
-_PUT: Final = sa.text(
-    "INSERT INTO enrichment (tenant, observable_id, enricher, found, facts, weights, related, obtained_at, expires_at, "
-    "counts_until, raw, recorded_at) SELECT :tenant, a.*, :now FROM unnest(CAST(:observables AS uuid[]), "
-    "CAST(:enrichers AS text[]), CAST(:found AS boolean[]), CAST(:facts AS jsonb[]), CAST(:weights AS jsonb[]), "
-    "CAST(:related AS jsonb[]), CAST(:obtained AS timestamptz[]), CAST(:expires AS timestamptz[]), "
-    "CAST(:counts AS timestamptz[]), CAST(:raws AS bytea[])) a"
-)
-_STANDING: Final = sa.text(
-    "SELECT DISTINCT ON (o.id) o.id::text, o.context::text, o.depth, o.tlp, ("  # noqa: S608
-    "SELECT array_agg(DISTINCT s.tlp) FROM assertion a JOIN source s ON s.tenant = a.tenant AND s.id = a.source_id "
-    f"WHERE a.tenant IN (:tenant, '{PUBLIC}') AND a.observable_id = o.id) AS tlps "
-    f"FROM observable o WHERE o.tenant IN (:tenant, '{PUBLIC}') AND o.id = ANY(CAST(:ids AS uuid[])) "
-    f"ORDER BY o.id, o.tenant = '{PUBLIC}'"
-)
-_CACHED: Final = sa.text(
-    "SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant, found, facts::text, "  # noqa: S608
-    f"weights::text, related::text, obtained_at FROM enrichment WHERE tenant IN (:tenant, '{PUBLIC}') "
-    "AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now "
-    "ORDER BY observable_id, enricher, obtained_at DESC"
-)
-_RAW: Final = sa.text(
-    "SELECT raw, obtained_at FROM enrichment WHERE tenant IN (:tenant, :public) AND observable_id = CAST(:id AS uuid) "
-    "AND enricher = :enricher AND raw IS NOT NULL ORDER BY obtained_at DESC LIMIT 1"
-)
-_PRUNE_RAW: Final = sa.text(
-    "UPDATE enrichment SET raw = NULL WHERE raw IS NOT NULL AND obtained_at < now() - make_interval(days => :days) "
-    "RETURNING 1"
-)
+_ARCHIVE: Final = sa.text(f"""
+INSERT INTO enrichment_past (tenant, observable_id, enricher, found, facts, weights, obtained_at,
+    expires_at, counts_until, recorded_at, recorded_until)
+SELECT answer.tenant, answer.observable_id, answer.enricher, found, facts, weights, obtained_at,
+    expires_at, counts_until, recorded_at, :now
+FROM enrichment answer, {_MATCHES} ON CONFLICT DO NOTHING
+""")  # noqa: S608  # constants only
+_DELETE: Final = sa.text(f"DELETE FROM enrichment answer USING {_MATCHES}")  # noqa: S608
+_INSERT: Final = sa.text("""
+INSERT INTO enrichment (tenant, observable_id, enricher, found, facts, weights, related,
+    obtained_at, expires_at, counts_until, raw, recorded_at)
+SELECT :tenant, answer.*, :now FROM unnest(CAST(:observables AS uuid[]),
+    CAST(:enrichers AS text[]), CAST(:found AS boolean[]), CAST(:facts AS jsonb[]),
+    CAST(:weights AS jsonb[]), CAST(:related AS jsonb[]), CAST(:obtained AS timestamptz[]),
+    CAST(:expires AS timestamptz[]), CAST(:counts AS timestamptz[]), CAST(:raws AS bytea[])) answer
+""")
+# The tenant's own row of an observable comes before the public one; markings come from both.
+_DISCLOSURE_STATES: Final = sa.text("""
+SELECT DISTINCT ON (observable.id) observable.id::text, observable.context::text,
+    observable.depth, observable.tlp, (
+        SELECT array_agg(DISTINCT source.tlp) FROM assertion
+        JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
+        WHERE assertion.tenant IN (:tenant, :public)
+        AND assertion.observable_id = observable.id) AS tlps
+FROM observable WHERE observable.tenant IN (:tenant, :public)
+AND observable.id = ANY(CAST(:ids AS uuid[]))
+ORDER BY observable.id, observable.tenant = :public
+""")
+# Of the tenant's own answer and a shared one the newer counts.
+_CACHED: Final = sa.text("""
+SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant, found,
+    facts::text, weights::text, related::text, obtained_at
+FROM enrichment WHERE tenant IN (:tenant, :public)
+AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now
+ORDER BY observable_id, enricher, obtained_at DESC
+""")
+_RAW: Final = sa.text("""
+SELECT raw, obtained_at FROM enrichment
+WHERE tenant IN (:tenant, :public) AND observable_id = CAST(:id AS uuid)
+AND enricher = :enricher AND raw IS NOT NULL ORDER BY obtained_at DESC LIMIT 1
+""")
+_PRUNE_RAW: Final = sa.text("""
+UPDATE enrichment SET raw = NULL
+WHERE raw IS NOT NULL AND obtained_at < now() - make_interval(days => :days) RETURNING 1
+""")
 _encode: Final = msgspec.json.Encoder().encode
-_weights: Final = msgspec.json.Decoder(tuple[tuple[float, str], ...]).decode
-_related: Final = msgspec.json.Decoder(tuple[tuple[str, str, str, bool], ...]).decode
+_decode_weights: Final = msgspec.json.Decoder(tuple[tuple[float, str], ...]).decode
+_decode_related: Final = msgspec.json.Decoder(tuple[tuple[str, str, str, bool], ...]).decode
 
 
-def put(session: Session, tenant: str, answers: Sequence[Stored], now: datetime) -> None:
-    """Keep answers in place of those before them, which become history; at most one of an enricher to an observable."""
-    nothing = Finding({})
-    findings = [one.finding or nothing for one in answers]
+def put(session: Session, tenant: str, answers: Sequence[StoredAnswer], now: datetime) -> None:
+    """Store answers in place of the ones before, which become history.
+
+    There is at most one answer for each observable and enricher.
+    """
+    unknown = Finding({})
+    findings = [answer.finding or unknown for answer in answers]
     values: dict[str, Any] = {
         "tenant": tenant,
         "now": now,
-        "observables": [one.observable_id for one in answers],
-        "enrichers": [one.enricher for one in answers],
-        "found": [one.finding is not None for one in answers],
-        "facts": [_encode(one.facts).decode() for one in findings],
-        "weights": [_encode(one.weights).decode() for one in findings],
-        "related": [_encode(one.related).decode() for one in findings],
-        "obtained": [one.obtained_at for one in answers],
-        "expires": [one.expires_at for one in answers],
-        "counts": [one.counts_until for one in answers],
-        "raws": [one.raw for one in answers],
+        "observables": [answer.observable_id for answer in answers],
+        "enrichers": [answer.enricher for answer in answers],
+        "found": [answer.finding is not None for answer in answers],
+        "facts": [_encode(finding.facts).decode() for finding in findings],
+        "weights": [_encode(finding.weights).decode() for finding in findings],
+        "related": [_encode(finding.related).decode() for finding in findings],
+        "obtained": [answer.obtained_at for answer in answers],
+        "expires": [answer.expires_at for answer in answers],
+        "counts": [answer.counts_until for answer in answers],
+        "raws": [answer.raw for answer in answers],
     }
-    session.execute(_KEEP, values)
-    session.execute(_REPLACE, values)
-    session.execute(_PUT, values)
+    session.execute(_ARCHIVE, values)
+    session.execute(_DELETE, values)
+    session.execute(_INSERT, values)
 
 
-def standing(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, Standing]:
-    """What decides whether observables may be asked about, by id; the tenant's own row before the public one."""
-    found = {}
-    for row in session.execute(_STANDING, {"tenant": tenant, "ids": list(ids)}):
+def disclosure_states(
+    session: Session, tenant: str, ids: Sequence[str]
+) -> dict[str, DisclosureState]:
+    """The disclosure state of observables that the tenant sees, by id."""
+    states = {}
+    parameters = {"tenant": tenant, "public": PUBLIC, "ids": list(ids)}
+    for row in session.execute(_DISCLOSURE_STATES, parameters):
         tlps = tuple(tlp for tlp in (*(row.tlps or ()), row.tlp) if tlp is not None)
-        found[row.id] = Standing(tlps, row.context, 0 if row.tlps else row.depth)
-    return found
+        states[row.id] = DisclosureState(tlps, row.context, 0 if row.tlps else row.depth)
+    return states
 
 
 def cached(
     session: Session, tenant: str, ids: Sequence[str], now: datetime
-) -> dict[tuple[str, str], Cached]:
-    """Answers that are still good, by observable and enricher; of the tenant's own and a shared one the newer."""
-    found = {}
-    for row in session.execute(_CACHED, {"tenant": tenant, "ids": list(ids), "now": now}):
+) -> dict[tuple[str, str], CachedAnswer]:
+    """Answers that are still good, by observable and enricher."""
+    answers = {}
+    parameters = {"tenant": tenant, "public": PUBLIC, "ids": list(ids), "now": now}
+    for row in session.execute(_CACHED, parameters):
         finding = _finding(row) if row.found else None
-        found[row.observable_id, row.enricher] = Cached(row.tenant, finding, row.obtained_at)
-    return found
+        answer = CachedAnswer(row.tenant, finding, row.obtained_at)
+        answers[row.observable_id, row.enricher] = answer
+    return answers
 
 
 def _finding(row: sa.Row[Any]) -> Finding:
-    weights = tuple(Weight(*one) for one in _weights(row.weights))
-    related = tuple(RelatedObservable(*one) for one in _related(row.related))  # type: ignore[arg-type]  # as it was stored
+    weights = tuple(Weight(*weight) for weight in _decode_weights(row.weights))
+    related = tuple(
+        RelatedObservable(*observable)  # type: ignore[arg-type]  # stored by `put`
+        for observable in _decode_related(row.related)
+    )
     return Finding(msgspec.json.decode(row.facts), weights, related)
 
 
-def raw(
-    session: Session, tenant: str, observable: str, enricher: str
-) -> tuple[bytes, datetime] | None:
-    """What a provider sent, still compressed, and when; None when it is not kept (any more)."""
-    asked = {"tenant": tenant, "public": PUBLIC, "id": observable, "enricher": enricher}
-    row = session.execute(_RAW, asked).one_or_none()
-    return (bytes(row[0]), row[1]) if row else None
+def raw(session: Session, tenant: str, observable: str, enricher: str) -> RawAnswer | None:
+    """The newest raw answer; None when none is stored (any more)."""
+    parameters = {"tenant": tenant, "public": PUBLIC, "id": observable, "enricher": enricher}
+    row = session.execute(_RAW, parameters).one_or_none()
+    return RawAnswer(bytes(row.raw), row.obtained_at) if row else None
 
 
 def prune_raw(session: Session, days: int) -> int:
-    """Forget what providers sent more than some days ago; what was read out of it stays."""
+    """Delete raw answers that are older than `days`; how many. Their facts stay."""
     return len(session.execute(_PRUNE_RAW, {"days": days}).all())

@@ -1,4 +1,4 @@
-"""What tenants set about enrichers, and what they see of them."""
+"""Enrichers as tenants see them, and changes of their settings."""
 
 import time
 from collections.abc import Mapping
@@ -6,81 +6,29 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from services.observables import NAME as SERVICE
-from services.observables.enrichment.policies.triggers import accesses_of
-from services.observables.enrichment.queues.estimates import State, states
+from services.observables.enrichment.enrichers.schemas import EnricherView, QueueBlock, QueueView
+from services.observables.enrichment.queues.estimates import QueueState, queue_states
 from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.service import ensure_queues
 from services.observables.enrichment.queues.wakeup import wake_after_commit
-from services.observables.enrichment.settings import repository as stored
+from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.keys import seal
+from services.observables.enrichment.settings.service import accesses_of
+from services.observables.providers.base import RemoteEnricher
 from services.observables.providers.registry import enricher_named
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
 from shared.kafka.outbox import audit
 from shared.settings import Settings
+from shared.stix import ObservableType
 
 
-class Blocked(msgspec.Struct):
-    """What holds a lane back: quota (the provider says so), trouble (it keeps failing) or key (it refuses ours)."""
-
-    kind: str
-    until: datetime
-    reason: str | None
-
-
-class LaneView(msgspec.Struct):
-    """The queue in front of a provider, as far as the tenant's key, or the one that is lent to it, is concerned.
-
-    Attributes:
-        pace: calls in a second.
-        finished: when all that waits will probably have been answered.
-    """
-
-    owner: str
-    waiting: int
-    running: int
-    used_today: int
-    left_today: int | None
-    pace: float
-    blocked: Blocked | None
-    finished: datetime | None
-
-
-class EnricherView(msgspec.Struct):
-    """An enricher as a tenant sees it.
-
-    Attributes:
-        key_fields: what a key consists of.
-        has_key: whether the tenant has set one; `lent_key`: whether the operators lend theirs.
-        obstacle: why it cannot be asked; None when it can.
-        lifetime: seconds during which an answer is not asked for again.
-    """
-
-    name: str
-    title: str
-    documentation: str
-    types: list[str]
-    key_fields: list[str]
-    key_optional: bool
-    has_key: bool
-    lent_key: bool
-    enabled: bool
-    obstacle: str | None
-    max_tlp: str
-    calls: int
-    seconds: float
-    daily: int | None
-    concurrency: int
-    lifetime: float
-    lane: LaneView | None
-
-
-class Change(NamedTuple):
-    """What to change of an enricher's settings.
+class SettingChange(NamedTuple):
+    """A change of an enricher's settings.
 
     Attributes:
         values: columns and their new values.
@@ -94,115 +42,137 @@ class Change(NamedTuple):
 def overview(database: Database, tenant: str) -> list[EnricherView]:
     """All enrichers, with their queues."""
     with database.transaction(tenant) as session:
-        ways = accesses_of(session, tenant)
-        own = {
-            row.enricher: row for row in stored.of_tenant(session, tenant) if row.tenant == tenant
+        accesses = accesses_of(session, tenant)
+        enabled = {
+            setting.enricher: setting.enabled
+            for setting in settings.by_tenant(session, tenant)
+            if setting.tenant == tenant
         }
-        ids = [way.lane for way in ways.values()]
-        known, counts = states(session, ids), _counts(session, ids, tenant)
-    return [
-        _view(way, own.get(name), known.get(way.lane), counts.get(way.lane, {}), tenant)
-        for name, way in sorted(ways.items())
-    ]
+        ids = [access.queue_id for access in accesses.values()]
+        states = queue_states(session, ids)
+        # A lent key's queue has jobs of other tenants too. Their number may be seen.
+        set_tenant(session, SERVICE, PLATFORM)
+        counts = jobs.count_open(session, ids)
+        set_tenant(session, SERVICE, tenant)
+    views = []
+    for name, access in sorted(accesses.items()):
+        state = states.get(access.queue_id)
+        queue = _queue_view(state, counts.get(access.queue_id, {})) if state else None
+        views.append(_enricher_view(access, enabled.get(name, True), queue, tenant))
+    return views
 
 
-def _counts(session: Session, ids: list[UUID], tenant: str) -> dict[UUID, dict[str, int]]:
-    # A lane that is lent has others' questions in it too: how many they are is no secret, and what they are is.
-    set_tenant(session, SERVICE, PLATFORM)
-    counts = jobs.open_counts(session, ids)
-    set_tenant(session, SERVICE, tenant)
-    return counts
-
-
-def _view(
-    way: Access, own: Any, state: State | None, counts: Mapping[str, int], tenant: str
+def _enricher_view(
+    access: Access, enabled: bool, queue: QueueView | None, tenant: str
 ) -> EnricherView:
-    one, plan = way.enricher, way.plan
+    enricher = access.enricher
+    limits = access.limits
     return EnricherView(
-        one.name,
-        one.title,
-        one.documentation,
-        sorted(one.types),
-        list(one.key_fields),
-        one.key_optional,
-        way.key_id is not None and way.owner == tenant,
-        way.key_id is not None and way.owner == PUBLIC,
-        own.enabled if own else True,
-        way.obstacle,
-        way.max_tlp,
-        plan.rate.calls,
-        plan.rate.seconds,
-        plan.daily,
-        plan.concurrency,
-        one.lifetime.total_seconds(),
-        _lane(state, counts) if state else None,
+        name=enricher.name,
+        title=enricher.title,
+        documentation=enricher.documentation,
+        types=[ObservableType(type_) for type_ in sorted(enricher.types)],
+        key_fields=list(enricher.key_fields),
+        key_optional=enricher.key_optional,
+        has_key=access.key_id is not None and access.owner == tenant,
+        lent_key=access.key_id is not None and access.owner == PUBLIC,
+        enabled=enabled,
+        obstacle=access.obstacle,
+        max_tlp=access.max_tlp,
+        calls=limits.rate.calls,
+        seconds=limits.rate.seconds,
+        daily=limits.daily,
+        concurrency=limits.concurrency,
+        lifetime=enricher.lifetime.total_seconds(),
+        queue=queue,
     )
 
 
-def _lane(state: State, counts: Mapping[str, int]) -> LaneView:
-    now, limiter, plan = time.time(), state.limiter, state.plan
-    waiting, used = counts.get("waiting", 0), limiter.used_on(now)
+def _queue_view(state: QueueState, counts: Mapping[str, int]) -> QueueView:
+    now = time.time()
+    limiter = state.limiter
+    limits = state.limits
+    waiting = counts.get("waiting", 0)
+    used = limiter.used_on(now)
     blocked = None
     if limiter.blocked_for is not None and limiter.blocked_until > now:
-        blocked = Blocked(
-            limiter.blocked_for, datetime.fromtimestamp(limiter.blocked_until, UTC), limiter.reason
-        )
-    finished = (
-        datetime.fromtimestamp(limiter.finish_at(plan, now, waiting), UTC) if waiting else None
-    )
-    left = None if plan.daily is None else max(0, plan.daily - used)
-    return LaneView(
-        state.owner,
-        waiting,
-        counts.get("running", 0),
-        used,
-        left,
-        limiter.pace(plan),
-        blocked,
-        finished,
+        until = datetime.fromtimestamp(limiter.blocked_until, UTC)
+        blocked = QueueBlock(limiter.blocked_for, until, limiter.reason)
+    finished = None
+    if waiting:
+        finished = datetime.fromtimestamp(limiter.finish_at(limits, now, waiting), UTC)
+    return QueueView(
+        owner=state.owner,
+        waiting=waiting,
+        running=counts.get("running", 0),
+        used_today=used,
+        left_today=None if limits.daily is None else max(0, limits.daily - used),
+        pace=limiter.calls_per_second(limits),
+        blocked=blocked,
+        finished=finished,
     )
 
 
-def change(
-    database: Database, environment: Settings, tenant: str, actor: str, name: str, wanted: Change
+def change_settings(
+    database: Database,
+    environment: Settings,
+    tenant: str,
+    actor: str,
+    name: str,
+    change: SettingChange,
 ) -> EnricherView:
-    """Change a tenant's settings of an enricher; questions that wait go on with the new key.
+    """Change a tenant's settings of an enricher; waiting jobs go on with the new key.
 
     Raises:
         NotFound: there is no such enricher.
-        InvalidInput: the key has not the fields that it should have.
+        InvalidInput: the key does not have the fields that it should have.
     """
     enricher = enricher_named(name)
-    values = dict(wanted.values)
-    if wanted.key is not None:
-        if wanted.key and set(wanted.key) != set(enricher.key_fields):
-            fields = ", ".join(enricher.key_fields) or "nothing: it wants no key"
-            raise InvalidInput(f"A key of {enricher.title} consists of {fields}.", field="key")
-        key_id = uuid4() if wanted.key else None
-        sealed = seal(environment.secret_key, tenant, key_id, wanted.key) if key_id else None
-        values |= {"key_id": key_id, "sealed_key": sealed}
+    values = dict(change.values)
+    fields = sorted(change.values)
+    if change.key is not None:
+        values |= _key_columns(enricher, environment, tenant, change.key)
+        fields = sorted({*fields, "key"})
     with database.transaction(tenant) as session:
-        stored.lock(session, name)
+        settings.lock(session, name)
         before = accesses_of(session, tenant)[name]
-        stored.put(session, tenant, name, actor, datetime.now(UTC), values)
-        _move(session, tenant, name, before, accesses_of(session, tenant)[name])
-        changed = sorted({*wanted.values, *(["key"] if wanted.key is not None else [])})
-        audit(session, SERVICE, tenant, actor, "enrichers.change", name, fields=", ".join(changed))
-    return next(one for one in overview(database, tenant) if one.name == name)
+        settings.put(session, tenant, name, actor, datetime.now(UTC), values)
+        after = accesses_of(session, tenant)[name]
+        _move_jobs(session, tenant, before, after)
+        audit(session, SERVICE, tenant, actor, "enrichers.change", name, fields=", ".join(fields))
+    return next(view for view in overview(database, tenant) if view.name == name)
 
 
-def _move(session: Session, tenant: str, name: str, before: Access, after: Access) -> None:
-    """Put what waits into the lane of the key that there is now, whose limits may be others.
+def _key_columns(
+    enricher: RemoteEnricher, environment: Settings, tenant: str, key: Mapping[str, str]
+) -> dict[str, UUID | bytes | None]:
+    """The columns of a new key, or of none.
+
+    Raises:
+        InvalidInput: the key does not have the enricher's fields.
+    """
+    if not key:
+        return {"key_id": None, "sealed_key": None}
+    if set(key) != set(enricher.key_fields):
+        if not enricher.key_fields:
+            raise InvalidInput(f"{enricher.title} needs no key.", field="key")
+        fields = ", ".join(enricher.key_fields)
+        raise InvalidInput(f"A key of {enricher.title} consists of {fields}.", field="key")
+    key_id = uuid4()
+    return {"key_id": key_id, "sealed_key": seal(environment.secret_key, tenant, key_id, key)}
+
+
+def _move_jobs(session: Session, tenant: str, before: Access, after: Access) -> None:
+    """Move waiting jobs to the queue of the current key, whose limits may differ.
 
     The operators' key is that of many tenants.
     """
-    provider_queues.ensure(
-        session, SERVICE, tenant, [(after.lane, after.owner, name, after.key_id)]
-    )
+    ensure_queues(session, tenant, [after])
     set_tenant(session, SERVICE, PLATFORM)
-    if before.lane != after.lane:
-        jobs.move(session, None if tenant == PUBLIC else [tenant], name, before.lane, after.lane)
+    if before.queue_id != after.queue_id:
+        tenants = None if tenant == PUBLIC else [tenant]
+        jobs.move(session, tenants, after.enricher.name, before.queue_id, after.queue_id)
     if after.owner == tenant:
-        provider_queues.recheck(session, after.lane)
+        provider_queues.recheck(session, after.queue_id)
     set_tenant(session, SERVICE, tenant)
     wake_after_commit(session)

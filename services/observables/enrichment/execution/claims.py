@@ -1,4 +1,4 @@
-"""What a worker takes out of its lanes in one transaction: the next questions, those that need no call set apart."""
+"""Claiming jobs: one transaction renews the leases of queues, takes their next jobs and pays."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,137 +9,150 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from services.observables.enrichment.answers import repository as answers
-from services.observables.enrichment.answers.repository import Cached
+from services.observables.enrichment.answers.models import CachedAnswer, DisclosureState
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
+from services.observables.enrichment.queues.models import Job, JobEnd
 from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.settings import repository as settings
-from services.observables.enrichment.settings.access import accesses
+from services.observables.enrichment.settings.access import Access, accesses
 from services.observables.providers.base import Query, RemoteEnricher, Tlp
 from shared.database import PLATFORM, Database, set_tenant
 
 
-class Ask(NamedTuple):
-    """What a lane could do now.
+class QueueCapacity(NamedTuple):
+    """What a queue could do now.
 
     Attributes:
-        clicks: how many calls may be paid for; with `others` of them for automatic work.
+        interactive: how many calls may be paid for.
+        background: how many of them may be background work.
     """
 
     enricher: RemoteEnricher
-    plan: QuotaLimits
+    limits: QuotaLimits
     limiter: RateLimiter
     interactive: int
     background: int
 
 
-class Call(NamedTuple):
-    """A question that is to be asked, with the strictest marking of what it is about."""
+class PaidCall(NamedTuple):
+    """A job whose call is paid for, with the strictest marking of its observable."""
 
     job: Job
     marking: Tlp | None
 
 
-class Known(NamedTuple):
-    """A question that has been answered already."""
+class CachedJob(NamedTuple):
+    """A job that a stored answer answers."""
 
     job: Job
     marking: Tlp | None
-    cached: Cached
+    answer: CachedAnswer
 
 
-class Taken(NamedTuple):
-    """What was taken out of the lanes.
+class Claims(NamedTuple):
+    """The jobs that were claimed.
 
     Attributes:
-        lost: lanes that somebody else holds by now.
-        calls: paid for, by lane.
-        short: lanes that had fewer questions than they were asked for.
+        lost: queues that another worker leases by now.
+        calls: paid for, by queue.
+        drained: queues that had fewer jobs than capacity.
     """
 
     lost: set[UUID]
-    calls: dict[UUID, list[Call]]
-    known: list[Known]
-    refused: list[Ended]
-    short: set[UUID]
+    calls: dict[UUID, list[PaidCall]]
+    cached: list[CachedJob]
+    refused: list[JobEnd]
+    drained: set[UUID]
 
 
-def take(database: Database, me: UUID, asks: Mapping[UUID, Ask], lease: float) -> Taken:
-    """Renew the leases of all lanes in `asks`, take what they could do, and pay for the calls that have to be made."""
+def claim_jobs(
+    database: Database, worker: UUID, capacities: Mapping[UUID, QueueCapacity]
+) -> Claims:
+    """Renew the leases of queues, claim what they could do, and pay for the calls to make."""
     now = datetime.now(UTC)
-    taken = Taken(set(), {}, [], [], set())
-    limiters = {lane: msgspec.structs.replace(ask.limiter) for lane, ask in asks.items()}
+    claims = Claims(set(), {}, [], [], set())
+    limiters = {
+        queue: msgspec.structs.replace(capacity.limiter) for queue, capacity in capacities.items()
+    }
     with database.transaction(PLATFORM) as session:
-        kept = provider_queues.save(session, me, limiters, lease)
-        taken.lost.update(asks.keys() - kept)
-        found = {
-            lane: jobs.take(session, me, lane, asks[lane].interactive, asks[lane].background)
-            for lane in sorted(kept)
-            if asks[lane].interactive
-        }
-        jobs.reroute(session, me, _sort_out(session, database.service, found, asks, taken, now))
+        leased = provider_queues.save(session, worker, limiters)
+        claims.lost.update(capacities.keys() - leased)
+        claimed: dict[UUID, list[Job]] = {}
+        for queue in sorted(leased):
+            capacity = capacities[queue]
+            if capacity.interactive:
+                claimed[queue] = jobs.claim(
+                    session, worker, queue, capacity.interactive, capacity.background
+                )
+        moved = _sort(session, database.service, claimed, capacities, claims, now)
+        jobs.reroute(session, worker, moved)
         paid = {}
-        for lane, listed in found.items():
-            if len(listed) < (asks[lane].background or asks[lane].interactive):
-                taken.short.add(lane)
-            if calls := taken.calls.get(lane):
-                limiters[lane].spend(asks[lane].plan, now.timestamp(), len(calls))
-                paid[lane] = limiters[lane]
-        if paid:
-            provider_queues.save(session, me, paid, lease)
-        jobs.end(session, me, taken.refused)
-    return taken
+        for queue, queue_jobs in claimed.items():
+            capacity = capacities[queue]
+            if len(queue_jobs) < (capacity.background or capacity.interactive):
+                claims.drained.add(queue)
+            if calls := claims.calls.get(queue):
+                limiters[queue].spend(capacity.limits, now.timestamp(), len(calls))
+                paid[queue] = limiters[queue]
+        provider_queues.save(session, worker, paid)
+        jobs.end(session, worker, claims.refused)
+    return claims
 
 
-def _sort_out(
+def _sort(
     session: Session,
     service: str,
-    found: Mapping[UUID, Sequence[Job]],
-    asks: Mapping[UUID, Ask],
-    taken: Taken,
+    claimed: Mapping[UUID, Sequence[Job]],
+    capacities: Mapping[UUID, QueueCapacity],
+    claims: Claims,
     now: datetime,
 ) -> dict[UUID, UUID]:
-    """Look at each question once more, right before it is asked: markings may have changed, answers may be there.
+    """Check each job once more right before its call, and put it where it belongs in `claims`.
+
+    Markings may have changed while it waited, and answers may have come.
 
     Returns:
-        Those that belong into other lanes by now, with these.
+        Jobs that belong to other queues by now, with these.
     """
     moved: dict[UUID, UUID] = {}
     by_tenant: dict[str, list[Job]] = {}
-    for listed in found.values():
-        for job in listed:
+    for queue_jobs in claimed.values():
+        for job in queue_jobs:
             by_tenant.setdefault(job.tenant, []).append(job)
-    for tenant, listed in by_tenant.items():
+    for tenant, tenant_jobs in by_tenant.items():
         set_tenant(session, service, tenant)
-        ids = sorted({job.observable_id for job in listed})
-        standing = answers.standing(session, tenant, ids)
+        ids = sorted({job.observable_id for job in tenant_jobs})
+        states = answers.disclosure_states(session, tenant, ids)
         cached = answers.cached(session, tenant, ids, now)
-        named = {job.enricher: asks[job.lane].enricher for job in listed}
-        ways = accesses(tenant, settings.of_tenant(session, tenant), named)
-        for job in listed:
-            way, there = ways[job.enricher], standing.get(job.observable_id)
-            marking = strictest([job.tlp, *(there.tlps if there else ())])
-            refused = Refusal("no-access", way.obstacle) if way.obstacle else None
-            refused = refused or refusal(
-                Query(job.type, job.value),
-                way.enricher,
-                marking,
-                way.max_tlp,
-                there.context if there else None,
-            )
+        enrichers = {job.enricher: capacities[job.queue_id].enricher for job in tenant_jobs}
+        tenant_accesses = accesses(tenant, settings.by_tenant(session, tenant), enrichers)
+        for job in tenant_jobs:
+            access = tenant_accesses[job.enricher]
+            state = states.get(job.observable_id)
+            marking = strictest([job.tlp, *(state.tlps if state else ())])
+            refused = _refusal(job, access, marking, state)
             answer = cached.get((job.observable_id, job.enricher))
-            if way.obstacle is None and way.lane != job.lane:
-                moved[job.id] = way.lane
-            elif job.trial and way.obstacle is None:
-                taken.calls.setdefault(job.lane, []).append(Call(job, None))
+            if access.obstacle is None and access.queue_id != job.queue_id:
+                moved[job.id] = access.queue_id
+            elif job.trial and access.obstacle is None:
+                claims.calls.setdefault(job.queue_id, []).append(PaidCall(job, None))
             elif refused is not None:
-                taken.refused.append(
-                    Ended(job.id, "refused", reason=msgspec.json.encode(refused).decode())
-                )
+                reason = msgspec.json.encode(refused).decode()
+                claims.refused.append(JobEnd(job.id, "refused", reason=reason))
             elif answer is not None and not job.fresh:
-                taken.known.append(Known(job, marking, answer))
+                claims.cached.append(CachedJob(job, marking, answer))
             else:
-                taken.calls.setdefault(job.lane, []).append(Call(job, marking))
+                claims.calls.setdefault(job.queue_id, []).append(PaidCall(job, marking))
     set_tenant(session, service, PLATFORM)
     return moved
+
+
+def _refusal(
+    job: Job, access: Access, marking: Tlp | None, state: DisclosureState | None
+) -> Refusal | None:
+    if access.obstacle:
+        return Refusal("no-access", access.obstacle)
+    context = state.context if state else None
+    query = Query(job.type, job.value)
+    return refusal(query, access.enricher, marking, access.max_tlp, context)

@@ -1,4 +1,4 @@
-"""Outcomes on their way from calls to the database: collected while the batch before them is written."""
+"""The writer of outcomes: it collects them while the batch before them is being stored."""
 
 import asyncio
 from collections import Counter
@@ -7,9 +7,14 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+import stamina
 
-from services.observables.enrichment.execution.outcomes import Heard, Item, record
-from services.observables.enrichment.queues.repository.jobs import Ended
+from services.observables.enrichment.execution.outcomes import (
+    AnsweredJob,
+    OutcomeBatch,
+    store_outcomes,
+)
+from services.observables.enrichment.queues.models import JobEnd
 from services.observables.enrichment.rate_limiter import RateLimiter
 from shared.database import Database
 from shared.errors import Unavailable
@@ -17,101 +22,116 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-_PAUSES: Final = (0.2, 0.5, 1.0)
-_BUG: Final = '{"code": "internal-error", "message": "The answer could not be stored; the reason is in the log."}'
+_NOT_STORED: Final = (
+    '{"code": "internal-error", '
+    '"message": "The answer could not be stored; the reason is in the log."}'
+)
 
 
-class Told(NamedTuple):
-    """An outcome, the lane it came from, and that lane's meter after it."""
+class PendingOutcome(NamedTuple):
+    """An outcome, its queue, and that queue's limiter after it."""
 
-    outcome: Item | Ended
-    lane: UUID
+    outcome: AnsweredJob | JobEnd
+    queue: UUID
     limiter: RateLimiter
 
 
 class OutcomeWriter:
-    """Writes outcomes down, batch after batch, in order.
+    """Stores outcomes, batch after batch, in order.
 
-    Args:
-        database: the service's.
-        me: the worker.
-        lease: seconds for which a lane is held on when something of it was written down.
+    Attributes:
+        answered: jobs that were stored as answered.
+        ended: jobs that ended otherwise.
+        again: jobs that wait again.
     """
 
-    def __init__(self, database: Database, me: UUID, lease: float) -> None:
-        self._database, self._me, self._lease = database, me, lease
-        self._told: list[Told] = []
+    def __init__(self, database: Database, worker: UUID) -> None:
+        self.answered = 0
+        self.ended = 0
+        self.again = 0
+        self._database = database
+        self._worker = worker
+        self._outcomes: list[PendingOutcome] = []
         self._pending: Counter[UUID] = Counter()
-        self._news, self._ending = asyncio.Event(), False
-        self.answered = self.ended = self.again = 0
+        self._changed = asyncio.Event()
+        self._closed = False
 
-    def tell(self, outcome: Item | Ended, lane: UUID, limiter: RateLimiter) -> None:
-        """Have an outcome written down soon."""
-        self._told.append(Told(outcome, lane, msgspec.structs.replace(limiter)))
-        self._pending[lane] += 1
-        self._news.set()
+    def add(self, outcome: AnsweredJob | JobEnd, queue: UUID, limiter: RateLimiter) -> None:
+        """Have an outcome stored soon."""
+        copy = msgspec.structs.replace(limiter)
+        self._outcomes.append(PendingOutcome(outcome, queue, copy))
+        self._pending[queue] += 1
+        self._changed.set()
 
     @property
     def backlog(self) -> int:
-        """Outcomes that are not written down yet."""
+        """Outcomes that are not stored yet."""
         return self._pending.total()
 
-    def pending(self, lane: UUID) -> bool:
-        """Whether something of a lane is still to be written down: until then it is nobody else's."""
-        return self._pending[lane] > 0
+    def is_pending(self, queue: UUID) -> bool:
+        """Whether outcomes of a queue are not stored yet; until then it must not be released."""
+        return self._pending[queue] > 0
 
-    def finish(self) -> None:
-        """Nothing more will be told."""
-        self._ending = True
-        self._news.set()
+    def close(self) -> None:
+        """Let `run` return once all outcomes are stored."""
+        self._closed = True
+        self._changed.set()
 
     async def run(self) -> None:
-        """Write until all is written after `finish`.
+        """Store outcomes until the writer is closed and all are stored.
 
         Raises:
-            Unavailable: the database stays away; what is unwritten will be asked again.
+            Unavailable: the database stays away; queries whose outcome is lost are sent again.
         """
-        while self._told or not self._ending:
-            await self._news.wait()
-            self._news.clear()
-            told, self._told = self._told, []
-            if told:
-                await self._write_what_can_be(told)
-                self._pending.subtract(one.lane for one in told)
+        while self._outcomes or not self._closed:
+            await self._changed.wait()
+            self._changed.clear()
+            batch = self._outcomes
+            self._outcomes = []
+            if batch:
+                await self._store_or_split(batch)
+                self._pending.subtract(pending.queue for pending in batch)
 
-    async def _write_what_can_be(self, told: list[Told]) -> None:
+    async def _store_or_split(self, batch: list[PendingOutcome]) -> None:
+        """Store a batch; if a bug prevents it, store the outcomes one by one.
+
+        Raises:
+            Unavailable: the database stays away.
+        """
         try:
-            await self._write(told)
+            await self._store(batch)
         except Unavailable:
             raise
-        except Exception:  # a bug that one answer meets must not undo what the others bring
-            log.exception("answers.not_recorded", outcomes=len(told))
-            if len(told) > 1:
-                for one in told:
-                    await self._write_what_can_be([one])
-            elif isinstance(outcome := told[0].outcome, Item):
-                await self._write(
-                    [told[0]._replace(outcome=Ended(outcome.job.id, "failed", reason=_BUG))]
-                )
+        except Exception:
+            log.exception("outcomes.store_failed", outcomes=len(batch))
+            if len(batch) > 1:
+                for pending in batch:
+                    await self._store_or_split([pending])
+            elif isinstance(outcome := batch[0].outcome, AnsweredJob):
+                failed = JobEnd(outcome.job.id, "failed", reason=_NOT_STORED)
+                await self._store([batch[0]._replace(outcome=failed)])
             else:
                 raise
 
-    async def _write(self, told: list[Told]) -> None:
-        items = [one.outcome for one in told if isinstance(one.outcome, Item)]
-        ended = [one.outcome for one in told if isinstance(one.outcome, Ended)]
-        heard = Heard(items, ended, {one.lane: one.limiter for one in told})
-        for pause in (*_PAUSES, None):
-            try:
-                await asyncio.to_thread(
-                    record, self._database, self._me, heard, self._lease, datetime.now(UTC)
-                )
-            except Unavailable:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
+    async def _store(self, batch: list[PendingOutcome]) -> None:
+        answered = []
+        ends = []
+        for pending in batch:
+            if isinstance(pending.outcome, AnsweredJob):
+                answered.append(pending.outcome)
             else:
-                break
-        again = sum(one.state == "waiting" for one in ended)
-        self.answered += len(items)
-        self.ended += len(ended) - again
+                ends.append(pending.outcome)
+        limiters = {pending.queue: pending.limiter for pending in batch}
+        outcomes = OutcomeBatch(answered, ends, limiters)
+        # All tries together stay within the lease of the queues.
+        tries = stamina.retry_context(
+            on=Unavailable, attempts=4, wait_initial=0.2, wait_max=1.0, wait_jitter=0.1
+        )
+        async for attempt in tries:
+            with attempt:
+                now = datetime.now(UTC)
+                await asyncio.to_thread(store_outcomes, self._database, self._worker, outcomes, now)
+        again = sum(end.state == "waiting" for end in ends)
+        self.answered += len(answered)
+        self.ended += len(ends) - again
         self.again += again

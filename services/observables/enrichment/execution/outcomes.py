@@ -1,7 +1,8 @@
-"""What answers do: facts, relations and new observables are stored, scores move, events tell of it, jobs end.
+"""The effects of outcomes.
 
-All of that for a batch of answers is one transaction, in which each job is still its worker's: an answer has its effect
-once, or the question is asked again.
+Answers, relations and new observables are stored, scores move, events are published, jobs end. One
+transaction does all of it for a batch of outcomes, and only for jobs that the worker still has: an
+answer takes effect once, or its query is sent again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,14 +14,15 @@ import zstandard
 from sqlalchemy.orm import Session
 
 from services.observables.enrichment.answers import repository as answers
-from services.observables.enrichment.answers.repository import Stored
-from services.observables.enrichment.policies import triggers
+from services.observables.enrichment.answers.models import StoredAnswer
+from services.observables.enrichment.policies.triggers import follow_answer
+from services.observables.enrichment.queues.models import Job, JobEnd, JobOutcome
 from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import Ended, Job
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
-from services.observables.sightings import repository as reported
-from services.observables.store import repository, rescore, upsert
+from services.observables.sightings.repository import put_relations
+from services.observables.store import repository as store
+from services.observables.store import rescore, upsert
 from services.observables.store.events import EVENT_SOURCE
 from services.observables.store.plan import ScoreUpdate
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
@@ -30,16 +32,16 @@ from shared.kafka.outbox import publish
 from shared.stix import Observable, ObservableType, bucket
 from shared.stix.ids import observable_id, stix_type
 
-_SHARED: frozenset[Tlp | None] = frozenset({"clear", "green"})
+_SHAREABLE_TLPS: frozenset[Tlp | None] = frozenset({"clear", "green"})
 
 
-class Item(NamedTuple):
-    """An answer to a job's question.
+class AnsweredJob(NamedTuple):
+    """A job and its answer.
 
     Attributes:
         finding: None when the provider knows nothing about the value.
-        raw: what the provider sent; None when nobody was asked, because there was an answer already.
-        marking: the strictest of what the question was about.
+        raw: the provider's bytes; None when a stored answer was used.
+        marking: the strictest of the observable and the job.
         lent: whether no key of the tenant's own was used.
         obtained_at: when the provider answered.
     """
@@ -53,170 +55,200 @@ class Item(NamedTuple):
     obtained_at: datetime
 
     @property
-    def target(self) -> str:
-        """Whose answer it is: everybody's, where the marking lets it and nobody paid for it."""
-        return (
-            PUBLIC
-            if self.lent and self.enricher.shareable and self.marking in _SHARED
-            else self.job.tenant
-        )
+    def owner(self) -> str:
+        """The tenant that the answer is stored for.
+
+        That is `public` when the tenant did not pay for the answer and the marking allows it.
+        """
+        is_shared = self.lent and self.enricher.shareable and self.marking in _SHAREABLE_TLPS
+        return PUBLIC if is_shared else self.job.tenant
 
     @property
-    def ended(self) -> Ended:
+    def end(self) -> JobEnd:
         """The end of its job."""
-        outcome = "cached" if self.raw is None else "unknown" if self.finding is None else "found"
-        return Ended(self.job.id, "done", outcome, attempts=self.job.attempts)
+        outcome: JobOutcome = "found"
+        if self.raw is None:
+            outcome = "cached"
+        elif self.finding is None:
+            outcome = "unknown"
+        return JobEnd(self.job.id, "done", outcome, attempts=self.job.attempts)
 
     def related(self) -> list[tuple[str, RelatedObservable]]:
-        """The observables that it names, with their UUIDs."""
-        found = self.finding.related if self.finding else ()
-        return [(observable_id(one.type, one.value), one) for one in found]
+        """The observables that the answer names, with their UUIDs."""
+        if self.finding is None:
+            return []
+        return [
+            (observable_id(observable.type, observable.value), observable)
+            for observable in self.finding.related
+        ]
 
 
-class Heard(NamedTuple):
-    """What a batch of outcomes says.
+class OutcomeBatch(NamedTuple):
+    """Outcomes that are stored together.
 
     Attributes:
-        items: the questions that were answered.
-        ended: those that ended, or wait again, otherwise.
-        meters: of the lanes that they were asked in: a refusal outlives the worker that heard it.
+        answered: jobs with an answer.
+        ends: jobs that end without one, or wait again.
+        limiters: of the queues of all these jobs, by queue.
     """
 
-    items: Sequence[Item]
-    ended: Sequence[Ended]
+    answered: Sequence[AnsweredJob]
+    ends: Sequence[JobEnd]
     limiters: Mapping[UUID, RateLimiter]
 
 
-def record(database: Database, me: UUID, heard: Heard, lease: float, now: datetime) -> None:
-    """Write down what became of jobs, and what that says about their lanes."""
-    items, ended = heard.items, heard.ended
+def store_outcomes(database: Database, worker: UUID, batch: OutcomeBatch, now: datetime) -> None:
+    """Store the outcomes of jobs, and the limiters of their queues."""
+    service = database.service
     with database.transaction(PLATFORM) as session:
-        # Buckets come first, wherever both are locked.
-        repository.lock(session, _buckets(items))
-        mine = jobs.mine(
-            session, me, [*(item.job.id for item in items), *(one.id for one in ended)]
-        )
-        items = [item for item in items if item.job.id in mine]
-        ends = [*(item.ended for item in items), *(one for one in ended if one.id in mine)]
-        items = [item for item in items if not item.job.trial]
-        _store(session, database.service, items, now)
-        for tenant in sorted({item.job.tenant for item in items}):
-            set_tenant(session, database.service, tenant)
-            _relate(session, tenant, [item for item in items if item.job.tenant == tenant], now)
-        _rescore(session, database.service, items, now)
-        set_tenant(session, database.service, PLATFORM)
-        jobs.end(session, me, ends)
-        provider_queues.save(session, me, heard.limiters, lease, spent=False)
+        # Buckets are locked before jobs, as everywhere.
+        store.lock(session, _buckets(batch.answered))
+        ids = [answered.job.id for answered in batch.answered]
+        ids += [end.id for end in batch.ends]
+        claimed = jobs.lock_claimed(session, worker, ids)
+        answered = [answered for answered in batch.answered if answered.job.id in claimed]
+        ends = [answered.end for answered in answered]
+        ends += [end for end in batch.ends if end.id in claimed]
+        # The answer of a trial has no effect.
+        effective = [answered for answered in answered if not answered.job.trial]
+        _store_answers(session, service, effective, now)
+        by_tenant: dict[str, list[AnsweredJob]] = {}
+        for job in effective:
+            by_tenant.setdefault(job.job.tenant, []).append(job)
+        for tenant, tenant_jobs in sorted(by_tenant.items()):
+            set_tenant(session, service, tenant)
+            _store_related(session, tenant, tenant_jobs, now)
+        _rescore(session, service, effective, now)
+        set_tenant(session, service, PLATFORM)
+        jobs.end(session, worker, ends)
+        provider_queues.save(session, worker, batch.limiters, spending=False)
 
 
-def _buckets(items: Iterable[Item]) -> set[int]:
-    ids = {
-        identity
-        for item in items
-        for identity in (item.job.observable_id, *(one for one, _ in item.related()))
-    }
-    return {bucket(identity) for identity in ids}
+def _buckets(answered: Iterable[AnsweredJob]) -> set[int]:
+    buckets = set()
+    for job in answered:
+        buckets.add(bucket(job.job.observable_id))
+        buckets.update(bucket(identity) for identity, _ in job.related())
+    return buckets
 
 
-def _store(session: Session, service: str, items: Sequence[Item], now: datetime) -> None:
-    """Keep the answers, each where it belongs, and tell everybody who may know."""
-    by_target: dict[str, dict[tuple[str, str], Item]] = {}
-    for item in items:
-        if item.raw is not None:
-            by_target.setdefault(item.target, {})[item.job.observable_id, item.enricher.name] = item
-    for target, listed in by_target.items():
-        set_tenant(session, service, target)
-        answers.put(session, target, [_stored(item) for item in listed.values()], now)
-        publish(session, [_event(item, target) for item in listed.values()])
+def _store_answers(
+    session: Session, service: str, answered: Sequence[AnsweredJob], now: datetime
+) -> None:
+    """Store answers for their owners, and publish an event for each.
+
+    Of two answers of one enricher about one observable the last counts.
+    """
+    by_owner: dict[str, dict[tuple[str, str], AnsweredJob]] = {}
+    for job in answered:
+        if job.raw is not None:
+            key = (job.job.observable_id, job.enricher.name)
+            by_owner.setdefault(job.owner, {})[key] = job
+    for owner, owned in by_owner.items():
+        set_tenant(session, service, owner)
+        answers.put(session, owner, [_stored_answer(job) for job in owned.values()], now)
+        publish(session, [_event(job, owner) for job in owned.values()])
 
 
-def _stored(item: Item) -> Stored:
-    return Stored(
-        item.job.observable_id,
-        item.enricher.name,
-        item.finding,
-        item.obtained_at,
-        item.obtained_at + item.enricher.lifetime,
-        item.obtained_at + item.enricher.weights_lifetime,
-        zstandard.compress(item.raw or b"", 3),
+def _stored_answer(answered: AnsweredJob) -> StoredAnswer:
+    obtained_at = answered.obtained_at
+    enricher = answered.enricher
+    return StoredAnswer(
+        answered.job.observable_id,
+        enricher.name,
+        answered.finding,
+        obtained_at,
+        expires_at=obtained_at + enricher.lifetime,
+        counts_until=obtained_at + enricher.weights_lifetime,
+        raw=zstandard.compress(answered.raw or b"", 3),
     )
 
 
-def _event(item: Item, tenant: str) -> Event[Enriched]:
-    job = item.job
+def _event(answered: AnsweredJob, tenant: str) -> Event[Enriched]:
+    job = answered.job
     identity = f"{stix_type(job.type)}--{job.observable_id}"
-    facts = dict(item.finding.facts) if item.finding else {}
-    said = Enriched(
+    data = Enriched(
         identity,
         job.type,
         job.value,
         job.enricher,
-        facts,
-        item.obtained_at.isoformat(),
-        is_known=item.finding is not None,
+        dict(answered.finding.facts) if answered.finding else {},
+        answered.obtained_at.isoformat(),
+        found=answered.finding is not None,
     )
-    return Event(ENRICHED, said, tenant, EVENT_SOURCE, identity.encode())
+    return Event(ENRICHED, data, tenant, EVENT_SOURCE, identity.encode())
 
 
-def _relate(session: Session, tenant: str, items: Sequence[Item], now: datetime) -> None:
-    """Store what answers name: relations, and observables that were not known, which a policy may follow."""
-    named = {identity: one for item in items for identity, one in item.related()}
+def _store_related(
+    session: Session, tenant: str, answered: Sequence[AnsweredJob], now: datetime
+) -> None:
+    """Store the relations and the new observables that answers name; policies may follow these."""
+    named = {identity for job in answered for identity, _ in job.related()}
     if not named:
         return
-    unknown = named.keys() - answers.standing(session, tenant, sorted(named)).keys()
+    new = named - answers.disclosure_states(session, tenant, sorted(named)).keys()
     changes: list[Change] = []
-    for item in items:
-        fresh = {
-            identity: _observable(one) for identity, one in item.related() if identity in unknown
+    for job in answered:
+        observables = {
+            identity: Observable(ObservableType(related.type), related.value)
+            for identity, related in job.related()
+            if identity in new
         }
-        unknown -= fresh.keys()
-        depth = item.job.depth + 1
-        scored = upsert.scores(session, tenant, list(fresh), now)
-        contexts = upsert.put(session, tenant, fresh, now, depth=depth, tlp=item.marking)
-        changes += [_new(identity, one, scored.get(identity)) for identity, one in fresh.items()]
-        triggers.follow(session, tenant, item.job, fresh, contexts, now)
-    reported.put_relations(session, _relations(tenant, items, now))
+        new -= observables.keys()
+        scores = upsert.scores(session, tenant, list(observables), now)
+        contexts = upsert.put(
+            session, tenant, observables, now, depth=job.job.depth + 1, tlp=job.marking
+        )
+        for identity, observable in observables.items():
+            changes.append(_new_observable(identity, observable, scores.get(identity)))
+        follow_answer(session, tenant, job.job, observables, contexts, now)
+    put_relations(session, _relation_rows(tenant, answered, now))
     rescore.publish_changes(session, tenant, changes, "enrichment")
 
 
-def _observable(one: RelatedObservable) -> Observable:
-    return Observable(ObservableType(one.type), one.value)
-
-
-def _new(identity: str, one: Observable, public: ScoreUpdate | None) -> Change:
-    score = public.score if public else 0
+def _new_observable(identity: str, observable: Observable, public: ScoreUpdate | None) -> Change:
     return Change(
-        f"{stix_type(one.type)}--{identity}", one.type, one.value, "new", score, None, (), 0
+        id=f"{stix_type(observable.type)}--{identity}",
+        type=observable.type,
+        value=observable.value,
+        kind="new",
+        score=public.score if public else 0,
+        sources=0,
     )
 
 
-def _relations(tenant: str, items: Iterable[Item], now: datetime) -> list[dict[str, Any]]:
+def _relation_rows(
+    tenant: str, answered: Iterable[AnsweredJob], now: datetime
+) -> list[dict[str, Any]]:
     rows = {}
-    for item in items:
-        for identity, one in item.related():
-            ends = (item.job.observable_id, identity)
-            start, end = ends[::-1] if one.inward else ends
-            rows[start, one.kind, end, item.enricher.name] = {
+    for job in answered:
+        for identity, related in job.related():
+            start = job.job.observable_id
+            end = identity
+            if related.inward:
+                start, end = end, start
+            rows[start, related.kind, end, job.enricher.name] = {
                 "tenant": tenant,
                 "from_id": UUID(start),
-                "kind": one.kind,
+                "kind": related.kind,
                 "to_id": UUID(end),
-                "source": item.enricher.name,
-                "first_seen": item.obtained_at,
-                "last_seen": item.obtained_at,
+                "source": job.enricher.name,
+                "first_seen": job.obtained_at,
+                "last_seen": job.obtained_at,
                 "recorded_at": now,
             }
     return [rows[key] for key in sorted(rows)]
 
 
-def _rescore(session: Session, service: str, items: Iterable[Item], now: datetime) -> None:
-    """Look again at the scores of what was asked about: the tenant's own, and the public one of a shared answer."""
+def _rescore(
+    session: Session, service: str, answered: Iterable[AnsweredJob], now: datetime
+) -> None:
+    """Rescore the observables: for the tenant, and for all when the answer is shared."""
     by_tenant: dict[str, set[str]] = {}
-    for item in items:
-        for tenant in {item.job.tenant, item.target}:
-            by_tenant.setdefault(tenant, set()).add(item.job.observable_id)
+    for job in answered:
+        for tenant in {job.job.tenant, job.owner}:
+            by_tenant.setdefault(tenant, set()).add(job.job.observable_id)
     for tenant, ids in sorted(by_tenant.items()):
         set_tenant(session, service, tenant)
-        rescore.publish_changes(
-            session, tenant, rescore.rescore(session, tenant, sorted(ids), now), "enrichment"
-        )
+        changes = rescore.rescore(session, tenant, sorted(ids), now)
+        rescore.publish_changes(session, tenant, changes, "enrichment")

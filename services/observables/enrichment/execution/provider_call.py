@@ -1,4 +1,4 @@
-"""One call to a provider and what came of it."""
+"""One call to a provider, and its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,9 @@ log = get_logger(__name__)
 
 _MOST_RELATED: Final = 100
 _MOST_FACTS: Final = 40
-_MOST_TEXT: Final = 500
-_EPOCHS: Final = 1_000_000_000
+_LONGEST_TEXT: Final = 500
+_EPOCH_SECONDS: Final = 1_000_000_000
+"""Larger numbers in X-RateLimit-Reset are Unix times, smaller ones seconds to wait."""
 _LONGEST_NUMBER: Final = 20
 
 
@@ -42,59 +43,58 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class OverQuota:
-    """The provider wants to be left alone for a while; None when it does not say how long."""
+    """The provider refuses calls for some seconds; None when it does not say how many."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRefused:
-    """The provider does not take the key, or answers nobody without one."""
+    """The provider refuses the key, or answers only with one."""
 
     error: UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No usable answer; whether the provider itself is in trouble tells the breaker."""
+    """There is no usable answer; the error says whether the provider itself is in trouble."""
 
     error: UpstreamError
 
 
-Outcome = Answered | OverQuota | KeyRefused | Failed
+CallOutcome = Answered | OverQuota | KeyRefused | Failed
 
 
-async def call(
-    enricher: RemoteEnricher, asked: Query, key: Mapping[str, str], client: GuardedClient, base: str
-) -> Outcome:
-    """Ask once.
+async def call_provider(
+    enricher: RemoteEnricher, query: Query, key: Mapping[str, str], client: GuardedClient, base: str
+) -> CallOutcome:
+    """Send a query once.
 
     Args:
-        enricher: how the question is written and the answer read.
-        asked: the observable.
+        enricher: writes the request and reads the answer.
+        query: the observable.
         key: values of the enricher's `key_fields`.
-        client: a way out; its connections are reused.
+        client: its connections are reused.
         base: the address that the request's path is appended to.
     """
-    outcome: Outcome
+    outcome: CallOutcome
     try:
-        answer = await _send(enricher, enricher.request(asked, key), client, base)
-        outcome = _classified(enricher, asked, answer)
-    except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        outcome = Failed(
-            error if isinstance(error, UpstreamError) else _bad_answer(enricher, error)
-        )
-    except (
-        Exception
-    ) as error:  # an enricher's own bug fails the question that meets it, and no other
-        log.exception("enricher.failed", enricher=enricher.name)
+        response = await _send(enricher, enricher.request(query, key), client, base)
+        outcome = _classify(enricher, query, response)
+    except UpstreamError as error:
+        outcome = Failed(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         outcome = Failed(
             InvalidAnswer(
-                f"{enricher.title}'s enricher failed: {type(error).__name__}.", retryable=False
+                f"{enricher.title} answered in another layout than documented: {str(error)[:200]}"
             )
         )
+    except Exception as error:  # a bug of one enricher fails only the job that meets it
+        log.exception("enricher.failed", enricher=enricher.name)
+        message = f"{enricher.title}'s enricher failed: {type(error).__name__}."
+        outcome = Failed(InvalidAnswer(message, retryable=False))
     if isinstance(outcome, KeyRefused | Failed):
-        outcome.error.message = _text(outcome.error.message)  # it may quote the provider
+        outcome.error.message = _clean(outcome.error.message)  # it may quote the provider
     return outcome
 
 
@@ -116,61 +116,60 @@ async def _send(
     )
 
 
-def _classified(enricher: RemoteEnricher, asked: Query, answer: Response) -> Outcome:
-    if answer.status in enricher.unknown_statuses:
-        return Answered(None, answer.content)
-    if answer.status in enricher.over_quota_statuses:
-        return OverQuota(_wait(answer.headers, datetime.now(UTC)))
+def _classify(enricher: RemoteEnricher, query: Query, response: Response) -> CallOutcome:
+    if response.status in enricher.unknown_statuses:
+        return Answered(None, response.content)
+    if response.status in enricher.over_quota_statuses:
+        return OverQuota(_pause(response.headers, datetime.now(UTC)))
     try:
-        answer.raise_for_status()
+        response.raise_for_status()
     except UpstreamError as error:
-        return KeyRefused(error) if answer.status in enricher.key_statuses else Failed(error)
-    finding = enricher.read(asked, answer.content)
-    return Answered(finding and _bounded(asked, finding), answer.content)
+        is_key = response.status in enricher.key_statuses
+        return KeyRefused(error) if is_key else Failed(error)
+    finding = enricher.read(query, response.content)
+    return Answered(finding and _bounded(query, finding), response.content)
 
 
-def _wait(headers: Headers, now: datetime) -> float | None:
-    """What the provider asks for: by Retry-After, or by when its window ends, in seconds or as a moment."""
+def _pause(headers: Headers, now: datetime) -> float | None:
+    """Seconds until the provider answers again.
+
+    Retry-After comes first, then X-RateLimit-Reset, in seconds or as a Unix time.
+    """
     reset = headers.get("x-ratelimit-reset", "")
-    if "retry-after" in headers or not (
-        reset.isascii() and reset.isdigit() and len(reset) < _LONGEST_NUMBER
-    ):
+    is_number = reset.isascii() and reset.isdigit() and len(reset) < _LONGEST_NUMBER
+    if "retry-after" in headers or not is_number:
         return retry_after(headers.get("retry-after"), now)
-    moment = int(reset)
-    return min(max(moment - now.timestamp() if moment > _EPOCHS else moment, 0.0), MAX_RETRY_AFTER)
+    seconds = float(reset)
+    if seconds > _EPOCH_SECONDS:
+        seconds -= now.timestamp()
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def _bad_answer(enricher: RemoteEnricher, error: Exception) -> InvalidAnswer:
-    return InvalidAnswer(
-        f"{enricher.title} answered in another layout than documented: {str(error)[:200]}"
-    )
-
-
-def _bounded(asked: Query, finding: Finding) -> Finding:
-    """A finding with nothing oversized in it, and with related values that are observables."""
-    facts = {name: _cut(fact) for name, fact in list(finding.facts.items())[:_MOST_FACTS]}
+def _bounded(query: Query, finding: Finding) -> Finding:
+    """The finding without oversized parts; related values are observables in canonical form."""
+    facts = {name: _shortened(fact) for name, fact in list(finding.facts.items())[:_MOST_FACTS]}
     related: dict[RelatedObservable, None] = {}
-    for one in finding.related:
+    for observable in finding.related:
         if len(related) == _MOST_RELATED:
             break
         try:
-            value = normalise(one.type, one.value)
+            value = normalise(observable.type, observable.value)
         except NotAnObservable:
             continue
-        if (one.type, value) != tuple(asked):
-            related[one._replace(value=value)] = None
-    weights = tuple(one._replace(reason=_text(one.reason)) for one in finding.weights)
+        if (observable.type, value) != tuple(query):
+            related[observable._replace(value=value)] = None
+    weights = tuple(weight._replace(reason=_clean(weight.reason)) for weight in finding.weights)
     return Finding(facts, weights, tuple(related))
 
 
-def _cut(fact: Fact) -> Fact:
+def _shortened(fact: Fact) -> Fact:
     if isinstance(fact, str):
-        return _text(fact)
+        return _clean(fact)
     if isinstance(fact, list):
-        return [_text(one) if isinstance(one, str) else one for one in fact[:_MOST_RELATED]]
+        return [_clean(part) if isinstance(part, str) else part for part in fact[:_MOST_RELATED]]
     return fact
 
 
-def _text(text: str) -> str:
-    # PostgreSQL stores no NUL and UTF-8 has no lone surrogates; a provider's text may have both.
-    return text[:_MOST_TEXT].replace("\0", "").encode("utf-8", "replace").decode()
+def _clean(text: str) -> str:
+    # PostgreSQL stores no NUL, and UTF-8 no lone surrogates; a provider's text may have both.
+    return text[:_LONGEST_TEXT].replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,8 +1,9 @@
-"""The asker: holds lanes, asks their questions side by side, and writes down what came of each.
+"""The enrichment worker: it leases queues, calls providers side by side, and stores outcomes.
 
-Two loops share a worker's lanes. One takes: in one transaction it renews the leases, takes the next questions of every
-lane that may ask some, and pays for them. The other records: what was answered since it looked last is one transaction.
-A slow provider holds the places of its own lane only; a lane whose worker is lost is taken over when its lease ends.
+Two loops share the leased queues. One claims: a transaction renews the leases, takes the next jobs
+of every queue that has capacity, and pays for their calls. The other stores: all outcomes since
+its last look are one transaction. A slow provider holds only the places of its own queue. Another
+worker takes over the queues of a lost one when its lease ends.
 """
 
 import asyncio
@@ -14,16 +15,22 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from services.observables.enrichment.execution.claims import Ask, Call, Taken, take
+from services.observables.enrichment.execution.claims import (
+    CachedJob,
+    Claims,
+    PaidCall,
+    QueueCapacity,
+    claim_jobs,
+)
 from services.observables.enrichment.execution.leased_queue import LeasedQueue
 from services.observables.enrichment.execution.metrics import CALL_SECONDS, CALLS
 from services.observables.enrichment.execution.outcome_writer import OutcomeWriter
-from services.observables.enrichment.execution.outcomes import Item
-from services.observables.enrichment.execution.provider_call import call
+from services.observables.enrichment.execution.outcomes import AnsweredJob
+from services.observables.enrichment.execution.provider_call import call_provider
+from services.observables.enrichment.queues.models import JobEnd, Outlook, ProviderQueue
 from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import Ended
-from services.observables.enrichment.queues.repository.provider_queues import ProviderQueue
-from services.observables.enrichment.settings import repository
+from services.observables.enrichment.queues.repository.provider_queues import LEASE_SECONDS
+from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import limits_of
 from services.observables.enrichment.settings.keys import unseal
 from services.observables.providers.base import Query, RemoteEnricher
@@ -37,27 +44,34 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-LEASE: Final = 4.0
-"""Seconds after which a lane whose worker is silent is another one's."""
-
 _RENEW: Final = 0.8
-_LOOK_FOR_LANES: Final = 0.5
-_LOOK_AGAIN: Final = 0.25
+"""Seconds between renewals of the leases."""
+_LEASE_EVERY: Final = 0.5
+"""Seconds between attempts to lease further queues."""
+_CLAIM_EVERY: Final = 0.25
+"""Seconds until a drained queue is asked for jobs again."""
 _TICK: Final = 0.02
-_MOST_LANES: Final = 16
-_LANES_AT_ONCE: Final = 2
+_MOST_QUEUES: Final = 16
+_QUEUES_AT_ONCE: Final = 2
 _PATIENCE: Final = 5.0
-"""Seconds that a lane is held although it may not ask anything."""
+"""Seconds for which a queue is kept although it may make no call."""
 _AHEAD: Final = 30.0
-"""Seconds before the next question during which it pays to stay awake."""
-_MOST_UNWRITTEN: Final = 500
-"""Outcomes that may wait to be written down before anything more is asked."""
-_SHIFT: Final = 60.0
+"""A worker stays awake for work that is due within so many seconds."""
+_MOST_PENDING: Final = 500
+"""Outcomes that may wait to be stored before claiming pauses."""
+_RUN_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
-class Done:
-    """What a shift did; `more` says that it stopped with work left."""
+class WorkSummary:
+    """What a worker did.
+
+    Attributes:
+        answered: jobs that were answered.
+        ended: jobs that ended otherwise.
+        again: tries after which a job waits again.
+        more: whether the worker stopped with work left.
+    """
 
     answered: int = 0
     ended: int = 0
@@ -66,13 +80,13 @@ class Done:
 
 
 class EnrichmentWorker:
-    """One worker's shift.
+    """One run of a worker.
 
     Args:
         database: the service's.
-        environment: which networks may be reached, where providers are, the installation's key.
+        environment: the networks that may be reached, providers' addresses, the secret key.
         enrichers: by name.
-        seconds: how long it lasts at most.
+        seconds: how long it runs at most.
     """
 
     def __init__(
@@ -80,262 +94,288 @@ class EnrichmentWorker:
         database: Database,
         environment: Settings,
         enrichers: Mapping[str, RemoteEnricher],
-        seconds: float = _SHIFT,
+        seconds: float = _RUN_SECONDS,
     ) -> None:
-        self.me = uuid4()
+        self.id = uuid4()
         self._database = database
         self._environment = environment
         self._enrichers = enrichers
         self._seconds = seconds
-        self._held: dict[UUID, LeasedQueue] = {}
+        self._queues: dict[UUID, LeasedQueue] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._recorder = OutcomeWriter(database, self.me, LEASE)
-        self._wake = asyncio.Event()
-        self._look_for_lanes = self._renewed = 0.0
+        self._writer = OutcomeWriter(database, self.id)
+        self._call_finished = asyncio.Event()
+        # Times of the loop's clock.
+        self._lease_at = 0.0
+        self._renewed_at = 0.0
         self._leased_until = 0.0
-        self._had_lanes = False
-        self._refused, self._more = 0, False
+        self._had_queues = False
+        self._refused = 0
+        self._timed_out = False
 
-    def run(self) -> Done:
-        """Ask until nothing is to be asked soon, or the shift ends.
+    def run(self) -> WorkSummary:
+        """Work until no job is due soon, or the time is over.
 
         Raises:
-            Unavailable: the database went away; leases run out and everything unfinished is asked again.
+            Unavailable: the database went away; leases end, and unfinished queries are sent again.
         """
         with self._database.transaction(PLATFORM) as session:
             context.reload_if_stale(session)
-            jobs.refuse_unknown(session, sorted(self._enrichers))
+            jobs.refuse_uninstalled(session, sorted(self._enrichers))
         asyncio.run(self._work())
-        recorder = self._recorder
-        return Done(recorder.answered, recorder.ended + self._refused, recorder.again, self._more)
+        writer = self._writer
+        return WorkSummary(
+            writer.answered, writer.ended + self._refused, writer.again, self._timed_out
+        )
 
     async def _work(self) -> None:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._abandon)
-            recorder = asyncio.create_task(self._recorder.run())
+            stack.push_async_callback(self._cancel_calls)
+            writer = asyncio.create_task(self._writer.run())
             end = time.monotonic() + self._seconds
-            while time.monotonic() < end and not recorder.done():
-                self._wake.clear()
+            while time.monotonic() < end and not writer.done():
+                self._call_finished.clear()
                 await self._turn(stack)
-                if not self._held and not await self._worth_waiting():
+                if not self._queues and not await self._is_worth_waiting():
                     break
                 await self._pause()
-            self._more = time.monotonic() >= end
-            await self._finish(recorder)
+            self._timed_out = time.monotonic() >= end
+            await self._finish(writer)
 
-    # Taking
+    # Claiming
 
     async def _turn(self, stack: AsyncExitStack) -> None:
-        """Take what the lanes may ask, start the calls that have a place, and let go of lanes that have to wait."""
-        self._give_back_blocked()
-        now, clock = time.time(), time.monotonic()
-        if clock >= self._look_for_lanes and len(self._held) < _MOST_LANES:
-            found = await asyncio.to_thread(self._acquire)
-            # Where there were as many as one may take at a time, there are more: the next turn looks again.
-            self._look_for_lanes = (
-                clock if len(found) == _LANES_AT_ONCE else clock + _LOOK_FOR_LANES
-            )
-            if not self._held:
-                self._leased_until = clock + LEASE
-            for lane in found:
-                await self._hold(*lane, stack)
-        asks = {one: held.ask(now) for one, held in self._held.items()}
-        full = self._recorder.backlog >= _MOST_UNWRITTEN
-        asks = {
-            one: ask._replace(interactive=0, background=0)
-            if full or clock < self._held[one].look_at
-            else ask
-            for one, ask in asks.items()
-        }
-        if any(ask.interactive for ask in asks.values()) or (
-            asks and clock >= self._renewed + _RENEW
-        ):
-            await self._take(asks)
-        self._start()
-        await self._let_go()
+        """Lease and claim what can be, start calls, and release queues that have to wait."""
+        self._return_blocked_calls()
+        await self._lease_queues(stack)
+        capacities = self._capacities()
+        is_due = any(capacity.interactive for capacity in capacities.values())
+        must_renew = capacities and time.monotonic() >= self._renewed_at + _RENEW
+        if is_due or must_renew:
+            await self._claim(capacities)
+        self._start_calls()
+        await self._release_idle()
 
-    async def _take(self, asks: Mapping[UUID, Ask]) -> None:
-        """Renew the leases and take what the lanes may ask; a database that stumbles costs nothing while they last.
+    def _return_blocked_calls(self) -> None:
+        for leased in self._queues.values():
+            if leased.waiting and time.time() < leased.limiter.blocked_until:
+                for end in leased.return_calls(time.time()):
+                    self._add_outcome(end, leased)
+
+    async def _lease_queues(self, stack: AsyncExitStack) -> None:
+        clock = time.monotonic()
+        if clock < self._lease_at or len(self._queues) >= _MOST_QUEUES:
+            return
+        queues = await asyncio.to_thread(self._lease)
+        # A full answer means that there may be more: the next turn tries again.
+        self._lease_at = clock if len(queues) == _QUEUES_AT_ONCE else clock + _LEASE_EVERY
+        if not self._queues:
+            self._leased_until = clock + LEASE_SECONDS
+        for leased in queues:
+            await self._add_queue(leased, stack)
+
+    def _lease(self) -> list[LeasedQueue]:
+        limit = min(_QUEUES_AT_ONCE, _MOST_QUEUES - len(self._queues))
+        leased = []
+        with self._database.transaction(PLATFORM) as session:
+            queues = provider_queues.lease(session, self.id, sorted(self._enrichers), limit)
+            for queue in queues:
+                enricher = self._enrichers[queue.enricher]
+                setting = settings.by_owner(session, queue.tenant, queue.enricher)
+                key: dict[str, str] = {}
+                # A queue of a former key makes no calls with the present one.
+                if setting is not None and setting.key_id == queue.key_id:
+                    try:
+                        key = unseal(self._environment.secret_key, setting)
+                    except UnsealError as error:
+                        queue.limiter.record_key_refused(time.time(), error.message)
+                base = self._environment.enricher_urls.get(queue.enricher, enricher.base_url)
+                limits = limits_of(enricher, setting)
+                leased.append(LeasedQueue(queue, enricher, limits, key, base, queue.limiter))
+        return leased
+
+    async def _add_queue(self, leased: LeasedQueue, stack: AsyncExitStack) -> None:
+        queue: ProviderQueue = leased.queue
+        self._had_queues = True
+        leased.record_pace(time.time())
+        self._queues[queue.id] = leased
+        if queue.id not in self._clients:
+            # Each queue has its own connections: a slow provider takes none from the others.
+            client = GuardedClient(
+                self._environment.outbound_allow, connections=leased.limits.concurrency
+            )
+            self._clients[queue.id] = await stack.enter_async_context(client)
+        log.info("queue.leased", queue=str(queue.id), enricher=queue.enricher, owner=queue.tenant)
+
+    def _capacities(self) -> dict[UUID, QueueCapacity]:
+        """What each queue could do now; nothing while outcomes pile up or it has just drained."""
+        now = time.time()
+        clock = time.monotonic()
+        is_full = self._writer.backlog >= _MOST_PENDING
+        capacities = {}
+        for queue, leased in self._queues.items():
+            capacity = leased.capacity(now)
+            if is_full or clock < leased.claim_at:
+                capacity = capacity._replace(interactive=0, background=0)
+            capacities[queue] = capacity
+        return capacities
+
+    async def _claim(self, capacities: Mapping[UUID, QueueCapacity]) -> None:
+        """Renew the leases and claim jobs; a short outage of the database costs nothing.
 
         Raises:
             Unavailable: the database stays away for longer than the leases.
         """
         clock = time.monotonic()
         try:
-            taken = await asyncio.to_thread(take, self._database, self.me, asks, LEASE)
+            claims = await asyncio.to_thread(claim_jobs, self._database, self.id, capacities)
         except Unavailable as error:
             if clock >= self._leased_until:
                 raise
-            log.warning("shift.retrying", reason=error.message)
+            log.warning("worker.claim_failed", reason=error.message)
         else:
-            self._take_in(taken, asks, clock)
+            self._renewed_at = clock
+            self._leased_until = clock + LEASE_SECONDS
+            self._add_claims(claims, capacities, clock)
 
-    def _acquire(self) -> list[tuple[ProviderQueue, LeasedQueue]]:
-        most = min(_LANES_AT_ONCE, _MOST_LANES - len(self._held))
-        found = []
-        with self._database.transaction(PLATFORM) as session:
-            for lane in provider_queues.acquire(
-                session, self.me, sorted(self._enrichers), most, LEASE
-            ):
-                enricher = self._enrichers[lane.enricher]
-                row = repository.of_owner(session, lane.tenant, lane.enricher)
-                key: dict[str, str] = {}
-                if lane.key_id is not None and row is not None and row.key_id == lane.key_id:
-                    try:
-                        key = unseal(self._environment.secret_key, row)
-                    except UnsealError as error:
-                        lane.limiter.key_refused(time.time(), error.message)
-                base = self._environment.enricher_urls.get(lane.enricher, enricher.base_url)
-                plan = limits_of(enricher, row)
-                found.append((lane, LeasedQueue(lane, enricher, plan, key, base, lane.limiter)))
-        return found
-
-    async def _hold(self, lane: ProviderQueue, held: LeasedQueue, stack: AsyncExitStack) -> None:
-        self._had_lanes = True
-        held.keep_pace(time.time())
-        self._held[lane.id] = held
-        if lane.id not in self._clients:
-            # Connections are a lane's own: those of a slow provider are not taken from the others.
-            client = GuardedClient(
-                self._environment.outbound_allow, connections=held.plan.concurrency
-            )
-            self._clients[lane.id] = await stack.enter_async_context(client)
-        log.info("lane.held", lane=str(lane.id), enricher=lane.enricher, owner=lane.tenant)
-
-    def _take_in(self, taken: Taken, asks: Mapping[UUID, Ask], clock: float) -> None:
+    def _add_claims(
+        self, claims: Claims, capacities: Mapping[UUID, QueueCapacity], clock: float
+    ) -> None:
         now = time.time()
-        self._renewed, self._leased_until = clock, clock + LEASE
-        for one in taken.lost:
-            log.warning("lane.lost", lane=str(one))
-            del self._held[one]
-        for one, held in self._held.items():
-            if asks[one].interactive:
-                short = one in taken.short
-                held.drained = short and asks[one].background > 0
-                held.look_at = clock + _LOOK_AGAIN if short else 0.0
-            held.add(taken.calls.get(one, []), now)
-            held.keep_pace(now)
-        for known in taken.known:
-            enricher = self._enrichers[known.job.enricher]
-            item = Item(
-                known.job,
-                enricher,
-                known.cached.finding,
-                None,
-                known.marking,
-                False,
-                known.cached.obtained_at,
-            )
-            self._tell(item, self._held[known.job.lane])
-        self._refused += len(taken.refused)
+        for queue in claims.lost:
+            log.warning("queue.lease_lost", queue=str(queue))
+            del self._queues[queue]
+        for queue, leased in self._queues.items():
+            if capacities[queue].interactive:
+                drained = queue in claims.drained
+                leased.drained = drained and capacities[queue].background > 0
+                leased.claim_at = clock + _CLAIM_EVERY if drained else 0.0
+            leased.add(claims.calls.get(queue, []), now)
+            leased.record_pace(now)
+        for cached in claims.cached:
+            leased = self._queues[cached.job.queue_id]
+            self._add_outcome(self._answer_from_cache(cached), leased)
+        self._refused += len(claims.refused)
 
-    def _give_back_blocked(self) -> None:
-        for held in self._held.values():
-            if held.waiting and time.time() < held.limiter.blocked_until:
-                for one in held.give_back(time.time()):
-                    self._tell(one, held)
+    def _answer_from_cache(self, cached: CachedJob) -> AnsweredJob:
+        return AnsweredJob(
+            cached.job,
+            self._enrichers[cached.job.enricher],
+            cached.answer.finding,
+            None,
+            cached.marking,
+            False,
+            cached.answer.obtained_at,
+        )
 
     # Calling
 
-    def _start(self) -> None:
-        for lane, held in self._held.items():
-            # A worker that was asleep for longer than its lease must not ask what another one asks by now.
-            while (
-                time.monotonic() < self._leased_until
-                and (next_call := held.next_call(time.time())) is not None
-            ):
-                task = asyncio.create_task(self._ask(held, next_call, self._clients[lane]))
+    def _start_calls(self) -> None:
+        for queue, leased in self._queues.items():
+            # A worker that was frozen for longer than its lease starts no call: another worker
+            # may be making it by now.
+            while time.monotonic() < self._leased_until:
+                paid = leased.next_call(time.time())
+                if paid is None:
+                    break
+                task = asyncio.create_task(self._call(leased, paid, self._clients[queue]))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
 
-    async def _ask(self, held: LeasedQueue, asked: Call, client: GuardedClient) -> None:
-        started, clock = time.time(), time.perf_counter()
-        job = asked.job
-        outcome = await call(held.enricher, Query(job.type, job.value), held.key, client, held.base)
+    async def _call(self, leased: LeasedQueue, paid: PaidCall, client: GuardedClient) -> None:
+        started = time.time()
+        clock = time.perf_counter()
+        job = paid.job
+        query = Query(job.type, job.value)
+        outcome = await call_provider(leased.enricher, query, leased.key, client, leased.base)
         CALL_SECONDS.labels(job.enricher).observe(time.perf_counter() - clock)
         CALLS.labels(job.enricher, type(outcome).__name__).inc()
-        self._tell(held.came_of(asked, outcome, started, time.time()), held)
-        self._start()
-        self._wake.set()
+        self._add_outcome(leased.record_outcome(paid, outcome, started, time.time()), leased)
+        self._start_calls()
+        self._call_finished.set()
 
-    def _tell(self, outcome: Item | Ended, held: LeasedQueue) -> None:
-        self._recorder.tell(outcome, held.lane.id, held.limiter)
+    def _add_outcome(self, outcome: AnsweredJob | JobEnd, leased: LeasedQueue) -> None:
+        self._writer.add(outcome, leased.queue.id, leased.limiter)
 
-    # Resting and ending
+    # Waiting and ending
 
     async def _pause(self) -> None:
-        busy = any(not held.idle or not held.drained for held in self._held.values())
+        is_busy = any(not leased.idle or not leased.drained for leased in self._queues.values())
         try:
-            async with asyncio.timeout(_TICK if busy else _LOOK_AGAIN):
-                await self._wake.wait()
+            async with asyncio.timeout(_TICK if is_busy else _CLAIM_EVERY):
+                await self._call_finished.wait()
         except TimeoutError:
             return
 
-    async def _let_go(self) -> None:
-        """Release lanes that have nothing under way and nothing to ask, or may not ask for a while."""
+    async def _release_idle(self) -> None:
+        """Release queues without calls that are drained, or that may make no call for a while."""
         now = time.time()
-        for one, held in list(self._held.items()):
-            rests = held.limiter.next_at(held.plan, now) > now + _PATIENCE
-            if held.idle and not self._recorder.pending(one) and (held.drained or rests):
-                await asyncio.to_thread(self._release, held)
-                del self._held[one]
+        for queue, leased in list(self._queues.items()):
+            rests = leased.limiter.next_call_at(leased.limits, now) > now + _PATIENCE
+            is_done = leased.idle and not self._writer.is_pending(queue)
+            if is_done and (leased.drained or rests):
+                await asyncio.to_thread(self._release, leased)
+                del self._queues[queue]
 
-    def _release(self, held: LeasedQueue) -> None:
+    def _release(self, leased: LeasedQueue) -> None:
         now = time.time()
-        held.keep_pace(now)
-        froms = [
-            held.limiter.next_at(held.plan, now, interactive=interactive)
-            for interactive in (True, False)
-        ]
-        interactive, others = (
-            datetime.fromtimestamp(one, UTC) if one > now else None for one in froms
-        )
+        leased.record_pace(now)
+        limiter = leased.limiter
+        interactive = limiter.next_call_at(leased.limits, now, interactive=True)
+        background = limiter.next_call_at(leased.limits, now)
         with self._database.transaction(PLATFORM) as session:
             provider_queues.release(
-                session, self.me, held.lane.id, held.limiter, interactive, others
+                session,
+                self.id,
+                leased.queue.id,
+                limiter,
+                datetime.fromtimestamp(interactive, UTC) if interactive > now else None,
+                datetime.fromtimestamp(background, UTC) if background > now else None,
             )
 
-    async def _worth_waiting(self) -> bool:
-        """Whether to stay awake with no lane in hand: only when there is work soon, and nobody else is awake.
+    async def _is_worth_waiting(self) -> bool:
+        """Whether to stay awake without a queue.
 
-        Whoever comes when a worker was just lost waits for its lease to end.
+        It is when there is work soon and no other worker is awake. A worker that starts when
+        another was just lost waits for that one's lease to end.
         """
         expected = await asyncio.to_thread(self._outlook)
-        return expected.soon and not expected.others and (self._had_lanes or expected.fading)
+        return expected.soon and not expected.others and (self._had_queues or expected.fading)
 
-    def _outlook(self) -> provider_queues.Outlook:
+    def _outlook(self) -> Outlook:
+        renewed = LEASE_SECONDS - 2 * _RENEW
         with self._database.transaction(PLATFORM) as session:
             return provider_queues.outlook(
-                session, self.me, sorted(self._enrichers), _AHEAD, LEASE - 2 * _RENEW
+                session, self.id, sorted(self._enrichers), _AHEAD, renewed
             )
 
-    async def _finish(self, recorder: asyncio.Task[None]) -> None:
-        """Give back what has not started, wait for what has, write it down, and release the lanes."""
-        for held in self._held.values():
-            for one in held.give_back(time.time()):
-                self._tell(one, held)
-        while self._calls and not recorder.done():  # each has a limit of its own
+    async def _finish(self, writer: asyncio.Task[None]) -> None:
+        """Return calls that have not started, wait for those in flight, and release the queues."""
+        for leased in self._queues.values():
+            for end in leased.return_calls(time.time()):
+                self._add_outcome(end, leased)
+        while self._calls and not writer.done():  # each call has a timeout of its own
             await asyncio.wait(self._calls, timeout=_RENEW)
             await self._renew()
-        self._recorder.finish()
-        while not recorder.done():
-            await asyncio.wait([recorder], timeout=_RENEW)
+        self._writer.close()
+        while not writer.done():
+            await asyncio.wait([writer], timeout=_RENEW)
             await self._renew()
-        recorder.result()
-        for held in self._held.values():
-            await asyncio.to_thread(self._release, held)
+        writer.result()
+        for leased in self._queues.values():
+            await asyncio.to_thread(self._release, leased)
 
     async def _renew(self) -> None:
-        """Keep the lanes while there is something left to do for them."""
-        await self._take(
-            {
-                one: held.ask(time.time())._replace(interactive=0, background=0)
-                for one, held in self._held.items()
-            }
-        )
+        """Renew the leases without claiming jobs."""
+        now = time.time()
+        capacities = {
+            queue: leased.capacity(now)._replace(interactive=0, background=0)
+            for queue, leased in self._queues.items()
+        }
+        await self._claim(capacities)
 
-    async def _abandon(self) -> None:
+    async def _cancel_calls(self) -> None:
         for task in self._calls:
             task.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)

@@ -1,145 +1,132 @@
-"""Policies and what they have used of their budgets."""
+"""The SQL of policies and of their daily budgets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.policies.selection import Policy
+from services.observables.enrichment.policies.models import (
+    POLICY,
+    Policy,
+    PolicyDay,
+    PolicyRow,
+    PolicyUse,
+)
 from shared.errors import Conflict
 
-_TEXTS: Final = pg.ARRAY(sa.Text)
-POLICY: Final = sa.Table(
-    "enrichment_policy",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text),
-    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("name", sa.Text),
-    sa.Column("enabled", sa.Boolean),
-    sa.Column("enrichers", _TEXTS),
-    sa.Column("types", _TEXTS),
-    sa.Column("sources", _TEXTS),
-    sa.Column("tags", _TEXTS),
-    sa.Column("min_score", sa.SmallInteger),
-    sa.Column("depth", sa.SmallInteger),
-    sa.Column("daily_budget", sa.Integer),
-    sa.Column("created_at", sa.DateTime(timezone=True)),
-    sa.Column("created_by", sa.Text),
-)
-_USED: Final = sa.text(
-    "INSERT INTO enrichment_policy_use AS mine (tenant, policy_id, day, asked, over_budget) "
-    "VALUES (:tenant, :policy, :day, 0, 0) ON CONFLICT (policy_id, day) "
-    "DO UPDATE SET asked = mine.asked RETURNING asked"
-)
-_SPEND: Final = sa.text(
-    "INSERT INTO enrichment_policy_use AS mine (tenant, policy_id, day, asked, over_budget) "
-    "VALUES (:tenant, :policy, :day, :asked, :over) ON CONFLICT (policy_id, day) "
-    "DO UPDATE SET asked = mine.asked + excluded.asked, over_budget = mine.over_budget + excluded.over_budget"
-)
-_USE: Final = sa.text(
-    "SELECT policy_id, day, asked, over_budget FROM enrichment_policy_use "
-    "WHERE tenant = :tenant AND day > current_date - :days ORDER BY day DESC"
-)
+_COLUMNS: Final = tuple(POLICY.c[name] for name in PolicyRow._fields)
+
+# The no-op update locks the row, so that nobody else spends of the budget meanwhile.
+_LOCK_BUDGET: Final = sa.text("""
+INSERT INTO enrichment_policy_use AS use (tenant, policy_id, day, asked, over_budget)
+VALUES (:tenant, :policy, :day, 0, 0) ON CONFLICT (policy_id, day)
+DO UPDATE SET asked = use.asked RETURNING asked
+""")
+_SPEND: Final = sa.text("""
+INSERT INTO enrichment_policy_use AS use (tenant, policy_id, day, asked, over_budget)
+VALUES (:tenant, :policy, :day, :asked, :over) ON CONFLICT (policy_id, day)
+DO UPDATE SET asked = use.asked + excluded.asked,
+    over_budget = use.over_budget + excluded.over_budget
+""")
+_USE_ON: Final = sa.text("""
+SELECT policy_id, asked, over_budget FROM enrichment_policy_use
+WHERE tenant = :tenant AND day = :day
+""")
 
 
-def policy_of(row: Any) -> Policy:
-    """A stored policy as choosing needs it."""
-    sets = (
-        frozenset(row.enrichers),
-        frozenset(row.types),
-        frozenset(row.sources),
-        frozenset(row.tags),
-    )
-    return Policy(row.id, row.name, *sets, row.min_score, row.depth, row.daily_budget)
-
-
-def of_tenant(session: Session, tenant: str) -> Sequence[sa.Row[Any]]:
-    """A tenant's policies, in the order in which they were made."""
-    query = sa.select(POLICY).where(POLICY.c.tenant == tenant)
-    return session.execute(query.order_by(POLICY.c.created_at, POLICY.c.id)).all()
+def by_tenant(session: Session, tenant: str) -> list[PolicyRow]:
+    """A tenant's policies, the oldest first."""
+    query = sa.select(*_COLUMNS).where(POLICY.c.tenant == tenant)
+    rows = session.execute(query.order_by(POLICY.c.created_at, POLICY.c.id))
+    return [PolicyRow(*row) for row in rows]
 
 
 def enabled(session: Session, tenant: str) -> list[Policy]:
-    """The policies of a tenant that are switched on."""
-    return [policy_of(row) for row in of_tenant(session, tenant) if row.enabled]
+    """The enabled policies of a tenant, the oldest first."""
+    return [row.policy() for row in by_tenant(session, tenant) if row.enabled]
 
 
-def one_of(session: Session, tenant: str, policy: UUID) -> sa.Row[Any] | None:
-    """One policy."""
-    mine = sa.and_(POLICY.c.tenant == tenant, POLICY.c.id == policy)
-    return session.execute(sa.select(POLICY).where(mine)).one_or_none()
+def get(session: Session, tenant: str, policy: UUID) -> PolicyRow | None:
+    """A policy of the tenant."""
+    row = session.execute(sa.select(*_COLUMNS).where(_is(tenant, policy))).one_or_none()
+    return PolicyRow(*row) if row else None
 
 
-def put(
+def add(
     session: Session, tenant: str, policy: UUID, values: Mapping[str, Any], actor: str
-) -> sa.Row[Any]:
-    """Make a policy.
+) -> PolicyRow:
+    """Store a policy.
 
     Raises:
-        Conflict: there is one of that name.
+        Conflict: the tenant has one of that name.
     """
     row = {**values, "tenant": tenant, "id": policy, "created_by": actor}
+    statement = sa.insert(POLICY).values(**row).returning(*_COLUMNS)
     try:
-        return session.execute(sa.insert(POLICY).values(**row).returning(POLICY)).one()
+        return PolicyRow(*session.execute(statement).one())
     except IntegrityError as error:
-        raise Conflict(
-            f"There is a policy named {values['name']!r} already.", field="body.name"
-        ) from error
+        raise _name_conflict(values) from error
 
 
 def change(
     session: Session, tenant: str, policy: UUID, values: Mapping[str, Any]
-) -> sa.Row[Any] | None:
-    """Change some of a policy.
+) -> PolicyRow | None:
+    """Change columns of a policy; None where the tenant has no such policy.
 
     Raises:
-        Conflict: there is another one of that name.
+        Conflict: the tenant has another one of that name.
     """
-    mine = sa.and_(POLICY.c.tenant == tenant, POLICY.c.id == policy)
     if not values:
-        return one_of(session, tenant, policy)
+        return get(session, tenant, policy)
+    statement = sa.update(POLICY).where(_is(tenant, policy)).values(**values)
     try:
-        return session.execute(
-            sa.update(POLICY).where(mine).values(**values).returning(POLICY)
-        ).one_or_none()
+        row = session.execute(statement.returning(*_COLUMNS)).one_or_none()
     except IntegrityError as error:
-        raise Conflict(
-            f"There is a policy named {values['name']!r} already.", field="body.name"
-        ) from error
+        raise _name_conflict(values) from error
+    return PolicyRow(*row) if row else None
+
+
+def _name_conflict(values: Mapping[str, Any]) -> Conflict:
+    return Conflict(f"There is a policy named {values['name']!r} already.", field="name")
 
 
 def delete(session: Session, tenant: str, policy: UUID) -> bool:
-    """Remove a policy; whether there was one."""
-    mine = sa.and_(POLICY.c.tenant == tenant, POLICY.c.id == policy)
-    return session.execute(sa.delete(POLICY).where(mine).returning(POLICY.c.id)).first() is not None
+    """Delete a policy; whether there was one."""
+    statement = sa.delete(POLICY).where(_is(tenant, policy)).returning(POLICY.c.id)
+    return session.execute(statement).first() is not None
 
 
-def used(
-    session: Session, tenant: str, days: Iterable[tuple[UUID, date]]
-) -> dict[tuple[UUID, date], int]:
-    """What policies have asked on these days; nobody else spends of it until the transaction ends."""
-    found = {}
+def _is(tenant: str, policy: UUID) -> sa.ColumnElement[bool]:
+    return sa.and_(POLICY.c.tenant == tenant, POLICY.c.id == policy)
+
+
+def lock_budgets(session: Session, tenant: str, days: Iterable[PolicyDay]) -> dict[PolicyDay, int]:
+    """How many jobs policies stored on some days; the budgets are locked."""
+    asked = {}
     for policy, day in sorted(set(days)):
-        asked = session.scalar(_USED, {"tenant": tenant, "policy": policy, "day": day})
-        found[policy, day] = int(asked or 0)
-    return found
+        parameters = {"tenant": tenant, "policy": policy, "day": day}
+        asked[policy, day] = int(session.scalar(_LOCK_BUDGET, parameters) or 0)
+    return asked
 
 
-def spend(
-    session: Session, tenant: str, spent: Mapping[tuple[UUID, date], tuple[int, int]]
-) -> None:
-    """Note what policies asked, and what they had no budget for, by policy and day."""
-    for (policy, day), (asked, over) in sorted(spent.items()):
-        session.execute(
-            _SPEND, {"tenant": tenant, "policy": policy, "day": day, "asked": asked, "over": over}
-        )
+def spend(session: Session, tenant: str, uses: Mapping[PolicyDay, PolicyUse]) -> None:
+    """Count the jobs that policies stored, and those that they had no budget for."""
+    for (policy, day), use in sorted(uses.items()):
+        parameters = {
+            "tenant": tenant,
+            "policy": policy,
+            "day": day,
+            "asked": use.asked,
+            "over": use.over_budget,
+        }
+        session.execute(_SPEND, parameters)
 
 
-def use(session: Session, tenant: str, days: int) -> Sequence[sa.Row[Any]]:
-    """What a tenant's policies asked in the last days."""
-    return session.execute(_USE, {"tenant": tenant, "days": days}).all()
+def use_on(session: Session, tenant: str, day: date) -> dict[UUID, PolicyUse]:
+    """What a tenant's policies asked on a day."""
+    rows = session.execute(_USE_ON, {"tenant": tenant, "day": day})
+    return {policy: PolicyUse(asked, over) for policy, asked, over in rows}

@@ -1,18 +1,19 @@
-"""Policies: what is asked without anybody asking. Plain functions, no I/O.
+"""The selection of policies: which jobs follow from changes of observables. Pure functions.
 
-A policy matches changes of observables by their type, source, tags and score; what it matches is asked of its
-enrichers, once, as far as the gate and its budget for a day let it. The same function chooses for events as they come
-and for those of the past, so that a dry run tells what the policy then does.
+A policy matches changes by their type, source, tags and score. Each match is a candidate for every
+enricher of the policy; disclosure, stored answers and the daily budget decide which candidates
+become jobs. Live events and dry runs go through the same functions, so that a dry run shows what
+the policy will do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
-from uuid import UUID
 
-from services.observables.enrichment.answers.repository import Standing
+from services.observables.enrichment.answers.models import DisclosureState
 from services.observables.enrichment.disclosure import refusal, strictest
-from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.policies.models import Policy, PolicyDay
+from services.observables.enrichment.queues.models import BACKGROUND, JobRequest
 from services.observables.enrichment.settings.access import Access
 from services.observables.providers.base import Query
 from shared.events.observables import Change
@@ -21,43 +22,11 @@ Pair = tuple[str, str]
 """An observable's UUID and an enricher's name."""
 
 
-class Policy(NamedTuple):
-    """A policy as choosing needs it; an empty set means any.
-
-    Attributes:
-        sources: names of feeds.
-        tags: any of these.
-        min_score: 0 to 100.
-        depth: how many answers away from a source's word the new observables of answers are followed.
-        daily_budget: questions in a day (UTC); None when only the providers' budgets count.
-    """
-
-    id: UUID
-    name: str
-    enrichers: frozenset[str]
-    types: frozenset[str] = frozenset()
-    sources: frozenset[str] = frozenset()
-    tags: frozenset[str] = frozenset()
-    min_score: int = 0
-    depth: int = 0
-    daily_budget: int | None = None
-
-    def matches(self, source: str, change: Change) -> bool:
-        """Whether a change is one that this policy asks about."""
-        return (
-            change.kind != "expired"
-            and change.score >= self.min_score
-            and (not self.types or change.type in self.types)
-            and (not self.sources or source in self.sources)
-            and (not self.tags or not self.tags.isdisjoint(change.tags))
-        )
-
-
 class Candidate(NamedTuple):
-    """A question that a policy would ask.
+    """A query that a policy may send.
 
     Attributes:
-        at: when what it is about happened.
+        at: when the change happened.
     """
 
     policy: Policy
@@ -67,102 +36,113 @@ class Candidate(NamedTuple):
     at: datetime
 
     @property
-    def day(self) -> date:
-        """The day whose budget it is paid from."""
-        return self.at.date()
+    def policy_day(self) -> PolicyDay:
+        """The policy and the day whose budget pays."""
+        return self.policy.id, self.at.date()
 
 
 def candidates(
     policies: Sequence[Policy],
     source: str,
     changes: Iterable[Change],
-    ways: Mapping[str, Access],
+    accesses: Mapping[str, Access],
     at: datetime,
 ) -> Iterator[Candidate]:
-    """What policies would ask about changes that one source caused, in order; a question that two would ask, once."""
-    interested = [one for one in policies if not one.sources or source in one.sources]
-    for change in changes if interested else ():
-        asked: set[str] = set()
+    """The candidates from changes that one source caused, in order.
+
+    A query that two policies would send is a candidate of the first.
+    """
+    interested = [policy for policy in policies if not policy.sources or source in policy.sources]
+    if not interested:
+        return
+    for change in changes:
+        names: set[str] = set()
         for policy in interested:
-            if policy.matches(source, change):
-                for name in sorted(policy.enrichers - asked):
-                    way = ways.get(name)
-                    if (
-                        way is not None
-                        and way.obstacle is None
-                        and change.type in way.enricher.types
-                    ):
-                        asked.add(name)
-                        yield Candidate(
-                            policy, (change.id[-36:], name), change.type, change.value, at
-                        )
+            if not policy.matches(source, change):
+                continue
+            for name in sorted(policy.enrichers - names):
+                access = accesses.get(name)
+                if access is None or access.obstacle is not None:
+                    continue
+                if change.type in access.enricher.types:
+                    names.add(name)
+                    pair = (change.id[-36:], name)
+                    yield Candidate(policy, pair, change.type, change.value, at)
 
 
-class Chosen(NamedTuple):
-    """What comes of candidates.
+class Selection(NamedTuple):
+    """The result of a selection.
 
     Attributes:
-        wanted: the questions to ask, each with its candidate.
-        over_budget: those that a policy's budget had no room for.
-        refused: how many may not be asked, by the reason's code.
+        requests: the jobs to store, each with its candidate.
+        over_budget: candidates that their policy's budget has no room for.
+        refused: how many candidates disclosure refuses, by the reason's code.
     """
 
-    wanted: list[tuple[Candidate, JobRequest]]
+    requests: list[tuple[Candidate, JobRequest]]
     over_budget: list[Candidate]
     refused: dict[str, int]
 
 
-def choose(
-    asked: Iterable[Candidate],
-    standing: Mapping[str, Standing],
-    ways: Mapping[str, Access],
-    answered: Callable[[Candidate], bool],
-    room: Callable[[Policy, date], int | None],
-) -> Chosen:
-    """Which questions are asked.
+def select(
+    candidates: Iterable[Candidate],
+    states: Mapping[str, DisclosureState],
+    accesses: Mapping[str, Access],
+    is_answered: Callable[[Candidate], bool],
+    budget_left: Callable[[Policy, date], int | None],
+) -> Selection:
+    """Choose the candidates that become jobs.
 
     Args:
-        asked: the candidates, in the order of their events.
-        standing: what decides whether an observable may be asked about.
-        ways: the tenant's way to each enricher.
-        answered: whether a question has a fresh answer, or is open already.
-        room: how many questions a policy may still ask on a day, before these; None for any number.
+        candidates: in the order of their events.
+        states: the disclosure state of observables, by id.
+        accesses: the tenant's, by enricher.
+        is_answered: whether a candidate's query has a fresh answer, or is open already.
+        budget_left: jobs that a policy may still store on a day, before these; None for any
+            number.
     """
-    chosen = Chosen([], [], {})
-    seen: dict[Pair, datetime] = {}
-    spent: dict[tuple[UUID, date], int] = {}
-    for one in asked:
-        way, there = ways[one.pair[1]], standing.get(one.pair[0])
-        # What only an answer brought is followed by the policy that asked for it, and by no other.
-        if there is None or there.depth > 0 or answered(one) or _asked_lately(seen, one, way):
+    selection = Selection([], [], {})
+    selected_at: dict[Pair, datetime] = {}
+    spent: dict[PolicyDay, int] = {}
+    for candidate in candidates:
+        access = accesses[candidate.pair[1]]
+        state = states.get(candidate.pair[0])
+        # An observable that only an answer named is followed by the policy behind that answer.
+        if state is None or state.depth > 0 or is_answered(candidate):
             continue
-        marking = strictest(there.tlps)
-        refused = refusal(
-            Query(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
-        )
+        before = selected_at.get(candidate.pair)
+        if before is not None and candidate.at - before < access.enricher.lifetime:
+            continue
+        query = Query(candidate.type, candidate.value)
+        marking = strictest(state.tlps)
+        refused = refusal(query, access.enricher, marking, access.max_tlp, state.context)
         if refused is not None:
-            chosen.refused[refused.code] = chosen.refused.get(refused.code, 0) + 1
+            selection.refused[refused.code] = selection.refused.get(refused.code, 0) + 1
             continue
-        key, left = (one.policy.id, one.day), room(one.policy, one.day)
-        if left is not None and spent.get(key, 0) >= left:
-            chosen.over_budget.append(one)
+        day = candidate.policy_day
+        left = budget_left(candidate.policy, day[1])
+        if left is not None and spent.get(day, 0) >= left:
+            selection.over_budget.append(candidate)
             continue
-        spent[key] = spent.get(key, 0) + 1
-        seen[one.pair] = one.at
-        chosen.wanted.append((one, wanted(one.policy, one.pair, one.type, one.value, way)))
-    return chosen
+        spent[day] = spent.get(day, 0) + 1
+        selected_at[candidate.pair] = candidate.at
+        request = job_request(candidate.policy, candidate.pair[0], query, access)
+        selection.requests.append((candidate, request))
+    return selection
 
 
-def wanted(
-    policy: Policy, pair: Pair, type_: str, value: str, way: Access, depth: int = 0
+def job_request(
+    policy: Policy, observable: str, query: Query, access: Access, depth: int = 0
 ) -> JobRequest:
-    """A policy's question."""
-    by = f"policy:{policy.name}"
+    """A policy's job."""
     return JobRequest(
-        pair[0], type_, value, pair[1], way.lane, BACKGROUND, by, policy=policy.id, depth=depth
+        observable,
+        query.type,
+        query.value,
+        access.enricher.name,
+        access.queue_id,
+        BACKGROUND,
+        f"policy:{policy.name}",
+        policy=policy.id,
+        depth=depth,
     )
-
-
-def _asked_lately(seen: Mapping[Pair, datetime], one: Candidate, way: Access) -> bool:
-    before = seen.get(one.pair)
-    return before is not None and one.at - before < way.enricher.lifetime

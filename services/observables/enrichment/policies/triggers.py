@@ -1,162 +1,122 @@
-"""From changes of observables, and from new observables that answers bring, to the questions that policies ask."""
+"""What triggers policies: changes of observables, and new observables that answers name."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from uuid import UUID
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from services.observables import NAME as SERVICE
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.disclosure import refusal, strictest
-from services.observables.enrichment.policies import repository as stored
-from services.observables.enrichment.policies import selection as policies
-from services.observables.enrichment.policies.selection import Candidate, Chosen, Policy
-from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import Job, JobRequest
-from services.observables.enrichment.queues.wakeup import wake_after_commit
-from services.observables.enrichment.settings import repository as settings
-from services.observables.enrichment.settings.access import Access, accesses
+from services.observables.enrichment.policies import repository, selection
+from services.observables.enrichment.policies.models import Policy, PolicyDay, PolicyUse
+from services.observables.enrichment.policies.selection import Candidate, Selection
+from services.observables.enrichment.queues.models import Job, JobRequest
+from services.observables.enrichment.queues.repository import jobs
+from services.observables.enrichment.queues.service import enqueue
+from services.observables.enrichment.settings.access import Access
+from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Query
-from services.observables.providers.registry import enrichers
-from shared.events import Event
-from shared.events.observables import ObservablesChanged
 from shared.stix import Observable
-from shared.timestamps import parse_timestamp
 
 
-def handle_changed(session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
-    """Ask what the policies of a tenant want to know about what has changed; the events are of one tenant."""
-    tenant = events[0].tenant
-    active = stored.enabled(session, tenant)
-    if active:
-        ways = accesses_of(session, tenant)
-        asked = [
-            one
-            for event in events
-            for one in policies.candidates(
-                active,
-                event.data.source,
-                event.data.changes,
-                ways,
-                parse_timestamp(event.time) if event.time else datetime.now(UTC),
-            )
-        ]
-        if ask(session, tenant, asked, ways).wanted:
-            wake_after_commit(session)
-
-
-def accesses_of(session: Session, tenant: str) -> dict[str, Access]:
-    """A tenant's ways to all enrichers."""
-    return accesses(tenant, settings.of_tenant(session, tenant), enrichers())
-
-
-def ask(
-    session: Session, tenant: str, asked: Sequence[Candidate], ways: Mapping[str, Access]
-) -> Chosen:
-    """Choose among candidates and store the questions.
+def enqueue_candidates(
+    session: Session,
+    tenant: str,
+    candidates: Sequence[Candidate],
+    accesses: Mapping[str, Access],
+) -> Selection:
+    """Select among candidates and store their jobs.
 
     Returns:
-        What was chosen; of it, what was stored is counted against the budgets.
+        The selection, with the jobs that were stored; those count against the budgets.
     """
-    if not asked:
-        return Chosen([], [], {})
-    ids = sorted({one.pair[0] for one in asked})
-    fresh = answers.cached(session, tenant, ids, datetime.now(UTC))
-    open_ = jobs.open_pairs(session, tenant, ids)
-    used = stored.used(
-        session,
-        tenant,
-        ((one.policy.id, one.day) for one in asked if one.policy.daily_budget is not None),
+    if not candidates:
+        return Selection([], [], {})
+    ids = sorted({candidate.pair[0] for candidate in candidates})
+    cached = answers.cached(session, tenant, ids, datetime.now(UTC))
+    open_jobs = jobs.open_jobs(session, tenant, ids)
+    limited = [
+        candidate.policy_day
+        for candidate in candidates
+        if candidate.policy.daily_budget is not None
+    ]
+    used = repository.lock_budgets(session, tenant, limited)
+    selected = selection.select(
+        candidates,
+        answers.disclosure_states(session, tenant, ids),
+        accesses,
+        lambda candidate: candidate.pair in cached or candidate.pair in open_jobs,
+        lambda policy, day: policy.budget_left(used.get((policy.id, day), 0)),
     )
-    chosen = policies.choose(
-        asked,
-        answers.standing(session, tenant, ids),
-        ways,
-        lambda one: one.pair in fresh or one.pair in open_,
-        lambda policy, day: room(policy, used.get((policy.id, day), 0)),
-    )
-    added = _store(session, tenant, [one for _, one in chosen.wanted], ways)
-    chosen = chosen._replace(
-        wanted=[(one, wanted) for one, wanted in chosen.wanted if one.pair in added]
-    )
-    stored.spend(session, tenant, _spent(chosen))
-    return chosen
+    added = enqueue(session, tenant, [request for _, request in selected.requests], accesses)
+    stored = [
+        (candidate, request) for candidate, request in selected.requests if candidate.pair in added
+    ]
+    selected = selected._replace(requests=stored)
+    repository.spend(session, tenant, _uses(selected))
+    return selected
 
 
-def room(policy: Policy, used: int) -> int | None:
-    """What is left of a policy's budget for a day."""
-    return None if policy.daily_budget is None else max(0, policy.daily_budget - used)
+def _uses(selected: Selection) -> dict[PolicyDay, PolicyUse]:
+    asked = Counter(candidate.policy_day for candidate, _ in selected.requests)
+    over = Counter(candidate.policy_day for candidate in selected.over_budget)
+    return {day: PolicyUse(asked[day], over[day]) for day in asked | over}
 
 
-def _spent(chosen: Chosen) -> dict[tuple[UUID, date], tuple[int, int]]:
-    asked = Counter((one.policy.id, one.day) for one, _ in chosen.wanted)
-    over = Counter((one.policy.id, one.day) for one in chosen.over_budget)
-    return {key: (asked[key], over[key]) for key in asked | over}
-
-
-def _store(
-    session: Session, tenant: str, wanted: Sequence[JobRequest], ways: Mapping[str, Access]
-) -> set[tuple[str, str]]:
-    """Store questions; observable and enricher of those that were not open already."""
-    used = {ways[one.enricher] for one in wanted}
-    provider_queues.ensure(
-        session,
-        SERVICE,
-        tenant,
-        ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
-    )
-    return {(observable, enricher) for _, observable, enricher in jobs.add(session, tenant, wanted)}
-
-
-def follow(
+def follow_answer(
     session: Session,
     tenant: str,
     job: Job,
-    found: Mapping[str, Observable],
+    observables: Mapping[str, Observable],
     contexts: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Let the policy that asked go on with the new observables of an answer, no deeper than it says.
+    """Let the policy behind a job query the new observables of its answer, within its depth.
 
     Args:
         session: a transaction of the tenant's.
         tenant: the tenant.
-        job: whose answer it was.
-        found: new observables, by their UUID.
-        contexts: what offline enrichers found about them, as JSON.
+        job: the answered one.
+        observables: the new ones, by UUID.
+        contexts: their offline enrichment, as JSON.
         now: the time.
     """
-    row = stored.one_of(session, tenant, job.policy) if job.policy is not None and found else None
+    if job.policy is None or not observables:
+        return
+    row = repository.get(session, tenant, job.policy)
     if row is None or not row.enabled or job.depth + 1 > row.depth:
         return
-    policy, ways = stored.policy_of(row), accesses_of(session, tenant)
-    wanted = list(_next(policy, ways, job, found, contexts))
-    key = (policy.id, now.date())
+    policy = row.policy()
+    accesses = accesses_of(session, tenant)
+    requests = list(_requests(policy, accesses, job, observables, contexts))
+    day = (policy.id, now.date())
     left = None
     if policy.daily_budget is not None:
-        left = room(policy, stored.used(session, tenant, [key])[key])
-    taken = wanted[:left]
-    asked = len(_store(session, tenant, taken, ways))
-    stored.spend(session, tenant, {key: (asked, len(wanted) - len(taken))})
+        used = repository.lock_budgets(session, tenant, [day])
+        left = policy.budget_left(used[day])
+    affordable = requests[:left]
+    asked = len(enqueue(session, tenant, affordable, accesses))
+    use = PolicyUse(asked, len(requests) - len(affordable))
+    repository.spend(session, tenant, {day: use})
 
 
-def _next(
+def _requests(
     policy: Policy,
-    ways: Mapping[str, Access],
+    accesses: Mapping[str, Access],
     job: Job,
-    found: Mapping[str, Observable],
+    observables: Mapping[str, Observable],
     contexts: Mapping[str, str],
-) -> Iterable[JobRequest]:
+) -> Iterator[JobRequest]:
     marking = strictest([job.tlp])
-    for identity, one in sorted(found.items()):
+    for identity, observable in sorted(observables.items()):
         for name in sorted(policy.enrichers):
-            way = ways.get(name)
-            if way is None or way.obstacle is not None or one.type not in way.enricher.types:
+            access = accesses.get(name)
+            if access is None or access.obstacle is not None:
                 continue
-            asked = Query(one.type, one.value)
-            if refusal(asked, way.enricher, marking, way.max_tlp, contexts.get(identity)) is None:
-                yield policies.wanted(
-                    policy, (identity, name), one.type, one.value, way, job.depth + 1
-                )
+            if observable.type not in access.enricher.types:
+                continue
+            query = Query(observable.type, observable.value)
+            context = contexts.get(identity)
+            if refusal(query, access.enricher, marking, access.max_tlp, context) is None:
+                yield selection.job_request(policy, identity, query, access, job.depth + 1)

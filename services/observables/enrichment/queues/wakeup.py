@@ -1,4 +1,7 @@
-"""Waking the askers. The message is only a hint: when the queue does not take it, the reconciler sends another."""
+"""Wake-ups of enrichment workers.
+
+A message is only a hint: the reconciler sends another when the broker loses it.
+"""
 
 from typing import Final
 
@@ -10,23 +13,23 @@ from services.observables.worker import celery
 from shared.database import PLATFORM, Database
 from shared.runtime.celery import enqueue_after_commit, enqueue_best_effort
 
-ASK: Final = "observables.tasks.ask_pending"
+TASK: Final = "observables.tasks.ask_pending"
 
 
 def wake(actor: str = "system") -> None:
-    """Ask for a worker to ask what is due."""
-    enqueue_best_effort(celery, ASK, actor)
+    """Wake an enrichment worker."""
+    enqueue_best_effort(celery, TASK, actor)
 
 
 def wake_after_commit(session: Session) -> None:
-    """Wake an asker once the transaction at hand is committed, and only then."""
-    enqueue_after_commit(session, celery, ASK)
+    """Wake a worker once the current transaction is committed, and only then."""
+    enqueue_after_commit(session, celery, TASK)
 
 
 def wake_if_due(database: Database, actor: str) -> int:
-    """Wake an asker when questions are due that nobody is asking; how many were woken."""
+    """Wake a worker when a queue without one has work; how many were woken."""
     with database.transaction(PLATFORM) as session:
-        free = provider_queues.free(session, sorted(enrichers()))
-    if free:
+        is_due = provider_queues.has_free(session, sorted(enrichers()))
+    if is_due:
         wake(actor)
-    return int(free)
+    return int(is_due)

@@ -1,277 +1,272 @@
-"""What people ask to have asked, and how far it has come."""
+"""On-demand enrichment requests, and their progress."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy.orm import Session
 
-from services.observables import NAME as SERVICE
 from services.observables.enrichment.answers import repository as answers
-from services.observables.enrichment.answers.repository import Cached
+from services.observables.enrichment.answers.models import CachedAnswer
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
-from services.observables.enrichment.policies.triggers import accesses_of
-from services.observables.enrichment.queues.estimates import estimates
-from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import (
+from services.observables.enrichment.queues.estimates import estimate
+from services.observables.enrichment.queues.models import (
     INTERACTIVE,
+    OPEN_STATES,
     PLAYBOOK,
-    Ended,
+    JobEnd,
     JobRequest,
+    JobRow,
+    JobState,
 )
+from services.observables.enrichment.queues.repository import jobs, provider_queues
+from services.observables.enrichment.queues.service import enqueue
 from services.observables.enrichment.queues.wakeup import wake_after_commit
-from services.observables.enrichment.requests import repository as kept
+from services.observables.enrichment.requests import repository
+from services.observables.enrichment.requests.schemas import EnrichmentView, JobView
 from services.observables.enrichment.settings.access import Access
+from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Query
 from services.observables.reference import context
-from services.observables.store import repository, upsert
+from services.observables.store import repository as store
+from services.observables.store import upsert
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
-from shared.stix import Observable, bucket
+from shared.pagination import Page, decode_cursor, paginate
+from shared.stix import Observable, ObservableType, bucket
 from shared.stix.ids import observable_id
 
-OPEN: Final = frozenset({"waiting", "running"})
 
-
-class JobView(msgspec.Struct):
-    """A question and how far it has come.
+class EnrichmentRequest(NamedTuple):
+    """A request to query enrichers about observables.
 
     Attributes:
-        outcome: of one that is done: found, unknown, cached.
-        reason: why it was refused, failed, or has to be asked again.
-        estimate: when one that waits will probably have been answered.
+        enrichers: names; None for all that can be queried about each observable.
+        tlp: a marking of the values; the strictest of it and their sources' counts.
+        fresh: query providers even if an answer is still good.
+        playbook: a program waits, not a person.
     """
 
-    id: UUID
-    observable_id: UUID
-    type: str
-    value: str
-    enricher: str
-    state: str
-    outcome: str | None
-    reason: dict[str, Any] | None
-    attempts: int
-    requested_by: str
-    created_at: datetime
-    finished_at: datetime | None
-    estimate: datetime | None
-
-
-class Progress(msgspec.Struct):
-    """A request's questions."""
-
-    id: UUID
-    requested_by: str
-    created_at: datetime
-    open: int
-    jobs: list[JobView]
-
-
-class Question(NamedTuple):
-    """What somebody wants to have asked.
-
-    Attributes:
-        about: the observables.
-        names: of the enrichers; None for all that can be asked about each of them.
-        tlp: a marking of the values; the strictest of this and their sources' counts.
-        fresh: ask although there are answers that are good enough.
-        playbook: a program asks; people go first.
-    """
-
-    about: Sequence[Observable]
-    names: Sequence[str] | None = None
+    observables: Sequence[Observable]
+    enrichers: Sequence[str] | None = None
     tlp: str | None = None
     fresh: bool = False
     playbook: bool = False
 
 
-def ask(database: Database, tenant: str, actor: str, question: Question) -> UUID:
-    """Ask enrichers about observables, before all automatic work; the id of the request.
+def create(database: Database, tenant: str, actor: str, request: EnrichmentRequest) -> UUID:
+    """Query enrichers about observables, before all background work; the id of the request.
 
     Raises:
         InvalidInput: there is no enricher of a name.
     """
-    request, now = uuid4(), datetime.now(UTC)
-    by_id = {observable_id(one.type, one.value): one for one in question.about}
+    request_id = uuid4()
+    now = datetime.now(UTC)
+    observables = {
+        observable_id(observable.type, observable.value): observable
+        for observable in request.observables
+    }
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
-        ways = _chosen(accesses_of(session, tenant), question.names)
-        repository.lock(session, {bucket(identity) for identity in by_id})
-        upsert.put(session, tenant, by_id, now)
-        ended, waiting = _sorted_out(
-            session, tenant, _wanted(question, by_id, ways, actor), ways, now
-        )
-        ids = _store(session, tenant, ended, waiting, ways)
-        kept.put(session, tenant, request, actor, ids)
+        accesses = _chosen_accesses(accesses_of(session, tenant), request.enrichers)
+        store.lock(session, {bucket(identity) for identity in observables})
+        upsert.put(session, tenant, observables, now)
+        job_requests = _job_requests(request, observables, accesses, actor)
+        ended, waiting = _split(session, tenant, job_requests, accesses, now)
+        ids = _store(session, tenant, ended, waiting, accesses)
+        repository.add(session, tenant, request_id, actor, ids)
         wake_after_commit(session)
-    return request
+    return request_id
 
 
-def _chosen(ways: Mapping[str, Access], names: Sequence[str] | None) -> dict[str, Access]:
-    """The enrichers that were named; those that there is a way to when none was."""
+def _chosen_accesses(
+    accesses: Mapping[str, Access], names: Sequence[str] | None
+) -> dict[str, Access]:
+    """The accesses to the named enrichers; without names, all that have no obstacle."""
     if names is None:
-        return {name: way for name, way in ways.items() if way.obstacle is None}
-    unknown = [name for name in names if name not in ways]
-    if unknown:
-        raise InvalidInput(
-            f"There is no enricher named {unknown[0]!r}; `GET /v1/enrichers` lists them.",
-            field="enrichers",
-        )
-    return {name: ways[name] for name in names}
+        return {name: access for name, access in accesses.items() if access.obstacle is None}
+    for name in names:
+        if name not in accesses:
+            raise InvalidInput(
+                f"There is no enricher named {name!r}; `GET /v1/enrichers` lists them.",
+                field="enrichers",
+            )
+    return {name: accesses[name] for name in names}
 
 
-def _wanted(
-    question: Question, by_id: Mapping[str, Observable], ways: Mapping[str, Access], actor: str
+def _job_requests(
+    request: EnrichmentRequest,
+    observables: Mapping[str, Observable],
+    accesses: Mapping[str, Access],
+    actor: str,
 ) -> list[JobRequest]:
-    """A question to each enricher about each value; of those that were not named, only to who can be asked about it."""
-    priority = PLAYBOOK if question.playbook else INTERACTIVE
+    """A job for each value and enricher.
+
+    Enrichers that were not named get only the values that apply to them.
+    """
+    priority = PLAYBOOK if request.playbook else INTERACTIVE
     return [
         JobRequest(
             identity,
-            one.type,
-            one.value,
+            observable.type,
+            observable.value,
             name,
-            way.lane,
+            access.queue_id,
             priority,
             actor,
-            question.tlp,
-            question.fresh,
+            request.tlp,
+            request.fresh,
         )
-        for identity, one in by_id.items()
-        for name, way in ways.items()
-        if question.names is not None or way.enricher.applies(Query(one.type, one.value))
+        for identity, observable in observables.items()
+        for name, access in accesses.items()
+        if request.enrichers is not None
+        or access.enricher.applies(Query(observable.type, observable.value))
     ]
 
 
-def _sorted_out(
+def _split(
     session: Session,
     tenant: str,
-    wanted: Sequence[JobRequest],
-    ways: Mapping[str, Access],
+    requests: Sequence[JobRequest],
+    accesses: Mapping[str, Access],
     now: datetime,
-) -> tuple[list[tuple[JobRequest, Ended]], list[JobRequest]]:
-    """Questions that have their end already, refused or answered, and those to be asked."""
-    ids = sorted({one.observable_id for one in wanted})
-    standing, cached = (
-        answers.standing(session, tenant, ids),
-        answers.cached(session, tenant, ids, now),
-    )
-    ended, waiting = [], []
-    for one in wanted:
-        way, there = ways[one.enricher], standing[one.observable_id]
-        marking = strictest([one.tlp, *there.tlps])
-        known = cached.get((one.observable_id, one.enricher))
-        refused = Refusal("no-access", way.obstacle) if way.obstacle else None
-        refused = refused or refusal(
-            Query(one.type, one.value), way.enricher, marking, way.max_tlp, there.context
-        )
+) -> tuple[list[tuple[JobRequest, JobEnd]], list[JobRequest]]:
+    """Jobs that end at once, refused or answered by a stored answer, and jobs that wait."""
+    ids = sorted({request.observable_id for request in requests})
+    states = answers.disclosure_states(session, tenant, ids)
+    cached = answers.cached(session, tenant, ids, now)
+    ended = []
+    waiting = []
+    for request in requests:
+        access = accesses[request.enricher]
+        state = states[request.observable_id]
+        refused = _refusal(request, access, [request.tlp, *state.tlps], state.context)
+        answer = cached.get((request.observable_id, request.enricher))
         if refused is not None:
             reason = msgspec.json.encode(refused).decode()
-            ended.append((one, Ended(uuid4(), "refused", reason=reason)))
-        elif known is not None and not one.fresh and _is_all_here(known, tenant):
-            ended.append((one, Ended(uuid4(), "done", "cached")))
+            ended.append((request, JobEnd(uuid4(), "refused", reason=reason)))
+        elif answer is not None and not request.fresh and _is_complete(answer, tenant):
+            ended.append((request, JobEnd(uuid4(), "done", "cached")))
         else:
-            waiting.append(one)
+            waiting.append(request)
     return ended, waiting
 
 
-def _is_all_here(known: Cached, tenant: str) -> bool:
-    """Whether a tenant has all that an answer brought; what a shared one names is still to be stored for it."""
-    return known.tenant == tenant or known.finding is None or not known.finding.related
+def _refusal(
+    request: JobRequest, access: Access, markings: Sequence[str | None], context_json: str
+) -> Refusal | None:
+    if access.obstacle:
+        return Refusal("no-access", access.obstacle)
+    query = Query(request.type, request.value)
+    marking = strictest(markings)
+    return refusal(query, access.enricher, marking, access.max_tlp, context_json)
+
+
+def _is_complete(answer: CachedAnswer, tenant: str) -> bool:
+    """Whether a tenant has everything from an answer.
+
+    The observables that a shared answer names are still to be stored for the tenant.
+    """
+    return answer.tenant == tenant or answer.finding is None or not answer.finding.related
 
 
 def _store(
     session: Session,
     tenant: str,
-    ended: Sequence[tuple[JobRequest, Ended]],
+    ended: Sequence[tuple[JobRequest, JobEnd]],
     waiting: Sequence[JobRequest],
-    ways: Mapping[str, Access],
+    accesses: Mapping[str, Access],
 ) -> list[UUID]:
-    """Store questions; one that is open already is not asked twice, but goes before the others now."""
+    """Store jobs; open ones about the same query are expedited instead. The ids of all."""
     jobs.add_ended(session, tenant, ended)
-    used = {ways[one.enricher] for one in waiting}
-    provider_queues.ensure(
-        session,
-        SERVICE,
-        tenant,
-        ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
-    )
-    added = jobs.add(session, tenant, waiting)
-    stored = {(observable, enricher) for _, observable, enricher in added}
-    missing = [one for one in waiting if (one.observable_id, one.enricher) not in stored]
-    open_ = (
-        jobs.open_pairs(session, tenant, sorted({one.observable_id for one in missing}))
-        if missing
-        else {}
-    )
-    others = [open_[key] for one in missing if (key := (one.observable_id, one.enricher)) in open_]
-    if others:
-        jobs.hurry(session, tenant, others, waiting[0])
-    return [*(end.id for _, end in ended), *(identity for identity, _, _ in added), *others]
+    added = enqueue(session, tenant, waiting, accesses)
+    pairs = [(request.observable_id, request.enricher) for request in waiting]
+    missing = [pair for pair in pairs if pair not in added]
+    existing: list[UUID] = []
+    if missing:
+        open_jobs = jobs.open_jobs(session, tenant, sorted({pair[0] for pair in missing}))
+        existing = [open_jobs[pair] for pair in missing if pair in open_jobs]
+    if existing:
+        jobs.expedite(session, tenant, existing, waiting[0])
+    return [*(end.id for _, end in ended), *added.values(), *existing]
 
 
-def try_out(database: Database, tenant: str, actor: str, name: str) -> UUID:
-    """Ask an enricher a harmless question, to see whether it and its key work; the id of the request.
+def create_trial(database: Database, tenant: str, actor: str, name: str) -> UUID:
+    """Send an enricher a harmless query to try it and its key; the id of the request.
 
     Raises:
         NotFound: there is no such enricher.
-        InvalidInput: there is no way to it.
+        InvalidInput: the tenant has no access to it.
     """
-    request = uuid4()
+    request_id = uuid4()
     with database.transaction(tenant) as session:
-        way = accesses_of(session, tenant).get(name)
-        if way is None:
+        access = accesses_of(session, tenant).get(name)
+        if access is None:
             raise NotFound(f"There is no enricher named {name!r}.")
-        if way.obstacle is not None:
-            raise InvalidInput(way.obstacle, field="enricher")
-        test_query = way.enricher.test_query
-        # Of a made-up observable: what is known about the value, or asked in earnest, has nothing to do with it.
-        one = JobRequest(str(uuid4()), *test_query, name, way.lane, INTERACTIVE, actor, trial=True)
-        ids = _store(session, tenant, [], [one], {name: way})
-        provider_queues.reopen(session, way.lane)
-        kept.put(session, tenant, request, actor, ids)
+        if access.obstacle is not None:
+            raise InvalidInput(access.obstacle, field="enricher")
+        # The observable's id is made up: other jobs about the same value stay out of it.
+        trial = JobRequest(
+            str(uuid4()),
+            *access.enricher.test_query,
+            name,
+            access.queue_id,
+            INTERACTIVE,
+            actor,
+            trial=True,
+        )
+        ids = _store(session, tenant, [], [trial], {name: access})
+        provider_queues.unblock_key(session, access.queue_id)
+        repository.add(session, tenant, request_id, actor, ids)
         wake_after_commit(session)
-    return request
+    return request_id
 
 
-def progress(database: Database, tenant: str, request: UUID) -> Progress:
-    """How far a request has come.
+def progress(database: Database, tenant: str, request_id: UUID) -> EnrichmentView:
+    """A request and the progress of its jobs.
 
     Raises:
         NotFound: the tenant has no such request.
     """
     with database.transaction(tenant) as session:
-        row = kept.one_of(session, tenant, request)
-        if row is None:
-            raise NotFound(f"There is no request {request} in this tenant.")
-        listed = _views(session, tenant, kept.jobs_of(session, tenant, request))
-    return Progress(
-        row.id, row.requested_by, row.created_at, sum(one.state in OPEN for one in listed), listed
-    )
+        request = repository.get(session, tenant, request_id)
+        if request is None:
+            raise NotFound(f"There is no request {request_id} in this tenant.")
+        views = _views(session, tenant, repository.jobs_of(session, tenant, request_id))
+    is_open = sum(view.state in OPEN_STATES for view in views)
+    return EnrichmentView(request.id, request.requested_by, request.created_at, is_open, views)
 
 
 def page(
     database: Database,
     tenant: str,
-    state: str | None,
+    state: JobState | None,
     enricher: str | None,
-    before: tuple[datetime, UUID] | None,
+    after: str | None,
     limit: int,
-) -> list[JobView]:
-    """A page of the tenant's questions, the newest first."""
+) -> Page[JobView]:
+    """A page of the tenant's jobs, the newest first.
+
+    Raises:
+        InvalidInput: `after` is not a cursor of this list.
+    """
+    before = decode_cursor(after, tuple[datetime, UUID])
     with database.transaction(tenant) as session:
-        return _views(session, tenant, jobs.page(session, tenant, state, enricher, before, limit))
+        rows = jobs.page(session, tenant, state, enricher, before, limit + 1)
+        rows_page = paginate(rows, limit, lambda row: (row.created_at, row.id))
+        return Page(_views(session, tenant, rows_page.items), rows_page.next)
 
 
-def _views(session: Session, tenant: str, rows: Sequence[Any]) -> list[JobView]:
-    ahead = estimates(session, tenant, [row for row in rows if row.state == "waiting"])
+def _views(session: Session, tenant: str, rows: Sequence[JobRow]) -> list[JobView]:
+    waiting = [row for row in rows if row.state == "waiting"]
+    estimates = estimate(session, tenant, waiting)
     return [
         JobView(
             row.id,
             row.observable_id,
-            row.type,
+            ObservableType(row.type),
             row.value,
             row.enricher,
             row.state,
@@ -281,7 +276,7 @@ def _views(session: Session, tenant: str, rows: Sequence[Any]) -> list[JobView]:
             row.requested_by,
             row.created_at,
             row.finished_at,
-            ahead.get(row.id),
+            estimates.get(row.id),
         )
         for row in rows
     ]
@@ -290,6 +285,6 @@ def _views(session: Session, tenant: str, rows: Sequence[Any]) -> list[JobView]:
 def cancel(
     database: Database, tenant: str, ids: Sequence[UUID] | None, enricher: str | None
 ) -> int:
-    """Take back questions that wait; how many."""
+    """Cancel waiting jobs: some, or all of an enricher, or all of the tenant; how many."""
     with database.transaction(tenant) as session:
         return jobs.cancel(session, tenant, ids, enricher)

@@ -1,34 +1,37 @@
-"""Keys of providers: sealed in the database, opened by the worker that uses them, shown to nobody."""
+"""Provider keys: sealed in the database, opened only by the worker that uses them."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from pydantic import SecretStr
 
+from services.observables.enrichment.settings.models import EnricherSetting
 from shared.crypto import Sealer
 
 PURPOSE: Final = "observables.enrichers"
-"""What the keys are sealed for."""
+"""The purpose that keys are sealed for."""
 
 
 def seal(secret_key: SecretStr, tenant: str, key_id: UUID, key: Mapping[str, str]) -> bytes:
-    """A key as it is kept."""
-    return Sealer(secret_key, PURPOSE).seal(
-        msgspec.json.encode(key).decode(), _place(tenant, key_id)
-    )
+    """A key as it is stored."""
+    text = msgspec.json.encode(key).decode()
+    return Sealer(secret_key, PURPOSE).seal(text, _label(tenant, key_id))
 
 
-def unseal(secret_key: SecretStr, row: Any) -> dict[str, str]:
-    """The key of a setting's row.
+def unseal(secret_key: SecretStr, setting: EnricherSetting) -> dict[str, str]:
+    """The key of a setting; empty where it has none.
 
     Raises:
-        UnsealError: it was sealed under another key of the installation.
+        UnsealError: it was sealed with another secret key of the installation.
     """
-    opened = Sealer(secret_key, PURPOSE).open(bytes(row.sealed_key), _place(row.tenant, row.key_id))
-    return msgspec.json.decode(opened, type=dict[str, str])
+    if setting.key_id is None or setting.sealed_key is None:
+        return {}
+    label = _label(setting.tenant, setting.key_id)
+    text = Sealer(secret_key, PURPOSE).open(bytes(setting.sealed_key), label)
+    return msgspec.json.decode(text, type=dict[str, str])
 
 
-def _place(tenant: str, key_id: UUID) -> str:
+def _label(tenant: str, key_id: UUID) -> str:
     return f"{tenant}/{key_id}"

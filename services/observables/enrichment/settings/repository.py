@@ -1,48 +1,38 @@
-"""What tenants set about enrichers: switched on or off, their keys, the plans these belong to, how far markings go."""
+"""The SQL of enricher settings."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from services.observables.enrichment.settings.models import SETTING, EnricherSetting
 from shared.database import PUBLIC
 
-SETTING: Final = sa.Table(
-    "enricher_setting",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("enricher", sa.Text, primary_key=True),
-    sa.Column("enabled", sa.Boolean),
-    sa.Column("key_id", pg.UUID(as_uuid=True)),
-    sa.Column("sealed_key", sa.LargeBinary),
-    sa.Column("max_tlp", sa.Text),
-    sa.Column("rate_calls", sa.Integer),
-    sa.Column("rate_seconds", sa.Float),
-    sa.Column("daily", sa.Integer),
-    sa.Column("changed_at", sa.DateTime(timezone=True)),
-    sa.Column("changed_by", sa.Text),
+_COLUMNS: Final = tuple(SETTING.c[name] for name in EnricherSetting._fields)
+_LOCK: Final = sa.text(
+    "SELECT pg_advisory_xact_lock(hashtext('sentineliq.enricher_setting'), hashtext(:enricher))"
 )
 
 
-def of_tenant(session: Session, tenant: str) -> Sequence[sa.Row[Any]]:
+def by_tenant(session: Session, tenant: str) -> list[EnricherSetting]:
     """The tenant's own settings and the operators'."""
-    return session.execute(sa.select(SETTING).where(SETTING.c.tenant.in_({tenant, PUBLIC}))).all()
+    query = sa.select(*_COLUMNS).where(SETTING.c.tenant.in_({tenant, PUBLIC}))
+    return [EnricherSetting(*row) for row in session.execute(query)]
 
 
-def of_owner(session: Session, tenant: str, enricher: str) -> sa.Row[Any] | None:
-    """One setting."""
-    mine = sa.and_(SETTING.c.tenant == tenant, SETTING.c.enricher == enricher)
-    return session.execute(sa.select(SETTING).where(mine)).one_or_none()
+def by_owner(session: Session, tenant: str, enricher: str) -> EnricherSetting | None:
+    """One setting; None where the tenant has set nothing."""
+    query = sa.select(*_COLUMNS).where(SETTING.c.tenant == tenant, SETTING.c.enricher == enricher)
+    row = session.execute(query).one_or_none()
+    return EnricherSetting(*row) if row else None
 
 
 def put(
     session: Session, tenant: str, enricher: str, actor: str, now: datetime, values: dict[str, Any]
 ) -> None:
-    """Change some of a setting."""
+    """Change some columns of a setting."""
     values = {**values, "changed_at": now, "changed_by": actor}
     statement = insert(SETTING).values(tenant=tenant, enricher=enricher, **values)
     session.execute(
@@ -51,10 +41,5 @@ def put(
 
 
 def lock(session: Session, enricher: str) -> None:
-    """Until the transaction ends, nobody else moves this enricher's questions from one key to another."""
-    session.execute(
-        sa.text(
-            "SELECT pg_advisory_xact_lock(hashtext('sentineliq.enricher_setting'), hashtext(:enricher))"
-        ),
-        {"enricher": enricher},
-    )
+    """Keep others from moving this enricher's jobs between keys until the transaction ends."""
+    session.execute(_LOCK, {"enricher": enricher})

@@ -1,232 +1,234 @@
-"""Lanes: what a provider counts by, and which worker holds it."""
+"""The SQL of provider queues: their limiters, and the leases that workers have on them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.enrichment.rate_limiter import SPENT, RateLimiter
+from services.observables.enrichment.queues.models import (
+    QUEUE,
+    Outlook,
+    ProviderQueue,
+    QueueIdentity,
+)
+from services.observables.enrichment.rate_limiter import SPENDING_FIELDS, RateLimiter
 from shared.database import PLATFORM, set_tenant
+from shared.leases import LeasedTable
 
-QUEUE: Final = sa.Table(
-    "enrichment_lane",
-    sa.MetaData(),
-    sa.Column("tenant", sa.Text),
-    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("enricher", sa.Text),
-    sa.Column("key_id", pg.UUID(as_uuid=True)),
-    sa.Column("holder", pg.UUID(as_uuid=True)),
-    sa.Column("lease_until", sa.DateTime(timezone=True)),
-    sa.Column("meter", pg.JSONB),
-    sa.Column("clicks_from", sa.DateTime(timezone=True)),
-    sa.Column("others_from", sa.DateTime(timezone=True)),
-)
+LEASE_SECONDS: Final = 4.0
+"""Seconds after which another worker may lease the queue of a silent one."""
 
-_DUE: Final = (
-    "(((l.others_from IS NULL OR l.others_from <= now() + make_interval(secs => :ahead)) "
-    "AND (SELECT j.next_at FROM enrichment_job j WHERE j.lane = l.id AND j.state IN ('waiting', 'running') "
-    "ORDER BY j.next_at LIMIT 1) <= now() + make_interval(secs => :ahead)) "
-    "OR ((l.clicks_from IS NULL OR l.clicks_from <= now() + make_interval(secs => :ahead)) "
-    "AND EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' AND j.priority = 0 "
-    "AND j.next_at <= now() + make_interval(secs => :ahead))))"
+_LEASES: Final = LeasedTable(QUEUE, lease=timedelta(seconds=LEASE_SECONDS))
+
+# A queue is due if its limiter allows background work and its first open job is due, or if it
+# allows interactive work and a person waits. A `running` job counts: its worker may be lost.
+_IS_DUE: Final = """(
+((background_from IS NULL OR background_from <= now() + make_interval(secs => :ahead))
+AND (SELECT job.next_at FROM enrichment_job job
+    WHERE job.queue_id = enrichment_queue.id AND job.state IN ('waiting', 'running')
+    ORDER BY job.next_at LIMIT 1) <= now() + make_interval(secs => :ahead))
+OR ((interactive_from IS NULL OR interactive_from <= now() + make_interval(secs => :ahead))
+AND EXISTS (SELECT FROM enrichment_job job
+    WHERE job.queue_id = enrichment_queue.id AND job.state = 'waiting' AND job.priority = 0
+    AND job.next_at <= now() + make_interval(secs => :ahead)))
+)"""
+_HAS_INTERACTIVE: Final = sa.literal_column(
+    "EXISTS (SELECT FROM enrichment_job job WHERE job.queue_id = enrichment_queue.id "
+    "AND job.state = 'waiting' AND job.priority = 0)",
+    sa.Boolean,
 )
-# A subquery in FROM may be the inner side of a nested loop: run again for each lane, its limit would count for nothing.
-_ACQUIRE: Final = sa.text(
-    "WITH free AS MATERIALIZED ("  # noqa: S608
-    f"SELECT id FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) AND {_DUE} "
-    "AND enricher = ANY(:enrichers) AND holder IS DISTINCT FROM :me "
-    "ORDER BY EXISTS (SELECT FROM enrichment_job j WHERE j.lane = l.id AND j.state = 'waiting' "
-    "AND j.priority = 0) DESC, lease_until NULLS FIRST LIMIT :most FOR UPDATE SKIP LOCKED) "
-    "UPDATE enrichment_lane lane SET holder = :me, lease_until = now() + make_interval(secs => :lease) FROM free "
-    "WHERE lane.id = free.id RETURNING lane.tenant, lane.id, lane.enricher, lane.key_id, lane.meter"
+# Jobs of a lost worker are tried again; a job that several workers were lost with fails.
+_RECOVER: Final = sa.text("""
+UPDATE enrichment_job SET holder = NULL,
+    state = CASE WHEN claims >= :most THEN 'failed' ELSE 'waiting' END,
+    finished_at = CASE WHEN claims >= :most THEN now() END,
+    reason = CASE WHEN claims >= :most THEN CAST(:reason AS jsonb) ELSE reason END
+WHERE queue_id = ANY(:queues) AND state = 'running'
+""")
+_MOST_CLAIMS: Final = 5
+_WORKERS_LOST: Final = (
+    '{"code": "workers-lost", "message": "Every worker that asked this was lost."}'
 )
-# What the lane's last holder was asking when it was lost is asked again; what has cost a few holders is not.
-_RECOVER: Final = sa.text(
-    "UPDATE enrichment_job SET holder = NULL, "
-    "state = CASE WHEN taken >= :most THEN 'failed' ELSE 'waiting' END, "
-    "finished_at = CASE WHEN taken >= :most THEN now() END, "
-    "reason = CASE WHEN taken >= :most THEN CAST(:why AS jsonb) ELSE reason END "
-    "WHERE lane = ANY(:lanes) AND state = 'running'"
+# One statement renews all leases of a worker; each queue has a limiter of its own to store.
+_SAVE: Final = sa.text("""
+UPDATE enrichment_queue queue SET lease_until = now() + make_interval(secs => :lease),
+    limiter = queue.limiter || fresh.limiter
+FROM unnest(CAST(:ids AS uuid[]), CAST(:limiters AS jsonb[])) fresh(id, limiter)
+WHERE queue.id = fresh.id AND queue.holder = :worker RETURNING queue.id
+""")
+_RELEASE: Final = sa.text("""
+UPDATE enrichment_queue SET holder = NULL, lease_until = NULL, limiter = CAST(:limiter AS jsonb),
+    interactive_from = :interactive_from, background_from = :background_from
+WHERE id = :id AND holder = :worker
+""")
+_HAS_FREE: Final = sa.text(
+    "SELECT EXISTS (SELECT FROM enrichment_queue "  # noqa: S608  # constants only
+    "WHERE (holder IS NULL OR lease_until < now()) "
+    f"AND {_IS_DUE} AND enricher = ANY(:enrichers))"
 )
-_MOST_TAKEN: Final = 5
-_LOST: Final = '{"code": "workers-lost", "message": "Every worker that asked this was lost."}'
-_SAVE: Final = sa.text(
-    "UPDATE enrichment_lane lane SET lease_until = now() + make_interval(secs => :lease), "
-    "meter = lane.meter || fresh.meter "
-    "FROM unnest(CAST(:ids AS uuid[]), CAST(:meters AS jsonb[])) fresh(id, meter) "
-    "WHERE lane.id = fresh.id AND lane.holder = :me RETURNING lane.id"
-)
-_RELEASE: Final = sa.text(
-    "UPDATE enrichment_lane SET holder = NULL, lease_until = NULL, meter = CAST(:meter AS jsonb), "
-    "clicks_from = :clicks_from, others_from = :others_from WHERE id = :id AND holder = :me"
-)
-_FREE: Final = sa.text(
-    "SELECT EXISTS (SELECT FROM enrichment_lane l WHERE (holder IS NULL OR lease_until < now()) "  # noqa: S608
-    f"AND {_DUE} AND enricher = ANY(:enrichers))"
-)
-_ANYTHING: Final = sa.text(
-    f"SELECT EXISTS (SELECT FROM enrichment_lane l WHERE {_DUE} AND enricher = ANY(:enrichers)), "  # noqa: S608
-    "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me "
-    "AND lease_until >= now() + make_interval(secs => :renewed)), "
-    "EXISTS (SELECT FROM enrichment_lane l WHERE holder <> :me "
-    "AND lease_until BETWEEN now() AND now() + make_interval(secs => :renewed))"
-)
+_OUTLOOK: Final = sa.text(f"""
+SELECT EXISTS (SELECT FROM enrichment_queue WHERE {_IS_DUE} AND enricher = ANY(:enrichers)),
+    EXISTS (SELECT FROM enrichment_queue WHERE holder <> :worker
+        AND lease_until >= now() + make_interval(secs => :renewed)),
+    EXISTS (SELECT FROM enrichment_queue WHERE holder <> :worker
+        AND lease_until BETWEEN now() AND now() + make_interval(secs => :renewed))
+""")  # noqa: S608  # constants only
 
 
-class ProviderQueue(NamedTuple):
-    """A lane as it was acquired.
+def decode_limiter(document: Any) -> RateLimiter:
+    """A limiter from its stored JSON."""
+    return msgspec.convert(document, RateLimiter)
 
-    Attributes:
-        tenant: whose key it is; `public` also where there is no key.
+
+def _encode_part(limiter: RateLimiter, *, spending: bool) -> str:
+    """The fields that claiming changes, or the others.
+
+    Two transactions that run at once must not undo each other's changes.
     """
-
-    tenant: str
-    id: UUID
-    enricher: str
-    key_id: UUID | None
-    limiter: RateLimiter
-
-
-def limiter_of(stored: Any) -> RateLimiter:
-    """A meter from its JSON."""
-    return msgspec.convert(stored, RateLimiter)
-
-
-def _encoded(limiter: RateLimiter) -> str:
-    return msgspec.json.encode(limiter).decode()
-
-
-def _part(limiter: RateLimiter, *, spent: bool) -> str:
-    """What taking changes of a meter, or what answers do: two transactions at once must not undo each other's."""
-    kept = {
+    part = {
         name: value
         for name, value in msgspec.structs.asdict(limiter).items()
-        if (name in SPENT) == spent
+        if (name in SPENDING_FIELDS) == spending
     }
-    return msgspec.json.encode(kept).decode()
+    return msgspec.json.encode(part).decode()
 
 
 def ensure(
-    session: Session, service: str, tenant: str, lanes: Iterable[tuple[UUID, str, str, UUID | None]]
+    session: Session, service: str, tenant: str, identities: Iterable[QueueIdentity]
 ) -> None:
-    """Make lanes that are not there: id, tenant, enricher, key. The transaction goes on as the tenant's."""
-    wanted = {one[0]: one for one in lanes}
-    there = set(session.scalars(sa.select(QUEUE.c.id).where(QUEUE.c.id.in_(wanted))))
-    missing = [wanted[one] for one in sorted(wanted.keys() - there)]
-    if missing:
-        # The lane of an installation or of the operators' key is not the tenant's to write.
+    """Create queues that do not exist yet; the transaction goes on as the tenant's."""
+    queues = {identity.id: identity for identity in identities}
+    existing = set(session.scalars(sa.select(QUEUE.c.id).where(QUEUE.c.id.in_(queues))))
+    rows = []
+    for queue in sorted(queues.keys() - existing):
+        row = queues[queue]._asdict()
+        row["tenant"] = row.pop("owner")
+        rows.append(row)
+    if rows:
+        # The queue of an installation, or of the operators' key, is not the tenant's to write.
         set_tenant(session, service, PLATFORM)
-        columns = ("id", "tenant", "enricher", "key_id")
-        rows = [dict(zip(columns, one, strict=True)) for one in missing]
         session.execute(insert(QUEUE).on_conflict_do_nothing(), rows)
         set_tenant(session, service, tenant)
 
 
-def acquire(
-    session: Session, me: UUID, enrichers: Sequence[str], most: int, lease: float
+def lease(
+    session: Session, worker: UUID, enrichers: Sequence[str], limit: int
 ) -> list[ProviderQueue]:
-    """Take lanes that nobody holds and that have work now; what their last holders left under way waits again."""
-    asked = {"me": me, "enrichers": list(enrichers), "most": most, "lease": lease, "ahead": 0.0}
-    rows = session.execute(_ACQUIRE, asked).all()
-    found = [
-        ProviderQueue(row.tenant, row.id, row.enricher, row.key_id, limiter_of(row.meter))
+    """Lease free queues that have work now; the jobs of their lost workers wait again."""
+    is_due = sa.text(_IS_DUE).bindparams(ahead=0.0)
+    is_free = sa.and_(
+        is_due, QUEUE.c.enricher.in_(enrichers), QUEUE.c.holder.is_distinct_from(worker)
+    )
+    order = [_HAS_INTERACTIVE.desc(), QUEUE.c.lease_until.nulls_first()]
+    rows = _LEASES.claim(session, worker, limit=limit, where=is_free, order_by=order)
+    queues = [
+        ProviderQueue(row.tenant, row.id, row.enricher, row.key_id, decode_limiter(row.limiter))
         for row in rows
     ]
-    if found:
-        session.execute(
-            _RECOVER, {"lanes": [one.id for one in found], "most": _MOST_TAKEN, "why": _LOST}
-        )
-    return found
+    if queues:
+        ids = [queue.id for queue in queues]
+        parameters = {"queues": ids, "most": _MOST_CLAIMS, "reason": _WORKERS_LOST}
+        session.execute(_RECOVER, parameters)
+    return queues
 
 
 def save(
-    session: Session,
-    me: UUID,
-    limiters: Mapping[UUID, RateLimiter],
-    lease: float,
-    *,
-    spent: bool = True,
+    session: Session, worker: UUID, limiters: Mapping[UUID, RateLimiter], *, spending: bool = True
 ) -> set[UUID]:
-    """Renew the leases and keep what was spent, or else what answers said; ids of the lanes that are still ours."""
+    """Renew leases and store limiters.
+
+    Args:
+        session: the transaction.
+        worker: the worker.
+        limiters: by queue.
+        spending: store the fields that claiming changes, or else those that outcomes change.
+
+    Returns:
+        The queues that the worker still leases.
+    """
+    if not limiters:
+        return set()
     ids = sorted(limiters)
-    asked = {
-        "me": me,
+    parameters = {
+        "worker": worker,
         "ids": ids,
-        "meters": [_part(limiters[one], spent=spent) for one in ids],
-        "lease": lease,
+        "limiters": [_encode_part(limiters[queue], spending=spending) for queue in ids],
+        "lease": LEASE_SECONDS,
     }
-    return set(session.scalars(_SAVE, asked)) if ids else set()
+    return set(session.scalars(_SAVE, parameters))
 
 
 def release(
     session: Session,
-    me: UUID,
-    lane: UUID,
+    worker: UUID,
+    queue: UUID,
     limiter: RateLimiter,
-    clicks_from: datetime | None,
-    others_from: datetime | None,
+    interactive_from: datetime | None,
+    background_from: datetime | None,
 ) -> None:
-    """Let go of a lane, and say when there may be calls again."""
-    asked = {
-        "me": me,
-        "id": lane,
-        "meter": _encoded(limiter),
-        "clicks_from": clicks_from,
-        "others_from": others_from,
+    """Release a queue, and store when it may be leased for work again."""
+    parameters = {
+        "worker": worker,
+        "id": queue,
+        "limiter": msgspec.json.encode(limiter).decode(),
+        "interactive_from": interactive_from,
+        "background_from": background_from,
     }
-    session.execute(_RELEASE, asked)
-
-
-class Outlook(NamedTuple):
-    """What there is to expect.
-
-    Attributes:
-        soon: whether any lane has work within some seconds.
-        others: whether anybody else holds a lane.
-        fading: whether anybody does who has not renewed his lease lately, and may be lost.
-    """
-
-    soon: bool
-    others: bool
-    fading: bool
+    session.execute(_RELEASE, parameters)
 
 
 def outlook(
-    session: Session, me: UUID, enrichers: Sequence[str], ahead: float, renewed: float
+    session: Session, worker: UUID, enrichers: Sequence[str], ahead: float, renewed: float
 ) -> Outlook:
-    """What there is to expect; a lease that has `renewed` seconds left was renewed lately."""
-    asked = {"me": me, "enrichers": list(enrichers), "ahead": ahead, "renewed": renewed}
-    return Outlook(*session.execute(_ANYTHING, asked).one())
+    """The work to expect within `ahead` seconds.
+
+    A lease with at least `renewed` seconds left was renewed lately.
+    """
+    parameters = {
+        "worker": worker,
+        "enrichers": list(enrichers),
+        "ahead": ahead,
+        "renewed": renewed,
+    }
+    return Outlook(*session.execute(_OUTLOOK, parameters).one())
 
 
-def free(session: Session, enrichers: Sequence[str]) -> bool:
-    """Whether there is work now in a lane that nobody holds."""
-    return bool(session.scalar(_FREE, {"enrichers": list(enrichers), "ahead": 0.0}))
+def has_free(session: Session, enrichers: Sequence[str]) -> bool:
+    """Whether a queue without a worker has work now."""
+    return bool(session.scalar(_HAS_FREE, {"enrichers": list(enrichers), "ahead": 0.0}))
 
 
-def states(session: Session, ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
-    """What lanes have used and what holds them back."""
-    return session.execute(sa.select(QUEUE).where(QUEUE.c.id.in_(ids))).all()
+def by_id(session: Session, ids: Sequence[UUID]) -> list[ProviderQueue]:
+    """Queues and their limiters."""
+    columns = (QUEUE.c.tenant, QUEUE.c.id, QUEUE.c.enricher, QUEUE.c.key_id, QUEUE.c.limiter)
+    return [
+        ProviderQueue(*row[:-1], decode_limiter(row.limiter))
+        for row in session.execute(sa.select(*columns).where(QUEUE.c.id.in_(ids)))
+    ]
 
 
-def recheck(session: Session, lane: UUID) -> None:
-    """Let a lane be looked at now: its limits are others than when it was let go."""
-    session.execute(
-        sa.update(QUEUE).where(QUEUE.c.id == lane).values(clicks_from=None, others_from=None)
-    )
+def recheck(session: Session, queue: UUID) -> None:
+    """Let workers look at a queue now: its limits have changed since it was released."""
+    statement = sa.update(QUEUE).where(QUEUE.c.id == queue)
+    session.execute(statement.values(interactive_from=None, background_from=None))
 
 
-def reopen(session: Session, lane: UUID) -> None:
-    """Let a lane be tried whose key was refused; what else holds it back is not for us to forget."""
-    limiter = sa.func.jsonb_build_object(
+def unblock_key(session: Session, queue: UUID) -> None:
+    """Lift the block of a refused key; other blocks stay."""
+    unblocked = sa.func.jsonb_build_object(
         "blocked_until", 0, "blocked_for", None, "failures", 0, "blocks", 0, "reason", None
     )
-    refused = QUEUE.c.meter["blocked_for"].astext == "key"
-    values = {"meter": QUEUE.c.meter.op("||")(limiter), "clicks_from": None, "others_from": None}
-    session.execute(sa.update(QUEUE).where(QUEUE.c.id == lane, refused).values(**values))
+    is_refused = QUEUE.c.limiter["blocked_for"].astext == "key"
+    statement = sa.update(QUEUE).where(QUEUE.c.id == queue, is_refused)
+    session.execute(
+        statement.values(
+            limiter=QUEUE.c.limiter.op("||")(unblocked),
+            interactive_from=None,
+            background_from=None,
+        )
+    )

@@ -1,0 +1,147 @@
+"""Policies on the past: forecast what one would have asked, or ask it now."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from services.observables import NAME as SERVICE
+from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.policies import selection
+from services.observables.enrichment.policies.models import Policy
+from services.observables.enrichment.policies.schemas import PolicyForecast
+from services.observables.enrichment.policies.selection import Candidate, Selection
+from services.observables.enrichment.policies.triggers import enqueue_candidates
+from services.observables.enrichment.queues.repository import jobs
+from services.observables.enrichment.queues.wakeup import wake_after_commit
+from services.observables.enrichment.settings.access import Access
+from services.observables.enrichment.settings.service import accesses_of
+from shared.database import Database
+from shared.errors import InvalidInput
+from shared.events.observables import CHANGED
+from shared.kafka.history import read_since
+from shared.kafka.outbox import audit
+from shared.settings import Settings
+from shared.timestamps import parse_timestamp
+
+MOST_DAYS: Final = 7
+"""The log keeps changes for so many days."""
+
+_EXAMPLES: Final = 20
+_BATCH: Final = 20_000
+_MOST_CANDIDATES: Final = 500_000
+
+
+class PastMatches(msgspec.Struct):
+    """A policy's matches in the changes of some days.
+
+    Attributes:
+        changes: how many changes were read.
+        candidates: in the order of their events.
+    """
+
+    days: int
+    changes: int
+    candidates: list[Candidate]
+    accesses: dict[str, Access]
+
+
+async def match_past(
+    database: Database, environment: Settings, tenant: str, policy: Policy, days: int
+) -> PastMatches:
+    """Match a policy against the changes of the last days.
+
+    Raises:
+        Unavailable: the log does not answer.
+        InvalidInput: the policy matches too much.
+    """
+    with database.transaction(tenant) as session:
+        accesses = accesses_of(session, tenant)
+    past = PastMatches(days, 0, [], accesses)
+    async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
+        data = event.data
+        at = parse_timestamp(event.time)
+        past.changes += len(data.changes)
+        past.candidates += selection.candidates([policy], data.source, data.changes, accesses, at)
+        if len(past.candidates) > _MOST_CANDIDATES:
+            raise InvalidInput(
+                f"The policy matches more than {_MOST_CANDIDATES:,} queries in {days} days:"
+                " narrow it down."
+            )
+    past.candidates.sort(key=lambda candidate: candidate.at)
+    return past
+
+
+async def _changes(environment: Settings, tenant: str, since: datetime) -> AsyncIterator[Any]:
+    async for event in read_since(environment, CHANGED, since):
+        if event.tenant == tenant and event.time:
+            yield event
+
+
+def forecast(database: Database, tenant: str, past: PastMatches) -> PolicyForecast:
+    """What the policy would have asked: the same selection as for live events."""
+    with database.transaction(tenant) as session:
+        selected = _select_as_of_then(session, tenant, past)
+    by_enricher: dict[str, int] = {}
+    by_day: dict[str, int] = {}
+    for candidate, _ in selected.requests:
+        enricher = candidate.pair[1]
+        day = candidate.at.date().isoformat()
+        by_enricher[enricher] = by_enricher.get(enricher, 0) + 1
+        by_day[day] = by_day.get(day, 0) + 1
+    examples = [
+        (candidate.value, candidate.pair[1]) for candidate, _ in selected.requests[:_EXAMPLES]
+    ]
+    return PolicyForecast(
+        days=past.days,
+        changes=past.changes,
+        calls=len(selected.requests),
+        by_enricher=by_enricher,
+        by_day=by_day,
+        over_budget=len(selected.over_budget),
+        refused=selected.refused,
+        examples=examples,
+    )
+
+
+def _select_as_of_then(session: Session, tenant: str, past: PastMatches) -> Selection:
+    """Select as of then: later answers do not count, and the whole budget is left."""
+    ids = sorted({candidate.pair[0] for candidate in past.candidates})
+    cached = answers.cached(session, tenant, ids, datetime.now(UTC))
+    open_jobs = jobs.open_jobs(session, tenant, ids)
+    states = answers.disclosure_states(session, tenant, ids)
+
+    def is_answered(candidate: Candidate) -> bool:
+        if candidate.pair in open_jobs:
+            return True
+        answer = cached.get(candidate.pair)
+        return answer is not None and answer.obtained_at <= candidate.at
+
+    def budget_left(policy: Policy, _day: date) -> int | None:
+        return policy.budget_left(0)
+
+    return selection.select(past.candidates, states, past.accesses, is_answered, budget_left)
+
+
+def apply(database: Database, tenant: str, actor: str, policy: UUID, past: PastMatches) -> int:
+    """Store now the jobs that the policy would have stored; how many."""
+    asked = 0
+    with database.transaction(tenant) as session:
+        for start in range(0, len(past.candidates), _BATCH):
+            batch = past.candidates[start : start + _BATCH]
+            asked += len(enqueue_candidates(session, tenant, batch, past.accesses).requests)
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "policies.apply",
+            policy,
+            days=str(past.days),
+            asked=str(asked),
+        )
+        wake_after_commit(session)
+    return asked

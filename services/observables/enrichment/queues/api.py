@@ -1,0 +1,19 @@
+"""The API that the reconciler calls."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+
+from services.observables.enrichment.queues.wakeup import wake_if_due
+from shared.auth import Principal
+from shared.web.app import database_of, require_permission
+
+router = APIRouter(prefix="/v1", tags=["observables"])
+
+
+@router.post("/reconcile")
+def reconcile(
+    request: Request, principal: Annotated[Principal, require_permission("platform:reconcile")]
+) -> dict[str, Any]:
+    """Wake a worker when provider queries are due, in case the queue lost its message."""
+    return {"status": "ok", "enqueued": wake_if_due(database_of(request), principal.actor)}
