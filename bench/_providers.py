@@ -1,7 +1,7 @@
-"""Providers on loopback, as a process: `python -m bench._providers PORT`. How one answers is in its path.
+"""Providers on loopback, as a process: `python -m bench._providers PORT`.
 
-`/delay-100/x` after 100 ms, `/dead/x` with 500, `/trickle/x` a byte per second, `/quota-100/x` with 429 and
-Retry-After: 1 after every 100 answers.
+The path says how they answer: `/delay-100/x` after 100 ms, `/dead/x` with 500, `/trickle/x` a byte
+a second, `/quota-100/x` with 429 and Retry-After: 1 after each 100 answers.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ _BODY: Final = b'{"listed": true}'
 
 
 class _Quota:
-    left, until = 0, 0.0
+    left = 0
+    until = 0.0
 
 
 _quotas: dict[str, _Quota] = {}
@@ -58,9 +59,11 @@ class _Connection(asyncio.Protocol):
 
 
 def _counted(provider: str, most: int) -> bytes:
-    quota, now = _quotas.setdefault(provider, _Quota()), time.monotonic()
+    quota = _quotas.setdefault(provider, _Quota())
+    now = time.monotonic()
     if quota.left == 0 and now >= quota.until:
-        quota.left, quota.until = most, 0.0
+        quota.left = most
+        quota.until = 0.0
     if quota.left > 0:
         quota.left -= 1
         if quota.left == 0:

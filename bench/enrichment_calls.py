@@ -1,6 +1,6 @@
-"""Calls to providers: how many a worker process makes and commits, and what providers in trouble do to the others.
+"""Calls to providers: how many a worker makes and commits, and what trouble does to the others.
 
-Beside it in the same run: an asyncio client that asks the same provider as often at once, and stores nothing.
+In the same run an asyncio client calls the same provider as often at once, and stores nothing.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from bench._asker import probes
 from bench._figures import keep
 from sentineliq.local.ports import free_ports
 from sentineliq.local.stack import Infrastructure
-from services.observables.enrichment.queues import estimates
+from services.observables.enrichment.queues.estimates import queue_states
+from services.observables.enrichment.queues.models import BACKGROUND, JobRequest, QueueIdentity
 from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
 from services.observables.enrichment.requests import service
-from services.observables.enrichment.requests.service import Question
+from services.observables.enrichment.requests.service import EnrichmentRequest
 from services.observables.enrichment.settings.access import queue_id
 from services.observables.providers import registry
 from shared.database import PLATFORM, PUBLIC, Database
@@ -39,25 +39,32 @@ from shared.migrations import migrate
 from shared.stix import detect
 from shared.stix.ids import observable_uuid
 
-CALLS, COMMITTED, CLICK_SECONDS, TROUBLE, ESTIMATE = 500, 300, 2.0, 0.9, 0.2
+CALLS = 500
+INTERACTIVE_SECONDS = 2.0
+TROUBLE = 0.9
+ESTIMATE = 0.2
 _AT_ONCE = 100
 
 
 class Bench:
-    """A database with questions in it, providers, and workers that ask them."""
+    """A database with jobs, providers, and workers that call them."""
 
     def __init__(self, url: str, port: int) -> None:
-        self.url, self.port = url, port
+        self.url = url
+        self.port = port
         self.own = Database(url, "observables")
         self._next = 0
 
     def ask(self, names: Sequence[str], count: int) -> None:
-        """Store so many automatic questions for each enricher, about addresses that were never asked about."""
+        """Store background jobs for each enricher, about addresses without an answer."""
         first = int(IPv4Address("23.0.0.0")) + self._next
         self._next += count
         with self.own.transaction("acme") as session:
-            made = [(queue_id(name, PUBLIC, None), PUBLIC, name, None) for name in names]
-            provider_queues.ensure(session, "observables", "acme", made)
+            queues = {name: queue_id(name, PUBLIC, None) for name in names}
+            identities = [
+                QueueIdentity(queue, PUBLIC, name, None) for name, queue in queues.items()
+            ]
+            provider_queues.ensure(session, "observables", "acme", identities)
             for start in range(0, count, 10_000):
                 values = [
                     str(IPv4Address(first + number))
@@ -66,13 +73,12 @@ class Bench:
                 ids = {
                     value: str(UUID(bytes=observable_uuid("ipv4-addr", value))) for value in values
                 }
-                for name in names:
-                    lane = queue_id(name, PUBLIC, None)
-                    wanted = [
-                        JobRequest(ids[one], "ipv4-addr", one, name, lane, BACKGROUND, "bench")
-                        for one in values
+                for name, queue in queues.items():
+                    requests = [
+                        JobRequest(identity, "ipv4-addr", value, name, queue, BACKGROUND, "bench")
+                        for value, identity in ids.items()
                     ]
-                    jobs.add(session, "acme", wanted)
+                    jobs.add(session, "acme", requests)
 
     @contextmanager
     def worker(self, names: Sequence[str], seconds: float = 600) -> Iterator[None]:
@@ -87,27 +93,28 @@ class Bench:
             process.terminate()
 
     def ended(self, name: str) -> list[float]:
-        """When the questions to an enricher ended, in order."""
+        """When the jobs of an enricher finished, in order."""
         query = sa.text(
-            "SELECT finished_at FROM enrichment_job WHERE enricher = :name AND state = 'done' ORDER BY finished_at"
+            "SELECT finished_at FROM enrichment_job "
+            "WHERE enricher = :name AND state = 'done' ORDER BY finished_at"
         )
         with self.own.transaction(PLATFORM) as session:
             return [at.timestamp() for at in session.scalars(query, {"name": name})]
 
     def wait(self, name: str, count: int) -> list[float]:
-        """Wait until so many questions to an enricher have ended."""
-        while len(found := self.ended(name)) < count:
+        """Wait until some jobs of an enricher have finished."""
+        while len(ends := self.ended(name)) < count:
             time.sleep(0.1)
-        return found
+        return ends
 
     def clear(self) -> None:
-        """Forget all questions."""
+        """Delete all jobs."""
         with self.own.transaction(PLATFORM) as session:
             session.execute(sa.text("DELETE FROM enrichment_job"))
 
 
 def pace(ends: list[float], skip: float = 0.1) -> float:
-    """Questions a second, without the first tenth, in which a worker starts."""
+    """Jobs a second, without the first tenth, in which a worker starts."""
     ends = ends[int(len(ends) * skip) :]
     return (len(ends) - 1) / max(1e-9, ends[-1] - ends[0])
 
@@ -129,29 +136,31 @@ async def bare(port: int, count: int) -> float:
 
 def calls(bench: Bench, count: int) -> dict[str, Any]:
     """Calls made, answered and committed by one worker process, and by the bare client."""
-    ours: list[float] = []
-    theirs: list[float] = []
+    worker: list[float] = []
+    client: list[float] = []
     for _ in range(3):
-        theirs.append(asyncio.run(bare(bench.port, count)))
+        client.append(asyncio.run(bare(bench.port, count)))
         bench.ask(["delay-100"], count)
         with bench.worker(["delay-100"]):
-            ours.append(pace(bench.wait("delay-100", count)))
+            worker.append(pace(bench.wait("delay-100", count)))
         bench.clear()
     return {
-        "calls committed/s": statistics.median(ours),
-        "bare client calls/s": statistics.median(theirs),
+        "calls committed/s": statistics.median(worker),
+        "bare client calls/s": statistics.median(client),
     }
 
 
 def trouble(bench: Bench, count: int) -> dict[str, Any]:
-    """What two providers answer in a second, alone, and beside one that is dead and one that trickles."""
-    good, bad = ["delay-10", "delay-20"], ["dead", "trickle"]
+    """What two providers answer in a second, alone and beside a dead and a trickling one."""
+    good = ["delay-10", "delay-20"]
+    bad = ["dead", "trickle"]
     alone: list[float] = []
     beside: list[float] = []
-    for names, found in ((good, alone), ([*good, *bad], beside)) * 3:
+    for names, paces in ((good, alone), ([*good, *bad], beside)) * 3:
         bench.ask(names, count)
         with bench.worker(names):
-            found.append(pace(sorted(end for name in good for end in bench.wait(name, count))))
+            ends = [end for name in good for end in bench.wait(name, count)]
+            paces.append(pace(sorted(ends)))
         bench.clear()
     ratio = statistics.median(beside) / statistics.median(alone)
     return {
@@ -162,17 +171,16 @@ def trouble(bench: Bench, count: int) -> dict[str, Any]:
 
 
 def interactive(bench: Bench, waiting: int) -> dict[str, Any]:
-    """Seconds until a person's question is answered while so many automatic ones wait."""
+    """Seconds until a person's query is answered while many background jobs wait."""
     bench.ask(["delay-50"], waiting)
     seconds = []
     with bench.worker(["delay-50"]):
         bench.wait("delay-50", 500)
         for number in range(10):
             started = time.perf_counter()
-            made = service.ask(
-                bench.own, "acme", "kim", Question([detect(f"45.33.32.{number + 1}")], ["delay-50"])
-            )
-            while service.progress(bench.own, "acme", made).open:
+            request = EnrichmentRequest([detect(f"45.33.32.{number + 1}")], ["delay-50"])
+            created = service.create(bench.own, "acme", "kim", request)
+            while service.progress(bench.own, "acme", created).open:
                 time.sleep(0.02)
             seconds.append(time.perf_counter() - started)
             time.sleep(0.3)
@@ -185,21 +193,24 @@ def interactive(bench: Bench, waiting: int) -> dict[str, Any]:
 
 
 def estimated(bench: Bench, count: int) -> dict[str, Any]:
-    """How far estimates of the end were from it, at several moments, with a provider that says 429 after 100 calls."""
+    """How far estimates were off, at several moments.
+
+    The provider answers 429 after each 100 calls.
+    """
     bench.ask(["quota-100"], count)
-    lane = queue_id("quota-100", PUBLIC, None)
-    told: list[tuple[float, datetime]] = []
+    queue = queue_id("quota-100", PUBLIC, None)
+    estimates: list[tuple[float, datetime]] = []
     with bench.worker(["quota-100"]):
         while (done := len(bench.ended("quota-100"))) < count:
             with bench.own.transaction(PLATFORM) as session:
-                state = estimates.states(session, [lane])[lane]
-                left = jobs.open_counts(session, [lane]).get(lane, {}).get("waiting", 0)
+                state = queue_states(session, [queue])[queue]
+                left = jobs.count_open(session, [queue]).get(queue, {}).get("waiting", 0)
             if 0.1 < done / count < 0.8 and left:
-                at = state.limiter.finish_at(state.plan, time.time(), left)
-                told.append((time.time(), datetime.fromtimestamp(at).astimezone()))
+                at = state.limiter.finish_at(state.limits, time.time(), left)
+                estimates.append((time.time(), datetime.fromtimestamp(at).astimezone()))
             time.sleep(1)
         end = bench.ended("quota-100")[-1]
-    errors = [abs(estimate.timestamp() - end) / (end - at) for at, estimate in told]
+    errors = [abs(estimate.timestamp() - end) / (end - at) for at, estimate in estimates]
     bench.clear()
     return {
         "estimates": len(errors),
@@ -209,11 +220,11 @@ def estimated(bench: Bench, count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, keep the figures, and end with the floors that were missed."""
+    """Measure, store the figures, and fail with the floors that were missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=5_000)
     parser.add_argument("--waiting", type=int, default=100_000)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as folder:
         Path(folder).chmod(0o755)
         with Infrastructure(Path(folder)).running() as infrastructure:
@@ -226,12 +237,12 @@ def main() -> None:
             )
             url = infrastructure.environment["DATABASE_URL"]
             migrate("observables", url)
-            figures = measured(url, given.calls, given.waiting)
+            figures = measured(url, options.calls, options.waiting)
     failed = []
     if figures["calls committed/s"] < CALLS:
         failed.append(f"fewer than {CALLS} calls/s")
-    if figures["click s, worst"] > CLICK_SECONDS:
-        failed.append(f"a click took more than {CLICK_SECONDS} s")
+    if figures["click s, worst"] > INTERACTIVE_SECONDS:
+        failed.append(f"an interactive query took more than {INTERACTIVE_SECONDS} s")
     if figures["others beside / alone"] < TROUBLE:
         failed.append("providers in trouble slow the others down")
     if figures["estimate off by, median"] > ESTIMATE:
@@ -250,7 +261,8 @@ def measured(url: str, count: int, waiting: int) -> dict[str, Any]:
         bench = Bench(url, port)
         names = ["delay-10", "delay-20", "delay-50", "delay-100", "dead", "trickle", "quota-100"]
         registry.enrichers.cache_clear()
-        registry.BUILT_IN = tuple(type(one) for one in probes(names).values())  # type: ignore[misc]
+        classes = tuple(type(probe) for probe in probes(names).values())
+        registry.BUILT_IN = classes  # type: ignore[misc]
         try:
             return (
                 calls(bench, count)

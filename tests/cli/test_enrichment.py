@@ -136,7 +136,7 @@ def test_a_queue_is_seen_and_taken_back(cli, answering):
 
 
 def test_a_key_is_set_tried_and_forgotten_and_never_shown(cli):
-    assert "wants a key" in cli("enrichers", "show", "abuseipdb").stdout
+    assert "needs a key" in cli("enrichers", "show", "abuseipdb").stdout
     wanted = cli("enrichers", "key", "abuseipdb")
     assert wanted.exit_code == 2
     assert "SENTINELIQ_ENRICHER_KEY" in wanted.output
@@ -158,7 +158,7 @@ def test_a_key_is_set_tried_and_forgotten_and_never_shown(cli):
     assert KEY not in shown
     asked = cli("enrich", "45.33.40.5", "--with", "abuseipdb")
     assert "45.33.40.5 has the score 50" in asked.stdout
-    assert "wants a key, and none is set" in cli("enrichers", "forget-key", "abuseipdb").stdout
+    assert "needs a key, and none is set" in cli("enrichers", "forget-key", "abuseipdb").stdout
 
 
 def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):

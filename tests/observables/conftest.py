@@ -40,7 +40,7 @@ TABLES += (
     "outbox",
     "enrichment",
     "enrichment_past",
-    "enrichment_lane",
+    "enrichment_queue",
     "enrichment_job",
 )
 TABLES += (

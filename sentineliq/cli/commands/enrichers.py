@@ -37,11 +37,11 @@ def list_enrichers(context: CommandContext) -> None:
 
 
 def _row(one: Json) -> tuple[Any, ...]:
-    lane = one["lane"] or {"waiting": None, "finished": None}
+    queue = one["queue"] or {"waiting": None, "finished": None}
     calls = f"{one['calls']:,} in {one['seconds']:g} s"
-    finished = output.moment(lane["finished"])
+    finished = output.moment(queue["finished"])
     about = one["name"], one["types"], _key(one), _state(one)
-    return *about, calls, _today(one), one["max_tlp"], lane["waiting"], finished
+    return *about, calls, _today(one), one["max_tlp"], queue["waiting"], finished
 
 
 def _key(one: Json) -> str:
@@ -54,7 +54,7 @@ def _key(one: Json) -> str:
 
 def _state(one: Json) -> str:
     """Whether it can be asked: its obstacle, or what holds its queue back, and until when."""
-    blocked = one["lane"] and one["lane"]["blocked"]
+    blocked = one["queue"] and one["queue"]["blocked"]
     if one["obstacle"]:
         return str(one["obstacle"])
     if blocked:
@@ -64,7 +64,7 @@ def _state(one: Json) -> str:
 
 
 def _today(one: Json) -> str | None:
-    used = one["lane"]["used_today"] if one["lane"] else 0
+    used = one["queue"]["used_today"] if one["queue"] else 0
     return (
         f"{used:,} of {one['daily']:,}"
         if one["daily"] is not None
@@ -78,8 +78,8 @@ def _today(one: Json) -> str | None:
 def show(context: CommandContext, name: Name) -> None:
     """One enricher: what it is asked about, what is set about it, and its queue."""
     found = _named(context, name)
-    queue = found["lane"] or {}
-    flat = {key: value for key, value in found.items() if key != "lane"}
+    queue = found["queue"] or {}
+    flat = {key: value for key, value in found.items() if key != "queue"}
     context.answer(
         found, output.details({**flat, **{f"queue: {key}": value for key, value in queue.items()}})
     )

@@ -43,7 +43,7 @@ SPENDING_FIELDS: Final = ("tokens", "at", "day", "used", "calls", "seconds", "si
 
 
 class QuotaLimits(msgspec.Struct, frozen=True):
-    """The limits of a key: the provider's free ones, or those of the plan that a tenant pays for."""
+    """The limits of a key: the provider's free ones, or those of a tenant's plan."""
 
     rate: RateLimit
     daily: int | None

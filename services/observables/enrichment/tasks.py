@@ -22,7 +22,7 @@ def _resume(**_: object) -> None:
 
 @celery.task(name="observables.tasks.ask_pending", bind=True)
 def ask_pending(self: ServiceTask) -> dict[str, Any]:
-    """Send the queries that are due, within their quotas, and wake another worker if some are left."""
+    """Send the queries that are due, within quotas; wake another worker if some are left."""
     summary = EnrichmentWorker(database("observables"), load_settings(), enrichers()).run()
     if summary.more:
         wake(self.actor)

@@ -1,8 +1,8 @@
-"""Providers, enrichers that ask them, observables to ask about, and shifts that do it."""
+"""Providers, enrichers that query them, observables to query about, and workers that do it."""
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment.execution.worker import Done, EnrichmentWorker
-from services.observables.enrichment.policies import triggers
-from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.execution.worker import EnrichmentWorker, WorkSummary
+from services.observables.enrichment.queues.models import BACKGROUND, JOB, JobRequest
+from services.observables.enrichment.queues.service import enqueue
+from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers import registry
 from services.observables.providers.base import RemoteEnricher
 from services.observables.reference import context, warning_lists
@@ -25,26 +25,30 @@ from shared.settings import Settings
 from shared.stix.ids import observable_uuid
 from tests.observables.conftest import FEED, chunk, handle
 from tests.observables.enrichment.enrichers import probe
-from tests.observables.enrichment.provider import Providers, providing
+from tests.observables.enrichment.provider import Providers, running_providers
 
 
 @pytest.fixture
 def providers() -> Iterator[Providers]:
-    with providing() as found:
-        yield found
+    with running_providers() as providers:
+        yield providers
 
 
 class World:
-    """An installation's enrichment: its enrichers, and what they are asked."""
+    """An installation's enrichment: its enrichers, and the queries that they get."""
 
     def __init__(
-        self, own: Database, settings: Settings, providers: Providers, known: Callable[..., None]
+        self,
+        own: Database,
+        settings: Settings,
+        providers: Providers,
+        install: Callable[[Mapping[str, RemoteEnricher]], None],
     ) -> None:
         self.own = own
         self.providers = providers
         self.enrichers: dict[str, RemoteEnricher] = {}
         self._settings = settings
-        self._known = known
+        self._install = install
 
     @property
     def settings(self) -> Settings:
@@ -53,9 +57,10 @@ class World:
 
     def enricher(self, name: str = "probe", **attributes: Any) -> RemoteEnricher:
         """Install an enricher."""
-        made = self.enrichers[name] = probe(name, **attributes)
-        self._known(self.enrichers)
-        return made
+        enricher = probe(name, **attributes)
+        self.enrichers[name] = enricher
+        self._install(self.enrichers)
+        return enricher
 
     def know(
         self, *values: str, tenant: str = "acme", tlp: str = "green", type_: str = "ipv4-addr"
@@ -64,11 +69,8 @@ class World:
         feed = FeedRef(
             UUID(int=sum(map(ord, tlp))), f"feed {tlp}", FEED.reliability, tlp, "snapshot"
         )
-        handle(
-            self.own,
-            chunk(*(Indicator(type_, one) for one in values), feed=feed, tenant=tenant),
-            tenant=tenant,
-        )
+        indicators = [Indicator(type_, value) for value in values]
+        handle(self.own, chunk(*indicators, feed=feed, tenant=tenant), tenant=tenant)
 
     def ask(
         self,
@@ -79,27 +81,21 @@ class World:
         type_: str = "ipv4-addr",
         **changes: Any,
     ) -> None:
-        """Store questions as a policy would."""
+        """Store jobs as a policy would."""
         with self.own.transaction(tenant) as session:
-            ways = triggers.accesses_of(session, tenant)
-            wanted = [
-                JobRequest(
-                    identity(one, type_), type_, one, name, ways[name].lane, priority, "tests"
-                )._replace(**changes)
-                for one in values
-                for name in names or self.enrichers
-            ]
-            used = {ways[one.enricher] for one in wanted}
-            provider_queues.ensure(
-                session,
-                "observables",
-                tenant,
-                ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
-            )
-            jobs.add(session, tenant, wanted)
+            accesses = accesses_of(session, tenant)
+            requests = []
+            for value in values:
+                for name in names or self.enrichers:
+                    queue = accesses[name].queue_id
+                    request = JobRequest(
+                        identity(value, type_), type_, value, name, queue, priority, "tests"
+                    )
+                    requests.append(request._replace(**changes))
+            enqueue(session, tenant, requests, accesses)
 
-    def shift(self, seconds: float = 20.0) -> Done:
-        """Work a shift here."""
+    def run_worker(self, seconds: float = 20.0) -> WorkSummary:
+        """Run a worker in this process."""
         return EnrichmentWorker(self.own, self.settings, self.enrichers, seconds).run()
 
     def states(self, tenant: str = "acme") -> dict[str, int]:
@@ -112,9 +108,7 @@ class World:
 
     def jobs(self, tenant: str = "acme") -> list[sa.Row[Any]]:
         with self.own.transaction(PLATFORM) as session:
-            return list(
-                session.execute(sa.select(jobs.JOB).where(jobs.JOB.c.tenant == tenant)).all()
-            )
+            return list(session.execute(sa.select(JOB).where(JOB.c.tenant == tenant)).all())
 
     def wait_for(self, check: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds
@@ -130,16 +124,17 @@ def identity(value: str, type_: str = "ipv4-addr") -> str:
 @pytest.fixture
 def world(
     own: Database, environment: Settings, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> World:
+) -> Iterator[World]:
     """An empty installation whose only enrichers are the test's."""
 
-    def known(enrichers: dict[str, RemoteEnricher]) -> None:
+    def install(enrichers: Mapping[str, RemoteEnricher]) -> None:
         registry.enrichers.cache_clear()
-        monkeypatch.setattr(registry, "OURS", tuple(type(one) for one in enrichers.values()))
+        classes = tuple(type(enricher) for enricher in enrichers.values())
+        monkeypatch.setattr(registry, "BUILT_IN", classes)
 
-    monkeypatch.setattr(registry, "OURS", ())
+    monkeypatch.setattr(registry, "BUILT_IN", ())
     registry.enrichers.cache_clear()
-    yield World(own, environment, providers, known)
+    yield World(own, environment, providers, install)
     registry.enrichers.cache_clear()
 
 
@@ -148,14 +143,14 @@ def listed(own: Database) -> Iterator[Callable[..., None]]:
     """Puts addresses on a list of false positives."""
 
     def put(*addresses: str) -> None:
-        kept = {
+        warning_list = {
             "name": "our own servers",
             "version": 1,
             "type": "cidr",
             "list": addresses,
             "category": "false_positive",
         }
-        blob = warning_lists.pack([("own/list.json", json.dumps(kept).encode())])
+        blob = warning_lists.pack([("own/list.json", json.dumps(warning_list).encode())])
         with own.transaction(PUBLIC) as session:
             store_dataset(
                 session, "warninglists", blob, origin="test", obtained_at=datetime.now(UTC)

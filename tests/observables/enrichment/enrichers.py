@@ -1,4 +1,4 @@
-"""Enrichers for tests: they ask `/{value}` and read `{"listed": …}`, with limits as a test wants them."""
+"""Enrichers for tests: they query `/{value}` and read `{"listed": …}`, within a test's limits."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,7 +24,7 @@ class _Answer(msgspec.Struct):
 
 
 class Probe(RemoteEnricher):
-    """Asks a provider on loopback."""
+    """Queries a provider on loopback."""
 
     name = "probe"
     title = "Probe"
@@ -46,13 +46,13 @@ class Probe(RemoteEnricher):
         answer = msgspec.json.decode(content, type=_Answer)
         if not answer.listed:
             return None
-        related = tuple(RelatedObservable(*one) for one in answer.related)
+        related = tuple(RelatedObservable(*observable) for observable in answer.related)
         return Finding({"listed": True}, (Weight(0.6, "listed by Probe."),), related)
 
 
 def probe(name: str, **attributes: Any) -> RemoteEnricher:
     """An enricher of its own name and limits."""
-    made: RemoteEnricher = type(
+    enricher: RemoteEnricher = type(
         f"Probe_{name}", (Probe,), {"name": name, "title": name.title(), **attributes}
     )()
-    return made
+    return enricher

@@ -1,4 +1,7 @@
-"""Providers on loopback in one event loop on a thread: thousands of calls a second, each one kept with its moment."""
+"""Providers on loopback, in an event loop on a thread.
+
+They answer thousands of calls a second and record each with its time.
+"""
 
 import asyncio
 import threading
@@ -11,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Reply:
-    """How a call is answered; with a delay, or a byte in so many seconds."""
+    """The answer to a call: at once, after a delay, or a byte each `trickle` seconds."""
 
     status: int = 200
     body: bytes = b'{"listed": true}'
@@ -26,7 +29,7 @@ class Reply:
 
 
 @dataclass
-class Called:
+class ReceivedCall:
     """A call as it arrived."""
 
     path: str
@@ -35,34 +38,35 @@ class Called:
 
 
 class Providers:
-    """Answers `/<provider>/…` by the provider's function of the call; every call is kept."""
+    """Answers `/<provider>/…` by the provider's function of the call, and records every call."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.calls: list[Called] = []
-        self.answering: dict[str, Callable[[Called], Reply]] = {}
+        self.calls: list[ReceivedCall] = []
+        self.replies: dict[str, Callable[[ReceivedCall], Reply]] = {}
         self.transports: set[asyncio.Transport] = set()
 
     def base(self, provider: str) -> str:
         return f"http://127.0.0.1:{self.port}/{provider}"
 
-    def asked(self, provider: str) -> list[str]:
-        """The values that a provider was asked about, in their order."""
+    def queries_of(self, provider: str) -> list[str]:
+        """The values that a provider got queries about, in order."""
         return [
-            one.path.split("/", 2)[2]
-            for one in list(self.calls)
-            if one.path.startswith(f"/{provider}/")
+            call.path.split("/", 2)[2]
+            for call in list(self.calls)
+            if call.path.startswith(f"/{provider}/")
         ]
 
     def times(self, provider: str) -> list[float]:
-        return [one.at for one in list(self.calls) if one.path.startswith(f"/{provider}/")]
+        return [call.at for call in list(self.calls) if call.path.startswith(f"/{provider}/")]
 
-    def repeated(self, provider: str) -> dict[str, int]:
-        return {value: times for value, times in Counter(self.asked(provider)).items() if times > 1}
+    def repetitions(self, provider: str) -> dict[str, int]:
+        counts = Counter(self.queries_of(provider))
+        return {value: count for value, count in counts.items() if count > 1}
 
-    def reply(self, called: Called) -> Reply:
-        answer = self.answering.get(called.path.split("/", 2)[1])
-        return answer(called) if answer else Reply()
+    def reply(self, call: ReceivedCall) -> Reply:
+        answer = self.replies.get(call.path.split("/", 2)[1])
+        return answer(call) if answer else Reply()
 
 
 class _Connection(asyncio.Protocol):
@@ -82,12 +86,13 @@ class _Connection(asyncio.Protocol):
         while b"\r\n\r\n" in self.received:
             head, _, self.received = self.received.partition(b"\r\n\r\n")
             line, _, headers = head.decode().partition("\r\n")
-            called = Called(line.split(" ")[1], time.time(), headers)
-            self.providers.calls.append(called)
-            self._answer(self.providers.reply(called))
+            call = ReceivedCall(line.split(" ")[1], time.time(), headers)
+            self.providers.calls.append(call)
+            self._answer(self.providers.reply(call))
 
     def _answer(self, reply: Reply) -> None:
-        loop, encoded = asyncio.get_running_loop(), reply.encoded()
+        loop = asyncio.get_running_loop()
+        encoded = reply.encoded()
         if reply.trickle:
             for place in range(len(encoded)):
                 loop.call_later(
@@ -104,13 +109,15 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def providing() -> Iterator[Providers]:
+def running_providers() -> Iterator[Providers]:
     """Providers for as long as the block lasts."""
-    providers, ready = Providers(0), threading.Event()
+    providers = Providers(0)
+    ready = threading.Event()
     ends: list[Callable[[], None]] = []
 
     async def serve() -> None:
-        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: _Connection(providers), "127.0.0.1", 0, backlog=1000
         )
@@ -131,17 +138,19 @@ def providing() -> Iterator[Providers]:
     thread.join()
 
 
-def over_quota_after(calls: int, seconds: float) -> Callable[[Called], Reply]:
+def over_quota_after(calls: int, seconds: float) -> Callable[[ReceivedCall], Reply]:
     """A provider that answers so many calls, then 429 with Retry-After, then again so many."""
-    answered, blocked_until = 0, 0.0
+    answered = 0
+    blocked_until = 0.0
 
-    def answer(called: Called) -> Reply:
+    def answer(call: ReceivedCall) -> Reply:
         nonlocal answered, blocked_until
-        if called.at >= blocked_until and answered < calls:
+        if call.at >= blocked_until and answered < calls:
             answered += 1
             return Reply()
-        if called.at >= blocked_until:
-            answered, blocked_until = 0, time.time() + seconds
+        if call.at >= blocked_until:
+            answered = 0
+            blocked_until = time.time() + seconds
         return Reply(429, b"slow down", {"Retry-After": str(seconds)})
 
     return answer

@@ -1,12 +1,14 @@
-"""Over the API: ask and follow, keys that nobody reads, budgets and estimates, questions that are refused."""
+"""The API: requests and progress, keys that stay secret, budgets and estimates, refusals."""
 
 import json
 import threading
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from services.observables.providers.base import RateLimit
 from shared.database import PLATFORM
 from tests.observables.enrichment.conftest import World, identity
 from tests.observables.enrichment.provider import Reply
@@ -16,54 +18,57 @@ ADDRESS = "45.33.32.156"
 
 @pytest.fixture
 def ask(client_for):
-    return lambda **who: client_for("observables", **{"tenant": "acme", "role": "analyst", **who})
+    def client(**principal: str) -> Any:
+        return client_for("observables", **{"tenant": "acme", "role": "analyst", **principal})
+
+    return client
 
 
 def finished(world: World, client, request: str) -> dict:
     """A request after a shift."""
-    world.shift()
+    world.run_worker()
     return client.get(f"/v1/enrichments/{request}").json()
 
 
 def test_a_value_is_asked_about_and_the_answer_is_told(world: World, ask):
     world.enricher()
     client = ask()
-    made = client.post("/v1/enrichments", json={"values": ["45[.]33[.]32[.]156"]})
-    assert made.status_code == 202, made.text
-    (job,) = made.json()["jobs"]
+    created = client.post("/v1/enrichments", json={"values": ["45[.]33[.]32[.]156"]})
+    assert created.status_code == 202, created.text
+    (job,) = created.json()["jobs"]
     assert (job["value"], job["enricher"], job["state"]) == (ADDRESS, "probe", "waiting")
     assert job["estimate"] is not None
-    (job,) = finished(world, client, made.json()["id"])["jobs"]
+    (job,) = finished(world, client, created.json()["id"])["jobs"]
     assert (job["state"], job["outcome"], job["reason"]) == ("done", "found", None)
-    known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
-    assert known["score"] == 60
-    (answer,) = known["enrichments"]
+    observable = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+    assert observable["score"] == 60
+    (answer,) = observable["enrichments"]
     assert (answer["enricher"], answer["found"], answer["facts"]) == (
         "probe",
         True,
         {"listed": True},
     )
-    explained = client.get(f"/v1/observables/{known['id']}/explain").json()
+    explained = client.get(f"/v1/observables/{observable['id']}/explain").json()
     (part,) = explained["contributions"]
     assert (part["kind"], part["name"], part["reason"]) == (
         "enrichment",
         "probe",
         "listed by Probe.",
     )
-    raw = client.get(f"/v1/observables/{known['id']}/enrichments/probe/raw")
+    raw = client.get(f"/v1/observables/{observable['id']}/enrichments/probe/raw")
     assert raw.content == b'{"listed": true}'
 
 
 def test_progress_comes_as_server_sent_events(world: World, ask):
     world.enricher()
     client = ask()
-    made = client.post("/v1/enrichments", json={"values": [ADDRESS, "45.33.32.157"]}).json()
-    asker = threading.Thread(target=world.shift)
-    asker.start()
-    with client.stream("GET", f"/v1/enrichments/{made['id']}/events") as stream:
+    created = client.post("/v1/enrichments", json={"values": [ADDRESS, "45.33.32.157"]}).json()
+    worker = threading.Thread(target=world.run_worker)
+    worker.start()
+    with client.stream("GET", f"/v1/enrichments/{created['id']}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = [line for line in stream.iter_lines() if line.startswith(("event:", "data:"))]
-    asker.join()
+    worker.join()
     events = list(zip(lines[::2], lines[1::2], strict=True))
     assert events[-1][0] == "event: end"
     done = [
@@ -74,11 +79,11 @@ def test_progress_comes_as_server_sent_events(world: World, ask):
 
 def test_a_request_of_another_tenant_is_not_there(world: World, ask):
     world.enricher()
-    made = ask().post("/v1/enrichments", json={"values": [ADDRESS]}).json()
+    created = ask().post("/v1/enrichments", json={"values": [ADDRESS]}).json()
     other = ask(tenant="rival")
     for path in (
-        f"/v1/enrichments/{made['id']}",
-        f"/v1/enrichments/{made['id']}/events",
+        f"/v1/enrichments/{created['id']}",
+        f"/v1/enrichments/{created['id']}/events",
         f"/v1/enrichments/{uuid4()}",
     ):
         assert other.get(path).status_code == 404
@@ -115,7 +120,7 @@ def test_a_key_is_written_and_never_read(world: World, ask):
     world.enricher(key_fields=("key",))
     client = ask(role="admin")
     (before,) = client.get("/v1/enrichers").json()
-    assert before["obstacle"] == "Probe wants a key, and none is set."
+    assert before["obstacle"] == "Probe needs a key, and none is set."
     (refused,) = client.post(
         "/v1/enrichments", json={"values": [ADDRESS], "enrichers": ["probe"]}
     ).json()["jobs"]
@@ -130,12 +135,12 @@ def test_a_key_is_written_and_never_read(world: World, ask):
             sa.text("SELECT to_jsonb(s)::text FROM enricher_setting s")
         ).scalar_one()
     assert "s3cr3t" not in stored
-    made = client.post("/v1/enrichments", json={"values": [ADDRESS]}).json()
-    assert finished(world, client, made["id"])["jobs"][0]["state"] == "done"
+    created = client.post("/v1/enrichments", json={"values": [ADDRESS]}).json()
+    assert finished(world, client, created["id"])["jobs"][0]["state"] == "done"
     assert "X-Key: s3cr3t" in world.providers.calls[0].headers
     assert (
         client.delete("/v1/enrichers/probe/key").json()["obstacle"]
-        == "Probe wants a key, and none is set."
+        == "Probe needs a key, and none is set."
     )
 
 
@@ -156,58 +161,58 @@ def test_a_key_is_tried_with_a_harmless_call(world: World, ask):
     world.enricher(key_fields=("key",))
     client = ask(role="admin")
     client.patch("/v1/enrichers/probe", json={"key": {"key": "wrong"}})
-    world.providers.answering["probe"] = lambda called: Reply(
-        200 if "X-Key: right" in called.headers else 401
+    world.providers.replies["probe"] = lambda call: Reply(
+        200 if "X-Key: right" in call.headers else 401
     )
-    made = client.post("/v1/enrichers/probe/test")
-    assert made.status_code == 202, made.text
-    (job,) = finished(world, client, made.json()["id"])["jobs"]
+    created = client.post("/v1/enrichers/probe/test")
+    assert created.status_code == 202, created.text
+    (job,) = finished(world, client, created.json()["id"])["jobs"]
     assert (job["state"], job["value"]) == ("failed", "1.1.1.1")
     assert "401" in job["reason"]["message"]
     (seen,) = client.get("/v1/enrichers").json()
-    assert seen["lane"]["blocked"]["kind"] == "key"
+    assert seen["queue"]["blocked"]["kind"] == "key"
     client.patch("/v1/enrichers/probe", json={"key": {"key": "right"}})
-    made = client.post("/v1/enrichers/probe/test").json()
-    assert finished(world, client, made["id"])["jobs"][0]["state"] == "done"
-    # Nothing of it is knowledge about the value.
+    created = client.post("/v1/enrichers/probe/test").json()
+    assert finished(world, client, created["id"])["jobs"][0]["state"] == "done"
+    # The answer is not stored as knowledge about the value.
     assert client.get("/v1/lookup", params={"value": "1.1.1.1"}).json()["observable"] is None
 
 
 def test_what_waits_goes_on_with_a_new_key(world: World, ask):
     world.enricher(key_fields=("key",))
-    world.providers.answering["probe"] = lambda called: Reply(
-        200 if "X-Key: new" in called.headers else 401
+    world.providers.replies["probe"] = lambda call: Reply(
+        200 if "X-Key: new" in call.headers else 401
     )
     client = ask(role="admin")
     client.patch("/v1/enrichers/probe", json={"key": {"key": "old"}})
-    world.ask(*(f"45.33.32.{one}" for one in range(1, 21)))
-    world.shift(2)
-    # One question found out; the others were not asked with a key that is refused.
+    world.ask(*(f"45.33.32.{number}" for number in range(1, 21)))
+    world.run_worker(2)
+    # One job met the refusal; the others were not sent with the refused key.
     assert len(world.providers.calls) == 1
     assert world.states() == {"waiting": 20}
     client.patch("/v1/enrichers/probe", json={"key": {"key": "new"}})
-    world.shift()
+    world.run_worker()
     assert world.states() == {"done": 20}
 
 
 def test_a_plan_that_is_paid_for_has_its_own_limits(world: World, ask):
-    world.enricher(key_fields=("key",), rate=world_rate())
+    world.enricher(key_fields=("key",), rate=RateLimit(60, 60))
     client = ask(role="admin")
     changed = client.patch(
         "/v1/enrichers/probe",
         json={"key": {"key": "x"}, "rate": {"calls": 600, "seconds": 60}, "daily": 5},
     ).json()
     assert (changed["calls"], changed["seconds"], changed["daily"]) == (600, 60.0, 5)
-    made = client.post(
-        "/v1/enrichments", json={"values": [f"45.33.32.{one}" for one in range(1, 11)]}
+    created = client.post(
+        "/v1/enrichments", json={"values": [f"45.33.32.{number}" for number in range(1, 11)]}
     ).json()
-    done = finished(world, client, made["id"])
+    done = finished(world, client, created["id"])
     assert sum(job["state"] == "done" for job in done["jobs"]) == 5
     waiting = [job for job in done["jobs"] if job["state"] == "waiting"]
     assert len(waiting) == 5
     assert len(world.providers.calls) == 5
     (seen,) = client.get("/v1/enrichers").json()
-    assert (seen["lane"]["used_today"], seen["lane"]["left_today"], seen["lane"]["waiting"]) == (
+    assert (seen["queue"]["used_today"], seen["queue"]["left_today"], seen["queue"]["waiting"]) == (
         5,
         0,
         5,
@@ -216,15 +221,9 @@ def test_a_plan_that_is_paid_for_has_its_own_limits(world: World, ask):
     assert all(job["estimate"][:10] > job["created_at"][:10] for job in waiting)
 
 
-def world_rate():
-    from services.observables.providers.base import RateLimit
-
-    return RateLimit(60, 60)
-
-
 def test_waiting_questions_are_taken_back(world: World, ask):
     world.enricher()
-    world.ask(*(f"45.33.32.{one}" for one in range(1, 11)))
+    world.ask(*(f"45.33.32.{number}" for number in range(1, 11)))
     client = ask()
     first = client.get("/v1/enrichment-jobs", params={"limit": 4}).json()
     second = client.get("/v1/enrichment-jobs", params={"limit": 10, "after": first["next"]}).json()
@@ -232,7 +231,7 @@ def test_waiting_questions_are_taken_back(world: World, ask):
     assert client.post("/v1/enrichment-jobs/cancel", json={"enricher": "probe"}).json() == {
         "cancelled": 10
     }
-    world.shift(1)
+    world.run_worker(1)
     assert world.providers.calls == []
     assert client.get("/v1/enrichment-jobs", params={"state": "cancelled"}).json()["items"] != []
 

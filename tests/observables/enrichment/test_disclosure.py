@@ -1,4 +1,4 @@
-"""What may leave the installation: each reason to refuse, and nothing of a private network in any type."""
+"""Disclosure: each reason to refuse a query, and no private address or name in any type."""
 
 import json
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -23,8 +23,8 @@ class Anything(Probe):
 
 
 class Choosy(Anything):
-    def applies(self, asked: Query) -> bool:
-        return asked.value != "45.33.32.156"
+    def applies(self, query: Query) -> bool:
+        return query.value != "45.33.32.156"
 
 
 def code(
@@ -39,7 +39,7 @@ def code(
     return refused and refused.code
 
 
-def test_a_public_value_may_be_told() -> None:
+def test_a_public_value_may_be_sent() -> None:
     assert code("ipv4-addr", "45.33.32.156") is None
 
 
@@ -59,20 +59,20 @@ def test_a_marking_goes_no_further_than_it_may(marking: Tlp, most: Tlp) -> None:
 
 
 @pytest.mark.parametrize("most", TLPS)
-def test_what_nobody_marked_may_be_told(most: Tlp) -> None:
+def test_an_unmarked_value_may_be_sent(most: Tlp) -> None:
     assert code("ipv4-addr", "45.33.32.156", max_tlp=most) is None
 
 
 def test_a_message_names_both_markings() -> None:
     refused = refusal(Query("ipv4-addr", "45.33.32.156"), Probe(), "amber+strict", "green", None)
     assert refused is not None
-    assert refused.message == "It is marked TLP:AMBER+STRICT; at most TLP:GREEN goes there."
+    assert refused.message == "It is marked TLP:AMBER+STRICT; Probe may receive at most TLP:GREEN."
 
 
 @given(st.lists(st.none() | st.sampled_from(TLPS)))
 def test_the_strictest_marking_counts(markings: list[Tlp | None]) -> None:
-    known = [TLPS.index(one) for one in markings if one is not None]
-    assert strictest(markings) == (TLPS[max(known)] if known else None)
+    places = [TLPS.index(marking) for marking in markings if marking is not None]
+    assert strictest(markings) == (TLPS[max(places)] if places else None)
 
 
 PRIVATE = [
@@ -134,12 +134,12 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize(("type_", "value"), PRIVATE)
-def test_what_is_not_the_worlds_stays_here(type_: str, value: str) -> None:
+def test_private_values_are_refused(type_: str, value: str) -> None:
     assert code(type_, value) == "private"
 
 
 @pytest.mark.parametrize(("type_", "value"), PUBLIC)
-def test_what_is_the_worlds_may_be_told(type_: str, value: str) -> None:
+def test_public_values_may_be_sent(type_: str, value: str) -> None:
     assert code(type_, value) is None
 
 
@@ -155,7 +155,7 @@ NOT_PUBLIC = [
     "fc00::/7",
 ]
 addresses = st.one_of(
-    st.ip_addresses(), *(st.ip_addresses(network=ip_network(one)) for one in NOT_PUBLIC)
+    st.ip_addresses(), *(st.ip_addresses(network=ip_network(network)) for network in NOT_PUBLIC)
 )
 
 
@@ -172,9 +172,11 @@ def test_no_type_carries_a_private_address_out(
     address: IPv4Address | IPv6Address, data: st.DataObject
 ) -> None:
     assume(not is_public(address))
-    family, host = (
-        ("ipv4-addr", str(address)) if address.version == 4 else ("ipv6-addr", f"[{address}]")
-    )
+    family = "ipv4-addr"
+    host = str(address)
+    if address.version == 6:
+        family = "ipv6-addr"
+        host = f"[{address}]"
     scheme = data.draw(st.sampled_from(["http", "https", "ftp", "ssh", "redis", "tcp"]))
     user = data.draw(
         st.sampled_from(
@@ -235,12 +237,8 @@ def test_a_local_name_stays_here_in_any_type(label: str, top: str) -> None:
 
 
 def allow_lists(*hits: tuple[str, str]) -> str:
-    return json.dumps(
-        {
-            "allow_lists": {"hits": [[name, category, "x"] for name, category in hits]},
-            "network": {"a": 1},
-        }
-    )
+    rows = [[name, category, "x"] for name, category in hits]
+    return json.dumps({"allow_lists": {"hits": rows}, "network": {"a": 1}})
 
 
 def test_what_is_on_a_list_of_false_positives_is_not_asked_about() -> None:

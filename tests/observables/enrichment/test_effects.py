@@ -1,6 +1,7 @@
-"""What an answer does: facts, score, relations, new observables, events, and what it was before."""
+"""Effects of answers: facts, score, relations, new observables, events, and the past."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,19 +26,22 @@ def answer(listed: bool = True, related: list[tuple[str, str, str]] | None = Non
 
 
 def changed(world: World) -> list[tuple[str, str, int, int | None]]:
-    found = [
-        msgspec.json.decode(one, type=ObservablesChanged)
-        for one in events(world, "observables.changed.v1")
-    ]
+    changes = []
+    for payload in events(world, "observables.changed.v1"):
+        changes += msgspec.json.decode(payload, type=ObservablesChanged).changes
     return sorted(
-        (one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes
+        (change.value, change.kind, change.score, change.score_before) for change in changes
     )
 
 
 def events(world: World, topic: str) -> list[bytes]:
     with world.own.transaction(PLATFORM) as session:
         query = sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id")
-        return [bytes(one) for one in session.scalars(query, {"topic": topic})]
+        return [bytes(payload) for payload in session.scalars(query, {"topic": topic})]
+
+
+def enriched(payload: bytes) -> dict[str, Any]:
+    return msgspec.structs.asdict(msgspec.json.decode(payload, type=Enriched))
 
 
 def test_a_voice_raises_the_score_and_both_are_told(world: World, client):
@@ -46,42 +50,40 @@ def test_a_voice_raises_the_score_and_both_are_told(world: World, client):
     before = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["score"]
     outbox(world.own)
     world.ask(ADDRESS)
-    world.shift()
+    world.run_worker()
     now = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
     assert now["score"] > before
     assert changed(world) == [(ADDRESS, "changed", now["score"], before)]
-    (told,) = events(world, "observables.enriched.v1")
-    said = msgspec.json.decode(told, type=Enriched)
-    assert (said.value, said.enricher, said.facts, said.found) == (
-        ADDRESS,
-        "probe",
-        {"listed": True},
-        True,
-    )
+    (payload,) = events(world, "observables.enriched.v1")
+    event = enriched(payload)
+    assert (event["value"], event["enricher"]) == (ADDRESS, "probe")
+    assert (event["facts"], event["is_known"]) == ({"listed": True}, True)
 
 
 def test_a_provider_that_knows_nothing_is_an_answer(world: World, client):
     world.enricher()
-    world.providers.answering["probe"] = lambda _: Reply(404)
+    world.providers.replies["probe"] = lambda _: Reply(404)
     world.know(ADDRESS)
     outbox(world.own)
     world.ask(ADDRESS)
-    world.shift()
+    world.run_worker()
     (job,) = world.jobs()
     assert (job.state, job.outcome) == ("done", "unknown")
-    (one,) = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["enrichments"]
-    assert (one["found"], one["facts"]) == (False, {})
+    (enrichment,) = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"][
+        "enrichments"
+    ]
+    assert (enrichment["found"], enrichment["facts"]) == (False, {})
     assert changed(world) == []
-    (told,) = events(world, "observables.enriched.v1")
-    assert msgspec.json.decode(told, type=Enriched).is_known is False
+    (payload,) = events(world, "observables.enriched.v1")
+    assert enriched(payload)["is_known"] is False
 
 
 def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: World, client):
     world.enricher()
-    world.providers.answering["probe"] = lambda _: Reply(body=b"<html>maintenance</html>")
+    world.providers.replies["probe"] = lambda _: Reply(body=b"<html>maintenance</html>")
     world.know(ADDRESS)
     world.ask(ADDRESS)
-    world.shift(1)
+    world.run_worker(1)
     (job,) = world.jobs()
     assert (job.state, job.attempts, job.reason["code"]) == ("waiting", 1, "bad-answer")
     assert (
@@ -94,13 +96,15 @@ def test_relations_and_new_observables_are_stored_with_where_they_come_from(worl
     world.enricher()
     world.know(ADDRESS)
     outbox(world.own)
-    world.providers.answering["probe"] = lambda _: answer(
+    world.providers.replies["probe"] = lambda _: answer(
         related=[("resolves-to", "domain-name", "evil.example.net.br")]
     )
     world.ask(ADDRESS)
-    world.shift()
-    found = client.get("/v1/lookup", params={"value": "evil.example.net.br"}).json()["observable"]
-    assert (found["score"], found["depth"], found["assertions"]) == (0, 1, [])
+    world.run_worker()
+    observable = client.get("/v1/lookup", params={"value": "evil.example.net.br"}).json()[
+        "observable"
+    ]
+    assert (observable["score"], observable["depth"], observable["assertions"]) == (0, 1, [])
     (relation,) = client.get(f"/v1/observables/ipv4-addr--{identity(ADDRESS)}/relations").json()[
         "items"
     ]
@@ -113,9 +117,9 @@ def test_relations_and_new_observables_are_stored_with_where_they_come_from(worl
     assert ("evil.example.net.br", "new", 0, None) in changed(world)
 
 
-@pytest.mark.parametrize(("depth", "asked"), [(0, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize(("depth", "queries"), [(0, 1), (1, 2), (2, 3)])
 def test_new_observables_are_followed_no_deeper_than_the_policy_says(
-    world: World, client, depth: int, asked: int
+    world: World, client, depth: int, queries: int
 ):
     world.enricher()
     chain = {
@@ -123,17 +127,17 @@ def test_new_observables_are_followed_no_deeper_than_the_policy_says(
         "45.33.32.157": "45.33.32.158",
         "45.33.32.158": "45.33.32.159",
     }
-    world.providers.answering["probe"] = lambda called: answer(
-        related=[("related-to", "ipv4-addr", chain[called.path.rpartition("/")[2]])]
+    world.providers.replies["probe"] = lambda call: answer(
+        related=[("related-to", "ipv4-addr", chain[call.path.rpartition("/")[2]])]
     )
     policy = {"name": f"depth {depth}", "enrichers": ["probe"], "depth": depth}
-    made = client.post("/v1/enrichment-policies", json=policy).json()
+    created = client.post("/v1/enrichment-policies", json=policy).json()
     world.know(ADDRESS)
-    world.ask(ADDRESS, policy=made["id"])
-    world.shift()
-    assert world.providers.asked("probe") == list(chain)[:asked]
+    world.ask(ADDRESS, policy=created["id"])
+    world.run_worker()
+    assert world.providers.queries_of("probe") == list(chain)[:queries]
     assert [job.depth for job in sorted(world.jobs(), key=lambda job: job.value)] == list(
-        range(asked)
+        range(queries)
     )
 
 
@@ -144,24 +148,24 @@ def test_an_answer_serves_other_tenants_where_the_marking_lets_it(
     world.enricher(max_tlp="amber")
     for tenant in ("acme", "rival"):
         world.know(ADDRESS, tenant=tenant, tlp=tlp)
-    world.providers.answering["probe"] = lambda _: answer(
+    world.providers.replies["probe"] = lambda _: answer(
         related=[("related-to", "ipv4-addr", "45.33.32.157")]
     )
     for tenant in ("acme", "rival"):
         world.ask(ADDRESS, tenant=tenant)
-        world.shift()
+        world.run_worker()
     assert len(world.providers.calls) == calls
     assert [job.outcome for job in world.jobs("rival")] == ["cached" if calls == 1 else "found"]
     for tenant in ("acme", "rival"):
         client = client_for("observables", tenant=tenant)
-        known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
-        assert [one["facts"] for one in known["enrichments"]] == [{"listed": True}]
-        # What the answer names is there for both.
+        observable = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+        assert [part["facts"] for part in observable["enrichments"]] == [{"listed": True}]
+        # The observable that the answer names is stored for both.
         assert (
             client.get("/v1/lookup", params={"value": "45.33.32.157"}).json()["observable"]
             is not None
         )
-    # Nobody else learns of a value that these two know.
+    # Other tenants do not learn of a value that these two know.
     stranger = client_for("observables", tenant="stranger")
     assert stranger.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"] is None
 
@@ -174,9 +178,9 @@ def test_an_answer_got_with_a_tenants_own_key_stays_its_own(world: World, client
         )
         world.know(ADDRESS, tenant=tenant, tlp="clear")
         world.ask(ADDRESS, tenant=tenant)
-        world.shift()
+        world.run_worker()
     assert [
-        called.headers.partition("X-Key: ")[2].split("\r\n")[0] for called in world.providers.calls
+        call.headers.partition("X-Key: ")[2].split("\r\n")[0] for call in world.providers.calls
     ] == [
         "acme",
         "rival",
@@ -194,9 +198,9 @@ def test_the_past_is_what_was_answered_then(world: World, client):
                 client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"],
             )
         )
-        world.providers.answering["probe"] = lambda _, listed=listed: answer(listed)
+        world.providers.replies["probe"] = lambda _, listed=listed: answer(listed)
         world.ask(ADDRESS, fresh=True)
-        world.shift()
+        world.run_worker()
     for at, then in moments:
         params = {"value": ADDRESS, "as_of": at.isoformat()}
         assert client.get("/v1/lookup", params=params).json()["observable"] == then
@@ -213,10 +217,10 @@ def test_what_an_enricher_said_stops_counting(world: World, client):
     world.enricher()
     world.ask(ADDRESS)
     world.know(ADDRESS)
-    world.shift()
+    world.run_worker()
     with world.own.transaction(PLATFORM) as session:
         session.execute(sa.text("UPDATE enrichment SET counts_until = now()"))
-    known = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
-    parts = client.get(f"/v1/observables/{known['id']}/explain").json()["contributions"]
+    observable = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]
+    parts = client.get(f"/v1/observables/{observable['id']}/explain").json()["contributions"]
     assert [part["kind"] for part in parts] == ["source"]
-    assert known["enrichments"] != []
+    assert observable["enrichments"] != []

@@ -1,4 +1,4 @@
-"""When waiting questions will have been answered: right against a simulated lane, and never out of order."""
+"""Estimates of the rate limiter: right against a simulated queue, and never out of order."""
 
 import pytest
 from hypothesis import given
@@ -6,66 +6,72 @@ from hypothesis import strategies as st
 
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.providers.base import RateLimit
-from tests.observables.enrichment.test_rate_limiter import START, limiters, plans
+from tests.observables.enrichment.test_rate_limiter import START, limiters, quota_limits
 
 amounts = st.lists(st.integers(0, 5_000), min_size=2, max_size=8)
 
 
-@given(plans.filter(lambda plan: plan.daily is None), limiters, amounts)
+@given(quota_limits.filter(lambda limits: limits.daily is None), limiters, amounts)
 def test_more_calls_are_never_finished_earlier(
-    plan: QuotaLimits, limiter: RateLimiter, calls: list[int]
+    limits: QuotaLimits, limiter: RateLimiter, calls: list[int]
 ) -> None:
-    in_order(plan, limiter, calls)
+    in_order(limits, limiter, calls)
 
 
-@given(plans, limiters, amounts)
+@given(quota_limits, limiters, amounts)
 def test_more_calls_are_never_finished_earlier_with_a_daily_budget(
-    plan: QuotaLimits, limiter: RateLimiter, calls: list[int]
+    limits: QuotaLimits, limiter: RateLimiter, calls: list[int]
 ) -> None:
-    in_order(plan, limiter, calls)
+    in_order(limits, limiter, calls)
 
 
-def in_order(plan: QuotaLimits, limiter: RateLimiter, calls: list[int]) -> None:
-    ends = [limiter.finish_at(plan, START, one) for one in sorted(calls)]
+def in_order(limits: QuotaLimits, limiter: RateLimiter, calls: list[int]) -> None:
+    ends = [limiter.finish_at(limits, START, count) for count in sorted(calls)]
     assert ends == sorted(ends)
     assert min(ends) >= max(START, limiter.blocked_until)
 
 
 class Provider:
-    """A simulated lane: calls take no time, and a provider refuses after so many for so many seconds."""
+    """A simulated queue: calls take no time, and the provider refuses after some for a while."""
 
     def __init__(
-        self, plan: QuotaLimits, refuses_after: int | None = None, seconds: float = 0.0
+        self, limits: QuotaLimits, refuses_after: int | None = None, seconds: float = 0.0
     ) -> None:
-        self.plan, self.refuses_after, self.seconds = plan, refuses_after, seconds
-        self.limiter, self.now = RateLimiter(proven=True), START
-        self.answered = self.since_refusal = 0
+        self.limits = limits
+        self.refuses_after = refuses_after
+        self.seconds = seconds
+        self.limiter = RateLimiter(proven=True)
+        self.now = START
+        self.answered = 0
+        self.since_refusal = 0
 
     def work(self, calls: int) -> float:
         """Make so many automatic calls; when the last of them was answered."""
         until = self.answered + calls
         while self.answered < until:
-            self.now = self.limiter.next_at(self.plan, self.now) + 1e-6
-            if self.limiter.grant(self.plan, self.now, 0, interactive=False):
+            self.now = self.limiter.next_call_at(self.limits, self.now) + 1e-6
+            if self.limiter.grant(self.limits, self.now, 0, interactive=False):
                 self._call()
         return self.now
 
     def _call(self) -> None:
-        self.limiter.spend(self.plan, self.now, 1)
+        self.limiter.spend(self.limits, self.now, 1)
         if self.refuses_after is not None and self.since_refusal >= self.refuses_after:
             self.since_refusal = 0
-            self.limiter.over_quota(self.now, self.seconds)
+            self.limiter.record_over_quota(self.now, self.seconds)
             return
-        self.limiter.answered(self.now)
-        self.answered, self.since_refusal = self.answered + 1, self.since_refusal + 1
-        self.limiter.passed(self.now, 1, busy=True)
+        self.limiter.record_success(self.now)
+        self.answered += 1
+        self.since_refusal += 1
+        self.limiter.record_pace(self.now, 1, busy=True)
 
 
 def off(provider: Provider, calls: int) -> float:
     """By how much an estimate was wrong, as a share of the time that it took."""
-    asked, said = provider.now, provider.limiter.finish_at(provider.plan, provider.now, calls)
+    start = provider.now
+    estimate = provider.limiter.finish_at(provider.limits, start, calls)
     end = provider.work(calls)
-    return abs(said - end) / (end - asked)
+    return abs(estimate - end) / (end - start)
 
 
 @pytest.mark.parametrize("daily", [None, 200])
@@ -76,7 +82,7 @@ def test_an_estimate_is_right_before_the_first_call_and_later(
     rate: RateLimit, daily: int | None
 ) -> None:
     provider = Provider(QuotaLimits(rate, daily, 4))
-    # The first burst is for nothing: a tenth of what a rate allows at once.
+    # The first burst, a tenth of the rate, starts at once.
     assert off(provider, 1000) < 0.12
     assert off(provider, 700) < 0.06
 
@@ -100,8 +106,7 @@ def test_an_estimate_reckons_with_a_provider_that_refuses_again_and_again(second
 
 def test_a_daily_budget_that_the_rate_does_not_reach_changes_nothing() -> None:
     slow = RateLimit(1, 3600)
-    without, with_budget = (
-        RateLimiter(proven=True).finish_at(QuotaLimits(slow, one, 1), START, 100)
-        for one in (None, 50)
-    )
+    limiter = RateLimiter(proven=True)
+    without = limiter.finish_at(QuotaLimits(slow, None, 1), START, 100)
+    with_budget = limiter.finish_at(QuotaLimits(slow, 50, 1), START, 100)
     assert with_budget == pytest.approx(without)

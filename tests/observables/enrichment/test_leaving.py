@@ -1,4 +1,4 @@
-"""Nothing leaves that may not: looked at from the provider's end."""
+"""Disclosure as the provider sees it: no query arrives that must not."""
 
 import json
 
@@ -34,8 +34,8 @@ def test_a_marked_value_stays_here(world: World, client, tlp: str):
     world.know("45.33.32.157", tlp="green")
     client.post("/v1/enrichments", json={"values": ["45.33.32.156", "45.33.32.157"]})
     world.ask("45.33.32.156", "45.33.32.157")
-    world.shift()
-    assert world.providers.asked("probe") == ["45.33.32.157"]
+    world.run_worker()
+    assert world.providers.queries_of("probe") == ["45.33.32.157"]
     assert set(reasons(world).values()) == {"tlp"}
 
 
@@ -45,7 +45,7 @@ def test_the_strictest_marking_counts_wherever_it_comes_from(world: World, clien
     world.know("45.33.32.156", tlp="red")
     client.post("/v1/enrichments", json={"values": ["45.33.32.156"]})
     client.post("/v1/enrichments", json={"values": ["45.33.32.157"], "tlp": "amber"})
-    world.shift(2)
+    world.run_worker(2)
     assert world.providers.calls == []
     assert reasons(world) == {"45.33.32.156": "tlp", "45.33.32.157": "tlp"}
 
@@ -55,7 +55,7 @@ def test_a_marking_that_came_while_the_question_waited_counts(world: World):
     world.know("45.33.32.156", tlp="clear")
     world.ask("45.33.32.156")
     world.know("45.33.32.156", tlp="red")
-    world.shift()
+    world.run_worker()
     assert world.providers.calls == []
     assert reasons(world) == {"45.33.32.156": "tlp"}
 
@@ -65,8 +65,8 @@ def test_a_tenant_says_how_far_its_markings_go(world: World, client):
     world.know("45.33.32.156", tlp="amber")
     client.patch("/v1/enrichers/probe", json={"max_tlp": "amber"})
     world.ask("45.33.32.156")
-    world.shift()
-    assert world.providers.asked("probe") == ["45.33.32.156"]
+    world.run_worker()
+    assert world.providers.queries_of("probe") == ["45.33.32.156"]
 
 
 def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
@@ -75,7 +75,7 @@ def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
         "/v1/enrichments", json={"values": [*PRIVATE, "10.0.0.0/8"], "enrichers": ["probe"]}
     )
     world.ask(*PRIVATE)
-    world.shift()
+    world.run_worker()
     assert world.providers.calls == []
     assert set(reasons(world).values()) <= {"private", "type"}
     assert set(PRIVATE) <= set(reasons(world))
@@ -84,7 +84,7 @@ def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
 def test_what_an_answer_names_is_looked_at_as_well(world: World, client):
     world.enricher()
     named = [["related-to", "ipv4-addr", address] for address in ("10.9.9.9", "45.33.32.1")]
-    world.providers.answering["probe"] = lambda _: Reply(
+    world.providers.replies["probe"] = lambda _: Reply(
         body=json.dumps({"listed": True, "related": named}).encode()
     )
     policy = client.post(
@@ -92,8 +92,8 @@ def test_what_an_answer_names_is_looked_at_as_well(world: World, client):
     ).json()
     world.know("45.33.32.156")
     world.ask("45.33.32.156", policy=policy["id"])
-    world.shift()
-    assert world.providers.asked("probe") == ["45.33.32.156", "45.33.32.1"]
+    world.run_worker()
+    assert world.providers.queries_of("probe") == ["45.33.32.156", "45.33.32.1"]
 
 
 def test_a_type_that_the_provider_does_not_take_is_not_sent(world: World, client):
@@ -106,7 +106,7 @@ def test_a_type_that_the_provider_does_not_take_is_not_sent(world: World, client
         client.post("/v1/enrichments", json={"values": ["evil.example.net.br"]}).json()["jobs"]
         == []
     )
-    world.shift(1)
+    world.run_worker(1)
     assert world.providers.calls == []
 
 
@@ -116,7 +116,7 @@ def test_what_is_known_to_be_harmless_is_not_asked_about(world: World, client, l
     world.know("45.33.32.156")
     client.post("/v1/enrichments", json={"values": ["45.33.32.156"]})
     world.ask("45.33.32.156")
-    world.shift(2)
+    world.run_worker(2)
     assert world.providers.calls == []
     assert reasons(world) == {"45.33.32.156": "allow-listed"}
 
@@ -129,5 +129,5 @@ def test_an_enricher_that_is_switched_off_asks_nothing(world: World, client, cli
         "/v1/enrichments", json={"values": ["45.33.32.156"], "enrichers": ["probe"]}
     ).json()["jobs"]
     assert job["reason"] == {"code": "no-access", "message": "Probe is switched off."}
-    world.shift(1)
+    world.run_worker(1)
     assert world.providers.calls == []

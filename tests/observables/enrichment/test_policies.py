@@ -1,25 +1,30 @@
-"""What policies ask: what they match, in which order, once, within a budget; one by one the same as all at once."""
+"""The selection of policies: what matches, in which order, once, within a budget.
+
+Events one by one lead to the same jobs as all at once.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.observables.enrichment.answers.repository import Standing
+from services.observables.enrichment.answers.models import DisclosureState
 from services.observables.enrichment.policies import selection
-from services.observables.enrichment.policies.selection import Candidate, Chosen, Pair, Policy
-from services.observables.enrichment.queues.repository.jobs import BACKGROUND
+from services.observables.enrichment.policies.models import Policy, PolicyDay
+from services.observables.enrichment.policies.selection import Candidate, Pair, Selection
+from services.observables.enrichment.queues.models import BACKGROUND
 from services.observables.enrichment.settings.access import Access, accesses
 from shared.events.observables import Change
 from tests.observables.enrichment.enrichers import probe
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-WAYS = accesses(
+ACCESSES = accesses(
     "acme",
     [],
     {
@@ -29,7 +34,7 @@ WAYS = accesses(
         "keyed": probe("keyed", key_fields=("key",)),
     },
 )
-KNOWN = Standing((), "{}", 0)
+UNMARKED = DisclosureState((), "{}", 0)
 
 
 def policy(number: int = 1, *enrichers: str, **limits: Any) -> Policy:
@@ -45,32 +50,43 @@ def change(number: int = 1, type_: str = "ipv4-addr", **values: Any) -> Change:
     )
 
 
-def found(
+def find(
     listed: Sequence[Policy], *changes: Change, source: str = "feed", at: datetime = NOON
 ) -> list[Candidate]:
-    return list(selection.candidates(listed, source, changes, WAYS, at))
+    return list(selection.candidates(listed, source, changes, ACCESSES, at))
 
 
-def choose(
-    asked: Sequence[Candidate],
-    standing: dict[str, Standing] | None = None,
+def select(
+    candidates: Sequence[Candidate],
+    states: dict[str, DisclosureState] | None = None,
     answered: set[Pair] | None = None,
-    room: dict[tuple[UUID, Any], int] | None = None,
-) -> Chosen:
-    there = standing if standing is not None else {one.pair[0]: KNOWN for one in asked}
-    return selection.choose(
-        asked,
-        there,
-        WAYS,
-        lambda one: one.pair in (answered or ()),
-        lambda who, day: (
-            None if who.daily_budget is None else (room or {}).get((who.id, day), who.daily_budget)
-        ),
+    left: dict[PolicyDay, int] | None = None,
+) -> Selection:
+    if states is None:
+        states = {candidate.pair[0]: UNMARKED for candidate in candidates}
+
+    def budget_left(policy: Policy, day: date) -> int | None:
+        if policy.daily_budget is None:
+            return None
+        return (left or {}).get((policy.id, day), policy.daily_budget)
+
+    return selection.select(
+        candidates,
+        states,
+        ACCESSES,
+        lambda candidate: candidate.pair in (answered or ()),
+        budget_left,
     )
 
 
-def asked_of(chosen: Chosen) -> list[tuple[str, str, str]]:
-    return [(one.requested_by, one.value, one.enricher) for _, one in chosen.wanted]
+def jobs_of(selected: Selection) -> list[tuple[str, str, str]]:
+    return [
+        (request.requested_by, request.value, request.enricher) for _, request in selected.requests
+    ]
+
+
+def names_of(candidates: Sequence[Candidate]) -> list[str]:
+    return [candidate.pair[1] for candidate in candidates]
 
 
 def test_a_policy_without_limits_matches_all_but_what_has_ended() -> None:
@@ -80,25 +96,26 @@ def test_a_policy_without_limits_matches_all_but_what_has_ended() -> None:
 
 
 def test_each_limit_is_one_that_has_to_be_met() -> None:
-    one = policy(
+    strict = policy(
         types=frozenset({"ipv4-addr"}),
         sources=frozenset({"feed"}),
         tags=frozenset({"c2", "botnet"}),
         min_score=50,
     )
     fits = change(score=50, tags=("c2", "other"))
-    assert one.matches("feed", fits)
-    assert not one.matches("other", fits)
-    assert not one.matches("feed", change(score=49, tags=("c2",)))
-    assert not one.matches("feed", change(tags=("other",)))
-    assert not one.matches("feed", change(tags=()))
-    assert not one.matches("feed", change(type_="domain-name", tags=("c2",)))
+    assert strict.matches("feed", fits)
+    assert not strict.matches("other", fits)
+    assert not strict.matches("feed", change(score=49, tags=("c2",)))
+    assert not strict.matches("feed", change(tags=("other",)))
+    assert not strict.matches("feed", change(tags=()))
+    assert not strict.matches("feed", change(type_="domain-name", tags=("c2",)))
 
 
 def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks() -> None:
     listed = [policy(1, "beta"), policy(2, "alpha", "beta"), policy(3, "alpha", min_score=60)]
     assert [
-        (one.policy.name, one.pair, one.value) for one in found(listed, change(2), change(1))
+        (candidate.policy.name, candidate.pair, candidate.value)
+        for candidate in find(listed, change(2), change(1))
     ] == [
         ("policy 1", (str(UUID(int=2)), "beta"), "45.33.32.2"),
         ("policy 2", (str(UUID(int=2)), "alpha"), "45.33.32.2"),
@@ -109,100 +126,108 @@ def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks()
 
 def test_only_who_can_be_asked_is_a_candidate() -> None:
     everyone = policy(1, "alpha", "names", "keyed", "gone")
-    assert [one.pair[1] for one in found([everyone], change())] == ["alpha"]
-    assert [one.pair[1] for one in found([everyone], change(type_="domain-name"))] == [
-        "alpha",
-        "names",
-    ]
+    assert [candidate.pair[1] for candidate in find([everyone], change())] == ["alpha"]
+    assert names_of(find([everyone], change(type_="domain-name"))) == ["alpha", "names"]
 
 
 def test_a_policy_of_other_sources_does_not_ask() -> None:
-    assert found([policy(sources=frozenset({"other"}))], change()) == []
+    assert find([policy(sources=frozenset({"other"}))], change()) == []
 
 
 def test_a_question_says_who_asks_and_waits_behind_people() -> None:
-    ((candidate, wanted),) = choose(found([policy(7)], change())).wanted
-    assert (wanted.observable_id, wanted.type, wanted.value) == (
+    ((candidate, request),) = select(find([policy(7)], change())).requests
+    assert (request.observable_id, request.type, request.value) == (
         str(UUID(int=1)),
         "ipv4-addr",
         "45.33.32.1",
     )
-    assert (wanted.enricher, wanted.lane) == ("alpha", WAYS["alpha"].lane)
-    assert (wanted.requested_by, wanted.policy, wanted.priority) == (
+    assert (request.enricher, request.queue_id) == ("alpha", ACCESSES["alpha"].queue_id)
+    assert (request.requested_by, request.policy, request.priority) == (
         "policy:policy 7",
         UUID(int=7),
         BACKGROUND,
     )
-    assert (wanted.depth, wanted.fresh, wanted.trial) == (0, False, False)
-    assert candidate.day == NOON.date()
+    assert (request.depth, request.fresh, request.trial) == (0, False, False)
+    assert candidate.policy_day == (UUID(int=7), NOON.date())
 
 
 def test_what_is_answered_already_or_unknown_is_not_asked() -> None:
-    asked = found([policy(1, "alpha", "beta")], change(1), change(2))
-    chosen = choose(asked, {str(UUID(int=1)): KNOWN}, {(str(UUID(int=1)), "alpha")})
-    assert asked_of(chosen) == [("policy:policy 1", "45.33.32.1", "beta")]
+    candidates = find([policy(1, "alpha", "beta")], change(1), change(2))
+    selected = select(candidates, {str(UUID(int=1)): UNMARKED}, {(str(UUID(int=1)), "alpha")})
+    assert jobs_of(selected) == [("policy:policy 1", "45.33.32.1", "beta")]
 
 
 def test_what_only_an_answer_brought_is_not_asked() -> None:
-    asked = found([policy()], change())
-    assert choose(asked, {str(UUID(int=1)): Standing((), "{}", 1)}).wanted == []
+    candidates = find([policy()], change())
+    assert select(candidates, {str(UUID(int=1)): DisclosureState((), "{}", 1)}).requests == []
 
 
 def test_refused_questions_are_counted_and_cost_nothing() -> None:
-    asked = found([policy(daily_budget=1)], change(1), change(2), change(3), change(4))
+    candidates = find([policy(daily_budget=1)], change(1), change(2), change(3), change(4))
     listed = '{"allow_lists": {"hits": [["x", "false_positive"]]}}'
-    standing = {
-        str(UUID(int=1)): Standing(("clear", "red"), "{}", 0),
-        str(UUID(int=2)): Standing((), listed, 0),
-        str(UUID(int=3)): Standing(("amber",), "{}", 0),
-        str(UUID(int=4)): Standing(("green",), "{}", 0),
+    states = {
+        str(UUID(int=1)): DisclosureState(("clear", "red"), "{}", 0),
+        str(UUID(int=2)): DisclosureState((), listed, 0),
+        str(UUID(int=3)): DisclosureState(("amber",), "{}", 0),
+        str(UUID(int=4)): DisclosureState(("green",), "{}", 0),
     }
-    chosen = choose(asked, standing)
-    assert chosen.refused == {"tlp": 2, "allow-listed": 1}
-    assert asked_of(chosen) == [("policy:policy 1", "45.33.32.4", "alpha")]
-    assert chosen.over_budget == []
+    selected = select(candidates, states)
+    assert selected.refused == {"tlp": 2, "allow-listed": 1}
+    assert jobs_of(selected) == [("policy:policy 1", "45.33.32.4", "alpha")]
+    assert selected.over_budget == []
 
 
 def test_a_budget_is_a_days_and_a_policys() -> None:
-    tight, other = policy(1, "alpha", daily_budget=2), policy(2, "beta", daily_budget=1)
-    late = found([tight, other], *map(change, (1, 2, 3)), at=NOON + 11 * HOUR)
-    early = found([tight, other], *map(change, (4, 5, 6)), at=NOON + 13 * HOUR)
-    chosen = choose([*late, *early])
-    spent = Counter((one.policy.name, one.day) for one, _ in chosen.wanted)
-    first, second = NOON.date(), NOON.date() + timedelta(days=1)
+    tight = policy(1, "alpha", daily_budget=2)
+    other = policy(2, "beta", daily_budget=1)
+    late = find([tight, other], *map(change, (1, 2, 3)), at=NOON + 11 * HOUR)
+    early = find([tight, other], *map(change, (4, 5, 6)), at=NOON + 13 * HOUR)
+    selected = select([*late, *early])
+    spent = Counter(
+        (candidate.policy.name, candidate.at.date()) for candidate, _ in selected.requests
+    )
+    first = NOON.date()
+    second = first + timedelta(days=1)
     assert spent == {
         ("policy 1", first): 2,
         ("policy 1", second): 2,
         ("policy 2", first): 1,
         ("policy 2", second): 1,
     }
-    assert len(chosen.over_budget) == 6
-    assert {one.pair[0] for one in chosen.over_budget if one.policy is tight} == {
-        str(UUID(int=3)),
-        str(UUID(int=6)),
-    }
+    assert len(selected.over_budget) == 6
+    assert {
+        candidate.pair[0] for candidate in selected.over_budget if candidate.policy is tight
+    } == {str(UUID(int=3)), str(UUID(int=6))}
 
 
 def test_what_was_spent_before_counts() -> None:
-    one = policy(daily_budget=3)
-    chosen = choose(found([one], *map(change, (1, 2, 3))), room={(one.id, NOON.date()): 1})
-    assert len(chosen.wanted) == 1
-    assert len(chosen.over_budget) == 2
-    assert choose(found([one], change(1)), room={(one.id, NOON.date()): 0}).wanted == []
+    limited = policy(daily_budget=3)
+    selected = select(find([limited], *map(change, (1, 2, 3))), left={(limited.id, NOON.date()): 1})
+    assert len(selected.requests) == 1
+    assert len(selected.over_budget) == 2
+    assert select(find([limited], change(1)), left={(limited.id, NOON.date()): 0}).requests == []
 
 
 def test_a_later_change_is_asked_about_when_the_answer_has_outlived_itself() -> None:
     moments = [NOON, NOON + 11 * HOUR, NOON + 12 * HOUR, NOON + 23 * HOUR, NOON + 24 * HOUR]
-    chosen = choose(
-        [one for at in moments for one in found([policy()], change(kind="changed"), at=at)]
-    )
-    assert [one.at for one, _ in chosen.wanted] == [NOON, NOON + 12 * HOUR, NOON + 24 * HOUR]
+    candidates: list[Candidate] = []
+    for at in moments:
+        candidates += find([policy()], change(kind="changed"), at=at)
+    selected = select(candidates)
+    assert [candidate.at for candidate, _ in selected.requests] == [
+        NOON,
+        NOON + 12 * HOUR,
+        NOON + 24 * HOUR,
+    ]
 
 
 def test_what_the_budget_had_no_room_for_may_be_asked_the_next_day() -> None:
-    asked = [*found([policy(daily_budget=1)], change(1), change(2))]
-    asked += found([policy(daily_budget=1)], change(2, kind="changed"), at=NOON + 13 * HOUR)
-    assert [one.value for one, _ in choose(asked).wanted] == ["45.33.32.1", "45.33.32.2"]
+    candidates = [*find([policy(daily_budget=1)], change(1), change(2))]
+    candidates += find([policy(daily_budget=1)], change(2, kind="changed"), at=NOON + 13 * HOUR)
+    assert [candidate.value for candidate, _ in select(candidates).requests] == [
+        "45.33.32.1",
+        "45.33.32.2",
+    ]
 
 
 listed_policies = st.lists(
@@ -214,12 +239,12 @@ listed_policies = st.lists(
         min_score=st.sampled_from([0, 50]),
         daily_budget=st.none() | st.integers(1, 6),
     ).flatmap(
-        lambda one: st.sets(st.sampled_from(["alpha", "beta", "names", "keyed"]), min_size=1).map(
-            lambda names: one._replace(enrichers=frozenset(names))
-        )
+        lambda listed: st.sets(
+            st.sampled_from(["alpha", "beta", "names", "keyed"]), min_size=1
+        ).map(lambda names: listed._replace(enrichers=frozenset(names)))
     ),
     max_size=3,
-    unique_by=lambda one: one.id,
+    unique_by=lambda listed: listed.id,
 )
 events = st.lists(
     st.tuples(
@@ -237,11 +262,11 @@ events = st.lists(
         ),
     ),
     max_size=12,
-).map(lambda many: sorted(many, key=lambda one: one[0]))
-standings = st.fixed_dictionaries(
+).map(lambda events: sorted(events, key=lambda event: event[0]))
+all_states = st.fixed_dictionaries(
     {
         str(UUID(int=number)): st.builds(
-            Standing,
+            DisclosureState,
             tlps=st.sampled_from([(), ("green",), ("amber", None), ("clear",)]),
             context=st.just("{}"),
             depth=st.sampled_from([0, 0, 0, 1]),
@@ -252,49 +277,62 @@ standings = st.fixed_dictionaries(
 
 
 class Running:
-    """What the store says between events: what was asked, until its answer has outlived itself, and what was spent."""
+    """The store between events: unexpired queries, and what the budgets have spent."""
 
-    def __init__(self, standing: dict[str, Standing]) -> None:
-        self.standing = standing
-        self.asked: dict[Pair, datetime] = {}
-        self.spent: Counter[tuple[UUID, Any]] = Counter()
+    def __init__(self, states: dict[str, DisclosureState]) -> None:
+        self.states = states
+        self.selected_at: dict[Pair, datetime] = {}
+        self.spent: Counter[PolicyDay] = Counter()
 
-    def choose(self, asked: list[Candidate]) -> Chosen:
-        chosen = selection.choose(asked, self.standing, WAYS, self._answered, self._room)
-        for one, _ in chosen.wanted:
-            self.asked[one.pair] = one.at
-            self.spent[one.policy.id, one.day] += 1
-        return chosen
+    def select(self, candidates: list[Candidate]) -> Selection:
+        selected = selection.select(
+            candidates, self.states, ACCESSES, self._is_answered, self._budget_left
+        )
+        for candidate, _ in selected.requests:
+            self.selected_at[candidate.pair] = candidate.at
+            self.spent[candidate.policy_day] += 1
+        return selected
 
-    def _answered(self, one: Candidate) -> bool:
-        before = self.asked.get(one.pair)
-        return before is not None and one.at - before < WAYS[one.pair[1]].enricher.lifetime
+    def _is_answered(self, candidate: Candidate) -> bool:
+        before = self.selected_at.get(candidate.pair)
+        lifetime = ACCESSES[candidate.pair[1]].enricher.lifetime
+        return before is not None and candidate.at - before < lifetime
 
-    def _room(self, who: Policy, day: Any) -> int | None:
-        return None if who.daily_budget is None else who.daily_budget - self.spent[who.id, day]
+    def _budget_left(self, policy: Policy, day: date) -> int | None:
+        if policy.daily_budget is None:
+            return None
+        return policy.daily_budget - self.spent[policy.id, day]
 
 
-@given(listed_policies, events, standings)
+@given(listed_policies, events, all_states)
 def test_events_one_by_one_are_the_same_as_all_at_once(
     listed: list[Policy],
-    happened: list[tuple[timedelta, str, list[Change]]],
-    standing: dict[str, Standing],
+    dated_events: list[tuple[timedelta, str, list[Change]]],
+    states: dict[str, DisclosureState],
 ) -> None:
     batches = [
-        found(listed, *changes, source=source, at=NOON + after)
-        for after, source, changes in happened
+        find(listed, *changes, source=source, at=NOON + after)
+        for after, source, changes in dated_events
     ]
-    store = Running(standing)
-    singly = [store.choose(batch) for batch in batches]
-    together = choose([one for batch in batches for one in batch], standing)
-    assert [pair for chosen in singly for pair in chosen.wanted] == together.wanted
-    assert [one for chosen in singly for one in chosen.over_budget] == together.over_budget
-    assert sum((Counter(chosen.refused) for chosen in singly), Counter()) == together.refused
-    for (who, _), count in Counter((one.policy.id, one.day) for one, _ in together.wanted).items():
-        budget = next(one.daily_budget for one in listed if one.id == who)
+    store = Running(states)
+    singly = [store.select(batch) for batch in batches]
+    together = select(list(chain.from_iterable(batches)), states)
+    assert [request for selected in singly for request in selected.requests] == together.requests
+    assert (
+        list(chain.from_iterable(selected.over_budget for selected in singly))
+        == together.over_budget
+    )
+    refused: Counter[str] = Counter()
+    for selected in singly:
+        refused.update(selected.refused)
+    assert refused == together.refused
+    budgets = {policy.id: policy.daily_budget for policy in listed}
+    spent = Counter(candidate.policy_day for candidate, _ in together.requests)
+    for (policy_id, _), count in spent.items():
+        budget = budgets[policy_id]
         assert budget is None or count <= budget
 
 
-def test_the_way_to_an_enricher_is_that_of_the_tenant() -> None:
-    assert isinstance(WAYS["alpha"], Access)
-    assert WAYS["keyed"].obstacle is not None
+def test_the_access_to_an_enricher_is_that_of_the_tenant() -> None:
+    assert isinstance(ACCESSES["alpha"], Access)
+    assert ACCESSES["keyed"].obstacle is not None

@@ -1,4 +1,4 @@
-"""Policies over the real log: what a dry run tells is what the policy then does."""
+"""Policies over the real log: a dry run forecasts what the policy then does."""
 
 import asyncio
 from uuid import uuid4
@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment.policies.triggers import handle_changed
+from services.observables.enrichment.policies.handlers import handle_changed
 from shared.database import PLATFORM
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
@@ -24,7 +24,7 @@ OTHER = msgspec.structs.replace(FEED, id=uuid4(), name="honeypots", reliability=
 
 @pytest.fixture
 def tenant() -> str:
-    """A tenant of its own: the log keeps what other tests said."""
+    """A tenant of its own: the log keeps the events of other tests."""
     return f"acme-{uuid4().hex[:8]}"
 
 
@@ -34,7 +34,7 @@ def client(client_for, settings: Settings, tenant: str):
 
 
 def relay(world: World, settings: Settings) -> list[Event[ObservablesChanged]]:
-    """Publish the outbox as the relay does; the changes among it, as a consumer gets them."""
+    """Publish the outbox as the relay does; its changes, as a consumer gets them."""
     with world.own.transaction(PLATFORM) as session:
         rows = session.execute(sa.text("SELECT * FROM outbox ORDER BY id")).all()
         session.execute(sa.text("DELETE FROM outbox"))
@@ -66,7 +66,7 @@ def consume(world: World, tenant: str, events: list[Event[ObservablesChanged]]) 
 
 
 def day(world: World, settings: Settings, tenant: str) -> list[Event[ObservablesChanged]]:
-    """A day's changes: two feeds, tags, scores, several types, repetitions, what may not be asked, another tenant."""
+    """A day's changes: two feeds, tags, scores, types, repetitions, private values."""
     first = [
         Indicator("ipv4-addr", f"45.32.1.{number}", tags=("c2",) if number % 3 else ())
         for number in range(1, 120)
@@ -92,17 +92,17 @@ POLICIES = [
 ]
 
 
-@pytest.mark.parametrize("wanted", POLICIES, ids=lambda one: ",".join(sorted(one)))
+@pytest.mark.parametrize("limits", POLICIES, ids=lambda limits: ",".join(sorted(limits)))
 @pytest.mark.parametrize("way", ["as events come", "applied to the past"])
 def test_a_dry_run_tells_what_the_policy_then_does(
-    world: World, settings: Settings, client, tenant, wanted: dict, way
+    world: World, settings: Settings, client, tenant, limits: dict, way
 ):
     world.enricher()
     world.enricher("second", types=frozenset({"ipv4-addr"}))
     events = day(world, settings, tenant)
-    before = client.post("/v1/enrichment-policies/dry-run", json={"name": "tried", **wanted}).json()
+    before = client.post("/v1/enrichment-policies/dry-run", json={"name": "tried", **limits}).json()
     policy = client.post(
-        "/v1/enrichment-policies", json={"name": f"{way} {wanted}"[:100], **wanted}
+        "/v1/enrichment-policies", json={"name": f"{way} {limits}"[:100], **limits}
     ).json()
     forecast = client.post(f"/v1/enrichment-policies/{policy['id']}/dry-run").json()
     assert forecast["calls"] == before["calls"]
@@ -110,16 +110,16 @@ def test_a_dry_run_tells_what_the_policy_then_does(
         for event in events:
             consume(world, tenant, [event])
     else:
-        asked = client.post(
+        applied = client.post(
             f"/v1/enrichment-policies/{policy['id']}/apply", params={"days": 1}
         ).json()
-        assert asked == {"asked": forecast["calls"]}
-    world.shift()
-    calls = {name: len(world.providers.asked(name)) for name in ("probe", "second")}
+        assert applied == {"asked": forecast["calls"]}
+    world.run_worker()
+    calls = {name: len(world.providers.queries_of(name)) for name in ("probe", "second")}
     assert {name: count for name, count in calls.items() if count} == forecast["by_enricher"]
     assert sum(calls.values()) == forecast["calls"]
-    (kept,) = client.get("/v1/enrichment-policies").json()
-    assert (kept["asked_today"], kept["over_budget_today"]) == (
+    (view,) = client.get("/v1/enrichment-policies").json()
+    assert (view["asked_today"], view["over_budget_today"]) == (
         forecast["calls"],
         forecast["over_budget"],
     )
@@ -134,11 +134,11 @@ def test_events_that_are_repeated_ask_nothing_twice(
     for _ in range(2):
         for event in events:
             consume(world, tenant, [event])
-    world.shift()
+    world.run_worker()
     for event in events:
         consume(world, tenant, [event])
-    world.shift(2)
-    assert world.providers.repeated("probe") == {}
+    world.run_worker(2)
+    assert world.providers.repetitions("probe") == {}
     assert len(world.providers.calls) == 179
 
 
@@ -147,7 +147,7 @@ def test_a_policy_that_is_wrong_gets_a_clear_error(world: World, client):
     good = {"name": "one", "enrichers": ["probe"]}
     assert client.post("/v1/enrichment-policies", json=good).status_code == 201
     for body, status, field in (
-        (good, 409, "body.name"),
+        (good, 409, "name"),
         ({**good, "name": "two", "enrichers": ["nobody"]}, 422, "enrichers.0"),
         ({**good, "name": "two", "types": ["no-type"]}, 422, "types.0"),
         ({**good, "name": "two", "depth": 9}, 422, "body.depth"),
@@ -160,11 +160,11 @@ def test_a_policy_that_is_wrong_gets_a_clear_error(world: World, client):
 
 def test_a_policy_of_another_tenant_is_not_there(world: World, client, client_for):
     world.enricher()
-    made = client.post(
+    created = client.post(
         "/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}
     ).json()
     rival = client_for("observables", tenant="rival", role="admin")
-    path = f"/v1/enrichment-policies/{made['id']}"
+    path = f"/v1/enrichment-policies/{created['id']}"
     assert rival.get("/v1/enrichment-policies").json() == []
     assert rival.patch(path, json={"enabled": False}).status_code == 404
     assert rival.delete(path).status_code == 404
@@ -184,26 +184,26 @@ def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(
     with world.own.transaction(PLATFORM) as session:
         session.execute(sa.delete(OUTBOX))
     client.patch("/v1/enrichers/probe", json={"key": {"api_key": "hush-hush"}, "max_tlp": "green"})
-    made = client.post(
+    created = client.post(
         "/v1/enrichment-policies", json={"name": "mine", "enrichers": ["probe"]}
     ).json()
-    path = f"/v1/enrichment-policies/{made['id']}"
+    path = f"/v1/enrichment-policies/{created['id']}"
     client.patch(path, json={"min_score": 50})
     client.patch(path, json={"min_score": 999})
-    asked = client.post(f"{path}/apply").json()["asked"]
+    stored = client.post(f"{path}/apply").json()["asked"]
     client.delete(path)
     client.delete(path)
     with world.own.transaction(PLATFORM) as session:
         payloads = session.scalars(
             sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name)
         ).all()
-    said = [msgspec.json.decode(one, type=Recorded) for one in payloads]
-    assert {one.actor for one in said} == {"kim@acme.example"}
-    assert [(one.action, one.target, one.details) for one in said] == [
+    records = [msgspec.json.decode(payload, type=Recorded) for payload in payloads]
+    assert {record.actor for record in records} == {"kim@acme.example"}
+    assert [(record.action, record.target, record.details) for record in records] == [
         ("enrichers.change", "probe", {"fields": "key, max_tlp"}),
-        ("policies.create", made["id"], {"name": "mine"}),
-        ("policies.change", made["id"], {"fields": "min_score"}),
-        ("policies.apply", made["id"], {"days": "1", "asked": str(asked)}),
-        ("policies.delete", made["id"], {}),
+        ("policies.create", created["id"], {"name": "mine"}),
+        ("policies.change", created["id"], {"fields": "min_score"}),
+        ("policies.apply", created["id"], {"days": "1", "asked": str(stored)}),
+        ("policies.delete", created["id"], {}),
     ]
     assert b"hush" not in b"".join(payloads)

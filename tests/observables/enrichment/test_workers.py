@@ -1,6 +1,7 @@
-"""Four real Celery workers and providers that count: nothing before its time, nothing lost, nothing twice.
+"""Four Celery workers and counting providers: no call too early, none lost, none twice.
 
-Real enrichers ask providers on loopback in the providers' own layouts; a reconciler wakes whoever is left.
+Real enrichers query providers on loopback in the providers' own layouts. A reconciler wakes the
+workers that are left.
 """
 
 import json
@@ -17,19 +18,20 @@ from ipaddress import IPv4Address
 import pytest
 import sqlalchemy as sa
 
-from services.observables.enrichment.policies import triggers
-from services.observables.enrichment.queues.repository import jobs, provider_queues
-from services.observables.enrichment.queues.repository.jobs import BACKGROUND, JobRequest
+from services.observables.enrichment.queues.models import BACKGROUND, JobRequest
+from services.observables.enrichment.queues.service import enqueue
+from services.observables.enrichment.settings.service import accesses_of
 from shared.database import PLATFORM, Database
 from shared.settings import Settings
 from tests.observables.enrichment.conftest import identity
-from tests.observables.enrichment.provider import Called, Providers, Reply
+from tests.observables.enrichment.provider import Providers, ReceivedCall, Reply
 
 pytestmark = pytest.mark.slow
 
 VALUES = int(os.environ.get("SENTINELIQ_ENRICH_VALUES", "300"))
-"""Up to 10,000, for those who have the time."""
-WINDOW, PAUSE = 100, 1
+"""Up to 10,000 for long runs."""
+WINDOW = 100
+PAUSE = 1
 NAMES = ("abuseipdb", "greynoise", "shodan_internetdb")
 CONCURRENCY = {"abuseipdb": 4, "greynoise": 4, "shodan_internetdb": 2}
 
@@ -57,28 +59,32 @@ def body(provider: str, address: str) -> bytes:
 
 
 class Counting:
-    """A provider that answers so many calls, then 429 until its pause is over; it counts what came too early."""
+    """A provider that answers some calls, then 429 until its pause is over.
+
+    It counts the calls that come too early.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.answered: list[str] = []
         self.refused = 0
         self.early: list[float] = []
-        self._left, self._until = WINDOW, 0.0
+        self._left = WINDOW
+        self._until = 0.0
 
-    def __call__(self, called: Called) -> Reply:
+    def __call__(self, call: ReceivedCall) -> Reply:
         wait = {"Retry-After": str(PAUSE)}
-        if called.at < self._until:
-            self.early.append(called.at - self._until + PAUSE)
+        if call.at < self._until:
+            self.early.append(call.at - self._until + PAUSE)
             return Reply(429, b"I said later", wait)
         if self._left == 0:
-            self._left, self._until = WINDOW, time.time() + PAUSE
+            self._left = WINDOW
+            self._until = time.time() + PAUSE
             self.refused += 1
             return Reply(429, b"that was all", wait)
         self._left -= 1
         address = (
-            called.path.partition("ipAddress=")[2].partition("&")[0]
-            or called.path.rpartition("/")[2]
+            call.path.partition("ipAddress=")[2].partition("&")[0] or call.path.rpartition("/")[2]
         )
         self.answered.append(address)
         return Reply(body=body(self.name, address))
@@ -127,9 +133,9 @@ class Crew:
 
 @pytest.fixture
 def counting(providers: Providers) -> dict[str, Counting]:
-    found = {name: Counting(name) for name in NAMES}
-    providers.answering.update(found)
-    return found
+    counting = {name: Counting(name) for name in NAMES}
+    providers.replies.update(counting)
+    return counting
 
 
 @pytest.fixture
@@ -140,32 +146,26 @@ def crew(own: Database, environment: Settings, providers: Providers, client_for)
         key = {"key": {"key": "lent"}} if name == "abuseipdb" else {}
         assert operator.patch(f"/v1/enrichers/{name}", json=limits | key).status_code == 200
     urls = ",".join(f"{name}={providers.base(name)}" for name in NAMES)
-    found = Crew(
+    crew = Crew(
         {**os.environ, "SENTINELIQ_ENRICHER_URLS": urls, "SENTINELIQ_LOG_LEVEL": "WARNING"},
         lambda: operator.post("/v1/reconcile"),
     )
-    yield found
-    found.stop()
+    yield crew
+    crew.stop()
 
 
 def ask(own: Database, addresses: list[str], names: tuple[str, ...] = NAMES) -> None:
     with own.transaction("acme") as session:
-        ways = triggers.accesses_of(session, "acme")
-        used = [ways[name] for name in names]
-        provider_queues.ensure(
-            session,
-            "observables",
-            "acme",
-            ((way.lane, way.owner, way.enricher.name, way.key_id) for way in used),
-        )
-        wanted = [
-            JobRequest(
-                identity(one), "ipv4-addr", one, way.enricher.name, way.lane, BACKGROUND, "tests"
-            )
-            for one in addresses
-            for way in used
-        ]
-        jobs.add(session, "acme", wanted)
+        accesses = accesses_of(session, "acme")
+        requests = []
+        for address in addresses:
+            for name in names:
+                queue = accesses[name].queue_id
+                request = JobRequest(
+                    identity(address), "ipv4-addr", address, name, queue, BACKGROUND, "tests"
+                )
+                requests.append(request)
+        enqueue(session, "acme", requests, accesses)
 
 
 def rows(own: Database, query: str) -> dict[str, int]:
@@ -175,8 +175,11 @@ def rows(own: Database, query: str) -> dict[str, int]:
 
 def wait_until_all_ended(own: Database, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    open_ = "SELECT state, count(*) FROM enrichment_job WHERE state IN ('waiting', 'running') GROUP BY state"
-    while left := rows(own, open_):
+    open_jobs = (
+        "SELECT state, count(*) FROM enrichment_job "
+        "WHERE state IN ('waiting', 'running') GROUP BY state"
+    )
+    while left := rows(own, open_jobs):
         assert time.monotonic() < deadline, f"still open: {left}"
         time.sleep(0.2)
 
@@ -186,18 +189,19 @@ def values(count: int) -> list[str]:
 
 
 def check_effects(own: Database, count: int) -> None:
-    """Each answer is stored once and told once."""
+    """Each answer is stored once and published once."""
     assert rows(own, "SELECT state, count(*) FROM enrichment_job GROUP BY state") == {
         "done": count * len(NAMES)
     }
     stored = rows(own, "SELECT enricher, count(*) FROM enrichment WHERE found GROUP BY enricher")
     assert stored == dict.fromkeys(NAMES, count)
-    told = rows(
+    published = rows(
         own,
-        "SELECT p->>'enricher', count(DISTINCT p->>'id') FROM (SELECT convert_from(payload, 'UTF8')::json AS p "
-        "FROM outbox WHERE topic = 'observables.enriched.v1') told GROUP BY 1",
+        "SELECT p->>'enricher', count(DISTINCT p->>'id') FROM ("
+        "SELECT convert_from(payload, 'UTF8')::json AS p FROM outbox "
+        "WHERE topic = 'observables.enriched.v1') event GROUP BY 1",
     )
-    assert told == dict.fromkeys(NAMES, count)
+    assert published == dict.fromkeys(NAMES, count)
     times = rows(
         own,
         "SELECT topic, count(*) FROM outbox WHERE topic = 'observables.enriched.v1' GROUP BY topic",
@@ -217,7 +221,7 @@ def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, c
             f"{name} was asked twice, or not about everything"
         )
         assert provider.refused >= VALUES // WINDOW - 1
-        # Only calls that were on their way when the provider said it for the first time.
+        # Only calls that were in flight when the provider first refused.
         assert len(provider.early) < CONCURRENCY[name], provider.early
         assert all(after < 0.5 for after in provider.early), provider.early
 
@@ -228,16 +232,17 @@ def test_any_worker_may_be_killed_at_any_moment(own, crew, counting):
     addresses = values(VALUES)
     ask(own, addresses)
     crew.start(4)
-    kills, asked = 0, 0
-    while asked < 0.8 * VALUES * len(NAMES):
-        before = asked
+    kills = 0
+    answered = 0
+    while answered < 0.8 * VALUES * len(NAMES):
+        before = answered
         crew_busy = time.monotonic() + 60
-        while asked < before + VALUES * len(NAMES) / 6:
+        while answered < before + VALUES * len(NAMES) / 6:
             assert time.monotonic() < crew_busy, (
-                f"nobody went on after {kills} kills; {asked} were answered"
+                f"no worker went on after {kills} kills; {answered} calls were answered"
             )
             time.sleep(chance.uniform(0.01, 0.1))
-            asked = sum(len(provider.answered) for provider in counting.values())
+            answered = sum(len(provider.answered) for provider in counting.values())
         crew.kill(chance)
         kills += 1
     wait_until_all_ended(own, 120 + VALUES / 15)
@@ -262,14 +267,17 @@ def test_a_days_budget_is_shared_by_all_workers(own, crew, counting, client_for)
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1)
-    # A tenth is left to people.
+    # A tenth is reserved for people.
     assert len(counting["greynoise"].answered) == 45
-    waiting = "SELECT value, 1 FROM enrichment_job WHERE enricher = 'greynoise' AND state = 'waiting' LIMIT 7"
-    asked = {"values": list(rows(own, waiting)), "enrichers": ["greynoise"]}
-    made = client_for("observables").post("/v1/enrichments", json=asked)
+    waiting = (
+        "SELECT value, 1 FROM enrichment_job "
+        "WHERE enricher = 'greynoise' AND state = 'waiting' LIMIT 7"
+    )
+    body = {"values": list(rows(own, waiting)), "enrichers": ["greynoise"]}
+    created = client_for("observables").post("/v1/enrichments", json=body)
     crew._reconcile()
     client = client_for("observables")
-    while client.get(f"/v1/enrichments/{made.json()['id']}").json()["open"] > 2:
+    while client.get(f"/v1/enrichments/{created.json()['id']}").json()["open"] > 2:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1)

@@ -52,8 +52,8 @@ ORDER BY observable.id, observable.tenant = :public
 """)
 # Of the tenant's own answer and a shared one the newer counts.
 _CACHED: Final = sa.text("""
-SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant, found,
-    facts::text, weights::text, related::text, obtained_at
+SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant,
+    found AS is_found, facts::text, weights::text, related::text, obtained_at
 FROM enrichment WHERE tenant IN (:tenant, :public)
 AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now
 ORDER BY observable_id, enricher, obtained_at DESC
@@ -117,7 +117,7 @@ def cached(
     answers = {}
     parameters = {"tenant": tenant, "public": PUBLIC, "ids": list(ids), "now": now}
     for row in session.execute(_CACHED, parameters):
-        finding = _finding(row) if row.found else None
+        finding = _finding(row) if row.is_found else None
         answer = CachedAnswer(row.tenant, finding, row.obtained_at)
         answers[row.observable_id, row.enricher] = answer
     return answers

@@ -174,7 +174,7 @@ def _event(answered: AnsweredJob, tenant: str) -> Event[Enriched]:
         job.enricher,
         dict(answered.finding.facts) if answered.finding else {},
         answered.obtained_at.isoformat(),
-        found=answered.finding is not None,
+        is_known=answered.finding is not None,
     )
     return Event(ENRICHED, data, tenant, EVENT_SOURCE, identity.encode())
 

@@ -93,7 +93,7 @@ async def apply_policy(
 ) -> Response:
     """Ask now what a policy would have asked in the last days."""
     past = await _match_past(request, principal.tenant, policy_id, days)
-    asked = await asyncio.to_thread(
+    stored = await asyncio.to_thread(
         dry_run.apply,
         database_of(request),
         principal.tenant,
@@ -101,7 +101,7 @@ async def apply_policy(
         policy_id,
         past,
     )
-    return json_response(schemas.AppliedPolicy(asked), 202)
+    return json_response({"asked": stored}, 202)
 
 
 async def _match_past(request: Request, tenant: str, policy_id: UUID, days: int) -> PastMatches:

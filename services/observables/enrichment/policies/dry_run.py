@@ -128,20 +128,12 @@ def _select_as_of_then(session: Session, tenant: str, past: PastMatches) -> Sele
 
 def apply(database: Database, tenant: str, actor: str, policy: UUID, past: PastMatches) -> int:
     """Store now the jobs that the policy would have stored; how many."""
-    asked = 0
+    stored = 0
     with database.transaction(tenant) as session:
         for start in range(0, len(past.candidates), _BATCH):
             batch = past.candidates[start : start + _BATCH]
-            asked += len(enqueue_candidates(session, tenant, batch, past.accesses).requests)
-        audit(
-            session,
-            SERVICE,
-            tenant,
-            actor,
-            "policies.apply",
-            policy,
-            days=str(past.days),
-            asked=str(asked),
-        )
+            stored += len(enqueue_candidates(session, tenant, batch, past.accesses).requests)
+        details = {"days": str(past.days), "asked": str(stored)}
+        audit(session, SERVICE, tenant, actor, "policies.apply", policy, **details)
         wake_after_commit(session)
-    return asked
+    return stored

@@ -104,9 +104,9 @@ class PolicyUse(NamedTuple):
     """What a policy asked on a day.
 
     Attributes:
-        asked: stored jobs.
+        stored: jobs that were stored.
         over_budget: jobs that the daily budget had no room for.
     """
 
-    asked: int
+    stored: int
     over_budget: int

@@ -106,11 +106,11 @@ def _is(tenant: str, policy: UUID) -> sa.ColumnElement[bool]:
 
 def lock_budgets(session: Session, tenant: str, days: Iterable[PolicyDay]) -> dict[PolicyDay, int]:
     """How many jobs policies stored on some days; the budgets are locked."""
-    asked = {}
+    used = {}
     for policy, day in sorted(set(days)):
         parameters = {"tenant": tenant, "policy": policy, "day": day}
-        asked[policy, day] = int(session.scalar(_LOCK_BUDGET, parameters) or 0)
-    return asked
+        used[policy, day] = int(session.scalar(_LOCK_BUDGET, parameters) or 0)
+    return used
 
 
 def spend(session: Session, tenant: str, uses: Mapping[PolicyDay, PolicyUse]) -> None:
@@ -120,7 +120,7 @@ def spend(session: Session, tenant: str, uses: Mapping[PolicyDay, PolicyUse]) ->
             "tenant": tenant,
             "policy": policy,
             "day": day,
-            "asked": use.asked,
+            "asked": use.stored,
             "over": use.over_budget,
         }
         session.execute(_SPEND, parameters)
@@ -129,4 +129,4 @@ def spend(session: Session, tenant: str, uses: Mapping[PolicyDay, PolicyUse]) ->
 def use_on(session: Session, tenant: str, day: date) -> dict[UUID, PolicyUse]:
     """What a tenant's policies asked on a day."""
     rows = session.execute(_USE_ON, {"tenant": tenant, "day": day})
-    return {policy: PolicyUse(asked, over) for policy, asked, over in rows}
+    return {policy: PolicyUse(stored, over) for policy, stored, over in rows}

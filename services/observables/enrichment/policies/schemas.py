@@ -83,8 +83,7 @@ class PolicyForecast:
     examples: Annotated[list[tuple[str, str]], Field(description="value and enricher of some jobs")]
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedPolicy:
+class AppliedPolicy(BaseModel):
     """How many jobs a policy stored about the past."""
 
-    asked: int
+    stored: int = Field(serialization_alias="asked")

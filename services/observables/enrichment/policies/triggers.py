@@ -59,9 +59,9 @@ def enqueue_candidates(
 
 
 def _uses(selected: Selection) -> dict[PolicyDay, PolicyUse]:
-    asked = Counter(candidate.policy_day for candidate, _ in selected.requests)
+    stored = Counter(candidate.policy_day for candidate, _ in selected.requests)
     over = Counter(candidate.policy_day for candidate in selected.over_budget)
-    return {day: PolicyUse(asked[day], over[day]) for day in asked | over}
+    return {day: PolicyUse(stored[day], over[day]) for day in stored | over}
 
 
 def follow_answer(
@@ -96,8 +96,8 @@ def follow_answer(
         used = repository.lock_budgets(session, tenant, [day])
         left = policy.budget_left(used[day])
     affordable = requests[:left]
-    asked = len(enqueue(session, tenant, affordable, accesses))
-    use = PolicyUse(asked, len(requests) - len(affordable))
+    stored = len(enqueue(session, tenant, affordable, accesses))
+    use = PolicyUse(stored, len(requests) - len(affordable))
     repository.spend(session, tenant, {day: use})
 
 

@@ -1,4 +1,4 @@
-"""A shift: questions are asked, answers have their effects, and nothing is asked before its time."""
+"""A worker: queries are sent, answers take effect, and no call starts before its time."""
 
 import time
 
@@ -6,26 +6,26 @@ from tests.observables.conftest import changes, outbox
 from tests.observables.enrichment.conftest import World
 from tests.observables.enrichment.provider import Reply, over_quota_after
 
-ADDRESSES = [f"45.33.{one // 250}.{one % 250 + 1}" for one in range(1000)]
+ADDRESSES = [f"45.33.{number // 250}.{number % 250 + 1}" for number in range(1000)]
 
 
 def test_every_question_is_asked_once_and_answered(world: World):
     world.enricher()
     world.know(*ADDRESSES[:300])
     world.ask(*ADDRESSES[:300])
-    done = world.shift()
-    assert (done.answered, done.again, done.more) == (300, 0, False)
+    summary = world.run_worker()
+    assert (summary.answered, summary.again, summary.more) == (300, 0, False)
     assert world.states() == {"done": 300}
-    assert sorted(world.providers.asked("probe")) == sorted(ADDRESSES[:300])
+    assert sorted(world.providers.queries_of("probe")) == sorted(ADDRESSES[:300])
 
 
 def test_over_quota_means_waiting(world: World):
     world.enricher(concurrency=1)
-    world.providers.answering["probe"] = over_quota_after(50, 0.5)
+    world.providers.replies["probe"] = over_quota_after(50, 0.5)
     world.know(*ADDRESSES[:200])
     world.ask(*ADDRESSES[:200])
     started = time.time()
-    world.shift()
+    world.run_worker()
     assert world.states() == {"done": 200}
     assert time.time() - started > 1.5
     assert len(world.providers.calls) == 200 + 3
@@ -33,9 +33,9 @@ def test_over_quota_means_waiting(world: World):
 
 def test_a_provider_in_trouble_is_left_alone_and_the_question_waits(world: World):
     world.enricher(concurrency=2)
-    world.providers.answering["probe"] = lambda _: Reply(500, b"oops")
+    world.providers.replies["probe"] = lambda _: Reply(500, b"oops")
     world.ask(*ADDRESSES[:100])
-    world.shift(3)
+    world.run_worker(3)
     assert len(world.providers.calls) <= 10
     assert world.states() == {"waiting": 100}
     assert {job.reason["code"] for job in world.jobs() if job.attempts} == {"upstream-status"}
@@ -46,6 +46,5 @@ def test_an_answer_moves_the_score_and_is_told(world: World):
     world.know("45.33.32.156")
     changes(world.own)
     world.ask("45.33.32.156")
-    world.shift()
-    told = outbox(world.own, "observables.enriched.v1")
-    assert len(told) == 1
+    world.run_worker()
+    assert len(outbox(world.own, "observables.enriched.v1")) == 1
