@@ -1,4 +1,4 @@
-"""What the measurements share: a throw-away stack, PSS, and where figures are kept."""
+"""Shared by the measurements: a throw-away stack, PSS, and the results."""
 
 import json
 import os
@@ -25,9 +25,9 @@ RESULTS = Path(__file__).parent / "results"
 
 @contextmanager
 def throwaway_stack(**environ: str) -> Iterator[tuple[Stack, float]]:
-    """The whole stack on an empty folder and free ports; and the seconds it took to be ready."""
+    """Run the whole stack on an empty folder and free ports; yield it and the seconds it took."""
     with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as folder:
-        # PostgreSQL runs as another user when this runs as root: it must be able to walk through.
+        # As root, PostgreSQL runs as another user, who must be able to traverse the folder.
         Path(folder).chmod(0o755)
         inherited = {
             name: value
@@ -45,8 +45,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in parts}
 
 
-def client_of(stack: Stack, service: str, tenant: str = "acme") -> httpx2.Client:
-    """A client of one service's API, as an operator in a tenant."""
+def api_client(stack: Stack, service: str, tenant: str = "acme") -> httpx2.Client:
+    """A client of a service's API, as an operator in a tenant."""
     secret = SecretStr(stack.environment["SENTINELIQ_SECRET_KEY"])
     token = issue_token(secret, actor="bench", tenant=tenant, role="operator")
     url = stack.environment[f"SENTINELIQ_{service.upper()}_URL"]
@@ -56,12 +56,14 @@ def client_of(stack: Stack, service: str, tenant: str = "acme") -> httpx2.Client
 
 
 def pss_by_process(stack: Stack) -> dict[str, float]:
-    """Proportional set size in MiB of each part with its children, and of the supervisor."""
+    """Proportional set size in MiB of each process with its children, and of the supervisor."""
     roots = {**running_processes(stack.data_dir)}
     sizes = {name: sum(map(_pss, _family(pid))) for name, pid in roots.items()}
     counted = {process.pid for pid in roots.values() for process in _family(pid)}
-    ours = [process for process in _family(psutil.Process().pid) if process.pid not in counted]
-    return sizes | {"supervisor": sum(map(_pss, ours))}
+    supervisor = [
+        process for process in _family(psutil.Process().pid) if process.pid not in counted
+    ]
+    return sizes | {"supervisor": sum(map(_pss, supervisor))}
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -76,8 +78,8 @@ def _pss(process: psutil.Process) -> float:
         return 0.0
 
 
-def keep(name: str, figures: dict[str, Any], failed: list[str] | None = None) -> None:
-    """Print figures, keep them as JSON, and end with the floors that were missed, if any."""
+def report_figures(name: str, figures: dict[str, Any], missed: list[str] | None = None) -> None:
+    """Print figures and store them as JSON; exit with an error if limits were missed."""
     RESULTS.mkdir(exist_ok=True)
     machine = {
         "python": platform.python_version(),
@@ -89,5 +91,5 @@ def keep(name: str, figures: dict[str, Any], failed: list[str] | None = None) ->
     )
     for label, value in figures.items():
         print(f"{label:44} {value:,.2f}" if isinstance(value, float) else f"{label:44} {value}")
-    if failed:
-        sys.exit(f"{name}: {'; '.join(failed)}")
+    if missed:
+        sys.exit(f"{name}: {'; '.join(missed)}")

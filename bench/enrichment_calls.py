@@ -22,8 +22,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from bench._asker import probes
-from bench._figures import keep
+from bench._enrichment_worker import probes
+from bench._figures import report_figures
 from sentineliq.local.ports import free_ports
 from sentineliq.local.stack import Infrastructure
 from services.observables.enrichment.queues.estimates import queue_states
@@ -83,7 +83,7 @@ class Bench:
     @contextmanager
     def worker(self, names: Sequence[str], seconds: float = 600) -> Iterator[None]:
         """One worker process."""
-        command = [sys.executable, "-m", "bench._asker", str(seconds), *names]
+        command = [sys.executable, "-m", "bench._enrichment_worker", str(seconds), *names]
         urls = ",".join(f"{name}=http://127.0.0.1:{self.port}/{name}" for name in names)
         environment = {**os.environ, "SENTINELIQ_ENRICHER_URLS": urls}
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
@@ -247,7 +247,7 @@ def main() -> None:
         failed.append("providers in trouble slow the others down")
     if figures["estimate off by, median"] > ESTIMATE:
         failed.append("estimates are off")
-    keep("enrichment_calls", figures, failed)
+    report_figures("enrichment_calls", figures, failed)
 
 
 def measured(url: str, count: int, waiting: int) -> dict[str, Any]:

@@ -1,27 +1,25 @@
-"""While a million-line feed of one tenant runs, a hundred-line feed of another tenant is started: when is it visible?
+"""Delay of a tenant's hundred-line feed while a million-line feed of another tenant runs.
 
-The clock runs from the upload of the short list until the observables service has committed its last line. The limit is
-the same upload on the same stack with nothing else to do.
+The clock runs from the upload of the short list until the observables service has committed its
+last line. The limit is the same upload on the same idle stack.
 """
 
 import argparse
 import statistics
 import time
 
-from bench._figures import client_of, keep, throwaway_stack
+from bench._figures import api_client, report_figures, throwaway_stack
 from bench.ingest_million import addresses
 from sentineliq.local.stack import Stack
 
-CEILING = 5.0
+MAX_SECONDS = 5.0
 REPEATS = 5
 
 
 def short_list(stack: Stack, number: int) -> float:
     """Seconds until a hundred lines of another tenant are visible."""
-    feeds, observables = (
-        client_of(stack, "feeds", "other"),
-        client_of(stack, "observables", "other"),
-    )
+    feeds = api_client(stack, "feeds", "other")
+    observables = api_client(stack, "observables", "other")
     content = "\n".join(f"150.{number}.{line}.9" for line in range(100)).encode()
     started = time.perf_counter()
     answer = feeds.post(
@@ -34,14 +32,15 @@ def short_list(stack: Stack, number: int) -> float:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
     lines = parser.parse_args().lines
     content = "\n".join(addresses(lines)).encode()
     with throwaway_stack() as (stack, _):
         alone = [short_list(stack, number) for number in range(REPEATS)]
-        feeds, observables = client_of(stack, "feeds"), client_of(stack, "observables")
+        feeds = api_client(stack, "feeds")
+        observables = api_client(stack, "observables")
         answer = feeds.post(
             "/v1/ingest", params={"name": "long", "format": "text"}, content=content
         )
@@ -51,7 +50,7 @@ def main() -> None:
         for number in range(REPEATS, 3 * REPEATS):
             beside.append(short_list(stack, number))
             if observables.get(f"/v1/runs/{long['id']}").json()["received"] >= lines:
-                beside.pop()  # the long one was over: this was no contest
+                beside.pop()  # the long feed was over before
                 break
             time.sleep(0.5)
     worst = max(beside)
@@ -62,11 +61,10 @@ def main() -> None:
         "visible after, worst (s)": worst,
         "alone, median, the limit (s)": statistics.median(alone),
     }
-    keep(
-        "fair_share",
-        figures,
-        [f"{worst:.1f} s until a hundred lines were visible"] if worst > CEILING else [],
-    )
+    missed = []
+    if worst > MAX_SECONDS:
+        missed.append(f"{worst:.1f} s until a hundred lines were visible")
+    report_figures("fair_share", figures, missed)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A million-line list that is fetched again: unchanged with a new ETag, another comment, one line in a hundred changed.
+"""A list of a million lines, fetched again: unchanged, with another comment, with 1 % changed.
 
-The list is served gzipped over HTTP from this process. The clock runs from the order to fetch until the run has ended,
-and, where something changed, until the observables service has committed the last change. The limit is what Python's
-own sets need to compare the same two lists of lines in memory, with nothing fetched, parsed, stored or sent.
+This process serves the list gzipped over HTTP, each time with a new ETag. The clock runs from the
+order to fetch until the run has ended, and, where lines changed, until the observables service has
+committed the last change. The limit is the time that Python's sets need to compare the same two
+lists of lines in memory, with nothing fetched, parsed, stored or sent.
 """
 
 import argparse
@@ -11,39 +12,41 @@ import http.server
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import psutil
 
-from bench._figures import client_of, keep, throwaway_stack
+from bench._figures import api_client, report_figures, throwaway_stack
 from bench.ingest_million import addresses
 from sentineliq.local.orphans import running_processes
 from sentineliq.local.stack import Stack
 
-FLOOR_UNCHANGED, FLOOR_CHANGED, MOST_MEMORY = 1_000_000, 500_000, 300.0
+MIN_RATE_UNCHANGED = 1_000_000
+MIN_RATE_CHANGED = 500_000
+MAX_MEMORY_MIB = 300.0
 REPEATS = 3
 
 
-class List:
-    """What the provider serves at the moment."""
+class ServedList:
+    """The list that the provider serves at the moment."""
 
     def __init__(self) -> None:
         self.packed = b""
         self.version = 0
 
     def put(self, lines: list[str], comment: str = "# a list") -> None:
-        """Serve other lines, under a new ETag."""
+        """Serve these lines from now on, under a new ETag."""
         self.packed = gzip.compress("\n".join([comment, *lines]).encode(), 1)
         self.version += 1
 
 
 @contextmanager
-def served() -> Iterator[tuple[str, List]]:
-    """A provider on loopback."""
-    current = List()
+def running_provider() -> Iterator[tuple[str, ServedList]]:
+    """Run a provider on loopback; yield the URL of its list, and the list."""
+    current = ServedList()
 
     class Provider(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -55,7 +58,7 @@ def served() -> Iterator[tuple[str, List]]:
             self.wfile.write(current.packed)
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -65,28 +68,29 @@ def served() -> Iterator[tuple[str, List]]:
         server.shutdown()
 
 
-class Feed:
+class MeasuredFeed:
     """The feed under measurement.
 
     Args:
         stack: a running stack.
-        url: where its list is.
+        url: the address of its list.
     """
 
     def __init__(self, stack: Stack, url: str) -> None:
-        self._feeds, self._observables = client_of(stack, "feeds"), client_of(stack, "observables")
-        wanted = {
+        self._feeds = api_client(stack, "feeds")
+        self._observables = api_client(stack, "observables")
+        subscription = {
             "name": "million",
             "url": url,
             "format": "text",
             "confidence": 90,
             "min_interval": 1,
         }
-        self.id = self._feeds.post("/v1/feeds", json=wanted).raise_for_status().json()["id"]
+        self.id = self._feeds.post("/v1/feeds", json=subscription).raise_for_status().json()["id"]
 
     def run(self) -> tuple[float, float, dict[str, Any]]:
-        """Fetch it: seconds until the run ended, seconds until everything is committed, and the run."""
-        time.sleep(1.2)  # its turn at the provider has come by then
+        """Fetch the list; seconds to the end of the run, seconds to the commit, and the run."""
+        time.sleep(1.2)  # longer than the pause that the feed owes its provider
         started = time.perf_counter()
         run_id = self._feeds.post(f"/v1/feeds/{self.id}/runs").raise_for_status().json()["id"]
         run = self._until(
@@ -99,17 +103,22 @@ class Feed:
         sent = report.get("seen", 0) + report.get("gone", 0)
         self._until(
             lambda: self._observables.get(f"/v1/runs/{run_id}"),
-            lambda told: told["received"] >= sent,
+            lambda progress: progress["received"] >= sent,
             0.1,
         )
         return ended, time.perf_counter() - started, run
 
-    def _until(self, ask: Any, done: Any, pause: float) -> dict[str, Any]:
+    def _until(
+        self,
+        request: Callable[[], httpx2.Response],
+        is_done: Callable[[dict[str, Any]], bool],
+        pause: float,
+    ) -> dict[str, Any]:
+        """Repeat a request, with a pause in seconds, until its response is the awaited one."""
         while True:
-            answer: httpx2.Response = ask()
-            told: dict[str, Any] = answer.raise_for_status().json()
-            if done(told):
-                return told
+            response: dict[str, Any] = request().raise_for_status().json()
+            if is_done(response):
+                return response
             time.sleep(pause)
 
 
@@ -117,7 +126,7 @@ _OPEN = ("queued", "running")
 
 
 def worker_peak(stack: Stack) -> float:
-    """Most resident memory, in MiB, that any process of the feeds worker ever had."""
+    """The highest resident memory, in MiB, that any process of the feeds worker ever had."""
     processes = dict(running_processes(stack.data_dir))
     root = psutil.Process(
         next(pid for name, pid in processes.items() if "feeds" in name and "worker" in name)
@@ -132,48 +141,59 @@ def _peak(pid: int) -> float:
 
 def changed(lines: list[str], seed: int) -> list[str]:
     """The list with one line in a hundred replaced."""
-    rng, other = random.Random(seed), list(lines)  # noqa: S311  # test data
-    for at in rng.sample(range(len(other)), len(other) // 100):
-        other[at] = (
-            f"{rng.randrange(128, 190)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
-        )
-    return other
+    rng = random.Random(seed)  # noqa: S311  # test data
+    result = list(lines)
+    for place in rng.sample(range(len(result)), len(result) // 100):
+        network = f"{rng.randrange(128, 190)}.{rng.randrange(256)}.{rng.randrange(256)}"
+        result[place] = f"{network}.{rng.randrange(1, 255)}"
+    return result
 
 
 def compare_sets(before: list[str], after: list[str]) -> float:
     """Seconds that Python's sets need for the same comparison."""
-    old, new = "\n".join(before).encode(), "\n".join(after).encode()
+    old = "\n".join(before).encode()
+    new = "\n".join(after).encode()
     started = time.perf_counter()
-    left, right = set(old.split(b"\n")), set(new.split(b"\n"))
-    assert left - right
-    assert right - left
+    old_lines = set(old.split(b"\n"))
+    new_lines = set(new.split(b"\n"))
+    assert old_lines - new_lines
+    assert new_lines - old_lines
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
     count = parser.parse_args().lines
     lines = addresses(count)
     with (
         throwaway_stack(SENTINELIQ_OUTBOUND_ALLOW="127.0.0.0/8") as (stack, _),
-        served() as (url, provider),
+        running_provider() as (url, provider),
     ):
-        feed, comment = Feed(stack, url), "# a list"
+        feed = MeasuredFeed(stack, url)
+        comment = "# a list"
         provider.put(lines, comment)
         _, first, _ = feed.run()
-        unchanged, commented, differing, travelled = [], [], [], 0
+        unchanged = []
+        commented = []
+        differing = []
+        travelled = 0
         for number in range(REPEATS):
+            # The same content under a new ETag.
             provider.put(lines, comment)
             ended, _, run = feed.run()
             assert run["state"] == "unchanged"
             unchanged.append(ended)
-            provider.put(lines, comment := f"# list {number}")
+            # Another comment.
+            comment = f"# list {number}"
+            provider.put(lines, comment)
             ended, _, run = feed.run()
             assert run["state"] == "unchanged"
             commented.append(ended)
-            before, lines = lines, changed(lines, number)
+            # One line in a hundred.
+            before = lines
+            lines = changed(lines, number)
             provider.put(lines, comment)
             _, committed, run = feed.run()
             differing.append(committed)
@@ -196,13 +216,14 @@ def main() -> None:
     missed = [
         f"{name}: {figures[name]:,.0f} is below {floor:,}"
         for name, floor in (
-            ("lines/s, same content", FLOOR_UNCHANGED),
-            ("lines/s, 1 % changed", FLOOR_CHANGED),
+            ("lines/s, same content", MIN_RATE_UNCHANGED),
+            ("lines/s, 1 % changed", MIN_RATE_CHANGED),
         )
         if figures[name] < floor
     ]
-    missed += [f"a worker process had {peak:,.0f} MiB"] if peak > MOST_MEMORY else []
-    keep("feed_changes", figures, missed if count >= 1_000_000 else [])
+    if peak > MAX_MEMORY_MIB:
+        missed.append(f"a worker process had {peak:,.0f} MiB")
+    report_figures("feed_changes", figures, missed if count >= 1_000_000 else [])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 
-from bench._figures import client_of, keep, throwaway_stack
+from bench._figures import api_client, report_figures, throwaway_stack
 from sentineliq.local.stack import Stack
 
 FLOOR = 60_000
@@ -56,7 +56,7 @@ def served(body: bytes) -> Iterator[str]:
 
 def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
     """Seconds until the run was published, and until the last row was committed."""
-    feeds, observables = client_of(stack, "feeds"), client_of(stack, "observables")
+    feeds, observables = api_client(stack, "feeds"), api_client(stack, "observables")
     with served("\n".join(values).encode()) as url:
         wanted = {"name": "million", "url": url, "format": "text", "confidence": 90}
         feed = feeds.post("/v1/feeds", json=wanted).raise_for_status().json()
@@ -130,7 +130,7 @@ def main() -> None:
         if lines >= 1_000_000 and speed < FLOOR
         else []
     )
-    keep("ingest_million", figures, missed)
+    report_figures("ingest_million", figures, missed)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from uuid import UUID, uuid4
 import uvloop
 from pydantic import SecretStr
 
-from bench._figures import keep
+from bench._figures import report_figures
 from sentineliq.local.stack import Infrastructure
 from services.observables.store.handlers import handle_observed
 from shared.auth import issue_token
@@ -274,7 +274,7 @@ def main() -> None:
         missed.append(f"p99 above {P99_MS} ms")
     if figures["values/s, 1,000 a request"] < BULK:
         missed.append(f"fewer than {BULK:,} values/s in bulk")
-    keep("lookup", figures, missed)
+    report_figures("lookup", figures, missed)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""One worker of remote enrichment, as a process: `python -m bench._asker SECONDS NAME...`.
+"""A worker of remote enrichment: `python -m bench._enrichment_worker SECONDS NAME...`.
 
-Each name is an enricher; where its provider is, the environment says.
+Each name is an enricher; the environment sets the address of its provider.
 """
 
 import sys
@@ -29,8 +29,8 @@ class _Answer(msgspec.Struct):
     listed: bool
 
 
-class Probe(RemoteEnricher):
-    """Asks a provider on loopback, as fast as it is let."""
+class BenchEnricher(RemoteEnricher):
+    """Queries a provider on loopback, as fast as it may."""
 
     title: ClassVar[str] = "Probe"
     documentation: ClassVar[str] = "https://probe.example/"
@@ -42,23 +42,23 @@ class Probe(RemoteEnricher):
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     test_query: ClassVar[Query] = Query(Type.IPV4, "1.1.1.1")
 
-    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002  # it wants no key
+    def request(self, query: Query, key: Mapping[str, str]) -> Request:  # noqa: ARG002
         """`GET /{ip}`."""
         return Request(f"/{quote_segment(query.value)}")
 
     def read(self, query: Query, content: bytes) -> Finding | None:  # noqa: ARG002
-        """Whether it is listed."""
+        """Read whether the value is listed."""
         answer = msgspec.json.decode(content, type=_Answer)
         return Finding({"listed": answer.listed}, (Weight(0.5, "listed by Probe."),))
 
 
 def probes(names: list[str]) -> dict[str, RemoteEnricher]:
-    """Enrichers by name."""
-    return {name: type("Named", (Probe,), {"name": name})() for name in names}
+    """Enrichers under some names."""
+    return {name: type("Named", (BenchEnricher,), {"name": name})() for name in names}
 
 
 def main(arguments: list[str]) -> None:
-    """Work one shift."""
+    """Work for some seconds."""
     seconds, *names = arguments
     print("ready", flush=True)
     EnrichmentWorker(database("observables"), load_settings(), probes(names), float(seconds)).run()
