@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from services.notifications import NAME
 from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
 SERVICE = ServiceDefinition(
-    "notifications",
+    NAME,
     api="services.notifications.app:create_app",
-    celery="services.notifications.deliveries.tasks:celery",
+    celery="services.notifications.worker:celery",
     consumers="services.notifications.consumers:SUBSCRIPTIONS",
 )
 

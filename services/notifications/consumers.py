@@ -1,15 +1,15 @@
-"""What notifications listens to."""
+"""Kafka topics that notifications reads."""
 
 from typing import Any, Final
 
-from services.notifications.rules.handlers import Alerter
+from services.notifications.rules.handlers import RuleMatcher
 from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
 
-_ALERTER: Final = Alerter()
+_MATCHER: Final = RuleMatcher()
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
-    Subscription(CHANGED, _ALERTER.handle, platform=True),
-    Subscription(HEALTH, _ALERTER.handle_health, platform=True),
+    Subscription(CHANGED, _MATCHER.handle_changes, platform=True),
+    Subscription(HEALTH, _MATCHER.handle_health, platform=True),
 ]

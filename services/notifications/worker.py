@@ -1,5 +1,6 @@
 """The Celery app of notifications."""
 
+from services.notifications import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery("notifications")
+celery = make_celery(NAME, include=["services.notifications.deliveries.tasks"])

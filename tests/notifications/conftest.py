@@ -1,4 +1,4 @@
-"""A receiver of webhooks, and short ways to a channel, a rule, an event and the ledger."""
+"""A receiver of webhooks, and shortcuts to channels, rules, events and the ledger."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.notifications.deliveries.dispatcher import Deliverer, Done
-from services.notifications.rules.handlers import Alerter
+from services.notifications.deliveries.dispatcher import DeliveryDispatcher, DispatchCounts
+from services.notifications.rules.handlers import RuleMatcher
 from shared.database import PLATFORM, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, Change, ObservablesChanged
@@ -24,7 +24,7 @@ from tests.notifications.receiver import Receiver, receiving
 
 
 class Bench:
-    """What the tests of this folder work with.
+    """Shortcuts for the tests of this folder.
 
     Attributes:
         own: the service's database.
@@ -58,7 +58,7 @@ class Bench:
         return answer.json()
 
     def hook(self, receiver: Receiver, **rule: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
-        """A channel, a rule for a feed of its own, and the feed's name: tests share a database, but no feeds."""
+        """A channel, a rule for a new feed, and the feed's name: tests share no feeds."""
         feed = rule.pop("feed", f"feed-{uuid4().hex[:6]}")
         channel = self.channel(receiver.url)
         return channel, self.rule(channel, sources=[feed], **rule), feed
@@ -73,10 +73,10 @@ class Bench:
 
     def handle(self, *events: Event[Any]) -> None:
         with self.own.transaction(PLATFORM) as session:
-            Alerter().handle(session, events)
+            RuleMatcher().handle_changes(session, events)
 
-    def deliver(self) -> Done:
-        return Deliverer(self.own, self.settings).run()
+    def deliver(self) -> DispatchCounts:
+        return DeliveryDispatcher(self.own, self.settings).run()
 
     def ledger(self, rule: dict[str, Any], api: TestClient | None = None) -> list[dict[str, Any]]:
         return (
@@ -89,20 +89,23 @@ class Bench:
             return result.all() if result.returns_rows else []
 
     def make_due(self, rule: dict[str, Any]) -> None:
-        """Let the time of a rule's waiting attempts and leases come."""
+        """Make a rule's waiting and leased deliveries due."""
         for column, state in (("next_attempt_at", "pending"), ("lease_until", "delivering")):
-            passed = f"UPDATE delivery SET {column} = now() - interval '1 s' WHERE state = :state AND rule_id = :rule"
-            self.sql(passed, state=state, rule=rule["id"])
+            statement = (
+                f"UPDATE delivery SET {column} = now() - interval '1 s'"
+                " WHERE state = :state AND rule_id = :rule"
+            )
+            self.sql(statement, state=state, rule=rule["id"])
 
     def events_about(self, delivery_id: str) -> list[str]:
-        found = self.sql(
+        rows = self.sql(
             "SELECT payload FROM outbox WHERE topic = 'notifications.delivered.v1' ORDER BY id"
         )
-        return [row.payload.decode() for row in found if delivery_id in row.payload.decode()]
+        return [row.payload.decode() for row in rows if delivery_id in row.payload.decode()]
 
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A real worker process of its own group, ready."""
+        """A real worker process in a process group of its own, once it is ready."""
         path = f"\0sentineliq-{uuid4().hex}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(path)
@@ -148,5 +151,5 @@ def make_change() -> Callable[..., Change]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
+    with receiving() as receiver_:
+        yield receiver_

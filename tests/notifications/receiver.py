@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers as it is told and keeps what it was sent."""
+"""A real HTTP server on loopback that gives set answers and records its requests."""
 
 import threading
 import time

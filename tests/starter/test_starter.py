@@ -10,7 +10,7 @@ import pytest
 from sentineliq.starter import load_starter
 from services.feeds.formats.registry import format_named
 from services.feeds.subscriptions.schemas import FeedCreate
-from services.notifications.rules.schemas import ChannelCreate
+from services.notifications.channels.schemas import ChannelCreate
 
 STARTER = load_starter()
 DOCUMENTATION = [

@@ -1,8 +1,14 @@
-"""What a channel is: one way of telling somebody, as a plug-in."""
+"""The protocol that every kind of channel implements.
+
+A kind is a stateless class with `name`, `config`, `signs`, `check` and `send`: it sends a
+`Notification` to the receiver that a channel's configuration names. To write one, copy `log.py` or
+`webhook.py`, add the class to `registry.py` or to an entry point of the group
+`sentineliq.channels`, and test it with a class that inherits `ChannelContract`.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -13,21 +19,21 @@ from shared.http.guard import Network
 
 Config = TypeVar("Config", bound=BaseModel)
 
-SHOWN_MATCHES = 50
-"""Matches a notification carries at most; the others are behind its link."""
+MAX_MATCHES: Final = 50
+"""Matches in a notification; its link leads to the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is to be told.
+    """The message to a receiver.
 
     Attributes:
-        id: the delivery's id, the same for every attempt: receivers recognise repetitions by it.
+        id: the delivery's id. It is the same in every attempt, so that receivers recognise repeats.
         source: name of the feed that caused it.
-        match_count: how many observables matched.
-        matches: the highest scored of them, up to `SHOWN_MATCHES`.
+        match_count: number of observables that matched.
+        matches: those with the highest scores, up to `MAX_MATCHES`.
         created_at: when the rule matched.
-        url: where the delivery with all its matches can be read.
+        url: the address of the delivery with all its matches.
     """
 
     id: UUID
@@ -41,8 +47,8 @@ class Notification:
     url: str
 
 
-class Gone(UpstreamError):
-    """The receiver says that it is gone for good: its channel is switched off."""
+class ChannelGone(UpstreamError):
+    """The receiver wants no more notifications; its channel is switched off."""
 
     code = "channel-gone"
 
@@ -51,11 +57,11 @@ class Gone(UpstreamError):
 
 
 class ChannelKind(Protocol[Config]):
-    """One kind of channel: stateless, safe to share.
+    """One kind of channel. Stateless: one instance serves all channels, also in parallel.
 
     Attributes:
-        name: how channels refer to it.
-        config: model of a channel's configuration; holds no secrets.
+        name: its name in channels and in the API.
+        config: model of a channel's configuration, which holds no secrets.
         signs: whether each channel has a signing secret.
     """
 
@@ -64,25 +70,26 @@ class ChannelKind(Protocol[Config]):
     signs: ClassVar[bool]
 
     async def check(self, config: Config, allow: tuple[Network, ...]) -> None:
-        """Look at a configuration before it is kept.
+        """Check a configuration before it is stored.
 
         Args:
             config: the validated configuration.
-            allow: networks that may be reached although they are private.
+            allow: private networks that may be reached all the same.
 
         Raises:
-            InvalidInput: it can never work here; names the field.
+            InvalidInput: the configuration can never work; `field` names the part of it.
         """
 
     async def send(
         self, notification: Notification, config: Config, secret: str | None, client: GuardedClient
     ) -> int | None:
-        """Tell it once; the caller limits the time and decides about other attempts.
+        """Send a notification once; the caller limits the time and repeats it if necessary.
 
         Returns:
-            The receiver's status, where there is such a thing.
+            The receiver's status, if the protocol has one.
 
         Raises:
-            Gone: never try this channel again.
-            UpstreamError: it was not taken; `retryable` and `retry_after` say whether and when to try again.
+            ChannelGone: the channel must not be used again.
+            UpstreamError: the receiver did not accept it. `retryable` and `retry_after` tell
+                whether and when to repeat it.
         """

@@ -1,4 +1,4 @@
-"""The log channel: one structured line per notification, for collectors that read the logs anyway."""
+"""The log channel: one structured line per notification, for systems that collect the logs."""
 
 from typing import ClassVar
 
@@ -13,12 +13,12 @@ log = get_logger(__name__)
 
 
 class LogConfig(BaseModel):
-    """Nothing to configure."""
+    """The log channel has no configuration."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Log:
+class LogChannel:
     """Writes the line `notification`."""
 
     name: ClassVar[str] = "log"
@@ -26,14 +26,14 @@ class Log:
     signs: ClassVar[bool] = False
 
     async def check(self, config: LogConfig, allow: tuple[Network, ...]) -> None:
-        """There is nothing that could be wrong."""
+        """Accept every configuration."""
 
     async def send(
         self,
         notification: Notification,
-        config: LogConfig,  # noqa: ARG002  # the protocol's
-        secret: str | None,  # noqa: ARG002  # the protocol's
-        client: GuardedClient,  # noqa: ARG002  # the protocol's
+        config: LogConfig,  # noqa: ARG002  # part of the protocol
+        secret: str | None,  # noqa: ARG002  # part of the protocol
+        client: GuardedClient,  # noqa: ARG002  # part of the protocol
     ) -> int | None:
         """Write the line; there is no status."""
         log.info(

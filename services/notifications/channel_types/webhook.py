@@ -1,4 +1,4 @@
-"""The webhook channel: a signed POST after the Standard Webhooks specification.
+"""The webhook channel: a signed POST as the Standard Webhooks specification describes it.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from standardwebhooks import Webhook as Signer
 
-from services.notifications.channel_types.base import SHOWN_MATCHES, Gone, Notification
+from services.notifications.channel_types.base import MAX_MATCHES, ChannelGone, Notification
 from shared.errors import InvalidInput, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.errors import ForbiddenTarget, UpstreamStatus
@@ -19,29 +19,29 @@ from shared.http.response import BufferedResponse
 from shared.http.transport import resolve
 
 MAX_BYTES: Final = 20_000
-"""Size of a payload: the specification asks for less than 20 kB."""
+"""Bytes of a payload; the specification asks for less than 20 kB."""
 
 
 class WebhookConfig(BaseModel):
-    """Where to post to."""
+    """The receiver of the webhook."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(min_length=1, max_length=2000)
 
 
-class Webhook:
-    """Posts the notification as a CloudEvents document; only 2xx means that it was taken."""
+class WebhookChannel:
+    """Posts the notification as a CloudEvents document; only a 2xx answer accepts it."""
 
     name: ClassVar[str] = "webhook"
     config: type[WebhookConfig] = WebhookConfig
     signs: ClassVar[bool] = True
 
     async def check(self, config: WebhookConfig, allow: tuple[Network, ...]) -> None:
-        """Refuse an address that no attempt may ever reach; a name that does not resolve yet is let pass.
+        """Refuse an address that no attempt may reach; a name that does not resolve yet may pass.
 
         Raises:
-            InvalidInput: with the field and the reason.
+            InvalidInput: the address is forbidden, with the reason.
         """
         try:
             target = Target.parse(config.url)
@@ -49,7 +49,7 @@ class Webhook:
             OutboundPolicy(allow).vet(target.host, target.port, addresses)
         except ForbiddenTarget as error:
             raise InvalidInput(
-                f"The webhook's address is refused: {error}.", field="body.config.url"
+                f"The webhook's address is refused: {error}.", field="config.url"
             ) from error
         except (OSError, UnicodeError):
             return
@@ -61,11 +61,11 @@ class Webhook:
         secret: str | None,
         client: GuardedClient,
     ) -> int | None:
-        """Post once.
+        """Post the notification once.
 
         Raises:
-            Gone: the receiver answered 410.
-            UpstreamError: any other answer but 2xx, or none.
+            ChannelGone: the receiver answered 410.
+            UpstreamError: the receiver did not answer, or with another status than 2xx.
         """
         content = payload(notification)
         headers = {
@@ -73,12 +73,12 @@ class Webhook:
             **signature(str(notification.id), content, secret or ""),
         }
         async with client.stream("POST", config.url, headers=headers, content=content) as response:
-            _judge(response)
+            _raise_unless_accepted(response)
             return response.status
 
 
 def payload(notification: Notification) -> bytes:
-    """The document that is posted: as many matches as fit, the highest scored first."""
+    """The document to post, with as many matches as fit, highest scores first."""
     data: dict[str, Any] = {
         "rule": {"id": notification.rule_id, "name": notification.rule},
         "source": notification.source,
@@ -95,17 +95,17 @@ def payload(notification: Notification) -> bytes:
         "tenant": notification.tenant,
         "data": data,
     }
-    room = MAX_BYTES - 1 - len(msgspec.json.encode(document))
-    for match in notification.matches[:SHOWN_MATCHES]:
-        room -= len(msgspec.json.encode(match)) + 1
-        if room < 0:
+    free_bytes = MAX_BYTES - 1 - len(msgspec.json.encode(document))
+    for match in notification.matches[:MAX_MATCHES]:
+        free_bytes -= len(msgspec.json.encode(match)) + 1
+        if free_bytes < 0:
             break
         data["matches"].append(match)
     return msgspec.json.encode(document)
 
 
 def signature(message_id: str, content: bytes, secret: str) -> dict[str, str]:
-    """Headers that prove who sent it and when; the time is the attempt's."""
+    """The headers that prove the sender and the time of the attempt."""
     moment = datetime.now(UTC)
     return {
         "webhook-id": message_id,
@@ -114,23 +114,25 @@ def signature(message_id: str, content: bytes, secret: str) -> dict[str, str]:
     }
 
 
-def _judge(answer: BufferedResponse) -> None:
-    """Anything but 2xx is a failure; a receiver in trouble may answer 404 or 401 for a while, so those are tried again.
+def _raise_unless_accepted(response: BufferedResponse) -> None:
+    """Raise for every status but 2xx.
+
+    A receiver in trouble may answer 404 or 401 for a while: these are retried, too.
 
     Raises:
-        Gone, UpstreamError: see above.
+        ChannelGone, UpstreamError: see `WebhookChannel.send`.
     """
-    origin = answer.target.origin
-    if answer.status == 410:
-        raise Gone(f"{origin} answered 410: it does not want any more.", upstream_status=410)
-    if 300 <= answer.status < 400:
+    origin = response.target.origin
+    if response.status == 410:
+        raise ChannelGone(f"{origin} answered 410: it does not want any more.", upstream_status=410)
+    if 300 <= response.status < 400:
         raise UpstreamError(
             f"{origin} redirects; redirects are not followed. Give the channel the final address.",
             retryable=False,
-            upstream_status=answer.status,
+            upstream_status=response.status,
         )
     try:
-        answer.raise_for_status()
+        response.raise_for_status()
     except UpstreamStatus as error:
         error.retryable = True
         raise

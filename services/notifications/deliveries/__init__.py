@@ -1,1 +1,1 @@
-"""Deliveries: send notifications through channels, with a ledger of every attempt."""
+"""Deliveries: send notifications through channels, with a ledger of every one."""

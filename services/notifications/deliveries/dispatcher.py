@@ -1,7 +1,7 @@
-"""The deliverer: takes due deliveries, tries them side by side, and writes down what became of each.
+"""The dispatcher: claims due deliveries, attempts them concurrently, and records the results.
 
-A slow receiver holds its own places only: what becomes due meanwhile is taken at once, up to `_SLOTS` together and
-`_PER_CHANNEL` for one channel.
+A slow receiver occupies only its own slots. Deliveries that become due meanwhile are claimed at
+once, up to `_SLOTS` at a time and `_SLOTS_PER_CHANNEL` for one channel.
 """
 
 import asyncio
@@ -9,217 +9,258 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from services.notifications.channel_types import Notification, kinds
-from services.notifications.deliveries import repository
-from services.notifications.deliveries.attempt import (
-    MAX_ATTEMPTS,
-    TIMEOUT,
-    Outcome,
-    attempt,
-    client,
+from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
+from services.notifications.channel_types.base import MAX_MATCHES
+from services.notifications.channels.service import (
+    Channel,
+    channel_sealer,
+    disable_channel,
+    find_channels,
+    open_secret,
 )
-from services.notifications.deliveries.repository import Claimed
-from shared.crypto import Sealer
+from services.notifications.deliveries import repository
+from services.notifications.deliveries.repository import ClaimedDelivery, Delivery
+from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, seconds_to_retry
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, SentinelIQError, UpstreamError
 from shared.events import Event
 from shared.events.notifications import DELIVERED, Delivered
 from shared.http.client import GuardedClient
 from shared.kafka.outbox import publish
+from shared.leases import LeaseLost
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
 SOURCE: Final = "/services/notifications"
-SECRETS: Final = "notifications.channels"
-"""What channels' secrets are sealed for."""
 
-LEASE: Final = 4 * TIMEOUT
 _SLOTS: Final = 100
-_PER_CHANNEL: Final = 10
-_LOOK_SECONDS: Final = 0.25
-_SHIFT_SECONDS: Final = 60.0
+_SLOTS_PER_CHANNEL: Final = 10
+_POLL_SECONDS: Final = 0.25
+_RUN_SECONDS: Final = 60.0
 
-_Attempt = asyncio.Task[tuple[Claimed, Outcome]]
+
+class _Job(NamedTuple):
+    """A claimed delivery with all that its attempt needs.
+
+    Attributes:
+        channel: None if it was deleted.
+    """
+
+    claimed: ClaimedDelivery
+    channel: Channel | None
+    matches: list[dict[str, Any]]
+
+
+_Attempt = asyncio.Task[tuple[_Job, AttemptResult]]
 
 
 @dataclass(slots=True)
-class Done:
-    """What a run of the deliverer did; `more` says that it stopped with work left."""
+class DispatchCounts:
+    """The results of a run; `has_more` is set if it ended with deliveries left."""
 
     delivered: int = 0
     failed: int = 0
     retrying: int = 0
-    more: bool = False
+    has_more: bool = False
 
 
-class Deliverer:
-    """Delivers until nothing is due, or its shift ends.
+class DeliveryDispatcher:
+    """Delivers until nothing is due, for at most a minute.
 
     Args:
         database: the service's.
-        settings: which private networks may be reached, and where the API is.
+        settings: name the private networks that may be reached, and the address of the API.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._sealer = Sealer(settings.secret_key, SECRETS)
+        self._sealer = channel_sealer(settings)
         self._running: dict[_Attempt, UUID] = {}
         self._clients: dict[UUID, GuardedClient] = {}
-        self._done = Done()
+        self._counts = DispatchCounts()
 
-    def run(self) -> Done:
-        """Work one shift.
+    def run(self) -> DispatchCounts:
+        """Deliver what is due.
 
         Raises:
-            Unavailable: the database went away; leases run out and everything unfinished is taken again.
+            Unavailable: the database does not answer. Claimed deliveries are claimed again when
+                their leases end.
         """
-        asyncio.run(self._work(time.monotonic() + _SHIFT_SECONDS))
-        return self._done
+        asyncio.run(self._run_until(time.monotonic() + _RUN_SECONDS))
+        return self._counts
 
-    async def _work(self, end: float) -> None:
+    async def _run_until(self, end: float) -> None:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._abandon)
+            stack.push_async_callback(self._cancel_running)
             while True:
-                claimed = await self._take() if time.monotonic() < end else []
-                for one in claimed:
-                    await self._start(one, stack)
+                jobs = await self._claim_jobs() if time.monotonic() < end else []
+                for job in jobs:
+                    await self._start(job, stack)
                 if not self._running:
                     break
-                pause = 0.0 if len(claimed) == _PER_CHANNEL else _LOOK_SECONDS
+                # A full claim means that more is due: claim again at once.
+                pause = 0.0 if len(jobs) == _SLOTS_PER_CHANNEL else _POLL_SECONDS
                 ended, _ = await asyncio.wait(
                     self._running, timeout=pause, return_when=asyncio.FIRST_COMPLETED
                 )
-                await self._record(ended)
-        self._done.more = time.monotonic() >= end
+                if ended:
+                    await self._record(ended)
+        self._counts.has_more = time.monotonic() >= end
 
-    async def _take(self) -> list[Claimed]:
-        places = min(_SLOTS - len(self._running), _PER_CHANNEL)
-        if places <= 0:
+    async def _claim_jobs(self) -> list[_Job]:
+        slots = min(_SLOTS - len(self._running), _SLOTS_PER_CHANNEL)
+        if slots <= 0:
             return []
-        busy = [
-            channel
-            for channel, count in Counter(self._running.values()).items()
-            if count >= _PER_CHANNEL
-        ]
-        return await asyncio.to_thread(self._claim, places, busy)
+        attempts = Counter(self._running.values())
+        busy = [channel for channel, count in attempts.items() if count >= _SLOTS_PER_CHANNEL]
+        return await asyncio.to_thread(self._claim, slots, busy)
 
-    def _claim(self, places: int, busy: list[UUID]) -> list[Claimed]:
+    def _claim(self, slots: int, busy_channels: list[UUID]) -> list[_Job]:
         with self._database.transaction(PLATFORM) as session:
-            return repository.claim(session, places, busy, LEASE)
-
-    async def _start(self, claimed: Claimed, stack: AsyncExitStack) -> None:
-        # One client per channel: its connections are reused, and it cannot use up those of another channel.
-        if claimed.channel_id not in self._clients:
-            outbound = await stack.enter_async_context(client(self._settings.outbound_allow))
-            self._clients[claimed.channel_id] = outbound
-        task = asyncio.create_task(self._attempt(claimed, self._clients[claimed.channel_id]))
-        self._running[task] = claimed.channel_id
-
-    async def _attempt(self, claimed: Claimed, outbound: GuardedClient) -> tuple[Claimed, Outcome]:
-        obstacle = _obstacle(claimed)
-        if claimed.kind is None or obstacle is not None:
-            return claimed, Outcome(error=obstacle)
-        try:
-            secret = (
-                self._sealer.open(claimed.secret, str(claimed.channel_id))
-                if claimed.secret
-                else None
+            claims = repository.claim(session, slots, busy_channels)
+            if not claims:
+                return []
+            deliveries = [claimed.delivery for claimed in claims]
+            channels = find_channels(session, {delivery.channel_id for delivery in deliveries})
+            matches = repository.first_matches(
+                session, [delivery.id for delivery in deliveries], MAX_MATCHES
             )
+        return [
+            _Job(
+                claimed,
+                channels.get(claimed.delivery.channel_id),
+                matches[claimed.delivery.id],
+            )
+            for claimed in claims
+        ]
+
+    async def _start(self, job: _Job, stack: AsyncExitStack) -> None:
+        # Each channel has its own client: it reuses its connections, and cannot use up others'.
+        channel_id = job.claimed.delivery.channel_id
+        if channel_id not in self._clients:
+            client = channel_client(self._settings.outbound_allow)
+            self._clients[channel_id] = await stack.enter_async_context(client)
+        task = asyncio.create_task(self._attempt(job, self._clients[channel_id]))
+        self._running[task] = channel_id
+
+    async def _attempt(self, job: _Job, outbound: GuardedClient) -> tuple[_Job, AttemptResult]:
+        channel = job.channel
+        delivery = job.claimed.delivery
+        if channel is None:
+            return job, AttemptResult(error=NotFound("The channel was deleted."))
+        if obstacle := _obstacle(delivery, channel):
+            return job, AttemptResult(error=obstacle)
+        try:
+            secret = open_secret(channel, self._sealer)
         except SentinelIQError as error:
-            return claimed, Outcome(error=error)
-        notification = _notification(claimed, self._settings)
-        return claimed, await attempt(
-            kinds()[claimed.kind], claimed.config, secret, notification, outbound
-        )
+            return job, AttemptResult(error=error)
+        notification = _notification(delivery, job.matches, self._settings)
+        kind = kinds()[channel.kind]
+        return job, await attempt(kind, channel.config, secret, notification, outbound)
 
     async def _record(self, ended: set[_Attempt]) -> None:
-        if ended:
-            outcomes = [task.result() for task in ended]
-            await asyncio.to_thread(self._write, outcomes)
-            for task in ended:
-                del self._running[task]
+        await asyncio.to_thread(self._write_results, [task.result() for task in ended])
+        for task in ended:
+            del self._running[task]
 
-    def _write(self, outcomes: list[tuple[Claimed, Outcome]]) -> None:
+    def _write_results(self, results: list[tuple[_Job, AttemptResult]]) -> None:
         with self._database.transaction(PLATFORM) as session:
-            for claimed, outcome in outcomes:
-                state = _write(session, claimed, outcome)
-                self._done.delivered += state == "delivered"
-                self._done.failed += state == "failed"
-                self._done.retrying += state == "pending"
+            states = [_write_result(session, job.claimed, result) for job, result in results]
+        self._counts.delivered += states.count("delivered")
+        self._counts.failed += states.count("failed")
+        self._counts.retrying += states.count("pending")
 
-    async def _abandon(self) -> None:
+    async def _cancel_running(self) -> None:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _obstacle(claimed: Claimed) -> SentinelIQError | None:
-    """Why there is nothing to try."""
-    if claimed.kind is None:
-        return NotFound("The channel was deleted.")
-    if not claimed.enabled:
+def _obstacle(delivery: Delivery, channel: Channel) -> SentinelIQError | None:
+    """The reason not to attempt a delivery."""
+    if not channel.enabled:
         return UpstreamError("The channel is switched off.", retryable=False)
-    if claimed.kind not in kinds():
-        return NotFound(f"No channel of kind {claimed.kind} is installed.")
-    if claimed.attempts > MAX_ATTEMPTS:
+    if channel.kind not in kinds():
+        return NotFound(f"No channel of kind {channel.kind} is installed.")
+    if delivery.attempts > MAX_ATTEMPTS:
         return UpstreamError("Every worker that tried this was lost.", retryable=False)
     return None
 
 
-def _notification(claimed: Claimed, settings: Settings) -> Notification:
+def _notification(
+    delivery: Delivery, matches: list[dict[str, Any]], settings: Settings
+) -> Notification:
     return Notification(
-        id=claimed.id,
-        tenant=claimed.tenant,
-        rule_id=claimed.rule_id,
-        rule=claimed.rule,
-        source=claimed.source,
-        match_count=claimed.match_count,
-        matches=claimed.matches,
-        created_at=claimed.created_at,
-        url=f"{settings.service_url('notifications')}/v1/deliveries/{claimed.id}",
+        id=delivery.id,
+        tenant=delivery.tenant,
+        rule_id=delivery.rule_id,
+        rule=delivery.rule,
+        source=delivery.source,
+        match_count=delivery.match_count,
+        matches=matches,
+        created_at=delivery.created_at,
+        url=f"{settings.service_url('notifications')}/v1/deliveries/{delivery.id}",
     )
 
 
-def _write(session: Session, claimed: Claimed, outcome: Outcome) -> str | None:
-    """Record an outcome, with the event that tells of an end; None when somebody else has the delivery by now."""
-    wait = outcome.wait(claimed.attempts)
-    state = "delivered" if outcome.error is None else "failed" if wait is None else "pending"
-    error = outcome.error.as_dict() if outcome.error else None
-    if not repository.record(
-        session, claimed, state, status=outcome.status, error=error, wait=wait
-    ):
-        log.warning("delivery.superseded", id=str(claimed.id))
+def _write_result(session: Session, claimed: ClaimedDelivery, result: AttemptResult) -> str | None:
+    """Record a result, and publish the event of an end.
+
+    Returns:
+        The delivery's new state; None if another worker has claimed it meanwhile.
+    """
+    delivery = claimed.delivery
+    error = result.error.as_dict() if result.error else None
+    wait = seconds_to_retry(result.error, delivery.attempts) if result.error else None
+    try:
+        if error is None:
+            state = "delivered"
+            repository.complete(session, claimed, result.status)
+        elif wait is None:
+            state = "failed"
+            repository.fail(session, claimed, result.status, error)
+        else:
+            state = "pending"
+            repository.retry(session, claimed, result.status, error, wait)
+    except LeaseLost:
+        # No statement failed: the results of the other deliveries can still be committed.
+        log.warning("delivery.superseded", id=str(delivery.id))
         return None
-    if outcome.gone:
-        repository.disable_channel(
-            session, claimed.channel_id, outcome.error.message if outcome.error else ""
-        )
+    if result.is_gone and result.error:
+        disable_channel(session, delivery.channel_id, result.error.message)
     if state != "pending":
-        publish(session, [_event(claimed, state, error)])
+        publish(session, [_delivered_event(delivery, state, error)])
     log.info(
-        "delivery.attempted", id=str(claimed.id), state=state, attempt=claimed.attempts, error=error
+        "delivery.attempted",
+        id=str(delivery.id),
+        state=state,
+        attempt=delivery.attempts,
+        error=error,
     )
     return state
 
 
-def _event(claimed: Claimed, state: str, error: dict[str, object] | None) -> Event[Delivered]:
+def _delivered_event(
+    delivery: Delivery, state: str, error: dict[str, Any] | None
+) -> Event[Delivered]:
     data = Delivered(
-        delivery_id=claimed.id,
-        rule_id=claimed.rule_id,
-        rule=claimed.rule,
-        channel=claimed.channel,
+        delivery_id=delivery.id,
+        rule_id=delivery.rule_id,
+        rule=delivery.rule,
+        channel=delivery.channel,
         state="delivered" if state == "delivered" else "failed",
-        matches=claimed.match_count,
-        attempts=claimed.attempts,
+        matches=delivery.match_count,
+        attempts=delivery.attempts,
         error={key: str(value) for key, value in error.items()} if error else None,
     )
-    key = str(claimed.rule_id).encode()
-    return Event(topic=DELIVERED, data=data, tenant=claimed.tenant, source=SOURCE, key=key)
+    key = str(delivery.rule_id).encode()
+    return Event(topic=DELIVERED, data=data, tenant=delivery.tenant, source=SOURCE, key=key)

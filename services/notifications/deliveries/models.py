@@ -1,106 +1,54 @@
-"""Tables of notifications. Unlike elsewhere, not even the tenant `public` shows its rows to others."""
+"""The table of deliveries. Not even the rows of the tenant `public` are visible to other tenants.
 
-import secrets
-import time
-from datetime import datetime
-from typing import Any, ClassVar
-from uuid import UUID
+A delivery is the notification of one rule about one event to one channel. The row is the truth; the
+message in the queue only speeds it up.
+"""
 
-from sqlalchemy import ARRAY, DateTime, Text, Uuid, func
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from datetime import timedelta
+from typing import Final
 
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
-def new_id() -> UUID:
-    """A UUID that sorts by the time it was made (version 7, RFC 9562 §5.7)."""
-    stamp = time.time_ns() // 1_000_000
-    return UUID(
-        int=stamp << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    )
+from shared.leases import LeasedTable
 
+_TIME = sa.DateTime(timezone=True)
+_ID = pg.UUID(as_uuid=True)
 
-class Base(DeclarativeBase):
-    """Root of the tables; the schema is the transaction's."""
+DELIVERY = sa.Table(
+    "delivery",
+    sa.MetaData(),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("tenant", sa.Text),
+    sa.Column("rule_id", _ID),
+    sa.Column("channel_id", _ID),
+    sa.Column("rule", sa.Text),
+    sa.Column("channel", sa.Text),
+    sa.Column("event_id", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("state", sa.Text),
+    sa.Column("match_count", sa.Integer),
+    sa.Column("attempts", sa.SmallInteger),
+    sa.Column("next_attempt_at", _TIME),
+    sa.Column("error", pg.JSONB(none_as_null=True)),
+    sa.Column("response_status", sa.SmallInteger),
+    sa.Column("event_at", _TIME),
+    sa.Column("created_at", _TIME),
+    sa.Column("finished_at", _TIME),
+    sa.Column("holder", _ID),
+    sa.Column("lease_until", _TIME),
+)
+"""Names of rules and channels are those at the time of the match, for readers of the ledger."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: DateTime(timezone=True),
-        str: Text,
-        list[str]: ARRAY(Text),
-        dict[str, Any]: JSONB,
-    }
+MATCHES = sa.Table(
+    "delivery",
+    sa.MetaData(),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("matches", pg.JSONB),
+)
+"""All matches of a delivery, which may be large: lists and claims do without them."""
 
-
-class Channel(Base):
-    """Where notifications go: a kind of channel and its configuration.
-
-    Attributes:
-        config: as the kind's model validated it; no secrets.
-        secret: sealed signing secret, for kinds that sign.
-        disabled_reason: why the platform itself switched it off.
-    """
-
-    __tablename__ = "channel"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    tenant: Mapped[str]
-    name: Mapped[str]
-    kind: Mapped[str]
-    config: Mapped[dict[str, Any]]
-    secret: Mapped[bytes | None] = mapped_column(deferred=True)
-    enabled: Mapped[bool]
-    disabled_reason: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Rule(Base):
-    """Which changes are worth a notification, and where it goes; an empty list of conditions means any."""
-
-    __tablename__ = "rule"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    tenant: Mapped[str]
-    name: Mapped[str]
-    enabled: Mapped[bool]
-    on: Mapped[list[str]] = mapped_column("kinds")
-    types: Mapped[list[str]]
-    min_score: Mapped[int | None]
-    sources: Mapped[list[str]]
-    tags: Mapped[list[str]]
-    channel_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Delivery(Base):
-    """One notification of one rule about one event to one channel: the row is the truth, the queue a hint.
-
-    Attributes:
-        rule, channel: names as they were, for readers of the ledger after a deletion.
-        matches: all matched changes.
-        event_at: when the change was published.
-        lease_until: until then a worker has it; also its proof that it still has it.
-        finished_at: when it was delivered or failed for good.
-    """
-
-    __tablename__ = "delivery"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    tenant: Mapped[str]
-    rule_id: Mapped[UUID]
-    channel_id: Mapped[UUID]
-    rule: Mapped[str]
-    channel: Mapped[str]
-    event_id: Mapped[str]
-    source: Mapped[str]
-    state: Mapped[str]
-    matches: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, deferred=True)
-    match_count: Mapped[int]
-    attempts: Mapped[int]
-    next_attempt_at: Mapped[datetime | None]
-    lease_until: Mapped[datetime | None]
-    last_error: Mapped[dict[str, Any] | None]
-    response_status: Mapped[int | None]
-    event_at: Mapped[datetime]
-    created_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
+LEASES: Final = LeasedTable(
+    DELIVERY, lease=timedelta(seconds=60), waiting="pending", running="delivering"
+)
+"""A lease lasts for four attempts, and is never renewed."""

@@ -1,212 +1,204 @@
-"""All SQL of notifications."""
+"""SQL of deliveries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeVar
-from uuid import UUID
+from typing import Any, TypedDict
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.dialects.postgresql import JSONPATH
+from sqlalchemy.orm import Session
 
-from services.notifications.deliveries.models import Channel, Delivery, Rule
-from shared.errors import Conflict, NotFound
+from services.notifications.deliveries.models import DELIVERY, LEASES, MATCHES
 
-Row = TypeVar("Row", Channel, Rule, Delivery)
-Named = TypeVar("Named", Channel, Rule)
-
-_VERSION = sa.text("SELECT current_database(), coalesce(sum(version), 0)::bigint FROM rule_version")
 _ADD = sa.text(
-    "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source, matches, match_count, "
-    "event_at) VALUES (:id, :tenant, :rule_id, :channel_id, :rule, :channel, :event_id, :source, "
-    "CAST(:matches AS jsonb), :match_count, :event_at) ON CONFLICT (rule_id, channel_id, event_id) DO NOTHING"
+    "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source,"
+    " matches, match_count, event_at)"
+    " VALUES (:id, :tenant, :rule_id, :channel_id, :rule, :channel, :event_id, :source,"
+    " CAST(:matches AS jsonb), :match_count, :event_at)"
+    " ON CONFLICT (rule_id, channel_id, event_id) DO NOTHING"
 )
-_DUE: Final = "state IN ('pending', 'delivering') AND coalesce(lease_until, next_attempt_at) <= clock_timestamp()"
-_CLAIM = sa.text(
-    "WITH due AS MATERIALIZED (SELECT delivery.id, channel_id FROM delivery "  # noqa: S608  # _DUE is a constant of this module
-    f"WHERE {_DUE} AND channel_id <> ALL(:busy) "
-    "ORDER BY coalesce(lease_until, next_attempt_at) LIMIT :most FOR UPDATE SKIP LOCKED) "
-    "UPDATE delivery SET state = 'delivering', attempts = attempts + 1, next_attempt_at = NULL, "
-    "lease_until = clock_timestamp() + make_interval(secs => :lease) "
-    "FROM due LEFT JOIN channel ON channel.id = due.channel_id WHERE delivery.id = due.id "
-    "RETURNING delivery.id, delivery.tenant, rule_id, rule, due.channel_id, delivery.channel, source, match_count, "
-    "jsonb_path_query_array(matches, '$[0 to 49]') AS matches, attempts, delivery.created_at, event_at, lease_until, "
-    "kind, config, secret, enabled"
-).bindparams(sa.bindparam("busy", type_=sa.ARRAY(sa.Uuid)))
-_DUE_COUNT = sa.text(f"SELECT count(*) FROM delivery WHERE {_DUE}")  # noqa: S608  # a constant of this module
-_RECORD = sa.text(
-    "UPDATE delivery SET state = :state, lease_until = NULL, last_error = :error, response_status = :status, "
-    "next_attempt_at = clock_timestamp() + make_interval(secs => CAST(:wait AS double precision)), "
-    "finished_at = CASE WHEN :state IN ('delivered', 'failed') THEN clock_timestamp() END "
-    "WHERE id = :id AND state = 'delivering' AND lease_until = :lease_until RETURNING id"
-).bindparams(sa.bindparam("error", type_=JSONB(none_as_null=True)))
 
 
-class Claimed(NamedTuple):
-    """A delivery a worker has taken, with what its channel needs; without a `kind` the channel was deleted."""
+class NewDelivery(TypedDict):
+    """A delivery to store; `matches` is encoded JSON."""
 
     id: UUID
     tenant: str
     rule_id: UUID
-    rule: str
     channel_id: UUID
+    rule: str
     channel: str
+    event_id: str
     source: str
+    matches: str
     match_count: int
-    matches: list[dict[str, Any]]
-    attempts: int
-    created_at: datetime
     event_at: datetime
-    lease_until: datetime
-    kind: str | None
-    config: dict[str, Any]
-    secret: bytes | None
-    enabled: bool
 
 
-def rules_version(session: Session) -> tuple[str, int]:
-    """A value that differs whenever rules or channels of this database were changed."""
-    name, version = session.execute(_VERSION).one()
-    return name, version
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A stored delivery.
+
+    Attributes:
+        rule, channel: names at the time of the match.
+        event_at: when the change was published.
+        next_attempt_at: None while a worker has it, and at its end.
+        last_error: the reason of the last failed attempt.
+        finished_at: when it was delivered, or failed for good.
+        holder: the claim that a worker has on it.
+        lease_until: when another worker may claim it.
+    """
+
+    id: UUID
+    tenant: str
+    rule_id: UUID
+    channel_id: UUID
+    rule: str
+    channel: str
+    event_id: str
+    source: str
+    state: str
+    match_count: int
+    attempts: int
+    next_attempt_at: datetime | None
+    last_error: dict[str, Any] | None
+    response_status: int | None
+    event_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+    holder: UUID | None
+    lease_until: datetime | None
 
 
-def enabled_rules(session: Session) -> Sequence[Rule]:
-    """All tenants' rules that are switched on."""
-    return session.scalars(sa.select(Rule).where(Rule.enabled).order_by(Rule.id)).all()
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery that a worker has, and its claim."""
+
+    delivery: Delivery
+    holder: UUID
 
 
-def enabled_channels(session: Session) -> dict[UUID, str]:
-    """Names by id of all tenants' channels that are switched on."""
-    return {
-        row.id: row.name
-        for row in session.execute(sa.select(Channel.id, Channel.name).where(Channel.enabled))
-    }
+def add(session: Session, deliveries: Sequence[NewDelivery]) -> None:
+    """Store deliveries; a repeated one for the same rule, channel and event changes nothing."""
+    session.execute(_ADD, deliveries)
 
 
-def add_deliveries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert deliveries; one for the same rule, channel and event that is there already stays as it is."""
-    if rows:
-        session.execute(_ADD, rows)
-
-
-def claim(session: Session, most: int, busy: Iterable[UUID], lease_seconds: float) -> list[Claimed]:
-    """Take what is due, oldest first, for as long as the lease lasts.
+def claim(session: Session, limit: int, busy_channels: Iterable[UUID]) -> list[ClaimedDelivery]:
+    """Claim deliveries that are due, those that are due the longest first.
 
     Args:
         session: the platform's own transaction.
-        most: how many at most.
-        busy: channels that are left out for now.
-        lease_seconds: after this time a delivery without an outcome may be taken again.
+        limit: most deliveries.
+        busy_channels: channels to leave out.
     """
-    rows = session.execute(_CLAIM, {"most": most, "busy": list(busy), "lease": lease_seconds})
-    return [Claimed(*row) for row in rows]
+    holder = uuid4()
+    busy = list(busy_channels)
+    rows = LEASES.claim(
+        session,
+        holder,
+        limit=limit,
+        where=DELIVERY.c.channel_id.not_in(busy) if busy else None,
+        values={"next_attempt_at": None},
+    )
+    return [ClaimedDelivery(Delivery(*tuple(row)), holder) for row in rows]
 
 
-def due_count(session: Session) -> int:
-    """How many deliveries wait for a worker."""
-    return int(session.execute(_DUE_COUNT).scalar_one())
+def first_matches(
+    session: Session, delivery_ids: Collection[UUID], limit: int
+) -> dict[UUID, list[dict[str, Any]]]:
+    """The first matches of some deliveries, which are those with the highest scores."""
+    path = sa.cast(f"$[0 to {limit - 1}]", JSONPATH)
+    first = sa.func.jsonb_path_query_array(MATCHES.c.matches, path)
+    query = sa.select(MATCHES.c.id, first).where(MATCHES.c.id.in_(delivery_ids))
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
-def record(
+def complete(session: Session, claimed: ClaimedDelivery, status: int | None) -> None:
+    """End a delivery that was accepted.
+
+    Raises:
+        LeaseLost: another worker has claimed it.
+    """
+    values = {"response_status": status}
+    LEASES.complete(session, claimed.holder, claimed.delivery.id, "delivered", values)
+
+
+def fail(
+    session: Session, claimed: ClaimedDelivery, status: int | None, error: dict[str, Any]
+) -> None:
+    """End a delivery that is not tried again.
+
+    Raises:
+        LeaseLost: another worker has claimed it.
+    """
+    values = {"response_status": status}
+    LEASES.fail(session, claimed.holder, claimed.delivery.id, error, values)
+
+
+def retry(
     session: Session,
-    claimed: Claimed,
-    state: str,
-    *,
+    claimed: ClaimedDelivery,
     status: int | None,
-    error: dict[str, Any] | None,
-    wait: float | None,
-) -> bool:
-    """Write an outcome down, unless the lease ran out and somebody else has the delivery.
-
-    Args:
-        session: the platform's own transaction.
-        claimed: as it was taken.
-        state: pending, delivered or failed.
-        status: the receiver's status, if it gave one.
-        error: what went wrong, if anything did.
-        wait: seconds until the next attempt of a pending one.
-    """
-    values = {"id": claimed.id, "lease_until": claimed.lease_until, "state": state}
-    return (
-        session.execute(_RECORD, values | {"status": status, "error": error, "wait": wait}).first()
-        is not None
-    )
-
-
-def disable_channel(session: Session, channel_id: UUID, reason: str) -> None:
-    """Switch a channel off on the platform's own account."""
-    session.execute(
-        sa.update(Channel)
-        .where(Channel.id == channel_id)
-        .values(enabled=False, disabled_reason=reason, updated_at=sa.func.now())
-    )
-
-
-def get(session: Session, table: type[Row], row_id: UUID, *, lock: bool = False) -> Row:
-    """A row of the transaction's tenant.
+    error: dict[str, Any],
+    seconds: float,
+) -> None:
+    """Let a delivery wait for its next attempt.
 
     Raises:
-        NotFound: there is none.
+        LeaseLost: another worker has claimed it.
     """
-    row = session.get(table, row_id, options=[undefer("*")], with_for_update=lock)
-    if row is None:
-        raise NotFound(f"There is no {table.__tablename__} {row_id}.")
-    return row
+    values = {"response_status": status}
+    LEASES.retry(
+        session,
+        claimed.holder,
+        claimed.delivery.id,
+        seconds=seconds,
+        error=error,
+        values=values,
+    )
 
 
-def by_name(session: Session, table: type[Named], limit: int, after: str | None) -> Sequence[Named]:
-    """A page of channels or rules, by name."""
-    query = sa.select(table).order_by(table.name).limit(limit)
-    return session.scalars(query if after is None else query.where(table.name > after)).all()
+def count_due(session: Session) -> int:
+    """The number of deliveries that wait for a worker."""
+    return session.scalars(sa.select(sa.func.count()).where(LEASES.claimable)).one()
 
 
-def newest_deliveries(
-    session: Session, limit: int, after: UUID | None, state: str | None, rule_id: UUID | None
+def find(session: Session, delivery_id: UUID, *, lock: bool = False) -> Delivery | None:
+    """A delivery of the transaction's tenant; with `lock` it stays as it is until the end."""
+    query = sa.select(DELIVERY).where(DELIVERY.c.id == delivery_id)
+    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Delivery(*row)
+
+
+def all_matches(session: Session, delivery_id: UUID) -> list[dict[str, Any]]:
+    """All matches of a delivery, highest scores first."""
+    query = sa.select(MATCHES.c.matches).where(MATCHES.c.id == delivery_id)
+    matches: list[dict[str, Any]] = session.scalars(query).one()
+    return matches
+
+
+def list_newest(
+    session: Session, after: UUID | None, limit: int, state: str | None, rule_id: UUID | None
 ) -> Sequence[Delivery]:
-    """A page of the ledger, newest first."""
-    query = sa.select(Delivery).order_by(Delivery.id.desc()).limit(limit)
+    """Deliveries, newest first, from behind the id `after`."""
+    query = sa.select(DELIVERY).order_by(DELIVERY.c.id.desc()).limit(limit)
     if after is not None:
-        query = query.where(Delivery.id < after)
+        query = query.where(DELIVERY.c.id < after)
     if state is not None:
-        query = query.where(Delivery.state == state)
+        query = query.where(DELIVERY.c.state == state)
     if rule_id is not None:
-        query = query.where(Delivery.rule_id == rule_id)
-    return session.scalars(query).all()
+        query = query.where(DELIVERY.c.rule_id == rule_id)
+    return [Delivery(*row) for row in session.execute(query)]
 
 
-def save(session: Session, row: Channel | Rule) -> None:
-    """Write a channel or a rule.
-
-    Raises:
-        Conflict: another one in this tenant has its name.
-    """
-    row.updated_at = sa.func.now()
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError as error:
-        kind = row.__tablename__
-        raise Conflict(f"There is already a {kind} named {row.name}.", field="body.name") from error
-    session.refresh(row)
-
-
-def unknown_channels(session: Session, channel_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these are no channels of the tenant; those that are stay until the transaction ends."""
-    query = sa.select(Channel.id).where(Channel.id.in_(channel_ids)).with_for_update(read=True)
-    return set(channel_ids) - set(session.scalars(query))
-
-
-def rules_using(session: Session, channel_id: UUID) -> Sequence[str]:
-    """Names of the rules that notify through a channel."""
-    query = (
-        sa.select(Rule.name)
-        .where(sa.literal(channel_id) == sa.any_(Rule.channel_ids))
-        .order_by(Rule.name)
+def restart(session: Session, delivery_id: UUID) -> Delivery:
+    """Make a delivery due now, with all its attempts."""
+    statement = (
+        sa.update(DELIVERY)
+        .where(DELIVERY.c.id == delivery_id)
+        .values(state="pending", attempts=0, finished_at=None, next_attempt_at=sa.func.now())
+        .returning(DELIVERY)
     )
-    return session.scalars(query).all()
-
-
-def delete(session: Session, row: Channel | Rule) -> None:
-    """Delete a channel or a rule; its deliveries stay in the ledger."""
-    session.delete(row)
+    return Delivery(*session.execute(statement).one())

@@ -1,22 +1,23 @@
-"""The tasks of notifications."""
+"""Tasks of deliveries."""
 
-from services.notifications.deliveries.dispatcher import Deliverer
-from services.notifications.deliveries.wakeup import wake
+from services.notifications import NAME
+from services.notifications.deliveries.dispatcher import DeliveryDispatcher
+from services.notifications.deliveries.wakeup import DELIVER_PENDING, wake_worker
 from services.notifications.worker import celery
 from shared.database import database
 from shared.runtime.celery import ServiceTask
 from shared.settings import load_settings
 
 
-@celery.task(name="notifications.tasks.deliver_pending", bind=True)
+@celery.task(name=DELIVER_PENDING, bind=True)
 def deliver_pending(self: ServiceTask) -> dict[str, object]:
-    """Deliver everything that is due, through every channel, and ask for another worker if more is left."""
-    done = Deliverer(database("notifications"), load_settings()).run()
-    if done.more:
-        wake(self.actor)
+    """Deliver what is due through all channels; wake another worker if deliveries are left."""
+    counts = DeliveryDispatcher(database(NAME), load_settings()).run()
+    if counts.has_more:
+        wake_worker(self.actor)
     return {
         "status": "ok",
-        "delivered": done.delivered,
-        "failed": done.failed,
-        "retrying": done.retrying,
+        "delivered": counts.delivered,
+        "failed": counts.failed,
+        "retrying": counts.retrying,
     }

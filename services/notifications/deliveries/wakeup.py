@@ -1,4 +1,7 @@
-"""Waking the deliverer. The message is only a hint: when the queue does not take it, the reconciler sends another."""
+"""Wake a worker for due deliveries.
+
+The message is only a hint: if the queue does not accept it, the reconciler sends another.
+"""
 
 from typing import Final
 
@@ -7,14 +10,14 @@ from sqlalchemy.orm import Session
 from services.notifications.worker import celery
 from shared.runtime.celery import enqueue_after_commit, enqueue_best_effort
 
-DELIVER: Final = "notifications.tasks.deliver_pending"
+DELIVER_PENDING: Final = "notifications.tasks.deliver_pending"
 
 
-def wake(actor: str = "system") -> None:
-    """Ask for a worker to deliver what is due."""
-    enqueue_best_effort(celery, DELIVER, actor)
+def wake_worker(actor: str = "system") -> None:
+    """Ask for a worker that delivers what is due."""
+    enqueue_best_effort(celery, DELIVER_PENDING, actor)
 
 
-def wake_after_commit(session: Session) -> None:
-    """Wake the deliverer once the transaction at hand is committed, and only then."""
-    enqueue_after_commit(session, celery, DELIVER)
+def wake_worker_after_commit(session: Session) -> None:
+    """Ask for a worker once the current transaction is committed."""
+    enqueue_after_commit(session, celery, DELIVER_PENDING)

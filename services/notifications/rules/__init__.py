@@ -1,1 +1,1 @@
-"""Rules: which changes notify whom."""
+"""Rules: conditions on changed observables and feeds, and the channels that they notify."""

@@ -1,73 +1,80 @@
-"""From changed observables to deliveries: applied in the consumer's transaction."""
+"""Handlers of events: write a delivery for each rule and channel that an event concerns.
+
+They run in the consumer's transaction.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
 
-from services.notifications.deliveries import repository
-from services.notifications.deliveries.models import Rule, new_id
-from services.notifications.deliveries.wakeup import wake_after_commit
+from services.notifications.channels.service import enabled_channel_names
+from services.notifications.deliveries.service import NewDelivery, add_deliveries
+from services.notifications.rules import repository
 from services.notifications.rules.matching import Conditions, Occasion, RuleSet
+from services.notifications.rules.repository import Rule
 from shared.events import Event
 from shared.events.feeds import HealthChanged
-from shared.events.observables import Change, ObservablesChanged
+from shared.events.observables import ObservablesChanged
 from shared.timestamps import parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rules as they were at one version, and the channels each of them notifies."""
+    """All enabled rules at one version.
+
+    Attributes:
+        version: see `repository.rules_version`.
+        rules: those that notify at least one enabled channel.
+        channels: rule id -> id and name of each enabled channel that it notifies.
+    """
 
     version: tuple[str, int]
     rules: RuleSet
     channels: dict[UUID, list[tuple[UUID, str]]]
 
 
-class Alerter:
-    """Writes a delivery for every rule and channel that a change concerns; keeps the rules between events."""
+class RuleMatcher:
+    """Matches events against all tenants' rules, which it keeps between events."""
 
     def __init__(self) -> None:
         self._book: RuleBook | None = None
 
-    def handle(self, session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
-        """Match events of one tenant against the rules that may see them."""
-        book = self._current(session)
-        rows = [row for event in events for row in _deliveries(book, event)]
-        if rows:
-            repository.add_deliveries(session, rows)
-            wake_after_commit(session)
+    def handle_changes(self, session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
+        """Notify of changed observables; the events are of one tenant."""
+        book = self._current_book(session)
+        deliveries = [row for event in events for row in _deliveries_of_changes(book, event)]
+        add_deliveries(session, deliveries)
 
     def handle_health(self, session: Session, events: Sequence[Event[HealthChanged]]) -> None:
-        """Tell whoever asked for it that feeds of one tenant are doing better or worse."""
-        book = self._current(session)
-        rows = [row for event in events for row in _news(book, event)]
-        if rows:
-            repository.add_deliveries(session, rows)
-            wake_after_commit(session)
+        """Notify of feeds whose health improved or degraded; the events are of one tenant."""
+        book = self._current_book(session)
+        deliveries = [row for event in events for row in _deliveries_of_health(book, event)]
+        add_deliveries(session, deliveries)
 
-    def _current(self, session: Session) -> RuleBook:
-        # The version is read first: rules that change in between are read again next time, never missed.
+    def _current_book(self, session: Session) -> RuleBook:
+        # The version is read before the rules: rules that change in between are read again with
+        # the next event, and never missed.
         version = repository.rules_version(session)
         if self._book is None or self._book.version != version:
-            self._book = _read(session, version)
+            self._book = _read_book(session, version)
         return self._book
 
 
-def _read(session: Session, version: tuple[str, int]) -> RuleBook:
-    enabled = repository.enabled_channels(session)
+def _read_book(session: Session, version: tuple[str, int]) -> RuleBook:
+    names = enabled_channel_names(session)
     rules = repository.enabled_rules(session)
-    channels = {
-        rule.id: [(id_, enabled[id_]) for id_ in rule.channel_ids if id_ in enabled]
-        for rule in rules
-    }
-    return RuleBook(
-        version, RuleSet(_conditions(rule) for rule in rules if channels[rule.id]), channels
-    )
+    channels: dict[UUID, list[tuple[UUID, str]]] = {}
+    for rule in rules:
+        channels[rule.id] = [(id_, names[id_]) for id_ in rule.channel_ids if id_ in names]
+    conditions = (_conditions(rule) for rule in rules if channels[rule.id])
+    return RuleBook(version, RuleSet(conditions), channels)
 
 
 def _conditions(rule: Rule) -> Conditions:
@@ -83,34 +90,36 @@ def _conditions(rule: Rule) -> Conditions:
     )
 
 
-def _deliveries(book: RuleBook, event: Event[ObservablesChanged]) -> Iterator[dict[str, Any]]:
-    for rule, found in book.rules.match(event.tenant, event.data.source, event.data.changes):
-        yield from _told(
-            book, rule, event, event.data.source, sorted(found, key=_score, reverse=True)
-        )
+def _deliveries_of_changes(
+    book: RuleBook, event: Event[ObservablesChanged]
+) -> Iterator[NewDelivery]:
+    source = event.data.source
+    for rule, changes in book.rules.match(event.tenant, source, event.data.changes):
+        highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
+        yield from _deliveries(book, rule, event, source, highest_first)
 
 
-def _news(book: RuleBook, event: Event[HealthChanged]) -> Iterator[dict[str, Any]]:
-    said = event.data
+def _deliveries_of_health(book: RuleBook, event: Event[HealthChanged]) -> Iterator[NewDelivery]:
+    health = event.data
     match = {
         "kind": "health",
-        "feed": said.feed.name,
-        "state": said.state,
-        "before": said.before,
-        **said.evidence,
+        "feed": health.feed.name,
+        "state": health.state,
+        "before": health.before,
+        **health.evidence,
     }
-    for rule in book.rules.watching(event.tenant, said.feed.name):
-        yield from _told(book, rule, event, said.feed.name, [match])
+    for rule in book.rules.watching_health(event.tenant, health.feed.name):
+        yield from _deliveries(book, rule, event, health.feed.name, [match])
 
 
-def _told(
+def _deliveries(
     book: RuleBook, rule: Conditions, event: Event[Any], source: str, matches: Sequence[Any]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[NewDelivery]:
     """A delivery for each channel of a rule."""
     encoded = msgspec.json.encode(matches).decode()
     for channel_id, channel in book.channels[rule.rule_id]:
         yield {
-            "id": new_id(),
+            "id": uuid7(),
             "tenant": rule.tenant,
             "rule_id": rule.rule_id,
             "channel_id": channel_id,
@@ -120,17 +129,13 @@ def _told(
             "source": source,
             "matches": encoded,
             "match_count": len(matches),
-            "event_at": _moment(event.time),
+            "event_at": _published_at(event),
         }
 
 
-def _score(change: Change) -> int:
-    return change.score
-
-
-def _moment(time: str) -> datetime:
-    """When the event was published; a missing time must not cost the alert."""
+def _published_at(event: Event[Any]) -> datetime:
+    """When the event was published; an event without a valid time still notifies."""
     try:
-        return parse_timestamp(time)
+        return parse_timestamp(event.time)
     except ValueError:
         return datetime.now(UTC)

@@ -1,7 +1,8 @@
-"""Which rules a chunk of changes concerns, and which of its changes: plain functions, no I/O.
+"""Rules against chunks of changes, as plain functions without I/O.
 
-A rule with a least score matches what crosses it: new at or above it, or risen to it from below. A rule without one
-matches what is new. What expired matches only rules that ask for it; with a least score, if it had reached that.
+A rule with a minimum score matches changes that cross it: new at or above it, or risen to it from
+below. A rule without one matches what is new. Only rules with `expired` match what expired; with a
+minimum score they match what had reached it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,19 +14,20 @@ from shared.database import PUBLIC
 from shared.events.observables import Change, ChangeKind
 
 Occasion = ChangeKind | Literal["health"]
-"""What a rule may speak up about."""
+"""What may cause a notification: a kind of change, or a change of a feed's health."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A rule as matching needs it; an empty set means any.
+    """The conditions of a rule; an empty set means any.
 
     Attributes:
-        on: kinds of change; `health` for feeds that are doing better or worse.
+        rule: the rule's name.
+        on: kinds of change; `health` for the health of feeds.
         types: observable types.
         min_score: 1 to 100.
         sources: names of feeds.
-        tags: any of these.
+        tags: one of them must be there.
     """
 
     rule_id: UUID
@@ -39,14 +41,16 @@ class Conditions:
 
 
 _Group = tuple[str, ChangeKind]
-_MOST_SOURCES: Final = 10_000
+"""Type and kind of change."""
+
+_MAX_CACHED_SOURCES: Final = 10_000
 
 
 class RuleSet:
-    """Rules, prepared once to be matched against many chunks.
+    """Rules that are prepared once and matched against many chunks.
 
-    A chunk is cut into groups of one type and kind first, so that types and kinds are compared once per group, not
-    once per change, and a rule costs a single pass over the groups it wants.
+    A chunk is first divided into groups of one type and kind, so that a rule compares types and
+    kinds once for each group, not for each change.
     """
 
     def __init__(self, rules: Iterable[Conditions]) -> None:
@@ -56,14 +60,14 @@ class RuleSet:
     def match(
         self, tenant: str, source: str, changes: Sequence[Change]
     ) -> list[tuple[Conditions, list[Change]]]:
-        """Rules that have something to say about these changes, each with the changes it is about.
+        """The rules that match, each with the changes that it matches.
 
         Args:
-            tenant: whose event it is; an event of `public` concerns everybody's rules.
+            tenant: the event's tenant; events of `public` concern all tenants' rules.
             source: name of the feed that caused the changes.
-            changes: up to a chunk of them.
+            changes: at most a chunk.
         """
-        rules = self._concerned(tenant, source)
+        rules = self._concerned_rules(tenant, source)
         if not rules:
             return []
         groups: dict[_Group, list[Change]] = {}
@@ -73,18 +77,17 @@ class RuleSet:
                 groups[key].append(change)
             except KeyError:
                 groups[key] = [change]
-        matched = ((rule, _matches(rule, groups)) for rule in rules)
-        return [(rule, found) for rule, found in matched if found]
+        return [(rule, matches) for rule in rules if (matches := _matches(rule, groups))]
 
-    def watching(self, tenant: str, source: str) -> list[Conditions]:
-        """Rules that want to know how a feed is doing."""
-        return [rule for rule in self._concerned(tenant, source) if "health" in rule.on]
+    def watching_health(self, tenant: str, source: str) -> list[Conditions]:
+        """The rules that notify of a feed's health."""
+        return [rule for rule in self._concerned_rules(tenant, source) if "health" in rule.on]
 
-    def _concerned(self, tenant: str, source: str) -> tuple[Conditions, ...]:
+    def _concerned_rules(self, tenant: str, source: str) -> tuple[Conditions, ...]:
         key = (tenant, source)
         rules = self._by_source.get(key)
         if rules is None:
-            if len(self._by_source) >= _MOST_SOURCES:
+            if len(self._by_source) >= _MAX_CACHED_SOURCES:
                 self._by_source.clear()
             rules = self._by_source[key] = tuple(
                 rule
@@ -95,24 +98,28 @@ class RuleSet:
 
 
 def _matches(rule: Conditions, groups: dict[_Group, list[Change]]) -> list[Change]:
-    found: list[Change] = []
+    matches: list[Change] = []
     for (type_, kind), group in groups.items():
         if kind in rule.on and (not rule.types or type_ in rule.types):
-            found += _select(rule, kind, group)
-    return found
+            matches += _select(rule, kind, group)
+    return matches
 
 
 def _select(rule: Conditions, kind: ChangeKind, group: list[Change]) -> list[Change]:
-    """The changes of one kind that a rule is about, its wanted kinds and types being checked already."""
-    least, tags = rule.min_score, rule.tags
-    if least is None:
-        chosen = [] if kind == "changed" else group
+    """The changes of a group that match a rule whose kinds and types match the group."""
+    minimum = rule.min_score
+    if minimum is None:
+        selected = [] if kind == "changed" else group
     elif kind == "new":
-        chosen = [change for change in group if change.score >= least]
+        selected = [change for change in group if change.score >= minimum]
     elif kind == "changed":
-        chosen = [change for change in group if (change.score_before or 0) < least <= change.score]
-    else:
-        chosen = [
-            change for change in group if least <= max(change.score, change.score_before or 0)
+        selected = [
+            change for change in group if (change.score_before or 0) < minimum <= change.score
         ]
-    return [change for change in chosen if not tags.isdisjoint(change.tags)] if tags else chosen
+    else:
+        selected = [
+            change for change in group if minimum <= max(change.score, change.score_before or 0)
+        ]
+    if not rule.tags:
+        return selected
+    return [change for change in selected if not rule.tags.isdisjoint(change.tags)]

@@ -10,7 +10,7 @@ import pytest
 
 import shared.runtime.celery
 from services.notifications.consumers import SUBSCRIPTIONS
-from services.notifications.rules.handlers import Alerter
+from services.notifications.rules.handlers import RuleMatcher
 from shared.database import PLATFORM
 from shared.errors import Unavailable
 from shared.kafka.consumer import Consumer
@@ -65,21 +65,21 @@ def test_event_to_webhook_within_a_second_and_once(bench, receiver: Receiver):
     assert max(latencies) < 1.0, f"median {statistics.median(latencies):.3f} s, all {latencies}"
 
 
-def test_whoever_asked_is_told_that_a_feed_is_unreachable(bench, receiver: Receiver):
+def test_a_rule_notifies_of_a_feed_that_is_unreachable(bench, receiver: Receiver):
     from shared.events import Event, FeedRef
     from shared.events.feeds import HEALTH, HealthChanged
 
     channel = bench.channel(receiver.url)
-    asked = bench.rule(channel, on=["health"])
+    rule = bench.rule(channel, on=["health"])
     bench.rule(channel, on=["new"])
     ref = FeedRef(uuid4(), "urlhaus")
     evidence = {"reason": "two runs in a row failed", "failed_runs": 2}
-    said = HealthChanged(ref, "unreachable", "healthy", "2026-11-24T08:00:00.000Z", evidence)
-    event = Event(HEALTH, said, "public", "/services/feeds")
+    health = HealthChanged(ref, "unreachable", "healthy", "2026-11-24T08:00:00.000Z", evidence)
+    event = Event(HEALTH, health, "public", "/services/feeds")
     with bench.own.transaction(PLATFORM) as session:
         for _ in range(2):
-            Alerter().handle_health(session, [event])
-    (row,) = bench.ledger(asked)
+            RuleMatcher().handle_health(session, [event])
+    (row,) = bench.ledger(rule)
     match = {
         "kind": "health",
         "feed": "urlhaus",
@@ -91,7 +91,8 @@ def test_whoever_asked_is_told_that_a_feed_is_unreachable(bench, receiver: Recei
 
 
 def test_an_event_is_matched_once_however_often_it_is_handled(bench, receiver, make_change):
-    first, second = bench.channel(receiver.url), bench.channel(receiver.url)
+    first = bench.channel(receiver.url)
+    second = bench.channel(receiver.url)
     feed = f"feed-{uuid4().hex[:6]}"
     rule = bench.rule(first, second, sources=[feed])
     event = bench.event(
@@ -108,7 +109,7 @@ def test_an_event_is_matched_once_however_often_it_is_handled(bench, receiver, m
     bench.deliver()
 
 
-def test_public_news_is_for_everybody_and_a_tenants_own_for_that_tenant(bench, receiver):
+def test_public_events_concern_all_tenants_and_others_their_own(bench, receiver):
     globex = bench.client_for("notifications", tenant="globex", role="analyst")
     feed = f"feed-{uuid4().hex[:6]}"
     acmes = bench.rule(bench.channel(receiver.url), sources=[feed])
@@ -126,11 +127,11 @@ def test_public_news_is_for_everybody_and_a_tenants_own_for_that_tenant(bench, r
 
 
 def test_a_changed_rule_counts_from_the_next_event(bench, receiver):
-    alerter = Alerter()
+    matcher = RuleMatcher()
 
     def handle(*events):
         with bench.own.transaction(PLATFORM) as session:
-            alerter.handle(session, events)
+            matcher.handle_changes(session, events)
 
     channel, rule, feed = bench.hook(receiver)
     handle(bench.event(feed))
@@ -157,7 +158,7 @@ def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receive
 
     def lost():
         with bench.own.transaction(PLATFORM) as session:
-            Alerter().handle(session, [bench.event(feed)])
+            RuleMatcher().handle_changes(session, [bench.event(feed)])
             raise Unavailable("the database went away")
 
     with pytest.raises(Unavailable):
@@ -166,7 +167,7 @@ def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receive
     with bench.own.transaction(PLATFORM) as session:
         for _ in range(2):
             with session.begin_nested():
-                Alerter().handle(session, [bench.event(feed)])
+                RuleMatcher().handle_changes(session, [bench.event(feed)])
         assert woken == [], "a savepoint is no commit"
     assert [len(seen) for seen in woken] == [2], "once, and when the rows can be seen"
     bench.deliver()

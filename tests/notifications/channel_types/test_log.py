@@ -5,20 +5,20 @@ import json
 import pytest
 import structlog
 
-from services.notifications.channel_types.log import Log
-from tests.notifications.channels.contract import ChannelContract
+from services.notifications.channel_types.log import LogChannel
+from tests.notifications.channel_types.contract import ChannelContract
 
 
 class TestLog(ChannelContract):
     @pytest.fixture
     def kind(self):
-        return Log()
+        return LogChannel()
 
     @pytest.fixture
     def config(self):
         return {}
 
     @pytest.fixture
-    def told(self):
+    def sent_texts(self):
         with structlog.testing.capture_logs() as lines:
             yield lambda: [json.dumps(line) for line in lines if line["event"] == "notification"]

@@ -1,4 +1,7 @@
-"""What every kind of channel keeps: subclass, and give the fixtures `kind`, `config` and `told`."""
+"""The contract of every kind of channel.
+
+Subclass `ChannelContract` and give the fixtures `kind`, `config` and `sent_texts`.
+"""
 
 import asyncio
 import json
@@ -13,7 +16,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.notifications.channel_types import ChannelKind, Notification, kinds
-from services.notifications.deliveries.attempt import Outcome, attempt, client
+from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
+from services.notifications.deliveries.retry_policy import seconds_to_retry
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ALLOW = (ip_network("127.0.0.0/8"),)
@@ -40,20 +44,20 @@ def notification(*matches: dict[str, Any]) -> Notification:
     )
 
 
-def tell(
-    kind: ChannelKind[Any], config: dict[str, Any], what: Notification, seconds: float = 5.0
-) -> Outcome:
-    async def once() -> Outcome:
-        async with client(ALLOW) as outbound:
+def send(
+    kind: ChannelKind[Any], config: dict[str, Any], message: Notification, seconds: float = 5.0
+) -> AttemptResult:
+    async def send_once() -> AttemptResult:
+        async with channel_client(ALLOW) as outbound:
             return await attempt(
-                kind, config, SECRET if kind.signs else None, what, outbound, seconds
+                kind, config, SECRET if kind.signs else None, message, outbound, seconds
             )
 
-    return asyncio.run(once())
+    return asyncio.run(send_once())
 
 
 class ChannelContract:
-    """The tests; `told` gives the texts the other side got."""
+    """The tests; `sent_texts` gives the texts that the receiver got."""
 
     def test_it_is_registered_under_its_name(self, kind: ChannelKind[Any]) -> None:
         assert type(kinds()[kind.name]) is type(kind)
@@ -67,33 +71,33 @@ class ChannelContract:
             == valid
         )
         with pytest.raises(ValidationError):
-            kind.config.model_validate(config | {"unheard": "of"})
+            kind.config.model_validate(config | {"unknown": "option"})
         asyncio.run(kind.check(valid, ALLOW))
 
     @pytest.mark.parametrize("matches", [0, 1, 50])
-    def test_it_tells_what_it_is_about(
+    def test_it_sends_id_and_link(
         self,
         kind: ChannelKind[Any],
         config: dict[str, Any],
-        told: Callable[[], list[str]],
+        sent_texts: Callable[[], list[str]],
         matches: int,
     ) -> None:
-        what = notification(*[HOSTILE] * matches)
-        assert tell(kind, config, what).error is None
-        [text] = told()
-        assert str(what.id) in text
-        assert what.url in text
+        message = notification(*[HOSTILE] * matches)
+        assert send(kind, config, message).error is None
+        [text] = sent_texts()
+        assert str(message.id) in text
+        assert message.url in text
         assert SECRET not in text
 
     def test_a_repetition_is_recognisable(
-        self, kind: ChannelKind[Any], config: dict[str, Any], told: Callable[[], list[str]]
+        self, kind: ChannelKind[Any], config: dict[str, Any], sent_texts: Callable[[], list[str]]
     ) -> None:
-        what = notification(HOSTILE)
-        for again in (what, replace(what)):
-            assert tell(kind, config, again).error is None
-        assert [str(what.id) in text for text in told()] == [True, True]
+        message = notification(HOSTILE)
+        for again in (message, replace(message)):
+            assert send(kind, config, again).error is None
+        assert [str(message.id) in text for text in sent_texts()] == [True, True]
 
-    def test_a_broken_configuration_is_an_outcome_not_a_crash(self, kind: ChannelKind[Any]) -> None:
-        outcome = tell(kind, {"unheard": "of"}, notification())
-        assert outcome.error is not None
-        assert outcome.wait(1) is None
+    def test_a_broken_configuration_is_a_result_not_a_crash(self, kind: ChannelKind[Any]) -> None:
+        result = send(kind, {"unknown": "option"}, notification())
+        assert result.error is not None
+        assert seconds_to_retry(result.error, 1) is None

@@ -1,4 +1,4 @@
-"""Deliveries through a real webhook receiver: every outcome, and what becomes of the row."""
+"""Deliveries through a real webhook receiver: every result and its effect on the row."""
 
 import json
 import os
@@ -13,19 +13,20 @@ import pytest
 from standardwebhooks import Webhook
 
 from services.notifications.deliveries import repository
-from services.notifications.deliveries.attempt import MAX_ATTEMPTS, WAITS, Outcome
+from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, WAITS, seconds_to_retry
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
+from shared.leases import LeaseLost
 from tests.notifications.receiver import Answer, receiving
 
 
-def one(bench, rule):
+def single_delivery(bench, rule):
     [delivery] = bench.ledger(rule)
     return delivery
 
 
 def verified(received, secret):
-    """The document, if the signature is right and the timestamp that of this very attempt."""
+    """The document, if the signature is right and the timestamp is that of this attempt."""
     assert abs(int(received.headers["webhook-timestamp"]) - received.at) <= 1.0
     return Webhook(secret).verify(received.body, received.headers)
 
@@ -34,18 +35,18 @@ def seconds_until(moment):
     return datetime.fromisoformat(moment).timestamp() - time.time()
 
 
-def test_an_alert_is_told_once_signed_and_small(bench, receiver, make_change):
+def test_an_alert_is_sent_once_signed_and_small(bench, receiver, make_change):
     channel, rule, feed = bench.hook(receiver, min_score=80)
     long = [
         make_change(score=80 + n % 20, value=f"http://a.example/{n}/" + "x" * 2000, type="url")
         for n in range(60)
     ]
     bench.handle(bench.event(feed, make_change(score=10), *long))
-    done = bench.deliver()
-    assert (done.delivered, done.failed, done.retrying, done.more) == (1, 0, 0, False)
+    counts = bench.deliver()
+    assert (counts.delivered, counts.failed, counts.retrying, counts.has_more) == (1, 0, 0, False)
     [received] = receiver.received
     document = verified(received, channel["secret"])
-    delivery = one(bench, rule)
+    delivery = single_delivery(bench, rule)
     assert received.headers["webhook-id"] == document["id"] == delivery["id"]
     assert document["type"] == "notification"
     assert document["tenant"] == "acme"
@@ -72,7 +73,7 @@ def test_a_failure_is_tried_again_with_the_same_id_and_a_fresh_signature(bench, 
     receiver.answers = [Answer(500), Answer(404)]
     bench.handle(bench.event(feed))
     assert bench.deliver().retrying == 1
-    delivery = one(bench, rule)
+    delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["response_status"]) == ("pending", 500)
     assert delivery["last_error"]["code"] == "upstream-status"
     assert 3 < seconds_until(delivery["next_attempt_at"]) < 7
@@ -81,7 +82,10 @@ def test_a_failure_is_tried_again_with_the_same_id_and_a_fresh_signature(bench, 
     for _ in range(2):
         bench.make_due(rule)
         bench.deliver()
-    assert (one(bench, rule)["state"], one(bench, rule)["attempts"]) == ("delivered", 3)
+    assert (single_delivery(bench, rule)["state"], single_delivery(bench, rule)["attempts"]) == (
+        "delivered",
+        3,
+    )
     assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {
         delivery["id"]
     }
@@ -94,7 +98,7 @@ def test_the_receiver_may_ask_for_time(bench, receiver):
     receiver.answers = [Answer(429, {"retry-after": "600"})]
     bench.handle(bench.event(feed))
     bench.deliver()
-    assert 590 < seconds_until(one(bench, rule)["next_attempt_at"]) <= 600
+    assert 590 < seconds_until(single_delivery(bench, rule)["next_attempt_at"]) <= 600
 
 
 def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
@@ -102,10 +106,10 @@ def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
     receiver.answers = [Answer(410)]
     bench.handle(bench.event(feed))
     assert bench.deliver().failed == 1
-    found = bench.api.get(f"/v1/channels/{channel['id']}").json()
-    assert found["enabled"] is False
-    assert "410" in found["disabled_reason"]
-    delivery = one(bench, rule)
+    view = bench.api.get(f"/v1/channels/{channel['id']}").json()
+    assert view["enabled"] is False
+    assert "410" in view["disabled_reason"]
+    delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["last_error"]["code"]) == ("failed", "channel-gone")
     assert json.loads(bench.events_about(delivery["id"])[0])["error"]["upstream_status"] == "410"
     bench.handle(bench.event(feed))
@@ -115,7 +119,7 @@ def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
     assert (on["enabled"], on["disabled_reason"]) == (True, None)
     assert bench.api.post(f"/v1/deliveries/{delivery['id']}/retry").status_code == 202
     bench.deliver()
-    assert one(bench, rule)["state"] == "delivered"
+    assert single_delivery(bench, rule)["state"] == "delivered"
     assert [received.headers["webhook-id"] for received in receiver.received] == [
         delivery["id"]
     ] * 2
@@ -126,18 +130,18 @@ def test_a_redirect_is_not_followed_and_final(bench, receiver):
     receiver.answers = [Answer(302, {"location": receiver.url})]
     bench.handle(bench.event(feed))
     bench.deliver()
-    delivery = one(bench, rule)
+    delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["response_status"]) == ("failed", 302)
     assert "redirect" in delivery["last_error"]["message"]
     assert len(receiver.received) == 1
 
 
-def test_nobody_listening_is_tried_again(bench, receiver, unused_port):
+def test_a_closed_port_is_tried_again(bench, receiver, unused_port):
     channel = bench.channel(f"http://127.0.0.1:{unused_port}/hook")
     rule = bench.rule(channel, sources=["refused"])
     bench.handle(bench.event("refused"))
     assert bench.deliver().retrying == 1
-    assert one(bench, rule)["last_error"]["code"] == "upstream-unreachable"
+    assert single_delivery(bench, rule)["last_error"]["code"] == "upstream-unreachable"
 
 
 def test_an_address_that_became_forbidden_is_refused_when_sending(bench, receiver):
@@ -146,7 +150,7 @@ def test_an_address_that_became_forbidden_is_refused_when_sending(bench, receive
     strict = bench.settings.model_copy(update={"outbound_allow": (ip_network("10.0.0.0/8"),)})
     bench.settings = strict
     assert bench.deliver().failed == 1
-    assert one(bench, rule)["last_error"]["code"] == "forbidden-target"
+    assert single_delivery(bench, rule)["last_error"]["code"] == "forbidden-target"
     assert receiver.received == []
 
 
@@ -165,12 +169,12 @@ def test_a_slow_receiver_does_not_keep_the_others_waiting(bench, receiver, secon
 
 def test_attempts_end_and_waits_grow():
     error = UpstreamError("down", retry_after=7.0)
-    waits = [Outcome(500, error).wait(attempts) for attempts in range(1, MAX_ATTEMPTS + 1)]
+    waits = [seconds_to_retry(error, attempts) for attempts in range(1, MAX_ATTEMPTS + 1)]
     assert waits[-1] is None
     for wait, expected in zip(waits[:-1], WAITS, strict=True):
         assert max(7.0, expected * 0.8) <= wait <= max(7.0, expected * 1.2)
-    assert Outcome(500, UpstreamError("down", retry_after=1e9)).wait(1) == 86_400
-    assert Outcome(error=UpstreamError("no", retryable=False)).wait(1) is None
+    assert seconds_to_retry(UpstreamError("down", retry_after=1e9), 1) == 86_400
+    assert seconds_to_retry(UpstreamError("no", retryable=False), 1) is None
 
 
 def test_a_killed_worker_loses_nothing(bench, receiver):
@@ -180,14 +184,14 @@ def test_a_killed_worker_loses_nothing(bench, receiver):
         bench.handle(bench.event(feed))
         receiver.wait_for(1)
         os.killpg(process.pid, signal.SIGKILL)
-    delivery = one(bench, rule)
+    delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["attempts"]) == ("delivering", 1)
     assert bench.deliver().delivered == 0, "its lease has not ended"
     bench.make_due(rule)
     operator = bench.client_for("notifications", role="operator")
     assert operator.post("/v1/reconcile").json() == {"status": "ok", "enqueued": 1}
     assert bench.deliver().delivered == 1
-    delivery = one(bench, rule)
+    delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["attempts"]) == ("delivered", 2)
     assert {verified(received, channel["secret"])["id"] for received in receiver.received} == {
         delivery["id"]
@@ -199,14 +203,16 @@ def test_a_worker_that_lost_its_lease_writes_nothing(bench, receiver):
     bench.handle(bench.event(feed))
     with bench.own.transaction(PLATFORM) as session:
         [zombie] = [
-            row for row in repository.claim(session, 100, [], 60) if str(row.rule_id) == rule["id"]
+            claimed
+            for claimed in repository.claim(session, 100, [])
+            if str(claimed.delivery.rule_id) == rule["id"]
         ]
     bench.make_due(rule)
     bench.deliver()
-    with bench.own.transaction(PLATFORM) as session:
-        assert not repository.record(session, zombie, "failed", status=None, error=None, wait=None)
-    assert one(bench, rule)["state"] == "delivered"
-    assert zombie.id == UUID(one(bench, rule)["id"])
+    with bench.own.transaction(PLATFORM) as session, pytest.raises(LeaseLost):
+        repository.fail(session, zombie, None, {"code": "lost"})
+    assert single_delivery(bench, rule)["state"] == "delivered"
+    assert zombie.delivery.id == UUID(single_delivery(bench, rule)["id"])
 
 
 def test_a_deleted_channel_ends_its_deliveries(bench, receiver):
@@ -215,17 +221,17 @@ def test_a_deleted_channel_ends_its_deliveries(bench, receiver):
     assert bench.api.delete(f"/v1/rules/{rule['id']}").status_code == 204
     assert bench.api.delete(f"/v1/channels/{channel['id']}").status_code == 204
     assert bench.deliver().failed == 1
-    assert "deleted" in one(bench, rule)["last_error"]["message"]
+    assert "deleted" in single_delivery(bench, rule)["last_error"]["message"]
 
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @pytest.fixture
 def second_receiver():
-    with receiving() as found:
-        yield found
+    with receiving() as receiver:
+        yield receiver

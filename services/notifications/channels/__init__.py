@@ -1,0 +1,1 @@
+"""Channels: the receivers that tenants configure, each of a kind in `channel_types`."""

@@ -1,0 +1,118 @@
+"""SQL of channels."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.notifications.channels.models import CHANNEL
+from shared.errors import Conflict
+
+# Rules stand on channels: this room reads their table itself rather than import their room.
+_RULES_USING = sa.text("SELECT name FROM rule WHERE :channel_id = ANY (channel_ids) ORDER BY name")
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A stored channel.
+
+    Attributes:
+        config: as the kind's model validated it; without secrets.
+        secret: the sealed signing secret, for kinds that sign.
+        disabled_reason: why the platform switched it off; None if a user did.
+    """
+
+    id: UUID
+    tenant: str
+    name: str
+    kind: str
+    config: dict[str, Any]
+    secret: bytes | None
+    enabled: bool
+    disabled_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def find(session: Session, channel_id: UUID, *, lock: bool = False) -> Channel | None:
+    """A channel of the transaction's tenant; with `lock` it stays as it is until the end."""
+    query = sa.select(CHANNEL).where(CHANNEL.c.id == channel_id)
+    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Channel(*row)
+
+
+def find_many(session: Session, channel_ids: Collection[UUID]) -> dict[UUID, Channel]:
+    """Those of some channels that exist, by their ids."""
+    query = sa.select(CHANNEL).where(CHANNEL.c.id.in_(channel_ids))
+    return {row.id: Channel(*row) for row in session.execute(query)}
+
+
+def list_by_name(session: Session, after: tuple[str, UUID] | None, limit: int) -> Sequence[Channel]:
+    """Channels by name, from behind the name and id `after`."""
+    query = sa.select(CHANNEL).order_by(CHANNEL.c.name, CHANNEL.c.id).limit(limit)
+    if after is not None:
+        query = query.where(sa.tuple_(CHANNEL.c.name, CHANNEL.c.id) > sa.tuple_(*after))
+    return [Channel(*row) for row in session.execute(query)]
+
+
+def enabled_names(session: Session) -> dict[UUID, str]:
+    """The names, by id, of all enabled channels."""
+    query = sa.select(CHANNEL.c.id, CHANNEL.c.name).where(CHANNEL.c.enabled)
+    return {row.id: row.name for row in session.execute(query)}
+
+
+def lock_existing(session: Session, channel_ids: Collection[UUID]) -> set[UUID]:
+    """Those of some channels that the tenant has; they cannot be deleted until the end."""
+    query = sa.select(CHANNEL.c.id).where(CHANNEL.c.id.in_(channel_ids))
+    return set(session.scalars(query.with_for_update(read=True)))
+
+
+def names_of_rules_using(session: Session, channel_id: UUID) -> Sequence[str]:
+    """The names of the rules that notify through a channel."""
+    return session.scalars(_RULES_USING, {"channel_id": channel_id}).all()
+
+
+def insert(session: Session, values: Mapping[str, Any]) -> Channel:
+    """Store a new channel.
+
+    Raises:
+        Conflict: the tenant has a channel of that name.
+    """
+    return _write(session, sa.insert(CHANNEL).values(**values), values["name"])
+
+
+def update(session: Session, channel: Channel, values: Mapping[str, Any]) -> Channel:
+    """Change a channel.
+
+    Raises:
+        Conflict: the tenant has another channel of that name.
+    """
+    statement = sa.update(CHANNEL).where(CHANNEL.c.id == channel.id)
+    changes = {**values, "updated_at": sa.func.now()}
+    return _write(session, statement.values(**changes), values.get("name", channel.name))
+
+
+def _write(session: Session, statement: sa.Insert | sa.Update, name: str) -> Channel:
+    try:
+        return Channel(*session.execute(statement.returning(CHANNEL)).one())
+    except IntegrityError as error:
+        raise Conflict(f"There is already a channel named {name}.", field="name") from error
+
+
+def disable(session: Session, channel_id: UUID, reason: str) -> None:
+    """Switch a channel off on behalf of the platform."""
+    session.execute(
+        sa.update(CHANNEL)
+        .where(CHANNEL.c.id == channel_id)
+        .values(enabled=False, disabled_reason=reason, updated_at=sa.func.now())
+    )
+
+
+def delete(session: Session, channel: Channel) -> None:
+    """Delete a channel; its deliveries stay in the ledger."""
+    session.execute(sa.delete(CHANNEL).where(CHANNEL.c.id == channel.id))

@@ -1,0 +1,77 @@
+"""Channels as the API accepts and returns them."""
+
+from base64 import b64decode
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _check_secret(text: str) -> str:
+    """Accept the secrets of Standard Webhooks: 24 to 64 bytes."""
+    try:
+        size = len(b64decode(text.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not text.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError("a signing secret is whsec_ followed by 24 to 64 bytes in base64")
+    return text
+
+
+Secret = Annotated[str, AfterValidator(_check_secret)]
+
+
+class ChannelCreate(BaseModel):
+    """A new channel. If its kind signs and no secret is given, one is generated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    kind: Name
+    config: dict[str, Any] = Field(default_factory=dict)
+    secret: Secret | None = None
+    enabled: bool = True
+
+
+class ChannelPatch(BaseModel):
+    """Changes of a channel; fields that are left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    config: dict[str, Any] | None = None
+    secret: Secret | None = None
+    enabled: bool | None = None
+
+
+class ChannelView(BaseModel):
+    """A channel without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str
+    kind: str
+    config: dict[str, Any]
+    enabled: bool
+    disabled_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ChannelCreated(ChannelView):
+    """A new channel. No other answer shows its signing secret."""
+
+    secret: str | None
+
+
+class SampleOutcome(BaseModel):
+    """The result of a sample notification."""
+
+    state: Literal["delivered", "failed"]
+    response_status: int | None = None
+    error: dict[str, Any] | None = None
+    milliseconds: int

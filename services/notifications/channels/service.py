@@ -1,0 +1,293 @@
+"""Channels: create, change, test and delete them; their targets for deliveries.
+
+Functions with a `Database` run one transaction of the principal's tenant. Functions with a
+`Session` serve the other rooms within their transactions.
+"""
+
+import asyncio
+import time
+from base64 import b64encode
+from collections.abc import Collection
+from datetime import UTC, datetime
+from secrets import token_bytes
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from services.notifications.channel_types import ChannelKind, Notification, kind_named
+from services.notifications.channel_types.attempt import attempt, channel_client
+from services.notifications.channels import repository
+from services.notifications.channels.patches import apply_patch, validated
+from services.notifications.channels.repository import Channel
+from services.notifications.channels.schemas import (
+    ChannelCreate,
+    ChannelCreated,
+    ChannelPatch,
+    ChannelView,
+    SampleOutcome,
+)
+from shared.auth import Principal
+from shared.crypto import Sealer
+from shared.database import Database
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.kafka.outbox import audit
+from shared.pagination import Page, decode_cursor, paginate
+from shared.settings import Settings
+
+__all__ = [
+    "SECRETS",
+    "Channel",
+    "change_channel",
+    "channel_sealer",
+    "create_channel",
+    "delete_channel",
+    "disable_channel",
+    "enabled_channel_names",
+    "find_channels",
+    "get_channel",
+    "list_channels",
+    "open_secret",
+    "require_channels",
+    "test_channel",
+]
+
+SECRETS: Final = "notifications.channels"
+"""The purpose for which channels' secrets are sealed."""
+
+
+def channel_sealer(settings: Settings) -> Sealer:
+    """The sealer of channels' secrets."""
+    return Sealer(settings.secret_key, SECRETS)
+
+
+def open_secret(channel: Channel, sealer: Sealer) -> str | None:
+    """A channel's signing secret.
+
+    Raises:
+        UnsealError: it was sealed under another key.
+    """
+    return sealer.open(channel.secret, str(channel.id)) if channel.secret else None
+
+
+# For the API
+
+
+def list_channels(
+    database: Database, principal: Principal, after: str | None, limit: int
+) -> Page[ChannelView]:
+    """Channels by name."""
+    position = decode_cursor(after, tuple[str, UUID])
+    with database.transaction(principal.tenant) as session:
+        channels = repository.list_by_name(session, position, limit + 1)
+    page = paginate(channels, limit, lambda channel: (channel.name, channel.id))
+    return page.map(ChannelView.model_validate)
+
+
+def get_channel(database: Database, principal: Principal, channel_id: UUID) -> ChannelView:
+    """A channel.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+    """
+    with database.transaction(principal.tenant) as session:
+        return ChannelView.model_validate(_get(session, channel_id))
+
+
+def create_channel(
+    database: Database, settings: Settings, principal: Principal, body: ChannelCreate
+) -> ChannelCreated:
+    """Create a channel.
+
+    Raises:
+        InvalidInput: its configuration cannot work; `field` names the part of it.
+        Conflict: the tenant has a channel of that name.
+    """
+    kind = kind_named(body.kind)
+    config = _checked_config(kind, body.config, settings)
+    _refuse_useless_secret(kind, body.secret)
+    secret = body.secret
+    if secret is None and kind.signs:
+        secret = f"whsec_{b64encode(token_bytes(32)).decode()}"
+    channel_id = uuid7()
+    sealed = channel_sealer(settings).seal(secret, str(channel_id)) if secret else None
+    values = {
+        "id": channel_id,
+        "tenant": principal.tenant,
+        "name": body.name,
+        "kind": body.kind,
+        "config": config,
+        "secret": sealed,
+        "enabled": body.enabled,
+    }
+    with database.transaction(principal.tenant) as session:
+        channel = repository.insert(session, values)
+        _audit(session, principal, "create", channel)
+    return ChannelCreated(**ChannelView.model_validate(channel).model_dump(), secret=secret)
+
+
+def change_channel(
+    database: Database,
+    settings: Settings,
+    principal: Principal,
+    channel_id: UUID,
+    body: ChannelPatch,
+) -> ChannelView:
+    """Change a channel. Switching it on clears the reason why the platform had switched it off.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+        InvalidInput, Conflict: see `create_channel`.
+    """
+    with database.transaction(principal.tenant) as session:
+        channel = _get(session, channel_id, lock=True)
+        patched = apply_patch(ChannelCreate, channel, body, without="secret")
+        kind = kind_named(channel.kind)
+        _refuse_useless_secret(kind, patched.secret)
+        values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
+        if body.config is not None:
+            values["config"] = _checked_config(kind, patched.config, settings)
+        if patched.secret is not None:
+            values["secret"] = channel_sealer(settings).seal(patched.secret, str(channel.id))
+        if patched.enabled:
+            values["disabled_reason"] = None
+        channel = repository.update(session, channel, values)
+        changed = ", ".join(sorted(body.model_fields_set))
+        _audit(session, principal, "update", channel, fields=changed)
+    return ChannelView.model_validate(channel)
+
+
+def delete_channel(database: Database, principal: Principal, channel_id: UUID) -> None:
+    """Delete a channel that no rule uses.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+        Conflict: rules use it; the message names them.
+    """
+    with database.transaction(principal.tenant) as session:
+        channel = _get(session, channel_id, lock=True)
+        if rules := repository.names_of_rules_using(session, channel_id):
+            names = ", ".join(rules[:5])
+            raise Conflict(
+                f"{len(rules)} rule(s) notify through this channel: {names}. Change them first."
+            )
+        _audit(session, principal, "delete", channel)
+        repository.delete(session, channel)
+
+
+def test_channel(
+    database: Database, settings: Settings, principal: Principal, channel_id: UUID
+) -> SampleOutcome:
+    """Send a sample notification now. It is no delivery and changes nothing.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+    """
+    with database.transaction(principal.tenant) as session:
+        channel = _get(session, channel_id)
+    secret = open_secret(channel, channel_sealer(settings))
+    return asyncio.run(_send_sample(channel, secret, _sample(principal, settings), settings))
+
+
+async def _send_sample(
+    channel: Channel, secret: str | None, sample: Notification, settings: Settings
+) -> SampleOutcome:
+    kind = kind_named(channel.kind)
+    started = time.perf_counter()
+    async with channel_client(settings.outbound_allow) as outbound:
+        result = await attempt(kind, channel.config, secret, sample, outbound)
+    return SampleOutcome(
+        state="failed" if result.error else "delivered",
+        response_status=result.status,
+        error=result.error.as_dict() if result.error else None,
+        milliseconds=round((time.perf_counter() - started) * 1000),
+    )
+
+
+def _sample(principal: Principal, settings: Settings) -> Notification:
+    match = {
+        "id": "ipv4-addr--sample",
+        "type": "ipv4-addr",
+        "value": "192.0.2.1",
+        "kind": "new",
+        "score": 90,
+    }
+    return Notification(
+        id=uuid7(),
+        tenant=principal.tenant,
+        rule_id=UUID(int=0),
+        rule="Sample",
+        source="sample",
+        match_count=1,
+        matches=[match],
+        created_at=datetime.now(UTC),
+        url=f"{settings.service_url('notifications')}/docs",
+    )
+
+
+def _get(session: Session, channel_id: UUID, *, lock: bool = False) -> Channel:
+    channel = repository.find(session, channel_id, lock=lock)
+    if channel is None:
+        raise NotFound(f"There is no channel {channel_id}.")
+    return channel
+
+
+def _checked_config(
+    kind: ChannelKind[Any], config: dict[str, Any], settings: Settings
+) -> dict[str, Any]:
+    """The configuration as it is stored, once it is valid and its target is allowed."""
+    valid = validated(kind.config, config, "config")
+    asyncio.run(kind.check(valid, settings.outbound_allow))
+    return dict(valid.model_dump(mode="json"))
+
+
+def _refuse_useless_secret(kind: ChannelKind[Any], secret: str | None) -> None:
+    if secret is not None and not kind.signs:
+        raise InvalidInput(
+            f"A channel of kind {kind.name} signs nothing and has no secret.", field="secret"
+        )
+
+
+def _audit(
+    session: Session, principal: Principal, verb: str, channel: Channel, **details: str
+) -> None:
+    audit(
+        session,
+        "notifications",
+        principal.tenant,
+        principal.actor,
+        f"notifications.channel.{verb}",
+        channel.id,
+        name=channel.name,
+        **details,
+    )
+
+
+# For other rooms
+
+
+def enabled_channel_names(session: Session) -> dict[UUID, str]:
+    """The names, by id, of all tenants' enabled channels."""
+    return repository.enabled_names(session)
+
+
+def require_channels(session: Session, channel_ids: Collection[UUID]) -> None:
+    """Require that the tenant has some channels, and keep them until the transaction ends.
+
+    Raises:
+        InvalidInput: a channel does not exist.
+    """
+    missing = set(channel_ids) - repository.lock_existing(session, channel_ids)
+    if missing:
+        raise InvalidInput(f"There is no channel {min(missing)}.", field="channel_ids")
+
+
+def find_channels(session: Session, channel_ids: Collection[UUID]) -> dict[UUID, Channel]:
+    """Those of some channels that exist, by their ids."""
+    return repository.find_many(session, channel_ids)
+
+
+def disable_channel(session: Session, channel_id: UUID, reason: str) -> None:
+    """Switch a channel off on behalf of the platform."""
+    repository.disable(session, channel_id, reason)

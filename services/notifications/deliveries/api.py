@@ -1,0 +1,58 @@
+"""Routes of the ledger of deliveries."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from services.notifications.deliveries import service
+from services.notifications.deliveries.schemas import (
+    DeliveryDetail,
+    DeliveryState,
+    DeliveryView,
+    ReconciledView,
+)
+from shared.auth import Principal
+from shared.database import Database
+from shared.pagination import Page, PageSchema
+from shared.web.app import database_of, require_permission
+
+Reader = Annotated[Principal, require_permission("notifications:read")]
+Writer = Annotated[Principal, require_permission("notifications:write")]
+Operator = Annotated[Principal, require_permission("platform:reconcile")]
+OwnDatabase = Annotated[Database, Depends(database_of)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+
+router = APIRouter(prefix="/v1", tags=["deliveries"])
+
+
+@router.get("/deliveries", response_model=PageSchema[DeliveryView])
+def list_deliveries(
+    principal: Reader,
+    database: OwnDatabase,
+    state: DeliveryState | None = None,
+    rule_id: UUID | None = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> Page[DeliveryView]:
+    """The ledger, newest first."""
+    return service.list_deliveries(database, principal, after, limit, state=state, rule_id=rule_id)
+
+
+@router.get("/deliveries/{delivery_id}")
+def get_delivery(principal: Reader, database: OwnDatabase, delivery_id: UUID) -> DeliveryDetail:
+    """One delivery with all its matches."""
+    return service.get_delivery(database, principal, delivery_id)
+
+
+@router.post("/deliveries/{delivery_id}/retry", status_code=202)
+def retry_delivery(principal: Writer, database: OwnDatabase, delivery_id: UUID) -> DeliveryView:
+    """Try a failed or waiting delivery again now."""
+    return service.retry_delivery(database, principal, delivery_id)
+
+
+@router.post("/reconcile")
+def reconcile(principal: Operator, database: OwnDatabase) -> ReconciledView:
+    """Enqueue again what the queue lost."""
+    return ReconciledView(enqueued=service.reconcile(database, principal))

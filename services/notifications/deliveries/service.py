@@ -1,0 +1,109 @@
+"""Deliveries: the ledger for the API, and new deliveries for the rules."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.notifications.deliveries import repository
+from services.notifications.deliveries.repository import Delivery, NewDelivery
+from services.notifications.deliveries.schemas import DeliveryDetail, DeliveryState, DeliveryView
+from services.notifications.deliveries.wakeup import wake_worker, wake_worker_after_commit
+from shared.auth import Principal
+from shared.database import PLATFORM, Database
+from shared.errors import Conflict, NotFound
+from shared.kafka.outbox import audit
+from shared.pagination import Page, decode_cursor, paginate
+
+__all__ = [
+    "NewDelivery",
+    "add_deliveries",
+    "get_delivery",
+    "list_deliveries",
+    "reconcile",
+    "retry_delivery",
+]
+
+
+def add_deliveries(session: Session, deliveries: Sequence[NewDelivery]) -> None:
+    """Store deliveries, and wake a worker for them once the transaction is committed.
+
+    A repeated one for the same rule, channel and event changes nothing.
+    """
+    if deliveries:
+        repository.add(session, deliveries)
+        wake_worker_after_commit(session)
+
+
+def list_deliveries(
+    database: Database,
+    principal: Principal,
+    after: str | None,
+    limit: int,
+    *,
+    state: DeliveryState | None = None,
+    rule_id: UUID | None = None,
+) -> Page[DeliveryView]:
+    """Deliveries, newest first."""
+    position = decode_cursor(after, tuple[UUID])
+    before = position[0] if position else None
+    with database.transaction(principal.tenant) as session:
+        deliveries = repository.list_newest(session, before, limit + 1, state, rule_id)
+    page = paginate(deliveries, limit, lambda delivery: (delivery.id,))
+    return page.map(DeliveryView.model_validate)
+
+
+def get_delivery(database: Database, principal: Principal, delivery_id: UUID) -> DeliveryDetail:
+    """A delivery with all its matches.
+
+    Raises:
+        NotFound: the tenant has no such delivery.
+    """
+    with database.transaction(principal.tenant) as session:
+        delivery = _get(session, delivery_id)
+        matches = repository.all_matches(session, delivery_id)
+    return DeliveryDetail(**asdict(delivery), matches=matches)
+
+
+def retry_delivery(database: Database, principal: Principal, delivery_id: UUID) -> DeliveryView:
+    """Try a failed or waiting delivery again now, with all its attempts and the same id.
+
+    Raises:
+        NotFound: the tenant has no such delivery.
+        Conflict: it was delivered, or a worker has it.
+    """
+    with database.transaction(principal.tenant) as session:
+        delivery = _get(session, delivery_id, lock=True)
+        if delivery.state not in ("failed", "pending"):
+            raise Conflict(
+                f"This delivery is {delivery.state}; only a failed or waiting one can be tried"
+                " again."
+            )
+        delivery = repository.restart(session, delivery_id)
+        audit(
+            session,
+            "notifications",
+            principal.tenant,
+            principal.actor,
+            "notifications.delivery.retry",
+            delivery.id,
+        )
+    wake_worker(principal.actor)
+    return DeliveryView.model_validate(delivery)
+
+
+def reconcile(database: Database, principal: Principal) -> int:
+    """Wake a worker if deliveries are due; the number of these."""
+    with database.transaction(PLATFORM) as session:
+        due = repository.count_due(session)
+    if due:
+        wake_worker(principal.actor)
+    return due
+
+
+def _get(session: Session, delivery_id: UUID, *, lock: bool = False) -> Delivery:
+    delivery = repository.find(session, delivery_id, lock=lock)
+    if delivery is None:
+        raise NotFound(f"There is no delivery {delivery_id}.")
+    return delivery

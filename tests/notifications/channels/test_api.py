@@ -1,0 +1,91 @@
+"""Channels over the API: their life, bad input with its field, secrets, samples."""
+
+import json
+from base64 import b64encode
+
+import pytest
+
+from tests.notifications.problems import problem
+from tests.notifications.receiver import Answer
+
+
+def test_channels_from_making_to_deleting(bench, receiver):
+    channel = bench.channel(receiver.url, name="SOC desk")
+    assert channel["secret"].startswith("whsec_")
+    read = bench.api.get(f"/v1/channels/{channel['id']}").json()
+    assert "secret" not in read
+    assert read["config"] == {"url": receiver.url}
+    changed = bench.api.patch(
+        f"/v1/channels/{channel['id']}", json={"name": "SOC desk 2", "enabled": False}
+    ).json()
+    assert (changed["name"], changed["enabled"], changed["config"]) == (
+        "SOC desk 2",
+        False,
+        read["config"],
+    )
+    names = []
+    after = None
+    bench.channel(receiver.url, name="A desk")
+    while page := bench.api.get(
+        "/v1/channels", params={"limit": 1} | ({"after": after} if after else {})
+    ).json():
+        names += [item["name"] for item in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert names == sorted(names)
+    assert {"A desk", "SOC desk 2"} <= set(names)
+    assert bench.api.delete(f"/v1/channels/{channel['id']}").status_code == 204
+    problem(bench.api.get(f"/v1/channels/{channel['id']}"), 404)
+    audit_entries = [
+        json.loads(row.payload)
+        for row in bench.sql("SELECT payload FROM outbox WHERE topic LIKE 'audit%'")
+    ]
+    actions = [entry["action"] for entry in audit_entries if entry["target"] == channel["id"]]
+    assert actions == [f"notifications.channel.{verb}" for verb in ("create", "update", "delete")]
+    assert channel["secret"] not in json.dumps(audit_entries)
+
+
+def test_secrets_are_sealed_at_rest(bench, receiver):
+    secret = f"whsec_{b64encode(b'k' * 32).decode()}"
+    channel = bench.channel(receiver.url, secret=secret)
+    assert channel["secret"] == secret
+    [row] = bench.sql("SELECT secret FROM channel WHERE id = :id", id=channel["id"])
+    assert b"kkkk" not in row.secret
+    assert secret.encode() not in row.secret
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "body.name"),
+        ({"kind": "pigeon"}, "body.kind"),
+        ({"config": {}}, "body.config.url"),
+        ({"config": {"url": "http://127.0.0.1:1/", "password": "x"}}, "body.config.password"),
+        ({"config": {"url": "http://10.0.0.8/hook"}}, "body.config.url"),
+        ({"config": {"url": "http://169.254.169.254/latest"}}, "body.config.url"),
+        ({"config": {"url": "http://0xa.0.0.8/"}}, "body.config.url"),
+        ({"config": {"url": "ftp://127.0.0.1/"}}, "body.config.url"),
+        ({"config": {"url": "http://kim:secret@127.0.0.1/"}}, "body.config.url"),
+        ({"secret": "whsec_short"}, "body.secret"),
+        (
+            {"kind": "log", "config": {}, "secret": f"whsec_{b64encode(b'k' * 32).decode()}"},
+            "body.secret",
+        ),
+        ({"colour": "red"}, "body.colour"),
+    ],
+)
+def test_a_bad_channel_is_refused_with_its_field(bench, receiver, change, field):
+    body = {"name": "bad", "kind": "webhook", "config": {"url": receiver.url}} | change
+    document = problem(bench.api.post("/v1/channels", json=body), 422, field)
+    assert "secret@" not in json.dumps(document)
+
+
+def test_a_channel_can_be_tested(bench, receiver):
+    channel = bench.channel(receiver.url, enabled=False)
+    sample = bench.api.post(f"/v1/channels/{channel['id']}/test").json()
+    assert (sample["state"], sample["response_status"]) == ("delivered", 204)
+    receiver.answers = [Answer(410)]
+    sample = bench.api.post(f"/v1/channels/{channel['id']}/test").json()
+    assert (sample["state"], sample["error"]["code"]) == ("failed", "channel-gone")
+    assert bench.api.get(f"/v1/channels/{channel['id']}").json()["disabled_reason"] is None

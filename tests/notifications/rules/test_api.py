@@ -1,0 +1,47 @@
+"""Rules over the API: their life, and bad input with its field."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.notifications.problems import problem
+
+
+def test_rules_from_making_to_deleting(bench, receiver):
+    channel = bench.channel(receiver.url)
+    rule = bench.rule(channel, channel, name="High", min_score=80, types=["ipv4-addr"], tags=["c2"])
+    assert rule["channel_ids"] == [channel["id"]]
+    assert rule["on"] == ["new", "changed"]
+    changed = bench.api.patch(
+        f"/v1/rules/{rule['id']}", json={"min_score": None, "sources": ["ipsum"]}
+    ).json()
+    assert (changed["min_score"], changed["sources"], changed["types"]) == (
+        None,
+        ["ipsum"],
+        ["ipv4-addr"],
+    )
+    assert changed == bench.api.get(f"/v1/rules/{rule['id']}").json()
+    assert changed in bench.api.get("/v1/rules").json()["items"]
+    conflict = problem(bench.api.delete(f"/v1/channels/{channel['id']}"), 409)
+    assert "High" in conflict["title"]
+    assert bench.api.delete(f"/v1/rules/{rule['id']}").status_code == 204
+    assert bench.api.delete(f"/v1/channels/{channel['id']}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"types": ["ip"]}, "body.types.0"),
+        ({"min_score": 101}, "body.min_score"),
+        ({"on": []}, "body.on"),
+        ({"on": ["changed"]}, "body"),
+        ({"name": None}, "body.name"),
+        ({"channel_ids": []}, "body.channel_ids"),
+        ({"channel_ids": [str(uuid4())]}, "body.channel_ids"),
+    ],
+)
+def test_a_bad_rule_is_refused_with_its_field(bench, receiver, change, field):
+    rule = bench.rule(bench.channel(receiver.url))
+    body = {"name": "bad", "channel_ids": rule["channel_ids"]} | change
+    problem(bench.api.post("/v1/rules", json=body), 422, field)
+    problem(bench.api.patch(f"/v1/rules/{rule['id']}", json=change), 422, field)
