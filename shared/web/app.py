@@ -191,13 +191,16 @@ async def _sentineliq_problem(_request: Request, error: Exception) -> Response:
     return problem(error.status, error.code, error.message, headers, **error.details)
 
 
+def _field(detail: Mapping[str, Any]) -> str:
+    """The field of a validation error as JSON names it: `name`, `conditions.score`."""
+    place, *path = map(str, detail["loc"])
+    return ".".join(path) if path and detail["type"] != "json_invalid" else place
+
+
 async def _validation_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = [
-        {"field": ".".join(map(str, detail["loc"])), "message": detail["msg"]}
-        for detail in error.errors()
-    ]
+    errors = [{"field": _field(detail), "message": detail["msg"]} for detail in error.errors()]
     first = errors[0]
     return problem(
         422,

@@ -8,7 +8,7 @@ from tests.notifications.problems import problem
 def test_names_are_unique_within_a_tenant(bench, receiver):
     channel = bench.channel(receiver.url, name="twice")
     body = {"name": "twice", "kind": "webhook", "config": {"url": receiver.url}}
-    problem(bench.api.post("/v1/channels", json=body), 409, "body.name")
+    problem(bench.api.post("/v1/channels", json=body), 409, "name")
     assert (
         bench.client_for("notifications", tenant="globex")
         .post("/v1/channels", json=body)
@@ -19,7 +19,7 @@ def test_names_are_unique_within_a_tenant(bench, receiver):
     problem(
         bench.api.post("/v1/rules", json={"name": "twice", "channel_ids": [channel["id"]]}),
         409,
-        "body.name",
+        "name",
     )
 
 

@@ -122,12 +122,12 @@ def test_a_foreign_cursor_is_refused(acme: Any, cursor: str):
 def test_what_is_wrong_is_named_and_changes_nothing(acme: Any, change: dict[str, Any], field: str):
     created = acme.post("/v1/schedules", json=DAILY | change)
     assert created.status_code == 422, created.text
-    assert created.json()["field"].removeprefix("body.") == field
+    assert created.json()["field"] == field
     assert acme.get("/v1/schedules").json()["items"] == []
     schedule = acme.post("/v1/schedules", json=DAILY).json()
     patched = acme.patch(f"/v1/schedules/{schedule['id']}", json=change)
     assert patched.status_code == 422, patched.text
-    assert patched.json()["field"].removeprefix("body.") == field
+    assert patched.json()["field"] == field
     assert acme.get(f"/v1/schedules/{schedule['id']}").json() == schedule
 
 
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_named_and_changes_nothing(acme: Any, change: dict[str,
 def test_what_json_in_the_database_cannot_hold_is_refused(acme: Any, args: str):
     body = json.dumps(DAILY).replace('["abuse"]', args)
     answer = acme.post("/v1/schedules", content=body, headers={"Content-Type": "application/json"})
-    assert (answer.status_code, answer.json()["field"]) == (422, "body.args"), answer.text
+    assert (answer.status_code, answer.json()["field"]) == (422, "args"), answer.text
 
 
 def test_nothing_is_set_to_null_but_the_timing(acme: Any):

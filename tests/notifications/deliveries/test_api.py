@@ -18,8 +18,8 @@ def test_the_ledger_is_paged_and_filtered(bench, receiver):
     assert after is None
     assert seen == sorted(seen, reverse=True)
     assert len(set(seen)) == 5
-    problem(bench.api.get("/v1/deliveries?state=lost"), 422, "query.state")
-    problem(bench.api.get("/v1/deliveries?after=x"), 422, "query.after")
+    problem(bench.api.get("/v1/deliveries?state=lost"), 422, "state")
+    problem(bench.api.get("/v1/deliveries?after=x"), 422, "after")
     bench.deliver()
     assert (
         bench.api.get("/v1/deliveries", params=query | {"state": "pending"}).json()["items"] == []

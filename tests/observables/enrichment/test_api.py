@@ -241,11 +241,11 @@ def test_bad_questions_get_a_clear_error(world: World, ask):
     client = ask()
     for body, field in (
         ({"values": ["not an observable"]}, "values.0"),
-        ({"values": []}, "body.values"),
+        ({"values": []}, "values"),
         ({"values": [ADDRESS], "enrichers": ["nobody"]}, "enrichers"),
-        ({"values": [ADDRESS], "tlp": "blue"}, "body.tlp"),
-        ({"values": [ADDRESS] * 1001}, "body.values"),
-        ({"values": [ADDRESS], "regex": ".*"}, "body.regex"),
+        ({"values": [ADDRESS], "tlp": "blue"}, "tlp"),
+        ({"values": [ADDRESS] * 1001}, "values"),
+        ({"values": [ADDRESS], "regex": ".*"}, "regex"),
     ):
         answer = client.post("/v1/enrichments", json=body)
         assert answer.status_code == 422, body

@@ -150,9 +150,9 @@ def test_a_policy_that_is_wrong_gets_a_clear_error(world: World, client):
         (good, 409, "name"),
         ({**good, "name": "two", "enrichers": ["nobody"]}, 422, "enrichers.0"),
         ({**good, "name": "two", "types": ["no-type"]}, 422, "types.0"),
-        ({**good, "name": "two", "depth": 9}, 422, "body.depth"),
-        ({**good, "name": "two", "enrichers": []}, 422, "body.enrichers"),
-        ({**good, "name": "a\0b"}, 422, "body.name"),
+        ({**good, "name": "two", "depth": 9}, 422, "depth"),
+        ({**good, "name": "two", "enrichers": []}, 422, "enrichers"),
+        ({**good, "name": "a\0b"}, 422, "name"),
     ):
         answer = client.post("/v1/enrichment-policies", json=body)
         assert (answer.status_code, answer.json()["field"]) == (status, field), body
