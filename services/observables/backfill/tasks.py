@@ -15,7 +15,7 @@ from shared.settings import load_settings
     name="observables.tasks.refresh_reference", bind=True, time_limit=880, soft_time_limit=850
 )
 def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
-    """Fetch reference data that is older than a day; bring stored observables up to date with it."""
+    """Fetch reference data that is older than a day; bring stored observables up to date."""
     settings = load_settings()
     observables = database("observables")
     mapped = remap_assertions(observables)

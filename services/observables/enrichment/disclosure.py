@@ -11,7 +11,7 @@ from typing import Final, get_args
 import msgspec
 
 from services.observables.providers.base import Query, RemoteEnricher, Tlp
-from services.observables.reference.enrichers.network import host_of
+from services.observables.reference.hosts import host_of
 from shared.http.guard import is_public_network
 from shared.stix import ObservableType as Type
 

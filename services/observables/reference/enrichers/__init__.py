@@ -1,1 +1,1 @@
-"""Enrichers: what can be said about an observable beyond what its sources say."""
+"""The offline enrichers: plug-ins that describe values without asking any provider."""

@@ -1,4 +1,4 @@
-"""Addresses with a special purpose: the registries of IANA for IPv4 and IPv6 (RFC 6890 and what followed)."""
+"""Addresses with a special purpose: the registries of IANA (RFC 6890 and its successors)."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from services.observables.reference.address_ranges import AddressRanges
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.network import ADDRESSED, addresses_of
-from services.observables.reference.networks import Ranges
 from services.observables.scoring.score import Effect
 from shared.stix.vocabulary import ObservableType as Type
 
@@ -21,8 +21,8 @@ class SpecialRange(NamedTuple):
         network: the addresses.
         name: as IANA writes it.
         rfc: where the purpose is defined.
-        reachable: whether packets may come from or go to there across the Internet; also where IANA says that it
-            depends, as for 6to4.
+        reachable: whether packets may cross the Internet from or to there; also where IANA says
+            that it depends, as for 6to4.
     """
 
     network: str
@@ -91,33 +91,36 @@ SPECIAL_RANGES: Final = tuple(
 )
 """The special ranges; they nest, and the narrowest around an address is the one that counts."""
 
-_NETWORKS: Final = [ip_network(one.network) for one in SPECIAL_RANGES]
-_FACTS: Final[list[Facts]] = [{"name": one.name, "rfc": one.rfc} for one in SPECIAL_RANGES]
+_NETWORKS: Final = [ip_network(special.network) for special in SPECIAL_RANGES]
+_FACTS: Final[list[Facts]] = [
+    {"name": special.name, "rfc": special.rfc} for special in SPECIAL_RANGES
+]
 
 
-def _laid_out(bits: int) -> Ranges:
-    mine = [
-        (at, network) for at, network in enumerate(_NETWORKS, 1) if network.max_prefixlen == bits
-    ]
-    return Ranges.flattened(
-        b"".join(network.network_address.packed for _, network in mine),
-        b"".join(network.broadcast_address.packed for _, network in mine),
-        np.array([at for at, _ in mine], np.uint8),
-        bits,
-    )
+def _ranges(bits: int) -> AddressRanges:
+    """The ranges of one family, numbered by their place in `SPECIAL_RANGES`, from 1."""
+    firsts = bytearray()
+    lasts = bytearray()
+    numbers: list[int] = []
+    for number, network in enumerate(_NETWORKS, 1):
+        if network.max_prefixlen == bits:
+            firsts += network.network_address.packed
+            lasts += network.broadcast_address.packed
+            numbers.append(number)
+    return AddressRanges.flatten(bytes(firsts), bytes(lasts), np.array(numbers, np.uint8), bits)
 
 
-def _around(network: IPv4Network | IPv6Network) -> list[tuple[int, Facts]]:
-    """The special ranges around one of them and itself, narrowest first: how many bits are fixed, and the facts."""
-    around = [
+def _enclosing(network: IPv4Network | IPv6Network) -> list[tuple[int, Facts]]:
+    """A special range and those around it, narrowest first: the prefix length and the facts."""
+    enclosing = [
         (other.prefixlen, facts)
         for other, facts in zip(_NETWORKS, _FACTS, strict=True)
         if other.version == network.version and other.supernet_of(network)  # type: ignore[arg-type]
     ]
-    return sorted(around, key=itemgetter(0), reverse=True)
+    return sorted(enclosing, key=itemgetter(0), reverse=True)
 
 
-_AROUND: Final = [_around(network) for network in _NETWORKS]
+_ENCLOSING: Final = [_enclosing(network) for network in _NETWORKS]
 
 
 class SpecialRangeEnricher:
@@ -128,27 +131,29 @@ class SpecialRangeEnricher:
     weighs = False
 
     def __init__(self) -> None:
-        self._ranges = {Type.IPV4: _laid_out(32), Type.IPV6: _laid_out(128)}
+        self._ranges = {Type.IPV4: _ranges(32), Type.IPV6: _ranges(128)}
 
     def enrich(self, type_: str, values: Sequence[str]) -> Sequence[Facts | None]:
-        """The narrowest special range around each address, network, or address that is the host of a URL."""
+        """The narrowest special range around each address, network, or address in a URL."""
         facts: list[Facts | None] = [None] * len(values)
         for family, places, addresses in addresses_of(type_, values):
-            for at, address, number in zip(
-                places, addresses, self._ranges[family].find(addresses), strict=True
-            ):
+            numbers = self._ranges[family].find(addresses)
+            for place, address, number in zip(places, addresses, numbers, strict=True):
                 if number:
-                    facts[at] = (
-                        _of_network(address, number) if "/" in address else _FACTS[number - 1]
+                    facts[place] = (
+                        _facts_of_network(address, number) if "/" in address else _FACTS[number - 1]
                     )
         return facts
 
     def effects(self, _facts: Facts) -> Sequence[Effect]:
-        """None: a finding inside one's own network is a finding; allow-lists know what is noise."""
+        """None: a finding inside one's own network counts; allow-lists reduce the noise."""
         return ()
 
 
-def _of_network(network: str, number: int) -> Facts | None:
-    # Its first address may lie in a narrower range than the network, or in one the network reaches out of.
-    fixed = int(network.rpartition("/")[2])
-    return next((facts for length, facts in _AROUND[number - 1] if length <= fixed), None)
+def _facts_of_network(network: str, number: int) -> Facts | None:
+    """The facts of the narrowest range around a whole network.
+
+    `number` is the range of its first address, which may be narrower than the network.
+    """
+    prefix = int(network.rpartition("/")[2])
+    return next((facts for length, facts in _ENCLOSING[number - 1] if length <= prefix), None)
