@@ -43,7 +43,7 @@ def test_a_public_value_may_be_sent() -> None:
     assert code("ipv4-addr", "45.33.32.156") is None
 
 
-def test_a_type_that_is_not_asked_about() -> None:
+def test_a_type_outside_the_enrichers_is_refused() -> None:
     refused = refusal(Query("url", "https://a.example.com/"), Probe(), None, "red", None)
     assert refused is not None
     assert (refused.code, refused.message) == ("type", "Probe is not asked about this url.")
@@ -144,7 +144,7 @@ def test_public_values_may_be_sent(type_: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["1.0.0.10.in-addr.arpa", "8.e.f.ip6.arpa"])
-def test_a_private_address_as_a_reverse_name_stays_here(value: str) -> None:
+def test_the_reverse_name_of_a_private_address_is_refused(value: str) -> None:
     assert code("domain-name", value) == "private"
 
 
@@ -198,7 +198,7 @@ def test_no_type_carries_a_private_address_out(
 
 
 @given(addresses, st.integers(0, 16))
-def test_a_network_of_private_addresses_alone_stays_here(
+def test_a_network_of_private_addresses_alone_is_refused(
     address: IPv4Address | IPv6Address, bits: int
 ) -> None:
     assume(not is_public(address))
@@ -211,7 +211,7 @@ def test_a_network_of_private_addresses_alone_stays_here(
     ("type_", "value"),
     [("ipv4-addr", "8.0.0.0/5"), ("ipv4-addr", "160.0.0.0/3"), ("ipv6-addr", "2000::/3")],
 )
-def test_a_network_with_private_addresses_in_its_middle_stays_here(type_: str, value: str) -> None:
+def test_a_network_with_private_addresses_in_its_middle_is_refused(type_: str, value: str) -> None:
     assert normalise(type_, value) == value
     assert code(type_, value) == "private"
 
@@ -225,7 +225,7 @@ LABELS = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
         ["local", "internal", "localhost", "home.arpa", "test", "invalid", "onion", "example"]
     ),
 )
-def test_a_local_name_stays_here_in_any_type(label: str, top: str) -> None:
+def test_a_local_name_is_refused_in_any_type(label: str, top: str) -> None:
     name = f"{label}.{top}"
     for type_, value in (
         ("domain-name", name),
@@ -241,7 +241,7 @@ def allow_lists(*hits: tuple[str, str]) -> str:
     return json.dumps({"allow_lists": {"hits": rows}, "network": {"a": 1}})
 
 
-def test_what_is_on_a_list_of_false_positives_is_not_asked_about() -> None:
+def test_values_on_a_list_of_false_positives_are_refused() -> None:
     listed = allow_lists(("Top 1000", "known"), ("Public DNS resolvers", "false_positive"))
     assert code("ipv4-addr", "8.8.8.8", context=listed) == "allow-listed"
     refused = refusal(Query("ipv4-addr", "8.8.8.8"), Anything(), None, "red", listed)
@@ -260,11 +260,11 @@ def test_what_is_on_a_list_of_false_positives_is_not_asked_about() -> None:
         '{"allow_lists": {}}',
     ],
 )
-def test_what_is_merely_well_known_may_be_asked_about(context: str | None) -> None:
+def test_values_on_lists_of_well_known_ones_may_be_sent(context: str | None) -> None:
     assert code("ipv4-addr", "8.8.8.8", context=context) is None
 
 
-def test_the_first_reason_is_the_one_that_is_told() -> None:
+def test_the_first_reason_is_reported() -> None:
     listed = allow_lists(("x", "false_positive"))
     assert refusal(Query("url", "http://10.0.0.1/"), Probe(), "red", "clear", listed).code == "type"
     assert code("ipv4-addr", "10.0.0.1", marking="red", max_tlp="clear", context=listed) == "tlp"

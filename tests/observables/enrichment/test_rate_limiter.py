@@ -220,7 +220,7 @@ def test_calls_that_were_not_made_cost_nothing() -> None:
     assert spent(limits, limiter, START, interactive=True) == limits.burst
 
 
-def test_what_is_given_back_after_midnight_is_not_the_new_days() -> None:
+def test_a_refund_after_midnight_is_not_the_new_days() -> None:
     limits = QuotaLimits(RateLimit(1000, 10), 10, 100)
     limiter = RateLimiter(proven=True)
     limiter.spend(limits, MIDNIGHT - 1, 5)
@@ -243,7 +243,7 @@ def test_a_success_that_began_before_a_block_does_not_lift_it() -> None:
     assert (limiter.blocked_for, limiter.reason) == (None, None)
 
 
-def test_a_shorter_word_does_not_shorten_a_block() -> None:
+def test_a_later_shorter_pause_does_not_shorten_a_block() -> None:
     limiter = RateLimiter(proven=True)
     limiter.record_over_quota(START, 600)
     limiter.record_over_quota(START + 1, 5)
@@ -287,7 +287,7 @@ def test_each_try_in_vain_doubles_the_pause_up_to_a_limit() -> None:
     assert silent == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
-def test_calls_that_fail_together_are_one_piece_of_news() -> None:
+def test_calls_that_fail_together_count_as_one_block() -> None:
     limiter = RateLimiter(proven=True)
     limiter.spend(LIMITS, START, 2)
     for _ in range(2):
@@ -333,7 +333,7 @@ def test_a_new_queue_has_an_empty_limiter() -> None:
     assert msgspec.convert({}, RateLimiter) == RateLimiter()
 
 
-def test_a_provider_that_refuses_without_a_pause_is_not_asked_in_a_loop() -> None:
+def test_a_provider_that_refuses_without_a_pause_is_not_called_in_a_loop() -> None:
     limiter = RateLimiter(proven=True)
     now = START
     calls = 0

@@ -94,7 +94,7 @@ def test_an_estimate_is_right_on_the_morning_after_the_budget_was_used_up() -> N
 
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 20.0, 60.0, 300.0, 900.0, 3600.0])
-def test_an_estimate_reckons_with_a_provider_that_refuses_again_and_again(seconds: float) -> None:
+def test_an_estimate_includes_the_refusals_of_the_provider(seconds: float) -> None:
     provider = Provider(
         QuotaLimits(RateLimit(600, 60), None, 4), refuses_after=100, seconds=seconds
     )

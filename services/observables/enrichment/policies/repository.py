@@ -20,7 +20,7 @@ from shared.errors import Conflict
 
 _COLUMNS: Final = tuple(POLICY.c[name] for name in PolicyRow._fields)
 
-# The no-op update locks the row, so that nobody else spends of the budget meanwhile.
+# The no-op update locks the row: no other transaction spends of the budget meanwhile.
 _LOCK_BUDGET: Final = sa.text("""
 INSERT INTO enrichment_policy_use AS use (tenant, policy_id, day, asked, over_budget)
 VALUES (:tenant, :policy, :day, 0, 0) ON CONFLICT (policy_id, day)

@@ -28,7 +28,7 @@ def reasons(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("tlp", ["amber", "amber+strict", "red"])
-def test_a_marked_value_stays_here(world: World, client, tlp: str):
+def test_a_marked_value_is_not_sent(world: World, client, tlp: str):
     world.enricher(max_tlp="green")
     world.know("45.33.32.156", tlp=tlp)
     world.know("45.33.32.157", tlp="green")
@@ -50,7 +50,7 @@ def test_the_strictest_marking_counts_wherever_it_comes_from(world: World, clien
     assert reasons(world) == {"45.33.32.156": "tlp", "45.33.32.157": "tlp"}
 
 
-def test_a_marking_that_came_while_the_question_waited_counts(world: World):
+def test_a_marking_that_came_while_the_job_waited_counts(world: World):
     world.enricher(max_tlp="green")
     world.know("45.33.32.156", tlp="clear")
     world.ask("45.33.32.156")
@@ -60,7 +60,7 @@ def test_a_marking_that_came_while_the_question_waited_counts(world: World):
     assert reasons(world) == {"45.33.32.156": "tlp"}
 
 
-def test_a_tenant_says_how_far_its_markings_go(world: World, client):
+def test_a_tenant_sets_the_strictest_marking_that_is_sent(world: World, client):
     world.enricher(max_tlp="green")
     world.know("45.33.32.156", tlp="amber")
     client.patch("/v1/enrichers/probe", json={"max_tlp": "amber"})
@@ -69,7 +69,7 @@ def test_a_tenant_says_how_far_its_markings_go(world: World, client):
     assert world.providers.queries_of("probe") == ["45.33.32.156"]
 
 
-def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
+def test_private_addresses_are_not_sent(world: World, client):
     world.enricher()
     client.post(
         "/v1/enrichments", json={"values": [*PRIVATE, "10.0.0.0/8"], "enrichers": ["probe"]}
@@ -81,7 +81,7 @@ def test_addresses_that_are_not_the_worlds_stay_here(world: World, client):
     assert set(PRIVATE) <= set(reasons(world))
 
 
-def test_what_an_answer_names_is_looked_at_as_well(world: World, client):
+def test_observables_that_an_answer_names_are_checked_as_well(world: World, client):
     world.enricher()
     named = [["related-to", "ipv4-addr", address] for address in ("10.9.9.9", "45.33.32.1")]
     world.providers.replies["probe"] = lambda _: Reply(
@@ -110,7 +110,7 @@ def test_a_type_that_the_provider_does_not_take_is_not_sent(world: World, client
     assert world.providers.calls == []
 
 
-def test_what_is_known_to_be_harmless_is_not_asked_about(world: World, client, listed):
+def test_false_positives_are_not_sent(world: World, client, listed):
     world.enricher()
     listed("45.33.32.156")
     world.know("45.33.32.156")
@@ -121,7 +121,7 @@ def test_what_is_known_to_be_harmless_is_not_asked_about(world: World, client, l
     assert reasons(world) == {"45.33.32.156": "allow-listed"}
 
 
-def test_an_enricher_that_is_switched_off_asks_nothing(world: World, client, client_for):
+def test_an_enricher_that_is_switched_off_sends_nothing(world: World, client, client_for):
     world.enricher()
     operator = client_for("observables", tenant="public", role="operator")
     operator.patch("/v1/enrichers/probe", json={"enabled": False})

@@ -68,7 +68,7 @@ def lose_worker(world: World, holder: UUID) -> None:
         session.execute(sa.update(QUEUE).values(lease_until=sa.func.now()))
 
 
-def test_an_answer_that_waits_to_be_written_down_is_not_asked_for_again(world: World) -> None:
+def test_a_query_whose_answer_waits_to_be_stored_is_not_sent_again(world: World) -> None:
     world.enricher()
     world.know(ADDRESS)
     world.ask(ADDRESS)
@@ -80,7 +80,7 @@ def test_an_answer_that_waits_to_be_written_down_is_not_asked_for_again(world: W
     assert world.states() == {"done": 1}
 
 
-def test_a_call_that_outlasts_the_shift_is_not_made_twice(world: World) -> None:
+def test_a_call_that_outlasts_its_worker_is_not_made_twice(world: World) -> None:
     world.enricher(timeout=20.0)
     world.providers.replies["probe"] = lambda _: Reply(delay=7.0)
     world.ask(ADDRESS)
@@ -89,7 +89,7 @@ def test_a_call_that_outlasts_the_shift_is_not_made_twice(world: World) -> None:
     assert world.states() == {"done": 1}
 
 
-def test_a_refusal_outlives_the_worker_that_heard_it(
+def test_a_refusal_outlives_the_worker_that_received_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.enricher()
@@ -135,7 +135,7 @@ def broken(error: Exception) -> Callable[[Any, Query, bytes], Finding | None]:
         InvalidAnswer("it says \0 and \ud800", retryable=False),
     ],
 )
-def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(
+def test_an_answer_that_breaks_the_enricher_fails_its_job_alone(
     world: World, error: Exception
 ) -> None:
     world.enricher(read=broken(error))
@@ -144,7 +144,7 @@ def test_an_answer_that_an_enricher_does_not_survive_fails_its_question_alone(
     assert world.states() == {"done": 20, "failed": 1}
 
 
-def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_characters_it_has(
+def test_the_reason_of_a_failed_answer_is_stored_whatever_characters_it_has(
     world: World,
 ) -> None:
     world.enricher(read=broken(InvalidAnswer("it says \0 and \ud800")))
@@ -154,7 +154,7 @@ def test_what_a_failed_answer_says_is_kept_until_the_next_try_whatever_character
 
 
 @pytest.mark.parametrize("facts", [{"a\0b": 1}, {"a": object()}])
-def test_an_answer_that_cannot_be_stored_fails_its_question_alone(
+def test_an_answer_that_cannot_be_stored_fails_its_job_alone(
     world: World, facts: dict[str, Any]
 ) -> None:
     world.enricher("good")
@@ -166,7 +166,7 @@ def test_an_answer_that_cannot_be_stored_fails_its_question_alone(
     assert world.states() == {"done": 20, "failed": 20}
 
 
-def test_a_question_is_not_asked_without_its_key(world: World) -> None:
+def test_no_query_is_sent_without_its_key(world: World) -> None:
     world.enricher(key_fields=("key",))
     set_key(world, {"key": "x"})
     world.ask(ADDRESS)
@@ -175,7 +175,7 @@ def test_a_question_is_not_asked_without_its_key(world: World) -> None:
     assert world.providers.calls == []
 
 
-def test_a_question_that_comes_back_after_its_key_was_changed_is_asked_with_the_new_one(
+def test_a_job_of_a_lost_worker_uses_the_key_that_was_set_meanwhile(
     world: World,
 ) -> None:
     world.enricher(key_fields=("key",))
@@ -189,7 +189,7 @@ def test_a_question_that_comes_back_after_its_key_was_changed_is_asked_with_the_
     assert "new" in call.headers
 
 
-def test_what_is_switched_off_is_not_asked(world: World) -> None:
+def test_no_query_is_sent_once_the_enricher_is_switched_off(world: World) -> None:
     world.enricher()
     world.ask(ADDRESS)
     set_key(world, None, enabled=False)
@@ -252,7 +252,7 @@ def test_a_worker_does_not_take_its_own_queue_over(world: World) -> None:
     assert world.states() == {"running": 1}
 
 
-def test_the_lane_that_somebody_waits_for_is_taken_first(world: World) -> None:
+def test_the_queue_with_an_interactive_job_is_leased_first(world: World) -> None:
     for number in range(8):
         world.enricher(f"slow_{number}")
     world.ask(ADDRESS, names=["slow_5"], priority=INTERACTIVE)
@@ -265,7 +265,7 @@ def test_the_lane_that_somebody_waits_for_is_taken_first(world: World) -> None:
     assert [queue.enricher for queue in queues] == ["slow_5"]
 
 
-def test_an_estimate_reckons_with_the_other_tenants_of_a_lane(world: World) -> None:
+def test_an_estimate_includes_the_jobs_of_other_tenants(world: World) -> None:
     world.enricher(rate=RateLimit(60, 60))
     world.ask(*MANY[:100])
     alone = last_estimate(world)
@@ -288,7 +288,7 @@ def test_many_observables_can_be_looked_up_at_once(world: World) -> None:
         assert jobs.open_jobs(session, "acme", ids) == {}
 
 
-def test_what_a_feed_asserts_after_an_answer_named_it_is_a_sources_word(world: World) -> None:
+def test_an_observable_that_a_feed_asserts_after_an_answer_has_no_depth(world: World) -> None:
     observables = {identity(ADDRESS): Observable(ObservableType.IPV4, ADDRESS)}
     with world.own.transaction("acme") as session:
         upsert.put(session, "acme", observables, datetime.now(UTC), depth=1)
@@ -298,7 +298,7 @@ def test_what_a_feed_asserts_after_an_answer_named_it_is_a_sources_word(world: W
     assert states[identity(ADDRESS)].depth == 0
 
 
-def test_a_marking_that_a_person_gives_holds_for_a_question_that_waits_already(
+def test_the_marking_of_a_request_holds_for_an_open_job(
     world: World,
 ) -> None:
     world.enricher(max_tlp="amber")
@@ -313,13 +313,13 @@ def test_a_marking_that_a_person_gives_holds_for_a_question_that_waits_already(
         assert answers.raw(session, PUBLIC, identity(ADDRESS), "probe") is None
 
 
-def test_a_lane_without_budget_for_automatic_work_is_let_go(world: World) -> None:
+def test_a_queue_without_budget_for_background_work_is_released(world: World) -> None:
     world.enricher(rate=RateLimit(1000, 60), daily=50)
     world.ask(*MANY[:100])
     assert world.run_worker(5).more is False
 
 
-def test_a_question_whose_enricher_is_gone_is_told_so(world: World) -> None:
+def test_a_job_whose_enricher_is_not_installed_ends(world: World) -> None:
     world.enricher("gone")
     world.ask(ADDRESS)
     world.enrichers.pop("gone")
@@ -329,7 +329,7 @@ def test_a_question_whose_enricher_is_gone_is_told_so(world: World) -> None:
     assert job.state != "waiting"
 
 
-def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_back(
+def test_a_running_job_that_a_person_requests_goes_first_when_it_waits_again(
     world: World,
 ) -> None:
     world.enricher()
@@ -346,7 +346,7 @@ def test_somebody_who_waits_for_a_question_under_way_goes_first_when_it_comes_ba
     assert (job.state, job.priority) == ("waiting", INTERACTIVE)
 
 
-def test_a_key_that_no_header_takes_is_told_to_whoever_waits(world: World) -> None:
+def test_a_key_that_no_header_allows_ends_the_job(world: World) -> None:
     world.enricher(key_fields=("key",))
     set_key(world, {"key": "pasted with a space "})
     world.ask(ADDRESS, priority=INTERACTIVE)

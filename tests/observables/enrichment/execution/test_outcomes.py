@@ -44,7 +44,7 @@ def enriched(payload: bytes) -> dict[str, Any]:
     return msgspec.structs.asdict(msgspec.json.decode(payload, type=Enriched))
 
 
-def test_a_voice_raises_the_score_and_both_are_told(world: World, client):
+def test_an_answer_raises_the_score_and_both_are_published(world: World, client):
     world.enricher()
     world.know(ADDRESS)
     before = client.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"]["score"]
@@ -78,7 +78,7 @@ def test_a_provider_that_knows_nothing_is_an_answer(world: World, client):
     assert enriched(payload)["is_known"] is False
 
 
-def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: World, client):
+def test_an_invalid_answer_is_not_stored_and_its_query_is_retried(world: World, client):
     world.enricher()
     world.providers.replies["probe"] = lambda _: Reply(body=b"<html>maintenance</html>")
     world.know(ADDRESS)
@@ -92,7 +92,7 @@ def test_garbage_is_never_stored_and_asked_again_before_it_is_given_up(world: Wo
     )
 
 
-def test_relations_and_new_observables_are_stored_with_where_they_come_from(world: World, client):
+def test_relations_and_new_observables_are_stored_with_their_origin(world: World, client):
     world.enricher()
     world.know(ADDRESS)
     outbox(world.own)
@@ -142,7 +142,7 @@ def test_new_observables_are_followed_no_deeper_than_the_policy_says(
 
 
 @pytest.mark.parametrize(("tlp", "calls"), [("clear", 1), ("green", 1), ("amber", 2)])
-def test_an_answer_serves_other_tenants_where_the_marking_lets_it(
+def test_an_answer_serves_other_tenants_if_the_marking_allows_it(
     world: World, client_for, tlp: str, calls: int
 ):
     world.enricher(max_tlp="amber")
@@ -170,7 +170,7 @@ def test_an_answer_serves_other_tenants_where_the_marking_lets_it(
     assert stranger.get("/v1/lookup", params={"value": ADDRESS}).json()["observable"] is None
 
 
-def test_an_answer_got_with_a_tenants_own_key_stays_its_own(world: World, client_for):
+def test_an_answer_to_a_tenants_own_key_is_not_shared(world: World, client_for):
     world.enricher(key_fields=("key",))
     for tenant in ("acme", "rival"):
         client_for("observables", tenant=tenant).patch(
@@ -187,7 +187,7 @@ def test_an_answer_got_with_a_tenants_own_key_stays_its_own(world: World, client
     ]
 
 
-def test_the_past_is_what_was_answered_then(world: World, client):
+def test_lookups_of_the_past_show_the_answers_of_then(world: World, client):
     world.enricher()
     world.know(ADDRESS)
     moments = []
@@ -213,7 +213,7 @@ def test_the_past_is_what_was_answered_then(world: World, client):
     ]
 
 
-def test_what_an_enricher_said_stops_counting(world: World, client):
+def test_the_weight_of_an_answer_stops_counting(world: World, client):
     world.enricher()
     world.ask(ADDRESS)
     world.know(ADDRESS)

@@ -9,7 +9,7 @@ from tests.observables.enrichment.provider import Reply, over_quota_after
 ADDRESSES = [f"45.33.{number // 250}.{number % 250 + 1}" for number in range(1000)]
 
 
-def test_every_question_is_asked_once_and_answered(world: World):
+def test_every_query_is_sent_once_and_answered(world: World):
     world.enricher()
     world.know(*ADDRESSES[:300])
     world.ask(*ADDRESSES[:300])
@@ -31,7 +31,7 @@ def test_over_quota_means_waiting(world: World):
     assert len(world.providers.calls) == 200 + 3
 
 
-def test_a_provider_in_trouble_is_left_alone_and_the_question_waits(world: World):
+def test_the_breaker_opens_for_a_failing_provider_and_jobs_wait(world: World):
     world.enricher(concurrency=2)
     world.providers.replies["probe"] = lambda _: Reply(500, b"oops")
     world.ask(*ADDRESSES[:100])
@@ -41,7 +41,7 @@ def test_a_provider_in_trouble_is_left_alone_and_the_question_waits(world: World
     assert {job.reason["code"] for job in world.jobs() if job.attempts} == {"upstream-status"}
 
 
-def test_an_answer_moves_the_score_and_is_told(world: World):
+def test_an_answer_is_published(world: World):
     world.enricher()
     world.know("45.33.32.156")
     changes(world.own)

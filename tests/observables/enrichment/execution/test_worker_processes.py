@@ -210,7 +210,7 @@ def check_effects(own: Database, count: int) -> None:
 
 
 @pytest.mark.timeout(120 + VALUES // 20)
-def test_four_workers_ask_nothing_before_its_time_and_nothing_twice(own, crew, counting):
+def test_four_workers_make_no_call_too_early_and_none_twice(own, crew, counting):
     addresses = values(VALUES)
     ask(own, addresses)
     crew.start(4)

@@ -94,7 +94,7 @@ POLICIES = [
 
 @pytest.mark.parametrize("limits", POLICIES, ids=lambda limits: ",".join(sorted(limits)))
 @pytest.mark.parametrize("way", ["as events come", "applied to the past"])
-def test_a_dry_run_tells_what_the_policy_then_does(
+def test_a_dry_run_forecasts_what_the_policy_then_does(
     world: World, settings: Settings, client, tenant, limits: dict, way
 ):
     world.enricher()
@@ -125,7 +125,7 @@ def test_a_dry_run_tells_what_the_policy_then_does(
     )
 
 
-def test_events_that_are_repeated_ask_nothing_twice(
+def test_repeated_events_lead_to_no_second_query(
     world: World, settings: Settings, client, tenant: str
 ):
     world.enricher()
@@ -142,13 +142,13 @@ def test_events_that_are_repeated_ask_nothing_twice(
     assert len(world.providers.calls) == 179
 
 
-def test_a_policy_that_is_wrong_gets_a_clear_error(world: World, client):
+def test_an_invalid_policy_gets_a_clear_error(world: World, client):
     world.enricher()
     good = {"name": "one", "enrichers": ["probe"]}
     assert client.post("/v1/enrichment-policies", json=good).status_code == 201
     for body, status, field in (
         (good, 409, "name"),
-        ({**good, "name": "two", "enrichers": ["nobody"]}, 422, "enrichers.0"),
+        ({**good, "name": "two", "enrichers": ["unknown"]}, 422, "enrichers.0"),
         ({**good, "name": "two", "types": ["no-type"]}, 422, "types.0"),
         ({**good, "name": "two", "depth": 9}, 422, "depth"),
         ({**good, "name": "two", "enrichers": []}, 422, "enrichers"),
@@ -176,9 +176,7 @@ def test_a_policy_of_another_tenant_is_not_there(world: World, client, client_fo
     assert client.delete(path).status_code == 204
 
 
-def test_who_changes_what_is_told_to_the_log_and_no_secret_with_it(
-    world: World, settings: Settings, client, tenant
-):
+def test_changes_are_audited_without_secrets(world: World, settings: Settings, client, tenant):
     world.enricher(key_fields=("api_key",))
     day(world, settings, tenant)
     with world.own.transaction(PLATFORM) as session:

@@ -95,7 +95,7 @@ def test_a_policy_without_limits_matches_all_but_what_has_ended() -> None:
     assert not policy().matches("feed", change(kind="expired"))
 
 
-def test_each_limit_is_one_that_has_to_be_met() -> None:
+def test_a_change_must_meet_every_limit() -> None:
     strict = policy(
         types=frozenset({"ipv4-addr"}),
         sources=frozenset({"feed"}),
@@ -111,7 +111,7 @@ def test_each_limit_is_one_that_has_to_be_met() -> None:
     assert not strict.matches("feed", change(type_="domain-name", tags=("c2",)))
 
 
-def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks() -> None:
+def test_candidates_are_ordered_and_unique_and_belong_to_the_first_policy() -> None:
     listed = [policy(1, "beta"), policy(2, "alpha", "beta"), policy(3, "alpha", min_score=60)]
     assert [
         (candidate.policy.name, candidate.pair, candidate.value)
@@ -124,17 +124,17 @@ def test_candidates_come_in_order_each_question_once_and_the_first_policy_asks()
     ]
 
 
-def test_only_who_can_be_asked_is_a_candidate() -> None:
+def test_only_accessible_enrichers_are_candidates() -> None:
     everyone = policy(1, "alpha", "names", "keyed", "gone")
     assert [candidate.pair[1] for candidate in find([everyone], change())] == ["alpha"]
     assert names_of(find([everyone], change(type_="domain-name"))) == ["alpha", "names"]
 
 
-def test_a_policy_of_other_sources_does_not_ask() -> None:
+def test_a_policy_for_other_sources_has_no_candidates() -> None:
     assert find([policy(sources=frozenset({"other"}))], change()) == []
 
 
-def test_a_question_says_who_asks_and_waits_behind_people() -> None:
+def test_a_job_names_its_policy_and_is_background_work() -> None:
     ((candidate, request),) = select(find([policy(7)], change())).requests
     assert (request.observable_id, request.type, request.value) == (
         str(UUID(int=1)),
@@ -151,18 +151,18 @@ def test_a_question_says_who_asks_and_waits_behind_people() -> None:
     assert candidate.policy_day == (UUID(int=7), NOON.date())
 
 
-def test_what_is_answered_already_or_unknown_is_not_asked() -> None:
+def test_answered_and_unknown_observables_are_not_selected() -> None:
     candidates = find([policy(1, "alpha", "beta")], change(1), change(2))
     selected = select(candidates, {str(UUID(int=1)): UNMARKED}, {(str(UUID(int=1)), "alpha")})
     assert jobs_of(selected) == [("policy:policy 1", "45.33.32.1", "beta")]
 
 
-def test_what_only_an_answer_brought_is_not_asked() -> None:
+def test_observables_that_only_an_answer_named_are_not_selected() -> None:
     candidates = find([policy()], change())
     assert select(candidates, {str(UUID(int=1)): DisclosureState((), "{}", 1)}).requests == []
 
 
-def test_refused_questions_are_counted_and_cost_nothing() -> None:
+def test_refused_candidates_are_counted_and_cost_nothing() -> None:
     candidates = find([policy(daily_budget=1)], change(1), change(2), change(3), change(4))
     listed = '{"allow_lists": {"hits": [["x", "false_positive"]]}}'
     states = {
@@ -177,7 +177,7 @@ def test_refused_questions_are_counted_and_cost_nothing() -> None:
     assert selected.over_budget == []
 
 
-def test_a_budget_is_a_days_and_a_policys() -> None:
+def test_a_budget_is_for_one_day_and_one_policy() -> None:
     tight = policy(1, "alpha", daily_budget=2)
     other = policy(2, "beta", daily_budget=1)
     late = find([tight, other], *map(change, (1, 2, 3)), at=NOON + 11 * HOUR)
@@ -200,7 +200,7 @@ def test_a_budget_is_a_days_and_a_policys() -> None:
     } == {str(UUID(int=3)), str(UUID(int=6))}
 
 
-def test_what_was_spent_before_counts() -> None:
+def test_earlier_use_of_the_budget_counts() -> None:
     limited = policy(daily_budget=3)
     selected = select(find([limited], *map(change, (1, 2, 3))), left={(limited.id, NOON.date()): 1})
     assert len(selected.requests) == 1
@@ -208,7 +208,7 @@ def test_what_was_spent_before_counts() -> None:
     assert select(find([limited], change(1)), left={(limited.id, NOON.date()): 0}).requests == []
 
 
-def test_a_later_change_is_asked_about_when_the_answer_has_outlived_itself() -> None:
+def test_a_later_change_is_selected_once_the_answer_has_expired() -> None:
     moments = [NOON, NOON + 11 * HOUR, NOON + 12 * HOUR, NOON + 23 * HOUR, NOON + 24 * HOUR]
     candidates: list[Candidate] = []
     for at in moments:
@@ -221,7 +221,7 @@ def test_a_later_change_is_asked_about_when_the_answer_has_outlived_itself() -> 
     ]
 
 
-def test_what_the_budget_had_no_room_for_may_be_asked_the_next_day() -> None:
+def test_candidates_over_budget_may_be_selected_the_next_day() -> None:
     candidates = [*find([policy(daily_budget=1)], change(1), change(2))]
     candidates += find([policy(daily_budget=1)], change(2, kind="changed"), at=NOON + 13 * HOUR)
     assert [candidate.value for candidate, _ in select(candidates).requests] == [
@@ -305,7 +305,7 @@ class Running:
 
 
 @given(listed_policies, events, all_states)
-def test_events_one_by_one_are_the_same_as_all_at_once(
+def test_events_one_by_one_lead_to_the_same_jobs_as_all_at_once(
     listed: list[Policy],
     dated_events: list[tuple[timedelta, str, list[Change]]],
     states: dict[str, DisclosureState],

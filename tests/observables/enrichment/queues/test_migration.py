@@ -1,4 +1,4 @@
-"""The migration from lanes to provider queues: rows of the code before are found under new names."""
+"""The migration from lanes to provider queues: older rows are found under new names."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit

@@ -34,7 +34,7 @@ def test_an_interactive_job_goes_before_all_that_wait(world: World, client_for):
     worker.join()
 
 
-def test_playbooks_go_before_automatic_work_and_after_people(world: World, client_for):
+def test_playbooks_go_before_background_work_and_after_people(world: World, client_for):
     world.enricher(concurrency=1)
     world.ask(*addresses(10, "45.31"), priority=BACKGROUND)
     world.ask(*addresses(10, "45.32"), priority=PLAYBOOK)

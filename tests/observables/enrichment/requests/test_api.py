@@ -30,7 +30,7 @@ def finished(world: World, client, request: str) -> dict:
     return client.get(f"/v1/enrichments/{request}").json()
 
 
-def test_a_value_is_asked_about_and_the_answer_is_told(world: World, ask):
+def test_a_value_is_queried_and_the_answer_is_shown(world: World, ask):
     world.enricher()
     client = ask()
     created = client.post("/v1/enrichments", json={"values": ["45[.]33[.]32[.]156"]})
@@ -77,7 +77,7 @@ def test_progress_comes_as_server_sent_events(world: World, ask):
     assert {job["value"] for job in done if job["state"] == "done"} == {ADDRESS, "45.33.32.157"}
 
 
-def test_a_request_of_another_tenant_is_not_there(world: World, ask):
+def test_a_request_of_another_tenant_is_not_visible(world: World, ask):
     world.enricher()
     created = ask().post("/v1/enrichments", json={"values": [ADDRESS]}).json()
     other = ask(tenant="rival")
@@ -91,7 +91,7 @@ def test_a_request_of_another_tenant_is_not_there(world: World, ask):
     assert other.post("/v1/enrichment-jobs/cancel", json={}).json() == {"cancelled": 0}
 
 
-def test_a_second_answer_is_not_asked_for(world: World, ask):
+def test_a_fresh_answer_is_used_again(world: World, ask):
     world.enricher()
     client = ask()
     first = client.post("/v1/enrichments", json={"values": [ADDRESS]}).json()
@@ -103,7 +103,7 @@ def test_a_second_answer_is_not_asked_for(world: World, ask):
     assert len(world.providers.calls) == 2
 
 
-def test_a_question_that_is_open_is_asked_once_for_all_who_ask(world: World, ask):
+def test_an_open_job_is_shared_by_all_requests_for_it(world: World, ask):
     world.enricher()
     world.ask(ADDRESS)
     client = ask()
@@ -154,7 +154,7 @@ def test_a_key_has_the_fields_that_it_should_have(world: World, ask):
     assert (
         ask(role="analyst").patch("/v1/enrichers/probe", json={"enabled": False}).status_code == 403
     )
-    assert client.patch("/v1/enrichers/nobody", json={"enabled": False}).status_code == 404
+    assert client.patch("/v1/enrichers/unknown", json={"enabled": False}).status_code == 404
 
 
 def test_a_key_is_tried_with_a_harmless_call(world: World, ask):
@@ -178,7 +178,7 @@ def test_a_key_is_tried_with_a_harmless_call(world: World, ask):
     assert client.get("/v1/lookup", params={"value": "1.1.1.1"}).json()["observable"] is None
 
 
-def test_what_waits_goes_on_with_a_new_key(world: World, ask):
+def test_waiting_jobs_go_on_with_a_new_key(world: World, ask):
     world.enricher(key_fields=("key",))
     world.providers.replies["probe"] = lambda call: Reply(
         200 if "X-Key: new" in call.headers else 401
@@ -221,7 +221,7 @@ def test_a_plan_that_is_paid_for_has_its_own_limits(world: World, ask):
     assert all(job["estimate"][:10] > job["created_at"][:10] for job in waiting)
 
 
-def test_waiting_questions_are_taken_back(world: World, ask):
+def test_waiting_jobs_are_cancelled(world: World, ask):
     world.enricher()
     world.ask(*(f"45.33.32.{number}" for number in range(1, 11)))
     client = ask()
@@ -236,13 +236,13 @@ def test_waiting_questions_are_taken_back(world: World, ask):
     assert client.get("/v1/enrichment-jobs", params={"state": "cancelled"}).json()["items"] != []
 
 
-def test_bad_questions_get_a_clear_error(world: World, ask):
+def test_invalid_requests_get_a_clear_error(world: World, ask):
     world.enricher()
     client = ask()
     for body, field in (
         ({"values": ["not an observable"]}, "values.0"),
         ({"values": []}, "values"),
-        ({"values": [ADDRESS], "enrichers": ["nobody"]}, "enrichers"),
+        ({"values": [ADDRESS], "enrichers": ["unknown"]}, "enrichers"),
         ({"values": [ADDRESS], "tlp": "blue"}, "tlp"),
         ({"values": [ADDRESS] * 1001}, "values"),
         ({"values": [ADDRESS], "regex": ".*"}, "regex"),

@@ -79,7 +79,7 @@ def test_a_queue_is_what_the_provider_counts_by() -> None:
     assert access(setting("acme", key_id=OWN_KEY)).queue_id == queue_id("keyed", "acme", OWN_KEY)
 
 
-def test_what_has_no_key_has_the_operators_queue_whatever_the_tenant_sets() -> None:
+def test_without_a_key_the_queue_is_the_operators_whatever_the_tenant_sets() -> None:
     assert (
         access(setting("acme", "open", max_tlp="clear"), name="open").queue_id
         == access(name="open").queue_id
@@ -123,7 +123,7 @@ def test_a_tenant_does_not_set_the_limits_of_a_key_that_is_lent_to_it() -> None:
         ("green", "clear", "green"),
     ],
 )
-def test_how_far_markings_go_is_first_for_the_tenant_to_say(
+def test_the_tenants_max_tlp_comes_before_the_operators(
     own: str | None, lent: str | None, expected: str
 ) -> None:
     rows = [setting("acme", "open", max_tlp=own), setting(PUBLIC, "open", max_tlp=lent)]
