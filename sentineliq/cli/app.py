@@ -1,42 +1,45 @@
-"""The command line put together."""
+"""The command line: which commands there are."""
 
 import typer
 
-from sentineliq.cli.commands import (
-    dead,
-    doctor,
-    enrichers,
-    enrichments,
-    events,
-    mitre,
-    notifications,
-    observables,
-    policies,
-    schedules,
-    tokens,
-    up,
-)
-from sentineliq.cli.commands.feeds import catalog, preview, subscriptions
+from sentineliq.cli.deferred import DeferredGroup
+
+
+class RootGroup(DeferredGroup):
+    """The commands; a test compares each help with the command's own."""
+
+    deferred = (
+        ("up", "stack:up", "Start everything on this machine and stay in the foreground."),
+        ("demo", "demo:demo", "Show the whole way once: feeds, scores, ATT&CK, a webhook."),
+        ("ingest", "feeds:ingest", "Ingest a file or an address and wait until it is stored."),
+        ("feeds", "feeds:feeds", "Feeds: subscribe, fetch, preview, watch their health."),
+        ("lookup", "observables:lookup", "Look up values."),
+        ("observables", "observables:observables", "Observables: look up, list, count, explain."),
+        ("enrich", "enrichment:enrich", "Ask enrichers about values and show their answers."),
+        ("enrichments", "enrichment:enrichments", "Enrichment jobs: follow, list, cancel."),
+        ("enrichers", "enrichers:enrichers", "Remote enrichers: keys, limits, queues."),
+        ("policies", "policies:policies", "Policies: which observables are enriched unasked."),
+        ("mitre", "mitre:mitre", "ATT&CK: releases and techniques."),
+        ("schedules", "schedules:schedules", "Schedules: tasks that run by the clock."),
+        ("notifications", "notifications:notifications", "Rules, channels and deliveries."),
+        ("events", "events:events", "Events that the services publish."),
+        ("dead", "dead:dead", "Dead letters: records that no consumer could handle."),
+        ("tokens", "tokens:tokens", "Tokens for the APIs."),
+        ("doctor", "doctor:doctor", "Check every component and say what to do next."),
+    )
+
 
 app = typer.Typer(
+    cls=RootGroup,
     help="Threat-intelligence feeds in, explained observables out, alerts within a second.",
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    # Plain help: rich would double the time that `--help` takes.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-up.register(app)
-subscriptions.register(app)
-catalog.register()
-preview.register()
-observables.register(app)
-enrichments.register(app)
-enrichers.register(app)
-policies.register(app)
-mitre.register(app)
-schedules.register(app)
-notifications.register(app)
-events.register(app)
-dead.register(app)
-tokens.register(app)
-doctor.register(app)
+
+@app.callback()
+def sentineliq() -> None:
+    """Make Typer build a group; the commands stand in `RootGroup`."""

@@ -1,26 +1,25 @@
-"""What every command has: where the installation is, whose tenant it speaks for, and how it answers."""
+"""What every command has: the installation it works on, its tenant, and the form of its answer."""
 
-import functools
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Final, ParamSpec
+from typing import Annotated, Any, Final
 
 import typer
+import typer.main
 from pydantic import ValidationError
 from rich.console import RenderableType
+from typer.core import TyperCommand
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client
+from sentineliq.local.environment import stored_environment
 from sentineliq.local.errors import StackError
-from sentineliq.local.stack import stored_environment
 from shared.errors import SentinelIQError
 from shared.settings import SERVICES, Settings
-
-P = ParamSpec("P")
 
 DataDir = Annotated[
     Path,
@@ -28,16 +27,13 @@ DataDir = Annotated[
         envvar="SENTINELIQ_DATA_DIR", help="The installation's data folder.", show_default=True
     ),
 ]
-Tenant = Annotated[str, typer.Option(envvar="SENTINELIQ_TENANT", help="Whose data it is about.")]
+Tenant = Annotated[
+    str, typer.Option(envvar="SENTINELIQ_TENANT", help="The tenant whose data you work on.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 DEFAULT_DATA_DIR: Final = Path(".sentineliq")
 DEFAULT_TENANT: Final = "default"
-_COMMON: Final = {
-    "data_dir": (DataDir, DEFAULT_DATA_DIR),
-    "tenant": (Tenant, DEFAULT_TENANT),
-    "as_json": (AsJson, False),
-}
 
 
 @dataclass
@@ -46,108 +42,140 @@ class CommandContext:
 
     Attributes:
         data_dir: where `environment.json` of the running, or last, stack is.
-        tenant: whose data it is about.
+        tenant: whose data the command works on.
         as_json: whether a program reads the answer.
     """
 
     data_dir: Path = DEFAULT_DATA_DIR
     tenant: str = DEFAULT_TENANT
     as_json: bool = False
-    _client: Client | None = field(default=None, repr=False)
 
-    @functools.cached_property
+    @cached_property
     def environment(self) -> Mapping[str, str]:
-        """Where everything is: what the stack wrote down, and over it what the environment says.
+        """Where everything is: what the stack stored, overridden by the process's environment.
 
         Raises:
-            StackError: neither knows.
+            StackError: neither of them says it.
         """
-        named = {f"SENTINELIQ_{name.upper()}_URL" for name in SERVICES}
-        key = os.environ.keys() & {"SENTINELIQ_TOKEN", "SENTINELIQ_SECRET_KEY"}
-        stored = {} if key and named & os.environ.keys() else stored_environment(self.data_dir)
+        addresses = {f"SENTINELIQ_{name.upper()}_URL" for name in SERVICES}
+        has_key = bool(os.environ.keys() & {"SENTINELIQ_TOKEN", "SENTINELIQ_SECRET_KEY"})
+        is_elsewhere = has_key and bool(addresses & os.environ.keys())
+        stored = {} if is_elsewhere else stored_environment(self.data_dir)
         return {**stored, **os.environ}
 
-    @property
+    @cached_property
     def client(self) -> Client:
         """The services' APIs for this tenant."""
-        self._client = self._client or Client(self.environment, self.tenant)
-        return self._client
+        return Client(self.environment, self.tenant)
 
-    @functools.cached_property
+    @cached_property
     def settings(self) -> Settings:
-        """What a service process of this installation is told; for commands that ask Kafka or PostgreSQL themselves."""
-        given = {
+        """The installation's settings, for commands that use Kafka or PostgreSQL directly."""
+        plain_names = {
             name.removeprefix("SENTINELIQ_").lower(): value
             for name, value in self.environment.items()
         }
-        known = {name: value for name, value in given.items() if name in Settings.model_fields}
-        return Settings.model_validate({"data_dir": self.data_dir, **known})
+        fields = {
+            name: value for name, value in plain_names.items() if name in Settings.model_fields
+        }
+        return Settings.model_validate({"data_dir": self.data_dir, **fields})
 
-    def answer(self, data: Any, *people: RenderableType) -> None:
-        """Give the result: `data` to a program, `people` to people."""
+    def answer(self, data: Any, *blocks: RenderableType) -> None:
+        """Print the result: `data` for programs, `blocks` for people."""
         if self.as_json:
-            output.echo_json(data)
+            output.print_json(data)
         else:
-            output.show(*people)
+            output.show(*blocks)
 
     def close(self) -> None:
-        """Give connections back."""
-        if self._client is not None:
-            self._client.__exit__()
+        """Close the connections."""
+        if "client" in self.__dict__:
+            self.client.close()
 
 
-def command(
-    app: typer.Typer, name: str, **options: Any
-) -> Callable[
-    [Callable[Concatenate[CommandContext, P], None]], Callable[Concatenate[CommandContext, P], None]
-]:
-    """Make a function a command: it gets a `CommandContext`, and the options that all commands have feed that."""
+class Context(typer.Context):
+    """Typer's context as commands take it."""
 
-    def register(
-        function: Callable[Concatenate[CommandContext, P], None],
-    ) -> Callable[Concatenate[CommandContext, P], None]:
-        app.command(name, **options)(_with_common_options(function))
-        return function
-
-    return register
+    obj: CommandContext
 
 
-def _with_common_options(function: Callable[..., None]) -> Callable[..., None]:
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+class ReportingCommand(TyperCommand):
+    """A command whose expected errors become one line on stderr and exit code 1."""
 
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:
-        context = CommandContext(**{name: kwargs.pop(name) for name in _COMMON})
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
         with reported_errors():
-            try:
-                function(context, *args, **kwargs)
-            finally:
-                context.close()
+            return super().invoke(ctx)
 
-    common = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-        for name, (kind, default) in _COMMON.items()
-    ]
-    as_keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-    # Typer reads both to know a command's parameters.
-    run.__signature__ = inspect.Signature([*as_keywords, *common])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in [*as_keywords, *common]}
-    return run
+
+class InstallationCommand(ReportingCommand):
+    """A command with the options that all commands share; `ctx.obj` is its `CommandContext`."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **settings: Any) -> None:
+        super().__init__(*args, params=[*(params or []), *_shared_options()], **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command with its context, which is closed at the end."""
+        shared = {option.name: ctx.params.pop(option.name) for option in _shared_options()}
+        ctx.obj = CommandContext(**shared)
+        ctx.call_on_close(ctx.obj.close)
+        return super().invoke(ctx)
+
+
+class CommandGroup(typer.Typer):
+    """A group of commands, or, with one command and no help, that command alone.
+
+    Args:
+        help: the group's help; its first sentence stands in the list of commands.
+    """
+
+    def __init__(self, help: str | None = None) -> None:  # noqa: A002  # Typer's name
+        super().__init__(
+            help=help,
+            no_args_is_help=True,
+            add_completion=False,
+            rich_markup_mode=None,
+            pretty_exceptions_enable=False,
+        )
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a function as a command."""
+        return super().command(name, cls=cls or InstallationCommand, **settings)
+
+
+@cache
+def _shared_options() -> list[Any]:
+    """The options as Typer makes them of a function's parameters."""
+
+    def declare(
+        *,
+        data_dir: DataDir = DEFAULT_DATA_DIR,
+        tenant: Tenant = DEFAULT_TENANT,
+        as_json: AsJson = False,
+    ) -> None:
+        """Declare what `CommandContext` is made of."""
+
+    app = typer.Typer(add_completion=False)
+    app.command()(declare)
+    return typer.main.get_command(app).params
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Make of every expected error one line on stderr and exit code 1."""
+    """Report every expected error as one line on stderr, and exit with code 1."""
     try:
         yield
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        output.fail(f"the settings are incomplete. {wrong}")
+        problems = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        ]
+        output.exit_with_error(f"the settings are incomplete. {'; '.join(problems)}")
     except SentinelIQError as error:
-        output.fail(error.message)
+        output.exit_with_error(error.message)
     except StackError as error:
-        output.fail(str(error))
+        output.exit_with_error(str(error))
     except OSError as error:
-        output.fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        has_file = error.filename is not None
+        output.exit_with_error(f"{error.filename}: {error.strerror}" if has_file else str(error))

@@ -1,4 +1,4 @@
-"""What a feed is authorised by, asked for so that no secret stands on a command line."""
+"""Asks for secrets, so that none stands on a command line."""
 
 import os
 import sys
@@ -9,55 +9,73 @@ import typer
 
 from sentineliq.cli.client.api import Json
 
-VARIABLE: Final = "SENTINELIQ_FEED_SECRET"
-"""Holds the secret where nobody can be asked."""
-_SECRETS: Final = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+FEED_SECRET_VARIABLE: Final = "SENTINELIQ_FEED_SECRET"
+"""Holds a feed's secret where there is no terminal."""
+_SECRET_FIELDS: Final = {
+    "basic": "password",
+    "bearer": "token",
+    "header": "value",
+    "query": "value",
+}
 
-Kind = Annotated[
+AuthKind = Annotated[
     str | None,
     typer.Option(
         "--auth",
-        help=f"basic, bearer, header, query or certificate; the secret is asked for, or {VARIABLE}.",
+        help="How the feed authenticates you: basic, bearer, header, query or certificate. You "
+        f"are asked for the secret, unless {FEED_SECRET_VARIABLE} holds it.",
     ),
 ]
-Named = Annotated[
+AuthName = Annotated[
     str | None,
-    typer.Option("--auth-name", help="The user name, or the header's or parameter's name."),
+    typer.Option(
+        "--auth-name", help="Your user name, or the name of the header or the query parameter."
+    ),
 ]
-Chain = Annotated[
+CertificateFile = Annotated[
     Path | None,
-    typer.Option("--certificate", exists=True, help="PEM file of a client certificate."),
+    typer.Option("--certificate", exists=True, help="The PEM file of a client certificate."),
 ]
-Key = Annotated[Path | None, typer.Option("--key", exists=True, help="PEM file of its key.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", exists=True, help="The PEM file of the certificate's key.")
+]
 
 
-def auth(
-    kind: str | None, name: str | None, chain: Path | None = None, key: Path | None = None
+def feed_credentials(
+    kind: str | None, name: str | None, certificate: Path | None = None, key: Path | None = None
 ) -> Json | None:
-    """Credentials as the API takes them; None when none are wanted."""
+    """Credentials as the feeds API takes them; None without a kind."""
     if kind is None:
         return None
     if kind == "certificate":
-        if chain is None or key is None:
+        if certificate is None or key is None:
             raise typer.BadParameter("give --certificate and --key", param_hint="--auth")
-        return {"kind": kind, "chain": chain.read_text(), "key": key.read_text()}
-    if kind not in _SECRETS:
-        raise typer.BadParameter(
-            f"{kind!r} is none of {', '.join([*_SECRETS, 'certificate'])}", param_hint="--auth"
-        )
-    fields = {"kind": kind, _SECRETS[kind]: _secret(kind)}
+        return {"kind": kind, "chain": certificate.read_text(), "key": key.read_text()}
+    if kind not in _SECRET_FIELDS:
+        kinds = ", ".join([*_SECRET_FIELDS, "certificate"])
+        raise typer.BadParameter(f"{kind!r} is none of {kinds}", param_hint="--auth")
+    field = _SECRET_FIELDS[kind]
+    secret = prompt_secret(
+        FEED_SECRET_VARIABLE, field, f"{field} ({kind})", param_hint="--auth"
+    )
+    credentials = {"kind": kind, field: secret}
     if kind != "bearer":
         if name is None:
             raise typer.BadParameter(f"{kind} needs a name", param_hint="--auth-name")
-        fields["username" if kind == "basic" else "name"] = name
-    return fields
+        credentials["username" if kind == "basic" else "name"] = name
+    return credentials
 
 
-def _secret(kind: str) -> str:
-    if secret := os.environ.get(VARIABLE):
+def prompt_secret(variable: str, field: str, prompt: str, *, param_hint: str) -> str:
+    """A secret from an environment variable, or typed at a prompt without echo.
+
+    Raises:
+        BadParameter: there is neither the variable nor a terminal.
+    """
+    if secret := os.environ.get(variable):
         return secret
     if not sys.stdin.isatty():
         raise typer.BadParameter(
-            f"nobody can be asked for the secret here; set {VARIABLE}", param_hint="--auth"
+            f"there is no terminal to ask for the {field}: set {variable}", param_hint=param_hint
         )
-    return str(typer.prompt(f"{_SECRETS[kind]} ({kind})", hide_input=True, err=True))
+    return str(typer.prompt(prompt, hide_input=True, err=True))

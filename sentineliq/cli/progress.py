@@ -1,4 +1,4 @@
-"""What `up` and `demo` show: plain lines, and on a terminal also what is being waited for."""
+"""The progress of `up` and `demo`: plain lines, and on a terminal also what is starting."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from sentineliq.local.managed_process import State
 _WIDTH: Final = 24
 _LOUD: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 _MILESTONES: Final = {"notification", "load.finished", "beat.started"}
-_WORTH_A_LINE: Final = {"feeds.tasks.run_feed"}
-"""Tasks whose end is news."""
-_NOISE: Final = {
+_REPORTED_TASKS: Final = {"feeds.tasks.run_feed"}
+"""Tasks whose end is shown."""
+_HIDDEN_FIELDS: Final = {
     "event",
     "level",
     "logger",
@@ -36,89 +36,90 @@ _NOISE: Final = {
     "id",
     "load",
 }
-_SERVERS_WORRY: Final = re.compile(r"\b(WARN|ERROR|FATAL|PANIC)\b")
+_SERVER_WARNING: Final = re.compile(r"\b(WARN|ERROR|FATAL|PANIC)\b")
+_MAX_FIELD: Final = 300
 
 
 class ProgressLines:
-    """Says what happens, line by line; its methods may be called from any thread.
+    """Prints what happens, line by line; its methods may be called from any thread.
 
     Args:
-        console: where to.
-        verbose: also every line that the processes write.
+        console: where it prints.
+        verbose: print every line that the processes write.
     """
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
         self._verbose = verbose
-        self._begun = time.monotonic()
+        self._started_at = time.monotonic()
         self._starting: dict[str, float] = {}
         self._status: Status | None = None
-        self._starting_up = False
-        self._muted = False
+        self._is_starting_up = False
+        self._is_muted = False
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._begun
+        """Seconds since the beginning."""
+        return time.monotonic() - self._started_at
 
     def line(self, subject: str, text: str, style: str = "") -> None:
-        """Say one thing about one subject."""
-        self._console.print(
-            Text.assemble((f"{subject:<{_WIDTH}}", "bold"), (output.clean(text), style))
-        )
+        """Print a line about a subject."""
+        head = f"{subject:<{_WIDTH}}"
+        self._console.print(Text.assemble((head, "bold"), (output.printable(text), style)))
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """On a terminal, show meanwhile which parts are starting.
+    def starting_up(self) -> Iterator[None]:
+        """On a terminal, show which components are starting.
 
-        Parts that look for each other warn that they are not there yet: meanwhile only errors are worth a line.
+        Components that miss each other warn at first: during this time only errors are printed.
         """
-        self._starting_up = True
+        self._is_starting_up = True
         with self._console.status("starting") as self._status:
             yield
-        self._status, self._starting_up = None, False
+        self._status = None
+        self._is_starting_up = False
 
     def mute(self) -> None:
-        """From now on only what went wrong: it is being stopped."""
-        self._muted = True
+        """Print no more log lines: the stack is being stopped."""
+        self._is_muted = True
 
-    def on_state(self, part: str, state: State, detail: str) -> None:
-        """A part of the stack has a new state."""
+    def on_state(self, component: str, state: State, detail: str) -> None:
+        """Print a component's new state."""
         match state:
             case "starting":
-                self._starting[part] = time.monotonic()
+                self._starting[component] = time.monotonic()
             case "ready":
-                self._starting.pop(part, None)
-                self.line(part, f"ready after {detail}", "green")
+                self._starting.pop(component, None)
+                self.line(component, f"ready after {detail}", "green")
             case "done":
-                took = time.monotonic() - self._starting.pop(part, time.monotonic())
-                self.line(part, f"done after {took:.1f} s", "green")
-            case "ended" if not self._muted:
-                self.line(part, detail, "yellow")
+                began = self._starting.pop(component, time.monotonic())
+                self.line(component, f"done after {time.monotonic() - began:.1f} s", "green")
+            case "ended" if not self._is_muted:
+                self.line(component, detail, "yellow")
             case "stopped" if detail:
-                self.line(part, f"stopped: {detail}", "yellow")
+                self.line(component, f"stopped: {detail}", "yellow")
         if self._status is not None:
             self._status.update(f"starting {', '.join(sorted(self._starting))}")
 
-    def on_line(self, part: str, text: str) -> None:
-        """A part of the stack wrote a line."""
+    def on_line(self, component: str, text: str) -> None:
+        """Print a line that a component wrote, if it is news or a warning."""
         if self._verbose:
-            self.line(part, text, "dim")
+            self.line(component, text, "dim")
             return
-        entry = _entry(text)
-        if self._muted or (self._starting_up and not _is_failure(entry)):
+        entry = _log_entry(text)
+        if self._is_muted or (self._is_starting_up and not _is_failure(entry)):
             return
         if entry is None:
-            if _SERVERS_WORRY.search(text):
-                self.line(part, text, "yellow")
+            if _SERVER_WARNING.search(text):
+                self.line(component, text, "yellow")
         elif entry.get("level") in _LOUD:
-            self.line(part, _said(entry), _LOUD[entry["level"]])
+            self.line(component, _summary(entry), _LOUD[entry["level"]])
         elif _is_milestone(entry):
-            self.line(part, _said(entry))
+            self.line(component, _summary(entry))
 
 
-def _entry(text: str) -> dict[str, Any] | None:
-    """A structured log line; None for anything else."""
+def _log_entry(text: str) -> dict[str, Any] | None:
+    """A structured log line; None for any other text."""
     if not text.startswith("{"):
         return None
     try:
@@ -129,7 +130,7 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 
 def _is_failure(entry: dict[str, Any] | None) -> bool:
-    """Whether a line tells of more than a part that is not there yet, which Kafka's client calls an error."""
+    """Whether it is an error other than Kafka's client missing a broker that is still starting."""
     return (
         entry is not None
         and entry.get("level") in ("error", "critical")
@@ -139,17 +140,17 @@ def _is_failure(entry: dict[str, Any] | None) -> bool:
 
 def _is_milestone(entry: dict[str, Any]) -> bool:
     if entry["event"] == "task.ended":
-        return entry.get("task") in _WORTH_A_LINE
+        return entry.get("task") in _REPORTED_TASKS
     return entry["event"] in _MILESTONES
 
 
-def _said(entry: dict[str, Any]) -> str:
-    pairs = " ".join(
-        f"{name}={_short(value)}" for name, value in entry.items() if name not in _NOISE
-    )
-    return f"{entry['event']} {pairs}".rstrip()
+def _summary(entry: dict[str, Any]) -> str:
+    pairs = [
+        f"{name}={_shorten(value)}" for name, value in entry.items() if name not in _HIDDEN_FIELDS
+    ]
+    return " ".join([entry["event"], *pairs])
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    return text if len(text) <= _MAX_FIELD else f"{text[:_MAX_FIELD]}…"

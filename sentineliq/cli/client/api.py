@@ -1,4 +1,4 @@
-"""Our own services' APIs, asked one question after the other."""
+"""A client of the services' APIs."""
 
 import asyncio
 import getpass
@@ -9,43 +9,51 @@ from ipaddress import ip_network
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
+import msgspec
 from pydantic import SecretStr
 
+from sentineliq.cli.client.documents import NamedItem, decode
 from sentineliq.cli.client.event_stream import EventStream
 from shared.auth import issue_token
 from shared.errors import InvalidInput, NotFound, SentinelIQError
 from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
 from shared.settings import SERVICES, ServiceName
 
-_OURS: Final = tuple(
-    map(
-        ip_network,
-        ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+_PRIVATE_NETWORKS: Final = tuple(
+    ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
     )
 )
 """Where an installation's own services may be, besides public addresses."""
 _LIMITS: Final = Limits(connect=5, total=300, redirects=0)
-_LONG_LIMITS: Final = Limits(connect=5, total=4 * 3600, redirects=0)
-"""Of a stream of events, which the service ends."""
-_LIFETIME: Final = timedelta(hours=1)
-_PAGE: Final = 500
+_STREAM_LIMITS: Final = Limits(connect=5, total=4 * 3600, redirects=0)
+"""For a stream of events, which the service ends."""
+_TOKEN_LIFETIME: Final = timedelta(hours=1)
+_PAGE_SIZE: Final = 500
 
 Json = dict[str, Any]
 
 
 class ApiProblem(SentinelIQError):
-    """A service refused; the message is its own."""
+    """A service refused the request; the message is the service's own."""
 
 
 class Client:
-    """The five APIs for one tenant. Use as a context manager, from one thread.
+    """The APIs of all services for one tenant. Use it as a context manager, from one thread.
 
     Args:
-        environment: `SENTINELIQ_<SERVICE>_URL` of each service, and `SENTINELIQ_TOKEN` or `SENTINELIQ_SECRET_KEY`.
-        tenant: for whom a token is made, when none is given.
+        environment: `SENTINELIQ_<SERVICE>_URL` of each service, and `SENTINELIQ_TOKEN` or
+            `SENTINELIQ_SECRET_KEY`.
+        tenant: whose data it works on, unless the token says it.
 
     Raises:
-        InvalidInput: something of that is missing; names it.
+        InvalidInput: the token and the key are missing.
     """
 
     def __init__(self, environment: Mapping[str, str], tenant: str) -> None:
@@ -56,12 +64,16 @@ class Client:
         }
         self._authorization = {"Authorization": f"Bearer {_token(environment, tenant)}"}
         self._runner = asyncio.Runner()
-        self._http = GuardedClient(allow=_OURS, limits=_LIMITS)
+        self._http = GuardedClient(allow=_PRIVATE_NETWORKS, limits=_LIMITS)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._runner.run(self._http.__aexit__(None, None, None))
         self._runner.close()
 
@@ -69,36 +81,80 @@ class Client:
         """The base address of a service.
 
         Raises:
-            InvalidInput: it is not known.
+            InvalidInput: the environment does not name it.
         """
         if not self._urls[service]:
-            raise InvalidInput(
-                f"where the {service} service is is not known: set SENTINELIQ_{service.upper()}_URL"
-            )
+            variable = f"SENTINELIQ_{service.upper()}_URL"
+            raise InvalidInput(f"the address of the {service} service is missing: set {variable}")
         return self._urls[service]
 
     def get(self, service: ServiceName, path: str, **params: Any) -> Any:
-        """Ask; parameters that are None are left out."""
+        """Get a document; parameters that are None are left out."""
         return self.call("GET", service, path, params)
 
     def post(self, service: ServiceName, path: str, body: Json | None = None, **params: Any) -> Any:
-        """Make or do something."""
+        """Create a resource, or start an action."""
         return self.call("POST", service, path, params, body)
 
     def patch(self, service: ServiceName, path: str, body: Json) -> Any:
-        """Change something."""
+        """Change a resource."""
         return self.call("PATCH", service, path, {}, body)
 
     def delete(self, service: ServiceName, path: str) -> None:
-        """Remove something."""
+        """Delete a resource."""
         self.call("DELETE", service, path, {})
 
     def upload(self, service: ServiceName, path: str, content: bytes, **params: Any) -> Any:
-        """Send a document as the body."""
+        """Post a file as the body."""
         return self.call("POST", service, path, params, content)
 
+    def items(
+        self, service: ServiceName, path: str, *, most: int | None = None, **params: Any
+    ) -> Iterator[Json]:
+        """The items of a list, page by page, up to `most`."""
+        after = None
+        left = most
+        while True:
+            limit = min(_PAGE_SIZE, left or _PAGE_SIZE)
+            page = self.get(service, path, limit=limit, after=after, **params)
+            yield from page["items"][:left]
+            after = page["next"]
+            left = None if left is None else left - len(page["items"])
+            if after is None or left == 0:
+                return
+
+    def find(self, service: ServiceName, path: str, reference: str) -> Json:
+        """The item of a list with this id or name; the tenant's own before a public one.
+
+        Raises:
+            NotFound: there is none.
+        """
+        matches = [
+            item
+            for item in self.items(service, path)
+            if reference in (item["id"], item["name"])
+        ]
+        matches.sort(key=lambda item: item.get("tenant") != self.tenant)
+        if not matches:
+            kind = path.rpartition("/")[2].removesuffix("s")
+            raise NotFound(f"there is no {kind} {reference!r} in the tenant {self.tenant}")
+        return matches[0]
+
+    def resolve(self, service: ServiceName, path: str, reference: str) -> NamedItem:
+        """Id and name of the item that `find` finds.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return decode(NamedItem, self.find(service, path, reference))
+
     def follow(self, service: ServiceName, path: str, notice: Callable[[str, Json], None]) -> None:
-        """Read a stream of server-sent events until it ends; `notice` gets the name and the data of each as it comes.
+        """Read a stream of server-sent events to its end.
+
+        Args:
+            service: whose stream it is.
+            path: where it is.
+            notice: gets the name and the data of each event as it arrives.
 
         Raises:
             ApiProblem: the service refused.
@@ -107,43 +163,22 @@ class Client:
         self._runner.run(self._follow(self.url(service) + quote(path), notice))
 
     async def _follow(self, url: str, notice: Callable[[str, Json], None]) -> None:
-        wanted = {"Accept": "text/event-stream"}
         async with self._http.stream(
-            "GET", url, headers=wanted, auth_headers=self._authorization, limits=_LONG_LIMITS
-        ) as answer:
-            if answer.status >= 400:
-                body = b"".join([piece async for piece in answer.iter_bytes()])
-                _decoded(Response(answer.status, answer.headers, answer.target, body))
+            "GET",
+            url,
+            headers={"Accept": "text/event-stream"},
+            auth_headers=self._authorization,
+            limits=_STREAM_LIMITS,
+        ) as response:
+            if response.status >= 400:
+                body = b"".join([chunk async for chunk in response.iter_bytes()])
+                _decode_response(
+                    Response(response.status, response.headers, response.target, body)
+                )
             events = EventStream()
-            async for piece in answer.iter_bytes():
-                for name, data in events.feed(piece):
+            async for chunk in response.iter_bytes():
+                for name, data in events.feed(chunk):
                     notice(name, data)
-
-    def items(
-        self, service: ServiceName, path: str, *, most: int | None = None, **params: Any
-    ) -> Iterator[Json]:
-        """A list, page by page, up to `most` items."""
-        after, left = None, most
-        while True:
-            limit = min(_PAGE, left or _PAGE)
-            page = self.get(service, path, limit=limit, after=after, **params)
-            yield from page["items"][:left]
-            after, left = page["next"], None if left is None else left - len(page["items"])
-            if after is None or left == 0:
-                return
-
-    def find(self, service: ServiceName, path: str, reference: str) -> Json:
-        """The thing of a list with this id or name; the tenant's own before a public one.
-
-        Raises:
-            NotFound: there is none.
-        """
-        found = [one for one in self.items(service, path) if reference in (one["id"], one["name"])]
-        found.sort(key=lambda one: one.get("tenant") != self.tenant)
-        if not found:
-            kind = path.rpartition("/")[2].removesuffix("s")
-            raise NotFound(f"there is no {kind} {reference!r} in the tenant {self.tenant}")
-        return found[0]
 
     def call(
         self,
@@ -153,28 +188,40 @@ class Client:
         params: Mapping[str, Any],
         body: Json | bytes | None = None,
     ) -> Any:
-        """One request; the decoded answer.
+        """Send one request and return the decoded document.
 
         Raises:
             ApiProblem: the service refused.
             SentinelIQError: it cannot be reached.
         """
-        given = [(name, value) for name, value in params.items() if value is not None]
-        query = f"?{urlencode(given, doseq=True)}" if given else ""
+        present = [(name, value) for name, value in params.items() if value is not None]
+        query = f"?{urlencode(present, doseq=True)}" if present else ""
         url = self.url(service) + quote(path) + query
+        is_document = isinstance(body, dict)
         content = json.dumps(body).encode() if isinstance(body, dict) else body
-        kind = {"Content-Type": "application/json"} if isinstance(body, dict) else {}
+        request = self._http.request(
+            method,
+            url,
+            headers={"Content-Type": "application/json"} if is_document else {},
+            content=content,
+            auth_headers=self._authorization,
+        )
         try:
-            answer = self._runner.run(
-                self._http.request(
-                    method, url, headers=kind, content=content, auth_headers=self._authorization
-                )
-            )
+            response = self._runner.run(request)
         except (Unreachable, TimedOut) as error:
             raise type(error)(
-                f"the {service} service does not answer at {self.url(service)}: is `sentineliq up` running?"
+                f"the {service} service does not answer at {self.url(service)}: "
+                "is `sentineliq up` running?"
             ) from error
-        return _decoded(answer)
+        return _decode_response(response)
+
+
+def actor() -> str:
+    """The system's user, as the audit trail names them."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return "cli"
 
 
 def _token(environment: Mapping[str, str], tenant: str) -> str:
@@ -183,37 +230,42 @@ def _token(environment: Mapping[str, str], tenant: str) -> str:
     key = environment.get("SENTINELIQ_SECRET_KEY")
     if not key:
         raise InvalidInput("no token: set SENTINELIQ_TOKEN or SENTINELIQ_SECRET_KEY")
-    # Whoever holds the installation's key runs it.
+    # The key's owner runs the installation.
     return issue_token(
-        SecretStr(key), actor=actor(), tenant=tenant, role="operator", lifetime=_LIFETIME
+        SecretStr(key), actor=actor(), tenant=tenant, role="operator", lifetime=_TOKEN_LIFETIME
     )
 
 
-def actor() -> str:
-    """Who works at this keyboard, as the audit trail names them."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user without a name
-        return "cli"
-
-
-def _decoded(answer: Response) -> Any:
-    if answer.status == 204:
+def _decode_response(response: Response) -> Any:
+    if response.status == 204:
         return None
     try:
-        document = json.loads(answer.content)
+        document = json.loads(response.content)
     except ValueError:
-        raise ApiProblem(f"{answer.target.origin} answered {answer.status} without JSON") from None
-    if answer.status >= 400:
-        raise ApiProblem(_problem(document, answer.status))
+        origin = response.target.origin
+        raise ApiProblem(f"{origin} answered {response.status} without JSON") from None
+    if response.status >= 400:
+        raise ApiProblem(_problem_line(document, response.status))
     return document
 
 
-def _problem(document: Any, status: int) -> str:
-    """The line of a problem document: all fields that are wrong, not only the first."""
-    if not isinstance(document, dict):
+class _FieldProblem(msgspec.Struct, frozen=True):
+    field: str | None = None
+    message: str | None = None
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    title: str | None = None
+    detail: str | None = None
+    errors: list[_FieldProblem] | None = None
+
+
+def _problem_line(document: Any, status: int) -> str:
+    """A problem document as one line; with several wrong fields it names all of them."""
+    try:
+        problem = msgspec.convert(document, _Problem)
+    except msgspec.ValidationError:
         return f"status {status}"
-    errors = document.get("errors") or []
-    if len(errors) > 1:
-        return "; ".join(f"{one.get('field')}: {one.get('message')}" for one in errors)
-    return str(document.get("title") or document.get("detail") or f"status {status}")
+    if problem.errors and len(problem.errors) > 1:
+        return "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
+    return problem.title or problem.detail or f"status {status}"

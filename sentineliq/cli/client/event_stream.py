@@ -1,4 +1,4 @@
-"""Server-sent events as they come over the wire."""
+"""Parses server-sent events as they arrive."""
 
 import json
 from collections.abc import Iterator
@@ -6,15 +6,19 @@ from typing import Any
 
 
 class EventStream:
-    """Takes a stream apart (WHATWG HTML, section 9.2.6): names and data; comments, ids and times are passed over."""
+    """A parser of one stream (WHATWG HTML, section 9.2.6).
+
+    It gives names and data; comments, ids and retry times are skipped.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
-        self._name, self._data = "", ""
+        self._name = ""
+        self._data = ""
 
-    def feed(self, piece: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events that are complete with this piece: name, and data as JSON."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+    def feed(self, chunk: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events that this chunk completes: name, and data as JSON."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             if event := self._line(line.rstrip(b"\r").decode()):
                 yield event
@@ -27,7 +31,8 @@ class EventStream:
         elif field == "data":
             self._data += value
         elif not line and self._data:
-            event = self._name or "message", json.loads(self._data)
-            self._name, self._data = "", ""
+            event = (self._name or "message", json.loads(self._data))
+            self._name = ""
+            self._data = ""
             return event
         return None

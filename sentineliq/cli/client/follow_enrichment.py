@@ -1,4 +1,4 @@
-"""Following questions to providers until all have ended, with a line for each that did."""
+"""Follows an enrichment request until all its jobs have ended, with a line for each of them."""
 
 import time
 from collections.abc import Callable
@@ -7,50 +7,64 @@ from typing import Final
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import ApiProblem, Client, Json
-from sentineliq.cli.client.follow_run import explained
+from sentineliq.cli.client.documents import EnrichmentJob, EnrichmentRequest, decode
 from shared.errors import SentinelIQError
 
-_POLL: Final = (0.1, 2.0)
-"""Seconds between two looks where events do not come through: at first, and at most."""
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+"""Seconds between two requests where the stream of events does not come through."""
 _SOON: Final = 3.0
-"""Seconds that nobody has to be told of."""
-_OPEN: Final = ("waiting", "running")
-_DONE: Final = {"found": "answered", "unknown": "knows nothing about it", "cached": "known already"}
+"""Seconds of waiting that deserve no line."""
+_OPEN_STATES: Final = ("waiting", "running")
+_OUTCOMES: Final = {
+    "found": "answered",
+    "unknown": "knows nothing about it",
+    "cached": "known already",
+}
 
 
 class EnrichmentFollower:
-    """One request's questions.
+    """Follows one request.
 
     Args:
         client: of the request's tenant.
-        notice: gets a line for each question that ends, and for each that has to wait.
+        notice: gets a line for each job that ends, and for each that has to wait.
     """
 
-    def __init__(self, client: Client, notice: Callable[[str], None] = output.say) -> None:
+    def __init__(
+        self, client: Client, notice: Callable[[str], None] = output.print_note
+    ) -> None:
         self._client = client
         self._notice = notice
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
-    def follow(self, request: Json) -> Json:
-        """Wait until all of a request's questions have ended; the request as it is then.
+    def follow(self, document: Json) -> Json:
+        """Wait until all jobs of a request have ended; returns the request as it is then.
 
-        The service tells by server-sent events; where they do not come through (a proxy that cuts streams), it is
-        looked at again and again.
+        The service publishes server-sent events. Where they do not come through, because a proxy
+        cuts streams, the request is read again and again.
         """
-        self.tell(request)
-        path = f"/v1/enrichments/{request['id']}"
-        pause = _POLL[0]
-        while request["open"]:
+        self.report(document)
+        request = decode(EnrichmentRequest, document)
+        path = f"/v1/enrichments/{request.id}"
+        pause = _FIRST_PAUSE
+        while request.open:
             self._listen(f"{path}/events")
-            request = self._client.get("observables", path)
-            self.tell(request)
-            if request["open"]:
+            document = self._client.get("observables", path)
+            self.report(document)
+            request = decode(EnrichmentRequest, document)
+            if request.open:
                 time.sleep(pause)
-                pause = min(pause * 1.5, _POLL[1])
-        return request
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return document
+
+    def report(self, document: Json) -> None:
+        """Give notice of each job of a request whose state is news."""
+        for job in decode(EnrichmentRequest, document).jobs:
+            self._report(job)
 
     def _listen(self, path: str) -> None:
-        """Take events as long as they come."""
+        """Read events as long as they arrive."""
         try:
             self._client.follow("observables", path, self._on_event)
         except ApiProblem:
@@ -58,41 +72,38 @@ class EnrichmentFollower:
         except SentinelIQError:
             return
 
-    def tell(self, request: Json) -> None:
-        """Say of each question what has not been said yet."""
-        for job in request["jobs"]:
-            self._job(job)
-
     def _on_event(self, name: str, data: Json) -> None:
         if name == "job":
-            self._job(data)
+            self._report(decode(EnrichmentJob, data))
 
-    def _job(self, job: Json) -> None:
-        said = line(job)
-        if said is None:
-            self._told.pop(job["id"], None)
+    def _report(self, job: EnrichmentJob) -> None:
+        line = job_line(job)
+        if line is None:
+            self._reported.pop(job.id, None)
             return
-        # An estimate moves by seconds all the time, which is no news; waiting again after a try is.
-        state = f"{job['state']} {job['attempts']}"
-        if self._told.get(job["id"]) != state:
-            self._told[job["id"]] = state
-            self._notice(said)
+        # An estimate moves by seconds all the time, which is no news; another attempt is.
+        state = f"{job.state} {job.attempts}"
+        if self._reported.get(job.id) != state:
+            self._reported[job.id] = state
+            self._notice(line)
 
 
-def line(job: Json) -> str | None:
-    """A question as a line; None for one that is about to be asked."""
-    head = f"{job['value']}  {job['enricher']}: "
-    if job["state"] not in _OPEN:
-        return head + outcome(job)
-    estimate = job["estimate"] and datetime.fromisoformat(job["estimate"])
-    again = f", after {explained(job['reason'])}" if job["reason"] else ""
-    if estimate is None or (estimate.timestamp() - time.time() < _SOON and not again):
+def job_line(job: EnrichmentJob) -> str | None:
+    """A job as a line; None for one that runs soon."""
+    head = f"{job.value}  {job.enricher}: "
+    if job.state not in _OPEN_STATES:
+        return head + job_outcome(job)
+    if job.estimate is None:
         return None
-    return f"{head}waits, probably until {estimate:%Y-%m-%d %H:%M:%S}{again}"
+    estimate = datetime.fromisoformat(job.estimate)
+    if job.reason is None and estimate.timestamp() - time.time() < _SOON:
+        return None
+    cause = f", after {job.reason}" if job.reason else ""
+    return f"{head}waits, probably until {estimate:%Y-%m-%d %H:%M:%S}{cause}"
 
 
-def outcome(job: Json) -> str:
-    """How a question ended."""
-    if job["state"] == "done":
-        return _DONE[str(job["outcome"])]
-    return str(job["state"]) + (f": {explained(job['reason'])}" if job["reason"] else "")
+def job_outcome(job: EnrichmentJob) -> str:
+    """How a job ended."""
+    if job.state == "done":
+        return _OUTCOMES[str(job.outcome)]
+    return f"{job.state}: {job.reason}" if job.reason else job.state

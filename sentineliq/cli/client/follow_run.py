@@ -1,178 +1,165 @@
-"""Following a feed run until all of it is stored, and saying what became of it."""
+"""Follows a feed run until everything it took is stored, and describes the result."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
+from sentineliq.cli.client.documents import FeedRun, RunReport, StoredCounts, decode
 from shared.errors import SentinelIQError
 
-_POLL: Final = (0.05, 0.5)
-"""Seconds between two looks: at first, and at most."""
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.5
+"""Seconds between two requests."""
 _STALLED: Final = 60.0
-"""Seconds without any progress after which waiting has no point."""
-_PLACES: Final = 3
+"""Seconds without progress after which waiting is pointless."""
+_EXAMPLES: Final = 3
 
 
 class RunFailed(SentinelIQError):
-    """A run ended without taking anything, or does not come to an end."""
+    """A run failed, or it does not come to an end."""
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run brought.
+    """The result of a run.
 
     Attributes:
-        run: the run, as the feeds service tells it.
-        stored: what the observables service did with it: received, new, changed, rejected.
+        run: the run as it ended.
+        document: the same, as the feeds service gave it.
+        stored: what the observables service did with it.
         seconds: from the request until everything was stored.
     """
 
-    run: Json
-    stored: dict[str, int]
+    run: FeedRun
+    document: Json
+    stored: StoredCounts
     seconds: float
 
     @property
-    def report(self) -> Json:
-        """What was taken and left out."""
-        report: Json = self.run["report"] or {}
-        return report
+    def report(self) -> RunReport:
+        """What was taken and what was left out."""
+        return self.run.report or RunReport()
 
     @property
     def unchanged(self) -> int:
-        """How many observables were known already, just like this."""
-        told = (
-            self.stored["new"]
-            + self.stored["changed"]
-            + self.stored["rejected"]
-            - self._count("gone")
-        )
-        return max(0, self._count("taken") - told)
-
-    def _count(self, name: str) -> int:
-        count: int = self.report.get(name, 0)
-        return count
+        """How many observables were stored before, exactly like this."""
+        different = self.stored.new + self.stored.changed + self.stored.rejected - self.report.gone
+        return max(0, self.report.taken - different)
 
     def as_dict(self) -> Json:
-        """For programs."""
-        return {
-            "run": self.run,
-            "stored": self.stored | {"unchanged": self.unchanged},
-            "seconds": self.seconds,
+        """The result for programs."""
+        stored = {
+            "received": self.stored.received,
+            "new": self.stored.new,
+            "changed": self.stored.changed,
+            "rejected": self.stored.rejected,
+            "unchanged": self.unchanged,
         }
+        return {"run": self.document, "stored": stored, "seconds": self.seconds}
 
     def line(self) -> str:
-        """For people: what was taken by type, what is new, what was left out and why."""
-        if self.run["state"] == "held":
-            return f"{self.run['feed']}: held back; `sentineliq feeds show {self.run['feed']}` says why"
-        if self.run["state"] == "unchanged":
-            return f"{self.run['feed']}: the same as last time: nothing new, nothing changed"
-        report, stored = self.report, self.stored
-        taken = f"{report['taken']:,} observables" + (
-            f" ({output.counted(report['types'])})" if report["types"] else ""
+        """The result for people: counts by type, what is new, what was left out and why."""
+        name = self.run.feed
+        if self.run.state == "held":
+            return f"{name}: held back; `sentineliq feeds show {name}` says why"
+        if self.run.state == "unchanged":
+            return f"{name}: the same as last time: nothing new, nothing changed"
+        report = self.report
+        types = f" ({output.format_counts(report.types)})" if report.types else ""
+        stored = (
+            f"{self.stored.new:,} new, {self.stored.changed:,} changed, "
+            f"{self.unchanged:,} unchanged"
         )
-        known = (
-            f"{stored['new']:,} new, {stored['changed']:,} changed, {self.unchanged:,} unchanged"
-            + (f", {self._count('gone'):,} gone" if self._count("gone") else "")
-        )
+        gone = f", {report.gone:,} gone" if report.gone else ""
+        notes = "".join(f"; {note}" for note in report.notes)
         return (
-            f"{self.run['feed']}: {taken}: {known} in {self.seconds:.1f} s"
-            + _left_out(report, stored)
-            + _notes(report)
+            f"{name}: {report.taken:,} observables{types}: {stored}{gone} in {self.seconds:.1f} s"
+            f"{self._left_out()}{notes}"
         )
 
-
-def _notes(report: Json) -> str:
-    """What the format decided by itself."""
-    return "".join(f"; {note}" for note in report.get("notes", []))
-
-
-def _left_out(report: Json, stored: dict[str, int]) -> str:
-    dropped = dict(report["dropped"]) | (
-        {"rejected in storing": stored["rejected"]} if stored["rejected"] else {}
-    )
-    if not dropped:
-        return ""
-    places = [f"{one['where']} {one['raw'][:60]!r}" for one in report.get("examples", [])[:_PLACES]]
-    first = f"; first: {', '.join(places)}" if places else ""
-    return f"; left out: {output.counted(dropped)}{first}"
+    def _left_out(self) -> str:
+        counts = dict(self.report.dropped)
+        if self.stored.rejected:
+            counts["rejected in storing"] = self.stored.rejected
+        if not counts:
+            return ""
+        examples = ", ".join(
+            f"{example.where} {example.raw[:60]!r}" for example in self.report.examples[:_EXAMPLES]
+        )
+        first = f"; first: {examples}" if examples else ""
+        return f"; left out: {output.format_counts(counts)}{first}"
 
 
-def follow(
+def follow_run(
     client: Client,
-    run: Json,
+    document: Json,
     *,
-    notice: Callable[[str], None] = output.say,
+    notice: Callable[[str], None] = output.print_note,
     patience: float = 3600.0,
 ) -> RunOutcome:
     """Wait until a run has ended and everything it took is stored.
 
     Args:
         client: of the run's tenant.
-        run: as it was when it was requested.
-        notice: gets a line when the run has to wait, for instance for a server that does not answer.
+        document: the run as it was requested.
+        notice: gets a line when the run is tried again, for instance because a server is down.
         patience: seconds to wait for the run's end.
 
     Raises:
-        RunFailed: it failed, with the place; or nothing moves any more.
+        RunFailed: it failed; or it makes no progress any more.
     """
     started = time.monotonic()
-    run = _ended(client, run, notice, started + patience)
-    if run["state"] == "held":
-        return RunOutcome(
-            run,
-            dict.fromkeys(("received", "new", "changed", "rejected"), 0),
-            time.monotonic() - started,
-        )
-    if run["state"] == "failed":
-        raise RunFailed(f"{run['feed']}: {explained(run['error'])}")
-    stored = _stored(client, run)
-    return RunOutcome(run, stored, round(time.monotonic() - started, 3))
+    document = _await_end(client, document, notice, started + patience)
+    run = decode(FeedRun, document)
+    if run.state == "failed":
+        raise RunFailed(f"{run.feed}: {run.error or 'it failed without giving a reason'}")
+    if run.state == "held":
+        stored = StoredCounts()
+    else:
+        stored = _await_storing(client, run)
+    return RunOutcome(run, document, stored, round(time.monotonic() - started, 3))
 
 
-def explained(error: Json | None) -> str:
-    """A stored error as one line; its place is part of the message, or named after it."""
-    if not error:
-        return "it failed without giving a reason"
-    message, place = error.get("message", "it failed"), error.get("where") or error.get("field")
-    return f"{message} ({place})" if place and place not in message else str(message)
-
-
-def _ended(client: Client, run: Json, notice: Callable[[str], None], deadline: float) -> Json:
-    pause, told = _POLL[0], 0
-    while run["state"] in ("queued", "running"):
-        if run["state"] == "queued" and run["error"] and run["attempts"] > told:
-            told = run["attempts"]
-            notice(f"{run['feed']}: {explained(run['error'])}; trying again")
+def _await_end(
+    client: Client, document: Json, notice: Callable[[str], None], deadline: float
+) -> Json:
+    run = decode(FeedRun, document)
+    pause = _FIRST_PAUSE
+    reported_attempts = 0
+    while run.state in ("queued", "running"):
+        if run.state == "queued" and run.error and run.attempts > reported_attempts:
+            reported_attempts = run.attempts
+            notice(f"{run.feed}: {run.error}; trying again")
         if time.monotonic() > deadline:
-            why = (
-                f": {explained(run['error'])}"
-                if run["error"]
-                else "; `sentineliq doctor` may know why"
-            )
-            raise RunFailed(f"{run['feed']}: the run {run['id']} is still {run['state']}{why}")
+            reason = f": {run.error}" if run.error else "; `sentineliq doctor` may know why"
+            raise RunFailed(f"{run.feed}: the run {run.id} is still {run.state}{reason}")
         time.sleep(pause)
-        pause = min(pause * 1.3, _POLL[1])
-        run = client.get("feeds", f"/v1/runs/{run['id']}")
-    return run
+        pause = min(pause * 1.3, _LONGEST_PAUSE)
+        document = client.get("feeds", f"/v1/runs/{run.id}")
+        run = decode(FeedRun, document)
+    return document
 
 
-def _stored(client: Client, run: Json) -> dict[str, int]:
-    report = run["report"] or {}
-    sent: int = report.get("seen", 0) + report.get("gone", 0)
-    pause, best, moved = _POLL[0], -1, time.monotonic()
+def _await_storing(client: Client, run: FeedRun) -> StoredCounts:
+    report = run.report or RunReport()
+    sent = report.seen + report.gone
+    pause = _FIRST_PAUSE
+    most_received = -1
+    progressed_at = time.monotonic()
     while True:
-        stored: dict[str, Any] = client.get("observables", f"/v1/runs/{run['id']}")
-        if stored["received"] >= sent:
+        stored = decode(StoredCounts, client.get("observables", f"/v1/runs/{run.id}"))
+        if stored.received >= sent:
             return stored
-        if stored["received"] > best:
-            best, moved = stored["received"], time.monotonic()
-        if time.monotonic() - moved > _STALLED:
+        if stored.received > most_received:
+            most_received = stored.received
+            progressed_at = time.monotonic()
+        if time.monotonic() - progressed_at > _STALLED:
             raise RunFailed(
-                f"{run['feed']}: {best:,} of {sent:,} observables are stored, and nothing moves; "
-                "see `sentineliq doctor` and `sentineliq dead list`"
+                f"{run.feed}: {most_received:,} of {sent:,} observables are stored, and it makes "
+                "no progress; see `sentineliq doctor` and `sentineliq dead list`"
             )
         time.sleep(pause)
-        pause = min(pause * 1.3, _POLL[1])
+        pause = min(pause * 1.3, _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Reading topics as an onlooker: in no consumer group, moving nobody's offsets."""
+"""Reads topics without a consumer group, so that no offsets change."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,15 +16,16 @@ from shared.events import CATALOGUE, Headers
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
-_WITHIN: Final = 10.0
+_CONNECT_WITHIN: Final = 10.0
 
 
 @dataclass(frozen=True)
 class TopicRecord:
-    """One record, as it is in the log.
+    """One record of a topic.
 
     Attributes:
         topic: the name in the catalogue, without the installation's prefix.
+        time: when it was written (ISO 8601, UTC).
     """
 
     topic: str
@@ -40,51 +41,57 @@ class TopicRecord:
         """Where it is: `topic/partition/offset`."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
+    @property
+    def key_text(self) -> str | None:
+        """The key as text."""
+        return None if self.key is None else self.key.decode("utf-8", "replace")
+
     def header(self, name: str) -> str | None:
         """The last header of a name, as text."""
-        found = [value.decode("utf-8", "replace") for key, value in self.headers if key == name]
-        return found[-1] if found else None
+        values = [value for key, value in self.headers if key == name]
+        return values[-1].decode("utf-8", "replace") if values else None
 
     def payload(self) -> Any:
-        """The value decoded from JSON; as text when it is none."""
+        """The value decoded from JSON; as text when it is no JSON."""
         try:
             return msgspec.json.decode(self.value)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self.value.decode("utf-8", "replace")
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """The record for programs."""
         headers = {name: value.decode("utf-8", "replace") for name, value in self.headers}
-        key = None if self.key is None else self.key.decode("utf-8", "replace")
         return {
             "id": self.id,
             "time": self.time,
-            "key": key,
+            "key": self.key_text,
             "headers": headers,
             "data": self.payload(),
         }
 
 
-def known_topic(name: str) -> str:
-    """A topic's name, when there is such a topic.
+def require_topic(name: str) -> str:
+    """The name of a topic of the catalogue, or of its dead letters.
 
     Raises:
-        InvalidInput: there is none; says which there are.
+        InvalidInput: there is no such topic; the message names those there are.
     """
-    known = [topic.name for topic in CATALOGUE] + [topic.dead for topic in CATALOGUE]
-    if name not in known:
+    topics = [topic.name for topic in CATALOGUE]
+    if name.removesuffix(".dead") not in topics:
         raise InvalidInput(
-            f"there is no topic {name!r}; there are {', '.join(known[: len(CATALOGUE)])}, each with .dead"
+            f"there is no topic {name!r}; there are {', '.join(topics)}, each with .dead"
         )
     return name
 
 
 @asynccontextmanager
-async def reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_reader(
+    settings: Settings, topics: Sequence[str]
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of all partitions of some topics.
 
     Raises:
-        Unavailable: Kafka does not answer, or a topic has not been made.
+        Unavailable: Kafka does not answer, or a topic has not been created.
     """
     names = [topic_name(settings, topic) for topic in topics]
     # Without a group a subscription is all partitions, at once.
@@ -95,12 +102,12 @@ async def reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIO
         auto_offset_reset="earliest",
     )
     try:
-        async with asyncio.timeout(_WITHIN):
+        async with asyncio.timeout(_CONNECT_WITHIN):
             await consumer.start()
         yield consumer
     except UnknownTopicOrPartitionError as error:
         raise Unavailable(
-            f"{', '.join(names)} has not been made: run the services' migrations"
+            f"{', '.join(names)} has not been created: run the services' migrations"
         ) from error
     except (KafkaError, TimeoutError) as error:
         raise Unavailable(
@@ -110,25 +117,36 @@ async def reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIO
         await consumer.stop()
 
 
-async def read_all(settings: Settings, topics: Sequence[str]) -> list[TopicRecord]:
-    """Everything that is in some topics now, topic by topic, oldest first."""
-    async with reader(settings, topics) as consumer:
+async def read_topics(settings: Settings, topics: Sequence[str]) -> list[TopicRecord]:
+    """All records of some topics, topic by topic, the oldest first."""
+    async with open_reader(settings, topics) as consumer:
         ends = await consumer.end_offsets(consumer.assignment())
         begins = await consumer.beginning_offsets(consumer.assignment())
-        left = {part for part, end in ends.items() if begins[part] < end}
-        found: list[TopicRecord] = []
-        while left:
-            batches = await consumer.getmany(*left, timeout_ms=1000)
-            found += [entry(settings, record) for records in batches.values() for record in records]
-            left = {part for part in left if await consumer.position(part) < ends[part]}
-    return sorted(found, key=lambda one: (topics.index(one.topic), one.partition, one.offset))
+        unread = {partition for partition, end in ends.items() if begins[partition] < end}
+        records: list[TopicRecord] = []
+        while unread:
+            batches = await consumer.getmany(*unread, timeout_ms=1000)
+            for batch in batches.values():
+                records += [topic_record(settings, record) for record in batch]
+            unread = {
+                partition
+                for partition in unread
+                if await consumer.position(partition) < ends[partition]
+            }
+    return sorted(
+        records, key=lambda record: (topics.index(record.topic), record.partition, record.offset)
+    )
 
 
-def entry(settings: Settings, record: Any) -> TopicRecord:
-    """A record of aiokafka's as ours."""
+def topic_record(settings: Settings, record: Any) -> TopicRecord:
+    """A record of aiokafka's as a `TopicRecord`."""
     time = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
-    topic = record.topic.removeprefix(settings.kafka_topic_prefix)
-    headers = list(record.headers)
     return TopicRecord(
-        topic, record.partition, record.offset, time, record.key, record.value or b"", headers
+        topic=record.topic.removeprefix(settings.kafka_topic_prefix),
+        partition=record.partition,
+        offset=record.offset,
+        time=time,
+        key=record.key,
+        value=record.value or b"",
+        headers=list(record.headers),
     )

@@ -1,50 +1,72 @@
-"""What the Celery workers say about themselves, asked through the broker."""
+"""Asks the Celery workers through the broker which queues and tasks they have."""
 
 from dataclasses import dataclass
 from typing import Final
 
+import redis
 from celery import Celery
 
 from shared.settings import Settings
 
-_WITHIN: Final = 2.0
-"""Seconds that workers have to answer; all of them are waited for."""
+_ANSWER_WITHIN: Final = 2.0
+"""Seconds that workers have to answer."""
+_CONTROL_CHANNEL: Final = "/{database}.celery.pidbox"
+"""The Redis channel on which kombu sends control messages; each worker subscribes to it."""
+
+
+@dataclass(frozen=True)
+class WorkerDescription:
+    """One worker: the queues it consumes and the tasks it has registered."""
+
+    queues: frozenset[str]
+    tasks: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers that answered: each with its queues and the tasks it knows."""
+    """The workers that answered, by name."""
 
-    found: dict[str, tuple[frozenset[str], frozenset[str]]]
+    by_name: dict[str, WorkerDescription]
 
     def on(self, queue: str) -> list[str]:
         """Names of the workers of a queue."""
-        return sorted(name for name, (queues, _) in self.found.items() if queue in queues)
+        return sorted(name for name, worker in self.by_name.items() if queue in worker.queues)
 
     def tasks(self, queue: str) -> frozenset[str]:
-        """What the workers of a queue can do."""
-        return frozenset().union(
-            *(tasks for queues, tasks in self.found.values() if queue in queues)
-        )
+        """The tasks that workers of a queue have registered."""
+        return frozenset().union(*(self.by_name[name].tasks for name in self.on(queue)))
 
     def all_tasks(self) -> frozenset[str]:
-        """What any worker can do."""
-        return frozenset().union(*(tasks for _, tasks in self.found.values()))
+        """The tasks that any worker has registered."""
+        return frozenset().union(*(worker.tasks for worker in self.by_name.values()))
 
 
-def ask_workers(settings: Settings) -> Workers:
-    """Ask all workers; those that do not answer in time are as good as gone."""
-    app = Celery(
-        "doctor", broker=settings.celery_broker_url.get_secret_value(), set_as_current=False
-    )
+def inspect_workers(settings: Settings) -> Workers:
+    """Ask all workers; one that does not answer in time counts as gone."""
+    url = settings.celery_broker_url.get_secret_value()
+    app = Celery("doctor", broker=url, set_as_current=False)
     with app.connection_for_write() as connection:
-        asked = app.control.inspect(timeout=_WITHIN, connection=connection)
-        queues = asked.active_queues() or {}
-        tasks = asked.registered() or {}
+        # With the number of workers known, there is no need to wait for further answers.
+        inspect = app.control.inspect(
+            timeout=_ANSWER_WITHIN, limit=_connected_workers(url), connection=connection
+        )
+        queues = inspect.active_queues() or {}
+        tasks = inspect.registered() or {}
     app.close()
     return Workers(
         {
-            name: (frozenset(queue["name"] for queue in listed), frozenset(tasks.get(name, ())))
+            name: WorkerDescription(
+                frozenset(queue["name"] for queue in listed), frozenset(tasks.get(name, ()))
+            )
             for name, listed in queues.items()
         }
     )
+
+
+def _connected_workers(url: str) -> int | None:
+    """How many workers listen to control messages; None where Redis does not say it."""
+    with redis.Redis.from_url(url) as client:
+        database = client.connection_pool.connection_kwargs.get("db", 0)
+        channel = _CONTROL_CHANNEL.format(database=database)
+        ((_, count),) = client.pubsub_numsub(channel)
+    return int(count) or None

@@ -1,170 +1,97 @@
-"""`sentineliq dead`: records that nobody could handle, looked at and sent again.
-
-A retried letter stays in its topic, as everything in a log does; a mark behind it says that it was sent again.
-"""
+"""`sentineliq dead`."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.kafka_reader import TopicRecord, known_topic, read_all
-from sentineliq.cli.context import CommandContext, command
-from shared.errors import InvalidInput, NotFound
-from shared.events import CATALOGUE, now
-from shared.kafka.producer import Publisher
+from sentineliq.cli.client.dead_letters import (
+    DeadLetter,
+    dead_letters,
+    resend_letters,
+    select_letters,
+)
+from sentineliq.cli.client.kafka_reader import require_topic
+from sentineliq.cli.context import CommandGroup, Context
 from shared.settings import Settings
 
-dead = typer.Typer(help="Dead letters: records that nobody could handle.", no_args_is_help=True)
+dead = CommandGroup("Dead letters: records that no consumer could handle.")
 
-RETRIED: Final = "dead-retried"
-_OURS: Final = "dead-"
-"""Headers that burying adds; the original has none of them."""
+Topic = Annotated[
+    str | None, typer.Option(help="Only letters of this topic, e.g. feeds.observed.v1.")
+]
 
-Topic = Annotated[str | None, typer.Option(help="Only of this topic, e.g. feeds.observed.v1.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(dead, name="dead")
+_COLUMNS = ("id", "buried", "tenant", "was at", "reason", "sent again")
 
 
-async def letters(
-    settings: Settings, topic: str | None = None
-) -> list[tuple[TopicRecord, str | None]]:
-    """Dead letters with the time at which each was sent again; None for those that were not."""
-    topics = [f"{topic.removesuffix('.dead')}.dead"] if topic else [one.dead for one in CATALOGUE]
-    entries = await read_all(settings, topics)
-    marks = {one.header(RETRIED): one.time for one in entries if one.header(RETRIED)}
-    return [(one, marks.get(one.id)) for one in entries if one.header(RETRIED) is None]
-
-
-@command(dead, "list")
+@dead.command("list")
 def list_letters(
-    context: CommandContext,
+    ctx: Context,
     *,
     topic: Topic = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also those that were sent again.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also letters that were sent again.")] = False,
 ) -> None:
-    """Dead letters that wait for somebody."""
+    """List the dead letters that were not sent again yet."""
     if topic:
-        known_topic(topic)
-    found = asyncio.run(letters(context.settings, topic))
-    shown = [pair for pair in found if everything or pair[1] is None]
-    columns = ("id", "buried", "tenant", "was at", "reason", "sent again")
-    data = [_facts(one, retried) for one, retried in shown]
+        require_topic(topic)
+    letters = asyncio.run(dead_letters(ctx.obj.settings, topic))
+    summaries = [letter.summary() for letter in letters if all_ or letter.retried_at is None]
     rows = [
         (
-            fact["id"],
-            output.moment(fact["buried_at"]),
-            fact["tenant"],
-            fact["origin"],
-            fact["reason"],
-            fact["retried_at"],
+            summary["id"],
+            output.format_time(summary["buried_at"]),
+            summary["tenant"],
+            summary["origin"],
+            summary["reason"],
+            summary["retried_at"],
         )
-        for fact in data
+        for summary in summaries
     ]
-    context.answer(data, output.table(columns, rows, empty="no dead letters"))
+    ctx.obj.answer(summaries, output.table(_COLUMNS, rows, empty="no dead letters"))
 
 
-def _facts(one: TopicRecord, retried: str | None) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "buried_at": one.header("dead-at") or one.time,
-        "tenant": one.header("ce_tenant"),
-        "origin": one.header("dead-origin"),
-        "reason": one.header("dead-reason"),
-        "retried_at": retried,
-    }
-
-
-@command(dead, "show")
+@dead.command("show")
 def show_letter(
-    context: CommandContext, letter: Annotated[str, typer.Argument(metavar="ID")]
+    ctx: Context, letter: Annotated[str, typer.Argument(metavar="ID", help="The letter's id.")]
 ) -> None:
-    """One dead letter: its reason, headers and payload."""
-    [(one, retried)] = asyncio.run(_chosen(context.settings, [letter]))
-    headers = {
-        name: value.decode("utf-8", "replace")
-        for name, value in one.headers
-        if not name.startswith(_OURS)
-    }
-    data = {
-        **_facts(one, retried),
-        **{name: one.as_dict()[name] for name in ("key", "data")},
-        "headers": headers,
-    }
-    context.answer(data, output.details(data))
+    """Show a dead letter: its reason, headers and payload."""
+    (selected,) = asyncio.run(select_letters(ctx.obj.settings, [letter]))
+    data = selected.as_dict()
+    ctx.obj.answer(data, output.details(data))
 
 
-async def _chosen(settings: Settings, ids: Sequence[str]) -> list[tuple[TopicRecord, str | None]]:
-    """The letters of some ids, in the ids' order.
-
-    Raises:
-        InvalidInput: an id is none.
-        NotFound: there is no such letter.
-    """
-    topics = {known_topic(one.rsplit("/", 2)[0]) for one in ids if _is_id(one)}
-    found = {
-        entry.id: (entry, at)
-        for topic in sorted(topics)
-        for entry, at in await letters(settings, topic)
-    }
-    missing = [one for one in ids if one not in found]
-    if missing:
-        raise NotFound(f"there is no dead letter {missing[0]}")
-    return [found[one] for one in ids]
-
-
-def _is_id(text: str) -> bool:
-    parts = text.rsplit("/", 2)
-    if len(parts) != 3 or not (
-        parts[1].isdigit() and parts[2].isdigit() and parts[0].endswith(".dead")
-    ):
-        raise InvalidInput(f"{text!r} is no id of a dead letter: TOPIC.dead/PARTITION/OFFSET")
-    return True
-
-
-@command(dead, "retry")
+@dead.command("retry")
 def retry_letters(
-    context: CommandContext,
-    chosen: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="As `dead list` shows them.")
+    ctx: Context,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="The letters' ids, as `dead list` shows them."),
     ] = None,
     *,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All that were not sent again yet.")
+    all_: Annotated[
+        bool, typer.Option("--all", help="Send all letters that were not sent again yet.")
     ] = False,
     topic: Topic = None,
 ) -> None:
     """Send dead letters again to where they came from, with their own key, bytes and headers."""
-    if bool(chosen) == (everything or topic is not None):
-        raise typer.BadParameter("name letters, or give --all (perhaps with --topic)")
-    sent = asyncio.run(_retry(context.settings, chosen or [], topic))
-    said = [
-        f"{one} was sent again to {one.rsplit('/', 2)[0].removesuffix('.dead')}" for one in sent
+    if bool(ids) == (all_ or topic is not None):
+        raise typer.BadParameter("name letters, or use --all (you may add --topic)")
+    letters = asyncio.run(_retry(ctx.obj.settings, ids or [], topic))
+    lines = [
+        f"{letter.id} was sent again to {letter.record.topic.removesuffix('.dead')}"
+        for letter in letters
     ]
-    context.answer(
-        {"sent": sent}, *[output.cell(line) for line in said or ["there was nothing to send"]]
-    )
+    sent = {"sent": [letter.id for letter in letters]}
+    ctx.obj.answer(sent, *map(output.cell, lines or ["there was nothing to send"]))
 
 
-async def _retry(settings: Settings, ids: Sequence[str], topic: str | None) -> list[str]:
+async def _retry(settings: Settings, ids: Sequence[str], topic: str | None) -> list[DeadLetter]:
     if ids:
-        wanted = [one for one, _ in await _chosen(settings, ids)]
+        letters = await select_letters(settings, ids)
     else:
-        wanted = [one for one, retried in await letters(settings, topic) if retried is None]
-    async with Publisher(settings) as publisher:
-        for one in wanted:
-            original = [(name, value) for name, value in one.headers if not name.startswith(_OURS)]
-            await publisher.send(one.topic.removesuffix(".dead"), one.key, one.value, original)
-            # Only what has arrived is marked: an interrupted retry may send twice, and loses nothing.
-            await publisher.flush()
-            mark = [(RETRIED, one.id.encode()), ("dead-at", now().encode())]
-            await publisher.send(one.topic, one.key, b"", mark)
-        await publisher.flush()
-    return [one.id for one in wanted]
+        listed = await dead_letters(settings, topic)
+        letters = [letter for letter in listed if letter.retried_at is None]
+    await resend_letters(settings, letters)
+    return letters

@@ -1,4 +1,4 @@
-"""`sentineliq doctor`: why does it not run, and what to do next."""
+"""`sentineliq doctor`."""
 
 from typing import Annotated
 
@@ -6,38 +6,37 @@ import typer
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.doctor.checklist import check_installation, check_task
+
+doctor = CommandGroup()
 
 _STYLES = {"ok": "green", "look": "yellow", "problem": "bold red"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "doctor")(doctor)
-
-
-def doctor(
-    context: CommandContext,
+@doctor.command("doctor")
+def run_checks(
+    ctx: Context,
     *,
     task: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="What keeps one task from running, e.g. feeds.tasks.run_feed."
+            metavar="NAME", help="Find out why this task does not run, e.g. feeds.tasks.run_feed."
         ),
     ] = None,
 ) -> None:
-    """Look at every part and say what is wrong and what to do; exit code 1 when something is."""
-    from sentineliq.cli.doctor import checklist  # noqa: PLC0415  # brings Celery and Alembic, which no other command needs
+    """Check every component and say what to do next.
 
-    found = list(
-        checklist.examine(context) if task is None else checklist.examine_task(context, task)
-    )
+    The exit code is 1 when there is a problem.
+    """
+    checks = check_installation(ctx.obj) if task is None else check_task(ctx.obj, task)
     rows = [
-        (Text(one.status, style=_STYLES[one.status]), one.subject, one.seen, one.step)
-        for one in found
+        (Text(check.status, style=_STYLES[check.status]), check.subject, check.seen, check.step)
+        for check in checks
     ]
-    context.answer(
-        [one.as_dict() for one in found], output.table(("", "what", "seen", "next step"), rows)
+    ctx.obj.answer(
+        [check.as_dict() for check in checks],
+        output.table(("", "what", "seen", "next step"), rows),
     )
-    if any(one.status == "problem" for one in found):
+    if any(check.status == "problem" for check in checks):
         raise typer.Exit(1)

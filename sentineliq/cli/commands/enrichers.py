@@ -1,198 +1,209 @@
-"""`sentineliq enrichers`: providers, their keys, limits and queues."""
+"""`sentineliq enrichers`."""
 
-import os
-import sys
 from typing import Annotated, Any, Final
 
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, outcome
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.api import Client, Json
+from sentineliq.cli.client.documents import EnricherSummary, EnrichmentRequest, decode
+from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, job_outcome
+from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.credential_prompts import prompt_secret
+from sentineliq.cli.parameters import without_none
 from shared.database import PUBLIC
 from shared.errors import NotFound
 
-enrichers = typer.Typer(help="Remote enrichers: keys, limits, queues.", no_args_is_help=True)
+enrichers = CommandGroup("Remote enrichers: keys, limits, queues.")
 
-VARIABLE: Final = "SENTINELIQ_ENRICHER_"
-"""With a field's name behind it, holds that field of a key where nobody can be asked."""
+KEY_VARIABLE: Final = "SENTINELIQ_ENRICHER_"
+"""Followed by a field's name, it holds that field of a key where there is no terminal."""
+_BLOCKS: Final = {"quota": "over quota", "trouble": "in trouble", "key": "key refused"}
+_COLUMNS: Final = (
+    "name",
+    "types",
+    "key",
+    "state",
+    "calls",
+    "today",
+    "max TLP",
+    "waiting",
+    "done by",
+)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="For instance shodan_internetdb.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The enricher's name, e.g. shodan_internetdb.")
+]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(enrichers, name="enrichers")
+@enrichers.command("list")
+def list_enrichers(ctx: Context) -> None:
+    """List all enrichers with their state and their queues."""
+    documents = ctx.obj.client.get("observables", "/v1/enrichers")
+    rows = map(_row, decode(list[EnricherSummary], documents))
+    ctx.obj.answer(documents, output.table(_COLUMNS, rows, empty="no enrichers are installed"))
 
 
-@command(enrichers, "list")
-def list_enrichers(context: CommandContext) -> None:
-    """All remote enrichers, whether they can be asked, and the queues in front of them."""
-    found = context.client.get("observables", "/v1/enrichers")
-    columns = ("name", "types", "key", "state", "calls", "today", "max TLP", "waiting", "done by")
-    context.answer(
-        found, output.table(columns, map(_row, found), empty="no enrichers are installed")
+def _row(enricher: EnricherSummary) -> tuple[Any, ...]:
+    queue = enricher.queue
+    return (
+        enricher.name,
+        enricher.types,
+        _key_state(enricher),
+        _state(enricher),
+        f"{enricher.calls:,} in {enricher.seconds:g} s",
+        _calls_today(enricher),
+        enricher.max_tlp,
+        queue.waiting if queue else None,
+        output.format_time(queue.finished) if queue else None,
     )
 
 
-def _row(one: Json) -> tuple[Any, ...]:
-    queue = one["queue"] or {"waiting": None, "finished": None}
-    calls = f"{one['calls']:,} in {one['seconds']:g} s"
-    finished = output.moment(queue["finished"])
-    about = one["name"], one["types"], _key(one), _state(one)
-    return *about, calls, _today(one), one["max_tlp"], queue["waiting"], finished
-
-
-def _key(one: Json) -> str:
-    if not one["key_fields"]:
-        return "none wanted"
-    if one["has_key"]:
+def _key_state(enricher: EnricherSummary) -> str:
+    if not enricher.key_fields:
+        return "not needed"
+    if enricher.has_key:
         return "set"
-    return "lent" if one["lent_key"] else "optional" if one["key_optional"] else "missing"
+    if enricher.lent_key:
+        return "lent"
+    return "optional" if enricher.key_optional else "missing"
 
 
-def _state(one: Json) -> str:
-    """Whether it can be asked: its obstacle, or what holds its queue back, and until when."""
-    blocked = one["queue"] and one["queue"]["blocked"]
-    if one["obstacle"]:
-        return str(one["obstacle"])
-    if blocked:
-        words = {"quota": "over quota", "trouble": "in trouble", "key": "key refused"}
-        return f"{words[blocked['kind']]} until {output.moment(blocked['until'])}"
+def _state(enricher: EnricherSummary) -> str:
+    """Ready, or why it cannot be asked and until when."""
+    if enricher.obstacle:
+        return enricher.obstacle
+    block = enricher.queue.blocked if enricher.queue else None
+    if block:
+        return f"{_BLOCKS[block.kind]} until {output.format_time(block.until)}"
     return "ready"
 
 
-def _today(one: Json) -> str | None:
-    used = one["queue"]["used_today"] if one["queue"] else 0
-    return (
-        f"{used:,} of {one['daily']:,}"
-        if one["daily"] is not None
-        else f"{used:,}"
-        if used
-        else None
-    )
+def _calls_today(enricher: EnricherSummary) -> str | None:
+    calls = enricher.queue.used_today if enricher.queue else 0
+    if enricher.daily is not None:
+        return f"{calls:,} of {enricher.daily:,}"
+    return f"{calls:,}" if calls else None
 
 
-@command(enrichers, "show")
-def show(context: CommandContext, name: Name) -> None:
-    """One enricher: what it is asked about, what is set about it, and its queue."""
-    found = _named(context, name)
-    queue = found["queue"] or {}
-    flat = {key: value for key, value in found.items() if key != "queue"}
-    context.answer(
-        found, output.details({**flat, **{f"queue: {key}": value for key, value in queue.items()}})
-    )
+@enrichers.command("show")
+def show_enricher(ctx: Context, name: Name) -> None:
+    """Show an enricher with its settings and its queue."""
+    document = _find(ctx.obj.client, name)
+    pairs = {key: value for key, value in document.items() if key != "queue"}
+    for key, value in (document["queue"] or {}).items():
+        pairs[f"queue: {key}"] = value
+    ctx.obj.answer(document, output.details(pairs))
 
 
-def _named(context: CommandContext, name: str) -> Json:
-    found: list[Json] = context.client.get("observables", "/v1/enrichers")
-    one = next((one for one in found if one["name"] == name), None)
-    if one is None:
-        raise NotFound(f"there is no enricher {name!r}: `sentineliq enrichers list` names them")
-    return one
+def _find(client: Client, name: str) -> Json:
+    for document in client.get("observables", "/v1/enrichers"):
+        if document["name"] == name:
+            enricher: Json = document
+            return enricher
+    raise NotFound(f"there is no enricher {name!r}: `sentineliq enrichers list` names them")
 
 
-@command(enrichers, "set")
-def set_(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
+@enrichers.command("set")
+def set_limits(  # noqa: PLR0913  # a command's parameters are its documentation
+    ctx: Context,
     name: Name,
     *,
     enabled: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="May it be asked at all?")
+        bool | None,
+        typer.Option("--enable/--disable", help="Allow questions to it, or stop them."),
     ] = None,
     max_tlp: Annotated[
-        str | None, typer.Option(help="The strictest marking that is told to it.")
+        str | None, typer.Option(help="The strictest marking of values that it may see.")
     ] = None,
-    calls: Annotated[int | None, typer.Option(min=1, help="So many calls of your plan …")] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="The calls that your plan allows …")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="… in any span of so many seconds.")
+        float | None, typer.Option(min=0.1, help="… in a span of so many seconds.")
     ] = None,
     daily: Annotated[
-        int | None, typer.Option(min=1, help="Calls of your plan in a day (UTC).")
+        int | None, typer.Option(min=1, help="The calls that your plan allows in a day (UTC).")
     ] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Markings and limits as they are at first.")
+        bool, typer.Option("--reset", help="Return to the default marking and limits.")
     ] = False,
 ) -> None:
-    """Switch an enricher on or off, say how far markings go, and what the plan of your key allows."""
+    """Enable or disable an enricher; set its marking and the limits of your plan."""
     if (calls is None) != (seconds is None):
         raise typer.BadParameter("--calls and --seconds belong together", param_hint="--calls")
-    changes: Json = {"max_tlp": None, "rate": None, "daily": None} if reset else {}
     rate = None if calls is None else {"calls": calls, "seconds": seconds}
-    given = {"enabled": enabled, "max_tlp": max_tlp, "rate": rate, "daily": daily}
-    changes |= {key: value for key, value in given.items() if value is not None}
+    changes: Json = {"max_tlp": None, "rate": None, "daily": None} if reset else {}
+    changes |= without_none(
+        {"enabled": enabled, "max_tlp": max_tlp, "rate": rate, "daily": daily}
+    )
     if not changes:
-        raise typer.BadParameter("say what to change")
-    changed = context.client.patch("observables", f"/v1/enrichers/{name}", changes)
-    if (rate or daily) and not changed["has_key"] and context.tenant != PUBLIC:
-        output.say(
-            f"these limits count as soon as {name} has a key of yours: `sentineliq enrichers key {name}`"
+        raise typer.BadParameter("name at least one setting to change")
+    changed = ctx.obj.client.patch("observables", f"/v1/enrichers/{name}", changes)
+    if (rate or daily) and not changed["has_key"] and ctx.obj.tenant != PUBLIC:
+        output.print_note(
+            f"these limits count as soon as {name} has a key of yours: "
+            f"`sentineliq enrichers key {name}`"
         )
-    context.answer(changed, output.details(_shown(changed)))
-
-
-def _shown(one: Json) -> Json:
     names = ("name", "enabled", "obstacle", "max_tlp", "calls", "seconds", "daily")
-    return {key: one[key] for key in names}
+    ctx.obj.answer(changed, output.details({key: changed[key] for key in names}))
 
 
-@command(enrichers, "key")
+@enrichers.command("key")
 def set_key(
-    context: CommandContext,
+    ctx: Context,
     name: Name,
     fields: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[FIELD=VALUE]...",
-            help=f"What is not given is asked for, or {VARIABLE}<FIELD>.",
+            help="You are asked for missing fields, unless "
+            f"{KEY_VARIABLE}<FIELD> holds them.",
         ),
     ] = None,
 ) -> None:
-    """Set the tenant's key for a provider; nobody can read it again. What waits goes on with it."""
-    wanted = _named(context, name)["key_fields"]
-    given = dict(_pair(one) for one in fields or ())
-    key = {**{field: _secret(name, field) for field in wanted if field not in given}, **given}
-    changed = context.client.patch("observables", f"/v1/enrichers/{name}", {"key": key})
-    said = f"{name} has its key; `sentineliq enrichers test {name}` tries it"
-    context.answer(changed, output.cell(said if key else f"{name} wants no key"))
+    """Set your key for a provider; it is never shown again.
+
+    Waiting jobs continue with the new key.
+    """
+    key = dict(_parse_field(text) for text in fields or ())
+    for field in _find(ctx.obj.client, name)["key_fields"]:
+        if field not in key:
+            key[field] = prompt_secret(
+                f"{KEY_VARIABLE}{field.upper()}",
+                field,
+                f"{field} of {name}",
+                param_hint="FIELD=VALUE",
+            )
+    changed = ctx.obj.client.patch("observables", f"/v1/enrichers/{name}", {"key": key})
+    done = f"{name} has its key; `sentineliq enrichers test {name}` tests it"
+    ctx.obj.answer(changed, output.cell(done if key else f"{name} needs no key"))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_field(text: str) -> tuple[str, str]:
     field, equals, value = text.partition("=")
     if not (field and equals and value):
-        # The text may be the secret itself: it is not repeated.
-        raise typer.BadParameter(
-            "a field of a key is given as FIELD=VALUE", param_hint="FIELD=VALUE"
-        )
+        # The text may be the secret itself: the message does not repeat it.
+        raise typer.BadParameter("give each field as FIELD=VALUE", param_hint="FIELD=VALUE")
     return field, value
 
 
-def _secret(name: str, field: str) -> str:
-    variable = f"{VARIABLE}{field.upper()}"
-    if secret := os.environ.get(variable):
-        return secret
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(
-            f"nobody can be asked for the {field} here; set {variable}", param_hint="FIELD=VALUE"
-        )
-    return str(typer.prompt(f"{field} of {name}", hide_input=True, err=True))
+@enrichers.command("forget-key")
+def forget_key(ctx: Context, name: Name) -> None:
+    """Delete your key for a provider."""
+    ctx.obj.client.delete("observables", f"/v1/enrichers/{name}/key")
+    document = _find(ctx.obj.client, name)
+    state = _state(decode(EnricherSummary, document))
+    ctx.obj.answer(document, output.cell(f"{name}: {state}"))
 
 
-@command(enrichers, "forget-key")
-def forget_key(context: CommandContext, name: Name) -> None:
-    """Forget the tenant's key."""
-    context.client.delete("observables", f"/v1/enrichers/{name}/key")
-    changed = _named(context, name)
-    context.answer(changed, output.cell(f"{name}: {_state(changed)}"))
-
-
-@command(enrichers, "test")
-def test(context: CommandContext, name: Name) -> None:
-    """Ask a provider a harmless question, to see whether it and the key work."""
-    request = context.client.post("observables", f"/v1/enrichers/{name}/test")
-    request = EnrichmentFollower(context.client, notice=lambda _: None).follow(request)
-    (job,) = request["jobs"]
-    context.answer(job, output.cell(f"{name}, asked about {job['value']}: {outcome(job)}"))
-    if job["state"] != "done":
+@enrichers.command("test")
+def test_enricher(ctx: Context, name: Name) -> None:
+    """Ask a provider a harmless question to test it and your key."""
+    request = ctx.obj.client.post("observables", f"/v1/enrichers/{name}/test")
+    request = EnrichmentFollower(ctx.obj.client, notice=lambda _: None).follow(request)
+    (job,) = decode(EnrichmentRequest, request).jobs
+    line = f"{name}, asked about {job.value}: {job_outcome(job)}"
+    ctx.obj.answer(request["jobs"][0], output.cell(line))
+    if job.state != "done":
         raise typer.Exit(1)

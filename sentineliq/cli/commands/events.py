@@ -1,4 +1,4 @@
-"""`sentineliq events`: watch what the services tell each other."""
+"""`sentineliq events`."""
 
 import asyncio
 from typing import Annotated
@@ -7,63 +7,68 @@ import typer
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.cli.client.kafka_reader import TopicRecord, entry, known_topic, reader
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.kafka_reader import (
+    TopicRecord,
+    open_reader,
+    require_topic,
+    topic_record,
+)
+from sentineliq.cli.context import CommandContext, CommandGroup, Context
 
-events = typer.Typer(help="Events: what the services tell each other.", no_args_is_help=True)
+events = CommandGroup("Events that the services publish.")
 
 _SHOWN = 1000
-"""Characters of a payload that people see; --json has it whole."""
+"""Characters of a payload that people see; --json prints all of it."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(events, name="events")
-
-
-@command(events, "tail")
+@events.command("tail")
 def tail(
-    context: CommandContext,
-    topic: Annotated[str, typer.Argument(help="For instance observables.changed.v1.")],
+    ctx: Context,
+    topic: Annotated[str, typer.Argument(help="The topic, e.g. observables.changed.v1.")],
     *,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Also what is there already.")
+        bool, typer.Option("--from-beginning", help="Begin with the oldest event of the topic.")
     ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
 ) -> None:
-    """Show a topic's events as they come, one a line; Ctrl-C ends it."""
-    known_topic(topic)
+    """Print a topic's events as they arrive, one a line; stop with Ctrl-C."""
+    require_topic(topic)
     try:
-        asyncio.run(_show(context, topic, count, from_beginning=from_beginning))
+        asyncio.run(_print_events(ctx.obj, topic, count, from_beginning=from_beginning))
     except KeyboardInterrupt:
         return
 
 
-async def _show(
+async def _print_events(
     context: CommandContext, topic: str, count: int | None, *, from_beginning: bool
 ) -> None:
-    settings, shown = context.settings, 0
-    async with reader(settings, [topic]) as consumer:
+    printed = 0
+    async with open_reader(context.settings, [topic]) as consumer:
         if from_beginning:
             await consumer.seek_to_beginning()
         else:
             await consumer.seek_to_end()
-        async for record in consumer:
-            one = entry(settings, record)
+        async for message in consumer:
+            record = topic_record(context.settings, message)
             if context.as_json:
-                output.echo_json_line(one.as_dict())
+                output.print_json_line(record.as_dict())
             else:
-                output.show(_line(one))
-            shown += 1
-            if shown == count:
+                output.show(_line(record))
+            printed += 1
+            if printed == count:
                 return
 
 
-def _line(one: TopicRecord) -> Text:
-    data = output.as_json(one.payload())
-    cut = data if len(data) <= _SHOWN else f"{data[:_SHOWN]}… ({len(data):,} characters)"
-    key = "-" if one.key is None else one.key.decode("utf-8", "replace")
-    who = f" {one.header('ce_tenant') or '-'} key={key} "
+def _line(record: TopicRecord) -> Text:
+    data = output.to_json(record.payload())
+    if len(data) > _SHOWN:
+        data = f"{data[:_SHOWN]}… ({len(data):,} characters)"
+    tenant = record.header("ce_tenant") or "-"
+    key = "-" if record.key_text is None else record.key_text
     return Text.assemble(
-        (one.time, "dim"), " ", (one.id, "bold"), output.clean(who), output.clean(cut)
+        (record.time, "dim"),
+        " ",
+        (record.id, "bold"),
+        output.printable(f" {tenant} key={key} "),
+        output.printable(data),
     )

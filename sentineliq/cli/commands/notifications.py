@@ -1,4 +1,4 @@
-"""`sentineliq notifications`: rules, channels, and what went out."""
+"""`sentineliq notifications`."""
 
 from typing import Annotated, Any
 
@@ -6,234 +6,282 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.follow_run import explained
-from sentineliq.cli.commands.feeds.subscriptions import parse_options
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.documents import DeliverySummary, FailureReason, NamedItem, decode
+from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import parse_options
 
-notifications = typer.Typer(
-    help="Notifications: rules, channels, deliveries.", no_args_is_help=True
+notifications = CommandGroup("Rules, channels and deliveries.")
+rules = CommandGroup("Rules: which changes are notified.")
+channels = CommandGroup("Channels: how notifications are sent.")
+deliveries = CommandGroup("Deliveries: what was sent, and whether it arrived.")
+notifications.add_typer(rules, name="rules")
+notifications.add_typer(channels, name="channels")
+notifications.add_typer(deliveries, name="deliveries")
+
+RuleReference = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name or id.")]
+ChannelReference = Annotated[
+    str, typer.Argument(metavar="CHANNEL", help="The channel's name or id.")
+]
+DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id.")]
+
+_RULES = "/v1/rules"
+_CHANNELS = "/v1/channels"
+_DELIVERIES = "/v1/deliveries"
+_RULE_COLUMNS = ("name", "enabled", "on", "score", "types", "sources", "tags", "channels")
+_CHANNEL_COLUMNS = ("name", "kind", "configuration", "enabled", "why not")
+_DELIVERY_COLUMNS = (
+    "when",
+    "rule",
+    "channel",
+    "source",
+    "matches",
+    "state",
+    "attempts",
+    "error",
+    "id",
 )
-rules = typer.Typer(help="Which changes somebody is told about.", no_args_is_help=True)
-channels = typer.Typer(help="How they are told.", no_args_is_help=True)
-deliveries = typer.Typer(help="What was told, and whether it arrived.", no_args_is_help=True)
-
-RuleReference = Annotated[str, typer.Argument(metavar="RULE", help="Name or id.")]
-ChannelReference = Annotated[str, typer.Argument(metavar="CHANNEL", help="Name or id.")]
-DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="Id.")]
+_MATCH_FIELDS = ("value", "type", "kind", "score", "score_before", "tags")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    notifications.add_typer(rules, name="rules")
-    notifications.add_typer(channels, name="channels")
-    notifications.add_typer(deliveries, name="deliveries")
-    app.add_typer(notifications, name="notifications")
+@rules.command("list")
+def list_rules(ctx: Context) -> None:
+    """List the tenant's rules."""
+    client = ctx.obj.client
+    documents = list(client.items("notifications", _RULES))
+    listed_channels = decode(list[NamedItem], list(client.items("notifications", _CHANNELS)))
+    names = {channel.id: channel.name for channel in listed_channels}
+    rows = [_rule_row(rule, names) for rule in documents]
+    ctx.obj.answer(documents, output.table(_RULE_COLUMNS, rows, empty="no rules yet"))
 
 
-@command(rules, "list")
-def list_rules(context: CommandContext) -> None:
-    """The tenant's rules."""
-    found = list(context.client.items("notifications", "/v1/rules"))
-    names = {
-        one["id"]: one["name"] for one in context.client.items("notifications", "/v1/channels")
-    }
-    columns = ("name", "enabled", "on", "score", "types", "sources", "tags", "channels")
-    context.answer(
-        found,
-        output.table(columns, [_rule_row(rule, names) for rule in found], empty="no rules yet"),
+def _rule_row(rule: Json, channel_names: dict[str, str]) -> tuple[Any, ...]:
+    return (
+        rule["name"],
+        rule["enabled"],
+        rule["on"],
+        None if rule["min_score"] is None else f"at least {rule['min_score']}",
+        rule["types"] or "any",
+        rule["sources"] or "any",
+        rule["tags"] or "any",
+        [channel_names.get(channel_id, channel_id) for channel_id in rule["channel_ids"]],
     )
 
 
-def _rule_row(rule: Json, names: dict[str, str]) -> tuple[Any, ...]:
-    told = [names.get(one, one) for one in rule["channel_ids"]]
-    score = None if rule["min_score"] is None else f"at least {rule['min_score']}"
-    anything = [rule[name] or "any" for name in ("types", "sources", "tags")]
-    return rule["name"], rule["enabled"], rule["on"], score, *anything, told
+@rules.command("show")
+def show_rule(ctx: Context, rule: RuleReference) -> None:
+    """Show a rule."""
+    document = ctx.obj.client.find("notifications", _RULES, rule)
+    ctx.obj.answer(document, output.details(document))
 
 
-@command(rules, "show")
-def show_rule(context: CommandContext, rule: RuleReference) -> None:
-    """One rule."""
-    found = context.client.find("notifications", "/v1/rules", rule)
-    context.answer(found, output.details(found))
-
-
-@command(rules, "add")
+@rules.command("add")
 def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
+    ctx: Context,
     name: Annotated[str, typer.Argument()],
     *,
-    channel: Annotated[list[str], typer.Option(help="Name or id of a channel; may be repeated.")],
+    channel: Annotated[
+        list[str],
+        typer.Option(help="Notify through this channel (name or id); you may repeat this option."),
+    ],
     min_score: Annotated[
-        int | None, typer.Option(min=1, max=100, help="New at, or risen to, this score.")
+        int | None,
+        typer.Option(min=1, max=100, help="Only observables that are new at, or reach, this score."),
     ] = None,
     type_: Annotated[
-        list[str] | None, typer.Option("--type", help="Only such observables; may be repeated.")
+        list[str] | None,
+        typer.Option("--type", help="Only observables of this type; you may repeat this option."),
     ] = None,
     source: Annotated[
-        list[str] | None, typer.Option(help="Only of this feed; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only observables of this feed; you may repeat this option."),
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="With any of these tags; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only observables with this tag; you may repeat this option."),
     ] = None,
     on: Annotated[
         list[str] | None,
-        typer.Option(help="new, changed, expired, health; new and changed when not given."),
+        typer.Option(
+            help="The kind of change: new, changed, expired or health; by default new and "
+            "changed. You may repeat this option."
+        ),
     ] = None,
 ) -> None:
-    """Make a rule: what matches all that is given is told through its channels."""
-    ids = [context.client.find("notifications", "/v1/channels", one)["id"] for one in channel]
-    lists = {"types": type_, "sources": source, "tags": tag, "on": on, "min_score": min_score}
-    body = {
-        "name": name,
-        "channel_ids": ids,
-        **{key: value for key, value in lists.items() if value},
+    """Add a rule: a change that meets all conditions is notified through its channels."""
+    client = ctx.obj.client
+    ids = [client.resolve("notifications", _CHANNELS, reference).id for reference in channel]
+    conditions = {
+        "types": type_,
+        "sources": source,
+        "tags": tag,
+        "on": on,
+        "min_score": min_score,
     }
-    made = context.client.post("notifications", "/v1/rules", body)
-    context.answer(made, output.details(made))
+    body = {"name": name, "channel_ids": ids}
+    body |= {field: value for field, value in conditions.items() if value}
+    rule = client.post("notifications", _RULES, body)
+    ctx.obj.answer(rule, output.details(rule))
 
 
-@command(rules, "enable")
-def enable_rule(context: CommandContext, rule: RuleReference) -> None:
-    """Switch a rule on."""
-    _switch(context, "/v1/rules", rule, enabled=True)
+@rules.command("enable")
+def enable_rule(ctx: Context, rule: RuleReference) -> None:
+    """Enable a rule."""
+    _switch(ctx.obj, _RULES, rule, enabled=True)
 
 
-@command(rules, "disable")
-def disable_rule(context: CommandContext, rule: RuleReference) -> None:
-    """Switch a rule off."""
-    _switch(context, "/v1/rules", rule, enabled=False)
+@rules.command("disable")
+def disable_rule(ctx: Context, rule: RuleReference) -> None:
+    """Disable a rule."""
+    _switch(ctx.obj, _RULES, rule, enabled=False)
 
 
-@command(rules, "delete")
-def delete_rule(context: CommandContext, rule: RuleReference) -> None:
-    """Delete a rule; what it has matched is still delivered."""
-    _delete(context, "/v1/rules", rule)
+@rules.command("delete")
+def delete_rule(ctx: Context, rule: RuleReference) -> None:
+    """Delete a rule; its waiting notifications are still delivered."""
+    _delete(ctx.obj, _RULES, rule)
 
 
-@command(channels, "list")
-def list_channels(context: CommandContext) -> None:
-    """The tenant's channels."""
-    found = list(context.client.items("notifications", "/v1/channels"))
+@channels.command("list")
+def list_channels(ctx: Context) -> None:
+    """List the tenant's channels."""
+    documents = list(ctx.obj.client.items("notifications", _CHANNELS))
     rows = [
-        (one["name"], one["kind"], one["config"], one["enabled"], one["disabled_reason"])
-        for one in found
+        (
+            channel["name"],
+            channel["kind"],
+            channel["config"],
+            channel["enabled"],
+            channel["disabled_reason"],
+        )
+        for channel in documents
     ]
-    columns = ("name", "kind", "configuration", "enabled", "why not")
-    context.answer(found, output.table(columns, rows, empty="no channels yet"))
+    ctx.obj.answer(documents, output.table(_CHANNEL_COLUMNS, rows, empty="no channels yet"))
 
 
-@command(channels, "add")
+@channels.command("add")
 def add_channel(
-    context: CommandContext,
+    ctx: Context,
     name: Annotated[str, typer.Argument()],
     kind: Annotated[str, typer.Argument(help="webhook or log.")],
     *,
-    url: Annotated[str | None, typer.Option(help="Where a webhook posts to.")] = None,
+    url: Annotated[str | None, typer.Option(help="The address that a webhook posts to.")] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Configuration of other kinds; may be repeated."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Configure other kinds of channel; you may repeat this option.",
+        ),
     ] = None,
 ) -> None:
-    """Make a channel. A webhook's signing secret is shown now and never again."""
-    config = parse_options(option or []) | ({"url": url} if url else {})
-    made = context.client.post(
-        "notifications", "/v1/channels", {"name": name, "kind": kind, "config": config}
-    )
-    context.answer(made, output.details(made))
+    """Add a channel.
+
+    A webhook's signing secret is shown now and never again.
+    """
+    config = parse_options(option or [])
+    if url:
+        config["url"] = url
+    body = {"name": name, "kind": kind, "config": config}
+    channel = ctx.obj.client.post("notifications", _CHANNELS, body)
+    ctx.obj.answer(channel, output.details(channel))
 
 
-@command(channels, "test")
-def test_channel(context: CommandContext, channel: ChannelReference) -> None:
+@channels.command("test")
+def test_channel(ctx: Context, channel: ChannelReference) -> None:
     """Send a sample through a channel now."""
-    found = context.client.find("notifications", "/v1/channels", channel)
-    outcome = context.client.post("notifications", f"/v1/channels/{found['id']}/test")
-    context.answer(outcome, output.cell(f"{found['name']}: {_outcome(outcome)}"))
-    if outcome["state"] != "delivered":
+    item = ctx.obj.client.resolve("notifications", _CHANNELS, channel)
+    result = ctx.obj.client.post("notifications", f"{_CHANNELS}/{item.id}/test")
+    is_delivered = result["state"] == "delivered"
+    if is_delivered:
+        outcome = f"delivered in {result['milliseconds']} ms"
+    else:
+        outcome = f"failed: {decode(FailureReason, result['error'] or {})}"
+    ctx.obj.answer(result, output.cell(f"{item.name}: {outcome}"))
+    if not is_delivered:
         raise typer.Exit(1)
 
 
-def _outcome(outcome: Json) -> str:
-    if outcome["state"] == "delivered":
-        return f"delivered in {outcome['milliseconds']} ms"
-    return f"failed: {explained(outcome['error'])}"
+@channels.command("enable")
+def enable_channel(ctx: Context, channel: ChannelReference) -> None:
+    """Enable a channel."""
+    _switch(ctx.obj, _CHANNELS, channel, enabled=True)
 
 
-@command(channels, "enable")
-def enable_channel(context: CommandContext, channel: ChannelReference) -> None:
-    """Switch a channel on."""
-    _switch(context, "/v1/channels", channel, enabled=True)
+@channels.command("disable")
+def disable_channel(ctx: Context, channel: ChannelReference) -> None:
+    """Disable a channel."""
+    _switch(ctx.obj, _CHANNELS, channel, enabled=False)
 
 
-@command(channels, "disable")
-def disable_channel(context: CommandContext, channel: ChannelReference) -> None:
-    """Switch a channel off."""
-    _switch(context, "/v1/channels", channel, enabled=False)
-
-
-@command(channels, "delete")
-def delete_channel(context: CommandContext, channel: ChannelReference) -> None:
+@channels.command("delete")
+def delete_channel(ctx: Context, channel: ChannelReference) -> None:
     """Delete a channel that no rule uses."""
-    _delete(context, "/v1/channels", channel)
+    _delete(ctx.obj, _CHANNELS, channel)
 
 
-@command(deliveries, "list")
+@deliveries.command("list")
 def list_deliveries(
-    context: CommandContext,
+    ctx: Context,
     *,
     state: Annotated[
-        str | None, typer.Option(help="pending, delivering, delivered or failed.")
+        str | None,
+        typer.Option(help="Only deliveries that are pending, delivering, delivered or failed."),
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="Name or id.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    rule: Annotated[
+        str | None, typer.Option(help="Only deliveries of this rule (name or id).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
 ) -> None:
-    """The ledger, newest first."""
-    rule_id = context.client.find("notifications", "/v1/rules", rule)["id"] if rule else None
-    found = list(
-        context.client.items(
-            "notifications", "/v1/deliveries", most=limit, state=state, rule_id=rule_id
-        )
+    """List deliveries, the newest first."""
+    client = ctx.obj.client
+    rule_id = client.resolve("notifications", _RULES, rule).id if rule else None
+    documents = list(
+        client.items("notifications", _DELIVERIES, most=limit, state=state, rule_id=rule_id)
     )
-    columns = ("when", "rule", "channel", "source", "matches", "state", "attempts", "error", "id")
-    context.answer(
-        found, output.table(columns, map(_delivery_row, found), empty="nothing went out yet")
+    rows = map(_delivery_row, decode(list[DeliverySummary], documents))
+    empty = "nothing was sent yet"
+    ctx.obj.answer(documents, output.table(_DELIVERY_COLUMNS, rows, empty=empty))
+
+
+def _delivery_row(delivery: DeliverySummary) -> tuple[Any, ...]:
+    return (
+        output.format_time(delivery.created_at),
+        delivery.rule,
+        delivery.channel,
+        delivery.source,
+        delivery.match_count,
+        delivery.state,
+        delivery.attempts,
+        delivery.last_error,
+        delivery.id,
     )
 
 
-def _delivery_row(one: Json) -> tuple[Any, ...]:
-    error = explained(one["last_error"]) if one["last_error"] else None
-    about = one["rule"], one["channel"], one["source"], one["match_count"]
-    return output.moment(one["created_at"]), *about, one["state"], one["attempts"], error, one["id"]
-
-
-@command(deliveries, "show")
-def show_delivery(context: CommandContext, delivery: DeliveryId) -> None:
-    """One delivery with everything it is about."""
-    found = context.client.get("notifications", f"/v1/deliveries/{delivery}")
-    matches = found["matches"]
+@deliveries.command("show")
+def show_delivery(ctx: Context, delivery: DeliveryId) -> None:
+    """Show a delivery with all its matches."""
+    document = ctx.obj.client.get("notifications", f"{_DELIVERIES}/{delivery}")
+    rows: list[list[Any]] = []
+    for match in document["matches"]:
+        rows.append([match.get(field) for field in _MATCH_FIELDS])
+    pairs = {name: value for name, value in document.items() if name != "matches"}
     columns = ("value", "type", "kind", "score", "before", "tags")
-    rows = [
-        tuple(one.get(name) for name in ("value", "type", "kind", "score", "score_before", "tags"))
-        for one in matches
-    ]
-    head = {name: value for name, value in found.items() if name != "matches"}
-    context.answer(found, output.details(head), output.table(columns, rows))
+    ctx.obj.answer(document, output.details(pairs), output.table(columns, rows))
 
 
-@command(deliveries, "retry")
-def retry_delivery(context: CommandContext, delivery: DeliveryId) -> None:
+@deliveries.command("retry")
+def retry_delivery(ctx: Context, delivery: DeliveryId) -> None:
     """Try a failed or waiting delivery again now."""
-    found = context.client.post("notifications", f"/v1/deliveries/{delivery}/retry")
-    context.answer(found, output.cell(f"{found['rule']}: {found['state']}"))
+    document = ctx.obj.client.post("notifications", f"{_DELIVERIES}/{delivery}/retry")
+    ctx.obj.answer(document, output.cell(f"{document['rule']}: {document['state']}"))
 
 
 def _switch(context: CommandContext, path: str, reference: str, *, enabled: bool) -> None:
-    found = context.client.find("notifications", path, reference)
-    changed = context.client.patch("notifications", f"{path}/{found['id']}", {"enabled": enabled})
+    item = context.client.resolve("notifications", path, reference)
+    changed = context.client.patch("notifications", f"{path}/{item.id}", {"enabled": enabled})
     context.answer(changed, output.cell(f"{changed['name']} is {'on' if enabled else 'off'}"))
 
 
 def _delete(context: CommandContext, path: str, reference: str) -> None:
-    found = context.client.find("notifications", path, reference)
-    context.client.delete("notifications", f"{path}/{found['id']}")
-    context.answer({"deleted": found["id"]}, output.cell(f"{found['name']} is deleted"))
+    item = context.client.resolve("notifications", path, reference)
+    context.client.delete("notifications", f"{path}/{item.id}")
+    context.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))

@@ -1,110 +1,147 @@
-"""`sentineliq lookup` and `sentineliq observables`: what is known."""
+"""`sentineliq lookup` and `sentineliq observables`."""
 
 from typing import Annotated, Any
 
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import Json
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.api import Client
+from sentineliq.cli.client.documents import LookupResult, ObservableSummary, decode
+from sentineliq.cli.context import CommandGroup, Context
 from shared.errors import NotFound
 
-observables = typer.Typer(help="Observables: look up, list, count, explain.", no_args_is_help=True)
+lookup = CommandGroup()
+observables = CommandGroup("Observables: look up, list, count, explain.")
 
 Type = Annotated[
     str | None,
-    typer.Option("--type", help="For instance ipv4-addr, domain-name, url, file-sha256."),
+    typer.Option("--type", help="The type, e.g. ipv4-addr, domain-name, url, file-sha256."),
 ]
-Source = Annotated[str | None, typer.Option(help="Name or id of a feed: only what it asserts.")]
-MinScore = Annotated[int | None, typer.Option(min=0, max=100)]
+Source = Annotated[
+    str | None, typer.Option(help="Only observables that this feed asserts (name or id).")
+]
+MinScore = Annotated[
+    int | None, typer.Option(min=0, max=100, help="Only observables with at least this score.")
+]
+
+_COLUMNS = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    command(app, "lookup")(lookup)
-    app.add_typer(observables, name="observables")
-
-
-@command(observables, "lookup")
-def lookup(
-    context: CommandContext,
-    values: Annotated[list[str], typer.Argument(metavar="VALUE...")],
+@lookup.command("lookup")
+@observables.command("lookup")
+def look_up(
+    ctx: Context,
+    values: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VALUE...", help="Types may be mixed, and defanged forms are understood."
+        ),
+    ],
     *,
     type_: Type = None,
 ) -> None:
-    """What is known about values; types may be mixed, defanged forms are understood."""
-    found = context.client.post("observables", "/v1/lookup", {"values": values, "type": type_})[
-        "items"
-    ]
-    columns = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
-    context.answer(found, output.table(columns, map(_answer_row, found)))
+    """Look up values."""
+    body = {"values": values, "type": type_}
+    documents = ctx.obj.client.post("observables", "/v1/lookup", body)["items"]
+    results = decode(list[LookupResult], documents)
+    ctx.obj.answer(documents, output.table(_COLUMNS, map(_result_row, results)))
 
 
-def _answer_row(answer: Json) -> tuple[Any, ...]:
-    known = answer["observable"]
-    if known is None:
-        return answer["value"], answer["problem"] or "unknown", None, None, None, None, None
-    return (answer["value"], *_row(known)[1:])
+def _result_row(result: LookupResult) -> tuple[Any, ...]:
+    if result.observable is None:
+        return (result.value, result.problem or "unknown", None, None, None, None, None)
+    return (result.value, *_row(result.observable)[1:])
 
 
-def _row(known: Json) -> tuple[Any, ...]:
-    sources = sorted({one["source"] for one in known["assertions"] if one["retracted_at"] is None})
-    seen = output.moment(known["first_seen"]), output.moment(known["last_seen"])
-    return known["value"], known["type"], known["score"], sources, known["tags"], *seen
+def _row(observable: ObservableSummary) -> tuple[Any, ...]:
+    sources = {
+        assertion.source
+        for assertion in observable.assertions
+        if assertion.retracted_at is None
+    }
+    return (
+        observable.value,
+        observable.type,
+        observable.score,
+        sorted(sources),
+        observable.tags,
+        output.format_time(observable.first_seen),
+        output.format_time(observable.last_seen),
+    )
 
 
-@command(observables, "list")
+@observables.command("list")
 def list_observables(
-    context: CommandContext,
+    ctx: Context,
     *,
     type_: Type = None,
     source: Source = None,
     min_score: MinScore = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 50,
 ) -> None:
-    """Observables, in the order of their ids."""
-    wanted = {"type": type_, "source": _source(context, source), "min_score": min_score}
-    found = list(context.client.items("observables", "/v1/observables", most=limit, **wanted))
-    columns = ("value", "type", "score", "sources", "tags", "first seen", "last seen")
-    context.answer(found, output.table(columns, map(_row, found), empty="none"))
+    """List observables in the order of their ids."""
+    client = ctx.obj.client
+    documents = list(
+        client.items(
+            "observables",
+            "/v1/observables",
+            most=limit,
+            type=type_,
+            source=_source_id(client, source),
+            min_score=min_score,
+        )
+    )
+    rows = map(_row, decode(list[ObservableSummary], documents))
+    ctx.obj.answer(documents, output.table(_COLUMNS, rows))
 
 
-@command(observables, "count")
+@observables.command("count")
 def count_observables(
-    context: CommandContext,
-    *,
-    type_: Type = None,
-    source: Source = None,
-    min_score: MinScore = None,
+    ctx: Context, *, type_: Type = None, source: Source = None, min_score: MinScore = None
 ) -> None:
-    """How many observables there are."""
-    wanted = {"type": type_, "source": _source(context, source), "min_score": min_score}
-    count = context.client.get("observables", "/v1/observables/count", **wanted)
-    context.answer(count, output.cell(f"{count['count']:,}"))
+    """Count observables."""
+    client = ctx.obj.client
+    count = client.get(
+        "observables",
+        "/v1/observables/count",
+        type=type_,
+        source=_source_id(client, source),
+        min_score=min_score,
+    )
+    ctx.obj.answer(count, output.cell(f"{count['count']:,}"))
 
 
-@command(observables, "explain")
+@observables.command("explain")
 def explain(
-    context: CommandContext, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]
+    ctx: Context, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]
 ) -> None:
-    """Why a score is what it is: the part of each source, sighting and enricher in it."""
-    identity = value if "--" in value else _identity(context, value)
-    found = context.client.get("observables", f"/v1/observables/{identity}/explain")
-    columns = ("part", "name", "why", "left", "points")
+    """Explain a score: the part of each source, sighting and enricher in it."""
+    client = ctx.obj.client
+    identity = value if "--" in value else _observable_id(client, value)
+    document = client.get("observables", f"/v1/observables/{identity}/explain")
     rows = [
-        (one["kind"], one["name"], one["reason"], f"{one['left']:.0%}", f"{one['points']:+.1f}")
-        for one in found["contributions"]
+        (
+            contribution["kind"],
+            contribution["name"],
+            contribution["reason"],
+            f"{contribution['left']:.0%}",
+            f"{contribution['points']:+.1f}",
+        )
+        for contribution in document["contributions"]
     ]
-    head = output.cell(f"{found['value']} has the score {found['score']} ({found['verdict']}):")
-    context.answer(found, head, output.table(columns, rows, empty="nobody asserts it now"))
+    head = f"{document['value']} has the score {document['score']} ({document['verdict']}):"
+    columns = ("part", "name", "why", "left", "points")
+    contributions = output.table(columns, rows, empty="no source asserts it now")
+    ctx.obj.answer(document, output.cell(head), contributions)
 
 
-def _identity(context: CommandContext, value: str) -> str:
-    answer = context.client.post("observables", "/v1/lookup", {"values": [value]})["items"][0]
-    if answer["observable"] is None:
-        raise NotFound(answer["problem"] or f"nothing is known about {value}")
-    return str(answer["observable"]["id"])
+def _observable_id(client: Client, value: str) -> str:
+    document = client.post("observables", "/v1/lookup", {"values": [value]})["items"][0]
+    result = decode(LookupResult, document)
+    if result.observable is None:
+        raise NotFound(result.problem or f"there is no observable {value}")
+    return result.observable.id
 
 
-def _source(context: CommandContext, reference: str | None) -> str | None:
-    return context.client.find("feeds", "/v1/feeds", reference)["id"] if reference else None
+def _source_id(client: Client, reference: str | None) -> str | None:
+    return client.resolve("feeds", "/v1/feeds", reference).id if reference else None

@@ -1,4 +1,4 @@
-"""`sentineliq policies`: what is asked without anybody asking."""
+"""`sentineliq policies`."""
 
 from typing import Annotated, Any, Final
 
@@ -7,92 +7,96 @@ from rich.console import RenderableType
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.documents import NamedItem, decode
+from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import without_none
 from shared.errors import NotFound
 
-policies = typer.Typer(
-    help="Policies: which observables are enriched by themselves.", no_args_is_help=True
-)
+policies = CommandGroup("Policies: which observables are enriched unasked.")
 
 ANY: Final = "any"
 """In place of a list's values: it restricts nothing."""
+_PATH: Final = "/v1/enrichment-policies"
+_COLUMNS: Final = (
+    "name",
+    "enabled",
+    "asks",
+    "types",
+    "sources",
+    "tags",
+    "score",
+    "depth",
+    "today",
+    "over budget",
+)
 
-Reference = Annotated[str, typer.Argument(metavar="POLICY", help="Name or id.")]
+PolicyReference = Annotated[
+    str, typer.Argument(metavar="POLICY", help="The policy's name or id.")
+]
 Enrichers = Annotated[
-    list[str] | None, typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")
-]
-Types = Annotated[
-    list[str] | None, typer.Option("--type", help="Only such observables; repeatable.")
-]
-Sources = Annotated[
-    list[str] | None, typer.Option("--source", help="Only of this feed; repeatable.")
-]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", help="With any of these tags; repeatable.")
-]
-MinScore = Annotated[int | None, typer.Option(min=0, max=100, help="From this score on.")]
-Depth = Annotated[
-    int | None,
+    list[str] | None,
     typer.Option(
-        min=0, max=3, help="How many answers away new observables of answers are followed."
+        "--with", metavar="ENRICHER", help="Ask this enricher; you may repeat this option."
     ),
 ]
-Daily = Annotated[int | None, typer.Option(min=0, help="Questions in a day (UTC).")]
-Days = Annotated[int, typer.Option(min=1, max=7, help="How many days back.")]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only observables of this type; you may repeat this option."),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="Only observables of this feed; you may repeat this option."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only observables with this tag; you may repeat this option."),
+]
+MinScore = Annotated[
+    int | None, typer.Option(min=0, max=100, help="Only observables with at least this score.")
+]
+Depth = Annotated[
+    int | None,
+    typer.Option(min=0, max=3, help="Also ask about observables that so many answers led to."),
+]
+Daily = Annotated[int | None, typer.Option(min=0, help="At most so many questions a day (UTC).")]
+Days = Annotated[int, typer.Option(min=1, max=7, help="Look at so many days back.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(policies, name="policies")
+@policies.command("list")
+def list_policies(ctx: Context) -> None:
+    """List the tenant's policies, the oldest first, and what they asked today."""
+    documents = ctx.obj.client.get("observables", _PATH)
+    empty = "no policies yet: nothing is asked automatically"
+    ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, documents), empty=empty))
 
 
-@command(policies, "list")
-def list_policies(context: CommandContext) -> None:
-    """The tenant's policies, oldest first, and what they asked today."""
-    found = context.client.get("observables", "/v1/enrichment-policies")
-    columns = (
-        "name",
-        "enabled",
-        "asks",
-        "types",
-        "sources",
-        "tags",
-        "score",
-        "depth",
-        "today",
-        "over budget",
-    )
-    context.answer(
-        found,
-        output.table(
-            columns, map(_row, found), empty="no policies yet: nothing is asked by itself"
-        ),
-    )
-
-
-def _row(one: Json) -> tuple[Any, ...]:
-    today = f"{one['asked_today']:,}" + (
-        f" of {one['daily_budget']:,}" if one["daily_budget"] is not None else ""
-    )
-    lists = [one[name] or ANY for name in ("types", "sources", "tags")]
-    about = one["name"], one["enabled"], one["enrichers"]
+def _row(policy: Json) -> tuple[Any, ...]:
+    budget = policy["daily_budget"]
+    limit = "" if budget is None else f" of {budget:,}"
     return (
-        *about,
-        *lists,
-        f"at least {one['min_score']}",
-        one["depth"],
-        today,
-        one["over_budget_today"],
+        policy["name"],
+        policy["enabled"],
+        policy["enrichers"],
+        policy["types"] or ANY,
+        policy["sources"] or ANY,
+        policy["tags"] or ANY,
+        f"at least {policy['min_score']}",
+        policy["depth"],
+        f"{policy['asked_today']:,}{limit}",
+        policy["over_budget_today"],
     )
 
 
-@command(policies, "add")
-def add(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
+@policies.command("add")
+def add_policy(  # noqa: PLR0913  # a command's parameters are its documentation
+    ctx: Context,
     name: Annotated[str, typer.Argument()],
     *,
     with_: Annotated[
-        list[str], typer.Option("--with", metavar="ENRICHER", help="Whom to ask; repeatable.")
+        list[str],
+        typer.Option(
+            "--with", metavar="ENRICHER", help="Ask this enricher; you may repeat this option."
+        ),
     ],
     type_: Types = None,
     source: Sources = None,
@@ -101,23 +105,25 @@ def add(  # noqa: PLR0913  # a command's parameters are its documentation
     depth: Depth = None,
     daily: Daily = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do not make it; say what it would have asked.")
+        bool,
+        typer.Option("--dry-run", help="Only show what the policy would have asked."),
     ] = False,
     days: Days = 1,
 ) -> None:
-    """Make a policy: what changes and matches all that is given is asked about. Try it with --dry-run first."""
-    body = {"name": name, **_given(with_, type_, source, tag, min_score, depth, daily)}
+    """Add a policy; try it with --dry-run first.
+
+    It asks about each changed observable that meets all conditions.
+    """
+    body = {"name": name, **_fields(with_, type_, source, tag, min_score, depth, daily)}
     if dry_run:
-        forecast = context.client.post(
-            "observables", "/v1/enrichment-policies/dry-run", body, days=days
-        )
-        context.answer(forecast, *_forecast(name, forecast))
+        forecast = ctx.obj.client.post("observables", f"{_PATH}/dry-run", body, days=days)
+        ctx.obj.answer(forecast, *_forecast_blocks(name, forecast))
         return
-    made = context.client.post("observables", "/v1/enrichment-policies", body)
-    context.answer(made, output.details(made))
+    policy = ctx.obj.client.post("observables", _PATH, body)
+    ctx.obj.answer(policy, output.details(policy))
 
 
-def _given(
+def _fields(
     enrichers: list[str] | None,
     types: list[str] | None,
     sources: list[str] | None,
@@ -126,19 +132,19 @@ def _given(
     depth: int | None,
     daily: int | None,
 ) -> Json:
-    """The fields that were given; those that were not are not changed."""
+    """The fields as the API takes them; options that were not used are left out."""
     lists = {"enrichers": enrichers, "types": types, "sources": sources, "tags": tags}
-    numbers = {"min_score": min_score, "depth": depth, "daily_budget": daily}
-    return {
-        **{key: [] if value == [ANY] else value for key, value in lists.items() if value},
-        **{key: value for key, value in numbers.items() if value is not None},
+    fields: Json = {
+        name: [] if values == [ANY] else values for name, values in lists.items() if values
     }
+    numbers = {"min_score": min_score, "depth": depth, "daily_budget": daily}
+    return {**fields, **without_none(numbers)}
 
 
-@command(policies, "change")
-def change(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
-    policy: Reference,
+@policies.command("change")
+def change_policy(  # noqa: PLR0913  # a command's parameters are its documentation
+    ctx: Context,
+    policy: PolicyReference,
     *,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable")] = None,
@@ -150,73 +156,66 @@ def change(  # noqa: PLR0913  # a command's parameters are its documentation
     depth: Depth = None,
     daily: Daily = None,
     unlimited: Annotated[
-        bool, typer.Option("--unlimited", help="Only the providers' own budgets count.")
+        bool, typer.Option("--unlimited", help="Remove the daily budget; providers' quotas stay.")
     ] = False,
 ) -> None:
-    """Change a policy; a list that is given replaces the one before, `any` empties it."""
-    changes = _given(with_, type_, source, tag, min_score, depth, daily)
-    changes |= {
-        key: value for key, value in {"name": name, "enabled": enabled}.items() if value is not None
-    }
+    """Change a policy; a new list replaces the old one, and `any` empties it."""
+    changes = _fields(with_, type_, source, tag, min_score, depth, daily)
+    changes |= without_none({"name": name, "enabled": enabled})
     if unlimited:
         changes["daily_budget"] = None
     if not changes:
-        raise typer.BadParameter("say what to change")
-    found = _named(context, policy)
-    changed = context.client.patch("observables", f"/v1/enrichment-policies/{found['id']}", changes)
-    context.answer(changed, output.details(changed))
+        raise typer.BadParameter("name at least one setting to change")
+    item = _resolve(ctx.obj, policy)
+    changed = ctx.obj.client.patch("observables", f"{_PATH}/{item.id}", changes)
+    ctx.obj.answer(changed, output.details(changed))
 
 
-@command(policies, "delete")
-def delete(context: CommandContext, policy: Reference) -> None:
-    """Remove a policy; what it asked already is still asked."""
-    found = _named(context, policy)
-    context.client.delete("observables", f"/v1/enrichment-policies/{found['id']}")
-    context.answer({"deleted": found["id"]}, output.cell(f"{found['name']} is deleted"))
+@policies.command("delete")
+def delete_policy(ctx: Context, policy: PolicyReference) -> None:
+    """Delete a policy; its waiting questions are still asked."""
+    item = _resolve(ctx.obj, policy)
+    ctx.obj.client.delete("observables", f"{_PATH}/{item.id}")
+    ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))
 
 
-@command(policies, "dry-run")
-def dry_run(context: CommandContext, policy: Reference, *, days: Days = 1) -> None:
-    """What a policy would have asked in the last days."""
-    found = _named(context, policy)
-    forecast = context.client.post(
-        "observables", f"/v1/enrichment-policies/{found['id']}/dry-run", days=days
-    )
-    context.answer(forecast, *_forecast(found["name"], forecast))
+@policies.command("dry-run")
+def forecast_policy(ctx: Context, policy: PolicyReference, *, days: Days = 1) -> None:
+    """Show what a policy would have asked in the last days."""
+    item = _resolve(ctx.obj, policy)
+    forecast = ctx.obj.client.post("observables", f"{_PATH}/{item.id}/dry-run", days=days)
+    ctx.obj.answer(forecast, *_forecast_blocks(item.name, forecast))
 
 
-def _forecast(name: str, forecast: Json) -> list[RenderableType]:
+def _forecast_blocks(name: str, forecast: Json) -> list[RenderableType]:
     days = "day" if forecast["days"] == 1 else f"{forecast['days']} days"
-    head = f"{name} would have made {forecast['calls']:,} calls"
-    lines = [f"{head}: {forecast['changes']:,} changes of observables in the last {days}"]
+    lines = [
+        f"{name} would have made {forecast['calls']:,} calls: "
+        f"{forecast['changes']:,} changes of observables in the last {days}"
+    ]
     if forecast["by_enricher"]:
-        lines.append(f"by enricher: {output.counted(forecast['by_enricher'])}")
+        lines.append(f"by enricher: {output.format_counts(forecast['by_enricher'])}")
     if len(forecast["by_day"]) > 1:
-        lines.append(
-            "by day: "
-            + ", ".join(f"{day} {count:,}" for day, count in sorted(forecast["by_day"].items()))
-        )
+        by_day = [f"{day} {count:,}" for day, count in sorted(forecast["by_day"].items())]
+        lines.append(f"by day: {', '.join(by_day)}")
     if forecast["over_budget"]:
         lines.append(f"over its budget: {forecast['over_budget']:,}")
     if forecast["refused"]:
-        lines.append(f"not allowed: {output.counted(forecast['refused'])}")
+        lines.append(f"not allowed: {output.format_counts(forecast['refused'])}")
     examples = output.table(("value", "enricher"), forecast["examples"], empty="")
     return [*map(output.cell, lines), examples]
 
 
-@command(policies, "apply")
-def apply(context: CommandContext, policy: Reference, *, days: Days = 1) -> None:
+@policies.command("apply")
+def apply_policy(ctx: Context, policy: PolicyReference, *, days: Days = 1) -> None:
     """Ask now what a policy would have asked in the last days."""
-    found = _named(context, policy)
-    applied = context.client.post(
-        "observables", f"/v1/enrichment-policies/{found['id']}/apply", days=days
-    )
-    context.answer(applied, output.cell(f"{found['name']} asks {applied['asked']:,} questions"))
+    item = _resolve(ctx.obj, policy)
+    result = ctx.obj.client.post("observables", f"{_PATH}/{item.id}/apply", days=days)
+    ctx.obj.answer(result, output.cell(f"{item.name} asks {result['asked']:,} questions"))
 
 
-def _named(context: CommandContext, reference: str) -> Json:
-    found: list[Json] = context.client.get("observables", "/v1/enrichment-policies")
-    one = next((one for one in found if reference in (one["id"], one["name"])), None)
-    if one is None:
-        raise NotFound(f"there is no policy {reference!r} in the tenant {context.tenant}")
-    return one
+def _resolve(context: CommandContext, reference: str) -> NamedItem:
+    for policy in decode(list[NamedItem], context.client.get("observables", _PATH)):
+        if reference in (policy.id, policy.name):
+            return policy
+    raise NotFound(f"there is no policy {reference!r} in the tenant {context.tenant}")

@@ -1,4 +1,4 @@
-"""`sentineliq schedules`: what runs when."""
+"""`sentineliq schedules`."""
 
 import json
 from typing import Annotated, Any
@@ -7,57 +7,67 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.commands.feeds.subscriptions import seconds
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import parse_duration, without_none
 
-schedules = typer.Typer(help="Schedules: tasks that run by the clock.", no_args_is_help=True)
+schedules = CommandGroup("Schedules: tasks that run by the clock.")
 
-Reference = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name or id.")]
+_PATH = "/v1/schedules"
+_COLUMNS = ("name", "tenant", "task", "when", "enabled", "next due", "owner")
+_FIRE_COLUMNS = ("due", "state", "sent", "by", "message")
+
+ScheduleReference = Annotated[
+    str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")
+]
 Args = Annotated[
-    str | None, typer.Option(help="Positional arguments as a JSON list, e.g. '[\"<feed id>\"]'.")
+    str | None,
+    typer.Option(help="The task's positional arguments as a JSON list, e.g. '[\"<feed id>\"]'."),
 ]
-Cron = Annotated[str | None, typer.Option(help='Five fields, e.g. "30 6 * * MON-FRI".')]
-Every = Annotated[str | None, typer.Option(help="Seconds, or 30m, 6h, 1d.")]
-TimeZone = Annotated[str | None, typer.Option(help="Of the cron expression, e.g. Europe/Vienna.")]
+Cron = Annotated[
+    str | None, typer.Option(help='When it runs: five fields, e.g. "30 6 * * MON-FRI".')
+]
+Interval = Annotated[
+    str | None, typer.Option("--every", help="How often it runs: seconds, or 30m, 6h, 1d.")
+]
+TimeZone = Annotated[
+    str | None, typer.Option(help="The time zone of the cron expression, e.g. Europe/Vienna.")
+]
 Jitter = Annotated[
-    int | None, typer.Option(min=0, help="Put each firing off by up to so many seconds.")
+    int | None, typer.Option(min=0, help="Delay each firing by up to so many seconds.")
 ]
-CatchUp = Annotated[str | None, typer.Option(help="When found late: skip, or once.")]
+CatchUp = Annotated[
+    str | None, typer.Option(help="What to do with missed firings: skip them, or fire once.")
+]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(schedules, name="schedules")
-
-
-@command(schedules, "list")
-def list_schedules(context: CommandContext) -> None:
-    """Schedules of the tenant, of `public`, and the platform's own."""
-    found = list(context.client.items("scheduler", "/v1/schedules"))
-    columns = ("name", "tenant", "task", "when", "enabled", "next due", "owner")
-    context.answer(found, output.table(columns, map(_row, found), empty="no schedules"))
+@schedules.command("list")
+def list_schedules(ctx: Context) -> None:
+    """List the schedules of the tenant, of `public`, and of the platform."""
+    documents = list(ctx.obj.client.items("scheduler", _PATH))
+    ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, documents), empty="no schedules"))
 
 
 def _row(schedule: Json) -> tuple[Any, ...]:
-    enabled = "yes" if schedule["enabled"] else f"no{': ' if schedule['disabled_reason'] else ''}"
+    reason = schedule["disabled_reason"]
+    disabled = f"no: {reason}" if reason else "no"
     return (
         schedule["name"],
         schedule["tenant"],
         schedule["task"],
-        _when(schedule),
-        enabled + (schedule["disabled_reason"] or ""),
-        output.moment(schedule["next_due_at"]),
+        _timing(schedule),
+        "yes" if schedule["enabled"] else disabled,
+        output.format_time(schedule["next_due_at"]),
         schedule["owner"],
     )
 
 
-def _when(schedule: Json) -> str:
+def _timing(schedule: Json) -> str:
     if schedule["cron"] is not None:
         return f"{schedule['cron']} {schedule['timezone']}"
     return f"every {schedule['every_seconds']:,} s"
 
 
-def _given(
+def _fields(
     cron: str | None,
     every: str | None,
     args: str | None,
@@ -65,122 +75,128 @@ def _given(
     jitter: int | None,
     catch_up: str | None,
 ) -> Json:
-    """The fields that were given; those that were not are not changed."""
+    """The fields as the API takes them; options that were not used are left out."""
     if cron and every:
         raise typer.BadParameter("give --cron or --every, not both")
-    try:
-        listed = None if args is None else json.loads(args)
-    except ValueError as error:
-        raise typer.BadParameter(f"{args!r} is not JSON: {error}", param_hint="--args") from error
-    values = {"args": listed, "timezone": timezone, "jitter_seconds": jitter, "catch_up": catch_up}
-    timing: Json = {"cron": cron, "every_seconds": None} if cron else {}
+    fields = without_none(
+        {
+            "args": _parse_args(args),
+            "timezone": timezone,
+            "jitter_seconds": jitter,
+            "catch_up": catch_up,
+        }
+    )
+    if cron:
+        fields |= {"cron": cron, "every_seconds": None}
     if every:
-        timing = {"cron": None, "every_seconds": seconds(every)}
-    return {**timing, **{name: value for name, value in values.items() if value is not None}}
+        fields |= {"cron": None, "every_seconds": parse_duration(every)}
+    return fields
 
 
-@command(schedules, "add")
+def _parse_args(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not JSON: {error}", param_hint="--args") from error
+
+
+@schedules.command("add")
 def add_schedule(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
+    ctx: Context,
     name: Annotated[str, typer.Argument()],
-    task: Annotated[str, typer.Argument(help="For instance feeds.tasks.start_feed.")],
+    task: Annotated[str, typer.Argument(help="The task's name, e.g. feeds.tasks.start_feed.")],
     *,
     cron: Cron = None,
-    every: Every = None,
+    every: Interval = None,
     args: Args = None,
     timezone: TimeZone = None,
     jitter: Jitter = None,
     catch_up: CatchUp = None,
 ) -> None:
-    """Put a task on a schedule, by cron or every so often; effective within a second."""
-    given = _given(cron, every, args, timezone, jitter, catch_up)
-    if "cron" not in given:
-        raise typer.BadParameter("say when: --cron or --every")
-    made = context.client.post("scheduler", "/v1/schedules", {"name": name, "task": task, **given})
-    context.answer(made, output.details(made))
+    """Add a schedule for a task, by cron or by interval; it takes effect within a second."""
+    fields = _fields(cron, every, args, timezone, jitter, catch_up)
+    if "cron" not in fields:
+        raise typer.BadParameter("say when it runs: --cron or --every")
+    body = {"name": name, "task": task, **fields}
+    schedule = ctx.obj.client.post("scheduler", _PATH, body)
+    ctx.obj.answer(schedule, output.details(schedule))
 
 
-@command(schedules, "edit")
+@schedules.command("edit")
 def edit_schedule(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
-    schedule: Reference,
+    ctx: Context,
+    schedule: ScheduleReference,
     *,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     task: Annotated[str | None, typer.Option(help="Another task.")] = None,
     cron: Cron = None,
-    every: Every = None,
+    every: Interval = None,
     args: Args = None,
     timezone: TimeZone = None,
     jitter: Jitter = None,
     catch_up: CatchUp = None,
 ) -> None:
-    """Change a schedule; effective within a second."""
-    named = {key: value for key, value in {"name": name, "task": task}.items() if value}
-    _patch(context, schedule, {**named, **_given(cron, every, args, timezone, jitter, catch_up)})
+    """Change a schedule; it takes effect within a second."""
+    names = without_none({"name": name or None, "task": task or None})
+    _patch(ctx.obj, schedule, names | _fields(cron, every, args, timezone, jitter, catch_up))
 
 
-@command(schedules, "enable")
-def enable_schedule(context: CommandContext, schedule: Reference) -> None:
-    """Switch a schedule on."""
-    _patch(context, schedule, {"enabled": True})
+@schedules.command("enable")
+def enable_schedule(ctx: Context, schedule: ScheduleReference) -> None:
+    """Enable a schedule."""
+    _patch(ctx.obj, schedule, {"enabled": True})
 
 
-@command(schedules, "disable")
-def disable_schedule(context: CommandContext, schedule: Reference) -> None:
-    """Switch a schedule off; nothing is sent until it is switched on again."""
-    _patch(context, schedule, {"enabled": False})
+@schedules.command("disable")
+def disable_schedule(ctx: Context, schedule: ScheduleReference) -> None:
+    """Disable a schedule; it sends nothing until you enable it again."""
+    _patch(ctx.obj, schedule, {"enabled": False})
 
 
 def _patch(context: CommandContext, reference: str, changes: Json) -> None:
-    found = context.client.find("scheduler", "/v1/schedules", reference)
-    changed = context.client.patch("scheduler", f"/v1/schedules/{found['id']}", changes)
+    item = context.client.resolve("scheduler", _PATH, reference)
+    changed = context.client.patch("scheduler", f"{_PATH}/{item.id}", changes)
     context.answer(changed, output.details(changed))
 
 
-@command(schedules, "run")
-def run_schedule(context: CommandContext, schedule: Reference) -> None:
+@schedules.command("run")
+def run_schedule(ctx: Context, schedule: ScheduleReference) -> None:
     """Fire a schedule now, whether it is enabled or not."""
-    found = context.client.find("scheduler", "/v1/schedules", schedule)
-    fired = context.client.post("scheduler", f"/v1/schedules/{found['id']}/run")
-    context.answer(
-        fired,
-        output.cell(
-            f"{found['name']}: {found['task']} is {fired['state']} as {fired['message_id']}"
-        ),
-    )
+    item = ctx.obj.client.find("scheduler", _PATH, schedule)
+    fire = ctx.obj.client.post("scheduler", f"{_PATH}/{item['id']}/run")
+    line = f"{item['name']}: {item['task']} is {fire['state']} as {fire['message_id']}"
+    ctx.obj.answer(fire, output.cell(line))
 
 
-@command(schedules, "delete")
-def delete_schedule(context: CommandContext, schedule: Reference) -> None:
+@schedules.command("delete")
+def delete_schedule(ctx: Context, schedule: ScheduleReference) -> None:
     """Delete a schedule and its history."""
-    found = context.client.find("scheduler", "/v1/schedules", schedule)
-    context.client.delete("scheduler", f"/v1/schedules/{found['id']}")
-    context.answer({"deleted": found["id"]}, output.cell(f"{found['name']} is deleted"))
+    item = ctx.obj.client.resolve("scheduler", _PATH, schedule)
+    ctx.obj.client.delete("scheduler", f"{_PATH}/{item.id}")
+    ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))
 
 
-@command(schedules, "history")
-def history(
-    context: CommandContext,
-    schedule: Reference,
+@schedules.command("history")
+def show_history(
+    ctx: Context,
+    schedule: ScheduleReference,
     *,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
 ) -> None:
-    """When a schedule fired, newest first."""
-    found = context.client.find("scheduler", "/v1/schedules", schedule)
-    fires = list(
-        context.client.items("scheduler", f"/v1/schedules/{found['id']}/fires", most=limit)
-    )
-    rows = [
-        (
-            output.moment(fire["due_at"]),
-            fire["state"],
-            output.moment(fire["sent_at"]),
-            fire["actor"],
-            fire["message_id"],
-        )
-        for fire in fires
-    ]
-    context.answer(
-        fires,
-        output.table(("due", "state", "sent", "by", "message"), rows, empty="it has not fired yet"),
+    """List when a schedule fired, the newest first."""
+    item = ctx.obj.client.resolve("scheduler", _PATH, schedule)
+    fires = list(ctx.obj.client.items("scheduler", f"{_PATH}/{item.id}/fires", most=limit))
+    rows = map(_fire_row, fires)
+    ctx.obj.answer(fires, output.table(_FIRE_COLUMNS, rows, empty="it has not fired yet"))
+
+
+def _fire_row(fire: Json) -> tuple[Any, ...]:
+    return (
+        output.format_time(fire["due_at"]),
+        fire["state"],
+        output.format_time(fire["sent_at"]),
+        fire["actor"],
+        fire["message_id"],
     )

@@ -1,4 +1,4 @@
-"""`sentineliq tokens`: make tokens for people and programs."""
+"""`sentineliq tokens`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -7,44 +7,38 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client import api
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.context import CommandGroup, Context
 from shared.auth import RoleName, issue_token
 
-tokens = typer.Typer(help="Tokens for the APIs.", no_args_is_help=True)
+tokens = CommandGroup("Tokens for the APIs.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(tokens, name="tokens")
-
-
-@command(tokens, "create")
-def create(
-    context: CommandContext,
+@tokens.command("create")
+def create_token(
+    ctx: Context,
     *,
-    role: Annotated[RoleName, typer.Option(help="What may be done with it.")] = "viewer",
+    role: Annotated[RoleName, typer.Option(help="What its owner may do.")] = "viewer",
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long it is valid.")] = 30,
     actor: Annotated[
-        str | None, typer.Option(help="Whose it is, as the audit trail names them.")
+        str | None,
+        typer.Option(help="The owner's name in the audit trail; by default your user name."),
     ] = None,
 ) -> None:
-    """Make a token for a tenant; it is shown once and kept nowhere."""
-    actor, lifetime = actor or api.actor(), timedelta(days=days)
+    """Create a token for the tenant; it is shown once and stored nowhere."""
+    owner = actor or api.actor()
+    lifetime = timedelta(days=days)
+    tenant = ctx.obj.tenant
     token = issue_token(
-        context.settings.secret_key,
-        actor=actor,
-        tenant=context.tenant,
-        role=role,
-        lifetime=lifetime,
+        ctx.obj.settings.secret_key, actor=owner, tenant=tenant, role=role, lifetime=lifetime
     )
     expires = (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
-    said = {
+    data = {
         "token": token,
-        "tenant": context.tenant,
+        "tenant": tenant,
         "role": role,
-        "actor": actor,
+        "actor": owner,
         "expires_at": expires,
     }
-    # Bare, so that $(sentineliq tokens create) works; what it is for goes beside it.
-    context.answer(said, output.cell(token))
-    output.say(f"{role} of {context.tenant} as {actor}, until {expires}")
+    # Stdout holds the token alone, so that $(sentineliq tokens create) works.
+    ctx.obj.answer(data, output.cell(token))
+    output.print_note(f"{role} of {tenant} as {owner}, until {expires}")

@@ -1,57 +1,105 @@
-"""Which checks the doctor makes, in which order."""
+"""Which checks the doctor makes, and in which order it reports them."""
 
-from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from sentineliq.cli.client.workers import Workers, ask_workers
+from sentineliq.cli.client.workers import Workers, inspect_workers
 from sentineliq.cli.context import CommandContext
-from sentineliq.cli.doctor import checks, flow_checks
-from sentineliq.cli.doctor.checks import Check
-from shared.runtime.celery import QUEUES
-from shared.settings import SERVICES
+from sentineliq.cli.doctor.api_checks import (
+    check_api,
+    check_beat,
+    check_schedules,
+    scheduled_tasks,
+)
+from sentineliq.cli.doctor.broker_checks import (
+    check_broker,
+    check_queue,
+    check_registration,
+    check_worker,
+)
+from sentineliq.cli.doctor.check import Check
+from sentineliq.cli.doctor.database_checks import DatabaseChecks
+from sentineliq.cli.doctor.kafka_checks import check_kafka
+from sentineliq.cli.doctor.task_log import check_last_run
+from shared.runtime.queues import QUEUES
+from shared.settings import SERVICES, ServiceName, Settings
 
 
-def examine(context: CommandContext) -> Iterable[Check]:
-    """Every part, in the order in which they stand on each other."""
+@dataclass(frozen=True)
+class _BrokerChecks:
+    server: Check
+    workers: Workers
+    queues: dict[ServiceName, Check]
+
+
+@dataclass(frozen=True)
+class _ApiChecks:
+    apis: dict[ServiceName, Check]
+    scheduled: dict[str, set[str]]
+    beat: Check
+
+
+def check_installation(context: CommandContext) -> list[Check]:
+    """Check every component; components come before those that need them."""
     settings = context.settings
-    database, broker, log = (
-        checks.postgres(settings),
-        checks.valkey(settings),
-        checks.kafka(settings),
-    )
-    yield from (database, broker, log)
-    outbox = flow_checks.Outbox(settings) if database.fine else None
-    workers = ask_workers(settings) if broker.fine else Workers({})
-    scheduled = checks.scheduled_tasks(context)
-    groups = flow_checks.consumer_groups(settings) if log.fine else {}
-    for service in SERVICES:
-        yield checks.api(context, service)
-        if outbox is not None:
-            yield checks.migrations(settings, service)
-        if broker.fine:
-            yield checks.worker(service, workers, scheduled)
-            yield checks.queue(settings, service)
-        yield from groups.get(service, [])
-        if outbox is not None:
-            yield outbox.check(service)
-    yield from checks.beats(context)
-    if log.fine:
-        yield flow_checks.dead_letters(settings)
+    with DatabaseChecks(settings) as database, ThreadPoolExecutor() as pool:
+        # Each of these waits for another server.
+        database_check = pool.submit(database.connect)
+        broker_checks = pool.submit(_check_broker, settings)
+        kafka_checks = pool.submit(check_kafka, settings)
+        api_checks = pool.submit(_check_apis, context)
+
+        server = database_check.result()
+        broker = broker_checks.result()
+        kafka = kafka_checks.result()
+        api = api_checks.result()
+        checks = [server, broker.server, kafka.cluster]
+        for service in SERVICES:
+            checks.append(api.apis[service])
+            if server.is_usable:
+                checks.append(database.migrations(service))
+            if broker.server.is_usable:
+                checks.append(check_worker(service, broker.workers, api.scheduled))
+                checks.append(broker.queues[service])
+            if service in kafka.consumers:
+                checks.append(kafka.consumers[service])
+            if server.is_usable:
+                checks.append(database.outbox(service))
+        checks.append(api.beat)
+        if kafka.dead_letters is not None:
+            checks.append(kafka.dead_letters)
+        return checks
 
 
-def examine_task(context: CommandContext, task: str) -> Sequence[Check]:
-    """What keeps one task from running."""
-    settings, service = context.settings, task.partition(".")[0]
+def _check_broker(settings: Settings) -> _BrokerChecks:
+    server = check_broker(settings)
+    if not server.is_usable:
+        return _BrokerChecks(server, Workers({}), {})
+    queues = {service: check_queue(settings, service) for service in SERVICES}
+    return _BrokerChecks(server, inspect_workers(settings), queues)
+
+
+def _check_apis(context: CommandContext) -> _ApiChecks:
+    client = context.client
+    apis = {service: check_api(client, service) for service in SERVICES}
+    return _ApiChecks(apis, scheduled_tasks(client), check_beat(client))
+
+
+def check_task(context: CommandContext, task: str) -> list[Check]:
+    """Find out why a task does not run."""
+    settings = context.settings
+    service = task.partition(".")[0]
     if service not in QUEUES:
-        names = f"its name begins with a service: {', '.join(QUEUES)}"
-        return [Check(f"{task}", "problem", "no service has such a task", names)]
-    broker = checks.valkey(settings)
-    if not broker.fine:
+        step = f"its name begins with a service: {', '.join(QUEUES)}"
+        return [Check(task, "problem", "no service has such a task", step)]
+    broker = check_broker(settings)
+    if not broker.is_usable:
         return [broker]
-    workers = ask_workers(settings)
+    workers = inspect_workers(settings)
     return [
-        checks.registered(task, workers),
-        checks.worker(service, workers, {}),
-        checks.queue(settings, service),
-        *checks.fires(context, task),
-        checks.last_run(settings, task),
+        check_registration(task, workers),
+        check_worker(service, workers, {}),
+        check_queue(settings, service),
+        *check_schedules(context.client, task),
+        check_last_run(settings, task),
     ]

@@ -1,7 +1,7 @@
-"""The first minutes of an installation: its feeds, ATT&CK, one rule, and what came of them.
+"""Sets up a fresh installation: the starter's feeds, ATT&CK and one rule, and waits for the result.
 
-What is there already is left alone: a feed or a rule that somebody deleted does not come back, and nothing that was
-ingested is ingested again.
+What exists already stays as it is: a feed or a rule that was deleted does not come back, and
+nothing is ingested twice.
 """
 
 import asyncio
@@ -9,13 +9,21 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import ip_network
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
-from sentineliq.cli.client.follow_run import RunFailed, RunOutcome, follow
-from sentineliq.cli.commands.mitre import follow_load
+from sentineliq.cli.client.documents import (
+    AttackRelease,
+    DeliverySummary,
+    NamedItem,
+    ObservableSummary,
+    decode,
+)
+from sentineliq.cli.client.follow_load import follow_load
+from sentineliq.cli.client.follow_run import RunFailed, RunOutcome, follow_run
 from sentineliq.cli.progress import ProgressLines
 from sentineliq.starter import Starter, StarterFeed
 from shared.database import PUBLIC
@@ -25,7 +33,7 @@ from shared.http.guard import Network
 
 Origin = Literal["the network", "shipped files"]
 
-_ONLINE_WITHIN: Final = Limits(connect=3, total=3)
+_PROBE_LIMITS: Final = Limits(connect=3, total=3)
 _SCHEDULED_WITHIN: Final = 8.0
 """Seconds: Beat looks for due feeds every five."""
 _FETCHED_WITHIN: Final = 25.0
@@ -36,26 +44,26 @@ _POLL: Final = 0.1
 
 @dataclass
 class StarterResult:
-    """What the first minutes brought.
+    """The result of the set-up.
 
     Attributes:
-        online: whether the feeds' own addresses could be asked.
-        feeds: by name, where each came from and what it brought.
-        attack: the current release, and where it came from.
+        online: whether the feeds' own addresses were reachable.
+        feeds: by name, the origin and the outcome of each new feed's first run.
+        attack: the current ATT&CK release; its origin is None where it was loaded before.
         best: the observable with the highest score.
-        deliveries: notifications that went out.
+        deliveries: the notifications that were sent.
     """
 
     online: bool
     feeds: dict[str, tuple[Origin, RunOutcome]] = field(default_factory=dict)
-    attack: tuple[Origin | None, Json] | None = None
+    attack: tuple[Origin | None, AttackRelease] | None = None
     observables: int = 0
-    best: Json | None = None
-    deliveries: list[Json] = field(default_factory=list)
+    best: ObservableSummary | None = None
+    deliveries: list[DeliverySummary] = field(default_factory=list)
 
 
 class StarterSetup:
-    """Sets up what `starter.yaml` says. Use as a context manager.
+    """Sets up what `starter.yaml` lists. Use it as a context manager.
 
     Args:
         environment: of the running stack.
@@ -69,8 +77,8 @@ class StarterSetup:
         self._resources = ExitStack()
         self._public = self._resources.enter_context(Client(environment, PUBLIC))
         self._default = self._resources.enter_context(Client(environment, "default"))
-        allowed = environment.get("SENTINELIQ_OUTBOUND_ALLOW", "").split(",")
-        self._allow = tuple(ip_network(one.strip()) for one in allowed if one.strip())
+        networks = environment.get("SENTINELIQ_OUTBOUND_ALLOW", "").split(",")
+        self._allow = tuple(ip_network(text.strip()) for text in networks if text.strip())
         self._starter = starter
         self._progress = progress
 
@@ -80,46 +88,48 @@ class StarterSetup:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def tell(self) -> StarterResult:
-        """Do it all, in an order in which the rule is there before what it matches.
+    def run(self) -> StarterResult:
+        """Set everything up; the rule exists before the first observable that it matches.
 
         Raises:
-            SentinelIQError: something failed that no shipped file can stand in for.
+            SentinelIQError: a step failed that no shipped file can replace.
         """
-        before = time.time()
-        news = StarterResult(online=asyncio.run(_answers(self._starter.feeds[0].url, self._allow)))
-        if not news.online:
-            self._progress.line(
-                "network", "not reachable: the files that ship with SentinelIQ are used", "yellow"
-            )
-        there = {
-            feed["name"]: feed
+        began = time.time()
+        is_online = asyncio.run(_is_reachable(self._starter.feeds[0].url, self._allow))
+        result = StarterResult(online=is_online)
+        if not is_online:
+            message = "not reachable: the files that ship with SentinelIQ are used"
+            self._progress.line("network", message, "yellow")
+        existing = {
+            feed["name"]
             for feed in self._public.items("feeds", "/v1/feeds")
             if feed["tenant"] == PUBLIC
         }
-        if not there:
-            self._make_rule()
-        load = self._request_attack(news)
-        self._subscribe(news, there)
+        if not existing:
+            self._create_rule()
+        # Loading ATT&CK goes on beside the feeds.
+        load = self._request_attack(result)
+        if is_online:
+            self._subscribe(existing)
         for feed in self._starter.feeds:
-            self._bring(feed, news, there)
-        self._await_attack(news, load)
-        self._score(news)
-        self._notified(news, before)
-        return news
+            self._bring_in(feed, result, existing)
+        self._await_attack(result, load)
+        self._report_scores(result)
+        self._await_notifications(result, began)
+        return result
 
-    def _make_rule(self) -> None:
-        channel = self._default.post("notifications", "/v1/channels", self._starter.channel)
-        rule = {**self._starter.rule, "channel_ids": [channel["id"]]}
+    def _create_rule(self) -> None:
+        document = self._default.post("notifications", "/v1/channels", self._starter.channel)
+        channel = decode(NamedItem, document)
+        rule = {**self._starter.rule, "channel_ids": [channel.id]}
         self._default.post("notifications", "/v1/rules", rule)
-        self._progress.line(
-            "rule", f"{rule['name']!r} notifies through the channel {channel['name']!r}"
-        )
+        message = f"{rule['name']!r} notifies through the channel {channel.name!r}"
+        self._progress.line("rule", message)
 
-    def _subscribe(self, news: StarterResult, there: Mapping[str, Json]) -> None:
-        """Make the feeds with their own addresses; each is due at once, and Beat starts it."""
-        for feed in self._starter.feeds if news.online else ():
-            if feed.name not in there:
+    def _subscribe(self, existing: set[str]) -> None:
+        """Create the missing feeds with their own addresses; each is due at once."""
+        for feed in self._starter.feeds:
+            if feed.name not in existing:
                 body = {
                     "name": feed.name,
                     "url": feed.url,
@@ -128,61 +138,64 @@ class StarterSetup:
                 }
                 self._public.post("feeds", "/v1/feeds", body)
 
-    def _bring(self, feed: StarterFeed, news: StarterResult, there: Mapping[str, Json]) -> None:
-        if feed.name in there:
-            self._progress.line(
-                "feed",
-                f"{feed.name}: subscribed already, fetched every {feed.every_seconds // 60} min",
-            )
+    def _bring_in(self, feed: StarterFeed, result: StarterResult, existing: set[str]) -> None:
+        """Wait for a feed's first run; where it fails, upload the sample."""
+        if feed.name in existing:
+            interval = f"fetched every {feed.every_seconds // 60} min"
+            self._progress.line("feed", f"{feed.name}: subscribed already, {interval}")
             return
-        if news.online:
+        if result.online:
             try:
-                outcome = follow(self._public, self._first_run(feed), patience=_FETCHED_WITHIN)
+                run = self._first_run(feed)
+                outcome = follow_run(self._public, run, patience=_FETCHED_WITHIN)
             except RunFailed as error:
-                self._progress.line(
-                    "feed", f"{error.message}; its sample is used until the next try", "yellow"
-                )
+                message = f"{error.message}; its sample is used until the next try"
+                self._progress.line("feed", message, "yellow")
             else:
-                self._brought(news, "the network", outcome)
+                self._record(result, "the network", outcome)
                 return
-        run = self._upload(feed)
-        self._brought(news, "shipped files", follow(self._public, run))
+        outcome = follow_run(self._public, self._upload_sample(feed))
+        self._record(result, "shipped files", outcome)
 
     def _first_run(self, feed: StarterFeed) -> Json:
-        found = self._public.find("feeds", "/v1/feeds", feed.name)
+        """The run that Beat starts; or one of our own where Beat is late."""
+        feed_id = self._public.resolve("feeds", "/v1/feeds", feed.name).id
         deadline = time.monotonic() + _SCHEDULED_WITHIN
         while time.monotonic() < deadline:
-            runs: list[Json] = self._public.get("feeds", "/v1/runs", feed=found["id"])["items"]
+            runs: list[Json] = self._public.get("feeds", "/v1/runs", feed=feed_id)["items"]
             if runs:
                 return runs[-1]
             time.sleep(_POLL)
-        started: Json = self._public.post("feeds", f"/v1/feeds/{found['id']}/runs")
-        return started
+        run: Json = self._public.post("feeds", f"/v1/feeds/{feed_id}/runs")
+        return run
 
-    def _upload(self, feed: StarterFeed) -> Json:
-        options = output.as_json(feed.settings["options"]) if "options" in feed.settings else None
-        named = {"tag": feed.settings.get("tags"), "options": options}
-        simple = {
-            key: value for key, value in feed.settings.items() if key not in ("tags", "options")
-        }
+    def _upload_sample(self, feed: StarterFeed) -> Json:
+        settings = dict(feed.settings)
+        tags = settings.pop("tags", None)
+        options = settings.pop("options", None)
         run: Json = self._public.upload(
-            "feeds", "/v1/ingest", feed.sample(), name=feed.sample_name, **named, **simple
+            "feeds",
+            "/v1/ingest",
+            feed.sample(),
+            name=feed.sample_name,
+            tag=tags,
+            options=None if options is None else output.to_json(options),
+            **settings,
         )
         return run
 
-    def _brought(self, news: StarterResult, origin: Origin, outcome: RunOutcome) -> None:
-        news.feeds[outcome.run["feed"]] = (origin, outcome)
+    def _record(self, result: StarterResult, origin: Origin, outcome: RunOutcome) -> None:
+        result.feeds[outcome.run.feed] = (origin, outcome)
         self._progress.line("feed", f"{outcome.line()} [from {origin}]")
 
-    def _request_attack(self, news: StarterResult) -> Json | None:
-        """Ask for the domain's release, unless there is one; loading goes on beside the feeds."""
+    def _request_attack(self, result: StarterResult) -> Json | None:
+        """Request the domain's release, unless there is one."""
         if self._current_release():
             return None
-        load: Json
-        if news.online:
-            load = self._public.post("mitre", "/v1/loads", {"domain": self._starter.attack.domain})
-        else:
-            load = self._upload_attack()
+        if not result.online:
+            return self._upload_attack()
+        body = {"domain": self._starter.attack.domain}
+        load: Json = self._public.post("mitre", "/v1/loads", body)
         return load
 
     def _upload_attack(self) -> Json:
@@ -192,109 +205,115 @@ class StarterSetup:
         )
         return load
 
-    def _await_attack(self, news: StarterResult, load: Json | None) -> None:
-        origin: Origin | None = None
-        if load is not None:
-            origin = "the network" if news.online else "shipped files"
-            try:
-                follow_load(self._public, load, _LOADED_WITHIN)
-            except RunFailed as error:
-                if not news.online:
-                    raise
-                self._progress.line(
-                    "ATT&CK", f"{error.message}; the shipped excerpt is used for now", "yellow"
-                )
-                origin = "shipped files"
-                follow_load(self._public, self._upload_attack(), _LOADED_WITHIN)
+    def _await_attack(self, result: StarterResult, load: Json | None) -> None:
+        origin = None if load is None else self._finish_load(load, is_online=result.online)
         release = self._current_release()
-        if release is not None:
-            news.attack = (origin, release)
-            count = release["counts"].get("attack-pattern", 0)
-            there = f"[from {origin}]" if origin else "(there already)"
-            self._progress.line(
-                "ATT&CK", f"{release['name']} {release['version']}: {count:,} techniques {there}"
-            )
+        if release is None:
+            return
+        result.attack = (origin, release)
+        count = release.counts.get("attack-pattern", 0)
+        source = f"[from {origin}]" if origin else "(loaded already)"
+        text = f"{release.name} {release.version}: {count:,} techniques {source}"
+        self._progress.line("ATT&CK", text)
 
-    def _current_release(self) -> Json | None:
-        found = self._public.get("mitre", "/v1/releases", domain=self._starter.attack.domain)[
-            "items"
-        ]
-        return next((release for release in found if release["current"]), None)
+    def _finish_load(self, load: Json, *, is_online: bool) -> Origin:
+        """Wait for a load; where the network failed, load the shipped excerpt."""
+        try:
+            follow_load(self._public, load, _LOADED_WITHIN)
+        except RunFailed as error:
+            if not is_online:
+                raise
+            message = f"{error.message}; the shipped excerpt is used for now"
+            self._progress.line("ATT&CK", message, "yellow")
+            follow_load(self._public, self._upload_attack(), _LOADED_WITHIN)
+            return "shipped files"
+        return "the network" if is_online else "shipped files"
 
-    def _score(self, news: StarterResult) -> None:
-        news.observables = self._default.get("observables", "/v1/observables/count")["count"]
-        news.best = highest(self._default)
-        if news.best is not None:
-            best, sources = news.best, {one["source"] for one in news.best["assertions"]}
-            scored = (
-                f"{news.observables:,} observables scored; highest {best['score']}: {best['value']}"
-            )
-            self._progress.line("scores", f"{scored} (by {', '.join(sorted(sources))})")
+    def _current_release(self) -> AttackRelease | None:
+        domain = self._starter.attack.domain
+        items = self._public.get("mitre", "/v1/releases", domain=domain)["items"]
+        releases = decode(list[AttackRelease], items)
+        return next((release for release in releases if release.current), None)
 
-    def _notified(self, news: StarterResult, since: float) -> None:
-        """Wait for the notifications that this brought; none are owed when nothing is new."""
-        new = sum(
-            outcome.stored["new"] + outcome.stored["changed"] for _, outcome in news.feeds.values()
+    def _report_scores(self, result: StarterResult) -> None:
+        count = self._default.get("observables", "/v1/observables/count")["count"]
+        result.observables = count
+        best = highest_score(self._default)
+        result.best = best
+        if best is None:
+            return
+        sources = sorted({assertion.source for assertion in best.assertions})
+        text = f"{count:,} observables scored; highest {best.score}: {best.value}"
+        self._progress.line("scores", f"{text} (by {', '.join(sources)})")
+
+    def _await_notifications(self, result: StarterResult, since: float) -> None:
+        """Wait for notifications, if something new can have matched the rule."""
+        changes = sum(
+            outcome.stored.new + outcome.stored.changed for _, outcome in result.feeds.values()
         )
-        if new and news.best and news.best["score"] >= self._starter.rule["min_score"]:
-            news.deliveries = await_deliveries(self._default, since)
-        for line in summed(news.deliveries):
+        if changes and result.best and result.best.score >= self._starter.rule["min_score"]:
+            result.deliveries = await_deliveries(self._default, since)
+        for line in summarize_deliveries(result.deliveries):
             self._progress.line("notification", line)
-        if not news.deliveries:
-            self._progress.line(
-                "notification", "none went out: no observable newly reached a rule's score"
-            )
+        if not result.deliveries:
+            text = "none was sent: no observable newly reached a rule's score"
+            self._progress.line("notification", text)
 
 
-def highest(client: Client) -> Json | None:
-    """The observable with the highest score a tenant sees; None when there is none."""
+def highest_score(client: Client) -> ObservableSummary | None:
+    """The observable with the highest score that a tenant sees; None when there is none."""
     for floor in (95, 90, 80, 60, 0):
-        page: list[Json] = client.get(
-            "observables", "/v1/observables", min_score=floor, limit=1000
-        )["items"]
+        page = client.get("observables", "/v1/observables", min_score=floor, limit=1000)["items"]
         if page:
-            return max(page, key=lambda one: one["score"])
+            observables = decode(list[ObservableSummary], page)
+            return max(observables, key=lambda observable: observable.score)
     return None
 
 
-def summed(deliveries: list[Json]) -> list[str]:
-    """Deliveries in words, those of one rule, channel, feed and state together."""
-    together: dict[tuple[str, ...], list[int]] = {}
-    for one in deliveries:
-        key = one["rule"], one["channel"], one["source"], one["state"]
-        together.setdefault(key, []).append(one["match_count"])
+def summarize_deliveries(deliveries: Sequence[DeliverySummary]) -> list[str]:
+    """Deliveries as lines, those of one rule, channel, feed and state together."""
+    counts: dict[tuple[str, str, str, str], list[int]] = {}
+    for delivery in deliveries:
+        key = (delivery.rule, delivery.channel, delivery.source, delivery.state)
+        counts.setdefault(key, []).append(delivery.match_count)
     return [
-        f"rule {rule!r}: {sum(counts):,} observables of {source}: {len(counts)} {state} through {channel!r}"
-        for (rule, channel, source, state), counts in together.items()
+        f"rule {rule!r}: {sum(matches):,} observables of {source}: "
+        f"{len(matches)} {state} through {channel!r}"
+        for (rule, channel, source, state), matches in counts.items()
     ]
 
 
-def await_deliveries(client: Client, since: float, within: float = _NOTIFIED_WITHIN) -> list[Json]:
-    """The deliveries made since a moment, once there are some and none of them is under way; or after `within` s."""
+def await_deliveries(
+    client: Client, since: float, within: float = _NOTIFIED_WITHIN
+) -> list[DeliverySummary]:
+    """The deliveries created since a time, once all of them have ended.
+
+    Args:
+        client: of the rule's tenant.
+        since: seconds since 1970.
+        within: seconds after which it returns what there is.
+    """
     deadline = time.monotonic() + within
     settled = 0
     while True:
-        newest = client.items("notifications", "/v1/deliveries", most=500)
-        found = [one for one in newest if _made(one) >= since]
-        settled = (
-            settled + 1
-            if found and all(one["state"] in ("delivered", "failed") for one in found)
-            else 0
-        )
-        # Twice the same picture: chunks of one run are matched one after the other.
+        documents = list(client.items("notifications", "/v1/deliveries", most=500))
+        deliveries = [
+            delivery
+            for delivery in decode(list[DeliverySummary], documents)
+            if datetime.fromisoformat(delivery.created_at).timestamp() >= since
+        ]
+        has_ended = all(delivery.state in ("delivered", "failed") for delivery in deliveries)
+        settled = settled + 1 if deliveries and has_ended else 0
+        # Several times the same: the chunks of one run are matched one after the other.
         if settled == 3 or time.monotonic() > deadline:
-            return found[::-1]
+            return deliveries[::-1]
         time.sleep(_POLL)
 
 
-def _made(delivery: Mapping[str, Any]) -> float:
-    return output.timestamp(delivery["created_at"])
-
-
-async def _answers(url: str, allow: Sequence[Network]) -> bool:
-    """Whether a server can be asked at all; what it answers does not matter."""
+async def _is_reachable(url: str, allow: Sequence[Network]) -> bool:
+    """Whether a server answers at all, whatever its answer is."""
     try:
-        async with GuardedClient(allow, _ONLINE_WITHIN) as client, client.stream("HEAD", url):
+        async with GuardedClient(allow, _PROBE_LIMITS) as client, client.stream("HEAD", url):
             return True
     except UpstreamError:
         return False

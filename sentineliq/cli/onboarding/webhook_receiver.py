@@ -1,4 +1,4 @@
-"""A receiver of webhooks on the loopback address, for the demonstration: checks signatures as a real one should."""
+"""A webhook receiver on the loopback address that verifies signatures, for the demonstration."""
 
 import json
 import threading
@@ -10,17 +10,17 @@ from typing import Any, Final, Self
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from sentineliq.local.launcher import LOOPBACK
+from sentineliq.local.server import LOOPBACK
 
 MAX_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
 class ReceivedWebhook:
-    """One webhook that came in.
+    """One webhook.
 
     Attributes:
-        at: seconds since 1970.
+        at: when it arrived, in seconds since 1970.
         verified: whether its signature is the channel's.
     """
 
@@ -35,7 +35,10 @@ class ReceivedWebhook:
 
 
 class WebhookReceiver:
-    """Listens on a free port while it is used as a context manager; `secret` is set when the channel is made."""
+    """Listens on a free port while it is used as a context manager.
+
+    Set `secret` when the channel is created.
+    """
 
     def __init__(self) -> None:
         self.secret = ""
@@ -43,17 +46,17 @@ class WebhookReceiver:
         self._arrived = threading.Condition()
         self._server = ThreadingHTTPServer((LOOPBACK, 0), _handler(self))
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="webhook-sink", daemon=True
+            target=self._server.serve_forever, name="webhook-receiver", daemon=True
         )
 
     @property
     def url(self) -> str:
-        """Where webhooks go."""
+        """The address that webhooks are sent to."""
         return f"http://{LOOPBACK}:{self._server.server_port}/hook"
 
     @property
     def received(self) -> list[ReceivedWebhook]:
-        """What came in so far."""
+        """The webhooks so far."""
         with self._arrived:
             return list(self._received)
 
@@ -72,39 +75,40 @@ class WebhookReceiver:
         self._thread.join()
 
     def wait_for(self, source: str, within: float) -> ReceivedWebhook | None:
-        """The first webhook that a feed caused; None when none comes within `within` seconds."""
-
-        def found() -> ReceivedWebhook | None:
-            return next((one for one in self._received if one.source == source), None)
-
+        """The first webhook that a feed caused; None when none arrives within `within` seconds."""
         with self._arrived:
-            self._arrived.wait_for(found, within)
-            return found()
+            self._arrived.wait_for(lambda: self._first(source), within)
+            return self._first(source)
 
-    def take(self, body: bytes, headers: dict[str, str]) -> bool:
-        """Note a webhook; whether its signature is right."""
+    def _first(self, source: str) -> ReceivedWebhook | None:
+        return next((webhook for webhook in self._received if webhook.source == source), None)
+
+    def receive(self, body: bytes, headers: dict[str, str]) -> bool:
+        """Record a webhook; returns whether its signature is right."""
         at = time.time()
+        document: dict[str, Any] = {}
         try:
             Webhook(self.secret).verify(body, headers)
-            document, verified = json.loads(body), True
+            document = json.loads(body)
+            verified = True
         except (WebhookVerificationError, ValueError):
-            document, verified = {}, False
+            verified = False
         with self._arrived:
             self._received.append(ReceivedWebhook(at, verified, document))
             self._arrived.notify_all()
         return verified
 
 
-def _handler(sink: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
+def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = min(int(self.headers.get("content-length", 0)), MAX_BYTES)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            verified = sink.take(self.rfile.read(length), headers)
+            verified = receiver.receive(self.rfile.read(length), headers)
             self.send_response(204 if verified else 401)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """The demonstration itself says what came in."""
+            """Log nothing: the demonstration prints what arrived."""
 
     return Handler

@@ -1,59 +1,51 @@
-"""`sentineliq feeds catalog`, `describe`, `subscribe`: the public feeds that come with SentinelIQ."""
+"""`sentineliq feeds catalog|describe|subscribe`: the public feeds that ship with SentinelIQ."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sentineliq.cli import credential_prompts, output
+from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.follow_run import follow
-from sentineliq.cli.commands.feeds.subscriptions import Every, feeds, seconds
-from sentineliq.cli.context import CommandContext, command
+from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.credential_prompts import (
+    AuthKind,
+    AuthName,
+    CertificateFile,
+    KeyFile,
+    feed_credentials,
+)
+from sentineliq.cli.parameters import Every, parse_duration, without_none
 
-Slug = Annotated[str, typer.Argument(metavar="ENTRY", help="Its name in the catalogue.")]
+catalog_commands = CommandGroup()
+
+EntryName = Annotated[
+    str, typer.Argument(metavar="ENTRY", help="The entry's name in the catalogue.")
+]
+
+_COLUMNS = ("entry", "title", "provider", "types", "every", "licence", "needs", "")
 
 
-def register() -> None:
-    """Add the commands."""
-    command(feeds, "catalog")(list_catalogue)
-    command(feeds, "describe")(describe)
-    command(feeds, "subscribe")(subscribe)
-
-
-def list_catalogue(
-    context: CommandContext,
+@catalog_commands.command("catalog")
+def list_catalog(
+    ctx: Context,
     word: Annotated[
         str | None,
-        typer.Argument(help="Only entries that hold it in name, provider, types or tags."),
+        typer.Argument(help="Only entries with this word in name, provider, types or tags."),
     ] = None,
 ) -> None:
-    """The public feeds that come with SentinelIQ."""
-    found = [
+    """List the public feeds that ship with SentinelIQ."""
+    entries = [
         entry
-        for entry in context.client.get("feeds", "/v1/catalogue")["items"]
-        if _holds(entry, word)
+        for entry in ctx.obj.client.get("feeds", "/v1/catalogue")["items"]
+        if word is None or _contains(entry, word)
     ]
-    columns = ("entry", "title", "provider", "types", "every", "licence", "needs", "")
-    rows = [
-        (
-            entry["slug"],
-            entry["title"],
-            entry["provider"],
-            entry["types"],
-            entry["every"],
-            entry["licence"]["name"],
-            (entry["auth"] or {}).get("kind"),
-            "retired" if entry["retired"] else "",
-        )
-        for entry in found
-    ]
-    context.answer(found, output.table(columns, rows, empty="no entry holds that"))
+    rows = map(_row, entries)
+    ctx.obj.answer(entries, output.table(_COLUMNS, rows, empty="no entry contains that"))
 
 
-def _holds(entry: Json, word: str | None) -> bool:
-    if word is None:
-        return True
+def _contains(entry: Json, word: str) -> bool:
     texts = [
         entry["slug"],
         entry["title"],
@@ -65,58 +57,70 @@ def _holds(entry: Json, word: str | None) -> bool:
     return any(word.lower() in text.lower() for text in texts)
 
 
-def describe(context: CommandContext, slug: Slug) -> None:
-    """An entry of the catalogue: what it gives, under which terms, and what is known to be wrong with it."""
-    found = context.client.get("feeds", f"/v1/catalogue/{slug}")
-    context.answer(found, output.details(found))
+def _row(entry: Json) -> tuple[Any, ...]:
+    return (
+        entry["slug"],
+        entry["title"],
+        entry["provider"],
+        entry["types"],
+        entry["every"],
+        entry["licence"]["name"],
+        (entry["auth"] or {}).get("kind"),
+        "retired" if entry["retired"] else "",
+    )
 
 
+@catalog_commands.command("describe")
+def describe_entry(ctx: Context, slug: EntryName) -> None:
+    """Show an entry of the catalogue: contents, licence, known problems."""
+    entry = ctx.obj.client.get("feeds", f"/v1/catalogue/{slug}")
+    ctx.obj.answer(entry, output.details(entry))
+
+
+@catalog_commands.command("subscribe")
 def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
-    context: CommandContext,
-    slug: Slug,
+    ctx: Context,
+    slug: EntryName,
     *,
     name: Annotated[
-        str | None,
-        typer.Option(help="What the feed is called here; the entry's name when not given."),
+        str | None, typer.Option(help="The feed's name here; by default the entry's.")
     ] = None,
     every: Every = None,
-    kind: credential_prompts.Kind = None,
-    auth_name: credential_prompts.Named = None,
-    certificate: credential_prompts.Chain = None,
-    key: credential_prompts.Key = None,
+    kind: AuthKind = None,
+    auth_name: AuthName = None,
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
     wait: Annotated[
         bool, typer.Option(help="Fetch it at once and wait until all of it is stored.")
     ] = True,
 ) -> None:
     """Subscribe to an entry of the catalogue."""
-    entry = context.client.get("feeds", f"/v1/catalogue/{slug}")
-    auth = _auth(entry, kind, auth_name, certificate, key)
-    body: dict[str, Any] = {
+    client = ctx.obj.client
+    entry = client.get("feeds", f"/v1/catalogue/{slug}")
+    body = {
         "name": name,
-        "auth": auth,
-        "every_seconds": seconds(every) if every else None,
+        "auth": _credentials(entry, kind, auth_name, certificate, key),
+        "every_seconds": parse_duration(every) if every else None,
     }
-    given = {key_: value for key_, value in body.items() if value is not None}
-    made = context.client.post("feeds", f"/v1/catalogue/{slug}/subscribe", given)
-    for trouble in entry["known_trouble"]:
-        output.say(f"known: {trouble}")
+    feed = client.post("feeds", f"/v1/catalogue/{slug}/subscribe", without_none(body))
+    for problem in entry["known_trouble"]:
+        output.print_note(f"known problem: {problem}")
     if not wait:
-        context.answer(made, output.details(made))
+        ctx.obj.answer(feed, output.details(feed))
         return
-    run = context.client.post("feeds", f"/v1/feeds/{made['id']}/runs")
-    outcome = follow(context.client, run)
-    context.answer({"feed": made, **outcome.as_dict()}, output.cell(outcome.line()))
+    run = client.post("feeds", f"/v1/feeds/{feed['id']}/runs")
+    outcome = follow_run(client, run)
+    ctx.obj.answer({"feed": feed, **outcome.as_dict()}, output.cell(outcome.line()))
 
 
-def _auth(
-    entry: Json, kind: str | None, name: str | None, chain: Path | None, key: Path | None
+def _credentials(
+    entry: Json, kind: str | None, name: str | None, certificate: Path | None, key: Path | None
 ) -> Json | None:
-    """Credentials of the kind that the entry wants; what is always the same it brings itself."""
-    wanted = entry["auth"]
-    if kind is None and wanted is not None and wanted["required"]:
-        kind = wanted["kind"]
-        output.say(f"{entry['title']} wants credentials: {wanted['how']}")
-    fields = wanted["fields"] if wanted is not None and wanted["kind"] == kind else {}
-    return credential_prompts.auth(
-        kind, name or fields.get("name") or fields.get("username"), chain, key
-    )
+    """Credentials of the kind that the entry needs; the entry brings the fields that never change."""
+    auth = entry["auth"]
+    if kind is None and auth is not None and auth["required"]:
+        kind = auth["kind"]
+        output.print_note(f"{entry['title']} needs credentials: {auth['how']}")
+    fields = auth["fields"] if auth is not None and auth["kind"] == kind else {}
+    entry_name = fields.get("name") or fields.get("username")
+    return feed_credentials(kind, name or entry_name, certificate, key)

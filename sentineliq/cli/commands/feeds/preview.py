@@ -1,4 +1,4 @@
-"""`sentineliq feeds preview`, `reparse`, `confirm`: looking before something is taken."""
+"""`sentineliq feeds preview|reparse`: shows what a document would bring before it is stored."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,18 +8,19 @@ from rich.console import Group, RenderableType
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.follow_run import follow
-from sentineliq.cli.commands.feeds.subscriptions import (
+from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.parameters import (
+    FeedReference,
     Format,
-    Options,
-    Reference,
-    feeds,
+    FormatOptions,
     parse_options,
-    read_file,
+    read_upload,
 )
-from sentineliq.cli.context import CommandContext, command
 
-_CONTEXT = (
+preview_commands = CommandGroup()
+
+_CONTEXT_FIELDS = (
     "confidence",
     "tags",
     "malware",
@@ -31,102 +32,96 @@ _CONTEXT = (
 )
 
 
-def register() -> None:
-    """Add the commands."""
-    command(feeds, "preview")(preview)
-    command(feeds, "reparse")(reparse)
-    command(feeds, "confirm")(confirm)
-
-
+@preview_commands.command("preview")
 def preview(
-    context: CommandContext,
+    ctx: Context,
     source: Annotated[str, typer.Argument(metavar="FILE|URL")],
     *,
     format: Format = None,  # noqa: A002  # the option's name
-    option: Options = None,
+    option: FormatOptions = None,
 ) -> None:
-    """The first 50 records of a file or an address, and what would be left out; nothing is stored."""
+    """Show the first 50 records of a file or an address, and what would be left out.
+
+    Nothing is stored.
+    """
+    client = ctx.obj.client
     options = parse_options(option or [])
     if "://" in source:
-        wanted = {"url": source, "format": format, "options": options}
-        found = context.client.post("feeds", "/v1/preview", wanted)
+        body = {"url": source, "format": format, "options": options}
+        document = client.post("feeds", "/v1/preview", body)
     else:
-        content, name = read_file(Path(source)), Path(source).name
-        found = context.client.upload(
+        path = Path(source)
+        document = client.upload(
             "feeds",
             "/v1/preview/document",
-            content,
-            name=name,
+            read_upload(path),
+            name=path.name,
             format=format,
-            options=output.as_json(options),
+            options=output.to_json(options),
         )
-    context.answer(found, _preview(found))
+    ctx.obj.answer(document, _preview(document))
 
 
-def _preview(found: Json) -> RenderableType:
-    head = f"{found['taken']:,} observables ({output.counted(found['types'])}), read as {found['format']}: "
-    dropped = [
-        (one["where"], one["reason"], one["raw"], one.get("detail")) for one in found["examples"]
+def _preview(document: Json) -> RenderableType:
+    types = output.format_counts(document["types"])
+    head = (
+        f"{document['taken']:,} observables ({types}), read as {document['format']}: "
+        f"{document['reason']}"
+    )
+    left_out = "nothing is left out"
+    if document["dropped"]:
+        left_out = f"left out: {output.format_counts(document['dropped'])}"
+    examples = [
+        (example["where"], example["reason"], example["raw"], example.get("detail"))
+        for example in document["examples"]
     ]
     return Group(
-        output.cell(head + found["reason"]),
-        *(output.cell(note) for note in found["notes"]),
-        _records(found["records"]),
-        output.cell(
-            f"left out: {output.counted(found['dropped'])}"
-            if found["dropped"]
-            else "nothing is left out"
-        ),
-        output.table(("where", "reason", "what", "detail"), dropped, empty=""),
+        output.cell(head),
+        *map(output.cell, document["notes"]),
+        _records(document["records"]),
+        output.cell(left_out),
+        output.table(("where", "reason", "what", "detail"), examples, empty=""),
     )
 
 
 def _records(records: list[Json]) -> RenderableType:
-    present = [name for name in _CONTEXT if any(record.get(name) for record in records)]
-    rows: list[list[Any]] = [
-        [record.get(name) for name in ("type", "value", *present)] for record in records
-    ]
-    return output.table(("type", "value", *present), rows, empty="no records")
+    context = [name for name in _CONTEXT_FIELDS if any(record.get(name) for record in records)]
+    columns = ("type", "value", *context)
+    rows: list[list[Any]] = []
+    for record in records:
+        rows.append([record.get(name) for name in columns])
+    return output.table(columns, rows, empty="no records")
 
 
+@preview_commands.command("reparse")
 def reparse(
-    context: CommandContext,
-    feed: Reference,
+    ctx: Context,
+    feed: FeedReference,
     *,
     format: Format = None,  # noqa: A002  # the option's name
-    option: Options = None,
+    option: FormatOptions = None,
     apply: Annotated[
-        bool, typer.Option(help="Read the feed so from now on, and take its last payload again.")
+        bool,
+        typer.Option(help="Keep these settings, and take the feed's last document again."),
     ] = False,
 ) -> None:
-    """Read a feed's last payload in another way, and show what would change."""
-    found = context.client.find("feeds", "/v1/feeds", feed)
-    changes: Json = {"apply": apply}
+    """Parse a feed's last document with other settings and show what would change."""
+    client = ctx.obj.client
+    item = client.resolve("feeds", "/v1/feeds", feed)
+    body: Json = {"apply": apply}
     if format is not None:
-        changes["format"] = format
+        body["format"] = format
     if option is not None:
-        changes["options"] = parse_options(option)
-    difference = context.client.post("feeds", f"/v1/feeds/{found['id']}/reparse", changes)
-    parts: list[RenderableType] = [
-        output.cell(
-            f"{found['name']}: {difference['before']:,} observables before, {difference['taken']:,} then"
-        )
+        body["options"] = parse_options(option)
+    difference = client.post("feeds", f"/v1/feeds/{item.id}/reparse", body)
+    before = f"{difference['before']:,} observables before"
+    blocks: list[RenderableType] = [
+        output.cell(f"{item.name}: {before}, {difference['taken']:,} then")
     ]
-    for sort in ("new", "changed", "gone"):
-        parts += [
-            output.cell(f"{sort}: {difference[sort]['count']:,}"),
-            _records(difference[sort]["records"]),
-        ]
+    for kind in ("new", "changed", "gone"):
+        blocks.append(output.cell(f"{kind}: {difference[kind]['count']:,}"))
+        blocks.append(_records(difference[kind]["records"]))
     if apply:
-        outcome = follow(context.client, difference["run"])
-        parts.append(output.cell(outcome.line()))
-    context.answer(difference, Group(*parts))
-
-
-def confirm(context: CommandContext, feed: Reference) -> None:
-    """Let a list that was held back, because it lost more than half, go live."""
-    found = context.client.find("feeds", "/v1/feeds", feed)
-    outcome = follow(
-        context.client, context.client.post("feeds", f"/v1/feeds/{found['id']}/confirm")
-    )
-    context.answer(outcome.as_dict(), output.cell(outcome.line()))
+        outcome = follow_run(client, difference["run"])
+        blocks.append(output.cell(outcome.line()))
+    ctx.obj.answer(difference, Group(*blocks))

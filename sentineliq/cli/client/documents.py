@@ -1,0 +1,256 @@
+"""The documents of the APIs as commands read them; fields that no command reads are left out."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.errors import SentinelIQError
+
+T = TypeVar("T")
+
+
+class UnexpectedDocument(SentinelIQError):
+    """A service answered with a document of another shape: it has another version."""
+
+
+def decode(kind: type[T], document: Any) -> T:
+    """A document as the type that commands read.
+
+    Raises:
+        UnexpectedDocument: a field is missing or has another type; the message names it.
+    """
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise UnexpectedDocument(f"a service gave an answer of another version: {error}") from error
+
+
+class NamedItem(msgspec.Struct, frozen=True):
+    """An item of a list that has a name."""
+
+    id: str
+    name: str
+
+
+class FailureReason(msgspec.Struct, frozen=True):
+    """Why a run, a job or a delivery failed.
+
+    Attributes:
+        where: the place in the document.
+        field: the setting that is wrong.
+    """
+
+    message: str = "it failed"
+    where: str | int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        place = self.where or self.field
+        if not place or str(place) in self.message:
+            return self.message
+        return f"{self.message} ({place})"
+
+
+class SkippedLine(msgspec.Struct, frozen=True):
+    """An example of what a run left out."""
+
+    where: str
+    raw: str
+
+
+class RunReport(msgspec.Struct, frozen=True):
+    """What a feed run found in its document."""
+
+    taken: int = 0
+    seen: int = 0
+    gone: int = 0
+    seconds: float | None = None
+    types: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    examples: list[SkippedLine] = []
+    notes: list[str] = []
+
+
+class FeedRun(msgspec.Struct, frozen=True):
+    """A run of a feed."""
+
+    id: str
+    feed: str
+    state: str
+    queued_at: str
+    attempts: int
+    requested_by: str
+    error: FailureReason | None
+    report: RunReport | None
+
+
+class StoredCounts(msgspec.Struct, frozen=True):
+    """What the observables service did with a run's observables."""
+
+    received: int = 0
+    new: int = 0
+    changed: int = 0
+    rejected: int = 0
+
+
+class EnrichmentJob(msgspec.Struct, frozen=True):
+    """One question to one enricher."""
+
+    id: str
+    value: str
+    enricher: str
+    state: str
+    outcome: str | None
+    attempts: int
+    reason: FailureReason | None
+    estimate: str | None
+
+
+class EnrichmentRequest(msgspec.Struct, frozen=True):
+    """A request with its jobs; `open` of them have not ended."""
+
+    id: str
+    open: int
+    jobs: list[EnrichmentJob]
+
+
+class LoadResult(msgspec.Struct, frozen=True):
+    """What loading an ATT&CK release brought."""
+
+    domain: str
+    version: str
+    techniques: int
+    current: bool
+    changes: dict[str, int] | None
+
+
+class AttackLoad(msgspec.Struct, frozen=True):
+    """A request to load an ATT&CK release."""
+
+    id: str
+    name: str
+    state: str
+    result: LoadResult | None
+    error: FailureReason | None
+
+
+class AttackRelease(msgspec.Struct, frozen=True):
+    """An ATT&CK release of a domain."""
+
+    name: str
+    version: str
+    current: bool
+    counts: dict[str, int]
+
+
+class AssertionSource(msgspec.Struct, frozen=True):
+    """That a source asserts an observable."""
+
+    source: str
+    retracted_at: str | None
+
+
+class EnrichmentAnswer(msgspec.Struct, frozen=True):
+    """The newest facts of one enricher about an observable."""
+
+    enricher: str
+    facts: dict[str, Any]
+
+
+class ObservableSummary(msgspec.Struct, frozen=True):
+    """An observable with its score and its sources."""
+
+    id: str
+    value: str
+    type: str
+    score: int
+    verdict: str
+    tags: list[str]
+    first_seen: str | None
+    last_seen: str | None
+    assertions: list[AssertionSource] = []
+    enrichments: list[EnrichmentAnswer] = []
+
+
+class LookupResult(msgspec.Struct, frozen=True):
+    """The answer about one value: the observable, or why there is none."""
+
+    value: str
+    observable: ObservableSummary | None
+    problem: str | None
+
+
+class DeliverySummary(msgspec.Struct, frozen=True):
+    """A notification through one channel."""
+
+    id: str
+    rule: str
+    channel: str
+    source: str
+    state: str
+    match_count: int
+    attempts: int
+    created_at: str
+    last_error: FailureReason | None
+
+
+class ScheduleSummary(msgspec.Struct, frozen=True):
+    """A task that runs by the clock."""
+
+    id: str
+    name: str
+    task: str
+    queue: str
+    enabled: bool
+    disabled_reason: str | None
+    next_due_at: str | None
+
+
+class FireSummary(msgspec.Struct, frozen=True):
+    """A firing of a schedule."""
+
+    state: str
+    due_at: str
+
+
+class BeatSummary(msgspec.Struct, frozen=True):
+    """A Beat process."""
+
+    pid: int
+    host: str
+    seconds_since_tick: float
+    last_fired_at: str | None
+
+
+class EnricherQueue(msgspec.Struct, frozen=True):
+    """The jobs that wait for an enricher."""
+
+    waiting: int
+    used_today: int
+    finished: str | None
+    blocked: "QueueBlock | None"
+
+
+class QueueBlock(msgspec.Struct, frozen=True):
+    """What holds an enricher's queue back, and until when."""
+
+    kind: str
+    until: str
+
+
+class EnricherSummary(msgspec.Struct, frozen=True):
+    """An enricher with its key, its limits and its queue; `lane` is the queue's name in the API."""
+
+    name: str
+    types: list[str]
+    enabled: bool
+    obstacle: str | None
+    key_fields: list[str]
+    has_key: bool
+    lent_key: bool
+    key_optional: bool
+    calls: int
+    seconds: float
+    daily: int | None
+    max_tlp: str
+    lane: EnricherQueue | None

@@ -1,0 +1,66 @@
+"""`sentineliq feeds run|runs|confirm`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from sentineliq.cli import output
+from sentineliq.cli.client.documents import FeedRun, RunReport, decode
+from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import FeedReference
+
+run_commands = CommandGroup()
+
+_COLUMNS = ("queued", "feed", "state", "taken", "left out", "seconds", "by", "error")
+
+
+@run_commands.command("run")
+def run_feed(ctx: Context, feed: FeedReference) -> None:
+    """Fetch a feed now and wait until all of it is stored."""
+    _start_and_follow(ctx.obj, feed, "runs")
+
+
+@run_commands.command("confirm")
+def confirm_feed(ctx: Context, feed: FeedReference) -> None:
+    """Accept a list that was held back because it lost more than half of its entries."""
+    _start_and_follow(ctx.obj, feed, "confirm")
+
+
+def _start_and_follow(context: CommandContext, feed: str, action: str) -> None:
+    client = context.client
+    item = client.resolve("feeds", "/v1/feeds", feed)
+    outcome = follow_run(client, client.post("feeds", f"/v1/feeds/{item.id}/{action}"))
+    context.answer(outcome.as_dict(), output.cell(outcome.line()))
+
+
+@run_commands.command("runs")
+def list_runs(
+    ctx: Context,
+    feed: Annotated[
+        str | None,
+        typer.Argument(metavar="[FEED]", help="The feed's name or id; by default all feeds."),
+    ] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+) -> None:
+    """List the last runs, the newest first."""
+    client = ctx.obj.client
+    feed_id = client.resolve("feeds", "/v1/feeds", feed).id if feed else None
+    documents = client.get("feeds", "/v1/runs", feed=feed_id, limit=limit)["items"]
+    runs = decode(list[FeedRun], documents)
+    ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, runs), empty="no runs yet"))
+
+
+def _row(run: FeedRun) -> tuple[Any, ...]:
+    report = run.report or RunReport()
+    return (
+        output.format_time(run.queued_at),
+        run.feed,
+        run.state,
+        report.taken if run.report else None,
+        output.format_counts(report.dropped) or None,
+        report.seconds,
+        run.requested_by,
+        run.error,
+    )

@@ -1,0 +1,140 @@
+"""`sentineliq up`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Final
+
+import typer
+from pydantic import SecretStr
+from rich.text import Text
+
+from sentineliq.cli import output
+from sentineliq.cli.client.api import actor
+from sentineliq.cli.context import DEFAULT_DATA_DIR, CommandGroup, DataDir, ReportingCommand
+from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
+from sentineliq.cli.progress import ProgressLines
+from sentineliq.local.ports import Ports
+from sentineliq.local.stack import Stack
+from sentineliq.starter import load_starter
+from shared.auth import issue_token
+from shared.errors import SentinelIQError
+from shared.settings import SERVICES
+
+up = CommandGroup()
+
+TOKEN_LIFETIME: Final = timedelta(days=30)
+_EXAMPLE_VALUE: Final = "198.51.100.7"
+
+
+@up.command("up", cls=ReportingCommand)
+def start_stack(
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    port_base: Annotated[
+        int | None, typer.Option(help="Use consecutive ports, beginning with this one.")
+    ] = None,
+    port: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART=PORT",
+            help="Move one component, e.g. feeds=9001; you may repeat this option.",
+        ),
+    ] = None,
+    no_starter: Annotated[
+        bool, typer.Option("--no-starter", help="Start without the starter's feeds and rule.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every line that the processes write.")
+    ] = False,
+) -> None:
+    """Start everything on this machine and stay in the foreground.
+
+    Ctrl-C stops it. Starting again continues with the same data.
+    """
+    progress = ProgressLines(output.make_console(), verbose=verbose)
+    progress.line("SentinelIQ", f"starting in {data_dir.absolute()}")
+    ports = choose_ports(port_base, port or [])
+    stack = Stack(data_dir, ports, on_line=progress.on_line, on_state=progress.on_state)
+    try:
+        _run(stack, progress, with_starter=not no_starter)
+    except KeyboardInterrupt:
+        progress.line("SentinelIQ", "stopped")
+
+
+def _run(stack: Stack, progress: ProgressLines, *, with_starter: bool) -> None:
+    running = stack.running()
+    with progress.starting_up():
+        running.__enter__()
+    interrupted_at = None
+    try:
+        progress.line("SentinelIQ", f"ready after {progress.seconds:.1f} s", "bold green")
+        result = _set_up(stack.environment, progress) if with_starter else None
+        _print_next_steps(stack, result)
+        stack.wait()
+    except KeyboardInterrupt:
+        interrupted_at = time.monotonic()
+        progress.line("SentinelIQ", "stopping; Ctrl-C again ends everything at once")
+        raise
+    finally:
+        progress.mute()
+        running.__exit__(None, None, None)
+        if interrupted_at is not None:
+            seconds = time.monotonic() - interrupted_at
+            text = f"every process has ended, {seconds:.1f} s after Ctrl-C"
+            progress.line("SentinelIQ", text)
+
+
+def _set_up(environment: Mapping[str, str], progress: ProgressLines) -> StarterResult | None:
+    """Set up the starter; when that fails the stack runs without it."""
+    try:
+        with StarterSetup(environment, load_starter(), progress) as setup:
+            return setup.run()
+    except SentinelIQError as error:
+        progress.line("starter", f"{error.message}; the stack runs without it", "yellow")
+        return None
+
+
+def choose_ports(base: int | None, moves: list[str]) -> Ports:
+    """The ports that the options ask for.
+
+    Raises:
+        typer.BadParameter: a component is unknown or its port is no number.
+        StackError: the base is out of range.
+    """
+    ports = Ports() if base is None else Ports.from_base(base)
+    for move in moves:
+        component, _, number = move.partition("=")
+        if component not in Ports.names() or not number.isdigit():
+            names = ", ".join(Ports.names())
+            raise typer.BadParameter(f"{move!r}: give PART=PORT; the parts are {names}")
+        ports = replace(ports, **{component: int(number)})
+    return ports
+
+
+def _print_next_steps(stack: Stack, result: StarterResult | None) -> None:
+    """Print the addresses, a token, and what to try next."""
+    environment = stack.environment
+    rows = [(name, f"{environment[f'SENTINELIQ_{name.upper()}_URL']}/docs") for name in SERVICES]
+    token = issue_token(
+        SecretStr(environment["SENTINELIQ_SECRET_KEY"]),
+        actor=actor(),
+        tenant="default",
+        role="operator",
+        lifetime=TOKEN_LIFETIME,
+    )
+    is_default = stack.data_dir == DEFAULT_DATA_DIR.absolute()
+    folder = "" if is_default else f" --data-dir {stack.data_dir}"
+    value = result.best.value if result and result.best else _EXAMPLE_VALUE
+    output.show(
+        output.table(("API", "documentation"), rows),
+        Text("token (operator, tenant default, 30 days):", style="bold"),
+        Text(token, overflow="fold"),
+        Text("\ntry next, in another terminal:", style="bold"),
+        Text(f"  sentineliq lookup {value}{folder}"),
+        Text(f"  sentineliq ingest FILE_OR_URL{folder}"),
+        Text(f"  sentineliq mitre search powershell{folder}"),
+        Text(f"  sentineliq doctor{folder}"),
+        Text("\nCtrl-C stops everything.", style="bold"),
+    )

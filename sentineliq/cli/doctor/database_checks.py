@@ -1,0 +1,115 @@
+"""Checks of PostgreSQL: the server, migrations, outboxes.
+
+They use psycopg alone: SQLAlchemy and Alembic would take longer to import than all checks to run.
+"""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import psycopg
+from psycopg import sql
+
+import services
+from sentineliq.cli.doctor.check import Check, start_step
+from shared.settings import SERVICES, ServiceName, Settings
+
+_CONNECT_WITHIN: Final = 3
+_BETWEEN_LOOKS: Final = 0.5
+"""Seconds between the two looks at an outbox; a relay that works has moved on by then."""
+_MISSING: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+
+
+class OutboxState(NamedTuple):
+    """What waits in an outbox; `oldest` is the first event's id, None where nothing waits."""
+
+    oldest: int | None
+    count: int
+
+
+class DatabaseChecks:
+    """The checks on one connection, which is open from `connect` to `close`.
+
+    Args:
+        settings: where the database is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.database_url.get_secret_value()
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._first_look: dict[ServiceName, OutboxState] = {}
+        self._looked_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def connect(self) -> Check:
+        """Whether PostgreSQL answers; looks at the outboxes for the first time."""
+        try:
+            connection = psycopg.connect(
+                self._url, connect_timeout=_CONNECT_WITHIN, autocommit=True
+            )
+        except psycopg.Error as error:
+            seen = str(error).strip().splitlines()[0]
+            return Check("PostgreSQL", "problem", seen, start_step("DATABASE_URL"))
+        self._connection = connection
+        # Row-level security shows the platform all rows.
+        connection.execute("SELECT set_config('sentineliq.tenant', '*', false)")
+        self._first_look = {service: self._outbox(service) for service in SERVICES}
+        self._looked_at = time.monotonic()
+        info = connection.info
+        version = info.parameter_status("server_version")
+        return Check("PostgreSQL", "ok", f"{version} at {info.host}:{info.port}")
+
+    def migrations(self, service: ServiceName) -> Check:
+        """Whether a schema is at the newest version."""
+        row = self._row("SELECT max(version_num) FROM {}.alembic_version", service)
+        current = row[0] if row else None
+        pending = [
+            revision for revision in revisions(service) if current is None or revision > current
+        ]
+        subject = f"{service} migrations"
+        if pending:
+            step = f"run `python -m services.{service} migrate`"
+            return Check(subject, "problem", f"not applied: {', '.join(pending)}", step)
+        return Check(subject, "ok", "current")
+
+    def outbox(self, service: ServiceName) -> Check:
+        """Whether the events of an outbox leave it: looks a second time."""
+        time.sleep(max(0.0, self._looked_at + _BETWEEN_LOOKS - time.monotonic()))
+        first = self._first_look[service]
+        second = self._outbox(service)
+        subject = f"{service} outbox"
+        if second.oldest is not None and second.oldest == first.oldest:
+            step = (
+                f"start `python -m services.{service} consumer`, which publishes it; "
+                "see logs/celery.log"
+            )
+            seen = f"{second.count:,} events wait and none has left"
+            return Check(subject, "problem", seen, step)
+        return Check(subject, "ok", f"{second.count:,} events wait")
+
+    def _outbox(self, service: ServiceName) -> OutboxState:
+        # Without a schema there is no row; the check of the migrations reports it.
+        row = self._row("SELECT min(id), count(*) FROM {}.outbox", service)
+        return OutboxState(*row) if row else OutboxState(None, 0)
+
+    def _row(self, query: Any, service: ServiceName) -> tuple[Any, ...] | None:
+        """The row of a query in a service's schema; None where the table does not exist."""
+        if self._connection is None:
+            return None
+        with suppress(*_MISSING):
+            statement = sql.SQL(query).format(sql.Identifier(service))
+            return self._connection.execute(statement).fetchone()
+        return None
+
+
+def revisions(service: ServiceName) -> list[str]:
+    """A service's migrations, oldest first: the file `0002_x.py` holds the revision `<service>_0002`."""
+    folder = Path(services.__path__[0]) / service / "migrations"
+    return sorted(f"{service}_{path.name[:4]}" for path in folder.glob("[0-9]*_*.py"))

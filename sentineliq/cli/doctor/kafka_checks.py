@@ -1,0 +1,124 @@
+"""Checks of Kafka: the cluster, the consumer groups, the dead letters."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from sentineliq.cli.client.dead_letters import dead_letters
+from sentineliq.cli.doctor.check import Check, start_step
+from shared.kafka.cluster import administrator, group_of
+from shared.kafka.topics import topic_name
+from shared.settings import ServiceName, Settings
+
+CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
+    "observables": (
+        "feeds.observed.v1",
+        "feeds.finished.v1",
+        "mitre.techniques.v1",
+        "observables.changed.v1",
+    ),
+    "notifications": ("observables.changed.v1", "feeds.health.v1"),
+}
+"""What each service consumes. A test compares it with the services' subscriptions, which are not
+imported here: they bring the services' whole code."""
+
+_ANSWER_WITHIN: Final = 6.0
+_FAR_BEHIND: Final = 1000
+
+
+@dataclass(frozen=True)
+class KafkaChecks:
+    """The checks of Kafka.
+
+    Attributes:
+        cluster: whether it answers.
+        consumers: how far each service's consumers are behind.
+        dead_letters: what waits there; None where Kafka does not answer.
+    """
+
+    cluster: Check
+    consumers: dict[ServiceName, Check] = field(default_factory=dict)
+    dead_letters: Check | None = None
+
+
+def check_kafka(settings: Settings) -> KafkaChecks:
+    """Check the cluster and what is in it."""
+    return asyncio.run(_check(settings))
+
+
+async def _check(settings: Settings) -> KafkaChecks:
+    servers = settings.kafka_bootstrap_servers
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN), administrator(settings) as admin:
+            brokers = len((await admin.describe_cluster())["brokers"])
+    except (KafkaError, TimeoutError) as error:
+        seen = f"no answer at {servers}: {error or type(error).__name__}"
+        return KafkaChecks(Check("Kafka", "problem", seen, start_step("KAFKA_BOOTSTRAP_SERVERS")))
+    consumers, letters = await asyncio.gather(
+        _check_consumers(settings), _check_dead_letters(settings)
+    )
+    cluster = Check("Kafka", "ok", f"{brokers} broker(s) at {servers}")
+    return KafkaChecks(cluster, consumers, letters)
+
+
+async def _check_consumers(settings: Settings) -> dict[ServiceName, Check]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    async with administrator(settings) as admin, consumer:
+        return {
+            service: await _check_group(admin, consumer, settings, service)
+            for service in CONSUMED_TOPICS
+        }
+
+
+async def _check_group(
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, settings: Settings, service: ServiceName
+) -> Check:
+    """Whether a service's group has members, and how many records it has not committed."""
+    group = group_of(settings, service)
+    # The sixth field of a described group lists its members.
+    responses = await admin.describe_consumer_groups([group])
+    members = sum(sum(len(group_[5]) for group_ in response.groups) for response in responses)
+    committed = await admin.list_consumer_group_offsets(group)
+    topics = [topic_name(settings, topic) for topic in CONSUMED_TOPICS[service]]
+    lag: dict[str, int] = {}
+    for topic in await admin.describe_topics(topics):
+        partitions = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for partition in topic["partitions"]
+        ]
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        lag[topic["topic"]] = 0
+        for partition in partitions:
+            reached = begins[partition]
+            if partition in committed:
+                reached = max(reached, committed[partition].offset)
+            lag[topic["topic"]] += max(0, ends[partition] - reached)
+    return _consumer_check(service, members, lag)
+
+
+def _consumer_check(service: str, members: int, lag: Mapping[str, int]) -> Check:
+    behind = ", ".join(f"{topic} {count:,} behind" for topic, count in sorted(lag.items()))
+    subject = f"{service} consumer"
+    if not members:
+        step = f"start `python -m services.{service} consumer`; see logs/celery.log"
+        return Check(subject, "problem", f"the group has no members; {behind}", step)
+    if max(lag.values()) > _FAR_BEHIND:
+        step = "start more consumers, up to the topic's partitions; is the database busy?"
+        return Check(subject, "look", behind, step)
+    return Check(subject, "ok", f"{members} in the group; {behind}")
+
+
+async def _check_dead_letters(settings: Settings) -> Check:
+    letters = await dead_letters(settings)
+    waiting = [letter for letter in letters if letter.retried_at is None]
+    if not waiting:
+        return Check("dead letters", "ok", "none")
+    topics = ", ".join(sorted({letter.record.topic for letter in waiting}))
+    step = "`sentineliq dead list`, then `dead retry`"
+    return Check("dead letters", "look", f"{len(waiting):,} in {topics}", step)

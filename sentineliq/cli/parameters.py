@@ -1,0 +1,125 @@
+"""Options that several commands share, and what their values mean."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from sentineliq.cli.client.api import Json
+from shared.errors import InvalidInput
+
+MAX_UPLOAD: Final = 512 * 1024 * 1024
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
+_UNIT_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+FeedReference = Annotated[str, typer.Argument(metavar="FEED", help="The feed's name or id.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="The format: text, csv, json, stix, misp, rss …; guessed by default."),
+]
+Confidence = Annotated[
+    int | None,
+    typer.Option(min=0, max=100, help="The confidence of indicators that name none."),
+]
+Reliability = Annotated[
+    str | None,
+    typer.Option(help="The source's Admiralty code: A (reliable) to E; F cannot be judged."),
+]
+FeedTlp = Annotated[
+    str | None,
+    typer.Option("--tlp", help="The marking: clear, green, amber, amber+strict or red."),
+]
+FeedTags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Label everything in it so; you may repeat this option."),
+]
+FormatOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="Set an option of the format, e.g. columns.value=SHA-1; you may repeat this option.",
+    ),
+]
+Every = Annotated[
+    str | None, typer.Option(help="How often it is fetched: seconds, or 30m, 6h, 1d.")
+]
+
+
+def feed_settings(
+    format_: str | None,
+    confidence: int | None,
+    reliability: str | None,
+    tlp: str | None,
+    tags: list[str] | None,
+    options: list[str] | None,
+) -> Json:
+    """The settings as the feeds API takes them; options that were not used are left out."""
+    values: Json = {
+        "format": format_,
+        "confidence": confidence,
+        "reliability": reliability,
+        "tlp": tlp,
+        "tags": tags or None,
+        "options": parse_options(options) if options else None,
+    }
+    return without_none(values)
+
+
+def without_none(values: Json) -> Json:
+    """The pairs whose value is not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parse_options(pairs: list[str]) -> Json:
+    """`["columns.value=SHA-1"]` as `{"columns": {"value": "SHA-1"}}`.
+
+    A value that is JSON is decoded.
+    """
+    options: Json = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--option")
+        *path, last = key.split(".")
+        target = options
+        for name in path:
+            target = target.setdefault(name, {})
+        target[last] = _json_or_text(text)
+    return options
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def parse_duration(text: str) -> int:
+    """`90`, `30m`, `6h` or `1d` in seconds."""
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip())
+    if match is None:
+        raise typer.BadParameter(
+            f"{text!r} is no duration: give seconds, or 30m, 6h, 1d", param_hint="--every"
+        )
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def feed_name(text: str) -> str:
+    """A text with only those characters that the feeds API allows in a name."""
+    return _NOT_IN_NAMES.sub("-", text).lstrip(" ._:/()+-")[:120] or "upload"
+
+
+def read_upload(path: Path) -> bytes:
+    """The content of a file that is to be uploaded.
+
+    Raises:
+        InvalidInput: it is larger than the API allows.
+    """
+    size = path.stat().st_size
+    if size > MAX_UPLOAD:
+        raise InvalidInput(f"{path} has {size:,} bytes; an upload may have {MAX_UPLOAD:,}")
+    return path.read_bytes()
