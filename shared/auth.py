@@ -17,8 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from shared.database import PLATFORM, PUBLIC
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
+from shared.tenants import PLATFORM, PUBLIC
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "sentineliq"

@@ -22,15 +22,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.orm import Session
 
+from shared import tenants
 from shared.errors import TooLargeInput, Unavailable
 from shared.settings import load_settings
 from shared.uuids import register_dumper
 
-PUBLIC: Final = "public"
-"""The tenant that all read and only operators write."""
-
-PLATFORM: Final = "*"
-"""No tenant: the scope of the platform's own work (relays, reconcilers), which crosses tenants."""
+PUBLIC: Final = tenants.PUBLIC
+PLATFORM: Final = tenants.PLATFORM
 
 _SET_TENANT: Final = sqlalchemy.text(
     "SELECT set_config('role', :role, true), set_config('search_path', :schema, true), "

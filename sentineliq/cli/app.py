@@ -9,7 +9,7 @@ class RootGroup(DeferredGroup):
     """The commands; a test compares each help with the command's own."""
 
     deferred = (
-        ("up", "stack:up", "Start everything on this machine and stay in the foreground."),
+        ("up", "stack:up", "Start everything on this machine; Ctrl-C stops it."),
         ("demo", "demo:demo", "Show the whole way once: feeds, scores, ATT&CK, a webhook."),
         ("ingest", "feeds:ingest", "Ingest a file or an address and wait until it is stored."),
         ("feeds", "feeds:feeds", "Feeds: subscribe, fetch, preview, watch their health."),

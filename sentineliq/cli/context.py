@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import typer.main
@@ -20,6 +20,8 @@ from sentineliq.local.environment import stored_environment
 from sentineliq.local.errors import StackError
 from shared.errors import SentinelIQError
 from shared.settings import SERVICES, Settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 DataDir = Annotated[
     Path,
@@ -137,12 +139,19 @@ class CommandGroup(typer.Typer):
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
         )
+        if help is not None:
+            # Without a callback Typer makes a group of one command that command alone.
+            self.callback()(_group_callback)
 
     def command(
         self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[Function], Function]:
         """Register a function as a command."""
         return super().command(name, cls=cls or InstallationCommand, **settings)
+
+
+def _group_callback() -> None:
+    """Groups have no options of their own."""
 
 
 @cache

@@ -9,7 +9,7 @@ import typer
 
 from sentineliq.cli.client.api import Json
 
-FEED_SECRET_VARIABLE: Final = "SENTINELIQ_FEED_SECRET"
+FEED_VARIABLE: Final = "SENTINELIQ_FEED_SECRET"
 """Holds a feed's secret where there is no terminal."""
 _SECRET_FIELDS: Final = {
     "basic": "password",
@@ -23,7 +23,7 @@ AuthKind = Annotated[
     typer.Option(
         "--auth",
         help="How the feed authenticates you: basic, bearer, header, query or certificate. You "
-        f"are asked for the secret, unless {FEED_SECRET_VARIABLE} holds it.",
+        f"are asked for the secret, unless {FEED_VARIABLE} holds it.",
     ),
 ]
 AuthName = Annotated[
@@ -55,9 +55,7 @@ def feed_credentials(
         kinds = ", ".join([*_SECRET_FIELDS, "certificate"])
         raise typer.BadParameter(f"{kind!r} is none of {kinds}", param_hint="--auth")
     field = _SECRET_FIELDS[kind]
-    secret = prompt_secret(
-        FEED_SECRET_VARIABLE, field, f"{field} ({kind})", param_hint="--auth"
-    )
+    secret = prompt_secret(FEED_VARIABLE, field, f"{field} ({kind})", param_hint="--auth")
     credentials = {"kind": kind, field: secret}
     if kind != "bearer":
         if name is None:

@@ -1,1 +1,1 @@
-"""The whole platform on one machine: PostgreSQL, Valkey and Apache Kafka from wheels, and the services beside them."""
+"""The platform on one machine: PostgreSQL, Valkey and Kafka from wheels, and the services."""

@@ -1,4 +1,4 @@
-"""What the supervisor keeps running: a server that is asked whether it is ready, or a service that says so itself."""
+"""What the supervisor keeps running: servers, which it probes, and services, which report."""
 
 import asyncio
 import signal
@@ -11,29 +11,30 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sentineliq.local.launcher import Launcher
 from sentineliq.local.processes import Child, ForkServer, PythonProcess, start_server
+from sentineliq.local.server import Server
 
 _POLL = 0.05
 Readiness = Callable[[], Coroutine[None, None, None]]
 
 
 class Component(Protocol):
-    """One process to start, and perhaps to keep."""
+    """One process to start, and perhaps to keep running."""
 
     @property
     def name(self) -> str:
-        """Its name in logs, messages and the register."""
+        """Its name in logs, messages and the registry."""
 
     @property
     def stop_signal(self) -> signal.Signals:
-        """What asks it to stop in order."""
+        """The signal that asks it to stop in order."""
 
     def started(self) -> AbstractAsyncContextManager[tuple[Child, Readiness]]:
         """Start it anew; leave the context when the process has ended.
 
         Returns:
-            The process, and what waits until it is ready (to be cancelled when it ends before).
+            The process, and a function that waits until it is ready. Cancel that when the process
+            ends before.
 
         Raises:
             StackError: it cannot start; the message says what to do.
@@ -42,42 +43,45 @@ class Component(Protocol):
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A part of the infrastructure.
+    """PostgreSQL, Valkey or Kafka.
 
     Args:
-        launcher: knows the program.
+        server: knows the program.
     """
 
-    launcher: Launcher
+    server: Server
 
     @property
     def name(self) -> str:
-        """The launcher's name."""
-        return self.launcher.name
+        """The server's name."""
+        return self.server.name
 
     @property
     def stop_signal(self) -> signal.Signals:
-        """The launcher's."""
-        return self.launcher.stop_signal
+        """The server's signal."""
+        return self.server.stop_signal
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[tuple[Child, Readiness]]:
-        """Prepare and start it; it is asked again and again until it answers."""
-        await asyncio.to_thread(self.launcher.prepare)
-        yield await start_server(self.launcher), self._answers
+        """Prepare and start it; it is probed until it answers."""
+        await asyncio.to_thread(self.server.prepare)
+        yield await start_server(self.server), self._wait_until_ready
 
-    async def _answers(self) -> None:
-        while not await asyncio.to_thread(self.launcher.ready):  # noqa: ASYNC110  # another program raises no event
+    async def _wait_until_ready(self) -> None:
+        # Another program raises no event: it is polled.
+        while not await asyncio.to_thread(self.server.is_ready):  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """A Python process that sends `READY=1` to the datagram socket in `NOTIFY_SOCKET` (sd_notify's protocol).
+    """A Python process that sends `READY=1` to the datagram socket in `NOTIFY_SOCKET`.
+
+    This is the protocol of sd_notify.
 
     Args:
         process: what to start.
-        nursery: where it is forked.
+        fork_server: where it is forked.
     """
 
     process: PythonProcess
@@ -101,11 +105,12 @@ class ServiceProcess:
             listener.setblocking(False)
             listener.bind(address)
             environment = {**self.process.environment, "NOTIFY_SOCKET": address}
-            child = await self.fork_server.start(replace(self.process, environment=environment))
-            yield child, partial(_told, listener)
+            process = replace(self.process, environment=environment)
+            child = await self.fork_server.start(process)
+            yield child, partial(_wait_for_notice, listener)
 
 
-async def _told(listener: socket.socket) -> None:
+async def _wait_for_notice(listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     while b"READY=1" not in (await loop.sock_recv(listener, 4096)).split(b"\n"):
         pass

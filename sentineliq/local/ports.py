@@ -1,4 +1,4 @@
-"""Which part listens where on one machine."""
+"""The ports of one machine's components."""
 
 import errno
 import socket
@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.launcher import LOOPBACK
+from sentineliq.local.server import LOOPBACK
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The TCP port of each part; the defaults keep clear of what a PostgreSQL, Redis or Kafka on the machine uses."""
+    """The TCP port of each component.
+
+    The defaults avoid those of PostgreSQL, Redis and Kafka, which may run on the machine.
+    """
 
     feeds: int = 8001
     observables: int = 8002
@@ -27,54 +30,56 @@ class Ports:
 
     @classmethod
     def names(cls) -> list[str]:
-        """The parts that listen, in a fixed order."""
+        """The components that listen, in a fixed order."""
         return [field.name for field in fields(cls)]
 
     @classmethod
     def from_base(cls, base: int) -> Self:
-        """All parts on consecutive ports from `base` on.
+        """All components on consecutive ports from `base` on.
 
         Raises:
             StackError: the ports would leave 1024..65535.
         """
         names = cls.names()
-        if not 1024 <= base <= 65536 - len(names):
+        highest = 65536 - len(names)
+        if not 1024 <= base <= highest:
             raise StackError(
-                f"--port-base {base} does not work: it must be between 1024 and {65536 - len(names)}"
+                f"--port-base {base} does not work: it must be between 1024 and {highest}"
             )
         return cls(**{name: base + offset for offset, name in enumerate(names)})
 
     @classmethod
     def free(cls) -> Self:
-        """All parts on ports that nobody uses now (tests, demo)."""
+        """All components on ports that are free now (tests, demo)."""
         names = cls.names()
         return cls(**dict(zip(names, free_ports(len(names)), strict=True)))
 
     def of(self, name: str) -> int:
-        """The port of a part.
+        """The port of a component.
 
         Raises:
-            AttributeError: there is no such part.
+            AttributeError: there is no such component.
         """
         port: int = getattr(self, name)
         return port
 
     def require_free(self, names: Iterable[str]) -> None:
-        """Make sure that these parts can listen.
+        """Make sure that these components can listen.
 
         Raises:
-            StackError: a port is taken; names each, its part, and how to move.
+            StackError: a port is in use; the message names each, its component, and how to move.
         """
-        taken = [f"{self.of(name)} ({name})" for name in names if not _is_free(self.of(name))]
-        if taken:
+        used = [name for name in names if not _is_free(self.of(name))]
+        if used:
+            listed = ", ".join(f"{self.of(name)} ({name})" for name in used)
             raise StackError(
-                f"port already in use: {', '.join(taken)}. Stop what listens there (ss -ltnp shows it), move one part "
-                f"with --port {taken[0].split('(')[1][:-1]}=PORT, or all of them with --port-base PORT"
+                f"port already in use: {listed}. Stop what listens there (ss -ltnp shows it), move "
+                f"one part with --port {used[0]}=PORT, or all of them with --port-base PORT"
             )
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on the loopback address that nobody uses now, all different."""
+    """Ports on the loopback address that are free now, all different."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in sockets:

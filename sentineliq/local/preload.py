@@ -1,7 +1,8 @@
-"""Imported once, in the fork server: what service processes need, so that they share its memory and start sooner.
+"""Imports what service processes need, once, in the fork server.
 
-Nothing here may start a thread, open a connection or read a setting: every process inherits it. The services' tasks are
-not among it: they listen to Celery's signals, and each worker would hear what concerns another service.
+The processes share its memory and start sooner. Nothing here may start a thread, open a connection
+or read a setting: every process inherits it. The services' tasks are not imported: they listen to
+Celery's signals, and each worker would react to signals of another service.
 """
 
 import gc
@@ -15,7 +16,7 @@ MODULES = (
     "services.notifications.app",
     "services.observables.app",
     "services.scheduler.app",
-    # What their other processes need beside that.
+    # The services' other processes need these as well.
     "alembic.command",
     "alembic.ddl.postgresql",
     "celery.app.trace",
@@ -35,14 +36,14 @@ MODULES = (
 )
 
 
-# Celery and billiard read this when they are imported; `shared.runtime.process` wants it for its workers.
+# Celery and billiard read this when they are imported; the workers need it.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-# NumPy's algebra, which nobody needs here, would start threads.
+# NumPy's linear algebra, which is not used, would start threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Garbage collection writes into every object it visits; what is frozen it leaves alone, and so shared.
+# Garbage collection writes into every object that it visits and so unshares it, unless frozen.
 gc.disable()
 for _name in MODULES:
-    # Sharing saves memory and time, no more: who needs what cannot be imported will say so.
+    # Preloading only saves memory and time: a process that needs the module reports the error.
     with suppress(Exception):
         importlib.import_module(_name)
 gc.collect()

@@ -1,4 +1,4 @@
-"""The stack's own secrets: made at the first start, kept in the data folder, readable by its owner only."""
+"""The stack's secrets: made at the first start, readable by the data folder's owner alone."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.launcher import write_private
+from sentineliq.local.private_file import write_private
 
 _FILE = "secrets.json"
 
@@ -21,21 +21,22 @@ class Secrets:
 
 
 def load_secrets(data_dir: Path) -> Secrets:
-    """The secrets of a data folder; made there when there are none.
+    """The secrets of a data folder; makes them when there are none.
 
     Raises:
-        StackError: the file is there and cannot be used.
+        StackError: the file exists and cannot be used.
     """
     path = data_dir / _FILE
     names = [field.name for field in fields(Secrets)]
     if not path.exists():
-        made = Secrets(**{name: secrets.token_urlsafe(32) for name in names})
-        write_private(path, json.dumps(asdict(made), indent=2) + "\n")
-        return made
+        fresh = Secrets(**{name: secrets.token_urlsafe(32) for name in names})
+        write_private(path, json.dumps(asdict(fresh), indent=2) + "\n")
+        return fresh
     try:
         stored = json.loads(path.read_text())
         return Secrets(**{name: str(stored[name]) for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StackError(
-            f"{path} cannot be used ({error!r}): restore it from a copy; the stored data needs its passwords"
+            f"{path} cannot be used ({error!r}): restore it from a backup; the stored data needs "
+            "its passwords"
         ) from error

@@ -1,4 +1,4 @@
-"""The composition root of one machine: which parts there are, in which order, and what each is told.
+"""The composition root of one machine: its components, their order, and their environment.
 
 with Stack(Path(".sentineliq")).running() as stack:
     print(stack.environment["SENTINELIQ_FEEDS_URL"])
@@ -6,7 +6,6 @@ with Stack(Path(".sentineliq")).running() as stack:
 """
 
 import asyncio
-import json
 import os
 import signal
 import threading
@@ -19,15 +18,15 @@ from typing import Any
 
 from sentineliq.local.components import ServerProcess, ServiceProcess
 from sentineliq.local.data_dir_lock import locked
-from sentineliq.local.errors import StackError
+from sentineliq.local.environment import store_environment
 from sentineliq.local.kafka import Kafka
-from sentineliq.local.launcher import LOOPBACK, Launcher, write_private
 from sentineliq.local.managed_process import OnLine, OnState, ProcessMonitor
 from sentineliq.local.orphans import ProcessRegistry
 from sentineliq.local.ports import Ports
 from sentineliq.local.postgres import Postgres
 from sentineliq.local.processes import ForkServer, PythonProcess
 from sentineliq.local.secrets import Secrets, load_secrets
+from sentineliq.local.server import LOOPBACK, Server
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
 
@@ -38,11 +37,10 @@ PROCESSES = (
     ("observables", "trends"),
     ("scheduler", "beat"),
 )
-_ENVIRONMENT_FILE = "environment.json"
 
 
-def _nobody(*_: str) -> None:
-    """Whoever wants to know passes a function."""
+def _ignore(*_: str) -> None:
+    """The default listener."""
 
 
 @dataclass
@@ -51,15 +49,17 @@ class Stack:
 
     Args:
         data_dir: everything it stores; made when missing.
-        ports: where its parts listen.
-        environ: the environment it is started under. `DATABASE_URL`, `CELERY_BROKER_URL` and
-            `KAFKA_BOOTSTRAP_SERVERS` each leave out the part that they point to.
+        ports: where its components listen.
+        environ: the environment it is started under. With `DATABASE_URL`, `CELERY_BROKER_URL` or
+            `KAFKA_BOOTSTRAP_SERVERS` set, that server is used and none is started in its place.
         migrations: (service, kind) to run to the end before the services.
         processes: (service, kind) to keep running.
         package: where a service's package is: `<package>.<service>.__main__` has `main([kind])`.
-        preload: the module that the services' common ancestor imports.
-        on_line: called with a part's name and a line of its output; on the supervisor's thread, and must not raise.
-        on_state: called with a part's name, its state ("starting", "ready", "ended", "done", "stopped") and a detail.
+        preload: the module that the fork server imports.
+        on_line: called with a component's name and a line of its output; on the supervisor's
+            thread, and must not raise.
+        on_state: called with a component's name, its state ("starting", "ready", "ended", "done",
+            "stopped") and a detail.
     """
 
     data_dir: Path
@@ -69,25 +69,27 @@ class Stack:
     processes: Sequence[tuple[str, str]] = PROCESSES
     package: str = "services"
     preload: str = "sentineliq.local.preload"
-    on_line: OnLine = _nobody
-    on_state: OnState = _nobody
+    on_line: OnLine = _ignore
+    on_state: OnState = _ignore
 
     def __post_init__(self) -> None:
         self.data_dir = self.data_dir.expanduser().absolute()
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What every service process is told, secrets included; makes the secrets when there are none."""
+        """The environment of every service process, secrets included; makes missing secrets."""
         host = self.environ.get("SENTINELIQ_API_HOST", LOOPBACK)
-        reachable = LOOPBACK if host in {"0.0.0.0", "::", ""} else host  # noqa: S104  # recognised, not chosen
+        is_wildcard = host in {"0.0.0.0", "::", ""}  # noqa: S104  # recognised, not chosen
+        reachable = LOOPBACK if is_wildcard else host
+        addresses = {
+            f"SENTINELIQ_{name.upper()}_URL": f"http://{reachable}:{self.ports.of(name)}"
+            for name in SERVICES
+        }
         return {
             "SENTINELIQ_SECRET_KEY": self._secrets.secret_key,
             **self.environ,
-            **{variable: part.url for variable, part in self._infrastructure().items()},
-            **{
-                f"SENTINELIQ_{name.upper()}_URL": f"http://{reachable}:{self.ports.of(name)}"
-                for name in SERVICES
-            },
+            **{variable: server.url for variable, server in self._servers().items()},
+            **addresses,
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
             "SENTINELIQ_API_HOST": host,
         }
@@ -96,12 +98,13 @@ class Stack:
     def running(self) -> Iterator["Stack"]:
         """Start everything, wait until it is ready, and stop it all at the end.
 
-        On the main thread SIGTERM acts as Ctrl-C. A second Ctrl-C, while it stops, ends every process at once.
+        On the main thread SIGTERM acts as Ctrl-C. A second Ctrl-C, while it stops, kills every
+        process at once.
 
         Raises:
             StackError: it cannot start; the message says what to do.
         """
-        with locked(self.data_dir), _terminated_as_interrupted(), _loop_thread() as call:
+        with locked(self.data_dir), _terminate_as_interrupt(), _loop_thread() as call:
             supervisor = self._supervisor()
             try:
                 call(supervisor.start)
@@ -122,99 +125,82 @@ class Stack:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         return load_secrets(self.data_dir)
 
-    def _infrastructure(self) -> dict[str, Launcher]:
-        """The servers to start, by the variable that clients find them in."""
-        secrets, ports = self._secrets, self.ports
-        ours: dict[str, Launcher] = {
+    def _servers(self) -> dict[str, Server]:
+        """The servers to start, by the variable in which clients find their address."""
+        servers: dict[str, Server] = {
             "DATABASE_URL": Postgres(
-                self.data_dir / "postgres", ports.postgres, secrets.database_password
+                self.data_dir / "postgres", self.ports.postgres, self._secrets.database_password
             ),
             "CELERY_BROKER_URL": Valkey(
-                self.data_dir / "valkey", ports.valkey, secrets.valkey_password
+                self.data_dir / "valkey", self.ports.valkey, self._secrets.valkey_password
             ),
             "KAFKA_BOOTSTRAP_SERVERS": Kafka(
-                self.data_dir / "kafka", ports.kafka, ports.kafka_controller
+                self.data_dir / "kafka", self.ports.kafka, self.ports.kafka_controller
             ),
         }
         return {
-            name: part
-            for name, part in ours.items()
-            if not (self.environ.get(name) or self.environ.get(f"SENTINELIQ_{name}"))
+            variable: server
+            for variable, server in servers.items()
+            if not (self.environ.get(variable) or self.environ.get(f"SENTINELIQ_{variable}"))
         }
 
     def _supervisor(self) -> Supervisor:
-        register = ProcessRegistry(self.data_dir / "processes")
-        for name in register.end_orphans():
+        registry = ProcessRegistry(self.data_dir / "processes")
+        for name in registry.end_orphans():
             self.on_state(name, "stopped", "it was left over from a run that was killed")
         self.ports.require_free(self._listening())
-        # The command line's other commands find the running stack here.
-        write_private(self.data_dir / _ENVIRONMENT_FILE, json.dumps(self._told(), indent=2) + "\n")
+        store_environment(self.data_dir, self.environment)
         fork_server = ForkServer(self.preload)
+        servers = [ServerProcess(server) for server in self._servers().values()]
+        migrations = [
+            self._service(service, kind, fork_server) for service, kind in self.migrations
+        ]
+        services = [self._service(service, kind, fork_server) for service, kind in self.processes]
         return Supervisor(
             [
-                Stage(
-                    [ServerProcess(launcher) for launcher in self._infrastructure().values()],
-                    grace=4.0,
-                ),
-                Stage(
-                    [self._service(*each, fork_server) for each in self.migrations],
-                    once=True,
-                    at_a_time=2,
-                ),
-                Stage([self._service(*each, fork_server) for each in self.processes]),
+                Stage(servers, grace=4.0),
+                Stage(migrations, once=True, at_a_time=2),
+                Stage(services),
             ],
-            ProcessMonitor(self.on_line, self.on_state, register),
+            ProcessMonitor(self.on_line, self.on_state, registry),
             fork_server,
         )
-
-    def _told(self) -> dict[str, str]:
-        """The environment without what is not SentinelIQ's."""
-        ours = ("SENTINELIQ_", "DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS")
-        return {key: value for key, value in self.environment.items() if key.startswith(ours)}
 
     def _listening(self) -> list[str]:
-        servers = [part.name for part in self._infrastructure().values()]
-        apis = [service for service, kind in self.processes if kind == "api"]
-        return servers + ["kafka_controller"] * ("kafka" in servers) + apis
+        """The components whose ports must be free."""
+        names = [server.name for server in self._servers().values()]
+        if "kafka" in names:
+            names.append("kafka_controller")
+        return names + [service for service, kind in self.processes if kind == "api"]
 
     def _service(self, service: str, kind: str, fork_server: ForkServer) -> ServiceProcess:
-        port = {"SENTINELIQ_API_PORT": str(self.ports.of(service))} if kind == "api" else {}
-        environment = {**self.environment, **port}
-        name = f"{service}-{kind}"
-        return ServiceProcess(
-            PythonProcess(name, f"{self.package}.{service}.__main__", [kind], environment),
-            fork_server,
-        )
+        environment = self.environment
+        if kind == "api":
+            port = str(self.ports.of(service))
+            environment = {**environment, "SENTINELIQ_API_PORT": port}
+        module = f"{self.package}.{service}.__main__"
+        process = PythonProcess(f"{service}-{kind}", module, [kind], environment)
+        return ServiceProcess(process, fork_server)
 
 
 @dataclass
 class Infrastructure(Stack):
-    """PostgreSQL, Valkey and Kafka alone, on free ports unless told (for tests)."""
+    """PostgreSQL, Valkey and Kafka alone, on free ports by default (for tests)."""
 
     ports: Ports = field(default_factory=Ports.free)
     migrations: Sequence[tuple[str, str]] = ()
     processes: Sequence[tuple[str, str]] = ()
 
 
-def stored_environment(data_dir: Path) -> dict[str, str]:
-    """Where the stack of a data folder listens and which secrets it has, as it was last started.
-
-    Raises:
-        StackError: it was never started.
-    """
-    path = data_dir / _ENVIRONMENT_FILE
-    try:
-        stored: dict[str, str] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise StackError(f"nothing was started in {data_dir} yet: run `sentineliq up`") from None
-    return stored
-
-
 @contextmanager
 def _loop_thread() -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """An event loop on a thread of its own, and how to call a coroutine function there and wait for it."""
+    """An event loop on a thread of its own.
+
+    Yields a function that runs a coroutine function there and waits for it.
+    """
     loop = asyncio.new_event_loop()
-    # The children get a signal when the thread that forked them ends: this one lives until all have ended.
+    # The children get a signal when the thread that forked them ends: this one lives until all of
+    # them have ended.
     thread = threading.Thread(target=loop.run_forever, name="supervisor", daemon=True)
     thread.start()
     try:
@@ -227,7 +213,7 @@ def _loop_thread() -> Iterator[Callable[[Callable[[], Any]], Any]]:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def _terminate_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -235,7 +221,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT too: a shell starts what it puts into the background with SIGINT ignored.
+    # SIGINT too: a shell starts background jobs with SIGINT ignored.
     before = {
         number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)
     }

@@ -1,4 +1,4 @@
-"""Starts the parts stage by stage, keeps them running, and stops them in the opposite order."""
+"""Starts the components stage by stage, keeps them running, and stops them in reverse order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from sentineliq.local.processes import ForkServer
 
 @dataclass(frozen=True)
 class Stage:
-    """Parts that start side by side, when the stage before is ready.
+    """Components that start side by side, when the stage before is ready.
 
     Args:
-        parts: what to start.
+        components: what to start.
         once: run each to its end (exit code 0) instead of keeping it.
         at_a_time: how many start side by side.
         grace: seconds that they get to stop in order.
     """
 
-    parts: Sequence[Component]
+    components: Sequence[Component]
     once: bool = False
     at_a_time: int = 64
     grace: float = 5.0
@@ -29,55 +29,57 @@ class Stage:
 
 @dataclass
 class Supervisor:
-    """The whole of the running processes. All methods belong to one event loop.
+    """All running processes. All methods belong to one event loop.
 
     Args:
         stages: what to start, in order.
-        watch: who is told what happens.
-        nursery: forks the Python processes; warmed up while the first stage starts.
+        monitor: who is notified of what happens.
+        fork_server: forks the Python processes; it imports while the first stage starts.
     """
 
     stages: Sequence[Stage]
     monitor: ProcessMonitor
     fork_server: ForkServer
-    _kept: list[list[ManagedProcess]] = field(default_factory=list)
-    _stopping: bool = False
+    _started: list[list[ManagedProcess]] = field(default_factory=list)
+    _is_stopping: bool = False
 
     async def start(self) -> None:
         """Start everything and wait until all of it is ready.
 
         Raises:
-            StackError: a part cannot start. What runs by then keeps running until `stop`.
+            StackError: a component cannot start. What runs by then keeps running until `stop`.
         """
-        if any(isinstance(part, ServiceProcess) for stage in self.stages for part in stage.parts):
-            await self.fork_server.open()
+        for stage in self.stages:
+            if any(isinstance(component, ServiceProcess) for component in stage.components):
+                await self.fork_server.open()
+                break
         for stage in self.stages:
             await self._start_stage(stage)
 
     async def stop(self) -> None:
-        """Stop everything: the last stage first, each stage's parts side by side."""
-        self._stopping = True
-        for stage, keepers in reversed(list(zip(self.stages, self._kept, strict=False))):
-            await asyncio.gather(*(keeper.stop(stage.grace) for keeper in keepers))
+        """Stop everything: the last stage first, each stage's components side by side."""
+        self._is_stopping = True
+        for stage, processes in reversed(list(zip(self.stages, self._started, strict=False))):
+            await asyncio.gather(*(process.stop(stage.grace) for process in processes))
         await self.fork_server.close()
 
     async def kill(self) -> None:
-        """End everything now, without order."""
-        self._stopping = True
-        for keepers in self._kept:
-            for keeper in keepers:
-                keeper.kill()
+        """Kill everything now, in no order."""
+        self._is_stopping = True
+        for processes in self._started:
+            for process in processes:
+                process.kill()
         await self.stop()
 
     async def _start_stage(self, stage: Stage) -> None:
-        turns = asyncio.Semaphore(stage.at_a_time)
-        keepers = [ManagedProcess(part, self.monitor) for part in stage.parts]
-        self._kept.append(keepers)
+        slots = asyncio.Semaphore(stage.at_a_time)
+        processes = [ManagedProcess(component, self.monitor) for component in stage.components]
+        self._started.append(processes)
 
-        async def begin(keeper: ManagedProcess) -> None:
-            async with turns:
-                if self._stopping:
-                    raise StackError(f"stopped before {keeper.part.name} was started")
-                await (keeper.run_once() if stage.once else keeper.start())
+        async def start(process: ManagedProcess) -> None:
+            async with slots:
+                if self._is_stopping:
+                    raise StackError(f"stopped before {process.name} was started")
+                await (process.run_once() if stage.once else process.start())
 
-        await asyncio.gather(*(begin(keeper) for keeper in keepers))
+        await asyncio.gather(*(start(process) for process in processes))

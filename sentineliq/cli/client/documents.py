@@ -58,10 +58,10 @@ class SkippedLine(msgspec.Struct, frozen=True):
     raw: str
 
 
-class RunReport(msgspec.Struct, frozen=True):
-    """What a feed run found in its document."""
+class RunReport(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
+    """The counts of a feed run; `observables` were ingested, `dropped` were left out."""
 
-    taken: int = 0
+    observables: int = 0
     seen: int = 0
     gone: int = 0
     seconds: float | None = None
@@ -239,7 +239,7 @@ class QueueBlock(msgspec.Struct, frozen=True):
 
 
 class EnricherSummary(msgspec.Struct, frozen=True):
-    """An enricher with its key, its limits and its queue; `lane` is the queue's name in the API."""
+    """An enricher with its key, its limits and its queue."""
 
     name: str
     types: list[str]
@@ -253,4 +253,4 @@ class EnricherSummary(msgspec.Struct, frozen=True):
     seconds: float
     daily: int | None
     max_tlp: str
-    lane: EnricherQueue | None
+    queue: EnricherQueue | None

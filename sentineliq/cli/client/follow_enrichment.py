@@ -31,9 +31,7 @@ class EnrichmentFollower:
         notice: gets a line for each job that ends, and for each that has to wait.
     """
 
-    def __init__(
-        self, client: Client, notice: Callable[[str], None] = output.print_note
-    ) -> None:
+    def __init__(self, client: Client, notice: Callable[[str], None] = output.print_note) -> None:
         self._client = client
         self._notice = notice
         self._reported: dict[str, str] = {}

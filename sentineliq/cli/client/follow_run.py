@@ -47,7 +47,7 @@ class RunOutcome:
     def unchanged(self) -> int:
         """How many observables were stored before, exactly like this."""
         different = self.stored.new + self.stored.changed + self.stored.rejected - self.report.gone
-        return max(0, self.report.taken - different)
+        return max(0, self.report.observables - different)
 
     def as_dict(self) -> Json:
         """The result for programs."""
@@ -76,7 +76,7 @@ class RunOutcome:
         gone = f", {report.gone:,} gone" if report.gone else ""
         notes = "".join(f"; {note}" for note in report.notes)
         return (
-            f"{name}: {report.taken:,} observables{types}: {stored}{gone} in {self.seconds:.1f} s"
+            f"{name}: {report.observables:,} observables{types}: {stored}{gone} in {self.seconds:.1f} s"
             f"{self._left_out()}{notes}"
         )
 
@@ -116,10 +116,7 @@ def follow_run(
     run = decode(FeedRun, document)
     if run.state == "failed":
         raise RunFailed(f"{run.feed}: {run.error or 'it failed without giving a reason'}")
-    if run.state == "held":
-        stored = StoredCounts()
-    else:
-        stored = _await_storing(client, run)
+    stored = StoredCounts() if run.state == "held" else _await_storing(client, run)
     return RunOutcome(run, document, stored, round(time.monotonic() - started, 3))
 
 

@@ -85,9 +85,7 @@ def require_topic(name: str) -> str:
 
 
 @asynccontextmanager
-async def open_reader(
-    settings: Settings, topics: Sequence[str]
-) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_reader(settings: Settings, topics: Sequence[str]) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of all partitions of some topics.
 
     Raises:

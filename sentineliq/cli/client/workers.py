@@ -53,14 +53,11 @@ def inspect_workers(settings: Settings) -> Workers:
         queues = inspect.active_queues() or {}
         tasks = inspect.registered() or {}
     app.close()
-    return Workers(
-        {
-            name: WorkerDescription(
-                frozenset(queue["name"] for queue in listed), frozenset(tasks.get(name, ()))
-            )
-            for name, listed in queues.items()
-        }
-    )
+    workers = {}
+    for name, listed in queues.items():
+        queue_names = frozenset(queue["name"] for queue in listed)
+        workers[name] = WorkerDescription(queue_names, frozenset(tasks.get(name, ())))
+    return Workers(workers)
 
 
 def _connected_workers(url: str) -> int | None:

@@ -67,7 +67,7 @@ def retry_letters(
     ctx: Context,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="The letters' ids, as `dead list` shows them."),
+        typer.Argument(metavar="ID", help="The letters' ids, as `dead list` shows them."),
     ] = None,
     *,
     all_: Annotated[
@@ -75,7 +75,10 @@ def retry_letters(
     ] = False,
     topic: Topic = None,
 ) -> None:
-    """Send dead letters again to where they came from, with their own key, bytes and headers."""
+    """Send dead letters again to where they came from.
+
+    They are sent with their own key, bytes and headers.
+    """
     if bool(ids) == (all_ or topic is not None):
         raise typer.BadParameter("name letters, or use --all (you may add --topic)")
     letters = asyncio.run(_retry(ctx.obj.settings, ids or [], topic))

@@ -11,8 +11,8 @@ from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, job_outc
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.credential_prompts import prompt_secret
 from sentineliq.cli.parameters import without_none
-from shared.database import PUBLIC
 from shared.errors import NotFound
+from shared.tenants import PUBLIC
 
 enrichers = CommandGroup("Remote enrichers: keys, limits, queues.")
 
@@ -129,14 +129,15 @@ def set_limits(  # noqa: PLR0913  # a command's parameters are its documentation
         bool, typer.Option("--reset", help="Return to the default marking and limits.")
     ] = False,
 ) -> None:
-    """Enable or disable an enricher; set its marking and the limits of your plan."""
+    """Enable an enricher, or set its marking and limits.
+
+    The limits are those of your plan with the provider.
+    """
     if (calls is None) != (seconds is None):
         raise typer.BadParameter("--calls and --seconds belong together", param_hint="--calls")
     rate = None if calls is None else {"calls": calls, "seconds": seconds}
     changes: Json = {"max_tlp": None, "rate": None, "daily": None} if reset else {}
-    changes |= without_none(
-        {"enabled": enabled, "max_tlp": max_tlp, "rate": rate, "daily": daily}
-    )
+    changes |= without_none({"enabled": enabled, "max_tlp": max_tlp, "rate": rate, "daily": daily})
     if not changes:
         raise typer.BadParameter("name at least one setting to change")
     changed = ctx.obj.client.patch("observables", f"/v1/enrichers/{name}", changes)
@@ -156,9 +157,8 @@ def set_key(
     fields: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FIELD=VALUE]...",
-            help="You are asked for missing fields, unless "
-            f"{KEY_VARIABLE}<FIELD> holds them.",
+            metavar="FIELD=VALUE",
+            help=f"You are asked for missing fields, unless {KEY_VARIABLE}<FIELD> holds them.",
         ),
     ] = None,
 ) -> None:

@@ -38,7 +38,7 @@ _JOB_COLUMNS: Final = (
 def enrich_values(
     ctx: Context,
     values: Annotated[
-        list[str], typer.Argument(metavar="VALUE...", help="Up to 1,000; types may be mixed.")
+        list[str], typer.Argument(metavar="VALUE", help="Up to 1,000; types may be mixed.")
     ],
     *,
     with_: Annotated[
@@ -83,7 +83,10 @@ def follow_request(
     ctx: Context,
     request: Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")],
 ) -> None:
-    """Wait for a request that was made with --no-wait, and show its answers."""
+    """Wait for a request and show its answers.
+
+    Use it after `sentineliq enrich --no-wait`.
+    """
     document = ctx.obj.client.get("observables", f"/v1/enrichments/{request}")
     _follow_and_answer(ctx.obj, document)
 
@@ -120,9 +123,7 @@ def _score_line(observable: ObservableSummary) -> str:
     return f"{observable.value} has the score {observable.score} ({observable.verdict})"
 
 
-def _results(
-    jobs: list[EnrichmentJob], observables: list[ObservableSummary]
-) -> RenderableType:
+def _results(jobs: list[EnrichmentJob], observables: list[ObservableSummary]) -> RenderableType:
     facts = {
         (observable.value, answer.enricher): answer.facts
         for observable in observables
@@ -157,7 +158,10 @@ def list_enrichments(
     enricher: Annotated[str | None, typer.Option(help="Only jobs of this enricher.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 50,
 ) -> None:
-    """List the tenant's jobs, the newest first, with estimates for those that wait."""
+    """List the tenant's jobs, the newest first.
+
+    For those that wait it shows when they will probably have been answered.
+    """
     jobs = list(
         ctx.obj.client.items(
             "observables", "/v1/enrichment-jobs", most=limit, state=state, enricher=enricher
@@ -186,7 +190,7 @@ def _job_row(document: Json) -> tuple[Any, ...]:
 def cancel_jobs(
     ctx: Context,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUESTION]...", help="The jobs' ids.")
+        list[str] | None, typer.Argument(metavar="QUESTION", help="The jobs' ids.")
     ] = None,
     *,
     enricher: Annotated[

@@ -10,8 +10,8 @@ from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.client.follow_load import follow_load, load_line
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import without_none
-from shared.database import PUBLIC
 from shared.errors import InvalidInput
+from shared.tenants import PUBLIC
 
 mitre = CommandGroup("ATT&CK: releases and techniques.")
 
@@ -36,7 +36,7 @@ _RELEASE_COLUMNS = (
 @mitre.command("load")
 def load_release(
     ctx: Context,
-    source: Annotated[str | None, typer.Argument(metavar="[FILE|URL]")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="FILE|URL")] = None,
     *,
     domain: Domain = None,
     activate: Annotated[
@@ -44,7 +44,10 @@ def load_release(
         typer.Option("--activate", help="Make it current even when a newer release is loaded."),
     ] = False,
 ) -> None:
-    """Load a release: a domain's from MITRE's address, or a bundle from a file or an address."""
+    """Load a release, or a bundle.
+
+    A domain's release comes from MITRE's address, a bundle from a file or an address.
+    """
     # ATT&CK is public knowledge: it belongs to the tenant public.
     with Client(ctx.obj.environment, PUBLIC) as client:
         if source is None or "://" in source:
@@ -111,7 +114,7 @@ def show_technique(
 @mitre.command("search")
 def search_techniques(
     ctx: Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT")],
     *,
     tactic: Annotated[
         str | None, typer.Option(help="Only this tactic, e.g. execution or TA0002.")

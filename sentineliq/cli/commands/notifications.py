@@ -85,7 +85,9 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
     ],
     min_score: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Only observables that are new at, or reach, this score."),
+        typer.Option(
+            min=1, max=100, help="Only observables that are new at, or reach, this score."
+        ),
     ] = None,
     type_: Annotated[
         list[str] | None,
@@ -107,17 +109,20 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
         ),
     ] = None,
 ) -> None:
-    """Add a rule: a change that meets all conditions is notified through its channels."""
+    """Add a rule.
+
+    A change that meets all conditions is notified through its channels.
+    """
     client = ctx.obj.client
     ids = [client.resolve("notifications", _CHANNELS, reference).id for reference in channel]
-    conditions = {
+    conditions: Json = {
         "types": type_,
         "sources": source,
         "tags": tag,
         "on": on,
         "min_score": min_score,
     }
-    body = {"name": name, "channel_ids": ids}
+    body: Json = {"name": name, "channel_ids": ids}
     body |= {field: value for field, value in conditions.items() if value}
     rule = client.post("notifications", _RULES, body)
     ctx.obj.answer(rule, output.details(rule))
@@ -260,9 +265,7 @@ def _delivery_row(delivery: DeliverySummary) -> tuple[Any, ...]:
 def show_delivery(ctx: Context, delivery: DeliveryId) -> None:
     """Show a delivery with all its matches."""
     document = ctx.obj.client.get("notifications", f"{_DELIVERIES}/{delivery}")
-    rows: list[list[Any]] = []
-    for match in document["matches"]:
-        rows.append([match.get(field) for field in _MATCH_FIELDS])
+    rows = [list(map(match.get, _MATCH_FIELDS)) for match in document["matches"]]
     pairs = {name: value for name, value in document.items() if name != "matches"}
     columns = ("value", "type", "kind", "score", "before", "tags")
     ctx.obj.answer(document, output.details(pairs), output.table(columns, rows))

@@ -34,7 +34,7 @@ def look_up(
     values: Annotated[
         list[str],
         typer.Argument(
-            metavar="VALUE...", help="Types may be mixed, and defanged forms are understood."
+            metavar="VALUE", help="Types may be mixed, and defanged forms are understood."
         ),
     ],
     *,
@@ -55,9 +55,7 @@ def _result_row(result: LookupResult) -> tuple[Any, ...]:
 
 def _row(observable: ObservableSummary) -> tuple[Any, ...]:
     sources = {
-        assertion.source
-        for assertion in observable.assertions
-        if assertion.retracted_at is None
+        assertion.source for assertion in observable.assertions if assertion.retracted_at is None
     }
     return (
         observable.value,
@@ -115,7 +113,10 @@ def count_observables(
 def explain(
     ctx: Context, value: Annotated[str, typer.Argument(help="A value, or a STIX id.")]
 ) -> None:
-    """Explain a score: the part of each source, sighting and enricher in it."""
+    """Explain a score by the parts that it is made of.
+
+    Each source, sighting and enricher has a part in it.
+    """
     client = ctx.obj.client
     identity = value if "--" in value else _observable_id(client, value)
     document = client.get("observables", f"/v1/observables/{identity}/explain")

@@ -30,9 +30,7 @@ _COLUMNS: Final = (
     "over budget",
 )
 
-PolicyReference = Annotated[
-    str, typer.Argument(metavar="POLICY", help="The policy's name or id.")
-]
+PolicyReference = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's name or id.")]
 Enrichers = Annotated[
     list[str] | None,
     typer.Option(
@@ -64,7 +62,7 @@ Days = Annotated[int, typer.Option(min=1, max=7, help="Look at so many days back
 
 @policies.command("list")
 def list_policies(ctx: Context) -> None:
-    """List the tenant's policies, the oldest first, and what they asked today."""
+    """List the tenant's policies, the oldest first."""
     documents = ctx.obj.client.get("observables", _PATH)
     empty = "no policies yet: nothing is asked automatically"
     ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, documents), empty=empty))
@@ -159,7 +157,10 @@ def change_policy(  # noqa: PLR0913  # a command's parameters are its documentat
         bool, typer.Option("--unlimited", help="Remove the daily budget; providers' quotas stay.")
     ] = False,
 ) -> None:
-    """Change a policy; a new list replaces the old one, and `any` empties it."""
+    """Change a policy.
+
+    A new list replaces the old one, and `any` empties it.
+    """
     changes = _fields(with_, type_, source, tag, min_score, depth, daily)
     changes |= without_none({"name": name, "enabled": enabled})
     if unlimited:
@@ -189,10 +190,8 @@ def forecast_policy(ctx: Context, policy: PolicyReference, *, days: Days = 1) ->
 
 def _forecast_blocks(name: str, forecast: Json) -> list[RenderableType]:
     days = "day" if forecast["days"] == 1 else f"{forecast['days']} days"
-    lines = [
-        f"{name} would have made {forecast['calls']:,} calls: "
-        f"{forecast['changes']:,} changes of observables in the last {days}"
-    ]
+    calls = f"{name} would have made {forecast['calls']:,} calls"
+    lines = [f"{calls}: {forecast['changes']:,} changes of observables in the last {days}"]
     if forecast["by_enricher"]:
         lines.append(f"by enricher: {output.format_counts(forecast['by_enricher'])}")
     if len(forecast["by_day"]) > 1:

@@ -42,7 +42,10 @@ CatchUp = Annotated[
 
 @schedules.command("list")
 def list_schedules(ctx: Context) -> None:
-    """List the schedules of the tenant, of `public`, and of the platform."""
+    """List the tenant's schedules and the shared ones.
+
+    The shared ones are those of `public` and of the platform.
+    """
     documents = list(ctx.obj.client.items("scheduler", _PATH))
     ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, documents), empty="no schedules"))
 
@@ -115,7 +118,10 @@ def add_schedule(  # noqa: PLR0913  # a command's parameters are its documentati
     jitter: Jitter = None,
     catch_up: CatchUp = None,
 ) -> None:
-    """Add a schedule for a task, by cron or by interval; it takes effect within a second."""
+    """Add a schedule for a task, by cron or by interval.
+
+    It takes effect within a second.
+    """
     fields = _fields(cron, every, args, timezone, jitter, catch_up)
     if "cron" not in fields:
         raise typer.BadParameter("say when it runs: --cron or --every")

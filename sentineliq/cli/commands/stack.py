@@ -49,9 +49,9 @@ def start_stack(
         bool, typer.Option("--verbose", "-v", help="Print every line that the processes write.")
     ] = False,
 ) -> None:
-    """Start everything on this machine and stay in the foreground.
+    """Start everything on this machine; Ctrl-C stops it.
 
-    Ctrl-C stops it. Starting again continues with the same data.
+    It stays in the foreground. Starting again continues with the same data.
     """
     progress = ProgressLines(output.make_console(), verbose=verbose)
     progress.line("SentinelIQ", f"starting in {data_dir.absolute()}")

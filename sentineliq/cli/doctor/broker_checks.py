@@ -67,8 +67,7 @@ def check_worker(service: str, workers: Workers, scheduled: Mapping[str, set[str
     if unknown:
         seen = f"does not know {', '.join(unknown)}, which is scheduled"
         step = (
-            "restart the worker with the code that has it, or delete the schedule of "
-            f"{unknown[0]}"
+            f"restart the worker with the code that has it, or delete the schedule of {unknown[0]}"
         )
         return Check(subject, "problem", seen, step)
     return Check(subject, "ok", f"{', '.join(names)} on {queue}; knows {', '.join(tasks)}")

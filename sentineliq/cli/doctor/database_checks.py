@@ -25,7 +25,7 @@ class OutboxState(NamedTuple):
     """What waits in an outbox; `oldest` is the first event's id, None where nothing waits."""
 
     oldest: int | None
-    count: int
+    waiting: int
 
 
 class DatabaseChecks:
@@ -90,9 +90,9 @@ class DatabaseChecks:
                 f"start `python -m services.{service} consumer`, which publishes it; "
                 "see logs/celery.log"
             )
-            seen = f"{second.count:,} events wait and none has left"
+            seen = f"{second.waiting:,} events wait and none has left"
             return Check(subject, "problem", seen, step)
-        return Check(subject, "ok", f"{second.count:,} events wait")
+        return Check(subject, "ok", f"{second.waiting:,} events wait")
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.
@@ -110,6 +110,6 @@ class DatabaseChecks:
 
 
 def revisions(service: ServiceName) -> list[str]:
-    """A service's migrations, oldest first: the file `0002_x.py` holds the revision `<service>_0002`."""
+    """A service's migrations, oldest first: `0002_x.py` holds the revision `<service>_0002`."""
     folder = Path(services.__path__[0]) / service / "migrations"
     return sorted(f"{service}_{path.name[:4]}" for path in folder.glob("[0-9]*_*.py"))

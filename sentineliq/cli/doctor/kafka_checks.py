@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from sentineliq.cli.client.dead_letters import dead_letters
 from sentineliq.cli.doctor.check import Check, start_step
-from shared.kafka.cluster import administrator, group_of
+from shared.kafka.cluster import administrator, consumer_group
 from shared.kafka.topics import topic_name
 from shared.settings import ServiceName, Settings
 
@@ -79,11 +79,12 @@ async def _check_group(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, settings: Settings, service: ServiceName
 ) -> Check:
     """Whether a service's group has members, and how many records it has not committed."""
-    group = group_of(settings, service)
-    # The sixth field of a described group lists its members.
+    group = consumer_group(settings, service)
     responses = await admin.describe_consumer_groups([group])
-    members = sum(sum(len(group_[5]) for group_ in response.groups) for response in responses)
-    committed = await admin.list_consumer_group_offsets(group)
+    descriptions = [description for response in responses for description in response.groups]
+    # The sixth field of a description lists the members.
+    members = sum(len(description[5]) for description in descriptions)
+    committed = await admin.list_consumer_consumer_groupfsets(group)
     topics = [topic_name(settings, topic) for topic in CONSUMED_TOPICS[service]]
     lag: dict[str, int] = {}
     for topic in await admin.describe_topics(topics):

@@ -139,9 +139,7 @@ def _raise_alarm(client: Client, receiver: WebhookReceiver) -> AlarmTimes:
     return AlarmTimes(outcome.seconds, webhook.at - began, webhook)
 
 
-def _summary(
-    result: StarterResult, alarm: AlarmTimes, receiver: WebhookReceiver
-) -> dict[str, Any]:
+def _summary(result: StarterResult, alarm: AlarmTimes, receiver: WebhookReceiver) -> dict[str, Any]:
     origins = {origin for origin, _ in result.feeds.values()}
     best = None
     if result.best:

@@ -26,10 +26,10 @@ from sentineliq.cli.client.follow_load import follow_load
 from sentineliq.cli.client.follow_run import RunFailed, RunOutcome, follow_run
 from sentineliq.cli.progress import ProgressLines
 from sentineliq.starter import Starter, StarterFeed
-from shared.database import PUBLIC
 from shared.errors import UpstreamError
 from shared.http import GuardedClient, Limits
 from shared.http.guard import Network
+from shared.tenants import PUBLIC
 
 Origin = Literal["the network", "shipped files"]
 

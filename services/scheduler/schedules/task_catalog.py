@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.auth import Role
 from shared.errors import InvalidInput
-from shared.runtime.celery import QUEUES
+from shared.runtime.queues import QUEUES
 
 TENANT_TASKS: Final[dict[str, str]] = {
     "feeds.tasks.start_feed": "Fetch one of the tenant's feeds; args are the feed's id.",

@@ -1,19 +1,16 @@
-"""Following questions: server-sent events as they come, and looking again where they do not come through."""
+"""Follows a request by server-sent events, and by reading again where none come through."""
 
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sentineliq.cli.client.api import ApiProblem, Client
-from sentineliq.cli.client.event_stream import EventStream
-from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, line
+from sentineliq.cli.client.documents import EnrichmentJob, decode
+from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, job_line
 
 JOB = {
     "id": "1",
@@ -23,28 +20,18 @@ JOB = {
     "reason": None,
     "estimate": None,
 }
-STREAM = (
-    b': ping\n\nevent: job\ndata: {"value": "\xc3\xa4"}\nid: 1\n\n'
-    b'retry: 5\ndata: {"a":\ndata: 1}\n\nevent: end\r\ndata: {}\r\n\r\nevent: cut\ndata: {"never":'
-)
 
 
 def job(state: str, **more) -> dict:
     return {**JOB, "state": state, "outcome": "found" if state == "done" else None, **more}
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=20))
-def test_events_are_the_same_however_the_stream_is_cut(cuts):
-    places = sorted({0, *cuts, len(STREAM)})
-    events = EventStream()
-    pieces = [STREAM[start:end] for start, end in pairwise(places)]
-    found = [event for piece in pieces for event in events.feed(piece)]
-    assert found == [("job", {"value": "ä"}), ("message", {"a": 1}), ("end", {})]
-
-
 @contextmanager
 def service(events: bytes | None, progress: list[dict]) -> Iterator[Client]:
-    """An API whose stream is these bytes (it breaks off when there are none), and whose progress goes on."""
+    """An API whose stream is these bytes; it breaks off when there are none.
+
+    Each read of the request gives the next of `progress`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -82,35 +69,35 @@ def service(events: bytes | None, progress: list[dict]) -> Iterator[Client]:
 def request(*jobs: dict) -> dict:
     return {
         "id": "7",
-        "open": sum(one["state"] in ("waiting", "running") for one in jobs),
+        "open": sum(job["state"] in ("waiting", "running") for job in jobs),
         "jobs": list(jobs),
     }
 
 
-def test_what_the_stream_says_is_told_at_once_and_once():
-    told: list[str] = []
+def test_an_event_gives_one_line_at_once():
+    lines: list[str] = []
     events = (
         b"event: job\ndata: " + json.dumps(job("done")).encode() + b"\n\nevent: end\ndata: {}\n\n"
     )
     with service(events, [request(job("done"))]) as client:
-        end = EnrichmentFollower(client, told.append).follow(request(job("waiting")))
+        end = EnrichmentFollower(client, lines.append).follow(request(job("waiting")))
     assert end["open"] == 0
-    assert told == ["45.33.32.156  probe: answered"]
+    assert lines == ["45.33.32.156  probe: answered"]
 
 
-@pytest.mark.parametrize("events", [None, b""], ids=["breaks off", "says nothing"])
-def test_where_no_events_come_through_it_is_looked_at_again(events):
-    told: list[str] = []
+@pytest.mark.parametrize("events", [None, b""], ids=["breaks off", "is empty"])
+def test_where_no_events_come_through_the_request_is_read_again(events):
+    lines: list[str] = []
     waits = job("waiting", estimate="2099-01-01T00:00:00Z")
     with service(events, [request(waits), request(job("running")), request(job("done"))]) as client:
-        EnrichmentFollower(client, told.append).follow(request(waits))
-    assert told == [
+        EnrichmentFollower(client, lines.append).follow(request(waits))
+    assert lines == [
         "45.33.32.156  probe: waits, probably until 2099-01-01 00:00:00",
         "45.33.32.156  probe: answered",
     ]
 
 
-def test_a_service_that_refuses_the_stream_is_heard(tmp_path):
+def test_a_refused_stream_is_an_error(tmp_path):
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = b'{"title": "the token is too old"}'
@@ -134,16 +121,15 @@ def test_a_service_that_refuses_the_stream_is_heard(tmp_path):
     server.server_close()
 
 
-def test_a_line_says_why_something_is_asked_again():
+def test_a_line_says_why_a_job_is_tried_again():
     broken = {"code": "upstream-status", "message": "probe answered with HTTP 500"}
     soon = job("waiting", estimate="2000-01-01T00:00:00Z")
-    assert line(soon) is None
-    again = line({**soon, "attempts": 1, "reason": broken})
+    assert job_line(decode(EnrichmentJob, soon)) is None
+    again = job_line(decode(EnrichmentJob, {**soon, "attempts": 1, "reason": broken}))
     assert again == (
         "45.33.32.156  probe: waits, probably until 2000-01-01 00:00:00, after probe answered with HTTP 500"
     )
-    assert (
-        line(job("failed", reason=broken))
-        == "45.33.32.156  probe: failed: probe answered with HTTP 500"
-    )
-    assert line(job("cancelled")) == "45.33.32.156  probe: cancelled"
+    failed = job_line(decode(EnrichmentJob, job("failed", reason=broken)))
+    assert failed == "45.33.32.156  probe: failed: probe answered with HTTP 500"
+    cancelled = job_line(decode(EnrichmentJob, job("cancelled")))
+    assert cancelled == "45.33.32.156  probe: cancelled"

@@ -1,4 +1,4 @@
-"""The first minutes, from the network and without one. They run on the same stack, one after the other."""
+"""The starter set-up with a network and without one, one after the other on the same stack."""
 
 import io
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sentineliq.cli.client.api import Client
-from sentineliq.cli.onboarding.starter_setup import StarterSetup, summed
+from sentineliq.cli.onboarding.starter_setup import StarterSetup, summarize_deliveries
 from sentineliq.cli.progress import ProgressLines
 from sentineliq.starter import load_starter
 
@@ -16,18 +16,20 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass
-class Told:
+class Setups:
+    """Runs set-ups and collects their progress lines."""
+
     text: io.StringIO = field(default_factory=io.StringIO)
 
-    def welcome(self, stack, starter):
+    def run(self, stack, starter):
         progress = ProgressLines(Console(file=self.text, width=400, color_system=None))
-        with StarterSetup(stack.environment, starter, progress) as welcome:
-            return welcome.tell()
+        with StarterSetup(stack.environment, starter, progress) as setup:
+            return setup.run()
 
 
 @pytest.fixture
-def told():
-    return Told()
+def setups():
+    return Setups()
 
 
 def renamed(starter, prefix, base):
@@ -43,31 +45,33 @@ def renamed(starter, prefix, base):
     return msgspec.structs.replace(starter, feeds=feeds, **named)
 
 
-def test_without_a_network_the_shipped_files_are_used_once(running_stack, told):
+def test_without_a_network_the_shipped_files_are_used_once(running_stack, setups):
     starter = renamed(load_starter(), "Shipped", "http://127.0.0.1:9")
-    news = told.welcome(running_stack, starter)
-    assert not news.online
-    assert {origin for origin, _ in news.feeds.values()} == {"shipped files"}
-    assert sum(outcome.report["taken"] for _, outcome in news.feeds.values()) == 91
-    assert news.attack[1]["version"]
-    assert news.best["score"] >= 80
-    assert all(one["state"] == "delivered" for one in news.deliveries)
-    assert "34 observables of Shipped Feodo Tracker (sample)" in " ".join(summed(news.deliveries))
-    assert "not reachable" in told.text.getvalue()
+    result = setups.run(running_stack, starter)
+    assert not result.online
+    assert {origin for origin, _ in result.feeds.values()} == {"shipped files"}
+    assert sum(outcome.report.observables for _, outcome in result.feeds.values()) == 91
+    assert result.attack[1].version
+    assert result.best.score >= 80
+    assert all(delivery.state == "delivered" for delivery in result.deliveries)
+    assert "34 observables of Shipped Feodo Tracker (sample)" in " ".join(
+        summarize_deliveries(result.deliveries)
+    )
+    assert "not reachable" in setups.text.getvalue()
 
-    again = told.welcome(running_stack, starter)
-    assert {outcome.run["state"] for _, outcome in again.feeds.values()} == {"unchanged"}
+    again = setups.run(running_stack, starter)
+    assert {outcome.run.state for _, outcome in again.feeds.values()} == {"unchanged"}
     assert again.deliveries == []
-    assert "none went out" in told.text.getvalue()
+    assert "none was sent" in setups.text.getvalue()
 
 
-def test_with_a_network_the_feeds_come_from_their_addresses(running_stack, told, serve):
+def test_with_a_network_the_feeds_come_from_their_addresses(running_stack, setups, serve):
     starter = load_starter()
     documents = {f"/{feed.file}": feed.sample() for feed in starter.feeds[:3]}
     base = serve(documents)
-    news = told.welcome(running_stack, renamed(starter, "Online", base))
-    assert news.online
-    origins = {name: origin for name, (origin, _) in news.feeds.items()}
+    result = setups.run(running_stack, renamed(starter, "Online", base))
+    assert result.online
+    origins = {name: origin for name, (origin, _) in result.feeds.items()}
     assert origins == {
         "Online Feodo Tracker": "the network",
         "Online URLhaus recent": "the network",
@@ -75,6 +79,6 @@ def test_with_a_network_the_feeds_come_from_their_addresses(running_stack, told,
         # Its server answers 404: the sample stands in, and says so.
         "Online ESET Winter Vivern (sample)": "shipped files",
     }
-    assert "404" in told.text.getvalue()
+    assert "404" in setups.text.getvalue()
     with Client(running_stack.environment, "public") as client:
         assert client.find("feeds", "/v1/feeds", "Online Feodo Tracker")["every_seconds"] == 3600

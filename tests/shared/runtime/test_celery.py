@@ -8,7 +8,8 @@ import redis
 from celery import Celery
 
 from shared.errors import InvalidInput, Unavailable, UpstreamError
-from shared.runtime.celery import QUEUES, TIME_LIMIT, ServiceTask, enqueue, make_celery, retry_delay
+from shared.runtime.celery import TIME_LIMIT, ServiceTask, enqueue, make_celery, retry_delay
+from shared.runtime.queues import QUEUES
 from shared.settings import SERVICES, Settings, load_settings
 
 

@@ -72,7 +72,7 @@ def _row(entry: Json) -> tuple[Any, ...]:
 
 @catalog_commands.command("describe")
 def describe_entry(ctx: Context, slug: EntryName) -> None:
-    """Show an entry of the catalogue: contents, licence, known problems."""
+    """Show an entry: contents, licence, known problems."""
     entry = ctx.obj.client.get("feeds", f"/v1/catalogue/{slug}")
     ctx.obj.answer(entry, output.details(entry))
 
@@ -116,7 +116,7 @@ def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
 def _credentials(
     entry: Json, kind: str | None, name: str | None, certificate: Path | None, key: Path | None
 ) -> Json | None:
-    """Credentials of the kind that the entry needs; the entry brings the fields that never change."""
+    """Credentials of the kind that the entry needs; it brings the fields that never change."""
     auth = entry["auth"]
     if kind is None and auth is not None and auth["required"]:
         kind = auth["kind"]

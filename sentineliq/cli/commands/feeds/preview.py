@@ -1,7 +1,7 @@
 """`sentineliq feeds preview|reparse`: shows what a document would bring before it is stored."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -40,9 +40,9 @@ def preview(
     format: Format = None,  # noqa: A002  # the option's name
     option: FormatOptions = None,
 ) -> None:
-    """Show the first 50 records of a file or an address, and what would be left out.
+    """Show the first 50 records of a file or an address.
 
-    Nothing is stored.
+    It also shows what would be left out. Nothing is stored.
     """
     client = ctx.obj.client
     options = parse_options(option or [])
@@ -85,11 +85,10 @@ def _preview(document: Json) -> RenderableType:
 
 
 def _records(records: list[Json]) -> RenderableType:
-    context = [name for name in _CONTEXT_FIELDS if any(record.get(name) for record in records)]
+    present = {name for record in records for name, value in record.items() if value}
+    context = [name for name in _CONTEXT_FIELDS if name in present]
     columns = ("type", "value", *context)
-    rows: list[list[Any]] = []
-    for record in records:
-        rows.append([record.get(name) for name in columns])
+    rows = [list(map(record.get, columns)) for record in records]
     return output.table(columns, rows, empty="no records")
 
 
@@ -105,7 +104,10 @@ def reparse(
         typer.Option(help="Keep these settings, and take the feed's last document again."),
     ] = False,
 ) -> None:
-    """Parse a feed's last document with other settings and show what would change."""
+    """Parse a feed's last document with other settings.
+
+    It shows what would change, and changes nothing without --apply.
+    """
     client = ctx.obj.client
     item = client.resolve("feeds", "/v1/feeds", feed)
     body: Json = {"apply": apply}

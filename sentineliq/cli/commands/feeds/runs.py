@@ -23,7 +23,10 @@ def run_feed(ctx: Context, feed: FeedReference) -> None:
 
 @run_commands.command("confirm")
 def confirm_feed(ctx: Context, feed: FeedReference) -> None:
-    """Accept a list that was held back because it lost more than half of its entries."""
+    """Accept a list that was held back.
+
+    It was held back because it lost more than half of its entries.
+    """
     _start_and_follow(ctx.obj, feed, "confirm")
 
 
@@ -39,7 +42,7 @@ def list_runs(
     ctx: Context,
     feed: Annotated[
         str | None,
-        typer.Argument(metavar="[FEED]", help="The feed's name or id; by default all feeds."),
+        typer.Argument(metavar="FEED", help="The feed's name or id; by default all feeds."),
     ] = None,
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
@@ -58,7 +61,7 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
         output.format_time(run.queued_at),
         run.feed,
         run.state,
-        report.taken if run.report else None,
+        report.observables if run.report else None,
         output.format_counts(report.dropped) or None,
         report.seconds,
         run.requested_by,

@@ -101,7 +101,10 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     certificate: CertificateFile = None,
     key: KeyFile = None,
 ) -> None:
-    """Subscribe to an address; it is fetched at once and then regularly."""
+    """Subscribe to an address.
+
+    It is fetched at once and then regularly.
+    """
     body: Json = {
         "name": name,
         "url": url,
@@ -119,7 +122,10 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
 
 @subscription_commands.command("delete")
 def delete_feed(ctx: Context, feed: FeedReference) -> None:
-    """Unsubscribe from a feed; its indicators stay until they expire."""
+    """Unsubscribe from a feed.
+
+    Its indicators stay until they expire.
+    """
     item = ctx.obj.client.resolve("feeds", "/v1/feeds", feed)
     ctx.obj.client.delete("feeds", f"/v1/feeds/{item.id}")
     ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))

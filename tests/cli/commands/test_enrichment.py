@@ -5,24 +5,15 @@ import os
 import pty
 import subprocess
 import sys
-import time
 
 import pytest
 
-from tests.cli.conftest import CommandLine
+from tests.cli.conftest import CommandLine, eventually
 from tests.observables.enrichment.provider import Called, Providers, Reply
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the stack
 
 KEY = "s3cr3t-of-initech"
-
-
-def eventually(look, seconds=15.0):
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.2)
-    return found
 
 
 def host(called: Called) -> Reply:
@@ -36,7 +27,7 @@ def host(called: Called) -> Reply:
 
 
 def keyed(called: Called) -> Reply:
-    """AbuseIPDB's layout, for whoever has the key."""
+    """AbuseIPDB's layout, for requests with the key."""
     if f"key: {KEY}" not in called.headers.replace("Key:", "key:"):
         return Reply(401, b"{}")
     data = {
@@ -59,7 +50,7 @@ def keyed(called: Called) -> Reply:
 
 @pytest.fixture
 def cli(running_stack):
-    """For tenants of these tests' own: what they learn, others do not see."""
+    """Tenants of their own, so that other tests do not see their answers."""
     return CommandLine(running_stack.data_dir, "initech")
 
 
@@ -98,36 +89,36 @@ def test_what_waits_has_an_estimate(cli, answering):
     assert ends == "45.33.40.2  isc_dshield: knows nothing about it"
 
 
-def test_what_may_not_be_told_is_refused(cli, providers):
+def test_what_may_not_be_disclosed_is_refused(cli, providers):
     result = cli("enrich", "45.33.40.3", "10.0.0.1", "--with", "shodan_internetdb", "--tlp", "red")
     assert result.exit_code == 1
     assert "It is marked TLP:RED; at most TLP:GREEN goes there." in result.stdout
     assert "45.33.40.3" not in providers.asked("shodan_internetdb")
     assert "single label" in cli("enrich", "nonsense").stderr
     assert (
-        "There is no enricher named 'nobody'"
-        in cli("enrich", "45.33.40.3", "--with", "nobody").stderr
+        "There is no enricher named 'unknown'"
+        in cli("enrich", "45.33.40.3", "--with", "unknown").stderr
     )
 
 
-def test_nobody_waits_who_does_not_want_to(cli):
-    made = cli.as_json("enrich", "45.33.40.4", "--with", "shodan_internetdb", "--no-wait")
-    followed = cli("enrichments", "follow", made["id"])
+def test_a_request_need_not_be_waited_for(cli):
+    request = cli.as_json("enrich", "45.33.40.4", "--with", "shodan_internetdb", "--no-wait")
+    followed = cli("enrichments", "follow", request["id"])
     assert followed.exit_code == 0, followed.output
     assert "ports: 22, 80" in followed.stdout
     [job] = cli.as_json("enrichments", "list", "--enricher", "shodan_internetdb", "--limit", "1")
-    assert (job["id"], job["state"]) == (made["jobs"][0]["id"], "done")
+    assert (job["id"], job["state"]) == (request["jobs"][0]["id"], "done")
 
 
 def test_a_queue_is_seen_and_taken_back(cli, answering):
     answering["stopforumspam"] = lambda _: Reply(429, headers={"Retry-After": "600"})
-    values = [f"45.33.41.{one}" for one in range(1, 4)]
+    values = [f"45.33.41.{number}" for number in range(1, 4)]
     assert cli("enrich", *values, "--with", "stopforumspam", "--no-wait").exit_code == 0
     eventually(lambda: "over quota until" in cli("enrichers", "list").stdout)
     waiting = cli.as_json(
         "enrichments", "list", "--state", "waiting", "--enricher", "stopforumspam"
     )
-    assert [one["value"] for one in waiting if one["estimate"]] == [one["value"] for one in waiting]
+    assert all(job["estimate"] for job in waiting)
     assert len(waiting) == 3
     assert cli("enrichments", "cancel").exit_code == 2
     assert "1 questions" in cli("enrichments", "cancel", waiting[0]["id"]).stdout
@@ -137,32 +128,32 @@ def test_a_queue_is_seen_and_taken_back(cli, answering):
 
 def test_a_key_is_set_tried_and_forgotten_and_never_shown(cli):
     assert "needs a key" in cli("enrichers", "show", "abuseipdb").stdout
-    wanted = cli("enrichers", "key", "abuseipdb")
-    assert wanted.exit_code == 2
-    assert "SENTINELIQ_ENRICHER_KEY" in wanted.output
+    refused = cli("enrichers", "key", "abuseipdb")
+    assert refused.exit_code == 2
+    assert "SENTINELIQ_ENRICHER_KEY" in refused.output
     assert cli("enrichers", "key", "abuseipdb", "key=wrong").exit_code == 0
     tried = cli("enrichers", "test", "abuseipdb")
     assert tried.exit_code == 1
     assert "asked about 1.1.1.1: failed" in tried.stdout
     assert "key refused until" in cli("enrichers", "list").stdout
-    given = cli("enrichers", "key", "abuseipdb", SENTINELIQ_ENRICHER_KEY=KEY)
-    assert given.exit_code == 0, given.output
+    accepted = cli("enrichers", "key", "abuseipdb", SENTINELIQ_ENRICHER_KEY=KEY)
+    assert accepted.exit_code == 0, accepted.output
     tried = cli("enrichers", "test", "abuseipdb")
     assert tried.exit_code == 0, tried.output
     assert "abuseipdb, asked about 1.1.1.1: answered" in tried.stdout
     shown = (
         json.dumps(cli.as_json("enrichers", "list"))
-        + given.output
+        + accepted.output
         + cli("enrichers", "show", "abuseipdb").stdout
     )
     assert KEY not in shown
-    asked = cli("enrich", "45.33.40.5", "--with", "abuseipdb")
-    assert "45.33.40.5 has the score 50" in asked.stdout
+    answer = cli("enrich", "45.33.40.5", "--with", "abuseipdb")
+    assert "45.33.40.5 has the score 50" in answer.stdout
     assert "needs a key, and none is set" in cli("enrichers", "forget-key", "abuseipdb").stdout
 
 
 def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
-    ours, theirs = pty.openpty()
+    terminal, child_end = pty.openpty()
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "dumb"}
     command = [
         sys.executable,
@@ -178,23 +169,23 @@ def test_on_a_terminal_a_key_is_asked_for_without_echo(cli):
     shown = b""
     with subprocess.Popen(
         command,
-        stdin=theirs,
+        stdin=child_end,
         stdout=subprocess.PIPE,
-        stderr=theirs,
+        stderr=child_end,
         env=environ,
         start_new_session=True,
     ) as process:
         # The last space comes when the echo is off.
         while b"key of abuseipdb: " not in shown:
-            shown += os.read(ours, 1000)
-        os.write(ours, KEY.encode() + b"\n")
-        said, _ = process.communicate(timeout=60)
-    shown += os.read(ours, 1000)
-    os.close(theirs)
-    os.close(ours)
+            shown += os.read(terminal, 1000)
+        os.write(terminal, KEY.encode() + b"\n")
+        stdout, _ = process.communicate(timeout=60)
+    shown += os.read(terminal, 1000)
+    os.close(child_end)
+    os.close(terminal)
     assert process.returncode == 0
-    assert b"abuseipdb has its key" in said
-    assert KEY.encode() not in shown + said
+    assert b"abuseipdb has its key" in stdout
+    assert KEY.encode() not in shown + stdout
     assert (
         "asked about 1.1.1.1: answered"
         in cli("enrichers", "test", "abuseipdb", tenant="hooli").stdout
@@ -234,8 +225,8 @@ def test_limits_are_those_of_the_plan_that_a_key_belongs_to(cli):
     assert cli.as_json("enrichers", "set", "ipinfo", "--enable")["obstacle"] is None
     for wrong in (("ipinfo",), ("ipinfo", "--calls", "5")):
         assert cli("enrichers", "set", *wrong).exit_code == 2
-    assert cli("enrichers", "set", "nobody", "--enable").exit_code == 1
-    assert "enrichers list" in cli("enrichers", "show", "nobody").stderr
+    assert cli("enrichers", "set", "unknown", "--enable").exit_code == 1
+    assert "enrichers list" in cli("enrichers", "show", "unknown").stderr
 
 
 def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
@@ -252,9 +243,9 @@ def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
     def say(*arguments: str):
         return cli.as_json("policies", *arguments, tenant="hooli")
 
-    values = [f"45.33.42.{one}" for one in range(1, 5)]
+    values = [f"45.33.42.{number}" for number in range(1, 5)]
     listed("before", *values)
-    wanted = [
+    arguments = [
         "Bad addresses",
         "--with",
         "shodan_internetdb",
@@ -264,14 +255,17 @@ def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
         "50",
     ]
     tried = eventually(
-        lambda: (found := say("add", *wanted, "--daily", "3", "--dry-run"))["changes"] and found
+        lambda: (
+            (forecast := say("add", *arguments, "--daily", "3", "--dry-run"))["changes"]
+            and forecast
+        )
     )
     assert (tried["calls"], tried["over_budget"]) == (3, 1)
     assert say("list") == []
-    assert say("add", *wanted, "--daily", "3")["daily_budget"] == 3
-    told = cli("policies", "dry-run", "Bad addresses", "--days", "2", tenant="hooli").stdout
-    assert "Bad addresses would have made 3 calls" in told
-    assert "over its budget: 1" in told
+    assert say("add", *arguments, "--daily", "3")["daily_budget"] == 3
+    text = cli("policies", "dry-run", "Bad addresses", "--days", "2", tenant="hooli").stdout
+    assert "Bad addresses would have made 3 calls" in text
+    assert "over its budget: 1" in text
     changed = say(
         "change", "Bad addresses", "--unlimited", "--type", "any", "--name", "Bad", "--depth", "1"
     )

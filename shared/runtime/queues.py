@@ -1,0 +1,8 @@
+"""The Celery queue of each service, for code that needs no Celery."""
+
+from typing import Final
+
+QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {
+    "scheduler": "default"
+}
+"""The queue of each service."""
