@@ -231,7 +231,7 @@ class EnricherQueue(msgspec.Struct, frozen=True):
     blocked: "QueueBlock | None"
 
 
-class QueueBlock(msgspec.Struct, frozen=True):
+class QueueHold(msgspec.Struct, frozen=True):
     """What holds an enricher's queue back, and until when."""
 
     kind: str
