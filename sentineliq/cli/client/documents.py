@@ -58,7 +58,7 @@ class SkippedLine(msgspec.Struct, frozen=True):
     raw: str
 
 
-class RunReport(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
+class RunCounts(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
     """The counts of a feed run; `observables` were ingested, `dropped` were left out."""
 
     observables: int = 0
@@ -81,7 +81,7 @@ class FeedRun(msgspec.Struct, frozen=True):
     attempts: int
     requested_by: str
     error: FailureReason | None
-    report: RunReport | None
+    report: RunCounts | None
 
 
 class StoredCounts(msgspec.Struct, frozen=True):
@@ -106,7 +106,7 @@ class EnrichmentJob(msgspec.Struct, frozen=True):
     estimate: str | None
 
 
-class EnrichmentRequest(msgspec.Struct, frozen=True):
+class FollowedRequest(msgspec.Struct, frozen=True):
     """A request with its jobs; `open` of them have not ended."""
 
     id: str
@@ -172,7 +172,7 @@ class ObservableSummary(msgspec.Struct, frozen=True):
     enrichments: list[EnrichmentAnswer] = []
 
 
-class LookupResult(msgspec.Struct, frozen=True):
+class ValueAnswer(msgspec.Struct, frozen=True):
     """The answer about one value: the observable, or why there is none."""
 
     value: str
@@ -228,7 +228,7 @@ class EnricherQueue(msgspec.Struct, frozen=True):
     waiting: int
     used_today: int
     finished: str | None
-    blocked: "QueueBlock | None"
+    blocked: "QueueHold | None"
 
 
 class QueueHold(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Final
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import ApiProblem, Client, Json
-from sentineliq.cli.client.documents import EnrichmentJob, EnrichmentRequest, decode
+from sentineliq.cli.client.documents import EnrichmentJob, FollowedRequest, decode
 from shared.errors import SentinelIQError
 
 _FIRST_PAUSE: Final = 0.1
@@ -43,14 +43,14 @@ class EnrichmentFollower:
         cuts streams, the request is read again and again.
         """
         self.report(document)
-        request = decode(EnrichmentRequest, document)
+        request = decode(FollowedRequest, document)
         path = f"/v1/enrichments/{request.id}"
         pause = _FIRST_PAUSE
         while request.open:
             self._listen(f"{path}/events")
             document = self._client.get("observables", path)
             self.report(document)
-            request = decode(EnrichmentRequest, document)
+            request = decode(FollowedRequest, document)
             if request.open:
                 time.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -58,7 +58,7 @@ class EnrichmentFollower:
 
     def report(self, document: Json) -> None:
         """Give notice of each job of a request whose state is news."""
-        for job in decode(EnrichmentRequest, document).jobs:
+        for job in decode(FollowedRequest, document).jobs:
             self._report(job)
 
     def _listen(self, path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
-from sentineliq.cli.client.documents import FeedRun, RunReport, StoredCounts, decode
+from sentineliq.cli.client.documents import FeedRun, RunCounts, StoredCounts, decode
 from shared.errors import SentinelIQError
 
 _FIRST_PAUSE: Final = 0.05
@@ -39,9 +39,9 @@ class RunOutcome:
     seconds: float
 
     @property
-    def report(self) -> RunReport:
+    def report(self) -> RunCounts:
         """What was taken and what was left out."""
-        return self.run.report or RunReport()
+        return self.run.report or RunCounts()
 
     @property
     def unchanged(self) -> int:
@@ -76,7 +76,8 @@ class RunOutcome:
         gone = f", {report.gone:,} gone" if report.gone else ""
         notes = "".join(f"; {note}" for note in report.notes)
         return (
-            f"{name}: {report.observables:,} observables{types}: {stored}{gone} in {self.seconds:.1f} s"
+            f"{name}: {report.observables:,} observables{types}: "
+            f"{stored}{gone} in {self.seconds:.1f} s"
             f"{self._left_out()}{notes}"
         )
 
@@ -141,7 +142,7 @@ def _await_end(
 
 
 def _await_storing(client: Client, run: FeedRun) -> StoredCounts:
-    report = run.report or RunReport()
+    report = run.report or RunCounts()
     sent = report.seen + report.gone
     pause = _FIRST_PAUSE
     most_received = -1

@@ -6,7 +6,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
-from sentineliq.cli.client.documents import EnricherSummary, EnrichmentRequest, decode
+from sentineliq.cli.client.documents import EnricherSummary, FollowedRequest, decode
 from sentineliq.cli.client.follow_enrichment import EnrichmentFollower, job_outcome
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.credential_prompts import prompt_secret
@@ -202,7 +202,7 @@ def test_enricher(ctx: Context, name: Name) -> None:
     """Ask a provider a harmless question to test it and your key."""
     request = ctx.obj.client.post("observables", f"/v1/enrichers/{name}/test")
     request = EnrichmentFollower(ctx.obj.client, notice=lambda _: None).follow(request)
-    (job,) = decode(EnrichmentRequest, request).jobs
+    (job,) = decode(FollowedRequest, request).jobs
     line = f"{name}, asked about {job.value}: {job_outcome(job)}"
     ctx.obj.answer(request["jobs"][0], output.cell(line))
     if job.state != "done":

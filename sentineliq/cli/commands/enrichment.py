@@ -9,7 +9,7 @@ from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.client.documents import (
     EnrichmentJob,
-    EnrichmentRequest,
+    FollowedRequest,
     ObservableSummary,
     decode,
 )
@@ -73,7 +73,7 @@ def enrich_values(
         _follow_and_answer(ctx.obj, document)
         return
     EnrichmentFollower(ctx.obj.client).report(document)
-    request = decode(EnrichmentRequest, document)
+    request = decode(FollowedRequest, document)
     hint = f"{request.open:,} questions wait: sentineliq enrichments follow {request.id}"
     ctx.obj.answer(document, output.cell(hint))
 
@@ -99,7 +99,7 @@ def _follow_and_answer(context: CommandContext, document: Json) -> None:
         hint = f"sentineliq enrichments follow {document['id']}"
         output.print_note(f"the remaining questions are still asked: {hint}")
         raise typer.Exit(130) from None
-    jobs = decode(EnrichmentRequest, document).jobs
+    jobs = decode(FollowedRequest, document).jobs
     documents = _look_up(context.client, list(dict.fromkeys(job.value for job in jobs)))
     observables = decode(list[ObservableSummary], documents)
     context.answer(

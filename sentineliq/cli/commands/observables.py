@@ -6,7 +6,7 @@ import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client
-from sentineliq.cli.client.documents import LookupResult, ObservableSummary, decode
+from sentineliq.cli.client.documents import ObservableSummary, ValueAnswer, decode
 from sentineliq.cli.context import CommandGroup, Context
 from shared.errors import NotFound
 
@@ -43,11 +43,11 @@ def look_up(
     """Look up values."""
     body = {"values": values, "type": type_}
     documents = ctx.obj.client.post("observables", "/v1/lookup", body)["items"]
-    results = decode(list[LookupResult], documents)
+    results = decode(list[ValueAnswer], documents)
     ctx.obj.answer(documents, output.table(_COLUMNS, map(_result_row, results)))
 
 
-def _result_row(result: LookupResult) -> tuple[Any, ...]:
+def _result_row(result: ValueAnswer) -> tuple[Any, ...]:
     if result.observable is None:
         return (result.value, result.problem or "unknown", None, None, None, None, None)
     return (result.value, *_row(result.observable)[1:])
@@ -138,7 +138,7 @@ def explain(
 
 def _observable_id(client: Client, value: str) -> str:
     document = client.post("observables", "/v1/lookup", {"values": [value]})["items"][0]
-    result = decode(LookupResult, document)
+    result = decode(ValueAnswer, document)
     if result.observable is None:
         raise NotFound(result.problem or f"there is no observable {value}")
     return result.observable.id

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.documents import FeedRun, RunReport, decode
+from sentineliq.cli.client.documents import FeedRun, RunCounts, decode
 from sentineliq.cli.client.follow_run import follow_run
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import FeedReference
@@ -56,7 +56,7 @@ def list_runs(
 
 
 def _row(run: FeedRun) -> tuple[Any, ...]:
-    report = run.report or RunReport()
+    report = run.report or RunCounts()
     return (
         output.format_time(run.queued_at),
         run.feed,
