@@ -42,5 +42,5 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.state.lookups = lookups
     app.state.data_dates = lookups.data_dates
-    app.state.extractors = ExtractionPool()
+    app.state.extraction_pool = ExtractionPool()
     return app

@@ -1,1 +1,1 @@
-"""Documents: which observables they name, read in processes of their own."""
+"""Reports: the observables and ATT&CK ids that documents name, and what is stored about them."""

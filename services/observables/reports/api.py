@@ -2,7 +2,7 @@
 
 from functools import partial
 from tempfile import TemporaryFile
-from typing import IO, Annotated
+from typing import IO, Annotated, Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from services.observables.reference.data_dates import DatasetDates
 from services.observables.reports import service
 from services.observables.reports.extraction_pool import ExtractionPool
-from services.observables.reports.schemas import Extraction
+from services.observables.reports.schemas import ExtractionView
 from shared.auth import Principal
 from shared.documents import MEDIA_TYPES
 from shared.errors import TooLargeInput
@@ -21,25 +21,29 @@ router = APIRouter(prefix="/v1", tags=["observables"])
 
 Reader = Annotated[Principal, require_permission("observables:read")]
 
-MAX_REPORT_BYTES = 32 * 1024 * 1024
+MAX_REPORT_BYTES: Final = 32 * 1024 * 1024
 
 
 @router.post(
     "/extract",
-    response_model=Extraction,
+    response_model=ExtractionView,
     openapi_extra={
         "requestBody": {"required": True, "content": {kind: {} for kind in MEDIA_TYPES}}
     },
 )
 async def extract(request: Request, principal: Reader) -> Response:
-    """Observables and ATT&CK ids in a report (text, Markdown, HTML, PDF; up to 32 MiB), and what is known of them."""
-    extractors: ExtractionPool = request.app.state.extractors
+    """Observables and ATT&CK ids in a report, and what is known of them.
+
+    A report is text, Markdown, HTML or PDF, of up to 32 MiB.
+    """
+    pool: ExtractionPool = request.app.state.extraction_pool
     data_dates: DatasetDates = request.app.state.data_dates
     media_type = request.headers.get("content-type", "")
     annotate = partial(service.annotate, database_of(request), principal.tenant)
-    with TemporaryFile() as document:  # reports that are sent slowly take no memory
+    # A file: reports that are sent slowly take no memory.
+    with TemporaryFile() as document:
         await _receive(request, document)
-        answer = await extractors.report(document, media_type, annotate)
+        answer = await pool.extract(document, media_type, annotate)
     dates = bytes(await data_dates.get_async())
     return Response(b'%b,"reference":%b}' % (answer[:-1], dates), media_type="application/json")
 

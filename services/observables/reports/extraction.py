@@ -1,28 +1,29 @@
-"""What a document names: observables and ATT&CK ids, each once, with all the places it stands at."""
+"""The observables and ATT&CK ids in a document, each once, with the places that name it."""
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from shared.documents import Document
 from shared.stix.extract import Match, attack_ids, extract
 
-POSITIONS = 100
-"""Places kept of one thing; all are counted."""
+MAX_POSITIONS: Final = 100
+"""Places kept of one value; all are counted."""
 
-MAX_DISTINCT = 100_000
-"""Observables, and ATT&CK ids, taken from one document: a report never has as many, and a list is for a feed."""
+MAX_DISTINCT: Final = 100_000
+"""Observables, and ATT&CK ids, taken from one document: no report names as many."""
 
-MAX_PLACES = 200_000
-"""Places kept of all things; beyond, the first of each."""
+MAX_PLACES: Final = 200_000
+"""Places kept of all values together; beyond, only the first of each value."""
 
-MAX_TOLD = 16_000_000
-"""Characters of all values and spellings, at which nothing new is taken: the answer has to stay within bounds."""
+MAX_CHARACTERS: Final = 16_000_000
+"""Characters of all values and spellings, at which no new value is taken: it bounds the answer."""
 
-# Marks for where a word may be broken, put into long ones: nothing that is seen, and it would cut a name in two.
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+# Invisible marks at which long words may be broken: they would cut a name in two.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 
 
 class Position(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -32,7 +33,8 @@ class Position(msgspec.Struct, omit_defaults=True, frozen=True):
         start: where it begins, in characters of the document's text, from 0.
         end: behind its last character.
         page: of a PDF, the page from 1 it begins on.
-        written: the text as it stands there, when that is not the value itself: defanged, in capitals, without scheme.
+        written: the text of the mention if it differs from the value: defanged, in capitals,
+            without scheme.
     """
 
     start: int
@@ -41,14 +43,14 @@ class Position(msgspec.Struct, omit_defaults=True, frozen=True):
     written: str | None = None
 
 
-class Mentioned(msgspec.Struct):
-    """Something a document names.
+class ExtractedValue(msgspec.Struct):
+    """A value that a document names.
 
     Attributes:
-        type: an `ObservableType`; of an ATT&CK id what it names, such as "attack-technique".
+        type: an `ObservableType`; of an ATT&CK id its kind, such as "attack-technique".
         value: canonical value.
         count: how often it is named.
-        positions: where, in order; the first `POSITIONS`.
+        positions: where, in order; the first `MAX_POSITIONS`.
     """
 
     type: str
@@ -58,95 +60,104 @@ class Mentioned(msgspec.Struct):
 
 
 class Extraction(msgspec.Struct):
-    """What a document names, each type and value once, in the order of the first mentions.
+    """The values in a document, each type and value once, in the order of the first mentions.
 
     Attributes:
-        observables: CVE ids, as type "vulnerability", among them.
-        attack: ATT&CK ids: what the document says of the observables.
+        observables: CVE ids are among them, as type "vulnerability".
+        attack: ATT&CK ids.
         characters: length of the text the positions are in.
-        pages: how many a PDF has.
+        pages: of a PDF.
         notes: what of the document was not read.
     """
 
-    observables: list[Mentioned]
-    attack: list[Mentioned]
+    observables: list[ExtractedValue]
+    attack: list[ExtractedValue]
     characters: int
     pages: int | None
     notes: list[str]
 
 
 def extract_from(document: Document) -> Extraction:
-    """The observables and ATT&CK ids a document names, up to the limits above; in time linear in its length."""
-    places, notes = _Places(document), list(document.notes)
+    """Extract up to the limits above, in time linear in the length of the document."""
+    text = _VisibleText(document)
+    notes = list(document.notes)
     return Extraction(
-        observables=_collected(places, extract(places.seen), "observables", notes),
-        attack=_collected(places, attack_ids(places.seen), "ATT&CK ids", notes),
+        observables=_collect(text, extract(text.visible), "observables", notes),
+        attack=_collect(text, attack_ids(text.visible), "ATT&CK ids", notes),
         characters=len(document.text),
         pages=None if document.pages is None else len(document.pages),
         notes=notes,
     )
 
 
-class _Places:
-    """From places in the text as it is seen, without invisible marks, to places in the document.
+class _VisibleText:
+    """The text without invisible marks, and the way from its places to those in the document.
 
     Attributes:
-        seen: the text without them.
+        visible: the text without the marks.
     """
 
     def __init__(self, document: Document) -> None:
-        self._text, self._pages = document.text, document.pages
-        # In the seen text, where marks were left out; how many up to and with each.
+        self._text = document.text
+        self._pages = document.pages
+        # The places in the visible text before which a mark was left out, one for each mark: a
+        # search tells how many marks are before any place.
         self._gaps: list[int] = []
-        pieces, at = [], 0
+        pieces = []
+        at = 0
         for mark in _INVISIBLE.finditer(document.text):
             pieces.append(document.text[at : mark.start()])
             self._gaps.append(mark.start() - len(self._gaps))
             at = mark.end()
-        self.seen = "".join([*pieces, document.text[at:]]) if at else document.text
+        self.visible = "".join([*pieces, document.text[at:]]) if at else document.text
 
-    def position(self, found: Match) -> Position:
+    def position(self, match: Match) -> Position:
         """Where a mention stands in the document."""
-        start, end = found.start, found.end
+        start = match.start
+        end = match.end
         if self._gaps:
             start += bisect_right(self._gaps, start)
-            # A mark right behind the last character is no part of it.
+            # A mark right behind the last character is no part of the mention.
             end += bisect_right(self._gaps, end - 1)
         written = self._text[start:end]
         page = None if self._pages is None else bisect_right(self._pages, start)
-        return Position(start, end, page, None if written == found.value else written)
+        return Position(start, end, page, None if written == match.value else written)
 
 
-def _collected(
-    places: _Places, mentions: Iterable[Match], kind: str, notes: list[str]
-) -> list[Mentioned]:
-    """Each thing once; `notes` takes where one of the limits was met."""
-    known: dict[tuple[str, str], Mentioned] = {}
-    kept = told = 0
-    passed: Match | None = None
-    for found in mentions:
-        key = (found.type, found.value)
-        mentioned = known.get(key)
-        if mentioned is None:
-            if len(known) == MAX_DISTINCT or told >= MAX_TOLD:
+def _collect(
+    text: _VisibleText, matches: Iterable[Match], kind: str, notes: list[str]
+) -> list[ExtractedValue]:
+    """Each value once; reached limits are added to `notes`."""
+    values: dict[tuple[str, str], ExtractedValue] = {}
+    places = 0
+    characters = 0
+    first_without_place: Match | None = None
+    for match in matches:
+        key = (match.type, match.value)
+        value = values.get(key)
+        if value is None:
+            if len(values) == MAX_DISTINCT or characters >= MAX_CHARACTERS:
                 notes.append(
-                    f"{kind} were taken up to character {found.start:,}: {len(known):,} are as many as fit"
+                    f"{kind} were taken up to character {match.start:,}: "
+                    f"{len(values):,} are as many as fit"
                 )
                 break
-            mentioned = known[key] = Mentioned(str(found.type), found.value, 0, [])
-            told += len(found.value)
-        mentioned.count += 1
-        if not mentioned.positions or (
-            len(mentioned.positions) < POSITIONS and kept < MAX_PLACES and told < MAX_TOLD
+            value = values[key] = ExtractedValue(str(match.type), match.value, 0, [])
+            characters += len(match.value)
+        value.count += 1
+        positions = value.positions
+        if not positions or (
+            len(positions) < MAX_POSITIONS and places < MAX_PLACES and characters < MAX_CHARACTERS
         ):
-            place = places.position(found)
-            mentioned.positions.append(place)
-            kept += 1
-            told += len(place.written or "")
-        elif len(mentioned.positions) < POSITIONS:
-            passed = passed or found
-    if passed:
+            position = text.position(match)
+            positions.append(position)
+            places += 1
+            characters += len(position.written or "")
+        elif len(positions) < MAX_POSITIONS:
+            first_without_place = first_without_place or match
+    if first_without_place:
         notes.append(
-            f"of {kind}, places behind character {passed.start:,} are told only where they are the first"
+            f"of {kind}, places behind character {first_without_place.start:,} are told only "
+            "where they are the first"
         )
-    return list(known.values())
+    return list(values.values())

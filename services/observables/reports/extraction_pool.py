@@ -1,161 +1,51 @@
-"""Documents read beside the API: at most two at a time, each in a process with limits of its own (`extracting`).
+"""Processes that read documents for the API: at most two at a time, each with limits of its own.
 
-A process starts with the first document, stays for the next ones, and ends after a while without any.
+A process starts with the first document, stays for the next ones, and ends after a while without
+any. `extraction_process` is its program.
 """
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Final
 
 import msgspec
 
-from services.observables.reports.extraction import Extraction, Mentioned
-from services.observables.reports.extraction_process import HEAD, READY, Limits, Named, Refused
-from services.observables.reports.service import Report
+from services.observables.reports.extraction import ExtractedValue
+from services.observables.reports.extraction_client import ExtractionClient
+from services.observables.reports.extraction_process import (
+    ExtractionHeader,
+    ProcessLimits,
+    Rejection,
+)
 from shared.errors import InvalidInput, TooLargeInput, Unavailable
-from shared.telemetry.logging import get_logger
 
-log = get_logger(__name__)
-
-AT_ONCE: Final = 2
+MAX_PROCESSES: Final = 2
 """Documents that are read at the same time."""
 
-PATIENCE: Final = 10.0
+QUEUE_SECONDS: Final = 10.0
 """Seconds a document waits for its turn."""
 
-IDLE: Final = 180.0
+IDLE_SECONDS: Final = 180.0
 """Seconds after which a process without work ends."""
 
-_LONGEST: Final = 3.0
-"""Seconds by the clock for a second of processor time, when others take the processors."""
-
 _RETRY_AFTER: Final = 5.0
-_MEDIA_TYPE: Final = 1_000
-_COMMAND: Final = [sys.executable, "-P", "-m", "services.observables.reports.extraction_process"]
-_BROKEN: Final = (
-    "This document cannot be read: it is broken, or unfolds to more than fits into memory."
-)
 
-_Mark = Callable[[Extraction], Report]
+Annotate = Callable[[Sequence[ExtractedValue]], Sequence[msgspec.Struct]]
+"""Adds to values what is stored about them."""
 
 
-class _Ended(Exception):  # what it means, the exit code says
-    """The process ended, or did not answer in time."""
-
-
-class _Process:
-    """One process that reads documents, one at a time."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._socket, theirs = socket.socketpair()
-        command = [*_COMMAND, msgspec.json.encode(limits).decode()]
-        # Of our environment it needs nothing, secrets least of all.
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - a string is what is wanted
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - a command of our own
-                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env={"PYTHONPATH": paths}
-            )
-        self._socket.settimeout(_LONGEST * limits.seconds)
-        self.timer: threading.Timer | None = None
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    def read(self, document: IO[bytes], media_type: str) -> tuple[Named | Refused, list[bytes]]:
-        """What it says about a document, and the lists that follow, still encoded.
-
-        Raises:
-            TooLargeInput: it took too much memory or time.
-            InvalidInput: the process broke down over it.
-            RuntimeError: the process has a fault; its own words are on our standard error.
-        """
-        try:
-            socket.send_fds(
-                self._socket, [f"{media_type[:_MEDIA_TYPE]}\n".encode()], [document.fileno()]
-            )
-            said = msgspec.msgpack.decode(self._frame(), type=Named | Refused)
-            return said, [self._frame() for _ in range(said.frames)] if isinstance(
-                said, Named
-            ) else []
-        except TimeoutError:
-            raise TooLargeInput(self._limits.too_slow()) from None
-        except (OSError, _Ended):
-            raise self._why() from None
-
-    def ready(self) -> bool:
-        """Whether it takes another document."""
-        try:
-            return self._socket.recv(1) == READY
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        """End it now."""
-        self._process.kill()
-
-    def end(self) -> None:
-        """End it and wait until it has."""
-        self._socket.close()
-        try:
-            self._process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
-
-    def _frame(self) -> bytes:
-        return self._exactly(int.from_bytes(self._exactly(HEAD), "big"))
-
-    def _exactly(self, size: int) -> bytes:
-        taken = bytearray(size)
-        rest = memoryview(taken)
-        while rest:
-            if not (count := self._socket.recv_into(rest)):
-                raise _Ended
-            rest = rest[count:]
-        return bytes(taken)
-
-    def _why(self) -> Exception:
-        """What the end of the process means: for whoever sent the document, or for us."""
-        self._socket.close()
-        code = self._process.wait()
-        log.warning("extract.process_ended", code=code)
-        if code == -signal.SIGPROF:
-            return TooLargeInput(self._limits.too_slow())
-        if code == -signal.SIGKILL:  # by the kernel, which was short of memory
-            return TooLargeInput(self._limits.too_much_memory())
-        return (
-            InvalidInput(_BROKEN)
-            if code < 0
-            else RuntimeError(f"the process reading documents ended with {code}")
-        )
-
-
-class _Errand:
-    """A document on its way: the process that reads it, and whether anybody waits for it."""
+class _Job:
+    """A document on its way: the process that reads it, and whether its sender has left."""
 
     def __init__(self) -> None:
-        self.process: _Process | None = None
-        self.dropped = False
+        self.process: ExtractionClient | None = None
+        self.cancelled = False
 
-    def drop(self) -> None:
-        """Nobody waits any more."""
-        self.dropped = True
+    def cancel(self) -> None:
+        self.cancelled = True
         if (process := self.process) is not None:
             process.kill()
 
@@ -167,74 +57,81 @@ class ExtractionPool:
         limits: of each of them.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-        # Threads of their own: those that look values up must not wait for documents. And they have to live as long
-        # as the processes, which end with the thread that started them.
-        self._threads = ThreadPoolExecutor(AT_ONCE, "extract")
-        self._idle: list[_Process] = []
+    def __init__(self, limits: ProcessLimits | None = None) -> None:
+        self._limits = limits or ProcessLimits()
+        # Threads of their own: lookups must not wait for documents. And threads have to live as
+        # long as the processes, which end with the thread that started them.
+        self._threads = ThreadPoolExecutor(MAX_PROCESSES, "extract")
+        self._idle: list[ExtractionClient] = []
         self._lock = threading.Lock()
-        weakref.finalize(self, _end_all, self._idle)
+        weakref.finalize(self, _close_all, self._idle)
 
-    async def report(self, document: IO[bytes], media_type: str, mark: _Mark) -> bytes:
-        """What a document names, as JSON in the shape of `Report`.
+    async def extract(self, document: IO[bytes], media_type: str, annotate: Annotate) -> bytes:
+        """The values in a document, as a JSON object in the shape of `ExtractionView`.
 
         Args:
             document: an open file, flushed.
             media_type: its `Content-Type`.
-            mark: from what is named to what is known of it; asked for some thousand values at a time.
+            annotate: is called for some thousand observables at a time.
 
         Raises:
-            Unavailable: others were still being read after `PATIENCE` seconds.
+            Unavailable: other documents were still being read after `QUEUE_SECONDS`.
             TooLargeInput: it takes too much memory or time.
             InvalidInput: it cannot be read.
         """
-        errand = _Errand()
-        job = self._threads.submit(self._run, errand, document, media_type, mark)
-        answer = asyncio.wrap_future(job)
+        job = _Job()
+        work = self._threads.submit(self._run, job, document, media_type, annotate)
+        answer = asyncio.wrap_future(work)
         try:
-            done, _ = await asyncio.wait([answer], timeout=PATIENCE)
-            if not done and job.cancel():
+            done, _ = await asyncio.wait([answer], timeout=QUEUE_SECONDS)
+            # Work that has begun cannot be cancelled; it is waited for.
+            if not done and work.cancel():
                 raise _busy()
             return await answer
         except asyncio.CancelledError:
             answer.cancel()
-            errand.drop()
+            job.cancel()
             raise
 
-    def _run(self, errand: _Errand, document: IO[bytes], media_type: str, mark: _Mark) -> bytes:
-        process = errand.process = self._take()
-        if errand.dropped:
-            process.end()
+    def _run(self, job: _Job, document: IO[bytes], media_type: str, annotate: Annotate) -> bytes:
+        process = job.process = self._acquire()
+        if job.cancelled:
+            process.close()
             raise _busy()
         try:
-            said, frames = process.read(document, media_type)
-            ready = process.ready()
+            answer, frames = process.extract(document, media_type)
+            ready = process.is_ready()
         except BaseException:
             process.kill()
-            process.end()
+            process.close()
             raise
         finally:
-            errand.process = None
-        self._keep(process) if ready else process.end()
-        if isinstance(said, Refused):
-            raise (TooLargeInput if said.large else InvalidInput)(said.message, **said.details)
-        return _report(said, frames, mark)
+            job.process = None
+        if ready:
+            self._release(process)
+        else:
+            process.close()
+        if isinstance(answer, Rejection):
+            raise (TooLargeInput if answer.large else InvalidInput)(
+                answer.message, **answer.details
+            )
+        return _encode(answer, frames, annotate)
 
-    def _take(self) -> _Process:
+    def _acquire(self) -> ExtractionClient:
+        """An idle process that still runs, or a new one."""
         while True:
             with self._lock:
                 process = self._idle.pop() if self._idle else None
             if process is None:
-                return _Process(self._limits)
+                return ExtractionClient(self._limits)
             if process.timer:
                 process.timer.cancel()
             if process.alive:
                 return process
-            process.end()
+            process.close()
 
-    def _keep(self, process: _Process) -> None:
-        process.timer = threading.Timer(IDLE, _retire, (self._idle, self._lock, process))
+    def _release(self, process: ExtractionClient) -> None:
+        process.timer = threading.Timer(IDLE_SECONDS, _retire, (self._idle, self._lock, process))
         process.timer.daemon = True
         with self._lock:
             self._idle.append(process)
@@ -243,40 +140,42 @@ class ExtractionPool:
 
 def _busy() -> Unavailable:
     error = Unavailable(
-        f"{AT_ONCE} other documents are being read: send this one again in a few seconds."
+        f"{MAX_PROCESSES} other documents are being read: send this one again in a few seconds."
     )
     error.retry_after = _RETRY_AFTER
     return error
 
 
-def _retire(idle: list[_Process], lock: threading.Lock, process: _Process) -> None:
+def _retire(idle: list[ExtractionClient], lock: threading.Lock, process: ExtractionClient) -> None:
     with lock:
         if process not in idle:
             return
         idle.remove(process)
-    process.end()
+    process.close()
 
 
-def _end_all(idle: list[_Process]) -> None:
+def _close_all(idle: list[ExtractionClient]) -> None:
     for process in idle:
         if process.timer:
             process.timer.cancel()
-        process.end()
+        process.close()
 
 
-def _report(said: Named, frames: list[bytes], mark: _Mark) -> bytes:
-    """The answer, put together of pieces that are done one after another: all at once would take all the memory."""
+def _encode(header: ExtractionHeader, frames: list[bytes], annotate: Annotate) -> bytes:
+    """The answer as JSON.
+
+    Frames are decoded, annotated, encoded and dropped one after another: all observables of a
+    large document at once would take several times the memory.
+    """
     pieces: list[bytes] = []
     frames.reverse()
     while frames:
-        some = msgspec.msgpack.decode(frames.pop(), type=list[Mentioned])
-        pieces.append(
-            msgspec.json.encode(mark(Extraction(some, [], 0, None, [])).observables)[1:-1]
-        )
+        values = msgspec.msgpack.decode(frames.pop(), type=list[ExtractedValue])
+        pieces.append(msgspec.json.encode(annotate(values))[1:-1])
     rest = {
-        "attack": said.attack,
-        "characters": said.characters,
-        "pages": said.pages,
-        "notes": said.notes,
+        "attack": header.attack,
+        "characters": header.characters,
+        "pages": header.pages,
+        "notes": header.notes,
     }
     return b"".join((b'{"observables":[', b",".join(pieces), b"],", msgspec.json.encode(rest)[1:]))

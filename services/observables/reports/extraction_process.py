@@ -2,13 +2,15 @@
 
 Its command is `python -m services.observables.reports.extraction_process LIMITS`.
 
-What is read may come from anybody: here it can take neither the API's memory nor its time. On stdin, a Unix socket, it
-takes one document at a time: a line with its `Content-Type`, and attached the descriptor of the file that holds it.
+A document may come from anyone; here it can exhaust neither the API's memory nor its time. On
+stdin, a Unix socket, the process takes one document at a time: a line with its `Content-Type`, and
+attached the descriptor of the file that holds it.
 
-It answers in frames: four bytes for the length, big endian, and MessagePack. First `Refused`, or `Named` and as many
-lists of `Mentioned` as that says. A byte behind them says that it is ready for another document; it ends instead when
-it has grown. It also ends when the other end of the socket is closed, when whoever started it ends, and by a signal
-when a document takes too much processor time.
+It answers in frames: four bytes for the length, big endian, and MessagePack. First comes
+`Rejection`, or `ExtractionHeader` and as many lists of `ExtractedValue` as that says. A byte behind
+them says that the process is ready for another document; it ends instead when it has grown. It
+also ends when the other end of the socket is closed, when its parent ends, and by a signal when a
+document takes too much processor time.
 """
 
 import ctypes
@@ -25,7 +27,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.observables.reports.extraction import Extraction, Mentioned, extract_from
+from services.observables.reports.extraction import ExtractedValue, Extraction, extract_from
 from shared import documents
 from shared.errors import InvalidInput, TooLargeInput
 
@@ -33,34 +35,35 @@ READY: Final = b"."
 HEAD: Final = 4
 """Bytes before each frame: its length."""
 
-_TOGETHER: Final = 5_000
+_VALUES_PER_FRAME: Final = 5_000
 _PR_SET_PDEATHSIG: Final = 1
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What such a process may take.
+class ProcessLimits(msgspec.Struct, frozen=True):
+    """The limits of one process.
 
     Attributes:
         memory: bytes of data it may have.
         seconds: of processor time for one document.
-        grown: bytes of memory with which it ends after a document, instead of waiting for another one.
+        retire_at: bytes of memory from which on it ends after a document.
     """
 
     memory: int = 256 * 1024 * 1024
     seconds: float = 20
-    grown: int = 80 * 1024 * 1024
+    retire_at: int = 80 * 1024 * 1024
 
     def too_much_memory(self) -> str:
-        """What to tell whoever sent a document that does not fit."""
-        return f"Reading this document takes more than {self.memory >> 20} MiB of memory: send it in parts."
+        """The message for a document that does not fit into memory."""
+        mebibytes = self.memory >> 20
+        return f"Reading this document takes more than {mebibytes} MiB of memory: send it in parts."
 
     def too_slow(self) -> str:
-        """What to tell whoever sent a document that takes too long."""
+        """The message for a document that takes too long."""
         return f"Reading this document takes longer than {self.seconds:g} s: send it in parts."
 
 
-class Named(msgspec.Struct, tag=True):
-    """What a document names.
+class ExtractionHeader(msgspec.Struct, tag=True):
+    """An extraction without its observables, which follow in further frames.
 
     Attributes:
         frames: how many lists of observables follow.
@@ -71,18 +74,18 @@ class Named(msgspec.Struct, tag=True):
     """
 
     frames: int
-    attack: list[Mentioned]
+    attack: list[ExtractedValue]
     characters: int
     pages: int | None
     notes: list[str]
 
 
-class Refused(msgspec.Struct, tag=True):
-    """Why a document cannot be read.
+class Rejection(msgspec.Struct, tag=True):
+    """The reason why a document cannot be read.
 
     Attributes:
-        large: whether it is too large, rather than no such document.
-        message: for the person who sent it.
+        large: whether it is too large; otherwise it is broken, or of another kind.
+        message: for the sender.
         details: of the error, such as its `field` and `where`.
     """
 
@@ -91,8 +94,8 @@ class Refused(msgspec.Struct, tag=True):
     details: dict[str, Any]
 
 
-def main(limits: Limits) -> None:
-    """Read documents until nobody wants any more."""
+def main(limits: ProcessLimits) -> None:
+    """Read documents until the socket is closed, or the memory has grown too much."""
     _limit(limits.memory)
     gc.disable()  # nothing here makes cycles, and large answers are many small objects
     with socket.socket(fileno=0) as control:
@@ -102,13 +105,13 @@ def main(limits: Limits) -> None:
                 control.sendall(len(frame).to_bytes(HEAD, "big") + frame)
             signal.setitimer(signal.ITIMER_PROF, 0)
             gc.collect()
-            if _resident() > limits.grown:
+            if _resident() > limits.retire_at:
                 return
             control.sendall(READY)
 
 
 def _limit(memory: int) -> None:
-    """Bound this process; where memory or processors are short, the API comes first."""
+    """Bound this process; where memory or processors are scarce, the API comes first."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)
@@ -123,35 +126,36 @@ def _receive(control: socket.socket) -> tuple[str, int] | None:
     return (line.decode().removesuffix("\n"), descriptors[0]) if line else None
 
 
-def _frames(media_type: str, descriptor: int, limits: Limits) -> Iterator[bytes]:
+def _frames(media_type: str, descriptor: int, limits: ProcessLimits) -> Iterator[bytes]:
     try:
-        found = _read(media_type, descriptor)
+        extraction = _extract(media_type, descriptor)
     except MemoryError:
-        yield msgspec.msgpack.encode(Refused(True, limits.too_much_memory(), {}))
+        yield msgspec.msgpack.encode(Rejection(True, limits.too_much_memory(), {}))
         return
     except InvalidInput as error:
         yield msgspec.msgpack.encode(
-            Refused(isinstance(error, TooLargeInput), error.message, error.details)
+            Rejection(isinstance(error, TooLargeInput), error.message, error.details)
         )
         return
-    starts = range(0, len(found.observables), _TOGETHER)
-    yield msgspec.msgpack.encode(
-        Named(len(starts), found.attack, found.characters, found.pages, found.notes)
+    starts = range(0, len(extraction.observables), _VALUES_PER_FRAME)
+    header = ExtractionHeader(
+        len(starts), extraction.attack, extraction.characters, extraction.pages, extraction.notes
     )
+    yield msgspec.msgpack.encode(header)
     for start in starts:
-        yield msgspec.msgpack.encode(found.observables[start : start + _TOGETHER])
+        yield msgspec.msgpack.encode(extraction.observables[start : start + _VALUES_PER_FRAME])
 
 
-def _read(media_type: str, descriptor: int) -> Extraction:
+def _extract(media_type: str, descriptor: int) -> Extraction:
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
-        # Not named here: the content may be gone when the text is searched.
+        # The content has no name here, so its memory is freed before the text is searched.
         document = documents.read(file.read(), media_type)
     return extract_from(document)
 
 
 def _resident() -> int:
-    """Bytes of memory this process has; 0 where nobody says."""
+    """Bytes of memory this process has; 0 where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -159,4 +163,4 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Limits))
+    main(msgspec.json.decode(sys.argv[1], type=ProcessLimits))

@@ -1,5 +1,6 @@
-"""What a report names, with what is stored about each value."""
+"""Extracted values with what is stored about each."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,13 +10,13 @@ from services.observables.lookup import repository as reads
 from services.observables.lookup.assembly import TOGETHER
 from services.observables.lookup.read_models import View
 from services.observables.reference import context
-from services.observables.reports.extraction import Extraction, Mentioned, Position
+from services.observables.reports.extraction import ExtractedValue, Position
 from services.observables.store.references import Reference
 from shared.database import Database
 from shared.stix.ids import observable_id
 
 
-class Named(msgspec.Struct):
+class AnnotatedValue(msgspec.Struct):
     """A value in a document: its positions, what is stored about it, and its allow-lists."""
 
     type: str
@@ -26,19 +27,11 @@ class Named(msgspec.Struct):
     allow_lists: list[list[str]]
 
 
-class Report(msgspec.Struct):
-    """The observables and ATT&CK ids that a document names."""
-
-    observables: list[Named]
-    attack: list[Mentioned]
-    characters: int
-    pages: int | None
-    notes: list[str]
-
-
-def annotate(database: Database, tenant: str, extraction: Extraction) -> Report:
+def annotate(
+    database: Database, tenant: str, values: Sequence[ExtractedValue]
+) -> list[AnnotatedValue]:
     """Add to each extracted value what is stored about it and the allow-lists it is on."""
-    ids = [observable_id(match.type, match.value) for match in extraction.observables]
+    ids = [observable_id(value.type, value.value) for value in values]
     views: dict[str, View] = {}
     for start in range(0, len(ids), TOGETHER):
         with database.read_transaction(tenant) as connection:
@@ -46,15 +39,15 @@ def annotate(database: Database, tenant: str, extraction: Extraction) -> Report:
         views |= read_models.views(gathered, datetime.now(UTC))
     context.reload_if_stale_from(database)
     contexts = context.describe_values(
-        (str(index), match.type, match.value) for index, match in enumerate(extraction.observables)
+        (str(number), value.type, value.value) for number, value in enumerate(values)
     )
-    named = []
-    for index, (match, identity) in enumerate(zip(extraction.observables, ids, strict=True)):
-        facts = context.decoded(contexts.get(str(index), context.NOTHING))
+    annotated = []
+    for number, (value, identity) in enumerate(zip(values, ids, strict=True)):
+        facts = context.decoded(contexts.get(str(number), context.NOTHING))
         hits = facts.get("allow_lists", {}).get("hits", [])
         view = views.get(identity)
-        reference = read_models.reference(view) if view and view.type == match.type else None
-        named.append(Named(match.type, match.value, match.count, match.positions, reference, hits))
-    return Report(
-        named, extraction.attack, extraction.characters, extraction.pages, extraction.notes
-    )
+        reference = read_models.reference(view) if view and view.type == value.type else None
+        annotated.append(
+            AnnotatedValue(value.type, value.value, value.count, value.positions, reference, hits)
+        )
+    return annotated

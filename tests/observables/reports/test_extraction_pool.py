@@ -1,4 +1,4 @@
-"""Documents are read in processes of their own: what those may take, and when they end."""
+"""Documents are read in processes of their own: their limits, and when they end."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from services.observables.reports import extraction_pool
-from services.observables.reports.extraction import MAX_DISTINCT, Extraction
+from services.observables.reports import extraction_client, extraction_pool
+from services.observables.reports.extraction import MAX_DISTINCT, ExtractedValue
 from services.observables.reports.extraction_pool import ExtractionPool
-from services.observables.reports.extraction_process import Limits
-from services.observables.reports.service import Named, Report
+from services.observables.reports.extraction_process import ProcessLimits
+from services.observables.reports.service import AnnotatedValue
 from shared.errors import InvalidInput, TooLargeInput, Unavailable
 from tests.shared.documents.book import pdf
 
@@ -28,12 +28,12 @@ SLOW = b"a.co " * 4_000_000
 SHOW = "(evil.com 45.77.1.2 aaaaaaaaaaaaaaaaaaaaaa) Tj "
 
 
-def marked(found: Extraction) -> Report:
-    """As if nothing were known."""
-    named = [
-        Named(one.type, one.value, one.count, one.positions, None, []) for one in found.observables
+def annotate(values: Sequence[ExtractedValue]) -> list[AnnotatedValue]:
+    """As if nothing were stored."""
+    return [
+        AnnotatedValue(value.type, value.value, value.count, value.positions, None, [])
+        for value in values
     ]
-    return Report(named, found.attack, found.characters, found.pages, found.notes)
 
 
 @contextmanager
@@ -44,18 +44,18 @@ def file_of(content: bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
-async def report(found: ExtractionPool, content: bytes, kind: str = "text/plain") -> dict[str, Any]:
+async def extract(pool: ExtractionPool, content: bytes, kind: str = "text/plain") -> dict[str, Any]:
     with file_of(content) as file:
-        answer: dict[str, Any] = msgspec.json.decode(await found.report(file, kind, marked))
+        answer: dict[str, Any] = msgspec.json.decode(await pool.extract(file, kind, annotate))
     return answer
 
 
-def pid_of(found: ExtractionPool) -> int:
-    (process,) = found._idle
+def pid_of(pool: ExtractionPool) -> int:
+    (process,) = pool._idle
     return process.pid
 
 
-def gone(pid: int, within: float = 5.0) -> bool:
+def has_ended(pid: int, within: float = 5.0) -> bool:
     until = time.monotonic() + within
     while time.monotonic() < until:
         if (
@@ -67,42 +67,41 @@ def gone(pid: int, within: float = 5.0) -> bool:
     return False
 
 
-def test_a_process_is_kept_and_has_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_stays_and_has_no_secrets_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINELIQ_SECRET_KEY", "a-secret")
-    found = ExtractionPool()
-    assert not found._idle
-    assert [one["value"] for one in asyncio.run(report(found, b"evil[.]com"))["observables"]] == [
-        "evil.com"
-    ]
-    first = pid_of(found)
+    pool = ExtractionPool()
+    assert not pool._idle
+    answer = asyncio.run(extract(pool, b"evil[.]com"))
+    assert [observable["value"] for observable in answer["observables"]] == ["evil.com"]
+    first = pid_of(pool)
     assert b"a-secret" not in Path(f"/proc/{first}/environ").read_bytes()
-    asyncio.run(report(found, b"evil[.]com T1059"))
-    assert pid_of(found) == first
+    asyncio.run(extract(pool, b"evil[.]com T1059"))
+    assert pid_of(pool) == first
 
 
-def test_a_process_that_grew_died_or_has_nothing_to_do_is_replaced(
+def test_a_process_that_grew_died_or_was_idle_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    grown = ExtractionPool(Limits(grown=1))
-    assert asyncio.run(report(grown, b"evil.com"))["characters"] == 8
+    grown = ExtractionPool(ProcessLimits(retire_at=1))
+    assert asyncio.run(extract(grown, b"evil.com"))["characters"] == 8
     assert not grown._idle
-    found = ExtractionPool()
-    asyncio.run(report(found, b"evil.com"))
-    killed = pid_of(found)
+    pool = ExtractionPool()
+    asyncio.run(extract(pool, b"evil.com"))
+    killed = pid_of(pool)
     os.kill(killed, signal.SIGKILL)
-    assert gone(killed)
-    monkeypatch.setattr(extraction_pool, "IDLE", 0.2)
-    asyncio.run(report(found, b"evil.com"))
-    assert gone(pid_of(found))
-    asyncio.run(report(found, b"evil.com"))
+    assert has_ended(killed)
+    monkeypatch.setattr(extraction_pool, "IDLE_SECONDS", 0.2)
+    asyncio.run(extract(pool, b"evil.com"))
+    assert has_ended(pid_of(pool))
+    asyncio.run(extract(pool, b"evil.com"))
 
 
 def test_processes_end_with_their_pool() -> None:
-    found = ExtractionPool()
-    asyncio.run(report(found, b"evil.com"))
-    pid = pid_of(found)
-    del found
-    assert gone(pid)
+    pool = ExtractionPool()
+    asyncio.run(extract(pool, b"evil.com"))
+    pid = pid_of(pool)
+    del pool
+    assert has_ended(pid)
 
 
 @pytest.mark.parametrize(
@@ -113,54 +112,56 @@ def test_processes_end_with_their_pool() -> None:
         (pdf(f"BT /F 1 Tf 1 0 0 1 0 0 Tm {SHOW * 330_000} ET"), "application/pdf"),
     ],
 )
-def test_what_unfolds_to_more_than_the_memory_there_is_is_refused(
+def test_a_document_that_unfolds_to_more_than_the_memory_is_refused(
     content: bytes, kind: str
 ) -> None:
-    found = ExtractionPool(Limits(memory=100 << 20))
+    pool = ExtractionPool(ProcessLimits(memory=100 << 20))
     with pytest.raises(InvalidInput, match="memory"):
-        asyncio.run(report(found, content, kind))
-    assert asyncio.run(report(found, b"evil.com"))["characters"] == 8
+        asyncio.run(extract(pool, content, kind))
+    assert asyncio.run(extract(pool, b"evil.com"))["characters"] == 8
 
 
-def test_what_takes_too_long_is_refused() -> None:
-    found = ExtractionPool(Limits(seconds=0.5))
+def test_a_document_that_takes_too_long_is_refused() -> None:
+    pool = ExtractionPool(ProcessLimits(seconds=0.5))
     with pytest.raises(TooLargeInput, match=r"longer than 0\.5 s"):
-        asyncio.run(report(found, SLOW))
+        asyncio.run(extract(pool, SLOW))
 
 
 def test_a_process_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction_pool, "_LONGEST", 0.02)
+    monkeypatch.setattr(extraction_client, "_CLOCK_FACTOR", 0.02)
     with pytest.raises(TooLargeInput, match="longer than"):
-        asyncio.run(report(ExtractionPool(Limits(seconds=20)), SLOW))
+        asyncio.run(extract(ExtractionPool(ProcessLimits(seconds=20)), SLOW))
 
 
-def test_a_fault_of_ours_looks_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction_pool, "_COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
+def test_a_fault_of_the_process_looks_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        extraction_client, "_COMMAND", [sys.executable, "-c", "raise SystemExit(3)"]
+    )
     with pytest.raises(RuntimeError, match="ended with 3"):
-        asyncio.run(report(ExtractionPool(), b"evil.com"))
+        asyncio.run(extract(ExtractionPool(), b"evil.com"))
 
 
-def test_what_is_no_document_is_refused_with_its_place_and_the_process_stays() -> None:
-    found = ExtractionPool()
+def test_a_broken_document_is_refused_with_the_place_and_the_process_stays() -> None:
+    pool = ExtractionPool()
     with pytest.raises(InvalidInput, match="NUL byte at byte 4") as refused:
-        asyncio.run(report(found, b"evil\0.com"))
+        asyncio.run(extract(pool, b"evil\0.com"))
     assert (type(refused.value), refused.value.details) == (InvalidInput, {"where": "byte 4"})
-    assert pid_of(found)
+    assert pid_of(pool)
 
 
 def test_a_third_document_waits_for_its_turn_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def three() -> list[Any]:
-        found = ExtractionPool(Limits(seconds=2))
-        first = [asyncio.create_task(report(found, SLOW)) for _ in range(2)]
+        pool = ExtractionPool(ProcessLimits(seconds=2))
+        first = [asyncio.create_task(extract(pool, SLOW)) for _ in range(2)]
         await asyncio.sleep(0.2)
-        monkeypatch.setattr(extraction_pool, "PATIENCE", 0.3)
-        third, *_ = await asyncio.gather(report(found, b"evil.com"), return_exceptions=True)
-        monkeypatch.setattr(extraction_pool, "PATIENCE", 30)
+        monkeypatch.setattr(extraction_pool, "QUEUE_SECONDS", 0.3)
+        third, *_ = await asyncio.gather(extract(pool, b"evil.com"), return_exceptions=True)
+        monkeypatch.setattr(extraction_pool, "QUEUE_SECONDS", 30)
         return [
             third,
-            await report(found, b"evil.com"),
+            await extract(pool, b"evil.com"),
             *await asyncio.gather(*first, return_exceptions=True),
         ]
 
@@ -168,20 +169,20 @@ def test_a_third_document_waits_for_its_turn_and_not_for_ever(
     assert isinstance(refused, Unavailable)
     assert refused.retry_after
     assert served["characters"] == 8
-    assert all(isinstance(one, TooLargeInput) for one in slow)
+    assert all(isinstance(error, TooLargeInput) for error in slow)
 
 
-def test_a_document_that_nobody_waits_for_is_not_read_on() -> None:
+def test_a_document_whose_sender_left_is_not_read_on() -> None:
     async def drop() -> None:
-        found = ExtractionPool()
-        reading = [asyncio.create_task(report(found, SLOW)) for _ in range(3)]
+        pool = ExtractionPool()
+        reading = [asyncio.create_task(extract(pool, SLOW)) for _ in range(3)]
         await asyncio.sleep(0.7)
-        for one in reading:
-            one.cancel()
+        for task in reading:
+            task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
         # Both turns are free again at once: SLOW takes many seconds.
         started = time.monotonic()
-        await report(found, b"evil.com")
+        await extract(pool, b"evil.com")
         assert time.monotonic() - started < 5
 
     asyncio.run(drop())
@@ -192,23 +193,22 @@ def test_processes_end_when_the_api_is_killed(busy: bool) -> None:
     code = f"""
 import asyncio, tempfile, time
 from services.observables.reports.extraction_pool import ExtractionPool
-from services.observables.reports.service import Report
-async def report(content):
+async def extract(content):
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
-        await found.report(file, "text/plain", lambda one: Report([], [], 0, None, []))
-found = ExtractionPool()
-asyncio.run(report(b"evil.com"))
-print(found._idle[0].pid, flush=True)
-asyncio.run(report(b"a.co " * 4_000_000)) if {busy} else time.sleep(60)
+        await pool.extract(file, "text/plain", lambda values: [])
+pool = ExtractionPool()
+asyncio.run(extract(b"evil.com"))
+print(pool._idle[0].pid, flush=True)
+asyncio.run(extract(b"a.co " * 4_000_000)) if {busy} else time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
         assert owner.stdout
         pid = int(owner.stdout.readline())
         time.sleep(0.5)
         owner.kill()
-    assert gone(pid, 2)
+    assert has_ended(pid, 2)
 
 
 def test_a_list_as_a_document_costs_what_a_report_costs(
@@ -218,26 +218,29 @@ def test_a_list_as_a_document_costs_what_a_report_costs(
         f"{45 + (n >> 16)}.{(n >> 8) & 255}.{n & 255}.{n * 7 % 250 + 1}"
         for n in range(MAX_DISTINCT + 20_000)
     )
-    client, content = client_for("observables"), "\n".join(addresses).encode()
+    client = client_for("observables")
+    content = "\n".join(addresses).encode()
     answer = client.post("/v1/extract", content=content, headers={"content-type": "text/plain"})
     assert answer.status_code == 200, answer.text[:300]
-    found = answer.json()
-    assert len(found["observables"]) == MAX_DISTINCT
-    assert [one["value"] for one in found["observables"][:2]] == ["45.0.0.1", "45.0.1.8"]
-    assert [note.partition(" up to")[0] for note in found["notes"]] == ["observables were taken"]
+    extraction = answer.json()
+    values = [observable["value"] for observable in extraction["observables"]]
+    assert len(values) == MAX_DISTINCT
+    assert values[:2] == ["45.0.0.1", "45.0.1.8"]
+    notes = [note.partition(" up to")[0] for note in extraction["notes"]]
+    assert notes == ["observables were taken"]
 
 
 def test_a_body_that_breaks_off_is_answered_and_forgotten(
     client_for: Callable[..., TestClient],
 ) -> None:
     client = client_for("observables")
-    said: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        said.append(message)
+        messages.append(message)
 
     headers = [
         (b"authorization", client.headers["authorization"].encode()),
@@ -253,17 +256,17 @@ def test_a_body_that_breaks_off_is_answered_and_forgotten(
     asyncio.run(
         client.app({**scope, "http_version": "1.1", "raw_path": b"/v1/extract"}, receive, send)
     )  # type: ignore[operator]
-    assert said[0]["status"] == 400
-    assert not client.app.state.extractors._idle  # type: ignore[attr-defined]
+    assert messages[0]["status"] == 400
+    assert not client.app.state.extraction_pool._idle  # type: ignore[attr-defined]
 
 
-def test_whoever_waited_in_vain_is_told_when_to_come_again(
+def test_a_sender_that_waited_in_vain_is_told_when_to_retry(
     client_for: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extraction_pool, "PATIENCE", 0.1)
+    monkeypatch.setattr(extraction_pool, "QUEUE_SECONDS", 0.1)
     client = client_for("observables")
-    for _ in range(extraction_pool.AT_ONCE):
-        client.app.state.extractors._threads.submit(time.sleep, 1)  # type: ignore[attr-defined]
+    for _ in range(extraction_pool.MAX_PROCESSES):
+        client.app.state.extraction_pool._threads.submit(time.sleep, 1)  # type: ignore[attr-defined]
     answer = client.post("/v1/extract", content=b"evil.com", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "send this one again" in answer.json()["title"]
