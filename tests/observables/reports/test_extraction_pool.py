@@ -265,8 +265,9 @@ def test_a_sender_that_waited_in_vain_is_told_when_to_retry(
 ) -> None:
     monkeypatch.setattr(extraction_pool, "QUEUE_SECONDS", 0.1)
     client = client_for("observables")
+    pool = client.app.state.extraction_pool  # type: ignore[attr-defined]
     for _ in range(extraction_pool.MAX_PROCESSES):
-        client.app.state.extraction_pool._threads.submit(time.sleep, 1)  # type: ignore[attr-defined]
+        pool._threads.submit(time.sleep, 1)
     answer = client.post("/v1/extract", content=b"evil.com", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "send this one again" in answer.json()["title"]
