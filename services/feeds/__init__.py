@@ -1,1 +1,6 @@
-"""Feeds: collects what sources publish and turns it into normalised observables on `feeds.observed.v1`."""
+"""Feeds: collects what sources publish and sends it on as normalised observables."""
+
+from typing import Final
+
+NAME: Final = "feeds"
+"""The service's name: its schema, its queue, and the prefix of its tasks."""

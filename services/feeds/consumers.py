@@ -1,7 +1,7 @@
-"""The feeds service listens to nobody; its consumer process relays its outbox."""
+"""The feeds service reads no topic; its consumer process relays its outbox."""
 
-from typing import Any
+from typing import Any, Final
 
 from shared.kafka.consumer import Subscription
 
-SUBSCRIPTIONS: list[Subscription[Any]] = []
+SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []

@@ -1,5 +1,6 @@
 """The feeds service's Celery app."""
 
+from services.feeds import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery("feeds")
+celery = make_celery(NAME)

@@ -1,4 +1,4 @@
-"""A provider on loopback, and what a run of the feeds service does with its answers, on the real parts."""
+"""A provider on loopback, and runs of the feeds service on the real parts."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
-from services.feeds.runs import execution
+from services.feeds.runs.execution import execute
 from shared.database import PLATFORM, Database, database
 from shared.events.feeds import OBSERVED, IndicatorsObserved
 from shared.kafka.topics import topic_name
@@ -22,7 +22,7 @@ from shared.settings import Settings
 
 
 class Provider(http.server.BaseHTTPRequestHandler):
-    """Answers with `body`, gzipped for the transport; what it was asked is kept in `requests`."""
+    """Answers with `body`, gzipped; paths that were requested are in `requests`."""
 
     body = b""
     etag = '"1"'
@@ -65,12 +65,12 @@ def provider() -> Iterator[tuple[str, type[Provider]]]:
 
 @pytest.fixture
 def own(settings: Settings) -> Database:
-    found = database("feeds")
-    with found.engine.begin() as connection:
+    service = database("feeds")
+    with service.engine.begin() as connection:
         connection.execute(
             sa.text("TRUNCATE feeds.feed, feeds.run, feeds.provider, feeds.outbox CASCADE")
         )
-    return found
+    return service
 
 
 @pytest.fixture
@@ -79,10 +79,12 @@ def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
 
 
 class Desk:
-    """What a test does over and over: upload or fetch, work on the run, look at what was published."""
+    """Uploads and fetches, works on runs, and reads what they published."""
 
     def __init__(self, own: Database, settings: Settings, client: TestClient) -> None:
-        self.own, self.settings, self.client = own, settings, client
+        self.own = own
+        self.settings = settings
+        self.client = client
 
     def upload(self, body: bytes, **parameters: object) -> dict[str, Any]:
         answer = self.client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
@@ -99,8 +101,9 @@ class Desk:
 
     def work(self, run: dict[str, Any]) -> dict[str, Any]:
         with self.own.transaction(PLATFORM) as session:
-            session.execute(sa.text("DELETE FROM provider"))  # nobody waits for a turn here
-        return execution.execute(self.own, self.settings, "acme", UUID(run["id"]))
+            session.execute(sa.text("DELETE FROM provider"))  # a test does not wait for its turn
+        outcome = execute(self.own, self.settings, "acme", UUID(run["id"]))
+        return outcome.as_dict()
 
     def done(self, run: dict[str, Any]) -> dict[str, Any]:
         self.work(run)
@@ -113,20 +116,23 @@ class Desk:
                 bootstrap_servers=self.settings.kafka_bootstrap_servers,
                 auto_offset_reset="earliest",
             )
-            found = []
+            records = []
             async with consumer:
                 while batch := await consumer.getmany(timeout_ms=500):
-                    found += [record for records in batch.values() for record in records]
-            return [msgspec.json.decode(record.value, type=IndicatorsObserved) for record in found]
+                    for consumed in batch.values():
+                        records += consumed
+            return [
+                msgspec.json.decode(record.value, type=IndicatorsObserved) for record in records
+            ]
 
         return [chunk for chunk in asyncio.run(read()) if str(chunk.run_id) == run["id"]]
 
-    def said(self, run: dict[str, Any]) -> tuple[set[str], set[str]]:
-        """Values that a run said are seen, and those it said are gone."""
+    def published_values(self, run: dict[str, Any]) -> tuple[set[str], set[str]]:
+        """Values that a run published as seen, and those it published as gone."""
         chunks = self.published(run)
         return (
-            {one.value for chunk in chunks for one in chunk.seen},
-            {one.value for chunk in chunks for one in chunk.gone},
+            {item.value for chunk in chunks for item in chunk.seen},
+            {item.value for chunk in chunks for item in chunk.gone},
         )
 
 

@@ -1,166 +1,131 @@
-"""What a document would give, or would give if it were read differently; nothing is stored and nothing is sent."""
+"""Previews: what a document would give, or would give if it were read differently.
+
+Nothing is stored and nothing is sent, unless new settings are applied.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import Mapping
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
+from uuid import UUID
 
-import msgspec
-import numpy as np
-
-from services.feeds.collectors import credentials
 from services.feeds.collectors.base import FeedSource
+from services.feeds.collectors.credentials import open_credentials
 from services.feeds.collectors.registry import collector_named
-from services.feeds.formats.base import ParsedIndicator
-from services.feeds.formats.registry import format_named, guess_format
-from services.feeds.runs.payloads import Payloads
-from services.feeds.runs.report import RunReport
-from services.feeds.runs.unpack import unpack
-from services.feeds.snapshots.document_reader import DocumentReader
-from services.feeds.snapshots.indicator_texts import Indices
-from services.feeds.snapshots.snapshot import FeedSnapshot, compare
-from services.feeds.subscriptions import schemas
-from shared.errors import InvalidInput
+from services.feeds.payloads.store import PayloadStore
+from services.feeds.payloads.unpack import unpack
+from services.feeds.previews.comparison import (
+    DocumentPreview,
+    ParserComparison,
+    compare_parsers,
+    guess_document_format,
+    preview_document,
+)
+from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
+from services.feeds.runs.models import RunSummary
+from services.feeds.runs.service import apply_settings
+from services.feeds.snapshots.store import SnapshotStore
+from services.feeds.subscriptions.models import FeedColumns
+from services.feeds.subscriptions.service import check_settings, load_own_feed
+from shared.auth import Principal
+from shared.database import Database
+from shared.errors import Conflict, InvalidInput
 from shared.http import GuardedClient, Limits
-from shared.settings import Settings
+from shared.settings import Settings, load_settings
 
 _LIMITS: Final = Limits(total=20.0, max_bytes=32 << 20, max_expanded=64 << 20)
 
-SHOWN: Final = 50
-"""Records shown of each sort."""
-_HEAD: Final = 64 * 1024
 
-Opened = Callable[[], AbstractContextManager[BinaryIO]]
-
-
-def preview(
-    document: Opened, name: str, format_: str | None, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The first records of a document, and what would be left out.
+def preview_file(
+    file: Path, name: str, format_name: str | None, options: Mapping[str, Any], folder: Path
+) -> DocumentPreview:
+    """The first records of a file that may be wrapped in gzip, zip or zstd.
 
     Args:
-        document: opens it.
+        file: the document.
         name: its file name or address, which may tell its format.
-        format_: guessed when None.
+        format_name: guessed when None.
         options: the format's.
+        folder: where the unpacked document may be.
 
     Raises:
         MalformedDocument, InvalidInput: it cannot be read so.
     """
-    reason = "it was given"
-    if format_ is None:
-        with document() as stream:
-            format_, reason = guess_format(name, stream.read(_HEAD))
-    report = RunReport()
-    reader = DocumentReader(format_named(format_), options, "", None, report)
-    for _ in reader.read(document):
-        continue
-    difference = compare(None, version := reader.version())
-    if repeated := report.named - difference.listed:
-        report.dropped["duplicate"] += repeated
-    return {
-        "format": format_,
-        "reason": reason,
-        "taken": difference.listed,
-        "types": difference.types,
-        "records": _shown(version, difference.seen),
-        "retracted": [msgspec.to_builtins(record) for record in reader.retracted[:SHOWN]],
-        "dropped": dict(report.dropped),
-        "examples": [msgspec.to_builtins(one) for one in report.examples],
-        "notes": report.notes,
-    }
-
-
-def preview_file(
-    file: Path, name: str, format_: str | None, options: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
-    """The same for a file that may be wrapped in gzip, zip or zstd."""
     content = folder / "content"
     with file.open("rb") as source, content.open("wb") as sink:
         unpacked = unpack(source, sink)
-    return {"bytes": unpacked.size, **preview(partial(_opened, content), name, format_, options)}
+    return preview_document(
+        partial(_open_file, content),
+        name=name,
+        format_name=format_name,
+        options=options,
+        size=unpacked.size,
+    )
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open_file(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
 async def preview_address(
-    settings: Settings, payloads: Payloads, wanted: schemas.Preview
-) -> dict[str, Any]:
-    """The same for the first document that a collector brings from an address.
+    settings: Settings, payloads: PayloadStore, request: PreviewRequest
+) -> DocumentPreview:
+    """The first records of the first document that a collector brings from an address.
 
     Raises:
         UpstreamError: the source failed or refused.
         InvalidInput: it brings nothing.
     """
+    collector = collector_named(request.collector)
     with payloads.scratch() as folder:
-        async with credentials.open_credentials(wanted.auth, folder) as (given, certificate):
-            client = GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate)
-            source = FeedSource(wanted.url, wanted.collector_options, {}, given)
-            async with (
-                client,
-                aclosing(
-                    collector_named(wanted.collector).collect(source, client, folder)
-                ) as parts,
-            ):
-                part = await anext(parts, None)
-        if part is None:
+        async with (
+            open_credentials(request.auth, folder) as (credentials, certificate),
+            GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate) as client,
+        ):
+            source = FeedSource(request.url, request.collector_options, {}, credentials)
+            async with aclosing(collector.collect(source, client, folder)) as documents:
+                document = await anext(documents, None)
+        if document is None:
             raise InvalidInput("There is nothing at this address.", field="url")
-        format_ = wanted.format or part.format
+        format_name = request.format or document.format
         return await asyncio.to_thread(
-            preview_file, part.path, wanted.url, format_, wanted.options, folder
+            preview_file, document.path, request.url, format_name, request.options, folder
         )
 
 
-def reread(
-    document: Opened, before: FeedSnapshot | None, format_: str, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What would change if a stored document were read in another way.
+def reparse(
+    database: Database, principal: Principal, feed_id: UUID, request: ReparseRequest
+) -> tuple[ParserComparison, RunSummary | None]:
+    """What a feed's last payload gives when it is read differently.
 
     Args:
-        document: opens it.
-        before: the feed's version as it stands.
-        format_: the format to read it in.
-        options: the format's.
+        database: the service's database.
+        principal: asks.
+        feed_id: a feed of its tenant.
+        request: the settings that differ, and whether they are applied to the feed.
+
+    Returns:
+        The difference, and with `apply` the run that reads the payload again.
 
     Raises:
-        MalformedDocument, InvalidInput: it cannot be read so.
+        Conflict: no payload of the feed is stored.
     """
-    report = RunReport()
-    reader = DocumentReader(
-        format_named(format_), options, before.provenance_digest if before else "", None, report
-    )
-    for _ in reader.read(document):
-        continue
-    version = reader.version()
-    difference = compare(before, version)
-    known = (
-        np.isin(version.ids[difference.seen], before.ids)
-        if before
-        else np.zeros(len(difference.seen), bool)
-    )
-    new, changed = difference.seen[~known], difference.seen[known]
-    return {
-        "taken": difference.listed,
-        "before": difference.before,
-        "types": difference.types,
-        "new": {"count": len(new), "records": _shown(version, new)},
-        "changed": {"count": len(changed), "records": _shown(version, changed)},
-        "gone": {
-            "count": len(difference.gone),
-            "records": _shown(before, difference.gone) if before else [],
-        },
-        "dropped": dict(report.dropped),
-        "examples": [msgspec.to_builtins(one) for one in report.examples],
-        "notes": report.notes,
-    }
-
-
-def _shown(version: FeedSnapshot, rows: Indices) -> list[dict[str, Any]]:
-    records = [
-        msgspec.json.decode(text, type=ParsedIndicator) for text in version.indicators(rows[:SHOWN])
-    ]
-    return [msgspec.to_builtins(record) for record in records]
+    changes = cast("FeedColumns", request.model_dump(exclude_unset=True, exclude={"apply"}))
+    check_settings(changes)
+    with database.transaction(principal.tenant) as session:
+        feed = load_own_feed(session, principal.tenant, feed_id)
+    if feed.payload is None:
+        raise Conflict(f"No payload of {feed.name} is kept; run it first.")
+    data_dir = load_settings().data_dir
+    before = SnapshotStore(data_dir).load(feed.id, feed.snapshot) if feed.snapshot else None
+    document = partial(PayloadStore(data_dir).open, feed.payload)
+    format_name = changes.get("format") or feed.format
+    if format_name is None:
+        format_name, _ = guess_document_format(document, feed.url or feed.name)
+    options = changes.get("options", feed.options)
+    comparison = compare_parsers(document, before, format_name, options)
+    if not request.apply:
+        return comparison, None
+    return comparison, apply_settings(database, principal, feed_id, changes)

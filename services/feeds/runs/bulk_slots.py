@@ -1,26 +1,27 @@
-"""Long lists leave a worker free: of this machine's feeds workers, all but one may be busy with a bulk run."""
+"""Long lists leave a worker free: of a machine's feeds workers, all but one may have a bulk run."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from services.feeds.runs.lease import Postponed
-from services.feeds.subscriptions import repository
+from services.feeds import NAME
+from services.feeds.runs import repository
+from services.feeds.runs.leased_run import Postponed
 from shared.database import Database
 from shared.runtime.celery import worker_concurrency
 from shared.settings import Settings
 
 BULK_BYTES: Final = 512 * 1024
 """Size of a stored payload from which a run counts as bulk: some hundred thousand lines."""
-_LATER: Final = 2.0
+_RETRY_SECONDS: Final = 2.0
 
 
 @contextmanager
-def slot(database: Database, settings: Settings, size: int) -> Iterator[None]:
-    """Hold a place among the bulk runs of this machine; small runs need none.
+def bulk_slot(database: Database, settings: Settings, size: int) -> Iterator[None]:
+    """Hold a slot among the bulk runs of this machine; small runs need none.
 
-    A place is a lock of a database connection: a worker that is killed gives it back.
+    A slot is a lock of a database connection: a worker that is killed gives it back.
 
     Args:
         database: the service's.
@@ -28,14 +29,14 @@ def slot(database: Database, settings: Settings, size: int) -> Iterator[None]:
         size: bytes of the stored payload.
 
     Raises:
-        Postponed: all places are taken.
+        Postponed: all slots are taken.
     """
     if size < BULK_BYTES:
         yield
         return
-    places = max(1, worker_concurrency("feeds", settings) - 1)
+    slots = max(1, worker_concurrency(NAME, settings) - 1)
+    name = f"sentineliq.feeds.bulk.{socket.gethostname()}"
     with database.connect() as connection:
-        name = f"sentineliq.feeds.bulk.{socket.gethostname()}"
-        if not any(repository.lock_place(connection, name, place) for place in range(places)):
-            raise Postponed(_LATER, "other long lists are being read; short ones go first")
+        if not any(repository.lock_slot(connection, name, slot) for slot in range(slots)):
+            raise Postponed(_RETRY_SECONDS, "other long lists are being read; short ones go first")
         yield

@@ -1,4 +1,4 @@
-"""From encoded indicators to chunks for Kafka: keyed by bucket, numbered the same way in every repetition of a run."""
+"""From encoded indicators to chunks: keyed by bucket, numbered alike in every attempt at a run."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -12,7 +12,7 @@ from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
 from shared.events.feeds import IndicatorsObserved
 from shared.stix.ids import BUCKETS
 
-_ROOM: Final = MAX_EVENT_BYTES - 16 * 1024
+_CAPACITY: Final = MAX_EVENT_BYTES - 16 * 1024
 """Bytes of a chunk's indicators; they are encoded already, so that their size is known."""
 
 
@@ -30,14 +30,14 @@ class _Chunk(msgspec.Struct, omit_defaults=True):
     gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Open:
-    """The chunk of one bucket that is being filled."""
+class _OpenChunk:
+    """The chunk of one bucket that is being filled, and the bytes that it still takes."""
 
-    __slots__ = ("room", "texts")
+    __slots__ = ("capacity", "texts")
 
     def __init__(self) -> None:
         self.texts: list[bytes] = []
-        self.room = _ROOM
+        self.capacity = _CAPACITY
 
 
 class Chunker:
@@ -54,7 +54,7 @@ class Chunker:
         self.chunks = 0
 
     def seen(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
-        """Bucket and payload of chunks that say what is listed.
+        """Bucket and payload of chunks with observables that are listed.
 
         Args:
             rows: digests of observables, and as many encoded indicators.
@@ -62,27 +62,28 @@ class Chunker:
         return self._cut(rows, "seen")
 
     def gone(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
-        """The same for what is no longer listed."""
+        """The same for observables that are no longer listed."""
         return self._cut(rows, "gone")
 
     def _cut(
         self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str
     ) -> Iterator[tuple[int, bytes]]:
-        filling = [_Open() for _ in range(BUCKETS)]
+        filling = [_OpenChunk() for _ in range(BUCKETS)]
         for ids, texts in rows:
             for number, text in zip(buckets(ids), texts, strict=True):
                 target = filling[number]
                 size = len(text) + 1
-                if len(target.texts) == MAX_ITEMS or size > target.room:
+                if len(target.texts) == MAX_ITEMS or size > target.capacity:
                     yield number, self._close(number, target, name)
                 target.texts.append(text)
-                target.room -= size
+                target.capacity -= size
         for number, target in enumerate(filling):
             if target.texts:
                 yield number, self._close(number, target, name)
 
-    def _close(self, number: int, target: _Open, name: str) -> bytes:
-        head, texts = self._head, msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
+    def _close(self, number: int, target: _OpenChunk, name: str) -> bytes:
+        head = self._head
+        texts = msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
         chunk = _Chunk(
             head.feed,
             head.run_id,
@@ -95,12 +96,13 @@ class Chunker:
         setattr(chunk, name, texts)
         self._numbers[number] += 1
         self.chunks += 1
-        target.texts, target.room = [], _ROOM
+        target.texts = []
+        target.capacity = _CAPACITY
         return msgspec.json.encode(chunk)
 
 
 def buckets(ids: Digests) -> list[int]:
-    """The bucket of each observable, as `shared.stix.bucket` has it: the first four bytes of its id decide."""
+    """The bucket of each observable, as `shared.stix.bucket` has it: by four bytes of its id."""
     first = ids.view(np.uint8).reshape(-1, 8)[:, :4].copy().view(">u4").ravel()
-    found: list[int] = (first.astype(np.uint64) * BUCKETS >> 32).tolist()
-    return found
+    numbers: list[int] = (first.astype(np.uint64) * BUCKETS >> 32).tolist()
+    return numbers

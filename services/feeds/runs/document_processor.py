@@ -1,278 +1,274 @@
-"""Taking one document into a feed: read it, compare it with what the feed said before, send on what changed."""
+"""Processing a document of a feed: read it, compare it with the snapshot, publish what changed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Final
 
 import msgspec
 import numpy as np
-import sqlalchemy as sa
 
-from services.feeds.collectors.base import Collector
-from services.feeds.formats.base import ParsedIndicator
+from services.feeds.collectors.registry import collector_named
+from services.feeds.formats.base import Format, ParsedIndicator
 from services.feeds.formats.registry import format_named, guess_format
+from services.feeds.formats.streams import HEAD
+from services.feeds.payloads.store import PayloadStore
 from services.feeds.runs.chunks import Chunker
-from services.feeds.runs.lease import LeasedRun
-from services.feeds.runs.payloads import Payloads
-from services.feeds.runs.publisher import publish
+from services.feeds.runs.leased_run import LeasedRun
+from services.feeds.runs.models import StoredDocument
+from services.feeds.runs.publisher import publish_chunks
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_reader import DocumentReader, Rows
-from services.feeds.snapshots.snapshot import DamagedSnapshot, Difference, FeedSnapshot, compare
+from services.feeds.snapshots.snapshot import (
+    DamagedSnapshot,
+    FeedSnapshot,
+    SnapshotDifference,
+    compare,
+)
+from services.feeds.snapshots.store import SnapshotStore
+from services.feeds.subscriptions.models import Feed, FeedColumns, Quarantine
 from shared.events.feeds import IndicatorsObserved
 from shared.settings import Settings
 from shared.stix.ids import observable_uuid
 
-TIMES_SEEN: Final = 3
-"""A suspicious list goes live when it was seen this often in a row."""
-_SUSPICIOUS: Final = 0.5
-_HEAD: Final = 64 * 1024
+CONFIRMING_TIMES: Final = 3
+"""A suspicious list is published when it comes this often in a row."""
+_SUSPICIOUS_SHARE: Final = 0.5
 
 
 class ShrinkGuardTripped(Exception):  # a decision, not an error
-    """The document would take away most of what the feed says; a person, or time, has to confirm it."""
+    """The document would take away most of what the feed lists; a person, or time, confirms it."""
 
-    def __init__(self, held: dict[str, Any]) -> None:
-        super().__init__(held["reason"])
-        self.held = held
-
-
-@dataclass(frozen=True)
-class StoredDocument:
-    """A document of a feed that is stored.
-
-    Attributes:
-        payload: digest of its content.
-        format: the format it is in; guessed when None.
-        cursor: what the feed remembers of the fetch when it was taken; None when it was not fetched.
-    """
-
-    payload: str
-    format: str | None
-    cursor: dict[str, Any] | None
+    def __init__(self, quarantine: Quarantine) -> None:
+        super().__init__(quarantine.reason)
+        self.quarantine = quarantine
 
 
 class DocumentProcessor:
-    """Takes documents into the feed of one run.
+    """Processes the documents of one run.
 
     Args:
         run: the run; its report is filled.
         settings: of this process.
         payloads: where documents are.
-        collector: where they come from: a whole list, or the news of a collection.
     """
 
-    def __init__(
-        self, run: LeasedRun, settings: Settings, payloads: Payloads, collector: Collector
-    ) -> None:
+    def __init__(self, run: LeasedRun, settings: Settings, payloads: PayloadStore) -> None:
         self._run = run
         self._settings = settings
         self._payloads = payloads
-        self._whole = collector.whole
-        self._versions = settings.data_dir / "versions" / str(run.feed.id)
+        self._snapshots = SnapshotStore(settings.data_dir)
+        # A document is all that the feed has to say, or only its news (a collection's pages).
+        self._is_whole = collector_named(run.feed.collector).whole
+        # In a list, what is no longer named is gone; a stream only adds.
+        self._is_list = self._is_whole and run.feed.kind == "snapshot"
 
     async def process(self, document: StoredDocument) -> None:
-        """Read a document, send on what changed, and remember it.
+        """Read a document, publish what changed, and remember it.
 
         Raises:
             ShrinkGuardTripped: it takes away too much.
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
         """
-        run, report = self._run, self._run.report
-        if _content(run.feed, document.payload, run.feed.format) == run.feed.content_digest:
-            report.taken = run.feed.listed
-            run.part_done({**self._place(document), "held": None})
+        run = self._run
+        feed = run.feed
+        report = run.report
+        if content_digest(feed, document.payload, feed.format) == feed.content_digest:
+            report.listed = feed.listed
+            run.finish_document({**self._cursor_after(document), "quarantine": None})
             return
-        before = self._before()
-        format_ = format_named(document.format or run.feed.format or self._guess(document))
-        reader = DocumentReader(
-            format_, run.feed.options, _provenance_digest(run.feed), before, report
-        )
-        opened = partial(self._payloads.open, document.payload)
-        chunker = Chunker(self._head(), report.chunks)
+        before = self._load_snapshot()
+        format_ = self._format_of(document)
+        reader = DocumentReader(format_, feed.options, provenance_digest(feed), before, report)
+        open_document = partial(self._payloads.open, document.payload)
+        chunker = Chunker(self._chunk_head(), report.chunks)
         if before is None and format_.incremental:
-            rows = self._watched(reader.read(opened))
+            # Nothing can be lost from a first list: it is sent while it is read.
+            blocks = self._checked(reader.read(open_document))
             with report.stage("read and publish"):
-                await publish(run, self._settings, chunker.seen(distinct(rows)), report.chunks)
-            version = reader.version()
-            difference = compare(None, version)
+                chunks = chunker.seen(distinct(blocks))
+                await publish_chunks(run, self._settings, chunks, report.chunks)
+            snapshot = reader.snapshot()
+            difference = compare(None, snapshot)
         else:
             with report.stage("read"):
-                for _ in self._watched(reader.read(opened)):
-                    continue
-                version = reader.version()
+                snapshot = reader.read_all(open_document, run.check)
             with report.stage("compare"):
-                difference = compare(before, version, reader.touched)
-            self._hold(difference)
+                difference = compare(before, snapshot, reader.touched)
+            self._guard_against_shrinking(difference)
             with report.stage("publish"):
-                chunks = self._chunks(chunker, before, version, difference, reader.retracted)
-                await publish(run, self._settings, chunks, report.chunks)
+                chunks = self._chunks(chunker, before, snapshot, difference, reader.retracted)
+                await publish_chunks(run, self._settings, chunks, report.chunks)
         self._count(difference, len(reader.retracted), chunker.chunks)
-        self._remember(document, format_.name, before, version, difference)
+        changes = self._progress(document, format_.name, before, snapshot, difference)
+        run.finish_document(changes)
+        if feed.snapshot is not None and feed.snapshot != run.feed.snapshot:
+            self._snapshots.remove(feed.id, feed.snapshot)
 
-    def _before(self) -> FeedSnapshot | None:
-        if not self._whole or self._run.feed.version is None:
+    def _load_snapshot(self) -> FeedSnapshot | None:
+        feed = self._run.feed
+        if not self._is_whole or feed.snapshot is None:
             return None
         try:
-            return FeedSnapshot.load(self._versions / self._run.feed.version)
+            return self._snapshots.load(feed.id, feed.snapshot)
         except DamagedSnapshot as damage:
             self._run.report.notes.append(
                 f"{damage.message} What the list no longer names stays until it expires."
             )
             return None
 
-    def _guess(self, document: StoredDocument) -> str:
-        with self._payloads.open(document.payload) as stream:
-            name, reason = guess_format(
-                self._run.feed.url or self._run.feed.name, stream.read(_HEAD)
-            )
-        self._run.report.notes.append(f"read as {name}: {reason}")
-        return name
+    def _format_of(self, document: StoredDocument) -> Format:
+        feed = self._run.feed
+        name = document.format or feed.format
+        if name is None:
+            with self._payloads.open(document.payload) as stream:
+                name, reason = guess_format(feed.url or feed.name, stream.read(HEAD))
+            self._run.report.notes.append(f"read as {name}: {reason}")
+        return format_named(name)
 
-    def _head(self) -> IndicatorsObserved:
-        run, feed = self._run, self._run.feed
+    def _chunk_head(self) -> IndicatorsObserved:
+        feed = self._run.feed
+        claim = self._run.claim
         return IndicatorsObserved(
-            feed=run.ref,
-            run_id=run.id,
+            feed=feed.ref,
+            run_id=claim.id,
             bucket=0,
             chunk=0,
-            observed_at=run.row.observed_at.isoformat(timespec="milliseconds"),
+            observed_at=claim.observed_at.isoformat(timespec="milliseconds"),
             confidence=feed.confidence,
             tags=tuple(sorted(feed.tags)),
         )
 
-    def _watched(self, rows: Iterable[Rows]) -> Iterator[Rows]:
-        for some in rows:
+    def _checked(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
+        for block in blocks:
             self._run.check()
-            yield some
+            yield block
 
-    def _hold(self, difference: Difference) -> None:
-        """A list that lost more than half is not believed at once.
+    def _guard_against_shrinking(self, difference: SnapshotDifference) -> None:
+        """Do not believe a list at once that lost more than half.
 
         Raises:
-            ShrinkGuardTripped: it was not confirmed, and not seen often enough.
+            ShrinkGuardTripped: it is not confirmed, and did not come often enough.
         """
-        run, feed = self._run, self._run.feed
-        few = difference.listed < difference.before * _SUSPICIOUS
-        if not self._is_list or not few or run.row.confirmed:
+        run = self._run
+        listed = difference.listed
+        is_suspicious = listed < difference.before * _SUSPICIOUS_SHARE
+        if not self._is_list or not is_suspicious or run.claim.is_confirmed:
             return
-        times = (feed.held or {}).get("times", 0) + 1
-        if times >= TIMES_SEEN:
-            run.report.notes.append(
-                f"taken after it was seen {times} times: {difference.listed:,} are listed"
-            )
+        times = 1 + (run.feed.quarantine.times if run.feed.quarantine else 0)
+        if times >= CONFIRMING_TIMES:
+            run.report.notes.append(f"taken after it was seen {times} times: {listed:,} are listed")
             return
-        what = "is empty" if not difference.listed else f"lists {difference.listed:,}"
+        subject = f"lists {listed:,}" if listed else "is empty"
         reason = (
-            f"The list {what} where {difference.before:,} were listed; "
+            f"The list {subject} where {difference.before:,} were listed; "
             "confirm it, or it goes live when seen again."
         )
-        evidence = {"listed": difference.listed, "before": difference.before}
-        raise ShrinkGuardTripped({"times": times, "reason": reason, "run": str(run.id), **evidence})
+        quarantine = Quarantine(times, reason, str(run.claim.id), listed, difference.before)
+        raise ShrinkGuardTripped(quarantine)
 
     def _chunks(
         self,
         chunker: Chunker,
         before: FeedSnapshot | None,
-        version: FeedSnapshot,
-        difference: Difference,
+        snapshot: FeedSnapshot,
+        difference: SnapshotDifference,
         retracted: list[ParsedIndicator],
     ) -> Iterator[tuple[int, bytes]]:
-        yield from chunker.seen(
-            [(version.ids[difference.seen], version.indicators(difference.seen))]
-        )
-        if self._is_list:
-            if before is not None:
-                self._run.report.gone += len(difference.gone)
-                yield from chunker.gone(
-                    [(before.ids[difference.gone], before.indicators(difference.gone))]
-                )
-        elif taken_back := _taken_back(retracted, version):
-            self._run.report.gone += len(taken_back)
-            ids = np.frombuffer(b"".join(taken_back), np.uint64)
-            yield from chunker.gone([(ids, taken_back.values())])
+        """The chunks of what is new, and of what is gone from a list or retracted by a stream."""
+        seen = difference.seen
+        gone = difference.gone
+        yield from chunker.seen([(snapshot.ids[seen], snapshot.indicators(seen))])
+        if self._is_list and before is not None:
+            self._run.report.gone += len(gone)
+            yield from chunker.gone([(before.ids[gone], before.indicators(gone))])
+        if not self._is_list and (texts := _retracted_texts(retracted, snapshot)):
+            self._run.report.gone += len(texts)
+            ids = np.frombuffer(b"".join(texts), np.uint64)
+            yield from chunker.gone([(ids, texts.values())])
 
-    @property
-    def _is_list(self) -> bool:
-        """Whether what is no longer named is gone."""
-        return self._whole and self._run.feed.kind == "snapshot"
-
-    def _count(self, difference: Difference, retracted: int, chunks: int) -> None:
+    def _count(self, difference: SnapshotDifference, retracted: int, chunks: int) -> None:
         report = self._run.report
-        report.taken += difference.listed
+        report.listed += difference.listed
         report.seen += len(difference.seen)
         report.chunks += chunks
         report.types.update(difference.types)
-        if repeated := report.named - difference.listed:
-            report.dropped["duplicate"] += repeated
+        report.count_repeated(difference.listed)
         if retracted:
             report.dropped["taken back by the source"] += retracted
 
-    def _place(self, document: StoredDocument) -> dict[str, Any]:
-        """Where the next fetch goes on. After an upload a list is fetched in full, and a collection where it was."""
-        if document.cursor is None:
-            return {"cursor": {}} if self._whole else {}
-        return {"cursor": document.cursor}
-
-    def _remember(
+    def _progress(
         self,
         document: StoredDocument,
-        format_: str,
+        format_name: str,
         before: FeedSnapshot | None,
-        version: FeedSnapshot,
-        difference: Difference,
-    ) -> None:
-        values: dict[str, Any] = {
-            **self._place(document),
-            "held": None,
+        snapshot: FeedSnapshot,
+        difference: SnapshotDifference,
+    ) -> FeedColumns:
+        """What the feed remembers of the document; its snapshot is saved if it is another one."""
+        feed = self._run.feed
+        changes: FeedColumns = {
+            **self._cursor_after(document),
+            "quarantine": None,
             "payload": document.payload,
         }
+        if not self._is_whole:
+            return changes
+        settled_format = feed.format
         if self._is_list:
-            # A list stays what it was found to be: what comes in another form later is wrong, not another list.
-            values["format"] = self._run.feed.format or format_
-        if not self._whole:
-            self._run.part_done(values)
-            return
-        old = self._run.feed.version
-        name = old
-        if (
+            # A list keeps its format: what comes in another one later is wrong, not another list.
+            settled_format = settled_format or format_name
+            changes["format"] = settled_format
+        file = feed.snapshot
+        is_changed = (
             before is None
-            or version.ids is not before.ids
-            or version.provenance_digest != before.provenance_digest
-        ):
-            name = f"{uuid4().hex}.zst"
-            with self._run.report.stage("remember"):
-                replace(version, counts=difference.types).save(self._versions / name)
-        digest = _content(self._run.feed, document.payload, values.get("format"))
-        self._run.part_done(
-            {**values, "content_digest": digest, "version": name, "listed": difference.listed}
+            or snapshot.ids is not before.ids
+            or snapshot.provenance_digest != before.provenance_digest
         )
-        if old is not None and old != name:
-            Path(self._versions / old).unlink(missing_ok=True)
+        if is_changed:
+            with self._run.report.stage("remember"):
+                counted = replace(snapshot, counts=difference.types)
+                file = self._snapshots.save(feed.id, counted)
+        changes["snapshot"] = file
+        changes["listed"] = difference.listed
+        changes["content_digest"] = content_digest(
+            feed, document.payload, settled_format if self._is_list else None
+        )
+        return changes
+
+    def _cursor_after(self, document: StoredDocument) -> FeedColumns:
+        """Where the next fetch goes on.
+
+        After an upload a list is fetched in full, and a collection from where it was.
+        """
+        if document.cursor is not None:
+            return {"cursor": document.cursor}
+        return {"cursor": {}} if self._is_whole else {}
 
 
-def _content(feed: sa.Row[Any], payload: str, format_: str | None) -> str:
-    """What a feed remembers of a payload: its digest together with everything that decides what is read from it."""
-    deciding = [format_, feed.options, feed.kind, _provenance_digest(feed)]
-    return hashlib.sha256(
-        payload.encode() + msgspec.json.encode(deciding, order="deterministic")
-    ).hexdigest()
+def content_digest(feed: Feed, payload: str, format_: str | None) -> str:
+    """Digest of a payload and of everything that decides what is published of it."""
+    deciding = [format_, feed.options, feed.kind, provenance_digest(feed)]
+    encoded = msgspec.json.encode(deciding, order="deterministic")
+    return hashlib.sha256(payload.encode() + encoded).hexdigest()
 
 
-def _provenance_digest(feed: sa.Row[Any]) -> str:
-    said = [feed.confidence, feed.reliability, feed.tlp, sorted(feed.tags), feed.name]
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+def provenance_digest(feed: Feed) -> str:
+    """Digest of what decides how a feed's indicators are asserted."""
+    deciding = [feed.confidence, feed.reliability, feed.tlp, sorted(feed.tags), feed.name]
+    return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()
 
 
-def _taken_back(retracted: list[ParsedIndicator], version: FeedSnapshot) -> dict[bytes, bytes]:
-    """Digest and text of what a source takes back and does not say elsewhere in the same document."""
-    listed = set(version.ids.tolist()) if retracted else set()
-    found: dict[bytes, bytes] = {}
-    for record in retracted:
-        identity = observable_uuid(record.type, record.value)[:8]
+def _retracted_texts(
+    retracted: list[ParsedIndicator], snapshot: FeedSnapshot
+) -> dict[bytes, bytes]:
+    """Digest and text of what a source retracts and does not list elsewhere in the document."""
+    listed = set(snapshot.ids.tolist()) if retracted else set()
+    texts: dict[bytes, bytes] = {}
+    for indicator in retracted:
+        identity = observable_uuid(indicator.type, indicator.value)[:8]
         if np.frombuffer(identity, np.uint64)[0] not in listed:
-            found[identity] = msgspec.json.encode(ParsedIndicator(record.type, record.value))
-    return found
+            bare = ParsedIndicator(indicator.type, indicator.value)
+            texts[identity] = msgspec.json.encode(bare)
+    return texts

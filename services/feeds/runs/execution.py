@@ -1,169 +1,110 @@
-"""One feed run: collect its documents, take each, remember how far it came.
+"""One attempt at a feed run: get its documents, process each, remember how far it came.
 
-Nothing is sent of a document that cannot be read to its end (of a first list, which nothing can be lost from, lines are
-sent as they are read). Chunks go straight to Kafka, and only after the last acknowledgement does the feed's row move. A
-killed run is repeated with the same payload and the same chunk ids.
+Nothing is sent of a document that cannot be read to its end. A first list is the exception: nothing
+can be lost from it, so that its lines are sent as they are read. Chunks go straight to Kafka, and
+only after the last acknowledgement does the feed's row move. A run whose worker was killed is
+repeated with the same payload and the same chunk ids.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
 from uuid import UUID
 
-from services.feeds.collectors import credentials
-from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
-from services.feeds.collectors.registry import collector_named
-from services.feeds.runs.bulk_slots import slot
-from services.feeds.runs.document_processor import (
-    DocumentProcessor,
-    ShrinkGuardTripped,
-    StoredDocument,
-)
-from services.feeds.runs.lease import LeasedRun, Postponed
-from services.feeds.runs.memory import give_memory_back
-from services.feeds.runs.payloads import Payloads
-from services.feeds.subscriptions import repository
-from shared.crypto import Sealer
-from shared.database import PLATFORM, Database
-from shared.errors import Conflict, SentinelIQError, UpstreamError
-from shared.http import GuardedClient, Limits
+from services.feeds.collectors.base import FetchedDocument
+from services.feeds.payloads.store import PayloadStore
+from services.feeds.runs import repository
+from services.feeds.runs.bulk_slots import bulk_slot
+from services.feeds.runs.document_processor import DocumentProcessor, ShrinkGuardTripped
+from services.feeds.runs.fetch import fetch_documents
+from services.feeds.runs.leased_run import LeasedRun, Postponed, RunOutcome
+from services.feeds.runs.memory import release_memory
+from services.feeds.runs.models import RunState, StoredDocument
+from services.feeds.subscriptions.service import load_feed
+from shared.database import Database
+from shared.errors import Conflict, SentinelIQError
 from shared.settings import Settings
+
+MAX_DEATHS: Final = 5
+"""Workers that may die over a run before it is given up."""
 
 
 class Unworkable(SentinelIQError):
-    """A run that nobody can work on, whoever tries."""
+    """A run that kills its workers."""
 
     code = "unworkable"
 
 
-_WAITED_FOR: Final = 2.0
-"""Seconds that a run waits for its turn at a provider without giving its worker up."""
-MAX_DEATHS: Final = 5
-"""Workers that may die over a run before it is given up."""
-_LIMITS: Final = Limits(total=600.0)
-
-
-def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -> dict[str, Any]:
-    """Work on a run, if it is there to be worked on.
-
-    Returns:
-        `status` and what the run reported.
-    """
+def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -> RunOutcome:
+    """Make an attempt at a run; one that is done or has a worker is skipped."""
     with database.transaction(tenant) as session:
-        row = repository.take_run(session, run_id)
-        if row is None:
-            return {"status": "skipped", "run": str(run_id)}
-        feed = repository.get_feed(session, row.feed_id)
+        claim = repository.claim_run(session, run_id)
+        if claim is None:
+            return RunOutcome("skipped", run_id)
+        feed = load_feed(session, claim.feed_id)
+    run = LeasedRun(database, claim, feed)
     try:
-        with LeasedRun(database, row, feed) as run:
-            return _ended(run, settings)
+        with run.lease:
+            return _attempt(run, settings)
     except Conflict:
-        return {"status": "superseded", "run": str(run_id)}
+        # The transaction was rolled back: another worker has the run.
+        return RunOutcome("superseded", run_id)
     finally:
-        give_memory_back()
+        release_memory()
 
 
-def _ended(run: LeasedRun, settings: Settings) -> dict[str, Any]:
+def _attempt(run: LeasedRun, settings: Settings) -> RunOutcome:
     try:
         return asyncio.run(_execute(run, settings))
-    except ShrinkGuardTripped as held:
-        return run.finish("held", {"held": held.held})
-    except Postponed as why:
-        return run.postpone(why)
+    except ShrinkGuardTripped as guard:
+        return run.finish(RunState.QUARANTINED, guard.quarantine)
+    except Postponed as reason:
+        return run.postpone(reason)
     except Conflict:
         raise
     except SentinelIQError as error:
         return run.fail(error)
 
 
-async def _execute(run: LeasedRun, settings: Settings) -> dict[str, Any]:
-    if run.row.deaths >= MAX_DEATHS:
+async def _execute(run: LeasedRun, settings: Settings) -> RunOutcome:
+    deaths = run.claim.deaths
+    if deaths >= MAX_DEATHS:
         raise Unworkable(
-            f"{run.row.deaths} workers died over this run; look at its payload and at their memory."
+            f"{deaths} workers died over this run; look at its payload and at their memory."
         )
-    payloads = Payloads(settings.data_dir)
-    known = run.feed.content_digest is not None or bool(run.feed.cursor)
-    processor = DocumentProcessor(run, settings, payloads, collector_named(run.feed.collector))
-    if run.row.part is not None:
-        document = StoredDocument(
-            run.row.payload, run.row.part.get("format"), run.row.part.get("cursor")
-        )
-        with slot(run.database, settings, payloads.size(document.payload)):
-            await processor.process(document)
-    if run.row.input == "fetch":
-        with payloads.scratch() as scratch:
-            async with aclosing(_parts(run, settings, scratch)) as parts:
-                async for part in parts:
-                    document = await _stored(run, payloads, part)
-                    with slot(run.database, settings, payloads.size(document.payload)):
-                        await processor.process(document)
-    sent = run.report.seen or run.report.gone
-    return run.finish("unchanged" if known and not sent else "succeeded")
+    payloads = PayloadStore(settings.data_dir)
+    processor = DocumentProcessor(run, settings, payloads)
+    was_read_before = run.feed.content_digest is not None or bool(run.feed.cursor)
+    async with aclosing(_documents(run, settings, payloads)) as documents:
+        async for document in documents:
+            with bulk_slot(run.database, settings, payloads.size(document.payload)):
+                await processor.process(document)
+    is_unchanged = was_read_before and not run.report.seen and not run.report.gone
+    return run.finish(RunState.UNCHANGED if is_unchanged else RunState.SUCCEEDED)
 
 
-async def _parts(
-    run: LeasedRun, settings: Settings, scratch: Path
-) -> AsyncGenerator[FetchedDocument, None]:
-    feed = run.feed
-    host = urlsplit(feed.url).hostname or ""
-    await asyncio.to_thread(_wait_for_turn, run, host)
-    collector = collector_named(feed.collector)
-    async with _client(run, settings, scratch) as (client, given):
-        source = FeedSource(feed.url, feed.collector_options, feed.cursor, given)
-        try:
-            async with aclosing(collector.collect(source, client, scratch)) as parts:
-                while True:
-                    with run.report.stage("fetch"):
-                        part = await anext(parts, None)
-                    if part is None:
-                        return
-                    yield part
-        except UpstreamError as error:
-            if error.retry_after:
-                with run.database.transaction(PLATFORM) as session:
-                    repository.keep_away(session, host, error.retry_after)
-            raise
+async def _documents(
+    run: LeasedRun, settings: Settings, payloads: PayloadStore
+) -> AsyncGenerator[StoredDocument, None]:
+    """The run's documents: first the one that is pinned, then those that are fetched."""
+    if run.claim.pinned is not None:
+        yield run.claim.pinned
+    if run.claim.input != "fetch":
+        return
+    with payloads.scratch() as scratch:
+        async with aclosing(fetch_documents(run, settings, scratch)) as documents:
+            async for document in documents:
+                yield await _store(run, payloads, document)
 
 
-def _wait_for_turn(run: LeasedRun, host: str) -> None:
-    while True:
-        with run.database.transaction(PLATFORM) as session:
-            wait = repository.visit(session, host, run.feed.min_interval)
-        if not wait:
-            return
-        if wait > _WAITED_FOR:
-            raise Postponed(wait, f"{host} was visited a moment ago, or asked for a pause")
-        time.sleep(wait)
-
-
-@asynccontextmanager
-async def _client(
-    run: LeasedRun, settings: Settings, scratch: Path
-) -> AsyncIterator[tuple[GuardedClient, Credentials]]:
-    """The way out, with what the feed is authorised by."""
-    feed = run.feed
-    auth = None
-    if feed.auth is not None:
-        sealer = Sealer(settings.secret_key, credentials.PURPOSE)
-        auth = credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id))
-    async with (
-        credentials.open_credentials(auth, scratch) as (given, certificate),
-        GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate) as client,
-    ):
-        yield client, given
-
-
-async def _stored(run: LeasedRun, payloads: Payloads, part: FetchedDocument) -> StoredDocument:
-    """A part's content, kept, and pinned to the run: whoever repeats the run takes the same."""
-    run.report.bytes += part.received
+async def _store(
+    run: LeasedRun, payloads: PayloadStore, document: FetchedDocument
+) -> StoredDocument:
+    """Store a fetched document and pin the run to it."""
+    run.report.bytes += document.received
     with run.report.stage("unpack"):
-        unpacked = await asyncio.to_thread(payloads.keep, part.path)
-    cursor = dict(part.cursor)
-    await asyncio.to_thread(
-        run.pin, unpacked.sha256, {"name": part.name, "format": part.format, "cursor": cursor}
-    )
-    return StoredDocument(unpacked.sha256, part.format, cursor)
+        unpacked = await asyncio.to_thread(payloads.add, document.path)
+    stored = StoredDocument(unpacked.sha256, document.format, dict(document.cursor), document.name)
+    await asyncio.to_thread(run.pin, stored)
+    return stored

@@ -1,4 +1,4 @@
-"""When a provider is visited: never by everybody at once, never more often than it likes."""
+"""When a provider is visited: at times that differ between installations."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -10,14 +10,14 @@ from pydantic import SecretStr
 def next_time(secret_key: SecretStr, feed: UUID, every: int, now: datetime) -> datetime:
     """The feed's next turn after now.
 
-    Each installation has moments of its own, made from its secret key: a thousand installations with the same hourly
-    feed spread over the hour, and each keeps to its minute.
+    Each installation has times of its own, made from its secret key: a thousand installations with
+    the same hourly feed spread over the hour, and each keeps to its minute.
 
     Args:
         secret_key: the installation's.
         feed: the feed's id.
         every: its cadence in seconds.
-        now: a moment with a zone.
+        now: a time with a zone.
     """
     digest = hashlib.sha256(secret_key.get_secret_value().encode() + feed.bytes).digest()
     phase = int.from_bytes(digest[:8]) % every

@@ -1,1 +1,1 @@
-"""What a feed says, version by version: read only where it is new, compared by digests, kept in one file."""
+"""Snapshots: what a feed listed when it was last read, and what changed since."""

@@ -1,4 +1,4 @@
-"""Each observable once while a document is still being read, in a few megabytes whatever its length."""
+"""Each observable once while a document is being read, in a few megabytes whatever its length."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -11,33 +11,31 @@ from services.feeds.snapshots.snapshot import Digests
 _SLOTS: Final = 1 << 26
 
 
-def distinct(rows: Iterable[Rows]) -> Iterator[tuple[Digests, list[bytes]]]:
+def distinct(blocks: Iterable[Rows]) -> Iterator[tuple[Digests, list[bytes]]]:
     """Digests and texts of observables, each of them once.
 
-    A table of bits tells what was certainly not named before. What may have been is put aside, and looked at in full
-    when everything has been read.
+    A table of bits tells which observables were certainly not named before. The others are put
+    aside, and compared in full when everything has been read.
     """
     bits = np.zeros(_SLOTS // 8, np.uint8)
     sent: list[Digests] = []
     aside_ids: list[Digests] = []
     aside_texts: list[bytes] = []
-    for some in rows:
-        _, first = np.unique(some.ids, return_index=True)
+    for rows in blocks:
+        _, first = np.unique(rows.ids, return_index=True)
         first.sort()
-        ids = some.ids[first]
+        ids = rows.ids[first]
         slot = ids & np.uint64(_SLOTS - 1)
-        place, bit = (
-            slot >> np.uint64(3),
-            np.left_shift(np.uint8(1), (slot & np.uint64(7)).astype(np.uint8)),
-        )
-        new = bits[place] & bit == 0
-        np.bitwise_or.at(bits, place[new], bit[new])
-        texts = list(some.texts)
-        sent.append(ids[new])
+        place = slot >> np.uint64(3)
+        bit = np.left_shift(np.uint8(1), (slot & np.uint64(7)).astype(np.uint8))
+        is_new = bits[place] & bit == 0
+        np.bitwise_or.at(bits, place[is_new], bit[is_new])
+        texts = list(rows.texts)
+        sent.append(ids[is_new])
         if len(sent[-1]):
-            yield sent[-1], [texts[at] for at in first[new].tolist()]
-        aside_ids.append(ids[~new])
-        aside_texts += [texts[at] for at in first[~new].tolist()]
+            yield sent[-1], [texts[at] for at in first[is_new].tolist()]
+        aside_ids.append(ids[~is_new])
+        aside_texts += [texts[at] for at in first[~is_new].tolist()]
     if aside_texts:
         late = np.concatenate(aside_ids)
         _, first = np.unique(late, return_index=True)

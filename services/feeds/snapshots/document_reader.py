@@ -1,4 +1,4 @@
-"""From a document to a version: of a list only the lines that the previous version did not have are parsed."""
+"""From a document to a snapshot: of a list, only lines that are new are parsed."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ from services.feeds.formats.base import (
     ParsedIndicator,
 )
 from services.feeds.formats.streams import whole_lines
-from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
-from services.feeds.snapshots.line_index import UNKNOWN, KnownLines, Places
+from services.feeds.snapshots.line_index import UNKNOWN_LINE, LineIndex, LineNumbers
+from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
 from shared.stix import ObservableType
 from shared.stix.ids import observable_uuid
@@ -34,6 +34,9 @@ _encode: Final = msgspec.json.Encoder().encode
 _NO_DIGESTS: Final[Digests] = np.empty(0, np.uint64)
 _NO_POSITIONS: Final[Indices] = np.empty(0, np.int64)
 
+OpenDocument = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens a document, from its beginning."""
+
 
 class Rows(NamedTuple):
     """Rows that were just read.
@@ -41,12 +44,16 @@ class Rows(NamedTuple):
     Attributes:
         positions: index of each row's line in the document; empty when it is not read by lines.
         lines: digest of each row's line; empty likewise.
+        ids: digest of each row's observable.
+        text_digests: digest of each row's text.
+        kinds: index into `TYPES` for each row.
+        texts: the encoded indicators.
     """
 
     positions: Indices
     lines: Digests
     ids: Digests
-    said: Digests
+    text_digests: Digests
     kinds: npt.NDArray[np.uint8]
     texts: Sequence[bytes]
 
@@ -58,8 +65,13 @@ class DocumentReader:
         format_: the document's format.
         options: the format's options.
         provenance_digest: goes into the snapshot, see there.
-        previous: the version before it, if there is one.
-        report: what is left out, and notes, go here.
+        previous: the snapshot before it, if there is one.
+        report: counts what is left out, and takes the format's notes.
+
+    Attributes:
+        touched: observables of lines that came or went, where nothing else can have changed; set
+            together with the snapshot.
+        retracted: indicators that the source takes back.
     """
 
     def __init__(
@@ -68,8 +80,10 @@ class DocumentReader:
         options: Mapping[str, Any],
         provenance_digest: str,
         previous: FeedSnapshot | None,
-        report: RunReport,
+        report: ParseReport,
     ) -> None:
+        self.touched: Digests | None = None
+        self.retracted: list[ParsedIndicator] = []
         self._format = format_
         self._options = options
         self._provenance_digest = provenance_digest
@@ -77,18 +91,14 @@ class DocumentReader:
         self._report = report
         self._parser_digest = ""
         self._rows: list[Rows] = []
-        self._known: KnownLines | None = None
-        self._found: list[Places] = []
-        self.touched: Digests | None = None
-        """Observables of lines that came or went, where nothing else can have changed; once the version is made."""
-        self.retracted: list[ParsedIndicator] = []
-        """What the source takes back."""
+        self._line_index: LineIndex | None = None
+        self._line_numbers: list[LineNumbers] = []
 
-    def read(self, document: Callable[[], AbstractContextManager[BinaryIO]]) -> Iterator[Rows]:
-        """Read it to its end; what is new comes block by block.
+    def read(self, document: OpenDocument) -> Iterator[Rows]:
+        """Read the document to its end; what is new comes block by block.
 
         Args:
-            document: opens it; asked a second time when its lines turn out not to stand for themselves.
+            document: opens it; called a second time when its lines depend on each other.
 
         Raises:
             MalformedDocument, InvalidInput: see `Format.parse`.
@@ -98,80 +108,118 @@ class DocumentReader:
                 with document() as stream:
                     yield from self._read_lines(self._format, stream)
             except LinesNotIndependent:
-                self._rows, self._found, self.retracted, self._known = [], [], [], None
-                self._report.forget_reading()
+                self._restart()
             else:
                 return
         self._parser_digest = self._digest("")
         with document() as stream:
             for batch in self._format.parse(stream, self._options):
-                self._report.drop(batch.dropped)
+                self._report.count_dropped(batch.dropped)
                 self._report.notes += batch.notes
                 if batch.indicators:
-                    yield self._take(batch.indicators, _NO_POSITIONS, _NO_DIGESTS)
+                    yield self._add_rows(batch.indicators, _NO_POSITIONS, _NO_DIGESTS)
 
-    def version(self) -> FeedSnapshot:
-        """The version, when the document has been read; to be asked once."""
-        fresh, positions = self._fresh(), self._joined("positions", np.int64)
-        self._rows = []
-        first = _first_places(fresh.lines, positions) if len(positions) else np.arange(len(fresh))
-        if self._known is not None:
-            return self._placed(self._known, fresh, positions, first)
-        self._report.named = len(fresh)
-        return fresh if len(first) == len(fresh) else fresh.merged(fresh.nothing(), first)
-
-    def _placed(
-        self, known: KnownLines, fresh: FeedSnapshot, positions: Indices, first: Indices
+    def read_all(
+        self, document: OpenDocument, after_block: Callable[[], None] | None = None
     ) -> FeedSnapshot:
-        """Rows that were known before and rows that were read now, in the order of the document.
+        """Read the document to its end; its snapshot.
 
         Args:
-            known: the lines of the version before.
+            document: opens it.
+            after_block: called after each block; may raise to stop.
+
+        Raises:
+            MalformedDocument, InvalidInput: see `Format.parse`.
+        """
+        for _ in self.read(document):
+            if after_block is not None:
+                after_block()
+        return self.snapshot()
+
+    def snapshot(self) -> FeedSnapshot:
+        """The snapshot of a document that was read to its end; to be called once."""
+        fresh = self._fresh_rows()
+        positions = self._joined("positions", np.int64)
+        self._rows = []
+        first = _first_places(fresh.lines, positions) if len(positions) else np.arange(len(fresh))
+        if self._line_index is not None:
+            return self._merge_with_previous(self._line_index, fresh, positions, first)
+        self._report.named = len(fresh)
+        return fresh if len(first) == len(fresh) else fresh.merged(fresh.without_rows(), first)
+
+    def _restart(self) -> None:
+        self.retracted = []
+        self._rows = []
+        self._line_numbers = []
+        self._line_index = None
+        self._report.restart()
+
+    def _merge_with_previous(
+        self, line_index: LineIndex, fresh: FeedSnapshot, positions: Indices, first: Indices
+    ) -> FeedSnapshot:
+        """Rows of the previous snapshot and rows that were read now, in the order of the document.
+
+        Args:
+            line_index: the lines of the previous snapshot.
             fresh: what was read.
             positions: the line of each of its rows.
             first: those of its rows whose line does not stand further up as well.
         """
-        assert self._previous is not None  # noqa: S101  # there are no known lines without it
-        before, self._known = self._previous, None
-        place, self._report.named = self._places(known)
-        self._report.named += len(fresh)
-        if not len(fresh) and place[0] != UNKNOWN and np.all(place[1:] > place[:-1]):
+        assert self._previous is not None  # noqa: S101  # without it there is no line index
+        before = self._previous
+        self._line_index = None
+        place, named = self._places(line_index)
+        self._report.named = named + len(fresh)
+        is_unchanged = (
+            not len(fresh) and place[0] != UNKNOWN_LINE and np.all(place[1:] > place[:-1])
+        )
+        if is_unchanged:
             self.touched = _NO_DIGESTS
             return replace(before, provenance_digest=self._provenance_digest)
-        place = place[known.of_row]
-        del known
-        stays = place != UNKNOWN
-        kept = np.flatnonzero(stays)
-        place = place[kept]
+        # From here on `place` is by row and no longer by line.
+        place = place[line_index.line_of_row]
+        del line_index
+        is_listed_still = place != UNKNOWN_LINE
+        staying = np.flatnonzero(is_listed_still)
+        place = place[staying]
         if np.all(place[1:] >= place[:-1]):
-            self.touched = np.unique(np.concatenate((before.ids[~stays], fresh.ids[first])))
+            # The lines that stayed keep their order: only those that came or went can matter.
+            changed_ids = (before.ids[~is_listed_still], fresh.ids[first])
+            self.touched = np.unique(np.concatenate(changed_ids))
         order = np.argsort(np.concatenate((place, positions[first])), kind="stable")
-        rows = np.concatenate((kept, first + len(before)))[order]
-        del place, stays, kept, order
-        return replace(
-            before.merged(fresh, rows), provenance_digest=self._provenance_digest, counts=None
-        )
+        rows = np.concatenate((staying, first + len(before)))[order]
+        # A million rows: free what is no longer needed before the texts are copied.
+        del place, is_listed_still, staying, order
+        merged = before.merged(fresh, rows)
+        return replace(merged, provenance_digest=self._provenance_digest, counts=None)
 
-    def _places(self, known: KnownLines) -> tuple[Places, int]:
-        """Where each known line stands now, `UNKNOWN` when it does not; and how many rows its places make."""
-        found = np.concatenate(self._found)
-        self._found = []
-        places = np.flatnonzero(found != UNKNOWN).astype(np.int32)
-        lines = found[places]
-        place = np.full(len(known), UNKNOWN, np.int32)
-        place[lines[::-1]] = places[
-            ::-1
-        ]  # of a line that stands there twice the first place counts
-        rows = np.bincount(known.of_row, minlength=len(known))
-        return place, int(rows[lines].sum())
+    def _places(self, line_index: LineIndex) -> tuple[LineNumbers, int]:
+        """Where each line of the previous snapshot stands now, `UNKNOWN_LINE` when it does not.
 
-    def _fresh(self) -> FeedSnapshot:
+        Returns:
+            The place of each line, and how many rows all places together make.
+        """
+        numbers = np.concatenate(self._line_numbers)
+        self._line_numbers = []
+        places = np.flatnonzero(numbers != UNKNOWN_LINE).astype(np.int32)
+        lines = numbers[places]
+        place = np.full(len(line_index), UNKNOWN_LINE, np.int32)
+        # Written backwards: of a line that stands there twice the first place counts.
+        place[lines[::-1]] = places[::-1]
+        rows_of_line = np.bincount(line_index.line_of_row, minlength=len(line_index))
+        return place, int(rows_of_line[lines].sum())
+
+    def _fresh_rows(self) -> FeedSnapshot:
         """What was read, in the order of the document."""
-        kinds = self._joined("kinds", np.uint8)
-        texts = Texts(b"".join([text for rows in self._rows for text in rows.texts]))
-        lines, ids, said = (self._joined(name, np.uint64) for name in ("lines", "ids", "said"))
         return FeedSnapshot(
-            self._parser_digest, self._provenance_digest, lines, ids, said, kinds, texts, TYPES
+            parser_digest=self._parser_digest,
+            provenance_digest=self._provenance_digest,
+            lines=self._joined("lines", np.uint64),
+            ids=self._joined("ids", np.uint64),
+            text_digests=self._joined("text_digests", np.uint64),
+            kinds=self._joined("kinds", np.uint8),
+            texts=Texts(b"".join([text for rows in self._rows for text in rows.texts])),
+            types=TYPES,
         )
 
     def _joined(self, name: str, kind: type[np.generic]) -> Any:
@@ -184,22 +232,21 @@ class DocumentReader:
         for block in whole_lines(stream):
             lines = block.split(b"\n")
             if reader is None:
-                reader = self._reader(
-                    format_, [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]]
-                )
+                head = [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]]
+                reader = self._open_reader(format_, head)
             digests = np.frombuffer(b"".join(map(xxh3_64_digest, lines)), np.uint64)
             unknown = None
-            if self._known is not None:
-                found = self._known.find(digests)
-                self._found.append(found)
-                unknown = np.flatnonzero(found == UNKNOWN)
+            if self._line_index is not None:
+                numbers = self._line_index.find(digests)
+                self._line_numbers.append(numbers)
+                unknown = np.flatnonzero(numbers == UNKNOWN_LINE)
             rows = self._read_block(reader, block, lines, digests, number, unknown)
             if rows is not None:
                 yield rows
             number += len(lines)
 
-    def _reader(self, format_: LineFormat, head: list[str]) -> LineReader:
-        """The document's reader; and what is known of its lines, if they were read in the same way before."""
+    def _open_reader(self, format_: LineFormat, head: list[str]) -> LineReader:
+        """The document's line reader; the previous lines are indexed if they were parsed alike."""
         reader = format_.reader(head, self._options)
         if reader is None:
             raise LinesNotIndependent
@@ -212,7 +259,7 @@ class DocumentReader:
             and before.types == TYPES
             and len(before.lines)
         ):
-            self._known = KnownLines(before)
+            self._line_index = LineIndex(before)
         return reader
 
     def _read_block(
@@ -224,40 +271,42 @@ class DocumentReader:
         number: int,
         unknown: Indices | None,
     ) -> Rows | None:
-        """The rows of those lines of a block that were not known; None for `unknown` means all."""
+        """The rows of the unknown lines of a block; of all lines when `unknown` is None."""
         if unknown is None:
             unknown = np.arange(len(lines))
             texts: Sequence[str] = block.decode("utf-8", "replace").split("\n")
         else:
             texts = [lines[at].decode("utf-8", "replace") for at in unknown.tolist()]
-        found = reader.read(texts, (unknown + number + 1).tolist())
-        self._report.drop(found.dropped)
-        if not found.indicators:
+        result = reader.read(texts, (unknown + number + 1).tolist())
+        self._report.count_dropped(result.dropped)
+        if not result.indicators:
             return None
-        places = unknown[found.lines]
-        return self._take(found.indicators, places + number, digests[places])
+        places = unknown[result.lines]
+        return self._add_rows(result.indicators, places + number, digests[places])
 
-    def _take(self, records: list[ParsedIndicator], positions: Indices, lines: Digests) -> Rows:
-        taken_back = [record.retracted for record in records]
-        if any(taken_back):
-            self.retracted += [record for record in records if record.retracted]
+    def _add_rows(
+        self, indicators: list[ParsedIndicator], positions: Indices, lines: Digests
+    ) -> Rows:
+        is_retracted = [item.retracted for item in indicators]
+        if any(is_retracted):
+            self.retracted += [item for item in indicators if item.retracted]
             if len(positions):
-                stays = ~np.array(taken_back)
-                positions, lines = positions[stays], lines[stays]
-            records = [record for record in records if not record.retracted]
-        texts = list(map(_encode, records))
-        packed = [pack(text, one.type) for text, one in zip(texts, records, strict=True)]
+                is_listed = ~np.array(is_retracted)
+                positions = positions[is_listed]
+                lines = lines[is_listed]
+            indicators = [item for item in indicators if not item.retracted]
+        texts = list(map(_encode, indicators))
+        packed = [pack(text, item.type) for text, item in zip(texts, indicators, strict=True)]
+        ids = b"".join([observable_uuid(item.type, item.value)[:8] for item in indicators])
         rows = Rows(
             positions,
             lines,
-            np.frombuffer(
-                b"".join([observable_uuid(one.type, one.value)[:8] for one in records]), np.uint64
-            ),
+            np.frombuffer(ids, np.uint64),
             np.frombuffer(b"".join(map(xxh3_64_digest, packed)), np.uint64),
-            np.frombuffer(bytes([_CODES[one.type] for one in records]), np.uint8),
+            np.frombuffer(bytes([_CODES[item.type] for item in indicators]), np.uint8),
             texts,
         )
-        # Kept in one piece: a million small texts would take twice the memory.
+        # Stored in one piece: a million small texts would take twice the memory.
         self._rows.append(rows._replace(texts=(b"\n".join([*packed, b""]),)))
         return rows
 
@@ -274,9 +323,8 @@ def _first_places(lines: Digests, positions: Indices) -> Indices:
         lines: digest of each row's line.
         positions: its place in the document, in ascending order.
     """
-    ordered = np.sort(
-        lines[np.concatenate(([True], np.diff(positions) != 0))] if len(lines) else lines
-    )
+    is_line_begin = np.concatenate(([True], np.diff(positions) != 0))
+    ordered = np.sort(lines[is_line_begin])
     if not np.any(ordered[1:] == ordered[:-1]):
         return np.arange(len(lines))
     distinct, first = np.unique(lines, return_index=True)

@@ -1,4 +1,4 @@
-"""The encoded indicators of a version: in one piece of memory, and without what their type says anyway."""
+"""The encoded indicators of a snapshot: one piece of memory, without what their type implies."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -21,12 +21,12 @@ def _prefix(kind: str) -> bytes:
 
 def pack(text: bytes, kind: str) -> bytes:
     """An encoded indicator of a type; one that only names its value becomes the value."""
-    # A quote within the value is escaped, and then it has more of these; such a one stays as it is.
+    # A quote within the value is escaped, which adds to the count: such a text stays as it is.
     return text[len(_prefix(kind)) : -1] if text.count(b'":') == 2 else text
 
 
 def unpack(packed: bytes, kind: str) -> bytes:
-    """What `pack` was given."""
+    """The inverse of `pack`."""
     return packed if packed[0] == _OBJECT else _prefix(kind) + packed + b"}"
 
 
@@ -51,7 +51,7 @@ class Texts:
         return self._blob
 
     def at(self, indices: Indices) -> Iterator[bytes]:
-        """The texts of some rows, in the order asked for."""
+        """The texts of some rows, in the order of `indices`."""
         blob = self._blob
         for begin in range(0, len(indices), _PIECE):
             piece = indices[begin : begin + _PIECE]
@@ -65,7 +65,7 @@ class Texts:
 
         Args:
             other: its texts are numbered after this one's.
-            indices: which, in the order wanted.
+            indices: which, in the order of the result.
         """
         if not len(indices):
             return Texts(b"")
@@ -73,14 +73,16 @@ class Texts:
         lasts = np.concatenate((begins[1:], [True]))
         size = len(self._blob)
         both = np.int32 if size + len(other.blob) < 1 << 31 else np.int64
-        ends = np.concatenate((self._ends.astype(both), other._ends.astype(both)))  # noqa: SLF001  # the same class
+        # Both are of this class.
+        ends = np.concatenate((self._ends.astype(both), other._ends.astype(both)))  # noqa: SLF001
         ends[len(self) :] += size
         ends += 1
         first = indices[begins]
         starts = np.where(first == 0, 0, ends[first - 1]).tolist()
-        mine, theirs = memoryview(self._blob), memoryview(other.blob)
+        left = memoryview(self._blob)
+        right = memoryview(other.blob)
         pieces = [
-            mine[start:end] if end <= size else theirs[start - size : end - size]
+            left[start:end] if end <= size else right[start - size : end - size]
             for start, end in zip(starts, ends[indices[lasts]].tolist(), strict=True)
         ]
         return Texts(b"".join(pieces))

@@ -1,13 +1,13 @@
-"""A version of a feed: every observable it names, in the document's order, with compact digests to compare by.
+"""A snapshot of a feed: its observables in the document's order, with digests to compare by.
 
-A row is one observable on one line. Rows of other lines that name the same observable are kept too: when a line goes,
-they tell whether the observable is still listed. Of several rows about one observable the first counts.
+A row is one observable on one line. Rows of other lines that name the same observable stay as well:
+when a line goes, they show whether the observable is still listed. Of several rows about one
+observable the first counts.
 """
 
 import io
-import time
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,13 +23,11 @@ from shared.stix.ids import SCHEME, observable_uuid
 
 Digests = npt.NDArray[np.uint64]
 
-_NONE: Final[Indices] = np.empty(0, np.int64)
-_GRACE: Final = 24 * 3600.0
-"""Seconds that a file may be in use by a run that has not ended yet."""
+_NO_ROWS: Final[Indices] = np.empty(0, np.int64)
 
 
 class DamagedSnapshot(SentinelIQError):
-    """The file of a version cannot be read; the feed has to be read as if for the first time."""
+    """The file of a snapshot cannot be read: read the feed as if for the first time."""
 
     code = "damaged-version"
 
@@ -40,12 +38,12 @@ class _Head(msgspec.Struct):
     parser_digest: str = msgspec.field(name="reading")
     provenance_digest: str = msgspec.field(name="saying")
     types: tuple[str, ...]
-    lines: bool
+    has_lines: bool = msgspec.field(name="lines")
     counts: dict[str, int] | None = None
     scheme: int = 1
 
 
-class _Named(msgspec.Struct):
+class _Identity(msgspec.Struct):
     type: str
     value: str
 
@@ -55,13 +53,13 @@ class FeedSnapshot:
     """All rows of a document.
 
     Attributes:
-        parser_digest: of what decides what is read from a document: format, options, layout of a
-            line format. Rows of two snapshots with the same parser digest have comparable lines.
+        parser_digest: of what decides how a document is parsed: format, options, layout of a line
+            format. Rows of two snapshots with the same parser digest have comparable lines.
         provenance_digest: of what decides how indicators are asserted: confidence, reliability,
             tags. Snapshots that differ in it differ in every row.
-        lines: digest of the line each row was read from; empty when the document was not read line by line.
+        lines: digest of the line of each row; empty when the document was not read line by line.
         ids: digest of each row's observable.
-        said: digest of each row's text.
+        text_digests: digest of each row's text.
         kinds: index into `types` for each row.
         texts: the packed text of each row.
         types: names of observable types.
@@ -72,7 +70,7 @@ class FeedSnapshot:
     provenance_digest: str
     lines: Digests
     ids: Digests
-    said: Digests
+    text_digests: Digests
     kinds: npt.NDArray[np.uint8]
     texts: Texts
     types: tuple[str, ...]
@@ -82,22 +80,22 @@ class FeedSnapshot:
         return len(self.ids)
 
     def indicators(self, rows: Indices) -> Iterator[bytes]:
-        """The encoded `Indicator` of some rows, in the order asked for."""
+        """The encoded `ParsedIndicator` of some rows, in the order of `rows`."""
         types = self.types
         for kind, text in zip(self.kinds[rows].tolist(), self.texts.at(rows), strict=True):
             yield unpack(text, types[kind])
 
-    def firsts(self, among: Digests | None = None) -> tuple[Digests, Indices]:
-        """The distinct observables' digests, sorted, and the row that counts for each.
+    def first_rows(self, among: Digests | None = None) -> tuple[Digests, Indices]:
+        """The digests of the distinct observables, sorted, and the row that counts for each.
 
         Args:
-            among: only these; sorted and distinct.
+            among: only these digests; sorted and distinct.
         """
         if among is None:
             ids, rows = np.unique(self.ids, return_index=True)
             return ids, rows
         if not len(among):
-            return among, _NONE
+            return among, _NO_ROWS
         at = np.minimum(np.searchsorted(among, self.ids), len(among) - 1)
         chosen = np.flatnonzero(among[at] == self.ids)
         ids, first = np.unique(self.ids[chosen], return_index=True)
@@ -109,23 +107,22 @@ class FeedSnapshot:
         return {name: count for name, count in zip(self.types, counts, strict=True) if count}
 
     def save(self, path: Path) -> None:
-        """Write the version to a file that appears only when it is complete."""
-        counts = dict(self.counts or {})
+        """Write the snapshot to a file that appears only when it is complete."""
         head = _Head(
-            len(self),
-            self.parser_digest,
-            self.provenance_digest,
-            self.types,
-            len(self.lines) > 0,
-            counts,
-            SCHEME,
+            rows=len(self),
+            parser_digest=self.parser_digest,
+            provenance_digest=self.provenance_digest,
+            types=self.types,
+            has_lines=len(self.lines) > 0,
+            counts=dict(self.counts or {}),
+            scheme=SCHEME,
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
         with partial.open("wb") as file, compressor.stream_writer(file, closefd=False) as out:
             out.write(msgspec.json.encode(head) + b"\n")
-            for digests in (self.lines, self.ids, self.said):
+            for digests in (self.lines, self.ids, self.text_digests):
                 out.write(digests.tobytes())
             out.write(self.kinds.tobytes())
             out.write(self.texts.blob)
@@ -133,7 +130,7 @@ class FeedSnapshot:
 
     @classmethod
     def load(cls, path: Path) -> "FeedSnapshot":
-        """Read a version.
+        """Read a snapshot.
 
         Raises:
             DamagedSnapshot: the file is gone, cut off or changed.
@@ -151,43 +148,47 @@ class FeedSnapshot:
     def _read(cls, stream: BinaryIO) -> "FeedSnapshot":
         head = msgspec.json.decode(stream.readline(), type=_Head)
         rows = head.rows
-        lines, ids, said = (
-            np.frombuffer(stream.read(8 * count), np.uint64)
-            for count in (rows if head.lines else 0, rows, rows)
-        )
+        lines = np.frombuffer(stream.read(8 * rows if head.has_lines else 0), np.uint64)
+        ids = np.frombuffer(stream.read(8 * rows), np.uint64)
+        text_digests = np.frombuffer(stream.read(8 * rows), np.uint64)
         kinds = np.frombuffer(stream.read(rows), np.uint8)
         texts = Texts(stream.read())
-        if not len(ids) == len(said) == len(kinds) == len(texts) == rows:
+        if not len(ids) == len(text_digests) == len(kinds) == len(texts) == rows:
             raise ValueError(f"{len(texts)} texts for {rows} rows")
-        found = cls(
-            head.parser_digest,
-            head.provenance_digest,
-            lines,
-            ids,
-            said,
-            kinds,
-            texts,
-            head.types,
-            head.counts,
+        snapshot = cls(
+            parser_digest=head.parser_digest,
+            provenance_digest=head.provenance_digest,
+            lines=lines,
+            ids=ids,
+            text_digests=text_digests,
+            kinds=kinds,
+            texts=texts,
+            types=head.types,
+            counts=head.counts,
         )
-        return found if head.scheme == SCHEME else found._identified()
+        return snapshot if head.scheme == SCHEME else snapshot._with_present_ids()
 
-    def _identified(self) -> "FeedSnapshot":
-        """The same with ids as they are made now: what changed its id is neither gone nor new."""
-        decode = msgspec.json.Decoder(_Named).decode
-        named = map(decode, self.indicators(np.arange(len(self))))
-        ids = b"".join([observable_uuid(one.type, one.value)[:8] for one in named])
+    def _with_present_ids(self) -> "FeedSnapshot":
+        """The same rows with ids of the present scheme: a new id alone is no change."""
+        decode = msgspec.json.Decoder(_Identity).decode
+        identities = map(decode, self.indicators(np.arange(len(self))))
+        ids = b"".join([observable_uuid(item.type, item.value)[:8] for item in identities])
         return replace(self, ids=np.frombuffer(ids, np.uint64), counts=None)
 
-    def nothing(self) -> "FeedSnapshot":
-        """A version of the same kind without rows."""
-        none = self.ids[:0]
+    def without_rows(self) -> "FeedSnapshot":
+        """A snapshot with the same digests and types, without rows."""
+        empty = self.ids[:0]
         return replace(
-            self, lines=none, ids=none, said=none, kinds=self.kinds[:0], texts=Texts(b"")
+            self,
+            lines=empty,
+            ids=empty,
+            text_digests=empty,
+            kinds=self.kinds[:0],
+            texts=Texts(b""),
         )
 
     def merged(self, other: "FeedSnapshot", rows: Indices) -> "FeedSnapshot":
-        """Rows of both, in the order asked for, with this snapshot's digests.
+        """Rows of both, in the order of `rows`, with this snapshot's digests.
 
         Args:
             other: its rows are numbered after this one's.
@@ -197,20 +198,20 @@ class FeedSnapshot:
             self,
             lines=np.concatenate((self.lines, other.lines))[rows],
             ids=np.concatenate((self.ids, other.ids))[rows],
-            said=np.concatenate((self.said, other.said))[rows],
+            text_digests=np.concatenate((self.text_digests, other.text_digests))[rows],
             kinds=np.concatenate((self.kinds, other.kinds))[rows],
             texts=self.texts.merged(other.texts, rows),
         )
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What has to be said when one version follows another.
+class SnapshotDifference:
+    """What changed from one snapshot to the next.
 
     Attributes:
-        seen: rows of the new version that are new, or say something else than before; in its order.
-        gone: rows of the old version whose observables are no longer listed.
-        types: distinct observables that the new version lists, by type.
+        seen: rows of the new snapshot that are new or have another text; in its order.
+        gone: rows of the old snapshot whose observables are no longer listed.
+        types: distinct observables that the new snapshot lists, by type.
         before: how many distinct ones the old one listed.
     """
 
@@ -221,75 +222,61 @@ class Difference:
 
     @property
     def listed(self) -> int:
-        """How many distinct observables the new version lists."""
+        """How many distinct observables the new snapshot lists."""
         return sum(self.types.values())
 
 
 def compare(
     before: FeedSnapshot | None, after: FeedSnapshot, touched: Digests | None = None
-) -> Difference:
-    """What changed between two versions of a feed.
+) -> SnapshotDifference:
+    """What changed between two snapshots of a feed.
 
     Args:
-        before: None for a feed's first version.
-        after: the version that follows.
-        touched: digests of the observables that can differ, where that is known: those of lines that came or went.
+        before: None for a feed's first snapshot.
+        after: the snapshot that follows.
+        touched: digests of the observables that can differ, where these are known: those of lines
+            that came or went.
     """
     if before is None:
-        _, rows = after.firsts()
-        return Difference(np.sort(rows), _NONE, after.count_types(rows), 0)
-    known = Counter(before.counts or before.count_types(before.firsts()[1]))
-    if (
-        touched is not None
-        and not len(touched)
-        and before.provenance_digest == after.provenance_digest
-    ):
-        return Difference(_NONE, _NONE, dict(known), known.total())
-    if touched is None or before.provenance_digest != after.provenance_digest:
-        old, new = before.firsts(), after.firsts()
+        _, rows = after.first_rows()
+        return SnapshotDifference(np.sort(rows), _NO_ROWS, after.count_types(rows), 0)
+    if before.provenance_digest != after.provenance_digest:
+        touched = None
+    counts = Counter(before.counts or before.count_types(before.first_rows()[1]))
+    listed_before = counts.total()
+    if touched is not None and not len(touched):
+        return SnapshotDifference(_NO_ROWS, _NO_ROWS, dict(counts), listed_before)
+    # Of the touched observables alone where they are known, and of all otherwise.
+    old = before.first_rows(touched)
+    new = after.first_rows(touched)
+    if touched is None:
         counts = Counter(after.count_types(new[1]))
     else:
-        old, new = before.firsts(touched), after.firsts(touched)
-        counts = known + Counter(after.count_types(new[1]))
+        counts = counts + Counter(after.count_types(new[1]))
         counts.subtract(before.count_types(old[1]))
-    seen, gone = _differing(before, old, after, new)
-    return Difference(seen, gone, dict(+counts), known.total())
+    seen, gone = _changed_rows(before, old, after, new)
+    return SnapshotDifference(seen, gone, dict(+counts), listed_before)
 
 
-def _differing(
+def _changed_rows(
     before: FeedSnapshot,
     old: tuple[Digests, Indices],
     after: FeedSnapshot,
     new: tuple[Digests, Indices],
 ) -> tuple[Indices, Indices]:
-    (known, known_rows), (ids, rows) = old, new
-    if not len(known):
-        return np.sort(rows), _NONE
-    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    there = known[at] == ids
-    same = there.copy()
+    """Rows of `after` that are new or changed, and rows of `before` that are gone."""
+    old_ids, old_rows = old
+    new_ids, new_rows = new
+    if not len(old_ids):
+        return np.sort(new_rows), _NO_ROWS
+    at = np.minimum(np.searchsorted(old_ids, new_ids), len(old_ids) - 1)
+    was_listed = old_ids[at] == new_ids
+    is_same = was_listed.copy()
     if before.provenance_digest == after.provenance_digest:
-        same[there] = before.said[known_rows[at[there]]] == after.said[rows[there]]
+        old_texts = before.text_digests[old_rows[at[was_listed]]]
+        is_same[was_listed] = old_texts == after.text_digests[new_rows[was_listed]]
     else:
-        same[:] = False
-    stays = np.zeros(len(known), bool)
-    stays[at[there]] = True
-    return np.sort(rows[~same]), np.sort(known_rows[~stays])
-
-
-def prune_snapshots(folder: Path, wanted: Container[str]) -> int:
-    """Remove versions that no feed is at any more; how many.
-
-    Args:
-        folder: with a folder for each feed.
-        wanted: `<feed id>/<file name>` of those that stay.
-    """
-    old = time.time() - _GRACE
-    unwanted = [
-        path
-        for path in folder.glob("*/*")
-        if f"{path.parent.name}/{path.name}" not in wanted and path.stat().st_mtime < old
-    ]
-    for path in unwanted:
-        path.unlink(missing_ok=True)
-    return len(unwanted)
+        is_same[:] = False
+    is_listed_still = np.zeros(len(old_ids), bool)
+    is_listed_still[at[was_listed]] = True
+    return np.sort(new_rows[~is_same]), np.sort(old_rows[~is_listed_still])

@@ -1,14 +1,30 @@
-"""The tables of the feeds service, as the queries name them."""
+"""The table of feeds, and a feed as the service's rooms pass it on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self, TypedDict
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-_METADATA = sa.MetaData()
+from services.feeds.subscriptions.vocabulary import (
+    RELIABILITY_PERCENT,
+    FeedKind,
+    FormatOptions,
+    Reliability,
+    Tlp,
+)
+from shared.events import FeedRef
+
+METADATA = sa.MetaData()
 _TIME = sa.DateTime(timezone=True)
 
+# Where the key differs from the column, the column is older than the word.
 FEED = sa.Table(
     "feed",
-    _METADATA,
+    METADATA,
     sa.Column("tenant", sa.Text),
     sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
     sa.Column("name", sa.Text),
@@ -27,49 +43,148 @@ FEED = sa.Table(
     sa.Column("kind", sa.Text),
     sa.Column("auth", pg.JSONB),
     sa.Column("secret", sa.LargeBinary),
-    sa.Column("catalogue", sa.Text),
+    sa.Column("catalogue", sa.Text, key="catalog"),
     sa.Column("min_interval", sa.Integer),
     sa.Column("retention_days", sa.Integer),
     sa.Column("cursor", pg.JSONB),
     sa.Column("content_digest", sa.Text),
-    sa.Column("version", sa.Text),
+    sa.Column("version", sa.Text, key="snapshot"),
     sa.Column("listed", sa.Integer),
     sa.Column("payload", sa.Text),
-    sa.Column("held", pg.JSONB(none_as_null=True)),
+    sa.Column("held", pg.JSONB(none_as_null=True), key="quarantine"),
     sa.Column("health", sa.Text),
     sa.Column("health_since", _TIME),
     sa.Column("health_evidence", pg.JSONB),
     sa.Column("created_at", _TIME),
     sa.Column("created_by", sa.Text),
 )
-RUN = sa.Table(
-    "run",
-    _METADATA,
-    sa.Column("tenant", sa.Text),
-    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("feed_id", pg.UUID(as_uuid=True)),
-    sa.Column("state", sa.Text),
-    sa.Column("input", sa.Text),
-    sa.Column("payload", sa.Text),
-    sa.Column("part", pg.JSONB(none_as_null=True)),
-    sa.Column("confirmed", sa.Boolean),
-    sa.Column("deaths", sa.Integer),
-    sa.Column("failures", sa.Integer),
-    sa.Column("observed_at", _TIME),
-    sa.Column("attempts", sa.Integer),
-    sa.Column("next_attempt_at", _TIME),
-    sa.Column("lease_until", _TIME),
-    sa.Column("report", pg.JSONB),
-    sa.Column("error", pg.JSONB),
-    sa.Column("queued_at", _TIME),
-    sa.Column("started_at", _TIME),
-    sa.Column("finished_at", _TIME),
-    sa.Column("requested_by", sa.Text),
-)
-PROVIDER = sa.Table(
-    "provider",
-    _METADATA,
-    sa.Column("tenant", sa.Text),
-    sa.Column("host", sa.Text, primary_key=True),
-    sa.Column("next_visit_at", _TIME),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Why a feed's last document was not published.
+
+    Attributes:
+        times: how often in a row such a document came.
+        reason: one sentence for people.
+        run: the run that read it.
+        listed: how many observables it lists.
+        before: how many the feed's snapshot lists.
+    """
+
+    times: int
+    reason: str
+    run: str
+    listed: int
+    before: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {
+            "times": self.times,
+            "reason": self.reason,
+            "run": self.run,
+            "listed": self.listed,
+            "before": self.before,
+        }
+
+    @classmethod
+    def from_stored(cls, document: Mapping[str, Any] | None) -> Self | None:
+        """The quarantine of a feed's row, if there is one."""
+        if document is None:
+            return None
+        return cls(
+            times=document.get("times", 0),
+            reason=document.get("reason", ""),
+            run=document.get("run", ""),
+            listed=document.get("listed", 0),
+            before=document.get("before", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A feed as it stands.
+
+    Attributes:
+        options, collector_options: as the format and the collector define them.
+        auth, secret: the public part of the credentials, and the sealed one.
+        catalog: slug of the catalog's entry that it was made from.
+        min_interval: least seconds between two visits to the provider.
+        cursor: what the collector remembers of the last fetch.
+        content_digest: of the last document and of all that decides what is published of it.
+        snapshot: file of its present snapshot.
+        listed: observables in that snapshot.
+        payload: digest of the last document.
+    """
+
+    tenant: str
+    id: UUID
+    name: str
+    url: str | None
+    format: str | None
+    options: FormatOptions
+    confidence: int
+    reliability: Reliability
+    tlp: Tlp
+    tags: list[str]
+    every_seconds: int | None
+    enabled: bool
+    next_run_at: datetime | None
+    collector: str
+    collector_options: dict[str, Any]
+    kind: FeedKind
+    auth: dict[str, Any] | None
+    secret: bytes | None = field(repr=False)
+    catalog: str | None
+    min_interval: int
+    retention_days: int
+    cursor: dict[str, Any]
+    content_digest: str | None
+    snapshot: str | None
+    listed: int
+    payload: str | None
+    quarantine: Quarantine | None
+    health: str
+    health_since: datetime
+    health_evidence: dict[str, Any]
+    created_at: datetime
+    created_by: str
+
+    @property
+    def ref(self) -> FeedRef:
+        """The feed as events name it."""
+        percent = RELIABILITY_PERCENT[self.reliability]
+        return FeedRef(self.id, self.name, percent, self.tlp, self.kind)
+
+
+class FeedColumns(TypedDict, total=False):
+    """Columns of a feed that are written; those that are left out stay as they are."""
+
+    name: str
+    url: str | None
+    format: str | None
+    options: FormatOptions
+    confidence: int
+    reliability: Reliability
+    tlp: Tlp
+    tags: list[str]
+    every_seconds: int | None
+    enabled: bool
+    collector: str
+    collector_options: dict[str, Any]
+    kind: FeedKind
+    auth: dict[str, Any] | None
+    secret: bytes | None
+    catalog: str | None
+    min_interval: int
+    retention_days: int
+    cursor: dict[str, Any]
+    content_digest: str
+    snapshot: str | None
+    listed: int
+    payload: str
+    quarantine: dict[str, Any] | None
+    health: str
+    health_since: datetime
+    health_evidence: dict[str, Any]

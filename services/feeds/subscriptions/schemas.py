@@ -1,23 +1,22 @@
-"""What the feeds API takes and gives."""
+"""Feeds as the API takes and gives them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.feeds.collectors.credentials import Auth
-
-Name = Annotated[
-    str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$")
-]
-Tag = Annotated[str, Field(min_length=1, max_length=100)]
-Reliability = Literal["A", "B", "C", "D", "E", "F"]
-Kind = Literal["snapshot", "stream"]
-Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
-
-RELIABILITY: dict[Reliability, int] = {"A": 100, "B": 80, "C": 60, "D": 40, "E": 20, "F": 50}
-"""The Admiralty code's grades (NATO AJP-2.1) as percentages; F, "cannot be judged", sits in the middle."""
+from services.feeds.subscriptions.vocabulary import (
+    FeedKind,
+    FeedName,
+    FormatOptions,
+    Reliability,
+    Tag,
+    Tlp,
+    Url,
+)
+from shared.pagination import PageSchema
 
 
 class FeedSettings(BaseModel):
@@ -25,13 +24,13 @@ class FeedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://")] | None = Field(
+    url: Url | None = Field(
         None, description="where it is fetched; none for a feed that is only ever uploaded"
     )
     format: str | None = Field(
         None, description="a format of docs/feeds.md; guessed from the content when not given"
     )
-    options: dict[str, Any] = Field(
+    options: FormatOptions = Field(
         default_factory=dict, description="what the format wants to know: docs/feeds.md"
     )
     confidence: int = Field(50, ge=0, le=100, description="of indicators that name none")
@@ -48,7 +47,7 @@ class FeedSettings(BaseModel):
         "http", description="http (one document), taxii (a collection) or misp (a MISP feed)"
     )
     collector_options: dict[str, Any] = Field(default_factory=dict, description="docs/feeds.md")
-    kind: Kind = Field(
+    kind: FeedKind = Field(
         "snapshot", description="snapshot: a whole list each time; stream: only what is recent"
     )
     min_interval: int = Field(
@@ -60,54 +59,32 @@ class FeedSettings(BaseModel):
 class FeedCreate(FeedSettings):
     """A new feed."""
 
-    name: Name
+    name: FeedName
     auth: Auth | None = Field(None, description="what it is authorised by; never read again")
 
 
-class FeedUpdate(FeedSettings):
+class FeedPatch(FeedSettings):
     """What shall be different; fields that are left out stay as they are."""
 
     auth: Auth | None = Field(None, description="null takes it away")
 
 
-class Subscribe(BaseModel):
-    """What shall differ from the catalogue's entry."""
+class QuarantineView(BaseModel):
+    """Why a document was not published."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(from_attributes=True)
 
-    name: Name | None = Field(None, description="the entry's own when not given")
-    auth: Auth | None = Field(None, description="what the provider wants, if anything")
-    every_seconds: int | None = Field(None, ge=60, le=31 * 86400)
-    tags: Annotated[list[Tag], Field(max_length=50)] = []
-
-
-class Reparse(BaseModel):
-    """How a payload is to be read instead."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    apply: bool = False
+    times: int = Field(description="how often in a row such a document came")
+    reason: str
+    run: str = Field(description="id of the run that read it")
+    listed: int = Field(description="how many observables it lists")
+    before: int = Field(description="how many the feed lists")
 
 
-class Preview(BaseModel):
-    """What is to be looked at."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
-    format: str | None = Field(None, description="guessed when not given")
-    options: dict[str, Any] = Field(default_factory=dict)
-    collector: str = "http"
-    collector_options: dict[str, Any] = Field(default_factory=dict)
-    auth: Auth | None = None
-
-
-class Feed(FeedSettings):
+class FeedView(FeedSettings):
     """A feed as it stands."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
 
     id: UUID
     tenant: str
@@ -116,46 +93,18 @@ class Feed(FeedSettings):
     created_at: datetime
     created_by: str
     auth: dict[str, Any] | None = Field(description="its kind and what of it is no secret")
-    catalogue: str | None = Field(description="entry of the catalogue it was made from")
+    catalog: str | None = Field(
+        serialization_alias="catalogue", description="entry of the catalog it was made from"
+    )
     listed: int = Field(description="observables in its last version")
-    held: dict[str, Any] | None = Field(
-        description="why its last fetch was held back, and how often"
+    quarantine: QuarantineView | None = Field(
+        serialization_alias="held",
+        description="why its last fetch was held back, and how often",
     )
     health: str
     health_since: datetime
     health_evidence: dict[str, Any]
 
 
-class Run(BaseModel):
-    """One run of a feed: fetched, parsed, sent on."""
-
-    id: UUID
-    feed_id: UUID
-    feed: str
-    tenant: str
-    state: Literal["queued", "running", "succeeded", "unchanged", "held", "failed"]
-    input: Literal["fetch", "upload", "stored"]
-    payload: str | None = Field(description="SHA-256 of the content that was read last")
-    attempts: int
-    report: dict[str, Any] | None = Field(
-        description="taken, seen, gone, dropped by reason and the first of them, types, bytes, seconds of each stage"
-    )
-    error: dict[str, Any] | None
-    queued_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    requested_by: str
-
-
-class FeedPage(BaseModel):
+class FeedPage(PageSchema[FeedView]):
     """A page of feeds."""
-
-    items: list[Feed]
-    next: str | None
-
-
-class RunPage(BaseModel):
-    """A page of runs, newest first."""
-
-    items: list[Run]
-    next: str | None

@@ -1,16 +1,18 @@
-"""A version read with the help of the one before it is the version read from nothing; what differs is what changed."""
+"""A snapshot read with the help of the previous one equals the one read from nothing."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 from uuid import uuid5
 
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,16 +23,19 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
 )
-from services.feeds.runs.report import RunReport
 from services.feeds.snapshots import document_reader, snapshot
 from services.feeds.snapshots.deduplication import distinct
-from services.feeds.snapshots.document_reader import TYPES, DocumentReader, Rows
+from services.feeds.snapshots.document_reader import TYPES, DocumentReader, OpenDocument, Rows
+from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import DamagedSnapshot, FeedSnapshot, compare
 from shared.stix.ids import SCO_NAMESPACE
 
 
 class Letters:
-    """A list format of its own: a line is "names=tag", each letter a domain; "!" is left out, "?" wants neighbours."""
+    """A list format: a line is "names=tag", each letter a domain.
+
+    "!" is left out; "?" needs its neighbours.
+    """
 
     name = "letters"
     media = ()
@@ -45,26 +50,26 @@ class Letters:
         return self
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
-        found = ReadLines([], [], [])
+        result = ReadLines([], [], [])
         self.lines_read += len(lines)
         for at, line in enumerate(lines):
             names, _, tag = line.partition("=")
             if "?" in names:
                 raise LinesNotIndependent
             if "!" in names:
-                found.dropped.append(DroppedItem(f"line {numbers[at]}", line, "shouted"))
+                result.dropped.append(DroppedItem(f"line {numbers[at]}", line, "shouted"))
                 continue
             for letter in names:
-                found.indicators.append(
+                result.indicators.append(
                     ParsedIndicator("domain-name", f"{letter}.com", tags=(tag,) if tag else ())
                 )
-                found.lines.append(at)
-        return found
+                result.lines.append(at)
+        return result
 
     def parse(self, stream: BinaryIO, _options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         lines = stream.read().decode().replace("?", "").split("\n")
-        found = self.read(lines, range(1, len(lines) + 1))
-        yield ParsedBatch(found.indicators, found.dropped)
+        result = self.read(lines, range(1, len(lines) + 1))
+        yield ParsedBatch(result.indicators, result.dropped)
 
 
 def read(
@@ -81,30 +86,21 @@ def read_reported(
     before: FeedSnapshot | None = None,
     provenance_digest: str = "",
     format_: Letters | None = None,
-) -> tuple[FeedSnapshot, RunReport]:
-    report = RunReport()
-    reader = reader_of(document, before, provenance_digest, format_, report)
-    return reader.version(), report
+) -> tuple[FeedSnapshot, ParseReport]:
+    report = ParseReport()
+    reader = DocumentReader(format_ or Letters(), {}, provenance_digest, before, report)
+    return reader.read_all(opener(document)), report
 
 
 def read_touched(
     document: str, before: FeedSnapshot | None, format_: Letters | None = None
 ) -> tuple[FeedSnapshot, np.ndarray | None]:
-    reader = reader_of(document, before, "", format_, RunReport())
-    return reader.version(), reader.touched
+    reader = DocumentReader(format_ or Letters(), {}, "", before, ParseReport())
+    return reader.read_all(opener(document)), reader.touched
 
 
-def reader_of(
-    document: str,
-    before: FeedSnapshot | None,
-    provenance_digest: str,
-    format_: Letters | None,
-    report: RunReport,
-) -> DocumentReader:
-    reader = DocumentReader(format_ or Letters(), {}, provenance_digest, before, report)
-    for _ in reader.read(lambda: nullcontext(io.BytesIO(document.encode()))):
-        continue
-    return reader
+def opener(document: str) -> OpenDocument:
+    return lambda: nullcontext(io.BytesIO(document.encode()))
 
 
 def rows(snapshot: FeedSnapshot) -> list[tuple[int, int, int, bytes]]:
@@ -116,14 +112,14 @@ def rows(snapshot: FeedSnapshot) -> list[tuple[int, int, int, bytes]]:
     )
 
 
-def said(document: str) -> dict[str, tuple[str, ...]]:
-    """What a document says, by the simplest means: the first line that names a domain counts."""
-    found: dict[str, tuple[str, ...]] = {}
+def listed(document: str) -> dict[str, tuple[str, ...]]:
+    """Domains and tags by the simplest means: the first line that names a domain counts."""
+    domains: dict[str, tuple[str, ...]] = {}
     for line in document.split("\n"):
         names, _, tag = line.partition("=")
         for letter in names if "!" not in names else "":
-            found.setdefault(letter, (tag,) if tag else ())
-    return found
+            domains.setdefault(letter, (tag,) if tag else ())
+    return domains
 
 
 def letters(snapshot: FeedSnapshot | None, indices: np.ndarray) -> set[str]:
@@ -135,13 +131,13 @@ def letters(snapshot: FeedSnapshot | None, indices: np.ndarray) -> set[str]:
 
 
 lines = st.lists(st.from_regex(r"[a-h!]{0,3}(=[xyz])?", fullmatch=True), max_size=12)
-documents = st.lists(lines.map("\n".join), min_size=2, max_size=4)
+document_series = st.lists(lines.map("\n".join), min_size=2, max_size=4)
 
 
-@given(documents)
-def test_reading_only_what_is_new_gives_what_reading_everything_gives(versions: list[str]) -> None:
+@given(document_series)
+def test_reading_only_what_is_new_gives_what_reading_everything_gives(documents: list[str]) -> None:
     before: FeedSnapshot | None = None
-    for document in versions:
+    for document in documents:
         step, report = read_reported(document, before)
         scratch, whole = read_reported(document)
         assert rows(step) == rows(scratch)
@@ -149,29 +145,31 @@ def test_reading_only_what_is_new_gives_what_reading_everything_gives(versions: 
         before = step
 
 
-@given(documents)
-def test_the_difference_is_what_a_naive_comparison_finds(versions: list[str]) -> None:
-    before, known = None, {}
-    for document in versions:
+@given(document_series)
+def test_the_difference_is_what_a_naive_comparison_finds(documents: list[str]) -> None:
+    before: FeedSnapshot | None = None
+    previous: dict[str, tuple[str, ...]] = {}
+    for document in documents:
         after, touched = read_touched(document, before)
-        difference, now = compare(before, after, touched), said(document)
+        difference = compare(before, after, touched)
+        present = listed(document)
         after = replace(after, counts=difference.types)
-        assert letters(after, difference.seen) == {one for one in now if known.get(one) != now[one]}
+        changed = {letter for letter in present if previous.get(letter) != present[letter]}
+        assert letters(after, difference.seen) == changed
         if before is not None:
-            assert letters(before, difference.gone) == known.keys() - now.keys()
-        assert (difference.listed, difference.before) == (len(now), len(known))
-        before, known = after, now
+            assert letters(before, difference.gone) == previous.keys() - present.keys()
+        assert (difference.listed, difference.before) == (len(present), len(previous))
+        before = after
+        previous = present
 
 
-@given(documents)
-def test_a_version_comes_back_from_its_file(versions: list[str]) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        for document in versions:
+@given(document_series)
+def test_a_snapshot_comes_back_from_its_file(documents: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        for document in documents:
             snapshot = read(document)
-            snapshot.save(Path(folder, "version"))
-            again = FeedSnapshot.load(Path(folder, "version"))
+            snapshot.save(Path(folder, "snapshot"))
+            again = FeedSnapshot.load(Path(folder, "snapshot"))
             assert rows(again) == rows(snapshot)
             assert (again.parser_digest, again.provenance_digest, again.types) == (
                 snapshot.parser_digest,
@@ -189,7 +187,7 @@ def test_lines_that_are_known_are_not_read_again() -> None:
     assert letters(after, compare(before, after).seen) == {"c", "i"}
 
 
-def test_an_unchanged_document_gives_the_version_itself() -> None:
+def test_an_unchanged_document_gives_the_snapshot_itself() -> None:
     before = read("a\nb=x\nb=x\n!\n")
     assert read("a\nb=x\nb=x\n!\n", before).ids is before.ids
 
@@ -202,7 +200,7 @@ def test_another_layout_reads_everything_again() -> None:
     assert not len(compare(before, after).seen)
 
 
-def test_another_saying_says_everything_again() -> None:
+def test_another_provenance_changes_every_row() -> None:
     before = read("a\nb")
     after = read("a\nb", before, provenance_digest="with a tag")
     assert letters(after, compare(before, after).seen) == {"a", "b"}
@@ -214,9 +212,18 @@ def test_lines_that_need_their_neighbours_are_read_as_a_whole() -> None:
     assert report.dropped == {"shouted": 1}
 
 
+def test_the_file_keeps_the_names_it_always_had(tmp_path: Path) -> None:
+    """Files of the version before have to be read, and the other way round."""
+    path = tmp_path / "snapshot"
+    read("a\nb").save(path)
+    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        head = msgspec.json.decode(stream.read().partition(b"\n")[0])
+    assert {"rows", "reading", "saying", "types", "lines", "counts", "scheme"} == set(head)
+
+
 @pytest.mark.parametrize("damage", [b"", b"x", None])
-def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes | None) -> None:
-    path = tmp_path / "version"
+def test_a_damaged_file_is_refused(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / "snapshot"
     read("a\nb").save(path)
     if damage is None:
         data = bytearray(path.read_bytes())
@@ -231,11 +238,11 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes | None) -> None:
 @given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=8))
 def test_each_observable_is_sent_once_while_a_document_is_read(blocks: list[list[int]]) -> None:
     def block(numbers: list[int]) -> Rows:
-        nothing = np.empty(0, np.uint64)
+        empty = np.empty(0, np.uint64)
         # Half of the digests share their slot in the table with another one.
         ids = np.array([number % 20 + (number // 20 << 40) for number in numbers], np.uint64)
         texts = [str(number).encode() for number in numbers]
-        return Rows(np.empty(0, np.int64), nothing, ids, nothing, np.empty(0, np.uint8), texts)
+        return Rows(np.empty(0, np.int64), empty, ids, empty, np.empty(0, np.uint8), texts)
 
     sent = [
         text
@@ -252,11 +259,11 @@ class Mutexes(Letters):
     """A line is a mutex; what stands behind a `#` only makes it another line."""
 
     def read(self, lines: Sequence[str], _numbers: Sequence[int]) -> ReadLines:
-        found = ReadLines([], [], [])
+        result = ReadLines([], [], [])
         for at, line in enumerate(lines):
-            found.indicators.append(ParsedIndicator("mutex", line.partition("#")[0]))
-            found.lines.append(at)
-        return found
+            result.indicators.append(ParsedIndicator("mutex", line.partition("#")[0]))
+            result.lines.append(at)
+        return result
 
 
 @pytest.mark.parametrize("release", ["the same release", "the next release"])

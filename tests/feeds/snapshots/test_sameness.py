@@ -1,4 +1,4 @@
-"""A document says the same whether it is uploaded or fetched, plain or wrapped, read from nothing or step by step."""
+"""A document gives the same uploaded or fetched, plain or wrapped, at once or step by step."""
 
 import gzip
 import io
@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from services.feeds.catalog.catalog import SAMPLES, entries, entry
+from services.feeds.catalog.checks import SAMPLES
+from services.feeds.catalog.service import get_entry, list_entries
 from services.feeds.formats.registry import format_named
-from services.feeds.runs.report import RunReport
 from services.feeds.snapshots.document_reader import DocumentReader
+from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import FeedSnapshot, compare
 from tests.conftest import SAMPLE_DATA
 from tests.feeds.conftest import Desk, Provider
@@ -33,25 +34,28 @@ REAL = (
 )
 
 
-def said(desk: Desk, run: dict) -> list[bytes]:
+def published(desk: Desk, run: dict) -> list[bytes]:
     assert desk.done(run)["state"] == "succeeded"
-    return sorted(msgspec.json.encode(one) for chunk in desk.published(run) for one in chunk.seen)
+    return sorted(msgspec.json.encode(item) for chunk in desk.published(run) for item in chunk.seen)
 
 
 @pytest.mark.parametrize("slug", ONE_OF_EACH)
-def test_a_file_says_what_an_address_says(
+def test_a_file_gives_what_an_address_gives(
     desk: Desk, provider: tuple[str, type[Provider]], slug: str
 ) -> None:
-    one, sample = entry(slug), (SAMPLES / f"{slug}.sample").read_bytes()
+    entry = get_entry(slug)
+    sample = (SAMPLES / f"{slug}.sample").read_bytes()
     url, handler = provider
     handler.body = sample
-    reading = {"format": one.format, "options": one.options}
-    fetched = said(desk, desk.fetch(desk.feed(name="fetched", url=url, kind=one.kind, **reading)))
-    options = msgspec.json.encode(one.options).decode()
-    uploaded = said(
-        desk,
-        desk.upload(gzip.compress(sample), name="uploaded", format=one.format, options=options),
+    feed = desk.feed(
+        name="fetched", url=url, kind=entry.kind, format=entry.format, options=entry.options
     )
+    fetched = published(desk, desk.fetch(feed))
+    options = msgspec.json.encode(entry.options).decode()
+    upload = desk.upload(
+        gzip.compress(sample), name="uploaded", format=entry.format, options=options
+    )
+    uploaded = published(desk, upload)
     assert fetched == uploaded
     assert fetched
 
@@ -59,14 +63,12 @@ def test_a_file_says_what_an_address_says(
 def read(
     format_: str, options: dict, data: bytes, before: FeedSnapshot | None
 ) -> tuple[FeedSnapshot, DocumentReader]:
-    reader = DocumentReader(format_named(format_), options, "", before, RunReport())
-    for _ in reader.read(lambda: nullcontext(io.BytesIO(data))):
-        continue
-    return reader.version(), reader
+    reader = DocumentReader(format_named(format_), options, "", before, ParseReport())
+    return reader.read_all(lambda: nullcontext(io.BytesIO(data))), reader
 
 
 def step_by_step(format_: str, options: dict, data: bytes) -> None:
-    """Half of the lines first, then all, then all again: each step ends where reading everything at once ends."""
+    """Half of the lines, then all, then all again: each step ends as if all were read at once."""
     whole, _ = read(format_, options, data, None)
     lines = data.split(b"\n")
     half = b"\n".join([*lines[:20], *lines[20::2]])
@@ -84,10 +86,10 @@ def step_by_step(format_: str, options: dict, data: bytes) -> None:
     assert not len(difference.gone)
 
 
-@pytest.mark.parametrize("slug", [one.slug for one in entries()])
+@pytest.mark.parametrize("slug", [entry.slug for entry in list_entries()])
 def test_a_sample_read_step_by_step_is_the_sample(slug: str) -> None:
-    one = entry(slug)
-    step_by_step(one.format, one.options, (SAMPLES / f"{slug}.sample").read_bytes())
+    entry = get_entry(slug)
+    step_by_step(entry.format, entry.options, (SAMPLES / f"{slug}.sample").read_bytes())
 
 
 @pytest.mark.parametrize("name", REAL)

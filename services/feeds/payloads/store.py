@@ -1,4 +1,4 @@
-"""What was fetched or uploaded, without its wrapping, kept by zstd under the SHA-256 of its bytes."""
+"""The store of fetched and uploaded documents: unwrapped, compressed, under their SHA-256."""
 
 import shutil
 import tempfile
@@ -10,15 +10,15 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from services.feeds.runs.unpack import Unpacked, unpack
+from services.feeds.payloads.unpack import Unpacked, unpack
 from shared.errors import InvalidInput, TooLargeInput
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
-_GRACE: Final = 24 * 3600.0
-"""Seconds that a file may be in use by somebody who has not said so yet."""
+_GRACE_SECONDS: Final = 24 * 3600.0
+"""A run that has not committed yet may use a file that is younger."""
 
 
-class Payloads:
+class PayloadStore:
     """A folder of payloads, shared by the service's processes.
 
     Args:
@@ -35,7 +35,7 @@ class Payloads:
         return self._folder / digest[:2] / f"{digest}.zst"
 
     def size(self, digest: str) -> int:
-        """Bytes that a payload takes; 0 when it is not kept."""
+        """Bytes that a payload takes; 0 when it is not stored."""
         try:
             return self.path(digest).stat().st_size
         except FileNotFoundError:
@@ -43,18 +43,18 @@ class Payloads:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for what is not complete yet; gone afterwards."""
+        """A folder for what is not complete yet; removed afterwards."""
         folder = Path(tempfile.mkdtemp(dir=self._incoming))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def keep(self, file: Path) -> Unpacked:
-        """Unwrap a file (gzip, zip, zstd), store its content, and remove it.
+    def add(self, file: Path) -> Unpacked:
+        """Unwrap a file (gzip, zip, zstd), store its content, and remove the file.
 
         Raises:
-            MalformedDocument, TooLarge: see `unpacking.unpack`; nothing is kept.
+            MalformedDocument: see `unpack`; nothing is stored.
         """
         packed = file.with_name(f"{file.name}.zst")
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
@@ -78,7 +78,7 @@ class Payloads:
         """A payload's content, from its beginning.
 
         Raises:
-            InvalidInput: it is not kept any more.
+            InvalidInput: it is not stored any more.
         """
         try:
             file = self.path(digest).open("rb")
@@ -95,7 +95,8 @@ class Payloads:
         Raises:
             TooLargeInput: it is larger than an upload may be.
         """
-        path, size = folder / "upload", 0
+        path = folder / "upload"
+        size = 0
         with path.open("wb") as file:  # into the page cache, piece by piece
             async for chunk in stream:
                 size += len(chunk)
@@ -104,15 +105,19 @@ class Payloads:
                 file.write(chunk)
         return path
 
-    def prune(self, wanted: Container[str]) -> int:
-        """Remove payloads that nobody wants any more; how many."""
-        old = time.time() - _GRACE
+    def prune(self, referenced: Container[str]) -> int:
+        """Remove payloads that are not referenced any more; how many there were.
+
+        Args:
+            referenced: digests of those that stay.
+        """
+        oldest = time.time() - _GRACE_SECONDS
         removed = 0
         for path in self._folder.glob("??/*.zst"):
-            if path.stem not in wanted and path.stat().st_mtime < old:
+            if path.stem not in referenced and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
                 removed += 1
         for folder in self._incoming.iterdir():
-            if folder.stat().st_mtime < old:
+            if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
         return removed

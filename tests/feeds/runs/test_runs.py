@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.feeds.subscriptions import service
+from services.feeds.runs import service
 from shared.database import PLATFORM, Database
 from tests.feeds.conftest import Desk, Provider
 
@@ -35,7 +35,7 @@ def test_an_upload_is_parsed_and_published_in_chunks_and_counted(
     assert done["report"]["examples"][0]["where"] == "line 202"
     chunks = desk.published(run)
     assert len(chunks) == done["report"]["chunks"]
-    assert {one.value for chunk in chunks for one in chunk.seen} == {
+    assert {item.value for chunk in chunks for item in chunk.seen} == {
         f"203.0.113.{number}" for number in range(200)
     }
     assert {(chunk.confidence, chunk.tags, chunk.feed.reliability) for chunk in chunks} == {
@@ -66,8 +66,8 @@ def test_a_run_that_is_repeated_publishes_the_same_chunks(
     first = desk.published(run)
     with own.transaction(PLATFORM) as session:
         # As if the worker had been killed after the last acknowledgement and before its commit.
-        killed = "state = 'running', lease_until = now() - interval '1 second', part = '{}', report = NULL"
-        session.execute(sa.text(f"UPDATE run SET {killed}"))
+        lost = "state = 'running', lease_until = now() - interval '1 second'"
+        session.execute(sa.text(f"UPDATE run SET {lost}, part = '{{}}', report = NULL"))
         session.execute(sa.text("UPDATE feed SET content_digest = NULL, version = NULL"))
     assert service.reconcile(own) == 1
     assert desk.work(run)["status"] == "succeeded"
@@ -179,7 +179,7 @@ def test_feeds_of_other_tenants_cannot_be_seen_or_changed(
     public = client_for("feeds", "public", "operator").post(
         "/v1/feeds", json={"name": "all", "url": "https://example.com"}
     )
-    assert [one["name"] for one in other.get("/v1/feeds").json()["items"]] == ["all"]
+    assert [feed["name"] for feed in other.get("/v1/feeds").json()["items"]] == ["all"]
     assert other.post(f"/v1/feeds/{public.json()['id']}/runs").status_code == 403
     assert other.delete(f"/v1/feeds/{public.json()['id']}").status_code == 404
 

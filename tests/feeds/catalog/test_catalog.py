@@ -1,4 +1,4 @@
-"""The catalogue: every entry reads its sample as expected, and one command subscribes to it."""
+"""The catalog: every entry reads its sample as expected, and one command subscribes to it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,62 +7,71 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from services.feeds.catalog import catalog
-from services.feeds.catalog.catalog import SAMPLES, Entry, check_all, entries, entry, load
+from services.feeds.catalog import service
+from services.feeds.catalog.checks import SAMPLES, check_all, check_entry, parse_sample
+from services.feeds.catalog.schemas import CatalogEntry
+from services.feeds.catalog.service import FOLDER, get_entry, list_entries, read_entry
 from services.feeds.formats.base import LineFormat
 from services.feeds.formats.registry import format_named
 from shared.errors import InvalidInput, NotFound
 from tests.feeds.conftest import Desk, Provider
 
+all_entries = pytest.mark.parametrize("entry", list_entries(), ids=lambda entry: entry.slug)
+
+
+def openphish(**changes: object) -> str:
+    """The file of an entry, with changes."""
+    text = (FOLDER / "openphish.yaml").read_text(encoding="utf-8")
+    return yaml.safe_dump(yaml.safe_load(text) | changes)
+
 
 def test_every_entry_reads_its_sample_as_expected() -> None:
     assert check_all() == []
-    assert len(entries()) >= 80
+    assert len(list_entries()) >= 80
 
 
-def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
+def test_a_wrong_expectation_is_reported(tmp_path: Path) -> None:
     for path in SAMPLES.glob("openphish.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     expected = yaml.safe_load((tmp_path / "openphish.expected.yaml").read_text())
     expected["records"][0]["value"] = "https://elsewhere.example/"
-    found = catalog.check(
-        entry("openphish"), (tmp_path / "openphish.sample").read_bytes(), expected
-    )
-    assert len(found) == 1
-    assert found[0].startswith("record 1 of the sample is")
+    sample = (tmp_path / "openphish.sample").read_bytes()
+    problems = check_entry(get_entry("openphish"), sample, expected)
+    assert len(problems) == 1
+    assert problems[0].startswith("record 1 of the sample is")
 
 
-@pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
-def test_lines_that_are_new_read_as_they_do_in_the_whole(one: Entry) -> None:
+@all_entries
+def test_lines_that_are_new_read_as_they_do_in_the_whole(entry: CatalogEntry) -> None:
     """What a run reads of a document it knows most of is what it would have read of all of it."""
-    lines = (
-        (SAMPLES / f"{one.slug}.sample")
-        .read_text(encoding="utf-8")
-        .removeprefix("\ufeff")
-        .split("\n")
-    )
-    format_ = format_named(one.format)
-    reader = format_.reader(lines[:200], one.options) if isinstance(format_, LineFormat) else None
+    text = (SAMPLES / f"{entry.slug}.sample").read_text(encoding="utf-8")
+    lines = text.removeprefix("\ufeff").split("\n")
+    format_ = format_named(entry.format)
+    if not isinstance(format_, LineFormat):
+        return
+    reader = format_.reader(lines[:200], entry.options)
     if reader is None:
         return
-    found = reader.read(lines, range(1, len(lines) + 1))
-    assert (found.records, found.dropped) == catalog.read(one, "\n".join(lines).encode())
+    result = reader.read(lines, range(1, len(lines) + 1))
+    whole = parse_sample(entry, "\n".join(lines).encode())
+    assert (result.indicators, result.dropped) == whole
 
 
-@pytest.mark.parametrize("one", entries(), ids=lambda one: one.slug)
-def test_what_a_provider_writes_beside_its_values_is_not_taken_for_refused_values(
-    one: Entry,
+@all_entries
+def test_what_a_provider_writes_beside_its_values_is_not_counted_as_refused(
+    entry: CatalogEntry,
 ) -> None:
-    records, dropped = catalog.read(one, (SAMPLES / f"{one.slug}.sample").read_bytes())
-    assert len(dropped) <= len(records)
+    sample = (SAMPLES / f"{entry.slug}.sample").read_bytes()
+    indicators, dropped = parse_sample(entry, sample)
+    assert len(dropped) <= len(indicators)
 
 
-def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_told(tmp_path: Path) -> None:
+def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_reported(
+    tmp_path: Path,
+) -> None:
     for name in ("entries", "samples"):
         (tmp_path / name).mkdir()
-    (tmp_path / "entries" / "mine.yaml").write_bytes(
-        (catalog.FOLDER / "openphish.yaml").read_bytes()
-    )
+    (tmp_path / "entries" / "mine.yaml").write_bytes((FOLDER / "openphish.yaml").read_bytes())
     (tmp_path / "samples" / "other.sample").write_text("https://example.org/")
     assert check_all(tmp_path / "entries", tmp_path / "samples") == [
         "mine: there is no sample and expected result",
@@ -82,11 +91,8 @@ def test_an_entry_without_a_sample_and_a_sample_without_an_entry_are_told(tmp_pa
         ({"types": ["file-md5"]}, "the sample gives url, which is not among its types"),
     ],
 )
-def test_a_wrong_setting_is_told(tmp_path: Path, change: dict[str, object], words: str) -> None:
-    path = tmp_path / "openphish.yaml"
-    path.write_text(
-        yaml.safe_dump(yaml.safe_load((catalog.FOLDER / "openphish.yaml").read_text()) | change)
-    )
+def test_a_wrong_setting_is_reported(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    (tmp_path / "openphish.yaml").write_text(openphish(**change))
     assert words in "\n".join(check_all(tmp_path, SAMPLES))
 
 
@@ -99,20 +105,18 @@ def test_a_wrong_setting_is_told(tmp_path: Path, change: dict[str, object], word
         ({"url": "ftp://x"}, "url"),
     ],
 )
-def test_a_file_that_is_no_entry_is_told(
+def test_a_file_that_is_no_entry_is_refused(
     tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(
-        yaml.safe_dump(yaml.safe_load((catalog.FOLDER / "openphish.yaml").read_text()) | change)
-    )
+    path.write_text(openphish(**change))
     with pytest.raises(InvalidInput, match=words):
-        load(path)
+        read_entry(path)
 
 
 def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
     with pytest.raises(NotFound, match="did you mean urlhaus"):
-        entry("urlhause")
+        get_entry("urlhause")
 
 
 def test_subscribing_takes_the_settings_of_the_entry(
@@ -120,8 +124,8 @@ def test_subscribing_takes_the_settings_of_the_entry(
 ) -> None:
     url, handler = provider
     handler.body = (SAMPLES / "feodo-tracker.sample").read_bytes()
-    one = entry("feodo-tracker").model_copy(update={"url": url})
-    monkeypatch.setattr(catalog, "entry", lambda _slug: one)
+    entry = get_entry("feodo-tracker").model_copy(update={"url": url})
+    monkeypatch.setattr(service, "get_entry", lambda _slug: entry)
     feed = desk.client.post("/v1/catalogue/feodo-tracker/subscribe", json={}).json()
     assert (feed["name"], feed["format"], feed["reliability"], feed["every_seconds"]) == (
         "feodo-tracker",
@@ -131,28 +135,29 @@ def test_subscribing_takes_the_settings_of_the_entry(
     )
     run = desk.fetch(feed)
     assert desk.done(run)["state"] == "succeeded"
-    assert desk.said(run)[0] == {"45.148.10.121", "80.94.95.15"}
+    assert desk.published_values(run)[0] == {"45.148.10.121", "80.94.95.15"}
 
 
-def test_what_cannot_be_subscribed_says_why(client: TestClient) -> None:
+def test_a_feed_that_cannot_be_subscribed_to_says_why(client: TestClient) -> None:
     retired = client.post("/v1/catalogue/sslbl-addresses/subscribe", json={})
     assert (retired.status_code, "retired" in retired.text) == (422, True)
     keyed = client.post("/v1/catalogue/abuseipdb-blacklist/subscribe", json={})
     assert (keyed.status_code, "credentials of kind header" in keyed.text) == (422, True)
     auth = {"kind": "header", "name": "Key", "value": "very-secret"}
-    made = client.post(
+    created = client.post(
         "/v1/catalogue/abuseipdb-blacklist/subscribe", json={"auth": auth, "name": "abuse"}
     )
-    assert made.status_code == 201
-    assert "very-secret" not in made.text
+    assert created.status_code == 201
+    assert created.json()["catalogue"] == "abuseipdb-blacklist"
+    assert "very-secret" not in created.text
 
 
-def test_the_catalogue_is_browsed_by_whoever_reads_feeds(
+def test_every_role_that_reads_feeds_browses_the_catalog(
     client_for: Callable[..., TestClient],
 ) -> None:
     viewer = client_for("feeds", "acme", "viewer")
     listed = viewer.get("/v1/catalogue").json()["items"]
-    assert len(listed) == len(entries())
+    assert len(listed) == len(list_entries())
     assert viewer.get("/v1/catalogue/urlhaus").json()["provider"] == "abuse.ch"
     assert viewer.get("/v1/catalogue/nothing-like-it").status_code == 404
     assert viewer.post("/v1/catalogue/urlhaus/subscribe", json={}).status_code == 403

@@ -1,6 +1,7 @@
-"""What a document is wrapped in comes off here: gzip, zstd and zip, told by their first bytes, bounded in every way.
+"""Unwraps documents: gzip, zstd and zip, recognised by their first bytes, within limits.
 
-Sources: RFC 1952 (gzip), RFC 8878 (zstd), PKWARE's APPNOTE 6.3.10 §4.3.16 (zip's end of central directory).
+Sources: RFC 1952 (gzip), RFC 8878 (zstd), PKWARE's APPNOTE 6.3.10 §4.3.16 (the end of a zip's
+central directory).
 """
 
 import hashlib
@@ -65,9 +66,11 @@ def unpack(source: BinaryIO, sink: Sink, limits: Limits = LIMITS) -> Unpacked:
         limits: of packed bytes, unpacked bytes and their ratio.
 
     Raises:
-        MalformedDocument: damaged, cut off, encrypted, more than one file, or larger than the limits.
+        MalformedDocument: it is damaged, cut off, encrypted, of several files or too large.
     """
-    digest, size, wrapping = hashlib.sha256(), 0, []
+    digest = hashlib.sha256()
+    size = 0
+    wrapping: list[str] = []
     try:
         kind = _kind(source.read(4))
         source.seek(0)
@@ -96,7 +99,8 @@ def _unwrapped(pieces: Iterator[bytes], limits: Limits, wrapping: list[str]) -> 
         return chain([first], pieces)
     if len(wrapping) == MAX_LAYERS or kind == "zip":
         raise MalformedDocument(
-            f"it is {kind} within {' within '.join(reversed(wrapping))}; that deep is not looked"
+            f"it is {kind} within {' within '.join(reversed(wrapping))}; "
+            f"at most {MAX_LAYERS} layers are unwrapped"
         )
     wrapping.append(kind)
     decoded = _decoded(chain([first], pieces), Decoder(kind, limits, f"the {kind} data"))
@@ -126,11 +130,12 @@ def _unzipped(source: BinaryIO, limits: Limits) -> Iterator[bytes]:
             entry = files[0]
             if entry.flag_bits & _ENCRYPTED:
                 raise MalformedDocument("the zip archive is encrypted")
-            size, room = 0, max(MIB, limits.ratio * entry.compress_size)
+            size = 0
+            max_size = min(max(MIB, limits.ratio * entry.compress_size), limits.max_expanded)
             with archive.open(entry) as stream:
                 while piece := stream.read(_PIECE):
                     size += len(piece)
-                    if size > min(room, limits.max_expanded):
+                    if size > max_size:
                         raise TooLarge("the zip archive expands to more than a feed may have")
                     yield piece
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as problem:

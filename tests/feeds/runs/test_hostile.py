@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.feeds.runs import execution
+from services.feeds.runs import fetch
 from shared.http import Limits
 from tests.feeds.conftest import Desk
 
@@ -131,9 +131,13 @@ MISTAKES: dict[str, tuple[Answer, str, str]] = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_list_stays_what_it_was(desk: Desk, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, state, words = MISTAKES[name]
-    monkeypatch.setattr(execution, "_LIMITS", Limits(total=1.0 if name == "slow loris" else 60.0))
+    monkeypatch.setattr(fetch, "_LIMITS", Limits(total=1.0 if name == "slow loris" else 60.0))
     current = [body(GOOD)]
-    with server(lambda request: current[-1](request)) as (url, _):  # noqa: PLW0108  # the last one, when it is asked
+
+    def answer_currently(request: http.server.BaseHTTPRequestHandler) -> None:
+        current[-1](request)
+
+    with server(answer_currently) as (url, _):
         feed = desk.feed(url=url, format="text")
         assert desk.done(desk.fetch(feed))["report"]["taken"] == 20
         current.append(answer)
@@ -141,18 +145,21 @@ def test_a_list_stays_what_it_was(desk: Desk, name: str, monkeypatch: pytest.Mon
         done = desk.done(run)
     assert done["state"] == state
     assert words in (done["error"] or {}).get("message", "")
-    assert desk.said(run) == (set(), set())
+    assert desk.published_values(run) == (set(), set())
     after = desk.client.get(f"/v1/feeds/{feed['id']}").json()
     assert after["listed"] == 20
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_host(desk: Desk) -> None:
-    with server(body(GOOD)) as (elsewhere, theirs), server(redirect(elsewhere)) as (url, ours):
+    with (
+        server(body(GOOD)) as (elsewhere, requests_elsewhere),
+        server(redirect(elsewhere)) as (url, requests),
+    ):
         auth = {"kind": "header", "name": "Auth-Key", "value": "very-secret"}
         feed = desk.feed(url=url, format="text", auth=auth)
         assert desk.done(desk.fetch(feed))["state"] == "succeeded"
-    assert ours[0]["Auth-Key"] == "very-secret"
-    assert "Auth-Key" not in theirs[0]
+    assert requests[0]["Auth-Key"] == "very-secret"
+    assert "Auth-Key" not in requests_elsewhere[0]
 
 
 def test_a_secret_is_never_read_again(desk: Desk) -> None:
@@ -161,13 +168,13 @@ def test_a_secret_is_never_read_again(desk: Desk) -> None:
         feed = desk.feed(url=url, format="text", auth=auth)
         run = desk.done(desk.fetch(feed))
     assert seen
-    told = [
+    texts = [
         str(feed),
         str(run),
         desk.client.get(f"/v1/feeds/{feed['id']}").text,
         desk.client.get("/v1/feeds").text,
     ]
-    assert not any("very-secret" in text for text in told)
+    assert not any("very-secret" in text for text in texts)
     assert feed["auth"] == {"kind": "query", "name": "apikey"}
     refused = desk.client.post(
         "/v1/feeds", json={"name": "x", "url": url, "auth": {**auth, "more": "very-secret"}}

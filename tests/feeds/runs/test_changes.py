@@ -1,4 +1,4 @@
-"""Only the change goes on; what a list no longer names is gone; a list that breaks down is not believed at once."""
+"""Only changes are published, and a list that breaks down is not believed at once."""
 
 import gzip
 import io
@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 import zstandard
 
+from services.feeds.runs.leased_run import LeasedRun
 from shared.database import PLATFORM, Database
 from shared.settings import Settings
 from tests.feeds.conftest import Desk, Provider
@@ -34,14 +35,14 @@ def test_only_additions_changes_and_disappearances_travel(
 ) -> None:
     run = desk.upload(listed(*range(2, 22), head="# generated later"))
     report = desk.done(run)["report"]
-    assert desk.said(run) == (names(20, 21), names(0, 1))
+    assert desk.published_values(run) == (names(20, 21), names(0, 1))
     assert (report["taken"], report["seen"], report["gone"]) == (20, 2, 2)
 
 
 def test_a_new_comment_or_another_order_is_no_change(desk: Desk, snapshot: dict[str, Any]) -> None:
     run = desk.upload(listed(*reversed(range(20)), head="# generated later"))
     assert desk.done(run)["state"] == "unchanged"
-    assert desk.said(run) == (set(), set())
+    assert desk.published_values(run) == (set(), set())
 
 
 def test_an_observable_on_another_line_too_is_not_gone(desk: Desk) -> None:
@@ -49,23 +50,23 @@ def test_an_observable_on_another_line_too_is_not_gone(desk: Desk) -> None:
     desk.work(desk.upload(ports, kind="snapshot"))
     run = desk.upload(ports.replace(b"203.0.113.1:80\n", b""))
     desk.work(run)
-    assert desk.said(run) == (set(), set())
+    assert desk.published_values(run) == (set(), set())
     run = desk.upload(b"203.0.113.2\n203.0.113.3")
     desk.work(run)
-    assert desk.said(run) == (set(), names(1))
+    assert desk.published_values(run) == (set(), names(1))
 
 
 def test_other_settings_say_everything_again(desk: Desk, snapshot: dict[str, Any]) -> None:
     run = desk.upload(listed(*range(20)), confidence=10)
     desk.work(run)
-    assert desk.said(run) == (names(*range(20)), set())
+    assert desk.published_values(run) == (names(*range(20)), set())
 
 
 def test_a_stream_only_adds(desk: Desk) -> None:
     desk.work(desk.upload(listed(1, 2, 3), kind="stream"))
     run = desk.upload(listed(3, 4))
     desk.work(run)
-    assert desk.said(run) == (names(4), set())
+    assert desk.published_values(run) == (names(4), set())
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_a_list_that_breaks_down_is_held_back_until_it_was_seen_three_times(
     for times in (1, 2):
         run = desk.upload(body)
         assert desk.done(run)["state"] == "held"
-        assert desk.said(run) == (set(), set())
+        assert desk.published_values(run) == (set(), set())
         feed = desk.client.get(f"/v1/feeds/{run['feed_id']}").json()
         assert (feed["held"]["times"], feed["listed"]) == (times, 20)
         assert reason in feed["held"]["reason"]
         assert feed["health"] == ("shrunk" if b"203" in body else "empty")
     run = desk.upload(body)
     assert desk.done(run)["state"] == "succeeded"
-    assert len(desk.said(run)[1]) >= 18
+    assert len(desk.published_values(run)[1]) >= 18
     feed = desk.client.get(f"/v1/feeds/{run['feed_id']}").json()
     assert feed["held"] is None
 
@@ -93,20 +94,20 @@ def test_a_list_that_recovers_is_believed_again(desk: Desk, snapshot: dict[str, 
     desk.work(desk.upload(b""))
     run = desk.upload(listed(*range(1, 20)))
     desk.work(run)
-    assert desk.said(run) == (set(), names(0))
+    assert desk.published_values(run) == (set(), names(0))
     again = desk.upload(b"")
     assert desk.done(again)["state"] == "held"
     assert desk.client.get(f"/v1/feeds/{run['feed_id']}").json()["held"]["times"] == 1
 
 
 def test_a_person_confirms_what_was_held_back(desk: Desk, snapshot: dict[str, Any]) -> None:
-    held = desk.upload(listed(1))
-    desk.work(held)
-    run = desk.client.post(f"/v1/feeds/{held['feed_id']}/confirm")
+    quarantined = desk.upload(listed(1))
+    desk.work(quarantined)
+    run = desk.client.post(f"/v1/feeds/{quarantined['feed_id']}/confirm")
     assert run.status_code == 202
     assert desk.done(run.json())["state"] == "succeeded"
-    assert desk.said(run.json())[1] == names(*range(20)) - names(1)
-    assert desk.client.post(f"/v1/feeds/{held['feed_id']}/confirm").status_code == 409
+    assert desk.published_values(run.json())[1] == names(*range(20)) - names(1)
+    assert desk.client.post(f"/v1/feeds/{quarantined['feed_id']}/confirm").status_code == 409
 
 
 def test_a_held_list_is_fetched_again_in_full(
@@ -116,22 +117,21 @@ def test_a_held_list_is_fetched_again_in_full(
     handler.body = listed(*range(20))
     feed = desk.feed(url=url, format="text")
     desk.work(desk.fetch(feed))
-    handler.body, handler.etag = listed(1), '"2"'
+    handler.body = listed(1)
+    handler.etag = '"2"'
     assert [desk.done(desk.fetch(feed))["state"] for _ in range(3)] == ["held", "held", "succeeded"]
 
 
 def test_a_run_killed_before_its_end_says_the_same_again(
     desk: Desk, own: Database, snapshot: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.feeds.runs import lease
-
     run = desk.upload(listed(*range(5, 30)))
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lease.LeasedRun, "part_done", killed)
+        patch.setattr(LeasedRun, "finish_document", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     first = desk.published(run)
@@ -144,15 +144,13 @@ def test_a_run_killed_before_its_end_says_the_same_again(
     assert desk.done(run)["state"] == "succeeded"
     both = desk.published(run)
     assert len(both) == 2 * len(first)
-    assert desk.said(run) == (names(*range(20, 30)), names(*range(5)))
+    assert desk.published_values(run) == (names(*range(20, 30)), names(*range(5)))
 
 
 def test_a_killed_fetch_takes_the_payload_it_had(
     desk: Desk, own: Database, provider: tuple[str, type[Provider]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was half sent on must not be forgotten because the provider says something else meanwhile."""
-    from services.feeds.runs import lease
-
+    """What was half published is not forgotten when the provider has changed its list meanwhile."""
     url, handler = provider
     handler.body = listed(1, 2)
     run = desk.fetch(desk.feed(url=url, format="text"))
@@ -161,14 +159,15 @@ def test_a_killed_fetch_takes_the_payload_it_had(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lease.LeasedRun, "part_done", killed)
+        patch.setattr(LeasedRun, "finish_document", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     with own.transaction(PLATFORM) as session:
         session.execute(sa.text("UPDATE run SET lease_until = now() - interval '1 second'"))
-    handler.body, handler.etag = listed(2, 3), '"2"'
+    handler.body = listed(2, 3)
+    handler.etag = '"2"'
     assert desk.done(run)["state"] == "succeeded"
-    assert desk.said(run) == (names(1, 2, 3), names(1))
+    assert desk.published_values(run) == (names(1, 2, 3), names(1))
 
 
 def test_a_run_that_kills_its_workers_is_given_up(desk: Desk, own: Database) -> None:
@@ -205,18 +204,18 @@ def test_a_changed_reading_is_shown_before_it_is_applied(desk: Desk) -> None:
     )
     run = desk.upload(table, kind="snapshot", format="csv", options='{"columns": {"value": "src"}}')
     desk.work(run)
-    wanted = {"options": {"columns": {"value": "dst"}}}
-    shown = desk.client.post(f"/v1/feeds/{run['feed_id']}/reparse", json=wanted).json()
+    changes = {"options": {"columns": {"value": "dst"}}}
+    shown = desk.client.post(f"/v1/feeds/{run['feed_id']}/reparse", json=changes).json()
     assert [record["value"] for record in shown["new"]["records"]] == ["198.51.100.1"]
     assert {record["value"] for record in shown["gone"]["records"]} == names(1, 2)
     assert desk.client.get(f"/v1/feeds/{run['feed_id']}").json()["options"] == {
         "columns": {"value": "src"}
     }
     applied = desk.client.post(
-        f"/v1/feeds/{run['feed_id']}/reparse", json=wanted | {"apply": True}
+        f"/v1/feeds/{run['feed_id']}/reparse", json=changes | {"apply": True}
     ).json()["run"]
     assert desk.done(applied)["state"] == "succeeded"
-    assert desk.said(applied) == ({"198.51.100.1"}, names(1, 2))
+    assert desk.published_values(applied) == ({"198.51.100.1"}, names(1, 2))
 
 
 def test_a_preview_stores_nothing(
@@ -230,8 +229,8 @@ def test_a_preview_stores_nothing(
             "/v1/preview/document", content=gzip.compress(handler.body), params={"name": "list.txt"}
         ),
     ):
-        found = answer.json()
-        assert (found["format"], found["taken"], len(found["records"])) == ("text", 60, 50)
-        assert found["examples"][0]["where"] == "line 62"
+        preview = answer.json()
+        assert (preview["format"], preview["taken"], len(preview["records"])) == ("text", 60, 50)
+        assert preview["examples"][0]["where"] == "line 62"
     assert desk.client.get("/v1/feeds").json()["items"] == []
     assert list((settings.data_dir / "payloads" / "incoming").iterdir()) == []

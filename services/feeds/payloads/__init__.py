@@ -1,0 +1,1 @@
+"""Payloads: fetched and uploaded documents, unwrapped and stored by digest."""

@@ -1,0 +1,117 @@
+"""Routes of runs."""
+
+from typing import Annotated, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+
+from services.feeds.payloads.store import PayloadStore
+from services.feeds.runs import service
+from services.feeds.runs.schemas import ReconciledRuns, RunPage, RunView
+from services.feeds.subscriptions.models import FeedColumns
+from services.feeds.subscriptions.vocabulary import (
+    FeedKind,
+    FeedName,
+    Reliability,
+    Tag,
+    Tlp,
+    parse_options,
+)
+from shared.auth import Principal
+from shared.timestamps import Timestamp
+from shared.web.app import database_of, require_permission
+
+router = APIRouter(prefix="/v1", tags=["feeds"])
+
+Reader = Annotated[Principal, require_permission("feeds:read")]
+Runner = Annotated[Principal, require_permission("feeds:run")]
+Writer = Annotated[Principal, require_permission("feeds:write")]
+Platform = Annotated[Principal, require_permission("platform:reconcile")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/runs")
+def list_runs(
+    request: Request,
+    principal: Reader,
+    feed: UUID | None = None,
+    before: Annotated[
+        Timestamp | None, Query(description="only runs that were queued before this time")
+    ] = None,
+    after: str | None = None,
+    limit: Limit = 50,
+) -> RunPage:
+    """Runs, newest first."""
+    page = service.list_runs(
+        database_of(request),
+        principal.tenant,
+        feed_id=feed,
+        before=before,
+        after=after,
+        limit=limit,
+    )
+    return RunPage.model_validate(page, from_attributes=True)
+
+
+@router.get("/runs/{run_id}")
+def get_run(request: Request, principal: Reader, run_id: UUID) -> RunView:
+    """One run."""
+    return RunView.model_validate(service.get_run(database_of(request), principal.tenant, run_id))
+
+
+@router.post("/feeds/{feed_id}/runs", status_code=202)
+def start_run(request: Request, principal: Runner, feed_id: UUID) -> RunView:
+    """Fetch a feed now."""
+    return RunView.model_validate(service.start_run(database_of(request), principal, feed_id))
+
+
+@router.post("/feeds/{feed_id}/confirm", status_code=202)
+def confirm(request: Request, principal: Writer, feed_id: UUID) -> RunView:
+    """Let a list that was held back, because it lost more than half, go live."""
+    return RunView.model_validate(service.confirm(database_of(request), principal, feed_id))
+
+
+@router.post("/ingest", status_code=202)
+async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its documentation
+    request: Request,
+    principal: Runner,
+    name: FeedName,
+    format: Annotated[  # noqa: A002  # the parameter's name
+        str | None, Query(description="guessed when not given")
+    ] = None,
+    options: Annotated[str | None, Query(description="the format's options as JSON")] = None,
+    confidence: Annotated[int | None, Query(ge=0, le=100)] = None,
+    reliability: Reliability | None = None,
+    tlp: Tlp | None = None,
+    tag: Annotated[list[Tag] | None, Query()] = None,
+    kind: Annotated[
+        FeedKind | None, Query(description="of a feed that is new: stream when not given")
+    ] = None,
+) -> RunView:
+    """Upload a payload as the request's body and run it through the feed of that name."""
+    parameters = {
+        "format": format,
+        "options": parse_options(options),
+        "confidence": confidence,
+        "reliability": reliability,
+        "tlp": tlp,
+        "tags": tag,
+        "kind": kind,
+    }
+    present = {key: value for key, value in parameters.items() if value is not None}
+    settings = cast("FeedColumns", present)
+    payloads: PayloadStore = request.app.state.payloads
+    with payloads.scratch() as folder:
+        upload = await payloads.receive(request.stream(), folder)
+        payload = await run_in_threadpool(payloads.add, upload)
+    run = await run_in_threadpool(
+        service.ingest, database_of(request), principal, name, payload.sha256, settings
+    )
+    return RunView.model_validate(run)
+
+
+@router.post("/reconcile")
+def reconcile(request: Request, _principal: Platform) -> ReconciledRuns:
+    """Enqueue again the runs that the queue or a worker lost."""
+    return ReconciledRuns(enqueued=service.reconcile(database_of(request)))

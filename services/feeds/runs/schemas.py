@@ -1,0 +1,44 @@
+"""Runs as the API gives them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.pagination import PageSchema
+
+
+class RunView(BaseModel):
+    """One run of a feed: fetched, parsed, sent on."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    feed_id: UUID
+    feed: str
+    tenant: str
+    state: Literal["queued", "running", "succeeded", "unchanged", "held", "failed"]
+    input: Literal["fetch", "upload", "stored"]
+    payload: str | None = Field(description="SHA-256 of the content that was read last")
+    attempts: int
+    report: dict[str, Any] | None = Field(
+        description="taken, seen, gone, dropped by reason and the first of them, types, bytes, "
+        "seconds of each stage"
+    )
+    error: dict[str, Any] | None
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    requested_by: str
+
+
+class RunPage(PageSchema[RunView]):
+    """A page of runs, newest first."""
+
+
+class ReconciledRuns(BaseModel):
+    """What a reconciliation did."""
+
+    status: Literal["ok"] = "ok"
+    enqueued: int

@@ -1,0 +1,238 @@
+"""Runs: start them, list them, and do the chores around them."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.feeds.health.assessment import MAX_RUNS
+from services.feeds.health.service import update_health
+from services.feeds.payloads.store import PayloadStore
+from services.feeds.runs import repository
+from services.feeds.runs.models import NewRun, QueuedRun, RunInput, RunSummary
+from services.feeds.runs.pacing import next_time
+from services.feeds.snapshots.store import SnapshotStore
+from services.feeds.subscriptions import service as subscriptions
+from services.feeds.subscriptions.models import Feed, FeedColumns
+from services.feeds.worker import celery
+from shared.auth import Principal
+from shared.database import PLATFORM, Database
+from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
+from shared.pagination import Page, decode_cursor
+from shared.runtime.celery import enqueue
+from shared.settings import Settings, load_settings
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+RUN_FEED: Final = "feeds.tasks.run_feed"
+_SYSTEM: Final = "system"
+_HEALTH_PAGE: Final = 200
+
+
+def start_run(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
+    """Fetch a feed now."""
+    run_id = start_feed(database, principal.tenant, feed_id, principal.actor)
+    return get_run(database, principal.tenant, run_id)
+
+
+def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UUID:
+    """Add a run that fetches a feed now; its id.
+
+    Raises:
+        Forbidden: the feed is another tenant's, which is `public` then.
+        InvalidInput: it has no address.
+    """
+    with database.transaction(tenant) as session:
+        feed = subscriptions.load_feed(session, feed_id)
+        if feed.tenant != tenant:
+            raise Forbidden(
+                f"{feed.name} is run by the tenant {feed.tenant}; "
+                "its news reach this one by themselves."
+            )
+        if feed.url is None:
+            raise InvalidInput(
+                f"{feed.name} has no address to fetch; upload a payload instead.", field="url"
+            )
+        run = NewRun(feed.tenant, feed.id, actor, datetime.now(UTC))
+        run_id = repository.insert_run(session, run)
+    _enqueue(QueuedRun(run_id, tenant), actor)
+    return run_id
+
+
+def ingest(
+    database: Database,
+    principal: Principal,
+    name: str,
+    payload: str,
+    settings: FeedColumns,
+) -> RunSummary:
+    """Run an uploaded payload through a feed of that name, which is made when there is none.
+
+    Args:
+        database: the service's database.
+        principal: uploads, into its tenant.
+        name: the feed's name in the tenant.
+        payload: digest of what was uploaded.
+        settings: settings of the feed that are given; the others stay.
+    """
+    subscriptions.check_settings(settings)
+    with database.transaction(principal.tenant) as session:
+        feed = subscriptions.ensure_feed(session, principal, name, settings)
+        run_id = _insert_stored_run(session, feed, principal, "upload", payload)
+    return _enqueued(database, principal, run_id)
+
+
+def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
+    """Publish the document that is in quarantine.
+
+    Raises:
+        Conflict: no document is.
+    """
+    with database.transaction(principal.tenant) as session:
+        feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
+        if feed.quarantine is None:
+            raise Conflict(f"Nothing of {feed.name} is held back.")
+        quarantined = repository.get_run(session, UUID(feed.quarantine.run))
+        run_id = _insert_stored_run(
+            session, feed, principal, "stored", quarantined.payload, is_confirmed=True
+        )
+        subscriptions.audit_feed(session, principal, "feeds.confirm", feed)
+    return _enqueued(database, principal, run_id)
+
+
+def apply_settings(
+    database: Database, principal: Principal, feed_id: UUID, values: FeedColumns
+) -> RunSummary:
+    """Change how a feed is read, and read its last payload again."""
+    with database.transaction(principal.tenant) as session:
+        feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
+        feed = subscriptions.save_feed(session, feed, values)
+        run_id = _insert_stored_run(
+            session, feed, principal, "stored", feed.payload, is_confirmed=True
+        )
+        subscriptions.audit_feed(session, principal, "feeds.reparse", feed)
+    return _enqueued(database, principal, run_id)
+
+
+def get_run(database: Database, tenant: str, run_id: UUID) -> RunSummary:
+    """A run."""
+    with database.transaction(tenant) as session:
+        return repository.get_run(session, run_id)
+
+
+def list_runs(
+    database: Database,
+    tenant: str,
+    *,
+    feed_id: UUID | None,
+    before: datetime | None,
+    after: str | None,
+    limit: int,
+) -> Page[RunSummary]:
+    """A page of runs, newest first.
+
+    Args:
+        database: the service's.
+        tenant: whose.
+        feed_id: of this feed only.
+        before: only runs that were queued before this time.
+        after: the cursor of the page before.
+        limit: most runs.
+    """
+    place = decode_cursor(after, tuple[datetime, UUID])
+    with database.transaction(tenant) as session:
+        return repository.list_runs(
+            session, feed_id=feed_id, before=before, after=place, limit=limit
+        )
+
+
+def start_due_feeds(database: Database, limit: int = 500) -> int:
+    """Start the feeds that are due; how many."""
+    with database.transaction(PLATFORM) as session:
+        queued = repository.insert_due_runs(
+            session,
+            observed_at=datetime.now(UTC),
+            actor=_SYSTEM,
+            limit=limit,
+            next_time=partial(next_time, load_settings().secret_key),
+        )
+    return sum(_enqueue(run, _SYSTEM) for run in queued)
+
+
+def reconcile(database: Database) -> int:
+    """Enqueue again the runs that wait without a message or a worker; how many."""
+    with database.transaction(PLATFORM) as session:
+        lost = repository.lost_runs(session)
+    return sum(_enqueue(run, _SYSTEM) for run in lost)
+
+
+def check_health(database: Database) -> int:
+    """Assess every feed that is fetched on a schedule; how many changed.
+
+    A feed that went silent has no run that would tell.
+    """
+    changed = 0
+    after: UUID | None = None
+    while True:
+        with database.transaction(PLATFORM) as session:
+            feeds = subscriptions.list_scheduled_feeds(session, after, _HEALTH_PAGE)
+            for feed in feeds:
+                runs = repository.list_ended_runs(session, feed.id, MAX_RUNS)
+                changed += update_health(session, feed, runs)
+        if len(feeds) < _HEALTH_PAGE:
+            return changed
+        after = feeds[-1].id
+
+
+def prune(database: Database, settings: Settings, days: int) -> dict[str, int]:
+    """Remove old runs, and payloads and snapshots that nothing refers to; how many of each."""
+    with database.transaction(PLATFORM) as session:
+        runs = repository.prune_runs(session, days)
+    with database.transaction(PLATFORM) as session:
+        payloads = repository.list_payloads(session)
+        snapshots = subscriptions.list_snapshot_files(session)
+    return {
+        "runs": runs,
+        "payloads": PayloadStore(settings.data_dir).prune(payloads),
+        "versions": SnapshotStore(settings.data_dir).prune(snapshots),
+    }
+
+
+def _insert_stored_run(
+    session: Session,
+    feed: Feed,
+    principal: Principal,
+    input_: RunInput,
+    payload: str | None,
+    *,
+    is_confirmed: bool = False,
+) -> UUID:
+    """Add a run that reads a payload which is stored already."""
+    run = NewRun(
+        tenant=feed.tenant,
+        feed_id=feed.id,
+        actor=principal.actor,
+        observed_at=datetime.now(UTC),
+        input=input_,
+        payload=payload,
+        is_confirmed=is_confirmed,
+    )
+    return repository.insert_run(session, run)
+
+
+def _enqueued(database: Database, principal: Principal, run_id: UUID) -> RunSummary:
+    _enqueue(QueuedRun(run_id, principal.tenant), principal.actor)
+    return get_run(database, principal.tenant, run_id)
+
+
+def _enqueue(run: QueuedRun, actor: str) -> bool:
+    """Send a run to a worker; when the queue does not take it, the reconciler sends it again."""
+    try:
+        enqueue(celery, RUN_FEED, str(run.id), tenant=run.tenant, actor=actor)
+    except Unavailable as error:
+        log.warning("run.enqueue_failed", run=str(run.id), reason=error.message)
+        return False
+    return True
