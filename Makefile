@@ -39,7 +39,7 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest --quiet tests/conventions
 
-catalog: $(VENV)/.dev ## check every feed of the catalogue against its sample
+catalog: $(VENV)/.dev ## check every feed of the catalog against its sample
 	@$(BIN)/python -m services.feeds.catalog.checks
 
 format: $(VENV)/.dev ## let ruff mend what it can

@@ -94,7 +94,7 @@ def subscribe(  # noqa: PLR0913  # a command's parameters are its documentation
         bool, typer.Option(help="Fetch it at once and wait until all of it is stored.")
     ] = True,
 ) -> None:
-    """Subscribe to an entry of the catalogue."""
+    """Subscribe to an entry of the catalog."""
     client = ctx.obj.client
     entry = client.get("feeds", f"/v1/catalogue/{slug}")
     body = {
