@@ -146,7 +146,7 @@ def list_snapshot_files(session: Session) -> set[str]:
 
 def feed_of(row: sa.Row[Any]) -> Feed:
     """The feed of a row that has all columns."""
-    values = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name
+    values: dict[str, Any] = dict(zip(FEED.c.keys(), row, strict=True))
     values["quarantine"] = Quarantine.from_stored(values["quarantine"])
     return Feed(**values)
 
