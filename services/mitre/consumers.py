@@ -1,4 +1,4 @@
-"""What the mitre service listens to: nothing yet; its consumer process relays the outbox."""
+"""The mitre service reads no topic; its consumer process relays its outbox."""
 
 from typing import Any, Final
 

@@ -1,5 +1,6 @@
 """The mitre service's Celery app."""
 
+from services.mitre import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery("mitre")
+celery = make_celery(NAME)

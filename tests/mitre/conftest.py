@@ -1,4 +1,4 @@
-"""Small ATT&CK bundles made on the spot, a server that hands them out, and the service's own parts."""
+"""Small ATT&CK bundles, a server that hands them out, and the service's own parts."""
 
 import json
 import threading
@@ -9,8 +9,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
+import sqlalchemy as sa
 
-from services.mitre.imports import loader, repository
+from services.mitre.imports import repository
+from services.mitre.imports.execution import execute
 from shared.database import PUBLIC, Database, database
 from shared.settings import Settings
 
@@ -130,7 +132,7 @@ def make_link() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def make_user() -> Callable[..., list[dict[str, Any]]]:
-    """Makes software or a group with what it uses: `make_user("G0007", "APT28", "T1059", kind="intrusion-set")`."""
+    """Makes software or a group and its relationships: `make_user("G0007", "APT28", "T1059")`."""
     return user
 
 
@@ -142,8 +144,9 @@ def make_bundle() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def two_versions() -> tuple[bytes, bytes]:
-    """Versions 1.0 and 2.0 with one technique each added, changed, renamed, revoked, deprecated, removed, moved."""
-    same, child = pattern("T1001", "Same"), pattern("T1001.001", "Child")
+    """Versions 1.0 and 2.0, with a technique for each kind of change."""
+    same = pattern("T1001", "Same")
+    child = pattern("T1001.001", "Child")
     first = bundle(
         "1.0",
         same,
@@ -173,17 +176,22 @@ def two_versions() -> tuple[bytes, bytes]:
 
 
 class Publisher:
-    """An HTTP server on loopback that hands out one bundle, with an ETag, and remembers what it was asked."""
+    """An HTTP server on loopback that hands out one bundle with an ETag.
+
+    `conditions` are the ETags of the requests.
+    """
 
     def __init__(self) -> None:
-        self.content, self.etag, self.status = b"", '"1"', 200
-        self.asked: list[str | None] = []
+        self.content = b""
+        self.etag = '"1"'
+        self.status = 200
+        self.conditions: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(self.headers.get("If-None-Match"))
-                status = 304 if outer.asked[-1] == outer.etag else outer.status
+                outer.conditions.append(self.headers.get("If-None-Match"))
+                status = 304 if outer.conditions[-1] == outer.etag else outer.status
                 self.send_response(status)
                 self.send_header("ETag", outer.etag)
                 body = b"" if status == 304 else outer.content
@@ -201,13 +209,13 @@ class Publisher:
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
     """A server to load bundles from."""
-    made = Publisher()
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.05})
+    server = Publisher()
+    thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield made
-    made.server.shutdown()
+    yield server
+    server.server.shutdown()
     thread.join()
-    made.server.server_close()
+    server.server.server_close()
 
 
 @pytest.fixture
@@ -218,11 +226,13 @@ def own(environment: Settings) -> Database:
 
 @pytest.fixture
 def run_pending(environment: Settings, own: Database) -> Callable[[], list[dict[str, Any]]]:
-    """Does what a worker would do with the loads that wait."""
+    """Does what workers would do with the imports that wait, once the next attempt is due."""
 
     def run() -> list[dict[str, Any]]:
         with own.transaction(PUBLIC) as session:
-            waiting = sorted(repository.open_loads(session), key=lambda row: row.created_at)
-        return [loader.execute(own, environment, row.id) for row in waiting]
+            session.execute(sa.text("UPDATE load SET next_attempt_at = now()"))
+            waiting = repository.list_open_imports(session)
+        waiting.sort(key=lambda item: item.created_at)
+        return [execute(own, environment, item.id).as_dict() for item in waiting]
 
     return run

@@ -1,4 +1,4 @@
-"""The mitre API on a real database: load, look up, search, export; who may what."""
+"""The mitre API on a real database: load, look up, search, export; permissions."""
 
 import json
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from services.mitre.imports.files import MAX_BYTES
 from shared.database import Database
+from shared.pagination import encode_cursor
 from shared.settings import Settings
 
 Clients = Callable[..., TestClient]
@@ -47,18 +48,18 @@ def upload(client: TestClient, content: bytes, **query: Any) -> dict[str, Any]:
 def test_the_starter_is_loaded_and_answers_by_id(
     operator: TestClient, viewer: TestClient, run_pending: Run, starter: Path, environment: Settings
 ) -> None:
-    made = upload(
+    created = upload(
         operator, starter.read_bytes(), name="attack-starter.json", domain="enterprise-attack"
     )
-    assert (made["state"], made["requested_by"]) == ("queued", "kim@acme.example")
+    assert (created["state"], created["requested_by"]) == ("queued", "kim@acme.example")
 
     outcome = run_pending()[-1]
 
     assert outcome["status"] == "succeeded"
-    load = viewer.get(f"/v1/loads/{made['id']}").json()
+    load = viewer.get(f"/v1/loads/{created['id']}").json()
     assert (load["state"], load["result"]["current"], load["error"]) == ("succeeded", True, None)
     assert (load["result"]["techniques"], load["result"]["changes"]) == (54, {"added": 54})
-    assert viewer.get("/v1/loads").json()["items"][0]["id"] == made["id"]
+    assert viewer.get("/v1/loads").json()["items"][0]["id"] == created["id"]
     technique = viewer.get("/v1/techniques/t1059.001").json()
     assert (technique["name"], technique["parent"], technique["version"]) == (
         "PowerShell",
@@ -77,27 +78,28 @@ def test_the_starter_is_loaded_and_answers_by_id(
 
 @pytest.mark.usefixtures("loaded")
 def test_techniques_are_found_by_text_and_by_what_they_are(viewer: TestClient) -> None:
-    def found(**query: Any) -> list[str]:
+    def search(**query: Any) -> list[str]:
         answer = viewer.get("/v1/techniques", params=query)
         assert answer.status_code == 200, answer.text
         return [item["attack_id"] for item in answer.json()["items"]]
 
-    assert found(q="powershell")[0] == "T1059.001"
-    assert found(q="T1059.001") == ["T1059.001"]
-    assert "T1110" in found(q="guessing passwords")
-    assert found(q='"remote desktop" -gateways') == ["T1021.001"]
-    assert "T1086" in found(q="powershell", inactive=True)
-    assert "T1086" not in found(q="powershell")
-    assert found(parent="T1059") == ["T1059.001", "T1059.003", "T1059.004"]
-    assert found(tactic="TA0040") == found(tactic="impact") == ["T1486", "T1490", "T1498"]
-    assert "T1059.004" not in found(platform="windows", parent="T1059")
-    assert found(domain="ics-attack") == []
-    assert found(q="';--\x01 & | ! <-> (((") == []
+    assert search(q="powershell")[0] == "T1059.001"
+    assert search(q="T1059.001") == ["T1059.001"]
+    assert "T1110" in search(q="guessing passwords")
+    assert search(q='"remote desktop" -gateways') == ["T1021.001"]
+    assert "T1086" in search(q="powershell", inactive=True)
+    assert "T1086" not in search(q="powershell")
+    assert search(parent="T1059") == ["T1059.001", "T1059.003", "T1059.004"]
+    assert search(tactic="TA0040") == search(tactic="impact") == ["T1486", "T1490", "T1498"]
+    assert "T1059.004" not in search(platform="windows", parent="T1059")
+    assert search(domain="ics-attack") == []
+    assert search(q="';--\x01 & | ! <-> (((") == []
 
 
 @pytest.mark.usefixtures("loaded")
 def test_pages_give_every_technique_once(viewer: TestClient) -> None:
-    seen, after = [], None
+    seen: list[str] = []
+    after = None
     while True:
         page = viewer.get(
             "/v1/techniques",
@@ -110,7 +112,7 @@ def test_pages_give_every_technique_once(viewer: TestClient) -> None:
 
     assert len(seen) == 54
     assert seen == sorted(set(seen))
-    for query in ({"after": "nonsense"}, {"q": "a", "after": "T1059,ics-attack"}):
+    for query in ({"after": "nonsense"}, {"q": "a", "after": encode_cursor("T1059", "ics-attack")}):
         answer = viewer.get("/v1/techniques", params=query)
         assert (answer.status_code, answer.json()["field"]) == (422, "after")
 
@@ -194,7 +196,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize(("method", "path", "role", "status"), ROUTES)
-def test_each_route_answers_whom_it_may(
+def test_each_route_answers_the_roles_that_may_use_it(
     client_for: Clients, method: str, path: str, role: str, status: int
 ) -> None:
     body = BODIES.get(path, {}) if method != "GET" else {}
@@ -206,7 +208,7 @@ def test_each_route_answers_whom_it_may(
             403,
             "urn:sentineliq:problem:forbidden",
         )
-    # ATT&CK is public: every tenant reads the same; what is public's is written by operators, of whatever tenant.
+    # ATT&CK is public: every tenant reads the same, and operators of any tenant write it.
     for tenant in ("acme", "globex"):
         assert (
             client_for("mitre", tenant=tenant, role=role).request(method, path, **body).status_code
@@ -257,7 +259,8 @@ def test_no_tenant_can_write_what_is_public(own: Database) -> None:
     with pytest.raises(DBAPIError) as refused, own.transaction("acme") as session:
         session.execute(
             sa.text(
-                "INSERT INTO source (tenant, domain, url, enabled) VALUES ('public', 'x', 'https://x.example', true)"
+                "INSERT INTO source (tenant, domain, url, enabled) "
+                "VALUES ('public', 'x', 'https://x.example', true)"
             )
         )
     assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege)

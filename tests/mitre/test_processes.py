@@ -1,4 +1,4 @@
-"""The service as its processes: a bundle sent to the API is on Kafka when worker and consumer have done their part."""
+"""The service as its processes: a bundle sent to the API ends up on Kafka."""
 
 import asyncio
 import os
@@ -50,13 +50,13 @@ async def read(settings: Settings, topic: str, count: int) -> dict[bytes, bytes]
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
-    found: dict[bytes, bytes] = {}
+    records: dict[bytes, bytes] = {}
     async with consumer, asyncio.timeout(30):
-        while len(found) < count:
+        while len(records) < count:
             record = await consumer.getone()
             assert dict(record.headers)["ce_tenant"] == b"public"
-            found[record.key] = record.value
-    return found
+            records[record.key] = record.value
+    return records
 
 
 def test_an_upload_ends_as_events(
@@ -65,9 +65,9 @@ def test_an_upload_ends_as_events(
     api = client_for("mitre", role="operator")
     with process("worker", tmp_path), process("consumer", tmp_path):
         query = {"name": starter.name, "domain": "enterprise-attack"}
-        made = api.post("/v1/loads/upload", params=query, content=starter.read_bytes()).json()
+        load = api.post("/v1/loads/upload", params=query, content=starter.read_bytes()).json()
         deadline = time.monotonic() + 30
-        while (state := api.get(f"/v1/loads/{made['id']}").json()["state"]) in {
+        while (state := api.get(f"/v1/loads/{load['id']}").json()["state"]) in {
             "queued",
             "running",
         }:

@@ -1,4 +1,4 @@
-"""Bundles on their way into the database: a folder of files, one per load."""
+"""Bundles on their way into the database: a folder of files, one per import."""
 
 import time
 from collections.abc import AsyncIterator, Collection
@@ -14,7 +14,7 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 _STALE_SECONDS: Final = 24 * 3600
 
 
-class Files:
+class BundleFiles:
     """The folder, shared by the service's processes.
 
     Args:
@@ -25,18 +25,19 @@ class Files:
         self._folder = data_dir / "mitre"
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def path(self, load_id: UUID) -> Path:
-        """Where the bundle of a load is, or will be."""
-        return self._folder / f"{load_id}.json"
+    def path(self, import_id: UUID) -> Path:
+        """Where the bundle of an import is, or will be."""
+        return self._folder / f"{import_id}.json"
 
-    async def receive(self, stream: AsyncIterator[bytes], load_id: UUID) -> str:
+    async def receive(self, stream: AsyncIterator[bytes], import_id: UUID) -> str:
         """Store an upload; the file's name.
 
         Raises:
-            TooLargeInput: it is larger than a bundle may be; nothing is kept.
+            TooLargeInput: it is larger than a bundle may be; nothing is stored.
         """
-        final = self.path(load_id)
-        part, size = final.with_suffix(".part"), 0
+        final = self.path(import_id)
+        part = final.with_suffix(".part")
+        size = 0
         try:
             with part.open("wb") as file:
                 async for chunk in stream:
@@ -49,13 +50,13 @@ class Files:
             part.unlink(missing_ok=True)
         return final.name
 
-    def discard(self, load_id: UUID) -> None:
-        """Remove the bundle of a load that is done."""
-        self.path(load_id).unlink(missing_ok=True)
+    def discard(self, import_id: UUID) -> None:
+        """Remove the bundle of an import that is done."""
+        self.path(import_id).unlink(missing_ok=True)
 
-    def sweep(self, keep: Collection[UUID]) -> int:
-        """Remove what crashes left behind: files older than a day of no open load; how many there were."""
-        names = {str(load_id) for load_id in keep}
+    def sweep(self, open_imports: Collection[UUID]) -> int:
+        """Remove files of crashed imports, older than a day; how many there were."""
+        names = {str(import_id) for import_id in open_imports}
         limit = time.time() - _STALE_SECONDS
         stale = [
             file

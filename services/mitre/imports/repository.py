@@ -1,185 +1,211 @@
-"""SQL of loads and of the sources they come from."""
+"""SQL of imports and of the sources they come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.mitre.imports.domains import DOMAINS
-from services.mitre.releases.models import LOAD, SOURCE
+from services.mitre.imports.models import (
+    IMPORT,
+    SOURCE,
+    AttackImport,
+    DomainSource,
+    NewImport,
+)
+from services.mitre.releases.domains import DOMAINS
 from shared.database import PUBLIC
-from shared.errors import Conflict, NotFound
+from shared.errors import NotFound
+from shared.leases import LeasedTable
+from shared.pagination import Page, paginate
 
-LEASE: Final = timedelta(seconds=60)
-"""A load whose worker has not renewed it for this long is free again."""
-
+IMPORTS: Final = LeasedTable(IMPORT, lease=timedelta(seconds=60))
 MAX_ATTEMPTS: Final = 5
-"""Times a load is begun before it counts as failed for good."""
+"""Times an import is begun before it counts as failed for good."""
 
 _NOW: Final = sa.func.now()
-_HINT_AGAIN: Final = timedelta(seconds=60)
-_OPEN: Final = LOAD.c.state.in_(("queued", "running"))
-_ABANDONED: Final = sa.and_(LOAD.c.state == "running", LOAD.c.lease_until <= _NOW)
+_MESSAGE_PAUSE: Final = timedelta(seconds=60)
+"""Between two messages about an import that waits."""
+_FIELDS: Final = [IMPORT.c[field.name] for field in fields(AttackImport)]
+_SOURCE_FIELDS: Final = [SOURCE.c[field.name] for field in fields(DomainSource)]
 
 
-def insert_load(session: Session, values: dict[str, Any]) -> sa.Row[Any]:
-    """A load that waits for a worker."""
-    return session.execute(sa.insert(LOAD).values(tenant=PUBLIC, **values).returning(LOAD)).one()
+# Imports
 
 
-def get_load(session: Session, load_id: UUID) -> sa.Row[Any]:
-    """A load.
+def insert_import(session: Session, new: NewImport) -> AttackImport:
+    """Add an import that waits for a worker."""
+    statement = sa.insert(IMPORT).values(tenant=PUBLIC, **asdict(new)).returning(*_FIELDS)
+    return AttackImport(*session.execute(statement).one())
+
+
+def get_import(session: Session, import_id: UUID) -> AttackImport:
+    """An import.
 
     Raises:
         NotFound: there is none.
     """
-    row = session.execute(sa.select(LOAD).where(LOAD.c.id == load_id)).one_or_none()
+    row = session.execute(sa.select(*_FIELDS).where(IMPORT.c.id == import_id)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no load {load_id}.")
-    return row
+        raise NotFound(f"There is no load {import_id}.")
+    return AttackImport(*row)
 
 
-def list_loads(session: Session, before: datetime | None, limit: int) -> Sequence[sa.Row[Any]]:
-    """Loads, newest first."""
-    query = sa.select(LOAD).order_by(LOAD.c.created_at.desc()).limit(limit)
-    return session.execute(
-        query if before is None else query.where(LOAD.c.created_at < before)
-    ).all()
-
-
-def open_loads(session: Session) -> Sequence[sa.Row[Any]]:
-    """Loads that are not done."""
-    return session.execute(sa.select(LOAD).where(_OPEN)).all()
-
-
-def claim(session: Session, load_id: UUID) -> sa.Row[Any] | None:
-    """Begin a load; None when it is done or in good hands."""
-    statement = (
-        sa.update(LOAD)
-        .where(
-            LOAD.c.id == load_id,
-            sa.or_(LOAD.c.state == "queued", _ABANDONED),
-            LOAD.c.attempts < MAX_ATTEMPTS,
-        )
-        .values(
-            state="running", attempts=LOAD.c.attempts + 1, started_at=_NOW, lease_until=_NOW + LEASE
-        )
-    )
-    return session.execute(statement.returning(LOAD)).one_or_none()
-
-
-def renew(session: Session, load_id: UUID, attempt: int) -> None:
-    """Keep a load for another lease.
-
-    Raises:
-        Conflict: somebody else has it.
-    """
-    _own(session, load_id, attempt, {"lease_until": _NOW + LEASE})
-
-
-def finish(
+def list_imports(
     session: Session,
-    load_id: UUID,
-    attempt: int,
-    state: str,
     *,
-    result: dict[str, Any] | None,
-    error: object = None,
+    before: datetime | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Page[AttackImport]:
+    """Imports, newest first.
+
+    Args:
+        session: of the tenant that reads.
+        before: only those that were requested before this time.
+        after: the place of the last import of the page before.
+        limit: most imports.
+    """
+    key = (IMPORT.c.created_at, IMPORT.c.id)
+    query = sa.select(*_FIELDS).order_by(*(column.desc() for column in key)).limit(limit + 1)
+    if before is not None:
+        query = query.where(IMPORT.c.created_at < before)
+    if after is not None:
+        query = query.where(sa.tuple_(*key) < after)
+    imports = [AttackImport(*row) for row in session.execute(query)]
+    return paginate(imports, limit, lambda item: (item.created_at, item.id))
+
+
+def list_open_imports(session: Session) -> list[AttackImport]:
+    """Imports that are not done."""
+    is_open = IMPORT.c.state.in_(("queued", "running"))
+    return [AttackImport(*row) for row in session.execute(sa.select(*_FIELDS).where(is_open))]
+
+
+def claim_import(session: Session, import_id: UUID) -> AttackImport | None:
+    """Begin an import; None when it is done, has a worker, or was begun too often."""
+    is_hopeful = sa.and_(IMPORT.c.id == import_id, IMPORT.c.attempts < MAX_ATTEMPTS)
+    rows = IMPORTS.claim(session, uuid4(), where=is_hopeful)
+    return _import_of(rows[0]) if rows else None
+
+
+def _import_of(row: sa.Row[Any]) -> AttackImport:
+    return AttackImport(*(getattr(row, column.name) for column in _FIELDS))
+
+
+def retry_import(
+    session: Session, item: AttackImport, *, seconds: float, error: Mapping[str, Any]
 ) -> None:
-    """Bring a load to its end.
+    """Let an import wait for its next attempt.
 
     Raises:
-        Conflict: somebody else has it; the transaction must not be committed.
+        LeaseLost: another worker has it.
     """
-    values = {
-        "state": state,
-        "lease_until": None,
-        "finished_at": _NOW,
-        "result": result,
-        "error": error or sa.null(),
-    }
-    _own(session, load_id, attempt, values)
-
-
-def put_back(
-    session: Session, load_id: UUID, attempt: int, *, error: dict[str, Any], seconds: float
-) -> None:
-    """Let a load wait for another try.
-
-    Raises:
-        Conflict: somebody else has it.
-    """
-    hint_at = _NOW + timedelta(seconds=seconds)
-    _own(
+    message_at = _NOW + timedelta(seconds=seconds)
+    IMPORTS.retry(
         session,
-        load_id,
-        attempt,
-        {"state": "queued", "lease_until": None, "hint_at": hint_at, "error": error},
+        _holder(item),
+        item.id,
+        seconds=seconds,
+        error=error,
+        values={"hint_at": message_at},
     )
 
 
-def _own(session: Session, load_id: UUID, attempt: int, values: dict[str, Any]) -> None:
-    # The number of the attempt is the fence: whoever took the load over has a higher one.
-    mine = sa.and_(LOAD.c.id == load_id, LOAD.c.state == "running", LOAD.c.attempts == attempt)
-    if (
-        session.execute(
-            sa.update(LOAD).where(mine).values(**values).returning(LOAD.c.id)
-        ).one_or_none()
-        is None
-    ):
-        raise Conflict(f"Another worker has taken over the load {load_id}.")
+def complete_import(
+    session: Session, item: AttackImport, state: str, result: Mapping[str, Any]
+) -> None:
+    """End an import with what it brought.
+
+    Raises:
+        LeaseLost: another worker has it; the transaction must not be committed.
+    """
+    IMPORTS.complete(session, _holder(item), item.id, state, {"result": dict(result)})
 
 
-def lost_loads(session: Session) -> list[UUID]:
-    """Loads whose message or worker is gone, back in the queue; those that keep killing their worker are given up."""
-    given_up = {
-        "code": "given-up",
-        "message": f"The load was begun {MAX_ATTEMPTS} times and its worker died each time; see the worker's log.",
-    }
-    session.execute(
-        sa.update(LOAD)
-        .where(_ABANDONED, LOAD.c.attempts >= MAX_ATTEMPTS)
-        .values(state="failed", lease_until=None, finished_at=_NOW, error=given_up)
+def fail_import(session: Session, item: AttackImport, error: Mapping[str, Any]) -> None:
+    """End an import with the reason why it failed.
+
+    Raises:
+        LeaseLost: another worker has it.
+    """
+    IMPORTS.fail(session, _holder(item), item.id, error)
+
+
+def renew_import(session: Session, item: AttackImport) -> bool:
+    """Let the lease last from now on; whether it is still the worker's."""
+    return bool(IMPORTS.renew(session, _holder(item), [item.id]))
+
+
+def _holder(item: AttackImport) -> UUID:
+    if item.holder is None:
+        raise ValueError(f"The import {item.id} is not claimed.")
+    return item.holder
+
+
+def take_lost_imports(session: Session) -> list[UUID]:
+    """Imports whose message or worker is lost, and for which a message is due.
+
+    Those that keep killing their workers are given up.
+    """
+    message = (
+        f"The load was begun {MAX_ATTEMPTS} times and its worker died each time; "
+        "see the worker's log."
     )
-    statement = (
-        sa.update(LOAD)
-        .where(sa.or_(_ABANDONED, sa.and_(LOAD.c.state == "queued", LOAD.c.hint_at <= _NOW)))
-        .values(state="queued", lease_until=None, hint_at=_NOW + _HINT_AGAIN)
+    IMPORTS.give_up(session, MAX_ATTEMPTS, {"code": "given-up", "message": message})
+    # A message may still be on its way to a worker: it is sent again after a pause.
+    is_lost = sa.and_(
+        IMPORTS.claimable, sa.or_(IMPORT.c.state == "running", IMPORT.c.hint_at <= _NOW)
     )
-    return list(session.scalars(statement.returning(LOAD.c.id)))
+    statement = sa.update(IMPORT).where(is_lost).values(hint_at=_NOW + _MESSAGE_PAUSE)
+    return list(session.scalars(statement.returning(IMPORT.c.id)))
+
+
+# Sources
 
 
 def ensure_sources(session: Session) -> None:
     """Make the rows of domains that have none yet."""
     rows = [
-        {"tenant": PUBLIC, "domain": d.name, "url": d.url, "enabled": d.enabled}
-        for d in DOMAINS.values()
+        {"tenant": PUBLIC, "domain": domain.name, "url": domain.url, "enabled": domain.enabled}
+        for domain in DOMAINS.values()
     ]
     session.execute(pg.insert(SOURCE).values(rows).on_conflict_do_nothing())
 
 
-def list_sources(session: Session) -> Sequence[sa.Row[Any]]:
+def list_sources(session: Session) -> list[DomainSource]:
     """All sources."""
-    return session.execute(sa.select(SOURCE).order_by(SOURCE.c.domain)).all()
+    query = sa.select(*_SOURCE_FIELDS).order_by(SOURCE.c.domain)
+    return [DomainSource(*row) for row in session.execute(query)]
 
 
-def get_source(session: Session, domain: str) -> sa.Row[Any]:
+def get_source(session: Session, domain: str) -> DomainSource:
     """A domain's source."""
-    return session.execute(sa.select(SOURCE).where(SOURCE.c.domain == domain)).one()
+    query = sa.select(*_SOURCE_FIELDS).where(SOURCE.c.domain == domain)
+    return DomainSource(*session.execute(query).one())
 
 
-def update_source(session: Session, domain: str, values: dict[str, Any]) -> sa.Row[Any]:
-    """Change a source."""
-    return session.execute(
-        sa.update(SOURCE).where(SOURCE.c.domain == domain).values(**values).returning(SOURCE)
-    ).one()
+def update_source(
+    session: Session, domain: str, *, url: str | None, enabled: bool | None
+) -> DomainSource:
+    """Change a source; None leaves a setting as it is."""
+    values: dict[str, Any] = {}
+    if enabled is not None:
+        values["enabled"] = enabled
+    if url is not None:
+        # The headers of the old address do not hold for the new one.
+        values |= {"url": url, "etag": None, "last_modified": None}
+    statement = sa.update(SOURCE).where(SOURCE.c.domain == domain).values(**values)
+    return DomainSource(*session.execute(statement.returning(*_SOURCE_FIELDS)).one())
 
 
-def mark_checked(session: Session, domain: str, url: str, values: dict[str, Any]) -> None:
-    """Remember what the server said of its answer, unless the source has another address by now."""
-    mine = sa.and_(SOURCE.c.domain == domain, SOURCE.c.url == url)
-    session.execute(sa.update(SOURCE).where(mine).values(checked_at=_NOW, **values))
+def mark_checked(
+    session: Session, domain: str, url: str, headers: Mapping[str, str | None]
+) -> None:
+    """Remember the headers of the server's answer, unless the source has another address by now."""
+    is_same = sa.and_(SOURCE.c.domain == domain, SOURCE.c.url == url)
+    session.execute(sa.update(SOURCE).where(is_same).values(checked_at=_NOW, **headers))

@@ -1,10 +1,11 @@
-"""What the mitre service does in the background."""
+"""The mitre service's background tasks."""
 
 from typing import Any
 from uuid import UUID
 
-from services.mitre.imports import loader
-from services.mitre.releases import service
+from services.mitre import NAME
+from services.mitre.imports import service
+from services.mitre.imports.execution import execute
 from services.mitre.worker import celery
 from shared.database import database
 from shared.runtime.celery import ServiceTask
@@ -14,12 +15,12 @@ __all__ = ["celery", "load_release", "refresh_attack"]
 
 
 @celery.task(name="mitre.tasks.load_release", bind=True)
-def load_release(_self: ServiceTask, load_id: str) -> dict[str, Any]:
-    """Fetch, read and store the bundle of one load; a load that is done or in good hands is skipped."""
-    return loader.execute(database("mitre"), load_settings(), UUID(load_id))
+def load_release(_self: ServiceTask, import_id: str) -> dict[str, Any]:
+    """Make an attempt at an import; one that is done or has a worker is skipped."""
+    return execute(database(NAME), load_settings(), UUID(import_id)).as_dict()
 
 
 @celery.task(name="mitre.tasks.refresh_attack", bind=True)
 def refresh_attack(self: ServiceTask) -> dict[str, Any]:
     """Ask for a fresh bundle of every enabled source."""
-    return service.refresh(database("mitre"), load_settings(), self.actor)
+    return service.refresh(database(NAME), load_settings(), self.actor)

@@ -1,7 +1,8 @@
 """An ATT&CK bundle's bytes as a release: its objects by content, its techniques as cards. No I/O.
 
-STIX 2.1 as attack-stix-data publishes it, and the 2.0 layout of mitre/cti, which has no collection object and so needs
-to be told its version. Only what the cards need is read strictly; everything else is kept as it came.
+STIX 2.1 as attack-stix-data publishes it, and the 2.0 layout of mitre/cti, which has no collection
+object, so that its version has to come with it. Only what the cards need is read strictly;
+everything else stays as it came.
 """
 
 import re
@@ -14,9 +15,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from services.mitre.imports.domains import DOMAINS
-from services.mitre.techniques.cards import Objects, Technique, build_cards, build_users
-from services.mitre.techniques.usage import Users
+from services.mitre.releases.cards import (
+    BundleObjects,
+    Technique,
+    build_cards,
+    build_usage,
+)
+from services.mitre.releases.domains import DOMAINS
+from services.mitre.releases.usage import Usage
 from shared.errors import InvalidInput
 
 _BUNDLE: Final = "bundle"
@@ -31,7 +37,7 @@ class StixObject:
     Attributes:
         stix_id, type: as in the object.
         digest: BLAKE2b-128 of the body.
-        body: the object as JSON with sorted keys and no spaces, so that equal content has equal bytes.
+        body: the object as JSON with sorted keys and no spaces: equal content has equal bytes.
     """
 
     stix_id: str
@@ -41,18 +47,18 @@ class StixObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """What a bundle says.
+class ParsedRelease:
+    """The content of a bundle.
 
     Attributes:
         domain: one of `DOMAINS`.
         version: as the collection names it, for instance 18.1.
         name: the collection's name.
-        bundle_id, stix_version: what it takes, with the objects, to write the bundle again.
+        bundle_id, stix_version: needed, with the objects, to write the bundle again.
         digest: of all objects in any order.
         objects: in the bundle's order.
         techniques: cards by ATT&CK id.
-        users: who uses each technique, by its ATT&CK id.
+        usage: of each technique that is used, by its ATT&CK id.
     """
 
     domain: str
@@ -63,7 +69,7 @@ class Release:
     digest: bytes
     objects: list[StixObject]
     techniques: dict[str, Technique]
-    users: dict[str, Users]
+    usage: dict[str, Usage]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,41 +91,44 @@ class _Head(msgspec.Struct):
 
 def read_release(
     content: bytes, *, domain: str | None = None, version: str | None = None
-) -> Release:
+) -> ParsedRelease:
     """Read a bundle.
 
     Args:
         content: a STIX bundle as JSON.
         domain: the domain it must be of, when that is known.
-        version: the version it must be; needed when the bundle has no `x-mitre-collection` to name it.
+        version: the version it must be; needed when the bundle has no `x-mitre-collection`.
 
     Raises:
-        InvalidInput: it is no JSON, no bundle, not ATT&CK, or of another domain or version; `where` names the place.
+        InvalidInput: it is no JSON, no bundle, not ATT&CK, or of another domain or version;
+            `where` names the place.
     """
     bundle = _decode_bundle(content)
-    found = Objects()
-    objects = [_read_object(index, raw, found) for index, raw in enumerate(bundle.objects)]
-    own_domain, own_version = _domain(found, domain), _version(found, version)
-    techniques = build_cards(found)
+    collected = BundleObjects()
+    objects = [_read_object(index, raw, collected) for index, raw in enumerate(bundle.objects)]
+    own_domain = _domain(collected, domain)
+    own_version = _version(collected, version)
+    techniques = build_cards(collected)
+    collection = collected.collection
     digest = blake2b(
         b"".join(sorted(item.stix_id.encode() + item.digest for item in objects)),
         digest_size=_DIGEST_BYTES,
     )
-    return Release(
+    return ParsedRelease(
         domain=own_domain,
         version=own_version,
-        name=found.collection.name if found.collection else f"{DOMAINS[own_domain].title} ATT&CK",
+        name=collection.name if collection else f"{DOMAINS[own_domain].title} ATT&CK",
         bundle_id=bundle.id,
         stix_version=bundle.spec_version,
         digest=digest.digest(),
         objects=objects,
         techniques=techniques,
-        users=build_users(found.uses, techniques),
+        usage=build_usage(collected.usage, techniques),
     )
 
 
-def order(version: str) -> Version:
-    """A version as something that sorts: 9.0 before 18.1, a beta before its release."""
+def version_key(version: str) -> Version:
+    """The key by which versions sort: 9.0 before 18.1, a beta before its release."""
     return Version(version)
 
 
@@ -147,7 +156,7 @@ def _decode_bundle(content: bytes) -> _Bundle:
     return bundle
 
 
-def _read_object(index: int, raw: msgspec.Raw, found: Objects) -> StixObject:
+def _read_object(index: int, raw: msgspec.Raw, collected: BundleObjects) -> StixObject:
     where = f"objects[{index}]"
     try:
         tree = msgspec.json.decode(raw)
@@ -156,9 +165,9 @@ def _read_object(index: int, raw: msgspec.Raw, found: Objects) -> StixObject:
             f"{where} is not JSON that can be read: {error}.", where=where
         ) from error
     head = _convert(tree, _Head, where)
-    wanted = found.model(head.type)
-    if wanted is not None:
-        found.add(_convert(tree, wanted, where), where)
+    model = collected.model(head.type)
+    if model is not None:
+        collected.add(_convert(tree, model, where), where)
     body = msgspec.json.encode(tree, order="sorted")
     return StixObject(
         head.id, head.type, blake2b(body, digest_size=_DIGEST_BYTES).digest(), body.decode()
@@ -178,9 +187,9 @@ def _path(error: msgspec.ValidationError) -> str:
     return str(error).rpartition("`$")[2].rstrip("`") if "`$" in str(error) else ""
 
 
-def _domain(found: Objects, expected: str | None) -> str:
-    names = {name for name in found.matrices if name in DOMAINS}
-    if not names or not found.patterns:
+def _domain(collected: BundleObjects, expected: str | None) -> str:
+    names = {name for name in collected.matrices if name in DOMAINS}
+    if not names or not collected.patterns:
         missing = "attack-pattern" if names else "x-mitre-matrix"
         raise InvalidInput(
             f"This is a STIX bundle, but not of ATT&CK: it has no {missing} of {_list(DOMAINS)}.",
@@ -193,28 +202,29 @@ def _domain(found: Objects, expected: str | None) -> str:
         raise InvalidInput(
             f"The bundle is of {name}, not of {expected}.",
             field="domain",
-            where=found.matrices[name],
+            where=collected.matrices[name],
         )
     return name
 
 
-def _version(found: Objects, expected: str | None) -> str:
-    own = found.collection.x_mitre_version if found.collection else None
+def _version(collected: BundleObjects, expected: str | None) -> str:
+    own = collected.collection.x_mitre_version if collected.collection else None
     version = own or expected
     if version is None:
         raise InvalidInput(
-            "The bundle has no x-mitre-collection that names its version: give the version with it.",
+            "The bundle has no x-mitre-collection that names its version: "
+            "give the version with it.",
             field="version",
         )
     if own and expected and own != expected:
         raise InvalidInput(
-            f"The bundle is version {own}, not {expected}.", field="version", where=found.place
+            f"The bundle is version {own}, not {expected}.", field="version", where=collected.place
         )
     try:
-        order(version)
+        version_key(version)
     except InvalidVersion as error:
         raise InvalidInput(
-            f"{version!r} is not a version such as 18.1.", field="version", where=found.place
+            f"{version!r} is not a version such as 18.1.", field="version", where=collected.place
         ) from error
     return version
 

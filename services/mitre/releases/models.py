@@ -1,19 +1,23 @@
-"""The tables of the mitre service, as the queries name them.
+"""The tables of releases, and a release as the service's rooms pass it on.
 
-ATT&CK is the tenant `public`'s. Objects and techniques are kept by content: one row per different content, and a
-release is a list of row ids. So a new release writes only what it changes, and every release can be written again in
-full.
+ATT&CK is the tenant `public`'s. Objects and techniques are stored by content: one row for each
+content, and a release is a list of row ids. So a new release writes only what it changes, and every
+release can be written again in full.
 """
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-_METADATA = sa.MetaData()
+METADATA = sa.MetaData()
 _TIME = sa.DateTime(timezone=True)
 
 OBJECT = sa.Table(
     "object",
-    _METADATA,
+    METADATA,
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("tenant", sa.Text),
     sa.Column("stix_id", sa.Text),
@@ -23,7 +27,7 @@ OBJECT = sa.Table(
 )
 TECHNIQUE = sa.Table(
     "technique",
-    _METADATA,
+    METADATA,
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("tenant", sa.Text),
     sa.Column("domain", sa.Text),
@@ -46,7 +50,7 @@ TECHNIQUE = sa.Table(
 )
 RELEASE = sa.Table(
     "release",
-    _METADATA,
+    METADATA,
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("tenant", sa.Text),
     sa.Column("domain", sa.Text),
@@ -66,37 +70,34 @@ RELEASE = sa.Table(
     sa.Column("cards", sa.SmallInteger),
     sa.Column("loaded_at", _TIME),
 )
-SOURCE = sa.Table(
-    "source",
-    _METADATA,
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("domain", sa.Text, primary_key=True),
-    sa.Column("url", sa.Text),
-    sa.Column("enabled", sa.Boolean),
-    sa.Column("etag", sa.Text),
-    sa.Column("last_modified", sa.Text),
-    sa.Column("checked_at", _TIME),
-)
-LOAD = sa.Table(
-    "load",
-    _METADATA,
-    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-    sa.Column("tenant", sa.Text),
-    sa.Column("domain", sa.Text),
-    sa.Column("version", sa.Text),
-    sa.Column("name", sa.Text),
-    sa.Column("url", sa.Text),
-    sa.Column("path", sa.Text),
-    sa.Column("refresh", sa.Boolean),
-    sa.Column("activate", sa.Boolean),
-    sa.Column("state", sa.Text),
-    sa.Column("attempts", sa.Integer),
-    sa.Column("hint_at", _TIME),
-    sa.Column("lease_until", _TIME),
-    sa.Column("error", pg.JSONB),
-    sa.Column("result", pg.JSONB),
-    sa.Column("requested_by", sa.Text),
-    sa.Column("created_at", _TIME),
-    sa.Column("started_at", _TIME),
-    sa.Column("finished_at", _TIME),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A stored release, without the long lists of its objects and techniques.
+
+    Attributes:
+        version: as its collection names it, for instance 18.1.
+        revision: counts different contents that came under one version.
+        digest: of its content.
+        counts: objects by STIX type.
+        diff: what it changes, see `ReleaseDiff`.
+        previous: the version that it is compared with.
+        current: whether it is the one that counts in its domain.
+        announced: whether its event was published.
+    """
+
+    id: int
+    domain: str
+    version: str
+    revision: int
+    name: str
+    bundle_id: str
+    stix_version: str
+    digest: bytes
+    counts: dict[str, int]
+    diff: dict[str, Any]
+    previous: str | None
+    current: bool
+    announced: bool
+    loaded_at: datetime

@@ -1,224 +1,174 @@
-"""What the mitre service does with its rows: ask for loads, look up, search."""
+"""Releases: store what a bundle brings, list, export."""
 
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID, uuid4
 
-import sqlalchemy as sa
+import msgspec
+from sqlalchemy.orm import Session
 
-from services.mitre.imports import repository as import_repository
-from services.mitre.imports.domains import DOMAINS
-from services.mitre.imports.files import Files
-from services.mitre.imports.loader import tell_again
-from services.mitre.releases import repository as release_repository
-from services.mitre.techniques import repository as technique_repository
-from services.mitre.worker import celery
-from shared.auth import Principal
-from shared.database import PUBLIC, Database
-from shared.errors import InvalidInput, NotFound, Unavailable
-from shared.kafka.outbox import audit
-from shared.runtime.celery import enqueue
-from shared.settings import Settings
-from shared.telemetry.logging import get_logger
+from services.mitre.releases import publication, repository
+from services.mitre.releases.bundle import ParsedRelease, version_key
+from services.mitre.releases.cards import Technique
+from services.mitre.releases.diff import compare
+from services.mitre.releases.models import Release
+from shared.database import Database
 
-log = get_logger(__name__)
-
-LOAD_RELEASE: Final = "mitre.tasks.load_release"
+_PIECE: Final = 500
+"""Objects that are read at once for an export."""
 
 
-def request_load(database: Database, who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a bundle from an address, or from the source of its domain."""
-    with database.transaction(PUBLIC) as session:
-        import_repository.ensure_sources(session)
-        refresh = wanted["url"] is None
-        url = (
-            import_repository.get_source(session, wanted["domain"]).url
-            if refresh
-            else wanted["url"]
+@dataclass(frozen=True, slots=True)
+class StoredRelease:
+    """What storing a release did.
+
+    Attributes:
+        is_changed: whether anything was written.
+        techniques: how many it has.
+        revision: counts different contents of one version.
+        is_current: whether it is the one that counts in its domain.
+        objects_written: how many of its objects were new.
+        changes: figures of its diff; None when nothing was written.
+    """
+
+    is_changed: bool
+    domain: str
+    version: str
+    techniques: int
+    revision: int
+    is_current: bool
+    objects_written: int = 0
+    changes: dict[str, int] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is stored with the import."""
+        result = {
+            "domain": self.domain,
+            "version": self.version,
+            "techniques": self.techniques,
+            "revision": self.revision,
+            "current": self.is_current,
+            "objects_written": self.objects_written,
+        }
+        return result if self.changes is None else {**result, "changes": self.changes}
+
+
+def store_release(
+    session: Session, parsed: ParsedRelease, *, activate: bool = False
+) -> StoredRelease:
+    """Store what is new of a release; make it current if it is the newest or that is wanted.
+
+    Args:
+        session: a transaction of the tenant `public`.
+        parsed: the bundle's content.
+        activate: make it current although a newer one is.
+    """
+    repository.lock_domain(session, parsed.domain)
+    stored = repository.list_releases(session, parsed.domain)
+    current = next((release for release in stored if release.current), None)
+    content = (parsed.version, parsed.digest)
+    same = [release for release in stored if (release.version, release.digest) == content]
+    release = same[0] if same else None
+    becomes_current = activate or _is_newest(parsed, release, current)
+    if release is not None and (release.current or not becomes_current):
+        return StoredRelease(
+            is_changed=False,
+            domain=parsed.domain,
+            version=parsed.version,
+            techniques=len(parsed.techniques),
+            revision=release.revision,
+            is_current=release.current,
         )
-        values = {
-            **wanted,
-            "id": uuid4(),
-            "url": url,
-            "refresh": refresh,
-            "name": wanted["domain"] or "address",
-        }
-        row = import_repository.insert_load(session, {**values, "requested_by": who.actor})
-        audit(session, "mitre", PUBLIC, who.actor, "mitre.load", row.id, name=row.name)
-    _enqueue(row.id, who.actor)
-    return _dict(row)
+    base = current if becomes_current else _release_before(parsed.version, stored)
+    previous = repository.techniques_of(session, base.id) if base else {}
+    diff = compare(previous, parsed.techniques)
+    written = 0
+    if release is None:
+        objects, written = repository.store_objects(session, parsed.objects)
+        techniques = repository.store_techniques(session, parsed.domain, parsed.techniques)
+        base_version = base.version if base else None
+        release = repository.insert_release(
+            session, parsed, objects, techniques, base_version, diff
+        )
+    if becomes_current:
+        repository.make_current(session, release)
+        publication.publish_release(session, release, parsed, diff)
+        publication.publish_changed_cards(session, base, previous, parsed, diff)
+    changes = {name: len(value) for name, value in msgspec.to_builtins(diff).items()}
+    return StoredRelease(
+        is_changed=True,
+        domain=parsed.domain,
+        version=parsed.version,
+        techniques=len(parsed.techniques),
+        revision=release.revision,
+        is_current=becomes_current,
+        objects_written=written,
+        changes=changes,
+    )
 
 
-def request_upload(
-    database: Database, who: Principal, load_id: UUID, path: str, wanted: dict[str, Any]
-) -> dict[str, Any]:
-    """Ask for a bundle that has been received already."""
-    with database.transaction(PUBLIC) as session:
-        values = {
-            **wanted,
-            "id": load_id,
-            "path": path,
-            "refresh": False,
-            "requested_by": who.actor,
-        }
-        row = import_repository.insert_load(session, values)
-        audit(session, "mitre", PUBLIC, who.actor, "mitre.upload", row.id, name=row.name)
-    _enqueue(row.id, who.actor)
-    return _dict(row)
+def _is_newest(parsed: ParsedRelease, release: Release | None, current: Release | None) -> bool:
+    """Whether a content becomes current by itself: a stored one does not come back by itself."""
+    if current is None:
+        return True
+    return release is None and version_key(parsed.version) >= version_key(current.version)
 
 
-def get_load(database: Database, tenant: str, load_id: UUID) -> dict[str, Any]:
-    """One load."""
-    with database.transaction(tenant) as session:
-        return _dict(import_repository.get_load(session, load_id))
+def _release_before(version: str, stored: list[Release]) -> Release | None:
+    """The stored release that comes right before a version."""
+    key = version_key(version)
+    older = [release for release in stored if version_key(release.version) < key]
+    return max(
+        older,
+        key=lambda release: (version_key(release.version), release.revision),
+        default=None,
+    )
 
 
-def list_loads(
-    database: Database, tenant: str, before: datetime | None, limit: int
-) -> dict[str, Any]:
-    """Loads, newest first."""
-    with database.transaction(tenant) as session:
-        rows = import_repository.list_loads(session, before, limit)
-    items = [_dict(row) for row in rows]
-    return {"items": items, "next": items[-1]["created_at"] if len(items) == limit else None}
+def publish_outdated_cards(session: Session) -> int:
+    """Publish again the cards that an older version of this service published with less content."""
+    return publication.publish_outdated_cards(session)
 
 
-def list_sources(database: Database, tenant: str) -> list[dict[str, Any]]:
-    """Where each domain is fetched; as the project ships it, where nobody has said otherwise."""
-    with database.transaction(tenant) as session:
-        known = {row.domain: _dict(row) for row in import_repository.list_sources(session)}
-    return [
-        known.get(name, {**asdict(domain), "domain": name, "checked_at": None})
-        for name, domain in DOMAINS.items()
-    ]
-
-
-def update_source(
-    database: Database, who: Principal, domain: str, values: dict[str, Any]
-) -> dict[str, Any]:
-    """Change where a domain is fetched, or whether it is kept fresh."""
-    if not values:
-        raise InvalidInput("Say what shall be different: url, enabled, or both.")
-    # What the old address said of its answer says nothing of the new one's.
-    forget = {"etag": None, "last_modified": None} if "url" in values else {}
-    with database.transaction(PUBLIC) as session:
-        import_repository.ensure_sources(session)
-        row = import_repository.update_source(session, domain, {**values, **forget})
-        audit(session, "mitre", PUBLIC, who.actor, "mitre.source", domain)
-    return _dict(row)
-
-
-def refresh(database: Database, settings: Settings, actor: str) -> dict[str, Any]:
-    """Ask for a fresh bundle of every enabled source that none is under way for; tell again what was told with less."""
-    with database.transaction(PUBLIC) as session:
-        tell_again(session)
-        import_repository.ensure_sources(session)
-        under_way = import_repository.open_loads(session)
-        busy = {row.domain for row in under_way if row.refresh}
-        rows = [
-            import_repository.insert_load(
-                session,
-                {
-                    "id": uuid4(),
-                    "domain": source.domain,
-                    "name": source.domain,
-                    "url": source.url,
-                    "refresh": True,
-                    "activate": False,
-                    "requested_by": actor,
-                },
-            )
-            for source in import_repository.list_sources(session)
-            if source.enabled and source.domain not in busy
-        ]
-    for row in rows:
-        _enqueue(row.id, actor)
-    swept = Files(settings.data_dir).sweep({row.id for row in under_way})
-    return {"status": "ok", "started": len(rows), "swept": swept}
-
-
-def reconcile(database: Database) -> int:
-    """Enqueue again the loads that the queue or a worker lost; how many."""
-    with database.transaction(PUBLIC) as session:
-        lost = import_repository.lost_loads(session)
-    for load_id in lost:
-        enqueue(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC)
-    return len(lost)
-
-
-def list_releases(database: Database, tenant: str, domain: str | None) -> dict[str, Any]:
+def list_releases(database: Database, tenant: str, domain: str | None) -> list[Release]:
     """All releases; there are a handful a year."""
     with database.transaction(tenant) as session:
-        return {
-            "items": [_dict(row) for row in release_repository.list_releases(session, domain)],
-            "next": None,
-        }
+        return repository.list_releases(session, domain)
 
 
-def get_release(database: Database, tenant: str, domain: str, version: str) -> dict[str, Any]:
+def get_release(database: Database, tenant: str, domain: str, version: str) -> Release:
     """One release, its newest revision."""
     with database.transaction(tenant) as session:
-        return _dict(release_repository.get_release(session, domain, version))
+        return repository.get_release(session, domain, version)
 
 
-def get_technique(
-    database: Database, tenant: str, attack_id: str, domain: str | None, version: str | None
-) -> dict[str, Any]:
-    """One technique, in the current release or in a version.
+def load_techniques(
+    session: Session, domain: str, version: str | None
+) -> tuple[Release, dict[str, Technique]]:
+    """A release, the current one or the newest of a version, and its techniques by ATT&CK id."""
+    release = repository.get_release(session, domain, version)
+    return release, repository.techniques_of(session, release.id)
+
+
+def export_release(database: Database, tenant: str, domain: str, version: str) -> Iterator[str]:
+    """A release as the STIX bundle it came in, piece by piece.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none; raised at once, not with the first piece.
     """
     with database.transaction(tenant) as session:
-        row = technique_repository.find(session, attack_id, domain, version)
-    if row is None:
-        place = " ".join(part for part in (domain or "any domain", version) if part)
-        raise NotFound(f"There is no technique {attack_id} in {place} here.")
-    return _dict(row)
+        release = repository.get_release(session, domain, version)
+    return _bundle(database, tenant, release)
 
 
-def search_techniques(
-    database: Database, tenant: str, text: str | None, filters: dict[str, str | None], **paging: Any
-) -> dict[str, Any]:
-    """Current techniques by text, tactic, platform, domain or parent."""
-    limit, after = paging["limit"], _position(paging["after"])
-    if text is not None and after is not None:
-        raise InvalidInput(
-            "A text search gives its best matches at once: ask with a higher limit.", field="after"
-        )
-    with database.transaction(tenant) as session:
-        rows = technique_repository.search(
-            session,
-            text=text,
-            filters=filters,
-            inactive=paging["inactive"],
-            after=after,
-            limit=limit,
-        )
-    items = [_dict(row) for row in rows]
-    more = text is None and len(items) == limit
-    return {
-        "items": items,
-        "next": f"{items[-1]['attack_id']},{items[-1]['domain']}" if more else None,
-    }
-
-
-def _position(cursor: str | None) -> tuple[str, str] | None:
-    if cursor is None:
-        return None
-    attack_id, comma, domain = cursor.partition(",")
-    if not comma or domain not in DOMAINS:
-        raise InvalidInput("This is not a cursor that a page before gave as next.", field="after")
-    return attack_id, domain
-
-
-def _dict(row: sa.Row[Any]) -> dict[str, Any]:
-    return dict(row._mapping)  # noqa: SLF001  # the underscore keeps it apart from column names; it is public
-
-
-def _enqueue(load_id: UUID, actor: str) -> None:
-    try:
-        enqueue(celery, LOAD_RELEASE, str(load_id), tenant=PUBLIC, actor=actor)
-    except Unavailable as error:
-        log.warning("load.waiting", load=str(load_id), reason=error.message)
+def _bundle(database: Database, tenant: str, release: Release) -> Iterator[str]:
+    head = {"type": "bundle", "id": release.bundle_id}
+    if release.stix_version != "2.1":
+        # STIX 2.0 has its version on the bundle, 2.1 on each object.
+        head["spec_version"] = release.stix_version
+    yield msgspec.json.encode(head).decode().removesuffix("}") + ',"objects":['
+    for start in range(0, sum(release.counts.values()), _PIECE):
+        with database.transaction(tenant) as session:
+            piece = repository.object_bodies(session, release.id, start, _PIECE)
+        yield ("," if start else "") + ",".join(piece)
+    yield "]}"

@@ -17,14 +17,15 @@ def make_layer(
         version: of the release that they are from.
         scores: by ATT&CK id, 0 to 100; None selects without a score.
     """
-    # Brings a spreadsheet writer and more, about two seconds: only a process that is asked for a layer pays for it.
+    # The import brings a spreadsheet writer and more, about two seconds: only a process that makes
+    # a layer pays for it.
     from mitreattack.navlayers import Gradient, Layer, Technique, Versions  # noqa: PLC0415
 
     layer = Layer(name=name, domain=domain)
-    made = layer.layer
-    made.description = f"{len(scores)} techniques of {domain} {version}"
-    made.versions = Versions(attack=str(Version(version).major))
-    made.gradient = Gradient(colors=["#ffffff", "#ff6666"], minValue=0, maxValue=100)
+    content = layer.layer
+    content.description = f"{len(scores)} techniques of {domain} {version}"
+    content.versions = Versions(attack=str(Version(version).major))
+    content.gradient = Gradient(colors=["#ffffff", "#ff6666"], minValue=0, maxValue=100)
     techniques = []
     for attack_id, score in scores.items():
         technique = Technique(attack_id)
@@ -32,6 +33,6 @@ def make_layer(
         if score is not None:
             technique.score = score
         techniques.append(technique)
-    made.techniques = techniques
+    content.techniques = techniques
     result: dict[str, Any] = layer.to_dict()
     return result

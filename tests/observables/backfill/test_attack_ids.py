@@ -11,7 +11,8 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 from starlette.testclient import TestClient
 
-from services.mitre.imports import loader, repository
+from services.mitre.imports import repository
+from services.mitre.imports.execution import execute
 from services.observables.attack import current_index
 from services.observables.attack.handlers import handle_techniques
 from services.observables.backfill.attack_ids import remap_assertions
@@ -208,8 +209,8 @@ def test_a_release_that_is_loaded_shows_on_observables(
     upload = operator.post("/v1/loads/upload", params={"name": "a"}, content=release)
     assert upload.status_code == 202
     with attack.transaction(PUBLIC) as session:
-        (waiting,) = repository.open_loads(session)
-    assert loader.execute(attack, settings, waiting.id)["status"] == "succeeded"
+        (waiting,) = repository.list_open_imports(session)
+    assert execute(attack, settings, waiting.id).status == "succeeded"
 
     async def until_handled() -> None:
         work = [Relay(attack, settings).run(), Consumer(mapped, settings, SUBSCRIPTIONS).run()]

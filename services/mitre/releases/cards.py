@@ -1,6 +1,7 @@
-"""Techniques as cards: what ATT&CK's objects and relationships say about each, in one flat record. No I/O.
+"""Techniques as cards: the content of ATT&CK's objects and relationships in flat records. No I/O.
 
-Source of the semantics: https://github.com/mitre/cti/blob/master/USAGE.md (extensions of the ATT&CK spec).
+Source of the semantics: https://github.com/mitre/cti/blob/master/USAGE.md (extensions of the ATT&CK
+spec).
 """
 
 from collections.abc import Mapping
@@ -9,9 +10,15 @@ from typing import Final
 
 import msgspec
 
-from services.mitre.techniques import usage
-from services.mitre.techniques.references import Reference, attack_reference
-from services.mitre.techniques.usage import NOBODY, Named, Relationship, Users, Uses
+from services.mitre.releases import usage
+from services.mitre.releases.references import Reference, attack_reference
+from services.mitre.releases.usage import (
+    UNUSED,
+    Relationship,
+    SoftwareOrGroup,
+    Usage,
+    UsageIndex,
+)
 from shared.errors import InvalidInput
 from shared.events.mitre import TechniqueCard
 
@@ -66,7 +73,8 @@ class Technique(msgspec.Struct, frozen=True):
         stix_id: attack-pattern--….
         description: Markdown with ATT&CK's citation marks.
         tactics: short names of its kill-chain phases, in ATT&CK's order.
-        tactic_ids: the tactics' own ids (TA0002), which outlive their names; as many as the bundle describes.
+        tactic_ids: the tactics' own ids (TA0002), which outlive their names; of those that the
+            bundle describes.
         parent: attack id of the technique a sub-technique belongs to.
         revoked_by: attack id that takes its place.
         own_version: the technique's own version; MITRE raises it when the content changes.
@@ -92,12 +100,12 @@ class Technique(msgspec.Struct, frozen=True):
         return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=16).digest()
 
     @property
-    def active(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it is to be used: neither revoked nor deprecated."""
         return not (self.revoked or self.deprecated)
 
-    def card(self, domain: str, version: str, users: Users = NOBODY) -> TechniqueCard:
-        """The technique as other services learn of it, with those who use it."""
+    def card(self, domain: str, version: str, usage: Usage = UNUSED) -> TechniqueCard:
+        """The technique as it is published, with the software and groups that use it."""
         return TechniqueCard(
             attack_id=self.attack_id,
             stix_id=self.stix_id,
@@ -111,13 +119,13 @@ class Technique(msgspec.Struct, frozen=True):
             revoked_by=self.revoked_by,
             deprecated=self.deprecated,
             url=self.url,
-            software=list(users.software),
-            groups=list(users.groups),
+            software=list(usage.software),
+            groups=list(usage.groups),
         )
 
 
-class Objects:
-    """The objects of a bundle that cards are made of, as they are read one after another."""
+class BundleObjects:
+    """Collects the objects of a bundle that cards are made of, as they are read."""
 
     def __init__(self) -> None:
         self.collection: _Collection | None = None
@@ -126,29 +134,29 @@ class Objects:
         self.patterns: dict[str, _Pattern] = {}
         self.tactics: dict[str, str] = {}
         self.links: dict[tuple[str, str], str] = {}
-        self.uses = Uses()
+        self.usage = UsageIndex()
 
     @staticmethod
     def model(stix_type: str) -> type[msgspec.Struct] | None:
-        """What objects of a type are read as; None when cards do not need them."""
+        """How objects of a STIX type are read; None when cards do not need them."""
         return _MODELS.get(stix_type)
 
     def add(self, item: msgspec.Struct, where: str) -> None:
-        """Take an object in.
+        """Add an object.
 
         Raises:
-            InvalidInput: a second collection, or a text with a NUL in it, which no text may have.
+            InvalidInput: it is a second collection, or a text of it has a NUL character.
         """
         match item:
             case _Pattern():
-                self._describe(item, where)
+                self._add_pattern(item, where)
             case Relationship(revoked=False, x_mitre_deprecated=False):
-                # One that was itself revoked no longer says anything.
-                self.uses.relate(item)
+                # A revoked relationship does not count.
+                self.usage.add_relationship(item)
                 if item.relationship_type in {"subtechnique-of", "revoked-by"}:
                     self.links[item.relationship_type, item.source_ref] = item.target_ref
-            case Named():
-                self.uses.name(item)
+            case SoftwareOrGroup():
+                self.usage.add_object(item)
             case _Tactic():
                 self.tactics[item.x_mitre_shortname] = (
                     attack_reference(item.external_references).external_id or ""
@@ -160,43 +168,49 @@ class Objects:
                     raise InvalidInput(
                         "The bundle has two x-mitre-collection objects.", where=where
                     )
-                self.collection, self.place = item, f"{where}.x_mitre_version"
+                self.collection = item
+                self.place = f"{where}.x_mitre_version"
 
-    def _describe(self, item: _Pattern, where: str) -> None:
+    def _add_pattern(self, item: _Pattern, where: str) -> None:
         if "\0" in item.name or "\0" in item.description:
             raise InvalidInput(
                 f"{where} has a NUL character in its name or description.", where=where
             )
-        known = self.patterns.get(item.id)
-        if known is None or known.modified <= item.modified:
+        other = self.patterns.get(item.id)
+        if other is None or other.modified <= item.modified:
             self.patterns[item.id] = item
 
 
-def build_cards(found: Objects) -> dict[str, Technique]:
-    """Cards by ATT&CK id. Of several objects with one id the active one counts, then the one changed last."""
+def build_cards(objects: BundleObjects) -> dict[str, Technique]:
+    """Cards by ATT&CK id.
+
+    Of several objects with one id the active one counts, then the one changed last.
+    """
     ids = {
         stix_id: attack_reference(item.external_references).external_id
-        for stix_id, item in found.patterns.items()
+        for stix_id, item in objects.patterns.items()
     }
     cards: dict[str, Technique] = {}
-    # From the least to the most telling: a later one takes the id.
-    for item in sorted(found.patterns.values(), key=_weight):
+    # The object that counts comes last and takes the id.
+    for item in sorted(objects.patterns.values(), key=_precedence):
         attack_id = ids[item.id]
         if attack_id is not None:
-            cards[attack_id] = _card(item, attack_id, found, ids)
+            cards[attack_id] = _card(item, attack_id, objects, ids)
     return dict(sorted(cards.items()))
 
 
-def build_users(uses: Uses, techniques: Mapping[str, Technique]) -> dict[str, Users]:
-    """Who uses each technique, by its ATT&CK id; a technique that nobody uses is not among them."""
-    return uses.by_technique({card.stix_id: card.attack_id for card in techniques.values()})
+def build_usage(index: UsageIndex, techniques: Mapping[str, Technique]) -> dict[str, Usage]:
+    """The usage of each technique that is used, by its ATT&CK id."""
+    return index.by_technique({card.stix_id: card.attack_id for card in techniques.values()})
 
 
-def _weight(item: _Pattern) -> tuple[bool, str, str]:
+def _precedence(item: _Pattern) -> tuple[bool, str, str]:
     return not (item.revoked or item.x_mitre_deprecated), item.modified, item.id
 
 
-def _card(item: _Pattern, attack_id: str, found: Objects, ids: dict[str, str | None]) -> Technique:
+def _card(
+    item: _Pattern, attack_id: str, objects: BundleObjects, ids: dict[str, str | None]
+) -> Technique:
     tactics = list(dict.fromkeys(phase.phase_name for phase in item.kill_chain_phases))
     return Technique(
         attack_id=attack_id,
@@ -204,12 +218,12 @@ def _card(item: _Pattern, attack_id: str, found: Objects, ids: dict[str, str | N
         name=item.name,
         description=item.description,
         tactics=tactics,
-        tactic_ids=[found.tactics[name] for name in tactics if found.tactics.get(name)],
+        tactic_ids=[objects.tactics[name] for name in tactics if objects.tactics.get(name)],
         # ATT&CK for ICS writes the text "None" for a technique that is bound to no platform.
         platforms=[name for name in item.x_mitre_platforms if name != "None"],
-        parent=ids.get(found.links.get(("subtechnique-of", item.id), "")),
+        parent=ids.get(objects.links.get(("subtechnique-of", item.id), "")),
         revoked=item.revoked,
-        revoked_by=ids.get(found.links.get(("revoked-by", item.id), "")),
+        revoked_by=ids.get(objects.links.get(("revoked-by", item.id), "")),
         deprecated=item.x_mitre_deprecated,
         url=attack_reference(item.external_references).url,
         own_version=item.x_mitre_version,

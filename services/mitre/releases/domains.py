@@ -1,6 +1,7 @@
 """The ATT&CK domains and where MITRE publishes each.
 
-Source: https://github.com/mitre-attack/attack-stix-data, the address without a version is the newest release.
+Source: https://github.com/mitre-attack/attack-stix-data; the address without a version is that of
+the newest release.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class Domain:
         name: as its matrix and `x_mitre_domains` name it.
         title: for people.
         url: its newest release as a STIX 2.1 bundle.
-        enabled: whether it is kept fresh unless an operator says otherwise.
+        enabled: whether it is refreshed on a schedule, unless an operator decides otherwise.
     """
 
     name: DomainName
@@ -40,4 +41,4 @@ DOMAINS: Final[dict[str, Domain]] = {
         Domain("ics-attack", "ICS", f"{_PUBLISHED}/ics-attack/ics-attack.json"),
     )
 }
-"""By name, in the order in which a technique that several domains know is looked up."""
+"""By name, in the order in which a technique of several domains is looked up."""

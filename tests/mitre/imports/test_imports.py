@@ -1,4 +1,4 @@
-"""Loads on real parts: versions, events, crashes, sources."""
+"""Imports on real parts: versions, events, crashes, sources."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.mitre.imports import loader, repository
-from services.mitre.releases import service
+from services.mitre.imports import repository, service
+from services.mitre.imports.execution import execute
 from services.mitre.releases.bundle import read_release
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Conflict
@@ -41,21 +41,21 @@ def operator(client_for: Callable[..., TestClient], clean: None) -> TestClient:
 
 @pytest.fixture
 def load(operator: TestClient, run_pending: Run) -> Callable[..., dict[str, Any]]:
-    """Uploads a bundle, does the load, gives what the API says of it."""
+    """Uploads a bundle, imports it, and gives the load as the API has it."""
 
     def do(content: bytes, **query: Any) -> dict[str, Any]:
-        made = operator.post(
+        answer = operator.post(
             "/v1/loads/upload", params={"name": "attack.json", **query}, content=content
         )
-        assert made.status_code == 202, made.text
+        assert answer.status_code == 202, answer.text
         run_pending()
-        return operator.get(f"/v1/loads/{made.json()['id']}").json()
+        return operator.get(f"/v1/loads/{answer.json()['id']}").json()
 
     return do
 
 
-def told(own: Database, topic: str) -> list[dict[str, Any]]:
-    """Events in the outbox, which nobody relays here; they are taken out."""
+def take_events(own: Database, topic: str) -> list[dict[str, Any]]:
+    """Events in the outbox, which is not relayed here; they are removed."""
     query = "DELETE FROM outbox WHERE topic = :topic RETURNING id, key, payload, tenant"
     with own.transaction(PLATFORM) as session:
         rows = sorted(session.execute(sa.text(query), {"topic": topic}).all())
@@ -68,7 +68,8 @@ def figures(own: Database) -> dict[str, Any]:
     queries = {
         "objects": "SELECT stix_id, digest FROM object ORDER BY 1, 2",
         "techniques": "SELECT domain, attack_id, digest, current FROM technique ORDER BY 1, 2, 3",
-        "releases": "SELECT domain, version, digest, current, cardinality(objects) FROM release ORDER BY 1, 2, 3",
+        "releases": "SELECT domain, version, digest, current, cardinality(objects) FROM release "
+        "ORDER BY 1, 2, 3",
     }
     with own.transaction(PUBLIC) as session:
         return {name: session.execute(sa.text(query)).all() for name, query in queries.items()}
@@ -78,8 +79,8 @@ def test_the_same_again_changes_nothing_and_tells_nothing(
     own: Database, load: Make, starter: Path
 ) -> None:
     first = load(starter.read_bytes())
-    assert len(told(own, "mitre.techniques.v1")) == 54
-    released = told(own, "mitre.released.v1")
+    assert len(take_events(own, "mitre.techniques.v1")) == 54
+    released = take_events(own, "mitre.released.v1")
     assert [(event["key"], event["version"], len(event["added"])) for event in released] == [
         (DOMAIN, "0.18.1", 54)
     ]
@@ -90,14 +91,14 @@ def test_the_same_again_changes_nothing_and_tells_nothing(
     assert (first["state"], second["state"]) == ("succeeded", "unchanged")
     assert (first["result"]["objects_written"], second["result"]["objects_written"]) == (85, 0)
     assert figures(own) == before
-    assert told(own, "mitre.techniques.v1") == told(own, "mitre.released.v1") == []
+    assert take_events(own, "mitre.techniques.v1") == take_events(own, "mitre.released.v1") == []
 
 
 def test_a_new_version_tells_what_it_changes(
     own: Database, operator: TestClient, load: Make, two_versions: tuple[bytes, bytes]
 ) -> None:
     load(two_versions[0])
-    told(own, "mitre.techniques.v1"), told(own, "mitre.released.v1")
+    take_events(own, "mitre.techniques.v1"), take_events(own, "mitre.released.v1")
 
     second = load(two_versions[1])
 
@@ -111,7 +112,7 @@ def test_a_new_version_tells_what_it_changes(
         "moved": 1,
     }
     assert second["result"]["objects_written"] == 8, "unchanged objects are not written again"
-    (released,) = told(own, "mitre.released.v1")
+    (released,) = take_events(own, "mitre.released.v1")
     counts = released.pop("counts")
     assert (counts["attack-pattern"], counts["x-mitre-collection"]) == (8, 1)
     assert released == {
@@ -124,7 +125,7 @@ def test_a_new_version_tells_what_it_changes(
         "revoked": ["T1004"],
         "deprecated": ["T1005"],
     }
-    cards = {card["key"]: card for card in told(own, "mitre.techniques.v1")}
+    cards = {card["key"]: card for card in take_events(own, "mitre.techniques.v1")}
     assert sorted(cards) == ["T1002", "T1003", "T1004", "T1005", "T1006", "T1007", "T1008", "T1009"]
     assert all(card["attack_id"] == key and card["version"] == "2.0" for key, card in cards.items())
     assert (cards["T1004"]["revoked"], cards["T1004"]["revoked_by"]) == (True, "T1001.001")
@@ -143,24 +144,25 @@ def test_an_older_release_is_kept_and_counts_only_when_asked(
     own: Database, operator: TestClient, load: Make, two_versions: tuple[bytes, bytes]
 ) -> None:
     load(two_versions[1])
-    told(own, "mitre.techniques.v1"), told(own, "mitre.released.v1")
+    take_events(own, "mitre.techniques.v1"), take_events(own, "mitre.released.v1")
 
     older = load(two_versions[0])
 
     assert (older["state"], older["result"]["current"]) == ("succeeded", False)
-    assert told(own, "mitre.techniques.v1") == told(own, "mitre.released.v1") == []
+    assert take_events(own, "mitre.techniques.v1") == take_events(own, "mitre.released.v1") == []
     assert operator.get("/v1/techniques/T1003").json()["version"] == "2.0"
     assert (
         operator.get("/v1/techniques/T1003", params={"version": "1.0"}).json()["name"] == "Old name"
     )
 
-    asked = load(two_versions[0], activate=True)
+    activated = load(two_versions[0], activate=True)
 
-    assert (asked["state"], asked["result"]["objects_written"]) == ("succeeded", 0)
+    assert (activated["state"], activated["result"]["objects_written"]) == ("succeeded", 0)
     assert operator.get("/v1/techniques/T1003").json()["version"] == "1.0"
-    assert [event["version"] for event in told(own, "mitre.released.v1")] == ["1.0"]
+    assert [event["version"] for event in take_events(own, "mitre.released.v1")] == ["1.0"]
     assert {
-        card["key"]: card.get("deprecated", False) for card in told(own, "mitre.techniques.v1")
+        card["key"]: card.get("deprecated", False)
+        for card in take_events(own, "mitre.techniques.v1")
     }["T1009"]
     current = [
         row["version"] for row in operator.get("/v1/releases").json()["items"] if row["current"]
@@ -214,27 +216,30 @@ import os, signal, sys
 from uuid import UUID
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from services.mitre.imports import loader
+from services.mitre.imports.execution import execute
 from shared.database import database
 from shared.settings import load_settings
 def die(session):
-    # The second commit of a load is the one that stores: everything is written, nothing is committed.
+    # The second commit of an import is the one that stores: all is written, nothing is committed.
     die.commits = getattr(die, "commits", 0) + 1
     if die.commits == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 event.listen(Session, "before_commit", die)
-loader.execute(database("mitre"), load_settings(), UUID(sys.argv[1]))
+execute(database("mitre"), load_settings(), UUID(sys.argv[1]))
 """
 
 
 def test_a_worker_killed_before_its_commit_is_repeated_with_the_same_end(
     own: Database, operator: TestClient, run_pending: Run, load: Make, starter: Path
 ) -> None:
-    made = operator.post(
+    created = operator.post(
         "/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()
     ).json()
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, made["id"]], check=False, env=os.environ.copy(), timeout=60
+        [sys.executable, "-c", KILLED, created["id"]],
+        check=False,
+        env=os.environ.copy(),
+        timeout=60,
     )
     assert killed.returncode == -signal.SIGKILL
     assert figures(own)["objects"] == []
@@ -246,9 +251,9 @@ def test_a_worker_killed_before_its_commit_is_repeated_with_the_same_end(
     assert operator.post("/v1/reconcile").json() == {"status": "ok", "enqueued": 1}
     assert [outcome["status"] for outcome in run_pending()] == ["succeeded"]
 
-    done = operator.get(f"/v1/loads/{made['id']}").json()
+    done = operator.get(f"/v1/loads/{created['id']}").json()
     assert (done["attempts"], done["result"]["objects_written"]) == (2, 85)
-    assert len(told(own, "mitre.released.v1")) == 1
+    assert len(take_events(own, "mitre.released.v1")) == 1
     after = figures(own)
     assert load(starter.read_bytes())["state"] == "unchanged"
     assert figures(own) == after
@@ -257,19 +262,19 @@ def test_a_worker_killed_before_its_commit_is_repeated_with_the_same_end(
 def test_a_worker_that_was_overtaken_changes_nothing(
     own: Database, operator: TestClient, environment: Settings, starter: Path
 ) -> None:
-    made = operator.post(
+    created = operator.post(
         "/v1/loads/upload", params={"name": "a"}, content=starter.read_bytes()
     ).json()
-    load_id = UUID(made["id"])
+    load_id = UUID(created["id"])
     with own.transaction(PUBLIC) as session:
-        slow = repository.claim(session, load_id)
+        slow = repository.claim_import(session, load_id)
         session.execute(sa.text("UPDATE load SET lease_until = now() - interval '1 second'"))
     assert slow is not None
-    assert loader.execute(own, environment, load_id)["status"] == "succeeded"
+    assert execute(own, environment, load_id).status == "succeeded"
     before = figures(own)
 
     with pytest.raises(Conflict, match="taken over"), own.transaction(PUBLIC) as session:
-        repository.finish(session, load_id, slow.attempts, "failed", result=None)
+        repository.fail_import(session, slow, {"code": "late"})
 
     assert figures(own) == before
     assert operator.get(f"/v1/loads/{load_id}").json()["state"] == "succeeded"
@@ -278,7 +283,7 @@ def test_a_worker_that_was_overtaken_changes_nothing(
 def test_a_load_that_keeps_killing_its_worker_is_given_up(
     own: Database, operator: TestClient
 ) -> None:
-    made = operator.post("/v1/loads/upload", params={"name": "a"}, content=b"{}").json()
+    created = operator.post("/v1/loads/upload", params={"name": "a"}, content=b"{}").json()
     with own.transaction(PUBLIC) as session:
         session.execute(
             sa.text("UPDATE load SET state = 'running', attempts = 5, lease_until = now()")
@@ -286,7 +291,7 @@ def test_a_load_that_keeps_killing_its_worker_is_given_up(
 
     assert operator.post("/v1/reconcile").json()["enqueued"] == 0
 
-    failed = operator.get(f"/v1/loads/{made['id']}").json()
+    failed = operator.get(f"/v1/loads/{created['id']}").json()
     assert (failed["state"], failed["error"]["code"]) == ("failed", "given-up")
 
 
@@ -327,16 +332,17 @@ def test_a_source_is_fetched_under_a_condition(
 
     assert refresh()["status"] == "succeeded"
     assert refresh() == {"status": "unchanged", "reason": "not modified since it was loaded"}
-    publisher.content, publisher.etag = two_versions[1], '"2"'
+    publisher.content = two_versions[1]
+    publisher.etag = '"2"'
     assert refresh()["changes"]["added"] == 2
-    assert publisher.asked == [None, '"1"', '"1"']
+    assert publisher.conditions == [None, '"1"', '"1"']
     assert next(s for s in operator.get("/v1/sources").json() if s["domain"] == DOMAIN)[
         "checked_at"
     ]
-    asked = operator.post("/v1/loads", json={"domain": DOMAIN, "activate": True}).json()
-    assert asked["url"] == publisher.url
+    activated = operator.post("/v1/loads", json={"domain": DOMAIN, "activate": True}).json()
+    assert activated["url"] == publisher.url
     assert run_pending()[0]["status"] == "unchanged"
-    assert publisher.asked[3:] == [None], "who asks for a version to count gets it in full"
+    assert publisher.conditions[3:] == [None], "a release that is to be current is fetched in full"
 
 
 def test_what_may_pass_is_tried_again_and_what_may_not_fails(
@@ -346,14 +352,15 @@ def test_what_may_pass_is_tried_again_and_what_may_not_fails(
     publisher: Any,
     two_versions: tuple[bytes, bytes],
 ) -> None:
-    publisher.content, publisher.status = two_versions[0], 503
-    made = operator.post("/v1/loads", json={"url": publisher.url, "domain": DOMAIN}).json()
+    publisher.content = two_versions[0]
+    publisher.status = 503
+    created = operator.post("/v1/loads", json={"url": publisher.url, "domain": DOMAIN}).json()
     assert run_pending()[0]["status"] == "queued"
-    waiting = operator.get(f"/v1/loads/{made['id']}").json()
+    waiting = operator.get(f"/v1/loads/{created['id']}").json()
     assert (waiting["state"], waiting["error"]["code"]) == ("queued", "upstream-status")
     publisher.status = 200
     assert run_pending()[0]["status"] == "succeeded"
-    assert operator.get(f"/v1/loads/{made['id']}").json()["error"] is None
+    assert operator.get(f"/v1/loads/{created['id']}").json()["error"] is None
 
     publisher.status = 404
     operator.post("/v1/loads", json={"url": publisher.url})
@@ -363,14 +370,14 @@ def test_what_may_pass_is_tried_again_and_what_may_not_fails(
 
 
 SAMPLES = Path(
-    os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[3] / "shared" / "data")
+    os.environ.get("SENTINELIQ_SAMPLE_DATA", Path(__file__).parents[4] / "shared" / "data")
 )
 REAL = [SAMPLES / "attack-ics-17.1.json", SAMPLES / "attack-ics-18.1.json"]
 PAIRS = [REAL] if all(path.exists() for path in REAL) else []
 
 
 @pytest.mark.parametrize(
-    "paths", [*PAIRS, [Path(__file__).parents[2] / "sentineliq/starter/attack/attack-starter.json"]]
+    "paths", [*PAIRS, [Path(__file__).parents[3] / "sentineliq/starter/attack/attack-starter.json"]]
 )
 def test_published_releases_follow_each_other(
     own: Database, operator: TestClient, load: Make, paths: list[Path]
@@ -378,10 +385,11 @@ def test_published_releases_follow_each_other(
     written = [load(path.read_bytes())["result"]["objects_written"] for path in paths]
 
     parsed = [read_release(path.read_bytes()) for path in paths]
-    contents = [{(item.stix_id, item.digest) for item in release.objects} for release in parsed]
-    assert written == [
-        len(now - before) for before, now in zip([set(), *contents], contents, strict=False)
-    ]
+    known_objects: set[tuple[str, bytes]] = set()
+    for release, count in zip(parsed, written, strict=True):
+        objects = {(item.stix_id, item.digest) for item in release.objects}
+        assert count == len(objects - known_objects)
+        known_objects = objects
     last = parsed[-1]
     items = operator.get("/v1/techniques", params={"limit": 500, "inactive": True}).json()["items"]
     assert {item["attack_id"]: item["name"] for item in items} == {
@@ -390,6 +398,6 @@ def test_published_releases_follow_each_other(
     for path, release in zip(paths, parsed, strict=True):
         answer = operator.get(f"/v1/releases/{release.domain}/{release.version}/bundle")
         assert answer.json() == msgspec.json.decode(path.read_bytes())
-    assert [event["version"] for event in told(own, "mitre.released.v1")] == [
+    assert [event["version"] for event in take_events(own, "mitre.released.v1")] == [
         release.version for release in parsed
     ]

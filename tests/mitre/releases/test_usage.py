@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from mitreattack.stix20 import MitreAttackData
 from starlette.testclient import TestClient
 
-from services.mitre.releases import repository, service
+from services.mitre.imports.service import refresh
+from services.mitre.releases import repository
 from services.mitre.releases.bundle import read_release
+from services.mitre.releases.usage import UNUSED
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events.mitre import TechniqueUser
 from shared.settings import Settings
@@ -23,14 +25,22 @@ REAL = sorted(SAMPLE_DATA.glob("attack-*.json"))
 
 
 def cards(own: Database) -> dict[str, dict[str, Any]]:
-    """The cards told since they were asked for last, by technique."""
+    """The cards published since the last call, by technique."""
     query = "DELETE FROM outbox WHERE topic = 'mitre.techniques.v1' RETURNING id, payload"
     with own.transaction(PLATFORM) as session:
-        told = [
+        published = [
             msgspec.json.decode(bytes(row.payload))
             for row in sorted(session.execute(sa.text(query)).all())
         ]
-    return {card["attack_id"]: card for card in told}
+    return {card["attack_id"]: card for card in published}
+
+
+def software(by_technique: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """Names of the software on each card."""
+    names = {}
+    for attack_id, card in by_technique.items():
+        names[attack_id] = [user["name"] for user in card.get("software", [])]
+    return names
 
 
 @pytest.fixture
@@ -50,7 +60,7 @@ def load(
             operator.post("/v1/loads/upload", params={"name": "a"}, content=content).status_code
             == 202
         )
-        assert [one["status"] for one in run_pending()] == ["succeeded"]
+        assert [outcome["status"] for outcome in run_pending()] == ["succeeded"]
 
     return do
 
@@ -75,17 +85,17 @@ def test_a_technique_names_the_active_software_and_groups_that_use_it(
         )
     )
 
-    assert set(release.users) == {"T1001"}
-    assert release.users["T1001"].software == (
+    assert set(release.usage) == {"T1001"}
+    assert release.usage["T1001"].software == (
         TechniqueUser("S0002", "Mimikatz", "tool"),
         TechniqueUser("S0005", "Readable", "malware"),
         TechniqueUser("S0367", "Emotet", "malware", ["Geodo"]),
     )
-    assert release.users["T1001"].groups == (
+    assert release.usage["T1001"].groups == (
         TechniqueUser("G0007", "APT28", "group", ["Fancy Bear"]),
     )
-    card = release.techniques["T1001"].card("enterprise-attack", "1.0", release.users["T1001"])
-    assert [one.name for one in card.software] == ["Mimikatz", "Readable", "Emotet"]
+    card = release.techniques["T1001"].card("enterprise-attack", "1.0", release.usage["T1001"])
+    assert [user.name for user in card.software] == ["Mimikatz", "Readable", "Emotet"]
 
 
 def test_a_relationship_that_was_revoked_uses_nothing(
@@ -94,21 +104,16 @@ def test_a_relationship_that_was_revoked_uses_nothing(
     software, uses = make_user("S0367", "Emotet", "T1001")
     gone = make_bundle("1.0", make_pattern("T1001", "Used"), software, {**uses, "revoked": True})
 
-    assert read_release(gone).users == {}
+    assert read_release(gone).usage == {}
 
 
-def test_a_card_is_told_again_when_others_use_its_technique(
+def test_a_card_is_published_again_when_its_usage_changes(
     own: Database, load: Make, make_bundle: Make, make_pattern: Make, make_user: Make
 ) -> None:
     techniques = [make_pattern("T1001", "One"), make_pattern("T1002", "Two")]
     load(make_bundle("1.0", *techniques, *make_user("S0367", "Emotet", "T1001")))
     first = cards(own)
-    assert {
-        key: [one["name"] for one in card.get("software", [])] for key, card in first.items()
-    } == {
-        "T1001": ["Emotet"],
-        "T1002": [],
-    }
+    assert software(first) == {"T1001": ["Emotet"], "T1002": []}
 
     load(
         make_bundle(
@@ -119,15 +124,13 @@ def test_a_card_is_told_again_when_others_use_its_technique(
         )
     )
 
-    assert {key: [one["name"] for one in card["software"]] for key, card in cards(own).items()} == {
-        "T1002": ["New"]
-    }
+    assert software(cards(own)) == {"T1002": ["New"]}
     with own.transaction(PUBLIC) as session:
         (row,) = [row for row in repository.list_releases(session) if row.current]
         assert row.diff == {}, "the technique itself is what it was"
 
 
-def test_cards_that_were_told_with_less_are_told_again_once(
+def test_cards_that_were_published_with_less_are_published_again_once(
     own: Database,
     load: Make,
     environment: Settings,
@@ -140,40 +143,41 @@ def test_cards_that_were_told_with_less_are_told_again_once(
     with own.transaction(PUBLIC) as session:
         session.execute(sa.text("UPDATE release SET cards = 0"))  # as an older version left it
 
-    service.refresh(own, environment, "system")
+    refresh(own, environment, "system")
 
     assert cards(own) == before
-    service.refresh(own, environment, "system")
+    refresh(own, environment, "system")
     assert cards(own) == {}
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_users_are_what_mitres_library_says(path: Path) -> None:
-    data, release = MitreAttackData(str(path)), read_release(path.read_bytes())
+def test_usage_is_what_mitres_library_says(path: Path) -> None:
+    data = MitreAttackData(str(path))
+    release = read_release(path.read_bytes())
     active = {
-        one["id"]
-        for one in json.loads(path.read_bytes())["objects"]
-        if not (one.get("revoked") or one.get("x_mitre_deprecated"))
+        item["id"]
+        for item in json.loads(path.read_bytes())["objects"]
+        if not (item.get("revoked") or item.get("x_mitre_deprecated"))
     }
     for attack_id, technique in release.techniques.items():
-        users = release.users.get(attack_id)
-        theirs = {
-            data.get_attack_id(one["object"]["id"])
-            for one in data.get_software_using_technique(technique.stix_id)
-            if one["object"]["id"] in active
+        usage = release.usage.get(attack_id, UNUSED)
+        programs = {
+            data.get_attack_id(item["object"]["id"])
+            for item in data.get_software_using_technique(technique.stix_id)
+            if item["object"]["id"] in active
         }
-        assert ({one.attack_id for one in users.software} if users else set()) == theirs
+        assert {user.attack_id for user in usage.software} == programs
         # The library also counts groups to which a campaign that used the technique is attributed.
         groups = {
-            data.get_attack_id(one["object"]["id"])
-            for one in data.get_groups_using_technique(technique.stix_id)
+            data.get_attack_id(item["object"]["id"])
+            for item in data.get_groups_using_technique(technique.stix_id)
         }
-        assert not users or {one.attack_id for one in users.groups} <= groups
-    assert sum(len(users.software) for users in release.users.values()) > 100
+        assert {user.attack_id for user in usage.groups} <= groups
+    assert sum(len(usage.software) for usage in release.usage.values()) > 100
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_what_is_stored_says_the_same_as_what_was_read(
+def test_usage_of_stored_objects_is_usage_of_the_bundle(
     own: Database, load: Make, path: Path
 ) -> None:
     load(path.read_bytes())
@@ -182,6 +186,6 @@ def test_what_is_stored_says_the_same_as_what_was_read(
     with own.transaction(PUBLIC) as session:
         (row,) = repository.list_releases(session)
         assert (
-            repository.users_of(session, row.id, repository.techniques_of(session, row.id))
-            == release.users
+            repository.usage_of(session, row.id, repository.techniques_of(session, row.id))
+            == release.usage
         )

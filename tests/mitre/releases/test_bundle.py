@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mitre.releases.bundle import order, read_release
+from services.mitre.releases.bundle import read_release, version_key
 from shared.errors import InvalidInput
 
 Make = Callable[..., Any]
@@ -23,7 +23,7 @@ def test_the_starter_is_a_release_of_enterprise(starter: Path) -> None:
         "0.18.1",
         "2.1",
     )
-    assert order(release.version) < order("9.0") < order("18.1")
+    assert version_key(release.version) < version_key("9.0") < version_key("18.1")
     assert release.counts["x-mitre-tactic"] == 14
     shell = release.techniques["T1059.001"]
     assert (shell.name, shell.parent, shell.tactics, shell.tactic_ids) == (
@@ -60,7 +60,7 @@ def test_equal_content_has_equal_digests_in_any_order_and_layout(
     assert again.techniques == release.techniques
 
 
-def test_stix_2_0_needs_to_be_told_its_version(make_bundle: Make, make_pattern: Make) -> None:
+def test_stix_2_0_needs_its_version_beside_it(make_bundle: Make, make_pattern: Make) -> None:
     content = make_bundle(None, make_pattern("T1001", "One"))
 
     assert read_release(content, version="15.1").version == "15.1"
@@ -82,7 +82,7 @@ def test_of_objects_with_one_id_the_active_one_counts(
     assert release.counts["attack-pattern"] == 2
 
 
-def test_a_revoked_relationship_says_nothing(
+def test_a_revoked_relationship_does_not_count(
     make_bundle: Make, make_pattern: Make, make_link: Make
 ) -> None:
     gone = make_link("subtechnique-of", "T1001.001", "T1001", revoked=True)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mitre.releases.bundle import read_release
-from services.mitre.releases.diff import Diff, compare, farewell
-from services.mitre.techniques.cards import Technique
+from services.mitre.releases.cards import Technique
+from services.mitre.releases.diff import ReleaseDiff, compare, mark_removed
 
 
 def test_every_kind_of_change_is_named(two_versions: tuple[bytes, bytes]) -> None:
@@ -16,7 +16,7 @@ def test_every_kind_of_change_is_named(two_versions: tuple[bytes, bytes]) -> Non
 
     diff = compare(first, second)
 
-    assert diff == Diff(
+    assert diff == ReleaseDiff(
         added=["T1008", "T1009"],
         changed=["T1002", "T1003"],
         renamed={"T1003": ("Old name", "New name")},
@@ -32,15 +32,16 @@ def test_every_kind_of_change_is_named(two_versions: tuple[bytes, bytes]) -> Non
 def test_a_first_version_adds_everything_and_itself_nothing(starter: Path) -> None:
     cards = read_release(starter.read_bytes()).techniques
 
-    assert compare({}, cards) == Diff(added=sorted(cards))
-    assert compare(cards, cards) == Diff()
+    assert compare({}, cards) == ReleaseDiff(added=sorted(cards))
+    assert compare(cards, cards) == ReleaseDiff()
 
 
 def test_the_last_card_of_a_removed_technique_ends_it() -> None:
     card = Technique(attack_id="T1001", stix_id="attack-pattern--1", name="Gone")
 
-    assert farewell(card, None).deprecated
-    assert (farewell(card, "T1002").revoked, farewell(card, "T1002").revoked_by) == (True, "T1002")
+    assert mark_removed(card, None).deprecated
+    moved = mark_removed(card, "T1002")
+    assert (moved.revoked, moved.revoked_by) == (True, "T1002")
 
 
 CARDS = st.builds(

@@ -1,4 +1,4 @@
-"""References of ATT&CK's objects: which one names the object's own id. No I/O."""
+"""References of ATT&CK's objects: which one has the object's own id. No I/O."""
 
 import msgspec
 
@@ -12,7 +12,10 @@ class Reference(msgspec.Struct):
 
 
 def attack_reference(references: list[Reference]) -> Reference:
-    """The reference with ATT&CK's own id: of mitre-attack; in old releases of mitre-mobile-attack and the like."""
+    """The reference with ATT&CK's own id.
+
+    Its source is mitre-attack; in old releases mitre-mobile-attack and the like.
+    """
     for reference in references:
         name = reference.source_name
         if name.startswith("mitre-") and name.endswith("attack") and reference.external_id:

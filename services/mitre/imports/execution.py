@@ -1,0 +1,158 @@
+"""One attempt at an import: fetch the bundle, read it, store what is new."""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.mitre.imports import repository
+from services.mitre.imports.files import MAX_BYTES, BundleFiles
+from services.mitre.imports.models import AttackImport, ImportState
+from services.mitre.releases.bundle import read_release
+from services.mitre.releases.service import store_release
+from shared.database import PUBLIC, Database
+from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable, UpstreamError
+from shared.http import Download, GuardedClient, Limits
+from shared.leases import LeaseKeeper
+from shared.runtime.celery import retry_delay
+from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+_RENEWAL_SECONDS: Final = repository.IMPORTS.lease.total_seconds() / 3
+# Enterprise is 10 MB on the wire: five minutes do for a line of 300 kbit/s.
+_LIMITS: Final = Limits(total=300.0, max_bytes=MAX_BYTES, max_expanded=MAX_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """How an attempt ended, as the task returns it."""
+
+    status: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"status": self.status, **self.details}
+
+
+def execute(database: Database, settings: Settings, import_id: UUID) -> ImportOutcome:
+    """Make an attempt at an import; one that is done or has a worker is skipped."""
+    with database.transaction(PUBLIC) as session:
+        item = repository.claim_import(session, import_id)
+    if item is None:
+        return ImportOutcome("skipped")
+    files = BundleFiles(settings.data_dir)
+    keeper = LeaseKeeper(
+        database, PUBLIC, partial(repository.renew_import, item=item), _RENEWAL_SECONDS
+    )
+    try:
+        with keeper:
+            outcome = _attempt(database, settings, item, files.path(import_id))
+    except Conflict as error:
+        # The transaction was rolled back: another worker has the import, and with it its file.
+        log.warning("load.superseded", load=str(import_id), reason=error.message)
+        return ImportOutcome("superseded")
+    if outcome.status != "queued":
+        files.discard(import_id)
+    return outcome
+
+
+def _attempt(
+    database: Database, settings: Settings, item: AttackImport, path: Path
+) -> ImportOutcome:
+    try:
+        fetched = None
+        if item.url is not None:
+            fetched = asyncio.run(_fetch(database, settings, item, item.url, path))
+            if fetched.status == 304:
+                result = {"reason": "not modified since it was loaded"}
+                with database.transaction(PUBLIC) as session:
+                    return _complete(session, item, "unchanged", result, fetched)
+        release = read_release(_content(path), domain=item.domain, version=item.version)
+        with database.transaction(PUBLIC) as session:
+            stored = store_release(session, release, activate=item.activate)
+            state: ImportState = "succeeded" if stored.is_changed else "unchanged"
+            return _complete(session, item, state, stored.as_dict(), fetched)
+    except Conflict:
+        raise
+    except SentinelIQError as error:
+        return _fail(database, item, error)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            "The uploaded file is no longer in the data folder: send it again."
+        ) from error
+
+
+async def _fetch(
+    database: Database, settings: Settings, item: AttackImport, url: str, path: Path
+) -> Download:
+    with database.transaction(PUBLIC) as session:
+        headers = _conditional_headers(session, item)
+    async with GuardedClient(allow=settings.outbound_allow, limits=_LIMITS) as client:
+        return await client.download(url, path, headers)
+
+
+def _conditional_headers(session: Session, item: AttackImport) -> dict[str, str]:
+    """Headers that let the server answer 304, for a refresh of a source that did not move."""
+    if not item.refresh or item.activate or item.domain is None:
+        return {}
+    source = repository.get_source(session, item.domain)
+    if source.url != item.url:
+        return {}
+    headers = {"If-None-Match": source.etag, "If-Modified-Since": source.last_modified}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _complete(
+    session: Session,
+    item: AttackImport,
+    state: ImportState,
+    result: dict[str, Any],
+    fetched: Download | None,
+) -> ImportOutcome:
+    """End the import, in the transaction of what it brought."""
+    if item.refresh and fetched is not None and item.domain and item.url:
+        headers: dict[str, str | None] = {}
+        if fetched.status == 200:
+            headers = {
+                "etag": fetched.headers.get("etag"),
+                "last_modified": fetched.headers.get("last-modified"),
+            }
+        repository.mark_checked(session, item.domain, item.url, headers)
+    repository.complete_import(session, item, state, result)
+    log.info("load.finished", load=str(item.id), state=state, **result)
+    return ImportOutcome(state, result)
+
+
+def _fail(database: Database, item: AttackImport, error: SentinelIQError) -> ImportOutcome:
+    """Let the import wait for another attempt if that may help, else end it with the reason."""
+    may_retry = (
+        isinstance(error, UpstreamError | Unavailable)
+        and error.retryable
+        and item.attempts < repository.MAX_ATTEMPTS
+    )
+    with database.transaction(PUBLIC) as session:
+        if may_retry and isinstance(error, UpstreamError | Unavailable):
+            seconds = retry_delay(error, item.attempts)
+            repository.retry_import(session, item, seconds=seconds, error=error.as_dict())
+        else:
+            repository.fail_import(session, item, error.as_dict())
+    log.warning(
+        "load.failed",
+        load=str(item.id),
+        again=may_retry,
+        code=error.code,
+        reason=error.message,
+    )
+    return ImportOutcome("queued" if may_retry else "failed", {"error": error.as_dict()})
