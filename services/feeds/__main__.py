@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from services.feeds import NAME
 from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
 SERVICE = ServiceDefinition(
-    "feeds",
+    NAME,
     api="services.feeds.app:create_app",
-    celery="services.feeds.runs.tasks:celery",
+    celery="services.feeds.worker:celery",
     consumers="services.feeds.consumers:SUBSCRIPTIONS",
 )
 

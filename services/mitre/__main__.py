@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from services.mitre import NAME
 from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
 SERVICE = ServiceDefinition(
-    "mitre",
+    NAME,
     api="services.mitre.app:create_app",
-    celery="services.mitre.imports.tasks:celery",
+    celery="services.mitre.worker:celery",
     consumers="services.mitre.consumers:SUBSCRIPTIONS",
 )
 

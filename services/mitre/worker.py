@@ -3,4 +3,4 @@
 from services.mitre import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(NAME)
+celery = make_celery(NAME, include=["services.mitre.imports.tasks"])

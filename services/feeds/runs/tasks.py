@@ -14,8 +14,6 @@ from shared.settings import load_settings
 RUN_LIMIT: Final = 4 * 3600
 """Seconds of a run."""
 
-__all__ = ["celery", "check_feeds", "prune_feeds", "run_feed", "start_due_feeds", "start_feed"]
-
 
 # A long list waits for the observables service, for hours if need be; the run's lease tells when
 # its worker is gone.

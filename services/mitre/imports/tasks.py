@@ -11,8 +11,6 @@ from shared.database import database
 from shared.runtime.celery import ServiceTask
 from shared.settings import load_settings
 
-__all__ = ["celery", "load_release", "refresh_attack"]
-
 
 @celery.task(name="mitre.tasks.load_release", bind=True)
 def load_release(_self: ServiceTask, import_id: str) -> dict[str, Any]:

@@ -76,13 +76,8 @@ def _create_technique() -> None:
         sa.UniqueConstraint("attack_id", "domain", "digest", "tenant", name="technique_content"),
         schema=SCHEMA,
     )
-<<<<<<< HEAD
     # Text search reads the current rows only, about a thousand. There is no GIN index: under
     # row-level security it would not be used, since text search operators are not leakproof.
-=======
-    # Text is searched over the current rows only, about a thousand: no GIN index, which row-level
-    # security would not use anyway, since text search operators are not leakproof.
->>>>>>> b6fb4fc (Divide mitre into rooms: imports, releases, techniques; lease imports and runs by shared leases)
     op.create_index(
         "technique_current",
         "technique",
