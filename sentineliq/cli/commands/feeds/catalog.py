@@ -20,9 +20,7 @@ from sentineliq.cli.parameters import Every, parse_duration, without_none
 
 catalog_commands = CommandGroup()
 
-EntryName = Annotated[
-    str, typer.Argument(metavar="ENTRY", help="The entry's name in the catalogue.")
-]
+EntryName = Annotated[str, typer.Argument(metavar="ENTRY", help="The entry's name in the catalog.")]
 
 _COLUMNS = ("entry", "title", "provider", "types", "every", "licence", "needs", "")
 
