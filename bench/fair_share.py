@@ -6,6 +6,7 @@ last line. The limit is the same upload on the same idle stack.
 
 import argparse
 import statistics
+import sys
 import time
 
 from bench._figures import api_client, report_figures, throwaway_stack
@@ -53,6 +54,8 @@ def main() -> None:
                 beside.pop()  # the long feed was over before
                 break
             time.sleep(0.5)
+    if not beside:
+        sys.exit("fair_share: the long feed ended before a short one; raise --lines")
     worst = max(beside)
     figures = {
         "lines of the long feed": lines,
