@@ -1,8 +1,8 @@
-"""A bound on what one publisher has under way: records that the consumers of a topic have not handled yet.
+"""A limit on what one publisher has in flight: records that consumers have not handled yet.
 
-Consumers commit Kafka's offsets after the transaction that handled a record, so the group's offsets tell how far the
-truth has come. Whoever publishes in bulk waits for them, and what others publish meanwhile waits behind a few seconds
-of work and not behind a million rows.
+Consumers commit Kafka's offsets after the transaction that handled a record, so the group's offsets
+tell how far handling has come. A bulk publisher waits for them: events of other publishers then
+queue behind a few seconds of work, not behind a million rows.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from shared.errors import Unavailable
 from shared.kafka.cluster import consumer_group
 from shared.settings import Settings
 
-_LOOK_AGAIN: Final = 0.1
-_PATIENCE: Final = 60.0
-"""Seconds without any progress of the consumers after which a publisher gives up for now."""
+_POLL_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 60.0
+"""The longest wait without progress of the consumers."""
 
 
 class Backpressure:
-    """Records under way between one publisher and one service's consumers.
+    """Limits the records in flight between one publisher and the consumers of one service.
 
     Args:
-        settings: where the cluster is.
-        service: the service whose consumers are waited for.
-        size: records that may be under way.
+        settings: name the cluster.
+        service: the service whose consumers must keep up.
+        size: the limit, in records.
     """
 
     def __init__(self, settings: Settings, service: str, size: int) -> None:
@@ -55,31 +55,37 @@ class Backpressure:
             await self._admin.close()
 
     def track(self, acknowledgement: asyncio.Future[Any]) -> None:
-        """Count a record; a publisher's `send` returns its acknowledgement."""
+        """Count a record.
+
+        Args:
+            acknowledgement: the future that `Publisher.send` returned.
+        """
         self._sent.append(acknowledgement)
 
     async def wait_for_capacity(self) -> None:
         """Wait until another record may be sent.
 
         Raises:
-            Unavailable: the consumers stand still.
+            Unavailable: the consumers make no progress.
         """
         if len(self._sent) < self._size:
             return
-        moved, before = monotonic(), len(self._sent)
+        last_progress = monotonic()
+        waiting = len(self._sent)
         while True:
             await self._forget_handled()
-            # Half of it at least, so that the group is not asked for every single record.
+            # Wait until half of the limit is free: one query of the group then serves many records.
             if len(self._sent) <= self._size // 2:
                 return
-            if len(self._sent) < before:
-                moved, before = monotonic(), len(self._sent)
-            if monotonic() - moved > _PATIENCE:
+            if len(self._sent) < waiting:
+                last_progress = monotonic()
+                waiting = len(self._sent)
+            if monotonic() - last_progress > _PATIENCE_SECONDS:
                 raise Unavailable(
-                    f"The consumers of the group {self._group} do not keep up: {len(self._sent)} chunks wait. "
-                    "The run goes on when they do."
+                    f"The consumers of the group {self._group} do not keep up: "
+                    f"{waiting} chunks wait. The run goes on when they do."
                 )
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _forget_handled(self) -> None:
         done = [future for future in self._sent if future.done()]
@@ -91,15 +97,19 @@ class Backpressure:
                 self._started = True
             committed = await self._admin.list_consumer_group_offsets(self._group)
         except KafkaError as error:
-            raise Unavailable("Kafka does not tell how far its consumers are.") from error
+            raise Unavailable("Kafka does not answer with the offsets of its consumers.") from error
         handled: Counter[TopicPartition] = Counter(
-            {place: found.offset for place, found in committed.items()}
+            {partition: position.offset for partition, position in committed.items()}
         )
-        # A send that failed is the publisher's to report.
-        self._sent = [one for one in self._sent if not (one.done() and _is_handled(one, handled))]
+        self._sent = [
+            acknowledgement
+            for acknowledgement in self._sent
+            if not (acknowledgement.done() and _is_handled(acknowledgement, handled))
+        ]
 
 
 def _is_handled(acknowledgement: asyncio.Future[Any], handled: Counter[TopicPartition]) -> bool:
+    # The publisher reports a send that failed; it is no longer in flight.
     if acknowledgement.cancelled() or acknowledgement.exception() is not None:
         return True
     record = acknowledgement.result()

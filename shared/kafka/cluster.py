@@ -1,4 +1,4 @@
-"""The cluster as its administrators see it, and how services are named there."""
+"""Administration of the cluster, and the names of consumer groups."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +9,13 @@ from shared.settings import Settings
 
 
 def consumer_group(settings: Settings, service: str) -> str:
-    """The consumer group of a service."""
+    """Return the name of a service's consumer group."""
     return f"{settings.kafka_topic_prefix}sentineliq.{service}"
 
 
 @asynccontextmanager
 async def administrator(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client for questions about the cluster, closed when the block ends.
+    """Open a client that administers the cluster; it is closed when the block ends.
 
     Raises:
         KafkaError: the cluster does not answer.

@@ -1,7 +1,7 @@
-"""When too much is poisoned, the fault is ours: stop instead of burying good records.
+"""A limit on dead letters: when too many records fail, the handler is broken, not the records.
 
-The rule is Sentry's (arroyo, "Dead letter queues"): a limit on the share of recent records that may go to the
-dead-letter topic.
+The rule is that of arroyo (Sentry), "Dead letter queues": a limit on the share of recent records
+that may go to the dead-letter topic.
 """
 
 from collections import deque
@@ -10,16 +10,16 @@ from shared.events import ConsumedRecord
 
 
 class DlqLimitExceeded(Exception):
-    """More than the allowed share of recent records could not be handled; a person has to look."""
+    """More than the allowed share of recent records failed; an operator has to find the cause."""
 
 
 class DlqLimit:
-    """Counts dead letters among the most recent records of a partition range.
+    """Counts dead letters among the most recent records of each partition.
 
     Args:
-        window: how many offsets back it looks, per partition.
-        share: the share of them that may be dead.
-        floor: dead letters that are always allowed.
+        window: the number of recent offsets.
+        share: the share of them that may be dead letters.
+        floor: the number of dead letters that is always allowed.
     """
 
     def __init__(self, window: int = 1000, share: float = 0.1, floor: int = 100) -> None:
@@ -28,10 +28,10 @@ class DlqLimit:
         self._dead: dict[tuple[str, int], deque[int]] = {}
 
     def count(self, record: ConsumedRecord, reason: Exception) -> None:
-        """Count one more.
+        """Count a dead letter.
 
         Raises:
-            DlqLimitExceeded: it is one too many.
+            DlqLimitExceeded: there are too many.
         """
         offsets = self._dead.setdefault((record.topic, record.partition), deque())
         if not offsets or offsets[-1] < record.offset:
@@ -40,6 +40,7 @@ class DlqLimit:
             offsets.popleft()
         if len(offsets) > self._limit:
             raise DlqLimitExceeded(
-                f"{len(offsets)} of the last {self._window} records of {record.topic}/{record.partition} cannot be "
-                f"handled (last: {reason}). The consumer stops here; nothing was lost. Mend the cause and restart it."
+                f"{len(offsets)} of the last {self._window} records of "
+                f"{record.topic}/{record.partition} cannot be handled (last: {reason}). "
+                "The consumer stops here; nothing was lost. Mend the cause and restart it."
             )

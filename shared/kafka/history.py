@@ -1,11 +1,11 @@
-"""Reading a topic's past: what was said since a moment, up to the present end. No group, no offsets kept."""
+"""Reads the past of a topic: its events from a time up to the present end, without a group."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.errors import InvalidInput, Unavailable
@@ -15,82 +15,92 @@ from shared.kafka.cluster import administrator
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
-_PATIENCE_MS: Final = 10_000
+_TIMEOUT_MS: Final = 10_000
 _CLIENT: Final = "sentineliq-history"
+
+_Offsets = dict[TopicPartition, int]
 
 
 async def read_since(
     settings: Settings, topic: Topic[T], since: datetime
 ) -> AsyncIterator[Event[T]]:
-    """The events of a topic since a moment, in order within each partition; it ends where the topic ended at first.
+    """Read the events of a topic since a time, in order within each partition.
 
-    Records that are no events of the topic are passed over: whoever handles them buries them.
+    Reading stops at the offsets that were the topic's ends when it began. Records that are not
+    events of the topic are skipped: their consumers dead-letter them.
 
     Raises:
-        Unavailable: the log does not answer.
+        Unavailable: Kafka does not answer.
     """
     name = topic_name(settings, topic.name)
     try:
-        places = await _partitions(settings, name)
+        partitions = await _partitions(settings, name)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             client_id=_CLIENT,
             enable_auto_commit=False,
             auto_offset_reset="none",
         )
-        consumer.assign(places)
+        consumer.assign(partitions)
         async with consumer:
-            async for event in _read(consumer, topic, name, await _spans(consumer, places, since)):
+            ends = await _seek_to_time(consumer, partitions, since)
+            async for event in _read(consumer, topic, ends):
                 yield event
     except KafkaError as error:
-        raise Unavailable(f"Kafka does not tell what was on {topic.name}.") from error
+        raise Unavailable(f"Kafka does not answer with the past of {topic.name}.") from error
 
 
 async def _partitions(settings: Settings, name: str) -> list[TopicPartition]:
     async with administrator(settings) as admin:
-        (described,) = await admin.describe_topics([name])
-    return [TopicPartition(name, one["partition"]) for one in described["partitions"]]
+        (description,) = await admin.describe_topics([name])
+    return [TopicPartition(name, partition["partition"]) for partition in description["partitions"]]
+
+
+async def _seek_to_time(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime
+) -> _Offsets:
+    """Seek each partition to a time; return the ends of those that have records since then."""
+    ends = await consumer.end_offsets(partitions)
+    milliseconds = int(since.timestamp() * 1000)
+    starts = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
+    open_ends = {}
+    for partition in partitions:
+        end = ends[partition]
+        start = starts[partition].offset if starts[partition] is not None else end
+        consumer.seek(partition, start)
+        if start < end:
+            open_ends[partition] = end
+        else:
+            consumer.pause(partition)
+    return open_ends
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, topic: Topic[T], name: str, left: dict[TopicPartition, int]
+    consumer: AIOKafkaConsumer, topic: Topic[T], ends: _Offsets
 ) -> AsyncIterator[Event[T]]:
     decoder = msgspec.json.Decoder(topic.payload)
-    while left:
-        batches = await consumer.getmany(timeout_ms=_PATIENCE_MS, max_records=500)
+    while ends:
+        batches = await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=500)
         if not batches:
-            raise Unavailable(f"Kafka does not tell all of what was on {topic.name}.")
-        for place, records in batches.items():
+            raise Unavailable(f"Kafka does not answer with all of the past of {topic.name}.")
+        for partition, records in batches.items():
+            end = ends.get(partition, 0)
             for record in records:
-                if place in left and record.offset < left[place]:
-                    headers = list(record.headers)
-                    read = ConsumedRecord(
-                        name, place.partition, record.offset, record.key, record.value, headers
-                    )
-                    try:
-                        yield parse(topic, read, decoder)
-                    except InvalidInput:
-                        continue
-            # The position counts what is no record too: marks of transactions, what compaction took.
-            if place in left and await consumer.position(place) >= left[place]:
-                del left[place]
-                consumer.pause(place)
+                if record.offset >= end:
+                    break
+                try:
+                    yield parse(topic, _consumed(record), decoder)
+                except InvalidInput:
+                    continue
+            # The position also passes offsets without a record: transaction markers, and records
+            # that compaction has removed.
+            if partition in ends and await consumer.position(partition) >= end:
+                del ends[partition]
+                consumer.pause(partition)
 
 
-async def _spans(
-    consumer: AIOKafkaConsumer, places: list[TopicPartition], since: datetime
-) -> dict[TopicPartition, int]:
-    """Begin at the moment in every partition; the end of each partition that has something since then."""
-    ends = await consumer.end_offsets(places)
-    starts = await consumer.offsets_for_times(
-        {place: int(since.timestamp() * 1000) for place in places}
+def _consumed(record: ConsumerRecord) -> ConsumedRecord:
+    headers = list(record.headers)
+    return ConsumedRecord(
+        record.topic, record.partition, record.offset, record.key, record.value, headers
     )
-    left = {}
-    for place in places:
-        start = starts[place].offset if starts[place] is not None else ends[place]
-        consumer.seek(place, start)
-        if start < ends[place]:
-            left[place] = ends[place]
-        else:
-            consumer.pause(place)
-    return left

@@ -1,10 +1,8 @@
-"""How far a consumer group came, kept in the service's own schema.
+"""The offsets that a consumer group has handled, stored in the service's own schema.
 
-Offsets mean something only within one Kafka cluster: a log that was formatted anew starts at zero again, so the
-cluster's id is part of the group's name here.
+Offsets are valid within one Kafka cluster only: a log that was formatted anew starts at zero again.
+The stored name of the group therefore contains the cluster's id.
 """
-
-from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,15 +18,17 @@ OFFSETS = sa.table(
     sa.column("partition", sa.Integer),
     sa.column("last_offset", sa.BigInteger),
 )
-_TAKE = sa.text(
-    "INSERT INTO consumer_offset AS mine (consumer_group, topic, partition, last_offset) "
+# The update changes nothing, but locks a row that exists, as FOR UPDATE would.
+_LOCK = sa.text(
+    "INSERT INTO consumer_offset AS present (consumer_group, topic, partition, last_offset) "
     "VALUES (:consumer_group, :topic, :partition, -1) "
-    "ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET last_offset = mine.last_offset RETURNING last_offset"
+    "ON CONFLICT (consumer_group, topic, partition) "
+    "DO UPDATE SET last_offset = present.last_offset RETURNING last_offset"
 )
 
 
 async def cluster_id(settings: Settings) -> str:
-    """The Kafka cluster's own id."""
+    """Return the Kafka cluster's id."""
     async with administrator(settings) as admin:
         return str((await admin.describe_cluster())["cluster_id"])
 
@@ -41,7 +41,7 @@ class OffsetRow:
     """A partition's row, locked until the transaction ends.
 
     Attributes:
-        last: the last offset whose effects are committed; -1 for none.
+        last: the last offset whose effects are committed; -1 if there is none.
     """
 
     def __init__(
@@ -53,20 +53,17 @@ class OffsetRow:
             "topic": topic,
             "partition": partition,
         }
-        self.last: int = session.execute(_TAKE, self._key).scalar_one()
+        self.last: int = session.execute(_LOCK, self._key).scalar_one()
 
     def advance(self, offset: int) -> None:
-        """Everything up to and including this offset is applied by this transaction."""
-        same = partial(getattr, OFFSETS.c)
-        self._session.execute(
-            sa.update(OFFSETS)
-            .where(*(same(name) == value for name, value in self._key.items()))
-            .values(last_offset=offset)
-        )
+        """Record that this transaction applies all records up to and including an offset."""
+        is_own_row = [OFFSETS.c[name] == value for name, value in self._key.items()]
+        statement = sa.update(OFFSETS).where(*is_own_row).values(last_offset=offset)
+        self._session.execute(statement)
 
 
 def stored_offsets(database: Database, cluster: str, group: str) -> dict[tuple[str, int], int]:
-    """The last applied offset by topic and partition."""
+    """Return the last applied offsets by topic and partition."""
     query = sa.select(OFFSETS).where(OFFSETS.c.consumer_group == _qualified(cluster, group))
     with database.transaction(PLATFORM) as session:
         return {(row.topic, row.partition): row.last_offset for row in session.execute(query)}

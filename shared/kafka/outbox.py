@@ -1,4 +1,4 @@
-"""The transactional outbox: an event is a row of the transaction that caused it until Kafka has it."""
+"""The transactional outbox: an event is a row of its transaction until Kafka acknowledged it."""
 
 import asyncio
 from collections.abc import Iterable

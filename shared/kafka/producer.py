@@ -1,4 +1,4 @@
-"""Publishing: an idempotent producer, bounded in what it holds unacknowledged."""
+"""The publisher: an idempotent producer with a limit of unacknowledged records."""
 
 import asyncio
 from collections import deque
@@ -15,11 +15,11 @@ from shared.settings import Settings
 
 
 class Publisher:
-    """Sends records in order and knows when all of them are acknowledged by all in-sync replicas.
+    """Sends records in order; all in-sync replicas acknowledge each.
 
     Args:
-        settings: where the cluster is.
-        in_flight: records that may wait for their acknowledgement; more of them make `send` wait.
+        settings: name the cluster.
+        in_flight: the number of unacknowledged records at which `send` waits.
     """
 
     def __init__(self, settings: Settings, in_flight: int = 64) -> None:
@@ -52,25 +52,31 @@ class Publisher:
         trace: TracebackType | None,
     ) -> None:
         await self._producer.stop()
-        # A failed send was raised to whoever waits; the rest must not be reported as never retrieved.
+        # A failed send was raised already. Retrieve the other errors, or asyncio warns of them.
         for future in self._pending:
             if future.done() and not future.cancelled():
                 future.exception()
 
     async def publish(self, event: Event[Any]) -> None:
-        """Send one event; returns as soon as there is room, not when it is acknowledged."""
+        """Send one event, without waiting for its acknowledgement."""
         await self.send(event.topic.name, event.key, event.payload(), event.headers())
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes, headers: Headers
     ) -> asyncio.Future[Any]:
-        """Send one record of a topic in the catalogue.
+        """Send one record.
+
+        Args:
+            topic: its name in the catalogue.
+            key: decides the partition.
+            value: the payload.
+            headers: the record's headers.
 
         Returns:
-            Its acknowledgement, with partition and offset, when it comes.
+            A future of its acknowledgement, with partition and offset.
 
         Raises:
-            Unavailable: this record or an earlier one was not taken by the cluster in time.
+            Unavailable: the cluster did not accept this record or an earlier one in time.
         """
         while len(self._pending) >= self._in_flight:
             await self._acknowledged(self._pending.popleft())
@@ -79,15 +85,15 @@ class Publisher:
                 topic_name(self._settings, topic), value=value, key=key, headers=headers
             )
         except KafkaError as error:
-            raise Unavailable(f"Kafka does not take records for {topic}.") from error
+            raise Unavailable(f"Kafka does not accept records for {topic}.") from error
         self._pending.append(sent)
         return sent
 
     async def flush(self) -> None:
-        """Wait until everything sent is acknowledged.
+        """Wait until all records are acknowledged.
 
         Raises:
-            Unavailable: something was not.
+            Unavailable: one was not.
         """
         while self._pending:
             await self._acknowledged(self._pending.popleft())

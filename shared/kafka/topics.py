@@ -13,36 +13,31 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 def bucket_key(bucket: int) -> bytes:
-    """The record key of a bucket."""
+    """Return the record key of a bucket."""
     return str(bucket).encode()
 
 
 def topic_name(settings: Settings, topic: str) -> str:
-    """The topic's name in this cluster: with the installation's prefix."""
+    """Return a topic's name in this cluster, with the installation's prefix."""
     return settings.kafka_topic_prefix + topic
 
 
-def _wanted(settings: Settings) -> list[NewTopic]:
+def _topics_of_catalogue(settings: Settings) -> list[NewTopic]:
     topics = []
     for topic in CATALOGUE:
         config = {"max.message.bytes": str(_MAX_MESSAGE_BYTES)}
-        config |= (
-            {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": str(7 * _DAY_MS)}
-        )
-        topics.append(_new(settings, topic.name, settings.kafka_partitions, config))
-        # Dead letters wait for a person, who may be on holiday.
-        topics.append(
-            _new(
-                settings,
-                topic.dead,
-                1,
-                config | {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)},
-            )
-        )
+        if topic.compacted:
+            config |= {"cleanup.policy": "compact"}
+        else:
+            config |= {"retention.ms": str(7 * _DAY_MS)}
+        topics.append(_new_topic(settings, topic.name, settings.kafka_partitions, config))
+        # Dead letters wait for an operator, who may be on holiday.
+        dead_config = config | {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)}
+        topics.append(_new_topic(settings, topic.dead, 1, dead_config))
     return topics
 
 
-def _new(settings: Settings, name: str, partitions: int, config: dict[str, str]) -> NewTopic:
+def _new_topic(settings: Settings, name: str, partitions: int, config: dict[str, str]) -> NewTopic:
     return NewTopic(
         name=topic_name(settings, name),
         num_partitions=partitions,
@@ -52,22 +47,22 @@ def _new(settings: Settings, name: str, partitions: int, config: dict[str, str])
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Create the topics of the catalogue that are missing.
+    """Create the missing topics of the catalogue.
 
     Returns:
-        Names of those that were created.
+        The names of those that were created.
 
     Raises:
         Unavailable: the cluster refused one; the message says why.
     """
     async with administrator(settings) as admin:
         existing = set(await admin.list_topics())
-        missing = [topic for topic in _wanted(settings) if topic.name not in existing]
+        missing = [topic for topic in _topics_of_catalogue(settings) if topic.name not in existing]
         if not missing:
             return []
         response = await admin.create_topics(missing)
     for name, code, *reason in response.topic_errors:
-        # Services are migrated side by side: another one may have been faster.
+        # Services are migrated side by side: another may have created it.
         if code not in (0, TopicAlreadyExistsError.errno):
             raise Unavailable(
                 f"Kafka does not create the topic {name}: {reason or for_code(code).__name__}"

@@ -1,4 +1,4 @@
-"""Alembic for all services: one environment, one schema and one version table per service."""
+"""Alembic for all services: one environment, and a schema and version table per service."""
 
 from pathlib import Path
 
@@ -12,13 +12,12 @@ from shared.database import PLATFORM, PUBLIC, role_name, sqlalchemy_url
 
 
 def alembic_config(service: str, database_url: str) -> Config:
-    """Alembic's configuration for one service's migrations, in `services/<service>/migrations`."""
+    """Configure Alembic for the migrations in `services/<service>/migrations`."""
     config = Config()
-    here = Path(__file__).resolve().parent
-    config.set_main_option("script_location", str(here))
-    config.set_main_option(
-        "version_locations", str(here.parents[1] / "services" / service / "migrations")
-    )
+    folder = Path(__file__).resolve().parent
+    versions = folder.parents[1] / "services" / service / "migrations"
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", str(versions))
     config.set_main_option("path_separator", "newline")
     config.attributes["service"] = service
     config.attributes["url"] = sqlalchemy_url(database_url)
@@ -26,12 +25,12 @@ def alembic_config(service: str, database_url: str) -> Config:
 
 
 def migrate(service: str, database_url: str) -> None:
-    """Bring a service's schema to the newest version. Runs of several processes wait for each other."""
+    """Migrate a service's schema to its newest version. Several processes wait for each other."""
     command.upgrade(alembic_config(service, database_url), "head")
 
 
 def pending_revisions(service: str, database_url: str) -> list[str]:
-    """The revisions that a service's schema still lacks, oldest first."""
+    """Return the revisions that a service's schema lacks, oldest first."""
     script = ScriptDirectory.from_config(alembic_config(service, database_url))
     engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
     with engine.connect() as connection:
@@ -42,10 +41,11 @@ def pending_revisions(service: str, database_url: str) -> list[str]:
 
 
 def protect(table: str, service: str) -> None:
-    """Put a table that has a `tenant` column under row-level security.
+    """Put a table with a `tenant` column under row-level security.
 
-    Read: the transaction's tenant and `public`. Write: the transaction's tenant only. The platform's own transactions
-    see all. With no tenant set, `current_setting` gives NULL or an empty text and every comparison fails closed.
+    Read: the transaction's tenant and `public`. Write: the transaction's tenant only. Transactions
+    of the platform see all rows. With no tenant set, `current_setting` returns NULL or '', and
+    every comparison fails closed.
     """
     current = "(SELECT current_setting('sentineliq.tenant', true))"
     platform = f"{current} = '{PLATFORM}'"
@@ -60,12 +60,13 @@ def protect(table: str, service: str) -> None:
         ("DELETE", "USING"),
     ):
         op.execute(
-            f"CREATE POLICY {verb.lower()}s ON {name} FOR {verb} {clauses} (tenant = {current} OR {platform})"
+            f"CREATE POLICY {verb.lower()}s ON {name} "
+            f"FOR {verb} {clauses} (tenant = {current} OR {platform})"
         )
 
 
 def create_infrastructure(service: str) -> None:
-    """The tables that every service has: its outbox and the offsets of its consumers."""
+    """Create the tables that every service has: the outbox and the offsets of its consumers."""
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
@@ -76,7 +77,7 @@ def create_infrastructure(service: str) -> None:
         sa.Column("tenant", sa.Text, nullable=False),
         schema=service,
     )
-    # Payloads are bulk JSON that lives for milliseconds: compressing them costs more than it saves.
+    # Payloads live for milliseconds: compressing them costs more than it saves.
     op.execute(f"ALTER TABLE {service}.outbox ALTER COLUMN payload SET STORAGE EXTERNAL")
     op.execute(
         f"CREATE FUNCTION {service}.wake_relay() RETURNS trigger LANGUAGE plpgsql AS "
@@ -98,7 +99,7 @@ def create_infrastructure(service: str) -> None:
 
 
 def create_role(connection: sa.Connection, service: str) -> None:
-    """The service's unprivileged role, with rights on its own schema and nothing else."""
+    """Create the service's unprivileged role, with rights on its own schema only."""
     role = role_name(service)
     connection.execute(
         sa.text(
@@ -106,11 +107,12 @@ def create_role(connection: sa.Connection, service: str) -> None:
             f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS; END IF; END $$"
         )
     )
+    default_grant = f"ALTER DEFAULT PRIVILEGES IN SCHEMA {service} GRANT"
     for statement in (
         f"GRANT {role} TO CURRENT_USER",
         f"CREATE SCHEMA IF NOT EXISTS {service}",
         f"GRANT USAGE ON SCHEMA {service} TO {role}",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {service} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {service} GRANT USAGE ON SEQUENCES TO {role}",
+        f"{default_grant} SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+        f"{default_grant} USAGE ON SEQUENCES TO {role}",
     ):
         connection.execute(sa.text(statement))

@@ -1,4 +1,4 @@
-"""Reading a topic's past: all of it since a moment, and no more."""
+"""The past of a topic: all events since a time, and no others."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from shared.settings import Settings
 
 
 def recorded(number: int) -> Event[Recorded]:
-    said = Recorded("kim", "looked up", str(number))
-    return Event(RECORDED, said, "acme", "/tests", key=str(number % 7).encode())
+    data = Recorded("kim", "looked up", str(number))
+    return Event(RECORDED, data, "acme", "/tests", key=str(number % 7).encode())
 
 
 async def publish(settings: Settings, *numbers: int) -> None:
@@ -27,8 +27,8 @@ async def read(settings: Settings, since: datetime) -> list[int]:
     return sorted([int(event.data.target) async for event in read_since(settings, RECORDED, since)])
 
 
-def test_all_since_a_moment_is_read(settings: Settings):
-    async def story() -> tuple[list[int], list[int], list[int]]:
+def test_all_events_since_a_time_are_read(settings: Settings):
+    async def scenario() -> tuple[list[int], list[int], list[int]]:
         await publish(settings, *range(100))
         await asyncio.sleep(0.05)
         between = datetime.now(UTC)
@@ -42,7 +42,7 @@ def test_all_since_a_moment_is_read(settings: Settings):
             await read(settings, later),
         )
 
-    everything, half, nothing = asyncio.run(story())
-    assert everything == list(range(150))
+    whole, half, rest = asyncio.run(scenario())
+    assert whole == list(range(150))
     assert half == list(range(100, 150))
-    assert nothing == []
+    assert rest == []
