@@ -1,14 +1,15 @@
-"""Processes of the scheduler service: `python -m services.scheduler api|worker|consumer|migrate|beat`."""
+"""Processes of the scheduler service: `python -m services.scheduler api|worker|…|beat`."""
 
 from collections.abc import Sequence
 
+from services.scheduler import NAME
 from shared.runtime.process import ServiceDefinition
 from shared.runtime.process import main as run
 
 SERVICE = ServiceDefinition(
-    "scheduler",
+    NAME,
     api="services.scheduler.app:create_app",
-    celery="services.scheduler.reconciliation.tasks:celery",
+    celery="services.scheduler.worker:celery",
     consumers="services.scheduler.consumers:SUBSCRIPTIONS",
     extra={"beat": "services.scheduler.beat.scheduler:run"},
 )

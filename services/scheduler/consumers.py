@@ -1,4 +1,4 @@
-"""The scheduler listens to no topic; its consumer process relays its outbox."""
+"""The scheduler reads no topic; its consumer process relays its outbox."""
 
 from typing import Any
 

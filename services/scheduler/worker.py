@@ -1,5 +1,9 @@
 """The scheduler service's Celery app."""
 
+from services.scheduler import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery("scheduler")
+celery = make_celery(
+    NAME,
+    include=["services.scheduler.reconciliation.tasks", "services.scheduler.schedules.tasks"],
+)

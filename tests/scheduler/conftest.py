@@ -1,4 +1,4 @@
-"""A Valkey database of the tests' own, and schedulers that send to it."""
+"""A Valkey database for these tests, and schedulers that send to it."""
 
 import json
 import os
@@ -18,17 +18,18 @@ from shared.runtime.celery import make_celery
 from shared.settings import Settings, load_settings
 
 _INSERT = sa.text(
-    "INSERT INTO schedule (tenant, id, name, task, queue, args, cron, every_seconds, timezone, jitter_seconds, "
-    "catch_up, owner, enabled, next_due_at, fires_at, created_by, updated_by) "
-    "SELECT :tenant, gen_random_uuid(), :name || ' ' || i, 'feeds.tasks.start_feed', 'feeds', jsonb_build_array(i), "
-    ":cron, :every, :timezone, 0, :catch_up, 'api', true, now() - make_interval(secs => :late), "
-    "now() - make_interval(secs => :late), 'test', 'test' FROM generate_series(1, :count) AS i RETURNING id"
+    "INSERT INTO schedule (tenant, id, name, task, queue, args, cron, every_seconds, timezone, "
+    "jitter_seconds, catch_up, owner, enabled, next_due_at, fires_at, created_by, updated_by) "
+    "SELECT :tenant, gen_random_uuid(), :name || ' ' || i, 'feeds.tasks.start_feed', 'feeds', "
+    "jsonb_build_array(i), :cron, :every, :timezone, 0, :catch_up, 'api', true, "
+    "now() - make_interval(secs => :late), now() - make_interval(secs => :late), 'test', 'test' "
+    "FROM generate_series(1, :count) AS i RETURNING id"
 )
 
 
 @pytest.fixture(scope="module")
 def broker(settings: Settings) -> Iterator[redis.Redis]:
-    """The broker's database 9, empty; the module's environment names it, so that no other worker takes our messages."""
+    """The broker's database 9, empty, so that no other worker takes the tests' messages."""
     url = f"{settings.celery_broker_url.get_secret_value().rpartition('/')[0]}/9"
     with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(url) as client:
         patch.setenv("CELERY_BROKER_URL", url)
@@ -53,7 +54,7 @@ def own(broker: redis.Redis) -> Iterator[Database]:
 
 @pytest.fixture
 def new_beat(own: Database) -> Iterator[Callable[[], PostgresScheduler]]:
-    """Makes Beats, each with its own connections to the database and the broker, without core schedules."""
+    """Makes Beats without core schedules, each with connections of its own."""
     with ExitStack() as stack:
 
         def make() -> PostgresScheduler:
@@ -69,9 +70,9 @@ def new_beat(own: Database) -> Iterator[Callable[[], PostgresScheduler]]:
 
 @pytest.fixture
 def add(own: Database) -> Callable[..., list[UUID]]:
-    """Puts schedules into the table as they are, past the API: `add(count=3, late=5)` came due five seconds ago."""
+    """Inserts schedules: those of `add(count=3, late=5)` came due five seconds ago."""
 
-    def insert(**wanted: Any) -> list[UUID]:
+    def insert(**options: Any) -> list[UUID]:
         values = {
             "tenant": "acme",
             "name": "nightly",
@@ -79,23 +80,23 @@ def add(own: Database) -> Callable[..., list[UUID]]:
             "timezone": "UTC",
             "catch_up": "skip",
         }
-        values |= {"every": None if wanted.get("cron") else 3600, "late": 1, "count": 1}
+        values |= {"every": None if options.get("cron") else 3600, "late": 1, "count": 1}
         with own.transaction(PLATFORM) as session:
-            return list(session.scalars(_INSERT, values | wanted))
+            return list(session.scalars(_INSERT, values | options))
 
     return insert
 
 
 @pytest.fixture
 def query(own: Database) -> Callable[..., list[sa.Row[Any]]]:
-    """Asks the scheduler's database as the platform."""
+    """Queries the scheduler's database as the platform."""
 
-    def ask(statement: str, **values: Any) -> list[sa.Row[Any]]:
+    def run(statement: str, **values: Any) -> list[sa.Row[Any]]:
         with own.transaction(PLATFORM) as session:
             result = session.execute(sa.text(statement), values)
             return list(result) if result.returns_rows else []
 
-    return ask
+    return run
 
 
 @pytest.fixture

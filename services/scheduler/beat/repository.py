@@ -1,30 +1,38 @@
-"""What Beats ask of the database: claim what is due, record that it fired, find what is still to be sent.
+"""SQL of Beats: claim due schedules, record their firings, find and mark those to be sent.
 
-Any number of Beats may ask at once: rows one of them holds are skipped by the others, and the key of `fire` makes a
-second firing of the same due time impossible. All times are the database's.
+It writes the tables of the room `schedules` in bulk, within the transaction of a round. Any number
+of Beats may do so at once: they skip rows that another one has locked, and the key of `fire` makes
+a second firing for the same due time impossible. All times are the database's.
+
+Schedules and firings are locked, not leased. A round's work is the transaction itself, which lasts
+for milliseconds: the locks end with the Beat that holds them, another goes on at once, and there is
+no lease to write for each of thousands of rows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.scheduler.schedules.models import BEAT, FIRE, SCHEDULE
+from services.scheduler.beat.models import BEAT
+from services.scheduler.schedules.models import FIRE, SCHEDULE
 from services.scheduler.schedules.timing import CatchUp, Timing
 from shared.database import PLATFORM
 
 _PREPARE: Final = sa.text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '5s', true), set_config('enable_seqscan', 'off', true)"
+    "SELECT set_config('idle_in_transaction_session_timeout', '5s', true),"
+    " set_config('enable_seqscan', 'off', true)"
 )
-# Row by row in one pipeline: a join with a list of values is planned as if there were no statistics yet, badly.
+# Row by row in one pipeline: PostgreSQL plans a join with a list of values badly while these tables
+# have no statistics yet.
 _ADVANCE: Final = (
     sa.update(SCHEDULE)
-    .where(SCHEDULE.c.id == sa.bindparam("key"), SCHEDULE.c.tenant == sa.bindparam("whose"))
+    .where(SCHEDULE.c.id == sa.bindparam("key"), SCHEDULE.c.tenant == sa.bindparam("owner_tenant"))
     .values(next_due_at=sa.bindparam("due"), fires_at=sa.bindparam("fires"))
 )
 _SENT: Final = (
@@ -42,8 +50,8 @@ _RECORD: Final = sa.text(
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A schedule that is due and held by this transaction."""
+class DueSchedule:
+    """A due schedule that this transaction has locked."""
 
     tenant: str
     id: UUID
@@ -56,8 +64,8 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A firing whose message is still to be sent, held by this transaction."""
+class PendingFire:
+    """A firing that this transaction has locked, and its message to send."""
 
     tenant: str
     schedule_id: UUID
@@ -69,49 +77,87 @@ class Pending:
     args: list[Any]
 
 
-def prepare(session: Session) -> None:
-    """Make this transaction one of a Beat's.
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A stored heartbeat."""
 
-    The server ends it when its process stops in the middle, so that another Beat goes on. And it always goes by index:
-    these tables grow from nothing to thousands of rows faster than statistics follow, and plans are kept.
+    tenant: str
+    id: UUID
+    host: str
+    pid: int
+    started_at: datetime
+    last_tick_at: datetime
+    last_fired_at: datetime | None
+    seconds_since_tick: float
+
+
+class Advance(NamedTuple):
+    """The next times of a schedule that fired."""
+
+    schedule: DueSchedule
+    next_due: datetime
+    fires_at: datetime
+
+
+class NewFire(NamedTuple):
+    """A firing to record; `state` is `pending` or `missed`."""
+
+    schedule: DueSchedule
+    state: str
+    message_id: UUID
+
+
+def prepare(session: Session) -> None:
+    """Make this transaction a round's.
+
+    The server ends it when the Beat stops in the middle, so that another Beat goes on. It always
+    uses indexes: these tables grow from nothing to thousands of rows faster than their statistics,
+    and plans are cached.
     """
     session.execute(_PREPARE)
 
 
-def lock_due(session: Session, limit: int) -> tuple[datetime, list[Due]]:
-    """The schedules that are due and that nobody else holds, with the time of the database."""
-    query = sa.select(SCHEDULE, sa.func.now().label("now")).where(
-        SCHEDULE.c.fires_at <= sa.func.now()
+def lock_due(session: Session, limit: int) -> tuple[datetime, list[DueSchedule]]:
+    """Due schedules that no other Beat has locked, and the time of the database."""
+    query = (
+        sa.select(SCHEDULE, sa.func.now().label("now"))
+        .where(SCHEDULE.c.fires_at <= sa.func.now())
+        .order_by(SCHEDULE.c.fires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    rows = session.execute(
-        query.order_by(SCHEDULE.c.fires_at).limit(limit).with_for_update(skip_locked=True)
-    ).all()
+    rows = session.execute(query).all()
     if not rows:
         return session.execute(sa.select(sa.func.now())).scalar_one(), []
-    return rows[0].now, [_due(row) for row in rows]
+    return rows[0].now, [_due_schedule(row) for row in rows]
 
 
-def _due(row: sa.Row[Any]) -> Due:
+def _due_schedule(row: sa.Row[Any]) -> DueSchedule:
     timing = Timing(row.cron, row.every_seconds, row.timezone, row.jitter_seconds)
-    return Due(
+    return DueSchedule(
         row.tenant, row.id, row.name, row.task, timing, row.catch_up, row.next_due_at, row.fires_at
     )
 
 
-def advance(session: Session, moves: Sequence[tuple[Due, datetime, datetime]]) -> None:
-    """Set schedules to their next due time and the time they fire for it."""
+def advance(session: Session, advances: Sequence[Advance]) -> None:
+    """Set schedules to their next due time."""
     rows = [
-        {"key": due.id, "whose": due.tenant, "due": next_due, "fires": at}
-        for due, next_due, at in moves
+        {
+            "key": schedule.id,
+            "owner_tenant": schedule.tenant,
+            "due": next_due,
+            "fires": fires_at,
+        }
+        for schedule, next_due, fires_at in advances
     ]
     session.connection().execute(_ADVANCE, rows)
 
 
-def disable(session: Session, due: Due, reason: str) -> None:
-    """Take a schedule out that cannot be computed, and say why."""
+def disable(session: Session, schedule: DueSchedule, reason: str) -> None:
+    """Switch off a schedule whose times cannot be computed."""
     session.execute(
         sa.update(SCHEDULE)
-        .where(SCHEDULE.c.tenant == due.tenant, SCHEDULE.c.id == due.id)
+        .where(SCHEDULE.c.tenant == schedule.tenant, SCHEDULE.c.id == schedule.id)
         .values(
             enabled=False,
             next_due_at=None,
@@ -122,55 +168,75 @@ def disable(session: Session, due: Due, reason: str) -> None:
     )
 
 
-def record_fires(session: Session, fires: Sequence[tuple[Due, str, UUID]]) -> set[UUID]:
-    """Insert firings given as schedule, state and message id; the message ids of those that are new."""
+def record_fires(session: Session, fires: Sequence[NewFire]) -> set[UUID]:
+    """Store firings; the message ids of those that were not stored before."""
     values = {
-        "tenants": [due.tenant for due, _, _ in fires],
-        "ids": [due.id for due, _, _ in fires],
-        "due": [due.due_at for due, _, _ in fires],
-        "states": [state for _, state, _ in fires],
-        "messages": [message for _, _, message in fires],
+        "tenants": [fire.schedule.tenant for fire in fires],
+        "ids": [fire.schedule.id for fire in fires],
+        "due": [fire.schedule.due_at for fire in fires],
+        "states": [fire.state for fire in fires],
+        "messages": [fire.message_id for fire in fires],
     }
     return set(session.scalars(_RECORD, values))
 
 
 def seconds_to_next(session: Session) -> float | None:
-    """Seconds until the next schedule fires, below zero when one already should; None without any."""
+    """Seconds until the next schedule fires, negative if it is late; None without schedules."""
     wait = sa.func.extract("epoch", sa.func.min(SCHEDULE.c.fires_at) - sa.func.clock_timestamp())
     seconds = session.scalar(sa.select(wait))
     return None if seconds is None else float(seconds)
 
 
-def lock_pending(session: Session, limit: int) -> list[Pending]:
-    """Firings still to be sent that nobody else is sending, oldest first."""
-    rows = session.execute(
-        sa.select(FIRE, SCHEDULE.c.task, SCHEDULE.c.queue, SCHEDULE.c.args)
-        .join(
-            SCHEDULE,
-            sa.and_(SCHEDULE.c.tenant == FIRE.c.tenant, SCHEDULE.c.id == FIRE.c.schedule_id),
+def lock_pending(session: Session, limit: int) -> list[PendingFire]:
+    """Pending firings that no other Beat has locked, oldest first."""
+    same_schedule = sa.and_(SCHEDULE.c.tenant == FIRE.c.tenant, SCHEDULE.c.id == FIRE.c.schedule_id)
+    query = (
+        sa.select(
+            FIRE.c.tenant,
+            FIRE.c.schedule_id,
+            FIRE.c.due_at,
+            FIRE.c.actor,
+            FIRE.c.message_id,
+            SCHEDULE.c.task,
+            SCHEDULE.c.queue,
+            SCHEDULE.c.args,
         )
+        .join(SCHEDULE, same_schedule)
         .where(FIRE.c.state == "pending")
         .order_by(FIRE.c.fired_at)
         .limit(limit)
         .with_for_update(of=FIRE, skip_locked=True)
     )
-    return [
-        Pending(r.tenant, r.schedule_id, r.due_at, r.actor, r.message_id, r.task, r.queue, r.args)
-        for r in rows
-    ]
+    return [PendingFire(*row) for row in session.execute(query)]
 
 
-def mark_sent(session: Session, fires: Sequence[Pending]) -> None:
-    """Record that these messages are with the broker."""
-    session.connection().execute(
-        _SENT, [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
-    )
+def mark_sent(session: Session, fires: Sequence[PendingFire]) -> None:
+    """Record that the broker has the messages of some firings."""
+    rows = [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
+    session.connection().execute(_SENT, rows)
 
 
-def beat(session: Session, beat_id: UUID, host: str, pid: int, *, fired: bool) -> None:
-    """A Beat's sign of life; also forgets Beats that gave none for a day."""
+def count_pending(session: Session) -> int:
+    """The number of firings that no Beat has sent yet."""
+    return session.execute(sa.select(sa.func.count()).where(FIRE.c.state == "pending")).scalar_one()
+
+
+def heartbeat(session: Session, beat_id: UUID, host: str, pid: int, *, fired: bool) -> None:
+    """Record that a Beat is alive, and delete Beats whose last tick is a day old.
+
+    With `fired` the Beat has also fired since its last heartbeat.
+    """
     now = sa.func.clock_timestamp()
-    values: dict[str, Any] = {"last_tick_at": now} | ({"last_fired_at": now} if fired else {})
+    values: dict[str, Any] = {"last_tick_at": now}
+    if fired:
+        values["last_fired_at"] = now
     statement = insert(BEAT).values(tenant=PLATFORM, id=beat_id, host=host, pid=pid, **values)
     session.execute(statement.on_conflict_do_update(index_elements=[BEAT.c.id], set_=values))
     session.execute(sa.delete(BEAT).where(BEAT.c.last_tick_at < now - sa.text("interval '1 day'")))
+
+
+def list_beats(session: Session) -> list[Beat]:
+    """The Beats of the last day, those with the newest tick first."""
+    age = sa.func.extract("epoch", sa.func.now() - BEAT.c.last_tick_at).label("seconds_since_tick")
+    query = sa.select(BEAT, age).order_by(BEAT.c.last_tick_at.desc())
+    return [Beat(*row) for row in session.execute(query)]

@@ -1,7 +1,8 @@
 """Celery Beat on schedules in PostgreSQL.
 
-`celery.beat.Service` runs it; `PostgresScheduler` takes the place of Celery's own scheduler. Nothing is kept in memory
-between two ticks, so an edit is effective with the next tick and any number of Beats may run at once.
+`celery.beat.Service` runs it; `PostgresScheduler` takes the place of Celery's own scheduler. It has
+no state between two ticks, so that an edit is effective with the next tick and any number of Beats
+may run at once.
 Why not a library: docs/adr/0003-own-postgres-scheduler.md.
 """
 
@@ -18,11 +19,11 @@ from celery import Celery, beat
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
-from services.scheduler.beat import repository as claims
-from services.scheduler.beat.firing import CLAIM_BATCH, SEND_BATCH, claim_due, send_pending
-from services.scheduler.beat.repository import Pending
-from services.scheduler.schedules import repository
-from services.scheduler.schedules.core import CORE
+from services.scheduler import NAME
+from services.scheduler.beat.repository import PendingFire, heartbeat
+from services.scheduler.beat.rounds import CLAIM_BATCH, SEND_BATCH, claim_due, send_pending
+from services.scheduler.schedules.core_schedules import CORE_SCHEDULES
+from services.scheduler.schedules.service import reconcile_core
 from services.scheduler.worker import celery
 from shared.database import PLATFORM, Database
 from shared.database import database as open_database
@@ -34,7 +35,7 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 LONGEST_PAUSE: Final = 0.5
-"""Seconds after which the table is read again whatever is due: edits and firings by hand wait at most this long."""
+"""Seconds until the table is read again. Edits and manual firings wait at most this long."""
 
 _SHORTEST_PAUSE: Final = 0.05
 _PAUSE_AFTER_FAILURE: Final = 1.0
@@ -44,33 +45,34 @@ _GRACE_TO_STOP: Final = 1.5
 
 
 class PostgresScheduler(beat.Scheduler):
-    """Fires what is due in the table `schedule`, by name, to the queue of the task's service.
+    """Sends the tasks of due schedules, by name, to the queues of their services.
 
-    Also works as `celery -A services.scheduler.worker beat -S services.scheduler.beat.scheduler:PostgresScheduler`.
+    Also works as the scheduler `services.scheduler.beat.scheduler:PostgresScheduler` of
+    `celery -A services.scheduler.worker beat`.
 
     Args:
         app: the Celery app that sends.
-        database: the scheduler's; the environment's when not given.
+        database: the scheduler's; by default the environment's.
     """
 
     def __init__(self, app: Celery, database: Database | None = None, **options: Any) -> None:
         self.id = uuid4()
         self.ready = False
         self.stopping = False
-        self._database = database or open_database("scheduler")
+        self._database = database or open_database(NAME)
         self._fired = False
         self._last_beat = float("-inf")
         self._last_tick = float("-inf")
         self._host = socket.gethostname()
-        # A second message for each one sent would halve the pace; workers report what they receive all the same.
+        # A second message for each one would halve the pace; workers report their tasks anyway.
         app.conf.task_send_sent_event = False
         super().__init__(app, **options)
 
     def setup_schedule(self) -> None:
-        """Nothing to load, and no default entries: the table is the schedule."""
+        """Load nothing, and add no default entries: the table is the schedule."""
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Claim and send what is due; called by Celery's loop.
+        """Claim and send what is due; Celery's loop calls it.
 
         Returns:
             Seconds until the next tick.
@@ -78,16 +80,16 @@ class PostgresScheduler(beat.Scheduler):
         try:
             pause = self._round()
         except Unavailable as error:
-            log.warning("beat.waiting", reason=error.message)
+            log.warning("beat.tick_failed", reason=error.message)
             return _PAUSE_AFTER_FAILURE
         self._last_tick = time.monotonic()
         return pause
 
     def check(self) -> None:
-        """Insist on a recent tick.
+        """Require a recent tick, for the probe.
 
         Raises:
-            Unavailable: the last one is too long ago.
+            Unavailable: the last tick is too long ago.
         """
         if time.monotonic() - self._last_tick > _STALE_AFTER:
             raise Unavailable(
@@ -98,7 +100,7 @@ class PostgresScheduler(beat.Scheduler):
         if not self.ready:
             self._begin()
         claimed = claim_due(self._database)
-        self._show_life(fired=claimed.schedules > 0)
+        self._record_heartbeat(fired=claimed.schedules > 0)
         while not self.stopping and send_pending(self._database, self._send) == SEND_BATCH:
             continue
         if not self.ready:
@@ -111,18 +113,19 @@ class PostgresScheduler(beat.Scheduler):
 
     def _begin(self) -> None:
         with self._database.transaction(PLATFORM) as session:
-            changed = repository.reconcile_core(session, CORE)
+            changed = reconcile_core(session, CORE_SCHEDULES)
         log.info("beat.started", beat=str(self.id), core_schedules_changed=changed)
 
-    def _show_life(self, *, fired: bool) -> None:
+    def _record_heartbeat(self, *, fired: bool) -> None:
         self._fired |= fired
         if time.monotonic() - self._last_beat < _HEARTBEAT_EVERY:
             return
         with self._database.transaction(PLATFORM) as session:
-            claims.beat(session, self.id, self._host, os.getpid(), fired=self._fired)
-        self._fired, self._last_beat = False, time.monotonic()
+            heartbeat(session, self.id, self._host, os.getpid(), fired=self._fired)
+        self._fired = False
+        self._last_beat = time.monotonic()
 
-    def _send(self, fire: Pending) -> None:
+    def _send(self, fire: PendingFire) -> None:
         # The message's id is the trace's id too: UUIDs and trace ids are both 16 bytes.
         trace = fire.message_id.hex
         headers = {
@@ -152,10 +155,10 @@ class PostgresScheduler(beat.Scheduler):
 
     @cached_property
     def connection(self) -> Connection:
-        """One connection that fails at once: while the broker is away, claiming and the heartbeat must go on."""
+        """A connection that fails at once: without the broker, claims and heartbeats must go on."""
         options = {"max_retries": 1, "interval_start": 0}
-        opened: Connection = self.app.connection_for_write(transport_options=options)
-        return opened
+        connection: Connection = self.app.connection_for_write(transport_options=options)
+        return connection
 
     def _ensure_connected(self) -> Connection:
         return self.connection
@@ -169,7 +172,7 @@ def run(settings: Settings, database: Database) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         scheduler.stopping = True
         service.stop()
-        # A tick that hangs in a dead network does not get to delay the end.
+        # A tick that waits for a dead network must not delay the end.
         signal.setitimer(signal.ITIMER_REAL, _GRACE_TO_STOP)
 
     def end(_number: int, _frame: FrameType | None) -> None:

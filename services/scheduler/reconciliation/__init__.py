@@ -1,1 +1,1 @@
-"""Reconciliation: have every service enqueue again the work that its queue lost."""
+"""Reconciliation: every service enqueues again the work that its queue lost."""

@@ -1,9 +1,10 @@
-"""Asks every other service to enqueue again what its queue lost."""
+"""Ask every other service to enqueue again what its queue lost."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from shared.auth import issue_token
 from shared.database import PUBLIC
@@ -14,7 +15,7 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-# Our own services are where private addresses are; link-local ones, where clouds keep their secrets, stay out.
+# The services have private addresses. Link-local ones, where clouds publish secrets, stay out.
 _OWN_NETWORKS: Final = tuple(
     ip_network(text)
     for text in (
@@ -30,15 +31,24 @@ _OWN_NETWORKS: Final = tuple(
 _LIMITS: Final = Limits(
     connect=2.0, total=8.0, max_bytes=64 * 1024, max_expanded=64 * 1024, redirects=0
 )
-_OTHERS: Final = tuple(name for name in SERVICES if name != "scheduler")
+_OTHER_SERVICES: Final = tuple(name for name in SERVICES if name != "scheduler")
 
 
-async def reconcile_services(settings: Settings) -> dict[str, Any]:
-    """Ask all of them at once.
+@dataclass(frozen=True, slots=True)
+class ServiceReconciliation:
+    """The result of a reconciliation.
 
-    Returns:
-        `status` (ok, or degraded when a service did not answer well) and `services`: each one's answer or error.
+    Attributes:
+        status: degraded if a service did not answer, or answered with an error.
+        services: each service's answer, or its `error`.
     """
+
+    status: Literal["ok", "degraded"]
+    services: dict[str, dict[str, Any]]
+
+
+async def reconcile_services(settings: Settings) -> ServiceReconciliation:
+    """Ask all services at once; one that does not answer does not stop the others."""
     token = issue_token(
         settings.secret_key,
         actor="scheduler",
@@ -48,26 +58,24 @@ async def reconcile_services(settings: Settings) -> dict[str, Any]:
     )
     async with GuardedClient(allow=_OWN_NETWORKS, limits=_LIMITS) as client:
         answers = await asyncio.gather(
-            *(_ask(client, settings.service_url(name), token) for name in _OTHERS)
+            *(_reconcile(client, settings.service_url(name), token) for name in _OTHER_SERVICES)
         )
-    services = dict(zip(_OTHERS, answers, strict=True))
+    services = dict(zip(_OTHER_SERVICES, answers, strict=True))
     failed = {name: answer["error"] for name, answer in services.items() if "error" in answer}
     if failed:
-        log.warning("services.not_reconciled", services=failed)
-    return {"status": "degraded" if failed else "ok", "services": services}
+        log.warning("services.reconcile_failed", services=failed)
+    return ServiceReconciliation("degraded" if failed else "ok", services)
 
 
-async def _ask(client: GuardedClient, base_url: str, token: str) -> dict[str, Any]:
+async def _reconcile(client: GuardedClient, base_url: str, token: str) -> dict[str, Any]:
     try:
-        answer = await client.request(
+        response = await client.request(
             "POST", f"{base_url}/v1/reconcile", auth_headers={"Authorization": f"Bearer {token}"}
         )
-        answer.raise_for_status()
-        told = answer.json()
+        response.raise_for_status()
+        answer = response.json()
     except SentinelIQError as error:
         return {"status": "failed", "error": error.as_dict()}
-    return (
-        told
-        if isinstance(told, dict)
-        else {"status": "failed", "error": {"message": "The answer is no object."}}
-    )
+    if not isinstance(answer, dict):
+        return {"status": "failed", "error": {"message": "The answer is no object."}}
+    return answer

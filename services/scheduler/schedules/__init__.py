@@ -1,1 +1,1 @@
-"""Schedules: which task runs when, kept in PostgreSQL."""
+"""Schedules: which task runs when, stored in PostgreSQL, and the record of their firings."""

@@ -1,4 +1,4 @@
-"""The tables of the scheduler service, as the queries name them."""
+"""The tables of schedules and of their firings."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -42,15 +42,4 @@ FIRE = sa.Table(
     sa.Column("fired_at", _TIME),
     sa.Column("sent_at", _TIME),
     sa.Column("message_id", _ID),
-)
-BEAT = sa.Table(
-    "beat",
-    _METADATA,
-    sa.Column("tenant", sa.Text),
-    sa.Column("id", _ID, primary_key=True),
-    sa.Column("host", sa.Text),
-    sa.Column("pid", sa.Integer),
-    sa.Column("started_at", _TIME),
-    sa.Column("last_tick_at", _TIME),
-    sa.Column("last_fired_at", _TIME),
 )

@@ -1,6 +1,7 @@
-"""Schedules and their firings, as people and the platform's own code change them."""
+"""SQL of schedules and their firings, except what a Beat does (`beat/repository.py`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,166 +10,199 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.scheduler.schedules.core import CoreSchedule
-from services.scheduler.schedules.models import BEAT, FIRE, SCHEDULE
+from services.scheduler.schedules.core_schedules import CoreSchedule
+from services.scheduler.schedules.models import FIRE, SCHEDULE
+from services.scheduler.schedules.timing import CatchUp
 from shared.database import PLATFORM
 from shared.errors import Conflict
 
-Row = sa.Row[Any]
+_LOCK_CORE = sa.text("SELECT pg_advisory_xact_lock(hashtext('sentineliq.scheduler.core'))")
 
-_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtext('sentineliq.scheduler.core'))")
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A stored schedule.
+
+    Attributes:
+        args: positional arguments of the task, as JSON.
+        owner: `code` for core schedules, else `api`.
+        disabled_reason: why a Beat switched it off; None if a user did.
+        next_due_at: None if it is disabled.
+        fires_at: `next_due_at` with its jitter.
+    """
+
+    id: UUID
+    tenant: str
+    name: str
+    task: str
+    queue: str
+    args: list[Any]
+    cron: str | None
+    every_seconds: int | None
+    timezone: str
+    jitter_seconds: int
+    catch_up: CatchUp
+    owner: str
+    enabled: bool
+    disabled_reason: str | None
+    next_due_at: datetime | None
+    fires_at: datetime | None
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """A stored firing; `state` is `pending`, `sent` or `missed`."""
+
+    tenant: str
+    schedule_id: UUID
+    due_at: datetime
+    state: str
+    actor: str
+    fired_at: datetime
+    sent_at: datetime | None
+    message_id: UUID
 
 
 def now(session: Session) -> datetime:
-    """The time of the database, the only clock that schedules know."""
+    """The time of the database, by which all schedules run."""
     return session.execute(sa.select(sa.func.now())).scalar_one().astimezone(UTC)
 
 
 def list_schedules(
     session: Session, tenants: Sequence[str], after: tuple[str, UUID] | None, limit: int
-) -> list[Row]:
-    """Schedules of these tenants by name, from behind `after`."""
+) -> list[Schedule]:
+    """Schedules of some tenants by name, from behind the name and id `after`."""
     query = sa.select(SCHEDULE).where(SCHEDULE.c.tenant.in_(tenants))
     if after is not None:
         query = query.where(sa.tuple_(SCHEDULE.c.name, SCHEDULE.c.id) > sa.tuple_(*after))
-    return list(session.execute(query.order_by(SCHEDULE.c.name, SCHEDULE.c.id).limit(limit)))
+    rows = session.execute(query.order_by(SCHEDULE.c.name, SCHEDULE.c.id).limit(limit))
+    return [Schedule(*row) for row in rows]
 
 
 def find(
     session: Session, tenants: Sequence[str], schedule_id: UUID, *, lock: bool = False
-) -> Row | None:
+) -> Schedule | None:
     """One schedule; with `lock` no Beat claims it before this transaction ends."""
     query = sa.select(SCHEDULE).where(SCHEDULE.c.tenant.in_(tenants), SCHEDULE.c.id == schedule_id)
-    return session.execute(query.with_for_update() if lock else query).one_or_none()
+    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Schedule(*row)
 
 
-def insert(session: Session, values: dict[str, Any]) -> Row:
-    """A new schedule.
+def insert(session: Session, values: Mapping[str, Any]) -> Schedule:
+    """Store a new schedule.
 
     Raises:
-        Conflict: its tenant has one of that name.
+        Conflict: its tenant has a schedule of that name.
     """
-    try:
-        return session.execute(sa.insert(SCHEDULE).values(**values).returning(SCHEDULE)).one()
-    except IntegrityError as error:
-        raise _name_taken(values["name"], error) from error
+    return _write(session, sa.insert(SCHEDULE).values(**values), values["name"])
 
 
-def update(session: Session, row: Row, values: dict[str, Any], actor: str) -> Row:
+def update(session: Session, schedule: Schedule, values: Mapping[str, Any], actor: str) -> Schedule:
     """Change a schedule.
 
     Raises:
-        Conflict: its tenant has another of the new name.
+        Conflict: its tenant has another schedule of the new name.
     """
     statement = (
         sa.update(SCHEDULE)
-        .where(SCHEDULE.c.tenant == row.tenant, SCHEDULE.c.id == row.id)
+        .where(SCHEDULE.c.tenant == schedule.tenant, SCHEDULE.c.id == schedule.id)
         .values(**values, updated_at=sa.func.now(), updated_by=actor)
     )
+    return _write(session, statement, values.get("name", schedule.name))
+
+
+def _write(session: Session, statement: sa.Insert | sa.Update, name: str) -> Schedule:
     try:
-        return session.execute(statement.returning(SCHEDULE)).one()
+        return Schedule(*session.execute(statement.returning(SCHEDULE)).one())
     except IntegrityError as error:
-        raise _name_taken(values.get("name", row.name), error) from error
+        if "schedule_name" in str(error):
+            message = f"There is a schedule {name!r} already."
+            raise Conflict(message, field="name") from error
+        raise
 
 
-def _name_taken(name: str, error: IntegrityError) -> Exception:
-    return (
-        Conflict(f"There is a schedule {name!r} already.", field="name")
-        if "schedule_name" in str(error)
-        else error
-    )
-
-
-def delete(session: Session, row: Row) -> None:
-    """Delete a schedule and its firings, those not yet sent included."""
+def delete(session: Session, schedule: Schedule) -> None:
+    """Delete a schedule and its firings, even those that are not sent yet."""
     session.execute(
-        sa.delete(SCHEDULE).where(SCHEDULE.c.tenant == row.tenant, SCHEDULE.c.id == row.id)
+        sa.delete(SCHEDULE).where(
+            SCHEDULE.c.tenant == schedule.tenant, SCHEDULE.c.id == schedule.id
+        )
     )
 
 
-def insert_fire(session: Session, values: dict[str, Any]) -> Row:
-    """A firing by hand; a Beat sends it with its next tick."""
-    return session.execute(sa.insert(FIRE).values(state="pending", **values).returning(FIRE)).one()
+def insert_fire(session: Session, values: Mapping[str, Any]) -> Fire:
+    """Store a manual firing, which a Beat sends with its next tick."""
+    statement = sa.insert(FIRE).values(state="pending", **values)
+    return Fire(*session.execute(statement.returning(FIRE)).one())
 
 
-def list_fires(session: Session, schedule: Row, before: datetime | None, limit: int) -> list[Row]:
-    """A schedule's firings, newest first, older than `before`."""
+def list_fires(
+    session: Session, schedule: Schedule, before: datetime | None, limit: int
+) -> list[Fire]:
+    """A schedule's firings with due times before `before`, newest first."""
     query = sa.select(FIRE).where(
         FIRE.c.tenant == schedule.tenant, FIRE.c.schedule_id == schedule.id
     )
     if before is not None:
         query = query.where(FIRE.c.due_at < before)
-    return list(session.execute(query.order_by(FIRE.c.due_at.desc()).limit(limit)))
-
-
-def list_beats(session: Session) -> list[Row]:
-    """The Beats of the last day, the liveliest first, with the seconds since their last tick."""
-    age = sa.func.extract("epoch", sa.func.now() - BEAT.c.last_tick_at).label("seconds_since_tick")
-    return list(session.execute(sa.select(BEAT, age).order_by(BEAT.c.last_tick_at.desc())))
-
-
-def count_pending(session: Session) -> int:
-    """Firings that no Beat has sent yet."""
-    return session.execute(sa.select(sa.func.count()).where(FIRE.c.state == "pending")).scalar_one()
+    rows = session.execute(query.order_by(FIRE.c.due_at.desc()).limit(limit))
+    return [Fire(*row) for row in rows]
 
 
 def prune_fires(session: Session, days: int) -> int:
-    """Delete firings older than so many days, except those still to be sent; how many went."""
+    """Delete firings that are older than some days and not pending; their number."""
     old = FIRE.c.fired_at < sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    gone = session.execute(
-        sa.delete(FIRE).where(old, FIRE.c.state != "pending").returning(sa.literal(1))
-    )
-    return len(gone.all())
+    statement = sa.delete(FIRE).where(old, FIRE.c.state != "pending")
+    return len(session.execute(statement.returning(sa.literal(1))).all())
 
 
 def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:
-    """Make the code's schedules in the table the declared ones; how many rows changed.
+    """Make the core schedules in the table the declared ones; the number of changed rows.
 
-    What an operator switched off stays off. What a Beat switched off because it could not be computed is switched on
-    again when its declaration changes.
+    A schedule that an operator switched off stays off. One that a Beat switched off, since its due
+    time could not be computed, is switched on again when its declaration changes.
     """
-    session.execute(_ONE_AT_A_TIME)
-    own = sa.and_(SCHEDULE.c.tenant == PLATFORM, SCHEDULE.c.owner == "code")
-    present = {
-        row.id: row for row in session.execute(sa.select(SCHEDULE).where(own).with_for_update())
-    }
-    orphans = present.keys() - {schedule.id for schedule in declared}
-    session.execute(sa.delete(SCHEDULE).where(own, SCHEDULE.c.id.in_(orphans)))
+    session.execute(_LOCK_CORE)
+    is_core = sa.and_(SCHEDULE.c.tenant == PLATFORM, SCHEDULE.c.owner == "code")
+    rows = session.execute(sa.select(SCHEDULE).where(is_core).with_for_update())
+    stored = {row.id: Schedule(*row) for row in rows}
+    orphans = stored.keys() - {schedule.id for schedule in declared}
+    session.execute(sa.delete(SCHEDULE).where(is_core, SCHEDULE.c.id.in_(orphans)))
     moment = now(session)
-    return len(orphans) + sum(
-        _declare(session, schedule, present.get(schedule.id), moment) for schedule in declared
-    )
+    changed = [_declare(session, core, stored.get(core.id), moment) for core in declared]
+    return len(orphans) + sum(changed)
 
 
-def _declare(session: Session, schedule: CoreSchedule, row: Row | None, moment: datetime) -> bool:
-    columns = schedule.columns()
-    if row is None:
-        # An interval begins now: a fresh installation does not wait for its first feeds.
-        due = moment if schedule.timing.every_seconds else schedule.timing.next_due(moment)
-        times = {
-            "enabled": True,
-            "next_due_at": due,
-            "fires_at": schedule.timing.fires_at(schedule.id, due),
-        }
-        made = {
+def _declare(
+    session: Session, core: CoreSchedule, stored: Schedule | None, moment: datetime
+) -> bool:
+    """Write one declared schedule to the table; whether that changed a row."""
+    columns = core.columns()
+    if stored is None:
+        # An interval is due now: a new installation fetches its first feeds at once.
+        due = moment if core.timing.every_seconds else core.timing.next_due(moment)
+        identity = {
             "tenant": PLATFORM,
-            "id": schedule.id,
+            "id": core.id,
             "owner": "code",
             "created_by": "code",
             "updated_by": "code",
         }
-        insert(session, made | columns | times)
+        insert(session, identity | columns | _enabled_at(core, due))
         return True
-    if all(getattr(row, name) == value for name, value in columns.items()):
+    if all(getattr(stored, name) == value for name, value in columns.items()):
         return False
-    if row.enabled or row.disabled_reason is not None:
-        due = schedule.timing.next_due(moment)
-        fires_at = schedule.timing.fires_at(schedule.id, due)
-        columns |= {
-            "enabled": True,
-            "disabled_reason": None,
-            "next_due_at": due,
-            "fires_at": fires_at,
-        }
-    update(session, row, columns, "code")
+    if stored.enabled or stored.disabled_reason is not None:
+        columns |= _enabled_at(core, core.timing.next_due(moment))
+        columns["disabled_reason"] = None
+    update(session, stored, columns, "code")
     return True
+
+
+def _enabled_at(core: CoreSchedule, due: datetime) -> dict[str, Any]:
+    fires_at = core.timing.fires_at(core.id, due)
+    return {"enabled": True, "next_due_at": due, "fires_at": fires_at}

@@ -1,25 +1,19 @@
-"""What the API takes and gives."""
+"""Schedules and firings as the API accepts and returns them."""
 
-import base64
-import binascii
 import json
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from services.scheduler.schedules.timing import CatchUp
-from shared.errors import InvalidInput
-
-T = TypeVar("T", bound=BaseModel)
 
 MAX_ARGS_BYTES = 8192
 
 
-def _storable(args: list[JsonValue]) -> list[JsonValue]:
-    """Refuse what JSON in PostgreSQL cannot hold: NaN, lone surrogates, NUL; and what is too large for a message."""
+def _check_args(args: list[JsonValue]) -> list[JsonValue]:
+    """Refuse what PostgreSQL cannot store (NaN, lone surrogates, NUL) or a message cannot carry."""
     text = json.dumps(args, allow_nan=False, ensure_ascii=False)
     if len(text.encode()) > MAX_ARGS_BYTES:
         raise ValueError(f"the arguments have more than {MAX_ARGS_BYTES} bytes as JSON")
@@ -39,7 +33,7 @@ Cron = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Every = Annotated[int, Field(ge=1, le=366 * 86400)]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Jitter = Annotated[int, Field(ge=0, le=86400)]
-Args = Annotated[list[JsonValue], Field(max_length=20), AfterValidator(_storable)]
+Args = Annotated[list[JsonValue], Field(max_length=20), AfterValidator(_check_args)]
 
 
 class ScheduleCreate(BaseModel):
@@ -61,11 +55,14 @@ class ScheduleCreate(BaseModel):
 
 
 class SchedulePatch(BaseModel):
-    """What is to change; fields that are left out stay as they are. `null` takes `cron` or `every_seconds` away."""
+    """Changes of a schedule; fields that are left out stay as they are.
+
+    `null` removes `cron` or `every_seconds`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    # Factories, not values: only what the caller sent is ever read, and null is refused where it means nothing.
+    # Factories instead of None: null stays invalid, and only fields that the caller sent are read.
     name: Name = Field(default_factory=str)
     task: Task = Field(default_factory=str)
     args: Args = Field(default_factory=list)
@@ -77,8 +74,8 @@ class SchedulePatch(BaseModel):
     catch_up: CatchUp = Field(default_factory=lambda: "skip")
 
 
-class Schedule(BaseModel):
-    """A schedule as it is stored. `owner` is `code` for the platform's own, which only operators see."""
+class ScheduleView(BaseModel):
+    """A schedule. `owner` is `code` for the platform's own, which only operators see."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -103,8 +100,8 @@ class Schedule(BaseModel):
     updated_by: str
 
 
-class Fire(BaseModel):
-    """One firing: `pending` until its message is with the broker, `missed` when it was dropped as too late."""
+class FireView(BaseModel):
+    """A firing: `pending` until its message is `sent`, or `missed` if it was too late to send."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -115,49 +112,3 @@ class Fire(BaseModel):
     fired_at: datetime
     sent_at: datetime | None
     message_id: UUID
-
-
-class Beat(BaseModel):
-    """A Beat's heartbeat."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    host: str
-    pid: int
-    started_at: datetime
-    last_tick_at: datetime
-    last_fired_at: datetime | None
-    seconds_since_tick: float
-
-
-class Page(BaseModel, Generic[T]):
-    """Part of a list; `next`, sent back as `after`, gives the part behind it."""
-
-    items: list[T]
-    next: str | None = None
-
-
-def page(items: Sequence[T], limit: int, key: Callable[[T], Sequence[str]]) -> Page[T]:
-    """A page of at most `limit` items, when one more was asked for to know whether there is a next."""
-    kept = list(items[:limit])
-    return Page(items=kept, next=_encode(key(kept[-1])) if len(items) > limit else None)
-
-
-def _encode(parts: Sequence[str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
-
-
-def decode_cursor(cursor: str, *kinds: Callable[[str], Any]) -> tuple[Any, ...]:
-    """The parts of a cursor.
-
-    Raises:
-        InvalidInput: it is not one that a list of this kind gave.
-    """
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
-    except (binascii.Error, ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            "This is not a cursor of this list; send the `next` of a page.", field="after"
-        ) from error

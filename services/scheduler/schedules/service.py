@@ -1,7 +1,7 @@
-"""What people do with schedules.
+"""Schedules: read, create, change, delete and run them.
 
-Everybody sees the schedules of their tenant and of `public`, and changes those of their tenant. An operator also sees
-the platform's own, and may switch them on and off and run them.
+A principal reads the schedules of its tenant and of `public`, and changes those of its tenant. An
+operator also reads the platform's own, and may switch them on and off and run them.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,15 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
-from services.scheduler.beat.firing import fired_event, rfc3339
 from services.scheduler.schedules import repository
-from services.scheduler.schedules.repository import Row
+from services.scheduler.schedules.core_schedules import CoreSchedule
+from services.scheduler.schedules.fired_event import fired_event, rfc3339
+from services.scheduler.schedules.repository import Schedule
 from services.scheduler.schedules.schemas import (
-    Beat,
-    Fire,
-    Page,
-    Schedule,
+    FireView,
     ScheduleCreate,
     SchedulePatch,
-    decode_cursor,
-    page,
+    ScheduleView,
 )
 from services.scheduler.schedules.task_catalog import queue_for
 from services.scheduler.schedules.timing import Timing, message_id
@@ -32,198 +29,216 @@ from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.scheduler import Fired
 from shared.kafka.outbox import audit, publish
+from shared.pagination import Page, decode_cursor, paginate
 
-_TIMING = ("cron", "every_seconds", "timezone", "jitter_seconds")
+_TIMING_FIELDS = ("cron", "every_seconds", "timezone", "jitter_seconds")
 
 
 @dataclass(frozen=True, slots=True)
-class _Reach:
-    """How far a token reaches: the tenant of its transactions, and whose rows it reads and writes."""
+class _Access:
+    """The access of a principal.
 
-    transaction: str
-    reads: Sequence[str]
-    writes: Sequence[str]
+    Attributes:
+        tenant: the tenant of its transactions.
+        readable: tenants whose schedules it reads.
+        writable: tenants whose schedules it changes.
+    """
+
+    tenant: str
+    readable: Sequence[str]
+    writable: Sequence[str]
 
 
-def _reach(who: Principal) -> _Reach:
-    if who.role is Role.operator:
-        return _Reach(PLATFORM, (who.tenant, PUBLIC, PLATFORM), (who.tenant, PLATFORM))
-    return _Reach(who.tenant, (who.tenant, PUBLIC), (who.tenant,))
+def _access_of(principal: Principal) -> _Access:
+    if principal.role is Role.operator:
+        readable = (principal.tenant, PUBLIC, PLATFORM)
+        return _Access(PLATFORM, readable, (principal.tenant, PLATFORM))
+    return _Access(principal.tenant, (principal.tenant, PUBLIC), (principal.tenant,))
 
 
 def list_schedules(
-    database: Database, who: Principal, after: str | None, limit: int
-) -> Page[Schedule]:
-    """The schedules this token may see, by name."""
-    reach = _reach(who)
-    cursor = decode_cursor(after, str, UUID) if after else None
-    with database.transaction(reach.transaction) as session:
-        rows = repository.list_schedules(session, reach.reads, cursor, limit + 1)
-    return page(
-        [Schedule.model_validate(row) for row in rows],
-        limit,
-        lambda item: (item.name, str(item.id)),
-    )
+    database: Database, principal: Principal, after: str | None, limit: int
+) -> Page[ScheduleView]:
+    """The schedules that the principal reads, by name."""
+    access = _access_of(principal)
+    position = decode_cursor(after, tuple[str, UUID])
+    with database.transaction(access.tenant) as session:
+        schedules = repository.list_schedules(session, access.readable, position, limit + 1)
+    page = paginate(schedules, limit, lambda schedule: (schedule.name, schedule.id))
+    return page.map(ScheduleView.model_validate)
 
 
-def get_schedule(database: Database, who: Principal, schedule_id: UUID) -> Schedule:
+def get_schedule(database: Database, principal: Principal, schedule_id: UUID) -> ScheduleView:
     """One schedule.
 
     Raises:
-        NotFound: there is none of this id that the token may see.
+        NotFound: the principal reads no such schedule.
     """
-    reach = _reach(who)
-    with database.transaction(reach.transaction) as session:
-        return Schedule.model_validate(_found(session, reach.reads, schedule_id))
+    access = _access_of(principal)
+    with database.transaction(access.tenant) as session:
+        return ScheduleView.model_validate(_get(session, access.readable, schedule_id))
 
 
-def create_schedule(database: Database, who: Principal, wanted: ScheduleCreate) -> Schedule:
-    """A new schedule of the token's tenant.
+def create_schedule(database: Database, principal: Principal, body: ScheduleCreate) -> ScheduleView:
+    """Create a schedule of the principal's tenant.
 
     Raises:
-        InvalidInput: it can never fire or its task may not be scheduled; the field says which.
-        Conflict: the tenant has one of that name.
+        InvalidInput: it never fires, or its task may not be scheduled; `field` tells which.
+        Conflict: the tenant has a schedule of that name.
     """
-    values = wanted.model_dump() | {"queue": queue_for(wanted.task, who.role)}
     schedule_id = uuid4()
-    made = {
-        "tenant": who.tenant,
+    values = body.model_dump() | {
+        "tenant": principal.tenant,
         "id": schedule_id,
+        "queue": queue_for(body.task, principal.role),
         "owner": "api",
-        "created_by": who.actor,
-        "updated_by": who.actor,
+        "created_by": principal.actor,
+        "updated_by": principal.actor,
     }
-    with database.transaction(_reach(who).transaction) as session:
+    with database.transaction(_access_of(principal).tenant) as session:
         times = _times(session, schedule_id, values)
-        row = repository.insert(session, made | values | times)
-        _audit(session, who, "schedules.create", row)
-    return Schedule.model_validate(row)
+        schedule = repository.insert(session, values | times)
+        _audit(session, principal, "schedules.create", schedule)
+    return ScheduleView.model_validate(schedule)
 
 
 def change_schedule(
-    database: Database, who: Principal, schedule_id: UUID, patch: SchedulePatch
-) -> Schedule:
+    database: Database, principal: Principal, schedule_id: UUID, patch: SchedulePatch
+) -> ScheduleView:
     """Change some fields of a schedule; a changed timing starts anew.
 
     Raises:
-        NotFound: there is none of this id that the token may change.
-        InvalidInput: what would come of it can never fire; the field says why.
-        Conflict: its tenant has another of the new name, or the code declares what was to change.
+        NotFound: the principal changes no such schedule.
+        InvalidInput: the changed schedule never fires; `field` tells why.
+        Conflict: its tenant has another schedule of the new name, or the code declares it.
     """
     changes = patch.model_dump(exclude_unset=True)
     if "task" in changes:
-        changes["queue"] = queue_for(changes["task"], who.role)
-    reach = _reach(who)
-    with database.transaction(reach.transaction) as session:
-        row = _found(session, reach.writes, schedule_id, lock=True)
-        if row.owner == "code" and changes.keys() - {"enabled"}:
+        changes["queue"] = queue_for(changes["task"], principal.role)
+    access = _access_of(principal)
+    with database.transaction(access.tenant) as session:
+        schedule = _get(session, access.writable, schedule_id, lock=True)
+        if schedule.owner == "code" and changes.keys() - {"enabled"}:
             raise Conflict("This schedule is declared in the code; only `enabled` can be changed.")
-        merged = {name: changes.get(name, getattr(row, name)) for name in (*_TIMING, "enabled")}
-        if any(merged[name] != getattr(row, name) for name in merged):
-            changes |= _times(session, row.id, merged) | {"disabled_reason": None}
-        row = repository.update(session, row, changes, who.actor) if changes else row
-        _audit(session, who, "schedules.change", row, changed=" ".join(patch.model_fields_set))
-    return Schedule.model_validate(row)
+        before = {name: getattr(schedule, name) for name in (*_TIMING_FIELDS, "enabled")}
+        after = before | {name: changes[name] for name in before.keys() & changes.keys()}
+        if after != before:
+            changes |= _times(session, schedule.id, after) | {"disabled_reason": None}
+        if changes:
+            schedule = repository.update(session, schedule, changes, principal.actor)
+        changed = " ".join(patch.model_fields_set)
+        _audit(session, principal, "schedules.change", schedule, changed=changed)
+    return ScheduleView.model_validate(schedule)
 
 
-def delete_schedule(database: Database, who: Principal, schedule_id: UUID) -> None:
-    """Delete a schedule with its history; what has not been sent is not sent any more.
+def delete_schedule(database: Database, principal: Principal, schedule_id: UUID) -> None:
+    """Delete a schedule with its history; pending firings are not sent any more.
 
     Raises:
-        NotFound: there is none of this id that the token may change.
+        NotFound: the principal changes no such schedule.
         Conflict: the code declares it.
     """
-    reach = _reach(who)
-    with database.transaction(reach.transaction) as session:
-        row = _found(session, reach.writes, schedule_id, lock=True)
-        if row.owner == "code":
+    access = _access_of(principal)
+    with database.transaction(access.tenant) as session:
+        schedule = _get(session, access.writable, schedule_id, lock=True)
+        if schedule.owner == "code":
             raise Conflict(
                 "This schedule is declared in the code; it can be switched off, not deleted."
             )
-        repository.delete(session, row)
-        _audit(session, who, "schedules.delete", row)
+        repository.delete(session, schedule)
+        _audit(session, principal, "schedules.delete", schedule)
 
 
-def run_schedule(database: Database, who: Principal, schedule_id: UUID) -> Fire:
-    """Fire a schedule now, also one that is switched off; its own times stay as they are.
+def run_schedule(database: Database, principal: Principal, schedule_id: UUID) -> FireView:
+    """Fire a schedule now, even if it is disabled; its own times stay as they are.
 
     Raises:
-        NotFound: there is none of this id that the token may change.
+        NotFound: the principal changes no such schedule.
     """
-    reach = _reach(who)
-    with database.transaction(reach.transaction) as session:
-        row = _found(session, reach.writes, schedule_id, lock=True)
+    access = _access_of(principal)
+    with database.transaction(access.tenant) as session:
+        schedule = _get(session, access.writable, schedule_id, lock=True)
         due = repository.now(session)
-        message = message_id(row.id, due)
-        key = {"tenant": row.tenant, "schedule_id": row.id, "due_at": due}
-        fire = repository.insert_fire(session, key | {"actor": who.actor, "message_id": message})
-        said = Fired(row.id, row.name, row.task, rfc3339(due), rfc3339(due))
-        publish(session, [fired_event(row.tenant, said, message)])
-        _audit(session, who, "schedules.run", row)
-    return Fire.model_validate(fire)
+        message = message_id(schedule.id, due)
+        values = {
+            "tenant": schedule.tenant,
+            "schedule_id": schedule.id,
+            "due_at": due,
+            "actor": principal.actor,
+            "message_id": message,
+        }
+        fire = repository.insert_fire(session, values)
+        fired = Fired(schedule.id, schedule.name, schedule.task, rfc3339(due), rfc3339(due))
+        publish(session, [fired_event(schedule.tenant, fired, message)])
+        _audit(session, principal, "schedules.run", schedule)
+    return FireView.model_validate(fire)
 
 
 def list_fires(
-    database: Database, who: Principal, schedule_id: UUID, after: str | None, limit: int
-) -> Page[Fire]:
+    database: Database, principal: Principal, schedule_id: UUID, after: str | None, limit: int
+) -> Page[FireView]:
     """A schedule's firings, newest first.
 
     Raises:
-        NotFound: there is no schedule of this id that the token may see.
+        NotFound: the principal reads no such schedule.
     """
-    reach = _reach(who)
-    before = decode_cursor(after, datetime.fromisoformat)[0] if after else None
-    with database.transaction(reach.transaction) as session:
-        rows = repository.list_fires(
-            session, _found(session, reach.reads, schedule_id), before, limit + 1
-        )
-    return page(
-        [Fire.model_validate(row) for row in rows], limit, lambda item: (item.due_at.isoformat(),)
-    )
+    access = _access_of(principal)
+    position = decode_cursor(after, tuple[datetime])
+    before = position[0] if position else None
+    with database.transaction(access.tenant) as session:
+        schedule = _get(session, access.readable, schedule_id)
+        fires = repository.list_fires(session, schedule, before, limit + 1)
+    page = paginate(fires, limit, lambda fire: (fire.due_at,))
+    return page.map(FireView.model_validate)
 
 
-def list_beats(database: Database) -> Page[Beat]:
-    """The Beats of the last day, the liveliest first."""
-    with database.transaction(PLATFORM) as session:
-        return Page(items=[Beat.model_validate(row) for row in repository.list_beats(session)])
-
-
-def count_pending(database: Database) -> int:
-    """Firings that no Beat has sent yet."""
-    with database.transaction(PLATFORM) as session:
-        return repository.count_pending(session)
+def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:
+    """Make the stored core schedules the declared ones; the number of changed rows."""
+    return repository.reconcile_core(session, declared)
 
 
 def prune_fires(database: Database, days: int) -> int:
-    """Forget firings older than so many days; how many went."""
+    """Delete firings that are older than some days and not pending; their number."""
     with database.transaction(PLATFORM) as session:
         return repository.prune_fires(session, days)
 
 
-def _found(
+def _get(
     session: Session, tenants: Sequence[str], schedule_id: UUID, *, lock: bool = False
-) -> Row:
-    row = repository.find(session, tenants, schedule_id, lock=lock)
-    if row is None:
+) -> Schedule:
+    schedule = repository.find(session, tenants, schedule_id, lock=lock)
+    if schedule is None:
         raise NotFound(f"There is no schedule {schedule_id} here.")
-    return row
+    return schedule
 
 
 def _times(
     session: Session, schedule_id: UUID, values: dict[str, Any]
 ) -> dict[str, datetime | None]:
-    """When a schedule with these values is due and fires next; computed for disabled ones too, to have them checked."""
-    timing = Timing(**{name: values[name] for name in _TIMING})
+    """The due time and firing time of a schedule with some values; None if it is disabled.
+
+    They are computed in any case, so that the timing of disabled schedules is valid, too.
+    """
+    timing = Timing(**{name: values[name] for name in _TIMING_FIELDS})
     if timing.every_seconds is not None and timing.jitter_seconds >= timing.every_seconds:
         raise InvalidInput("The jitter must be shorter than the interval.", field="jitter_seconds")
     due = timing.next_due(repository.now(session))
     fires_at = timing.fires_at(schedule_id, due)
-    return (
-        {"next_due_at": due, "fires_at": fires_at}
-        if values["enabled"]
-        else {"next_due_at": None, "fires_at": None}
+    if not values["enabled"]:
+        return {"next_due_at": None, "fires_at": None}
+    return {"next_due_at": due, "fires_at": fires_at}
+
+
+def _audit(
+    session: Session, principal: Principal, action: str, schedule: Schedule, **details: str
+) -> None:
+    audit(
+        session,
+        "scheduler",
+        schedule.tenant,
+        principal.actor,
+        action,
+        schedule.id,
+        name=schedule.name,
+        **details,
     )
-
-
-def _audit(session: Session, who: Principal, action: str, row: Row, **details: str) -> None:
-    audit(session, "scheduler", row.tenant, who.actor, action, row.id, name=row.name, **details)

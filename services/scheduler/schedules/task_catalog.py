@@ -1,4 +1,4 @@
-"""Which tasks may be put on a schedule, and by whom."""
+"""The tasks that may be scheduled, by role."""
 
 import re
 from typing import Final
@@ -10,19 +10,19 @@ from shared.runtime.queues import QUEUES
 TENANT_TASKS: Final[dict[str, str]] = {
     "feeds.tasks.start_feed": "Fetch one of the tenant's feeds; args are the feed's id.",
 }
-"""What a tenant may schedule, with what it does. An operator may schedule any task of any service."""
+"""Tasks that a tenant may schedule, with their effect. An operator may schedule every task."""
 
 _TASK = re.compile(r"([a-z]+)\.tasks\.[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 
 
 def queue_for(task: str, role: Role) -> str:
-    """The queue of a task that somebody of this role may schedule.
+    """The queue of a task that a principal with this role may schedule.
 
     Raises:
-        InvalidInput: it is not the name of a task, or not one for this role; field `task`.
+        InvalidInput: it is no task's name, or this role may not schedule it; field `task`.
     """
-    matched = _TASK.fullmatch(task)
-    if matched is None or matched[1] not in QUEUES:
+    match = _TASK.fullmatch(task)
+    if match is None or match[1] not in QUEUES:
         raise InvalidInput(
             f"A task is named <service>.tasks.<verb_noun>; the services are {', '.join(QUEUES)}.",
             field="task",
@@ -31,4 +31,4 @@ def queue_for(task: str, role: Role) -> str:
         raise InvalidInput(
             f"{task} cannot be scheduled here; {' and '.join(TENANT_TASKS)} can.", field="task"
         )
-    return QUEUES[matched[1]]
+    return QUEUES[match[1]]

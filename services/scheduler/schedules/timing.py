@@ -1,7 +1,8 @@
-"""When a schedule comes due: plain functions of the clock they are given.
+"""The times at which a schedule is due, as plain functions of a clock.
 
-Cron follows Debian: five fields; what names an hour runs once on a day whose clock is put forward or back, and what
-runs every so many minutes goes on in real time. Intervals stay on the grid of their first due time: they never drift.
+Cron follows Debian. An expression has five fields. One that names an hour runs once on a day whose
+clock changes; one that runs every few minutes continues in real time. Intervals stay on the grid of
+their first due time and never drift.
 """
 
 from dataclasses import dataclass
@@ -16,19 +17,20 @@ from cronsim import CronSim, CronSimError
 from shared.errors import InvalidInput
 
 CatchUp = Literal["skip", "once"]
-Outcome = Literal["fired", "late", "missed"]
+FiringOutcome = Literal["fired", "late", "missed"]
 
 LATE_AFTER: Final = timedelta(minutes=1)
-"""A schedule that comes up later than this was not watched; its catch-up policy decides."""
+"""After this delay a firing is late, and the schedule's catch-up policy decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When something is due: by a cron expression in a time zone, or every so many seconds; exactly one of them.
+    """Due times by a cron expression in a time zone, or by an interval; exactly one is set.
 
     Attributes:
-        timezone: IANA name; means nothing for intervals.
-        jitter_seconds: each firing is put off by up to this, always by the same for the same due time.
+        timezone: IANA name; intervals do not use it.
+        jitter_seconds: most seconds by which a firing is delayed. The delay depends only on the
+            schedule and its due time.
     """
 
     cron: str | None = None
@@ -41,10 +43,10 @@ class Timing:
 
         Args:
             now: aware; the database's clock.
-            previous: the due time before; the grid of an interval goes through it, through `now` without it.
+            previous: the last due time, or None. The grid of an interval begins there, or at `now`.
 
         Raises:
-            InvalidInput: the expression or the time zone means nothing; the field says which.
+            InvalidInput: the expression or the time zone is invalid; `field` names it.
         """
         if (self.cron is None) == (self.every_seconds is None):
             raise InvalidInput(
@@ -52,54 +54,48 @@ class Timing:
             )
         if self.every_seconds is not None:
             return _on_grid(self.every_seconds, now, previous)
-        return _by_cron(str(self.cron), zone(self.timezone), now)
+        return _by_cron(str(self.cron), time_zone(self.timezone), now)
 
     def fires_at(self, schedule_id: UUID, due: datetime) -> datetime:
         """The due time with its jitter."""
-        due = due.astimezone(
-            UTC
-        )  # adding to a local time would ignore a change of the clock in between
+        # In UTC: adding to a local time would ignore a change of the clock in between.
+        due = due.astimezone(UTC)
         digest = blake2b(schedule_id.bytes + due.isoformat().encode(), digest_size=8).digest()
         return due + timedelta(seconds=self.jitter_seconds * int.from_bytes(digest) / 2**64)
 
 
-def zone(name: str) -> ZoneInfo:
+def time_zone(name: str) -> ZoneInfo:
     """A time zone by its IANA name.
 
     Raises:
-        InvalidInput: there is none of that name.
+        InvalidInput: there is no such time zone.
     """
     try:
         return ZoneInfo(name)
-    except (
-        KeyError,
-        ValueError,
-        OSError,
-    ) as error:  # unknown; not a name at all; the name of a folder
+    except (KeyError, ValueError, OSError) as error:
+        # An unknown name, no name at all, or the name of a folder of zones.
         raise InvalidInput(
             f"There is no time zone {name!r}; name one like Europe/Berlin.", field="timezone"
         ) from error
 
 
-def outcome(expected: datetime, now: datetime, catch_up: CatchUp) -> Outcome:
-    """What becomes of a firing that was expected at one time and found at another."""
+def firing_outcome(expected: datetime, now: datetime, catch_up: CatchUp) -> FiringOutcome:
+    """The outcome of a firing that was expected at one time and claimed at another."""
     if now.astimezone(UTC) - expected.astimezone(UTC) <= LATE_AFTER:
         return "fired"
     return "late" if catch_up == "once" else "missed"
 
 
 def message_id(schedule_id: UUID, due: datetime) -> UUID:
-    """The id of a firing's message and event: the same however often it has to be sent."""
+    """The id of a firing's message and event. It is the same if the message is sent again."""
     return uuid5(NAMESPACE_URL, f"sentineliq:fire:{schedule_id}:{due.astimezone(UTC).isoformat()}")
 
 
 def _on_grid(every_seconds: int, now: datetime, previous: datetime | None) -> datetime:
     # In UTC, because Python subtracts times of one time zone by their wall clocks.
-    every, now, start = (
-        timedelta(seconds=every_seconds),
-        now.astimezone(UTC),
-        (previous or now).astimezone(UTC),
-    )
+    every = timedelta(seconds=every_seconds)
+    now = now.astimezone(UTC)
+    start = (previous or now).astimezone(UTC)
     return start + ((now - start) // every + 1) * every
 
 
@@ -110,7 +106,7 @@ def _by_cron(expression: str, timezone: ZoneInfo, now: datetime) -> datetime:
         )
     try:
         for moment in CronSim(expression, now.astimezone(timezone)):
-            # An hour that the clock repeats comes from the library as its first pass, which may be behind us.
+            # If the clock repeats an hour, the library gives its first pass, which may be over.
             if (due := moment.astimezone(UTC)) > now.astimezone(UTC):
                 return due
     except (CronSimError, OverflowError) as error:

@@ -18,10 +18,10 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from services.scheduler.beat.firing import send_pending
+from services.scheduler.beat.rounds import send_pending
 from services.scheduler.beat.scheduler import PostgresScheduler
 from services.scheduler.schedules import repository
-from services.scheduler.schedules.core import CORE, CoreSchedule
+from services.scheduler.schedules.core_schedules import CORE_SCHEDULES, CoreSchedule
 from services.scheduler.schedules.timing import Timing
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
@@ -34,7 +34,7 @@ NewBeat = Callable[[], PostgresScheduler]
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0) -> float:
-    """Seconds it took to become true."""
+    """Seconds until the condition was true."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < seconds, "not in time"
@@ -44,7 +44,7 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> float:
 
 @pytest.fixture
 def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts `python -m services.scheduler beat`; what still runs afterwards is killed."""
+    """Starts `python -m services.scheduler beat`; processes that still run are killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**environment: str) -> subprocess.Popen[bytes]:
@@ -52,7 +52,7 @@ def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes
         process = subprocess.Popen(
             command,
             env=os.environ | environment,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             stdout=subprocess.DEVNULL,
         )
         started.append(process)
@@ -90,7 +90,7 @@ def test_two_beats_fire_each_due_time_once(
     assert len(fires) >= 400
 
 
-def test_message_says_whose_work_it_is(
+def test_a_message_names_its_tenant_and_actor(
     add: Add, query: Query, messages: Messages, new_beat: NewBeat
 ):
     add()
@@ -102,9 +102,9 @@ def test_message_says_whose_work_it_is(
     assert message["id"] == str(fire.message_id)
     assert message["traceparent"].split("-")[1] == fire.message_id.hex
     (event,) = query(
-        "SELECT topic, tenant, convert_from(payload, 'UTF8')::jsonb AS said FROM outbox"
+        "SELECT topic, tenant, convert_from(payload, 'UTF8')::jsonb AS data FROM outbox"
     )
-    assert (event.topic, event.tenant, event.said["name"]) == (
+    assert (event.topic, event.tenant, event.data["name"]) == (
         "scheduler.fired.v1",
         "acme",
         "nightly 1",
@@ -135,7 +135,7 @@ def test_killed_between_claim_and_send_is_sent_later_once(
     assert len(sent) == 5
 
 
-def test_bad_rows_are_switched_off_and_stop_nobody(
+def test_bad_rows_are_switched_off_and_stop_no_other(
     add: Add, query: Query, messages: Messages, new_beat: NewBeat
 ):
     add(name="zone", cron="0 0 * * *", timezone="Europe/Atlantis")
@@ -159,23 +159,25 @@ def test_what_is_late_follows_its_catch_up_policy(
     states = {row.schedule_id: row.state for row in query("SELECT schedule_id, state FROM fire")}
     assert states == {skipped: "missed", caught_up: "sent"}
     assert len(messages("feeds")) == 1
-    said = {row.said["name"]: row.said.get("state", "fired") for row in _events(query)}
-    assert said == {"skip 1": "missed", "once 1": "late"}
+    states = {row.data["name"]: row.data.get("state", "fired") for row in _events(query)}
+    assert states == {"skip 1": "missed", "once 1": "late"}
     (ahead,) = query(
-        "SELECT bool_and(fires_at > now() AND fires_at <= now() + interval '60 s') AS ok FROM schedule"
+        "SELECT bool_and(fires_at > now() AND fires_at <= now() + interval '60 s') AS ok"
+        " FROM schedule"
     )
     assert ahead.ok
 
 
 def _events(query: Query) -> list[sa.Row[Any]]:
-    return query("SELECT convert_from(payload, 'UTF8')::jsonb AS said FROM outbox")
+    return query("SELECT convert_from(payload, 'UTF8')::jsonb AS data FROM outbox")
 
 
 def test_edits_are_effective_within_two_seconds(
     add: Add, query: Query, messages: Messages, new_beat: NewBeat, client_for: Callable[..., Any]
 ):
     (schedule,) = add(late=-3600)
-    api, beat = client_for("scheduler"), new_beat()
+    api = client_for("scheduler")
+    beat = new_beat()
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(_loop, beat)
         time.sleep(0.6)
@@ -198,22 +200,22 @@ def test_broker_away_delays_and_loses_nothing(
     add: Add, own: Database, query: Query, messages: Messages
 ):
     add(count=3)
-    deaf = PostgresScheduler(make_celery("scheduler"), own)
-    deaf.ready = True
+    unconnected = PostgresScheduler(make_celery("scheduler"), own)
+    unconnected.ready = True
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
         started = time.monotonic()
-        assert deaf.tick() == 1.0
+        assert unconnected.tick() == 1.0
         assert time.monotonic() - started < 5
     assert [row.state for row in query("SELECT DISTINCT state FROM fire")] == ["pending"]
     assert query("SELECT 1 FROM beat")
     with pytest.raises(Unavailable, match="Beat has not ticked"):
-        deaf.check()
-    hearing = PostgresScheduler(make_celery("scheduler"), own)
-    hearing.tick()
-    hearing.check()
+        unconnected.check()
+    connected = PostgresScheduler(make_celery("scheduler"), own)
+    connected.tick()
+    connected.check()
     assert len(messages("feeds")) >= 3
-    hearing.close()
+    connected.close()
 
 
 def test_core_schedules_follow_the_code(own: Database, query: Query):
@@ -221,16 +223,17 @@ def test_core_schedules_follow_the_code(own: Database, query: Query):
         with own.transaction(PLATFORM) as session:
             return repository.reconcile_core(session, declared)
 
-    assert reconcile(*CORE) == len(CORE)
-    assert reconcile(*CORE) == 0
+    assert reconcile(*CORE_SCHEDULES) == len(CORE_SCHEDULES)
+    assert reconcile(*CORE_SCHEDULES) == 0
     assert {row.owner for row in query("SELECT owner FROM schedule WHERE tenant = '*'")} == {"code"}
-    first = CORE[0]
+    first = CORE_SCHEDULES[0]
     query(
-        "UPDATE schedule SET enabled = false, next_due_at = NULL, fires_at = NULL WHERE name = :name",
+        "UPDATE schedule SET enabled = false, next_due_at = NULL, fires_at = NULL"
+        " WHERE name = :name",
         name=first.name,
     )
     changed = CoreSchedule(first.name, first.task, Timing(every_seconds=77), ("more",))
-    assert reconcile(changed) == len(CORE)
+    assert reconcile(changed) == len(CORE_SCHEDULES)
     (row,) = query("SELECT * FROM schedule")
     assert (row.every_seconds, row.args, row.enabled) == (77, ["more"], False)
     query("UPDATE schedule SET disabled_reason = 'cannot be computed'")
@@ -276,7 +279,7 @@ def test_process_that_cannot_reach_its_database_ends_at_once(
 def test_stopped_beat_gives_its_claims_back(
     add: Add, own: Database, messages: Messages, new_beat: NewBeat
 ):
-    """A process that is stopped in the middle of a claim holds its rows; the server ends its transaction."""
+    """The server ends the transaction of a process that is stopped within a claim."""
     add(count=2)
     with psycopg.connect(own.url) as stopped:
         stopped.execute("SELECT set_config('idle_in_transaction_session_timeout', '1s', true)")
@@ -329,7 +332,7 @@ def test_two_starting_beats_make_the_core_schedules_once(
     beats = [PostgresScheduler(make_celery("scheduler"), own) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda beat: beat.tick(), beats))
-    assert len(query("SELECT 1 FROM schedule")) == len(CORE)
+    assert len(query("SELECT 1 FROM schedule")) == len(CORE_SCHEDULES)
     assert broker.llen("default") == 1
     for beat in beats:
         beat.close()

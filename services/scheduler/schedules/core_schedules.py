@@ -1,6 +1,6 @@
-"""The platform's own schedules: declared here, reconciled into the table whenever a Beat starts.
+"""The platform's own schedules: declared here, written to the table whenever a Beat starts.
 
-Operators may switch them on and off; everything else about them changes with the code.
+Operators may switch them on and off; their other properties change with the code.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from shared.auth import Role
 
 @dataclass(frozen=True, slots=True)
 class CoreSchedule:
-    """One schedule declared in code.
+    """A schedule that is declared in code.
 
     Attributes:
-        name: unique among the core schedules; its id is made from it.
-        args: positional JSON arguments of the task.
-        catch_up: `once` for what a machine that was asleep should still do.
+        name: unique among the core schedules; the id derives from it.
+        args: positional arguments of the task, as JSON.
+        catch_up: `once` for tasks that a machine does late rather than never.
     """
 
     name: str
@@ -34,7 +34,7 @@ class CoreSchedule:
         return uuid5(NAMESPACE_URL, f"sentineliq:core-schedule:{self.name}")
 
     def columns(self) -> dict[str, Any]:
-        """What the table says about it, timing included."""
+        """Its columns in the table, without times."""
         return {
             "name": self.name,
             "task": self.task,
@@ -48,7 +48,7 @@ class CoreSchedule:
         }
 
 
-CORE: Final[tuple[CoreSchedule, ...]] = (
+CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule(
         "reconcile services", "scheduler.tasks.reconcile_services", Timing(every_seconds=10)
     ),
@@ -74,7 +74,7 @@ CORE: Final[tuple[CoreSchedule, ...]] = (
         "prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"
     ),
     CoreSchedule(
-        # Not everybody at the same minute: the source is somebody else's server.
+        # The jitter keeps installations from asking the same server at the same minute.
         "refresh ATT&CK",
         "mitre.tasks.refresh_attack",
         Timing(cron="17 3 * * *", jitter_seconds=1800),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.scheduler.schedules.timing import Timing, message_id, outcome, zone
+from services.scheduler.schedules.timing import Timing, firing_outcome, message_id, time_zone
 from shared.errors import InvalidInput
 
 ID = UUID("5f0c7f3e-6a3b-4e57-9a35-6a0c1f6f2b10")
@@ -64,7 +64,7 @@ def test_interval_is_due_after_now_on_its_grid(every: int, previous: datetime, l
 
 
 def wrong_field(timing: Timing) -> str | None:
-    """The field that is complained about; None when the timing comes due."""
+    """The field of the error; None if the timing comes due."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     try:
         due = timing.next_due(now)
@@ -86,10 +86,12 @@ def test_almost_cron_is_named(cron: str):
 
 def dues(cron: str, timezone: str, start: datetime, end: datetime) -> list[str]:
     """All due times in between, as wall clocks of the time zone."""
-    timing, found, now = Timing(cron=cron, timezone=timezone), [], start
+    timing = Timing(cron=cron, timezone=timezone)
+    due_times = []
+    now = start
     while (now := timing.next_due(now)) < end:
-        found.append(now.astimezone(ZoneInfo(timezone)).strftime("%d %H:%M"))
-    return found
+        due_times.append(now.astimezone(ZoneInfo(timezone)).strftime("%d %H:%M"))
+    return due_times
 
 
 def test_clock_put_forward_fires_the_skipped_hour_once():
@@ -157,10 +159,10 @@ def test_message_id_is_the_same_for_the_same_moment_in_any_zone():
 
 def test_catch_up_decides_only_about_what_is_late():
     now = datetime(2026, 5, 1, tzinfo=UTC)
-    assert outcome(now - timedelta(seconds=59), now, "skip") == "fired"
-    assert outcome(now - timedelta(seconds=61), now, "skip") == "missed"
-    assert outcome(now - timedelta(seconds=61), now, "once") == "late"
+    assert firing_outcome(now - timedelta(seconds=59), now, "skip") == "fired"
+    assert firing_outcome(now - timedelta(seconds=61), now, "skip") == "missed"
+    assert firing_outcome(now - timedelta(seconds=61), now, "once") == "late"
 
 
 def test_zones_by_name():
-    assert zone("Europe/Berlin").key == "Europe/Berlin"
+    assert time_zone("Europe/Berlin").key == "Europe/Berlin"

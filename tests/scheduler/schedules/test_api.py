@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.scheduler.schedules import repository
-from services.scheduler.schedules.core import CORE
+from services.scheduler.schedules.core_schedules import CORE_SCHEDULES
 from shared.database import PLATFORM, Database
 from shared.kafka.outbox import OUTBOX
 
@@ -28,11 +28,11 @@ def acme(own: Database, client_for: ClientFor) -> Any:
 
 
 def test_a_schedule_lives(acme: Any):
-    made = acme.post(
+    created = acme.post(
         "/v1/schedules", json=DAILY | {"timezone": "Europe/Berlin", "jitter_seconds": 60}
     )
-    assert made.status_code == 201, made.text
-    schedule = made.json()
+    assert created.status_code == 201, created.text
+    schedule = created.json()
     assert (schedule["queue"], schedule["owner"], schedule["tenant"]) == ("feeds", "api", "acme")
     assert schedule["created_by"] == "kim@acme.example"
     url = f"/v1/schedules/{schedule['id']}"
@@ -79,13 +79,14 @@ def test_run_now_and_history(acme: Any, own: Database):
 def test_lists_go_by_name_and_page_by_page(acme: Any):
     for name in ("delta", "alpha", "charlie", "bravo", "echo"):
         acme.post("/v1/schedules", json=DAILY | {"name": name})
-    names, after = [], None
+    names = []
+    after = None
     while True:
-        got = acme.get(
+        page = acme.get(
             "/v1/schedules", params={"limit": 2} | ({"after": after} if after else {})
         ).json()
-        names += [item["name"] for item in got["items"]]
-        if (after := got["next"]) is None:
+        names += [item["name"] for item in page["items"]]
+        if (after := page["next"]) is None:
             break
     assert names == ["alpha", "bravo", "charlie", "delta", "echo"]
 
@@ -160,21 +161,21 @@ def test_names_are_unique_in_a_tenant(acme: Any, client_for: ClientFor):
 
 
 def calls(schedule_id: object) -> list[tuple[str, str, dict[str, Any] | None]]:
-    one = f"/v1/schedules/{schedule_id}"
+    url = f"/v1/schedules/{schedule_id}"
     return [
         ("GET", "/v1/schedules", None),
-        ("GET", one, None),
-        ("GET", f"{one}/fires", None),
+        ("GET", url, None),
+        ("GET", f"{url}/fires", None),
         ("POST", "/v1/schedules", DAILY | {"name": "another"}),
-        ("PATCH", one, {"enabled": False}),
-        ("POST", f"{one}/run", None),
-        ("DELETE", one, None),
+        ("PATCH", url, {"enabled": False}),
+        ("POST", f"{url}/run", None),
+        ("DELETE", url, None),
         ("GET", "/v1/beats", None),
         ("POST", "/v1/reconcile", None),
     ]
 
 
-def test_nobody_without_a_token(acme: Any, client_for: ClientFor):
+def test_a_token_is_needed(acme: Any, client_for: ClientFor):
     anonymous = client_for("scheduler", role=None)
     for method, url, body in calls(uuid4()):
         assert anonymous.request(method, url, json=body).status_code == 401, url
@@ -182,13 +183,10 @@ def test_nobody_without_a_token(acme: Any, client_for: ClientFor):
 
 def test_roles(acme: Any, client_for: ClientFor):
     schedule = acme.post("/v1/schedules", json=DAILY).json()
-    viewer, analyst = (
-        client_for("scheduler", role="viewer"),
-        client_for("scheduler", role="analyst"),
-    )
-    for who in (viewer, analyst):
+    for role in ("viewer", "analyst"):
+        client = client_for("scheduler", role=role)
         codes = [
-            who.request(method, url, json=body).status_code
+            client.request(method, url, json=body).status_code
             for method, url, body in calls(schedule["id"])
         ]
         assert codes == [200, 200, 200, 403, 403, 403, 403, 403, 403]
@@ -227,7 +225,10 @@ def test_row_level_security_holds_without_any_where(acme: Any, own: Database):
         with own.transaction("globex") as session:
             assert session.execute(sa.text(f"SELECT 1 FROM {table}")).all() == []
             assert session.execute(sa.text(f"DELETE FROM {table}")).rowcount == 0
-    forged = "INSERT INTO fire SELECT 'acme', id, now(), 'pending', 'x', now(), NULL, id FROM gen_random_uuid() AS id"
+    forged = (
+        "INSERT INTO fire SELECT 'acme', id, now(), 'pending', 'x', now(), NULL, id"
+        " FROM gen_random_uuid() AS id"
+    )
     with (
         own.transaction("globex") as session,
         pytest.raises(sa.exc.ProgrammingError, match="row-level security"),
@@ -237,18 +238,18 @@ def test_row_level_security_holds_without_any_where(acme: Any, own: Database):
 
 def test_the_platforms_own_schedules(acme: Any, own: Database, client_for: ClientFor):
     with own.transaction(PLATFORM) as session:
-        repository.reconcile_core(session, CORE)
+        repository.reconcile_core(session, CORE_SCHEDULES)
     operator = client_for("scheduler", tenant="public", role="operator")
     listed = operator.get("/v1/schedules").json()["items"]
-    assert {item["name"] for item in listed} == {schedule.name for schedule in CORE}
+    assert {item["name"] for item in listed} == {schedule.name for schedule in CORE_SCHEDULES}
     assert acme.get("/v1/schedules").json()["items"] == []
-    url = f"/v1/schedules/{CORE[0].id}"
+    url = f"/v1/schedules/{CORE_SCHEDULES[0].id}"
     assert acme.get(url).status_code == 404
     assert operator.patch(url, json={"every_seconds": 1}).status_code == 409
     assert operator.delete(url).status_code == 409
     assert operator.patch(url, json={"enabled": False}).json()["enabled"] is False
     with own.transaction(PLATFORM) as session:
-        assert repository.reconcile_core(session, CORE) == 0
+        assert repository.reconcile_core(session, CORE_SCHEDULES) == 0
     assert operator.get(url).json()["enabled"] is False
     assert operator.post(f"{url}/run").status_code == 202
     assert operator.post("/v1/reconcile").json() == {"status": "ok", "enqueued": 0, "pending": 1}

@@ -1,4 +1,4 @@
-"""The housekeeping tasks, against real HTTP servers and the real database."""
+"""Reconciliation against real HTTP servers."""
 
 import asyncio
 import threading
@@ -6,16 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 
-# A task as a module's attribute would be bound, and read the settings, while pytest collects.
-from services.scheduler.reconciliation import tasks
 from services.scheduler.reconciliation.service import reconcile_services
 from shared.auth import Role, verify_token
-from shared.database import Database
 from shared.settings import Settings
 
 
@@ -23,7 +18,7 @@ class _Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        self.server.requests.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
         status, body = self.server.answer  # type: ignore[attr-defined]
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -40,7 +35,8 @@ def serve() -> Iterator[Callable[..., Any]]:
 
         def start(status: int, body: bytes) -> ThreadingHTTPServer:
             server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Service))
-            server.asked, server.answer = [], (status, body)  # type: ignore[attr-defined]
+            server.requests = []  # type: ignore[attr-defined]
+            server.answer = (status, body)  # type: ignore[attr-defined]
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()
             stack.callback(thread.join)
@@ -51,7 +47,8 @@ def serve() -> Iterator[Callable[..., Any]]:
 
 
 def test_one_dead_service_does_not_stop_the_others(settings: Settings, serve: Callable[..., Any]):
-    good, broken = serve(200, b'{"status": "ok", "enqueued": 3}'), serve(500, b"oops")
+    good = serve(200, b'{"status": "ok", "enqueued": 3}')
+    broken = serve(500, b"oops")
     page = serve(200, b"<html>")
     urls = {
         name: f"http://127.0.0.1:{server.server_port}"
@@ -66,11 +63,11 @@ def test_one_dead_service_does_not_stop_the_others(settings: Settings, serve: Ca
         }
     )
     result = asyncio.run(reconcile_services(reached))
-    assert result["status"] == "degraded"
-    assert result["services"]["feeds"] == {"status": "ok", "enqueued": 3}
+    assert result.status == "degraded"
+    assert result.services["feeds"] == {"status": "ok", "enqueued": 3}
     errors = {
         name: answer["error"]["code"]
-        for name, answer in result["services"].items()
+        for name, answer in result.services.items()
         if "error" in answer
     }
     assert errors == {
@@ -78,7 +75,7 @@ def test_one_dead_service_does_not_stop_the_others(settings: Settings, serve: Ca
         "notifications": "upstream-unreachable",
         "mitre": "upstream-bad-body",
     }
-    ((path, header),) = good.asked
+    ((path, header),) = good.requests
     principal = verify_token(settings.secret_key, header.removeprefix("Bearer "))
     assert (path, principal.actor, principal.role) == ("/v1/reconcile", "scheduler", Role.operator)
 
@@ -88,18 +85,5 @@ def test_all_well(settings: Settings, serve: Callable[..., Any]):
     url = f"http://127.0.0.1:{server.server_port}"
     names = ("feeds_url", "observables_url", "notifications_url", "mitre_url")
     result = asyncio.run(reconcile_services(settings.model_copy(update=dict.fromkeys(names, url))))
-    assert result["status"] == "ok"
-    assert set(result["services"]) == {"feeds", "observables", "notifications", "mitre"}
-
-
-def test_old_firings_are_forgotten_unless_they_wait(
-    own: Database, add: Callable[..., list[UUID]], query: Callable[..., list[sa.Row[Any]]]
-):
-    add(late=-3600)
-    query(
-        "INSERT INTO fire "
-        "SELECT 'acme', s.id, now() - d, state, 'system', now() - d, NULL, gen_random_uuid() FROM schedule s, (VALUES "
-        "(interval '31 days', 'sent'), ('32 days', 'missed'), ('33 days', 'pending'), ('29 days', 'sent')) v (d, state)"
-    )
-    assert tasks.prune_fires() == {"status": "ok", "pruned": 2}
-    assert sorted(row.state for row in query("SELECT state FROM fire")) == ["pending", "sent"]
+    assert result.status == "ok"
+    assert set(result.services) == {"feeds", "observables", "notifications", "mitre"}

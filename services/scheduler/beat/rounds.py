@@ -1,0 +1,150 @@
+"""One round of a Beat: claim what is due, commit, then send what is recorded.
+
+A crash between the two leaves firings `pending`; the next round of any Beat sends them. A crash
+after a message was sent and before that was recorded sends it again with the same id. A message is
+a hint: its task may receive it twice.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from prometheus_client import Counter, Histogram
+from sqlalchemy.orm import Session
+
+from services.scheduler.beat import repository
+from services.scheduler.beat.repository import Advance, DueSchedule, NewFire, PendingFire
+from services.scheduler.schedules.fired_event import fired_event, rfc3339
+from services.scheduler.schedules.timing import FiringOutcome, firing_outcome, message_id
+from shared.database import PLATFORM, Database
+from shared.errors import InvalidInput, Unavailable
+from shared.events import Event
+from shared.events.scheduler import Fired
+from shared.kafka.outbox import publish
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+CLAIM_BATCH: Final = 1000
+SEND_BATCH: Final = 200
+"""Messages that a crash at the wrong moment may repeat."""
+
+_FIRES = Counter("sentineliq_schedule_fires_total", "Schedules that came due.", ["outcome"])
+_LATENESS = Histogram(
+    "sentineliq_schedule_lateness_seconds",
+    "From the time a schedule should fire to its claim.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCounts:
+    """The result of a claim.
+
+    Attributes:
+        schedules: number of schedules that were due.
+        seconds_to_next: until the next one fires; None if there is none.
+    """
+
+    schedules: int
+    seconds_to_next: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Firing:
+    schedule: DueSchedule
+    outcome: FiringOutcome
+    next_due: datetime
+    message_id: UUID
+
+    @property
+    def advance(self) -> Advance:
+        fires_at = self.schedule.timing.fires_at(self.schedule.id, self.next_due)
+        return Advance(self.schedule, self.next_due, fires_at)
+
+    @property
+    def new_fire(self) -> NewFire:
+        state = "missed" if self.outcome == "missed" else "pending"
+        return NewFire(self.schedule, state, self.message_id)
+
+
+def claim_due(database: Database) -> ClaimCounts:
+    """Record the firings of up to `CLAIM_BATCH` due schedules, and set each to its next time.
+
+    Both happen in one transaction, together with the events of the firings.
+    """
+    with database.transaction(PLATFORM) as session:
+        repository.prepare(session)
+        now, schedules = repository.lock_due(session, CLAIM_BATCH)
+        decisions = [_decide(session, schedule, now) for schedule in schedules]
+        firings = [firing for firing in decisions if firing is not None]
+        if firings:
+            repository.advance(session, [firing.advance for firing in firings])
+            new = repository.record_fires(session, [firing.new_fire for firing in firings])
+            events = [_event(firing, now) for firing in firings if firing.message_id in new]
+            publish(session, events)
+        wait = repository.seconds_to_next(session)
+    for firing in firings:
+        _FIRES.labels(firing.outcome).inc()
+        _LATENESS.observe((now - firing.schedule.fires_at).total_seconds())
+    return ClaimCounts(len(schedules), wait)
+
+
+def send_pending(database: Database, send: Callable[[PendingFire], None]) -> int:
+    """Send up to `SEND_BATCH` recorded firings; their number.
+
+    Args:
+        database: the service's.
+        send: gives one message to the broker.
+
+    Raises:
+        Unavailable: the broker accepts no more. What it accepted is recorded, the rest is pending.
+    """
+    sent: list[PendingFire] = []
+    failure: Unavailable | None = None
+    with database.transaction(PLATFORM) as session:
+        repository.prepare(session)
+        try:
+            for fire in repository.lock_pending(session, SEND_BATCH):
+                send(fire)
+                sent.append(fire)
+        except Unavailable as error:
+            failure = error
+        if sent:
+            repository.mark_sent(session, sent)
+    if failure is not None:
+        raise failure
+    return len(sent)
+
+
+def _decide(session: Session, schedule: DueSchedule, now: datetime) -> _Firing | None:
+    """The firing of a due schedule; None if it had to be switched off."""
+    try:
+        next_due = schedule.timing.next_due(now, schedule.due_at)
+    except InvalidInput as error:
+        # The API refuses such schedules, but a bad row must never stop the others.
+        log.warning(
+            "schedule.disabled",
+            schedule_id=str(schedule.id),
+            tenant=schedule.tenant,
+            reason=error.message,
+        )
+        repository.disable(session, schedule, error.message)
+        return None
+    outcome = firing_outcome(schedule.fires_at, now, schedule.catch_up)
+    return _Firing(schedule, outcome, next_due, message_id(schedule.id, schedule.due_at))
+
+
+def _event(firing: _Firing, now: datetime) -> Event[Fired]:
+    schedule = firing.schedule
+    fired = Fired(
+        schedule.id,
+        schedule.name,
+        schedule.task,
+        rfc3339(schedule.due_at),
+        rfc3339(now),
+        firing.outcome,
+    )
+    return fired_event(schedule.tenant, fired, firing.message_id)

@@ -1,0 +1,29 @@
+"""Beats as the API returns them."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class BeatView(BaseModel):
+    """A Beat's heartbeat."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    host: str
+    pid: int
+    started_at: datetime
+    last_tick_at: datetime
+    last_fired_at: datetime | None
+    seconds_since_tick: float
+
+
+class PendingFiresView(BaseModel):
+    """The answer to a reconciler: Beat itself sends the pending firings, nothing is enqueued."""
+
+    status: Literal["ok"] = "ok"
+    enqueued: int = 0
+    pending: int
