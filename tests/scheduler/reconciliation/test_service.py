@@ -18,7 +18,8 @@ class _Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.server.requests.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        request = (self.path, self.headers["Authorization"])
+        self.server.requests.append(request)  # type: ignore[attr-defined]
         status, body = self.server.answer  # type: ignore[attr-defined]
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
