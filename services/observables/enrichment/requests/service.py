@@ -235,8 +235,8 @@ def progress(database: Database, tenant: str, request_id: UUID) -> EnrichmentVie
         if request is None:
             raise NotFound(f"There is no request {request_id} in this tenant.")
         views = _views(session, tenant, repository.jobs_of(session, tenant, request_id))
-    is_open = sum(view.state in OPEN_STATES for view in views)
-    return EnrichmentView(request.id, request.requested_by, request.created_at, is_open, views)
+    count = sum(view.state in OPEN_STATES for view in views)
+    return EnrichmentView(request.id, request.requested_by, request.created_at, count, views)
 
 
 def page(

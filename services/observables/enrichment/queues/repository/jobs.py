@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.observables.enrichment.queues.models import (
     JOB,
     JOB_ROW,
+    OPEN_STATES,
     Job,
     JobEnd,
     JobRequest,
@@ -20,7 +21,7 @@ from services.observables.enrichment.queues.models import (
 )
 from services.observables.providers.base import Tlp
 
-_OPEN: Final = JOB.c.state.in_(["waiting", "running"])
+_IS_OPEN: Final = JOB.c.state.in_(sorted(OPEN_STATES))
 
 _ADD: Final = sa.text("""
 INSERT INTO enrichment_job (tenant, id, observable_id, type, value, enricher, queue_id, priority,
@@ -221,11 +222,10 @@ def expedite(session: Session, tenant: str, ids: Iterable[UUID], request: JobReq
     session.execute(_EXPEDITE, parameters)
 
 
-def refuse_uninstalled(session: Session, enrichers: Sequence[str]) -> int:
-    """Refuse waiting jobs of enrichers other than the installed ones; how many."""
+def refuse_uninstalled(session: Session, enrichers: Sequence[str]) -> None:
+    """Refuse waiting jobs of enrichers other than the installed ones."""
     parameters = {"enrichers": list(enrichers), "reason": _NOT_INSTALLED}
-    result = session.execute(_REFUSE_UNINSTALLED, parameters)
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    session.execute(_REFUSE_UNINSTALLED, parameters)
 
 
 def page(
@@ -273,7 +273,7 @@ def position(session: Session, first: JobRow) -> QueuePosition:
 def count_open(session: Session, queues: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
     """How many jobs wait and how many are in flight, by queue and state."""
     query = sa.select(JOB.c.queue_id, JOB.c.state, sa.func.count())
-    query = query.where(JOB.c.queue_id.in_(queues), _OPEN).group_by(JOB.c.queue_id, JOB.c.state)
+    query = query.where(JOB.c.queue_id.in_(queues), _IS_OPEN).group_by(JOB.c.queue_id, JOB.c.state)
     counts: dict[UUID, dict[str, int]] = {}
     for queue, state, count in session.execute(query):
         counts.setdefault(queue, {})[state] = count
