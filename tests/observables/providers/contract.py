@@ -13,11 +13,11 @@ import pytest
 
 from services.observables.enrichment.execution.provider_call import (
     Answered,
+    CallOutcome,
     Failed,
     KeyRefused,
-    Outcome,
     OverQuota,
-    call,
+    call_provider,
 )
 from services.observables.providers.base import Finding, InvalidAnswer, Query, RemoteEnricher
 from shared.http import GuardedClient
@@ -72,14 +72,14 @@ class RemoteContract:
     def encoded(cls) -> bytes:
         return cls.answer if isinstance(cls.answer, bytes) else json.dumps(cls.answer).encode()
 
-    def ask(self, provider: Provider, reply: Reply, **changed: Any) -> Outcome:
+    def ask(self, provider: Provider, reply: Reply, **changed: Any) -> CallOutcome:
         """Call the provider, which sends the reply; `changed` are attributes of the enricher."""
         enricher = type("Changed", (self.enricher,), changed)() if changed else self.enricher()
         provider.reply = reply
 
-        async def once() -> Outcome:
+        async def once() -> CallOutcome:
             async with GuardedClient(allow=(ip_network("127.0.0.0/8"),)) as client:
-                return await call(enricher, self.query, self.key(), client, provider.base)
+                return await call_provider(enricher, self.query, self.key(), client, provider.base)
 
         return asyncio.run(once())
 
