@@ -1,7 +1,7 @@
 """medallion, OASIS' own TAXII 2.1 server, as a process: `python taxii_server.py PORT CONFIG`.
 
-Three of its filters compare every object with every other, which takes minutes for 10,000 objects; here they use a
-dictionary. Everything else, above all its pages and its `next`, is medallion's.
+Three of its filters compare every object with every other, which takes minutes for 10,000 objects;
+here they use a dictionary. Everything else, above all its pages and its `next`, is medallion's.
 """
 
 import json
@@ -25,7 +25,7 @@ def sort_and_paginate(_self, data, limit, manifest):
         return quadratic(_self, data, limit, manifest)
     if not data:
         return [], {}, {}
-    by_key = {key(one): one for one in data}
+    by_key = {key(stix_object): stix_object for stix_object in data}
     manifest.sort(key=lambda entry: entry["date_added"])
     listed = [entry for entry in manifest if key(entry) in by_key]
     page = listed[:limit] if limit else listed
@@ -33,24 +33,32 @@ def sort_and_paginate(_self, data, limit, manifest):
         "X-TAXII-Date-Added-First": page[0]["date_added"],
         "X-TAXII-Date-Added-Last": page[-1]["date_added"],
     }
-    found = [by_key[key(entry)] for entry in listed]
-    return found[: len(page)], found[len(page) :] or {}, headers
+    objects = [by_key[key(entry)] for entry in listed]
+    return objects[: len(page)], objects[len(page) :] or {}, headers
 
 
 def filter_by_added_after(data, manifest, after):
     if manifest is None:
-        return [one for one in data if when(one["date_added"]) > when(after)]
+        return [
+            stix_object for stix_object in data if when(stix_object["date_added"]) > when(after)
+        ]
     added = {key(entry): when(entry["date_added"]) for entry in manifest}
-    return [one for one in data if added[key(one)] > when(after)]
+    return [stix_object for stix_object in data if added[key(stix_object)] > when(after)]
 
 
-def filter_by_spec_version(data, wanted):
-    if wanted:
-        return by_spec_version(data, wanted)
+def filter_by_spec_version(data, versions):
+    if versions:
+        return by_spec_version(data, versions)
     newest: dict[str, str] = {}
-    for one in data:
-        newest[one["id"]] = max(newest.get(one["id"], ""), common.determine_spec_version(one))
-    return [one for one in data if common.determine_spec_version(one) == newest[one["id"]]]
+    for stix_object in data:
+        newest[stix_object["id"]] = max(
+            newest.get(stix_object["id"], ""), common.determine_spec_version(stix_object)
+        )
+    return [
+        stix_object
+        for stix_object in data
+        if common.determine_spec_version(stix_object) == newest[stix_object["id"]]
+    ]
 
 
 quadratic = BasicFilter.sort_and_paginate

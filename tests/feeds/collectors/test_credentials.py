@@ -36,10 +36,10 @@ KINDS = [
 SEALER = Sealer(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"), PURPOSE)
 
 
-def given_by(auth: Any, folder: Path) -> tuple[Credentials, Any]:
+def credentials_of(auth: Any, folder: Path) -> tuple[Credentials, Any]:
     async def opened() -> tuple[Credentials, Any]:
-        async with open_credentials(auth, folder) as found:
-            return found
+        async with open_credentials(auth, folder) as credentials:
+            return credentials
 
     return asyncio.run(opened())
 
@@ -62,16 +62,18 @@ def test_a_mistake_does_not_repeat_the_secret(fields: dict[str, str]) -> None:
 
 
 def test_each_kind_is_used_where_it_belongs(tmp_path: Path) -> None:
-    found = [given_by(ADAPTER.validate_python(fields), tmp_path)[0] for fields in KINDS[:4]]
-    kind, _, pair = found[0].headers["Authorization"].partition(" ")
+    credentials = [
+        credentials_of(ADAPTER.validate_python(fields), tmp_path)[0] for fields in KINDS[:4]
+    ]
+    kind, _, pair = credentials[0].headers["Authorization"].partition(" ")
     assert (kind, b64decode(pair)) == ("Basic", f"kim:{MARK}".encode())
-    assert found[1].headers == {"Authorization": f"Bearer {MARK}"}
-    assert found[2].headers == {"Auth-Key": MARK}
+    assert credentials[1].headers == {"Authorization": f"Bearer {MARK}"}
+    assert credentials[2].headers == {"Auth-Key": MARK}
     assert (
-        url_with_credentials("https://example.com/list?a=1#x", found[3])
+        url_with_credentials("https://example.com/list?a=1#x", credentials[3])
         == f"https://example.com/list?a=1&apikey={MARK}#x"
     )
-    assert MARK not in repr(found)
+    assert MARK not in repr(credentials)
 
 
 def test_a_certificate_is_in_private_files_for_the_time_of_the_run(tmp_path: Path) -> None:

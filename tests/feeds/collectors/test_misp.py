@@ -37,18 +37,18 @@ MANIFEST = {
 
 @contextmanager
 def feed(files: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.removeprefix("/feed/")
-            asked.append(name)
-            found = files.get(name)
-            data = found if isinstance(found, bytes) else json.dumps(found).encode()
+            requests.append(name)
+            content = files.get(name)
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
             etag = f'"{hash(data)}"'
-            same = found is not None and self.headers.get("If-None-Match") == etag
-            self.send_response(304 if same else 404 if found is None else 200)
-            if found is not None:
+            same = content is not None and self.headers.get("If-None-Match") == etag
+            self.send_response(304 if same else 404 if content is None else 200)
+            if content is not None:
                 self.send_header("ETag", etag)
             self.send_header("Content-Length", "0" if same else str(len(data)))
             self.end_headers()
@@ -60,7 +60,7 @@ def feed(files: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/feed", asked
+        yield f"http://127.0.0.1:{server.server_port}/feed", requests
     finally:
         server.shutdown()
         server.server_close()
@@ -70,15 +70,15 @@ def collect(
     url: str, scratch: Path, cursor: dict[str, Any] | None = None, most: int = 99, **options: Any
 ) -> list[FetchedDocument]:
     async def parts() -> list[FetchedDocument]:
-        found: list[FetchedDocument] = []
+        fetched: list[FetchedDocument] = []
         source = FeedSource(url, options, cursor or {})
         client = GuardedClient([ip_network("127.0.0.0/8")])
         async with client, aclosing(MispCollector().collect(source, client, scratch)) as events:
             async for part in events:
-                found.append(part)
-                if len(found) == most:
+                fetched.append(part)
+                if len(fetched) == most:
                     break
-        return found
+        return fetched
 
     return asyncio.run(parts())
 
@@ -93,13 +93,13 @@ def names(parts: list[FetchedDocument]) -> list[str]:
 
 
 def test_events_come_oldest_first_and_only_once(tmp_path: Path) -> None:
-    with feed(files()) as (url, asked):
+    with feed(files()) as (url, requests):
         first = collect(url, tmp_path)
         assert names(first) == [A, B, C]
         assert json.loads(first[0].path.read_bytes())["Event"]["uuid"] == A
-        asked.clear()
+        requests.clear()
         assert collect(url, tmp_path, dict(first[-1].cursor)) == []
-        assert asked == ["manifest.json"]
+        assert requests == ["manifest.json"]
 
 
 def test_a_run_that_was_cut_short_goes_on_behind_its_last_event(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from services.feeds.collectors.taxii import EndlessPagination, TaxiiCollector
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, UpstreamStatus
 
-OBJECTS, SHARING = 10_000, 50
+OBJECTS = 10_000
+SHARING = 50
 COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 LOGIN = Credentials({"Authorization": "Basic " + b64encode(b"admin:secret").decode()})
 ALLOW = [ip_network("127.0.0.0/8")]
@@ -34,16 +35,16 @@ ALLOW = [ip_network("127.0.0.0/8")]
 async def parts(
     source: FeedSource, scratch: Path, most: int | None = None
 ) -> list[tuple[FetchedDocument, list[dict[str, Any]]]]:
-    found = []
+    fetched = []
     async with (
         GuardedClient(ALLOW) as client,
         aclosing(TaxiiCollector().collect(source, client, scratch)) as pages,
     ):
         async for part in pages:
-            found.append((part, json.loads(part.path.read_bytes())["objects"]))
-            if len(found) == most:
+            fetched.append((part, json.loads(part.path.read_bytes())["objects"]))
+            if len(fetched) == most:
                 break
-    return found
+    return fetched
 
 
 def collect(
@@ -52,8 +53,8 @@ def collect(
     return asyncio.run(parts(source, scratch, most))
 
 
-def ids(found: list[tuple[FetchedDocument, list[dict[str, Any]]]]) -> list[str]:
-    return [one["id"] for _, objects in found for one in objects]
+def ids(fetched: list[tuple[FetchedDocument, list[dict[str, Any]]]]) -> list[str]:
+    return [stix_object["id"] for _, objects in fetched for stix_object in objects]
 
 
 def indicator(number: int) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def indicator(number: int) -> dict[str, Any]:
 
 
 def added(number: int) -> str:
-    """The time of an object's arrival; several share one, also across the end of a page of 1,000."""
+    """The time of an object's arrival, which objects on both sides of a page's end share."""
     second = (number + 20) // SHARING
     return f"2026-02-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000001Z"
 
@@ -85,12 +86,12 @@ class Medallion:
         objects = [indicator(number) for number in range(OBJECTS)]
         manifest = [
             {
-                "id": one["id"],
+                "id": stix_object["id"],
                 "date_added": added(at),
-                "version": one["modified"],
+                "version": stix_object["modified"],
                 "media_type": media,
             }
-            for at, one in enumerate(objects)
+            for at, stix_object in enumerate(objects)
         ]
         collection = {"id": COLLECTION, "title": "Everything", "can_read": True, "can_write": False}
         collection |= {"media_types": [media], "objects": objects, "manifest": manifest}
@@ -156,16 +157,16 @@ def test_every_object_comes_once_though_the_server_is_killed_between_pages(
     seen: list[str] = []
     cursor: dict[str, Any] = {}
     for _ in range(3):
-        found = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path, most=2)
-        seen += ids(found)
-        cursor = json.loads(json.dumps(found[-1][0].cursor))
+        fetched = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path, most=2)
+        seen += ids(fetched)
+        cursor = json.loads(json.dumps(fetched[-1][0].cursor))
         medallion.kill()
         medallion.start()
-    found = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path)
-    seen += ids(found)
+    fetched = collect(FeedSource(medallion.url, {}, cursor, LOGIN), tmp_path)
+    seen += ids(fetched)
     assert len(seen) == OBJECTS
     assert len(set(seen)) == OBJECTS
-    again = collect(FeedSource(medallion.url, {}, found[-1][0].cursor, LOGIN), tmp_path)
+    again = collect(FeedSource(medallion.url, {}, fetched[-1][0].cursor, LOGIN), tmp_path)
     assert ids(again) == []
 
 
@@ -173,10 +174,10 @@ def test_a_collection_is_found_by_its_title_from_the_discovery(
     medallion: Medallion, tmp_path: Path
 ) -> None:
     url = f"http://127.0.0.1:{medallion.port}/taxii2/"
-    found = collect(
+    fetched = collect(
         FeedSource(url, {"collection": "Everything", "page": 100}, {}, LOGIN), tmp_path, most=1
     )
-    assert len(ids(found)) == 100
+    assert len(ids(fetched)) == 100
     with pytest.raises(InvalidInput, match="no collection 'Nothing'"):
         collect(FeedSource(url, {"collection": "Nothing"}, {}, LOGIN), tmp_path)
 
@@ -192,7 +193,7 @@ Answer = Callable[[dict[str, str], dict[str, str]], tuple[int, dict[str, str], A
 
 @contextmanager
 def server(answer: Answer, version: str = "2.1") -> Iterator[str]:
-    """A server of our own: `answer(query, headers)` gives status, headers and body of the objects' page."""
+    """A server whose `answer(query, headers)` gives status, headers and body of a page."""
     kind = (
         "application/vnd.oasis.taxii+json; version=2.0"
         if version == "2.0"
@@ -202,13 +203,12 @@ def server(answer: Answer, version: str = "2.1") -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parsed = urlsplit(self.path)
-            status, headers, body = (
-                200,
-                {},
-                {"id": COLLECTION, "title": "x", "can_read": True, "can_write": False},
-            )
+            status = 200
+            headers = {}
+            body = {"id": COLLECTION, "title": "x", "can_read": True, "can_write": False}
             if version == "2.0" and "version=2.1" in self.headers["Accept"]:
-                status, body = 406, {}
+                status = 406
+                body = {}
             elif parsed.path.endswith("/objects/"):
                 query = {name: values[0] for name, values in parse_qs(parsed.query).items()}
                 status, headers, body = answer(query, dict(self.headers))
@@ -250,28 +250,28 @@ def test_a_server_whose_added_after_is_inclusive_gives_nothing_twice(tmp_path: P
             "X-TAXII-Date-Added-First": chosen[0][0],
             "X-TAXII-Date-Added-Last": chosen[-1][0],
         }
-        return 200, headers, {"more": more, "objects": [one for _, one in chosen]}
+        return 200, headers, {"more": more, "objects": [stix_object for _, stix_object in chosen]}
 
     with server(answer) as url:
-        found = collect(FeedSource(url), tmp_path)
-        assert sorted(ids(found)) == [indicator(number)["id"] for number in range(200)]
-        assert collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path) == []
+        fetched = collect(FeedSource(url), tmp_path)
+        assert sorted(ids(fetched)) == [indicator(number)["id"] for number in range(200)]
+        assert collect(FeedSource(url, {}, fetched[-1][0].cursor), tmp_path) == []
 
 
 def test_a_server_that_ignores_added_after_comes_to_an_end(tmp_path: Path) -> None:
     page = {"more": False, "objects": [indicator(1), indicator(2)]}
     with server(lambda *_: (200, {}, page)) as url:
-        found = collect(FeedSource(url), tmp_path)
-        assert len(ids(found)) == 2
-        assert collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path) == []
+        fetched = collect(FeedSource(url), tmp_path)
+        assert len(ids(fetched)) == 2
+        assert collect(FeedSource(url, {}, fetched[-1][0].cursor), tmp_path) == []
 
 
 def test_a_new_version_of_an_object_is_another_object(tmp_path: Path) -> None:
     objects = [indicator(1)]
     with server(lambda *_: (200, {}, {"objects": objects})) as url:
-        found = collect(FeedSource(url), tmp_path)
+        fetched = collect(FeedSource(url), tmp_path)
         objects[0] = {**objects[0], "modified": "2026-03-01T00:00:00.000Z", "revoked": True}
-        assert len(ids(collect(FeedSource(url, {}, found[-1][0].cursor), tmp_path))) == 1
+        assert len(ids(collect(FeedSource(url, {}, fetched[-1][0].cursor), tmp_path))) == 1
 
 
 def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
@@ -285,8 +285,8 @@ def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
         return 206, {"Content-Range": f"items {first}-{last}/250"}, bundle
 
     with server(answer, "2.0") as url:
-        found = collect(FeedSource(url, {"page": 100}), tmp_path)
-    assert ids(found) == [indicator(number)["id"] for number in range(250)]
+        fetched = collect(FeedSource(url, {"page": 100}), tmp_path)
+    assert ids(fetched) == [indicator(number)["id"] for number in range(250)]
 
 
 @pytest.mark.parametrize(

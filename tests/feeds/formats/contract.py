@@ -1,4 +1,4 @@
-"""What every format keeps, whatever it is given. A test of a format inherits this and names the format and samples."""
+"""The contract of every format: its tests inherit `FormatContract` and name format and samples."""
 
 import io
 from typing import ClassVar
@@ -20,10 +20,10 @@ class Trickle(io.BytesIO):
         return super().read(min(size, 3) if size > 0 else size)
 
 
-def parse(one: Format, data: bytes, **options) -> ParsedBatch:
+def parse(format_: Format, data: bytes, **options) -> ParsedBatch:
     """The whole document in one batch."""
     whole = ParsedBatch()
-    for batch in one.parse(io.BytesIO(data), options):
+    for batch in format_.parse(io.BytesIO(data), options):
         assert len(batch.indicators) + len(batch.dropped) + len(batch.notes) <= BATCH_SIZE * 2
         whole.indicators += batch.indicators
         whole.dropped += batch.dropped
@@ -130,19 +130,19 @@ class FormatContract:
             return
         chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(lines))))))
         try:
-            found = reader.read([lines[at] for at in chosen], [at + 1 for at in chosen])
+            result = reader.read([lines[at] for at in chosen], [at + 1 for at in chosen])
             every = reader.read(lines, range(1, len(lines) + 1))
         except LinesNotIndependent:
             return
         whole = parse(self.format, sample)
         assert (every.indicators, every.dropped) == (whole.indicators, whole.dropped)
-        places = [chosen[at] for at in found.lines]
+        places = [chosen[at] for at in result.lines]
         expected = [
             (at, record)
             for at, record in zip(every.lines, every.indicators, strict=True)
             if at in set(chosen)
         ]
-        assert list(zip(places, found.indicators, strict=True)) == expected
+        assert list(zip(places, result.indicators, strict=True)) == expected
 
     def test_an_unknown_option_is_named(self):
         with pytest.raises(InvalidInput, match="colour"):

@@ -12,12 +12,16 @@ URLS = b"""################
 ################
 #
 # id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter
-"31","2026-08-22 03:00:29","http://192.0.2.9:55/bin.sh","online","2026-08-22 03:00:29","malware_download","32-bit,elf,mips","https://example.org/url/31/","someone"
-"32","2026-08-22 03:01:00","hxxp://evil.example.com/a ""b"".exe","offline","","malware_download","None","https://example.org/url/32/","someone"
-"33","2026-08-22 03:02:00","not a url","offline","","malware_download","","https://example.org/url/33/","someone"
+"31","2026-08-22 03:00:29","http://192.0.2.9:55/bin.sh","online",\
+"2026-08-22 03:00:29","malware_download","32-bit,elf,mips","https://example.org/url/31/","someone"
+"32","2026-08-22 03:01:00","hxxp://evil.example.com/a ""b"".exe",\
+"offline","","malware_download","None","https://example.org/url/32/","someone"
+"33","2026-08-22 03:02:00","not a url","offline","",\
+"malware_download","","https://example.org/url/33/","someone"
 """
 SAMPLES = b"""first_seen_utc;sha1_hash;sha256_hash;file_name;signature;confidence_level
-2026-01-02;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855;a.exe;Emotet;75
+2026-01-02;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;\
+e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855;a.exe;Emotet;75
 ;;E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B856;b.exe;n/a;high
 2026-01-02T03:04:05+02:00;;;c.exe;;
 """

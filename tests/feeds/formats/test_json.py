@@ -66,28 +66,28 @@ def test_expressions_say_what_is_what():
         "types": {"ip": "ipv4-addr"},
     }
     options |= {"tags": "labels", "confidence": "score", "first_seen": "seen", "malware": "family"}
-    found = parse(JsonFormat(), DOCUMENT, **options)
-    assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
-    first, second = found.indicators
+    batch = parse(JsonFormat(), DOCUMENT, **options)
+    assert pairs(batch) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
+    first, second = batch.indicators
     assert (first.tags, first.confidence, first.first_seen) == (
         ("c2", "rat"),
         80,
         "2026-11-20T10:11:12Z",
     )
     assert second.malware == "Emotet"
-    assert drops(found) == [("data[2]", "malformed IPv4 address"), ("data[3]", "no value")]
+    assert drops(batch) == [("data[2]", "malformed IPv4 address"), ("data[3]", "no value")]
 
 
 def test_values_are_found_where_they_usually_are():
-    found = parse(JsonFormat(), DOCUMENT)
-    assert pairs(found) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
-    assert "'indicator'" in found.notes[0]
+    batch = parse(JsonFormat(), DOCUMENT)
+    assert pairs(batch) == [("ipv4-addr", "203.0.113.7"), ("domain-name", "evil.example.com")]
+    assert "'indicator'" in batch.notes[0]
 
 
 def test_a_last_line_of_metadata_is_no_value():
-    found = parse(JsonFormat(), LINES, value="cidr")
-    assert pairs(found) == [("ipv4-addr", "198.51.100.0/24"), ("ipv4-addr", "203.0.113.0/25")]
-    assert drops(found) == [("line 3", "no value")]
+    batch = parse(JsonFormat(), LINES, value="cidr")
+    assert pairs(batch) == [("ipv4-addr", "198.51.100.0/24"), ("ipv4-addr", "203.0.113.0/25")]
+    assert drops(batch) == [("line 3", "no value")]
 
 
 def test_several_values_of_an_item():
@@ -106,8 +106,8 @@ def test_items_keyed_by_an_id():
 
 def test_a_family_for_all_that_name_none():
     data = b'[{"ip": "203.0.113.1"}, {"ip": "203.0.113.2", "m": "Qakbot"}]'
-    found = parse(JsonFormat(), data, value="ip", malware="m", family="Feodo")
-    assert [record.malware for record in found.indicators] == ["Feodo", "Qakbot"]
+    batch = parse(JsonFormat(), data, value="ip", malware="m", family="Feodo")
+    assert [record.malware for record in batch.indicators] == ["Feodo", "Qakbot"]
 
 
 @pytest.mark.parametrize(

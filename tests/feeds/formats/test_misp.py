@@ -99,10 +99,8 @@ def test_an_event():
 
 def test_an_attribute_brings_its_context():
     whole = parse(MispFormat(), ONE)
-    first, last = (
-        whole.indicators[0],
-        next(record for record in whole.indicators if record.value == "b" * 32),
-    )
+    first = whole.indicators[0]
+    last = next(indicator for indicator in whole.indicators if indicator.value == "b" * 32)
     assert (first.tags, first.malware) == (
         ("attack:G0007", "c2", "tlp:clear", "attack:T1587.001"),
         "Emotet",

@@ -9,7 +9,10 @@ from tests.feeds.formats.contract import FormatContract, pairs, parse
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-LOCKED = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'28bf' * 16}> /U <{'11aa' * 16}> /P -60 >> /ID [<00> <00>]"
+LOCKED = (
+    f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'28bf' * 16}> /U <{'11aa' * 16}> /P -60 >> "
+    "/ID [<00> <00>]"
+)
 
 
 def pdf(*pages: list[str], trailer: str = "") -> bytes:
@@ -25,15 +28,19 @@ def pdf(*pages: list[str], trailer: str = "") -> bytes:
         drawn = f"BT /F1 8 Tf 10 TL 40 780 Td\n{shown}ET"
         font = "/Resources << /Font << /F1 3 0 R >> >>"
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * at} 0 R {font} >>"
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+            f"/Contents {5 + 2 * at} 0 R {font} >>"
         )
         objects.append(f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream")
-    whole, table = "%PDF-1.4\n", "0000000000 65535 f \n"
+    whole = "%PDF-1.4\n"
+    table = "0000000000 65535 f \n"
     for number, content in enumerate(objects, 1):
         table += f"{len(whole):010} 00000 n \n"
         whole += f"{number} 0 obj\n{content}\nendobj\n"
-    start, size = len(whole), len(objects) + 1
-    whole += f"xref\n0 {size}\n{table}trailer\n<< /Size {size} /Root 1 0 R {trailer}>>\nstartxref\n{start}\n%%EOF\n"
+    start = len(whole)
+    size = len(objects) + 1
+    whole += f"xref\n0 {size}\n{table}trailer\n<< /Size {size} /Root 1 0 R {trailer}>>\n"
+    whole += f"startxref\n{start}\n%%EOF\n"
     return whole.encode()
 
 
@@ -67,7 +74,9 @@ class TestPdf(FormatContract):
 
 def test_what_pages_name_with_the_page_and_the_line():
     whole = parse(PdfFormat(), REPORT)
-    assert [(one.value, one.ref, one.description) for one in whole.indicators] == [
+    assert [
+        (indicator.value, indicator.ref, indicator.description) for indicator in whole.indicators
+    ] == [
         ("evil.com", "page 1", "It calls evil[.]com (T1059.001)."),
         (MD5, "page 3", f"MD5: {MD5}"),
         ("192.0.2.1", "page 3", "192[.]0[.]2[.]1"),

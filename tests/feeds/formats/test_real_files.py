@@ -1,4 +1,4 @@
-"""Files as their makers published them, where they are at hand. A fresh clone has none: nothing is collected."""
+"""Files as their makers published them; a fresh clone has none, and collects no test here."""
 
 import os
 from collections import Counter

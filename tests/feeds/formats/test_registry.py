@@ -10,10 +10,10 @@ from services.feeds.formats.registry import GROUP, _plugins, format_names
 from shared.errors import InvalidInput
 
 
-def test_ours_are_there():
-    ours = {"text", "csv", "json", "stix", "misp", "rss", "html", "pdf", "report"}
-    assert ours <= set(format_names())
-    assert {format_named(name).name for name in ours} == ours
+def test_the_built_in_formats_have_names():
+    names = {"text", "csv", "json", "stix", "misp", "rss", "html", "pdf", "report"}
+    assert names <= set(format_names())
+    assert {format_named(name).name for name in names} == names
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known():
@@ -45,8 +45,8 @@ def test_an_unknown_format_is_answered_with_those_that_are_known():
     ],
 )
 def test_guessed(name, head, expected):
-    found, reason = guess_format(name, head)
-    assert found == expected
+    guessed, reason = guess_format(name, head)
+    assert guessed == expected
     assert reason
 
 
@@ -84,7 +84,7 @@ class Broken(TextFormat):
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of a third party, installed into a folder of its own: a format, and one that cannot be made."""
+    """A third party's package: a format, and one that cannot be instantiated."""
 
     def install(name):
         info = tmp_path / "theirs-1.0.dist-info"

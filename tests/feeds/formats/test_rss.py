@@ -9,18 +9,22 @@ from tests.feeds.formats.contract import FormatContract, pairs, parse
 RSS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/">
 <channel><title>Blog</title><link>https://www.blog.example.org/</link>
-<item><title>A &lt;b&gt;stealer&lt;/b&gt; at evil[.]com</title><link>https://blog.example.org/p/1</link>
+<item><title>A &lt;b&gt;stealer&lt;/b&gt; at evil[.]com</title>
+<link>https://blog.example.org/p/1</link>
 <pubDate>Tue, 03 Mar 2026 10:00:00 +0200</pubDate>
 <description>&lt;p&gt;
-See &lt;a href="http://link.example.com"&gt;https://blog.example.org/p/0&lt;/a&gt;&lt;/p&gt;</description>
+See &lt;a href="http://link.example.com"&gt;\
+https://blog.example.org/p/0&lt;/a&gt;&lt;/p&gt;</description>
 <content:encoded><![CDATA[<table><tr><td>bad[.]example[.]net</td><td>192.0.2.7</td></tr></table>
 T1059.001]]></content:encoded>
 </item>
 <item><title>Nothing to name</title></item>
 </channel></rss>
 """
-ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><link href="https://a.example.org/"/>
-<entry><title>E</title><id>urn:one</id><updated>2026-01-02T00:00:00Z</updated><summary>hxxp://evil[.]com/x</summary>
+ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title>
+<link href="https://a.example.org/"/>
+<entry><title>E</title><id>urn:one</id><updated>2026-01-02T00:00:00Z</updated>
+<summary>hxxp://evil[.]com/x</summary>
 <content type="html">&lt;p&gt;d41d8cd98f00b204e9800998ecf8427e&lt;/p&gt;</content></entry></feed>
 """
 
@@ -37,9 +41,10 @@ def test_what_entries_name_with_their_link_title_and_time():
         ("domain-name", "bad.example.net"),
         ("ipv4-addr", "192.0.2.7"),
     ]
-    assert {(one.ref, one.description, one.first_seen) for one in whole.indicators} == {
-        ("https://blog.example.org/p/1", "A stealer at evil[.]com", "2026-03-03T08:00:00Z")
-    }
+    assert {
+        (indicator.ref, indicator.description, indicator.first_seen)
+        for indicator in whole.indicators
+    } == {("https://blog.example.org/p/1", "A stealer at evil[.]com", "2026-03-03T08:00:00Z")}
     assert whole.notes == ["names ATT&CK T1059.001"]
 
 
@@ -49,7 +54,7 @@ def test_atom_entries_without_a_link_are_named_by_their_id():
         ("url", "http://evil.com/x"),
         ("file-md5", "d41d8cd98f00b204e9800998ecf8427e"),
     ]
-    assert {(one.ref, one.first_seen) for one in whole.indicators} == {
+    assert {(indicator.ref, indicator.first_seen) for indicator in whole.indicators} == {
         ("urn:one", "2026-01-02T00:00:00Z")
     }
 

@@ -1,4 +1,4 @@
-"""STIX patterns against what they name, and against the reference implementation's verdict."""
+"""STIX patterns: the values that they name, and the reference implementation's verdict."""
 
 import pytest
 from hypothesis import given
@@ -7,11 +7,12 @@ from stix2patterns.validator import validate
 
 from services.feeds.formats.stix_pattern import PatternProblem, comparisons
 
-MD5, SHA1 = "a" * 32, "b" * 40
+MD5 = "a" * 32
+SHA1 = "b" * 40
 
 
 def named(pattern):
-    return [(one.type and str(one.type), one.value) for one in comparisons(pattern)]
+    return [(value.type and str(value.type), value.value) for value in comparisons(pattern)]
 
 
 @pytest.mark.parametrize(
@@ -51,15 +52,15 @@ def named(pattern):
 def test_what_a_pattern_names(pattern, expected):
     assert validate(pattern)
     assert expected == named(pattern)
-    assert all(one.is_known for one in comparisons(pattern))
+    assert all(value.is_known for value in comparisons(pattern))
 
 
 @pytest.mark.parametrize(
     "path", ["process:pid", "file:size", "file:hashes.VHASH", "x-custom:value"]
 )
-def test_what_we_do_not_store_is_said_to_be_unknown(path):
-    (one,) = comparisons(f"[{path} = 5]")
-    assert (one.path, one.is_known) == (path, False)
+def test_a_path_without_observables_is_not_known(path):
+    (value,) = comparisons(f"[{path} = 5]")
+    assert (value.path, value.is_known) == (path, False)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +100,11 @@ def test_what_is_refused(pattern, reason, detail):
 @given(st.text("[]()'\\=:.,-* aANDORIurlvSTX", max_size=60) | st.text())
 def test_any_text_is_read_or_refused(text):
     try:
-        found = comparisons(text)
+        values = comparisons(text)
     except PatternProblem as problem:
         assert problem.reason  # noqa: PT017 - both ways out are fine
     else:
-        assert found
+        assert values
 
 
 @given(
@@ -112,15 +113,13 @@ def test_any_text_is_read_or_refused(text):
 )
 def test_every_value_comes_back_as_it_was(values, word):
     quoted = ["'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values]
-    assert [
-        value
-        for _, value in named("[" + f" {word} ".join(f"url:value = {one}" for one in quoted) + "]")
-    ] == values
+    joined = f" {word} ".join(f"url:value = {text}" for text in quoted)
+    assert [value for _, value in named(f"[{joined}]")] == values
     assert [value for _, value in named(f"[url:value IN ({', '.join(quoted)})]")] == values
 
 
 def test_a_thousand_ors_are_taken():
-    found = comparisons(
+    values = comparisons(
         " OR ".join(f"[ipv4-addr:value = '10.0.{n >> 8}.{n & 255}']" for n in range(1000))
     )
-    assert len(found) == 1000
+    assert len(values) == 1000

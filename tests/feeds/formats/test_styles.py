@@ -16,7 +16,8 @@ LISTS = {
     ),
     "adblock": (
         (
-            b"[Adblock Plus 2.0]\n! Title: a list\n||evil.example.com^\n||bad.example.net^$third-party\n"
+            b"[Adblock Plus 2.0]\n! Title: a list\n"
+            b"||evil.example.com^\n||bad.example.net^$third-party\n"
             b"@@||good.example.com^\nexample.org##.banner\n||path.example.com/only/this\n/regex/\n"
         ),
         ["evil.example.com", "bad.example.net"],
@@ -31,7 +32,8 @@ LISTS = {
     ),
     "rpz": (
         (
-            b"$TTL 300\n@ IN SOA localhost. root.localhost. 1 3600 600 86400 300\n@ IN NS localhost.\n"
+            b"$TTL 300\n@ IN SOA localhost. root.localhost. 1 3600 600 86400 300\n"
+            b"@ IN NS localhost.\n"
             b"evil.example.com CNAME .\n*.evil.example.com CNAME .\n"
             b"bad.example.net 300 IN CNAME *.\n"
             b"good.example.com CNAME rpz-passthru.\n"
@@ -65,9 +67,9 @@ def test_a_style_gives_what_it_blocks(style):
 @pytest.mark.parametrize("style", ["adblock", "dnsmasq", "rpz", "ranges"])
 def test_a_style_is_told_by_the_first_lines(style):
     data, expected = LISTS[style]
-    found = parse(TextFormat(), data)
-    assert [value for _, value in pairs(found)] == expected
-    assert found.notes == [f"read as a list in the style of {style}"]
+    batch = parse(TextFormat(), data)
+    assert [value for _, value in pairs(batch)] == expected
+    assert batch.notes == [f"read as a list in the style of {style}"]
 
 
 def test_a_plain_list_has_no_style():
@@ -75,8 +77,8 @@ def test_a_plain_list_has_no_style():
 
 
 def test_a_range_that_is_none_is_left_out_with_its_place():
-    found = parse(TextFormat(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
-    assert drops(found)[0][0] == "line 1"
+    batch = parse(TextFormat(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
+    assert drops(batch)[0][0] == "line 1"
 
 
 def test_a_column_of_a_list():

@@ -77,7 +77,10 @@ def test_a_hosts_file_gives_its_names():
 
 
 def test_a_trail_says_what_it_leaves_out_and_where():
-    trail = b"# Reference: https://example.com/report\n\n/gate.php\nevil.example.com/gate.php\nsetup.exe\n192.0.2.1:443\n"
+    trail = (
+        b"# Reference: https://example.com/report\n\n/gate.php\n"
+        b"evil.example.com/gate.php\nsetup.exe\n192.0.2.1:443\n"
+    )
     whole = parse(TextFormat(), trail)
     assert pairs(whole) == [("url", "http://evil.example.com/gate.php"), ("ipv4-addr", "192.0.2.1")]
     assert drops(whole) == [("line 3", "path without a host"), ("line 5", "not a public suffix")]
