@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from services.observables import NAME
 from services.observables.enrichment.api import router as enrichment_router
-from services.observables.lookup.api import fast_path
+from services.observables.lookup.api import STRUCTS, fast_path
 from services.observables.lookup.api import router as lookup_router
 from services.observables.lookup.batching import Lookups
 from services.observables.reference.api import router as reference_router
@@ -16,6 +16,7 @@ from services.observables.trends.api import router as trends_router
 from shared.database import Database
 from shared.settings import Settings
 from shared.web.app import create_api
+from shared.web.struct_schemas import add_struct_schemas
 
 ROUTERS = [
     lookup_router,
@@ -40,6 +41,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         uploads=["/v1/extract"],
         fast_paths=[fast_path(lookups)],
     )
+    add_struct_schemas(app, STRUCTS)
     app.state.lookups = lookups
     app.state.data_dates = lookups.data_dates
     app.state.extraction_pool = ExtractionPool()

@@ -27,21 +27,22 @@ class Spoken(NamedTuple):
 def written(source: AssertingSource, word: AssertionData, *, over: bool = False) -> StoredAssertion:
     """A word as a row that holds it."""
     return StoredAssertion(
-        source.id,
-        source.name,
-        source.reliability,
-        word.confidence,
-        word.tags,
-        word.malware,
-        parse_timestamp(word.valid_until) if word.valid_until else None,
-        parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
-        over,
-        source.observed_at,
-        source.kind,
-        source.confirmed_at,
-        word.attack,
-        None if over else source.observed_at,
-        parse_timestamp(word.first_seen),
+        tenant=source.tenant,
+        source=source.name,
+        source_id=source.id,
+        tlp=source.tlp,
+        first_seen=parse_timestamp(word.first_seen),
+        reliability=source.reliability,
+        confidence=word.confidence,
+        tags=word.tags,
+        attack=word.attack,
+        malware=word.malware,
+        last_seen=parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
+        valid_until=parse_timestamp(word.valid_until) if word.valid_until else None,
+        retracted_at=source.observed_at if over else None,
+        kind=source.kind,
+        confirmed_at=source.confirmed_at,
+        observed_at=source.observed_at,
     )
 
 
@@ -67,7 +68,7 @@ def _end(spoken: list[Spoken]) -> StoredAssertion:
     newest = max(said, key=lambda one: (one.observed_at, _strength(one)))
     newest = newest._replace(first_seen=min(one.first_seen for one in said))
     ends = [source.observed_at for source in over if source.observed_at > newest.observed_at]
-    return newest._replace(retracted=True, observed_at=max(ends)) if ends else newest
+    return newest._replace(retracted_at=max(ends)) if ends else newest
 
 
 def _strength(said: StoredAssertion) -> tuple[Any, ...]:
@@ -89,8 +90,8 @@ def promised(assertions: dict[str, StoredAssertion]) -> dict[str, StoredAssertio
         if one.kind == "snapshot"
         else one._replace(
             last_seen=end_of_day(one.last_seen),
-            said_at=one.said_at and end_of_day(one.said_at),
-            observed_at=one.observed_at if one.retracted else end_of_day(one.observed_at),
+            # Only a retraction has the exact time of its run.
+            observed_at=end_of_day(one.asserted_at) if one.asserted_at else one.observed_at,
         )
         for source, one in assertions.items()
     }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.observables.scoring import score
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from services.observables.store import plan as ingest
+from services.observables.store.changes import is_news
 from services.observables.store.plan import (
     AssertingSource,
     AssertionData,
@@ -52,11 +53,11 @@ class Store:
     def apply(self, source: AssertingSource, plan: IngestPlan) -> None:
         for one, scored in plan.created:
             self.rows[one.id] = ObservableState(
-                one.type, one.value, scored.score, {}, looked_at=source.observed_at, due=scored.due
+                one.type, one.value, scored.score, {}, scored_at=source.observed_at, due=scored.due
             )
         for one in [*(one for one, _ in plan.created), *plan.asserted]:
             self.rows[one.id].assertions[source.id] = written(
-                source, one.word, over=one.word.retracted
+                source, one.data, over=one.data.retracted
             )
         for one in plan.reasserted:
             self._reassert(source, one)
@@ -67,29 +68,29 @@ class Store:
             )
         for changed, scored in plan.rescored:
             row = self.rows[changed]
-            looked_at = max(source.observed_at, row.looked_at)
+            scored_at = max(source.observed_at, row.scored_at)
             self.rows[changed] = row._replace(
-                score=scored.score, due=scored.due, looked_at=looked_at
+                score=scored.score, due=scored.due, scored_at=scored_at
             )
         for gone in plan.retracted:
             self._retract(source, gone)
         if plan.repeated:
-            self.notes.append((source.id, source.observed_at, ingest.noted(plan.repeated)))
+            self.notes.append((source.id, source.observed_at, ingest.pack_ids(plan.repeated)))
 
     def _reassert(self, source: AssertingSource, one: IncomingAssertion) -> None:
         mine = self.rows[one.id].assertions[source.id]
-        fresh = written(source, one.word)
-        if mine.said_at is not None:
+        fresh = written(source, one.data)
+        if mine.asserted_at is not None:
             fresh = fresh._replace(first_seen=min(fresh.first_seen, mine.first_seen))
-        if one.word.retracted:
-            fresh = fresh._replace(retracted=True, observed_at=mine.observed_at)
+        if one.data.retracted:
+            fresh = fresh._replace(retracted_at=mine.retracted_at)
         self.rows[one.id].assertions[source.id] = fresh
 
     def _retract(self, source: AssertingSource, gone: str) -> None:
         mine, now = self.rows[gone].assertions[source.id], source.observed_at
-        if mine.said_at is None:
-            mine = mine._replace(first_seen=now, last_seen=now)
-        self.rows[gone].assertions[source.id] = mine._replace(retracted=True, observed_at=now)
+        if mine.asserted_at is None:
+            mine = mine._replace(first_seen=now, last_seen=now, observed_at=now)
+        self.rows[gone].assertions[source.id] = mine._replace(retracted_at=now)
 
 
 hours = st.integers(0, 60)
@@ -151,7 +152,7 @@ def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> IngestPl
         IncomingAssertion(identity(value), "ipv4-addr", value, over)
         for value in sorted(word["gone"] - set(word["seen"]))
     ]
-    plan = ingest.plan(source, said, gone, store.known(source.observed_at))
+    plan = ingest.build_plan(source, said, gone, store.known(source.observed_at))
     store.apply(source, plan)
     return plan
 
@@ -187,7 +188,7 @@ def check(store: Store, history: list[dict], kinds: dict[str, str]) -> None:
         newest = newest_of(history, row.value)
         for now in (newest, newest + timedelta(hours=30), newest + timedelta(days=20)):
             assert score_of(row.assertions, now) == score_of(expected[row.value], now)
-        assert not ingest.is_news(row.score, score_of(expected[row.value], newest))
+        assert not is_news(row.score, score_of(expected[row.value], newest))
         ends = [
             one.valid_until
             for one in row.assertions.values()

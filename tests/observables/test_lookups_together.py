@@ -36,8 +36,8 @@ def test_each_question_gets_its_own_answers_however_they_are_put_together(
     own: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored(own)
-    monkeypatch.setattr(batching, "TOGETHER", 70)
-    monkeypatch.setattr(assembly, "TOGETHER", 70)
+    monkeypatch.setattr(batching, "MAX_TOGETHER", 70)
+    monkeypatch.setattr(assembly, "MAX_TOGETHER", 70)
 
     async def ask() -> list[tuple[str, list[str], bytes]]:
         found = Lookups(own)
@@ -47,7 +47,9 @@ def test_each_question_gets_its_own_answers_however_they_are_put_together(
             for start in (0, 1, 333)
             for tenant in ("acme", "globex")
         ]
-        answers = await asyncio.gather(*(found.many(tenant, values) for tenant, values in asked))
+        answers = await asyncio.gather(
+            *(found.look_up_many(tenant, values) for tenant, values in asked)
+        )
         return [(*question, answer) for question, answer in zip(asked, answers, strict=True)]
 
     for tenant, values, answer in asyncio.run(ask()):
@@ -63,7 +65,7 @@ def test_questions_are_answered_after_the_thread_has_gone_to_rest(own: Database)
         found = Lookups(own)
         answers = []
         for _ in range(20):
-            answers.append(await found.one("acme", ADDRESSES[0]))
+            answers.append(await found.look_up("acme", ADDRESSES[0]))
             await asyncio.sleep(0.002)
         return answers
 
@@ -81,12 +83,12 @@ def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answere
         )
         found = Lookups(away)
         outcomes = await asyncio.gather(
-            *(found.many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True
+            *(found.look_up_many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True
         )
         assert [type(one) for one in outcomes] == [Unavailable] * 3
         found._database = own  # the database comes back
         found.data_dates._database = own
-        assert known(await found.many("acme", ADDRESSES[:2])) == [True, False]
+        assert known(await found.look_up_many("acme", ADDRESSES[:2])) == [True, False]
 
     asyncio.run(ask())
 
@@ -96,11 +98,16 @@ def test_a_question_whose_asker_has_gone_keeps_nobody_from_theirs(own: Database)
 
     async def ask() -> None:
         found = Lookups(own)
-        gone = [asyncio.create_task(found.many("acme", ADDRESSES)) for _ in range(3)]
+        gone = [asyncio.create_task(found.look_up_many("acme", ADDRESSES)) for _ in range(3)]
         await asyncio.sleep(0)
         for one in gone:
             one.cancel()
-        assert known(await found.many("globex", ADDRESSES[:4])) == [False, True, False, True]
+        assert known(await found.look_up_many("globex", ADDRESSES[:4])) == [
+            False,
+            True,
+            False,
+            True,
+        ]
 
     asyncio.run(ask())
 
@@ -110,12 +117,12 @@ def test_a_process_that_begins_again_with_another_loop_answers(own: Database) ->
     found = Lookups(own)
 
     async def go_away() -> None:
-        asking = asyncio.create_task(found.many("acme", ADDRESSES))
+        asking = asyncio.create_task(found.look_up_many("acme", ADDRESSES))
         await asyncio.sleep(0)
         asking.cancel()
 
     async def ask() -> bytes:
-        return await asyncio.wait_for(found.many("acme", ADDRESSES[:2]), 20)
+        return await asyncio.wait_for(found.look_up_many("acme", ADDRESSES[:2]), 20)
 
     asyncio.run(go_away())
     assert known(asyncio.run(ask())) == [True, False]
@@ -176,21 +183,21 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
     for network, answer in zip(networks, assembly.answer(own, "acme", networks), strict=True):
         assert answer.value == network
         assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
-    assert len(alone["198.51.0.0/24"]) == assembly.INSIDE
+    assert len(alone["198.51.0.0/24"]) == assembly.MAX_INSIDE
 
 
 @pytest.mark.parametrize(
     ("value", "weight"),
     [
-        ("198.51.100.0/24", assembly.INSIDE),
-        ("198.51.100.0/24\r", assembly.INSIDE),
-        (" 2001:db8::/32\u00a0", assembly.INSIDE),
+        ("198.51.100.0/24", assembly.MAX_INSIDE),
+        ("198.51.100.0/24\r", assembly.MAX_INSIDE),
+        (" 2001:db8::/32\u00a0", assembly.MAX_INSIDE),
         ("198.51.100.7", 1),
         ("http://login.example/123", 1),
     ],
 )
 def test_a_network_counts_for_as_many_values_as_may_be_told_of_it(value: str, weight: int) -> None:
-    parts = list(assembly.parts_of([value] * 6_000))
+    parts = list(assembly.cut([value] * 6_000))
     assert [one for part, _ in parts for one in part] == [value] * 6_000
-    assert all(found == len(part) * weight <= assembly.TOGETHER for part, found in parts)
-    assert len(parts) == -(-6_000 // (assembly.TOGETHER // weight))
+    assert all(found == len(part) * weight <= assembly.MAX_TOGETHER for part, found in parts)
+    assert len(parts) == -(-6_000 // (assembly.MAX_TOGETHER // weight))

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables.store import repository, rescore, upsert
+from services.observables.store import rescore, upsert
 from services.observables.store.decay_job import check_due
+from services.observables.store.repository import read as stored_read
 from shared.database import PUBLIC, Database
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
@@ -93,7 +94,7 @@ def test_what_changes_for_everybody_reaches_the_rows_of_tenants(
     changes(own)
     handle(own, chunk(gone=[ADDRESS], feed=COMMUNITY, at=after(2), tenant=PUBLIC), tenant=PUBLIC)
     assert changes(own) == [(ADDRESS.value, "expired", 0, 81)]
-    assert check_due(own)["announced"] == 1
+    assert check_due(own).announced == 1
     alone = read(client)["score"]
     assert changes(own) == [(ADDRESS.value, "changed", alone, alone_and_public)]
     assert stored(own) == alone
@@ -119,8 +120,8 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
 def test_public_knowledge_is_the_operators_own(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER))
     with own.transaction(PUBLIC) as session:
-        one = repository.known(session, PUBLIC, [read(client)["id"][-36:]])[
+        one = stored_read.read_states(session, PUBLIC, [read(client)["id"][-36:]])[
             read(client)["id"][-36:]
         ]
-    assert [said.source for said in one.said] == ["community"]
+    assert [said.source for said in one.all_assertions] == ["community"]
     assert one.public == ()

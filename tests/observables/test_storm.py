@@ -22,9 +22,10 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
 
 from services.observables.consumers import SUBSCRIPTIONS
-from services.observables.scoring.inputs import ObservableState
-from services.observables.store import plan, repository
+from services.observables.scoring.inputs import ObservableState, evaluate
+from services.observables.store.changes import is_news
 from services.observables.store.plan import AssertingSource, AssertionData
+from services.observables.store.repository import read
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -62,7 +63,15 @@ def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
     for number in range(RUNS):
         for feed in FEEDS:
             moment = at(7 * number)
-            source = AssertingSource(str(feed.id), feed.name, feed.reliability, moment, feed.kind)
+            source = AssertingSource(
+                str(feed.id),
+                feed.name,
+                feed.reliability,
+                moment,
+                feed.kind,
+                tenant="acme",
+                tlp=feed.tlp,
+            )
             seen = [_indicator(value, number, chance) for value in chance.sample(VALUES, 300)]
             listed = {one.value for one in seen}
             gone = [value for value in chance.sample(VALUES, 100) if value not in listed]
@@ -224,7 +233,7 @@ def handled(own: Database) -> int:
 def state(own: Database) -> dict[str, ObservableState]:
     with own.transaction("acme") as session:
         ids = session.scalars(sa.text("SELECT id::text FROM observable")).all()
-        return {one.value: one for one in repository.known(session, "acme", ids).values()}
+        return {one.value: one for one in read.read_states(session, "acme", ids).values()}
 
 
 def newest_of(spoken: list[Spoken]) -> dict[str, datetime]:
@@ -244,9 +253,9 @@ def compare(
         if row is None or promised(row.assertions) != promised(expected[value]):
             yield f"{value}: {row} instead of {expected.get(value)}"
             continue
-        stored = [one.score for one in (plan.evaluate(row.type, each.values(), (), row.effects, newest[value])
+        stored = [one.score for one in (evaluate(row.type, each.values(), (), row.effects, newest[value])
                                         for each in (row.assertions, expected[value]))]  # fmt: skip
-        if stored[0] != stored[1] or plan.is_news(row.score, stored[1]):
+        if stored[0] != stored[1] or is_news(row.score, stored[1]):
             yield f"{value}: scores {row.score}, {stored[0]} instead of {stored[1]}"
 
 

@@ -15,8 +15,8 @@ from alembic import command
 from psycopg import sql
 from starlette.testclient import TestClient
 
-from services.observables.store import repository
 from services.observables.store.handlers import handle_observed
+from services.observables.store.repository import read
 from shared.database import Database
 from shared.events.feeds import Indicator
 from shared.migrations import alembic_config, migrate, pending_revisions
@@ -326,7 +326,7 @@ def test_notes_of_what_was_repeated_are_found_by_the_new_bucket(url: str) -> Non
     try:
         for one in (MUTEX, JA3):
             with own.transaction("acme") as session:
-                notes = repository.repeats(
+                notes = read.read_repeats(
                     session, "acme", [bucket(observable_id(*one))], START, uuid4()
                 )
             assert [(source, at) for source, at, ids in notes if new(one).bytes in ids] == [

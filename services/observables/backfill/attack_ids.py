@@ -14,8 +14,9 @@ from services.observables.reference import repository as datasets
 from services.observables.reference import service as reference
 from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.scoring.inputs import ObservableState
-from services.observables.store import plan, rescore
-from services.observables.store import repository as store
+from services.observables.store import rescore
+from services.observables.store.changes import attack_ids, build_change
+from services.observables.store.repository import read, write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events.observables import Change
 from shared.stix import bucket
@@ -78,9 +79,9 @@ def _remap(database: Database, tenant: str, ids: Sequence[str]) -> int:
     mappings: list[NewMapping] = []
     changes: list[Change] = []
     with database.transaction(tenant) as session:
-        store.lock(session, {bucket(identity) for identity in ids})
+        write.lock(session, {bucket(identity) for identity in ids})
         now = datetime.now(UTC)
-        for identity, state in store.known(session, tenant, ids).items():
+        for identity, state in read.read_states(session, tenant, ids).items():
             new = _new_mappings(identity, state)
             mappings += new
             changes += _changes(identity, state, new, now)
@@ -92,8 +93,8 @@ def _remap(database: Database, tenant: str, ids: Sequence[str]) -> int:
 def _new_mappings(identity: str, state: ObservableState) -> list[NewMapping]:
     mappings = []
     for source, assertion in state.assertions.items():
-        attack = current_index.attack_ids(assertion.malware, assertion.tags)
-        if attack != assertion.attack:
+        attack = current_index.attack_ids(assertion.malware, tuple(assertion.tags))
+        if attack != tuple(assertion.attack):
             mappings.append(NewMapping(identity, source, attack))
     return mappings
 
@@ -103,11 +104,11 @@ def _changes(
 ) -> list[Change]:
     """The change to announce, if the observable's ids differ; its score does not depend on them."""
     attack = {mapping.source: mapping.attack for mapping in mappings}
-    before = [assertion for assertion in state.said if assertion.active(now)]
+    before = state.active(now)
     after = [
         assertion._replace(attack=attack.get(assertion.source_id, assertion.attack))
         for assertion in before
     ]
-    if plan.techniques(before) == plan.techniques(after):
+    if attack_ids(before) == attack_ids(after):
         return []
-    return [plan.changed(identity, state, state.score, after)]
+    return [build_change(identity, state, state, state.score, after)]

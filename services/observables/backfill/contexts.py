@@ -13,8 +13,8 @@ from services.observables.reference import repository as datasets
 from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.reference.repository import DatasetState
-from services.observables.store import repository as store
 from services.observables.store import rescore
+from services.observables.store.repository import write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.stix import bucket
 
@@ -89,7 +89,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[StoredContext]) ->
         return 0
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        store.lock(session, {bucket(identity) for identity in changed})
+        write.lock(session, {bucket(identity) for identity in changed})
         repository.change_contexts(session, tenant, changed, now)
         changes = rescore.rescore(session, tenant, changed, now)
         rescore.publish_changes(session, tenant, changes, "enrichment")

@@ -14,8 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from services.observables.lookup import assembly, schemas, service
+from services.observables.lookup.assembly import DatedLookupAnswer, LookupAnswers
 from services.observables.lookup.batching import Lookups
+from services.observables.lookup.read_models import AssertionView, DatedObservable
 from services.observables.lookup.repository import Filter
+from services.observables.lookup.service import DatedExplanation, DatedPage, RelationPage
 from services.observables.reference.data_dates import UNKNOWN, DatasetDates
 from services.observables.sightings.schemas import RelationKind
 from services.observables.store.search_keys import check_literal
@@ -31,12 +34,24 @@ from shared.web.app import (
     openapi_security,
     require_permission,
 )
+from shared.web.struct_schemas import struct_response
 
 router = APIRouter(prefix="/v1", tags=["observables"])
 
 Reader = Annotated[Principal, require_permission("observables:read")]
+STRUCTS: Final = (
+    AssertionView,
+    DatedExplanation,
+    DatedLookupAnswer,
+    DatedObservable,
+    DatedPage,
+    LookupAnswers,
+    RelationPage,
+)
+"""The structs that the OpenAPI document describes."""
+
 AsOf = Annotated[
-    Timestamp | None, Query(description="answer with what was known at this moment (RFC 3339)")
+    Timestamp | None, Query(description="answer with what was recorded at this moment (RFC 3339)")
 ]
 
 
@@ -50,34 +65,36 @@ def fast_path(lookups: Lookups) -> FastPath:
 
 
 async def _plain_lookup(lookups: Lookups, tenant: str, query: bytes) -> bytes | None:
-    """What is known about one value now, when the query asks for nothing else."""
+    """The answer about one value now; None when the query has any other parameter."""
     name, _, text = query.partition(b"=")
-    if name != b"value" or b"&" in text or len(query) > _PLAIN:
+    if name != b"value" or b"&" in text or len(query) > _MAX_QUERY:
         return None
     value = unquote_plus(text.decode("latin-1"))  # as Starlette reads a query
-    return await lookups.one(tenant, value)
+    return await lookups.look_up(tenant, value)
 
 
-def _dated(request: Request, answer: msgspec.Struct, as_of: datetime | None = None) -> Response:
+def _dated(
+    request: Request, answer: msgspec.Struct, dated: type, as_of: datetime | None = None
+) -> Response:
     """An answer with the dates of the reference data behind it; those of the past are not recorded."""
     data_dates: DatasetDates = request.app.state.data_dates
     dates = UNKNOWN if as_of is not None else data_dates.get()
-    return json_response({**msgspec.structs.asdict(answer), "reference": dates})
+    return json_response(dated(*msgspec.structs.astuple(answer), dates))
 
 
-_PLAIN: Final = 2_000
-"""Characters of a query that is looked at without the framework; no longer than a value may be."""
+_MAX_QUERY: Final = 2_000
+"""Characters of a query that is answered without the framework; no longer than a value may be."""
 _LOOKUP: Final = TypeAdapter(schemas.LookupQuery)
 
 
 @router.get(
     "/lookup",
-    response_model=schemas.LookupResult,
+    responses=struct_response(DatedLookupAnswer),
     openapi_extra=openapi_security("observables:read")
     | {"parameters": schemas.parameters(schemas.LookupQuery)},
 )
-async def look_up_one(request: Request) -> Response:
-    """What is known about one value, now or at a moment of the past."""
+async def look_up(request: Request) -> Response:
+    """Look one value up, now or as recorded at a moment."""
     principal = authorize(request, "observables:read")
     try:
         lookup = _LOOKUP.validate_python(dict(request.query_params))
@@ -85,8 +102,8 @@ async def look_up_one(request: Request) -> Response:
         raise RequestValidationError(
             [{**problem, "loc": ("query", *problem["loc"])} for problem in error.errors()]
         ) from None
-    if (moment := service.past(lookup.as_of)) is not None:
-        then = await asyncio.to_thread(
+    if (moment := service.check_past(lookup.as_of)) is not None:
+        answers = await asyncio.to_thread(
             assembly.answer,
             database_of(request),
             principal.tenant,
@@ -94,21 +111,21 @@ async def look_up_one(request: Request) -> Response:
             lookup.type,
             moment,
         )
-        return json_response(then[0])
+        return json_response(answers[0])
     lookups: Lookups = request.app.state.lookups
     return Response(
-        await lookups.one(principal.tenant, lookup.value, lookup.type),
+        await lookups.look_up(principal.tenant, lookup.value, lookup.type),
         media_type="application/json",
     )
 
 
 @router.post(
     "/lookup",
-    response_model=schemas.LookupResponse,
+    responses=struct_response(LookupAnswers),
     openapi_extra=openapi_security("observables:read") | schemas.body(schemas.LookupRequest),
 )
-async def look_up(request: Request) -> Response:
-    """What is known about up to 10,000 values, now or at a moment of the past."""
+async def look_up_many(request: Request) -> Response:
+    """Look up to 10,000 values up, now or as recorded at a moment."""
     principal = authorize(request, "observables:read")
     try:
         lookup = schemas.LookupRequest.model_validate_json(
@@ -123,17 +140,17 @@ async def look_up(request: Request) -> Response:
             [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
         ) from None
     lookups: Lookups = request.app.state.lookups
-    if (moment := service.past(lookup.as_of)) is None:
+    if (moment := service.check_past(lookup.as_of)) is None:
         return Response(
-            await lookups.many(
+            await lookups.look_up_many(
                 principal.tenant, lookup.values, lookup.type, describe=lookup.describe
             ),
             media_type="application/json",
         )
-    then = await asyncio.to_thread(
+    answers = await asyncio.to_thread(
         assembly.answer, database_of(request), principal.tenant, lookup.values, lookup.type, moment
     )
-    return json_response({"items": then, "reference": UNKNOWN})
+    return json_response(LookupAnswers(answers, UNKNOWN))
 
 
 def _filter(
@@ -169,7 +186,7 @@ After = Annotated[str | None, Query(max_length=2000, description="`next` of the 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-@router.get("/observables", response_model=schemas.Page)
+@router.get("/observables", responses=struct_response(DatedPage))
 def list_observables(
     request: Request,
     principal: Reader,
@@ -177,43 +194,38 @@ def list_observables(
     after: After = None,
     limit: Limit = 100,
 ) -> Response:
-    """Observables in the order of their ids; below something, in the order of names and addresses."""
-    return _dated(
-        request, service.page(database_of(request), principal.tenant, conditions, after, limit)
-    )
+    """List observables in the order of their ids; below something, in that of names and addresses."""
+    page = service.page(database_of(request), principal.tenant, conditions, after, limit)
+    return _dated(request, page, DatedPage)
 
 
-@router.get("/observables/count", response_model=schemas.Count)
+@router.get("/observables/count", response_model=schemas.ObservableCount)
 def count_observables(request: Request, principal: Reader, conditions: Filtered) -> dict[str, int]:
-    """How many observables match."""
+    """Count the observables that match."""
     return {"count": service.count(database_of(request), principal.tenant, conditions)}
 
 
-@router.get("/observables/{identity}", response_model=schemas.DatedObservable)
+@router.get("/observables/{identity}", responses=struct_response(DatedObservable))
 def get_observable(
     request: Request, principal: Reader, identity: str, as_of: AsOf = None
 ) -> Response:
-    """One observable by its STIX id, now or as it was known at a moment of the past."""
-    moment = service.past(as_of)
-    return _dated(
-        request,
-        service.observable(database_of(request), principal.tenant, identity, moment),
-        moment,
-    )
+    """Get an observable by its STIX id, now or as recorded at a moment."""
+    moment = service.check_past(as_of)
+    view = service.observable(database_of(request), principal.tenant, identity, moment)
+    return _dated(request, view, DatedObservable, moment)
 
 
-@router.get("/observables/{identity}/explain", response_model=schemas.Explanation)
+@router.get("/observables/{identity}/explain", responses=struct_response(DatedExplanation))
 def explain_observable(
     request: Request, principal: Reader, identity: str, as_of: AsOf = None
 ) -> Response:
-    """Why the score is what it is, or was."""
-    moment = service.past(as_of)
-    return _dated(
-        request, service.explain(database_of(request), principal.tenant, identity, moment), moment
-    )
+    """Explain a score by its parts, now or as recorded at a moment."""
+    moment = service.check_past(as_of)
+    explanation = service.explain(database_of(request), principal.tenant, identity, moment)
+    return _dated(request, explanation, DatedExplanation, moment)
 
 
-@router.get("/observables/{identity}/relations", response_model=schemas.RelationPage)
+@router.get("/observables/{identity}/relations", responses=struct_response(RelationPage))
 def list_relations(
     request: Request,
     principal: Reader,
@@ -222,7 +234,7 @@ def list_relations(
     after: After = None,
     limit: Limit = 100,
 ) -> Response:
-    """What an observable has to do with others, what was seen last first."""
+    """List the relations of an observable, the last seen first."""
     return json_response(
-        service.relations(database_of(request), principal.tenant, identity, kind, after, limit)
+        service.list_relations(database_of(request), principal.tenant, identity, kind, after, limit)
     )

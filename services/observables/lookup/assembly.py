@@ -1,41 +1,43 @@
-"""From values to answers: what is known about each, and what lies around and within it."""
+"""From values to answers: what is stored about each, and what lies around and within it."""
 
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
-from services.observables.lookup import read_models, repository
-from services.observables.lookup.read_models import View
-from services.observables.lookup.repository import Gathered
+from services.observables.lookup import read_models
+from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.reference import context
+from services.observables.reference.urls import host_of
 from services.observables.store.references import Reference
-from services.observables.store.search_keys import host_of, under
+from services.observables.store.repository import read
+from services.observables.store.repository.read import StoredRows
+from services.observables.store.search_keys import under
 from shared.database import Database
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
 from shared.stix.addresses import ipv4, ipv6
 from shared.stix.ids import observable_id
 
-INSIDE: Final = 100
-"""Of what lies within a network that is asked for, so much is told with the answer; a search tells the rest."""
+MAX_INSIDE: Final = 100
+"""Observables within a network that come with its answer; a search gives all of them."""
 
-TOGETHER: Final = 5_000
-"""Values of one transaction; more are cut, so that one part is read while another one is put together."""
+MAX_TOGETHER: Final = 5_000
+"""Values of one transaction. More are cut, so that one part is read while another is assembled."""
 
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
-_NAMED: Final = frozenset({"domain-name", "email-addr", "url"})
-_PLACED: Final = _ADDRESSES | {"url"}
-"""What may lie within a network."""
+_WITH_DOMAINS: Final = frozenset({"domain-name", "email-addr", "url"})
+_WITH_NETWORKS: Final = _ADDRESSES | {"url"}
 
-_ALIKE: Final = {
+_HASHES: Final = {
     32: (ObservableType.MD5, (ObservableType.IMPHASH, ObservableType.JA3)),
     40: (ObservableType.SHA1, (ObservableType.X509_SHA1,)),
     64: (ObservableType.SHA256, (ObservableType.X509_SHA256,)),
 }
-"""By length, what a hash is taken for, and what else may look like it."""
+"""By length, the type that a hash is detected as, and the types that look like it."""
 
 _SHAPELESS: Final = (
     ObservableType.FILE_NAME,
@@ -43,42 +45,76 @@ _SHAPELESS: Final = (
     ObservableType.MUTEX,
     ObservableType.USER_AGENT,
 )
+"""The types of values that look like nothing."""
 
 _NETWORK: Final = re.compile(r"/[0-9]{1,3}\s*$")
-"""How networks end; of each, so much may be told that it counts for many values."""
+"""How networks end. The answer about one may hold so much that it counts for many values."""
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
-"""Work that pauses while PostgreSQL does its part, for whoever has something else to do."""
+"""Work that pauses while PostgreSQL does its part, so that its thread can do other work."""
 
 
-class Answer(msgspec.Struct, omit_defaults=True):
-    """What is known about one value.
+class LookupAnswer(msgspec.Struct, omit_defaults=True):
+    """The answer about one value: the observable, or the problem when the value is none."""
+
+    value: Annotated[str, Meta(description="as it was sent")]
+    observable: Annotated[
+        ObservableView | None, Meta(description="null when nothing is stored about it")
+    ]
+    problem: Annotated[str | None, Meta(description="why the value is no observable")]
+    others: Annotated[
+        Sequence[Reference],
+        Meta(
+            description="stored observables of other types that have this value: 32 digits may be "
+            "a file's MD5, an imphash and a JA3"
+        ),
+    ] = ()
+    context: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        Meta(
+            description="the facts of offline enrichers about a value that is not stored",
+            extra_json_schema={"type": "object"},
+        ),
+    ] = msgspec.UNSET
+    within: Annotated[
+        Sequence[Reference],
+        Meta(
+            description="stored networks and domains that it belongs to, and the host of a URL; "
+            "the nearest first"
+        ),
+    ] = ()
+    inside: Annotated[
+        Sequence[Reference],
+        Meta(description="stored observables inside a network, at most 100"),
+    ] = ()
+
+
+class DatedLookupAnswer(LookupAnswer, kw_only=True):
+    """The answer about one value, with the dates of the reference data behind it."""
+
+    reference: DataDates | msgspec.UnsetType = msgspec.UNSET
+
+
+class LookupAnswers(msgspec.Struct):
+    """The answers about many values, in their order."""
+
+    items: list[LookupAnswer]
+    reference: DataDates
+
+
+class Query(msgspec.Struct, frozen=True, gc=False):
+    """One value to look up.
 
     Attributes:
-        value: as it was asked for.
-        observable: None when nobody has said anything about it.
-        problem: why the value is no observable.
-        others: further observables that have this value: 32 digits may be a file's MD5, an imphash and a JA3.
-        context: of a value nobody has spoken of, what offline enrichers know: its network, allow-lists it is on.
-        within: known networks and domains that it belongs to, and the host of a URL; the nearest first.
-        inside: known observables within a network that was asked for, at most 100.
-    """
-
-    value: str
-    observable: View | None
-    problem: str | None
-    others: Sequence[Reference] = ()
-    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    within: Sequence[Reference] = ()
-    inside: Sequence[Reference] = ()
-
-
-class Asked(msgspec.Struct, frozen=True, gc=False):
-    """One value of a question, as it was asked for: the observable it is, or why it is none (type, text, id empty).
-
-    `others` are the ids of what it may be as well; a value that looks like nothing may be of a type without a shape.
-    `describe` asks for what lies here about a value that nobody has spoken of.
+        value: as it was sent.
+        type: of the observable that it is; empty, like `text` and `id`, when it is none.
+        text: its canonical value.
+        id: its UUID.
+        problem: why it is no observable.
+        others: ids of what it may be as well. A value that looks like nothing may be of a type
+            without a shape.
+        describe: whether the answer has the facts of offline enrichers when nothing is stored.
     """
 
     value: str
@@ -90,30 +126,23 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     describe: bool = False
 
 
-def ask(value: str, type_: ObservableType | None = None, *, describe: bool = False) -> Asked:
-    """What a text asks for, of a type or of whatever type it looks like; defanged forms are understood."""
+def parse_query(
+    value: str, type_: ObservableType | None = None, *, describe: bool = False
+) -> Query:
+    """Read a value as one of a type, or of the type it looks like; it may be defanged."""
     try:
         if type_ is not None:
             text = normalise(type_, value)
-            return Asked(value, type_, text, observable_id(type_, text), describe=describe)
-        found = detect(value)
+            return Query(value, type_, text, observable_id(type_, text), describe=describe)
+        observable = detect(value)
     except NotAnObservable as error:
-        return Asked(
-            value,
-            problem=str(error),
-            others=() if type_ is not None else tuple(_ids(_SHAPELESS, value)),
-        )
-    taken_for, alike = _ALIKE.get(len(found.value), (None, ()))
-    others = tuple(_ids(alike, found.value)) if found.type is taken_for else ()
-    return Asked(
-        value,
-        found.type,
-        found.value,
-        observable_id(found.type, found.value),
-        None,
-        others,
-        describe,
-    )
+        others = () if type_ is not None else tuple(_ids(_SHAPELESS, value))
+        return Query(value, problem=str(error), others=others)
+    text = observable.value
+    detected_as, alike = _HASHES.get(len(text), (None, ()))
+    others = tuple(_ids(alike, text)) if observable.type is detected_as else ()
+    identity = observable_id(observable.type, text)
+    return Query(value, observable.type, text, identity, None, others, describe)
 
 
 def _ids(types: Sequence[ObservableType], value: str) -> Iterator[str]:
@@ -122,14 +151,17 @@ def _ids(types: Sequence[ObservableType], value: str) -> Iterator[str]:
             yield observable_id(type_, normalise(type_, value))
 
 
-def parts_of(values: Sequence[str]) -> Iterator[tuple[Sequence[str], int]]:
-    """Cut values into parts that are good for one transaction, each with its weight."""
-    start = weight = 0
-    for place, value in enumerate(values):
-        more = INSIDE if "/" in value and "://" not in value and _NETWORK.search(value) else 1
-        if weight + more > TOGETHER:
-            yield values[start:place], weight
-            start, weight = place, 0
+def cut(values: Sequence[str]) -> Iterator[tuple[Sequence[str], int]]:
+    """Cut values into parts of the size of one transaction, each with its weight."""
+    start = 0
+    weight = 0
+    for index, value in enumerate(values):
+        is_network = "/" in value and "://" not in value and _NETWORK.search(value)
+        more = MAX_INSIDE if is_network else 1
+        if weight + more > MAX_TOGETHER:
+            yield values[start:index], weight
+            start = index
+            weight = 0
         weight += more
     yield values[start:], weight
 
@@ -140,11 +172,12 @@ def answer(
     values: Sequence[str],
     type_: ObservableType | None = None,
     as_of: datetime | None = None,
-) -> list[Answer]:
-    """Answers by what is recorded now or was at the moment `as_of`."""
-    answers: list[Answer] = []
-    for part, _ in parts_of(values):
-        steps = answers_to(database, tenant, [ask(value, type_) for value in part], as_of)
+) -> list[LookupAnswer]:
+    """Answers from what is recorded now, or was at the moment `as_of`."""
+    answers: list[LookupAnswer] = []
+    for part, _ in cut(values):
+        queries = [parse_query(value, type_) for value in part]
+        steps = answer_in_steps(database, tenant, queries, as_of)
         while True:
             try:
                 next(steps)
@@ -154,103 +187,117 @@ def answer(
     return answers
 
 
-def answers_to(
-    database: Database, tenant: str, asked: Sequence[Asked], as_of: datetime | None = None
-) -> Steps[list[Answer]]:
-    """The same in steps: it pauses where PostgreSQL does its part."""
-    networks = [
-        place for place, one in enumerate(asked) if one.type in _ADDRESSES and "/" in one.text
-    ]
-    above = {
-        place: _above(one.type, one.text, {})
-        for place, one in enumerate(asked)
-        if one.type in _NAMED
-    }
+def answer_in_steps(
+    database: Database, tenant: str, queries: Sequence[Query], as_of: datetime | None = None
+) -> Steps[list[LookupAnswer]]:
+    """Answer queries, and pause wherever PostgreSQL does its part.
+
+    Two round trips: the values with the domains above them and what lies inside networks, then the
+    networks around addresses, whose ids follow from the prefix lengths that the first one reads.
+    """
+    networks: list[int] = []
+    above: dict[int, list[str]] = {}
+    for index, query in enumerate(queries):
+        if query.type in _ADDRESSES and "/" in query.text:
+            networks.append(index)
+        elif query.type in _WITH_DOMAINS:
+            above[index] = _ids_above(query.type, query.text, {})
     inside: list[list[str]] = []
     with database.read_transaction(tenant) as connection:
-        prefixes = repository.ask_prefixes(connection, tenant)
+        pending_prefixes = read.send_prefixes(connection, tenant)
         if networks:
-            ranges = [under(asked[place].text)[0] for place in networks]
-            held = repository.ask_inside(connection, tenant, ranges, INSIDE + 1)
+            ranges = [under(queries[index].text)[0] for index in networks]
+            pending = read.send_inside(connection, tenant, ranges, MAX_INSIDE + 1)
             yield
-            inside = repository.inside(held, len(ranges))
-        first = {one.id for one in asked}.union(
-            *above.values(), *inside, *(one.others for one in asked if one.others)
-        ) - {""}
-        asking = repository.ask(connection, tenant, first, as_of)
+            inside = read.fetch_inside(pending, len(ranges))
+        others = (query.others for query in queries if query.others)
+        ids = {query.id for query in queries}.union(*above.values(), *inside, *others) - {""}
+        pending_rows = read.send_rows(connection, tenant, ids, as_of)
         yield
-    gathered = [repository.answered(asking)]
-    if lengths := repository.prefixes(prefixes):
-        around = {
-            place: _above(one.type, one.text, lengths)
-            for place, one in enumerate(asked)
-            if one.type in _PLACED
-        }
+    parts = [read.fetch_rows(pending_rows)]
+    if prefixes := read.fetch_prefixes(pending_prefixes):
+        around: dict[int, list[str]] = {}
+        for index, query in enumerate(queries):
+            if query.type in _WITH_NETWORKS:
+                around[index] = _ids_above(query.type, query.text, prefixes)
         above |= around
-        if rest := set[str]().union(*around.values()) - first:
+        if rest := set[str]().union(*around.values()) - ids:
             with database.read_transaction(tenant) as connection:
-                asking = repository.ask(connection, tenant, rest, as_of)
+                pending_rows = read.send_rows(connection, tenant, rest, as_of)
                 yield
-            gathered.append(repository.answered(asking))
-    held_in = dict(zip(networks, inside, strict=True))
-    return _put_together(asked, gathered, above, held_in, as_of or datetime.now(UTC))
+            parts.append(read.fetch_rows(pending_rows))
+    by_network = dict(zip(networks, inside, strict=True))
+    return _assemble(queries, parts, above, by_network, as_of or datetime.now(UTC))
 
 
-def _put_together(
-    asked: Sequence[Asked],
-    gathered: Sequence[Gathered],
+def _assemble(
+    queries: Sequence[Query],
+    parts: Sequence[StoredRows],
     above: dict[int, list[str]],
     inside: dict[int, list[str]],
     now: datetime,
-) -> list[Answer]:
-    """Answers from what was gathered and, by the place of a question, ids of what lies around and inside."""
-    known = {
-        identity: view
-        for each in gathered
-        for identity, view in read_models.views(each, now).items()
-    }
+) -> list[LookupAnswer]:
+    """Answers from the rows that were read.
+
+    Args:
+        queries: the queries.
+        parts: the rows, as they were read.
+        above: by the index of a query, ids of what lies around its value.
+        inside: by the index of a query, ids of what lies within its network.
+        now: the moment of the scores.
+    """
+    views: dict[str, ObservableView] = {}
+    for rows in parts:
+        views |= read_models.views(rows, now)
     answers = [
-        _of_several(one, known) if one.others else Answer(one.value, known.get(one.id), one.problem)
-        for one in asked
+        _answer_of_several(query, views)
+        if query.others
+        else LookupAnswer(query.value, views.get(query.id), query.problem)
+        for query in queries
     ]
-    for place, around in above.items():
-        if found := _references(around, known):
-            answers[place].within = found
-    for place, held in inside.items():
-        if found := _references([one for one in held if one != asked[place].id][:INSIDE], known):
-            answers[place].inside = found
+    for index, ids in above.items():
+        if references := _references(ids, views):
+            answers[index].within = references
+    for index, ids in inside.items():
+        network = queries[index].id
+        listed = [identity for identity in ids if identity != network][:MAX_INSIDE]
+        if references := _references(listed, views):
+            answers[index].inside = references
     return answers
 
 
-def _of_several(one: Asked, known: dict[str, View]) -> Answer:
-    """Of all that a value may be, what is known."""
-    found = [known[identity] for identity in (one.id, *one.others) if identity in known]
-    if not found:
-        return Answer(one.value, None, one.problem)
-    return Answer(one.value, found[0], None, [read_models.reference(other) for other in found[1:]])
+def _answer_of_several(query: Query, views: dict[str, ObservableView]) -> LookupAnswer:
+    """The answer about a value that may be several observables."""
+    matches = [views[identity] for identity in (query.id, *query.others) if identity in views]
+    if not matches:
+        return LookupAnswer(query.value, None, query.problem)
+    others = [read_models.reference_of(view) for view in matches[1:]]
+    return LookupAnswer(query.value, matches[0], None, others)
 
 
-def describe(database: Database, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
-    """Say of values that nobody has spoken of what offline enrichers know, where it is asked for."""
+def describe(database: Database, queries: Sequence[Query], answers: Sequence[LookupAnswer]) -> None:
+    """Add the facts of offline enrichers to answers about values that are not stored."""
     unknown = [
-        (place, one)
-        for place, one in enumerate(asked)
-        if one.describe and one.id and answers[place].observable is None
+        (index, query)
+        for index, query in enumerate(queries)
+        if query.describe and query.id and answers[index].observable is None
     ]
     if not unknown:
         return
     context.reload_if_stale_from(database)
-    contexts = context.describe_values((str(place), one.type, one.text) for place, one in unknown)
-    for place, text in contexts.items():
-        answers[int(place)].context = msgspec.Raw(text.encode())
+    contexts = context.describe_values(
+        (str(index), query.type, query.text) for index, query in unknown
+    )
+    for index, text in contexts.items():
+        answers[int(index)].context = msgspec.Raw(text.encode())
 
 
-def _references(ids: Sequence[str], known: dict[str, View]) -> list[Reference]:
-    return [read_models.reference(known[identity]) for identity in ids if identity in known]
+def _references(ids: Sequence[str], views: dict[str, ObservableView]) -> list[Reference]:
+    return [read_models.reference_of(views[identity]) for identity in ids if identity in views]
 
 
-def _above(type_: str, value: str, lengths: dict[str, list[int]]) -> list[str]:
-    """Ids of what an observable lies within, were it known: hosts, domains above, networks around."""
+def _ids_above(type_: str, value: str, prefixes: dict[str, list[int]]) -> list[str]:
+    """Ids of what lies around an observable, stored or not: hosts, domains above, networks."""
     match type_:
         case "domain-name":
             return [observable_id("domain-name", name) for name in parents(value)]
@@ -258,38 +305,35 @@ def _above(type_: str, value: str, lengths: dict[str, list[int]]) -> list[str]:
             domain = value.rpartition("@")[2]
             return [observable_id("domain-name", name) for name in (domain, *parents(domain))]
         case "url":
-            return _above_host(host_of(value), lengths)
+            host = parse_query(host_of(value))
+            return [host.id, *_ids_above(host.type, host.text, prefixes)] if host.id else []
         case "ipv4-addr" | "ipv6-addr":
-            return [observable_id(type_, network) for network in _around(type_, value, lengths)]
+            networks = _networks_around(type_, value, prefixes)
+            return [observable_id(type_, network) for network in networks]
     return []
-
-
-def _above_host(host: str, lengths: dict[str, list[int]]) -> list[str]:
-    found = ask(host)
-    return [found.id, *_above(found.type, found.text, lengths)] if found.id else []
 
 
 def parents(name: str) -> list[str]:
     """The domains above a domain, the nearest first, without the top-level one.
 
-    Of a name as long as tunnels through the DNS make them the nearest four, and the eight that are nobody's payload.
+    A name with as many labels as tunnels through the DNS make has the nearest four, and the eight
+    below the top, which carry no payload.
     """
     labels = name.split(".")
-    starts = range(1, len(labels) - 1)
-    return [
-        ".".join(labels[start:])
-        for start in (starts if len(starts) <= 12 else (*starts[:4], *starts[-8:]))
-    ]
+    starts = list(range(1, len(labels) - 1))
+    if len(starts) > 12:
+        starts = [*starts[:4], *starts[-8:]]
+    return [".".join(labels[start:]) for start in starts]
 
 
-def _around(type_: str, value: str, lengths: dict[str, list[int]]) -> list[str]:
+def _networks_around(type_: str, value: str, prefixes: dict[str, list[int]]) -> list[str]:
     address, _, own = value.partition("/")
-    shorter = [length for length in lengths.get(type_, ()) if not own or length < int(own)]
+    shorter = [length for length in prefixes.get(type_, ()) if not own or length < int(own)]
     network = ipv6 if ":" in address else ipv4
-    around = []
+    networks = []
     for length in sorted(shorter, reverse=True):
         try:
-            around.append(network(f"{address}/{length}"))
-        except NotAnObservable:  # the network that starts at zero is none
+            networks.append(network(f"{address}/{length}"))
+        except NotAnObservable:  # the network that starts at zero is no observable
             continue
-    return around
+    return networks

@@ -1,7 +1,7 @@
-"""Looking values up: many questions of the same moment are one transaction.
+"""Many lookups of one moment in one transaction.
 
-While a transaction is under way, the questions that arrive wait together and go with the next one. A lonely question
-waits for nothing, and at many a second the cost of a transaction with its tenant is shared by all of them.
+While a transaction is under way, the lookups that arrive wait and go together with the next one. A single lookup waits
+for nothing, and at many a second they share the cost of a transaction with its tenant.
 """
 
 import asyncio
@@ -16,31 +16,31 @@ import msgspec
 from psycopg_pool import PoolTimeout
 
 from services.observables.lookup.assembly import (
-    TOGETHER,
-    Asked,
+    MAX_TOGETHER,
+    Query,
     Steps,
-    answers_to,
-    ask,
+    answer_in_steps,
+    cut,
     describe,
-    parts_of,
+    parse_query,
 )
 from services.observables.reference.data_dates import DatasetDates
 from shared.database import Database
 from shared.stix import ObservableType
 
 _AT_ONCE: Final = 2
-"""Parts under way: one with PostgreSQL, one being prepared or put together."""
+"""Batches under way: one with PostgreSQL, one being prepared or assembled."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Question(NamedTuple):
-    """A part of what somebody asks, small enough to be answered together with others.
+class _Lookup(NamedTuple):
+    """A part of a request, small enough to be answered together with others.
 
     Attributes:
-        type: of the values; None where they are what they look like.
-        describe: whether to tell what lies here about a value nobody has spoken of.
-        weight: what it counts for in a transaction.
+        type: of the values; None when each is of the type it looks like.
+        describe: whether answers have the facts of offline enrichers about values that are not stored.
+        weight: its share of a transaction.
         answers: in the order of the values, as the items of a JSON array.
     """
 
@@ -53,10 +53,10 @@ class _Question(NamedTuple):
 
 
 class Lookups:
-    """Answers the questions of one process, as JSON.
+    """Answers the lookups of one process, as JSON.
 
-    One thread answers them all: while PostgreSQL works on one part it prepares another or puts one together. More
-    threads would take the interpreter from each other, and each other's objects out of the processor's caches.
+    One thread answers them all: while PostgreSQL works on one batch it prepares another or assembles one. More threads
+    would take the interpreter from each other, and each other's objects out of the processor's caches.
 
     Args:
         database: the service's.
@@ -65,16 +65,16 @@ class Lookups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.data_dates = DatasetDates(database)
-        self._arrived: deque[_Question] = deque()
+        self._arrived: deque[_Lookup] = deque()
         self._thread = ThreadPoolExecutor(1, "lookups")
-        self._working: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def one(self, tenant: str, value: str, type_: ObservableType | None = None) -> bytes:
-        """What is known about one value, with the dates of the data behind it."""
-        (answer,) = await self._ask(tenant, [value], type_, describe=True)
+    async def look_up(self, tenant: str, value: str, type_: ObservableType | None = None) -> bytes:
+        """The answer about one value, with the dates of the reference data behind it."""
+        (answer,) = await self._answer(tenant, [value], type_, describe=True)
         return b'%b,"reference":%b}' % (answer[:-1], bytes(await self.data_dates.get_async()))
 
-    async def many(
+    async def look_up_many(
         self,
         tenant: str,
         values: Sequence[str],
@@ -82,104 +82,114 @@ class Lookups:
         *,
         describe: bool = False,
     ) -> bytes:
-        """What is known about values, in their order, with the dates of the data behind it told once."""
-        items = b",".join(await self._ask(tenant, values, type_, describe=describe))
+        """The answers about values, in their order, with the dates of the reference data once."""
+        items = b",".join(await self._answer(tenant, values, type_, describe=describe))
         return b'{"items":[%b],"reference":%b}' % (items, bytes(await self.data_dates.get_async()))
 
-    async def _ask(
+    async def _answer(
         self, tenant: str, values: Sequence[str], type_: ObservableType | None, *, describe: bool
     ) -> list[bytes]:
         loop = asyncio.get_running_loop()
-        parts = [
-            _Question(tenant, type_, describe, part, weight, loop.create_future())
-            for part, weight in parts_of(values)
+        lookups = [
+            _Lookup(tenant, type_, describe, part, weight, loop.create_future())
+            for part, weight in cut(values)
         ]
-        self._arrived.extend(parts)
+        self._arrived.extend(lookups)
         self._wake(loop)
-        return await asyncio.gather(*(part.answers for part in parts))
+        return await asyncio.gather(*(lookup.answers for lookup in lookups))
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        def rest(_done: asyncio.Future[None]) -> None:
-            self._working = None
-            if self._arrived:  # just when it went to rest
+        """Start the thread, unless it works."""
+
+        def stop(_done: asyncio.Future[None]) -> None:
+            self._loop = None
+            if self._arrived:  # since the thread looked for the last time
                 self._wake(loop)
 
-        if self._working is not loop:
-            self._working = loop
-            loop.run_in_executor(self._thread, self._work).add_done_callback(rest)
+        if self._loop is not loop:
+            self._loop = loop
+            loop.run_in_executor(self._thread, self._work).add_done_callback(stop)
 
     def _work(self) -> None:
-        """Answer until no question is left; tenants take turns."""
-        waiting: dict[str, deque[_Question]] = {}
-        under_way: deque[tuple[Steps[list[bytes]], list[_Question]]] = deque()
+        """Answer until no lookup is left; tenants take turns."""
+        waiting: dict[str, deque[_Lookup]] = {}
+        under_way: deque[tuple[Steps[list[bytes]], list[_Lookup]]] = deque()
         while self._arrived or waiting or under_way:
             while self._arrived:
-                question = self._arrived.popleft()
-                waiting.setdefault(question.tenant, deque()).append(question)
+                lookup = self._arrived.popleft()
+                waiting.setdefault(lookup.tenant, deque()).append(lookup)
+            # Start another batch, or continue the one that waits for PostgreSQL the longest.
             if waiting and len(under_way) < _AT_ONCE:
-                together = _next_of(waiting)
-                steps = _find(self._database, together[0].tenant, together)
+                batch = _next_batch(waiting)
+                steps = _answer_batch(self._database, batch[0].tenant, batch)
             else:
-                steps, together = under_way.popleft()
+                steps, batch = under_way.popleft()
             try:
                 next(steps)
             except StopIteration as end:
-                _tell(together, end.value)
-            except Exception as error:  # noqa: BLE001  # each of those who asked is told
-                if isinstance(
-                    error.__cause__, PoolTimeout
-                ):  # nobody else has to wait until it is known again
-                    together += [one for questions in waiting.values() for one in questions]
+                _deliver(batch, end.value)
+            except Exception as error:  # noqa: BLE001  # each caller receives it
+                # Without a connection every other lookup would wait as long, and fail.
+                if isinstance(error.__cause__, PoolTimeout):
+                    for lookups in waiting.values():
+                        batch += lookups
                     waiting.clear()
-                _tell(together, [error] * len(together))
+                _deliver(batch, [error] * len(batch))
             else:
-                under_way.append((steps, together))
+                under_way.append((steps, batch))
 
 
-def _next_of(waiting: dict[str, deque[_Question]]) -> list[_Question]:
-    """Questions of the tenant whose turn it is, as many as go together; it then waits for its next turn."""
+def _next_batch(waiting: dict[str, deque[_Lookup]]) -> list[_Lookup]:
+    """The lookups of the tenant whose turn it is, as many as fit; the tenant then waits for its next turn."""
     tenant = next(iter(waiting))
-    questions = waiting.pop(tenant)
-    together = [questions.popleft()]
-    weight = together[0].weight
-    while questions and weight + questions[0].weight <= TOGETHER:
-        weight += questions[0].weight
-        together.append(questions.popleft())
-    if questions:
-        waiting[tenant] = questions
-    return together
+    lookups = waiting.pop(tenant)
+    batch = [lookups.popleft()]
+    weight = batch[0].weight
+    while lookups and weight + lookups[0].weight <= MAX_TOGETHER:
+        weight += lookups[0].weight
+        batch.append(lookups.popleft())
+    if lookups:
+        waiting[tenant] = lookups
+    return batch
 
 
-def _tell(together: Sequence[_Question], outcomes: Sequence[bytes | Exception]) -> None:
-    """Hand outcomes over to the loops on which somebody waits for them."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Question, bytes | Exception]]] = {}
-    for question, outcome in zip(together, outcomes, strict=True):
-        by_loop.setdefault(question.answers.get_loop(), []).append((question, outcome))
-    for loop, told in by_loop.items():
-        with suppress(RuntimeError):  # the loop has ended, and with it whoever asked
-            loop.call_soon_threadsafe(_told, told)
+def _deliver(batch: Sequence[_Lookup], outcomes: Sequence[bytes | Exception]) -> None:
+    """Hand outcomes over to the event loops on which callers wait for them."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Lookup, bytes | Exception]]] = {}
+    for lookup, outcome in zip(batch, outcomes, strict=True):
+        by_loop.setdefault(lookup.answers.get_loop(), []).append((lookup, outcome))
+    for loop, delivered in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and its callers with it
+            loop.call_soon_threadsafe(_set_results, delivered)
 
 
-def _told(told: Sequence[tuple[_Question, bytes | Exception]]) -> None:
-    for question, outcome in told:
-        if question.answers.done():  # whoever asked may have gone
+def _set_results(delivered: Sequence[tuple[_Lookup, bytes | Exception]]) -> None:
+    for lookup, outcome in delivered:
+        if lookup.answers.done():  # the caller has gone
             continue
         if isinstance(outcome, bytes):
-            question.answers.set_result(outcome)
+            lookup.answers.set_result(outcome)
         else:
-            question.answers.set_exception(outcome)
+            lookup.answers.set_exception(outcome)
 
 
-def _find(database: Database, tenant: str, questions: Sequence[_Question]) -> Steps[list[bytes]]:
-    """The answers to several questions, each as the items of a JSON array: made where the objects were, and die."""
-    asked: list[Asked] = []
-    for one in questions:
-        if one.type is None and not one.describe:
-            asked += map(ask, one.values)
+def _answer_batch(
+    database: Database, tenant: str, lookups: Sequence[_Lookup]
+) -> Steps[list[bytes]]:
+    """The answers of each lookup, as the items of a JSON array.
+
+    They are encoded here, in the thread that made their objects and frees them.
+    """
+    queries: list[Query] = []
+    for lookup in lookups:
+        if lookup.type is None and not lookup.describe:
+            queries += map(parse_query, lookup.values)
         else:
-            asked += [ask(value, one.type, describe=one.describe) for value in one.values]
-    found = yield from answers_to(database, tenant, asked)
-    if any(one.describe for one in questions):
-        describe(database, asked, found)
-    answers = iter(found)
-    return [_encode(list(islice(answers, len(one.values))))[1:-1] for one in questions]
+            queries += [
+                parse_query(value, lookup.type, describe=lookup.describe) for value in lookup.values
+            ]
+    answers = yield from answer_in_steps(database, tenant, queries)
+    if any(lookup.describe for lookup in lookups):
+        describe(database, queries, answers)
+    remaining = iter(answers)
+    return [_encode(list(islice(remaining, len(lookup.values))))[1:-1] for lookup in lookups]

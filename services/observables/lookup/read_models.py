@@ -1,39 +1,64 @@
-"""Observables as readers see them: the tenant's own knowledge and the public one together. No I/O."""
+"""Observables as readers see them: the tenant's own rows and the public ones together. No I/O.
+
+The structs are what answers encode, and what the OpenAPI document describes.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from services.observables.lookup.repository import Gathered
 from services.observables.reference import context
 from services.observables.scoring import score as scoring
 from services.observables.scoring.inputs import (
     Effects,
-    EnrichmentWeight,
     SightingRow,
-    claim,
-    claims_from_enrichments,
-    claims_from_sightings,
-    since,
+    StoredAssertion,
+    reported_claims,
 )
 from services.observables.scoring.score import Claim, Contribution, Verdict
-from services.observables.store.references import Reference
+from services.observables.store.references import ObservableTypeName, Reference
+from services.observables.store.repository.read import AnswerRow, ObservableRow, StoredRows
 from shared.stix.ids import stix_type
 
+SCHEMAS: Final = "#/components/schemas/{name}"
 
-class Assertion(msgspec.Struct):
-    """One source's word about an observable."""
+
+def _json(description: str, **schema: object) -> Meta:
+    """The schema of a field that is JSON already when it is encoded."""
+    return Meta(description=description, extra_json_schema=schema)
+
+
+Facts = Annotated[msgspec.Raw, _json("facts by name", type="object")]
+
+
+DataDates = Annotated[
+    msgspec.Raw,
+    _json(
+        "the date of the data that each part of `context`, and `attack`, stand on, at least; those "
+        "of the past are not recorded",
+        type="object",
+        additionalProperties={"type": "string", "format": "date-time"},
+    ),
+]
+"""The dates of reference data, which are JSON already."""
+
+
+class AssertionView(msgspec.Struct):
+    """The assertion of one source about an observable."""
 
     source: str
     source_id: str
     tenant: str
     tlp: str
-    reliability: int
-    confidence: int
-    tags: list[str]
-    attack: list[str]
+    reliability: Annotated[int, Meta(description="0 to 100: how far the source is trusted")]
+    confidence: Annotated[int, Meta(description="0 to 100: how sure the source is")]
+    tags: Sequence[str]
+    attack: Annotated[
+        Sequence[str], Meta(description="ATT&CK ids that its malware and tags stand for")
+    ]
     malware: str | None
     first_seen: datetime
     last_seen: datetime
@@ -41,11 +66,11 @@ class Assertion(msgspec.Struct):
     retracted_at: datetime | None
 
 
-class Reported(msgspec.Struct):
-    """One sighting."""
+class SightingView(msgspec.Struct):
+    """A report that an observable was seen, or that it is harmless."""
 
     id: str
-    kind: str
+    kind: Annotated[str, Meta(extra_json_schema={"enum": ["seen", "false-positive"]})]
     count: int
     place: str
     note: str
@@ -54,44 +79,72 @@ class Reported(msgspec.Struct):
     actor: str
 
 
-class Answer(msgspec.Struct):
-    """What a remote enricher told: facts, or that it knows nothing; asked again once it has expired."""
+class AnswerView(msgspec.Struct):
+    """The answer of a remote enricher about an observable."""
 
     enricher: str
-    tenant: str
-    found: bool
-    facts: msgspec.Raw
+    tenant: Annotated[
+        str, Meta(description="the owner of the answer; those of `public` serve all tenants")
+    ]
+    is_found: Annotated[
+        bool, Meta(description="false when the provider knows nothing about it")
+    ] = msgspec.field(name="found")
+    facts: Facts
     obtained_at: datetime
-    expires_at: datetime
+    expires_at: Annotated[
+        datetime, Meta(description="until then the provider is not queried again")
+    ]
 
 
-class View(msgspec.Struct):
-    """An observable with all that is known about it; `context` is what offline enrichers found.
+class ObservableView(msgspec.Struct):
+    """All that is stored about a value: the tenant's own rows and the public ones together."""
 
-    Attributes:
-        assertions: a list of `Assertion`, as JSON: many observables share it.
-        depth: how many answers of enrichers it is away from what a source or a person said.
+    id: Annotated[str, Meta(description="deterministic STIX 2.1 id")]
+    type: ObservableTypeName
+    value: str
+    score: Annotated[int, Meta(description="0 to 100 at this moment; `explain` lists its parts")]
+    verdict: Verdict
+    tags: Sequence[str]
+    attack: Annotated[Sequence[str], Meta(description="ATT&CK ids that malware and tags stand for")]
+    first_seen: datetime
+    last_seen: datetime
+    context: Annotated[
+        msgspec.Raw, _json("the facts of offline enrichers, by enricher", type="object")
+    ]
+    # Encoded once: many observables share their assertions.
+    assertions: Annotated[
+        msgspec.Raw,
+        _json(
+            "the assertions of sources",
+            type="array",
+            items={"$ref": SCHEMAS.format(name="AssertionView")},
+        ),
+    ]
+    sightings: list[SightingView]
+    enrichments: Annotated[
+        list[AnswerView], Meta(description="the newest answer of each remote enricher")
+    ]
+    depth: Annotated[
+        int,
+        Meta(
+            description="how many answers of enrichers it is away from what a source or a person "
+            "reported"
+        ),
+    ]
+
+
+class DatedObservable(ObservableView):
+    """All that is stored about a value, with the dates of the reference data behind it."""
+
+    reference: DataDates
+
+
+class _Judgement(NamedTuple):
+    """The part of a view that does not depend on the value.
+
+    It is the same for all observables of a type with the same assertions and effects.
     """
 
-    id: str
-    type: str
-    value: str
-    score: int
-    verdict: Verdict
-    tags: list[str]
-    attack: list[str]
-    first_seen: datetime
-    last_seen: datetime
-    context: msgspec.Raw
-    assertions: msgspec.Raw
-    sightings: list[Reported]
-    enrichments: list[Answer]
-    depth: int
-
-
-class _Judged(NamedTuple):
-    """What a view says beside what the observable is: the same for all of which the same was said."""
-
     score: int
     verdict: Verdict
     tags: list[str]
@@ -99,169 +152,152 @@ class _Judged(NamedTuple):
     first_seen: datetime
     last_seen: datetime
     assertions: msgspec.Raw
-    sightings: list[Reported]
-    answers: list[Answer]
+    sightings: list[SightingView]
+    answers: list[AnswerView]
 
 
-Row = tuple[Any, ...]
-_Alike = dict[tuple[Any, ...], _Judged]
-_LAST_OF_ASSERTION: Final = 13
-_read_assertions: Final = msgspec.json.Decoder(list[Assertion]).decode
+_Judgements = dict[tuple[str, Effects, int], _Judgement]
 _encode: Final = msgspec.json.Encoder().encode
-_read_weights: Final = msgspec.json.Decoder(list[tuple[float, str]]).decode
 
 
-def views(found: Gathered, now: datetime) -> dict[str, View]:
-    """Views by the id's UUID; an observable of which nothing was said at that moment is unknown."""
-    made: dict[str, View] = {}
-    alike: _Alike = {}
-    for row in found.observables:
-        if row[0] not in made and _is_known(row, found, now):
-            made[row[0]] = _view(row, found, now, alike)
-    return made
+def views(rows: StoredRows, now: datetime) -> dict[str, ObservableView]:
+    """Views by the id's UUID; an observable that nothing reports at that moment has none."""
+    by_id: dict[str, ObservableView] = {}
+    judgements: _Judgements = {}
+    for row in rows.observables:
+        if row[0] not in by_id and _is_visible(row, rows, now):
+            by_id[row[0]] = _view(row, rows, now, judgements)
+    return by_id
 
 
-def _is_known(row: Row, found: Gathered, now: datetime) -> bool:
-    """Whether somebody said something about it, or it is what an enricher answered about another one."""
-    identity, *_, first_seen, depth = row
-    spoken_of = (
-        identity in found.assertions or identity in found.sightings or identity in found.answers
+def _is_visible(row: ObservableRow, rows: StoredRows, now: datetime) -> bool:
+    """Whether something reports it, or an enricher named it in the answer about another one."""
+    identity = row.id
+    is_reported = (
+        identity in rows.assertions or identity in rows.sightings or identity in rows.answers
     )
-    return spoken_of or (depth > 0 and first_seen <= now)
+    return is_reported or (row.depth > 0 and row.first_seen <= now)
 
 
-def explained(found: Gathered, now: datetime) -> dict[str, list[Contribution]]:
-    """The parts of each score; `views` gives the score that they add up to."""
+def contributions(rows: StoredRows, now: datetime) -> dict[str, list[Contribution]]:
+    """The parts of each score; they add up to the score of its view."""
     parts: dict[str, list[Contribution]] = {}
-    for row in found.observables:
-        identity, type_ = row[0], row[2]
-        if identity not in parts:
-            active = [one for one in found.assertions.get(identity, ()) if _holds(one, now)]
-            claims, effects = _voices(row, active, context.effects(row[4]), found)
-            parts[identity] = scoring.contributions(type_, claims, effects, now)
+    for row in rows.observables:
+        if row.id not in parts:
+            assertions = rows.assertions.get(row.id, ())
+            active = [assertion for assertion in assertions if assertion.active(now)]
+            claims, effects = _claims(row.id, active, context.effects(row.context), rows)
+            parts[row.id] = scoring.contributions(row.type, claims, effects, now)
     return parts
 
 
-def assertions(view: View) -> list[Assertion]:
-    """The assertions of a view, one by one."""
-    return _read_assertions(view.assertions)
-
-
-def reference(view: View) -> Reference:
+def reference_of(view: ObservableView) -> Reference:
     """A view in short."""
     return Reference(view.id, view.type, view.value, view.score, view.verdict)
 
 
-def _holds(assertion: Row, now: datetime) -> bool:
-    until, retracted = assertion[11], assertion[12]
-    return retracted is None and (until is None or until > now)
-
-
-def _voices(
-    row: Row, active: Sequence[Row], effects: Effects, found: Gathered
+def _claims(
+    identity: str, active: Sequence[StoredAssertion], effects: Effects, rows: StoredRows
 ) -> tuple[list[Claim], Effects]:
-    claims = []
-    for (
-        name,
-        _,
-        _,
-        _,
-        reliability,
-        confidence,
-        _,
-        _,
-        _,
-        _,
-        last_seen,
-        _,
-        _,
-        kind,
-        confirmed_at,
-        observed_at,
-    ) in active:
-        claims.append(
-            claim(name, reliability, confidence, since(kind, last_seen, observed_at, confirmed_at))
-        )
-    if sightings := found.sightings.get(row[0]):
-        seen, against = claims_from_sightings(
-            SightingRow(kind, times, place, last)
-            for _, kind, times, place, _, _, last, _ in sightings
-        )
-        claims += seen
-        effects += against
-    if answers := found.answers.get(row[0]):
-        told, facts = claims_from_enrichments(
-            EnrichmentWeight(one[0], _read_weights(one[4]), one[5], one[7]) for one in answers
-        )
-        claims += told
-        effects += facts
+    claims = [assertion.claim for assertion in active]
+    sightings = rows.sightings.get(identity, ())
+    answers = rows.answers.get(identity, ())
+    if sightings or answers:
+        reported, lowering = reported_claims(sightings, [answer.weight for answer in answers])
+        claims += reported
+        effects += lowering
     return claims, effects
 
 
-def _view(row: Row, found: Gathered, now: datetime, alike: _Alike) -> View:
+def _view(
+    row: ObservableRow, rows: StoredRows, now: datetime, judgements: _Judgements
+) -> ObservableView:
     identity, _, type_, value, described, _, depth = row
-    effects, assertions = context.effects(described), found.assertions.get(identity, ())
-    if not assertions or identity in found.sightings or identity in found.answers:
-        judged = _judged(row, effects, found, now)
+    effects = context.effects(described)
+    assertions = rows.assertions.get(identity, ())
+    if not assertions or identity in rows.sightings or identity in rows.answers:
+        judgement = _judge(row, effects, rows, now)
     else:
-        # By identity: what is said in the same words of many is there once, and hashing that takes longer.
+        # By identity: observables with the same assertions share the sequence, and hashing its
+        # fields takes longer than judging.
         key = (type_, effects, id(assertions))
-        judged = alike.get(key) or alike.setdefault(key, _judged(row, effects, found, now))
-    return View(
+        shared = judgements.get(key)
+        judgement = _judge(row, effects, rows, now) if shared is None else shared
+        if shared is None:
+            judgements[key] = judgement
+    return ObservableView(
         f"{stix_type(type_)}--{identity}",
         type_,
         value,
-        judged.score,
-        judged.verdict,
-        judged.tags,
-        judged.attack,
-        judged.first_seen,
-        judged.last_seen,
+        judgement.score,
+        judgement.verdict,
+        judgement.tags,
+        judgement.attack,
+        judgement.first_seen,
+        judgement.last_seen,
         msgspec.Raw(described.encode()),
-        judged.assertions,
-        judged.sightings,
-        judged.answers,
-        0 if assertions or judged.sightings else depth,
+        judgement.assertions,
+        judgement.sightings,
+        judgement.answers,
+        0 if assertions or judgement.sightings else depth,
     )
 
 
-def _judged(row: Row, effects: Effects, found: Gathered, now: datetime) -> _Judged:
-    identity, _, type_, _, _, first_seen, _ = row
-    assertions = found.assertions.get(identity, ())
-    active = [one for one in assertions if _holds(one, now)]
-    claims, effects = _voices(row, active, effects, found)
-    score = scoring.score(type_, claims, effects, now)
-    told = [Assertion(*one[:_LAST_OF_ASSERTION]) for one in assertions]
-    reported = [Reported(*one) for one in found.sightings.get(identity, ())]
-    return _Judged(
+def _judge(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime) -> _Judgement:
+    assertions = rows.assertions.get(row.id, ())
+    sightings = rows.sightings.get(row.id, ())
+    active = [assertion for assertion in assertions if assertion.active(now)]
+    claims, effects = _claims(row.id, active, effects, rows)
+    score = scoring.score(row.type, claims, effects, now)
+    dated = (*assertions, *sightings)
+    return _Judgement(
         score,
         scoring.verdict(score),
-        _union([one[6] for one in active]),
-        _union([one[7] for one in active]),
-        min(
-            [*(one.first_seen for one in told), *(one.first_seen for one in reported)],
-            default=first_seen,
-        ),
-        max(
-            [*(one.last_seen for one in told), *(one.last_seen for one in reported)],
-            default=first_seen,
-        ),
-        msgspec.Raw(_encode(told)),
-        reported,
-        [_answer(one) for one in found.answers.get(identity, ())],
+        _union([assertion.tags for assertion in active]),
+        _union([assertion.attack for assertion in active]),
+        min([report.first_seen for report in dated], default=row.first_seen),
+        max([report.last_seen for report in dated], default=row.first_seen),
+        msgspec.Raw(_encode([_assertion_view(assertion) for assertion in assertions])),
+        [_sighting_view(sighting) for sighting in sightings],
+        [_answer_view(answer) for answer in rows.answers.get(row.id, ())],
     )
 
 
-def _answer(row: Row) -> Answer:
-    enricher, tenant, found, facts, _, obtained_at, expires_at, _ = row
-    return Answer(enricher, tenant, found, msgspec.Raw(facts.encode()), obtained_at, expires_at)
-
-
-def _union(lists: list[list[str]]) -> list[str]:
-    return (
-        sorted({text for each in lists for text in each})
-        if len(lists) > 1
-        else sorted(*lists)
-        if lists
-        else []
+def _assertion_view(assertion: StoredAssertion) -> AssertionView:
+    return AssertionView(
+        assertion.source,
+        assertion.source_id,
+        assertion.tenant,
+        assertion.tlp,
+        assertion.reliability,
+        assertion.confidence,
+        assertion.tags,
+        assertion.attack,
+        assertion.malware,
+        assertion.first_seen,
+        assertion.last_seen,
+        assertion.valid_until,
+        assertion.retracted_at,
     )
+
+
+def _sighting_view(sighting: SightingRow) -> SightingView:
+    return SightingView(*sighting)
+
+
+def _answer_view(answer: AnswerRow) -> AnswerView:
+    return AnswerView(
+        answer.weight.enricher,
+        answer.tenant,
+        answer.is_found,
+        msgspec.Raw(answer.facts.encode()),
+        answer.weight.obtained_at,
+        answer.expires_at,
+    )
+
+
+def _union(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The texts of all lists, each once, in order."""
+    if len(lists) == 1:
+        return sorted(lists[0])
+    return sorted({text for texts in lists for text in texts})

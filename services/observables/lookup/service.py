@@ -1,39 +1,31 @@
-"""Single observables, lists, explanations: the answers of the observables service that are not looked up by value."""
+"""Single observables, lists, explanations and relations."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from services.observables.lookup import read_models, repository
-from services.observables.lookup.read_models import View
-from services.observables.lookup.repository import Filter, RelationPlace
-from services.observables.scoring import score as scoring
-from services.observables.scoring.score import Verdict
-from services.observables.store.references import Reference, uuid_of
+from services.observables.lookup.read_models import DataDates, ObservableView
+from services.observables.lookup.repository import Filter
+from services.observables.scoring.score import Contribution, Verdict
+from services.observables.store.references import Reference, read_references, uuid_of
+from services.observables.store.repository import read, relations
+from services.observables.store.repository.relations import RelationPlace, RelationRow
 from services.observables.store.service import PATIENCE
 from shared.database import Database, driver_connection
 from shared.errors import InvalidInput, NotFound
 from shared.pagination import decode_cursor, encode_cursor
 
 
-class Page(msgspec.Struct):
-    """A page of observables; `next` goes into `after` for the one that follows."""
+class ObservablePage(msgspec.Struct):
+    """A page of observables; `next`, sent back as `after`, gives the page behind it."""
 
-    items: list[View]
+    items: list[ObservableView]
     next: str | None
-
-
-class Part(msgspec.Struct):
-    """One part of a score."""
-
-    kind: str
-    name: str
-    weight: float
-    left: float
-    points: float
-    reason: str
 
 
 class Explanation(msgspec.Struct):
@@ -43,142 +35,151 @@ class Explanation(msgspec.Struct):
     value: str
     score: int
     verdict: Verdict
-    contributions: list[Part]
+    contributions: Sequence[Contribution]
 
 
-class Relation(msgspec.Struct):
-    """A relation from (`out`) or to (`in`) the observable that was asked about."""
+class DatedPage(ObservablePage):
+    """A page of observables, with the dates of the reference data behind it."""
+
+    reference: DataDates
+
+
+class DatedExplanation(Explanation):
+    """A score and its parts, with the dates of the reference data behind them."""
+
+    reference: DataDates
+
+
+class RelationView(msgspec.Struct):
+    """A relation from (`out`) or to (`in`) an observable."""
 
     kind: str
-    direction: str
+    direction: Literal["in", "out"]
     other: Reference
-    source: str
+    source: Annotated[str, Meta(description="the actor or the enricher that reported it")]
     first_seen: datetime
     last_seen: datetime
 
 
 class RelationPage(msgspec.Struct):
-    """A page of relations; `next` goes into `after` for the one that follows."""
+    """A page of relations; `next`, sent back as `after`, gives the page behind it."""
 
-    items: list[Relation]
+    items: list[RelationView]
     next: str | None
 
 
-def past(moment: datetime | None) -> datetime | None:
-    """A moment of the past that can be asked about.
+def check_past(moment: datetime | None) -> datetime | None:
+    """Return a moment that is not in the future.
 
     Raises:
-        InvalidInput: it has not come yet.
+        InvalidInput: the moment is in the future.
     """
-    if moment is None:
-        return None
-    if moment > datetime.now(UTC):
-        raise InvalidInput(f"{moment.isoformat()} has not come yet.", field="as_of")
+    if moment is not None and moment > datetime.now(UTC):
+        raise InvalidInput("`as_of` must not be in the future.", field="as_of")
     return moment
 
 
 def observable(
     database: Database, tenant: str, identity: str, as_of: datetime | None = None
-) -> View:
-    """One observable by its STIX id, now or as it was known at a moment.
+) -> ObservableView:
+    """One observable by its STIX id, now or as recorded at a moment.
 
     Raises:
-        InvalidInput: the id is none.
+        InvalidInput: the id is no STIX id.
         NotFound: the tenant sees, or saw, no such observable.
     """
-    return _known(database, tenant, identity, as_of)[0]
+    return _read_view(database, tenant, identity, as_of)[0]
 
 
 def explain(
     database: Database, tenant: str, identity: str, as_of: datetime | None = None
 ) -> Explanation:
-    """The score with each voice's part in it; the parts add up to the score."""
-    found, parts = _known(database, tenant, identity, as_of)
-    listed = [
-        Part(one.kind, one.name, one.weight, one.left, one.points, one.reason) for one in parts
-    ]
-    return Explanation(identity, found.value, found.score, found.verdict, listed)
+    """The score of an observable, with the parts that add up to it.
+
+    Raises:
+        InvalidInput: the id is no STIX id.
+        NotFound: the tenant sees, or saw, no such observable.
+    """
+    view, parts = _read_view(database, tenant, identity, as_of)
+    return Explanation(identity, view.value, view.score, view.verdict, parts)
 
 
-def _known(
+def _read_view(
     database: Database, tenant: str, identity: str, as_of: datetime | None
-) -> tuple[View, list[scoring.Contribution]]:
-    uuid, now = uuid_of(identity), as_of or datetime.now(UTC)
+) -> tuple[ObservableView, list[Contribution]]:
+    uuid = uuid_of(identity)
+    now = as_of or datetime.now(UTC)
     with database.read_transaction(tenant) as connection:
-        gathered = repository.gather(connection, tenant, [uuid], as_of)
-    found = read_models.views(gathered, now).get(uuid)
-    if found is None or found.id != identity:
+        rows = read.read_rows(connection, tenant, [uuid], as_of)
+    view = read_models.views(rows, now).get(uuid)
+    if view is None or view.id != identity:
         when = f" at {as_of.isoformat()}" if as_of else ""
         raise NotFound(f"There is no observable {identity} in this tenant{when}.")
-    return found, read_models.explained(gathered, now)[uuid]
+    return view, read_models.contributions(rows, now)[uuid]
 
 
 def page(
     database: Database, tenant: str, conditions: Filter, after: str | None, limit: int
-) -> Page:
-    """One page of observables: in the order of their search keys below something, in that of their ids otherwise.
+) -> ObservablePage:
+    """One page of observables.
+
+    They are in the order of their ids; below something, in the order of names and addresses.
 
     Raises:
         InvalidInput: `after` is no cursor of such a list.
     """
+    cursor = None
     with database.transaction(tenant, PATIENCE) as session:
-        cursor = None
         if conditions.ranges:
             key = decode_cursor(after, tuple[str, UUID])
-            rows = repository.page_by_key(session, tenant, conditions, key, limit)
-            ids = [str(identity) for _, identity in rows]
-            if len(rows) == limit:
-                cursor = encode_cursor(*rows[-1])
+            places = repository.page_by_key(session, tenant, conditions, key, limit)
+            ids = [str(identity) for _, identity in places]
+            if len(places) == limit:
+                cursor = encode_cursor(*places[-1])
         else:
             start = decode_cursor(after, tuple[UUID])
             ids = repository.page(session, tenant, conditions, start[0] if start else None, limit)
             if len(ids) == limit:
                 cursor = encode_cursor(ids[-1])
-        views = read_models.views(
-            repository.gather(driver_connection(session), tenant, ids), datetime.now(UTC)
-        )
-    return Page([views[identity] for identity in ids if identity in views], cursor)
+        rows = read.read_rows(driver_connection(session), tenant, ids)
+    views = read_models.views(rows, datetime.now(UTC))
+    return ObservablePage([views[identity] for identity in ids if identity in views], cursor)
 
 
 def count(database: Database, tenant: str, conditions: Filter) -> int:
-    """How many observables the tenant sees."""
+    """How many observables match."""
     with database.transaction(tenant, PATIENCE) as session:
         return repository.count(session, conditions)
 
 
-def relations(
+def list_relations(
     database: Database, tenant: str, identity: str, kind: str | None, after: str | None, limit: int
 ) -> RelationPage:
-    """One page of what an observable is related to, as far as the tenant sees both ends; the latest first.
+    """One page of an observable's relations of which the tenant sees both ends; the last seen first.
 
     Raises:
-        InvalidInput: `after` is no cursor of such a list.
+        InvalidInput: the id is no STIX id, or `after` is no cursor of such a list.
+        NotFound: the tenant sees no such observable.
     """
     uuid = uuid_of(identity)
+    place = decode_cursor(after, RelationPlace)
     with database.transaction(tenant, PATIENCE) as session:
-        rows = repository.relations(
-            session, tenant, uuid, kind, decode_cursor(after, RelationPlace), limit
-        )
-        others = {row.to_id if row.from_id == uuid else row.from_id for row in rows}
-        known = read_models.views(
-            repository.gather(driver_connection(session), tenant, others | {uuid}),
-            datetime.now(UTC),
-        )
-    if uuid not in known or known[uuid].id != identity:
+        rows = relations.read_relations(session, tenant, uuid, kind, place, limit)
+        ends = {uuid}
+        for row in rows:
+            ends |= {row.place.from_id, row.place.to_id}
+        references = read_references(session, tenant, ends, datetime.now(UTC))
+    if uuid not in references or references[uuid].id != identity:
         raise NotFound(f"There is no observable {identity} in this tenant.")
-    seen = [_relation(row, uuid, known) for row in rows if {row.from_id, row.to_id} <= known.keys()]
-    return RelationPage(
-        seen, encode_cursor(*repository.place_of(rows[-1])) if len(rows) == limit else None
-    )
+    items = []
+    for row in rows:
+        other = row.place.to_id if row.place.from_id == uuid else row.place.from_id
+        if other in references:
+            items.append(_relation_view(row, uuid, references[other]))
+    return RelationPage(items, encode_cursor(*rows[-1].place) if len(rows) == limit else None)
 
 
-def _relation(row: Any, uuid: str, known: dict[str, View]) -> Relation:
-    direction, other = ("out", row.to_id) if row.from_id == uuid else ("in", row.from_id)
-    return Relation(
-        row.kind,
-        direction,
-        read_models.reference(known[other]),
-        row.source,
-        row.first_seen,
-        row.last_seen,
-    )
+def _relation_view(row: RelationRow, uuid: str, other: Reference) -> RelationView:
+    last_seen, from_id, _, kind, source, _ = row.place
+    direction: Literal["in", "out"] = "out" if from_id == uuid else "in"
+    return RelationView(kind, direction, other, source, row.first_seen, last_seen)

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
-from services.observables.lookup import read_models
-from services.observables.lookup import repository as reads
-from services.observables.lookup.assembly import TOGETHER
-from services.observables.lookup.read_models import View
 from services.observables.reference import context
 from services.observables.reports.extraction import ExtractedValue, Position
-from services.observables.store.references import Reference
+from services.observables.store.references import Reference, read_references
 from shared.database import Database
 from shared.stix.ids import observable_id
+
+MAX_TOGETHER: Final = 5_000
+"""Values that are read in one transaction."""
 
 
 class AnnotatedValue(msgspec.Struct):
@@ -32,11 +32,12 @@ def annotate(
 ) -> list[AnnotatedValue]:
     """Add to each extracted value what is stored about it and the allow-lists it is on."""
     ids = [observable_id(value.type, value.value) for value in values]
-    views: dict[str, View] = {}
-    for start in range(0, len(ids), TOGETHER):
-        with database.read_transaction(tenant) as connection:
-            gathered = reads.gather(connection, tenant, set(ids[start : start + TOGETHER]))
-        views |= read_models.views(gathered, datetime.now(UTC))
+    references: dict[str, Reference] = {}
+    now = datetime.now(UTC)
+    for start in range(0, len(ids), MAX_TOGETHER):
+        with database.transaction(tenant) as session:
+            part = sorted(set(ids[start : start + MAX_TOGETHER]))
+            references |= read_references(session, tenant, part, now)
     context.reload_if_stale_from(database)
     contexts = context.describe_values(
         (str(number), value.type, value.value) for number, value in enumerate(values)
@@ -45,8 +46,9 @@ def annotate(
     for number, (value, identity) in enumerate(zip(values, ids, strict=True)):
         facts = context.decoded(contexts.get(str(number), context.NOTHING))
         hits = facts.get("allow_lists", {}).get("hits", [])
-        view = views.get(identity)
-        reference = read_models.reference(view) if view and view.type == value.type else None
+        reference = references.get(identity)
+        if reference is not None and reference.type != value.type:
+            reference = None
         annotated.append(
             AnnotatedValue(value.type, value.value, value.count, value.positions, reference, hits)
         )

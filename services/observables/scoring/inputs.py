@@ -1,4 +1,4 @@
-"""What is stored about an observable, as the pure functions see it."""
+"""What is stored about an observable, as rows with names, and the score that follows from it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,89 +13,108 @@ Effects = tuple[Effect, ...]
 
 
 class StoredAssertion(NamedTuple):
-    """One assertion as it is stored, with its source's reliability.
+    """An assertion with its source, as the tables hold it. Queries select columns in this order.
 
     Attributes:
-        last_seen: when the source saw it last, by its own word or by the time of its run.
-        observed_at: the time of the newest run that said so or took it back.
-        kind: snapshot or stream, the source's.
+        first_seen: the earliest time that the source gave.
+        last_seen: when the source saw the observable last: its own statement, or the time of its run.
+        retracted_at: the time of the run that retracted it.
+        kind: `snapshot` or `stream`, the source's.
         confirmed_at: when a snapshot source last confirmed its whole list.
-        said_at: the time of the newest run that said so; None when all that was heard is that it is over.
-        first_seen: the earliest that was told.
+        observed_at: the time of the newest run that asserted it. If only a retraction is stored, it is the
+            time of that, like `retracted_at`.
     """
 
-    source_id: str
+    tenant: str
     source: str
+    source_id: str
+    tlp: str
+    first_seen: datetime
     reliability: int
     confidence: int
-    tags: tuple[str, ...]
+    tags: Sequence[str]
+    attack: Sequence[str]
     malware: str | None
-    valid_until: datetime | None
     last_seen: datetime
-    retracted: bool
+    valid_until: datetime | None
+    retracted_at: datetime | None
+    kind: str
+    confirmed_at: datetime | None
     observed_at: datetime
-    kind: str = "stream"
-    confirmed_at: datetime | None = None
-    attack: tuple[str, ...] = ()
-    said_at: datetime | None = None
-    first_seen: datetime | None = None
-
-    def active(self, now: datetime) -> bool:
-        """Whether the source still says so."""
-        return not self.retracted and (self.valid_until is None or self.valid_until > now)
 
     @property
-    def since(self) -> datetime:
-        """When the assertion begins to fade."""
-        return since(self.kind, self.last_seen, self.observed_at, self.confirmed_at)
+    def retracted(self) -> bool:
+        """Whether the source has retracted it."""
+        return self.retracted_at is not None
+
+    @property
+    def asserted_at(self) -> datetime | None:
+        """The time of the newest run that asserted it; None if only a retraction is stored."""
+        return None if self.retracted_at == self.observed_at else self.observed_at
+
+    @property
+    def updated_at(self) -> datetime:
+        """The time of the newest run that asserted or retracted it."""
+        if self.retracted_at is not None and self.retracted_at > self.observed_at:
+            return self.retracted_at
+        return self.observed_at
+
+    def active(self, now: datetime) -> bool:
+        """Whether the source still asserts it."""
+        return self.retracted_at is None and (self.valid_until is None or self.valid_until > now)
+
+    @property
+    def fades_from(self) -> datetime:
+        """When the assertion begins to fade.
+
+        That of a stream begins with the end of the day it was seen on, that of a snapshot some days
+        after the source confirmed its list for the last time.
+        """
+        if self.kind != "snapshot":
+            return end_of_day(self.last_seen)
+        confirmed_at = self.confirmed_at
+        if confirmed_at is None or confirmed_at < self.observed_at:
+            confirmed_at = self.observed_at
+        return end_of_day(confirmed_at) + HELD_FOR
 
     @property
     def claim(self) -> Claim:
         """The assertion as the score sees it."""
-        return claim(self.source, self.reliability, self.confidence, self.since)
-
-
-def since(
-    kind: str, last_seen: datetime, observed_at: datetime, confirmed_at: datetime | None
-) -> datetime:
-    """When an assertion begins to fade: with the day it was seen on, a snapshot's when its lists stop coming."""
-    if kind != "snapshot":
-        return end_of_day(last_seen)
-    confirmed = observed_at if confirmed_at is None or confirmed_at < observed_at else confirmed_at
-    return end_of_day(confirmed) + HELD_FOR
-
-
-def claim(source: str, reliability: int, confidence: int, since: datetime) -> Claim:
-    """A source's word as the score sees it."""
-    weight, reason = _worth(reliability, confidence)
-    return Claim("source", source, weight, since, reason)
+        weight, reason = _source_weight(self.reliability, self.confidence)
+        return Claim("source", self.source, weight, self.fades_from, reason)
 
 
 @cache
-def _worth(reliability: int, confidence: int) -> tuple[float, str]:
+def _source_weight(reliability: int, confidence: int) -> tuple[float, str]:
     reason = f"reliability {reliability} %, confidence {confidence} %"
     return scoring.source_weight(reliability, confidence), reason
 
 
 class SightingRow(NamedTuple):
-    """One report that an observable was met, or that it is harmless.
+    """A report that an observable was seen, or that it is harmless, in the order of its columns.
 
     Attributes:
-        kind: seen or false-positive.
+        kind: `seen` or `false-positive`.
+        times: how often it was seen.
+        place: where it was seen, for instance the name of a sensor.
     """
 
+    id: str
     kind: str
     times: int
     place: str
+    note: str
+    first_seen: datetime
     last_seen: datetime
+    actor: str
 
 
 class EnrichmentWeight(NamedTuple):
-    """What a remote enricher answered, as far as the score is concerned.
+    """The part of a remote enricher's answer that the score depends on.
 
     Attributes:
-        weights: weight and reason; above 0 a voice that fades, below 0 a share that is taken away.
-        counts_until: afterwards it is no part of the score.
+        weights: weight and reason; above 0 a claim that fades, below 0 a share that is taken away.
+        counts_until: from then on it is no part of the score.
     """
 
     enricher: str
@@ -105,17 +124,19 @@ class EnrichmentWeight(NamedTuple):
 
 
 class ObservableState(NamedTuple):
-    """What is stored about one observable, as the tenant sees it: its own knowledge and the public one.
+    """What is stored about one observable, as the tenant sees it: its own rows and the public ones.
 
     Attributes:
-        score: as it was last announced.
+        score: the score that was last published.
         assertions: the tenant's own, by source id.
-        voices: what sightings and remote enrichers claim.
-        effects: what is known about the value itself, false positives included.
-        looked_at: the newest moment of which the score was written.
-        due: when the score has to be looked at again.
-        public: what public sources say, when the tenant is another one.
-        own: whether the tenant has a row of it; otherwise it is only public.
+        claims: those of sightings and of remote enrichers.
+        effects: those of offline enrichers, of false positives, and of remote enrichers.
+        scored_at: the newest moment that the score was computed for.
+        due: when the score has to be computed again.
+        public: assertions of public sources, when the tenant is another one.
+        own: whether the tenant has a row; otherwise the observable is only public.
+        depth: how many answers of enrichers it is away from what a source or a person reported.
+        reported: whether a sighting or an answer of an enricher is stored.
     """
 
     type: str
@@ -124,55 +145,109 @@ class ObservableState(NamedTuple):
     assertions: dict[str, StoredAssertion]
     claims: tuple[Claim, ...] = ()
     effects: Effects = ()
-    looked_at: datetime | None = None
+    scored_at: datetime | None = None
     due: datetime | None = None
     public: tuple[StoredAssertion, ...] = ()
     own: bool = True
+    depth: int = 0
+    reported: bool = False
 
     @property
-    def said(self) -> list[StoredAssertion]:
-        """Everything that sources say."""
+    def all_assertions(self) -> list[StoredAssertion]:
+        """The assertions of the tenant's own sources and of public ones."""
         return [*self.assertions.values(), *self.public]
 
+    @property
+    def visible(self) -> bool:
+        """Whether readers see it: a source, a sighting or an enricher reports it."""
+        return bool(self.assertions or self.public) or self.reported or self.depth > 0
+
+    def active(self, now: datetime) -> list[StoredAssertion]:
+        """The assertions that hold at a moment."""
+        return [assertion for assertion in self.all_assertions if assertion.active(now)]
+
     def newest(self, at: datetime) -> datetime:
-        """The newest moment that anything is known of, `at` included: the one that scores are written for."""
-        return max(at, *(one.observed_at for one in self.said), self.looked_at or at)
+        """The newest moment that anything is stored about, at least `at`: the one that scores are for."""
+        return max(at, *(row.updated_at for row in self.all_assertions), self.scored_at or at)
+
+    def evaluate(self, now: datetime) -> "ScoreUpdate":
+        """The score of all that is stored at a moment, and when it is due again."""
+        return evaluate(self.type, self.all_assertions, self.claims, self.effects, now)
+
+
+class ScoreUpdate(NamedTuple):
+    """A score, and when it has to be computed again."""
+
+    score: int
+    due: datetime | None
+
+
+def evaluate(
+    type_: str,
+    assertions: Iterable[StoredAssertion],
+    claims: Iterable[Claim],
+    effects: Effects,
+    now: datetime,
+) -> ScoreUpdate:
+    """The score at a moment, and when it has to be computed again.
+
+    Args:
+        type_: the observable's.
+        assertions: those that hold at `now` count.
+        claims: those of sightings and of remote enrichers.
+        effects: those of the value itself, and of reports about it.
+        now: the moment.
+    """
+    active = [assertion for assertion in assertions if assertion.active(now)]
+    all_claims = [*(assertion.claim for assertion in active), *claims]
+    score = scoring.score(type_, all_claims, effects, now)
+    ends = [assertion.valid_until for assertion in active if assertion.valid_until is not None]
+    untils = (*(claim.until for claim in all_claims), *(effect.until for effect in effects))
+    ends += [until for until in untils if until is not None and until > now]
+    fades = scoring.due(type_, all_claims, effects, now, score)
+    if fades is not None:
+        ends.append(fades)
+    return ScoreUpdate(score, min(ends, default=None))
+
+
+def reported_claims(
+    sightings: Iterable[SightingRow], weights: Iterable[EnrichmentWeight]
+) -> tuple[tuple[Claim, ...], Effects]:
+    """The claims and effects of sightings and of remote enrichers."""
+    seen, false_positives = claims_from_sightings(sightings)
+    claims, effects = claims_from_enrichments(weights)
+    return (*seen, *claims), (*false_positives, *effects)
 
 
 def claims_from_enrichments(
     answers: Iterable[EnrichmentWeight],
 ) -> tuple[tuple[Claim, ...], Effects]:
-    """What remote enrichers claim, and what they take away."""
+    """The claims of remote enrichers, and the effects that lower the score."""
     claims: list[Claim] = []
     effects: list[Effect] = []
-    for one in answers:
-        for weight, reason in one.weights:
+    for enricher, weights, obtained_at, counts_until in answers:
+        for weight, reason in weights:
             if weight > 0:
                 claims.append(
-                    Claim(
-                        "enrichment",
-                        one.enricher,
-                        weight,
-                        one.obtained_at,
-                        reason,
-                        one.counts_until,
-                    )
+                    Claim("enrichment", enricher, weight, obtained_at, reason, counts_until)
                 )
             else:
-                effects.append(Effect("enrichment", one.enricher, weight, reason, one.counts_until))
+                effects.append(Effect("enrichment", enricher, weight, reason, counts_until))
     return tuple(claims), tuple(effects)
 
 
-def claims_from_sightings(sightings: Iterable[SightingRow]) -> tuple[tuple[Claim, ...], Effects]:
-    """What sightings claim, place by place, and what reports of false positives take away."""
-    seen: dict[str, list[SightingRow]] = {}
+def claims_from_sightings(
+    sightings: Iterable[SightingRow],
+) -> tuple[tuple[Claim, ...], Effects]:
+    """The claims of sightings, place by place, and the effect of reports of false positives."""
+    by_place: dict[str, list[SightingRow]] = {}
     harmless = 0
-    for one in sightings:
-        if one.kind == "seen":
-            seen.setdefault(one.place, []).append(one)
+    for sighting in sightings:
+        if sighting.kind == "seen":
+            by_place.setdefault(sighting.place, []).append(sighting)
         else:
-            harmless += one.times
-    claims = tuple(_claim(place, reports) for place, reports in sorted(seen.items()))
+            harmless += sighting.times
+    claims = tuple(_place_claim(place, reports) for place, reports in sorted(by_place.items()))
     if not harmless:
         return claims, ()
     weight = scoring.false_positive_weight(harmless)
@@ -180,8 +255,9 @@ def claims_from_sightings(sightings: Iterable[SightingRow]) -> tuple[tuple[Claim
     return claims, (Effect("false-positive", "false positives", weight, reason),)
 
 
-def _claim(place: str, reports: list[SightingRow]) -> Claim:
-    count, last = sum(one.times for one in reports), max(one.last_seen for one in reports)
+def _place_claim(place: str, reports: list[SightingRow]) -> Claim:
+    count = sum(report.times for report in reports)
+    last = max(report.last_seen for report in reports)
     reason = f"seen {count} time{'s' if count > 1 else ''}, last {last:%Y-%m-%d %H:%M}"
     return Claim(
         "sighting", place or "no place given", scoring.sighting_weight(count), last, reason

@@ -12,7 +12,10 @@ is the one place where they are added up.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from services.observables.scoring.decay import THRESHOLDS, curve_of, next_crossing
 
@@ -54,20 +57,19 @@ class Effect(NamedTuple):
     until: datetime | None = None
 
 
-class Contribution(NamedTuple):
-    """One part of a score.
-
-    Attributes:
-        weight: what it counts for alone, -1 to 1.
-        left: what time has left of it, 0 to 1.
-        points: what it adds to the score after those before it; negative when it takes away.
-    """
+class Contribution(msgspec.Struct, frozen=True):
+    """One part of a score."""
 
     kind: Kind
     name: str
-    weight: float
-    left: float
-    points: float
+    weight: Annotated[
+        float,
+        Meta(description="alone, -1 to 1: raises when positive, lowers when negative"),
+    ]
+    left: Annotated[float, Meta(description="what time has left of it, 0 to 1")]
+    points: Annotated[
+        float, Meta(description="added after the parts before it; the sum is the score")
+    ]
     reason: str
 
 

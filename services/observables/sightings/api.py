@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from services.observables.sightings import schemas, service
-from services.observables.sightings.service import Link, Report, observable_of
-from services.observables.store.references import uuid_of
+from services.observables.sightings.service import ReportedRelation, SightingReport
+from services.observables.store.references import observable_of, uuid_of
 from services.observables.store.schemas import ReferenceView
 from shared.auth import Principal
 from shared.errors import InvalidInput
@@ -32,15 +32,15 @@ def report_sightings(
         "items": [
             schemas.SightingResult(
                 id=f"sighting--{outcome.report.id}",
-                repeated=outcome.known,
-                observable=ReferenceView.model_validate(outcome.view, from_attributes=True),
+                repeated=outcome.is_repeated,
+                observable=ReferenceView.model_validate(outcome.observable, from_attributes=True),
             )
             for outcome in outcomes
         ]
     }
 
 
-def _report(sighting: schemas.SightingReport, number: int, principal: Principal) -> Report:
+def _report(sighting: schemas.SightingCreate, number: int, principal: Principal) -> SightingReport:
     field = f"sightings.{number}"
     observable = observable_of(sighting.value, sighting.type, f"{field}.value")
     first, last = _span(sighting.first_seen, sighting.last_seen, field)
@@ -56,7 +56,7 @@ def _report(sighting: schemas.SightingReport, number: int, principal: Principal)
         first,
         last,
     )
-    return Report(
+    return SightingReport(
         identity,
         observable,
         sighting.kind,
@@ -93,14 +93,14 @@ def report_relations(
     request: Request, principal: Writer, body: schemas.RelationsRequest
 ) -> dict[str, list[schemas.Related]]:
     """Report what known observables have to do with each other."""
-    links = [_link(relation, number) for number, relation in enumerate(body.relations)]
-    stored = service.relate(database_of(request), principal.tenant, principal.actor, links)
+    relations = [_relation(relation, number) for number, relation in enumerate(body.relations)]
+    stored = service.relate(database_of(request), principal.tenant, principal.actor, relations)
     return {"items": [schemas.Related(from_=start, to=end) for start, end in stored]}
 
 
-def _link(relation: schemas.RelationReport, number: int) -> Link:
+def _relation(relation: schemas.RelationCreate, number: int) -> ReportedRelation:
     field = f"relations.{number}"
     first, last = _span(relation.first_seen, relation.last_seen, field)
     start = observable_of(relation.from_, relation.from_type, f"{field}.from")
     end = observable_of(relation.to, relation.to_type, f"{field}.to")
-    return Link(start, relation.kind, end, first, last)
+    return ReportedRelation(start, relation.kind, end, first, last)

@@ -29,7 +29,7 @@ class Value(BaseModel):
     value: Annotated[str, Field(max_length=8192)]
 
 
-class SightingReport(Value):
+class SightingCreate(Value):
     """One sighting to report; times are of the observation, now when left out."""
 
     type: ObservableType | None = Field(
@@ -51,7 +51,7 @@ class SightingsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sightings: Annotated[list[SightingReport], Field(min_length=1, max_length=1000)]
+    sightings: Annotated[list[SightingCreate], Field(min_length=1, max_length=1000)]
 
 
 class SightingResult(BaseModel):
@@ -62,7 +62,7 @@ class SightingResult(BaseModel):
     observable: ReferenceView
 
 
-class RelationReport(BaseModel):
+class RelationCreate(BaseModel):
     """One relation to report, between observables that are known."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -85,7 +85,7 @@ class RelationsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    relations: Annotated[list[RelationReport], Field(min_length=1, max_length=1000)]
+    relations: Annotated[list[RelationCreate], Field(min_length=1, max_length=1000)]
 
 
 class Related(BaseModel):

@@ -1,49 +1,42 @@
-"""What people and sensors report: where an observable was seen, that it is harmless, what it has to do with another."""
+"""Reports of people and sensors: an observable was seen, is harmless, or is related to another."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
-from services.observables import NAME as SERVICE
-from services.observables.lookup import read_models
-from services.observables.lookup import repository as reads
-from services.observables.lookup.read_models import View
+from services.observables import NAME
 from services.observables.reference import context
-from services.observables.scoring.decay import THRESHOLDS
-from services.observables.sightings import repository as reported
-from services.observables.store import plan, repository, rescore, upsert
-from services.observables.store.references import Reference
-from shared.database import Database, driver_connection
+from services.observables.scoring.inputs import ObservableState, ScoreUpdate
+from services.observables.sightings import repository
+from services.observables.sightings.repository import NewSighting
+from services.observables.store import rescore, upsert
+from services.observables.store.changes import build_change
+from services.observables.store.references import Reference, read_references, reference_to
+from services.observables.store.repository import read, relations, write
+from services.observables.store.repository.relations import NewRelation
+from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.events.observables import Change, ChangeKind
+from shared.events.observables import Change
 from shared.kafka.outbox import audit
-from shared.stix import (
-    NotAnObservable,
-    Observable,
-    ObservableType,
-    bucket,
-    detect,
-    normalise,
-    stix_id,
-)
+from shared.stix import Observable, bucket, stix_id
 from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id
 
 
-class Report(NamedTuple):
+class SightingReport(NamedTuple):
     """One sighting as it was reported.
 
     Attributes:
         id: given by the reporter, or made from the content: a report that is sent twice counts once.
-        kind: seen or false-positive.
+        kind: `seen` or `false-positive`.
         times: how often, in all.
-        place: where, for instance a sensor's name.
+        place: where it was seen, for instance the name of a sensor.
     """
 
     id: UUID
-    found: Observable
+    observable: Observable
     kind: str
     times: int
     place: str
@@ -52,126 +45,106 @@ class Report(NamedTuple):
     last_seen: datetime
 
     @property
-    def observable(self) -> str:
+    def observable_id(self) -> str:
         """The observable's UUID."""
-        return observable_id(self.found.type, self.found.value)
+        return observable_id(self.observable.type, self.observable.value)
 
 
-class Outcome(NamedTuple):
-    """What came of a report: `known` when it had been made before."""
+class SightingOutcome(NamedTuple):
+    """The outcome of a report: whether it repeats an earlier one, and the observable with its score."""
 
-    report: Report
-    known: bool
-    view: View | Reference
-
-
-def observable_of(value: str, type_: ObservableType | None, field: str) -> Observable:
-    """The observable that a text is, of a type or of the one it looks like; defanged forms are understood.
-
-    Raises:
-        InvalidInput: it is none, with the reason.
-    """
-    try:
-        return detect(value) if type_ is None else Observable(type_, normalise(type_, value))
-    except NotAnObservable as error:
-        raise InvalidInput(f"{field}: {error}", field=field) from None
+    report: SightingReport
+    is_repeated: bool
+    observable: Reference
 
 
 def report_id(tenant: str, actor: str, *content: object) -> UUID:
-    """The id of a report without one."""
+    """The id of a report that was sent without one."""
     return uuid5(SENTINELIQ_NAMESPACE, "\x1f".join([tenant, actor, *map(str, content)]))
 
 
-def report(database: Database, tenant: str, actor: str, reports: Sequence[Report]) -> list[Outcome]:
-    """Store sightings and announce the scores they move; one that is known changes nothing.
+def report(
+    database: Database, tenant: str, actor: str, reports: Sequence[SightingReport]
+) -> list[SightingOutcome]:
+    """Store sightings and publish the scores they move; a repeated report changes nothing.
 
     Raises:
-        Conflict: an id is that of a sighting of something else.
+        Conflict: an id is that of a sighting of another observable.
     """
-    ids = {one.observable: one.found for one in reports}
+    observables = {report.observable_id: report.observable for report in reports}
+    ids = sorted(observables)
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
-        repository.lock(session, {bucket(one.observable) for one in reports})
-        _check_ids(reports, reported.sighted(session, tenant, [one.id for one in reports]))
-        before = read_models.views(reads.gather(driver_connection(session), tenant, ids), now)
-        upsert.put(session, tenant, ids, now)
-        stored = reported.put_sightings(session, [_row(one, tenant, actor) for one in reports])
-        after = read_models.views(reads.gather(driver_connection(session), tenant, ids), now)
-        touched = {one.observable for one in reports if one.id in stored}
-        _rescore(session, tenant, after, touched, now)
-        changes = [_change(before.get(one), after[one]) for one in sorted(touched)]
-        rescore.publish_changes(session, tenant, changes, "sighting")
+        write.lock(session, {bucket(identity) for identity in ids})
+        _check_ids(
+            reports, repository.observables_of(session, tenant, [report.id for report in reports])
+        )
+        before = read.read_states(session, tenant, ids)
+        upsert.put(session, tenant, observables, now)
+        rows = [_row(report, tenant, actor, now) for report in reports]
+        new_ids = repository.put_sightings(session, rows)
+        after = read.read_states(session, tenant, ids)
+        touched = sorted({report.observable_id for report in reports if report.id in new_ids})
+        _rescore(session, tenant, before, after, touched, now)
+    references = {identity: reference_to(identity, after[identity], now) for identity in ids}
     return [
-        Outcome(one, one.id not in stored, after.get(one.observable) or _nothing(one.found))
-        for one in reports
+        SightingOutcome(report, report.id not in new_ids, references[report.observable_id])
+        for report in reports
     ]
 
 
-def _nothing(found: Observable) -> Reference:
-    """What is known of a value of which nothing was said but a report that was withdrawn."""
-    return Reference(stix_id(found.type, found.value), found.type, found.value, 0, "none")
-
-
-def _check_ids(reports: Sequence[Report], known: dict[UUID, str]) -> None:
-    for number, one in enumerate(reports):
-        if known.setdefault(one.id, one.observable) != one.observable:
+def _check_ids(reports: Sequence[SightingReport], stored: dict[UUID, str]) -> None:
+    for number, report in enumerate(reports):
+        if stored.setdefault(report.id, report.observable_id) != report.observable_id:
             raise Conflict(
-                f"A sighting is of one value, and {one.id} is of another than {one.found.value}: give each its own id.",
+                f"The sighting {report.id} is of another value than {report.observable.value}: "
+                "give each sighting its own id.",
                 field=f"sightings.{number}.id",
             )
 
 
-def _row(one: Report, tenant: str, actor: str) -> dict[str, Any]:
-    return {
-        "tenant": tenant,
-        "id": one.id,
-        "observable_id": UUID(one.observable),
-        "kind": one.kind,
-        "count": one.times,
-        "place": one.place,
-        "note": one.note,
-        "first_seen": one.first_seen,
-        "last_seen": one.last_seen,
-        "actor": actor,
-        "recorded_at": datetime.now(UTC),
-    }
+def _row(report: SightingReport, tenant: str, actor: str, now: datetime) -> NewSighting:
+    return NewSighting(
+        tenant,
+        report.id,
+        UUID(report.observable_id),
+        report.kind,
+        report.times,
+        report.place,
+        report.note,
+        report.first_seen,
+        report.last_seen,
+        actor,
+        now,
+    )
 
 
 def _rescore(
-    session: Session, tenant: str, after: dict[str, View], touched: set[str], now: datetime
+    session: Session,
+    tenant: str,
+    before: dict[str, ObservableState],
+    after: dict[str, ObservableState],
+    touched: Sequence[str],
+    now: datetime,
 ) -> None:
-    known = repository.known(session, tenant, sorted(touched))
-    scored = []
-    for identity, one in known.items():
-        own = plan.evaluate(one.type, one.said, one.claims, one.effects, now)
-        scored.append((identity, own._replace(score=after[identity].score)))
-    repository.write_scores(session, tenant, scored, now)
-
-
-def _change(before: View | None, after: View) -> Change:
-    lapsed = before is not None and after.score < THRESHOLDS[-1] <= before.score
-    kind: ChangeKind = "new" if before is None else "expired" if lapsed else "changed"
-    tags, sources = (
-        tuple(after.tags),
-        sum(one.retracted_at is None for one in read_models.assertions(after)),
-    )
-    score = before.score if before else None
-    return Change(
-        after.id,
-        after.type,
-        after.value,
-        kind,
-        after.score,
-        score,
-        tags,
-        sources,
-        tuple(after.attack),
-    )
+    """Write the scores of observables after a report, and publish each as a change."""
+    scored: list[tuple[str, ScoreUpdate]] = []
+    changes: list[Change] = []
+    for identity in touched:
+        state = after[identity]
+        fresh = state.evaluate(now)
+        scored.append((identity, fresh))
+        seen = before.get(identity)
+        if seen is not None and not seen.visible:
+            seen = None
+        changes.append(build_change(identity, seen, state, fresh.score, state.active(now)))
+    write.write_scores(session, tenant, scored, now)
+    rescore.publish_changes(session, tenant, changes, "sighting")
 
 
 def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> None:
-    """Take a report back: from now on it counts for nothing, and the score it moved is told. Twice is once.
+    """Withdraw a sighting: it counts no more, and the score it moved is published. Twice is once.
 
     Raises:
         NotFound: the tenant has no such sighting.
@@ -179,32 +152,28 @@ def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> Non
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
-        identity = reported.sighted(session, tenant, [sighting]).get(sighting)
+        identity = repository.observables_of(session, tenant, [sighting]).get(sighting)
         if identity is None:
             raise NotFound(f"There is no sighting {sighting} in this tenant.")
-        repository.lock(session, {bucket(identity)})
-        if not reported.withdraw_sighting(session, tenant, sighting, now):
+        write.lock(session, {bucket(identity)})
+        before = read.read_states(session, tenant, [identity])
+        if not repository.withdraw_sighting(session, tenant, sighting, now):
             return
-        one = repository.known(session, tenant, [identity])[identity]
-        active = [said for said in one.said if said.active(now)]
-        fresh = plan.evaluate(one.type, active, one.claims, one.effects, now)
-        repository.write_scores(session, tenant, [(identity, fresh)], now)
-        rescore.publish_changes(
-            session, tenant, [plan.changed(identity, one, fresh.score, active)], "sighting"
-        )
+        after = read.read_states(session, tenant, [identity])
+        _rescore(session, tenant, before, after, [identity], now)
         audit(
             session,
-            SERVICE,
+            NAME,
             tenant,
             actor,
             "sightings.withdraw",
             sighting,
-            observable=one.value[:200],
+            observable=after[identity].value[:200],
         )
 
 
-class Link(NamedTuple):
-    """A relation that somebody reports."""
+class ReportedRelation(NamedTuple):
+    """A relation that a user reports."""
 
     from_: Observable
     kind: str
@@ -214,44 +183,51 @@ class Link(NamedTuple):
 
 
 def relate(
-    database: Database, tenant: str, actor: str, links: Sequence[Link]
+    database: Database, tenant: str, actor: str, reported: Sequence[ReportedRelation]
 ) -> list[tuple[str, str]]:
-    """Store relations between observables that are known; STIX ids of their ends.
+    """Store relations between stored observables; return the STIX ids of their ends.
 
     Raises:
-        InvalidInput: one of the ends is not known to the tenant.
+        InvalidInput: the tenant does not see one of the ends.
     """
-    ids = {
-        observable_id(one.type, one.value): one for link in links for one in (link.from_, link.to)
-    }
+    ends: dict[str, Observable] = {}
+    for relation in reported:
+        for end in (relation.from_, relation.to):
+            ends[observable_id(end.type, end.value)] = end
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        known = read_models.views(reads.gather(driver_connection(session), tenant, ids), now)
-        unknown = [one.value for identity, one in ids.items() if identity not in known]
-        if unknown:
-            raise InvalidInput(
-                f"Nothing is known about {unknown[0]}; report a sighting of it first.",
-                field="value",
-            )
+        visible = read_references(session, tenant, ends, now)
+        for identity, end in ends.items():
+            if identity not in visible:
+                raise InvalidInput(
+                    f"Nothing is known about {end.value}; report a sighting of it first.",
+                    field="value",
+                )
+        # Of a relation that is reported twice the last report counts.
         rows = {
-            (row["from_id"], row["kind"], row["to_id"]): row
-            for row in (_link(one, tenant, actor, now) for one in links)
+            (row.from_id, row.kind, row.to_id): row
+            for row in (_relation_row(relation, tenant, actor, now) for relation in reported)
         }
-        reported.put_relations(session, [rows[key] for key in sorted(rows)])
+        relations.put_relations(session, list(rows.values()))
     return [
-        (stix_id(one.from_.type, one.from_.value), stix_id(one.to.type, one.to.value))
-        for one in links
+        (
+            stix_id(relation.from_.type, relation.from_.value),
+            stix_id(relation.to.type, relation.to.value),
+        )
+        for relation in reported
     ]
 
 
-def _link(one: Link, tenant: str, actor: str, now: datetime) -> dict[str, Any]:
-    return {
-        "tenant": tenant,
-        "from_id": UUID(observable_id(one.from_.type, one.from_.value)),
-        "kind": one.kind,
-        "to_id": UUID(observable_id(one.to.type, one.to.value)),
-        "source": actor,
-        "first_seen": one.first_seen,
-        "last_seen": one.last_seen,
-        "recorded_at": now,
-    }
+def _relation_row(
+    relation: ReportedRelation, tenant: str, actor: str, now: datetime
+) -> NewRelation:
+    return NewRelation(
+        tenant,
+        UUID(observable_id(relation.from_.type, relation.from_.value)),
+        relation.kind,
+        UUID(observable_id(relation.to.type, relation.to.value)),
+        actor,
+        relation.first_seen,
+        relation.last_seen,
+        now,
+    )

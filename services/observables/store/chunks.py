@@ -1,4 +1,4 @@
-"""From a chunk of a feed run to what it says about observables. No I/O."""
+"""From a chunk of a feed run to the assertions in it. No I/O."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,69 +17,84 @@ from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 from shared.timestamps import parse_timestamp
 
-SLACK: Final = timedelta(minutes=1)
-"""What clocks of processes may differ by."""
+CLOCK_SKEW: Final = timedelta(minutes=1)
+"""How far the clocks of processes may differ."""
 
 StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
-"""ATT&CK ids that a malware family and tags stand for; the same answer for the same question is one object."""
+"""ATT&CK ids that a malware family and tags stand for. The same arguments give the same object."""
 
 
 class Batch(NamedTuple):
-    """What several chunks of one run say, by observable id; of two words about one the stronger holds.
+    """What several chunks of one run report, by observable id.
 
     Attributes:
-        source: who says it.
-        origin: the number of the chunk an id came in last.
+        source: the source that reports it.
+        asserted: of two assertions about one observable the stronger.
+        retracted: what the source no longer lists.
+        origin: the number of the chunk that an id came in last.
     """
 
     source: AssertingSource
-    said: dict[str, IncomingAssertion]
-    gone: dict[str, IncomingAssertion]
+    asserted: dict[str, IncomingAssertion]
+    retracted: dict[str, IncomingAssertion]
     origin: dict[str, int]
 
 
-def read(data: IndicatorsObserved, number: int, batch: Batch, stands_for: StandsFor) -> list[str]:
+def read_chunk(
+    payload: IndicatorsObserved, number: int, batch: Batch, stands_for: StandsFor
+) -> list[str]:
     """Add a chunk to a batch.
 
     Args:
-        data: the chunk.
+        payload: the chunk.
         number: its number.
-        batch: what it is added to.
+        batch: the batch that it is added to.
         stands_for: maps malware and tags to ATT&CK.
 
     Returns:
-        What is wrong with the indicators that were left out, each with its place in the chunk.
+        The problems of the indicators that were left out, each with its place in the chunk.
     """
     problems = []
-    said, origin = batch.said, batch.origin
-    observed = batch.source.observed_at.isoformat()
-    usual = AssertionData(
-        data.confidence, data.tags, None, observed, None, attack=stands_for(None, data.tags)
+    asserted = batch.asserted
+    origin = batch.origin
+    source = batch.source
+    observed = source.observed_at.isoformat()
+    defaults = AssertionData(
+        payload.confidence,
+        payload.tags,
+        None,
+        observed,
+        None,
+        attack=stands_for(None, payload.tags),
     )
-    over = AssertionData(0, (), None, observed, None, retracted=True)
-    for position, indicator in enumerate(data.seen):
+    retraction = AssertionData(0, (), None, observed, None, retracted=True)
+    for position, indicator in enumerate(payload.seen):
         try:
             identity = _identity(indicator)
-            word = _word(indicator, usual, stands_for, batch.source.observed_at)
+            data = _assertion_data(indicator, defaults, stands_for, source.observed_at)
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
-        one = IncomingAssertion(identity, indicator.type, indicator.value, word)
-        said[identity] = stronger(batch.source, one, said[identity]) if identity in said else one
+        assertion = IncomingAssertion(identity, indicator.type, indicator.value, data)
+        if identity in asserted:
+            assertion = stronger(source, assertion, asserted[identity])
+        asserted[identity] = assertion
         origin[identity] = number
-    for position, indicator in enumerate(data.gone):
+    for position, indicator in enumerate(payload.gone):
         try:
             identity = _identity(indicator)
         except InvalidInput as error:
             problems.append(f"gone[{position}]: {error.message}")
             continue
-        batch.gone[identity] = IncomingAssertion(identity, indicator.type, indicator.value, over)
+        batch.retracted[identity] = IncomingAssertion(
+            identity, indicator.type, indicator.value, retraction
+        )
         origin[identity] = number
     return problems
 
 
-def _word(
-    indicator: Indicator, usual: AssertionData, stands_for: StandsFor, observed_at: datetime
+def _assertion_data(
+    indicator: Indicator, defaults: AssertionData, stands_for: StandsFor, observed_at: datetime
 ) -> AssertionData:
     if (
         indicator.confidence is None
@@ -89,51 +104,55 @@ def _word(
         and indicator.valid_until is None
         and indicator.last_seen is None
     ):
-        return usual
-    if indicator.confidence is not None and not 0 <= indicator.confidence <= 100:
-        raise InvalidInput(f"a confidence of {indicator.confidence} is not between 0 and 100")
-    tags = tuple(sorted({*usual.tags, *indicator.tags})) if indicator.tags else usual.tags
+        return defaults
+    confidence = defaults.confidence if indicator.confidence is None else indicator.confidence
+    if not 0 <= confidence <= 100:
+        raise InvalidInput(f"a confidence of {confidence} is not between 0 and 100")
+    tags = defaults.tags
+    attack = defaults.attack
+    if indicator.tags:
+        tags = tuple(sorted({*tags, *indicator.tags}))
+    if indicator.malware or indicator.tags:
+        attack = stands_for(indicator.malware, tags)
     return AssertionData(
-        usual.confidence if indicator.confidence is None else indicator.confidence,
+        confidence,
         tags,
         indicator.malware,
-        _seen(indicator.first_seen, observed_at) or usual.first_seen,
-        _told(indicator.valid_until),
-        _seen(indicator.last_seen, observed_at),
-        stands_for(indicator.malware, tags)
-        if indicator.malware or indicator.tags
-        else usual.attack,
+        _seen_at(indicator.first_seen, observed_at) or defaults.first_seen,
+        _in_utc(indicator.valid_until),
+        _seen_at(indicator.last_seen, observed_at),
+        attack,
     )
 
 
 @lru_cache(maxsize=4096)
-def _told(text: str | None) -> str | None:
-    """A time as everybody reads it: what Python understands is more than what PostgreSQL does."""
-    return None if text is None else parse_moment(text).isoformat()
+def _in_utc(text: str | None) -> str | None:
+    """A time as PostgreSQL reads it too: Python understands more forms."""
+    return None if text is None else parse_time(text).isoformat()
 
 
 @lru_cache(maxsize=4096)
-def _seen(text: str | None, observed_at: datetime) -> str | None:
-    """When something was seen: not after the run that tells it, or it would not fade until then."""
-    return None if text is None else min(parse_moment(text), observed_at).isoformat()
+def _seen_at(text: str | None, observed_at: datetime) -> str | None:
+    """When it was seen, at the latest the time of the run: otherwise it would not fade until then."""
+    return None if text is None else min(parse_time(text), observed_at).isoformat()
 
 
-def spoken_at(text: str, now: datetime) -> datetime:
-    """The moment of a run, by the clock of whoever ran it; of one that is ahead no more than clocks differ is taken.
+def run_time(text: str, now: datetime) -> datetime:
+    """The time of a run, by the clock of its process, at most as far ahead as clocks differ.
 
-    What it says would be newer than all that the source says until time has caught up.
+    Its reports would otherwise be newer than all others of the source until time has caught up.
 
     Raises:
-        InvalidInput: it is no moment.
+        InvalidInput: the text is no time.
     """
-    return min(parse_moment(text), now + SLACK)
+    return min(parse_time(text), now + CLOCK_SKEW)
 
 
-def parse_moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A time as RFC 3339 writes it, in UTC; without an offset it is UTC.
 
     Raises:
-        InvalidInput: it is none, or none that UTC has.
+        InvalidInput: the text is no time, or none that UTC has.
     """
     try:
         return parse_timestamp(text)

@@ -1,48 +1,52 @@
-"""What time does to scores: those that are due are looked at again, and what fell below a threshold is announced."""
+"""Scores that are due by time: they are computed again, and published when they are news."""
 
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.observables.store import repository, rescore
+from services.observables.store import rescore
+from services.observables.store.repository import upkeep, write
 from shared.database import PLATFORM, Database
 from shared.stix import bucket
 
 
-def check_due(database: Database, limit: int = 5_000, seconds: float = 10.0) -> dict[str, int]:
-    """Look at the scores that are due, the oldest first, `limit` together; what is left after some seconds waits.
+@dataclass(slots=True)
+class DueReport:
+    """How many scores were computed again, and how many of them were published."""
 
-    Returns:
-        How many were looked at, and how many were news.
+    looked_at: int = 0
+    announced: int = 0
+
+
+def check_due(database: Database, limit: int = 5_000, seconds: float = 10.0) -> DueReport:
+    """Compute due scores again, the oldest first, `limit` at a time.
+
+    It stops after `seconds`; the next call continues.
     """
-    looked, news, ends = 0, 0, time.monotonic() + seconds
-    while time.monotonic() < ends:
+    report = DueReport()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         with database.transaction(PLATFORM) as session:
-            due = repository.due(session, limit)
-        together = _check_all(database, due)
-        looked, news = looked + together[0], news + together[1]
+            due = upkeep.due_ids(session, limit)
+        _rescore(database, due, report)
         if sum(map(len, due.values())) < limit:
             break
-    return {"looked_at": looked, "announced": news}
+    return report
 
 
-def _check_all(database: Database, due: Mapping[str, Sequence[str]]) -> tuple[int, int]:
-    looked, news = 0, 0
+def _rescore(database: Database, due: Mapping[str, Sequence[str]], report: DueReport) -> None:
+    """Compute scores again, each bucket of a tenant in a transaction of its own."""
     for tenant, ids in due.items():
         by_bucket: dict[int, list[str]] = defaultdict(list)
         for identity in ids:
             by_bucket[bucket(identity)].append(identity)
-        for number, together in sorted(by_bucket.items()):
-            looked += len(together)
-            news += _check(database, tenant, number, together)
-    return looked, news
-
-
-def _check(database: Database, tenant: str, number: int, ids: Sequence[str]) -> int:
-    now = datetime.now(UTC)
-    with database.transaction(tenant) as session:
-        repository.lock(session, [number])
-        changes = rescore.rescore(session, tenant, ids, now)
-        rescore.publish_changes(session, tenant, changes, "time")
-    return len(changes)
+        for number, ids_of_bucket in sorted(by_bucket.items()):
+            now = datetime.now(UTC)
+            with database.transaction(tenant) as session:
+                write.lock(session, [number])
+                changes = rescore.rescore(session, tenant, ids_of_bucket, now)
+                rescore.publish_changes(session, tenant, changes, "time")
+            report.looked_at += len(ids_of_bucket)
+            report.announced += len(changes)

@@ -1,19 +1,26 @@
-"""Handlers of feed events: chunks of observed indicators, and ends of runs."""
+"""Handlers of feed events: chunks of indicators that a run observed, and ends of runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from services.observables.attack import current_index
 from services.observables.reference import context
-from services.observables.store import plan as ingest
-from services.observables.store import repository
-from services.observables.store.chunks import Batch, read, spoken_at
-from services.observables.store.events import change_events
+from services.observables.store.changes import change_events
+from services.observables.store.chunks import Batch, read_chunk, run_time
+from services.observables.store.plan import (
+    AssertingSource,
+    IngestPlan,
+    build_plan,
+    pack_ids,
+    with_repeats,
+)
+from services.observables.store.repository import read, write
+from services.observables.store.repository.write import RunChunkRow
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.feeds import IndicatorsObserved, RunFinished
@@ -25,71 +32,59 @@ Observed = Event[IndicatorsObserved]
 
 
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
-    """Apply chunks of one tenant; chunks of one run that stand together are applied together."""
+    """Apply chunks of one tenant; neighbouring chunks of one run are applied together."""
     context.reload_if_stale(session)
     current_index.reload_if_stale(session)
-    repository.lock(session, {event.data.bucket for event in events})
-    for _, together in groupby(
-        events, key=lambda event: (event.data.feed, event.data.observed_at, event.data.run_id)
-    ):
-        _apply(session, list(together))
+    write.lock(session, {event.data.bucket for event in events})
+    for _, chunks in groupby(events, key=_run_of):
+        _apply(session, list(chunks))
+
+
+def _run_of(event: Observed) -> tuple[object, str, UUID]:
+    return event.data.feed, event.data.observed_at, event.data.run_id
 
 
 def _apply(session: Session, events: list[Observed]) -> None:
-    tenant, first = events[0].tenant, events[0].data
-    observed_at = spoken_at(first.observed_at, datetime.now(UTC))
-    if not 0 <= first.confidence <= 100:
+    tenant = events[0].tenant
+    run = events[0].data
+    now = datetime.now(UTC)
+    observed_at = run_time(run.observed_at, now)
+    if not 0 <= run.confidence <= 100:
         raise InvalidInput(
-            f"A confidence of {first.confidence} is not between 0 and 100.", field="confidence"
+            f"A confidence of {run.confidence} is not between 0 and 100.", field="confidence"
         )
-    source = repository.put_source(session, tenant, first.feed, observed_at)
+    # Read the chunks. Indicators that cannot be stored go to the dead letters.
+    source = write.put_source(session, tenant, run.feed, observed_at)
     batch = Batch(source, {}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
-    buckets = {event.data.bucket for event in events}
     # A chunk may come from a time when its observables had other ids.
+    buckets = {event.data.bucket for event in events}
     if strays := {bucket(identity) for identity in batch.origin} - buckets:
-        repository.lock(session, strays)
+        write.lock(session, strays)
         buckets |= strays
-    stored = repository.known(session, tenant, list(batch.origin))
-    ingest.with_repeats(
-        stored, repository.repeats(session, tenant, buckets, observed_at, first.run_id)
+    # Compare with what is stored.
+    states = read.read_states(session, tenant, list(batch.origin))
+    with_repeats(states, read.read_repeats(session, tenant, buckets, observed_at, run.run_id))
+    asserted = list(batch.asserted.values())
+    # A run that both asserts and retracts something asserts it.
+    retracted = [row for identity, row in batch.retracted.items() if identity not in batch.asserted]
+    contexts = context.describe_values(
+        (row.id, row.type, row.value)
+        for row in (*retracted, *asserted)
+        if row.id not in states or not states[row.id].own
     )
-    # Whoever says both that it lists something and that it does not, lists it.
-    gone = [one for identity, one in batch.gone.items() if identity not in batch.said]
-    fresh = {
-        one.id: one
-        for one in (*gone, *batch.said.values())
-        if one.id not in stored or not stored[one.id].own
-    }
-    contexts = context.describe_values((one.id, one.type, one.value) for one in fresh.values())
     effects = {identity: context.effects(text) for identity, text in contexts.items()}
-    plan = ingest.plan(source, batch.said.values(), gone, stored, effects)
-    repository.write(session, tenant, source, plan, contexts)
-    repository.mark_due(session, tenant, plan.changes, datetime.now(UTC))
-    by_chunk: dict[int, list[Change]] = defaultdict(list)
-    for change in plan.changes:
-        by_chunk[batch.origin[change.id[-36:]]].append(change)
-    repeated: dict[int, list[str]] = defaultdict(list)
-    for identity in plan.repeated:
-        repeated[batch.origin[identity]].append(identity)
-    progress = [
-        _progress(event, by_chunk[number], rejected[number]) for number, event in enumerate(events)
-    ]
-    for number, row in enumerate(progress):
-        row |= {
-            "source_id": first.feed.id,
-            "observed_at": observed_at,
-            "repeated": ingest.noted(repeated[number]),
-        }
-    repository.record_chunks(session, progress)
-    publish(
-        session, change_events(plan.changes, tenant, first.feed.id, first.feed.name, first.run_id)
-    )
+    plan = build_plan(source, asserted, retracted, states, effects)
+    # Write the difference and publish it.
+    write.write_plan(session, tenant, source, plan, contexts)
+    write.mark_due(session, tenant, plan.changes, now)
+    write.record_chunks(session, _progress(events, source, plan, batch.origin, rejected))
+    publish(session, change_events(plan.changes, tenant, run.feed.id, run.feed.name, run.run_id))
 
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
-    """Collect a chunk's indicators; those that are none go to the dead letters, the rest goes on."""
-    problems = read(event.data, number, batch, current_index.attack_ids)
+    """Add a chunk to a batch; return how many of its indicators went to the dead letters."""
+    problems = read_chunk(event.data, number, batch, current_index.attack_ids)
     if problems and event.record is not None:
         reason = (
             f"{len(problems)} indicators cannot be stored; the rest of the chunk was. "
@@ -99,23 +94,45 @@ def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
     return len(problems)
 
 
-def _progress(event: Observed, changes: list[Change], rejected: int) -> dict[str, Any]:
-    data, kinds = event.data, Counter(change.kind for change in changes)
-    return {
-        "tenant": event.tenant,
-        "run_id": data.run_id,
-        "bucket": data.bucket,
-        "chunk": data.chunk,
-        "received": len(data.seen) + len(data.gone),
-        "new": kinds["new"],
-        "changed": kinds["changed"] + kinds["expired"],
-        "rejected": rejected,
-    }
+def _progress(
+    events: Sequence[Observed],
+    source: AssertingSource,
+    plan: IngestPlan,
+    origin: dict[str, int],
+    rejected: Sequence[int],
+) -> list[RunChunkRow]:
+    """The progress of each chunk, with the reports in it that are noted and not written."""
+    changes: dict[int, list[Change]] = defaultdict(list)
+    for change in plan.changes:
+        changes[origin[change.id[-36:]]].append(change)
+    repeated: dict[int, list[str]] = defaultdict(list)
+    for identity in plan.repeated:
+        repeated[origin[identity]].append(identity)
+    rows = []
+    for number, event in enumerate(events):
+        chunk = event.data
+        kinds = Counter(change.kind for change in changes[number])
+        rows.append(
+            RunChunkRow(
+                event.tenant,
+                chunk.run_id,
+                chunk.bucket,
+                chunk.chunk,
+                received=len(chunk.seen) + len(chunk.gone),
+                new=kinds["new"],
+                changed=kinds["changed"] + kinds["expired"],
+                rejected=rejected[number],
+                source_id=chunk.feed.id,
+                observed_at=source.observed_at,
+                repeated=pack_ids(repeated[number]),
+            )
+        )
+    return rows
 
 
 def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> None:
-    """Note that a source confirmed its list; a run that failed or was held back confirms nothing."""
+    """Record that a source confirmed its list; a run that failed or was quarantined does not."""
     for event in events:
         if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
-            confirmed_at = spoken_at(event.time, datetime.now(UTC))
-            repository.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)
+            confirmed_at = run_time(event.time, datetime.now(UTC))
+            write.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)

@@ -1,16 +1,17 @@
-"""From what a source says and what is stored to what has to change. No I/O: a plan is made, others write it.
+"""From what a source reports and what is stored to what has to change. No I/O: others write the plan.
 
-What comes of many words does not depend on the order they arrive in, nor on how often:
+The outcome of many reports does not depend on their order, nor on how often they arrive:
 
-- Of a source's words about an observable the newest holds, by the time of its run. Of two of the same moment, saying
-  it prevails over taking it back, and of two sayings the stronger (`_rank`).
-- A word that repeats what is stored, of the same day, is not written into the assertion, only noted
-  (`IngestPlan.repeated`). Readers of the stored assertions add the notes, so that an older word is known as older.
-- The stored score is never news (`is_news`) against the score that the assertions give at the newest moment anything
-  was heard of the observable.
+- Of a source's reports about an observable the newest holds, by the time of its run. Of two of the
+  same moment an assertion prevails over a retraction, and the stronger of two assertions (`_rank`).
+- A report that repeats what is stored, of the same day, is not written into the assertion, only
+  noted (`IngestPlan.repeated`). Readers of the stored assertions add the notes (`with_repeats`), so
+  that an older report is recognised as older.
+- The stored score is never news (`is_news`) against the score of the assertions at the newest moment
+  that anything is stored about the observable.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -18,22 +19,29 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from services.observables.scoring import score as scoring
-from services.observables.scoring.decay import THRESHOLDS, end_of_day
-from services.observables.scoring.inputs import Effects, ObservableState, StoredAssertion
-from services.observables.scoring.score import Claim
-from shared.events.observables import Change, ChangeKind
-from shared.stix.ids import stix_type
+from services.observables.scoring.decay import end_of_day
+from services.observables.scoring.inputs import (
+    Effects,
+    ObservableState,
+    ScoreUpdate,
+    StoredAssertion,
+    evaluate,
+)
+from services.observables.store.changes import (
+    attack_ids,
+    build_change,
+    is_news,
+    labels,
+    new_change,
+)
+from shared.events.observables import Change
 from shared.timestamps import parse_timestamp
-
-NEWS: Final = 5
-"""A score that moves by less, and across no threshold, is no news: time moves every score a little every day."""
 
 
 class AssertionData(NamedTuple):
-    """What a source says about an observable, with the event's defaults filled in; many observables share one.
+    """What a source reports about an observable, with the event's defaults filled in.
 
-    Times are RFC 3339 texts, as they came.
+    Many observables share one. Times are RFC 3339 texts, as COPY writes them.
     """
 
     confidence: int
@@ -52,11 +60,11 @@ class IncomingAssertion(msgspec.Struct, frozen=True, gc=False):
     id: str
     type: str
     value: str
-    word: AssertionData
+    data: AssertionData
 
 
 class AssertingSource(NamedTuple):
-    """The source that speaks, and when it saw what it says."""
+    """The source of a run, and the time of the run."""
 
     id: str
     name: str
@@ -64,27 +72,45 @@ class AssertingSource(NamedTuple):
     observed_at: datetime
     kind: str = "stream"
     confirmed_at: datetime | None = None
+    tenant: str = ""
+    tlp: str = ""
 
-
-class ScoreUpdate(NamedTuple):
-    """A score and when it has to be looked at again."""
-
-    score: int
-    due: datetime | None
+    def stored(self, data: AssertionData) -> StoredAssertion:
+        """A report of this source as it is stored."""
+        observed_at = self.observed_at
+        return StoredAssertion(
+            self.tenant,
+            self.name,
+            self.id,
+            self.tlp,
+            parse_timestamp(data.first_seen),
+            self.reliability,
+            data.confidence,
+            data.tags,
+            data.attack,
+            data.malware,
+            parse_timestamp(data.last_seen) if data.last_seen else observed_at,
+            parse_timestamp(data.valid_until) if data.valid_until else None,
+            observed_at if data.retracted else None,
+            self.kind,
+            self.confirmed_at,
+            observed_at,
+        )
 
 
 class IngestPlan(NamedTuple):
-    """What has to be written, and what to announce.
+    """What has to be written, and what to publish.
 
     Attributes:
-        created: new observables, with their score; this source is the first to assert them.
-        asserted: further observables that this source asserts for the first time.
-        reasserted: assertions of this source that differ from what is stored; one that is retracted was said before
-            it was taken back, and stays taken back.
-        rescored: observables whose score changes, with the new one, or that have to be looked at earlier.
+        created: new observables, with their score; this source is the first to report them.
+        asserted: further observables that this source reports for the first time.
+        reasserted: assertions of this source that differ from what is stored. One whose data is
+            `retracted` was reported before its retraction, and stays retracted.
+        rescored: observables whose score changes, with the new one, or that are due earlier.
         retracted: ids of observables this source no longer asserts.
-        repeated: ids of observables about which the source says, later on the same day, what is stored already.
-        widened: ids of observables that the source saw earlier than what is stored, with that moment.
+        repeated: ids of observables about which the source repeats, later on the same day, what is
+            stored already.
+        widened: ids of observables that the source saw earlier than stored, with that moment.
         changes: one per observable that is new or changed for a reader.
     """
 
@@ -101,322 +127,262 @@ class IngestPlan(NamedTuple):
 NO_EFFECTS: Final[Effects] = ()
 
 
-def plan(
+def build_plan(
     source: AssertingSource,
-    said: Iterable[IncomingAssertion],
-    gone: Iterable[IncomingAssertion],
-    known: Mapping[str, ObservableState],
+    asserted: Iterable[IncomingAssertion],
+    retracted: Iterable[IncomingAssertion],
+    states: Mapping[str, ObservableState],
     effects: Mapping[str, Effects] = MappingProxyType({}),
 ) -> IngestPlan:
-    """Compare what one source says with what is known.
+    """Compare what one source reports with what is stored.
 
     Args:
-        source: who speaks.
-        said: its indicators; at most one per observable.
-        gone: what it no longer lists, with words that are retracted. One that nobody has heard of is kept as well:
-            what the source said before may still arrive, and is over.
-        known: what is stored, by observable id.
+        source: the source, and the time of its run.
+        asserted: its indicators; at most one per observable.
+        retracted: what it no longer lists. A retraction of an observable that is not stored is
+            stored as well: an earlier report of the source may still arrive, and is over.
+        states: what is stored, by observable id.
         effects: what the values of new observables do to their scores, by observable id.
     """
-    made = IngestPlan([], [], [], [], [], [], [], [])
-    first = _FirstWords(source)
-    for one in said:
-        before = known.get(one.id)
-        if before is None:
-            scored = first.score(one, effects.get(one.id, NO_EFFECTS))
-            made.created.append((one, scored))
-            made.changes.append(_new(one, scored))
-        elif not before.own:
-            _join(made, source, one, before)
+    plan = IngestPlan([], [], [], [], [], [], [], [])
+    first_scores = _FirstScores(source)
+    for assertion in asserted:
+        state = states.get(assertion.id)
+        if state is None:
+            data = assertion.data
+            scored = first_scores.score(assertion, effects.get(assertion.id, NO_EFFECTS))
+            plan.created.append((assertion, scored))
+            plan.changes.append(
+                new_change(
+                    assertion.id,
+                    assertion.type,
+                    assertion.value,
+                    scored.score,
+                    data.tags,
+                    1,
+                    data.attack,
+                )
+            )
+        elif not state.own:
+            _join_public(plan, source, assertion, state)
         else:
-            _assert(made, source, one, before)
-    for one in gone:
-        before = known.get(one.id)
-        if before is None:
-            made.created.append((one, ScoreUpdate(0, None)))
-        elif not before.own:
-            made.created.append((one, _evaluated(before, before.said, source.observed_at)))
+            _assert(plan, source, assertion, state)
+    for assertion in retracted:
+        state = states.get(assertion.id)
+        if state is None:
+            plan.created.append((assertion, ScoreUpdate(0, None)))
+        elif not state.own:
+            plan.created.append((assertion, state.evaluate(state.newest(source.observed_at))))
         else:
-            _retract(made, source, one, before)
-    return made
+            _retract(plan, source, assertion, state)
+    return plan
 
 
-class _FirstWords:
-    """Scores of what nobody said before: a list says the same about most of its lines."""
+class _FirstScores:
+    """Scores of observables that are not stored yet: a list says the same about most of its lines."""
 
     def __init__(self, source: AssertingSource) -> None:
         self._source = source
         self._scores: dict[tuple[object, ...], ScoreUpdate] = {}
 
-    def score(self, one: IncomingAssertion, effects: Effects) -> ScoreUpdate:
-        # By identity: lines share their word, and hashing what is in it takes longer than scoring. The reasons of
-        # effects differ from value to value and count for nothing.
-        asked: tuple[object, ...] = (one.type, id(one.word))
+    def score(self, assertion: IncomingAssertion, effects: Effects) -> ScoreUpdate:
+        # By identity: lines share their data, and hashing its fields takes longer than scoring. The
+        # reasons of effects differ from value to value and count for nothing.
+        key: tuple[object, ...] = (assertion.type, id(assertion.data))
         if effects:
-            asked += tuple((by.kind, by.name, by.weight, by.until) for by in effects)
-        found = self._scores.get(asked)
-        if found is None:
-            found = self._scores[asked] = evaluate(
-                one.type, [_heard(self._source, one.word)], (), effects, self._source.observed_at
+            key += tuple(
+                (effect.kind, effect.name, effect.weight, effect.until) for effect in effects
             )
-        return found
+        scored = self._scores.get(key)
+        if scored is None:
+            stored = self._source.stored(assertion.data)
+            scored = evaluate(assertion.type, [stored], (), effects, self._source.observed_at)
+            self._scores[key] = scored
+        return scored
 
 
-def evaluate(
-    type_: str,
-    stored: Iterable[StoredAssertion],
-    claims: Iterable[Claim],
-    effects: Effects,
-    now: datetime,
-) -> ScoreUpdate:
-    """The score at a moment, and when it has to be looked at again."""
-    active = [one for one in stored if one.active(now)]
-    all_claims = [*(one.claim for one in active), *claims]
-    score = scoring.score(type_, all_claims, effects, now)
-    ends = [one.valid_until for one in active if one.valid_until is not None]
-    untils = (*(one.until for one in all_claims), *(one.until for one in effects))
-    ends += [until for until in untils if until is not None and until > now]
-    fades = scoring.due(type_, all_claims, effects, now, score)
-    return ScoreUpdate(score, min([*ends, *([fades] if fades else [])], default=None))
-
-
-def _join(
-    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+def _join_public(
+    plan: IngestPlan, source: AssertingSource, assertion: IncomingAssertion, state: ObservableState
 ) -> None:
-    """The tenant's first word about what is public already."""
-    said = [_heard(source, one.word), *before.said]
-    scored = _evaluated(before, said, source.observed_at)
-    made.created.append((one, scored))
-    active = [each for each in said if each.active(before.newest(source.observed_at))]
-    change = changed(one.id, before, scored.score, active)
-    made.changes.append(replace(change, kind="new", score_before=None))
-
-
-def _evaluated(
-    before: ObservableState, said: Iterable[StoredAssertion], at: datetime
-) -> ScoreUpdate:
-    return evaluate(before.type, said, before.claims, before.effects, before.newest(at))
-
-
-def _new(one: IncomingAssertion, scored: ScoreUpdate) -> Change:
-    return Change(
-        f"{stix_type(one.type)}--{one.id}", one.type, one.value, "new", scored.score, None, one.word.tags,
-        attack=one.word.attack,
-    )  # fmt: skip
+    """Plan the tenant's first report about an observable that is only public."""
+    now = state.newest(source.observed_at)
+    assertions = [source.stored(assertion.data), *state.all_assertions]
+    scored = evaluate(state.type, assertions, state.claims, state.effects, now)
+    active = [row for row in assertions if row.active(now)]
+    plan.created.append((assertion, scored))
+    plan.changes.append(build_change(assertion.id, None, state, scored.score, active))
 
 
 def _assert(
-    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+    plan: IngestPlan, source: AssertingSource, assertion: IncomingAssertion, state: ObservableState
 ) -> None:
-    mine, now = before.assertions.get(source.id), _heard(source, one.word)
-    if mine is None:
-        made.asserted.append(one)
-        announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+    stored = state.assertions.get(source.id)
+    fresh = source.stored(assertion.data)
+    if stored is None:
+        plan.asserted.append(assertion)
+        _update(plan, source, assertion.id, state, fresh)
         return
-    # What was taken back since then stays taken back, and it is known what it was.
-    over = mine.retracted and source.observed_at < mine.observed_at
-    if _is_older(now, mine):
-        _widen(made, one, mine, now)
+    # What was retracted since this report stays retracted; only its data becomes known.
+    is_over = stored.retracted and source.observed_at < stored.updated_at
+    if _is_older(fresh, stored):
+        _widen(plan, assertion.id, stored, fresh)
         return
-    if (mine.retracted and not over) or _worth_writing(now, mine):
-        made.reasserted.append(
-            replace(one, word=one.word._replace(retracted=True)) if over else one
-        )
+    is_steady = False
+    if (stored.retracted and not is_over) or _needs_writing(fresh, stored):
+        data = assertion.data._replace(retracted=True) if is_over else assertion.data
+        plan.reasserted.append(replace(assertion, data=data))
     else:
-        made.repeated.append(one.id)
-        _widen(made, one, mine, now)
-        over = over or _is_steady(before, mine, source.observed_at)
-    if not over:
-        announce(made, one.id, before, {**before.assertions, source.id: now}, source.observed_at)
+        plan.repeated.append(assertion.id)
+        _widen(plan, assertion.id, stored, fresh)
+        is_steady = _is_steady(state, stored, source.observed_at)
+    if not is_over and not is_steady:
+        _update(plan, source, assertion.id, state, fresh)
 
 
-def _is_older(now: StoredAssertion, mine: StoredAssertion) -> bool:
-    """Whether a word is not newer than what the source is known to have said."""
-    if mine.said_at is None or now.observed_at > mine.said_at:
+def _is_older(fresh: StoredAssertion, stored: StoredAssertion) -> bool:
+    """Whether a report is not newer than the stored one of its source."""
+    asserted_at = stored.asserted_at
+    if asserted_at is None or fresh.observed_at > asserted_at:
         return False
-    return now.observed_at < mine.said_at or _rank(now) <= _rank(mine)
+    return fresh.observed_at < asserted_at or _rank(fresh) <= _rank(stored)
 
 
-def _rank(one: StoredAssertion) -> tuple[Any, ...]:
-    """Of two words of the same moment the greater holds, whichever arrives first."""
-    ends = (one.valid_until is None, one.valid_until or one.observed_at)
+def _rank(assertion: StoredAssertion) -> tuple[Any, ...]:
+    """Of two reports of the same moment the greater holds, whichever arrives first."""
+    valid_until = assertion.valid_until
     return (
-        one.confidence,
-        one.tags,
-        one.malware or "",
-        ends,
-        one.attack,
-        end_of_day(one.last_seen),
+        assertion.confidence,
+        assertion.tags,
+        assertion.malware or "",
+        (valid_until is None, valid_until or assertion.observed_at),
+        assertion.attack,
+        end_of_day(assertion.last_seen),
     )
 
 
 def stronger(
-    source: AssertingSource, one: IncomingAssertion, other: IncomingAssertion
+    source: AssertingSource, first: IncomingAssertion, second: IncomingAssertion
 ) -> IncomingAssertion:
-    """Which of two words of one run about an observable holds, with the earlier of their beginnings."""
-    winner = max(one, other, key=lambda said: _rank(_heard(source, said.word)))
-    first = min(one.word.first_seen, other.word.first_seen, key=parse_timestamp)
-    return replace(winner, word=winner.word._replace(first_seen=first))
+    """The one of two reports of a run that holds, with the earlier `first_seen` of both."""
+    winner = max(first, second, key=lambda assertion: _rank(source.stored(assertion.data)))
+    first_seen = min(first.data.first_seen, second.data.first_seen, key=parse_timestamp)
+    return replace(winner, data=winner.data._replace(first_seen=first_seen))
 
 
-def _is_steady(before: ObservableState, mine: StoredAssertion, at: datetime) -> bool:
-    """Whether time alone cannot have moved the score: one voice that has not begun to fade, which is the usual case."""
-    alone = len(before.said) == 1 and not before.claims and not before.effects
-    return alone and mine.valid_until is None and at <= mine.since
+def _is_steady(state: ObservableState, stored: StoredAssertion, at: datetime) -> bool:
+    """Whether time alone cannot have moved the score, which is the usual case.
+
+    There is one claim, and it has not begun to fade.
+    """
+    is_alone = len(state.all_assertions) == 1 and not state.claims and not state.effects
+    return is_alone and stored.valid_until is None and at <= stored.fades_from
 
 
 def _widen(
-    made: IngestPlan, one: IncomingAssertion, mine: StoredAssertion, now: StoredAssertion
+    plan: IngestPlan, identity: str, stored: StoredAssertion, fresh: StoredAssertion
 ) -> None:
-    if (
-        mine.first_seen is not None
-        and now.first_seen is not None
-        and now.first_seen < mine.first_seen
-    ):
-        made.widened.append((one.id, now.first_seen))
+    if fresh.first_seen < stored.first_seen:
+        plan.widened.append((identity, fresh.first_seen))
 
 
-def _worth_writing(now: StoredAssertion, mine: StoredAssertion) -> bool:
-    """Whether a newer word has to be written: it says something else, or is another day's.
+def _needs_writing(fresh: StoredAssertion, stored: StoredAssertion) -> bool:
+    """Whether a newer report has to be written: it differs, or is of another day.
 
-    A stream repeats itself all the time. A snapshot does not: it speaks again of what has changed.
+    A stream repeats itself all the time. A snapshot does not: it reports again what has changed.
     """
+    asserted_at = stored.asserted_at
     return (
-        mine.said_at is None
-        or now.kind == "snapshot"
-        or not _same(mine, now)
-        or end_of_day(now.observed_at) != end_of_day(mine.said_at)
-        or end_of_day(now.last_seen) != end_of_day(mine.last_seen)
+        asserted_at is None
+        or fresh.kind == "snapshot"
+        or not _is_same(stored, fresh)
+        or end_of_day(fresh.observed_at) != end_of_day(asserted_at)
+        or end_of_day(fresh.last_seen) != end_of_day(stored.last_seen)
+    )
+
+
+def _is_same(stored: StoredAssertion, fresh: StoredAssertion) -> bool:
+    return (
+        stored.confidence == fresh.confidence
+        and stored.tags == fresh.tags
+        and stored.malware == fresh.malware
+        and stored.valid_until == fresh.valid_until
+        and stored.attack == fresh.attack
     )
 
 
 def with_repeats(
-    known: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
+    states: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
 ) -> None:
-    """Adds to what is known the words that were noted and not written.
+    """Add the reports that were noted and not written to what is stored.
 
     Args:
-        known: what is stored, by observable id; the assertions in it are replaced.
-        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it repeated.
+        states: what is stored, by observable id; the assertions in it are replaced.
+        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it
+            repeated.
     """
-    places = {bytes.fromhex(identity.replace("-", "")): identity for identity in known}
+    by_bytes = {bytes.fromhex(identity.replace("-", "")): identity for identity in states}
     for source_id, observed_at, ids in notes:
         for start in range(0, len(ids), 16):
-            identity = places.get(ids[start : start + 16])
-            mine = known[identity].assertions.get(source_id) if identity else None
-            if identity and mine and mine.said_at and observed_at > mine.said_at:
-                heard = mine._replace(
-                    said_at=observed_at, observed_at=max(observed_at, mine.observed_at)
-                )
-                known[identity].assertions[source_id] = heard
+            identity = by_bytes.get(ids[start : start + 16])
+            if identity is None:
+                continue
+            assertions = states[identity].assertions
+            stored = assertions.get(source_id)
+            if stored and stored.asserted_at and observed_at > stored.asserted_at:
+                assertions[source_id] = stored._replace(observed_at=observed_at)
 
 
-def noted(ids: Iterable[str]) -> bytes | None:
-    """Ids as they are noted, None when there is none."""
+def pack_ids(ids: Iterable[str]) -> bytes | None:
+    """Ids as they are noted, 16 bytes each; None when there is none."""
     return bytes.fromhex("".join(ids).replace("-", "")) or None
 
 
-def _heard(source: AssertingSource, word: AssertionData) -> StoredAssertion:
-    """A word as it will be stored."""
-    return StoredAssertion(
-        source.id,
-        source.name,
-        source.reliability,
-        word.confidence,
-        word.tags,
-        word.malware,
-        parse_timestamp(word.valid_until) if word.valid_until else None,
-        parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
-        retracted=False,
-        observed_at=source.observed_at,
-        kind=source.kind,
-        confirmed_at=source.confirmed_at,
-        attack=word.attack,
-        said_at=source.observed_at,
-        first_seen=parse_timestamp(word.first_seen),
-    )
-
-
-def _same(mine: StoredAssertion, now: StoredAssertion) -> bool:
-    return (
-        mine.confidence == now.confidence
-        and mine.tags == now.tags
-        and mine.malware == now.malware
-        and mine.valid_until == now.valid_until
-        and mine.attack == now.attack
-    )
-
-
 def _retract(
-    made: IngestPlan, source: AssertingSource, one: IncomingAssertion, before: ObservableState
+    plan: IngestPlan, source: AssertingSource, assertion: IncomingAssertion, state: ObservableState
 ) -> None:
-    mine = before.assertions.get(source.id)
-    if mine is None:
-        made.asserted.append(one)
-        mine = _heard(source, one.word)
-    elif source.observed_at <= mine.observed_at:
+    stored = state.assertions.get(source.id)
+    if stored is None:
+        plan.asserted.append(assertion)
+        stored = source.stored(assertion.data)
+    elif source.observed_at <= stored.updated_at:
         return
     else:
-        made.retracted.append(one.id)
-    after = {**before.assertions, source.id: mine._replace(retracted=True)}
-    announce(made, one.id, before, after, source.observed_at)
+        plan.retracted.append(assertion.id)
+    retracted = stored._replace(retracted_at=source.observed_at)
+    _update(plan, source, assertion.id, state, retracted)
 
 
-def announce(
-    made: IngestPlan,
+def _update(
+    plan: IngestPlan,
+    source: AssertingSource,
     identity: str,
-    before: ObservableState,
-    after: Mapping[str, StoredAssertion],
-    at: datetime,
+    state: ObservableState,
+    fresh: StoredAssertion,
 ) -> None:
-    """Compare before and after as a reader sees them: score, labels, who asserts it.
+    """Compare an observable before and after a report as a reader sees it, and plan the difference.
 
-    Both are seen from the newest moment that anything is known of: a word that arrives late changes what is known now.
+    Both are seen from the newest moment that anything is stored about: a report that arrives late
+    changes what is known now.
     """
-    now = before.newest(at)
-    was = [one for one in before.said if one.active(before.looked_at or at)]
-    active = [one for one in (*after.values(), *before.public) if one.active(now)]
-    scored = evaluate(before.type, active, before.claims, before.effects, now)
-    if _view(was) != _view(active) or is_news(before.score, scored.score):
-        made.rescored.append((identity, scored))
-        made.changes.append(changed(identity, before, scored.score, active))
-    elif scored.due is not None and (before.due is None or scored.due < before.due):
-        made.rescored.append((identity, scored._replace(score=before.score)))
+    at = source.observed_at
+    now = state.newest(at)
+    before = state.active(state.scored_at or at)
+    after = {**state.assertions, source.id: fresh}
+    active = [row for row in (*after.values(), *state.public) if row.active(now)]
+    scored = evaluate(state.type, active, state.claims, state.effects, now)
+    if _reader_view(before) != _reader_view(active) or is_news(state.score, scored.score):
+        plan.rescored.append((identity, scored))
+        plan.changes.append(build_change(identity, state, state, scored.score, active))
+    elif scored.due is not None and (state.due is None or scored.due < state.due):
+        plan.rescored.append((identity, scored._replace(score=state.score)))
 
 
-def is_news(before: int, after: int) -> bool:
-    """Whether a score has moved far enough to be told."""
-    crossed = any((before >= threshold) != (after >= threshold) for threshold in THRESHOLDS)
-    return crossed or abs(after - before) >= NEWS
-
-
-def changed(
-    identity: str, before: ObservableState, score: int, active: list[StoredAssertion]
-) -> Change:
-    """The announcement of a change; `active` are the assertions that hold after it."""
-    lapsed = score < THRESHOLDS[-1] <= before.score
-    kind: ChangeKind = "expired" if lapsed or not (active or before.claims) else "changed"
-    name = f"{stix_type(before.type)}--{identity}"
-    tags, attack = _labels(active), techniques(active)
-    return Change(
-        name, before.type, before.value, kind, score, before.score, tags, len(active), attack
-    )
-
-
-def _view(
-    assertions: list[StoredAssertion],
+def _reader_view(
+    assertions: Sequence[StoredAssertion],
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """What a reader sees of assertions beside the score: tags, ATT&CK ids and sources."""
     return (
-        _labels(assertions),
-        techniques(assertions),
-        frozenset(one.source_id for one in assertions),
+        labels(assertions),
+        attack_ids(assertions),
+        frozenset(assertion.source_id for assertion in assertions),
     )
-
-
-def techniques(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
-    """ATT&CK ids that any of the assertions stands for."""
-    return tuple(sorted({one for said in assertions for one in said.attack}))
-
-
-def _labels(assertions: list[StoredAssertion]) -> tuple[str, ...]:
-    return tuple(sorted({tag for one in assertions for tag in one.tags}))

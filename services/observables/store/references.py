@@ -1,21 +1,65 @@
-"""Observables in short, and their STIX ids."""
+"""Observables by their values, by their ids, and in short."""
 
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from sqlalchemy.orm import Session
 
-from services.observables.scoring.score import Verdict
+from services.observables.scoring.inputs import ObservableState
+from services.observables.scoring.score import Verdict, verdict
+from services.observables.store.repository import read
 from shared.errors import InvalidInput
+from shared.stix import NotAnObservable, Observable, ObservableType, detect, normalise
+from shared.stix.ids import stix_type
+
+ObservableTypeName = Annotated[
+    str, msgspec.Meta(extra_json_schema={"enum": [type_.value for type_ in ObservableType]})
+]
+"""A type of observable, as the database gives it."""
 
 
 class Reference(msgspec.Struct):
-    """An observable in short, where another one is asked for."""
+    """An observable in short, where another one is looked up."""
 
     id: str
-    type: str
+    type: ObservableTypeName
     value: str
     score: int
     verdict: Verdict
+
+
+def reference_to(identity: str, state: ObservableState, now: datetime) -> Reference:
+    """The reference to an observable, with its score at a moment."""
+    score = state.evaluate(now).score
+    stix_id = f"{stix_type(state.type)}--{identity}"
+    return Reference(stix_id, state.type, state.value, score, verdict(score))
+
+
+def read_references(
+    session: Session, tenant: str, ids: Iterable[str], now: datetime
+) -> dict[str, Reference]:
+    """References to the observables that the tenant sees, by their UUIDs."""
+    states = read.read_states(session, tenant, list(ids))
+    return {
+        identity: reference_to(identity, state, now)
+        for identity, state in states.items()
+        if state.visible
+    }
+
+
+def observable_of(value: str, type_: ObservableType | None, field: str) -> Observable:
+    """The observable that a text is, of a type or of the one it looks like; it may be defanged.
+
+    Raises:
+        InvalidInput: the text is no observable, with the reason.
+    """
+    try:
+        return detect(value) if type_ is None else Observable(type_, normalise(type_, value))
+    except NotAnObservable as error:
+        raise InvalidInput(f"{field}: {error}", field=field) from None
 
 
 def uuid_of(identity: str) -> str:

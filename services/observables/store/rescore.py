@@ -1,4 +1,4 @@
-"""Scores that are looked at again: because of time, of newer reference data, of what an enricher answered."""
+"""Scores computed again: because of time, newer reference data, sightings, or answers of enrichers."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,42 +7,49 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.observables.store import plan, repository
-from services.observables.store.events import change_events
-from services.observables.store.plan import ScoreUpdate
+from services.observables.scoring.inputs import ScoreUpdate, evaluate
+from services.observables.store.changes import build_change, change_events, is_news
+from services.observables.store.repository import read, write
 from shared.events.observables import Change
 from shared.kafka.outbox import publish
 
-NOBODY: Final = UUID(int=0)
+NO_FEED: Final = UUID(int=0)
 """The source of changes that no feed caused."""
 
 _SOON: Final = timedelta(minutes=1)
 
 
 def rescore(session: Session, tenant: str, ids: Collection[str], now: datetime) -> list[Change]:
-    """Score observables as of now, and write down what is news; their buckets are locked.
+    """Compute scores as of now and write them; the buckets are locked.
 
     Returns:
-        What is to be announced.
+        The changes to publish.
     """
     changes: list[Change] = []
     scored: list[tuple[str, ScoreUpdate]] = []
-    for identity, one in repository.known(session, tenant, list(ids)).items():
-        active = [stored for stored in one.said if stored.active(now)]
-        fresh = plan.evaluate(one.type, active, one.claims, one.effects, now)
-        lapsed = len(active) < sum(not stored.retracted for stored in one.said)
-        if plan.is_news(one.score, fresh.score) or (lapsed and not active and one.score):
-            changes.append(plan.changed(identity, one, fresh.score, active))
+    for identity, state in read.read_states(session, tenant, list(ids)).items():
+        active = state.active(now)
+        fresh = evaluate(state.type, active, state.claims, state.effects, now)
+        has_lapsed = len(active) < sum(not row.retracted for row in state.all_assertions)
+        if is_news(state.score, fresh.score) or (has_lapsed and not active and state.score):
+            changes.append(build_change(identity, state, state, fresh.score, active))
         else:
-            fresh = fresh._replace(score=one.score)  # what was announced stays what was announced
+            fresh = fresh._replace(score=state.score)  # the row keeps the score that was published
         if fresh.due is not None and fresh.due <= now:
             fresh = fresh._replace(due=now + _SOON)
         scored.append((identity, fresh))
-    repository.write_scores(session, tenant, scored, now)
+    write.write_scores(session, tenant, scored, now)
     return changes
 
 
 def publish_changes(session: Session, tenant: str, changes: Sequence[Change], cause: str) -> None:
-    """Tell of changes that no feed caused: `time`, `sighting` or `enrichment`; their buckets are locked."""
-    repository.mark_due(session, tenant, changes, datetime.now(UTC))
-    publish(session, change_events(changes, tenant, NOBODY, cause))
+    """Publish changes that no feed caused; the buckets are locked.
+
+    Args:
+        session: the tenant's transaction.
+        tenant: the tenant.
+        changes: the changes.
+        cause: `time`, `sighting` or `enrichment`.
+    """
+    write.mark_due(session, tenant, changes, datetime.now(UTC))
+    publish(session, change_events(changes, tenant, NO_FEED, cause))

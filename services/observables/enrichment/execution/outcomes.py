@@ -7,7 +7,7 @@ answer takes effect once, or its query is sent again.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import zstandard
@@ -20,11 +20,10 @@ from services.observables.enrichment.queues.models import Job, JobEnd, JobOutcom
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
-from services.observables.sightings.repository import put_relations
-from services.observables.store import repository as store
 from services.observables.store import rescore, upsert
-from services.observables.store.events import EVENT_SOURCE
-from services.observables.store.plan import ScoreUpdate
+from services.observables.store.changes import EVENT_SOURCE, new_change
+from services.observables.store.repository import write
+from services.observables.store.repository.relations import NewRelation, put_relations
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.events import Event
 from shared.events.observables import ENRICHED, Change, Enriched
@@ -102,7 +101,7 @@ def store_outcomes(database: Database, worker: UUID, batch: OutcomeBatch, now: d
     service = database.service
     with database.transaction(PLATFORM) as session:
         # Buckets are locked before jobs, as everywhere.
-        store.lock(session, _buckets(batch.answered))
+        write.lock(session, _buckets(batch.answered))
         ids = [answered.job.id for answered in batch.answered]
         ids += [end.id for end in batch.ends]
         claimed = jobs.lock_claimed(session, worker, ids)
@@ -200,26 +199,16 @@ def _store_related(
             session, tenant, observables, now, depth=job.job.depth + 1, tlp=job.marking
         )
         for identity, observable in observables.items():
-            changes.append(_new_observable(identity, observable, scores.get(identity)))
+            score = scores[identity].score if identity in scores else 0
+            changes.append(new_change(identity, observable.type, observable.value, score))
         follow_answer(session, tenant, job.job, observables, contexts, now)
     put_relations(session, _relation_rows(tenant, answered, now))
     rescore.publish_changes(session, tenant, changes, "enrichment")
 
 
-def _new_observable(identity: str, observable: Observable, public: ScoreUpdate | None) -> Change:
-    return Change(
-        id=f"{stix_type(observable.type)}--{identity}",
-        type=observable.type,
-        value=observable.value,
-        kind="new",
-        score=public.score if public else 0,
-        sources=0,
-    )
-
-
 def _relation_rows(
     tenant: str, answered: Iterable[AnsweredJob], now: datetime
-) -> list[dict[str, Any]]:
+) -> list[NewRelation]:
     rows = {}
     for job in answered:
         for identity, related in job.related():
@@ -227,17 +216,17 @@ def _relation_rows(
             end = identity
             if related.inward:
                 start, end = end, start
-            rows[start, related.kind, end, job.enricher.name] = {
-                "tenant": tenant,
-                "from_id": UUID(start),
-                "kind": related.kind,
-                "to_id": UUID(end),
-                "source": job.enricher.name,
-                "first_seen": job.obtained_at,
-                "last_seen": job.obtained_at,
-                "recorded_at": now,
-            }
-    return [rows[key] for key in sorted(rows)]
+            rows[start, related.kind, end, job.enricher.name] = NewRelation(
+                tenant,
+                UUID(start),
+                related.kind,
+                UUID(end),
+                job.enricher.name,
+                job.obtained_at,
+                job.obtained_at,
+                now,
+            )
+    return list(rows.values())
 
 
 def _rescore(

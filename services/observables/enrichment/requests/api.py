@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from services.observables.enrichment.queues.models import JobState
 from services.observables.enrichment.requests import schemas, service
 from services.observables.enrichment.requests.service import EnrichmentRequest
-from services.observables.sightings.service import observable_of
+from services.observables.store.references import observable_of
 from shared.auth import Principal
 from shared.web.app import database_of, json_response, require_permission
 

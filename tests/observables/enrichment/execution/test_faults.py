@@ -30,8 +30,8 @@ from services.observables.enrichment.requests import service as requests
 from services.observables.enrichment.requests.service import EnrichmentRequest
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Finding, InvalidAnswer, Query, RateLimit
-from services.observables.store import repository as store
 from services.observables.store import upsert
+from services.observables.store.repository import write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.stix import Observable, ObservableType, bucket
 from tests.observables.enrichment.conftest import World, identity
@@ -45,7 +45,7 @@ MANY = [f"45.33.{number // 250}.{number % 250 + 1}" for number in range(400)]
 def locked(own: Database, *values: str) -> Iterator[None]:
     """Another writer holds the buckets of these values for as long as the block."""
     with own.transaction(PLATFORM) as session:
-        store.lock(session, {bucket(identity(value)) for value in values})
+        write.lock(session, {bucket(identity(value)) for value in values})
         yield
 
 

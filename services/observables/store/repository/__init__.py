@@ -1,0 +1,1 @@
+"""The SQL of stored observables: `read` by id, `write` by COPY, `upkeep` beside the stream."""

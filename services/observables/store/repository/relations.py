@@ -1,0 +1,100 @@
+"""Relations between observables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from services.observables.store.models import RELATION
+from shared.database import PUBLIC
+
+
+class NewRelation(NamedTuple):
+    """The row of a relation.
+
+    Attributes:
+        source: the actor or the enricher that reports it.
+    """
+
+    tenant: str
+    from_id: UUID
+    kind: str
+    to_id: UUID
+    source: str
+    first_seen: datetime
+    last_seen: datetime
+    recorded_at: datetime
+
+
+class RelationPlace(NamedTuple):
+    """The place of a relation in its list, which is in the order of these fields."""
+
+    last_seen: datetime
+    from_id: str
+    to_id: str
+    kind: str
+    source: str
+    tenant: str
+
+
+class RelationRow(NamedTuple):
+    """A stored relation."""
+
+    place: RelationPlace
+    first_seen: datetime
+
+
+def put_relations(session: Session, rows: Sequence[NewRelation]) -> None:
+    """Store relations, at most one of each key; of one that is stored only the times grow wider."""
+    if not rows:
+        return
+    statement = insert(RELATION)
+    wider = {
+        "first_seen": sa.func.least(RELATION.c.first_seen, statement.excluded.first_seen),
+        "last_seen": sa.func.greatest(RELATION.c.last_seen, statement.excluded.last_seen),
+    }
+    keys = ["tenant", "from_id", "kind", "to_id", "source"]
+    session.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=wider),
+        [row._asdict() for row in sorted(rows)],
+    )
+
+
+def read_relations(
+    session: Session,
+    tenant: str,
+    identity: str,
+    kind: str | None,
+    after: RelationPlace | None,
+    limit: int,
+) -> list[RelationRow]:
+    """Relations from and to an observable, the last seen first, beginning after a place."""
+    from_id = sa.cast(RELATION.c.from_id, sa.Text)
+    to_id = sa.cast(RELATION.c.to_id, sa.Text)
+    place = (
+        RELATION.c.last_seen,
+        from_id,
+        to_id,
+        RELATION.c.kind,
+        RELATION.c.source,
+        RELATION.c.tenant,
+    )
+    query = (
+        sa.select(*place, RELATION.c.first_seen)
+        .where(
+            RELATION.c.tenant.in_({tenant, PUBLIC}),
+            sa.or_(RELATION.c.from_id == identity, RELATION.c.to_id == identity),
+        )
+        .order_by(*(column.desc() for column in place))
+        .limit(limit)
+    )
+    if kind is not None:
+        query = query.where(RELATION.c.kind == kind)
+    if after is not None:
+        columns = sa.tuple_(*(sa.type_coerce(column, column.type) for column in place))
+        query = query.where(columns < tuple(after))
+    return [RelationRow(RelationPlace(*row[:-1]), row[-1]) for row in session.execute(query)]
