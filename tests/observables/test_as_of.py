@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from services.observables.backfill.contexts import redescribe
 from services.observables.enrichment.answers import repository as answers
+from services.observables.enrichment.answers.models import StoredAnswer
 from services.observables.providers.base import Finding, Weight
 from services.observables.reference import context, warning_lists
 from services.observables.reference.service import store_dataset
@@ -145,7 +146,7 @@ class World:
         """Answers of remote enrichers, as the workers keep them: voices, facts that take away, and nothing known."""
         chance, tenant, now = self._chance, self._tenant(), datetime.now(UTC)
         found = [
-            answers.Stored(
+            StoredAnswer(
                 observable_id(type_, value),
                 chance.choice(["virustotal", "greynoise"]),
                 self._finding(),
