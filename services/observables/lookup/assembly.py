@@ -12,11 +12,10 @@ from msgspec import Meta
 from services.observables.lookup import read_models
 from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.reference import context
-from services.observables.reference.urls import host_of
 from services.observables.store.references import Reference
 from services.observables.store.repository import read
 from services.observables.store.repository.read import StoredRows
-from services.observables.store.search_keys import under
+from services.observables.store.search_keys import host_of, under
 from shared.database import Database
 from shared.stix import NotAnObservable, ObservableType, detect, normalise
 from shared.stix.addresses import ipv4, ipv6

@@ -9,7 +9,6 @@ import re
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
-from services.observables.reference.urls import split_url
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect
 
@@ -17,6 +16,7 @@ _LENGTH: Final = 250
 """Characters of a key; an entry of an index may not be much longer."""
 
 _ADDRESSES: Final = frozenset({"ipv4-addr", "ipv6-addr"})
+_PATH: Final = re.compile("[/?#]")
 _LAST: Final = "\U0010ffff"
 
 
@@ -62,6 +62,26 @@ def _address(value: str) -> str:
     six = ":" in address
     digits = inet_pton(AF_INET6 if six else AF_INET, address).hex()
     return f"={6 if six else 4}{digits}{slash}{length}"
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The host, and what follows it (a port included)."""
+    rest = url.partition("://")[2]
+    match = _PATH.search(rest)
+    end = match.start() if match else len(rest)
+    path = rest[end:].removeprefix("/")
+    authority = rest[:end].rpartition("@")[2]
+    if authority.startswith("["):
+        host, _, port = authority[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        host, _, port = authority.partition(":")
+    return host, f":{port}/{path}" if port else path
+
+
+def host_of(url: str) -> str:
+    """The host of a canonical URL: a name or an address without brackets."""
+    return split_url(url)[0]
 
 
 def _host(host: str) -> str:
