@@ -18,7 +18,7 @@ from services.feeds.runs import repository
 from services.feeds.runs.bulk_slots import bulk_slot
 from services.feeds.runs.document_processor import DocumentProcessor, ShrinkGuardTripped
 from services.feeds.runs.fetch import fetch_documents
-from services.feeds.runs.leased_run import LeasedRun, Postponed, RunOutcome
+from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
 from services.feeds.runs.memory import release_memory
 from services.feeds.runs.models import RunState, StoredDocument
 from services.feeds.subscriptions.service import load_feed
@@ -36,12 +36,12 @@ class Unworkable(SentinelIQError):
     code = "unworkable"
 
 
-def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -> RunOutcome:
+def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -> AttemptOutcome:
     """Make an attempt at a run; one that is done or has a worker is skipped."""
     with database.transaction(tenant) as session:
         claim = repository.claim_run(session, run_id)
         if claim is None:
-            return RunOutcome("skipped", run_id)
+            return AttemptOutcome("skipped", run_id)
         feed = load_feed(session, claim.feed_id)
     run = LeasedRun(database, claim, feed)
     try:
@@ -49,12 +49,12 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
             return _attempt(run, settings)
     except Conflict:
         # The transaction was rolled back: another worker has the run.
-        return RunOutcome("superseded", run_id)
+        return AttemptOutcome("superseded", run_id)
     finally:
         release_memory()
 
 
-def _attempt(run: LeasedRun, settings: Settings) -> RunOutcome:
+def _attempt(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     try:
         return asyncio.run(_execute(run, settings))
     except ShrinkGuardTripped as guard:
@@ -67,7 +67,7 @@ def _attempt(run: LeasedRun, settings: Settings) -> RunOutcome:
         return run.fail(error)
 
 
-async def _execute(run: LeasedRun, settings: Settings) -> RunOutcome:
+async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     deaths = run.claim.deaths
     if deaths >= MAX_DEATHS:
         raise Unworkable(

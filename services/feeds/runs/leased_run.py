@@ -36,7 +36,7 @@ class Postponed(Exception):  # nothing went wrong
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutcome:
+class AttemptOutcome:
     """How an attempt at a run ended, as the task returns it."""
 
     status: str
@@ -88,7 +88,7 @@ class LeasedRun:
             repository.unpin_document(session, self.claim, self.report.as_dict())
             self.feed = save_feed(session, self.feed, changes)
 
-    def finish(self, state: RunState, quarantine: Quarantine | None = None) -> RunOutcome:
+    def finish(self, state: RunState, quarantine: Quarantine | None = None) -> AttemptOutcome:
         """End the run: its feed was read, or its last document went into quarantine."""
         claim = self.claim
         report = self.report
@@ -103,16 +103,16 @@ class LeasedRun:
             "gone": report.gone,
             "dropped": report.dropped.total(),
         }
-        return RunOutcome(state, claim.id, details)
+        return AttemptOutcome(state, claim.id, details)
 
-    def postpone(self, reason: Postponed) -> RunOutcome:
+    def postpone(self, reason: Postponed) -> AttemptOutcome:
         """Put the run back into the queue; nothing went wrong."""
         claim = self.claim
         with self.database.transaction(claim.tenant) as session:
             RUNS.retry(session, claim.holder, claim.id, seconds=reason.seconds)
-        return RunOutcome("postponed", claim.id, {"reason": str(reason)})
+        return AttemptOutcome("postponed", claim.id, {"reason": str(reason)})
 
-    def fail(self, error: SentinelIQError) -> RunOutcome:
+    def fail(self, error: SentinelIQError) -> AttemptOutcome:
         """End the run with an error, or let it wait for another attempt where that may help."""
         claim = self.claim
         failures = claim.failures + isinstance(error, UpstreamError)
@@ -134,7 +134,7 @@ class LeasedRun:
                 RUNS.fail(session, claim.holder, claim.id, error.as_dict(), values)
                 self._publish_end(session, RunState.FAILED, error)
         status = "waiting" if may_retry else "failed"
-        return RunOutcome(status, claim.id, {"error": error.as_dict()})
+        return AttemptOutcome(status, claim.id, {"error": error.as_dict()})
 
     def _publish_end(
         self, session: Session, state: RunState, error: SentinelIQError | None = None

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -30,6 +30,14 @@ log = get_logger(__name__)
 RUN_FEED: Final = "feeds.tasks.run_feed"
 _SYSTEM: Final = "system"
 _HEALTH_PAGE: Final = 200
+
+
+class PruneCounts(NamedTuple):
+    """How much was removed."""
+
+    runs: int
+    payloads: int
+    snapshots: int
 
 
 def start_run(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
@@ -187,18 +195,18 @@ def check_health(database: Database) -> int:
         after = feeds[-1].id
 
 
-def prune(database: Database, settings: Settings, days: int) -> dict[str, int]:
+def prune(database: Database, settings: Settings, days: int) -> PruneCounts:
     """Remove old runs, and payloads and snapshots that nothing refers to; how many of each."""
     with database.transaction(PLATFORM) as session:
         runs = repository.prune_runs(session, days)
     with database.transaction(PLATFORM) as session:
         payloads = repository.list_payloads(session)
         snapshots = subscriptions.list_snapshot_files(session)
-    return {
-        "runs": runs,
-        "payloads": PayloadStore(settings.data_dir).prune(payloads),
-        "versions": SnapshotStore(settings.data_dir).prune(snapshots),
-    }
+    return PruneCounts(
+        runs=runs,
+        payloads=PayloadStore(settings.data_dir).prune(payloads),
+        snapshots=SnapshotStore(settings.data_dir).prune(snapshots),
+    )
 
 
 def _insert_stored_run(

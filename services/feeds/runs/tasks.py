@@ -47,4 +47,10 @@ def check_feeds(_self: ServiceTask) -> dict[str, Any]:
 @celery.task(name="feeds.tasks.prune_feeds", bind=True)
 def prune_feeds(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
     """Remove old runs, payloads beyond their retention, and snapshots that were replaced."""
-    return {"status": "ok", **service.prune(database(NAME), load_settings(), days)}
+    counts = service.prune(database(NAME), load_settings(), days)
+    return {
+        "status": "ok",
+        "runs": counts.runs,
+        "payloads": counts.payloads,
+        "versions": counts.snapshots,
+    }

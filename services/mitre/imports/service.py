@@ -1,7 +1,7 @@
 """Imports: ask for them, list them, and do the chores around them."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 from services.mitre import NAME
@@ -24,6 +24,13 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 LOAD_RELEASE: Final = "mitre.tasks.load_release"
+
+
+class RefreshCounts(NamedTuple):
+    """Imports that were asked for, and files of crashed imports that were removed."""
+
+    started: int
+    swept: int
 
 
 def request_import(database: Database, principal: Principal, request: ImportCreate) -> AttackImport:
@@ -104,7 +111,7 @@ def change_source(
     return source
 
 
-def refresh(database: Database, settings: Settings, actor: str) -> dict[str, Any]:
+def refresh(database: Database, settings: Settings, actor: str) -> RefreshCounts:
     """Ask for a fresh bundle of every enabled source, except where an import is under way.
 
     Cards that an older version published with less content are published again.
@@ -132,7 +139,7 @@ def refresh(database: Database, settings: Settings, actor: str) -> dict[str, Any
     for item in started:
         _enqueue(item.id, actor)
     swept = BundleFiles(settings.data_dir).sweep({item.id for item in open_imports})
-    return {"status": "ok", "started": len(started), "swept": swept}
+    return RefreshCounts(started=len(started), swept=swept)
 
 
 def reconcile(database: Database) -> int:

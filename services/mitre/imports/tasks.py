@@ -21,4 +21,5 @@ def load_release(_self: ServiceTask, import_id: str) -> dict[str, Any]:
 @celery.task(name="mitre.tasks.refresh_attack", bind=True)
 def refresh_attack(self: ServiceTask) -> dict[str, Any]:
     """Ask for a fresh bundle of every enabled source."""
-    return service.refresh(database(NAME), load_settings(), self.actor)
+    counts = service.refresh(database(NAME), load_settings(), self.actor)
+    return {"status": "ok", "started": counts.started, "swept": counts.swept}

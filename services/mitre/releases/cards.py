@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from services.mitre.releases import usage
-from services.mitre.releases.references import Reference, attack_reference
+from services.mitre.releases.references import ExternalReference, attack_reference
 from services.mitre.releases.usage import (
     UNUSED,
     Relationship,
@@ -36,18 +36,18 @@ class _Pattern(msgspec.Struct):
     revoked: bool = False
     x_mitre_deprecated: bool = False
     x_mitre_version: str | None = None
-    external_references: list[Reference] = []
+    external_references: list[ExternalReference] = []
     kill_chain_phases: list[_Phase] = []
     x_mitre_platforms: list[str] = []
 
 
 class _Tactic(msgspec.Struct):
     x_mitre_shortname: str
-    external_references: list[Reference] = []
+    external_references: list[ExternalReference] = []
 
 
 class _Matrix(msgspec.Struct):
-    external_references: list[Reference] = []
+    external_references: list[ExternalReference] = []
 
 
 class _Collection(msgspec.Struct):

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Reference(msgspec.Struct):
+class ExternalReference(msgspec.Struct):
     """An external reference of a STIX object."""
 
     source_name: str = ""
@@ -11,7 +11,7 @@ class Reference(msgspec.Struct):
     url: str | None = None
 
 
-def attack_reference(references: list[Reference]) -> Reference:
+def attack_reference(references: list[ExternalReference]) -> ExternalReference:
     """The reference with ATT&CK's own id.
 
     Its source is mitre-attack; in old releases mitre-mobile-attack and the like.
@@ -20,4 +20,4 @@ def attack_reference(references: list[Reference]) -> Reference:
         name = reference.source_name
         if name.startswith("mitre-") and name.endswith("attack") and reference.external_id:
             return reference
-    return Reference()
+    return ExternalReference()

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.mitre.releases.references import Reference, attack_reference
+from services.mitre.releases.references import ExternalReference, attack_reference
 from shared.events.mitre import TechniqueUser, UserKind
 
 
@@ -17,7 +17,7 @@ class SoftwareOrGroup(msgspec.Struct):
     name: str = ""
     revoked: bool = False
     x_mitre_deprecated: bool = False
-    external_references: list[Reference] = []
+    external_references: list[ExternalReference] = []
     aliases: list[str] = []
     x_mitre_aliases: list[str] = []
 

@@ -326,8 +326,8 @@ def test_a_source_is_fetched_under_a_condition(
     publisher.content = two_versions[0]
 
     def refresh() -> dict[str, Any]:
-        assert service.refresh(own, environment, "system")["started"] == 1
-        assert service.refresh(own, environment, "system")["started"] == 0, "one is under way"
+        assert service.refresh(own, environment, "system").started == 1
+        assert service.refresh(own, environment, "system").started == 0, "one is under way"
         return run_pending()[0]
 
     assert refresh()["status"] == "succeeded"
