@@ -45,7 +45,7 @@ def parse_sample(
 def check_entry(
     entry: CatalogEntry, sample: bytes | None, expected: Mapping[str, Any] | None
 ) -> list[str]:
-    """What is wrong with an entry beyond its form.
+    """Problems of an entry beyond its form.
 
     Args:
         entry: the entry.
@@ -109,7 +109,7 @@ def _type_problems(entry: CatalogEntry, types: set[str]) -> list[str]:
 
 
 def check_all(folder: Path = FOLDER, samples: Path | None = SAMPLES) -> list[str]:
-    """What is wrong with a folder's entries and their samples, each sentence with the entry's name.
+    """Problems of a folder's entries and their samples, each with the entry's name.
 
     Args:
         folder: the entries.
@@ -152,7 +152,7 @@ def _read_sample(folder: Path, slug: str) -> tuple[bytes | None, dict[str, Any] 
 
 
 def main() -> None:
-    """Check every entry; exit with what is wrong."""
+    """Check every entry; exit with the problems."""
     samples = SAMPLES if SAMPLES.is_dir() else None
     problems = check_all(samples=samples)
     if problems:

@@ -25,11 +25,11 @@ class _Strict(BaseModel):
 
 
 class Licence(_Strict):
-    """What the provider allows.
+    """The terms of the provider.
 
     Attributes:
         name: of the licence, or "not stated by the provider".
-        terms: what a user has to know, in one or two sentences.
+        terms: in one or two sentences for users.
         commercial_use: yes, no, or ask the provider.
     """
 
@@ -40,7 +40,7 @@ class Licence(_Strict):
 
 
 class RequiredCredentials(_Strict):
-    """What the provider requires before it answers.
+    """Credentials that the provider requires.
 
     Attributes:
         kind: of credentials, see `collectors.credentials`.
@@ -63,7 +63,7 @@ class CatalogEntry(_Strict):
         types: observable types that it gives.
         every: how often it is worth fetching: 30m, 1h, 1d.
         min_interval: least seconds between two visits to the provider.
-        known_trouble: what a user should know beforehand.
+        known_trouble: warnings for users.
         retired: why it is of no use any more; the entry stays as a warning.
     """
 
@@ -102,11 +102,11 @@ class CatalogPage(BaseModel):
 
 
 class CatalogSubscription(BaseModel):
-    """What shall differ from the catalog's entry."""
+    """Settings that differ from the catalog's entry."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: FeedName | None = Field(None, description="the entry's own when not given")
-    auth: Auth | None = Field(None, description="what the provider wants, if anything")
+    auth: Auth | None = Field(None, description="credentials, if the provider requires any")
     every_seconds: int | None = Field(None, ge=60, le=31 * 86400)
     tags: Annotated[list[Tag], Field(max_length=50)] = []

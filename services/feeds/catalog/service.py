@@ -40,7 +40,7 @@ def list_entries() -> tuple[CatalogEntry, ...]:
     """All entries, by their slugs.
 
     Raises:
-        InvalidInput: a file is no entry; says which, and what is wrong.
+        InvalidInput: a file is no entry; the message names the file and the reason.
     """
     return tuple(read_entry(path) for path in sorted(FOLDER.glob("*.yaml")))
 
@@ -82,7 +82,8 @@ def subscribe(
 
     Raises:
         NotFound: there is no such entry; names those that come near.
-        InvalidInput: the provider requires credentials and none were given; says where to get them.
+        InvalidInput: the provider requires credentials and none were given; the message tells
+            where to get them.
     """
     entry = get_entry(slug)
     _check_available(entry, subscription.auth)

@@ -1,4 +1,4 @@
-"""How a feed is doing, by its last runs and its own habits: plain functions without I/O.
+"""The health of a feed, by its last runs and its own habits: plain functions without I/O.
 
 A feed that is broken and a feed without news look alike. So each feed is measured by itself: how
 often it used to change, how much it used to list, how much of it could be read.

@@ -31,7 +31,7 @@ class PayloadStore:
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
-        """Where a payload is."""
+        """The file of a payload."""
         return self._folder / digest[:2] / f"{digest}.zst"
 
     def size(self, digest: str) -> int:

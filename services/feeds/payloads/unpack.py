@@ -36,10 +36,10 @@ _ENCRYPTED: Final = 0x1
 
 
 class Sink(Protocol):
-    """Where the content goes."""
+    """A target for content."""
 
     def write(self, data: bytes, /) -> object:
-        """Take a piece."""
+        """Write a piece."""
         ...
 
 
@@ -49,7 +49,7 @@ class Unpacked(NamedTuple):
     Attributes:
         sha256: of the content.
         size: bytes of the content.
-        wrapping: what came off, outermost first, such as `("zip", "gzip")`.
+        wrapping: the layers, outermost first, such as `("zip", "gzip")`.
     """
 
     sha256: str

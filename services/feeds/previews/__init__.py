@@ -1,1 +1,1 @@
-"""Previews: what a document would yield, without storing or sending anything."""
+"""Previews: the content of a document, without storing or sending anything."""

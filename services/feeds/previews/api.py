@@ -53,7 +53,7 @@ async def preview_document(
 def reparse(
     request: Request, principal: Writer, feed_id: UUID, changes: ReparseRequest
 ) -> Response:
-    """What the feed's last payload would give under other settings.
+    """Compare the feed's last payload under other settings with its snapshot.
 
     With `apply` it is read so from now on.
     """

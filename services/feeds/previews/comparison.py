@@ -1,4 +1,4 @@
-"""What a document lists, and what it would list if it were read in another way."""
+"""The records of a document, and how they change when it is read in another way."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,7 +29,7 @@ class DocumentPreview(msgspec.Struct, frozen=True):
         retracted: the first indicators that the source takes back.
         dropped: counts of what was left out, by reason.
         examples: the first items of these.
-        notes: what the format decided by itself.
+        notes: decisions of the format.
         bytes: size of the unpacked document; None where it was not unpacked.
     """
 
@@ -46,14 +46,14 @@ class DocumentPreview(msgspec.Struct, frozen=True):
 
 
 class RecordSample(msgspec.Struct, frozen=True):
-    """How many records there are of a sort, and the first of them."""
+    """The number of records of a sort, and the first of them."""
 
     count: int
     records: list[ParsedIndicator]
 
 
 class ParserComparison(msgspec.Struct, frozen=True):
-    """What would change if a stored document were read in another way.
+    """The changes if a stored document is read in another way.
 
     Attributes:
         listed: distinct observables it would list.
@@ -121,7 +121,7 @@ def compare_parsers(
     format_name: str,
     options: Mapping[str, Any],
 ) -> ParserComparison:
-    """What would change if a stored document were read in another way.
+    """Compare a stored document, read in another way, with the feed's snapshot.
 
     Args:
         document: opens it.

@@ -9,7 +9,7 @@ from services.feeds.subscriptions.vocabulary import FormatOptions, Url
 
 
 class ReparseRequest(BaseModel):
-    """How a payload is to be read instead."""
+    """Settings to read a feed's last payload with."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,7 +19,7 @@ class ReparseRequest(BaseModel):
 
 
 class PreviewRequest(BaseModel):
-    """What is to be looked at."""
+    """An address to preview."""
 
     model_config = ConfigDict(extra="forbid")
 

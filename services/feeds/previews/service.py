@@ -1,4 +1,4 @@
-"""Previews: what a document would give, or would give if it were read differently.
+"""Previews of documents, and of other settings for a feed.
 
 Nothing is stored and nothing is sent, unless new settings are applied.
 """
@@ -98,7 +98,7 @@ async def preview_address(
 def reparse(
     database: Database, principal: Principal, feed_id: UUID, request: ReparseRequest
 ) -> tuple[ParserComparison, RunSummary | None]:
-    """What a feed's last payload gives when it is read differently.
+    """Read a feed's last payload with other settings, and compare.
 
     Args:
         database: the service's database.

@@ -206,7 +206,7 @@ class DocumentProcessor:
         snapshot: FeedSnapshot,
         difference: SnapshotDifference,
     ) -> FeedColumns:
-        """What the feed remembers of the document; its snapshot is saved if it is another one."""
+        """The feed's columns after the document; a changed snapshot is saved."""
         feed = self._run.feed
         changes: FeedColumns = {
             **self._cursor_after(document),
@@ -217,7 +217,7 @@ class DocumentProcessor:
             return changes
         settled_format = feed.format
         if self._is_list:
-            # A list keeps its format: what comes in another one later is wrong, not another list.
+            # A list keeps its format: a later document in another format is an error.
             settled_format = settled_format or format_name
             changes["format"] = settled_format
         file = feed.snapshot
@@ -238,7 +238,7 @@ class DocumentProcessor:
         return changes
 
     def _cursor_after(self, document: StoredDocument) -> FeedColumns:
-        """Where the next fetch goes on.
+        """The cursor for the next fetch.
 
         After an upload a list is fetched in full, and a collection from where it was.
         """

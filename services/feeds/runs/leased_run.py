@@ -37,7 +37,7 @@ class Postponed(Exception):  # nothing went wrong
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """How an attempt at a run ended, as the task returns it."""
+    """The end of an attempt at a run, as the task returns it."""
 
     status: str
     run_id: UUID

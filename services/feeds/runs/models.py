@@ -67,7 +67,7 @@ class StoredDocument:
     Attributes:
         payload: digest of its content.
         format: the format it is in; guessed when None.
-        cursor: what the collector remembers once it is published; None when it was not fetched.
+        cursor: the feed's cursor once it is published; None when it was not fetched.
         name: for people, such as "page 3"; empty when it was not fetched.
     """
 
@@ -105,7 +105,7 @@ class ClaimedRun:
     Attributes:
         holder: this claim.
         pinned: the document that an earlier attempt, or an upload, fixed; it is read first.
-        is_confirmed: whether a person wants its document published whatever it takes away.
+        is_confirmed: whether a person has confirmed that its document may take away most of the list.
         deaths: workers that died over the run.
         failures: failures of the provider.
         report: of the attempts before.

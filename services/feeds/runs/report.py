@@ -1,4 +1,4 @@
-"""What a run reports about itself."""
+"""The report of a run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from services.feeds.snapshots.parse_report import ParseReport
 
 @dataclass
 class RunReport(ParseReport):
-    """What a run read, published and left out.
+    """Counts of what a run read, published and left out.
 
     Attributes:
         listed: distinct observables.

@@ -38,7 +38,7 @@ class RunPage(PageSchema[RunView]):
 
 
 class ReconciledRuns(BaseModel):
-    """What a reconciliation did."""
+    """The result of a reconciliation."""
 
     status: Literal["ok"] = "ok"
     enqueued: int

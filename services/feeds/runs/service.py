@@ -33,7 +33,7 @@ _HEALTH_PAGE: Final = 200
 
 
 class PruneCounts(NamedTuple):
-    """How much was removed."""
+    """Rows and files that were removed."""
 
     runs: int
     payloads: int

@@ -15,8 +15,8 @@ RUN_LIMIT: Final = 4 * 3600
 """Seconds of a run."""
 
 
-# A long list waits for the observables service, for hours if need be; the run's lease tells when
-# its worker is gone.
+# A long list waits for the observables service, for hours if need be; the run's lease ends when its
+# worker is lost.
 @celery.task(
     name="feeds.tasks.run_feed", bind=True, time_limit=RUN_LIMIT, soft_time_limit=RUN_LIMIT - 60
 )

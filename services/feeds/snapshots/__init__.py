@@ -1,1 +1,1 @@
-"""Snapshots: what a feed listed when it was last read, and what changed since."""
+"""Snapshots: the observables of a feed's last document, and their changes."""

@@ -161,7 +161,7 @@ class DocumentReader:
 
         Args:
             line_index: the lines of the previous snapshot.
-            fresh: what was read.
+            fresh: the rows that were read.
             positions: the line of each of its rows.
             first: those of its rows whose line does not stand further up as well.
         """
@@ -194,7 +194,7 @@ class DocumentReader:
         return replace(merged, provenance_digest=self._provenance_digest, counts=None)
 
     def _places(self, line_index: LineIndex) -> tuple[LineNumbers, int]:
-        """Where each line of the previous snapshot stands now, `UNKNOWN_LINE` when it does not.
+        """The present place of each line of the previous snapshot, or `UNKNOWN_LINE`.
 
         Returns:
             The place of each line, and how many rows all places together make.
@@ -210,7 +210,7 @@ class DocumentReader:
         return place, int(rows_of_line[lines].sum())
 
     def _fresh_rows(self) -> FeedSnapshot:
-        """What was read, in the order of the document."""
+        """The rows that were read, in the order of the document."""
         return FeedSnapshot(
             parser_digest=self._parser_digest,
             provenance_digest=self._provenance_digest,

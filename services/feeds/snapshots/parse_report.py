@@ -1,4 +1,4 @@
-"""What a document's parsing left out and decided by itself."""
+"""Side results of parsing: items left out, and decisions of the format."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class ParseReport:
         named: how often observables are named; more than are listed when some are named twice.
         dropped: counts of the items that were left out, by reason.
         examples: the first of these items, with their place.
-        notes: what the format decided by itself, such as which column it read.
+        notes: decisions of the format, such as which column it read.
     """
 
     named: int = 0

@@ -102,7 +102,7 @@ class FeedSnapshot:
         return ids, chosen[first]
 
     def count_types(self, rows: Indices) -> dict[str, int]:
-        """How many of some rows are of each type."""
+        """Number of rows of each type, among some rows."""
         counts = np.bincount(self.kinds[rows], minlength=len(self.types)).tolist()
         return {name: count for name, count in zip(self.types, counts, strict=True) if count}
 
@@ -206,7 +206,7 @@ class FeedSnapshot:
 
 @dataclass(frozen=True)
 class SnapshotDifference:
-    """What changed from one snapshot to the next.
+    """The changes from one snapshot to the next.
 
     Attributes:
         seen: rows of the new snapshot that are new or have another text; in its order.
@@ -222,14 +222,14 @@ class SnapshotDifference:
 
     @property
     def listed(self) -> int:
-        """How many distinct observables the new snapshot lists."""
+        """Number of distinct observables in the new snapshot."""
         return sum(self.types.values())
 
 
 def compare(
     before: FeedSnapshot | None, after: FeedSnapshot, touched: Digests | None = None
 ) -> SnapshotDifference:
-    """What changed between two snapshots of a feed.
+    """Compare two snapshots of a feed.
 
     Args:
         before: None for a feed's first snapshot.

@@ -62,7 +62,7 @@ FEED = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Why a feed's last document was not published.
+    """The reason why a feed's last document was not published.
 
     Attributes:
         times: how often in a row such a document came.
@@ -111,7 +111,7 @@ class Feed:
         auth, secret: the public part of the credentials, and the sealed one.
         catalog: slug of the catalog's entry that it was made from.
         min_interval: least seconds between two visits to the provider.
-        cursor: what the collector remembers of the last fetch.
+        cursor: the collector's memory of the last fetch.
         content_digest: of the last document and of all that decides what is published of it.
         snapshot: file of its present snapshot.
         listed: observables in that snapshot.

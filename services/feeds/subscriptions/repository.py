@@ -98,7 +98,7 @@ def update_feed(
         session: of the tenant, or of the platform.
         tenant: the feed's.
         feed_id: the feed.
-        values: what is different.
+        values: the columns that change.
         is_due: whether its next fetch is now.
 
     Raises:

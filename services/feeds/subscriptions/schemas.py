@@ -20,7 +20,7 @@ from shared.pagination import PageSchema
 
 
 class FeedSettings(BaseModel):
-    """How a feed is read and how far it is believed; all of it may be changed."""
+    """Settings of a feed: how it is fetched and read, and how far it is believed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,7 +31,7 @@ class FeedSettings(BaseModel):
         None, description="a format of docs/feeds.md; guessed from the content when not given"
     )
     options: FormatOptions = Field(
-        default_factory=dict, description="what the format wants to know: docs/feeds.md"
+        default_factory=dict, description="options of the format: docs/feeds.md"
     )
     confidence: int = Field(50, ge=0, le=100, description="of indicators that name none")
     reliability: Reliability = Field(
@@ -64,7 +64,7 @@ class FeedCreate(FeedSettings):
 
 
 class FeedPatch(FeedSettings):
-    """What shall be different; fields that are left out stay as they are."""
+    """Changes of a feed; fields that are left out stay as they are."""
 
     auth: Auth | None = Field(None, description="null takes it away")
 

@@ -16,7 +16,7 @@ Reliability = Literal["A", "B", "C", "D", "E", "F"]
 FeedKind = Literal["snapshot", "stream"]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
 FormatOptions = dict[str, Any]
-"""What a format needs to know; each format checks its own."""
+"""Options of a format, which checks them itself."""
 
 RELIABILITY_PERCENT: Final[dict[Reliability, int]] = {
     "A": 100,

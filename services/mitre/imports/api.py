@@ -90,7 +90,7 @@ def get_import(request: Request, principal: Reader, load_id: UUID) -> ImportView
 
 @router.get("/sources")
 def list_sources(request: Request, principal: Reader) -> list[SourceView]:
-    """Where each domain is fetched, and whether it is refreshed."""
+    """The source of each domain, and whether it is refreshed."""
     sources = service.list_sources(database_of(request), principal.tenant)
     return [SourceView.model_validate(source) for source in sources]
 
@@ -99,7 +99,7 @@ def list_sources(request: Request, principal: Reader) -> list[SourceView]:
 def change_source(
     request: Request, principal: Writer, domain: DomainName, source: SourcePatch
 ) -> SourceView:
-    """Change where a domain is fetched, or whether it is refreshed."""
+    """Change the source of a domain, or whether it is refreshed."""
     changed = service.change_source(database_of(request), principal, domain, source)
     return SourceView.model_validate(changed)
 

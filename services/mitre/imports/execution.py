@@ -31,7 +31,7 @@ _LIMITS: Final = Limits(total=300.0, max_bytes=MAX_BYTES, max_expanded=MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """How an attempt ended, as the task returns it."""
+    """The end of an attempt, as the task returns it."""
 
     status: str
     details: dict[str, Any] = field(default_factory=dict)

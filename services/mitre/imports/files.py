@@ -26,7 +26,7 @@ class BundleFiles:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, import_id: UUID) -> Path:
-        """Where the bundle of an import is, or will be."""
+        """The file of an import's bundle."""
         return self._folder / f"{import_id}.json"
 
     async def receive(self, stream: AsyncIterator[bytes], import_id: UUID) -> str:

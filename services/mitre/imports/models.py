@@ -81,11 +81,11 @@ class NewImport:
 
 @dataclass(frozen=True, slots=True)
 class AttackImport:
-    """An import as it stands; see `NewImport` for what was asked for.
+    """An import as it stands; see also `NewImport`.
 
     Attributes:
         holder: the claim of the worker that has it.
-        result: what it brought, or why nothing was written.
+        result: figures of the release, or the reason why nothing was written.
         error: why it failed or waits.
     """
 
@@ -109,7 +109,7 @@ class AttackImport:
 
 @dataclass(frozen=True, slots=True)
 class DomainSource:
-    """Where a domain is fetched.
+    """The source of a domain.
 
     Attributes:
         enabled: whether it is refreshed on a schedule.

@@ -64,7 +64,7 @@ class ImportPage(PageSchema[ImportView]):
 
 
 class SourceView(BaseModel):
-    """Where a domain is fetched."""
+    """The source of a domain."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -75,7 +75,7 @@ class SourceView(BaseModel):
 
 
 class SourcePatch(BaseModel):
-    """What shall be different; what is left out stays."""
+    """Changes of a source; fields that are left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,7 +84,7 @@ class SourcePatch(BaseModel):
 
 
 class ReconciledImports(BaseModel):
-    """What a reconciliation did."""
+    """The result of a reconciliation."""
 
     status: Literal["ok"] = "ok"
     enqueued: int

@@ -27,7 +27,7 @@ LOAD_RELEASE: Final = "mitre.tasks.load_release"
 
 
 class RefreshCounts(NamedTuple):
-    """Imports that were asked for, and files of crashed imports that were removed."""
+    """New imports, and files of crashed imports that were removed."""
 
     started: int
     swept: int
@@ -89,7 +89,7 @@ def list_imports(
 
 
 def list_sources(database: Database, tenant: str) -> list[DomainSource]:
-    """Where each domain is fetched; as the project ships it, where it was not changed."""
+    """The source of each domain; that of the project where it was not changed."""
     with database.transaction(tenant) as session:
         stored = {source.domain: source for source in repository.list_sources(session)}
     return [

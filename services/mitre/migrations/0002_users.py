@@ -10,7 +10,7 @@ SCHEMA = "mitre"
 
 
 def upgrade() -> None:
-    """Add the column; what stands was told in the form before the first."""
+    """Add the column; cards of present releases have the form before the first."""
     op.add_column(
         "release",
         sa.Column("cards", sa.SmallInteger, nullable=False, server_default="0"),

@@ -101,7 +101,7 @@ class Technique(msgspec.Struct, frozen=True):
 
     @property
     def is_active(self) -> bool:
-        """Whether it is to be used: neither revoked nor deprecated."""
+        """Whether it is neither revoked nor deprecated."""
         return not (self.revoked or self.deprecated)
 
     def card(self, domain: str, version: str, usage: Usage = UNUSED) -> TechniqueCard:
@@ -138,7 +138,7 @@ class BundleObjects:
 
     @staticmethod
     def model(stix_type: str) -> type[msgspec.Struct] | None:
-        """How objects of a STIX type are read; None when cards do not need them."""
+        """The model of a STIX type; None when cards do not need it."""
         return _MODELS.get(stix_type)
 
     def add(self, item: msgspec.Struct, where: str) -> None:

@@ -1,4 +1,4 @@
-"""What one version of ATT&CK changes against another. No I/O."""
+"""The changes from one version of ATT&CK to another. No I/O."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,7 @@ class ReleaseDiff(msgspec.Struct, omit_defaults=True):
 
 
 def compare(previous: Techniques, new: Techniques) -> ReleaseDiff:
-    """The way from one version to the next.
+    """Compare one version with the next.
 
     Args:
         previous: empty when there was no version before.

@@ -81,7 +81,7 @@ class Release:
         revision: counts different contents that came under one version.
         digest: of its content.
         counts: objects by STIX type.
-        diff: what it changes, see `ReleaseDiff`.
+        diff: see `ReleaseDiff`.
         previous: the version that it is compared with.
         current: whether it is the one that counts in its domain.
         announced: whether its event was published.

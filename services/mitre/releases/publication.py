@@ -28,7 +28,7 @@ def publish_release(
         session: of the tenant `public`.
         release: as it is stored.
         parsed: the bundle's content.
-        diff: what it changes against the release that was current.
+        diff: the changes against the release that was current.
     """
     if release.announced:
         return

@@ -167,7 +167,7 @@ def insert_release(
         objects: row ids of its objects.
         techniques: row ids of its techniques.
         previous: the version that it is compared with.
-        diff: what it changes against that.
+        diff: the changes against that.
     """
     is_same_version = sa.and_(
         RELEASE.c.domain == release.domain, RELEASE.c.version == release.version

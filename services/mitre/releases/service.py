@@ -20,7 +20,7 @@ _PIECE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredRelease:
-    """What storing a release did.
+    """The result of storing a release.
 
     Attributes:
         is_changed: whether anything was written.
@@ -56,7 +56,7 @@ class StoredRelease:
 def store_release(
     session: Session, parsed: ParsedRelease, *, activate: bool = False
 ) -> StoredRelease:
-    """Store what is new of a release; make it current if it is the newest or that is wanted.
+    """Store what is new of a release; make it current if it is the newest, or if asked to.
 
     Args:
         session: a transaction of the tenant `public`.
@@ -108,7 +108,7 @@ def store_release(
 
 
 def _is_newest(parsed: ParsedRelease, release: Release | None, current: Release | None) -> bool:
-    """Whether a content becomes current by itself: a stored one does not come back by itself."""
+    """Whether a content becomes current without being activated; a stored one does not."""
     if current is None:
         return True
     return release is None and version_key(parsed.version) >= version_key(current.version)

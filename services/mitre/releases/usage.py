@@ -46,7 +46,7 @@ _KINDS: Final[dict[str, UserKind]] = {
     "intrusion-set": "group",
 }
 MODELS: Final[dict[str, type[msgspec.Struct]]] = dict.fromkeys(_KINDS, SoftwareOrGroup)
-"""How objects of each STIX type are read, beside relationships."""
+"""Models by STIX type, beside relationships."""
 
 
 class UsageIndex:
