@@ -105,7 +105,7 @@ class ClaimedRun:
     Attributes:
         holder: this claim.
         pinned: the document that an earlier attempt, or an upload, fixed; it is read first.
-        is_confirmed: whether a person has confirmed that its document may take away most of the list.
+        is_confirmed: whether a person has allowed its document to take most of the list away.
         deaths: workers that died over the run.
         failures: failures of the provider.
         report: of the attempts before.
