@@ -24,13 +24,12 @@ AKIRA_GROUP = TechniqueUser("G1024", "Akira", "group")
 
 
 def card(attack_id: str, *users: TechniqueUser, **more: object) -> TechniqueCard:
-    made = TechniqueCard(
+    empty = TechniqueCard(
         attack_id, f"attack-pattern--{attack_id}", attack_id, "enterprise-attack", "18.1", **more
     )
     software = [user for user in users if user.kind != "group"]
-    return msgspec.structs.replace(
-        made, software=software, groups=[user for user in users if user.kind == "group"]
-    )
+    groups = [user for user in users if user.kind == "group"]
+    return msgspec.structs.replace(empty, software=software, groups=groups)
 
 
 CARDS = [
@@ -44,7 +43,8 @@ CARDS = [
     card("T1103", revoked=True, revoked_by="T1102"),
 ]
 INDEX = AttackIndex(pack(CARDS))
-COBALT, BEARS = ("S0154", "T1059", "T1059.001"), ("G0007", "T1059")
+COBALT = ("S0154", "T1059", "T1059.001")
+BEARS = ("G0007", "T1059")
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ COBALT, BEARS = ("S0154", "T1059", "T1059.001"), ("G0007", "T1059")
         ("actor:Strontium", BEARS),
         ("tool:Mimikatz", ("S0002", "T1059")),
         ("akira", ("G1024", "S1129", "T1486")),
-        # What ended stands for what took its place, if something did.
+        # A technique that ended stands for its successor, if it has one.
         ("T1086", ("T1059.001",)),
         ("T1100", ()),
         ("T1101", ()),
         ("T1102", ()),
-        # What nobody knows, or what a tag does not mean.
+        # Unknown names, and tags that name no malware or group.
         ("T9999", ()),
         ("S9999", ()),
         ("wiper", ()),
@@ -124,7 +124,7 @@ def test_a_family_and_tags_together_stand_for_all_of_it_sorted_and_once() -> Non
     )
 
 
-def test_the_same_question_has_the_same_answer_as_one_object() -> None:
+def test_equal_words_give_the_same_object() -> None:
     assert INDEX.attack_ids("Emotet", ("c2",)) is INDEX.attack_ids("Emotet", ("c2",))
 
 
@@ -133,7 +133,7 @@ def test_the_order_of_cards_makes_no_difference() -> None:
     assert AttackIndex(pack([])).attack_ids("Emotet", ("T1059",)) == ()
 
 
-def test_nothing_else_is_an_index() -> None:
+def test_other_bytes_are_no_index() -> None:
     for packed in (b"", b"{}", pack(CARDS)[:-3], b"\xc1"):
         with pytest.raises(InvalidInput, match="no packed index"):
             AttackIndex(packed)
@@ -153,15 +153,18 @@ def test_case_and_signs_make_no_difference(
 
 
 @given(st.text(max_size=60) | st.none(), st.lists(st.text(max_size=80), max_size=5))
-def test_whatever_is_asked_only_known_ids_come(family: str | None, tags: list[str]) -> None:
-    found = INDEX.attack_ids(family, tuple(tags))
-    assert list(found) == sorted(set(found))
-    known = {one.attack_id for each in CARDS for one in (each, *each.software, *each.groups)}
-    assert set(found) <= known - {"T1086", "T1100", "T1101", "T1102", "T1103"}
-    # What one tag stands for does not depend on the others.
-    assert set(found) == set(INDEX.attack_ids(family, ())).union(
-        *(INDEX.attack_ids(None, (tag,)) for tag in tags)
-    )
+def test_any_text_gives_only_known_ids(family: str | None, tags: list[str]) -> None:
+    ids = INDEX.attack_ids(family, tuple(tags))
+    assert list(ids) == sorted(set(ids))
+    named = {card.attack_id for card in CARDS}
+    for card in CARDS:
+        named |= {user.attack_id for user in (*card.software, *card.groups)}
+    assert set(ids) <= named - {"T1086", "T1100", "T1101", "T1102", "T1103"}
+    # The ids of one tag do not depend on the others.
+    alone = set(INDEX.attack_ids(family, ()))
+    for tag in tags:
+        alone |= set(INDEX.attack_ids(None, (tag,)))
+    assert set(ids) == alone
 
 
 @pytest.mark.parametrize(
@@ -169,13 +172,23 @@ def test_whatever_is_asked_only_known_ids_come(family: str | None, tags: list[st
 )
 def test_every_name_of_a_published_release_is_found(path) -> None:
     release = read_release(path.read_bytes())
-    cards = [one.card("ics-attack", "1", release.users.get(key, ((), ()))) if key in release.users
-             else one.card("ics-attack", "1") for key, one in release.techniques.items()]  # fmt: skip
+    cards = []
+    for key, technique in release.techniques.items():
+        users = (release.users[key],) if key in release.users else ()
+        cards.append(technique.card("ics-attack", "1", *users))
     index = AttackIndex(pack(cards))
-    users = {user.attack_id: user for one in cards for user in (*one.software, *one.groups)}
-    assert len(users) > 20
-    for user in users.values():
+    users_by_id: dict[str, TechniqueUser] = {}
+    for technique_card in cards:
+        for user in (*technique_card.software, *technique_card.groups):
+            users_by_id[user.attack_id] = user
+    assert len(users_by_id) > 20
+    for user in users_by_id.values():
         for name in (user.name, *user.aliases):
             assert user.attack_id in index.attack_ids(None, (f"actor:{name}",)), name
-        using = {one.attack_id for one in cards if user in (*one.software, *one.groups)}
-        assert {one for one in index.attack_ids(None, (user.attack_id,)) if one[0] == "T"} == using
+        used = {
+            technique_card.attack_id
+            for technique_card in cards
+            if user in (*technique_card.software, *technique_card.groups)
+        }
+        ids = index.attack_ids(None, (user.attack_id,))
+        assert {attack_id for attack_id in ids if attack_id[0] == "T"} == used

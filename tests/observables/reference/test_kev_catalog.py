@@ -1,4 +1,4 @@
-"""The catalogue of exploited vulnerabilities: what is kept of it, and what is refused."""
+"""The catalogue of exploited vulnerabilities: the entries it keeps, and the files it refuses."""
 
 import json
 
@@ -40,20 +40,24 @@ def packing(*files: bytes) -> KevCatalog:
 
 
 def test_an_entry_is_found_by_its_number():
-    asked = packing(catalogue(LOG4J, OTHER))
-    assert asked.find("CVE-2021-44228") == KevEntry("2021-12-10", True, LOG4J["vulnerabilityName"])
-    assert asked.find("CVE-2020-0001") == KevEntry("2022-01-02", False, LOG4J["vulnerabilityName"])
-    assert asked.find("CVE-1999-0001") is None
-    assert len(asked) == 2
-    assert asked.version == "2026.11.20"
+    catalog = packing(catalogue(LOG4J, OTHER))
+    assert catalog.find("CVE-2021-44228") == KevEntry(
+        "2021-12-10", True, LOG4J["vulnerabilityName"]
+    )
+    assert catalog.find("CVE-2020-0001") == KevEntry(
+        "2022-01-02", False, LOG4J["vulnerabilityName"]
+    )
+    assert catalog.find("CVE-1999-0001") is None
+    assert len(catalog) == 2
+    assert catalog.version == "2026.11.20"
 
 
-def test_of_two_catalogues_the_later_one_counts_and_the_newest_version_is_told():
+def test_of_two_catalogues_the_later_one_counts_with_the_newest_version():
     newer = catalogue(LOG4J | {"dateAdded": "2025-05-05"}, version="2026.11.21")
-    asked = packing(catalogue(LOG4J, OTHER), newer)
-    assert asked.find("CVE-2021-44228").since == "2025-05-05"
-    assert asked.version == "2026.11.21"
-    assert len(asked) == 2
+    catalog = packing(catalogue(LOG4J, OTHER), newer)
+    assert catalog.find("CVE-2021-44228").since == "2025-05-05"
+    assert catalog.version == "2026.11.21"
+    assert len(catalog) == 2
 
 
 def test_entries_from_before_ransomware_was_recorded_are_read():
@@ -76,7 +80,7 @@ def test_entries_from_before_ransomware_was_recorded_are_read():
         (b'{"title": "\xff"}', "kev-1.json"),
     ],
 )
-def test_what_is_no_catalogue_is_refused_by_name_and_place(data, place):
+def test_a_file_that_is_no_catalogue_is_refused_by_name_and_place(data, place):
     with pytest.raises(InvalidInput, match=r"kev-1\.json") as caught:
         packing(catalogue(LOG4J), data)
     caught.match(place)
@@ -94,14 +98,17 @@ def test_other_packed_data_are_refused():
         st.integers(0, 9999), st.tuples(st.dates(), st.booleans(), st.text(max_size=20))
     )
 )
-def test_what_is_packed_is_found_again(entries):
-    def written(number, since, ransomware, name):
-        use = "Known" if ransomware else "Unknown"
-        return {"cveID": f"CVE-2000-{number:04}", "dateAdded": str(since), "vulnerabilityName": name,
-                "knownRansomwareCampaignUse": use}  # fmt: skip
+def test_packed_entries_are_found_again(entries):
+    def entry_of(number, since, ransomware, name):
+        return {
+            "cveID": f"CVE-2000-{number:04}",
+            "dateAdded": str(since),
+            "vulnerabilityName": name,
+            "knownRansomwareCampaignUse": "Known" if ransomware else "Unknown",
+        }
 
-    asked = packing(catalogue(*(written(number, *rest) for number, rest in entries.items())))
+    catalog = packing(catalogue(*(entry_of(number, *rest) for number, rest in entries.items())))
     for number in {*entries, 0, 9999}:
         expected = entries.get(number)
-        found = asked.find(f"CVE-2000-{number:04}")
-        assert found == (expected and KevEntry(str(expected[0]), *expected[1:]))
+        entry = catalog.find(f"CVE-2000-{number:04}")
+        assert entry == (expected and KevEntry(str(expected[0]), *expected[1:]))

@@ -1,4 +1,4 @@
-"""Tables of networks: what is read, what is answered, and what is refused."""
+"""Tables of networks: the layouts they have, the answers, and the files that are refused."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -23,77 +23,84 @@ def packing(*files: bytes) -> Networks:
     return Networks(networks.pack((f"table-{at}", data) for at, data in enumerate(files)))
 
 
-def find(asked: Networks, *values: str) -> list[Network | None]:
-    return asked.find_many("ipv6-addr" if ":" in values[0] else "ipv4-addr", values)
+def find(tables: Networks, *values: str) -> list[Network | None]:
+    return tables.find_many("ipv6-addr" if ":" in values[0] else "ipv4-addr", values)
 
 
 class TestLayouts:
     def test_systems_and_countries_of_ip_location_db_are_laid_over_each_other(self):
-        asked = packing(ASN4, ASN6, COUNTRY4)
-        assert find(asked, "1.0.0.1", "1.0.0.200", "1.0.2.9", "1.0.4.4", "1.0.7.255", "1.0.8.0", "0.0.0.1") == [
-            Network(64496, "AU"), Network(64496, None), Network(None, "CN"), Network(64497, "CN"),
-            Network(64497, None), None, None,
-        ]  # fmt: skip
-        assert find(asked, "2001:db8::1", "2001:db9::", "::") == [Network(64496, None), None, None]
+        tables = packing(ASN4, ASN6, COUNTRY4)
+        addresses = ["1.0.0.1", "1.0.0.200", "1.0.2.9", "1.0.4.4", "1.0.7.255", "1.0.8.0"]
+        assert find(tables, *addresses, "0.0.0.1") == [
+            Network(64496, "AU"),
+            Network(64496, None),
+            Network(None, "CN"),
+            Network(64497, "CN"),
+            Network(64497, None),
+            None,
+            None,
+        ]
+        assert find(tables, "2001:db8::1", "2001:db9::", "::") == [Network(64496, None), None, None]
 
-    def test_iptoasn_tells_both_at_once_and_what_nobody_announces_is_left_out(self):
-        asked = packing(IPTOASN)
-        assert find(asked, "1.0.0.1", "1.0.2.0") == [Network(64496, "US"), None]
-        assert find(asked, "2001:db8::ff", "2001:db8::100") == [Network(64498, "DE"), None]
-        assert asked.name_of(0) is None
+    def test_iptoasn_has_both_and_unannounced_ranges_are_left_out(self):
+        tables = packing(IPTOASN)
+        assert find(tables, "1.0.0.1", "1.0.2.0") == [Network(64496, "US"), None]
+        assert find(tables, "2001:db8::ff", "2001:db8::100") == [Network(64498, "DE"), None]
+        assert tables.name_of(0) is None
 
     def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_no_obstacle(self):
         assert find(packing(b"\xef\xbb\xbf" + ASN4.replace(b"\n", b"\r\n\r\n")), "1.0.4.1") == [
             Network(64497, None)
         ]
-        asked = packing(IPTOASN.replace(b"\n", b"\r\n") + b"\n")
-        assert asked.name_of(64496) == "Example, Inc."
+        tables = packing(IPTOASN.replace(b"\n", b"\r\n") + b"\n")
+        assert tables.name_of(64496) == "Example, Inc."
 
     def test_a_whole_space_of_addresses_is_a_range(self):
-        asked = packing(
+        tables = packing(
             b"0.0.0.0,255.255.255.255,ZZ\n0.0.0.0,255.255.255.255,EU\n::,"
             + b"ffff:" * 7
             + b"ffff,AP\n"
         )
-        assert find(asked, "0.0.0.1", "255.255.255.255") == [Network(None, "EU")] * 2
-        assert find(asked, "::", "ffff:" * 7 + "ffff") == [Network(None, "AP")] * 2
+        assert find(tables, "0.0.0.1", "255.255.255.255") == [Network(None, "EU")] * 2
+        assert find(tables, "::", "ffff:" * 7 + "ffff") == [Network(None, "AP")] * 2
 
-    def test_no_tables_know_nothing(self):
-        asked = packing()
-        assert find(asked, "1.1.1.1") == find(asked, "::2") == [None]
-        assert asked.name_of(1) is None
+    def test_without_tables_no_address_has_a_network(self):
+        tables = packing()
+        assert find(tables, "1.1.1.1") == find(tables, "::2") == [None]
+        assert tables.name_of(1) is None
 
 
 class TestAnswers:
     def test_a_network_is_answered_for_by_its_first_address(self):
-        asked = packing(ASN4, ASN6)
-        assert find(asked, "1.0.0.0/16", "1.0.2.0/23") == [Network(64496, None), None]
-        assert find(asked, "2001:db8::/31") == [Network(64496, None)]
+        tables = packing(ASN4, ASN6)
+        assert find(tables, "1.0.0.0/16", "1.0.2.0/23") == [Network(64496, None), None]
+        assert find(tables, "2001:db8::/31") == [Network(64496, None)]
 
     def test_equal_answers_are_one_object(self):
-        one, other = find(packing(ASN4), "1.0.0.1", "1.0.0.2")
-        assert one is other
+        first, second = find(packing(ASN4), "1.0.0.1", "1.0.0.2")
+        assert first is second
 
-    def test_other_types_are_none_of_its_business(self):
+    def test_other_types_have_no_network(self):
         assert packing(ASN4).find_many("domain-name", ["example.com"]) == [None]
 
     def test_the_narrower_of_two_ranges_wins_and_of_equal_ones_the_last(self):
-        wide, narrow = b"1.0.0.0,1.255.255.255,1,wide\n", b"1.2.0.0,1.2.255.255,2,narrow\n"
+        wide = b"1.0.0.0,1.255.255.255,1,wide\n"
+        narrow = b"1.2.0.0,1.2.255.255,2,narrow\n"
         again = b"1.2.0.0,1.2.255.255,3,again\n"
         for files in ((wide, narrow, again), (narrow, again, wide), (narrow, wide, again)):
             assert find(packing(*files), "1.1.0.0", "1.2.3.4", "1.3.0.0") == [
                 Network(1, None), Network(3, None), Network(1, None),
             ]  # fmt: skip
 
-    def test_names_are_told_by_number(self):
-        asked = packing(ASN4, IPTOASN)
-        assert [asked.name_of(asn) for asn in (64496, 64497, 64498, 64499, 1)] == [
+    def test_names_are_found_by_number(self):
+        tables = packing(ASN4, IPTOASN)
+        assert [tables.name_of(asn) for asn in (64496, 64497, 64498, 64499, 1)] == [
             "Example, Inc.", "Other Ltd", "Beispiel \u2028 ü", None, None,
         ]  # fmt: skip
 
-    def test_the_last_addresses_there_are_belong_to_someone(self):
-        asked = packing(b"255.255.255.254,255.255.255.255,9,end\n")
-        assert find(asked, "255.255.255.253", "255.255.255.255") == [None, Network(9, None)]
+    def test_the_last_addresses_of_the_space_may_have_a_network(self):
+        tables = packing(b"255.255.255.254,255.255.255.255,9,end\n")
+        assert find(tables, "255.255.255.253", "255.255.255.255") == [None, Network(9, None)]
 
 
 class TestRefusals:
@@ -114,7 +121,7 @@ class TestRefusals:
             (b"<html>\n", 1),
         ],
     )
-    def test_a_line_that_is_none_is_named(self, data, line):
+    def test_an_unreadable_line_is_named(self, data, line):
         with pytest.raises(InvalidInput, match=rf"table-1, line {line}: ") as caught:
             packing(ASN4, data)
         assert caught.value.details["line"] == line
@@ -130,7 +137,7 @@ def ranges(make, bits):
     # Few distinct ends near borders of bytes and words, so that ranges touch, nest and overlap.
     numbers = st.one_of(
         st.integers(0, 40),
-        st.integers(0, 1 << bits - 1).map(lambda one: one & ~0xFF | one % 3),
+        st.integers(0, 1 << bits - 1).map(lambda number: number & ~0xFF | number % 3),
         st.sampled_from([1 << at for at in range(bits)]),
         st.just((1 << bits) - 1),
     )
@@ -144,11 +151,12 @@ class TestAgainstTheSlowWay:
     @given(data=st.data())
     def test_each_address_belongs_to_the_narrowest_range(self, make, bits, data):
         rows = data.draw(ranges(make, bits))
-        asked = packing("".join(f"{first},{last},{asn},n\n" for first, last, asn in rows).encode())
-        edges = {
-            int(one) + by for first, last, _ in rows for one in (first, last) for by in (-1, 0, 1)
-        }
-        probes = [make(one) for one in sorted(edges) if 0 <= one < 1 << bits] or [make(7)]
+        lines = [f"{first},{last},{asn},n\n" for first, last, asn in rows]
+        tables = packing("".join(lines).encode())
+        edges: set[int] = set()
+        for first, last, _ in rows:
+            edges |= {int(first) + by for by in (-1, 0, 1)} | {int(last) + by for by in (-1, 0, 1)}
+        probes = [make(edge) for edge in sorted(edges) if 0 <= edge < 1 << bits] or [make(7)]
         expected = []
         for probe in probes:
             around = [
@@ -157,5 +165,5 @@ class TestAgainstTheSlowWay:
                 if first <= probe <= last
             ]
             expected.append(max(around)[2] if around else None)
-        found = find(asked, *map(str, probes))
-        assert [one and one.asn for one in found] == expected
+        networks_found = find(tables, *map(str, probes))
+        assert [network and network.asn for network in networks_found] == expected

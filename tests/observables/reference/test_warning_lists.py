@@ -1,4 +1,4 @@
-"""Warning lists: what is on one is found, with the entry that says so, as a naive search would find it."""
+"""Warning lists: values are found with the entries they match, as by a naive search."""
 
 from ipaddress import ip_address, ip_network
 
@@ -68,9 +68,7 @@ LISTS = opened(
         ("mutex", "google.com", []),
     ],
 )
-def test_an_entry_says_for_itself_what_it_matches(
-    kind: str, value: str, entries: list[str]
-) -> None:
+def test_values_match_the_entries_of_each_kind(kind: str, value: str, entries: list[str]) -> None:
     assert [hit.entry for hit in LISTS.check(kind, value)] == entries
 
 
@@ -80,12 +78,12 @@ def test_a_hit_explains_itself() -> None:
     )
 
 
-def test_a_list_is_only_asked_about_what_it_concerns() -> None:
+def test_a_list_only_applies_to_the_types_it_concerns() -> None:
     lists = opened(a_list("string", "evil.com", about=["md5"]))
     assert lists.check("domain-name", "evil.com") == ()
 
 
-def test_popular_and_rented_things_are_known_and_not_harmless() -> None:
+def test_popular_and_rented_values_are_known_and_not_harmless() -> None:
     lists = opened(
         a_list("string", "evil.com", name="Top 1000 websites"),
         a_list("string", "evil.com", category="known", name="x"),
@@ -99,19 +97,20 @@ def test_special_purpose_ranges_are_neither_harmless_nor_known() -> None:
 
 
 def test_entries_that_cannot_be_used_are_counted() -> None:
-    assert {one.kind: one.unusable for one in LISTS.lists}["cidr"] == 2
-    assert {one.kind: one.unusable for one in LISTS.lists}["regex"] == 1
+    unusable = {info.kind: info.unusable for info in LISTS.lists}
+    assert unusable["cidr"] == 2
+    assert unusable["regex"] == 1
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b'{"name": "x"}', b"\xff", b'{"name": 1, "version": 1, "type": "odd"}']
 )
-def test_what_is_no_list_is_refused_by_name(content: bytes) -> None:
+def test_a_file_that_is_no_list_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"dir/list\.json"):
         pack([("dir/list.json", content)])
 
 
-def test_no_lists_have_nothing_to_say() -> None:
+def test_without_lists_no_value_is_on_one() -> None:
     assert opened().check_many("domain-name", ["a.com", "b.com"]) == [(), ()]
 
 
@@ -147,18 +146,18 @@ def test_names_are_found_as_a_naive_search_finds_them(
 
 @given(
     st.sets(networks),
-    st.lists(addresses | networks.filter(lambda one: not one.endswith("/32")), max_size=8),
+    st.lists(addresses | networks.filter(lambda text: not text.endswith("/32")), max_size=8),
 )
 def test_networks_are_found_as_a_naive_search_finds_them(listed: set, values: list[str]) -> None:
     lists = opened(a_list("cidr", *listed))
     for value, hits in zip(values, lists.check_many("ipv4-addr", values), strict=True):
         expected = {
-            ip_network(one) for one in listed if ip_network(value).subnet_of(ip_network(one))
+            ip_network(text) for text in listed if ip_network(value).subnet_of(ip_network(text))
         }
         assert {ip_network(hit.entry) for hit in hits} == expected
 
 
-def test_the_lists_that_come_with_the_installation_can_be_asked() -> None:
+def test_the_bundled_lists_can_be_searched() -> None:
     lists = WarningListIndex(pack(bundled()))
     assert len(lists.lists) > 100
     assert "hostname" in {hit.kind for hit in lists.check("domain-name", "www.google.com")}

@@ -1,4 +1,4 @@
-"""What every offline enricher keeps, whatever it is asked. A test of one inherits this and names it and some values."""
+"""What every offline enricher guarantees; a test inherits it and names the enricher and values."""
 
 from typing import ClassVar
 
@@ -7,18 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.observables.reference.enrichers.base import OfflineEnricher
+from services.observables.reference.enrichers.base import Facts, OfflineEnricher
 from shared.stix import ObservableType, normalise
 
 
 class OfflineContract:
-    """Inherit, say how the enricher is made, and name values of each of its types."""
+    """Inherit, create the enricher, and name values of each of its types."""
 
-    known: ClassVar[dict[str, list[str]]]
-    """Values of each type the enricher has something to say about."""
+    described: ClassVar[dict[str, list[str]]]
+    """Values of each type that the enricher has facts about."""
 
-    unknown: ClassVar[dict[str, list[str]]]
-    """Values of each type about which it is silent; may be empty."""
+    undescribed: ClassVar[dict[str, list[str]]]
+    """Values of each type that it has no facts about; may be empty."""
 
     @classmethod
     def make(cls) -> OfflineEnricher:
@@ -26,84 +26,82 @@ class OfflineContract:
 
     @classmethod
     def values(cls, type_: str) -> list[str]:
-        return cls.known.get(type_, []) + cls.unknown.get(type_, [])
+        return cls.described.get(type_, []) + cls.undescribed.get(type_, [])
 
-    def test_the_samples_are_what_is_stored(self):
+    def all_facts(self) -> list[Facts]:
+        enricher = self.make()
+        facts: list[Facts] = []
+        for type_ in enricher.types:
+            facts += [item for item in enricher.enrich(type_, self.values(type_)) if item]
+        return facts
+
+    def test_the_samples_are_canonical(self):
         for type_ in self.make().types:
             for value in self.values(type_):
                 assert normalise(type_, value) == value
 
-    def test_it_is_named_and_says_what_it_is_about(self):
-        one = self.make()
-        assert one.name.isidentifier()
-        assert one.name.islower()
-        assert set(self.known) == set(one.types) <= {str(type_) for type_ in ObservableType}
+    def test_it_has_a_name_and_known_types(self):
+        enricher = self.make()
+        assert enricher.name.isidentifier()
+        assert enricher.name.islower()
+        types = {str(type_) for type_ in ObservableType}
+        assert set(self.described) == set(enricher.types) <= types
 
-    def test_it_speaks_about_what_it_knows_and_of_nothing_else(self):
-        one = self.make()
-        for type_ in one.types:
-            assert None not in one.enrich(type_, self.known[type_])
-            assert set(one.enrich(type_, self.unknown.get(type_, []))) <= {None}
+    def test_it_describes_the_values_it_has_facts_about_and_no_others(self):
+        enricher = self.make()
+        for type_ in enricher.types:
+            assert None not in enricher.enrich(type_, self.described[type_])
+            assert set(enricher.enrich(type_, self.undescribed.get(type_, []))) <= {None}
 
-    @settings(
-        suppress_health_check=[HealthCheck.differing_executors]
-    )  # every class that inherits it is one
+    # Each class that inherits the test is an executor of its own.
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
     @given(st.data())
     def test_length_and_order_are_kept(self, data):
-        one = self.make()
-        type_ = data.draw(st.sampled_from(sorted(one.types)))
-        asked = data.draw(st.lists(st.sampled_from(self.values(type_)), max_size=30))
-        alone = {value: one.enrich(type_, [value])[0] for value in asked}
-        assert list(one.enrich(type_, asked)) == [alone[value] for value in asked]
+        enricher = self.make()
+        type_ = data.draw(st.sampled_from(sorted(enricher.types)))
+        values = data.draw(st.lists(st.sampled_from(self.values(type_)), max_size=30))
+        alone = {value: enricher.enrich(type_, [value])[0] for value in values}
+        assert list(enricher.enrich(type_, values)) == [alone[value] for value in values]
 
-    def test_what_weighs_nothing_says_so(self):
-        one = self.make()
-        said = [
-            fact
-            for type_ in one.types
-            for fact in one.enrich(type_, self.values(type_))
-            if fact is not None
-        ]
-        assert one.weighs or not any(one.effects(facts) for facts in said)
+    def test_an_enricher_without_weight_has_no_effects(self):
+        enricher = self.make()
+        effects = [effect for facts in self.all_facts() for effect in enricher.effects(facts)]
+        assert enricher.weighs or not effects
 
     def test_it_is_deterministic(self):
-        one, other = self.make(), self.make()
-        for type_ in one.types:
-            asked = self.values(type_)
-            assert (
-                list(one.enrich(type_, asked))
-                == list(one.enrich(type_, asked))
-                == list(other.enrich(type_, asked))
-            )
+        enricher = self.make()
+        other = self.make()
+        for type_ in enricher.types:
+            values = self.values(type_)
+            first = list(enricher.enrich(type_, values))
+            assert first == list(enricher.enrich(type_, values))
+            assert first == list(other.enrich(type_, values))
 
     def test_facts_are_json_and_survive_it(self):
-        one = self.make()
-        for type_ in one.types:
-            for facts in one.enrich(type_, self.known[type_]):
-                assert facts
-                assert all(isinstance(key, str) for key in facts)
-                again = msgspec.json.decode(msgspec.json.encode(facts))
-                assert again == facts
-                # They are stored, and read back before they count.
-                assert list(one.effects(again)) == list(one.effects(facts))
+        enricher = self.make()
+        for facts in self.all_facts():
+            assert all(isinstance(key, str) for key in facts)
+            decoded = msgspec.json.decode(msgspec.json.encode(facts))
+            assert decoded == facts
+            # Facts are stored, and decoded before they count.
+            assert list(enricher.effects(decoded)) == list(enricher.effects(facts))
 
-    def test_effects_are_within_bounds_and_say_why(self):
-        one = self.make()
-        for type_ in one.types:
-            for facts in one.enrich(type_, self.known[type_]):
-                for effect in one.effects(facts):
-                    assert -1 <= effect.weight <= 1
-                    assert effect.weight != 0
-                    assert effect.reason.endswith(".")
-                    assert effect.reason == effect.reason.strip()
+    def test_effects_are_within_bounds_and_give_a_reason(self):
+        enricher = self.make()
+        for facts in self.all_facts():
+            for effect in enricher.effects(facts):
+                assert -1 <= effect.weight <= 1
+                assert effect.weight != 0
+                assert effect.reason.endswith(".")
+                assert effect.reason == effect.reason.strip()
 
     @pytest.mark.parametrize("type_", [*map(str, ObservableType), "no-such-type"])
-    def test_types_it_does_not_know_give_nothing(self, type_):
-        one = self.make()
-        if type_ not in one.types:
-            assert list(one.enrich(type_, ["a", "b"])) == [None, None]
+    def test_other_types_have_no_facts(self, type_):
+        enricher = self.make()
+        if type_ not in enricher.types:
+            assert list(enricher.enrich(type_, ["a", "b"])) == [None, None]
 
-    def test_no_values_give_no_facts(self):
-        one = self.make()
-        for type_ in one.types:
-            assert list(one.enrich(type_, [])) == []
+    def test_no_values_have_no_facts(self):
+        enricher = self.make()
+        for type_ in enricher.types:
+            assert list(enricher.enrich(type_, [])) == []

@@ -1,4 +1,4 @@
-"""Allow-lists take from a score what their category is worth, and say which entry of which list does."""
+"""Allow-lists: the facts about values that are on lists, and their effects on the score."""
 
 import json
 from typing import ClassVar
@@ -35,12 +35,12 @@ ENRICHER = AllowLists(WarningListIndex(BLOB))
 
 
 class TestContract(OfflineContract):
-    known: ClassVar = {str(type_): list[str]() for type_ in ObservableType} | {
+    described: ClassVar = {str(type_): list[str]() for type_ in ObservableType} | {
         "ipv4-addr": ["8.8.8.8", "192.0.2.1"],
         "domain-name": ["www.google.com", "everywhere.com"],
         "url": ["http://www.google.com/x", "http://8.8.8.8/"],
     }
-    unknown: ClassVar = {str(type_): ["x"] for type_ in ObservableType} | {
+    undescribed: ClassVar = {str(type_): ["x"] for type_ in ObservableType} | {
         "ipv4-addr": ["45.1.2.3"],
         "ipv6-addr": ["2001:4860::1"],
         "domain-name": ["evil.com"],
@@ -51,7 +51,7 @@ class TestContract(OfflineContract):
     def make(cls):
         return AllowLists(WarningListIndex(BLOB))
 
-    def test_the_samples_are_what_is_stored(self):
+    def test_the_samples_are_canonical(self):
         """Of the types without samples, `x` stands for anything."""
 
 

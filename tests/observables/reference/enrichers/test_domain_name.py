@@ -12,7 +12,7 @@ from tests.observables.reference.enrichers.contract import OfflineContract
 
 
 class TestContract(OfflineContract):
-    known: ClassVar = {
+    described: ClassVar = {
         "domain-name": [
             "example.com",
             "www.example.co.uk",
@@ -27,7 +27,7 @@ class TestContract(OfflineContract):
         ],
         "email-addr": ["someone@mail.example.com"],
     }
-    unknown: ClassVar = {"url": ["http://192.0.2.1/", "http://[2001:db8::1]/"]}
+    undescribed: ClassVar = {"url": ["http://192.0.2.1/", "http://[2001:db8::1]/"]}
 
     @classmethod
     def make(cls):

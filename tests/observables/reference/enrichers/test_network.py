@@ -1,31 +1,31 @@
-"""Who announces an address: facts of addresses, networks, and URLs whose host is an address."""
+"""The network of addresses, networks, and URLs whose host is an address."""
 
 from typing import ClassVar
 
 import pytest
 
 from services.observables.reference import networks
-from services.observables.reference.enrichers.network import NetworkEnricher, addresses_of, host_of
+from services.observables.reference.enrichers.network import NetworkEnricher, addresses_of
+from services.observables.reference.hosts import host_of
 from services.observables.reference.networks import Networks
 from tests.observables.reference.enrichers.contract import OfflineContract
 
-TABLES = [
-    (
-        "asn",
-        b"8.8.8.0,8.8.8.255,15169,Google LLC\n9.0.0.0,9.0.0.255,64496,x\n2001:db8::,2001:db8::ffff,64497,y\n",
-    ),
-    ("country", b"8.8.8.0,8.8.8.255,US\n10.0.0.0,10.0.0.255,DE\n"),
-]
-BLOB = networks.pack(TABLES)
+ASN_TABLE = b"""\
+8.8.8.0,8.8.8.255,15169,Google LLC
+9.0.0.0,9.0.0.255,64496,x
+2001:db8::,2001:db8::ffff,64497,y
+"""
+COUNTRY_TABLE = b"8.8.8.0,8.8.8.255,US\n10.0.0.0,10.0.0.255,DE\n"
+BLOB = networks.pack([("asn", ASN_TABLE), ("country", COUNTRY_TABLE)])
 
 
 class TestContract(OfflineContract):
-    known: ClassVar = {
+    described: ClassVar = {
         "ipv4-addr": ["8.8.8.8", "9.0.0.1", "10.0.0.1", "8.8.8.0/24"],
         "ipv6-addr": ["2001:db8::1", "2001:db8::/64"],
         "url": ["http://8.8.8.8/", "https://[2001:db8::1]:8443/a?b#c"],
     }
-    unknown: ClassVar = {
+    undescribed: ClassVar = {
         "ipv4-addr": ["11.0.0.1"],
         "ipv6-addr": ["2001:db8:1::"],
         "url": ["http://example.com/8.8.8.8", "http://11.0.0.1/", "http://8.8.8.8.example.com/"],
@@ -41,7 +41,7 @@ def enricher() -> NetworkEnricher:
     return NetworkEnricher(Networks(BLOB))
 
 
-def test_system_and_country_are_told_and_what_is_not_known_is_left_out(enricher):
+def test_facts_are_system_and_country_without_unknown_parts(enricher):
     assert list(enricher.enrich("ipv4-addr", ["8.8.8.8", "9.0.0.9", "10.0.0.9", "1.1.1.1"])) == [
         {"asn": 15169, "as_name": "Google LLC", "country": "US"},
         {"asn": 64496, "as_name": "x"},
@@ -51,14 +51,12 @@ def test_system_and_country_are_told_and_what_is_not_known_is_left_out(enricher)
 
 
 def test_equal_facts_are_one_object_across_batches_and_types(enricher):
-    (one,), (other,) = (
-        enricher.enrich("ipv4-addr", ["8.8.8.8"]),
-        enricher.enrich("url", ["http://8.8.8.4/x"]),
-    )
-    assert one is other
+    (address,) = enricher.enrich("ipv4-addr", ["8.8.8.8"])
+    (url,) = enricher.enrich("url", ["http://8.8.8.4/x"])
+    assert address is url
 
 
-def test_where_an_address_lies_is_no_judgement(enricher):
+def test_a_network_has_no_effect(enricher):
     assert list(enricher.effects({"asn": 15169, "country": "US"})) == []
 
 
@@ -87,9 +85,8 @@ def test_addresses_keep_the_places_of_their_urls():
         "http://[::2/",
         "http://1.2.3.04x5/",
     ]
-    assert [
-        (str(type_), places, list(found)) for type_, places, found in addresses_of("url", urls)
-    ] == [
+    families = list(addresses_of("url", urls))
+    assert [(str(type_), places, list(hosts)) for type_, places, hosts in families] == [
         ("ipv4-addr", [2], ["1.2.3.4"]),
         ("ipv6-addr", [0], ["::2"]),
     ]
