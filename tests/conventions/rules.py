@@ -26,8 +26,8 @@ BANNED_NAMES = frozenset({
 # fmt: on
 """Pronouns and participles: a name says what a thing is, a function what it does."""
 
-LIBRARY_CALLS = frozenset({".one("})
-"""What other libraries call their own: SQLAlchemy's `Result.one`."""
+LIBRARY_NAMES = re.compile(r"\.one\(|@given\(|from hypothesis import .*\bgiven\b")
+"""Lines that use a name of a library: SQLAlchemy's `Result.one`, Hypothesis' `given`."""
 
 _SQL = re.compile(
     r"^\s*(SELECT\s.+\sFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s"
@@ -46,12 +46,12 @@ def source_files(paths: Iterable[str | Path] = PARTS) -> Iterator[Path]:
 
 def banned_names(text: str) -> Iterator[tuple[int, str]]:
     """Line and message of every use of a banned name as an identifier."""
-    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    for place, token in enumerate(tokens):
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type != tokenize.NAME or token.string not in BANNED_NAMES:
             continue
-        around = "".join(part.string for part in tokens[max(place - 1, 0) : place + 2])
-        if around not in LIBRARY_CALLS:
+        uses = [use.span() for use in LIBRARY_NAMES.finditer(token.line)]
+        start = token.start[1]
+        if not any(first <= start < last for first, last in uses):
             yield token.start[0], f"the name {token.string!r} says nothing: name what it is"
 
 
