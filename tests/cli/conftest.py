@@ -16,7 +16,7 @@ from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from services.observables.providers.registry import enrichers
 from shared.settings import Settings
-from tests.observables.enrichment.provider import Providers, providing
+from tests.observables.enrichment.provider import Providers, running_providers
 
 SERVERS = {"DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS"}
 OWN_VARIABLES = SERVERS | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
@@ -25,7 +25,7 @@ OWN_VARIABLES = SERVERS | {f"SENTINELIQ_{name.upper()}" for name in Settings.mod
 @pytest.fixture(scope="session")
 def providers() -> Iterator[Providers]:
     """Providers on loopback, which the stack's enrichers ask."""
-    with providing() as providers:
+    with running_providers() as providers:
         yield providers
 
 

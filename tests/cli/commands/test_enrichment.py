@@ -9,26 +9,26 @@ import sys
 import pytest
 
 from tests.cli.conftest import CommandLine, eventually
-from tests.observables.enrichment.provider import Called, Providers, Reply
+from tests.observables.enrichment.provider import Providers, ReceivedCall, Reply
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the stack
 
 KEY = "s3cr3t-of-initech"
 
 
-def host(called: Called) -> Reply:
+def host(call: ReceivedCall) -> Reply:
     """Shodan InternetDB's layout."""
     about = {
-        "ip": called.path.rpartition("/")[2],
+        "ip": call.path.rpartition("/")[2],
         "ports": [22, 80],
         "hostnames": ["host.nmap.org"],
     }
     return Reply(body=json.dumps({**about, "cpes": [], "tags": ["cloud"], "vulns": []}).encode())
 
 
-def keyed(called: Called) -> Reply:
+def keyed(call: ReceivedCall) -> Reply:
     """AbuseIPDB's layout, for requests with the key."""
-    if f"key: {KEY}" not in called.headers.replace("Key:", "key:"):
+    if f"key: {KEY}" not in call.headers.replace("Key:", "key:"):
         return Reply(401, b"{}")
     data = {
         "ipAddress": "1.1.1.1",
@@ -56,8 +56,8 @@ def cli(running_stack):
 
 @pytest.fixture(autouse=True)
 def answering(providers: Providers):
-    providers.answering = {"shodan_internetdb": host, "abuseipdb": keyed}
-    return providers.answering
+    providers.replies = {"shodan_internetdb": host, "abuseipdb": keyed}
+    return providers.replies
 
 
 def test_a_value_is_asked_about_and_the_facts_are_shown(cli, providers):
@@ -69,11 +69,11 @@ def test_a_value_is_asked_about_and_the_facts_are_shown(cli, providers):
     again = cli("enrich", "45.33.40.1", "--with", "shodan_internetdb")
     assert "shodan_internetdb: known already" in again.stderr
     assert "ports: 22, 80" in again.stdout
-    assert providers.asked("shodan_internetdb").count("45.33.40.1") == 1
+    assert providers.queries_of("shodan_internetdb").count("45.33.40.1") == 1
     fresh = cli.as_json("enrich", "45.33.40.1", "--with", "shodan_internetdb", "--fresh")
     assert [job["outcome"] for job in fresh["request"]["jobs"]] == ["found"]
     assert fresh["observables"][0]["enrichments"][0]["facts"]["tags"] == ["cloud"]
-    assert providers.asked("shodan_internetdb").count("45.33.40.1") == 2
+    assert providers.queries_of("shodan_internetdb").count("45.33.40.1") == 2
 
 
 def test_what_waits_has_an_estimate(cli, answering):
@@ -93,7 +93,7 @@ def test_what_may_not_be_disclosed_is_refused(cli, providers):
     result = cli("enrich", "45.33.40.3", "10.0.0.1", "--with", "shodan_internetdb", "--tlp", "red")
     assert result.exit_code == 1
     assert "It is marked TLP:RED; at most TLP:GREEN goes there." in result.stdout
-    assert "45.33.40.3" not in providers.asked("shodan_internetdb")
+    assert "45.33.40.3" not in providers.queries_of("shodan_internetdb")
     assert "single label" in cli("enrich", "nonsense").stderr
     assert (
         "There is no enricher named 'unknown'"
@@ -277,7 +277,7 @@ def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
     ]
     assert say("apply", "Bad") == {"asked": 4}
     listed("after", "45.33.42.9")
-    eventually(lambda: {*values, "45.33.42.9"} <= set(providers.asked("shodan_internetdb")))
+    eventually(lambda: {*values, "45.33.42.9"} <= set(providers.queries_of("shodan_internetdb")))
     [shown] = say("list")
     assert shown["asked_today"] == 5
     assert cli("policies", "change", "Bad", tenant="hooli").exit_code == 2
