@@ -1,4 +1,7 @@
-"""Processes of the observables service: `python -m services.observables api|worker|consumer|migrate`."""
+"""The processes of the observables service.
+
+`python -m services.observables api|worker|consumer|trends|migrate` runs one of them.
+"""
 
 from collections.abc import Sequence
 

@@ -76,7 +76,7 @@ async def _plain_lookup(lookups: Lookups, tenant: str, query: bytes) -> bytes | 
 def _dated(
     request: Request, answer: msgspec.Struct, dated: type, as_of: datetime | None = None
 ) -> Response:
-    """An answer with the dates of the reference data behind it; those of the past are not recorded."""
+    """An answer with the dates of its reference data; those of the past are not recorded."""
     data_dates: DatasetDates = request.app.state.data_dates
     dates = UNKNOWN if as_of is not None else data_dates.get()
     return json_response(dated(*msgspec.structs.astuple(answer), dates))
@@ -194,7 +194,7 @@ def list_observables(
     after: After = None,
     limit: Limit = 100,
 ) -> Response:
-    """List observables in the order of their ids; below something, in that of names and addresses."""
+    """List observables in the order of their ids, or below something in that of its keys."""
     page = service.page(database_of(request), principal.tenant, conditions, after, limit)
     return _dated(request, page, DatedPage)
 

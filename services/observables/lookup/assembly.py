@@ -12,7 +12,7 @@ from msgspec import Meta
 from services.observables.lookup import read_models
 from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.reference import context
-from services.observables.store.references import Reference
+from services.observables.store.references import ObservableReference
 from services.observables.store.repository import read
 from services.observables.store.repository.read import StoredRows
 from services.observables.store.search_keys import host_of, under
@@ -63,7 +63,7 @@ class LookupAnswer(msgspec.Struct, omit_defaults=True):
     ]
     problem: Annotated[str | None, Meta(description="why the value is no observable")]
     others: Annotated[
-        Sequence[Reference],
+        Sequence[ObservableReference],
         Meta(
             description="stored observables of other types that have this value: 32 digits may be "
             "a file's MD5, an imphash and a JA3"
@@ -77,14 +77,14 @@ class LookupAnswer(msgspec.Struct, omit_defaults=True):
         ),
     ] = msgspec.UNSET
     within: Annotated[
-        Sequence[Reference],
+        Sequence[ObservableReference],
         Meta(
             description="stored networks and domains that it belongs to, and the host of a URL; "
             "the nearest first"
         ),
     ] = ()
     inside: Annotated[
-        Sequence[Reference],
+        Sequence[ObservableReference],
         Meta(description="stored observables inside a network, at most 100"),
     ] = ()
 
@@ -102,7 +102,7 @@ class LookupAnswers(msgspec.Struct):
     reference: DataDates
 
 
-class Query(msgspec.Struct, frozen=True, gc=False):
+class ValueQuery(msgspec.Struct, frozen=True, gc=False):
     """One value to look up.
 
     Attributes:
@@ -127,21 +127,21 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
 def parse_query(
     value: str, type_: ObservableType | None = None, *, describe: bool = False
-) -> Query:
+) -> ValueQuery:
     """Read a value as one of a type, or of the type it looks like; it may be defanged."""
     try:
         if type_ is not None:
             text = normalise(type_, value)
-            return Query(value, type_, text, observable_id(type_, text), describe=describe)
+            return ValueQuery(value, type_, text, observable_id(type_, text), describe=describe)
         observable = detect(value)
     except NotAnObservable as error:
         others = () if type_ is not None else tuple(_ids(_SHAPELESS, value))
-        return Query(value, problem=str(error), others=others)
+        return ValueQuery(value, problem=str(error), others=others)
     text = observable.value
     detected_as, alike = _HASHES.get(len(text), (None, ()))
     others = tuple(_ids(alike, text)) if observable.type is detected_as else ()
     identity = observable_id(observable.type, text)
-    return Query(value, observable.type, text, identity, None, others, describe)
+    return ValueQuery(value, observable.type, text, identity, None, others, describe)
 
 
 def _ids(types: Sequence[ObservableType], value: str) -> Iterator[str]:
@@ -187,7 +187,7 @@ def answer(
 
 
 def answer_in_steps(
-    database: Database, tenant: str, queries: Sequence[Query], as_of: datetime | None = None
+    database: Database, tenant: str, queries: Sequence[ValueQuery], as_of: datetime | None = None
 ) -> Steps[list[LookupAnswer]]:
     """Answer queries, and pause wherever PostgreSQL does its part.
 
@@ -230,7 +230,7 @@ def answer_in_steps(
 
 
 def _assemble(
-    queries: Sequence[Query],
+    queries: Sequence[ValueQuery],
     parts: Sequence[StoredRows],
     above: dict[int, list[str]],
     inside: dict[int, list[str]],
@@ -265,7 +265,7 @@ def _assemble(
     return answers
 
 
-def _answer_of_several(query: Query, views: dict[str, ObservableView]) -> LookupAnswer:
+def _answer_of_several(query: ValueQuery, views: dict[str, ObservableView]) -> LookupAnswer:
     """The answer about a value that may be several observables."""
     matches = [views[identity] for identity in (query.id, *query.others) if identity in views]
     if not matches:
@@ -274,7 +274,9 @@ def _answer_of_several(query: Query, views: dict[str, ObservableView]) -> Lookup
     return LookupAnswer(query.value, matches[0], None, others)
 
 
-def describe(database: Database, queries: Sequence[Query], answers: Sequence[LookupAnswer]) -> None:
+def describe(
+    database: Database, queries: Sequence[ValueQuery], answers: Sequence[LookupAnswer]
+) -> None:
     """Add the facts of offline enrichers to answers about values that are not stored."""
     unknown = [
         (index, query)
@@ -291,7 +293,7 @@ def describe(database: Database, queries: Sequence[Query], answers: Sequence[Loo
         answers[int(index)].context = msgspec.Raw(text.encode())
 
 
-def _references(ids: Sequence[str], views: dict[str, ObservableView]) -> list[Reference]:
+def _references(ids: Sequence[str], views: dict[str, ObservableView]) -> list[ObservableReference]:
     return [read_models.reference_of(views[identity]) for identity in ids if identity in views]
 
 

@@ -1,7 +1,8 @@
 """Many lookups of one moment in one transaction.
 
-While a transaction is under way, the lookups that arrive wait and go together with the next one. A single lookup waits
-for nothing, and at many a second they share the cost of a transaction with its tenant.
+While a transaction is under way, the lookups that arrive wait and go together with the next one. A
+single lookup waits for nothing, and at many a second they share the cost of a transaction with its
+tenant.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from psycopg_pool import PoolTimeout
 
 from services.observables.lookup.assembly import (
     MAX_TOGETHER,
-    Query,
     Steps,
+    ValueQuery,
     answer_in_steps,
     cut,
     describe,
@@ -39,7 +40,7 @@ class _Lookup(NamedTuple):
 
     Attributes:
         type: of the values; None when each is of the type it looks like.
-        describe: whether answers have the facts of offline enrichers about values that are not stored.
+        describe: whether answers have the facts of offline enrichers about unknown values.
         weight: its share of a transaction.
         answers: in the order of the values, as the items of a JSON array.
     """
@@ -55,8 +56,9 @@ class _Lookup(NamedTuple):
 class Lookups:
     """Answers the lookups of one process, as JSON.
 
-    One thread answers them all: while PostgreSQL works on one batch it prepares another or assembles one. More threads
-    would take the interpreter from each other, and each other's objects out of the processor's caches.
+    One thread answers them all: while PostgreSQL works on one batch it prepares another or
+    assembles one. More threads would take the interpreter from each other, and each other's objects
+    out of the processor's caches.
 
     Args:
         database: the service's.
@@ -140,7 +142,7 @@ class Lookups:
 
 
 def _next_batch(waiting: dict[str, deque[_Lookup]]) -> list[_Lookup]:
-    """The lookups of the tenant whose turn it is, as many as fit; the tenant then waits for its next turn."""
+    """As many lookups as fit of the tenant whose turn it is; it then waits for its next turn."""
     tenant = next(iter(waiting))
     lookups = waiting.pop(tenant)
     batch = [lookups.popleft()]
@@ -180,7 +182,7 @@ def _answer_batch(
 
     They are encoded here, in the thread that made their objects and frees them.
     """
-    queries: list[Query] = []
+    queries: list[ValueQuery] = []
     for lookup in lookups:
         if lookup.type is None and not lookup.describe:
             queries += map(parse_query, lookup.values)

@@ -19,7 +19,7 @@ from services.observables.scoring.inputs import (
     reported_claims,
 )
 from services.observables.scoring.score import Claim, Contribution, Verdict
-from services.observables.store.references import ObservableTypeName, Reference
+from services.observables.store.references import ObservableReference, ObservableTypeName
 from services.observables.store.repository.read import AnswerRow, ObservableRow, StoredRows
 from shared.stix.ids import stix_type
 
@@ -191,9 +191,9 @@ def contributions(rows: StoredRows, now: datetime) -> dict[str, list[Contributio
     return parts
 
 
-def reference_of(view: ObservableView) -> Reference:
+def reference_of(view: ObservableView) -> ObservableReference:
     """A view in short."""
-    return Reference(view.id, view.type, view.value, view.score, view.verdict)
+    return ObservableReference(view.id, view.type, view.value, view.score, view.verdict)
 
 
 def _claims(

@@ -12,7 +12,7 @@ from services.observables.lookup import read_models, repository
 from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.lookup.repository import Filter
 from services.observables.scoring.score import Contribution, Verdict
-from services.observables.store.references import Reference, read_references, uuid_of
+from services.observables.store.references import ObservableReference, read_references, uuid_of
 from services.observables.store.repository import read, relations
 from services.observables.store.repository.relations import RelationPlace, RelationRow
 from services.observables.store.service import PATIENCE
@@ -55,7 +55,7 @@ class RelationView(msgspec.Struct):
 
     kind: str
     direction: Literal["in", "out"]
-    other: Reference
+    other: ObservableReference
     source: Annotated[str, Meta(description="the actor or the enricher that reported it")]
     first_seen: datetime
     last_seen: datetime
@@ -155,7 +155,7 @@ def count(database: Database, tenant: str, conditions: Filter) -> int:
 def list_relations(
     database: Database, tenant: str, identity: str, kind: str | None, after: str | None, limit: int
 ) -> RelationPage:
-    """One page of an observable's relations of which the tenant sees both ends; the last seen first.
+    """One page of the relations of which the tenant sees both ends; the last seen first.
 
     Raises:
         InvalidInput: the id is no STIX id, or `after` is no cursor of such a list.
@@ -179,7 +179,7 @@ def list_relations(
     return RelationPage(items, encode_cursor(*rows[-1].place) if len(rows) == limit else None)
 
 
-def _relation_view(row: RelationRow, uuid: str, other: Reference) -> RelationView:
+def _relation_view(row: RelationRow, uuid: str, other: ObservableReference) -> RelationView:
     last_seen, from_id, _, kind, source, _ = row.place
     direction: Literal["in", "out"] = "out" if from_id == uuid else "in"
     return RelationView(kind, direction, other, source, row.first_seen, last_seen)

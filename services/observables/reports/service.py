@@ -8,7 +8,7 @@ import msgspec
 
 from services.observables.reference import context
 from services.observables.reports.extraction import ExtractedValue, Position
-from services.observables.store.references import Reference, read_references
+from services.observables.store.references import ObservableReference, read_references
 from shared.database import Database
 from shared.stix.ids import observable_id
 
@@ -23,7 +23,7 @@ class AnnotatedValue(msgspec.Struct):
     value: str
     count: int
     positions: list[Position]
-    observable: Reference | None
+    observable: ObservableReference | None
     allow_lists: list[list[str]]
 
 
@@ -32,7 +32,7 @@ def annotate(
 ) -> list[AnnotatedValue]:
     """Add to each extracted value what is stored about it and the allow-lists it is on."""
     ids = [observable_id(value.type, value.value) for value in values]
-    references: dict[str, Reference] = {}
+    references: dict[str, ObservableReference] = {}
     now = datetime.now(UTC)
     for start in range(0, len(ids), MAX_TOGETHER):
         with database.transaction(tenant) as session:

@@ -1,7 +1,8 @@
 """How a claim loses weight with time. No I/O.
 
-The curve is the one OpenCTI uses: what is left after t days is 1 - (t / lifetime)^(1 / (3 · pound)), with defaults by
-type: an address changes hands within weeks, a file stays what it is.
+The curve is the one OpenCTI uses: what is left after t days is
+1 - (t / lifetime)^(1 / (3 · pound)), with defaults by type: an address changes hands within weeks,
+a file stays what it is.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,20 +13,20 @@ THRESHOLDS: Final = (80, 50, 20)
 """Falling below one of these is news; below the last one an observable has expired."""
 
 HELD_FOR: Final = timedelta(days=7)
-"""A source whose list is complete each time still says what is on it; this long after it was last confirmed."""
+"""How long the assertions of a complete list hold after the list was last confirmed."""
 
 
 _DAY: Final = timedelta(days=1)
 _FAR: Final = datetime(9990, 1, 1, tzinfo=UTC)
-"""As far as fading is concerned nothing ends later, so that there is always a moment behind it."""
+"""Fading treats later times as this one, so that there is always a moment behind it."""
 
 
 @lru_cache(maxsize=4096)
 def end_of_day(moment: datetime) -> datetime:
     """The end of the day, in UTC, that a moment lies in.
 
-    What is said fades from there. So all that a source says on one day is worth the same, and it does not matter which
-    of the day's words was written down.
+    Assertions fade from there: all that a source reports on one day is worth the same, whichever of
+    the day's reports is stored.
     """
     if moment >= _FAR:
         return _FAR
@@ -89,14 +90,14 @@ def next_crossing(
 ) -> datetime | None:
     """When a score may first fall below a threshold: never later than it does, seldom much earlier.
 
-    Every claim is taken to have begun to fade at the earliest `since` of all, so that one unknown is left.
+    All claims are taken to fade from the earliest `since`, so that one unknown is left.
 
     Args:
-        type_: of the observable.
-        weights: of the claims, 0 to 1, before any decay.
-        factor: what effects leave of the score, 0 to 1.
+        type_: the observable's.
+        weights: the claims', 0 to 1, before any decay.
+        factor: the share of the score that effects leave, 0 to 1.
         since: when the first of the claims begins to fade.
-        score: what it is now.
+        score: the score now.
     """
     left = _left_at_crossing(tuple(sorted(weights)), factor, score)
     return None if left is None else since + curve_of(type_).until(left)
@@ -104,14 +105,19 @@ def next_crossing(
 
 @lru_cache(maxsize=16_384)
 def _left_at_crossing(weights: tuple[float, ...], factor: float, score: int) -> float | None:
+    """The share left of each claim when the score reaches the next threshold, by bisection."""
     below = next((threshold for threshold in THRESHOLDS if threshold <= score), None)
     if below is None:
         return None
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     for _ in range(40):
         middle = (low + high) / 2
         doubt = 1.0
         for weight in weights:
             doubt *= 1 - weight * middle
-        low, high = (low, middle) if round(100 * (1 - doubt) * factor) >= below else (middle, high)
+        if round(100 * (1 - doubt) * factor) >= below:
+            high = middle
+        else:
+            low = middle
     return low

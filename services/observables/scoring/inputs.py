@@ -17,12 +17,12 @@ class StoredAssertion(NamedTuple):
 
     Attributes:
         first_seen: the earliest time that the source gave.
-        last_seen: when the source saw the observable last: its own statement, or the time of its run.
+        last_seen: when the source saw the observable last: as it stated, or the time of its run.
         retracted_at: the time of the run that retracted it.
         kind: `snapshot` or `stream`, the source's.
         confirmed_at: when a snapshot source last confirmed its whole list.
-        observed_at: the time of the newest run that asserted it. If only a retraction is stored, it is the
-            time of that, like `retracted_at`.
+        observed_at: the time of the newest run that asserted it. If only a retraction is stored, it
+            is the time of that, like `retracted_at`.
     """
 
     tenant: str
@@ -167,7 +167,7 @@ class ObservableState(NamedTuple):
         return [assertion for assertion in self.all_assertions if assertion.active(now)]
 
     def newest(self, at: datetime) -> datetime:
-        """The newest moment that anything is stored about, at least `at`: the one that scores are for."""
+        """The newest moment of all that is stored, at least `at`: the one that scores are for."""
         return max(at, *(row.updated_at for row in self.all_assertions), self.scored_at or at)
 
     def evaluate(self, now: datetime) -> "ScoreUpdate":

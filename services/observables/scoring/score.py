@@ -1,13 +1,15 @@
-"""The score: how sure we are that an observable is bad, from who says so, how sure each is, and what speaks against it.
+"""The score: how sure it is that an observable is bad.
 
-A source that is right in `reliability` of 100 cases and is `confidence` per cent sure leaves a doubt of
-1 - reliability * confidence / 10,000. Independent doubts multiply (the noisy-or of probabilistic reasoning, Pearl 1988,
-§4.3.2), and what is left of certainty is the score: a second voice raises it, none can lower another's. Each voice
-fades with time (`decay`). Then come effects: what is known about the value itself closes a share of the doubt that is
-left, or takes a share of the score away (an allow-list, a private range, a report of a false positive).
+It follows from who claims so, how sure each is, and what speaks against it. A source that is right
+in `reliability` of 100 cases and is `confidence` per cent sure leaves a doubt of
+1 - reliability * confidence / 10,000. Independent doubts multiply (the noisy-or of probabilistic
+reasoning, Pearl 1988, §4.3.2), and what is left of certainty is the score: a second claim raises
+it, none can lower another's. Each claim fades with time (`decay`). Then come effects: what is known
+about the value itself closes a share of the doubt that is left, or takes a share of the score away
+(an allow-list, a private range, a report of a false positive).
 
-Every part is a contribution with its points, and the score is their sum, rounded: `explain` shows them, and `total`
-is the one place where they are added up.
+Every part is a contribution with its points, and the score is their sum, rounded: `explain` shows
+them, and `total` is the one place where they are added up.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,14 +26,14 @@ Verdict = Literal["malicious", "suspicious", "weak", "none"]
 
 
 class Claim(NamedTuple):
-    """One voice that says an observable is bad.
+    """A claim that an observable is bad.
 
     Attributes:
-        name: who says so.
+        name: the source, the place of a sighting, or the enricher.
         weight: 0 to 1, its probability alone and undiminished.
         since: when it begins to fade.
         reason: one sentence for people.
-        until: when it does not count any more, where that is not a matter of fading.
+        until: when it stops counting, if that is not a matter of fading.
     """
 
     kind: Kind
@@ -43,11 +45,12 @@ class Claim(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What is known about the value itself, and what that does to the score.
+    """A fact about the value itself, and its effect on the score.
 
     Attributes:
-        weight: 0 to 1 closes that share of the doubt that is left; -1 to 0 takes that share of the score away.
-        until: when it does not count any more.
+        weight: 0 to 1 closes that share of the doubt that is left; -1 to 0 takes that share of the
+            score away.
+        until: when it stops counting.
     """
 
     kind: Kind
@@ -74,38 +77,40 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 def source_weight(reliability: int, confidence: int) -> float:
-    """A source's word as a probability."""
+    """The assertion of a source as a probability."""
     return reliability * confidence / 10_000
 
 
 def contributions(
     type_: str, claims: Iterable[Claim], effects: Iterable[Effect], now: datetime
 ) -> list[Contribution]:
-    """The parts of a score at a moment: voices first, the strongest of them first, then effects.
+    """The parts of a score at a moment: claims first, the strongest of them first, then effects.
 
-    Without a voice there is no score for an effect to change. What does not count any more is no part.
+    Without a claim there is no score for an effect to change. Parts that stopped counting are left
+    out.
     """
     curve = curve_of(type_)
-    claims = (claim for claim in claims if claim.until is None or claim.until > now)
-    effects = [effect for effect in effects if effect.until is None or effect.until > now]
-    faded = [
-        (claim.weight * (left := curve.left(now - claim.since)), left, claim) for claim in claims
-    ]
-    faded.sort(key=lambda one: (-one[0], one[2].kind, one[2].name))
-    parts, doubt = [], 1.0
+    faded = []
+    for claim in claims:
+        if claim.until is None or claim.until > now:
+            left = curve.left(now - claim.since)
+            faded.append((claim.weight * left, left, claim))
+    faded.sort(key=lambda part: (-part[0], part[2].kind, part[2].name))
+    parts: list[Contribution] = []
+    doubt = 1.0
     for weight, left, claim in faded:
-        parts.append(
-            Contribution(
-                claim.kind, claim.name, claim.weight, left, 100 * doubt * weight, claim.reason
-            )
-        )
+        added = 100 * doubt * weight
+        parts.append(Contribution(claim.kind, claim.name, claim.weight, left, added, claim.reason))
         doubt *= 1 - weight
-    points, spoken = 100 * (1 - doubt), bool(parts)
-    # What raises comes before what lowers: otherwise a look-alike name would win back what an allow-list took.
-    for effect in sorted(effects, key=lambda one: (one.weight < 0, one.kind, one.name)):
-        change = (
-            effect.weight * ((100 - points) if effect.weight > 0 else points) if spoken else 0.0
-        )
+    points = 100 * (1 - doubt)
+    is_claimed = bool(parts)
+    counting = [effect for effect in effects if effect.until is None or effect.until > now]
+    # Effects that raise come before those that lower: otherwise a look-alike name would win back
+    # what an allow-list took.
+    for effect in sorted(counting, key=lambda part: (part.weight < 0, part.kind, part.name)):
+        change = 0.0
+        if is_claimed:
+            change = effect.weight * ((100 - points) if effect.weight > 0 else points)
         parts.append(
             Contribution(effect.kind, effect.name, effect.weight, 1.0, change, effect.reason)
         )
@@ -122,21 +127,30 @@ def score(type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: d
     """The score at a moment, 0 to 100."""
     if not claims:
         return 0
-    if len(claims) == 1 and not effects and claims[0].until is None:  # most of what feeds say
+    if len(claims) == 1 and not effects and claims[0].until is None:  # as most feeds give it
         (claim,) = claims
         return round(100 * claim.weight * curve_of(type_).left(now - claim.since))
     return total(contributions(type_, claims, effects, now))
 
 
 def due(
-    type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: datetime, known: int
+    type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: datetime, current: int
 ) -> datetime | None:
-    """When the score, which is `known` now, may have fallen below a threshold and has to be looked at again."""
+    """When a score may have fallen below a threshold, and has to be computed again.
+
+    Args:
+        type_: the observable's.
+        claims: the claims.
+        effects: the effects.
+        now: the moment.
+        current: the score at that moment.
+    """
     claims = [claim for claim in claims if claim.until is None or claim.until > now]
     effects = [effect for effect in effects if effect.until is None or effect.until > now]
     if not claims:
         return None
-    factor, doubt = 1.0, 1.0
+    factor = 1.0
+    doubt = 1.0
     for effect in effects:
         if effect.weight < 0:
             factor *= 1 + effect.weight
@@ -146,25 +160,27 @@ def due(
     since = min(claim.since for claim in claims)
     if doubt < 1.0:
         weights = (*weights, 1 - doubt)
-    found = next_crossing(type_, weights, factor, since, known)
-    if found is None or found > now:
-        return found
-    return _search(type_, claims, effects, now, known)
+    crossing = next_crossing(type_, weights, factor, since, current)
+    if crossing is None or crossing > now:
+        return crossing
+    return _search_crossing(type_, claims, effects, now, current)
 
 
-def _search(
-    type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: datetime, known: int
+def _search_crossing(
+    type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: datetime, current: int
 ) -> datetime | None:
-    """The crossing to a second, where the bound of `next_crossing` has passed already."""
-    below = next(threshold for threshold in THRESHOLDS if threshold <= known)
-    low, high = now, max(claim.since + curve_of(type_).until(0.0) for claim in claims)
-    if score(type_, claims, effects, high) >= below:
+    """The crossing to a second, for when the early bound of `next_crossing` has passed already."""
+    threshold = next(threshold for threshold in THRESHOLDS if threshold <= current)
+    low = now
+    high = max(claim.since + curve_of(type_).until(0.0) for claim in claims)
+    if score(type_, claims, effects, high) >= threshold:
         return None
     while (high - low).total_seconds() > 1:
         middle = low + (high - low) / 2
-        low, high = (
-            (middle, high) if score(type_, claims, effects, middle) >= below else (low, middle)
-        )
+        if score(type_, claims, effects, middle) >= threshold:
+            low = middle
+        else:
+            high = middle
     return high
 
 
@@ -177,14 +193,14 @@ _VERDICTS: Final[tuple[tuple[int, Verdict], ...]] = (
 
 def verdict(points: int) -> Verdict:
     """A score in one word."""
-    return next((word for least, word in _VERDICTS if points >= least), "none")
+    return next((verdict for least, verdict in _VERDICTS if points >= least), "none")
 
 
 def sighting_weight(count: int) -> float:
-    """Seen once is a third of a proof, seen often nearly one: 1 - 2/3 · 0.8^(count - 1), at most 0.9."""
+    """Once is a third of a proof, often is nearly one: 1 - 2/3 · 0.8^(count - 1), at most 0.9."""
     return min(0.9, 1 - 2 / 3 * 0.8 ** (min(count, 50) - 1)) if count > 0 else 0.0
 
 
 def false_positive_weight(count: int) -> float:
-    """What reports of a false positive take away: half for one, three quarters for two, at most 0.95."""
+    """Minus the share that reports of a false positive take: 0.5, 0.75, at most 0.95."""
     return -min(0.95, 1 - 0.5 ** min(count, 10)) if count > 0 else 0.0

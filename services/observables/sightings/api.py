@@ -23,7 +23,7 @@ Writer = Annotated[Principal, require_permission("observables:write")]
 def report_sightings(
     request: Request, principal: Writer, body: schemas.SightingsRequest
 ) -> dict[str, list[schemas.SightingResult]]:
-    """Report where observables were seen, or that they are harmless; a report sent twice counts once."""
+    """Report where observables were seen, or that they are harmless; each report counts once."""
     reports = [
         _report(sighting, number, principal) for number, sighting in enumerate(body.sightings)
     ]

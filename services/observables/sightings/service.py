@@ -14,7 +14,7 @@ from services.observables.sightings import repository
 from services.observables.sightings.repository import NewSighting
 from services.observables.store import rescore, upsert
 from services.observables.store.changes import build_change
-from services.observables.store.references import Reference, read_references, reference_to
+from services.observables.store.references import ObservableReference, read_references, reference_to
 from services.observables.store.repository import read, relations, write
 from services.observables.store.repository.relations import NewRelation
 from shared.database import Database
@@ -29,7 +29,7 @@ class SightingReport(NamedTuple):
     """One sighting as it was reported.
 
     Attributes:
-        id: given by the reporter, or made from the content: a report that is sent twice counts once.
+        id: the reporter's, or made from the content: a report that is sent twice counts once.
         kind: `seen` or `false-positive`.
         times: how often, in all.
         place: where it was seen, for instance the name of a sensor.
@@ -51,11 +51,11 @@ class SightingReport(NamedTuple):
 
 
 class SightingOutcome(NamedTuple):
-    """The outcome of a report: whether it repeats an earlier one, and the observable with its score."""
+    """The outcome of a report: whether it repeats an earlier one, and the observable's score."""
 
     report: SightingReport
     is_repeated: bool
-    observable: Reference
+    observable: ObservableReference
 
 
 def report_id(tenant: str, actor: str, *content: object) -> UUID:
@@ -204,10 +204,10 @@ def relate(
                     field="value",
                 )
         # Of a relation that is reported twice the last report counts.
-        rows = {
-            (row.from_id, row.kind, row.to_id): row
-            for row in (_relation_row(relation, tenant, actor, now) for relation in reported)
-        }
+        rows: dict[tuple[UUID, str, UUID], NewRelation] = {}
+        for relation in reported:
+            row = _relation_row(relation, tenant, actor, now)
+            rows[row.from_id, row.kind, row.to_id] = row
         relations.put_relations(session, list(rows.values()))
     return [
         (

@@ -133,7 +133,7 @@ def _in_utc(text: str | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _seen_at(text: str | None, observed_at: datetime) -> str | None:
-    """When it was seen, at the latest the time of the run: otherwise it would not fade until then."""
+    """When it was seen, at the latest the time of the run, so that it fades from there."""
     return None if text is None else min(parse_time(text), observed_at).isoformat()
 
 

@@ -1,4 +1,4 @@
-"""From what a source reports and what is stored to what has to change. No I/O: others write the plan.
+"""Plan what a source's reports change in what is stored. No I/O: others write the plan.
 
 The outcome of many reports does not depend on their order, nor on how often they arrive:
 
@@ -7,8 +7,8 @@ The outcome of many reports does not depend on their order, nor on how often the
 - A report that repeats what is stored, of the same day, is not written into the assertion, only
   noted (`IngestPlan.repeated`). Readers of the stored assertions add the notes (`with_repeats`), so
   that an older report is recognised as older.
-- The stored score is never news (`is_news`) against the score of the assertions at the newest moment
-  that anything is stored about the observable.
+- The stored score is never news (`is_news`) against the score of the assertions at the newest
+  moment that anything is stored about the observable.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -179,7 +179,7 @@ def build_plan(
 
 
 class _FirstScores:
-    """Scores of observables that are not stored yet: a list says the same about most of its lines."""
+    """Scores of new observables, shared: a list reports the same about most of its lines."""
 
     def __init__(self, source: AssertingSource) -> None:
         self._source = source

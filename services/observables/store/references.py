@@ -21,7 +21,7 @@ ObservableTypeName = Annotated[
 """A type of observable, as the database gives it."""
 
 
-class Reference(msgspec.Struct):
+class ObservableReference(msgspec.Struct):
     """An observable in short, where another one is looked up."""
 
     id: str
@@ -31,16 +31,16 @@ class Reference(msgspec.Struct):
     verdict: Verdict
 
 
-def reference_to(identity: str, state: ObservableState, now: datetime) -> Reference:
+def reference_to(identity: str, state: ObservableState, now: datetime) -> ObservableReference:
     """The reference to an observable, with its score at a moment."""
     score = state.evaluate(now).score
     stix_id = f"{stix_type(state.type)}--{identity}"
-    return Reference(stix_id, state.type, state.value, score, verdict(score))
+    return ObservableReference(stix_id, state.type, state.value, score, verdict(score))
 
 
 def read_references(
     session: Session, tenant: str, ids: Iterable[str], now: datetime
-) -> dict[str, Reference]:
+) -> dict[str, ObservableReference]:
     """References to the observables that the tenant sees, by their UUIDs."""
     states = read.read_states(session, tenant, list(ids))
     return {

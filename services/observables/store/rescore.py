@@ -1,4 +1,4 @@
-"""Scores computed again: because of time, newer reference data, sightings, or answers of enrichers."""
+"""Scores computed again because of time, newer reference data, sightings or answers."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta

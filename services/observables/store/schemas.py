@@ -11,7 +11,8 @@ Verdict = Literal["malicious", "suspicious", "weak", "none"]
 DataDates = Annotated[
     dict[str, datetime],
     Field(
-        description="the date of the data that each part of `context`, and `attack`, stand on, at least; "
+        description="the date of the data that each part of `context`, and `attack`, stand on, "
+        "at least; "
         "of the past it is not known"
     ),
 ]
@@ -27,7 +28,7 @@ class ReferenceView(BaseModel):
     verdict: Verdict
 
 
-class Source(BaseModel):
+class AssertingSourceView(BaseModel):
     """A source and how many observables it asserts now."""
 
     tenant: str
@@ -38,7 +39,7 @@ class Source(BaseModel):
     observables: int
 
 
-class RunProgress(BaseModel):
+class RunProgressView(BaseModel):
     """How far a feed run has come here."""
 
     chunks: int

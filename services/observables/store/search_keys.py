@@ -1,8 +1,9 @@
-"""The order observables are searched in: what belongs together stands together.
+"""Keys to search by: they put observables that belong together next to each other.
 
-A host name is turned around (`com.example.login`), an address becomes hexadecimal digits, and URLs and e-mail addresses
-follow the key of their host, in the manner of the SURT keys of web archives. So a domain with all below it, a network
-with all in it, and a host with its URLs are each one or two ranges of one index.
+A host name is turned around (`com.example.login`), an address becomes hexadecimal digits, and URLs
+and e-mail addresses follow the key of their host, in the manner of the SURT keys of web archives.
+So a domain with all below it, a network with all in it, and a host with its URLs are each one or
+two ranges of one index.
 """
 
 import re
@@ -55,7 +56,7 @@ def _name(name: str) -> str:
 
 
 def _address(value: str) -> str:
-    # `=` can start neither a name nor a hash, and keeps addresses apart from hashes that begin like them.
+    # `=` starts neither a name nor a hash: it keeps addresses apart from hashes that begin alike.
     if ":" not in value and "/" not in value:
         return f"=4{inet_pton(AF_INET, value).hex()}"
     address, slash, length = value.partition("/")
@@ -97,36 +98,36 @@ _EXPRESSION: Final = re.compile(r"^\^|\.\*|\.\+$|^\*|(?<!\\)\*$|^\(\?")
 
 
 def check_literal(text: str, field: str) -> None:
-    """Refuse a text to search by that is meant as a pattern: nothing would be found, which reads as if all were well.
+    """Refuse a text that is meant as a pattern: an empty answer would look as if all were well.
 
     Raises:
-        InvalidInput: it is a regular expression or has wildcards, or a NUL character, which no value has.
+        InvalidInput: the text is a regular expression, has wildcards, or has a NUL character.
     """
     if "\0" in text:
         raise InvalidInput(f"{field} has a NUL character, which no value has.", field=field)
     if _EXPRESSION.search(text):
         raise InvalidInput(
-            f"{field} is a plain text: regular expressions and wildcards are not known here.",
+            f"{field} is a plain text: regular expressions and wildcards are not supported.",
             field=field,
         )
 
 
 def under(text: str) -> list[Range]:
-    """Where everything below a domain, a network, an address, a URL's path or a text's beginning stands.
+    """The keys of all below a domain, a network, an address, a URL's path or a beginning.
 
     Raises:
         InvalidInput: the text is empty or has characters that no value has.
     """
     try:
-        found = detect(text)
+        observable = detect(text)
     except NotAnObservable as error:
         if not text.strip() or not text.isprintable() or len(text) > _LENGTH:
-            raise InvalidInput(f"Nothing can begin like that: {error}", field="under") from None
-        return [Range(one, one + _LAST) for one in {text, text.lower()}]
-    key = key_of(found.type, found.value)
-    match found.type:
+            raise InvalidInput(f"No value begins like that: {error}", field="under") from None
+        return [Range(beginning, beginning + _LAST) for beginning in {text, text.lower()}]
+    key = key_of(observable.type, observable.value)
+    match observable.type:
         case "domain-name":
-            # The name itself, names and URLs below it (`.` and `/` are neighbours), and addresses of e-mail at it.
+            # The name itself, names and URLs below it (`.` and `/` are neighbours), e-mail at it.
             return [Range(key, key + "!"), Range(key + ".", key + "0"), Range(key + "@", key + "A")]
         case "ipv4-addr" | "ipv6-addr":
             return [_network(key)]
@@ -147,7 +148,7 @@ _SIX: Final = re.compile(r"[0-9a-f:.]+(?:/[0-9]{0,3})?", re.ASCII)
 
 
 def beginning(text: str) -> list[Range]:
-    """Where all values stand that begin like that, and perhaps others: whoever asks looks again.
+    """The keys of all values that begin like that, and perhaps of others: callers filter again.
 
     Names, URLs and e-mail addresses are left out: their keys begin with the end.
     """
@@ -186,9 +187,8 @@ def _beginning_six(text: str) -> list[Range]:
     if any(len(group) > 4 or "." in group for group in (*whole, cut)):
         return []
     digits = "=6" + "".join(group.zfill(4) for group in whole if group)
-    if (
-        gap or slash or not cut
-    ):  # the last group is whole; how many zeros follow a gap is not known yet
+    # The last group is whole. The number of zeros behind a gap is still open.
+    if gap or slash or not cut:
         digits += cut.zfill(4) if cut else ""
         return [Range(digits, digits + _LAST)]
     # The last group may go on, and is written without its leading zeros.

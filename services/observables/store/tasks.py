@@ -12,7 +12,7 @@ from shared.runtime.celery import ServiceTask
 
 @celery.task(name="observables.tasks.check_due", bind=True)
 def check_due(_self: ServiceTask, limit: int = 5_000) -> dict[str, Any]:
-    """Compute scores again that may have fallen below a threshold, or whose assertions have ended."""
+    """Compute scores again that may have lapsed, or whose assertions have ended."""
     return {"status": "ok", **asdict(decay_job.check_due(database(NAME), limit))}
 
 

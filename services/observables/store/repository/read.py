@@ -1,6 +1,7 @@
 """What is stored about observables, by id: as states to compare with, and as rows to answer with.
 
-Both see the tenant's own rows and the public ones. Rows have names; queries select columns in their order.
+Both see the tenant's own rows and the public ones. Rows have names; queries select the columns in
+their order.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -30,9 +31,9 @@ _T = TypeVar("_T")
 
 # Columns that both ways of reading share, in the order of `StoredAssertion` and `SightingRow`.
 _ASSERTION_COLUMNS: Final = (
-    "a.tenant, s.name, a.source_id::text, s.tlp, a.first_seen, s.reliability, a.confidence, a.tags, "
-    "a.attack, a.malware, a.last_seen, a.valid_until, a.retracted_at, s.kind, s.confirmed_at, "
-    "a.observed_at"
+    "a.tenant, s.name, a.source_id::text, s.tlp, a.first_seen, s.reliability, a.confidence, "
+    "a.tags, a.attack, a.malware, a.last_seen, a.valid_until, a.retracted_at, s.kind, "
+    "s.confirmed_at, a.observed_at"
 )
 _SIGHTING_COLUMNS: Final = (
     "observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor"
@@ -50,12 +51,13 @@ def newest_answers(columns: str, answers: str) -> str:
         answers: the rows of the FROM clause, with its conditions.
     """
     return (
-        f"SELECT DISTINCT ON (observable_id, enricher) observable_id::text, {columns} "  # noqa: S608
-        f"FROM {answers} ORDER BY observable_id, enricher, obtained_at DESC"
+        "SELECT DISTINCT ON (observable_id, enricher) "  # noqa: S608
+        f"observable_id::text, {columns} FROM {answers} "
+        "ORDER BY observable_id, enricher, obtained_at DESC"
     )
 
 
-# --- States: what ingest, reports and enrichment compare with -----------------------------------
+# States: what ingest, reports and enrichment compare with.
 
 _STATES: Final = """
 SELECT id::text, type, value, score, context::text, changed_at, due_at, depth, tenant = %(tenant)s
@@ -76,14 +78,14 @@ _STATE_WEIGHTS: Final = newest_answers(
 )
 _REPEATS: Final = """
 SELECT source_id::text, observed_at, repeated FROM run_chunk
-WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL AND observed_at >= %(observed_at)s
-    AND run_id <> %(run)s"""
+WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL
+    AND observed_at >= %(observed_at)s AND run_id <> %(run)s"""
 
 
 def read_states(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, ObservableState]:
     """What is stored about observables, by id.
 
-    Observables that are not stored cost one query, those that are not public no look at public rows.
+    One query when none is stored; public assertions are read only when one is public.
     """
     tenants = [tenant] if tenant == PUBLIC else [tenant, PUBLIC]
     arguments = {"tenant": tenant, "tenants": tenants, "ids": UuidArray(ids)}
@@ -111,7 +113,7 @@ def read_states(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, 
 
 
 def _read_observables(cursor: psycopg.Cursor[Any]) -> tuple[dict[str, ObservableState], bool]:
-    """States without their assertions, the tenant's own row before a public one; whether any is public."""
+    """States without assertions, of the tenant's own row if there is one; whether any is public."""
     states: dict[str, ObservableState] = {}
     is_public = False
     for identity, type_, value, score, described, scored_at, due, depth, own in cursor:
@@ -182,7 +184,7 @@ def read_repeats(
         return cursor.execute(_REPEATS, arguments).fetchall()
 
 
-# --- Rows: what lookups answer with, now or as recorded at a moment -------------------------------
+# Rows: what lookups answer with, now or as recorded at a moment.
 
 _DATA: Final = (
     "tenant, source_id, confidence, tags, attack, malware, first_seen, last_seen, valid_until, "
@@ -191,7 +193,8 @@ _DATA: Final = (
 _COLUMNS: Final = f"observable_id, {_DATA}"
 _VISIBLE: Final = f"tenant IN (%(tenant)s, '{PUBLIC}') AND {{id}} = ANY(%(ids)s)"
 _OF_OBSERVABLES: Final = (
-    f"tenant IN (%(tenant)s, '{PUBLIC}') AND observable_id = ANY(ARRAY(SELECT id FROM observables))"  # noqa: S608
+    f"tenant IN (%(tenant)s, '{PUBLIC}') "  # noqa: S608
+    "AND observable_id = ANY(ARRAY(SELECT id FROM observables))"
 )
 _ASSERTIONS_NOW: Final = f"SELECT {_COLUMNS} FROM assertion WHERE {_OF_OBSERVABLES}"  # noqa: S608
 _ASSERTIONS_THEN: Final = (
@@ -237,12 +240,14 @@ _source_name_and_id: Final = itemgetter(2, 3)
 _NOW: Final = _observables_with_assertions(_ASSERTIONS_NOW, "source")
 _THEN: Final = _observables_with_assertions(_ASSERTIONS_THEN, _SOURCES_THEN)
 _CONTEXTS_THEN: Final = (
-    "SELECT DISTINCT ON (tenant, observable_id) tenant, observable_id::text, context::text "  # noqa: S608
+    "SELECT DISTINCT ON (tenant, observable_id) "  # noqa: S608
+    "tenant, observable_id::text, context::text "
     f"FROM context_past WHERE {_VISIBLE.format(id='observable_id')} AND recorded_until > %(as_of)s "
     "ORDER BY tenant, observable_id, recorded_until"
 )
 _SIGHTINGS: Final = (
-    f"SELECT {_SIGHTING_COLUMNS} FROM sighting WHERE {_VISIBLE.format(id='observable_id')}"  # noqa: S608
+    f"SELECT {_SIGHTING_COLUMNS} FROM sighting "  # noqa: S608
+    f"WHERE {_VISIBLE.format(id='observable_id')}"
 )
 _SIGHTINGS_NOW: Final = f"{_SIGHTINGS} AND withdrawn_at IS NULL"
 _SIGHTINGS_THEN: Final = (
@@ -253,7 +258,8 @@ _STORED_ANSWER: Final = (
     "observable_id, enricher, tenant, found, facts, weights, obtained_at, expires_at, counts_until"
 )
 _STORED_ANSWERS: Final = (
-    f"SELECT {_STORED_ANSWER} FROM enrichment WHERE {_VISIBLE.format(id='observable_id')}"  # noqa: S608
+    f"SELECT {_STORED_ANSWER} FROM enrichment "  # noqa: S608
+    f"WHERE {_VISIBLE.format(id='observable_id')}"
 )
 _STORED_ANSWERS_THEN: Final = (
     f"{_STORED_ANSWERS} AND recorded_at <= %(as_of)s "  # noqa: S608
@@ -307,8 +313,8 @@ class StoredRows(NamedTuple):
 
     Attributes:
         observables: the tenant's own row comes before the public one of the same id.
-        assertions: by id, in the order of their sources' names. Observables with the same assertions
-            share the sequence.
+        assertions: by id, in the order of their sources' names. Observables with the same
+            assertions share the sequence.
         sightings: by id.
         answers: of remote enrichers, by id.
     """
@@ -408,7 +414,8 @@ def _shared_assertions(rows: list[Row]) -> dict[str, Sequence[StoredAssertion]]:
 
 
 _PREFIXES: Final = (
-    f"SELECT DISTINCT y.type, l.prefix FROM (VALUES (%(tenant)s), ('{PUBLIC}')) t(tenant), "  # noqa: S608
+    "SELECT DISTINCT y.type, l.prefix "  # noqa: S608
+    f"FROM (VALUES (%(tenant)s), ('{PUBLIC}')) t(tenant), "
     "(VALUES ('ipv4-addr'), ('ipv6-addr')) y(type), LATERAL (WITH RECURSIVE walk AS ("
     "(SELECT prefix FROM observable o WHERE o.tenant = t.tenant AND o.type = y.type "
     "AND prefix IS NOT NULL ORDER BY prefix LIMIT 1) UNION ALL SELECT (SELECT o.prefix "
@@ -430,7 +437,7 @@ _INSIDE: Final = (
 
 
 def send_prefixes(connection: psycopg.Connection, tenant: str) -> psycopg.Cursor:
-    """Send the statement for the prefix lengths of stored networks: a handful, each found in one step."""
+    """Send the statement for the prefix lengths of stored networks: a handful, a step each."""
     return connection.execute(_PREFIXES, {"tenant": tenant})
 
 
@@ -445,7 +452,7 @@ def fetch_prefixes(pending: psycopg.Cursor) -> dict[str, list[int]]:
 def send_inside(
     connection: psycopg.Connection, tenant: str, ranges: Sequence[Range], most: int
 ) -> psycopg.Cursor:
-    """Send the statement for observables within each range of search keys, at most `most` of each."""
+    """Send the statement for observables within ranges of search keys, at most `most` of each."""
     arguments = {
         "lows": [range_.low for range_ in ranges],
         "highs": [range_.high for range_ in ranges],

@@ -187,7 +187,7 @@ def put_source(
 
 
 def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) -> None:
-    """Record that a source confirmed its whole list; once a day, since all its scores depend on it."""
+    """Record, once a day, that a source confirmed its whole list: its scores depend on it."""
     is_source = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == source)
     stored = session.execute(sa.select(SOURCE.c.confirmed_at).where(is_source)).one_or_none()
     if stored is not None and (
