@@ -1,6 +1,6 @@
-"""Plain text out of what reports come as: text, Markdown, HTML, PDF.
+"""Extracts plain text from the formats of reports: text, Markdown, HTML, PDF.
 
-PDFium is imported when the first PDF is read: most processes never read any.
+PDFium is imported when the first PDF is read: most processes never read one.
 """
 
 import codecs
@@ -18,12 +18,12 @@ MEDIA_TYPES = (
     "application/xhtml+xml",
     "application/pdf",
 )
-"""What `read` understands."""
+"""The media types that `read` accepts."""
 
-_TEXTS, _PAGES = MEDIA_TYPES[:2], MEDIA_TYPES[2:4]
+_HTML_TYPES = MEDIA_TYPES[2:4]
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9_:.+-]{1,40})\"?\s*(?:;|$)", re.IGNORECASE)
 _BOM = b"\xef\xbb\xbf"
-_FOREIGN = (
+_OTHER_FORMATS = (
     (b"%PDF-", "a PDF document"),
     (b"\x1f\x8b", "gzip data"),
     (b"PK\x03\x04", "a zip archive"),
@@ -36,9 +36,9 @@ class Document(msgspec.Struct, frozen=True):
     """A document as text.
 
     Attributes:
-        text: what a reader sees; all of it for text and Markdown, where every character stays at its place (but a byte
-            order mark).
-        pages: of a PDF, where in `text` each page starts; a page that could not be read has no characters.
+        text: the visible text. Of text and Markdown it is all, each character at its place, without
+            a byte order mark.
+        pages: of a PDF, the index in `text` where each page begins; an unreadable page is empty.
         notes: what was left out, in sentences for people.
     """
 
@@ -48,60 +48,63 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def read(content: bytes, media_type: str) -> Document:
-    """The text of a document.
+    """Extract the text of a document.
 
     Args:
         content: the document's bytes.
-        media_type: as in a `Content-Type` header, with or without parameters. Text and Markdown have to be UTF-8; of
-            HTML the encoding is what the byte order mark, the parameter or the page names, in that order.
+        media_type: as in a `Content-Type` header, with or without parameters. Text and Markdown
+            must be UTF-8; the encoding of HTML is what the byte order mark, the parameter or the
+            page names, in that order.
 
     Raises:
-        InvalidInput: the media type is none of `MEDIA_TYPES`, or the content is not what it says: bytes that are no
-            UTF-8 are named with their place.
+        InvalidInput: the media type is not one of `MEDIA_TYPES`, or the content is of another; the
+            message names the place of bytes that are not UTF-8.
     """
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in MEDIA_TYPES:
         named = repr(kind[:80]) if kind else "no media type"
         raise InvalidInput(f"{named}: understood are {', '.join(MEDIA_TYPES)}", field="media_type")
     if kind == "application/pdf":
-        return _book(content)
-    _refuse_foreign(content)
+        return _read_pdf(content)
+    _refuse_other_formats(content)
     charset = _CHARSET.search(media_type[:1000])
-    if kind in _PAGES:
+    if kind in _HTML_TYPES:
         notes: list[str] = []
-        shown = html.text(
-            content, charset[1] if charset else None, notes, xml=kind == "application/xhtml+xml"
-        )
-        return Document(shown, notes=tuple(notes))
+        encoding = charset[1] if charset else None
+        is_xml = kind == "application/xhtml+xml"
+        return Document(html.text(content, encoding, notes, xml=is_xml), notes=tuple(notes))
     if charset:
         _require_utf8(charset[1])
-    return Document(_decoded(content))
+    return Document(_decode(content))
 
 
-def _book(content: bytes) -> Document:
-    from shared.documents import pdf  # noqa: PLC0415 - heavy, see above
+def _read_pdf(content: bytes) -> Document:
+    from shared.documents import pdf  # noqa: PLC0415  # heavy, see above
 
-    pieces, starts, notes, at = [], [], list[str](), 0
+    texts: list[str] = []
+    starts: list[int] = []
+    notes: list[str] = []
+    end = 0
     for page in pdf.pages(content, notes):
-        starts.append(at)
-        pieces.append(page.text or "")
-        at += len(pieces[-1]) + 1
+        starts.append(end)
+        texts.append(page.text or "")
+        end += len(texts[-1]) + 1
         if page.problem:
             notes.append(f"page {page.number} is unreadable: {page.problem}")
-    return Document("\n".join(pieces), starts, tuple(notes))
+    return Document("\n".join(texts), starts, tuple(notes))
 
 
 def _require_utf8(charset: str) -> None:
     try:
-        known = codecs.lookup(charset).name in ("utf-8", "ascii")
+        is_utf8 = codecs.lookup(charset).name in ("utf-8", "ascii")
     except LookupError:
-        known = False
-    if not known:
+        is_utf8 = False
+    if not is_utf8:
         raise InvalidInput(f"charset {charset}: text is read as UTF-8 only", field="media_type")
 
 
-def _refuse_foreign(content: bytes) -> None:
-    for magic, name in _FOREIGN:
+def _refuse_other_formats(content: bytes) -> None:
+    for magic, name in _OTHER_FORMATS:
         if content.startswith(magic):
             raise InvalidInput(f"the document is {name}, not text", where="byte 0")
     if (at := content.find(b"\0")) >= 0:
@@ -110,7 +113,7 @@ def _refuse_foreign(content: bytes) -> None:
         )
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     plain = content.removeprefix(_BOM)
     try:
         return plain.decode()

@@ -1,4 +1,4 @@
-"""The text of PDF documents, page by page."""
+"""Extracts the text of PDF documents, page by page."""
 
 import re
 import threading
@@ -12,9 +12,9 @@ from shared.errors import InvalidInput
 
 MAX_PAGES = 2000
 MAX_TEXT = 20_000_000
-"""Characters of all pages; a small file can unpack to any amount of text."""
+"""Characters of all pages; a small file can expand to any amount of text."""
 
-# PDFium keeps state for the whole process and may be entered by one thread at a time.
+# PDFium has state of the whole process: one thread at a time may call it.
 _PDFIUM = threading.Lock()
 _LONGEST_URL = 4096
 _LENGTHS = frozenset({32, 40, 64, 128})
@@ -30,8 +30,8 @@ class PdfPage(NamedTuple):
 
     Attributes:
         number: from 1.
-        text: hashes and URLs that its lines break are put together again; None when it cannot be read.
-        problem: why it cannot be read.
+        text: with hashes and URLs joined that line breaks divide; None if the page is unreadable.
+        problem: why it is unreadable.
     """
 
     number: int
@@ -40,24 +40,25 @@ class PdfPage(NamedTuple):
 
 
 def pages(content: bytes, notes: list[str]) -> Iterator[PdfPage]:
-    """The pages of a document.
+    """Read the pages of a document.
 
     Args:
         content: the document.
-        notes: takes, behind the last page, what was left out: pages without text, or beyond the limits.
+        notes: receives, after the last page, what was left out: pages without text, or beyond the
+            limits.
 
     Raises:
-        InvalidInput: it is broken, encrypted, or no PDF.
+        InvalidInput: it is damaged, encrypted, or no PDF.
     """
     with _PDFIUM:
-        book = _opened(content)
-        count = len(book)
+        document = _open(content)
+        count = len(document)
     try:
         size = empty = 0
         for at in range(min(count, MAX_PAGES)):
             try:
                 with _PDFIUM:
-                    text = _text(book, at, MAX_TEXT - size)
+                    text = _text(document, at, MAX_TEXT - size)
             except pypdfium2.PdfiumError as problem:
                 yield PdfPage(at + 1, None, str(problem))
                 continue
@@ -68,17 +69,17 @@ def pages(content: bytes, notes: list[str]) -> Iterator[PdfPage]:
                 break
             size += len(text)
             empty += not text.strip()
-            yield PdfPage(at + 1, rejoined(text))
+            yield PdfPage(at + 1, rejoin(text))
     finally:
         with _PDFIUM:
-            book.close()
+            document.close()
     if count > MAX_PAGES:
         notes.append(f"read up to page {MAX_PAGES} of {count}")
     if empty:
         notes.append(f"{empty} of {count} pages hold no text; scanned pages are not read")
 
 
-def _opened(content: bytes) -> pypdfium2.PdfDocument:
+def _open(content: bytes) -> pypdfium2.PdfDocument:
     try:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as problem:
@@ -87,60 +88,64 @@ def _opened(content: bytes) -> pypdfium2.PdfDocument:
         raise InvalidInput("this is no PDF, or a broken one") from None
 
 
-def _text(book: pypdfium2.PdfDocument, at: int, most: int) -> str | None:
-    """A page's text; None when it has more than `most` characters. PDFium itself has taken memory for them by then."""
-    page = book[at]
+def _text(document: pypdfium2.PdfDocument, index: int, limit: int) -> str | None:
+    """Return a page's text; None if it has more than `limit` characters."""
+    page = document[index]
     try:
-        words = page.get_textpage()
+        # PDFium allocates memory for the text here, whatever its length.
+        textpage = page.get_textpage()
         try:
-            return str(words.get_text_range()) if words.count_chars() <= most else None
+            return str(textpage.get_text_range()) if textpage.count_chars() <= limit else None
         finally:
-            words.close()
+            textpage.close()
     finally:
         page.close()
 
 
-def rejoined(text: str) -> str:
-    """A page's text with the hashes and URLs whole that its lines break.
+def rejoin(text: str) -> str:
+    """Join the hashes and URLs that line breaks divide.
 
     PDFium marks a hyphen at a line's end with U+FFFE or U+0002.
     """
     text = re.sub("[\ufffe\u0002]\r?\n?", "-", text).replace("\r\n", "\n").replace("\r", "\n")
-    return _urls(_HEX_LINES.sub(_hashes, text))
+    return _join_urls(_HEX_LINES.sub(_join_hashes, text))
 
 
-def _hashes(match: re.Match[str]) -> str:
-    """Lines of digits, put together where only together they are a hash: a list of hashes stays a list."""
+def _join_hashes(match: re.Match[str]) -> str:
+    """Join lines of digits that are a hash only together; a list of hashes stays a list."""
     lines: list[str] = []
     rest = match[0].split("\n")
     while rest:
-        piece, taken = rest[0], 1
-        if len(piece) not in _LENGTHS:
-            for upto in range(2, len(rest) + 1):
-                if len(joined := "".join(rest[:upto])) in _LENGTHS:
-                    piece, taken = joined, upto
+        line = rest[0]
+        count = 1
+        if len(line) not in _LENGTHS:
+            for stop in range(2, len(rest) + 1):
+                joined = "".join(rest[:stop])
+                if len(joined) in _LENGTHS:
+                    line = joined
+                    count = stop
                     break
-        lines.append(piece)
-        del rest[:taken]
+        lines.append(line)
+        del rest[:count]
     return "\n".join(lines)
 
 
-def _urls(text: str) -> str:
-    """URLs, put together where a line is full, ends within one, and the next goes on like one."""
+def _join_urls(text: str) -> str:
+    """Join a full line that ends within a URL with the next one, if that continues it."""
     lines = text.split("\n")
-    full = 0.75 * max(map(len, lines))
+    full_length = 0.75 * max(map(len, lines))
     joined: list[str] = []
     for line in lines:
         before = joined[-1] if joined else ""
         last = before.rpartition("\n")[2]
-        if full <= len(last) <= _LONGEST_URL and last and _goes_on(last, line):
+        if full_length <= len(last) <= _LONGEST_URL and last and _continues(last, line):
             joined[-1] = before + line
         else:
             joined.append(line)
     return "\n".join(joined)
 
 
-def _goes_on(line: str, after: str) -> bool:
+def _continues(line: str, after: str) -> bool:
     if not _URL_AT_END.search(line):
         return False
     rest = _GOES_ON.match(after)

@@ -1,4 +1,4 @@
-"""HTTP to other people's servers, guarded: public addresses only, bounded, with credentials kept at home."""
+"""Guarded HTTP to servers of others: public addresses, limits, credentials for one origin only."""
 
 from shared.http.client import GuardedClient
 from shared.http.decode import Decoder

@@ -1,4 +1,4 @@
-"""The one way out: every request to somebody else's server goes through `GuardedClient`."""
+"""The client of all outbound HTTP: every request goes through `GuardedClient`."""
 
 import asyncio
 import hashlib
@@ -24,18 +24,19 @@ DEFAULT_MAX_BODY = 10 * MIB
 
 
 class GuardedClient:
-    """Fetches from public addresses, within limits, and gives no credential to anybody they are not meant for.
+    """Fetches from public addresses, within limits, and sends credentials to their origin only.
 
-    An async context manager; connections are kept and reused inside it. Proxy variables are not read.
+    An async context manager that keeps and reuses connections. Proxy variables are not read.
 
     Args:
         allow: networks that may be reached although they are not public, on any port.
-        limits: of every request that brings none of its own.
-        resolver: how names become addresses; the system's resolver by default.
+        limits: limits of requests without their own.
+        resolver: resolves names to addresses; the system's resolver by default.
         ports: ports that may be reached on public addresses.
         ca: PEM file of certificate authorities trusted in addition to the system's.
-        certificate: PEM files of a client certificate and its key, shown to the origin that was asked for only.
-        connections: open at once; further requests wait for one of them.
+        certificate: PEM files of a client certificate and its key, sent to a request's first origin
+            only, not to those it redirects to.
+        connections: the number of open connections; further requests wait.
     """
 
     def __init__(
@@ -78,18 +79,19 @@ class GuardedClient:
         auth_headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
     ) -> AsyncIterator[StreamedResponse]:
-        """Sends a request and gives its answer, whatever the status, with the body still to be read.
+        """Send a request; yield the response, of any status, before its body is read.
 
         Args:
-            method: in capitals.
+            method: in upper case.
             url: http or https, without user and password.
-            headers: sent along redirects, except those whose name sounds secret on another origin.
+            headers: sent along redirects; on another origin without those that may be secret.
             content: the body.
-            auth_headers: credentials, sent to this URL's scheme, host and port and nowhere else.
+            auth_headers: credentials, sent to this URL's scheme, host and port only.
             limits: instead of the client's.
 
         Raises:
-            ForbiddenTarget, TooManyRedirects, Unreachable, Untrusted, TimedOut, TooLarge, BadBody: no usable answer.
+            ForbiddenTarget, TooManyRedirects, Unreachable, Untrusted, TimedOut, TooLarge, BadBody:
+                there is no usable response.
             InvalidInput: the request cannot be sent.
         """
         limits = limits or self._limits
@@ -112,22 +114,22 @@ class GuardedClient:
         limits: Limits | None = None,
         max_body: int = DEFAULT_MAX_BODY,
     ) -> Response:
-        """Like `stream`, with the decoded body in memory.
+        """Send a request; return the response with its decoded body.
 
         Raises:
-            TooLarge: the body has more than `max_body` bytes. Otherwise as `stream`.
+            TooLarge: the body exceeds `max_body` bytes. Other errors as in `stream`.
         """
         async with self.stream(
             method, url, headers=headers, content=content, auth_headers=auth_headers, limits=limits
-        ) as answer:
+        ) as response:
             body = bytearray()
-            async for piece in answer.iter_bytes():
+            async for piece in response.iter_bytes():
                 if len(body) + len(piece) > max_body:
                     raise TooLarge(
-                        f"the answer of {answer.target.origin} is larger than {max_body:,} bytes"
+                        f"the answer of {response.target.origin} is larger than {max_body:,} bytes"
                     )
                 body += piece
-            return Response(answer.status, answer.headers, answer.target, bytes(body))
+            return Response(response.status, response.headers, response.target, bytes(body))
 
     async def download(
         self,
@@ -140,34 +142,40 @@ class GuardedClient:
         auth_headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
     ) -> Download:
-        """Fetches into a file that appears, or is replaced, only when it is complete.
+        """Fetch into a file that appears, or is replaced, only when it is complete.
 
         Args:
-            url: as for `stream`.
+            url: as in `stream`.
             path: the file; its folder exists.
             headers: If-None-Match and If-Modified-Since make the fetch conditional.
-            method: POST for services that want a question.
-            content: the question.
-            auth_headers: as for `stream`.
+            method: POST for services that take a query as the body.
+            content: that query.
+            auth_headers: as in `stream`.
             limits: instead of the client's.
 
         Returns:
-            The figures; with status 304 nothing was written.
+            The response's figures; with status 304 no file was written.
 
         Raises:
-            UpstreamStatus: the status is neither 200 nor 304. Otherwise as `stream`.
+            UpstreamStatus: the status is neither 200 nor 304. Other errors as in `stream`.
         """
         async with self.stream(
             method, url, headers=headers, content=content, auth_headers=auth_headers, limits=limits
-        ) as answer:
-            if answer.status == 304:
-                return Download(304, answer.headers, answer.target, 0, 0, "")
-            answer.raise_for_status()
-            if answer.status != 200:  # 204 and 206 are no whole file
-                raise UpstreamStatus(answer.status, origin=answer.target.origin)
-            sha256 = await _save(answer, path)
-            received, expanded = answer.decoder.received, answer.decoder.expanded
-            return Download(200, answer.headers, answer.target, received, expanded, sha256)
+        ) as response:
+            if response.status == 304:
+                return Download(304, response.headers, response.target, 0, 0, "")
+            response.raise_for_status()
+            if response.status != 200:  # 204 and 206 are not a whole file
+                raise UpstreamStatus(response.status, origin=response.target.origin)
+            sha256 = await _save(response, path)
+            return Download(
+                200,
+                response.headers,
+                response.target,
+                response.decoder.received,
+                response.decoder.expanded,
+                sha256,
+            )
 
     async def _follow(
         self, request: Outgoing, limits: Limits, deadline: float
@@ -177,7 +185,7 @@ class GuardedClient:
             location = Headers(raw.headers).get("location")
             if raw.status not in REDIRECTS or location is None or limits.redirects == 0:
                 return request, raw
-            await raw.aclose()  # unread: a redirect's body is nobody's business
+            await raw.aclose()  # a redirect's body is not read
             request = request.redirected(location, raw.status)
         raise TooManyRedirects(
             f"{request.target.origin} still redirects after {limits.redirects} hops",
@@ -206,22 +214,23 @@ def _streamed(
     request: Outgoing, raw: httpcore2.Response, limits: Limits, deadline: float
 ) -> StreamedResponse:
     headers = Headers(raw.headers)
-    what = f"the answer of {request.target.origin}"
+    subject = f"the answer of {request.target.origin}"
     if request.method != "HEAD" and int(headers.get("content-length", 0)) > limits.max_bytes:
-        raise TooLarge(f"{what} is larger than {limits.max_bytes:,} bytes")
-    decoder = Decoder(headers.get("content-encoding", ""), limits, what)
+        raise TooLarge(f"{subject} is larger than {limits.max_bytes:,} bytes")
+    decoder = Decoder(headers.get("content-encoding", ""), limits, subject)
     return StreamedResponse(
         raw.status, headers, request.target, decoder, raw.aiter_stream(), deadline
     )
 
 
-async def _save(answer: StreamedResponse, path: Path) -> str:
-    """Writes the body beside `path` and moves it there when complete; returns its SHA-256."""
+async def _save(response: StreamedResponse, path: Path) -> str:
+    """Write the body beside `path`, move it there when complete, and return its SHA-256."""
     partial = path.with_name(f".{path.name}.{token_hex(4)}.part")
     digest = hashlib.sha256()
     try:
-        with partial.open("xb") as file:  # into the page cache, piece by piece
-            async for piece in answer.iter_bytes():
+        # Writing a piece into the page cache is short enough for the event loop.
+        with partial.open("xb") as file:
+            async for piece in response.iter_bytes():
                 digest.update(piece)
                 file.write(piece)
             file.flush()

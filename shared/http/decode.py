@@ -1,8 +1,9 @@
-"""Content decoding that cannot be made to explode: what comes out is bounded before it is made.
+"""Content decoding with limits on what comes out, safe against decompression bombs.
 
-Anything compressed may expand a thousandfold, and encodings may be stacked. So every stage gives out small pieces, and
-received bytes, expanded bytes, their ratio and the number of gzip members or zstd frames are checked at every piece.
-Sources: RFC 9110 (8.4), RFC 1952 (members), RFC 8878 and RFC 9659 (zstd and its window).
+Compressed data may expand a thousandfold, and encodings may be stacked. So every stage yields small
+pieces, and each piece is checked: received bytes, expanded bytes, their ratio, and the number of
+gzip members or zstd frames. Sources: RFC 9110 (8.4), RFC 1952 (members), RFC 8878 and RFC 9659
+(zstd and its window).
 """
 
 import zlib
@@ -14,22 +15,23 @@ from shared.http.errors import BadBody, TooLarge, Unreachable
 from shared.http.limits import MIB, Limits
 
 MAX_MEMBERS = 16
-"""Most gzip members or zstd frames in one body: each costs time although it may hold nothing."""
+"""Limit of gzip members or zstd frames in a body: each costs time, even if it is empty."""
 MAX_ENCODINGS = 2
 RATIO_GRACE = MIB
-"""Expanded bytes up to which the ratio does not matter: small texts compress arbitrarily well."""
+"""Expanded bytes up to which the ratio is not checked: small texts compress without limit."""
 
 _HAS_ZSTD = find_spec("zstandard") is not None
 ACCEPT_ENCODING = "gzip, deflate, zstd" if _HAS_ZSTD else "gzip, deflate"
 
 _PIECE = 256 << 10
 _SLICE = 16 << 10
-_ZSTD_SLICE = 256  # zstd has no output limit; a block of 128 KiB needs 4 bytes, so a slice becomes 8 MiB at most
+# zstd has no output limit. A block of 128 KiB needs 4 bytes, so a slice becomes 8 MiB at most.
+_ZSTD_SLICE = 256
 _ZSTD_WINDOW = 8 * MIB
 
 
 class _Stream(Protocol):
-    """One compressed member, as zlib's decompression objects have it."""
+    """The decompression of one compressed member: the interface of zlib's objects."""
 
     @property
     def eof(self) -> bool: ...
@@ -67,12 +69,12 @@ class _ZstdFrame:
 
 
 def _deflate(start: bytes) -> _Stream:
-    # Meant is the zlib wrapping, but some send the bare stream; the first byte tells which.
+    # RFC 9110 means the zlib format, but some servers send bare deflate; the first byte tells.
     return zlib.decompressobj(15 if start[0] & 0x8F == 0x08 else -15)
 
 
 class _Stage:
-    """Decodes one encoding: a sequence of members, of which at most `MAX_MEMBERS` are read."""
+    """Decodes one encoding: a sequence of at most `MAX_MEMBERS` members."""
 
     def __init__(self, begin: Callable[[bytes], _Stream], what: str, step: int = _SLICE) -> None:
         self._begin = begin
@@ -84,11 +86,11 @@ class _Stage:
 
     @property
     def complete(self) -> bool:
-        """Whether what was fed so far may be the end."""
+        """Whether the data so far is complete."""
         return self._stream is None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decodes in pieces of bounded size; must be exhausted before the next call."""
+        """Decode data in pieces of limited size. Exhaust the iterator before the next call."""
         for start in range(0, len(data), self._step):
             yield from self._decode(data[start : start + self._step])
 
@@ -96,7 +98,7 @@ class _Stage:
         more = True
         while data or more:
             if self._stream is None:
-                # Some writers pad the end with zeros.
+                # Some programs pad the end with zeros.
                 data = data.lstrip(b"\0") if self._members else data
                 if not data:
                     return
@@ -105,10 +107,11 @@ class _Stage:
             if piece:
                 self.expanded += len(piece)
                 yield piece
-            more = len(piece) >= _PIECE  # the rest may wait inside the stream, with no input left
+            more = len(piece) >= _PIECE  # the stream may hold the rest, with no input left
             data = self._stream.unconsumed_tail
             if self._stream.eof:
-                data, self._stream = self._stream.unused_data, None
+                data = self._stream.unused_data
+                self._stream = None
 
     def _next_member(self, data: bytes) -> _Stream:
         self._members += 1
@@ -128,15 +131,15 @@ def _stage(encoding: str, what: str) -> _Stage:
 
 
 class Decoder:
-    """Undoes the content encodings of one body.
+    """Decodes the content encodings of one body.
 
     Args:
         content_encoding: the header's value, or the name of one encoding; empty for none.
-        limits: what may come in and out.
+        limits: limits of the received and the expanded bytes.
         what: the subject of error messages, for instance "the answer of https://example.org".
 
     Raises:
-        BadBody: an encoding is unknown, or there are more than two.
+        BadBody: an encoding is not supported, or there are more than two.
     """
 
     def __init__(self, content_encoding: str, limits: Limits, what: str = "the body") -> None:
@@ -151,10 +154,12 @@ class Decoder:
         self.expanded = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decodes the next received bytes, in bounded pieces; exhaust it before the next call.
+        """Decode received bytes in pieces of limited size.
+
+        Exhaust the iterator before the next call.
 
         Raises:
-            TooLarge: a limit is passed.
+            TooLarge: a limit is exceeded.
             BadBody: the data is not in its encoding.
         """
         self.received += len(data)
@@ -174,7 +179,7 @@ class Decoder:
             ) from None
 
     def finish(self) -> None:
-        """Says that there is no more.
+        """Check that the data is complete.
 
         Raises:
             Unreachable: the compressed data breaks off, as after a lost connection.

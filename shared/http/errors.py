@@ -1,4 +1,4 @@
-"""What can go wrong with somebody else's server, and whether another try makes sense.
+"""The errors of outbound HTTP, and whether another attempt may succeed.
 
     UpstreamError
     ├── ForbiddenTarget    the address may not be reached           never retried
@@ -10,7 +10,8 @@
     ├── TimedOut           slower than its limit                    retried
     └── UpstreamStatus     a status that is not success             retried after 408, 425, 429, 5xx
 
-Messages name the origin (scheme, host, port) and never the path, query or headers: those carry secrets.
+Messages name the origin (scheme, host, port), never the path, query or headers, which may contain
+secrets.
 """
 
 from typing import Any
@@ -28,17 +29,18 @@ class _Permanent(UpstreamError):
 class ForbiddenTarget(_Permanent):
     """The URL, its port or an address behind its name may not be reached from here."""
 
-    status, code = 422, "forbidden-target"
+    status = 422
+    code = "forbidden-target"
 
 
 class TooLarge(_Permanent):
-    """The answer passes a limit on bytes, expanded bytes, ratio or compressed members."""
+    """The answer exceeds a limit on bytes, expanded bytes, ratio or compressed members."""
 
     code = "upstream-too-large"
 
 
 class BadBody(_Permanent):
-    """The answer's content encoding is unknown or broken, or its JSON is none."""
+    """The answer's content encoding is unknown or broken, or the body is not JSON."""
 
     code = "upstream-bad-body"
 
@@ -56,7 +58,7 @@ class TooManyRedirects(_Permanent):
 
 
 class Unreachable(UpstreamError):
-    """No connection came about, or it broke before the answer was complete."""
+    """There was no connection, or it broke before the answer was complete."""
 
     code = "upstream-unreachable"
 
@@ -71,9 +73,9 @@ class UpstreamStatus(UpstreamError):
     """The server answered with a status that is not success.
 
     Args:
-        upstream_status: the server's HTTP status (`status` is the one our own API answers with).
-        origin: where it came from, as `scheme://host:port`.
-        retry_after: seconds the server asked us to wait.
+        upstream_status: the server's HTTP status; `status` is the one of this platform's API.
+        origin: the server, as `scheme://host:port`.
+        retry_after: seconds that the server asks to wait.
     """
 
     code = "upstream-status"

@@ -1,6 +1,6 @@
-"""Which addresses may be reached, as plain functions over parsed URLs and addresses.
+"""The policy of outbound addresses, as pure functions of parsed URLs and addresses.
 
-A URL is parsed once, by the WHATWG rules, and the parsed host is both what is vetted and what is connected to.
+A URL is parsed once, by the WHATWG rules; the host that is vetted is the host that is connected to.
 Sources: the IANA special-purpose address registries (RFC 6890), RFC 4291, RFC 6052, RFC 5214.
 """
 
@@ -18,16 +18,16 @@ Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
-# Spelled out, because `ipaddress.is_global` changed between patch releases and calls multicast global.
+# `ipaddress.is_global` changed between patch releases, and multicast is global for it.
 _NOT_PUBLIC_V4 = tuple(
     map(
         IPv4Network,
         (
             "0.0.0.0/8",
             "10.0.0.0/8",
-            "100.64.0.0/10",  # carrier-grade NAT, and one cloud's metadata
+            "100.64.0.0/10",  # carrier-grade NAT, and a cloud's metadata
             "127.0.0.0/8",
-            "168.63.129.16/32",  # one cloud's host agent, public only by number
+            "168.63.129.16/32",  # a cloud's host agent, public only by number
             "169.254.0.0/16",
             "172.16.0.0/12",
             "192.0.0.0/24",
@@ -41,7 +41,7 @@ _NOT_PUBLIC_V4 = tuple(
         ),
     )
 )
-# Global unicast only: this leaves out ::1, link-local, private, multicast, IPv4-mapped and NAT64 by construction.
+# Global unicast: excludes ::1, link-local, private, multicast, IPv4-mapped and NAT64 addresses.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(
     map(
@@ -58,7 +58,7 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet, in its own notation and in any it embeds."""
+    """Whether an address is public, and so is any address that it embeds."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
     if address not in _GLOBAL_UNICAST or any(address in network for network in _NOT_PUBLIC_V6):
@@ -92,10 +92,10 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, base: "Target | None" = None) -> Self:
-        """Parses a URL, or a reference relative to `base`.
+        """Parse a URL, or a reference relative to `base`.
 
         Raises:
-            ForbiddenTarget: it is no URL, not http or https, or carries a user or password.
+            ForbiddenTarget: it is no URL, not http or https, or has a user or password.
         """
         try:
             parsed = ada_url.URL(url, base.url if base else None)
@@ -115,35 +115,38 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: all of a URL that may stand in a log or a message."""
+        """Scheme, host and port: the parts of a URL that may appear in logs and messages."""
         return f"{self.scheme}://{self.authority}"
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundPolicy:
-    """What may be reached: public addresses on `ports`, and anything within `allow` on any port."""
+    """Allows public addresses on `ports`, and addresses within `allow` on any port."""
 
     allow: tuple[Network, ...] = ()
     ports: frozenset[int] = DEFAULT_PORTS
 
     def vet(self, host: str, port: int, addresses: Sequence[str]) -> list[Address]:
-        """Returns the addresses of a host as objects, if every one of them may be reached on this port.
+        """Parse the addresses of a host and check that all may be reached on a port.
 
         Raises:
-            ForbiddenTarget: one of them may not. The message keeps a name's private address to itself, so that
-                nobody can read our internal DNS through it.
+            ForbiddenTarget: one may not. The message does not contain the address of a name, which
+                would disclose internal DNS.
         """
         vetted = [ip_address(address) for address in addresses]
-        allowed = [any(address in network for network in self.allow) for address in vetted]
-        if not all(ok or is_public(address) for address, ok in zip(vetted, allowed, strict=True)):
+        others = [address for address in vetted if not self._is_exception(address)]
+        if not all(is_public(address) for address in others):
             raise ForbiddenTarget(
                 f"{host} is, or resolves to, an address outside the public internet; "
                 "an operator can allow it in SENTINELIQ_OUTBOUND_ALLOW",
                 host=host,
             )
-        if port not in self.ports and not all(allowed):
+        if port not in self.ports and others:
             ports = ", ".join(map(str, sorted(self.ports)))
             raise ForbiddenTarget(
                 f"port {port} of {host} may not be reached; allowed are {ports}", host=host
             )
         return vetted
+
+    def _is_exception(self, address: Address) -> bool:
+        return any(address in network for network in self.allow)

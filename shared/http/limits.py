@@ -1,8 +1,9 @@
-"""How much time and how many bytes a request may take."""
+"""Limits of time and bytes of an outbound request."""
 
 from dataclasses import dataclass
 
-MIB, GIB = 1 << 20, 1 << 30
+MIB = 1 << 20
+GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,8 @@ class Limits:
         total: seconds from the call to the last byte.
         max_bytes: bytes received in the body, before decoding.
         max_expanded: bytes after decoding.
-        ratio: expanded bytes per received byte, looked at once more than 1 MiB has come out.
-        redirects: hops followed; with 0 a redirect is an answer like any other.
+        ratio: expanded bytes per received byte, checked beyond 1 MiB of expanded bytes.
+        redirects: hops that are followed; with 0 a redirect is returned like any answer.
     """
 
     connect: float = 5.0

@@ -1,4 +1,4 @@
-"""What is sent: a checked request, and what remains of it after a redirect."""
+"""Outgoing requests: their checks, and the request that follows a redirect."""
 
 import re
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ _SECRET_NAME = re.compile(r"auth|cookie|cred|key|pass|secret|sig|token", re.IGNO
 _METHOD = re.compile(r"[A-Z]{3,10}")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_OURS = frozenset(
+_RESERVED = frozenset(
     {"host", "connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
 
 @cache
 def user_agent() -> str:
-    """How we introduce ourselves."""
+    """Return the platform's User-Agent."""
     return f"SentinelIQ/{version('sentineliq')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request; a redirect makes another one out of it."""
+    """One request; `redirected` derives the next one."""
 
     method: str
     target: Target
@@ -42,9 +42,9 @@ class Outgoing:
     auth_headers: Mapping[str, str] = field(repr=False)
     content: bytes | None = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
-    """Values of secret-looking query parameters of the URL that was asked for."""
+    """Values of query parameters of the first URL whose names look secret."""
     at_home: bool = True
-    """Whether no redirect has led to another origin: only then is a client certificate shown."""
+    """Whether no redirect has led to another origin; a client certificate is sent only then."""
 
     @classmethod
     def make(
@@ -55,25 +55,26 @@ class Outgoing:
         auth_headers: Mapping[str, str] | None,
         content: bytes | None,
     ) -> Self:
-        """Checks the parts of a request.
+        """Check the parts of a request.
 
         Raises:
             ForbiddenTarget: the URL cannot be fetched.
-            InvalidInput: the method or a header is not one.
+            InvalidInput: the method or a header is not valid.
         """
         if not _METHOD.fullmatch(method) or method in ("CONNECT", "TRACE"):
             raise InvalidInput(f"{method!r} is not a method that can be sent", field="method")
-        plain, secret = dict(headers or {}), dict(auth_headers or {})
+        plain = dict(headers or {})
+        secret = dict(auth_headers or {})
         for name, value in (*plain.items(), *secret.items()):
             _check_header(name, value)
         target = Target.parse(url)
         return cls(method, target, plain, secret, content, _secret_values(target))
 
     def redirected(self, location: str, status: int) -> Self:
-        """The request that a redirect asks for, without anything secret if it leads to another origin.
+        """Return the request that follows a redirect, without secrets if the origin is another.
 
         Raises:
-            ForbiddenTarget: it leads from https to http, or would hand a body to another origin.
+            ForbiddenTarget: it leads from https to http, or would send a body to another origin.
         """
         target = Target.parse(location, self.target)
         if (self.target.scheme, target.scheme) == ("https", "http"):
@@ -98,16 +99,17 @@ class Outgoing:
         return replace(self, method="GET", headers=plain, content=None)
 
     def as_httpcore(self, connect: float) -> httpcore2.Request:
-        """The same for the transport; `connect` is in seconds."""
+        """Convert the request for the transport; `connect` is in seconds."""
         target = self.target
-        ours = {
+        defaults = {
             "Host": target.authority,
             "User-Agent": user_agent(),
             "Accept-Encoding": ACCEPT_ENCODING,
         }
-        given = {**self.headers, **self.auth_headers}
-        names = {name.lower() for name in given}
-        fields = {name: value for name, value in ours.items() if name.lower() not in names} | given
+        own = {**self.headers, **self.auth_headers}
+        names = {name.lower() for name in own}
+        fields = {name: value for name, value in defaults.items() if name.lower() not in names}
+        fields |= own
         if self.content is not None:
             fields["Content-Length"] = str(len(self.content))
         url = httpcore2.URL(
@@ -124,7 +126,7 @@ class Outgoing:
 
 
 def _check_header(name: str, value: str) -> None:
-    if not _NAME.fullmatch(name) or name.lower() in _OURS:
+    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
         raise InvalidInput(f"the header {name!r} cannot be sent", field="headers")
     if not _VALUE.fullmatch(value):
         raise InvalidInput(
@@ -140,9 +142,9 @@ def _secret_values(target: Target) -> frozenset[str]:
 
 
 def _without(target: Target, secrets: frozenset[str]) -> Target:
-    """Removes query parameters that repeat a secret; the others keep their very bytes, for they may be signed."""
+    """Remove query parameters that repeat a secret; others keep their bytes: they may be signed."""
     before, _, query = target.url.partition("?")
-    kept = [
+    pairs = [
         pair for pair in query.split("&") if unquote_plus(pair.partition("=")[2]) not in secrets
     ]
-    return Target.parse(f"{before}?{'&'.join(kept)}") if query else target
+    return Target.parse(f"{before}?{'&'.join(pairs)}") if query else target

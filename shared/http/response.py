@@ -1,4 +1,4 @@
-"""What comes back: headers, a streamed answer, an answer in memory, and a downloaded file's figures."""
+"""Responses: headers, a streamed body, a body in memory, and the figures of a download."""
 
 import asyncio
 import json
@@ -18,16 +18,17 @@ from shared.http.errors import BadBody, TimedOut, Unreachable, Untrusted, Upstre
 from shared.http.guard import Target
 
 MAX_RETRY_AFTER = 86_400.0
-"""Longest wait in seconds that a server can ask for and get."""
+"""The longest wait, in seconds, that a server can ask for."""
 
 
 class Headers(Mapping[str, str]):
-    """A server's headers; names in any case, repeated ones joined by a comma."""
+    """A server's headers; names are case-insensitive, repeated ones are joined by commas."""
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         self._fields: dict[str, str] = {}
         for raw_name, raw_value in fields:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            name = raw_name.decode("latin-1").lower()
+            value = raw_value.decode("latin-1")
             self._fields[name] = f"{self._fields[name]}, {value}" if name in self._fields else value
 
     def __getitem__(self, name: str) -> str:
@@ -44,10 +45,10 @@ class Headers(Mapping[str, str]):
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait according to a Retry-After header, which is a number or a date (RFC 9110, 10.2.3).
+    """Parse a Retry-After header, which is a number or a date (RFC 9110, 10.2.3).
 
     Returns:
-        Between 0 and one day; None when the header is missing or nonsense.
+        Seconds, up to one day; None if the header is missing or malformed.
     """
     if not value:
         return None
@@ -64,25 +65,25 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 @contextmanager
 def translate_errors(origin: str) -> Iterator[None]:
-    """Turns what the transport and the decoder raise into our errors, with the origin and nothing secret in them."""
+    """Translate errors of transport and decoder to `UpstreamError`, with nothing secret in them."""
     try:
         yield
     except (TimeoutError, httpcore2.TimeoutException):
         raise TimedOut(f"{origin} did not answer completely in time", origin=origin) from None
     except httpcore2.LocalProtocolError:
-        # The original's text repeats the header it dislikes, value and all.
+        # The original's text contains the header's value.
         raise InvalidInput(
             "the request has a header that HTTP does not allow", field="headers"
         ) from None
     except httpcore2.ProtocolError:
-        # The text repeats what the server said, which may be an echo of what we said.
+        # The original's text contains bytes of the server, which may echo the request.
         raise Unreachable(f"{origin} broke off, or does not speak HTTP", origin=origin) from None
     except httpcore2.NetworkError as error:
-        raise _no_connection(origin, error) from error
+        raise _connection_error(origin, error) from error
 
 
-def _no_connection(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
-    """The transport's own words are about sockets and certificates, never about what was sent."""
+def _connection_error(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
+    """Build an error from the transport's text, which never contains the request."""
     reason = error.args[0] if error.args else ""
     if verify_message := getattr(reason, "verify_message", None):
         return Untrusted(
@@ -95,7 +96,7 @@ def _no_connection(origin: str, error: httpcore2.NetworkError) -> UpstreamError:
 
 @dataclass(slots=True)
 class BufferedResponse:
-    """What every kind of answer has; `url` is where it finally came from."""
+    """The base of all responses: status, headers, and the last URL."""
 
     status: int
     headers: Headers
@@ -107,10 +108,10 @@ class BufferedResponse:
         return self.target.url
 
     def raise_for_status(self) -> None:
-        """Accepts 2xx.
+        """Raise unless the status is 2xx.
 
         Raises:
-            UpstreamStatus: any other status, with its Retry-After.
+            UpstreamStatus: with the status and its Retry-After.
         """
         if not 200 <= self.status < 300:
             wait = retry_after(self.headers.get("retry-after"), datetime.now(UTC))
@@ -119,15 +120,15 @@ class BufferedResponse:
 
 @dataclass(slots=True)
 class Response(BufferedResponse):
-    """An answer with its whole decoded body in memory."""
+    """A response with its decoded body in memory."""
 
     content: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Decode the body as JSON.
 
         Raises:
-            BadBody: it is none, or nested too deeply.
+            BadBody: it is not JSON, or nested too deeply.
         """
         try:
             return json.loads(self.content)
@@ -139,7 +140,7 @@ class Response(BufferedResponse):
 
 @dataclass(slots=True)
 class Download(BufferedResponse):
-    """A finished download: after status 304 there is no file, and the figures are zero."""
+    """A finished download; after status 304 there is no file, and the figures are zero."""
 
     bytes_received: int
     """Bytes of the body on the wire."""
@@ -151,17 +152,17 @@ class Download(BufferedResponse):
 
 @dataclass(slots=True)
 class StreamedResponse(BufferedResponse):
-    """An answer whose body has not been read yet; valid within its `async with`."""
+    """A response before its body is read; valid within its `async with`."""
 
     decoder: Decoder = field(repr=False)
     body: AsyncIterable[bytes] = field(repr=False)
     deadline: float = field(repr=False)
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
-        """The decoded body in pieces of at most some MiB, usually far less; can be read once.
+        """Read the decoded body, once, in pieces of at most some MiB.
 
         Raises:
-            TooLarge: a limit of the request is passed.
+            TooLarge: a limit of the request is exceeded.
             BadBody: the body is not in its content encoding.
             TimedOut: the request's total time is over.
             Unreachable: the connection breaks before the body is complete.
@@ -174,7 +175,7 @@ class StreamedResponse(BufferedResponse):
             self.decoder.finish()
 
     async def _next(self, chunks: AsyncIterator[bytes]) -> bytes:
-        # Data that is always there never lets a timer fire, so the clock is read as well.
+        # A timer does not fire while data is always ready, so read the clock as well.
         if asyncio.get_running_loop().time() > self.deadline:
             raise TimeoutError
         async with asyncio.timeout_at(self.deadline):

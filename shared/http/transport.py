@@ -1,7 +1,7 @@
-"""Connections that go where the guard looked: a name is resolved once and the vetted address is dialled.
+"""Connections to vetted addresses: a name is resolved once, vetted, and that address is connected.
 
-httpcore2 calls `PinnedBackend.connect_tcp` for every new connection, and for nothing else; TLS then runs over that
-connection with the original name (SNI and certificate check), so a DNS answer that changes later has no effect.
+httpcore2 calls `PinnedBackend.connect_tcp` for every new connection. TLS then runs over it with the
+original name (SNI and certificate check), so a DNS answer that changes later has no effect.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from shared.http.guard import Address, OutboundPolicy
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolves a host name and port to the text of its IPv4 and IPv6 addresses."""
 
-_MOST_ADDRESSES = 4
+_MAX_ADDRESSES = 4
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The system's answer for a name, in the system's order of preference, each address once."""
+    """Resolve a name with the system's resolver, in its order, each address once."""
     answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
@@ -45,17 +45,17 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> httpcore2.AsyncNetworkStream:
-        """Resolves once, vets every address, connects to the first that answers, all within `timeout` seconds.
+        """Resolve, vet all addresses, and connect to the first that answers within `timeout` s.
 
         Raises:
             ForbiddenTarget: an address may not be reached.
             Unreachable: the name does not resolve.
-            httpcore2.ConnectError, httpcore2.ConnectTimeout: nobody answers.
+            httpcore2.ConnectError, httpcore2.ConnectTimeout: no address answers.
         """
         try:
             async with asyncio.timeout(timeout) as clock:
                 addresses = self._policy.vet(host, port, await self._addresses(host, port))
-                return await self._first_answer(addresses[:_MOST_ADDRESSES], port, clock.when())
+                return await self._connect_first(addresses[:_MAX_ADDRESSES], port, clock.when())
         except TimeoutError:
             raise httpcore2.ConnectTimeout from None
 
@@ -72,13 +72,13 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
             raise Unreachable(f"the name {host} does not resolve", host=host)
         return addresses
 
-    async def _first_answer(
+    async def _connect_first(
         self, addresses: Sequence[Address], port: int, deadline: float | None
     ) -> httpcore2.AsyncNetworkStream:
         left = None
         for position, address in enumerate(addresses):
             if deadline is not None:
-                # A silent address gets its share of the time, so that the next one has some.
+                # A silent address gets its share of the time, so that time is left for the others.
                 left = (deadline - asyncio.get_running_loop().time()) / (len(addresses) - position)
             try:
                 return await self._tcp.connect_tcp(str(address), port, timeout=left)
@@ -91,14 +91,14 @@ _system_context = cache(httpcore2.default_ssl_context)  # it reads a few hundred
 
 
 def tls_context(ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """A verifying client context; there is no way to switch verification off.
+    """Create a client context that verifies; verification cannot be switched off.
 
     Args:
         ca: PEM file of authorities trusted in addition to the system's.
         certificate: PEM files of a client certificate (chain) and its unencrypted key.
 
     Raises:
-        OSError, ssl.SSLError: a file is missing or is not what it should be.
+        OSError, ssl.SSLError: a file is missing or malformed.
     """
     if not ca and not certificate:
         return _system_context()
@@ -106,6 +106,6 @@ def tls_context(ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.S
     if ca:
         context.load_verify_locations(ca)
     if certificate:
-        # An empty password fails on an encrypted key; none would ask for one on the terminal.
+        # Without a password OpenSSL would prompt for that of an encrypted key; an empty one fails.
         context.load_cert_chain(*certificate, password="")
     return context

@@ -1,4 +1,4 @@
-"""The vocabulary all services share: observable types, canonical values, deterministic STIX ids."""
+"""The vocabulary of all services: observable types, canonical values, deterministic STIX ids."""
 
 from shared.stix.defang import defang, refang
 from shared.stix.ids import bucket, observable_uuid, sco, stix_id

@@ -1,7 +1,7 @@
-"""Canonical numbers of the network: IPv4, IPv6, CIDR, MAC addresses, autonomous systems.
+"""Canonical IPv4 and IPv6 addresses and networks, MAC addresses and AS numbers.
 
-`inet_pton` decides what an address is: strict dotted decimal (no octal, no short forms), and four times as fast as
-the module `ipaddress`.
+`inet_pton` decides whether a text is an address: strict dotted decimal (no octal, no short forms),
+and four times as fast as the module `ipaddress`.
 """
 
 import re
@@ -43,21 +43,21 @@ def is_mac(text: str) -> bool:
 
 
 def check_ipv4(address: str) -> str:
-    """A canonical IPv4 address, unless it points nowhere or at oneself.
+    """Return a canonical IPv4 address, unless it is of no use.
 
     Raises:
-        NotAnObservable: for 0.0.0.0 and 127.0.0.0/8. Private and documentation ranges are kept: a finding inside
-            one's own network is a finding.
+        NotAnObservable: it is 0.0.0.0 or in 127.0.0.0/8. Private and documentation ranges are
+            accepted: a finding inside an organisation's own network is a finding.
     """
     if address.startswith("127."):
         raise NotAnObservable("loopback address", address)
-    if address == "0.0.0.0":  # noqa: S104 - compared, never bound
+    if address == "0.0.0.0":  # noqa: S104  # compared, never bound
         raise NotAnObservable("unspecified address", address)
     return address
 
 
 def ipv4(text: str) -> str:
-    """Canonical IPv4 address, or network when a prefix shorter than /32 is given (host bits cleared).
+    """Return the canonical address, or for a prefix shorter than /32 the network.
 
     Raises:
         NotAnObservable: not strict dotted decimal, a wrong prefix, loopback or unspecified.
@@ -69,7 +69,7 @@ def ipv4(text: str) -> str:
 
 
 def ipv6(text: str) -> str:
-    """Canonical (RFC 5952) IPv6 address, or network when a prefix shorter than /128 is given.
+    """Return the canonical (RFC 5952) address, or for a prefix below /128 the network.
 
     Raises:
         NotAnObservable: malformed, a wrong prefix, loopback or unspecified.
@@ -107,7 +107,7 @@ def _network(family: AddressFamily, address: str, prefix: str) -> str:
 
 
 def mac(text: str) -> str:
-    """Canonical MAC address: lower case, colons. Hyphens and Cisco's dotted form are understood."""
+    """Return the canonical MAC address: lower case, colons instead of hyphens or Cisco's dots."""
     if not _MAC.fullmatch(text):
         raise NotAnObservable("malformed MAC address", excerpt(text))
     digits = re.sub("[:.-]", "", text.lower())
@@ -115,12 +115,12 @@ def mac(text: str) -> str:
 
 
 def asn(text: str) -> str:
-    """Canonical number of an autonomous system: `AS64500`, from "as64500", "ASN 64500" or "64500".
+    """Return the canonical AS number: `AS64500` for "as64500", "ASN 64500" or "64500".
 
     Raises:
         NotAnObservable: not a number from 1 to 4294967295.
     """
-    found = _ASN.fullmatch(text if text[:1] in "aA" else f"AS{text}")
-    if not found or int(found[1]) > 0xFFFFFFFF:
+    match = _ASN.fullmatch(text if text[:1] in "aA" else f"AS{text}")
+    if not match or int(match[1]) > 0xFFFFFFFF:
         raise NotAnObservable("malformed AS number", excerpt(text))
-    return f"AS{found[1]}"
+    return f"AS{match[1]}"

@@ -1,12 +1,12 @@
-"""Defanged indicators: how reports write them so that nobody clicks, and back.
+"""Defanging: how reports write indicators so that they are not links, and back.
 
-`refang` reaches its fixed point in one pass: brackets around a mark go all together, however many there are, so
-nothing it leaves behind can be read as a mark again. Canonical values depend on that.
+`refang` reaches its fixed point in one pass: it removes all brackets around a mark together, so
+that its result contains no further mark. Canonical values depend on that.
 """
 
 import re
 
-# [.] (.) {.} [dot] [:] [://] [@] [at], also doubled [[.]]; and evil\.com as regular expressions print it.
+# [.] (.) {.} [dot] [:] [://] [@] [at], also doubled [[.]]; and evil\.com of regular expressions.
 _MARK = re.compile(
     r"(?<![\[({])[\[({]+(\\*\.|dot|://|:|@|at)[\])}]+|(?<=\w)\\+(\.)(?=\w)",
     re.IGNORECASE | re.ASCII,
@@ -27,18 +27,17 @@ def _scheme(match: re.Match[str]) -> str:
 
 
 def refang(text: str) -> str:
-    """A token as it was before somebody defanged it: `hxxp://evil[.]com` becomes `http://evil.com`."""
-    if (
-        "[" in text or "(" in text or "{" in text or "\\" in text
-    ):  # four times as fast as asking the pattern
+    """Undo defanging: `hxxp://evil[.]com` becomes `http://evil.com`."""
+    # These tests take a quarter of the pattern's time.
+    if "[" in text or "(" in text or "{" in text or "\\" in text:
         text = _MARK.sub(_unmark, text)
     return _SCHEME.sub(_scheme, text)
 
 
 def defang(value: str) -> str:
-    """A canonical address, name, URL or e-mail address in a form no program turns into a link.
+    """Write a canonical address, name, URL or e-mail address so that no program makes it a link.
 
-    `refang` undoes it exactly; the path of a URL is left as it is.
+    `refang` undoes it exactly; the path of a URL stays as it is.
     """
     scheme, separator, rest = value.partition("://")
     if not separator:

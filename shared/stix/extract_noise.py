@@ -1,49 +1,50 @@
-"""What looks like a name or an address in prose and is none: files, code, ends of sentences, versions.
+"""Recognises files, code, ends of sentences and versions that look like names or addresses.
 
-A defanged name or address is none of it: nobody defangs a file. So this is asked about plain ones only.
+Only names and addresses that are not defanged need this: files are never defanged.
 """
 
 import re
 
-# Endings of files that are top-level domains as well. `setup.py` is a file and `www.example.py` a site in Paraguay:
-# of plain names with these endings those of two labels are files. A site of two labels is found when it is defanged,
-# behind http:// or before a path. Endings that malware uses more as a domain than prose as a file (.cc, .ml, .in) are
-# not among them.
+# Endings of files that are top-level domains as well. `setup.py` is a file and `www.example.py` a
+# site in Paraguay: names of two labels with these endings are files. A site of two labels matches
+# if it is defanged, behind http://, or before a path. Endings that are more often domains of
+# malware than files in prose (.cc, .ml, .in) are not among them.
 _FILES = frozenset(
     ("app", "cab", "dot", "java", "md", "mk", "pl", "pm", "ps", "pub", "py", "rs", "sh", "so", "tf")
 )
 _ARCHIVES = frozenset({"zip", "mov"})
-"""Endings that are files however many labels are before them."""
+"""Endings of files with any number of labels."""
 
 _CODE = frozenset((
-    "args", "asp", "config", "console", "ctx", "data", "document", "event", "file", "http", "https", "item", "java",
-    "javax", "json", "math", "module", "obj", "object", "os", "path", "process", "re", "req", "request", "response",
-    "result", "row", "self", "session", "socket", "string", "super", "sys", "system", "this", "user", "vb",
-    "window",
+    "args", "asp", "config", "console", "ctx", "data", "document", "event", "file", "http",
+    "https", "item", "java", "javax", "json", "math", "module", "obj", "object", "os", "path",
+    "process", "re", "req", "request", "response", "result", "row", "self", "session", "socket",
+    "string", "super", "sys", "system", "this", "user", "vb", "window",
 ))  # fmt: skip
 """First labels of attributes (`self.name`, `window.open`): of two labels, such a name is code."""
 
 _REVERSED = frozenset({"com", "org", "net", "java", "javax", "android", "androidx", "kotlin"})
-"""First labels of packages, `com.example.app`: names that begin at their root."""
+"""First labels of reversed names, as of packages: `com.example.app`."""
 
 _VERSION = re.compile(
-    r"(?:\bv|\bver|\bversions?|\bbuild|\brelease|\brev|\brevision|\bfirmware|\bpatch|\bsection|\bsec|\bchapter|\boid"
-    r"|\u00a7)[\s:=.#-]{0,3}$",
+    r"(?:\bv|\bver|\bversions?|\bbuild|\brelease|\brev|\brevision|\bfirmware|\bpatch|\bsection"
+    r"|\bsec|\bchapter|\boid|\u00a7)[\s:=.#-]{0,3}$",
     re.IGNORECASE,
 )
 _LOOK_BACK = 16
-"""Characters before an address in which the word may stand that makes it a version."""
+"""Characters before an address that are searched for a word that makes it a version."""
 
 
 def no_name(text: str, start: int, end: int) -> bool:
-    """Whether the plain, dotted name `text[start:end]` is a file, code or two sentences without a blank between."""
+    """Whether the dotted name `text[start:end]` is a file, code, or the end of a sentence."""
     name = text[start:end]
     head, _, last = name.rpartition(".")
     if text.startswith("(", end) or in_path(text, start):
         return True
     if sentence_end(last) or last == "NET":
         return True
-    kind, first = last.lower(), head.partition(".")[0].lower()
+    kind = last.lower()
+    first = head.partition(".")[0].lower()
     if kind in _ARCHIVES:
         return True
     if "." in head:
@@ -64,7 +65,7 @@ def sentence_end(label: str) -> bool:
 
 
 def in_path(text: str, start: int) -> bool:
-    """Whether a name stands within a path: behind a slash or a backslash, except where hosts stand."""
+    """Whether a name is within a path: behind a slash or backslash, except as a URL's host."""
     before = text[max(0, start - 3) : start]
     if before[-2:] in ("//", "\\\\"):
         return len(before) == 3 and not before[0].isspace() and before[0] not in "\"'(=:"

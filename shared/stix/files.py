@@ -1,4 +1,4 @@
-"""Where files lie: absolute paths of Windows and of Unix."""
+"""Canonical file paths: absolute paths of Windows and Unix."""
 
 import re
 
@@ -9,12 +9,13 @@ _MAX = 4096
 
 
 def file_path(text: str) -> str:
-    r"""Canonical path: on Windows with backslashes and the drive in capitals, no doubled or trailing separators.
+    r"""Return the canonical path, without doubled or trailing separators.
 
-    `%APPDATA%\x.exe` and `\\server\share\x.exe` are paths of Windows too.
+    On Windows it has backslashes and an upper-case drive. `%APPDATA%\x.exe` and
+    `\\server\share\x.exe` are paths of Windows too.
 
     Raises:
-        NotAnObservable: not absolute, or the root itself.
+        NotAnObservable: not absolute, or a root.
     """
     if len(text) > _MAX:
         raise NotAnObservable("too long", f"{len(text)} characters, at most {_MAX} are kept")
@@ -23,7 +24,9 @@ def file_path(text: str) -> str:
         value = re.sub(r"[\\\s]+$", "", re.sub(r"[\\/]+", r"\\", text))
         if not WINDOWS.match(f"\\{value}" if share else value):
             raise NotAnObservable("malformed file path", f"{excerpt(text)}: names no file")
-        return f"\\{value}" if share else value[0].upper() + value[1:] if value[1] == ":" else value
+        if share:
+            return f"\\{value}"
+        return value[0].upper() + value[1:] if value[1] == ":" else value
     if text.startswith("/"):
         value = re.sub(r"[/\s]+$", "", re.sub("/+", "/", text))
         if value:

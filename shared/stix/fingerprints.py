@@ -1,11 +1,12 @@
-"""What clients look like on the wire: JA3, JA4, user agents."""
+"""Canonical fingerprints of clients: JA3, JA4, user agents."""
 
 import re
 
 from shared.stix.vocabulary import NotAnObservable, excerpt
 
 _JA3 = re.compile("[0-9a-f]{32}")
-# FoxIO's JA4: protocol, TLS version, SNI, counts of ciphers and extensions, ALPN; two truncated SHA-256.
+# FoxIO's JA4: protocol, TLS version, SNI, counts of ciphers and extensions, ALPN; then two
+# truncated SHA-256.
 JA4 = re.compile(
     r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}",
     re.IGNORECASE | re.ASCII,
@@ -14,10 +15,10 @@ _MAX_USER_AGENT = 1024
 
 
 def ja3(text: str) -> str:
-    """Canonical JA3 or JA3S fingerprint: 32 hexadecimal digits, lower case.
+    """Return the canonical JA3 or JA3S fingerprint: 32 hexadecimal digits, lower case.
 
     Raises:
-        NotAnObservable: it is none.
+        NotAnObservable: it is malformed.
     """
     value = text.lower()
     if not _JA3.fullmatch(value):
@@ -28,10 +29,10 @@ def ja3(text: str) -> str:
 
 
 def ja4(text: str) -> str:
-    """Canonical JA4 fingerprint, lower case.
+    """Return the canonical JA4 fingerprint, lower case.
 
     Raises:
-        NotAnObservable: it is none.
+        NotAnObservable: it is malformed.
     """
     value = text.lower()
     if not JA4.fullmatch(value):
@@ -42,10 +43,10 @@ def ja4(text: str) -> str:
 
 
 def user_agent(text: str) -> str:
-    """A User-Agent header's value, runs of white space as one blank.
+    """Return the value of a User-Agent header, each run of white space as one blank.
 
     Raises:
-        NotAnObservable: longer than any real one.
+        NotAnObservable: it has more than 1,024 characters.
     """
     value = " ".join(text.split())
     if len(value) > _MAX_USER_AGENT:

@@ -1,12 +1,13 @@
-"""Deterministic ids: the same observable has the same id everywhere, on every run.
+"""Deterministic ids: an observable has the same id everywhere, in every run.
 
-STIX 2.1 §2.9: UUIDv5 in a namespace of its own over the canonical JSON (RFC 8785) of the properties that make the
-object what it is (§6). That is a SHOULD, and does not tell a mutex from a file of that name, though objects of
-different types must not have the same UUID, and here rows are keyed by it alone. So types that would meet another one
-get theirs in our namespace, with the type in it (`_TYPED`). The price: ids of mutexes and certificates are not those of
-other producers (ADR 0011).
+STIX 2.1 §2.9: a UUIDv5, in STIX's namespace, of the canonical JSON (RFC 8785) of the properties
+that identify the object (§6). That is a SHOULD. It gives a mutex and a file of the same name one
+UUID, although objects of different types must not share a UUID, and rows here are keyed by it
+alone. Types that would collide therefore get ids in SentinelIQ's namespace, with the type in the
+JSON (`_TYPED`). The cost: ids of mutexes and certificates differ from those of other producers
+(ADR 0011).
 
-`uuid.uuid5` costs three times what is needed here, so the bytes are put together by hand.
+`uuid.uuid5` takes three times as long as the code here.
 """
 
 import uuid
@@ -18,15 +19,15 @@ import msgspec
 from shared.stix.vocabulary import ObservableType
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
-"""Given by STIX 2.1 §2.9 for cyber-observable objects."""
+"""STIX 2.1 §2.9, for cyber-observable objects."""
 
 SENTINELIQ_NAMESPACE = uuid.uuid5(SCO_NAMESPACE, "sentineliq")
-"""Ours: for vulnerabilities, which STIX gives no deterministic id to, over `{"name":"CVE-…"}`, and for `_TYPED`."""
+"""For `_TYPED`, and for vulnerabilities, whose ids STIX leaves open: `{"name":"CVE-…"}`."""
 
 SCHEME: Final = 2
-"""Which way ids are made: whoever keeps what is derived from them keeps this as well. 2 since ADR 0011."""
+"""The version of this scheme; data derived from ids stores it. 2 since ADR 0011."""
 
-# Type -> STIX object type, then the properties' JSON around the value (a JSON string unless noted).
+# By type: STIX object type, and the properties' JSON around the value (a JSON string unless noted).
 _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
     ObservableType.IPV4: ("ipv4-addr", '{"value":', "}"),
     ObservableType.IPV6: ("ipv6-addr", '{"value":', "}"),
@@ -34,7 +35,7 @@ _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
     ObservableType.URL: ("url", '{"value":', "}"),
     ObservableType.EMAIL: ("email-addr", '{"value":', "}"),
     ObservableType.MAC: ("mac-addr", '{"value":', "}"),
-    ObservableType.ASN: ("autonomous-system", '{"number":', "}"),  # a number: "AS" is cut off
+    ObservableType.ASN: ("autonomous-system", '{"number":', "}"),  # a number, without "AS"
     ObservableType.MD5: ("file", '{"hashes":{"MD5":', "}}"),
     ObservableType.SHA1: ("file", '{"hashes":{"SHA-1":', "}}"),
     ObservableType.SHA256: ("file", '{"hashes":{"SHA-256":', "}}"),
@@ -48,7 +49,7 @@ _SHAPES: dict[ObservableType, tuple[str, str, str]] = {
     ObservableType.VULNERABILITY: ("vulnerability", '{"name":', "}"),
     ObservableType.REGISTRY_KEY: ("windows-registry-key", '{"key":', "}"),
     ObservableType.MUTEX: ("mutex", '{"name":', "}"),
-    # STIX has no objects for these; the names are those that other platforms use, or say what they are.
+    # STIX has no objects for these types; the names are those that other platforms use, if any.
     ObservableType.FILE_PATH: ("x-file-path", '{"value":', "}"),
     ObservableType.JA3: ("x-ja3", '{"value":', "}"),
     ObservableType.JA4: ("x-ja4", '{"value":', "}"),
@@ -69,11 +70,11 @@ _TYPED: Final = frozenset(
         ObservableType.WALLET,
     }
 )
-"""Types whose ids are made of the observable type and then the properties: `{"type":"mutex","name":"…"}`."""
+"""Types whose JSON begins with the observable type: `{"type":"mutex","name":"…"}`."""
 
 
 def _head(kind: ObservableType, properties: str) -> bytes:
-    """What is hashed before the value: the namespace, then the beginning of the JSON."""
+    """Return what is hashed before the value: the namespace and the beginning of the JSON."""
     if kind in _TYPED:
         return SENTINELIQ_NAMESPACE.bytes + f'{{"type":"{kind}",{properties[1:]}'.encode()
     namespace = SENTINELIQ_NAMESPACE if kind is ObservableType.VULNERABILITY else SCO_NAMESPACE
@@ -84,7 +85,7 @@ _HEADS: dict[str, bytes] = {
     kind: _head(kind, properties) for kind, (_, properties, _) in _SHAPES.items()
 }
 _TAILS: dict[str, bytes] = {kind: tail.encode() for kind, (_, _, tail) in _SHAPES.items()}
-# msgspec escapes exactly what RFC 8785 §3.2.2.2 escapes, and in its way; a test holds both side by side.
+# msgspec escapes like RFC 8785 §3.2.2.2; a test compares both.
 _json = msgspec.json.Encoder().encode
 _from_bytes = int.from_bytes
 _VERSION_5 = (5 << 76) | (2 << 62)
@@ -93,62 +94,68 @@ _ELSEWHERE = (1 << 128) - 1 & ~((15 << 76) | (3 << 62))
 
 
 def observable_uuid(kind: ObservableType | str, value: str) -> bytes:
-    """The 16 bytes of the observable's UUID; `value` must be canonical.
+    """Return the 16 bytes of an observable's UUID; `value` must be canonical.
 
     Raises:
         KeyError: `kind` is no `ObservableType`.
     """
     text = _json(value) if kind != "autonomous-system" else value[2:].encode()
-    digest = sha1(_HEADS[kind] + text + _TAILS[kind]).digest()  # noqa: S324 - UUIDv5 is defined over SHA-1
+    digest = sha1(_HEADS[kind] + text + _TAILS[kind]).digest()  # noqa: S324  # UUIDv5 uses SHA-1
     return (_from_bytes(digest[:16]) & _ELSEWHERE | _VERSION_5).to_bytes(16)
 
 
 def observable_id(kind: ObservableType | str, value: str) -> str:
-    """The same UUID as it is written, at half of what spelling the bytes out costs.
+    """Return the same UUID as text, in half the time of formatting the bytes.
 
     Raises:
         KeyError: `kind` is no `ObservableType`.
     """
     text = _json(value) if kind != "autonomous-system" else value[2:].encode()
-    digits = sha1(_HEADS[kind] + text + _TAILS[kind]).hexdigest()  # noqa: S324 - UUIDv5 is defined over SHA-1
-    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
+    digits = sha1(_HEADS[kind] + text + _TAILS[kind]).hexdigest()  # noqa: S324  # UUIDv5 uses SHA-1
+    return (
+        f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}"
+        f"-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
+    )
 
 
 def stix_id(kind: ObservableType | str, value: str) -> str:
-    """The observable's STIX id, such as `ipv4-addr--…`; `value` must be canonical."""
+    """Return an observable's STIX id, such as `ipv4-addr--…`; `value` must be canonical."""
     return f"{_SHAPES[ObservableType(kind)][0]}--{uuid.UUID(bytes=observable_uuid(kind, value))}"
 
 
 BUCKETS: Final = 32
-"""Observables are spread over this many buckets; a bucket stays on one partition, which handles it in order."""
+"""The number of buckets of observables; a bucket stays on one partition, which keeps its order."""
 
 
 def bucket(identity: str) -> int:
-    """The bucket of an observable by its UUID as it is written: 0 to `BUCKETS` - 1.
+    """Return the bucket of an observable by its UUID as text: 0 to `BUCKETS` - 1.
 
-    A bucket is a range of ids: what is written together lies together in every index of them.
+    A bucket is a range of ids: rows that are written together are neighbours in every index of ids.
     """
     return int(identity[:8], 16) * BUCKETS >> 32
 
 
 def sco(kind: ObservableType | str, value: str) -> dict[str, Any]:
-    """The STIX 2.1 object of an observable whose `value` is canonical.
+    """Return the STIX 2.1 object of an observable; `value` must be canonical.
 
-    A vulnerability is a domain object and STIX asks for its times: they are set to the epoch, for whoever knows
-    when it was first seen to replace.
+    A vulnerability is a domain object, for which STIX requires times: they are the epoch, and
+    callers that know when it was first seen replace them.
     """
     name, head, tail = _SHAPES[ObservableType(kind)]
     text = msgspec.json.encode(value) if kind != "autonomous-system" else value[2:].encode()
     properties = msgspec.json.decode(head.encode() + text + tail.encode())
-    known = {"type": name, "spec_version": "2.1", "id": stix_id(kind, value), **properties}
+    stix_object = {"type": name, "spec_version": "2.1", "id": stix_id(kind, value), **properties}
     if kind == "vulnerability":
-        known |= {"created": "1970-01-01T00:00:00.000Z", "modified": "1970-01-01T00:00:00.000Z"}
-        known["external_references"] = [{"source_name": "cve", "external_id": value}]
-    return known
+        stix_object |= {
+            "created": "1970-01-01T00:00:00.000Z",
+            "modified": "1970-01-01T00:00:00.000Z",
+        }
+        stix_object["external_references"] = [{"source_name": "cve", "external_id": value}]
+    return stix_object
 
 
 def stix_type(kind: ObservableType | str) -> str:
-    """The STIX object type that holds an observable type: `file` for every hash.
+    """Return the STIX object type of an observable type: `file` for every hash.
 
     Raises:
         KeyError: `kind` is no `ObservableType`.

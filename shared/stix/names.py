@@ -1,4 +1,4 @@
-"""Canonical names of the network: domains, URLs, e-mail addresses."""
+"""Canonical domain names, URLs and e-mail addresses."""
 
 import re
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ from shared.stix.addresses import check_ipv4, ipv6, is_ipv4
 from shared.stix.defang import refang
 from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, excerpt
 
-# Name spaces beside the DNS that malware uses: Tor, I2P, Namecoin, Emercoin, and OpenNIC's.
+# Name spaces beside the DNS that malware uses: those of Tor, I2P, Namecoin, Emercoin and OpenNIC.
 _OTHER_ROOTS = {
     "onion",
     "i2p",
@@ -28,9 +28,9 @@ _OTHER_ROOTS = {
 }
 _OTHER_ROOTS |= {"gopher", "indy", "libre", "neo", "null", "oss", "oz", "parody", "pirate"}
 _LABELS = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", re.ASCII)
-# RFC 5322 allows braces, nobody uses them, and they read as marks of defanging.
+# RFC 5322 allows braces. They are not in use, and here they are marks of defanging.
 _LOCAL_PART = re.compile(r"[^\s@\"<>(){},:;\\\[\]/]{1,64}")
-# Already as WHATWG serialises it: no dot segments, nothing to be escaped, no default port, no marks of defanging.
+# As WHATWG serialises it: no dot segments, no escapes, no default port, no marks of defanging.
 _PLAIN_URL = re.compile(
     r"https?://([a-z0-9_.-]+)(?:/(?:[A-Za-z0-9_~!$&+,;=:@?#-][A-Za-z0-9_~!$&+,;=:@?#.-]*+)?)+",
     re.ASCII,
@@ -39,10 +39,9 @@ URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGN
 
 
 def read_public_suffix_list() -> str:
-    """The public suffix list as publicsuffix.org writes it, from the snapshot in tldextract.
+    """Read the public suffix list, as publicsuffix.org writes it, from the snapshot of tldextract.
 
-    The file is read and the package not imported: that would bring `requests` and 15 MiB into
-    every process.
+    The package is not imported, which would load `requests` and 15 MiB into every process.
 
     Raises:
         ImportError: tldextract is not installed.
@@ -75,10 +74,11 @@ def is_plain_domain(text: str) -> bool:
 
 
 def domain(text: str) -> str:
-    """Canonical domain name: UTS 46 ASCII form, lower case, no trailing dot, no leading wildcard.
+    """Return the canonical name: UTS 46 ASCII form, lower case, no trailing dot, no wildcard.
 
     Raises:
-        NotAnObservable: a single label, labels or length beyond RFC 1035, or a last label that is no public suffix.
+        NotAnObservable: a single label, labels or length beyond RFC 1035, or a last label that is
+            no public suffix.
     """
     if is_plain_domain(text):
         return text
@@ -90,10 +90,10 @@ def domain(text: str) -> str:
     name = name.removesuffix(".").lstrip(".")
     if is_plain_domain(name):
         return name
-    raise _why_not(name, text)
+    raise _domain_error(name, text)
 
 
-def _why_not(name: str, text: str) -> NotAnObservable:
+def _domain_error(name: str, text: str) -> NotAnObservable:
     if name == "localhost" or name.endswith((".localhost", "localhost.localdomain")):
         return NotAnObservable("loopback address", name)
     if len(name) > 253 or any(len(label) > 63 for label in name.split(".")):
@@ -108,10 +108,10 @@ def _why_not(name: str, text: str) -> NotAnObservable:
 
 
 def host(text: str) -> str:
-    """Canonical domain, IPv4 or bracketed IPv6 address of a URL.
+    """Return the canonical domain, IPv4 or bracketed IPv6 address of a URL.
 
     Raises:
-        NotAnObservable: none of them, or one that points at the machine itself.
+        NotAnObservable: none of them, or a loopback address.
     """
     if text.startswith("["):
         return f"[{ipv6(text)}]"
@@ -119,10 +119,10 @@ def host(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """Canonical URL as WHATWG serialises it. Without a scheme, http is assumed.
+    """Return the canonical URL, as WHATWG serialises it. Without a scheme it is http.
 
     Raises:
-        NotAnObservable: no URL, no host (`data:`, `file:`), or a host that is no observable.
+        NotAnObservable: no URL, no host (`data:`, `file:`), or a host that is not an observable.
     """
     plain = _PLAIN_URL.fullmatch(text)
     if plain and (is_plain_domain(plain[1]) or (is_ipv4(plain[1]) and check_ipv4(plain[1]))):
@@ -136,25 +136,25 @@ def url(text: str) -> str:
     if not parsed.hostname:
         raise NotAnObservable("URL without a host", excerpt(text))
     host(parsed.hostname)
-    return _settled(parsed.href)
+    return _stable(parsed.href)
 
 
-def _settled(href: str) -> str:
+def _stable(href: str) -> str:
     if len(href) > MAX_LENGTH:
         raise NotAnObservable(
             "too long", f"{len(href)} characters once escaped, at most {MAX_LENGTH} are kept"
         )
-    # Serialising may join what was apart (dot segments); a value that is still defanged would not be canonical.
+    # Serialising may join parts (dot segments) to a mark of defanging, which is not canonical.
     if refang(href) != href or ada_url.normalize_url(href) != href:
         raise NotAnObservable("malformed URL", f"{excerpt(href)} has no stable form")
     return href
 
 
 def email(text: str) -> str:
-    """Canonical e-mail address: the local part as it stands, the domain canonical.
+    """Return the canonical address: the local part unchanged, the domain canonical.
 
     Raises:
-        NotAnObservable: no address of the form local@domain, or a domain that is none.
+        NotAnObservable: not of the form local@domain, or the domain is not one.
     """
     local, at, name = text.rpartition("@")
     if local[:7].lower() == "mailto:":

@@ -1,4 +1,4 @@
-"""From text to an observable: `normalise` when the type is known, `detect` when it is not."""
+"""Parses observables: `normalise` for a given type, `detect` for an unknown one."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,7 @@ _SHAPES = (
     (ObservableType.SSDEEP, re.compile(rf"{_SSDEEP.pattern}$", re.ASCII)),
     (ObservableType.TLSH, re.compile(r"(?:T1)?[0-9A-F]{70}$", re.IGNORECASE | re.ASCII)),
 )
-"""Shapes that are enough to know the type by; the type's normaliser then says what is wrong with the rest."""
+"""Shapes that identify a type; the type's normaliser then reports what is wrong with the rest."""
 
 
 def _hash(length: int) -> Callable[[str], str]:
@@ -73,9 +73,8 @@ def _ssdeep(text: str) -> str:
 
 
 def _tlsh(text: str) -> str:
-    value = text.upper().removeprefix(
-        "T1"
-    )  # STIX and its tools know the digest without its version
+    # STIX has the digest without its version.
+    value = text.upper().removeprefix("T1")
     if not _TLSH.fullmatch(value):
         raise NotAnObservable("malformed hash", f"{excerpt(text)}: 70 hexadecimal digits expected")
     return value
@@ -98,7 +97,7 @@ def _registry_key(text: str) -> str:
 
 
 def _file_name(text: str) -> str:
-    # STIX keeps the directory apart, and the same file lies in another one on the next machine.
+    # STIX stores directories apart, and another machine has the file in another directory.
     value = re.split(r"[\\/]", text)[-1].strip()
     if value in ("", ".", ".."):
         raise NotAnObservable("malformed file name", excerpt(text))
@@ -146,16 +145,17 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
 
 
 def normalise(kind: ObservableType | str, raw: str) -> str:
-    """The one canonical form of `raw` as an observable of type `kind`; canonical values come back unchanged.
+    """Return the canonical form of a text as an observable of a type.
 
-    White space around the value goes, defanged addresses, names, URLs and e-mail addresses are understood.
+    Canonical values come back unchanged. White space around the value is removed, and defanged
+    addresses, names, URLs and e-mail addresses are accepted.
 
     Raises:
-        NotAnObservable: `raw` is none of that type, or one that is never useful (loopback, unspecified).
+        NotAnObservable: it is not of that type, or of no use (loopback, unspecified).
         KeyError: `kind` is no `ObservableType`.
     """
     normaliser = _NORMALISERS[kind]
-    # Most values come canonical; telling that costs less than making sure of it.
+    # Most values are canonical; to check that costs less than to normalise them.
     if kind == "ipv4-addr" and addresses.is_ipv4(raw):
         return addresses.check_ipv4(raw)
     if kind == "domain-name" and names.is_plain_domain(raw):
@@ -165,13 +165,14 @@ def normalise(kind: ObservableType | str, raw: str) -> str:
 
 
 def detect(raw: str) -> Observable:
-    """The observable that a bare token is, by its shape.
+    """Return the observable that a token is, by its shape.
 
-    Defanged forms are understood; of `address:port` and `name:port` the port is dropped; `name/path` is taken for an
-    http URL. File names and mutexes have no shape and are never guessed; 40 and 64 digits are a file's hash.
+    Defanged forms are accepted; of `address:port` and `name:port` the port is dropped; `name/path`
+    is an http URL. File names and mutexes have no distinctive form and are never detected; 40 and
+    64 digits are the hash of a file.
 
     Raises:
-        NotAnObservable: nothing we know looks like that, or it is never useful (loopback, unspecified).
+        NotAnObservable: it has the shape of no type, or is of no use (loopback, unspecified).
     """
     if raw[-1:].isdigit() and addresses.is_ipv4(raw):
         return Observable(ObservableType.IPV4, addresses.check_ipv4(raw))
@@ -189,7 +190,7 @@ def detect(raw: str) -> Observable:
 
 
 def _guess(token: str) -> tuple[ObservableType, str]:
-    """The type a refanged token has the shape of, and the part of it that carries the value."""
+    """Return the type whose shape a refanged token has, and the part that is the value."""
     for kind, shape in _SHAPES:
         if shape.match(token):
             return kind, token
@@ -200,12 +201,10 @@ def _guess(token: str) -> tuple[ObservableType, str]:
         raise NotAnObservable("path without a host", excerpt(token))
     if addresses.is_ipv6(head) and (not slash or tail.isdigit()):
         return ObservableType.IPV6, token
+    if slash and addresses.is_ipv4(head) and tail.isdigit():
+        return ObservableType.IPV4, token
     if slash:
-        return (
-            ObservableType.IPV4
-            if addresses.is_ipv4(head) and tail.isdigit()
-            else ObservableType.URL
-        ), token
+        return ObservableType.URL, token
     return _guess_host(token)
 
 
@@ -216,8 +215,7 @@ def _guess_host(token: str) -> tuple[ObservableType, str]:
         token = port[1]
     if token.startswith("[") and addresses.is_ipv6(token):
         return ObservableType.IPV6, token
-    # A name never ends in a number, so "1.2.3.256" is a broken address, and is told so.
+    # A name never ends in a number: "1.2.3.256" is a malformed address.
     name, dot, last = token.rpartition(".")
-    return (
-        ObservableType.IPV4 if name and dot and last.isdigit() else ObservableType.DOMAIN
-    ), token
+    is_address = bool(name and dot and last.isdigit())
+    return ObservableType.IPV4 if is_address else ObservableType.DOMAIN, token

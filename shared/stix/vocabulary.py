@@ -1,4 +1,4 @@
-"""What an observable is: its type, its canonical value, and why a text is none."""
+"""Observables: their types and canonical values, and the error for texts that are none."""
 
 import re
 from enum import StrEnum
@@ -6,14 +6,14 @@ from enum import StrEnum
 import msgspec
 
 MAX_LENGTH = 8192
-"""Characters. Nothing longer is looked at, so that a hostile line costs no more than a long one."""
+"""Characters of a value. Longer texts are not examined, so that hostile lines cost little."""
 
-# NUL breaks PostgreSQL's text, surrogates break UTF-8, U+FFFD is what a wrong encoding leaves behind.
+# NUL breaks PostgreSQL's text, surrogates break UTF-8, U+FFFD comes from a wrong encoding.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd\ufeff]")
 
 
 class ObservableType(StrEnum):
-    """The types SentinelIQ stores. Names of STIX objects where STIX has one, `file-…` for each hash."""
+    """The types of observables: names of STIX objects where there is one, `file-…` for hashes."""
 
     IPV4 = "ipv4-addr"
     IPV6 = "ipv6-addr"
@@ -43,18 +43,18 @@ class ObservableType(StrEnum):
 
 
 class Observable(msgspec.Struct, frozen=True, gc=False):
-    """A type and a value in that type's one canonical form."""
+    """A type and a value in the type's canonical form."""
 
     type: ObservableType
     value: str
 
 
 class NotAnObservable(ValueError):
-    """The text is none of our observables, or not of the asked type.
+    """The text is not an observable, or not of the given type.
 
     Attributes:
-        reason: a short stable code to count by, such as "not a public suffix".
-        detail: one sentence for people; quotes at most 80 characters of the text.
+        reason: a short stable code, for counters, such as "not a public suffix".
+        detail: a sentence for people; quotes at most 80 characters of the text.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -64,13 +64,13 @@ class NotAnObservable(ValueError):
 
 
 def excerpt(text: str) -> str:
-    """At most 80 characters of `text`, printable, for a message."""
+    """Return at most 80 characters of a text, printable, for a message."""
     cut = text[:80]
     return cut if cut.isprintable() else ascii(cut)[1:-1][:80]
 
 
 def clean_token(raw: str) -> str:
-    """`raw` without the white space around it; refused when no observable could ever look like that.
+    """Strip white space, and refuse texts that no observable can have.
 
     Raises:
         NotAnObservable: empty, longer than `MAX_LENGTH`, or with characters that cannot be stored.
@@ -82,9 +82,7 @@ def clean_token(raw: str) -> str:
     token = raw.strip()
     if not token:
         raise NotAnObservable("empty")
-    if not (token.isascii() and token.isprintable()) and (found := _UNUSABLE.search(token)):
-        reason = "not UTF-8" if found.group() == "\ufffd" else "control character"
-        raise NotAnObservable(
-            reason, f"U+{ord(found.group()):04X} at character {found.start() + 1}"
-        )
+    if not (token.isascii() and token.isprintable()) and (match := _UNUSABLE.search(token)):
+        reason = "not UTF-8" if match[0] == "\ufffd" else "control character"
+        raise NotAnObservable(reason, f"U+{ord(match[0]):04X} at character {match.start() + 1}")
     return token

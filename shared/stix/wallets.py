@@ -1,7 +1,8 @@
-"""Addresses of cryptocurrencies: told by their check sums, which is also what makes them safe to find in prose.
+"""Wallet addresses of cryptocurrencies, recognised in prose by their check sums.
 
-Sources: Bitcoin's base58check and BIP 173, BIP 350 (bech32, bech32m); EIP-55 (Ethereum); Monero's base58 and layout of
-addresses ("Zero to Monero" §4); Litecoin, Dogecoin and Tron use Bitcoin's forms with bytes of their own.
+Sources: Bitcoin's base58check and BIP 173, BIP 350 (bech32, bech32m); EIP-55 (Ethereum); Monero's
+base58 and layout of addresses ("Zero to Monero" §4). Litecoin, Dogecoin and Tron use Bitcoin's
+forms with version bytes of their own.
 """
 
 import re
@@ -21,36 +22,37 @@ _BECH32 = re.compile("(bc|ltc)1([02-9ac-hj-np-z]{11,87})", re.IGNORECASE | re.AS
 _BECH32_SIGNS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_CHECKS = (1, 0x2BC830A3)
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-# Bitcoin, Litecoin, Dogecoin and Tron: addresses of keys, and of scripts.
+# Bitcoin, Litecoin, Dogecoin and Tron: addresses of keys and of scripts.
 _VERSIONS = frozenset({0x00, 0x05, 0x30, 0x32, 0x1E, 0x16, 0x41})
 _MONERO_NETWORKS = frozenset({18, 19, 42})
-_MONERO_BLOCK, _MONERO_BYTES = 11, {11: 8, 7: 5}
+_MONERO_BLOCK = 11
+_MONERO_BYTES = {11: 8, 7: 5}
 
 
 @lru_cache(maxsize=4096)
 def wallet(text: str) -> str:
-    """Canonical address: EIP-55's capitals for Ethereum, lower case for bech32, the others as they stand.
+    """Return the canonical address: EIP-55's capitals for Ethereum, lower case for bech32.
 
     Raises:
-        NotAnObservable: no known form, or a check sum that does not fit.
+        NotAnObservable: it has no supported form, or its check sum does not fit.
     """
     if _ETHEREUM.fullmatch(text):
         return _ethereum(text)
-    found = _BECH32.fullmatch(text)
-    if found and text in (text.lower(), text.upper()):
-        known = _bech32(found[1].lower(), found[2].lower())
+    bech32 = _BECH32.fullmatch(text)
+    if bech32 and text in (text.lower(), text.upper()):
+        is_valid = _bech32(bech32[1].lower(), bech32[2].lower())
         text = text.lower()
     elif _MONERO.fullmatch(text):
-        known = _monero(text)
+        is_valid = _monero(text)
     else:
-        known = bool(_BASE58.fullmatch(text)) and _base58check(text)
-    if not known:
+        is_valid = bool(_BASE58.fullmatch(text)) and _base58check(text)
+    if not is_valid:
         raise NotAnObservable("malformed wallet address", excerpt(text))
     return text
 
 
 def is_wallet(text: str) -> bool:
-    """Whether a text is an address whose check sum fits."""
+    """Whether a text is an address with a correct check sum."""
     if not 25 <= len(text) <= 106 or not text.isalnum():
         return False
     try:
@@ -114,7 +116,8 @@ def _monero(text: str) -> bool:
     data = b""
     for start in range(0, len(text), _MONERO_BLOCK):
         block = text[start : start + _MONERO_BLOCK]
-        number, size = _number(block), _MONERO_BYTES.get(len(block), 0)
+        number = _number(block)
+        size = _MONERO_BYTES.get(len(block), 0)
         if number >= 1 << 8 * size:
             return False
         data += number.to_bytes(size)
@@ -122,5 +125,5 @@ def _monero(text: str) -> bool:
 
 
 def _keccak_256(data: bytes) -> bytes:
-    """Keccak as it was submitted in 2011, which `hashlib`'s SHA-3 pads differently (FIPS 202)."""
+    """Hash with Keccak as submitted in 2011; SHA-3 of FIPS 202 in `hashlib` pads differently."""
     return keccak.new(data=data, digest_bits=256).digest()

@@ -4,7 +4,7 @@ import pytest
 
 from services.feeds.formats import MalformedDocument
 from services.feeds.formats.pdf import PdfFormat
-from shared.documents.pdf import rejoined
+from shared.documents.pdf import rejoin
 from tests.feeds.formats.contract import FormatContract, pairs, parse
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -116,12 +116,12 @@ def test_what_a_line_of_the_page_breaks_is_whole_again():
     ],
 )
 def test_lists_stay_lists(lines):
-    assert rejoined("\r\n".join(lines)) == "\n".join(lines)
+    assert rejoin("\r\n".join(lines)) == "\n".join(lines)
 
 
 def test_a_hash_may_be_broken_more_than_once():
     long = SHA256 * 2
-    assert rejoined("\n".join([long[:44], long[44:88], long[88:], MD5])) == f"{long}\n{MD5}"
+    assert rejoin("\n".join([long[:44], long[44:88], long[88:], MD5])) == f"{long}\n{MD5}"
 
 
 def test_hostile_pages_are_rejoined_in_linear_time():
@@ -133,7 +133,7 @@ def test_hostile_pages_are_rejoined_in_linear_time():
         "http://a.com/" + "a" * 90 + "/\n",
         "a" * 90 + "/\n",
     ):
-        assert rejoined("http://a.com/" + unit * (200_000 // len(unit)))
+        assert rejoin("http://a.com/" + unit * (200_000 // len(unit)))
 
 
 def test_only_the_types_that_are_asked_for():
