@@ -1,21 +1,21 @@
-"""What a fresh installation begins with: feeds, ATT&CK, one rule. The data is in `starter.yaml`."""
+"""The starter of a fresh installation: feeds, ATT&CK, one rule; `starter.yaml` has the data."""
 
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-_HERE = files(__package__)
+_FOLDER = files(__package__)
 
 
 class StarterFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One feed to begin with.
+    """A feed.
 
     Attributes:
         url: where its provider publishes it.
-        file: the sample that ships with us, in the same layout.
+        file: the sample that ships with SentinelIQ, in the same layout.
         every_seconds: how often it is fetched.
-        settings: how it is read and how far it is believed; fields of the feeds API.
+        settings: its format and how reliable it is; fields of the feeds API.
     """
 
     name: str
@@ -26,27 +26,27 @@ class StarterFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def sample_name(self) -> str:
-        """The sample's name as a feed: it must never pass for the real one."""
+        """The sample's name as a feed, which must differ from the real one's."""
         return f"{self.name} (sample)"
 
     def sample(self) -> bytes:
         """The sample's bytes."""
-        return _HERE.joinpath("feeds", self.file).read_bytes()
+        return _FOLDER.joinpath("feeds", self.file).read_bytes()
 
 
 class StarterAttack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ATT&CK domain to begin with, and the excerpt that ships with us."""
+    """An ATT&CK domain, and the excerpt that ships with SentinelIQ."""
 
     domain: str
     file: str
 
     def sample(self) -> bytes:
         """The excerpt's bytes."""
-        return _HERE.joinpath("attack", self.file).read_bytes()
+        return _FOLDER.joinpath("attack", self.file).read_bytes()
 
 
 class Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it; `rule` and `channel` as the notifications API takes them."""
+    """The whole starter; `rule` and `channel` as the notifications API takes them."""
 
     feeds: list[StarterFeed]
     attack: StarterAttack
@@ -56,4 +56,4 @@ class Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_starter() -> Starter:
     """Read `starter.yaml`."""
-    return msgspec.yaml.decode(_HERE.joinpath("starter.yaml").read_bytes(), type=Starter)
+    return msgspec.yaml.decode(_FOLDER.joinpath("starter.yaml").read_bytes(), type=Starter)

@@ -22,6 +22,10 @@ PLANTED = {
         "services/observables/store/models.py",
         "from services.observables.store import repository",
     ),
+    "sentineliq: commands do not know each other": (
+        "sentineliq/cli/commands/events.py",
+        "from sentineliq.cli.commands import dead",
+    ),
     "HTTP leaves only through the guarded client": (
         "services/mitre/releases/service.py",
         "import httpx2",

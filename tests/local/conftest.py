@@ -10,13 +10,14 @@ TOY = """
 import json, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 
-def tell(text):
+def notify(text):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.sendto(text, os.environ["NOTIFY_SOCKET"])
 
 def main(arguments):
     kind, data = arguments[0], Path(os.environ["SENTINELIQ_DATA_DIR"])
-    print(json.dumps({"kind": kind, "port": os.environ.get("SENTINELIQ_API_PORT"), "argv": sys.argv}))
+    port = os.environ.get("SENTINELIQ_API_PORT")
+    print(json.dumps({"kind": kind, "port": port, "argv": sys.argv}))
     if kind == "migrate":
         (data / "migrated").touch()
         return 0
@@ -31,8 +32,8 @@ def main(arguments):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen(["sleep", "600"])
         print("child", child.pid)
-    tell(b"STATUS=warming up")
-    tell(b"STATUS=here\\nREADY=1")
+    notify(b"STATUS=warming up")
+    notify(b"STATUS=here\\nREADY=1")
     while True:
         time.sleep(0.05)
 """
@@ -46,7 +47,10 @@ ELSEWHERE = {
 
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
-    """A package of one small service, `toys.feeds`; the environment that leaves the infrastructure out."""
+    """A package of one small service, `toys.feeds`.
+
+    Gives an environment in which the stack starts no servers.
+    """
     package = tmp_path / "path" / "toys" / "feeds"
     package.mkdir(parents=True)
     (package / "__main__.py").write_text(textwrap.dedent(TOY))

@@ -1,4 +1,4 @@
-"""The three launchers for real: what was acknowledged is there after kill -9 and on other ports."""
+"""The three servers for real: acknowledged data survives kill -9 and a change of ports."""
 
 import asyncio
 import json
@@ -12,8 +12,9 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from sentineliq.local.environment import stored_environment
 from sentineliq.local.orphans import running_processes
-from sentineliq.local.stack import Infrastructure, stored_environment
+from sentineliq.local.stack import Infrastructure
 
 TOPIC = "kept"
 
@@ -61,7 +62,7 @@ def addresses(pid):
 
 
 def test_data_outlives_kill_and_a_move_to_other_ports(tmp_path, eventually, gone):
-    kept = ([("postgres",)], [b"valkey"], b"kafka")
+    expected = ([("postgres",)], [b"valkey"], b"kafka")
     states = []
     with Infrastructure(
         tmp_path, on_state=lambda *state: states.append(state[:2])
@@ -74,19 +75,19 @@ def test_data_outlives_kill_and_a_move_to_other_ports(tmp_path, eventually, gone
         for pid in first.values():
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: sum(state == "ready" for _, state in states) == 3, 40)
-        assert read(stack.environment) == kept
+        assert read(stack.environment) == expected
         second = running_processes(tmp_path)
     assert all(gone(pid) for pid in [*first.values(), *second.values()])
     assert running_processes(tmp_path) == {}
 
     with Infrastructure(tmp_path).running() as moved:
-        assert read(moved.environment) == kept
+        assert read(moved.environment) == expected
         assert moved.environment["DATABASE_URL"] != stack.environment["DATABASE_URL"]
         assert stored_environment(tmp_path).items() <= moved.environment.items()
-        refuses_strangers(moved)
+        refuses_other_passwords(moved)
 
 
-def refuses_strangers(stack):
+def refuses_other_passwords(stack):
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(
             f"postgresql://sentineliq:guess@127.0.0.1:{stack.ports.postgres}/sentineliq"

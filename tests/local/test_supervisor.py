@@ -22,8 +22,15 @@ from pathlib import Path
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 kinds = sys.argv[2].split(",")
-stack = Stack(Path(sys.argv[1]), Ports.free(), migrations=[("feeds", "migrate")], package="toys", preload="json",
-              processes=[("feeds", kind) for kind in kinds], on_line=lambda part, line: print(part, line, flush=True))
+stack = Stack(
+    Path(sys.argv[1]),
+    Ports.free(),
+    migrations=[("feeds", "migrate")],
+    processes=[("feeds", kind) for kind in kinds],
+    package="toys",
+    preload="json",
+    on_line=lambda component, line: print(component, line, flush=True),
+)
 try:
     with stack.running():
         print("all ready", flush=True)
@@ -38,11 +45,16 @@ class Log:
         self.lines = []
         self.states = []
 
-    def line(self, part, line):
-        self.lines.append((part, line))
+    def line(self, component, line):
+        self.lines.append((component, line))
 
-    def state(self, part, state, _detail):
-        self.states.append((part, state))
+    def state(self, component, state, _detail):
+        self.states.append((component, state))
+
+
+def title_of(process):
+    """What `ps` shows."""
+    return " ".join(process.cmdline()).strip("\0 ")
 
 
 def make_stack(tmp_path, environ, *kinds, migrate="migrate"):
@@ -65,18 +77,25 @@ def test_starts_in_order_passes_the_environment_and_stops_all(tmp_path, toys, go
     with stack.running():
         pids = running_processes(stack.data_dir)
         names = {name: psutil.Process(pid).name() for name, pid in pids.items()}
+        titles = {name: title_of(psutil.Process(pid)) for name, pid in pids.items()}
+        fork_server = psutil.Process(pids["feeds-api"]).parent()
+        assert title_of(fork_server) == "sentineliq: fork server"
     assert names == {"feeds-api": "feeds-api", "feeds-worker": "feeds-worker"}
+    assert titles == {
+        "feeds-api": "sentineliq: feeds api",
+        "feeds-worker": "sentineliq: feeds worker",
+    }
     assert log.states.index(("feeds-migrate", "done")) < log.states.index(("feeds-api", "starting"))
-    said = {part: json.loads(line) for part, line in log.lines}
-    assert said["feeds-api"]["port"] == str(stack.ports.feeds)
-    assert said["feeds-worker"]["port"] is None
-    assert said["feeds-worker"]["argv"][1:] == ["worker"]
+    reports = {component: json.loads(line) for component, line in log.lines}
+    assert reports["feeds-api"]["port"] == str(stack.ports.feeds)
+    assert reports["feeds-worker"]["port"] is None
+    assert reports["feeds-worker"]["argv"][1:] == ["worker"]
     assert stack.environment["DATABASE_URL"] == "postgresql://elsewhere/x"
     assert all(gone(pid) for pid in pids.values())
     assert not (stack.data_dir / "postgres").exists()
 
 
-def test_starts_again_what_was_killed_and_everything_when_the_nursery_was(
+def test_starts_again_what_was_killed_and_everything_when_the_fork_server_was(
     tmp_path, toys, eventually, gone
 ):
     log, stack = make_stack(tmp_path, toys, "worker", "consumer")
@@ -100,10 +119,13 @@ def test_starts_again_what_was_killed_and_everything_when_the_nursery_was(
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("broken", r"feeds-broken ended with exit code 3; it said:\n.*\n  the table is missing"),
+        (
+            "broken",
+            r"feeds-broken ended with exit code 3; its last lines:\n.*\n  the table is missing",
+        ),
         (
             "unimportable",
-            r"(?s)feeds-unimportable ended with exit code 1; it said:.*No module named 'no_such_module'",
+            r"(?s)feeds-unimportable ended with exit code 1; .*No module named 'no_such_module'",
         ),
     ],
 )
@@ -183,7 +205,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path, toys, gone, eventually):
         assert set(pids) == {"postgres", "valkey", "kafka", "feeds-worker", "feeds-stubborn"}
         process.kill()
     eventually(lambda: all(gone(pid) for name, pid in pids.items() if name != "feeds-stubborn"), 10)
-    # Who ignores SIGTERM lives on, until the next start finds it.
+    # A process that ignores SIGTERM runs on until the next start finds it.
     assert not gone(pids["feeds-stubborn"])
     log, stack = make_stack(tmp_path, toys, "worker")
     with stack.running():

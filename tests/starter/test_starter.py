@@ -1,4 +1,4 @@
-"""The samples that ship: in their providers' layout, and about nobody who exists."""
+"""The samples that ship: in their providers' layout, and without real hosts."""
 
 import io
 import re
@@ -14,8 +14,8 @@ from services.notifications.channels.schemas import ChannelCreate
 
 STARTER = load_starter()
 DOCUMENTATION = [
-    ip_network(one)
-    for one in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+    ip_network(text)
+    for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
 """RFC 5737, RFC 3849."""
 RESERVED = re.compile(r"(.+\.)?example\.(com|net|org)")
@@ -24,12 +24,9 @@ FEEDS = pytest.mark.parametrize("feed", STARTER.feeds, ids=lambda feed: feed.fil
 
 
 def records(feed):
-    options = feed.settings.get("options", {})
-    return [
-        one
-        for batch in format_named(feed.settings["format"]).parse(io.BytesIO(feed.sample()), options)
-        for one in batch.records
-    ]
+    parser = format_named(feed.settings["format"])
+    batches = parser.parse(io.BytesIO(feed.sample()), feed.settings.get("options", {}))
+    return [record for batch in batches for record in batch.records]
 
 
 @FEEDS
@@ -40,15 +37,18 @@ def test_the_api_takes_the_feed(feed):
 
 
 @FEEDS
-def test_the_sample_is_read_and_names_only_what_is_reserved(feed):
-    found = records(feed)
-    assert len(found) >= 10
-    for one in found:
-        if one.type in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"):
-            host = (
-                urlsplit(one.value).hostname if one.type == "url" else one.value.rpartition("@")[2]
-            )
-            assert _is_reserved(host), one.value
+def test_the_sample_is_parsed_and_names_only_reserved_hosts(feed):
+    parsed = records(feed)
+    assert len(parsed) >= 10
+    for record in parsed:
+        if record.type in ("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"):
+            assert _is_reserved(_host(record)), record.value
+
+
+def _host(record):
+    if record.type == "url":
+        return urlsplit(record.value).hostname
+    return record.value.rpartition("@")[2]
 
 
 def _is_reserved(host):
@@ -70,7 +70,7 @@ def test_samples_bring_what_the_rule_is_about():
 
 def test_tables_keep_the_columns_of_their_provider():
     urlhaus = next(feed for feed in STARTER.feeds if feed.file == "urlhaus-recent.csv")
-    one = records(urlhaus)[0]
-    assert one.first_seen.startswith("2026-11-")
-    assert "malware_download" in one.tags
-    assert one.ref.startswith("https://urlhaus.abuse.ch/url/")
+    record = records(urlhaus)[0]
+    assert record.first_seen.startswith("2026-11-")
+    assert "malware_download" in record.tags
+    assert record.ref.startswith("https://urlhaus.abuse.ch/url/")

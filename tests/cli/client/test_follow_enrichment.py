@@ -127,7 +127,8 @@ def test_a_line_says_why_a_job_is_tried_again():
     assert job_line(decode(EnrichmentJob, soon)) is None
     again = job_line(decode(EnrichmentJob, {**soon, "attempts": 1, "reason": broken}))
     assert again == (
-        "45.33.32.156  probe: waits, probably until 2000-01-01 00:00:00, after probe answered with HTTP 500"
+        "45.33.32.156  probe: waits, probably until 2000-01-01 00:00:00, "
+        "after probe answered with HTTP 500"
     )
     failed = job_line(decode(EnrichmentJob, job("failed", reason=broken)))
     assert failed == "45.33.32.156  probe: failed: probe answered with HTTP 500"

@@ -55,7 +55,7 @@ def cli(running_stack):
 
 
 @pytest.fixture(autouse=True)
-def answering(providers: Providers):
+def replies(providers: Providers):
     providers.replies = {"shodan_internetdb": host, "abuseipdb": keyed}
     return providers.replies
 
@@ -76,9 +76,9 @@ def test_a_value_is_asked_about_and_the_facts_are_shown(cli, providers):
     assert providers.queries_of("shodan_internetdb").count("45.33.40.1") == 2
 
 
-def test_what_waits_has_an_estimate(cli, answering):
-    replies = iter([Reply(429, headers={"Retry-After": "5"}, delay=0.6)])
-    answering["isc_dshield"] = lambda _: next(replies, Reply(404))
+def test_what_waits_has_an_estimate(cli, replies):
+    answers = iter([Reply(429, headers={"Retry-After": "5"}, delay=0.6)])
+    replies["isc_dshield"] = lambda _: next(answers, Reply(404))
     result = cli("enrich", "45.33.40.2", "--with", "isc_dshield")
     assert result.exit_code == 0, result.output
     *waits, ends = result.stderr.splitlines()
@@ -110,8 +110,8 @@ def test_a_request_need_not_be_waited_for(cli):
     assert (job["id"], job["state"]) == (request["jobs"][0]["id"], "done")
 
 
-def test_a_queue_is_seen_and_taken_back(cli, answering):
-    answering["stopforumspam"] = lambda _: Reply(429, headers={"Retry-After": "600"})
+def test_a_queue_is_seen_and_taken_back(cli, replies):
+    replies["stopforumspam"] = lambda _: Reply(429, headers={"Retry-After": "600"})
     values = [f"45.33.41.{number}" for number in range(1, 4)]
     assert cli("enrich", *values, "--with", "stopforumspam", "--no-wait").exit_code == 0
     eventually(lambda: "over quota until" in cli("enrichers", "list").stdout)
