@@ -1,9 +1,9 @@
-"""Tenants that the platform itself knows."""
+"""The tenants with a meaning of their own."""
 
 from typing import Final
 
 PUBLIC: Final = "public"
-"""The tenant that everyone reads and only operators write."""
+"""The tenant that all read and only operators write."""
 
 PLATFORM: Final = "*"
-"""Not a tenant: work that is the platform's own (relays, reconcilers) and crosses tenants knowingly."""
+"""No tenant: the scope of the platform's own work (relays, reconcilers), which crosses tenants."""

@@ -1,4 +1,4 @@
-"""OpenAPI schemas of responses that are msgspec structs, generated from the structs that are encoded."""
+"""OpenAPI schemas of responses that are msgspec structs, generated from those structs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ _REFERENCE = "#/components/schemas/{name}"
 
 
 def struct_response(struct: type, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers with a struct.
+    """Describe, for `responses`, a route that answers with a struct.
 
     Args:
         struct: the struct; `add_struct_schemas` adds its schema to the document.

@@ -26,6 +26,10 @@ PLANTED = {
         "sentineliq/cli/commands/events.py",
         "from sentineliq.cli.commands import dead",
     ),
+    "shared: each part stands on those below it": (
+        "shared/errors.py",
+        "from shared.kafka import topics",
+    ),
     "HTTP leaves only through the guarded client": (
         "services/mitre/releases/service.py",
         "import httpx2",
