@@ -22,7 +22,7 @@ _GALAXY: Final = re.compile(r'misp-galaxy:([a-z0-9-]+)="?([^"]+)"?', re.IGNORECA
 _NAMESPACED: Final = re.compile(
     r'([a-z][a-z &_-]*)(?::[a-z0-9_-]+)?[:=]"?([^":=]+)"?', re.IGNORECASE | re.ASCII
 )
-# The platform that Malpedia, and those who follow it, write before a family.
+# The platform that Malpedia, and feeds in its manner, write before a family.
 _PLATFORM: Final = re.compile(
     r"(?:win|elf|osx|apk|ios|jar|js|py|php|ps1|vbs|sh|asp|swf|symbian|fas)\.(?=.)"
 )

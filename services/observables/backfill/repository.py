@@ -27,7 +27,7 @@ class AssertionKey(NamedTuple):
 
 
 class StoredMapping(NamedTuple):
-    """What an assertion says, and the ATT&CK ids it was mapped to."""
+    """The malware and tags of an assertion, and the ATT&CK ids it was mapped to."""
 
     key: AssertionKey
     malware: str | None

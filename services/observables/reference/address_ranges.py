@@ -47,7 +47,7 @@ class AddressRanges:
         begins = starts.searchsorted(first)
         ends = starts.searchsorted(after)
         ends[ends_space] = starts.size
-        # Like a painter, who covers the widest areas first and the narrow ones on top of them.
+        # The widest ranges are written first, and narrower ones over them.
         painted = np.zeros(starts.size, numbers.dtype)
         widest_first = _order_widest_first(firsts, lasts, bits)
         for begin, end, number in zip(

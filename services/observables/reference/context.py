@@ -51,7 +51,7 @@ class OfflineEnrichers:
         return [f"{{{text[:-1]}}}" if text else NOTHING for text in members]
 
     def effects(self, context: str) -> Effects:
-        """What a context does to the score."""
+        """The effects of a context on the score."""
         for key in self._weighing_keys:  # one regular expression takes five times as long
             if key in context:
                 break
@@ -125,5 +125,5 @@ def decoded(context: str) -> dict[str, Any]:
 
 
 def effects(context: str) -> Effects:
-    """What a context does to the score."""
+    """The effects of a context on the score."""
     return () if context == NOTHING else OFFLINE_ENRICHERS.value.effects(context)

@@ -76,7 +76,7 @@ def _cut(needle: bytes) -> list[tuple[int, bytes]]:
 
 
 def _table(width: int, pieces: Iterable[bytes]) -> Array:
-    """Whether any piece has a slot; of the joined pieces, every `width`-th window is one."""
+    """The slots that pieces have; of their joined windows, every `width`-th is a piece."""
     table = np.zeros(1 << _TABLE_BITS, bool)
     table[_slots(np.frombuffer(b"".join(pieces), np.uint8), width)[::width]] = True
     return table

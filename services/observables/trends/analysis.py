@@ -67,7 +67,7 @@ class PartitionSpan:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What is read after a start, and what of it is news.
+    """The records to read after a start, and those among them that are news.
 
     Attributes:
         values_from: time in the log from which on values matter; only subjects look further back.

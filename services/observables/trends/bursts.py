@@ -63,7 +63,7 @@ class ValueBursts:
         bursts: list[Trend] = []
         for indicator in chunk.seen:
             # Python's hash has 64 bits and a random key per process: among millions of values,
-            # a collision is practically impossible, and nobody can construct one.
+            # a collision is practically impossible, and none can be constructed.
             key = hash((tenant, indicator.type, indicator.value))
             state = young.get(key)
             if state is None:

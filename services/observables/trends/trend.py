@@ -1,4 +1,4 @@
-"""What a trend is: a value that several feeds see at once, or a subject above its own baseline."""
+"""A trend: a value that several feeds see at once, or a subject above its own baseline."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What every offline enricher guarantees; a test inherits it and names the enricher and values."""
+"""The contract of offline enrichers; a test inherits it and names the enricher and values."""
 
 from typing import ClassVar
 

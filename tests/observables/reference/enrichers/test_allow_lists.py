@@ -52,7 +52,7 @@ class TestContract(OfflineContract):
         return AllowLists(WarningListIndex(BLOB))
 
     def test_the_samples_are_canonical(self):
-        """Of the types without samples, `x` stands for anything."""
+        """Types without samples have the value `x`, which need not be canonical."""
 
 
 def about(type_, value):

@@ -152,11 +152,11 @@ class TestLookalikes:
     def test_digits_that_pass_for_letters_too(self, name, brand):
         assert about(name) == {"lookalike_of": brand}
 
-    def test_the_genuine_ones_imitate_nobody(self):
+    def test_genuine_names_imitate_no_other(self):
         assert [name for name in BRANDS if "lookalike_of" in (about(f"www.{name}") or {})] == []
 
     @pytest.mark.parametrize("label", ["tмаркетster", "αbc", "дomain"])
-    def test_scripts_that_are_mixed_to_deceive_are_told_when_nobody_is_imitated(self, label):
+    def test_mixed_scripts_are_reported_without_an_imitated_name(self, label):
         assert about(written(label)) == {"mixed_scripts": True}
 
     @pytest.mark.parametrize(
