@@ -20,6 +20,7 @@ from sentineliq.local.stack import Stack
 from sentineliq.starter import load_starter
 from shared.auth import issue_token
 from shared.errors import SentinelIQError
+from shared.runtime.process_title import set_process_title
 from shared.settings import SERVICES
 
 up = CommandGroup()
@@ -53,6 +54,7 @@ def start_stack(
 
     It stays in the foreground. Starting again continues with the same data.
     """
+    set_process_title("local", "supervisor")
     progress = ProgressLines(output.make_console(), verbose=verbose)
     progress.line("SentinelIQ", f"starting in {data_dir.absolute()}")
     ports = choose_ports(port_base, port or [])

@@ -84,7 +84,7 @@ async def _check_group(
     descriptions = [description for response in responses for description in response.groups]
     # The sixth field of a description lists the members.
     members = sum(len(description[5]) for description in descriptions)
-    committed = await admin.list_consumer_consumer_groupfsets(group)
+    committed = await admin.list_consumer_group_offsets(group)
     topics = [topic_name(settings, topic) for topic in CONSUMED_TOPICS[service]]
     lag: dict[str, int] = {}
     for topic in await admin.describe_topics(topics):
