@@ -1,17 +1,19 @@
-"""Asks the Celery workers through the broker which queues and tasks they have."""
+"""Asks the Celery workers through the broker which queues and tasks they have.
+
+It uses the control mailbox of Celery without Celery, whose import takes as long as the answers.
+"""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import redis
-from celery import Celery
+from kombu.connection import Connection
+from kombu.pidbox import Mailbox
 
 from shared.settings import Settings
 
 _ANSWER_WITHIN: Final = 2.0
 """Seconds that workers have to answer."""
-_CONTROL_CHANNEL: Final = "/{database}.celery.pidbox"
-"""The Redis channel on which kombu sends control messages; each worker subscribes to it."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,12 @@ class Workers:
 def inspect_workers(settings: Settings) -> Workers:
     """Ask all workers; one that does not answer in time counts as gone."""
     url = settings.celery_broker_url.get_secret_value()
-    app = Celery("doctor", broker=url, set_as_current=False)
-    with app.connection_for_write() as connection:
-        # With the number of workers known, there is no need to wait for further answers.
-        inspect = app.control.inspect(
-            timeout=_ANSWER_WITHIN, limit=_connected_workers(url), connection=connection
-        )
-        queues = inspect.active_queues() or {}
-        tasks = inspect.registered() or {}
-    app.close()
+    # With the number of workers known, there is no need to wait for further answers.
+    limit = _connected_workers(url)
+    with Connection(url) as connection:
+        mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
+        queues = _ask(mailbox, "active_queues", limit)
+        tasks = _ask(mailbox, "registered", limit)
     workers = {}
     for name, listed in queues.items():
         queue_names = frozenset(queue["name"] for queue in listed)
@@ -60,10 +59,22 @@ def inspect_workers(settings: Settings) -> Workers:
     return Workers(workers)
 
 
+def _ask(mailbox: Mailbox, command: str, limit: int | None) -> dict[str, Any]:
+    """The answers to a control command, by worker."""
+    answers: dict[str, Any] = {}
+    for answer in mailbox.multi_call(command, timeout=_ANSWER_WITHIN, limit=limit):
+        answers |= answer
+    return answers
+
+
 def _connected_workers(url: str) -> int | None:
-    """How many workers listen to control messages; None where Redis does not say it."""
-    with redis.Redis.from_url(url) as client:
-        database = client.connection_pool.connection_kwargs.get("db", 0)
-        channel = _CONTROL_CHANNEL.format(database=database)
-        ((_, count),) = client.pubsub_numsub(channel)
-    return int(count) or None
+    """How many workers listen to control messages; None where the broker does not say it.
+
+    kombu subscribes each worker to the mailbox by a pattern, and nothing else uses patterns.
+    """
+    try:
+        with redis.Redis.from_url(url) as client:
+            listeners = client.client_list(_type="pubsub")
+    except redis.ResponseError:  # the login may not list clients
+        return None
+    return sum(listener["psub"] != "0" for listener in listeners) or None
