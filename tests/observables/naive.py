@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import StoredAssertion
 from services.observables.store.plan import AssertingSource, AssertionData
-from shared.timestamps import parse_timestamp
 
 Outcome = dict[str, dict[str, StoredAssertion]]
 
@@ -31,14 +30,14 @@ def written(source: AssertingSource, word: AssertionData, *, over: bool = False)
         source=source.name,
         source_id=source.id,
         tlp=source.tlp,
-        first_seen=parse_timestamp(word.first_seen),
+        first_seen=word.first_seen,
         reliability=source.reliability,
         confidence=word.confidence,
         tags=word.tags,
         attack=word.attack,
         malware=word.malware,
-        last_seen=parse_timestamp(word.last_seen) if word.last_seen else source.observed_at,
-        valid_until=parse_timestamp(word.valid_until) if word.valid_until else None,
+        last_seen=word.last_seen or source.observed_at,
+        valid_until=word.valid_until,
         retracted_at=source.observed_at if over else None,
         kind=source.kind,
         confirmed_at=source.confirmed_at,
@@ -62,9 +61,7 @@ def _end(spoken: list[Spoken]) -> StoredAssertion:
     over = [one.source for one in spoken if one.word is None]
     if not said:
         last = max(over, key=lambda source: source.observed_at)
-        return written(
-            last, AssertionData(0, (), None, last.observed_at.isoformat(), None), over=True
-        )
+        return written(last, AssertionData(0, (), None, last.observed_at, None), over=True)
     newest = max(said, key=lambda one: (one.observed_at, _strength(one)))
     newest = newest._replace(first_seen=min(one.first_seen for one in said))
     ends = [source.observed_at for source in over if source.observed_at > newest.observed_at]

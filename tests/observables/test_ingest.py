@@ -19,6 +19,8 @@ from services.observables.store.plan import (
     IncomingAssertion,
     IngestPlan,
 )
+from services.observables.store.repository.read import add_repeats
+from services.observables.store.repository.write import pack_ids
 from shared.stix.ids import observable_uuid
 from tests.observables.naive import Spoken, outcome, promised, written
 
@@ -47,7 +49,7 @@ class Store:
         found = {
             one: row._replace(assertions=dict(row.assertions)) for one, row in self.rows.items()
         }
-        ingest.with_repeats(found, [note for note in self.notes if note[1] >= since])
+        add_repeats(found, [note for note in self.notes if note[1] >= since])
         return found
 
     def apply(self, source: AssertingSource, plan: IngestPlan) -> None:
@@ -75,7 +77,7 @@ class Store:
         for gone in plan.retracted:
             self._retract(source, gone)
         if plan.repeated:
-            self.notes.append((source.id, source.observed_at, ingest.pack_ids(plan.repeated)))
+            self.notes.append((source.id, source.observed_at, pack_ids(plan.repeated)))
 
     def _reassert(self, source: AssertingSource, one: IncomingAssertion) -> None:
         mine = self.rows[one.id].assertions[source.id]
@@ -125,18 +127,18 @@ def source_of(word: dict, kinds: dict[str, str]) -> AssertingSource:
 
 
 def word_of(word: dict, said: dict) -> AssertionData:
-    def text(name: str) -> str | None:
-        return at(said[name]).isoformat() if name in said else None
+    def time_of(name: str) -> datetime | None:
+        return at(said[name]) if name in said else None
 
-    first, observed = text("first"), at(word["hour"]).isoformat()
+    first, observed = time_of("first"), at(word["hour"])
     tags, malware = said.get("tags", ()), said.get("malware")
     return AssertionData(
         said["confidence"],
         tags,
         malware,
         first or observed,
-        text("until"),
-        text("last"),
+        time_of("until"),
+        time_of("last"),
         said.get("attack", ()),
     )
 
@@ -147,7 +149,7 @@ def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> IngestPl
         IncomingAssertion(identity(value), "ipv4-addr", value, word_of(word, details))
         for value, details in word["seen"].items()
     ]
-    over = AssertionData(0, (), None, source.observed_at.isoformat(), None, retracted=True)
+    over = AssertionData(0, (), None, source.observed_at, None, retracted=True)
     gone = [
         IncomingAssertion(identity(value), "ipv4-addr", value, over)
         for value in sorted(word["gone"] - set(word["seen"]))

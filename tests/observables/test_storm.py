@@ -101,7 +101,11 @@ def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
 def _word(one: Indicator, moment: datetime) -> AssertionData:
     tags = tuple(sorted({"feed", *one.tags}))
     return AssertionData(
-        one.confidence or 0, tags, one.malware, moment.isoformat(), one.valid_until
+        one.confidence or 0,
+        tags,
+        one.malware,
+        moment,
+        datetime.fromisoformat(one.valid_until) if one.valid_until else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.observables.store.plan import (
@@ -58,20 +57,20 @@ def read_chunk(
     asserted = batch.asserted
     origin = batch.origin
     source = batch.source
-    observed = source.observed_at.isoformat()
+    observed_at = source.observed_at
     defaults = AssertionData(
         payload.confidence,
         payload.tags,
         None,
-        observed,
+        observed_at,
         None,
         attack=stands_for(None, payload.tags),
     )
-    retraction = AssertionData(0, (), None, observed, None, retracted=True)
+    retraction = AssertionData(0, (), None, observed_at, None, retracted=True)
     for position, indicator in enumerate(payload.seen):
         try:
             identity = _identity(indicator)
-            data = _assertion_data(indicator, defaults, stands_for, source.observed_at)
+            data = _assertion_data(indicator, defaults, stands_for, observed_at)
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
@@ -119,22 +118,15 @@ def _assertion_data(
         tags,
         indicator.malware,
         _seen_at(indicator.first_seen, observed_at) or defaults.first_seen,
-        _in_utc(indicator.valid_until),
+        None if indicator.valid_until is None else parse_time(indicator.valid_until),
         _seen_at(indicator.last_seen, observed_at),
         attack,
     )
 
 
-@lru_cache(maxsize=4096)
-def _in_utc(text: str | None) -> str | None:
-    """A time as PostgreSQL reads it too: Python understands more forms."""
-    return None if text is None else parse_time(text).isoformat()
-
-
-@lru_cache(maxsize=4096)
-def _seen_at(text: str | None, observed_at: datetime) -> str | None:
+def _seen_at(text: str | None, observed_at: datetime) -> datetime | None:
     """When it was seen, at the latest the time of the run, so that it fades from there."""
-    return None if text is None else min(parse_time(text), observed_at).isoformat()
+    return None if text is None else min(parse_time(text), observed_at)
 
 
 def run_time(text: str, now: datetime) -> datetime:

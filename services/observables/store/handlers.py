@@ -12,15 +12,9 @@ from services.observables.attack import current_index
 from services.observables.reference import context
 from services.observables.store.changes import change_events
 from services.observables.store.chunks import Batch, read_chunk, run_time
-from services.observables.store.plan import (
-    AssertingSource,
-    IngestPlan,
-    build_plan,
-    pack_ids,
-    with_repeats,
-)
+from services.observables.store.plan import AssertingSource, IngestPlan, build_plan
 from services.observables.store.repository import read, write
-from services.observables.store.repository.write import RunChunkRow
+from services.observables.store.repository.write import RunChunkRow, pack_ids
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.feeds import IndicatorsObserved, RunFinished
@@ -63,8 +57,9 @@ def _apply(session: Session, events: list[Observed]) -> None:
         write.lock(session, strays)
         buckets |= strays
     # Compare with what is stored.
-    states = read.read_states(session, tenant, list(batch.origin))
-    with_repeats(states, read.read_repeats(session, tenant, buckets, observed_at, run.run_id))
+    states = read.read_states_of_run(
+        session, tenant, list(batch.origin), buckets, observed_at, run.run_id
+    )
     asserted = list(batch.asserted.values())
     # A run that both asserts and retracts something asserts it.
     retracted = [row for identity, row in batch.retracted.items() if identity not in batch.asserted]

@@ -5,7 +5,7 @@ The outcome of many reports does not depend on their order, nor on how often the
 - Of a source's reports about an observable the newest holds, by the time of its run. Of two of the
   same moment an assertion prevails over a retraction, and the stronger of two assertions (`_rank`).
 - A report that repeats what is stored, of the same day, is not written into the assertion, only
-  noted (`IngestPlan.repeated`). Readers of the stored assertions add the notes (`with_repeats`), so
+  noted (`IngestPlan.repeated`). Readers of the stored assertions add the notes (`add_repeats`), so
   that an older report is recognised as older.
 - The stored score is never news (`is_news`) against the score of the assertions at the newest
   moment that anything is stored about the observable.
@@ -35,21 +35,23 @@ from services.observables.store.changes import (
     new_change,
 )
 from shared.events.observables import Change
-from shared.timestamps import parse_timestamp
 
 
 class AssertionData(NamedTuple):
     """What a source reports about an observable, with the event's defaults filled in.
 
-    Many observables share one. Times are RFC 3339 texts, as COPY writes them.
+    Many observables share one.
+
+    Attributes:
+        last_seen: None when the source gives no time; it is then that of the run.
     """
 
     confidence: int
     tags: tuple[str, ...]
     malware: str | None
-    first_seen: str
-    valid_until: str | None
-    last_seen: str | None = None
+    first_seen: datetime
+    valid_until: datetime | None
+    last_seen: datetime | None = None
     attack: tuple[str, ...] = ()
     retracted: bool = False
 
@@ -83,14 +85,14 @@ class AssertingSource(NamedTuple):
             self.name,
             self.id,
             self.tlp,
-            parse_timestamp(data.first_seen),
+            data.first_seen,
             self.reliability,
             data.confidence,
             data.tags,
             data.attack,
             data.malware,
-            parse_timestamp(data.last_seen) if data.last_seen else observed_at,
-            parse_timestamp(data.valid_until) if data.valid_until else None,
+            data.last_seen or observed_at,
+            data.valid_until,
             observed_at if data.retracted else None,
             self.kind,
             self.confirmed_at,
@@ -265,7 +267,7 @@ def stronger(
 ) -> IncomingAssertion:
     """The one of two reports of a run that holds, with the earlier `first_seen` of both."""
     winner = max(first, second, key=lambda assertion: _rank(source.stored(assertion.data)))
-    first_seen = min(first.data.first_seen, second.data.first_seen, key=parse_timestamp)
+    first_seen = min(first.data.first_seen, second.data.first_seen)
     return replace(winner, data=winner.data._replace(first_seen=first_seen))
 
 
@@ -308,33 +310,6 @@ def _is_same(stored: StoredAssertion, fresh: StoredAssertion) -> bool:
         and stored.valid_until == fresh.valid_until
         and stored.attack == fresh.attack
     )
-
-
-def with_repeats(
-    states: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
-) -> None:
-    """Add the reports that were noted and not written to what is stored.
-
-    Args:
-        states: what is stored, by observable id; the assertions in it are replaced.
-        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it
-            repeated.
-    """
-    by_bytes = {bytes.fromhex(identity.replace("-", "")): identity for identity in states}
-    for source_id, observed_at, ids in notes:
-        for start in range(0, len(ids), 16):
-            identity = by_bytes.get(ids[start : start + 16])
-            if identity is None:
-                continue
-            assertions = states[identity].assertions
-            stored = assertions.get(source_id)
-            if stored and stored.asserted_at and observed_at > stored.asserted_at:
-                assertions[source_id] = stored._replace(observed_at=observed_at)
-
-
-def pack_ids(ids: Iterable[str]) -> bytes | None:
-    """Ids as they are noted, 16 bytes each; None when there is none."""
-    return bytes.fromhex("".join(ids).replace("-", "")) or None
 
 
 def _retract(

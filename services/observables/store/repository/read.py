@@ -4,7 +4,7 @@ Both see the tenant's own rows and the public ones. Rows have names; queries sel
 their order.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
@@ -166,13 +166,36 @@ def _grouped(rows: Iterable[Row], make: Callable[[Row], _T]) -> dict[str, list[_
     return grouped
 
 
+def read_states_of_run(
+    session: Session,
+    tenant: str,
+    ids: Sequence[str],
+    buckets: Iterable[int],
+    observed_at: datetime,
+    run_id: UUID,
+) -> dict[str, ObservableState]:
+    """What is stored about the observables of a run, with the reports that were noted and not written.
+
+    Args:
+        session: the tenant's transaction.
+        tenant: the tenant.
+        ids: the observables.
+        buckets: their buckets.
+        observed_at: the time of the run.
+        run_id: the run.
+    """
+    states = read_states(session, tenant, ids)
+    if states:
+        add_repeats(states, read_repeats(session, tenant, buckets, observed_at, run_id))
+    return states
+
+
 def read_repeats(
     session: Session, tenant: str, buckets: Iterable[int], observed_at: datetime, run: UUID
 ) -> list[tuple[str, datetime, bytes]]:
     """Reports of other runs, of this moment or newer, that were noted and not written.
 
-    Runs that arrive in their order find none; the notes are for those that come late
-    (`plan.with_repeats`).
+    Runs that arrive in their order find none; the notes are for those that come late.
     """
     arguments = {
         "tenant": tenant,
@@ -182,6 +205,28 @@ def read_repeats(
     }
     with driver_connection(session).cursor() as cursor:
         return cursor.execute(_REPEATS, arguments).fetchall()
+
+
+def add_repeats(
+    states: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
+) -> None:
+    """Add the reports that were noted and not written to what is stored.
+
+    Args:
+        states: what is stored, by observable id; the assertions in it are replaced.
+        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it
+            repeated.
+    """
+    by_bytes = {bytes.fromhex(identity.replace("-", "")): identity for identity in states}
+    for source_id, observed_at, ids in notes:
+        for start in range(0, len(ids), 16):
+            identity = by_bytes.get(ids[start : start + 16])
+            if identity is None:
+                continue
+            assertions = states[identity].assertions
+            stored = assertions.get(source_id)
+            if stored and stored.asserted_at and observed_at > stored.asserted_at:
+                assertions[source_id] = stored._replace(observed_at=observed_at)
 
 
 # Rows: what lookups answer with, now or as recorded at a moment.

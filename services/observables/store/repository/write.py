@@ -312,6 +312,11 @@ def record_chunks(session: Session, rows: Sequence[RunChunkRow]) -> None:
     session.execute(insert(RUN_CHUNK).on_conflict_do_nothing(), [row._asdict() for row in rows])
 
 
+def pack_ids(ids: Iterable[str]) -> bytes | None:
+    """Ids as they are noted, 16 bytes each; None when there is none."""
+    return bytes.fromhex("".join(ids).replace("-", "")) or None
+
+
 def _stage(
     cursor: psycopg.Cursor[Any],
     source: AssertingSource,
@@ -377,9 +382,9 @@ def _tail(data: AssertionData, observed: str) -> str:
     """The columns that many rows share."""
     malware = _NULL if data.malware is None else _text(data.malware)
     return (
-        f"\t{data.confidence}\t{_texts(data.tags)}\t{malware}\t{data.first_seen}\t"
-        f"{data.last_seen or observed}\t{data.valid_until or _NULL}\t{_texts(data.attack)}\t"
-        f"{observed if data.retracted else _NULL}\n"
+        f"\t{data.confidence}\t{_texts(data.tags)}\t{malware}\t{_time(data.first_seen)}\t"
+        f"{_time(data.last_seen) if data.last_seen else observed}\t{_time(data.valid_until)}\t"
+        f"{_texts(data.attack)}\t{observed if data.retracted else _NULL}\n"
     )
 
 
