@@ -22,7 +22,7 @@ from services.observables.store.plan import (
 from services.observables.store.repository.read import add_repeats
 from services.observables.store.repository.write import pack_ids
 from shared.stix.ids import observable_uuid
-from tests.observables.naive import Spoken, outcome, promised, written
+from tests.observables.store.naive import Spoken, outcome, promised, written
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 VALUES = ("192.0.2.1", "192.0.2.2")

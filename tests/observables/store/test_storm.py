@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.stix import bucket
 from shared.stix.ids import observable_id
 from tests.observables.conftest import START
-from tests.observables.naive import Outcome, Spoken, outcome, promised
+from tests.observables.store.naive import Outcome, Spoken, outcome, promised
 
 pytestmark = pytest.mark.slow
 
