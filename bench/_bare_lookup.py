@@ -1,4 +1,4 @@
-"""The least that can answer: FastAPI, one psycopg connection pool, one indexed SELECT; no token, no tenant.
+"""The least that can answer: FastAPI, a psycopg connection pool, an indexed SELECT; no tenant.
 
 One value or many; of the many, only what the table of observables has.
 """
@@ -16,7 +16,10 @@ from psycopg_pool import AsyncConnectionPool
 from shared.stix import detect
 from shared.stix.ids import observable_id
 
-_SELECT = "SELECT id::text, type, value, score, first_seen FROM observables.observable WHERE tenant = %s AND id = %s"
+_SELECT = (
+    "SELECT id::text, type, value, score, first_seen FROM observables.observable "
+    "WHERE tenant = %s AND id = %s"
+)
 
 
 @asynccontextmanager
@@ -32,10 +35,10 @@ app = FastAPI(lifespan=_pool)
 @app.get("/v1/lookup")
 async def look_up(value: str) -> Response:
     """One value, one query."""
-    found = detect(value)
+    observable = detect(value)
     async with app.state.pool.connection() as connection:
         cursor = await connection.execute(
-            _SELECT, ("public", observable_id(found.type, found.value))
+            _SELECT, ("public", observable_id(observable.type, observable.value))
         )
         row: Any = await cursor.fetchone()
     return Response(
@@ -55,16 +58,17 @@ _SELECT_MANY = f"{_SELECT.removesuffix('id = %s')}id = ANY(%s::uuid[])"
 @app.post("/v1/lookup")
 async def look_up_many(request: Request) -> Response:
     """Many values, one query."""
-    asked = msgspec.json.decode(await request.body(), type=Many).values
+    values = msgspec.json.decode(await request.body(), type=Many).values
     ids = []
-    for value in asked:
-        found = detect(value)
-        ids.append(observable_id(found.type, found.value))
+    for value in values:
+        observable = detect(value)
+        ids.append(observable_id(observable.type, observable.value))
     async with app.state.pool.connection() as connection:
         cursor = await connection.execute(_SELECT_MANY, ("public", ids))
         rows: dict[str, Any] = {row[0]: row for row in await cursor.fetchall()}
     items = [
-        {"value": value, "observable": rows.get(one)} for value, one in zip(asked, ids, strict=True)
+        {"value": value, "observable": rows.get(identity)}
+        for value, identity in zip(values, ids, strict=True)
     ]
     return Response(msgspec.json.encode({"items": items}), media_type="application/json")
 

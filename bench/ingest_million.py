@@ -1,8 +1,9 @@
-"""A million-line list from fetch to committed rows, beside raw COPY and upsert of the same rows in the same database.
+"""A million-line list from fetch to committed rows, beside raw COPY and upsert of the same rows.
 
-The list is served gzipped over HTTP from this process; the clock runs from the order to fetch it until the
-observables service has committed the last indicator. The limit is what PostgreSQL alone does with the same rows in the
-same two tables: COPY into a staging table, then INSERT … ON CONFLICT, in one process that does nothing else.
+The list is served gzipped over HTTP from this process; the clock runs from the order to fetch it
+until the observables service has committed the last indicator. The limit is what PostgreSQL alone
+does with the same rows in the same two tables: COPY into a staging table, then INSERT … ON
+CONFLICT, in one process that does nothing else.
 """
 
 import argparse
@@ -26,7 +27,8 @@ _NAMESPACE = UUID("c4a3a1de-6d4c-4d56-9d0c-0d3e5a4a6c11")
 
 def addresses(count: int) -> list[str]:
     """Distinct public-looking IPv4 addresses, the same ones every time."""
-    numbers = random.Random(20261123).sample(range(0x01000000, 0x7E000000), count)  # noqa: S311  # test data
+    chance = random.Random(20261123)  # noqa: S311  # test data
+    numbers = chance.sample(range(0x01000000, 0x7E000000), count)
     return [f"{n >> 24}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in numbers]
 
 
@@ -56,10 +58,11 @@ def served(body: bytes) -> Iterator[str]:
 
 def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
     """Seconds until the run was published, and until the last row was committed."""
-    feeds, observables = api_client(stack, "feeds"), api_client(stack, "observables")
+    feeds = api_client(stack, "feeds")
+    observables = api_client(stack, "observables")
     with served("\n".join(values).encode()) as url:
-        wanted = {"name": "million", "url": url, "format": "text", "confidence": 90}
-        feed = feeds.post("/v1/feeds", json=wanted).raise_for_status().json()
+        subscription = {"name": "million", "url": url, "format": "text", "confidence": 90}
+        feed = feeds.post("/v1/feeds", json=subscription).raise_for_status().json()
         started = time.perf_counter()
         run = feeds.post(f"/v1/feeds/{feed['id']}/runs").raise_for_status().json()
         published = None
@@ -92,14 +95,17 @@ def upsert(database_url: str, values: list[str]) -> float:
             with cursor.copy("COPY staging FROM STDIN") as copy:
                 copy.write("".join(f"{identity}\t{value}\n" for identity, value in rows))
             cursor.execute(
-                "INSERT INTO limit_.observable (tenant, id, type, value, score, first_seen, changed_at, key, due_at) "
-                "SELECT 'acme', id, 'ipv4-addr', value, 72, now(), now(), value, now() FROM staging "
+                "INSERT INTO limit_.observable (tenant, id, type, value, score, first_seen, "
+                "changed_at, key, due_at) SELECT 'acme', id, 'ipv4-addr', value, 72, now(), now(), "
+                "value, now() FROM staging "
                 "ORDER BY id ON CONFLICT DO NOTHING"
             )
             cursor.execute(
-                "INSERT INTO limit_.assertion (tenant, observable_id, source_id, confidence, tags, first_seen, "
+                "INSERT INTO limit_.assertion (tenant, observable_id, source_id, confidence, tags, "
+                "first_seen, "
                 "last_seen, "
-                "observed_at) SELECT 'acme', id, %s, 90, '{}', now(), now(), now() FROM staging ORDER BY id "
+                "observed_at) SELECT 'acme', id, %s, 90, '{}', now(), now(), now() "
+                "FROM staging ORDER BY id "
                 "ON CONFLICT DO NOTHING",
                 (_NAMESPACE,),
             )

@@ -1,8 +1,9 @@
-"""One value and many values looked up over HTTP among a million, beside a bare FastAPI and psycopg route.
+"""One value and many values looked up over HTTP among a million, beside a bare route.
 
-The service answers with token, tenant and row-level security, every assertion and what lies around the value; the bare
-route does one indexed SELECT without any of that. Both are one process, asked by 16 connections that each wait for
-their answer, one after the other and again, so that a disturbance meets both.
+The service answers with token, tenant and row-level security, every assertion and what lies
+around the value; the bare route (FastAPI and psycopg) does one indexed SELECT without any of that.
+Both are one process, used by 16 connections that each wait for their answer, one after the other
+and again, so that a disturbance meets both.
 """
 
 import argparse
@@ -36,46 +37,48 @@ from shared.migrations import migrate
 from shared.stix import bucket
 from shared.stix.ids import observable_id
 
-RATE, P99_MS, BULK = 3_000, 15.0, 100_000
+RATE = 3_000
+P99_MS = 15.0
+BULK = 100_000
 _SECRET = SecretStr("a-secret-of-the-bench-that-is-long-enough-to-be-one")
 _CONNECTIONS = 16
 
 
 def values(count: int) -> list[Indicator]:
-    """Distinct indicators: half addresses, the rest names, URLs and hashes; the same ones every time."""
+    """Distinct indicators, the same every time: half addresses, the rest names, URLs, hashes."""
     chance = random.Random(20261123)  # noqa: S311  # test data
     letters = "abcdefghijklmnopqrstuvwxyz"
-    made = []
+    indicators = []
     for number in chance.sample(range(0x01000000, 0x7E000000), count):
         name = "".join(chance.choices(letters, k=9)) + f"{number % 977}.com"
         match number % 6:
             case 0:
-                made.append(Indicator("domain-name", name))
+                indicators.append(Indicator("domain-name", name))
             case 1:
-                made.append(Indicator("url", f"http://{name}/{number}"))
+                indicators.append(Indicator("url", f"http://{name}/{number}"))
             case 2:
-                made.append(Indicator("file-sha256", f"{chance.getrandbits(256):064x}"))
+                indicators.append(Indicator("file-sha256", f"{chance.getrandbits(256):064x}"))
             case _:
-                made.append(
+                indicators.append(
                     Indicator(
                         "ipv4-addr",
                         f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
                     )
                 )
-    return made
+    return indicators
 
 
 def store(database: Database, indicators: list[Indicator]) -> None:
     """Store indicators the way a feed's chunks are."""
-    feed, now, run = (
-        FeedRef(UUID(int=1), "list", 80, kind="snapshot"),
-        datetime.now(UTC).isoformat(),
-        uuid4(),
-    )
+    feed = FeedRef(UUID(int=1), "list", 80, kind="snapshot")
+    now = datetime.now(UTC).isoformat()
+    run = uuid4()
     for start in range(0, len(indicators), 20_000):
         by_bucket: dict[int, list[Indicator]] = {}
-        for one in indicators[start : start + 20_000]:
-            by_bucket.setdefault(bucket(observable_id(one.type, one.value)), []).append(one)
+        for indicator in indicators[start : start + 20_000]:
+            by_bucket.setdefault(bucket(observable_id(indicator.type, indicator.value)), []).append(
+                indicator
+            )
         events = [
             Event(
                 OBSERVED,
@@ -119,7 +122,8 @@ class Asker(asyncio.Protocol):
     def __init__(self, requests: Iterator[bytes], until: float) -> None:
         self.seconds: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests, self._until = requests, until
+        self._requests = requests
+        self._until = until
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -153,40 +157,42 @@ async def ask(
     port: int, requests: list[bytes], seconds: float, connections: int
 ) -> tuple[float, list[float]]:
     """Requests a second, and how long each took."""
-    loop, started = asyncio.get_running_loop(), time.perf_counter()
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
 
     def forever() -> Iterator[bytes]:
         while True:
             yield from requests
 
-    stream, askers = forever(), []
+    stream = forever()
+    askers = []
     for _ in range(connections):
         _, asker = await loop.create_connection(
             lambda: Asker(stream, started + seconds), "127.0.0.1", port
         )
         askers.append(asker)
     await asyncio.gather(*(asker.done for asker in askers))
-    took = [one for asker in askers for one in asker.seconds]
+    took = [seconds_ for asker in askers for seconds_ in asker.seconds]
     return len(took) / (time.perf_counter() - started), took
 
 
-def singles(wanted: list[str], token: str) -> list[bytes]:
+def singles(values_: list[str], token: str) -> list[bytes]:
     """Questions about one value each."""
     head = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-    return [f"GET /v1/lookup?value={quote(value, safe='')}{head}".encode() for value in wanted]
+    return [f"GET /v1/lookup?value={quote(value, safe='')}{head}".encode() for value in values_]
 
 
-def bulks(wanted: list[str], token: str, size: int) -> list[bytes]:
+def bulks(values_: list[str], token: str, size: int) -> list[bytes]:
     """Questions about many values each."""
-    made = []
-    for start in range(0, len(wanted) - size + 1, size):
-        body = json.dumps({"values": wanted[start : start + size]}).encode()
+    requests = []
+    for start in range(0, len(values_) - size + 1, size):
+        body = json.dumps({"values": values_[start : start + size]}).encode()
         head = f"POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-        made.append(
+        requests.append(
             f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
-    return made
+    return requests
 
 
 def percentile(took: list[float], share: float) -> float:
@@ -203,10 +209,15 @@ def measure(
         f"203.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
         for n in chance.sample(range(1 << 24), 50_000)
     ]
-    asked = [one.value for one in chance.sample(stored, min(50_000, len(stored)))] + unknown
-    chance.shuffle(asked)
+    sample = [
+        indicator.value for indicator in chance.sample(stored, min(50_000, len(stored)))
+    ] + unknown
+    chance.shuffle(sample)
     token = issue_token(_SECRET, actor="bench", tenant="acme", role="viewer")
-    ours, bare, many, bare_many = [], [], [], []
+    service_runs = []
+    bare = []
+    many = []
+    bare_many = []
     with (
         process(
             ["-m", "services.observables", "api"],
@@ -216,21 +227,25 @@ def measure(
         process(["-m", "bench._bare_lookup"], 18_743, environment | {"PORT": "18743"}) as peer,
     ):
         for _ in range(3):
-            ours.append(uvloop.run(ask(service, singles(asked, token), seconds, _CONNECTIONS)))
-            bare.append(uvloop.run(ask(peer, singles(asked, token), seconds, _CONNECTIONS)))
-            many.append(uvloop.run(ask(service, bulks(asked, token, 1_000), seconds, _CONNECTIONS)))
-            bare_many.append(
-                uvloop.run(ask(peer, bulks(asked, token, 1_000), seconds, _CONNECTIONS))
+            service_runs.append(
+                uvloop.run(ask(service, singles(sample, token), seconds, _CONNECTIONS))
             )
-        largest = uvloop.run(ask(service, bulks(asked, token, 10_000), seconds, 1))
+            bare.append(uvloop.run(ask(peer, singles(sample, token), seconds, _CONNECTIONS)))
+            many.append(
+                uvloop.run(ask(service, bulks(sample, token, 1_000), seconds, _CONNECTIONS))
+            )
+            bare_many.append(
+                uvloop.run(ask(peer, bulks(sample, token, 1_000), seconds, _CONNECTIONS))
+            )
+        largest = uvloop.run(ask(service, bulks(sample, token, 10_000), seconds, 1))
     middle = statistics.median
     return {
-        "requests/s, one value": middle(rate for rate, _ in ours),
-        "p50 (ms)": middle(percentile(took, 0.5) for _, took in ours),
-        "p99 (ms)": middle(percentile(took, 0.99) for _, took in ours),
+        "requests/s, one value": middle(rate for rate, _ in service_runs),
+        "p50 (ms)": middle(percentile(took, 0.5) for _, took in service_runs),
+        "p99 (ms)": middle(percentile(took, 0.99) for _, took in service_runs),
         "requests/s, bare route": middle(rate for rate, _ in bare),
         "p99 of the bare route (ms)": middle(percentile(took, 0.99) for _, took in bare),
-        "share of the bare route": middle(rate for rate, _ in ours)
+        "share of the bare route": middle(rate for rate, _ in service_runs)
         / middle(rate for rate, _ in bare),
         "values/s, 1,000 a request": 1_000 * middle(rate for rate, _ in many),
         "values/s of the bare route": 1_000 * middle(rate for rate, _ in bare_many),
@@ -246,8 +261,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=5.0)
-    given = parser.parse_args()
-    stored = values(given.rows)
+    arguments = parser.parse_args()
+    stored = values(arguments.rows)
     with tempfile.TemporaryDirectory(prefix="sentineliq-bench-") as folder:
         Path(folder).chmod(0o755)
         with Infrastructure(Path(folder)).running() as parts:
@@ -258,15 +273,15 @@ def main() -> None:
             started = time.perf_counter()
             store(database, stored)
             figures = {
-                "rows": float(given.rows),
-                "stored (rows/s)": given.rows / (time.perf_counter() - started),
+                "rows": float(arguments.rows),
+                "stored (rows/s)": arguments.rows / (time.perf_counter() - started),
             }
             with database.connect() as connection:  # as autovacuum does within a minute
                 connection.execute(
                     "ANALYZE observables.observable, observables.assertion, observables.source"
                 )
             database.close()
-            figures |= measure(environment, stored, given.seconds)
+            figures |= measure(environment, stored, arguments.seconds)
     missed = []
     if figures["requests/s, one value"] < RATE:
         missed.append(f"fewer than {RATE:,} requests/s")

@@ -54,11 +54,11 @@ TABLES += (
 
 @pytest.fixture
 def own(environment: Settings) -> Database:
-    found = database("observables")
-    with found.engine.begin() as connection:
+    own = database("observables")
+    with own.engine.begin() as connection:
         for table in TABLES:
             connection.execute(sa.text(f"TRUNCATE observables.{table} CASCADE"))
-    return found
+    return own
 
 
 def chunk(
@@ -86,16 +86,18 @@ def handle(own: Database, *events: Event[IndicatorsObserved], tenant: str = "acm
 
 def outbox(own: Database, topic: str = "observables.changed.v1") -> list[bytes]:
     with own.transaction(PLATFORM) as session:
-        found = session.scalars(
+        payloads = session.scalars(
             sa.text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
         )
-        rows = [bytes(row) for row in found]
+        rows = [bytes(row) for row in payloads]
         session.execute(sa.text("DELETE FROM outbox"))
     return rows
 
 
 def changes(own: Database) -> list[tuple[str, str, int, int | None]]:
-    found = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
+    payloads = [msgspec.json.decode(payload, type=ObservablesChanged) for payload in outbox(own)]
     return sorted(
-        (one.value, one.kind, one.score, one.score_before) for each in found for one in each.changes
+        (change.value, change.kind, change.score, change.score_before)
+        for payload in payloads
+        for change in payload.changes
     )

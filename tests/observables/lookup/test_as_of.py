@@ -1,4 +1,4 @@
-"""`as_of` equals what was answered then: random histories on the real parts, asked over HTTP, and asked again."""
+"""`as_of` gives the answer of that time: random histories, looked up over HTTP, and again later."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Answered(NamedTuple):
     moment: datetime
     client: TestClient
     value: str
-    known: dict[str, Any]
+    answer: dict[str, Any]
     explained: dict[str, Any] | None
 
 
@@ -52,10 +52,12 @@ class World:
     """Everything that happens to observables, at random."""
 
     def __init__(self, own: Database, client: TestClient, chance: random.Random) -> None:
-        self._own, self._client, self._chance = own, client, chance
+        self._own = own
+        self._client = client
+        self._chance = chance
         self._steps = (
-            self._seen, self._seen, self._seen, self._gone, self._reported, self._confirmed, self._described,
-            self._aged, self._enriched, self._enriched,
+            self._seen, self._seen, self._seen, self._gone, self._reported, self._confirmed,
+            self._described, self._aged, self._enriched, self._enriched,
         )  # fmt: skip
 
     def step(self) -> None:
@@ -100,12 +102,12 @@ class World:
     def _reported(self) -> None:
         reports = [
             {
-                "value": one.value,
+                "value": row.value,
                 "kind": self._chance.choice(["seen", "false-positive"]),
                 "count": self._chance.randrange(1, 4),
                 "place": self._chance.choice(["gate", "mail"]),
             }
-            for one in self._some()
+            for row in self._some()
         ]
         assert self._client.post("/v1/sightings", json={"sightings": reports}).status_code == 201
 
@@ -143,9 +145,11 @@ class World:
         check_due(self._own)
 
     def _enriched(self) -> None:
-        """Answers of remote enrichers, as the workers keep them: voices, facts that take away, and nothing known."""
-        chance, tenant, now = self._chance, self._tenant(), datetime.now(UTC)
-        found = [
+        """Answers of remote enrichers, as the workers store them: claims, effects, or none."""
+        chance = self._chance
+        tenant = self._tenant()
+        now = datetime.now(UTC)
+        stored_answers = [
             StoredAnswer(
                 observable_id(type_, value),
                 chance.choice(["virustotal", "greynoise"]),
@@ -160,8 +164,12 @@ class World:
         with self._own.transaction(tenant) as session:
             # Nobody asks about what is not stored.
             stored = set(session.scalars(sa.text("SELECT id::text FROM observable")))
-            found = [one for one in found if one.observable_id in stored]
-            answers.put(session, tenant, found, now)
+            stored_answers = [
+                stored_answer
+                for stored_answer in stored_answers
+                if stored_answer.observable_id in stored
+            ]
+            answers.put(session, tenant, stored_answers, now)
 
     def _finding(self) -> Finding | None:
         weight = self._chance.choice([0.7, 0.3, -0.5, None])
@@ -177,32 +185,32 @@ def ask(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What is known about a value, and why; in an order that does not matter."""
     past = {"as_of": as_of.isoformat()} if as_of else {}
-    known = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
-    known.pop(
+    answer = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
+    answer.pop(
         "context", None
     )  # of what nobody has spoken of it is said what is known here, and that is not recorded
-    known.pop(
+    answer.pop(
         "reference", None
     )  # the dates of reference data are those of the present: the past's are not recorded
-    found = known["observable"]
-    if found is None:
-        return known, None
-    found["assertions"].sort(key=lambda one: (one["source_id"], one["tenant"]))
-    found["sightings"].sort(key=lambda one: one["id"])
-    return known, client.get(
-        f"/v1/observables/{found['id']}/explain", params=past
+    view = answer["observable"]
+    if view is None:
+        return answer, None
+    view["assertions"].sort(key=lambda row: (row["source_id"], row["tenant"]))
+    view["sightings"].sort(key=lambda row: row["id"])
+    return answer, client.get(
+        f"/v1/observables/{view['id']}/explain", params=past
     ).raise_for_status().json()
 
 
 def answered(clients: list[TestClient]) -> Iterator[Answered]:
     for client in clients:
-        said = [(value, *ask(client, value)) for _, value in VALUES]
+        answers_now = [(value, *ask(client, value)) for _, value in VALUES]
         moment = datetime.now(UTC)
-        yield from (Answered(moment, client, *one) for one in said)
+        yield from (Answered(moment, client, *row) for row in answers_now)
 
 
 def parts_of(explained: dict[str, Any]) -> dict[tuple[str, str], float]:
-    # Approximately: between the answer and the moment that stands for it, some milliseconds have passed.
+    # Approximately: between the answer and its moment some milliseconds have passed.
     return {
         (part["kind"], part["name"]): pytest.approx(part["points"], abs=0.01)
         for part in explained["contributions"]
@@ -235,16 +243,23 @@ def test_the_past_is_answered_as_it_was(
         world.step()
         memory += answered(clients)
         time.sleep(0.002)
-    assert any(one.known["observable"] and one.known["observable"]["enrichments"] for one in memory)
-    for one in memory:
-        known, explained = ask(one.client, one.value, one.moment)
-        assert known == one.known
-        if one.explained is not None:
+    assert any(
+        memory_.answer["observable"] and memory_.answer["observable"]["enrichments"]
+        for memory_ in memory
+    )
+    for memory_ in memory:
+        answer, explained = ask(memory_.client, memory_.value, memory_.moment)
+        assert answer == memory_.answer
+        if memory_.explained is not None:
             assert explained is not None
-            assert explained["score"] == one.explained["score"] == one.known["observable"]["score"]
+            assert (
+                explained["score"]
+                == memory_.explained["score"]
+                == memory_.answer["observable"]["score"]
+            )
             points = {
                 (part["kind"], part["name"]): part["points"] for part in explained["contributions"]
             }
-            assert points == parts_of(one.explained)
-            total = sum(part["points"] for part in one.explained["contributions"])
-            assert abs(min(max(total, 0), 100) - one.explained["score"]) <= 0.5
+            assert points == parts_of(memory_.explained)
+            total = sum(part["points"] for part in memory_.explained["contributions"])
+            assert abs(min(max(total, 0), 100) - memory_.explained["score"]) <= 0.5

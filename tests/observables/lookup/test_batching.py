@@ -1,4 +1,4 @@
-"""Questions that come at the same moment: answered together, and each by what its own tenant may see."""
+"""Lookups of the same moment: answered together, each from what its own tenant sees."""
 
 import asyncio
 import json
@@ -20,16 +20,16 @@ ADDRESSES = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1_
 
 
 def stored(own: Database) -> None:
-    handle(own, chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[::2])))
+    handle(own, chunk(*(Indicator("ipv4-addr", address) for address in ADDRESSES[::2])))
     handle(
         own,
-        chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[1::2]), tenant="globex"),
+        chunk(*(Indicator("ipv4-addr", address) for address in ADDRESSES[1::2]), tenant="globex"),
         tenant="globex",
     )
 
 
-def known(answer: bytes) -> list[bool]:
-    return [one["observable"] is not None for one in json.loads(answer)["items"]]
+def are_known(answer: bytes) -> list[bool]:
+    return [answer_item["observable"] is not None for answer_item in json.loads(answer)["items"]]
 
 
 def test_each_question_gets_its_own_answers_however_they_are_put_together(
@@ -40,32 +40,32 @@ def test_each_question_gets_its_own_answers_however_they_are_put_together(
     monkeypatch.setattr(assembly, "MAX_TOGETHER", 70)
 
     async def ask() -> list[tuple[str, list[str], bytes]]:
-        found = Lookups(own)
-        asked = [
+        lookups = Lookups(own)
+        requests = [
             (tenant, ADDRESSES[start : start + size])
             for size in (1, 3, 69, 70, 71, 500)
             for start in (0, 1, 333)
             for tenant in ("acme", "globex")
         ]
         answers = await asyncio.gather(
-            *(found.look_up_many(tenant, values) for tenant, values in asked)
+            *(lookups.look_up_many(tenant, values) for tenant, values in requests)
         )
-        return [(*question, answer) for question, answer in zip(asked, answers, strict=True)]
+        return [(*question, answer) for question, answer in zip(requests, answers, strict=True)]
 
     for tenant, values, answer in asyncio.run(ask()):
-        assert [one["value"] for one in json.loads(answer)["items"]] == values
-        theirs = set(ADDRESSES[::2] if tenant == "acme" else ADDRESSES[1::2])
-        assert known(answer) == [value in theirs for value in values]
+        assert [answer_item["value"] for answer_item in json.loads(answer)["items"]] == values
+        stored_values = set(ADDRESSES[::2] if tenant == "acme" else ADDRESSES[1::2])
+        assert are_known(answer) == [value in stored_values for value in values]
 
 
 def test_questions_are_answered_after_the_thread_has_gone_to_rest(own: Database) -> None:
     stored(own)
 
     async def ask() -> list[bytes]:
-        found = Lookups(own)
+        lookups = Lookups(own)
         answers = []
         for _ in range(20):
-            answers.append(await found.look_up("acme", ADDRESSES[0]))
+            answers.append(await lookups.look_up("acme", ADDRESSES[0]))
             await asyncio.sleep(0.002)
         return answers
 
@@ -81,14 +81,14 @@ def test_whoever_asks_while_the_database_is_away_is_told_and_the_next_is_answere
         away = Database(
             sa.make_url(own.url).set(port=1).render_as_string(hide_password=False), "observables"
         )
-        found = Lookups(away)
+        lookups = Lookups(away)
         outcomes = await asyncio.gather(
-            *(found.look_up_many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True
+            *(lookups.look_up_many("acme", ADDRESSES[:5]) for _ in range(3)), return_exceptions=True
         )
-        assert [type(one) for one in outcomes] == [Unavailable] * 3
-        found._database = own  # the database comes back
-        found.data_dates._database = own
-        assert known(await found.look_up_many("acme", ADDRESSES[:2])) == [True, False]
+        assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+        lookups._database = own  # the database comes back
+        lookups.data_dates._database = own
+        assert are_known(await lookups.look_up_many("acme", ADDRESSES[:2])) == [True, False]
 
     asyncio.run(ask())
 
@@ -97,12 +97,12 @@ def test_a_question_whose_asker_has_gone_keeps_nobody_from_theirs(own: Database)
     stored(own)
 
     async def ask() -> None:
-        found = Lookups(own)
-        gone = [asyncio.create_task(found.look_up_many("acme", ADDRESSES)) for _ in range(3)]
+        lookups = Lookups(own)
+        gone = [asyncio.create_task(lookups.look_up_many("acme", ADDRESSES)) for _ in range(3)]
         await asyncio.sleep(0)
-        for one in gone:
-            one.cancel()
-        assert known(await found.look_up_many("globex", ADDRESSES[:4])) == [
+        for task in gone:
+            task.cancel()
+        assert are_known(await lookups.look_up_many("globex", ADDRESSES[:4])) == [
             False,
             True,
             False,
@@ -114,38 +114,38 @@ def test_a_question_whose_asker_has_gone_keeps_nobody_from_theirs(own: Database)
 
 def test_a_process_that_begins_again_with_another_loop_answers(own: Database) -> None:
     stored(own)
-    found = Lookups(own)
+    lookups = Lookups(own)
 
     async def go_away() -> None:
-        asking = asyncio.create_task(found.look_up_many("acme", ADDRESSES))
+        asking = asyncio.create_task(lookups.look_up_many("acme", ADDRESSES))
         await asyncio.sleep(0)
         asking.cancel()
 
     async def ask() -> bytes:
-        return await asyncio.wait_for(found.look_up_many("acme", ADDRESSES[:2]), 20)
+        return await asyncio.wait_for(lookups.look_up_many("acme", ADDRESSES[:2]), 20)
 
     asyncio.run(go_away())
-    assert known(asyncio.run(ask())) == [True, False]
+    assert are_known(asyncio.run(ask())) == [True, False]
 
 
-# Statements are prepared when a connection uses them for the sixth time; there are one or two connections.
+# A connection prepares a statement when it uses it for the sixth time; there are one or two.
 @pytest.mark.parametrize("uses", [0, 5, 10])
 @pytest.mark.parametrize("table", ["observable", "assertion", "sighting"])
 def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(
     own: Database, table: str, uses: int
 ) -> None:
     stored(own)
-    one = Database(own.url, "observables", pool_size=1)
+    single = Database(own.url, "observables", pool_size=1)
 
     def ask() -> None:
-        assert assembly.answer(one, "acme", ADDRESSES[:2])[0].observable
+        assert assembly.answer(single, "acme", ADDRESSES[:2])[0].observable
         time.sleep(0.02)  # connections are back in the pool
 
     for _ in range(uses):
         ask()
     with own.connect() as other, own.connect() as third, ThreadPoolExecutor(1) as thread:
         other.execute(f"BEGIN; LOCK TABLE observables.{table} IN ACCESS EXCLUSIVE MODE")
-        asked = thread.submit(ask)
+        running = thread.submit(ask)
         given_up = (
             "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
         )
@@ -155,10 +155,10 @@ def test_a_question_that_the_database_gives_up_on_spoils_no_later_one(
             time.sleep(0.01)
         other.execute("ROLLBACK")
         with pytest.raises(Unavailable):
-            asked.result(20)
+            running.result(20)
     for _ in range(8):
         ask()
-    one.close()
+    single.close()
 
 
 def test_nothing_can_be_written_where_only_reading_was_meant(own: Database) -> None:
@@ -173,7 +173,7 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
     stored(own)
     handle(
         own,
-        chunk(*(Indicator("ipv4-addr", one) for one in ADDRESSES[:300]), tenant="public"),
+        chunk(*(Indicator("ipv4-addr", address) for address in ADDRESSES[:300]), tenant="public"),
         tenant="public",
     )
     networks = [f"198.51.{third}.0/{length}" for third in range(4) for length in range(22, 33)] * 8
@@ -182,7 +182,9 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
     }
     for network, answer in zip(networks, assembly.answer(own, "acme", networks), strict=True):
         assert answer.value == network
-        assert {one.id for one in answer.inside} == {one.id for one in alone[network]}
+        assert {reference.id for reference in answer.inside} == {
+            reference.id for reference in alone[network]
+        }
     assert len(alone["198.51.0.0/24"]) == assembly.MAX_INSIDE
 
 
@@ -198,6 +200,6 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
 )
 def test_a_network_counts_for_as_many_values_as_may_be_told_of_it(value: str, weight: int) -> None:
     parts = list(assembly.cut([value] * 6_000))
-    assert [one for part, _ in parts for one in part] == [value] * 6_000
-    assert all(found == len(part) * weight <= assembly.MAX_TOGETHER for part, found in parts)
+    assert [value_ for part, _ in parts for value_ in part] == [value] * 6_000
+    assert all(weight_ == len(part) * weight <= assembly.MAX_TOGETHER for part, weight_ in parts)
     assert len(parts) == -(-6_000 // (assembly.MAX_TOGETHER // weight))

@@ -1,4 +1,4 @@
-"""Values looked up and searched for over HTTP: what is known of them, around them, below them, and at another time."""
+"""Values looked up and searched over HTTP: what is stored about, around and below them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ STORED = [
 
 
 def indicators(*values: str) -> list[Indicator]:
-    return [Indicator(str(found.type), found.value) for found in map(detect, values)]
+    return [Indicator(str(observable.type), observable.value) for observable in map(detect, values)]
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def client(own: Database, client_for: Callable[..., TestClient]) -> TestClient:
     return client_for("observables")
 
 
-def one(client: TestClient, value: str) -> dict:
+def look_up(client: TestClient, value: str) -> dict:
     answer = client.get("/v1/lookup", params={"value": value})
     assert answer.status_code == 200, answer.text
-    found: dict = answer.json()
-    return found
+    answer: dict = answer.json()
+    return answer
 
 
 HASH = "e7d705a3286e19ea42f587b344ee6865"
@@ -61,43 +61,43 @@ def test_what_has_no_shape_of_its_own_is_found_by_its_value(
     own: Database, client: TestClient, type_: str, value: str
 ) -> None:
     handle(own, chunk(Indicator(type_, value)))
-    assert one(client, value)["observable"]["type"] == type_
+    assert look_up(client, value)["observable"]["type"] == type_
     named = client.get("/v1/lookup", params={"value": value, "type": type_}).json()
     assert (named["observable"]["value"], named["problem"]) == (value, None)
     (listed,) = client.post("/v1/lookup", json={"values": [value], "type": type_}).json()["items"]
     assert listed["observable"] == named["observable"]
-    (told,) = client.post(
+    (answer_item,) = client.post(
         "/v1/sightings", json={"sightings": [{"value": value, "type": type_}]}
     ).json()["items"]
-    assert told["observable"]["id"] == named["observable"]["id"]
+    assert answer_item["observable"]["id"] == named["observable"]["id"]
 
 
 def test_all_that_a_value_is_known_as_is_told(own: Database, client: TestClient) -> None:
     handle(own, chunk(Indicator("ja3", HASH), Indicator("file-md5", HASH)))
-    found = one(client, HASH)
-    assert (found["observable"]["type"], [other["type"] for other in found["others"]]) == (
+    answer = look_up(client, HASH)
+    assert (answer["observable"]["type"], [other["type"] for other in answer["others"]]) == (
         "file-md5",
         ["ja3"],
     )
-    assert one(client, "nothing.exe")["problem"].startswith("not a public suffix")
+    assert look_up(client, "nothing.exe")["problem"].startswith("not a public suffix")
     refused = client.get("/v1/lookup", params={"value": "evil.com", "type": "ipv4-addr"}).json()
     assert refused["problem"]
 
 
 def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestClient) -> None:
-    found = one(client, "www.example.co.uk")
-    assert found["observable"] is None
-    assert found["context"]["domain_name"]["registrable"] == "example.co.uk"
-    assert one(client, "10.0.0.1")["context"]["special_range"]
-    assert "context" not in one(client, "update.exe")
-    asked = {"values": ["10.0.0.1", "evil.com"]}
+    answer = look_up(client, "www.example.co.uk")
+    assert answer["observable"] is None
+    assert answer["context"]["domain_name"]["registrable"] == "example.co.uk"
+    assert look_up(client, "10.0.0.1")["context"]["special_range"]
+    assert "context" not in look_up(client, "update.exe")
+    query = {"values": ["10.0.0.1", "evil.com"]}
     assert all(
-        "context" not in item for item in client.post("/v1/lookup", json=asked).json()["items"]
+        "context" not in item for item in client.post("/v1/lookup", json=query).json()["items"]
     )
-    known, unknown = client.post("/v1/lookup", json={**asked, "describe": True}).json()["items"][
-        ::-1
-    ]
-    assert (known["observable"] is not None, "context" in known) == (True, False)
+    known_item, unknown = client.post("/v1/lookup", json={**query, "describe": True}).json()[
+        "items"
+    ][::-1]
+    assert (known_item["observable"] is not None, "context" in known_item) == (True, False)
     assert unknown["context"]["special_range"]
     assert (
         "context"
@@ -124,10 +124,10 @@ def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestC
 def test_a_value_is_told_with_the_networks_and_domains_around_it(
     client: TestClient, value: str, within: list[str]
 ) -> None:
-    found = one(client, value)
-    assert [each["value"] for each in found.get("within", [])] == within
+    answer = look_up(client, value)
+    assert [each["value"] for each in answer.get("within", [])] == within
     (same,) = client.post("/v1/lookup", json={"values": [value]}).json()["items"]
-    assert same.get("within", []) == found.get("within", [])
+    assert same.get("within", []) == answer.get("within", [])
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,9 @@ def test_a_value_is_told_with_the_networks_and_domains_around_it(
 def test_the_plain_question_is_answered_as_the_route_answers(
     client: TestClient, query: str
 ) -> None:
-    """An ampersand at the end changes nothing but who reads the query: the framework and not the quick path."""
-    quick, route = client.get(f"/v1/lookup?value={query}"), client.get(f"/v1/lookup?value={query}&")
+    """With an ampersand at the end the framework reads the query, not the fast path."""
+    quick = client.get(f"/v1/lookup?value={query}")
+    route = client.get(f"/v1/lookup?value={query}&")
     assert (quick.status_code, quick.headers["content-type"]) == (
         route.status_code,
         route.headers["content-type"],
@@ -175,29 +176,31 @@ def test_one_source_says_the_same_of_many_and_each_is_told_for_itself(
     many = [f"host{number}.example.com" for number in range(1_200)]
     handle(own, chunk(*indicators(*many)))
     handle(own, chunk(*indicators(*many[::3]), feed=OTHER))
-    asked = ["evil.com", *many[::-1], "unknown.example.com"]
-    items = client.post("/v1/lookup", json={"values": asked}).json()["items"]
-    assert [item["value"] for item in items] == asked
+    values_asked = ["evil.com", *many[::-1], "unknown.example.com"]
+    items = client.post("/v1/lookup", json={"values": values_asked}).json()["items"]
+    assert [item["value"] for item in items] == values_asked
     assert items[-1]["observable"] is None
     for item in items[:-1]:
         alone = (
-            one(client, item["value"])["observable"]
+            look_up(client, item["value"])["observable"]
             if item["value"] in {"evil.com", many[0], many[1]}
             else None
         )
-        spoken = 2 if item["value"] in many[::3] else 1
-        assert len({told["source"] for told in item["observable"]["assertions"]}) == spoken
+        sources = 2 if item["value"] in many[::3] else 1
+        assert (
+            len({assertion["source"] for assertion in item["observable"]["assertions"]}) == sources
+        )
         assert alone is None or alone == item["observable"]
 
 
 def test_a_network_is_told_with_what_is_inside_it(client: TestClient) -> None:
-    found = one(client, "198.51.100.0/24")
-    assert sorted(each["value"] for each in found["inside"]) == [
+    answer = look_up(client, "198.51.100.0/24")
+    assert sorted(each["value"] for each in answer["inside"]) == [
         "198.51.100.7",
         "http://198.51.100.7/x",
     ]
-    assert found["observable"]["score"] == 72
-    assert found["observable"]["verdict"] == "suspicious"
+    assert answer["observable"]["score"] == 72
+    assert answer["observable"]["verdict"] == "suspicious"
 
 
 def test_many_values_of_any_type_are_answered_in_their_order(client: TestClient) -> None:
@@ -220,22 +223,23 @@ def test_many_values_of_any_type_are_answered_in_their_order(client: TestClient)
     assert [bool(item["problem"]) for item in items] == [False, True, False, False, False]
 
 
-def search(client: TestClient, **wanted: object) -> list[str]:
-    found: list[str] = []
+def search(client: TestClient, **conditions: object) -> list[str]:
+    values: list[str] = []
     after = None
     while True:
         answer = client.get(
-            "/v1/observables", params={"limit": 2, **wanted, **({"after": after} if after else {})}
+            "/v1/observables",
+            params={"limit": 2, **conditions, **({"after": after} if after else {})},
         )
         assert answer.status_code == 200, answer.text
         page = answer.json()
-        found += [item["value"] for item in page["items"]]
+        values += [item["value"] for item in page["items"]]
         after = page["next"]
         if after is None:
-            assert client.get("/v1/observables/count", params=wanted).json() == {
-                "count": len(found)
+            assert client.get("/v1/observables/count", params=conditions).json() == {
+                "count": len(values)
             }
-            return found
+            return values
 
 
 @pytest.mark.parametrize(
@@ -264,10 +268,10 @@ def search(client: TestClient, **wanted: object) -> list[str]:
     ],
 )
 def test_a_search_finds_exactly_what_lies_below_page_by_page(
-    client: TestClient, wanted: dict, found: list
+    client: TestClient, conditions: dict, expected: list
 ) -> None:
-    answer = search(client, **wanted)
-    assert sorted(answer) == sorted(found)
+    answer = search(client, **conditions)
+    assert sorted(answer) == sorted(expected)
     assert len(set(answer)) == len(answer)
 
 
@@ -300,11 +304,11 @@ def test_the_past_answers_as_it_answered_then(
     handle(own, chunk(gone=indicators("evil.com"), at=after(30)))
 
     def then(moment: datetime | None) -> tuple[int, int] | None:
-        asked = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
-        known = client.get("/v1/lookup", params=asked).json()["observable"]
-        return known and (
-            known["score"],
-            len([a for a in known["assertions"] if a["retracted_at"] is None]),
+        query = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
+        view = client.get("/v1/lookup", params=query).json()["observable"]
+        return view and (
+            view["score"],
+            len([a for a in view["assertions"] if a["retracted_at"] is None]),
         )
 
     assert then(before) is None
@@ -323,8 +327,8 @@ def test_the_past_answers_as_it_answered_then(
 
     def many_then(moment: datetime | None) -> list[dict]:
         values = ["evil[.]com", "login.evil.com", "never.example", "no value"]
-        asked = {"values": values} | ({"as_of": moment.isoformat()} if moment else {})
-        items: list[dict] = client.post("/v1/lookup", json=asked).json()["items"]
+        query = {"values": values} | ({"as_of": moment.isoformat()} if moment else {})
+        items: list[dict] = client.post("/v1/lookup", json=query).json()["items"]
         assert [item["value"] for item in items] == values
         assert items[3]["problem"]
         return items
@@ -348,9 +352,9 @@ def test_the_past_answers_as_it_answered_then(
 
 
 def one_then(client: TestClient, moment: datetime | None) -> dict:
-    asked = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
-    found: dict = client.get("/v1/lookup", params=asked).json()
-    return found
+    query = {"value": "evil.com"} | ({"as_of": moment.isoformat()} if moment else {})
+    answer: dict = client.get("/v1/lookup", params=query).json()
+    return answer
 
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -374,9 +378,9 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     ],
 )
 def test_a_bad_question_gets_a_clear_answer(
-    client: TestClient, path: str, wanted: dict, field: str
+    client: TestClient, path: str, conditions: dict, field: str
 ) -> None:
-    answer = client.get(path, params=wanted)
+    answer = client.get(path, params=conditions)
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["field"] == field
@@ -399,4 +403,4 @@ def test_a_bad_body_gets_a_clear_answer_and_harms_nobody(
     assert answer.status_code == status, answer.text[:300]
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 2_000
-    assert one(client, "evil.com")["observable"]["score"] == 72
+    assert look_up(client, "evil.com")["observable"]["score"] == 72

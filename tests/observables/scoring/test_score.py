@@ -24,76 +24,88 @@ percent = st.integers(0, 100)
 types = st.sampled_from(["ipv4-addr", "domain-name", "file-sha256", "mutex"])
 moments = st.integers(-600 * 24, 60 * 24).map(lambda hours: NOW + timedelta(hours=hours))
 weights = st.builds(source_weight, percent, percent)
-names, ends = st.text(max_size=5), st.none() | moments
+names = st.text(max_size=5)
+ends = st.none() | moments
 claim = st.builds(Claim, st.just("source"), names, weights, moments, until=st.none())
 claims = st.lists(claim, max_size=8)
 effect = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 1), until=st.none())
 effects = st.lists(effect, max_size=4)
 # What remote enrichers said counts until a moment.
-told = st.builds(Claim, st.just("enrichment"), names, st.floats(0, 1), moments, until=ends)
-taken = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 0), until=ends)
+enrichment_claims = st.builds(
+    Claim, st.just("enrichment"), names, st.floats(0, 1), moments, until=ends
+)
+enrichment_effects = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 0), until=ends)
 
 
 def fresh(*weights: float) -> list[Claim]:
     return [Claim("source", str(number), weight, NOW) for number, weight in enumerate(weights)]
 
 
-@given(types, st.lists(claim | told, max_size=8), st.lists(effect | taken, max_size=4), moments)
+@given(
+    types,
+    st.lists(claim | enrichment_claims, max_size=8),
+    st.lists(effect | enrichment_effects, max_size=4),
+    moments,
+)
 def test_contributions_add_up_to_the_score(
-    kind: str, said: list[Claim], known: list[Effect], now: datetime
+    kind: str, claimed: list[Claim], lowering: list[Effect], now: datetime
 ) -> None:
-    parts = contributions(kind, said, known, now)
-    assert score(kind, said, known, now) == total(parts)
+    parts = contributions(kind, claimed, lowering, now)
+    assert score(kind, claimed, lowering, now) == total(parts)
     assert sum(part.points for part in parts) == pytest.approx(total(parts), abs=0.5 + 1e-6)
-    assert len(parts) == sum(one.until is None or one.until > now for one in (*said, *known))
+    assert len(parts) == sum(
+        part.until is None or part.until > now for part in (*claimed, *lowering)
+    )
 
 
 @given(types, claims, effects, claim, moments)
 def test_another_voice_never_lowers_the_score(
-    kind: str, said: list[Claim], known: list[Effect], another: Claim, now: datetime
+    kind: str, claimed: list[Claim], lowering: list[Effect], another: Claim, now: datetime
 ) -> None:
-    assert score(kind, [*said, another], known, now) >= score(kind, said, known, now)
+    assert score(kind, [*claimed, another], lowering, now) >= score(kind, claimed, lowering, now)
 
 
 @given(types, claims, effects, st.randoms(), moments)
 def test_the_order_of_voices_does_not_matter(
-    kind: str, said: list[Claim], known: list[Effect], random, now: datetime
+    kind: str, claimed: list[Claim], lowering: list[Effect], random, now: datetime
 ) -> None:
-    shuffled = random.sample(said, len(said))
-    assert score(kind, shuffled, random.sample(known, len(known)), now) == score(
-        kind, said, known, now
+    shuffled = random.sample(claimed, len(claimed))
+    assert score(kind, shuffled, random.sample(lowering, len(lowering)), now) == score(
+        kind, claimed, lowering, now
     )
 
 
 @given(types, claims, effects, moments, st.integers(0, 10_000))
 def test_time_only_takes_away(
-    kind: str, said: list[Claim], known: list[Effect], now: datetime, hours: int
+    kind: str, claimed: list[Claim], lowering: list[Effect], now: datetime, hours: int
 ) -> None:
-    assert score(kind, said, known, now + timedelta(hours=hours)) <= score(kind, said, known, now)
+    assert score(kind, claimed, lowering, now + timedelta(hours=hours)) <= score(
+        kind, claimed, lowering, now
+    )
 
 
 @given(types, st.lists(claim, min_size=1, max_size=4), effects, moments)
 def test_no_threshold_is_crossed_before_the_score_is_due(
-    kind: str, said: list[Claim], known: list[Effect], now: datetime
+    kind: str, claimed: list[Claim], lowering: list[Effect], now: datetime
 ) -> None:
-    points = score(kind, said, known, now)
-    moment = due(kind, said, known, now, points)
+    points = score(kind, claimed, lowering, now)
+    moment = due(kind, claimed, lowering, now, points)
     below = next((threshold for threshold in THRESHOLDS if threshold <= points), None)
     if moment is None:
-        assert below is None or score(kind, said, known, now + timedelta(days=5000)) >= below
+        assert below is None or score(kind, claimed, lowering, now + timedelta(days=5000)) >= below
     else:
         assert moment > now
         assert below is not None
         assert score(
-            kind, said, known, moment - timedelta(seconds=2)
+            kind, claimed, lowering, moment - timedelta(seconds=2)
         ) >= below or moment - now < timedelta(seconds=3)
 
 
 @given(types, st.lists(weights, min_size=1, max_size=4).map(tuple))
-def test_the_bound_is_exact_for_voices_of_one_age(kind: str, said: tuple[float, ...]) -> None:
-    claims = fresh(*said)
+def test_the_bound_is_exact_for_voices_of_one_age(kind: str, claimed: tuple[float, ...]) -> None:
+    claims = fresh(*claimed)
     points = score(kind, claims, (), NOW)
-    moment = next_crossing(kind, said, 1.0, NOW, points)
+    moment = next_crossing(kind, claimed, 1.0, NOW, points)
     if moment is not None:
         below = next(threshold for threshold in THRESHOLDS if threshold <= points)
         assert score(kind, claims, (), moment + timedelta(minutes=1)) < below
@@ -135,10 +147,10 @@ def test_what_does_not_count_any_more_does_not_hold_the_next_look_back() -> None
     lapsed = Claim(
         "enrichment", "probe", 0.9, now - timedelta(days=7), until=now - timedelta(days=1)
     )
-    known = score("ipv4-addr", [counts], [], now)
-    alone = due("ipv4-addr", [counts], [], now, known)
-    assert score("ipv4-addr", [counts, lapsed], [], now) == known
-    together = due("ipv4-addr", [counts, lapsed], [], now, known)
+    points = score("ipv4-addr", [counts], [], now)
+    alone = due("ipv4-addr", [counts], [], now, points)
+    assert score("ipv4-addr", [counts, lapsed], [], now) == points
+    together = due("ipv4-addr", [counts, lapsed], [], now, points)
     assert together is not None
     assert alone is not None
     assert together <= alone

@@ -1,4 +1,4 @@
-"""What people report: seen, harmless, related; each with its event, and once however often it is sent."""
+"""Reports of sightings, false positives and relations: each has its event, and counts once."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,11 +31,11 @@ def report(client: TestClient, **sighting: object) -> dict:
 def test_a_sighting_raises_the_score_and_is_announced(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
-    found = report(client, place="proxy", count=1)
-    assert not found["repeated"]
-    assert found["observable"]["score"] == 81  # 28 % of doubt, a third of it gone
+    outcome = report(client, place="proxy", count=1)
+    assert not outcome["repeated"]
+    assert outcome["observable"]["score"] == 81  # 28 % of doubt, a third of it gone
     assert changes(own) == [("192.0.2.1", "changed", 81, 72)]
-    explained = client.get(f"/v1/observables/{found['observable']['id']}/explain").json()
+    explained = client.get(f"/v1/observables/{outcome['observable']['id']}/explain").json()
     assert [(part["kind"], part["name"]) for part in explained["contributions"]] == [
         ("source", "blocklist"),
         ("sighting", "proxy"),
@@ -64,16 +64,16 @@ def test_a_false_positive_takes_half_of_the_score_away(own: Database, client: Te
 def test_what_nobody_knew_is_known_by_its_sighting_and_only_to_its_tenant(
     own: Database, client: TestClient, client_for: Callable[..., TestClient]
 ) -> None:
-    found = report(client, place="mail gateway", count=3)
+    outcome = report(client, place="mail gateway", count=3)
     assert (
         client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["sightings"][
             0
         ]["count"]
         == 3
     )
-    theirs = client_for("observables", "globex")
-    assert theirs.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"] is None
-    assert theirs.get(f"/v1/observables/{found['observable']['id']}").status_code == 404
+    stranger = client_for("observables", "globex")
+    assert stranger.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"] is None
+    assert stranger.get(f"/v1/observables/{outcome['observable']['id']}").status_code == 404
 
 
 def test_a_sighting_of_something_public_is_added_to_what_is_public(
@@ -95,8 +95,9 @@ def test_a_source_that_comes_after_a_sighting_is_added_to_it(
 
 
 def test_an_id_is_that_of_one_sighting(own: Database, client: TestClient) -> None:
-    given = str(uuid4())
-    first, second = {"value": "192.0.2.1", "id": given}, {"value": "evil.com", "id": given}
+    identity = str(uuid4())
+    first = {"value": "192.0.2.1", "id": identity}
+    second = {"value": "evil.com", "id": identity}
     for body in ([first, second], [second, first]):
         refused = client.post("/v1/sightings", json={"sightings": body})
         assert (refused.status_code, refused.json()["field"]) == (409, "sightings.1.id")
@@ -114,22 +115,22 @@ def test_a_report_that_something_is_harmless_makes_it_expire(
 ) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
-    told = [{"value": ADDRESS.value, "kind": "false-positive", "count": 5}]
-    client.post("/v1/sightings", json={"sightings": told}).raise_for_status()
+    reports = [{"value": ADDRESS.value, "kind": "false-positive", "count": 5}]
+    client.post("/v1/sightings", json={"sightings": reports}).raise_for_status()
     assert changes(own) == [(ADDRESS.value, "expired", 4, 72)]
 
 
 def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS))
-    told = report(client, kind="false-positive", count=5)
+    outcome = report(client, kind="false-positive", count=5)
     before = datetime.now(UTC)
     changes(own)
     for _ in range(2):
-        assert client.delete(f"/v1/sightings/{told['id']}").status_code == 204
+        assert client.delete(f"/v1/sightings/{outcome['id']}").status_code == 204
     assert changes(own) == [(ADDRESS.value, "changed", 72, 4)]
     query = {"value": ADDRESS.value}
-    found = client.get("/v1/lookup", params=query).json()["observable"]
-    assert (found["score"], found["sightings"]) == (72, [])
+    view = client.get("/v1/lookup", params=query).json()["observable"]
+    assert (view["score"], view["sightings"]) == (72, [])
     then = client.get("/v1/lookup", params={**query, "as_of": before.isoformat()}).json()[
         "observable"
     ]
@@ -138,9 +139,9 @@ def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient
 
 
 def test_what_only_a_report_spoke_of_expires_with_it(own: Database, client: TestClient) -> None:
-    told = report(client)
+    outcome = report(client)
     changes(own)
-    client.delete(f"/v1/sightings/{told['id']}")
+    client.delete(f"/v1/sightings/{outcome['id']}")
     assert changes(own) == [(ADDRESS.value, "expired", 0, 33)]
     assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
 
@@ -182,7 +183,7 @@ def test_relations_are_told_from_both_ends(own: Database, client: TestClient) ->
 def test_relations_come_in_pages_the_latest_first(own: Database, client: TestClient) -> None:
     names = [f"evil{number}.com" for number in range(25)]
     handle(own, chunk(ADDRESS, *(Indicator("domain-name", name) for name in names)))
-    told = [
+    relations = [
         {
             "from": name,
             "kind": "communicates-with",
@@ -191,7 +192,7 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
         }
         for number, name in enumerate(names)
     ]
-    told.append(
+    relations.append(
         {
             "from": names[0],
             "kind": "resolves-to",
@@ -199,21 +200,21 @@ def test_relations_come_in_pages_the_latest_first(own: Database, client: TestCli
             "last_seen": "2026-10-01T00:00:00Z",
         }
     )
-    client.post("/v1/relations", json={"relations": told}).raise_for_status()
+    client.post("/v1/relations", json={"relations": relations}).raise_for_status()
     identity = client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]["id"]
     path = f"/v1/observables/{identity}/relations"
-    found: list[dict] = []
+    page_items: list[dict] = []
     after = None
     while True:
         page = client.get(path, params={"limit": 4} | ({"after": after} if after else {})).json()
-        found += page["items"]
+        page_items += page["items"]
         if (after := page["next"]) is None:
             break
-    assert len(found) == 26
-    assert {(one["other"]["value"], one["kind"]) for one in found} == {
-        (one["from"], one["kind"]) for one in told
+    assert len(page_items) == 26
+    assert {(relation["other"]["value"], relation["kind"]) for relation in page_items} == {
+        (relation["from"], relation["kind"]) for relation in relations
     }
-    moments = [one["last_seen"] for one in found]
+    moments = [relation["last_seen"] for relation in page_items]
     assert moments == sorted(moments, reverse=True)
     (only,) = client.get(path, params={"kind": "resolves-to"}).json()["items"]
     assert only["other"]["value"] == names[0]

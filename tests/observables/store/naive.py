@@ -1,7 +1,7 @@
-"""The naive model of what sources say.
+"""The naive model of what sources report.
 
-It knows nothing of plans, notes or rows: it has everything that was said before it, and asks, for each value and
-source, which word is the newest.
+It knows nothing of plans, notes or rows: it has every report before it, and looks up, for each
+value and source, which is the newest.
 """
 
 from collections import defaultdict
@@ -48,47 +48,51 @@ def written(source: AssertingSource, word: AssertionData, *, over: bool = False)
 def outcome(history: Iterable[Spoken]) -> Outcome:
     """What each source says about each value in the end, by value and source."""
     by_both = defaultdict[tuple[str, str], list[Spoken]](list)
-    for one in history:
-        by_both[one.value, one.source.id].append(one)
-    found = defaultdict[str, dict[str, StoredAssertion]](dict)
-    for (value, source), spoken in by_both.items():
-        found[value][source] = _end(spoken)
-    return found
+    for report in history:
+        by_both[report.value, report.source.id].append(report)
+    outcomes = defaultdict[str, dict[str, StoredAssertion]](dict)
+    for (value, source), reports in by_both.items():
+        outcomes[value][source] = _end(reports)
+    return outcomes
 
 
-def _end(spoken: list[Spoken]) -> StoredAssertion:
-    said = [written(one.source, one.word) for one in spoken if one.word is not None]
-    over = [one.source for one in spoken if one.word is None]
-    if not said:
+def _end(reports: list[Spoken]) -> StoredAssertion:
+    asserted = [
+        written(report.source, report.word) for report in reports if report.word is not None
+    ]
+    over = [report.source for report in reports if report.word is None]
+    if not asserted:
         last = max(over, key=lambda source: source.observed_at)
         return written(last, AssertionData(0, (), None, last.observed_at, None), over=True)
-    newest = max(said, key=lambda one: (one.observed_at, _strength(one)))
-    newest = newest._replace(first_seen=min(one.first_seen for one in said))
+    newest = max(asserted, key=lambda report: (report.observed_at, _strength(report)))
+    newest = newest._replace(first_seen=min(report.first_seen for report in asserted))
     ends = [source.observed_at for source in over if source.observed_at > newest.observed_at]
     return newest._replace(retracted_at=max(ends)) if ends else newest
 
 
-def _strength(said: StoredAssertion) -> tuple[Any, ...]:
-    ends = (said.valid_until is None, said.valid_until or said.observed_at)
+def _strength(assertion: StoredAssertion) -> tuple[Any, ...]:
+    ends = (assertion.valid_until is None, assertion.valid_until or assertion.observed_at)
     return (
-        said.confidence,
-        said.tags,
-        said.malware or "",
+        assertion.confidence,
+        assertion.tags,
+        assertion.malware or "",
         ends,
-        said.attack,
-        end_of_day(said.last_seen),
+        assertion.attack,
+        end_of_day(assertion.last_seen),
     )
 
 
 def promised(assertions: dict[str, StoredAssertion]) -> dict[str, StoredAssertion]:
-    """Assertions as far as they are promised: what a stream repeats on one day is one moment, the end of that day."""
+    """Assertions as far as they are promised: the reports of a stream on one day are of its end."""
     return {
-        source: one
-        if one.kind == "snapshot"
-        else one._replace(
-            last_seen=end_of_day(one.last_seen),
+        source: assertion
+        if assertion.kind == "snapshot"
+        else assertion._replace(
+            last_seen=end_of_day(assertion.last_seen),
             # Only a retraction has the exact time of its run.
-            observed_at=end_of_day(one.asserted_at) if one.asserted_at else one.observed_at,
+            observed_at=end_of_day(assertion.asserted_at)
+            if assertion.asserted_at
+            else assertion.observed_at,
         )
-        for source, one in assertions.items()
+        for source, assertion in assertions.items()
     }

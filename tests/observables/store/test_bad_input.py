@@ -14,7 +14,8 @@ import pytest
 from shared.settings import Settings
 
 MEGABYTE = 2**20
-BEFORE_TIME, AFTER_TIME = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+BEFORE_TIME = "0001-01-01T00:00:00+14:00"
+AFTER_TIME = "9999-12-31T23:59:59-14:00"
 NOWHERE = "ipv4-addr--00000000-0000-4000-8000-000000000000"
 
 
@@ -46,19 +47,21 @@ def address(environment: Settings) -> Iterator[str]:
 @pytest.fixture
 def client(address: str, make_token: Callable[..., str]) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {make_token(role='admin')}"}
-    with httpx2.Client(base_url=address, headers=headers, trust_env=False, timeout=60) as found:
-        yield found
+    with httpx2.Client(base_url=address, headers=headers, trust_env=False, timeout=60) as client:
+        yield client
         # Whatever was sent, the same process answers the next question.
-        assert found.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["value"] == "192.0.2.1"
+        assert (
+            client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["value"] == "192.0.2.1"
+        )
 
 
-def problem(answer: httpx2.Response, status: int, *told: str) -> None:
+def problem(answer: httpx2.Response, status: int, *texts: str) -> None:
     assert answer.status_code == status, answer.text[:300]
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 5_000
     body = answer.json()
     assert body["status"] == status
-    for text in told:
+    for text in texts:
         assert text in json.dumps(body), body
 
 
@@ -99,7 +102,7 @@ def test_a_value_of_a_megabyte_in_a_body(client: httpx2.Client) -> None:
     ],
 )
 def test_what_no_client_sends(
-    client: httpx2.Client, request_: bytes, status: int, told: str
+    client: httpx2.Client, request_: bytes, status: int, expected_title: str
 ) -> None:
     with socket.create_connection(
         (client.base_url.host, client.base_url.port or 0), timeout=10
@@ -109,7 +112,7 @@ def test_what_no_client_sends(
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status
-    assert told in json.loads(body)["title"]
+    assert expected_title in json.loads(body)["title"]
 
 
 @pytest.mark.parametrize("name", ["tag", "prefix", "under"])
@@ -194,8 +197,8 @@ def test_the_first_and_the_last_moment_that_exist(client: httpx2.Client) -> None
     first = "0001-01-01T00:00:00Z"
     sighting = {"value": "192.0.2.99", "first_seen": first, "last_seen": "2026-01-01T00:00:00Z"}
     assert client.post("/v1/sightings", json={"sightings": [sighting]}).status_code == 201
-    found = client.get("/v1/lookup", params={"value": "192.0.2.99"}).json()["observable"]
-    assert found["first_seen"] == first
+    view = client.get("/v1/lookup", params={"value": "192.0.2.99"}).json()["observable"]
+    assert view["first_seen"] == first
     assert (
         client.get("/v1/lookup", params={"value": "192.0.2.99", "as_of": first}).json()[
             "observable"

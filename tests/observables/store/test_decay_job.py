@@ -1,4 +1,4 @@
-"""Time: scores that fell below a threshold are announced once, and what a source still lists does not fade."""
+"""Scores below a threshold are published once; what a source still lists does not fade."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -32,9 +32,11 @@ def test_new_observables_are_stored_once_and_announced_once(
     assert changes(own) == []
     client = client_for("observables")
     assert client.get("/v1/observables/count").json() == {"count": 2}
-    (found,) = client.post("/v1/lookup", json={"values": ["login[.]example[.]com"]}).json()["items"]
-    assert found["observable"]["tags"] == ["c2", "phishing"]
-    assert found["observable"]["assertions"][0]["malware"] == "Odd\tName\\"
+    (answer,) = client.post("/v1/lookup", json={"values": ["login[.]example[.]com"]}).json()[
+        "items"
+    ]
+    assert answer["observable"]["tags"] == ["c2", "phishing"]
+    assert answer["observable"]["assertions"][0]["malware"] == "Odd\tName\\"
 
 
 def test_a_second_source_raises_the_score_and_a_retraction_lowers_it(own: Database) -> None:
@@ -67,8 +69,8 @@ def test_a_source_is_what_its_newest_run_says_it_is(own: Database) -> None:
     older = FeedRef(FEED.id, "an older name", 40, kind="stream")
     handle(own, chunk(DOMAIN, feed=older, at=after(5)))
     with own.transaction("acme") as session:
-        found = session.execute(sa.text("SELECT name, reliability, kind FROM source")).one()
-        assert tuple(found) == (FEED.name, FEED.reliability, FEED.kind)
+        source = session.execute(sa.text("SELECT name, reliability, kind FROM source")).item()
+        assert tuple(source) == (FEED.name, FEED.reliability, FEED.kind)
     handle(own, chunk(DOMAIN, feed=older, at=after(10)))
     with own.transaction("acme") as session:
         assert session.scalar(sa.text("SELECT name FROM source")) == older.name
@@ -147,17 +149,17 @@ def test_a_tenant_sees_its_own_and_the_public_knowledge_and_no_other(
     handle(own, chunk(ADDRESS), tenant="acme")
     handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
     handle(own, chunk(DOMAIN, tenant="globex"), tenant="globex")
-    (mine,) = client_for("observables", "acme", "viewer").get("/v1/observables").json()["items"]
-    assert mine["score"] == 85
-    assert {one["tenant"] for one in mine["assertions"]} == {"acme", "public"}
-    theirs = client_for("observables", "globex", "viewer")
-    assert theirs.get("/v1/observables/count").json() == {"count": 2}
-    assert theirs.get(f"/v1/observables/{mine['id']}").json()["score"] == 45
-    nobody = client_for("observables", "initech", "viewer")
-    domain = theirs.post("/v1/lookup", json={"values": ["login.example.com"]}).json()["items"][0][
-        "observable"
-    ]
-    assert nobody.get(f"/v1/observables/{domain['id']}").status_code == 404
+    (view,) = client_for("observables", "acme", "viewer").get("/v1/observables").json()["items"]
+    assert view["score"] == 85
+    assert {assertion["tenant"] for assertion in view["assertions"]} == {"acme", "public"}
+    other_tenant = client_for("observables", "globex", "viewer")
+    assert other_tenant.get("/v1/observables/count").json() == {"count": 2}
+    assert other_tenant.get(f"/v1/observables/{view['id']}").json()["score"] == 45
+    stranger = client_for("observables", "initech", "viewer")
+    domain = other_tenant.post("/v1/lookup", json={"values": ["login.example.com"]}).json()[
+        "items"
+    ][0]["observable"]
+    assert stranger.get(f"/v1/observables/{domain['id']}").status_code == 404
 
 
 def test_explain_lists_parts_that_add_up(
@@ -167,9 +169,9 @@ def test_explain_lists_parts_that_add_up(
     handle(own, chunk(ADDRESS, feed=OTHER))
     client = client_for("observables")
     identity = client.get("/v1/observables").json()["items"][0]["id"]
-    found = client.get(f"/v1/observables/{identity}/explain").json()
-    assert found["score"] == 85
-    assert [(part["name"], round(part["points"], 4)) for part in found["contributions"]] == [
+    explanation = client.get(f"/v1/observables/{identity}/explain").json()
+    assert explanation["score"] == 85
+    assert [(part["name"], round(part["points"], 4)) for part in explanation["contributions"]] == [
         ("blocklist", 72.0),
         ("honeypots", 12.6),
     ]
@@ -177,12 +179,14 @@ def test_explain_lists_parts_that_add_up(
 
 def test_lists_are_paged_without_gaps(own: Database, client_for: Callable[..., TestClient]) -> None:
     handle(own, chunk(*(Indicator("ipv4-addr", f"192.0.2.{number}") for number in range(25))))
-    client, seen, after = client_for("observables"), [], None
+    client = client_for("observables")
+    seen = []
+    after = None
     while True:
         page = client.get(
             "/v1/observables", params={"limit": 10, **({"after": after} if after else {})}
         ).json()
-        seen += [one["value"] for one in page["items"]]
+        seen += [item["value"] for item in page["items"]]
         after = page["next"]
         if after is None:
             break

@@ -1,4 +1,4 @@
-"""The plan against a naive model: whatever sources say in whatever order, the stored state is what the model says."""
+"""The plan against a naive model: the stored state is the model's in any order of reports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,28 +45,34 @@ class Store:
     rows: dict[str, ObservableState] = field(default_factory=dict)
     notes: list[tuple[str, datetime, bytes]] = field(default_factory=list)
 
-    def known(self, since: datetime) -> dict[str, ObservableState]:
-        found = {
-            one: row._replace(assertions=dict(row.assertions)) for one, row in self.rows.items()
+    def read_states(self, since: datetime) -> dict[str, ObservableState]:
+        states = {
+            identity_: row._replace(assertions=dict(row.assertions))
+            for identity_, row in self.rows.items()
         }
-        add_repeats(found, [note for note in self.notes if note[1] >= since])
-        return found
+        add_repeats(states, [note for note in self.notes if note[1] >= since])
+        return states
 
     def apply(self, source: AssertingSource, plan: IngestPlan) -> None:
-        for one, scored in plan.created:
-            self.rows[one.id] = ObservableState(
-                one.type, one.value, scored.score, {}, scored_at=source.observed_at, due=scored.due
+        for assertion, scored in plan.created:
+            self.rows[assertion.id] = ObservableState(
+                assertion.type,
+                assertion.value,
+                scored.score,
+                {},
+                scored_at=source.observed_at,
+                due=scored.due,
             )
-        for one in [*(one for one, _ in plan.created), *plan.asserted]:
-            self.rows[one.id].assertions[source.id] = written(
-                source, one.data, over=one.data.retracted
+        for assertion in [*(assertion for assertion, _ in plan.created), *plan.asserted]:
+            self.rows[assertion.id].assertions[source.id] = written(
+                source, assertion.data, over=assertion.data.retracted
             )
-        for one in plan.reasserted:
-            self._reassert(source, one)
-        for one, moment in plan.widened:
-            mine = self.rows[one].assertions[source.id]
-            self.rows[one].assertions[source.id] = mine._replace(
-                first_seen=min(moment, mine.first_seen)
+        for assertion in plan.reasserted:
+            self._reassert(source, assertion)
+        for assertion, moment in plan.widened:
+            stored = self.rows[assertion].assertions[source.id]
+            self.rows[assertion].assertions[source.id] = stored._replace(
+                first_seen=min(moment, stored.first_seen)
             )
         for changed, scored in plan.rescored:
             row = self.rows[changed]
@@ -79,20 +85,21 @@ class Store:
         if plan.repeated:
             self.notes.append((source.id, source.observed_at, pack_ids(plan.repeated)))
 
-    def _reassert(self, source: AssertingSource, one: IncomingAssertion) -> None:
-        mine = self.rows[one.id].assertions[source.id]
-        fresh = written(source, one.data)
-        if mine.asserted_at is not None:
-            fresh = fresh._replace(first_seen=min(fresh.first_seen, mine.first_seen))
-        if one.data.retracted:
-            fresh = fresh._replace(retracted_at=mine.retracted_at)
-        self.rows[one.id].assertions[source.id] = fresh
+    def _reassert(self, source: AssertingSource, assertion: IncomingAssertion) -> None:
+        stored = self.rows[assertion.id].assertions[source.id]
+        fresh = written(source, assertion.data)
+        if stored.asserted_at is not None:
+            fresh = fresh._replace(first_seen=min(fresh.first_seen, stored.first_seen))
+        if assertion.data.retracted:
+            fresh = fresh._replace(retracted_at=stored.retracted_at)
+        self.rows[assertion.id].assertions[source.id] = fresh
 
     def _retract(self, source: AssertingSource, gone: str) -> None:
-        mine, now = self.rows[gone].assertions[source.id], source.observed_at
-        if mine.asserted_at is None:
-            mine = mine._replace(first_seen=now, last_seen=now, observed_at=now)
-        self.rows[gone].assertions[source.id] = mine._replace(retracted_at=now)
+        stored = self.rows[gone].assertions[source.id]
+        now = source.observed_at
+        if stored.asserted_at is None:
+            stored = stored._replace(first_seen=now, last_seen=now, observed_at=now)
+        self.rows[gone].assertions[source.id] = stored._replace(retracted_at=now)
 
 
 hours = st.integers(0, 60)
@@ -126,26 +133,28 @@ def source_of(word: dict, kinds: dict[str, str]) -> AssertingSource:
     return AssertingSource(name, name, RELIABILITY[name], at(word["hour"]), kinds[name])
 
 
-def word_of(word: dict, said: dict) -> AssertionData:
+def word_of(word: dict, details_: dict) -> AssertionData:
     def time_of(name: str) -> datetime | None:
-        return at(said[name]) if name in said else None
+        return at(details_[name]) if name in details_ else None
 
-    first, observed = time_of("first"), at(word["hour"])
-    tags, malware = said.get("tags", ()), said.get("malware")
+    first = time_of("first")
+    observed = at(word["hour"])
+    tags = details_.get("tags", ())
+    malware = details_.get("malware")
     return AssertionData(
-        said["confidence"],
+        details_["confidence"],
         tags,
         malware,
         first or observed,
         time_of("until"),
         time_of("last"),
-        said.get("attack", ()),
+        details_.get("attack", ()),
     )
 
 
 def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> IngestPlan:
     source = source_of(word, kinds)
-    said = [
+    asserted = [
         IncomingAssertion(identity(value), "ipv4-addr", value, word_of(word, details))
         for value, details in word["seen"].items()
     ]
@@ -154,23 +163,26 @@ def speak(store: Store, word: dict, kinds: dict[str, str] = STREAMS) -> IngestPl
         IncomingAssertion(identity(value), "ipv4-addr", value, over)
         for value in sorted(word["gone"] - set(word["seen"]))
     ]
-    plan = ingest.build_plan(source, said, gone, store.known(source.observed_at))
+    plan = ingest.build_plan(source, asserted, gone, store.read_states(source.observed_at))
     store.apply(source, plan)
     return plan
 
 
-def spoken(history: list[dict], kinds: dict[str, str]) -> Iterator[Spoken]:
+def reports_of(history: list[dict], kinds: dict[str, str]) -> Iterator[Spoken]:
     for word in history:
         source = source_of(word, kinds)
-        for value, said in word["seen"].items():
-            yield Spoken(source, value, word_of(word, said))
+        for value, details_ in word["seen"].items():
+            yield Spoken(source, value, word_of(word, details_))
         for value in word["gone"] - set(word["seen"]):
             yield Spoken(source, value, None)
 
 
 def score_of(assertions: dict[str, StoredAssertion], now: datetime) -> int:
     return score.score(
-        "ipv4-addr", [one.claim for one in assertions.values() if one.active(now)], (), now
+        "ipv4-addr",
+        [assertion.claim for assertion in assertions.values() if assertion.active(now)],
+        (),
+        now,
     )
 
 
@@ -180,21 +192,21 @@ def newest_of(history: list[dict], value: str) -> datetime:
 
 def check(store: Store, history: list[dict], kinds: dict[str, str]) -> None:
     """The state after a history, in whatever order it was heard, is the model's."""
-    expected = outcome(spoken(history, kinds))
+    expected = outcome(reports_of(history, kinds))
     assert {row.value: promised(row.assertions) for row in store.rows.values()} == {
         value: promised(assertions) for value, assertions in expected.items()
     }
     for row in store.rows.values():
-        # The promise about scores: recomputed, they are the model's at any moment that has not been heard of yet; the
-        # stored one is no news against the model's at the newest moment that anything was said about the value.
+        # The promise about scores: recomputed, they are the model's at any moment of which no
+        # report is; the stored one is no news against the model's at the newest moment of a report.
         newest = newest_of(history, row.value)
         for now in (newest, newest + timedelta(hours=30), newest + timedelta(days=20)):
             assert score_of(row.assertions, now) == score_of(expected[row.value], now)
         assert not is_news(row.score, score_of(expected[row.value], newest))
         ends = [
-            one.valid_until
-            for one in row.assertions.values()
-            if one.active(newest) and one.valid_until
+            assertion.valid_until
+            for assertion in row.assertions.values()
+            if assertion.active(newest) and assertion.valid_until
         ]
         assert not ends or (row.due is not None and row.due <= min(ends)), (
             "looked at no later than a word ends"
@@ -206,11 +218,12 @@ def check(store: Store, history: list[dict], kinds: dict[str, str]) -> None:
 def test_words_that_are_shuffled_and_repeated_come_to_the_end_of_the_model(
     history: list[dict], kinds: dict[str, str], random: Any
 ) -> None:
-    store, heard = Store(), list[dict]()
+    store = Store()
+    reports = list[dict]()
     for word in random.sample([*history, *history], 2 * len(history)):
         speak(store, word, kinds)
-        heard.append(word)
-        check(store, heard, kinds)
+        reports.append(word)
+        check(store, reports, kinds)
 
 
 @given(st.lists(words, max_size=10), kinds)
@@ -235,14 +248,14 @@ def test_saying_it_again_changes_nothing(history: list[dict], kinds: dict[str, s
 def test_changes_tell_exactly_what_changed_for_a_reader(history: list[dict]) -> None:
     store = Store()
     for word in history:
-        before = {row: known.score for row, known in store.rows.items()}
+        before = {row: state.score for row, state in store.rows.items()}
         plan = speak(store, word)
-        told = {change.id.partition("--")[2]: change for change in plan.changes}
-        for row, known in store.rows.items():
-            change = told.get(row)
-            assert change is not None or before.get(row, 0) == known.score
+        changes = {change.id.partition("--")[2]: change for change in plan.changes}
+        for row, state in store.rows.items():
+            change = changes.get(row)
+            assert change is not None or before.get(row, 0) == state.score
             if change is not None:
-                assert change.score == known.score
+                assert change.score == state.score
                 assert change.score_before == before.get(row)
                 assert (change.kind == "new") == (row not in before)
 

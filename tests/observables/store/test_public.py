@@ -1,4 +1,4 @@
-"""What a tenant says, sees and asks about an observable that is public: one score, told, stored and read alike."""
+"""A tenant's reports about a public observable: one score, published, stored and read alike."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def test_a_tenants_first_word_is_told_with_what_is_public(
     seen = read(client)
     assert changes(own) == [(ADDRESS.value, "new", seen["score"], None)]
     assert stored(own) == seen["score"] > 81
-    assert {one["source"] for one in seen["assertions"]} == {"community", "honeypots"}
+    assert {assertion["source"] for assertion in seen["assertions"]} == {"community", "honeypots"}
 
 
 def test_taking_back_a_word_leaves_what_is_public(own: Database, client: TestClient) -> None:
@@ -120,8 +120,8 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
 def test_public_knowledge_is_the_operators_own(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER))
     with own.transaction(PUBLIC) as session:
-        one = stored_read.read_states(session, PUBLIC, [read(client)["id"][-36:]])[
+        state = stored_read.read_states(session, PUBLIC, [read(client)["id"][-36:]])[
             read(client)["id"][-36:]
         ]
-    assert [said.source for said in one.all_assertions] == ["community"]
-    assert one.public == ()
+    assert [assertion.source for assertion in state.all_assertions] == ["community"]
+    assert state.public == ()

@@ -48,7 +48,8 @@ def test_a_network_has_its_addresses_below_it(network: str, address: str) -> Non
 
 @given(networks, networks)
 def test_a_network_has_the_networks_within_it_below_it(above: str, below: str) -> None:
-    outer, inner = ip_network(above), ip_network(below)
+    outer = ip_network(above)
+    inner = ip_network(below)
     within = outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type]
     if inner.network_address != outer.network_address:
         assert lies(above, below, f"ipv{inner.version}-addr") == within

@@ -1,7 +1,8 @@
-"""A storm on the real parts: consumers that come and go, chunks shuffled and repeated; the end is that of a model.
+"""A storm on the real parts: consumers come and go, chunks are shuffled and repeated.
 
-Two processes of the service consume all the time. Every two seconds a third member joins their group or leaves it, so
-that they have to share the partitions anew whatever they are doing; one of them is killed on the way, one is stopped.
+The end is that of a model. Two processes of the service consume all the time. Every two seconds a
+third member joins their group or leaves it, so that they have to share the partitions anew whatever
+they are doing; one of them is killed on the way, one is stopped.
 """
 
 import asyncio
@@ -44,7 +45,9 @@ FEEDS = [
     for n in range(1, 5)
 ]
 VALUES = [f"45.{number >> 8}.{number & 255}.7" for number in range(600)]
-RUNS, SECONDS_BETWEEN, PACE = 8, 2.0, 10
+RUNS = 8
+SECONDS_BETWEEN = 2.0
+PACE = 10
 TURNS = 8
 """How many turns have to find chunks that are being handled; the storm goes on until they did."""
 KILLS = {4: signal.SIGKILL, 12: signal.SIGTERM}
@@ -59,7 +62,7 @@ def at(hour: int) -> datetime:
 def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
     """Chunks of several runs of each feed, several on one day, and what they say."""
     events: list[Observed] = []
-    spoken: list[Spoken] = []
+    reports: list[Spoken] = []
     for number in range(RUNS):
         for feed in FEEDS:
             moment = at(7 * number)
@@ -73,12 +76,14 @@ def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
                 tlp=feed.tlp,
             )
             seen = [_indicator(value, number, chance) for value in chance.sample(VALUES, 300)]
-            listed = {one.value for one in seen}
+            listed = {indicator.value for indicator in seen}
             gone = [value for value in chance.sample(VALUES, 100) if value not in listed]
-            spoken += [Spoken(source, one.value, _word(one, moment)) for one in seen]
-            spoken += [Spoken(source, value, None) for value in gone]
+            reports += [
+                Spoken(source, indicator.value, _word(indicator, moment)) for indicator in seen
+            ]
+            reports += [Spoken(source, value, None) for value in gone]
             events += chunks(feed, moment, seen, [Indicator("ipv4-addr", value) for value in gone])
-    return events, spoken
+    return events, reports
 
 
 def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
@@ -98,14 +103,14 @@ def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
     )
 
 
-def _word(one: Indicator, moment: datetime) -> AssertionData:
-    tags = tuple(sorted({"feed", *one.tags}))
+def _word(indicator: Indicator, moment: datetime) -> AssertionData:
+    tags = tuple(sorted({"feed", *indicator.tags}))
     return AssertionData(
-        one.confidence or 0,
+        indicator.confidence or 0,
         tags,
-        one.malware,
+        indicator.malware,
         moment,
-        datetime.fromisoformat(one.valid_until) if one.valid_until else None,
+        datetime.fromisoformat(indicator.valid_until) if indicator.valid_until else None,
     )
 
 
@@ -114,8 +119,8 @@ def chunks(
 ) -> list[Observed]:
     by_bucket = defaultdict[int, tuple[list[Indicator], list[Indicator]]](lambda: ([], []))
     for place, indicators in enumerate((seen, gone)):
-        for one in indicators:
-            by_bucket[bucket(observable_id("ipv4-addr", one.value))][place].append(one)
+        for indicator in indicators:
+            by_bucket[bucket(observable_id("ipv4-addr", indicator.value))][place].append(indicator)
     run = uuid4()
     return [
         Event(
@@ -155,9 +160,9 @@ class Consumers:
         self._running[which] = self._start()
 
     def close(self) -> None:
-        for one in self._running:
-            one.kill()
-            one.wait()
+        for process in self._running:
+            process.kill()
+            process.wait()
         self._ready.close()
 
 
@@ -173,7 +178,10 @@ class Visitor:
             await self.close()
             return
         self._here = AIOKafkaConsumer(
-            *(topic_name(self._settings, one.topic.name) for one in SUBSCRIPTIONS),
+            *(
+                topic_name(self._settings, subscription.topic.name)
+                for subscription in SUBSCRIPTIONS
+            ),
             bootstrap_servers=self._settings.kafka_bootstrap_servers,
             group_id=f"{self._settings.kafka_topic_prefix}sentineliq.observables",
             enable_auto_commit=False,
@@ -189,12 +197,16 @@ class Visitor:
 
 
 async def storm(own: Database, settings: Settings, events: list[Observed], folder: Path) -> int:
-    """Chunks come all the time, every two seconds there is one consumer more or less; how many chunks were sent."""
+    """Send chunks, with one consumer more or less every two seconds; return how many."""
     chance = random.Random(6)  # noqa: S311  # test data
-    consumers, visitor = await asyncio.to_thread(Consumers, folder), Visitor(settings)
+    consumers = await asyncio.to_thread(Consumers, folder)
+    visitor = Visitor(settings)
     try:
         async with Publisher(settings) as publisher:
-            waiting, sent, hit, before = list(events), 0, 0, 0
+            waiting = list(events)
+            sent = 0
+            hit = 0
+            before = 0
             for turn in range(60):
                 await visitor.turn()
                 if turn in KILLS:
@@ -229,7 +241,8 @@ def handled(own: Database) -> int:
     """The records behind the offsets that the database knows."""
     with own.transaction(PLATFORM) as session:
         query = sa.text(
-            "SELECT coalesce(sum(last_offset + 1), 0) FROM consumer_offset WHERE topic LIKE '%feeds.observed.v1'"
+            "SELECT coalesce(sum(last_offset + 1), 0) FROM consumer_offset "
+            "WHERE topic LIKE '%feeds.observed.v1'"
         )
         return int(session.scalar(query) or 0)
 
@@ -237,28 +250,32 @@ def handled(own: Database) -> int:
 def state(own: Database) -> dict[str, ObservableState]:
     with own.transaction("acme") as session:
         ids = session.scalars(sa.text("SELECT id::text FROM observable")).all()
-        return {one.value: one for one in read.read_states(session, "acme", ids).values()}
+        return {state_.value: state_ for state_ in read.read_states(session, "acme", ids).values()}
 
 
-def newest_of(spoken: list[Spoken]) -> dict[str, datetime]:
-    found: dict[str, datetime] = {}
-    for one in spoken:
-        found[one.value] = max(found.get(one.value, one.source.observed_at), one.source.observed_at)
-    return found
+def newest_of(reports: list[Spoken]) -> dict[str, datetime]:
+    newest: dict[str, datetime] = {}
+    for report in reports:
+        newest[report.value] = max(
+            newest.get(report.value, report.source.observed_at), report.source.observed_at
+        )
+    return newest
 
 
 def compare(
-    found: dict[str, ObservableState], expected: Outcome, spoken: list[Spoken]
+    states: dict[str, ObservableState], expected: Outcome, reports: list[Spoken]
 ) -> Iterator[str]:
     """The values of which the state is not the model's."""
-    newest = newest_of(spoken)
-    for value in found.keys() | expected.keys():
-        row = found.get(value)
+    newest = newest_of(reports)
+    for value in states.keys() | expected.keys():
+        row = states.get(value)
         if row is None or promised(row.assertions) != promised(expected[value]):
             yield f"{value}: {row} instead of {expected.get(value)}"
             continue
-        stored = [one.score for one in (evaluate(row.type, each.values(), (), row.effects, newest[value])
-                                        for each in (row.assertions, expected[value]))]  # fmt: skip
+        stored = []
+        for assertions in (row.assertions, expected[value]):
+            scored = evaluate(row.type, assertions.values(), (), row.effects, newest[value])
+            stored.append(scored.score)
         if stored[0] != stored[1] or is_news(row.score, stored[1]):
             yield f"{value}: scores {row.score}, {stored[0]} instead of {stored[1]}"
 
@@ -268,10 +285,10 @@ def test_two_consumers_that_come_and_go_end_where_a_model_ends(
     own: Database, settings: Settings, tmp_path: Path
 ) -> None:
     chance = random.Random(5)  # noqa: S311  # test data
-    events, spoken = history(chance)
+    events, reports = history(chance)
     chance.shuffle(events)
     assert asyncio.run(storm(own, settings, events, tmp_path)) > len(events)
-    assert list(compare(state(own), outcome(spoken), spoken)) == []
+    assert list(compare(state(own), outcome(reports), reports)) == []
     with own.transaction("acme") as session:
         assert (
             session.scalar(sa.text("SELECT count(*) FROM run_chunk WHERE repeated IS NOT NULL")) > 0

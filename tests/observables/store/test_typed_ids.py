@@ -1,4 +1,4 @@
-"""The migration to ids that say the type: what is stored moves to them, in every table, whoever owns the tables."""
+"""The migration to ids with types: all tables move to them, under any owner of the tables."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -34,37 +34,40 @@ BEFORE = {
     "x509-sha256": lambda value: {"hashes": {"SHA-256": value}},
 }
 """Properties that ids were made of; of all other types here it is the value."""
-MUTEX, NAME = ("mutex", "update.exe"), ("file-name", "update.exe")
-AGENT, DOMAIN = ("user-agent", "evil.com"), ("domain-name", "evil.com")
-CERTIFICATE, SHORT = ("x509-sha256", "a" * 64), ("x509-sha1", "b" * 40)
-JA3, JA4 = (
-    ("ja3", "e7d705a3286e19ea42f587b344ee6865"),
-    ("ja4", "t13d1516h2_8daaf6152771_b186095e22b6"),
-)
-WALLET, PATH = ("cryptocurrency-wallet", WALLETS[0]), ("file-path", r"C:\temp\ü.exe")
+MUTEX = ("mutex", "update.exe")
+NAME = ("file-name", "update.exe")
+AGENT = ("user-agent", "evil.com")
+DOMAIN = ("domain-name", "evil.com")
+CERTIFICATE = ("x509-sha256", "a" * 64)
+SHORT = ("x509-sha1", "b" * 40)
+JA3 = ("ja3", "e7d705a3286e19ea42f587b344ee6865")
+JA4 = ("ja4", "t13d1516h2_8daaf6152771_b186095e22b6")
+WALLET = ("cryptocurrency-wallet", WALLETS[0])
+PATH = ("file-path", r"C:\temp\ü.exe")
 TWICE = ("user-agent", "curl/8")
 ROWS = [
-    *(("acme", one) for one in (MUTEX, DOMAIN, CERTIFICATE, SHORT, JA3, PATH, TWICE)),
-    *(("public", one) for one in (AGENT, JA4, WALLET, JA3)),
+    *(("acme", observable) for observable in (MUTEX, DOMAIN, CERTIFICATE, SHORT, JA3, PATH, TWICE)),
+    *(("public", observable) for observable in (AGENT, JA4, WALLET, JA3)),
     ("globex", NAME),
 ]
-RUN, SOURCE = UUID(int=7), FEED.id
+RUN = UUID(int=7)
+SOURCE = FEED.id
 
 
-def old(one: tuple[str, str]) -> UUID:
-    properties = BEFORE.get(one[0], lambda value: {"value": value})(one[1])
+def old(observable: tuple[str, str]) -> UUID:
+    properties = BEFORE.get(observable[0], lambda value: {"value": value})(observable[1])
     return uuid5(SCO_NAMESPACE, msgspec.json.encode(properties).decode())
 
 
-def new(one: tuple[str, str]) -> UUID:
-    return UUID(observable_id(*one))
+def new(observable: tuple[str, str]) -> UUID:
+    return UUID(observable_id(*observable))
 
 
 @contextmanager
 def as_owner(url: str, name: str, role: str | None) -> Iterator[str]:
-    """The URL of an empty database; its owner, if it is not who made it, is subject to row-level security."""
+    """The URL of an empty database; an owner that is no superuser is under row-level security."""
     with psycopg.connect(url, autocommit=True) as admin:
-        made = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         address = urlsplit(url)._replace(path=f"/{name}")
         if role is not None:
             admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(role)))
@@ -73,9 +76,9 @@ def as_owner(url: str, name: str, role: str | None) -> Iterator[str]:
                     sql.Identifier(role)
                 )
             )
-            made = sql.SQL("{} OWNER {}").format(made, sql.Identifier(role))
+            statement = sql.SQL("{} OWNER {}").format(statement, sql.Identifier(role))
             address = address._replace(netloc=f"{role}:x@{address.netloc.rpartition('@')[2]}")
-        admin.execute(made)
+        admin.execute(statement)
         try:
             yield address.geturl()
         finally:
@@ -89,9 +92,9 @@ def url(request: pytest.FixtureRequest, parts: dict[str, str], template: str) ->
     """The URL of a database that stands before the migration; the template made the roles."""
     unique = uuid4().hex[:8]
     role = f"owner_{unique}" if request.param == "owner" else None
-    with as_owner(parts["DATABASE_URL"], f"before_{unique}", role) as found:
-        command.upgrade(alembic_config("observables", found), "observables_0009")
-        yield found
+    with as_owner(parts["DATABASE_URL"], f"before_{unique}", role) as url:
+        command.upgrade(alembic_config("observables", url), "observables_0009")
+        yield url
 
 
 @contextmanager
@@ -114,7 +117,7 @@ def put(connection: psycopg.Connection[Any], table: str, **values: Any) -> None:
 def put_observable(
     connection: psycopg.Connection[Any],
     tenant: str,
-    one: tuple[str, str],
+    observable: tuple[str, str],
     identity: UUID,
     score: int,
 ) -> None:
@@ -124,15 +127,15 @@ def put_observable(
         "observable",
         tenant=tenant,
         id=identity,
-        type=one[0],
-        value=one[1],
+        type=observable[0],
+        value=observable[1],
         score=score,
         key="",
         **times,
     )
-    said = {"confidence": score, "tags": ["c2"], "attack": []}
-    said |= dict.fromkeys(("first_seen", "last_seen", "observed_at", "recorded_at"), START)
-    assertion = {"tenant": tenant, "observable_id": identity, "source_id": SOURCE, **said}
+    columns = {"confidence": score, "tags": ["c2"], "attack": []}
+    columns |= dict.fromkeys(("first_seen", "last_seen", "observed_at", "recorded_at"), START)
+    assertion = {"tenant": tenant, "observable_id": identity, "source_id": SOURCE, **columns}
     put(connection, "assertion", **assertion)
     put(connection, "assertion_past", **assertion, recorded_until=START)
     put(
@@ -184,9 +187,9 @@ def put_answer(connection: psycopg.Connection[Any], tenant: str, about: UUID) ->
 
 
 def put_job(
-    connection: psycopg.Connection[Any], one: tuple[str, str], about: UUID, state: str
+    connection: psycopg.Connection[Any], observable: tuple[str, str], about: UUID, state: str
 ) -> None:
-    said = {
+    columns = {
         "enricher": "e",
         "lane": UUID(int=1),
         "priority": 0,
@@ -199,9 +202,9 @@ def put_job(
         tenant="acme",
         id=uuid4(),
         observable_id=about,
-        type=one[0],
-        value=one[1],
-        **said,
+        type=observable[0],
+        value=observable[1],
+        **columns,
     )
 
 
@@ -214,8 +217,8 @@ def fill(connection: psycopg.Connection[Any]) -> None:
             "kind": FEED.kind,
         }
         put(connection, "source", tenant=tenant, id=SOURCE, **feed)
-    for tenant, one in ROWS:
-        put_observable(connection, tenant, one, old(one), 72)
+    for tenant, observable in ROWS:
+        put_observable(connection, tenant, observable, old(observable), 72)
     for start, end in ((MUTEX, DOMAIN), (DOMAIN, MUTEX), (CERTIFICATE, JA3), (DOMAIN, DOMAIN)):
         put_relation(connection, "acme", old(start), old(end))
     put_relation(
@@ -226,7 +229,7 @@ def fill(connection: psycopg.Connection[Any]) -> None:
     put_answer(connection, "public", old(NAME))  # of one and of the other: it stays
     put_job(connection, JA3, old(JA3), "waiting")
     put_job(connection, NAME, old(NAME), "done")
-    packed = b"".join(old(one).bytes for one in (MUTEX, DOMAIN, JA3))
+    packed = b"".join(old(observable).bytes for observable in (MUTEX, DOMAIN, JA3))
     done = {
         "received": 3,
         "new": 0,
@@ -269,8 +272,8 @@ def pairs(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any, ..
     return sorted(connection.execute(query).fetchall())
 
 
-def expected(*found: tuple[str, tuple[str, str]]) -> list[tuple[str, UUID]]:
-    return sorted((tenant, new(one)) for tenant, one in found)
+def expected(*rows: tuple[str, tuple[str, str]]) -> list[tuple[str, UUID]]:
+    return sorted((tenant, new(observable)) for tenant, observable in rows)
 
 
 def test_every_reference_moves_with_its_row(url: str) -> None:
@@ -315,21 +318,21 @@ def test_notes_of_what_was_repeated_are_found_by_the_new_bucket(url: str) -> Non
         fill(connection)
     migrate("observables", url)
     with opened(url) as connection:
-        known = connection.execute(
+        rows = connection.execute(
             "SELECT tenant, bucket, chunk, repeated FROM run_chunk WHERE chunk = 0"
         ).fetchall()
-        assert sorted(known) == [
+        assert sorted(rows) == [
             ("acme", 31, 0, old(DOMAIN).bytes),
             ("globex", 31, 0, old(NAME).bytes),
         ]
     own = Database(url, "observables")
     try:
-        for one in (MUTEX, JA3):
+        for observable in (MUTEX, JA3):
             with own.transaction("acme") as session:
                 notes = read.read_repeats(
-                    session, "acme", [bucket(observable_id(*one))], START, uuid4()
+                    session, "acme", [bucket(observable_id(*observable))], START, uuid4()
                 )
-            assert [(source, at) for source, at, ids in notes if new(one).bytes in ids] == [
+            assert [(source, at) for source, at, ids in notes if new(observable).bytes in ids] == [
                 (str(SOURCE), START)
             ]
     finally:
@@ -344,17 +347,17 @@ def test_what_is_said_next_is_about_the_same_row_and_a_lookup_finds_it(
     migrate("observables", url)
     own = Database(url, "observables")
     try:
-        named = [Indicator(*one) for one in (MUTEX, NAME, CERTIFICATE, JA3)]
+        named = [Indicator(*observable) for observable in (MUTEX, NAME, CERTIFICATE, JA3)]
         handle(own, chunk(*named, at=after(1)))
         # The mutex is known; the file of that name is another thing, and new.
-        assert [one[:2] for one in changes(own) if one[1] == "new"] == [(NAME[1], "new")]
+        assert [change[:2] for change in changes(own) if change[1] == "new"] == [(NAME[1], "new")]
         app = load_service_app("observables", environment, own)
         with TestClient(app, headers={"Authorization": f"Bearer {make_token('acme')}"}) as client:
-            for one in (WALLET, JA4, PATH, DOMAIN):
-                found = client.get("/v1/lookup", params={"value": one[1]}).json()
-                assert found["observable"]["id"] == stix_id(*one)
+            for observable in (WALLET, JA4, PATH, DOMAIN):
+                answer = client.get("/v1/lookup", params={"value": observable[1]}).json()
+                assert answer["observable"]["id"] == stix_id(*observable)
                 # Who speaks of a user agent says nothing about the domain that is written like it.
-                assert len(found["observable"]["assertions"]) == 1
+                assert len(answer["observable"]["assertions"]) == 1
     finally:
         own.close()
 
@@ -370,10 +373,10 @@ def test_a_row_that_has_the_new_id_already_stays(url: str) -> None:
             put_answer(connection, "acme", about)
     migrate("observables", url)
     with opened(url) as connection:
-        mine = "tenant = 'acme' AND {} = %s"
+        is_row = "tenant = 'acme' AND {} = %s"
         for table, column in (("observable", "id"), ("assertion", "observable_id")):
             what = "score" if table == "observable" else "confidence"
-            query = f"SELECT {what} FROM {table} WHERE {mine.format(column)}"
+            query = f"SELECT {what} FROM {table} WHERE {is_row.format(column)}"
             assert connection.execute(query, [new(TWICE)]).fetchall() == [(30,)]
             assert connection.execute(query, [old(TWICE)]).fetchall() == []
         for table, column in (
@@ -381,9 +384,11 @@ def test_a_row_that_has_the_new_id_already_stays(url: str) -> None:
             ("enrichment", "observable_id"),
             ("assertion_past", "observable_id"),
         ):
-            query = f"SELECT count(*) FROM {table} WHERE {mine.format(column)}"
+            query = f"SELECT count(*) FROM {table} WHERE {is_row.format(column)}"
             assert connection.execute(query, [new(TWICE)]).fetchone() == (1,), table
-        states = f"SELECT state FROM enrichment_job WHERE {mine.format('observable_id')} ORDER BY 1"
+        states = (
+            f"SELECT state FROM enrichment_job WHERE {is_row.format('observable_id')} ORDER BY 1"
+        )
         assert connection.execute(states, [new(TWICE)]).fetchall() == [("cancelled",), ("waiting",)]
 
 
@@ -394,11 +399,11 @@ def test_more_rows_than_are_taken_at_once(url: str) -> None:
             "INSERT INTO observable (tenant, id, type, value, score, first_seen, changed_at, key) "
         )
         put_one += "VALUES ('acme', %s, %s, %s, 0, now(), now(), '')"
-        cursor.executemany(put_one, [(old(one), *one) for one in many])
+        cursor.executemany(put_one, [(old(observable), *observable) for observable in many])
     migrate("observables", url)
     with opened(url) as connection:
-        found = {row[0] for row in connection.execute("SELECT id FROM observable")}
-    assert found == {new(one) for one in many}
+        ids = {row[0] for row in connection.execute("SELECT id FROM observable")}
+    assert ids == {new(observable) for observable in many}
 
 
 def test_an_empty_database_is_migrated(url: str) -> None:
@@ -406,10 +411,8 @@ def test_an_empty_database_is_migrated(url: str) -> None:
     assert pending_revisions("observables", url) == []
 
 
-OLD_BUCKET, NEW_BUCKET = (
-    bucket(str(uuid5(SCO_NAMESPACE, '{"name":"update.exe"}'))),
-    bucket(observable_id(*MUTEX)),
-)
+OLD_BUCKET = bucket(str(uuid5(SCO_NAMESPACE, '{"name":"update.exe"}')))
+NEW_BUCKET = bucket(observable_id(*MUTEX))
 
 
 def test_a_chunk_of_old_ids_waits_for_the_one_of_new_ids(own: Database) -> None:
