@@ -69,7 +69,7 @@ def test_a_source_is_what_its_newest_run_says_it_is(own: Database) -> None:
     older = FeedRef(FEED.id, "an older name", 40, kind="stream")
     handle(own, chunk(DOMAIN, feed=older, at=after(5)))
     with own.transaction("acme") as session:
-        source = session.execute(sa.text("SELECT name, reliability, kind FROM source")).item()
+        source = session.execute(sa.text("SELECT name, reliability, kind FROM source")).one()
         assert tuple(source) == (FEED.name, FEED.reliability, FEED.kind)
     handle(own, chunk(DOMAIN, feed=older, at=after(10)))
     with own.transaction("acme") as session:
