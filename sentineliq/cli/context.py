@@ -1,4 +1,4 @@
-"""What every command has: the installation it works on, its tenant, and the form of its answer."""
+"""The context of a command: its installation, its tenant, and the form of its answer."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +54,7 @@ class CommandContext:
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
-        """Where everything is: what the stack stored, overridden by the process's environment.
+        """The addresses and secrets that the stack stored; the process's environment wins.
 
         Raises:
             StackError: neither of them says it.

@@ -33,7 +33,7 @@ FeedTlp = Annotated[
 ]
 FeedTags = Annotated[
     list[str] | None,
-    typer.Option("--tag", help="Label everything in it so; you may repeat this option."),
+    typer.Option("--tag", help="Add this label to every indicator; you may repeat this option."),
 ]
 FormatOptions = Annotated[
     list[str] | None,

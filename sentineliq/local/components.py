@@ -1,4 +1,4 @@
-"""What the supervisor keeps running: servers, which it probes, and services, which report."""
+"""The supervisor's components: servers, which it probes, and services, which report to it."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""How processes are started: servers by exec, Python services by a fork of the fork server.
+"""Starts processes: servers by exec, Python services by a fork of the fork server.
 
 Each child leads a session of its own, so that the terminal's Ctrl-C reaches only the supervisor. It
 writes to a pipe that the supervisor reads, and gets a signal when the supervisor dies.
@@ -33,7 +33,7 @@ class Child(Protocol):
 
     @property
     def stdout(self) -> asyncio.StreamReader | None:
-        """What it and its own children write to stdout and stderr."""
+        """The output of it and its own children, stderr included."""
 
     async def wait(self) -> int:
         """Its exit code; the negative signal's number when a signal ended it."""

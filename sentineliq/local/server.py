@@ -1,4 +1,4 @@
-"""What the supervisor needs to know about a server, and what the servers share."""
+"""The protocol of servers that the supervisor starts, and functions that they share."""
 
 import contextlib
 import ctypes

@@ -26,6 +26,8 @@ HEAVY = (
     "sqlalchemy",
 )
 """Packages that `--help` must not wait for."""
+SERVERS = {"aiokafka", "alembic", "celery", "fastapi", "kombu", "psycopg", "redis", "sqlalchemy"}
+"""Packages that talk to servers, which takes long to import."""
 DEFERRED = typer.main.get_command(app).commands
 WIDTH = 80
 
@@ -83,26 +85,41 @@ def test_short_helps_fit_a_terminal(name):
     assert not DEFERRED[name].get_short_help_str(room).endswith("...")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
-def test_help_imports_no_command(arguments):
-    script = (
-        "import sys\n"
-        "from sentineliq.cli.app import app\n"
-        "try:\n"
-        "    app(sys.argv[1:], prog_name='sentineliq')\n"
-        "except SystemExit:\n"
-        "    pass\n"
-        f"heavy = {HEAVY!r}\n"
-        "print('imported:', [name for name in heavy if name in sys.modules])\n"
-    )
+SCRIPT = """
+import sys
+from sentineliq.cli.app import app
+try:
+    app(sys.argv[1:], prog_name='sentineliq')
+except SystemExit:
+    pass
+print(*sys.modules)
+"""
+
+
+def imported_by(*arguments):
+    """The packages that a call of the command line imports."""
     result = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", SCRIPT, *arguments],
         check=True,
         capture_output=True,
         text=True,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert result.stdout.splitlines()[-1] == "imported: []"
+    return set(result.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_help_imports_no_command(arguments):
+    assert imported_by(*arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("name", ["ingest", "lookup", "enrich", "notifications", "tokens"])
+def test_commands_that_use_the_apis_import_neither_kafka_nor_a_database(name):
+    assert imported_by(name, "--help").isdisjoint(SERVERS)
+
+
+def test_the_doctor_needs_neither_sqlalchemy_nor_celery():
+    assert imported_by("doctor", "--help").isdisjoint({"alembic", "celery", "sqlalchemy"})
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What commands talk to: the services, their topics and their workers."""
+"""Clients of the services: of their APIs, their topics and their workers."""

@@ -85,7 +85,7 @@ class FeedRun(msgspec.Struct, frozen=True):
 
 
 class StoredCounts(msgspec.Struct, frozen=True):
-    """What the observables service did with a run's observables."""
+    """The counts of a run's observables, after they were stored."""
 
     received: int = 0
     new: int = 0
@@ -115,7 +115,7 @@ class FollowedRequest(msgspec.Struct, frozen=True):
 
 
 class LoadResult(msgspec.Struct, frozen=True):
-    """What loading an ATT&CK release brought."""
+    """The result of loading an ATT&CK release."""
 
     domain: str
     version: str
@@ -232,7 +232,7 @@ class EnricherQueue(msgspec.Struct, frozen=True):
 
 
 class QueueHold(msgspec.Struct, frozen=True):
-    """What holds an enricher's queue back, and until when."""
+    """The reason why an enricher's queue waits, and the end of the wait."""
 
     kind: str
     until: str

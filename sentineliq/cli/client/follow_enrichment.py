@@ -101,7 +101,7 @@ def job_line(job: EnrichmentJob) -> str | None:
 
 
 def job_outcome(job: EnrichmentJob) -> str:
-    """How a job ended."""
+    """The outcome of a job that has ended."""
     if job.state == "done":
         return _OUTCOMES[str(job.outcome)]
     return f"{job.state}: {job.reason}" if job.reason else job.state

@@ -40,12 +40,12 @@ class RunOutcome:
 
     @property
     def report(self) -> RunCounts:
-        """What was taken and what was left out."""
+        """The run's counts; all are zero before it has ended."""
         return self.run.report or RunCounts()
 
     @property
     def unchanged(self) -> int:
-        """How many observables were stored before, exactly like this."""
+        """The number of observables that were stored before, exactly like this."""
         different = self.stored.new + self.stored.changed + self.stored.rejected - self.report.gone
         return max(0, self.report.observables - different)
 

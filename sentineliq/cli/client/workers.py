@@ -68,7 +68,7 @@ def _ask(mailbox: Mailbox, command: str, limit: int | None) -> dict[str, Any]:
 
 
 def _connected_workers(url: str) -> int | None:
-    """How many workers listen to control messages; None where the broker does not say it.
+    """Count the workers that listen to control messages; None where the broker does not say it.
 
     kombu subscribes each worker to the mailbox by a pattern, and nothing else uses patterns.
     """

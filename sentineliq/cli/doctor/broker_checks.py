@@ -34,7 +34,7 @@ def _connect(settings: Settings) -> redis.Redis:
 
 
 def check_queue(settings: Settings, service: str) -> Check:
-    """How many messages wait in a service's queue."""
+    """Count the messages in a service's queue."""
     queue = QUEUES[service]
     with _connect(settings) as client:
         length = int(client.llen(queue))

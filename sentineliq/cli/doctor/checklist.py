@@ -1,4 +1,4 @@
-"""Which checks the doctor makes, and in which order it reports them."""
+"""The list of the doctor's checks, in the order of the report."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

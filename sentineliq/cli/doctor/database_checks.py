@@ -22,7 +22,7 @@ _MISSING: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaNa
 
 
 class OutboxState(NamedTuple):
-    """What waits in an outbox; `oldest` is the first event's id, None where nothing waits."""
+    """The events in an outbox; `oldest` is the first event's id, None in an empty outbox."""
 
     oldest: int | None
     waiting: int

@@ -24,8 +24,8 @@ CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     ),
     "notifications": ("observables.changed.v1", "feeds.health.v1"),
 }
-"""What each service consumes. A test compares it with the services' subscriptions, which are not
-imported here: they bring the services' whole code."""
+"""The topics that each service consumes. A test compares them with the services' subscriptions,
+which are not imported here: they bring the services' whole code."""
 
 _ANSWER_WITHIN: Final = 6.0
 _FAR_BEHIND: Final = 1000

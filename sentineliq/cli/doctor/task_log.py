@@ -12,7 +12,7 @@ _TAIL_BYTES: Final = 4 * 1024 * 1024
 
 
 def check_last_run(settings: Settings, task: str) -> Check:
-    """How the last run of a task ended."""
+    """Report how the last run of a task ended."""
     path = settings.data_dir / "logs" / "celery.log"
     lines = [
         line

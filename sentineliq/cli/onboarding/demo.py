@@ -32,7 +32,7 @@ class DemoFailed(SentinelIQError):
 
 @dataclass(frozen=True)
 class AlarmTimes:
-    """How long a fresh indicator took.
+    """The times of a fresh indicator.
 
     Attributes:
         stored: seconds from the upload until the observable was stored and scored.
