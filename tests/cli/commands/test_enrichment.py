@@ -92,7 +92,7 @@ def test_what_waits_has_an_estimate(cli, replies):
 def test_what_may_not_be_disclosed_is_refused(cli, providers):
     result = cli("enrich", "45.33.40.3", "10.0.0.1", "--with", "shodan_internetdb", "--tlp", "red")
     assert result.exit_code == 1
-    assert "It is marked TLP:RED; at most TLP:GREEN goes there." in result.stdout
+    assert "TLP:RED; Shodan InternetDB may receive at most TLP:GREEN." in result.stdout
     assert "45.33.40.3" not in providers.queries_of("shodan_internetdb")
     assert "single label" in cli("enrich", "nonsense").stderr
     assert (
