@@ -102,21 +102,21 @@ def store_outcomes(database: Database, worker: UUID, batch: OutcomeBatch, now: d
     with database.transaction(PLATFORM) as session:
         # Buckets are locked before jobs, as everywhere.
         write.lock(session, _buckets(batch.answered))
-        ids = [answered.job.id for answered in batch.answered]
+        ids = [answer.job.id for answer in batch.answered]
         ids += [end.id for end in batch.ends]
         claimed = jobs.lock_claimed(session, worker, ids)
-        answered = [answered for answered in batch.answered if answered.job.id in claimed]
-        ends = [answered.end for answered in answered]
+        answered = [answer for answer in batch.answered if answer.job.id in claimed]
+        ends = [answer.end for answer in answered]
         ends += [end for end in batch.ends if end.id in claimed]
         # The answer of a trial has no effect.
-        effective = [answered for answered in answered if not answered.job.trial]
+        effective = [answer for answer in answered if not answer.job.trial]
         _store_answers(session, service, effective, now)
         by_tenant: dict[str, list[AnsweredJob]] = {}
-        for job in effective:
-            by_tenant.setdefault(job.job.tenant, []).append(job)
-        for tenant, tenant_jobs in sorted(by_tenant.items()):
+        for answer in effective:
+            by_tenant.setdefault(answer.job.tenant, []).append(answer)
+        for tenant, tenant_answers in sorted(by_tenant.items()):
             set_tenant(session, service, tenant)
-            _store_related(session, tenant, tenant_jobs, now)
+            _store_related(session, tenant, tenant_answers, now)
         _rescore(session, service, effective, now)
         set_tenant(session, service, PLATFORM)
         jobs.end(session, worker, ends)
@@ -125,9 +125,9 @@ def store_outcomes(database: Database, worker: UUID, batch: OutcomeBatch, now: d
 
 def _buckets(answered: Iterable[AnsweredJob]) -> set[int]:
     buckets = set()
-    for job in answered:
-        buckets.add(bucket(job.job.observable_id))
-        buckets.update(bucket(identity) for identity, _ in job.related())
+    for answer in answered:
+        buckets.add(bucket(answer.job.observable_id))
+        buckets.update(bucket(identity) for identity, _ in answer.related())
     return buckets
 
 
@@ -139,41 +139,41 @@ def _store_answers(
     Of two answers of one enricher about one observable the last counts.
     """
     by_owner: dict[str, dict[tuple[str, str], AnsweredJob]] = {}
-    for job in answered:
-        if job.raw is not None:
-            key = (job.job.observable_id, job.enricher.name)
-            by_owner.setdefault(job.owner, {})[key] = job
+    for answer in answered:
+        if answer.raw is not None:
+            key = (answer.job.observable_id, answer.enricher.name)
+            by_owner.setdefault(answer.owner, {})[key] = answer
     for owner, owned in by_owner.items():
         set_tenant(session, service, owner)
-        answers.put(session, owner, [_stored_answer(job) for job in owned.values()], now)
-        publish(session, [_event(job, owner) for job in owned.values()])
+        answers.put(session, owner, [_stored_answer(answer) for answer in owned.values()], now)
+        publish(session, [_event(answer, owner) for answer in owned.values()])
 
 
-def _stored_answer(answered: AnsweredJob) -> StoredAnswer:
-    obtained_at = answered.obtained_at
-    enricher = answered.enricher
+def _stored_answer(answer: AnsweredJob) -> StoredAnswer:
+    obtained_at = answer.obtained_at
+    enricher = answer.enricher
     return StoredAnswer(
-        answered.job.observable_id,
+        answer.job.observable_id,
         enricher.name,
-        answered.finding,
+        answer.finding,
         obtained_at,
         expires_at=obtained_at + enricher.lifetime,
         counts_until=obtained_at + enricher.weights_lifetime,
-        raw=zstandard.compress(answered.raw or b"", 3),
+        raw=zstandard.compress(answer.raw or b"", 3),
     )
 
 
-def _event(answered: AnsweredJob, tenant: str) -> Event[Enriched]:
-    job = answered.job
+def _event(answer: AnsweredJob, tenant: str) -> Event[Enriched]:
+    job = answer.job
     identity = f"{stix_type(job.type)}--{job.observable_id}"
     data = Enriched(
         identity,
         job.type,
         job.value,
         job.enricher,
-        dict(answered.finding.facts) if answered.finding else {},
-        answered.obtained_at.isoformat(),
-        is_known=answered.finding is not None,
+        dict(answer.finding.facts) if answer.finding else {},
+        answer.obtained_at.isoformat(),
+        is_known=answer.finding is not None,
     )
     return Event(ENRICHED, data, tenant, EVENT_SOURCE, identity.encode())
 
@@ -182,26 +182,26 @@ def _store_related(
     session: Session, tenant: str, answered: Sequence[AnsweredJob], now: datetime
 ) -> None:
     """Store the relations and the new observables that answers name; policies may follow these."""
-    named = {identity for job in answered for identity, _ in job.related()}
+    named = {identity for answer in answered for identity, _ in answer.related()}
     if not named:
         return
     new = named - answers.disclosure_states(session, tenant, sorted(named)).keys()
     changes: list[Change] = []
-    for job in answered:
+    for answer in answered:
         observables = {
             identity: Observable(ObservableType(related.type), related.value)
-            for identity, related in job.related()
+            for identity, related in answer.related()
             if identity in new
         }
         new -= observables.keys()
         scores = upsert.scores(session, tenant, list(observables), now)
         contexts = upsert.put(
-            session, tenant, observables, now, depth=job.job.depth + 1, tlp=job.marking
+            session, tenant, observables, now, depth=answer.job.depth + 1, tlp=answer.marking
         )
         for identity, observable in observables.items():
             score = scores[identity].score if identity in scores else 0
             changes.append(new_change(identity, observable.type, observable.value, score))
-        follow_answer(session, tenant, job.job, observables, contexts, now)
+        follow_answer(session, tenant, answer.job, observables, contexts, now)
     put_relations(session, _relation_rows(tenant, answered, now))
     rescore.publish_changes(session, tenant, changes, "enrichment")
 
@@ -210,20 +210,20 @@ def _relation_rows(
     tenant: str, answered: Iterable[AnsweredJob], now: datetime
 ) -> list[NewRelation]:
     rows = {}
-    for job in answered:
-        for identity, related in job.related():
-            start = job.job.observable_id
+    for answer in answered:
+        for identity, related in answer.related():
+            start = answer.job.observable_id
             end = identity
             if related.inward:
                 start, end = end, start
-            rows[start, related.kind, end, job.enricher.name] = NewRelation(
+            rows[start, related.kind, end, answer.enricher.name] = NewRelation(
                 tenant,
                 UUID(start),
                 related.kind,
                 UUID(end),
-                job.enricher.name,
-                job.obtained_at,
-                job.obtained_at,
+                answer.enricher.name,
+                answer.obtained_at,
+                answer.obtained_at,
                 now,
             )
     return list(rows.values())
@@ -234,9 +234,9 @@ def _rescore(
 ) -> None:
     """Rescore the observables: for the tenant, and for all when the answer is shared."""
     by_tenant: dict[str, set[str]] = {}
-    for job in answered:
-        for tenant in {job.job.tenant, job.owner}:
-            by_tenant.setdefault(tenant, set()).add(job.job.observable_id)
+    for answer in answered:
+        for tenant in {answer.job.tenant, answer.owner}:
+            by_tenant.setdefault(tenant, set()).add(answer.job.observable_id)
     for tenant, ids in sorted(by_tenant.items()):
         set_tenant(session, service, tenant)
         changes = rescore.rescore(session, tenant, sorted(ids), now)
