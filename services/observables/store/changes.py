@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
+from services.observables import EVENT_SOURCE
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from shared.events import Event
@@ -13,9 +14,6 @@ from shared.events.observables import CHANGED, Change, ChangeKind, ObservablesCh
 from shared.kafka.topics import bucket_key
 from shared.stix import bucket
 from shared.stix.ids import stix_type
-
-EVENT_SOURCE: Final = "/services/observables"
-"""The CloudEvents source of this service."""
 
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is not published: time moves every score a

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
+from services.observables import EVENT_SOURCE
 from services.observables.trends import repository
 from services.observables.trends.repository import StoredTrend
 from services.observables.trends.trend import Trend
@@ -16,8 +16,6 @@ from shared.events.observables import TRENDING, Trending
 from shared.kafka.outbox import publish
 from shared.pagination import Page, decode_cursor, paginate
 from shared.stix.ids import SENTINELIQ_NAMESPACE, stix_id
-
-SOURCE: Final = "/services/observables"
 
 
 def announce(session: Session, trends: Iterable[Trend]) -> int:
@@ -45,7 +43,9 @@ def _event(trend: Trend) -> Event[Trending]:
         baseline=trend.baseline,
     )
     # The event's id is the trend's, by which consumers recognise a repetition.
-    return Event(TRENDING, data, trend.tenant, SOURCE, key=identity.encode(), id=str(trend.id))
+    return Event(
+        TRENDING, data, trend.tenant, EVENT_SOURCE, key=identity.encode(), id=str(trend.id)
+    )
 
 
 def _stix_identity(trend: Trend) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from uuid import UUID
 import zstandard
 from sqlalchemy.orm import Session
 
+from services.observables import EVENT_SOURCE
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.answers.models import StoredAnswer
 from services.observables.enrichment.policies.triggers import follow_answer
@@ -21,7 +22,7 @@ from services.observables.enrichment.queues.repository import jobs, provider_que
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
 from services.observables.store import rescore, upsert
-from services.observables.store.changes import EVENT_SOURCE, new_change
+from services.observables.store.changes import new_change
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import NewRelation, put_relations
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
