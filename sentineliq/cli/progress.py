@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sentineliq.cli import output
 from sentineliq.local.managed_process import State
+from sentineliq.local.stack import Stack
 
 _WIDTH: Final = 24
 _LOUD: Final = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
@@ -116,6 +117,18 @@ class ProgressLines:
             self.line(component, _summary(entry), _LOUD[entry["level"]])
         elif _is_milestone(entry):
             self.line(component, _summary(entry))
+
+
+@contextmanager
+def running_stack(stack: Stack, progress: ProgressLines) -> Iterator[None]:
+    """Run a stack during the block; its progress is printed until it is stopped."""
+    with ExitStack() as resources:
+        with progress.starting_up():
+            resources.enter_context(stack.running())
+        try:
+            yield
+        finally:
+            progress.mute()
 
 
 def _log_entry(text: str) -> dict[str, Any] | None:

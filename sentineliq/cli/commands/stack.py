@@ -14,7 +14,7 @@ from sentineliq.cli import output
 from sentineliq.cli.client.api import actor
 from sentineliq.cli.context import DEFAULT_DATA_DIR, CommandGroup, DataDir, ReportingCommand
 from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
-from sentineliq.cli.progress import ProgressLines
+from sentineliq.cli.progress import ProgressLines, running_stack
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from sentineliq.starter import load_starter
@@ -66,22 +66,20 @@ def start_stack(
 
 
 def _run(stack: Stack, progress: ProgressLines, *, with_starter: bool) -> None:
-    running = stack.running()
-    with progress.starting_up():
-        running.__enter__()
     interrupted_at = None
     try:
-        progress.line("SentinelIQ", f"ready after {progress.seconds:.1f} s", "bold green")
-        result = _set_up(stack.environment, progress) if with_starter else None
-        _print_next_steps(stack, result)
-        stack.wait()
-    except KeyboardInterrupt:
-        interrupted_at = time.monotonic()
-        progress.line("SentinelIQ", "stopping; Ctrl-C again ends everything at once")
-        raise
+        with running_stack(stack, progress):
+            progress.line("SentinelIQ", f"ready after {progress.seconds:.1f} s", "bold green")
+            try:
+                result = _set_up(stack.environment, progress) if with_starter else None
+                _print_next_steps(stack, result)
+                stack.wait()
+            except KeyboardInterrupt:
+                interrupted_at = time.monotonic()
+                text = "stopping; Ctrl-C again ends everything at once"
+                progress.line("SentinelIQ", text)
+                raise
     finally:
-        progress.mute()
-        running.__exit__(None, None, None)
         if interrupted_at is not None:
             seconds = time.monotonic() - interrupted_at
             text = f"every process has ended, {seconds:.1f} s after Ctrl-C"

@@ -3,8 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +11,7 @@ from sentineliq.cli.client.api import Client
 from sentineliq.cli.client.follow_run import follow_run
 from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
 from sentineliq.cli.onboarding.webhook_receiver import ReceivedWebhook, WebhookReceiver
-from sentineliq.cli.progress import ProgressLines
+from sentineliq.cli.progress import ProgressLines, running_stack
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from sentineliq.starter import load_starter
@@ -62,7 +60,7 @@ def run_demo(progress: ProgressLines) -> dict[str, Any]:
             on_line=progress.on_line,
             on_state=progress.on_state,
         )
-        with WebhookReceiver() as receiver, _running(stack, progress):
+        with WebhookReceiver() as receiver, running_stack(stack, progress):
             ready = progress.seconds
             progress.line("SentinelIQ", f"ready after {ready:.1f} s", "bold green")
             result, alarm = _show_everything(stack, receiver, progress)
@@ -73,18 +71,6 @@ def run_demo(progress: ProgressLines) -> dict[str, Any]:
         "stack ready": f"{ready:.1f} s",
         "in all": f"{total:.1f} s",
     }
-
-
-@contextmanager
-def _running(stack: Stack, progress: ProgressLines) -> Iterator[None]:
-    running = stack.running()
-    with progress.starting_up():
-        running.__enter__()
-    try:
-        yield
-    finally:
-        progress.mute()
-        running.__exit__(None, None, None)
 
 
 def _environment() -> dict[str, str]:
