@@ -19,6 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from shared.auth import RoleName, issue_token
 from shared.database import Database, database
@@ -53,14 +55,23 @@ _LONGEST_FIRST = (
 """Where the longest tests are; started last, one process would run them while the others rest."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process, and start the longest modules first."""
-    for item in items:
-        place = item.nodeid.partition("::")[0]
-        folders = [folder for folder in _SHARED_FIXTURES if place.startswith(f"{folder}/")]
-        item.add_marker(pytest.mark.xdist_group((folders or [place])[0]))
+    """Start the longest modules first."""
     items.sort(key=_rank)
+
+
+class _ModuleScheduling(LoadScopeScheduling):
+    """Gives a process whole modules, and all modules of a folder with a shared fixture."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        folders = [folder for folder in _SHARED_FIXTURES if module.startswith(f"{folder}/")]
+        return (folders or [module])[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Schedule by module when `make test` runs several processes."""
+    return _ModuleScheduling(config, log)
 
 
 def _rank(item: pytest.Item) -> int:
