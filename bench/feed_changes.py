@@ -161,6 +161,23 @@ def compare_sets(before: list[str], after: list[str]) -> float:
     return time.perf_counter() - started
 
 
+def missed_limits(figures: dict[str, float]) -> list[str]:
+    """A sentence for each figure that is beyond its limit."""
+    rates = {
+        "lines/s, same content": MIN_RATE_UNCHANGED,
+        "lines/s, 1 % changed": MIN_RATE_CHANGED,
+    }
+    missed = [
+        f"{name}: {figures[name]:,.0f} is below {least:,}"
+        for name, least in rates.items()
+        if figures[name] < least
+    ]
+    peak = figures["peak memory of a worker process (MiB)"]
+    if peak > MAX_MEMORY_MIB:
+        missed.append(f"a worker process had {peak:,.0f} MiB")
+    return missed
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -213,16 +230,7 @@ def main() -> None:
         "Python's sets alone, the limit (s)": limit,
         "peak memory of a worker process (MiB)": peak,
     }
-    missed = [
-        f"{name}: {figures[name]:,.0f} is below {floor:,}"
-        for name, floor in (
-            ("lines/s, same content", MIN_RATE_UNCHANGED),
-            ("lines/s, 1 % changed", MIN_RATE_CHANGED),
-        )
-        if figures[name] < floor
-    ]
-    if peak > MAX_MEMORY_MIB:
-        missed.append(f"a worker process had {peak:,.0f} MiB")
+    missed = missed_limits(figures)
     report_figures("feed_changes", figures, missed if count >= 1_000_000 else [])
 
 
