@@ -1,7 +1,8 @@
 """The real parts, once per run: PostgreSQL, Valkey and Apache Kafka on free ports.
 
-Every test module gets a database of its own, cloned from a migrated template, and topics of its own. With DATABASE_URL,
-CELERY_BROKER_URL and KAFKA_BOOTSTRAP_SERVERS in the environment the run uses those parts instead of starting any.
+Every test module has a database of its own, cloned from a migrated template, and topics of its own.
+With DATABASE_URL, CELERY_BROKER_URL and KAFKA_BOOTSTRAP_SERVERS in the environment the run uses
+those parts instead of starting any.
 """
 
 import asyncio
@@ -90,7 +91,7 @@ def parts() -> Iterator[dict[str, str]]:
     from sentineliq.local.stack import Infrastructure
 
     with tempfile.TemporaryDirectory(prefix="sentineliq-tests-") as folder:
-        # PostgreSQL runs as another user when the tests run as root: it must be able to walk through.
+        # PostgreSQL runs as another user when the tests run as root: it must reach its folder.
         Path(folder).chmod(0o755)
         with Infrastructure(Path(folder)).running() as infrastructure:
             yield dict(infrastructure.environment)
@@ -112,7 +113,7 @@ def template(parts: dict[str, str]) -> Iterator[str]:
 def environment(
     parts: dict[str, str], template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
-    """This module's environment: a fresh database and a topic prefix of its own, also in `os.environ`."""
+    """This module's database and topic prefix, as settings and in `os.environ`."""
     unique = uuid4().hex[:8]
     with (
         psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin,
@@ -168,7 +169,7 @@ def make_token() -> Callable[..., str]:
 def client_for(
     environment: Settings, make_token: Callable[..., str]
 ) -> Iterator[Callable[..., TestClient]]:
-    """Makes clients of a service's API: `client_for("feeds", tenant="acme")`; role None sends no token."""
+    """Makes clients of an API: `client_for("feeds", tenant="acme")`; role None sends no token."""
     with ExitStack() as stack:
 
         def make(service: str, tenant: str = "acme", role: RoleName | None = "admin") -> TestClient:

@@ -1,4 +1,4 @@
-"""One transaction, one tenant: row-level security on every table, and what happens when nobody set a tenant."""
+"""One transaction, one tenant: row-level security on every table, also without a tenant."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +28,10 @@ def seen(own: Database, tenant: str) -> set[str]:
 
 @pytest.fixture
 def own(environment: Settings) -> Database:
-    found = database("observables")
+    own = database("observables")
     for tenant in ("acme", "globex", PUBLIC):
-        put(found, tenant)
-    return found
+        put(own, tenant)
+    return own
 
 
 def test_a_tenant_reads_its_own_rows_and_the_public_ones(own: Database) -> None:
@@ -82,10 +82,11 @@ def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(
 ) -> None:
     query = """
         SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS protected,
-               EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant') AS tenant
+               EXISTS (SELECT FROM pg_attribute a
+                       WHERE a.attrelid = c.oid AND a.attname = 'tenant') AS tenant
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = %s AND c.relkind IN ('r', 'p')"""
-    # What the processes keep about themselves belongs to nobody.
+    # The processes' own tables have no tenant.
     infrastructure = {"alembic_version", "consumer_offset", "beat"}
     with psycopg.connect(environment.database_url.get_secret_value()) as connection:
         tables = connection.execute(query, (service,)).fetchall()
@@ -127,10 +128,11 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(own: Database)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "Unavailable"]
 
 
-def test_who_gets_no_connection_is_told_to_try_again(environment: Settings) -> None:
+def test_a_caller_without_a_connection_is_told_to_try_again(environment: Settings) -> None:
     crowded = Database(environment.database_url.get_secret_value(), "observables", pool_size=1)
-    taken = crowded.transaction("acme"), crowded.transaction("acme")
-    with taken[0], taken[1], pytest.raises(Unavailable), crowded.transaction("acme"):
+    first = crowded.transaction("acme")
+    second = crowded.transaction("acme")
+    with first, second, pytest.raises(Unavailable), crowded.transaction("acme"):
         pass
     crowded.close()
 

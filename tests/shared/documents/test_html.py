@@ -1,4 +1,4 @@
-"""Web pages as text: what is shown of a page that is written as HTML allows, and what is said of the rest."""
+"""Web pages as text: what is shown of a page, and the notes on what is not."""
 
 import time
 
@@ -85,7 +85,10 @@ def words(markup: str, kind: str = "text/html") -> list[str]:
         "<head><title>t</title><section>evil[.]com</section>",
         "<head><meta charset=utf-8><link rel=x>evil[.]com",
         "<head><title>t</title><a href=x>evil[.]com</a>",
-        "<head><style>x{}</style><script>y()</script><noscript><link></noscript><template><p>z</template></html>evil[.]com",
+        (
+            "<head><style>x{}</style><script>y()</script><noscript><link></noscript>"
+            "<template><p>z</template></html>evil[.]com"
+        ),
         "<head><head><title>t</title></head>evil[.]com",
         "<title>t</title><body><head>evil[.]com",
         "<p>evil[.]com</p><head><title>another page</title></head>",
@@ -94,8 +97,8 @@ def words(markup: str, kind: str = "text/html") -> list[str]:
     ],
 )
 def test_a_head_ends_where_browsers_end_it(markup: str) -> None:
-    found = page(markup)
-    assert (found.text.split(), found.notes) == (["evil[.]com"], ())
+    document = page(markup)
+    assert (document.text.split(), document.notes) == (["evil[.]com"], ())
 
 
 @pytest.mark.parametrize(
@@ -116,8 +119,8 @@ def test_a_head_ends_where_browsers_end_it(markup: str) -> None:
     ],
 )
 def test_foreign_elements_end_where_browsers_end_them(markup: str) -> None:
-    found = page(markup)
-    assert (found.text.split(), found.notes) == (["evil[.]com"], ())
+    document = page(markup)
+    assert (document.text.split(), document.notes) == (["evil[.]com"], ())
 
 
 def test_in_html_a_slash_ends_no_element_and_no_value() -> None:
@@ -131,7 +134,10 @@ def test_in_html_a_slash_ends_no_element_and_no_value() -> None:
     "markup",
     [
         "<html><head><title/></head><body><iframe/><p>evil[.]com</p></body></html>",
-        "<html><head><title>t</title><script src='x'/><style/></head><body><p>evil[.]com</p></body></html>",
+        (
+            "<html><head><title>t</title><script src='x'/><style/></head>"
+            "<body><p>evil[.]com</p></body></html>"
+        ),
         "<html><head/><body><nav/><textarea/><p>evil[.]com</p></body></html>",
         "<p><script>//<![CDATA[\nwrite('</script>') //]]></script>evil[.]com</p>",
         "<p><svg><title/></svg><![CDATA[evil[.]com]]></p>",
@@ -139,8 +145,8 @@ def test_in_html_a_slash_ends_no_element_and_no_value() -> None:
     ],
 )
 def test_in_xhtml_any_element_may_end_in_its_own_tag(markup: str) -> None:
-    found = page(markup, XHTML)
-    assert (found.text.split(), found.notes) == (["evil[.]com"], ())
+    document = page(markup, XHTML)
+    assert (document.text.split(), document.notes) == (["evil[.]com"], ())
 
 
 def test_what_was_left_out_of_a_page_is_said() -> None:
@@ -165,15 +171,18 @@ def test_what_was_left_out_of_a_page_is_said() -> None:
         ("seen <svg><![CDATA[evil[.]com", "a CDATA section"),
     ],
 )
-def test_what_never_ends_is_said(markup: str, what: str) -> None:
-    found = page(markup)
-    assert found.text.split() == ["seen"]
-    (note,) = found.notes
+def test_markup_that_never_ends_is_noted(markup: str, what: str) -> None:
+    document = page(markup)
+    assert document.text.split() == ["seen"]
+    (note,) = document.notes
     assert note.startswith(f"the page breaks off in {what}, which never ends: ")
 
 
 def test_a_page_that_only_scripts_fill_is_said_to_be_one() -> None:
-    shell = "<html><head><title>t</title></head><body><div id=root></div><script>evil()</script></body></html>"
+    shell = (
+        "<html><head><title>t</title></head>"
+        "<body><div id=root></div><script>evil()</script></body></html>"
+    )
     assert page(shell).notes == ("the page itself shows no text; its scripts are not run",)
     assert page("").notes == ()
 

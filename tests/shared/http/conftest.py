@@ -11,7 +11,7 @@ Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Answers every request with `handler(head, writer)`, or with the same bytes; counts what reaches it."""
+    """Answers requests with `handler(head, writer)`, or with fixed bytes; counts connections."""
 
     def __init__(
         self,

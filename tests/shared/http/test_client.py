@@ -30,14 +30,14 @@ QUICK = Limits(connect=1.0, total=2.0)
 
 
 def names(**addresses):
-    """A resolver of fixed answers that notes what it was asked."""
-    asked = []
+    """A resolver with fixed answers; `hosts` are the names that it resolved."""
+    hosts = []
 
     async def resolver(host, port):
-        asked.append(host)
+        hosts.append(host)
         return addresses[host.replace(".", "_")]
 
-    resolver.asked = asked
+    resolver.hosts = hosts
     return resolver
 
 
@@ -102,24 +102,24 @@ async def test_connections_are_reused(http):
 
 async def test_a_name_is_resolved_once_and_the_vetted_address_is_dialled(http):
     async with http.Server(http.answer(b"ok")) as good:
-        asked = []
+        hosts = []
 
         async def rebinding(host, port):
-            asked.append(host)
-            return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
+            hosts.append(host)
+            return ["127.0.0.1"] if len(hosts) == 1 else ["127.0.0.2"]
 
         async with http.Server(http.answer(b"forbidden"), host="127.0.0.2") as bad:
             async with GuardedClient(ONE, QUICK, rebinding) as client:
                 url = good.url(host="rebind.example")
                 assert (await client.request("GET", url)).content == b"ok"
-                assert asked == ["rebind.example"]
+                assert hosts == ["rebind.example"]
                 with pytest.raises(ForbiddenTarget):
                     await client.request("GET", url)
                 with pytest.raises(ForbiddenTarget):
                     await client.request("GET", bad.url(host="rebind.example"))
             assert bad.connections == 0
         assert b"Host: rebind.example:" in good.requests[0]
-        assert (good.connections, len(asked)) == (1, 3)
+        assert (good.connections, len(hosts)) == (1, 3)
 
 
 async def test_every_answer_must_pass(http):
@@ -258,7 +258,8 @@ async def test_credentials_stay_away_after_the_way_back(http):
 
 @pytest.mark.parametrize(
     ("status", "method", "then"),
-    [(301, "POST", "GET"), (302, "POST", "GET"), (303, "PUT", "GET"), (307, "POST", "POST"), (308, "POST", "POST"),
+    [(301, "POST", "GET"), (302, "POST", "GET"), (303, "PUT", "GET"), (307, "POST", "POST"),
+     (308, "POST", "POST"),
      (301, "HEAD", "HEAD"), (303, "HEAD", "HEAD")],
 )  # fmt: skip
 async def test_the_method_after_a_redirect(http, status, method, then):
@@ -429,11 +430,15 @@ async def test_endless_headers_end(http):
 @pytest.mark.parametrize(
     ("status", "field", "retryable", "wait"),
     [
-        (401, "X: y", False, None), (403, "X: y", False, None), (404, "X: y", False, None), (410, "X: y", False, None),
-        (408, "X: y", True, None), (429, "Retry-After: 120", True, 120.0), (429, "Retry-After: soon", True, None),
+        (401, "X: y", False, None), (403, "X: y", False, None), (404, "X: y", False, None),
+        (410, "X: y", False, None),
+        (408, "X: y", True, None), (429, "Retry-After: 120", True, 120.0),
+        (429, "Retry-After: soon", True, None),
         (503, "Retry-After: 99999999999", True, 86_400.0), (503, "Retry-After: -5", True, 0.0),
-        (503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", True, 0.0), (429, "Retry-After: nan", True, None),
-        (503, "Retry-After: Wed, 21 Oct 2099 07:28:00 GMT", True, 86_400.0), (500, "X: y", True, None),
+        (503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", True, 0.0),
+        (429, "Retry-After: nan", True, None),
+        (503, "Retry-After: Wed, 21 Oct 2099 07:28:00 GMT", True, 86_400.0),
+        (500, "X: y", True, None),
     ],
 )  # fmt: skip
 async def test_a_bad_status_says_whether_and_when_to_retry(http, status, field, retryable, wait):
@@ -475,7 +480,8 @@ async def test_something_that_is_not_http_is_unreachable(http, bytes_):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-Key": "s3cret\r\nHost: evil"}, {"X-Key": "s3crét"}, {"Host": "s3cret"}, {"Content-Length": "3"},
+    [{"X-Key": "s3cret\r\nHost: evil"}, {"X-Key": "s3crét"}, {"Host": "s3cret"},
+     {"Content-Length": "3"},
      {"X Y": "s3cret"}, {"X-Key": " s3cret "}],
 )  # fmt: skip
 async def test_headers_that_cannot_be_sent_are_named_without_their_value(http, headers):

@@ -35,7 +35,12 @@ ENCODERS = {
 }
 
 
-def decode(data: bytes, encoding: str, limits: Limits = Limits(), step: int = 65_536) -> bytes:  # noqa: B008
+def decode(
+    data: bytes,
+    encoding: str,
+    limits: Limits = Limits(),  # noqa: B008
+    step: int = 65_536,
+) -> bytes:
     decoder = Decoder(encoding, limits)
     pieces = [
         piece for at in range(0, len(data), step) for piece in decoder.feed(data[at : at + step])
@@ -104,7 +109,7 @@ def test_an_empty_body_is_complete(encoding):
     ("bomb", "encoding"),
     [(lambda: zero_bomb(1 << 30), "gzip"), (lambda: zstd_bomb(1 << 30), "zstd"),
      (lambda: gzip.compress(zero_bomb(1 << 30)), "gzip, gzip"),
-     # The inner stream never gets past the file name in its header, so nothing comes out at the end.
+     # The inner stream never gets past the file name in its header: no byte comes out.
      (lambda: zero_bomb(1 << 30, b"\x1f\x8b\x08\x08\0\0\0\0\0\xff", b"a"), "gzip, gzip")],
     ids=["gzip", "zstd", "gzip in gzip", "header in gzip"],
 )  # fmt: skip

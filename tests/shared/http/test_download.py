@@ -85,13 +85,13 @@ def chunked(body: bytes) -> bytes:
 @pytest.mark.parametrize("cut", ["length", "chunked", "gzip"])
 async def test_a_connection_cut_half_way_leaves_the_file(http, client, path, cut):
     packed = gzip.compress(BODY)
-    said = {
+    response = {
         "length": http.answer(BODY, length=2 * len(BODY)),
         "chunked": chunked(BODY),
         # No length at all: only the encoding tells that something is missing.
         "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed[: len(packed) // 2],
     }[cut]
-    async with http.Server(said) as server:
+    async with http.Server(response) as server:
         with pytest.raises(Unreachable) as caught:
             await client.download(server.url(), path)
     assert caught.value.retryable

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from shared.http import ForbiddenTarget, OutboundPolicy, Target, is_public
 
 PRIVATE_V4 = [
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24",
     "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 ]  # fmt: skip
 PRIVATE_V6 = [
-    "::/127", "fe80::/10", "fc00::/7", "ff00::/8", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16",
+    "::/127", "fe80::/10", "fc00::/7", "ff00::/8", "::ffff:0:0/96", "64:ff9b::/96",
+    "64:ff9b:1::/48", "2002::/16",
     "2001::/32", "2001:db8::/32", "100::/64", "fec0::/10",
 ]  # fmt: skip
 
@@ -94,10 +96,14 @@ def test_public_addresses_pass(address):
 @pytest.mark.parametrize(
     "url",
     [
-        "http://0x7f.1/", "http://2130706433/", "http://0177.0.0.1/", "http://127.1/", "http://\uff11\uff12\uff17.0.0.1/",
-        "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[::1]/", "http://[::]/", "http://0/",
-        "http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://100.100.100.200/",
-        "http://168.63.129.16/", "http://[64:ff9b::a9fe:a9fe]/", "http://%31%32%37.0.0.1/", "http://0.0.0.0:80/",
+        "http://0x7f.1/", "http://2130706433/", "http://0177.0.0.1/", "http://127.1/",
+        "http://\uff11\uff12\uff17.0.0.1/",
+        "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[::1]/", "http://[::]/",
+        "http://0/",
+        "http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/",
+        "http://100.100.100.200/",
+        "http://168.63.129.16/", "http://[64:ff9b::a9fe:a9fe]/", "http://%31%32%37.0.0.1/",
+        "http://0.0.0.0:80/",
     ],
 )  # fmt: skip
 def test_known_disguises_are_refused(url):
@@ -106,9 +112,12 @@ def test_known_disguises_are_refused(url):
 
 @pytest.mark.parametrize(
     "url",
-    ["file:///etc/passwd", "ftp://example.org/", "gopher://x/", "javascript:1", "//example.org/", "example.org", "",
-     "http://", "http://user@example.org/", "http://user:pass@example.org/", "http://:pass@example.org/",
-     "http://a b/", "http://[fe80::1%25eth0]/", "http://999.1.1.1/", "http://\ud800/", "http://example.org:99999/"],
+    ["file:///etc/passwd", "ftp://example.org/", "gopher://x/", "javascript:1", "//example.org/",
+     "example.org", "",
+     "http://", "http://user@example.org/", "http://user:pass@example.org/",
+     "http://:pass@example.org/",
+     "http://a b/", "http://[fe80::1%25eth0]/", "http://999.1.1.1/", "http://\ud800/",
+     "http://example.org:99999/"],
 )  # fmt: skip
 def test_urls_of_another_kind_are_refused(url):
     with pytest.raises(ForbiddenTarget) as caught:
@@ -118,8 +127,10 @@ def test_urls_of_another_kind_are_refused(url):
 
 @pytest.mark.parametrize(
     ("url", "host"),
-    [("http://example.org\\@127.0.0.1/", "example.org"), ("http://127.0.0.1#@example.org/", "127.0.0.1"),
-     ("http://127.0.0.1\t.example.org/", "127.0.0.1.example.org"), ("http://BÜCHER.example", "xn--bcher-kva.example")],
+    [("http://example.org\\@127.0.0.1/", "example.org"),
+     ("http://127.0.0.1#@example.org/", "127.0.0.1"),
+     ("http://127.0.0.1\t.example.org/", "127.0.0.1.example.org"),
+     ("http://BÜCHER.example", "xn--bcher-kva.example")],
 )  # fmt: skip
 def test_the_vetted_host_is_the_one_that_is_connected_to(url, host):
     target = Target.parse(url)

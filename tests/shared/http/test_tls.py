@@ -130,18 +130,19 @@ async def test_a_downgrade_is_refused(http, authority):
 
 
 async def test_a_client_certificate_is_shown_at_home_only(http, authority):
-    async def who(head, writer):
+    async def tell_certificate(head, writer):
         shown = bool(writer.get_extra_info("ssl_object").getpeercert())
         there = b"GET /there" in head
         writer.write(
             http.redirect(other.url(host="mirror.example")) if there else http.answer(b"%d" % shown)
         )
 
-    home, away = (
-        server_side(authority, ask=True),
-        server_side(authority, "mirror.example", ask=True),
-    )
-    async with http.Server(who, tls=home) as server, http.Server(who, tls=away) as other:
+    home = server_side(authority, ask=True)
+    away = server_side(authority, "mirror.example", ask=True)
+    async with (
+        http.Server(tell_certificate, tls=home) as server,
+        http.Server(tell_certificate, tls=away) as other,
+    ):
         certificate = authority.issue("client")
         async with GuardedClient(
             LOOPBACK, LIMITS, loopback, ca=authority.file, certificate=certificate

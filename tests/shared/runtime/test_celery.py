@@ -15,9 +15,9 @@ from shared.settings import SERVICES, Settings, load_settings
 
 @pytest.fixture
 def app(environment: Settings) -> Iterator[Celery]:
-    found = make_celery("feeds")
-    yield found
-    found.close()
+    app = make_celery("feeds")
+    yield app
+    app.close()
 
 
 def test_a_message_names_its_task_tenant_actor_and_queue(

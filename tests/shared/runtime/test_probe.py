@@ -36,7 +36,7 @@ def worker(environment: Settings) -> Iterator[str]:
         process.wait(30)
 
 
-def until(url: str, said: str, seconds: float = 60.0) -> str:
+def until(url: str, text: str, seconds: float = 60.0) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -44,10 +44,10 @@ def until(url: str, said: str, seconds: float = 60.0) -> str:
         except httpx2.TransportError:
             time.sleep(0.2)
             continue
-        if said in answer.text:
+        if text in answer.text:
             return answer.text
         time.sleep(0.2)
-    raise AssertionError(f"{url} did not say {said} within {seconds} s")
+    raise AssertionError(f"{url} did not say {text} within {seconds} s")
 
 
 def test_what_tasks_counted_in_children_is_told_by_the_worker(worker: str, environment: Settings):

@@ -57,9 +57,12 @@ WALLETS = [
     "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
     "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
     "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
-    "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H",
+    (
+        "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjy"
+        "Pbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H"
+    ),
 ]
-"""Examples of the specifications: Bitcoin's genesis block, BIP 173, BIP 350, EIP-55, Monero's donation address."""
+"""Examples: Bitcoin's genesis block, BIP 173, BIP 350, EIP-55, Monero's donation address."""
 
 RAW = {
     T.IPV4: ipv4 | networks.filter(lambda text: ":" not in text),
@@ -74,7 +77,10 @@ RAW = {
     T.SHA256: _hex(64),
     T.SHA512: _hex(128),
     T.SSDEEP: st.builds(
-        lambda size, one, two: f"{size}:{one}:{two}", st.integers(3, 10**6), _label, _label
+        lambda size, first, second: f"{size}:{first}:{second}",
+        st.integers(3, 10**6),
+        _label,
+        _label,
     ).filter(lambda text: "_" not in text and "-" not in text),
     T.TLSH: _hex(70),
     T.FILE_NAME: _free,

@@ -21,7 +21,7 @@ FUZZY = (
 
 
 def pairs(text):
-    return [(found.type, found.value) for found in extract(text)]
+    return [(match.type, match.value) for match in extract(text)]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,7 @@ def test_it_is_found_in_whatever_stands_around(text, kind, value, around):
 
 def test_mentions_come_in_order_with_their_places():
     prose = f"hxxp://evil[.]com/a (not evil.com), then {MD5} and a@evil[.]com; evil[.]com.The rest."
-    found = list(extract(prose))
-    assert [prose[one.start : one.end] for one in found] == [
+    assert [prose[match.start : match.end] for match in extract(prose)] == [
         "hxxp://evil[.]com/a", "evil.com", MD5, "a@evil[.]com", "evil[.]com",
     ]  # fmt: skip
 
@@ -113,8 +112,10 @@ def test_mentions_come_in_order_with_their_places():
         "e.g. this, i.e. that, a.m. and p.m. in the U.S. and the U.K.",
         "os.system('x'), foo.bar(), self.name, window.open, System.IO, ASP.NET, com.example.app",
         "They were infected.In May it ended.So what?",
-        "version 1.2.3.4, v1.2.3.4, v 1.2.3.4, build 10.0.0.1, Chrome/109.0.0.1, 1.3.6.1.4.1, 1.2.3, 300.1.1.1",
-        "127.0.0.1 0.0.0.0 ::1 localhost http://localhost/a http://127.0.0.1:80/a http://server01/a",
+        "version 1.2.3.4, v1.2.3.4, v 1.2.3.4, build 10.0.0.1, Chrome/109.0.0.1",
+        "1.3.6.1.4.1, 1.2.3, 300.1.1.1",
+        "127.0.0.1 0.0.0.0 ::1 localhost http://localhost/a http://127.0.0.1:80/a",
+        "http://server01/a",
         "12:34:56, std::string, Foo::Bar, ::add, 10:30, a::b",
         "/usr/lib/evil.com/x $evil.com",
         "as 2000 people did; T1059.001 and S0154",
@@ -128,7 +129,8 @@ def test_what_merely_looks_like_an_observable_is_not_found(text):
 
 
 def test_a_file_ending_that_is_a_domain_counts_when_it_is_meant():
-    assert [value for _, value in pairs("evil[.]zip www.policja.pl allegro.pl/oferta http://main.rs")] == [
+    text = "evil[.]zip www.policja.pl allegro.pl/oferta http://main.rs"
+    assert [value for _, value in pairs(text)] == [
         "evil.zip", "www.policja.pl", "http://allegro.pl/oferta", "http://main.rs/",
     ]  # fmt: skip
 
@@ -151,7 +153,7 @@ def test_lists_and_markup_are_taken_apart():
         "b.example.com",
     ]
     keys = r"HKLM\Software\A B\Run and HKCU\Software\C"
-    assert [keys[one.start : one.end] for one in extract(keys)] == [
+    assert [keys[match.start : match.end] for match in extract(keys)] == [
         r"HKLM\Software\A B\Run",
         r"HKCU\Software\C",
     ]
@@ -166,7 +168,7 @@ _label = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=10
     lambda text: text[0].isalpha()
 )
 _names = st.builds(
-    lambda one, two, end: f"{one}.{two}.{end}",
+    lambda first, second, end: f"{first}.{second}.{end}",
     _label,
     _label,
     st.sampled_from(["com", "net", "co.uk"]),
@@ -203,7 +205,8 @@ _words = st.lists(st.sampled_from(_between), max_size=5).map(" ".join)
 
 @given(st.lists(st.tuples(_words, _planted, st.booleans()), max_size=8), _words)
 def test_what_is_planted_in_prose_is_found_at_its_place(pieces, last):
-    prose, planted = "", []
+    prose = ""
+    planted = []
     for words, (kind, value), hidden in pieces:
         spelled = defang(value) if hidden else value
         prose += f"{words} "
@@ -223,9 +226,12 @@ def test_any_text_gives_canonical_values_in_order_without_overlap(text):
 
 
 HOSTILE = [
-    "a.", "a.a ", "a@", "@", "http://", "http://a.com](", "),http://a.co", "[.", "[.]", "a[.", "{{{.", "1", "1.", "1:",
-    "::", "::1", ":", "/", "a.com/", "a.com/x?", "a.com/x[.", "a[.]com/", "1.2.3.4/", "1.2.3.4-", "a+", "%a", "a\\",
-    "HKLM\\", "HKLM\\a ", "HKLM\\a b c d e ", "f", "f" * 32 + "-", "3:aaaaaaa:aaa ", "CVE-2024-", "a.b.The.", "h**p",
+    "a.", "a.a ", "a@", "@", "http://", "http://a.com](", "),http://a.co", "[.", "[.]", "a[.",
+    "{{{.", "1", "1.", "1:",
+    "::", "::1", ":", "/", "a.com/", "a.com/x?", "a.com/x[.", "a[.]com/", "1.2.3.4/", "1.2.3.4-",
+    "a+", "%a", "a\\",
+    "HKLM\\", "HKLM\\a ", "HKLM\\a b c d e ", "f", "f" * 32 + "-", "3:aaaaaaa:aaa ", "CVE-2024-",
+    "a.b.The.", "h**p",
     "-a", "\\",
     "hxxp[:]//", "中", "中http://", "é", " ", "[:]", "T1059.", "(", ")", "http://a)", "C:\\a b",
 ]  # fmt: skip
@@ -233,11 +239,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", ["a.-", "a.-_ b", "a[.]-", "evil.com/x a.b.-"])
 def test_a_dot_before_a_hyphen_ends_no_name(text):
-    assert all(found.value != "a" for found in extract(text))
+    assert all(match.value != "a" for match in extract(text))
 
 
 def steps(text):
-    """How many lines of Python extraction runs; patterns are measured by bench.extract, which has a clock."""
+    """Count the lines of Python that extraction runs; bench.extract measures the patterns."""
     count = 0
 
     def trace(frame, event, _):
@@ -248,8 +254,8 @@ def steps(text):
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        for found in extract(text):
-            assert found.end > found.start
+        for match in extract(text):
+            assert match.end > match.start
     finally:
         sys.settrace(before)
     return count
@@ -265,7 +271,8 @@ units = st.lists(
 @settings(max_examples=60)
 @given(units)
 def test_no_repeated_unit_is_more_work_than_its_length(unit):
-    few, many = steps(unit * 100), steps(unit * 800)
+    few = steps(unit * 100)
+    many = steps(unit * 800)
     # Eight times the text is eight times the work; some of it is done once, whatever the length.
     assert many <= 9 * few + 2_000
 
@@ -275,8 +282,8 @@ def test_no_repeated_unit_is_more_work_than_its_length(unit):
 def test_hostile_text_is_read_in_linear_time(unit):
     # Quadratic, any of them takes minutes.
     text = unit * (200_000 // len(unit))
-    for found in extract(text):
-        assert found.end > found.start
+    for match in extract(text):
+        assert match.end > match.start
     assert sum(1 for _ in attack_ids(text)) <= len(text) // 5
 
 
@@ -285,9 +292,12 @@ def test_an_overlong_url_is_passed_over():
 
 
 def test_attack_ids_are_no_observables():
-    text = "T1059, T1059.001; TA0002 (S0154) G0016 M1036 C0022 techniques/T1566/002/ T9999 AT1059 T10591"
+    text = (
+        "T1059, T1059.001; TA0002 (S0154) G0016 M1036 C0022 techniques/T1566/002/ "
+        "T9999 AT1059 T10591"
+    )
     assert [
-        (found.type, found.value, text[found.start : found.end]) for found in attack_ids(text)
+        (match.type, match.value, text[match.start : match.end]) for match in attack_ids(text)
     ] == [
         ("attack-technique", "T1059", "T1059"),
         ("attack-technique", "T1059.001", "T1059.001"),
@@ -300,9 +310,10 @@ def test_attack_ids_are_no_observables():
     ]
 
 
-REPORT = f"""The loader (setup.py, {MD5}) calls hxxps://cdn[.]evil-stage[.]com/load.php?id=7, then 8.8.4.4 and
-update[.]evil-stage[.]net. Mails came from billing@evil-mail.com. It needs CVE-2024-12345 and installs version 9.9.9.10
-of the tool under HKLM\\Software\\Evil. T1059.001 fits. SHA256: {SHA256}. evil-path.org/gate.php answers; so does
+REPORT = f"""The loader (setup.py, {MD5}) calls hxxps://cdn[.]evil-stage[.]com/load.php?id=7, then
+8.8.4.4 and update[.]evil-stage[.]net. Mails came from billing@evil-mail.com. It needs
+CVE-2024-12345 and installs version 9.9.9.10 of the tool under HKLM\\Software\\Evil. T1059.001 fits.
+SHA256: {SHA256}. evil-path.org/gate.php answers; so does
 http://1.1.1.2:8080/x and 2606:4700:4700::1111, see AS64500 or mirror(.)evil-stage(.)org"""
 
 
@@ -310,15 +321,15 @@ def test_against_another_extractor():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what it imports
         searcher = pytest.importorskip("iocsearcher.searcher", exc_type=ImportError).Searcher()
-    kinds = {"ip4": T.IPV4, "ip6": T.IPV6, "fqdn": T.DOMAIN, "url": T.URL, "email": T.EMAIL, "md5": T.MD5,
-             "sha256": T.SHA256, "cve": T.VULNERABILITY}  # fmt: skip
-    theirs = {
-        (kinds[one.name], normalise(kinds[one.name], one.value))
-        for one in searcher.search_data(REPORT)
-        if one.name in kinds
+    kinds = {"ip4": T.IPV4, "ip6": T.IPV6, "fqdn": T.DOMAIN, "url": T.URL, "email": T.EMAIL,
+             "md5": T.MD5, "sha256": T.SHA256, "cve": T.VULNERABILITY}  # fmt: skip
+    peer_pairs = {
+        (kinds[mention.name], normalise(kinds[mention.name], mention.value))
+        for mention in searcher.search_data(REPORT)
+        if mention.name in kinds
     }
-    ours = set(pairs(REPORT))
-    assert theirs - ours == {
+    own_pairs = set(pairs(REPORT))
+    assert peer_pairs - own_pairs == {
         (T.DOMAIN, "setup.py"),  # a file
         (T.IPV4, "9.9.9.10"),  # a version
         *(
@@ -326,7 +337,7 @@ def test_against_another_extractor():
         ),  # parts of others
         (T.IPV4, "1.1.1.2"),  # part of a URL
     }
-    assert ours - theirs == {
+    assert own_pairs - peer_pairs == {
         (T.ASN, "AS64500"),
         (T.REGISTRY_KEY, r"HKEY_LOCAL_MACHINE\Software\Evil"),
     }

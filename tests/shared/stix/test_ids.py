@@ -92,8 +92,8 @@ def test_what_stix_tells_apart_has_an_id_of_the_properties_in_its_namespace(kind
     kind, raw = kind_and_raw
     value = canonical(kind, raw)
     properties = {
-        name: said
-        for name, said in sco(kind, value).items()
+        name: content
+        for name, content in sco(kind, value).items()
         if name not in ("type", "spec_version", "id", "defanged")
     }
     assert len(properties) == 1
@@ -102,11 +102,12 @@ def test_what_stix_tells_apart_has_an_id_of_the_properties_in_its_namespace(kind
 
 @given(st.sampled_from(sorted(TYPED)), texts)
 def test_what_it_tells_apart_by_the_type_alone_has_the_type_in_its_id(kind, text):
-    said = {"type": str(kind), **TYPED[kind](text)}
-    assert_id(uuid.uuid5(SENTINELIQ_NAMESPACE, msgspec.json.encode(said).decode()), kind, text)
-    known = sco(kind, text)
-    assert {name: known[name] for name in TYPED[kind](text)} == TYPED[kind](text)
-    assert known["type"] == stix_type(kind) == known["id"].partition("--")[0]
+    properties = {"type": str(kind), **TYPED[kind](text)}
+    name = msgspec.json.encode(properties).decode()
+    assert_id(uuid.uuid5(SENTINELIQ_NAMESPACE, name), kind, text)
+    stix_object = sco(kind, text)
+    assert {name: stix_object[name] for name in TYPED[kind](text)} == TYPED[kind](text)
+    assert stix_object["type"] == stix_type(kind) == stix_object["id"].partition("--")[0]
 
 
 def assert_id(expected, kind, value):
@@ -124,14 +125,14 @@ def test_no_two_types_share_an_id(text):
 
 
 @given(of(TYPED), st.sampled_from(sorted(T)))
-def test_an_id_with_the_type_in_it_is_nobody_elses_whatever_the_text(kind_and_text, other):
+def test_an_id_with_the_type_in_it_is_nobody_elses_whatever_the_text(kind_and_text, second):
     kind, text = kind_and_text
-    assume(kind is not other and other is not T.ASN)  # an AS is a number: no text
-    assert observable_id(kind, text) != observable_id(other, text)
+    assume(kind is not second and second is not T.ASN)  # an AS is a number: no text
+    assert observable_id(kind, text) != observable_id(second, text)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "text"),
+    ("first", "second", "text"),
     [
         (T.MUTEX, T.FILE_NAME, "update.exe"),
         (T.USER_AGENT, T.DOMAIN, "evil.com"),
@@ -143,9 +144,9 @@ def test_an_id_with_the_type_in_it_is_nobody_elses_whatever_the_text(kind_and_te
         (T.X509_SHA256, T.SHA256, "a" * 64),
     ],
 )
-def test_what_once_shared_an_id_does_no_more(one, other, text):
-    assert normalise(one, text) == normalise(other, text) == text
-    assert observable_uuid(one, text) != observable_uuid(other, text)
+def test_what_once_shared_an_id_does_no_more(first, second, text):
+    assert normalise(first, text) == normalise(second, text) == text
+    assert observable_uuid(first, text) != observable_uuid(second, text)
 
 
 @given(typed)
@@ -173,8 +174,8 @@ def test_known_ids_never_change():
 
 
 @given(st.uuids(), st.uuids())
-def test_a_bucket_is_a_range_of_ids(one, other):
-    buckets = [bucket(str(identity)) for identity in sorted((one, other))]
+def test_a_bucket_is_a_range_of_ids(first, second):
+    buckets = [bucket(str(identity)) for identity in sorted((first, second))]
     assert 0 <= buckets[0] <= buckets[1] < BUCKETS
 
 

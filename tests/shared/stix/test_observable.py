@@ -22,7 +22,7 @@ T = ObservableType
 
 
 def canonical(kind, raw):
-    """`raw` normalised; examples that are no observables (loopback, a bad label) are not the property's business."""
+    """`raw` normalised; examples that are no observables (loopback, a bad label) are left out."""
     try:
         return normalise(kind, raw)
     except NotAnObservable:
@@ -34,7 +34,7 @@ def ask(attempt, raw):
     try:
         result = attempt(raw)
     except NotAnObservable as refusal:
-        assert len(str(refusal)) < 400  # noqa: PT017 - whether it is raised is not the question here
+        assert len(str(refusal)) < 400  # noqa: PT017  # it need not be raised
         return refusal.reason
     return result.value if isinstance(result, Observable) else result
 

@@ -42,8 +42,8 @@ def take(body: Body) -> int:
 def client(environment: Settings) -> Iterator[TestClient]:
     database = Database(environment.database_url.get_secret_value(), "feeds")
     app = create_api("feeds", "test", [router], environment, database)
-    with TestClient(app, raise_server_exceptions=False) as found:
-        yield found
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
