@@ -26,7 +26,7 @@ FEEDS = pytest.mark.parametrize("feed", STARTER.feeds, ids=lambda feed: feed.fil
 def records(feed):
     parser = format_named(feed.settings["format"])
     batches = parser.parse(io.BytesIO(feed.sample()), feed.settings.get("options", {}))
-    return [record for batch in batches for record in batch.records]
+    return [record for batch in batches for record in batch.indicators]
 
 
 @FEEDS
