@@ -15,6 +15,7 @@ from services.observables.enrichment.answers.models import (
     StoredAnswer,
 )
 from services.observables.providers.base import Finding, RelatedObservable, Weight
+from services.observables.store.repository.read import newest_answers
 from shared.database import PUBLIC
 
 _MATCHES: Final = (
@@ -51,13 +52,13 @@ AND observable.id = ANY(CAST(:ids AS uuid[]))
 ORDER BY observable.id, observable.tenant = :public
 """)
 # Of the tenant's own answer and a shared one the newer counts.
-_CACHED: Final = sa.text("""
-SELECT DISTINCT ON (observable_id, enricher) observable_id::text, enricher, tenant,
-    found AS is_found, facts::text, weights::text, related::text, obtained_at
-FROM enrichment WHERE tenant IN (:tenant, :public)
-AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now
-ORDER BY observable_id, enricher, obtained_at DESC
-""")
+_CACHED: Final = sa.text(
+    newest_answers(
+        "enricher, tenant, found AS is_found, facts::text, weights::text, related::text, obtained_at",
+        "enrichment WHERE tenant IN (:tenant, :public) "
+        "AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now",
+    )
+)
 _RAW: Final = sa.text("""
 SELECT raw, obtained_at FROM enrichment
 WHERE tenant IN (:tenant, :public) AND observable_id = CAST(:id AS uuid)
