@@ -18,7 +18,7 @@ from services.observables.store.repository.relations import RelationPlace, Relat
 from services.observables.store.service import PATIENCE
 from shared.database import Database, driver_connection
 from shared.errors import InvalidInput, NotFound
-from shared.pagination import decode_cursor, encode_cursor
+from shared.pagination import decode_cursor, paginate
 
 
 class ObservablePage(msgspec.Struct):
@@ -128,19 +128,27 @@ def page(
     Raises:
         InvalidInput: `after` is no cursor of such a list.
     """
-    cursor = None
     with database.transaction(tenant, PATIENCE) as session:
         if conditions.ranges:
             key = decode_cursor(after, tuple[str, UUID])
-            places = repository.page_by_key(session, tenant, conditions, key, limit)
-            ids = [str(identity) for _, identity in places]
-            if len(places) == limit:
-                cursor = encode_cursor(*places[-1])
+            places = paginate(
+                repository.page_by_key(session, tenant, conditions, key, limit + 1),
+                limit,
+                lambda place: place,
+            )
+            ids = [str(identity) for _, identity in places.items]
+            cursor = places.next
         else:
             start = decode_cursor(after, tuple[UUID])
-            ids = repository.page(session, tenant, conditions, start[0] if start else None, limit)
-            if len(ids) == limit:
-                cursor = encode_cursor(ids[-1])
+            listed = paginate(
+                repository.page(
+                    session, tenant, conditions, start[0] if start else None, limit + 1
+                ),
+                limit,
+                lambda identity: (identity,),
+            )
+            ids = listed.items
+            cursor = listed.next
         rows = read.read_rows(driver_connection(session), tenant, ids)
     views = read_models.views(rows, datetime.now(UTC))
     return ObservablePage([views[identity] for identity in ids if identity in views], cursor)
@@ -164,19 +172,20 @@ def list_relations(
     uuid = uuid_of(identity)
     place = decode_cursor(after, RelationPlace)
     with database.transaction(tenant, PATIENCE) as session:
-        rows = relations.read_relations(session, tenant, uuid, kind, place, limit)
+        rows = relations.read_relations(session, tenant, uuid, kind, place, limit + 1)
+        listed = paginate(rows, limit, lambda row: row.place)
         ends = {uuid}
-        for row in rows:
+        for row in listed.items:
             ends |= {row.place.from_id, row.place.to_id}
         references = read_references(session, tenant, ends, datetime.now(UTC))
     if uuid not in references or references[uuid].id != identity:
         raise NotFound(f"There is no observable {identity} in this tenant.")
     items = []
-    for row in rows:
+    for row in listed.items:
         other = row.place.to_id if row.place.from_id == uuid else row.place.from_id
         if other in references:
             items.append(_relation_view(row, uuid, references[other]))
-    return RelationPage(items, encode_cursor(*rows[-1].place) if len(rows) == limit else None)
+    return RelationPage(items, listed.next)
 
 
 def _relation_view(row: RelationRow, uuid: str, other: ObservableReference) -> RelationView:

@@ -243,7 +243,7 @@ def search(client: TestClient, **conditions: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("conditions", "expected"),
     [
         (
             {"under": "evil.com"},
@@ -361,7 +361,7 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted", "field"),
+    ("path", "conditions", "field"),
     [
         ("/v1/lookup", {"value": "x" * 50_000}, "value"),
         ("/v1/lookup", {"value": "evil.com", "as_of": "2026-02-30T00:00:00Z"}, "as_of"),

@@ -91,7 +91,7 @@ def test_a_value_of_a_megabyte_in_a_body(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "status", "told"),
+    ("request_", "status", "expected_title"),
     [
         (
             b"GET /v1/lookup?value=" + b"a" * MEGABYTE + b" HTTP/1.1\r\nHost: here\r\n\r\n",
