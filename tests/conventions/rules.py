@@ -1,6 +1,6 @@
 """The rules of the house that no linter knows, as functions over source files.
 
-`python -m tests.conventions.rules services/feeds shared` lists what breaks them below some paths.
+`python tests/conventions/rules.py services/feeds shared` lists what breaks them below some paths.
 """
 
 import ast
