@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,19 @@ ROOT = Path(__file__).parents[2]
 PLANTED = {
     "services do not know each other": (
         "services/feeds/subscriptions/service.py",
-        "from services.observables import models",
+        "from services.observables.store import models",
     ),
     "sentineliq stands on services, services on shared": (
         "shared/errors.py",
         "from services.feeds.runs import tasks",
     ),
-    "in a room: edges, service, repository, models": (
+    "store: edges, services, rows, SQL, plans, tables": (
         "services/observables/store/models.py",
         "from services.observables.store import repository",
+    ),
+    "observables: the floors of its rooms": (
+        "services/observables/store/plan.py",
+        "from services.observables.lookup import read_models",
     ),
     "sentineliq: commands do not know each other": (
         "sentineliq/cli/commands/events.py",
@@ -39,6 +45,27 @@ PLANTED = {
         "from services.observables.scoring import score",
     ),
 }
+
+
+OPEN_TO_NEW_MODULES = {"services.observables.providers"}
+"""Plug-in packages that take a new file without a change of their contract."""
+
+
+def exhaustive_contracts() -> Iterator[tuple[str, str]]:
+    """Name and package of each contract that lists every module of the package."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for contract in settings["tool"]["importlinter"]["contracts"]:
+        if contract.get("exhaustive"):
+            for container in contract["containers"]:
+                yield contract["name"], container
+
+
+def room_packages() -> Iterator[str]:
+    """Every package below a service, but for its migrations."""
+    for file in sorted((ROOT / "services").glob("*/**/__init__.py")):
+        package = file.parent.relative_to(ROOT)
+        if "migrations" not in package.parts:
+            yield ".".join(package.parts)
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +114,21 @@ def test_a_violation_is_noticed(tree: Path, contract: str) -> None:
         file.write_text(before)
     assert result.returncode == 1
     assert f"{contract} BROKEN" in result.stdout
+
+
+def test_every_room_has_an_exhaustive_contract() -> None:
+    sealed = {package for _, package in exhaustive_contracts()} | OPEN_TO_NEW_MODULES
+    assert set(room_packages()) - sealed == set()
+
+
+def test_a_module_outside_the_anatomy_is_noticed(tree: Path) -> None:
+    contracts = dict(exhaustive_contracts())
+    planted = [tree / package.replace(".", "/") / "stray.py" for package in contracts.values()]
+    for file in planted:
+        file.write_text('"""Planted."""\n')
+    try:
+        result = lint(tree)
+    finally:
+        for file in planted:
+            file.unlink()
+    assert [name for name in contracts if f"{name} BROKEN" not in result.stdout] == []

@@ -174,7 +174,7 @@ def read_states_of_run(
     observed_at: datetime,
     run_id: UUID,
 ) -> dict[str, ObservableState]:
-    """What is stored about the observables of a run, with the reports that were noted and not written.
+    """Return what is stored about a run's observables, with the repetitions that were only noted.
 
     Args:
         session: the tenant's transaction.
