@@ -54,7 +54,8 @@ ORDER BY observable.id, observable.tenant = :public
 # Of the tenant's own answer and a shared one the newer counts.
 _CACHED: Final = sa.text(
     newest_answers(
-        "enricher, tenant, found AS is_found, facts::text, weights::text, related::text, obtained_at",
+        "enricher, tenant, found AS is_found, facts::text, weights::text, related::text, "
+        "obtained_at",
         "enrichment WHERE tenant IN (:tenant, :public) "
         "AND observable_id = ANY(CAST(:ids AS uuid[])) AND expires_at > :now",
     )
