@@ -102,7 +102,10 @@ class Context(typer.Context):
 
 
 class ReportingCommand(TyperCommand):
-    """A command whose expected errors become one line on stderr and exit code 1."""
+    """A command whose expected errors become one line on stderr and exit code 1.
+
+    The types of Typer's contexts and parameters are private to it, hence `Any`.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
