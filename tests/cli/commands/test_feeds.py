@@ -2,9 +2,15 @@
 
 import pytest
 
-from tests.cli.conftest import eventually
+from tests.cli.conftest import CommandLine, eventually
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the stack
+
+
+@pytest.fixture
+def cli(running_stack):
+    """A tenant of its own: other tests ingest the same list."""
+    return CommandLine(running_stack.data_dir, "umbrella")
 
 
 def test_a_file_is_ingested_once(cli, blocklist):
