@@ -1,1 +1,1 @@
-"""What is known about values, for whoever asks: one, many, all that match; now and then."""
+"""Lookups: what is stored about one value, about many, and about all that match a filter."""

@@ -1,1 +1,1 @@
-"""What a value is worth: what is known of it, how that adds up, and how it fades. No I/O."""
+"""Scoring: what scores are computed from, how it adds up, and how it fades. No I/O."""

@@ -186,12 +186,9 @@ def ask(
     """What is known about a value, and why; in an order that does not matter."""
     past = {"as_of": as_of.isoformat()} if as_of else {}
     answer = client.get("/v1/lookup", params={"value": value, **past}).raise_for_status().json()
-    answer.pop(
-        "context", None
-    )  # of what nobody has spoken of it is said what is known here, and that is not recorded
-    answer.pop(
-        "reference", None
-    )  # the dates of reference data are those of the present: the past's are not recorded
+    # The facts about a value that is not stored, and the dates of reference data, are not recorded.
+    answer.pop("context", None)
+    answer.pop("reference", None)
     view = answer["observable"]
     if view is None:
         return answer, None

@@ -87,7 +87,7 @@ def history(chance: random.Random) -> tuple[list[Observed], list[Spoken]]:
 
 
 def _indicator(value: str, number: int, chance: random.Random) -> Indicator:
-    """Mostly what everybody says about the value, so that streams repeat themselves."""
+    """Mostly the same for all sources, so that streams repeat themselves."""
     if chance.random() < 0.6:
         return Indicator("ipv4-addr", value, confidence=50)
     until = at(7 * number + 90).isoformat() if chance.random() < 0.3 else None
