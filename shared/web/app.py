@@ -192,7 +192,7 @@ async def _sentineliq_problem(_request: Request, error: Exception) -> Response:
 
 
 def _field(detail: Mapping[str, Any]) -> str:
-    """The field of a validation error as JSON names it: `name`, `conditions.score`."""
+    """Return the field of a validation error as JSON names it: `name`, `conditions.score`."""
     place, *path = map(str, detail["loc"])
     return ".".join(path) if path and detail["type"] != "json_invalid" else place
 
@@ -251,7 +251,7 @@ def _unknown_parameter(name: str, parameters: Sequence[str]) -> Response:
         422,
         "invalid-input",
         f"This route has no parameter {shown!r}; {choice}.",
-        field=f"query.{shown}",
+        field=shown,
     )
 
 
