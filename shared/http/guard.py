@@ -88,7 +88,7 @@ class Target:
     path: str = field(repr=False)
     """Path and query, as they are sent."""
     authority: str = field(repr=False)
-    """What the Host header says."""
+    """The value of the Host header."""
 
     @classmethod
     def parse(cls, url: str, base: "Target | None" = None) -> Self:

@@ -147,7 +147,7 @@ class Download(BufferedResponse):
     bytes_expanded: int
     """Bytes of the file."""
     sha256: str
-    """Of the file's content, in hexadecimal."""
+    """The hash of the file, in hexadecimal."""
 
 
 @dataclass(slots=True)

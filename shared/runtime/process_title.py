@@ -1,4 +1,4 @@
-"""What `ps` and `top` show of a process."""
+"""The titles of processes in `ps` and `top`."""
 
 import setproctitle
 

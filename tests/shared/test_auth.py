@@ -47,7 +47,7 @@ def forged(**changes: object) -> str:
         forged(tenant="*"),
         forged(tenant="Acme; DROP"),
         forged(role="god"),
-        forged(iss="somebody"),
+        forged(iss="another"),
         # alg none, with the signature left out
         "eyJhbGciOiJub25lIn0.eyJpc3MiOiJzZW50aW5lbGlxIiwic3ViIjoia2ltIn0.",
     ],

@@ -132,7 +132,7 @@ async def test_every_answer_must_pass(http):
 
 @pytest.mark.parametrize("addresses", [["::1", "127.0.0.1"], ["127.0.0.1", "::1"]])
 async def test_the_next_address_is_tried_when_one_refuses(http, addresses):
-    allow = (*LOOPBACK, ip_network("::1/128"))  # nobody listens there
+    allow = (*LOOPBACK, ip_network("::1/128"))  # no server listens there
     resolver = names(two_example=addresses)
     async with (
         http.Server(http.answer(b"ok")) as server,

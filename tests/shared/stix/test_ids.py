@@ -125,7 +125,7 @@ def test_no_two_types_share_an_id(text):
 
 
 @given(of(TYPED), st.sampled_from(sorted(T)))
-def test_an_id_with_the_type_in_it_is_nobody_elses_whatever_the_text(kind_and_text, second):
+def test_an_id_with_the_type_in_it_is_unique_for_any_text(kind_and_text, second):
     kind, text = kind_and_text
     assume(kind is not second and second is not T.ASN)  # an AS is a number: no text
     assert observable_id(kind, text) != observable_id(second, text)
