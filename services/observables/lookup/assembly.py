@@ -13,7 +13,7 @@ from services.observables.lookup import read_models
 from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.reference import context
 from services.observables.store.references import ObservableReference
-from services.observables.store.repository import read
+from services.observables.store.repository import networks, read
 from services.observables.store.repository.read import StoredRows
 from services.observables.store.search_keys import host_of, under
 from shared.database import Database
@@ -194,27 +194,27 @@ def answer_in_steps(
     Two round trips: the values with the domains above them and what lies inside networks, then the
     networks around addresses, whose ids follow from the prefix lengths that the first one reads.
     """
-    networks: list[int] = []
+    with_prefix: list[int] = []
     above: dict[int, list[str]] = {}
     for index, query in enumerate(queries):
         if query.type in _ADDRESSES and "/" in query.text:
-            networks.append(index)
+            with_prefix.append(index)
         elif query.type in _WITH_DOMAINS:
             above[index] = _ids_above(query.type, query.text, {})
     inside: list[list[str]] = []
     with database.read_transaction(tenant) as connection:
-        pending_prefixes = read.send_prefixes(connection, tenant)
-        if networks:
-            ranges = [under(queries[index].text)[0] for index in networks]
-            pending = read.send_inside(connection, tenant, ranges, MAX_INSIDE + 1)
+        pending_prefixes = networks.send_prefixes(connection, tenant)
+        if with_prefix:
+            ranges = [under(queries[index].text)[0] for index in with_prefix]
+            pending = networks.send_inside(connection, tenant, ranges, MAX_INSIDE + 1)
             yield
-            inside = read.fetch_inside(pending, len(ranges))
+            inside = networks.fetch_inside(pending, len(ranges))
         others = (query.others for query in queries if query.others)
         ids = {query.id for query in queries}.union(*above.values(), *inside, *others) - {""}
         pending_rows = read.send_rows(connection, tenant, ids, as_of)
         yield
     parts = [read.fetch_rows(pending_rows)]
-    if prefixes := read.fetch_prefixes(pending_prefixes):
+    if prefixes := networks.fetch_prefixes(pending_prefixes):
         around: dict[int, list[str]] = {}
         for index, query in enumerate(queries):
             if query.type in _WITH_NETWORKS:
@@ -225,7 +225,7 @@ def answer_in_steps(
                 pending_rows = read.send_rows(connection, tenant, rest, as_of)
                 yield
             parts.append(read.fetch_rows(pending_rows))
-    by_network = dict(zip(networks, inside, strict=True))
+    by_network = dict(zip(with_prefix, inside, strict=True))
     return _assemble(queries, parts, above, by_network, as_of or datetime.now(UTC))
 
 
@@ -309,8 +309,8 @@ def _ids_above(type_: str, value: str, prefixes: dict[str, list[int]]) -> list[s
             host = parse_query(host_of(value))
             return [host.id, *_ids_above(host.type, host.text, prefixes)] if host.id else []
         case "ipv4-addr" | "ipv6-addr":
-            networks = _networks_around(type_, value, prefixes)
-            return [observable_id(type_, network) for network in networks]
+            around = _networks_around(type_, value, prefixes)
+            return [observable_id(type_, network) for network in around]
     return []
 
 
@@ -331,10 +331,10 @@ def _networks_around(type_: str, value: str, prefixes: dict[str, list[int]]) -> 
     address, _, own = value.partition("/")
     shorter = [length for length in prefixes.get(type_, ()) if not own or length < int(own)]
     network = ipv6 if ":" in address else ipv4
-    networks = []
+    around = []
     for length in sorted(shorter, reverse=True):
         try:
-            networks.append(network(f"{address}/{length}"))
+            around.append(network(f"{address}/{length}"))
         except NotAnObservable:  # the network that starts at zero is no observable
             continue
-    return networks
+    return around

@@ -22,7 +22,6 @@ from services.observables.scoring.inputs import (
     StoredAssertion,
     reported_claims,
 )
-from services.observables.store.search_keys import Range
 from shared.database import PUBLIC, driver_connection
 from shared.uuids import UuidArray
 
@@ -174,16 +173,7 @@ def read_states_of_run(
     observed_at: datetime,
     run_id: UUID,
 ) -> dict[str, ObservableState]:
-    """Return what is stored about a run's observables, with the repetitions that were only noted.
-
-    Args:
-        session: the tenant's transaction.
-        tenant: the tenant.
-        ids: the observables.
-        buckets: their buckets.
-        observed_at: the time of the run.
-        run_id: the run.
-    """
+    """Return what is stored about a run's observables, with the repetitions that were only noted."""
     states = read_states(session, tenant, ids)
     if states:
         add_repeats(states, read_repeats(session, tenant, buckets, observed_at, run_id))
@@ -197,12 +187,7 @@ def read_repeats(
 
     Runs that arrive in their order find none; the notes are for those that come late.
     """
-    arguments = {
-        "tenant": tenant,
-        "buckets": list(buckets),
-        "observed_at": observed_at,
-        "run": run,
-    }
+    arguments = {"tenant": tenant, "buckets": list(buckets), "observed_at": observed_at, "run": run}
     with driver_connection(session).cursor() as cursor:
         return cursor.execute(_REPEATS, arguments).fetchall()
 
@@ -456,60 +441,3 @@ def _shared_assertions(rows: list[Row]) -> dict[str, Sequence[StoredAssertion]]:
                 together = extended[id(before)] = (*before, assertion)
             by_id[identity] = together
     return by_id
-
-
-_PREFIXES: Final = (
-    "SELECT DISTINCT y.type, l.prefix "  # noqa: S608
-    f"FROM (VALUES (%(tenant)s), ('{PUBLIC}')) t(tenant), "
-    "(VALUES ('ipv4-addr'), ('ipv6-addr')) y(type), LATERAL (WITH RECURSIVE walk AS ("
-    "(SELECT prefix FROM observable o WHERE o.tenant = t.tenant AND o.type = y.type "
-    "AND prefix IS NOT NULL ORDER BY prefix LIMIT 1) UNION ALL SELECT (SELECT o.prefix "
-    "FROM observable o WHERE o.tenant = t.tenant AND o.type = y.type AND o.prefix > walk.prefix "
-    "ORDER BY o.prefix LIMIT 1) FROM walk WHERE walk.prefix IS NOT NULL"
-    ") SELECT prefix FROM walk WHERE prefix IS NOT NULL) l"
-)
-_PUBLIC_LITERAL: Final = f"'{PUBLIC}'"
-_WITHIN: Final = (
-    "SELECT id FROM observable WHERE tenant = {tenant} "
-    'AND key >= r.low COLLATE "C" AND key < r.high COLLATE "C" LIMIT %(most)s'
-)
-_INSIDE: Final = (
-    "SELECT r.n, i.id::text "  # noqa: S608
-    "FROM unnest(%(lows)s::text[], %(highs)s::text[]) WITH ORDINALITY r(low, high, n), "
-    f"LATERAL (SELECT id FROM (({_WITHIN.format(tenant='%(tenant)s')}) UNION "
-    f"({_WITHIN.format(tenant=_PUBLIC_LITERAL)})) ids LIMIT %(most)s) i"
-)
-
-
-def send_prefixes(connection: psycopg.Connection, tenant: str) -> psycopg.Cursor:
-    """Send the statement for the prefix lengths of stored networks: a handful, a step each."""
-    return connection.execute(_PREFIXES, {"tenant": tenant})
-
-
-def fetch_prefixes(pending: psycopg.Cursor) -> dict[str, list[int]]:
-    """The prefix lengths of stored networks, by type of address."""
-    prefixes: dict[str, list[int]] = {}
-    for type_, prefix in pending.fetchall():
-        prefixes.setdefault(type_, []).append(prefix)
-    return prefixes
-
-
-def send_inside(
-    connection: psycopg.Connection, tenant: str, ranges: Sequence[Range], most: int
-) -> psycopg.Cursor:
-    """Send the statement for observables within ranges of search keys, at most `most` of each."""
-    arguments = {
-        "lows": [range_.low for range_ in ranges],
-        "highs": [range_.high for range_ in ranges],
-        "most": most,
-        "tenant": tenant,
-    }
-    return connection.execute(_INSIDE, arguments)
-
-
-def fetch_inside(pending: psycopg.Cursor, ranges: int) -> list[list[str]]:
-    """The ids within each range."""
-    ids: list[list[str]] = [[] for _ in range(ranges)]
-    for place, identity in pending.fetchall():
-        ids[place - 1].append(identity)
-    return ids
