@@ -173,7 +173,7 @@ def read_states_of_run(
     observed_at: datetime,
     run_id: UUID,
 ) -> dict[str, ObservableState]:
-    """Return what is stored about a run's observables, with the repetitions that were only noted."""
+    """Return what is stored about a run's observables, with the repetitions that are noted."""
     states = read_states(session, tenant, ids)
     if states:
         add_repeats(states, read_repeats(session, tenant, buckets, observed_at, run_id))
