@@ -101,6 +101,11 @@ class LeasedTable:
             return columns.lease_until
         return sa.func.coalesce(columns.lease_until, columns.next_attempt_at)
 
+    @property
+    def _order(self) -> sa.ColumnElement[Any]:
+        # As the index on the due time has it; the rows of a queue are free when they have no time.
+        return self._due_at if "state" in self.table.c else self._due_at.nulls_first()
+
     def _matches(self, key: Key) -> sa.ColumnElement[bool]:
         parts = key if isinstance(key, tuple) else (key,)
         pairs = zip(self._key, parts, strict=True)
@@ -144,7 +149,7 @@ class LeasedTable:
         query = sa.select(*self._key).where(self.claimable)
         if where is not None:
             query = query.where(where)
-        query = query.order_by(*(order_by or [self._due_at.nulls_first()])).limit(limit)
+        query = query.order_by(*(order_by or [self._order])).limit(limit)
         # Materialized: as the inner side of a nested loop the limit would count for each outer row.
         free = query.with_for_update(skip_locked=True).cte("free").prefix_with("MATERIALIZED")
         joined = sa.and_(*(column == free.c[column.name] for column in self._key))
