@@ -23,7 +23,7 @@ help: ## this list
 run: $(VENV)/.local ## install what is missing, start everything on this machine, stay until Ctrl-C
 	@exec $(BIN)/sentineliq up
 
-demo: $(VENV)/.local ## tell the whole story once, on a throw-away data folder
+demo: $(VENV)/.local ## show the whole way once, on a temporary data folder
 	@exec $(BIN)/sentineliq demo
 
 test: $(VENV)/.dev jars ## run the tests on the real parts, but for the long fault and volume runs
@@ -42,11 +42,11 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 catalog: $(VENV)/.dev ## check every feed of the catalog against its sample
 	@$(BIN)/python -m services.feeds.catalog.checks
 
-format: $(VENV)/.dev ## let ruff mend what it can
+format: $(VENV)/.dev ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## measure each figure beside its peer; JSON goes to bench/results/
+bench: $(VENV)/.dev ## measure each figure beside its limit; JSON goes to bench/results/
 	@mkdir -p bench/results
 	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py); done
 

@@ -1,8 +1,8 @@
 """Leased work: rows that workers claim for a while, keep, and bring to an end.
 
 Everything that must happen is a row, and the row says who works on it until when. One mechanism
-serves all of it: feed runs, ATT&CK imports, deliveries, provider queues, firings. A repository
-declares its table once and calls the verbs::
+serves feed runs, ATT&CK imports, deliveries and provider queues. A repository declares its table
+once and calls the verbs::
 
     DELIVERIES = LeasedTable(DELIVERY, lease=timedelta(seconds=30), running="delivering")
 

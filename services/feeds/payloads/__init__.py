@@ -1,1 +1,1 @@
-"""Payloads: fetched and uploaded documents, unwrapped and stored by digest."""
+"""Payloads: fetched and uploaded documents, unpacked and stored by digest."""

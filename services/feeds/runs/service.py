@@ -1,4 +1,4 @@
-"""Runs: start them, list them, and do the chores around them."""
+"""Runs: start, list, reconcile and prune them; assess the health of feeds."""
 
 from datetime import UTC, datetime
 from functools import partial

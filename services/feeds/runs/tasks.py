@@ -1,4 +1,4 @@
-"""The feeds service's background tasks."""
+"""Celery tasks of runs."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -52,5 +52,5 @@ def prune_feeds(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
         "status": "ok",
         "runs": counts.runs,
         "payloads": counts.payloads,
-        "versions": counts.snapshots,
+        "snapshots": counts.snapshots,
     }

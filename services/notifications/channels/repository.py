@@ -114,5 +114,5 @@ def disable(session: Session, channel_id: UUID, reason: str) -> None:
 
 
 def delete(session: Session, channel: Channel) -> None:
-    """Delete a channel; its deliveries stay in the ledger."""
+    """Delete a channel; its deliveries stay."""
     session.execute(sa.delete(CHANNEL).where(CHANNEL.c.id == channel.id))

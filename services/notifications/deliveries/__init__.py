@@ -1,1 +1,1 @@
-"""Deliveries: send notifications through channels, with a ledger of every one."""
+"""Deliveries: notifications on their way through channels, with every attempt."""

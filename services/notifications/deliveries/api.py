@@ -1,4 +1,4 @@
-"""Routes of the ledger of deliveries."""
+"""Routes of deliveries."""
 
 from typing import Annotated
 from uuid import UUID
@@ -36,7 +36,7 @@ def list_deliveries(
     limit: Limit = 100,
     after: After = None,
 ) -> Page[DeliveryView]:
-    """The ledger, newest first."""
+    """Deliveries, newest first."""
     return service.list_deliveries(database, principal, after, limit, state=state, rule_id=rule_id)
 
 

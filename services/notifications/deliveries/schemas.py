@@ -10,7 +10,7 @@ DeliveryState = Literal["pending", "delivering", "delivered", "failed"]
 
 
 class DeliveryView(BaseModel):
-    """A line of the ledger."""
+    """A delivery as lists show it, without its matches."""
 
     model_config = ConfigDict(from_attributes=True)
 

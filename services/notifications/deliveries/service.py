@@ -1,4 +1,4 @@
-"""Deliveries: the ledger for the API, and new deliveries for the rules."""
+"""Deliveries: list and retry them for the API, add new ones for the rules."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -95,5 +95,5 @@ def _write(session: Session, statement: sa.Insert | sa.Update, name: str) -> Rul
 
 
 def delete(session: Session, rule: Rule) -> None:
-    """Delete a rule; its deliveries stay in the ledger."""
+    """Delete a rule; its deliveries stay."""
     session.execute(sa.delete(RULE).where(RULE.c.id == rule.id))

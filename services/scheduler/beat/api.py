@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 @router.get("/beats", response_model=PageSchema[BeatView])
 def list_beats(_principal: Operator, database: OwnDatabase) -> Page[BeatView]:
-    """The Beats of the last day, the liveliest first: is one alive, and when did it last fire?"""
+    """The Beats of the last day, those with the newest tick first."""
     return service.list_beats(database)
 
 

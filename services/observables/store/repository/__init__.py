@@ -1,1 +1,1 @@
-"""The SQL of stored observables: `read` by id, `write` by COPY, `upkeep` beside the stream."""
+"""SQL: `read` and `write` observables, `relations`; `upkeep` of scores, sources and runs."""

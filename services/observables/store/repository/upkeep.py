@@ -1,4 +1,4 @@
-"""What tasks and pages read and write beside the stream: due scores, sources, runs."""
+"""SQL of due scores, of sources, and of the progress of runs."""
 
 from dataclasses import dataclass
 from datetime import timedelta
