@@ -4,7 +4,7 @@ Everything that must happen is a row, and the row says who works on it until whe
 serves feed runs, ATT&CK imports, deliveries and provider queues. A repository declares its table
 once and calls the verbs::
 
-    DELIVERIES = LeasedTable(DELIVERY, lease=timedelta(seconds=30), running="delivering")
+    DELIVERIES = LeasedTable(DELIVERY, lease=timedelta(seconds=60), running="delivering")
 
     rows = DELIVERIES.claim(session, holder, limit=50)       # other workers pass over these rows
     DELIVERIES.renew(session, holder, keys)                  # the keys that the holder still has

@@ -4,13 +4,8 @@ A delivery is the notification of one rule about one event to one channel. The r
 message in the queue only speeds it up.
 """
 
-from datetime import timedelta
-from typing import Final
-
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
-
-from shared.leases import LeasedTable
 
 _TIME = sa.DateTime(timezone=True)
 _ID = pg.UUID(as_uuid=True)
@@ -38,7 +33,7 @@ DELIVERY = sa.Table(
     sa.Column("holder", _ID),
     sa.Column("lease_until", _TIME),
 )
-"""Names of rules and channels are those at the time of the match, for readers of the ledger."""
+"""Names of rules and channels are those at the time of the match."""
 
 MATCHES = sa.Table(
     "delivery",
@@ -47,8 +42,3 @@ MATCHES = sa.Table(
     sa.Column("matches", pg.JSONB),
 )
 """All matches of a delivery, which may be large: lists and claims do without them."""
-
-LEASES: Final = LeasedTable(
-    DELIVERY, lease=timedelta(seconds=60), waiting="pending", running="delivering"
-)
-"""A lease lasts for four attempts, and is never renewed."""

@@ -2,15 +2,21 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypedDict
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import Session
 
-from services.notifications.deliveries.models import DELIVERY, LEASES, MATCHES
+from services.notifications.deliveries.models import DELIVERY, MATCHES
+from shared.leases import LeasedTable
+
+DELIVERIES: Final = LeasedTable(
+    DELIVERY, lease=timedelta(seconds=60), waiting="pending", running="delivering"
+)
+"""A lease lasts for four attempts, and is never renewed."""
 
 _ADD = sa.text(
     "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source,"
@@ -97,7 +103,7 @@ def claim(session: Session, limit: int, busy_channels: Iterable[UUID]) -> list[C
     """
     holder = uuid4()
     busy = list(busy_channels)
-    rows = LEASES.claim(
+    rows = DELIVERIES.claim(
         session,
         holder,
         limit=limit,
@@ -125,7 +131,7 @@ def complete(session: Session, claimed: ClaimedDelivery, status: int | None) -> 
         LeaseLost: another worker has claimed it.
     """
     values = {"response_status": status}
-    LEASES.complete(session, claimed.holder, claimed.delivery.id, "delivered", values)
+    DELIVERIES.complete(session, claimed.holder, claimed.delivery.id, "delivered", values)
 
 
 def fail(
@@ -137,7 +143,7 @@ def fail(
         LeaseLost: another worker has claimed it.
     """
     values = {"response_status": status}
-    LEASES.fail(session, claimed.holder, claimed.delivery.id, error, values)
+    DELIVERIES.fail(session, claimed.holder, claimed.delivery.id, error, values)
 
 
 def retry(
@@ -153,7 +159,7 @@ def retry(
         LeaseLost: another worker has claimed it.
     """
     values = {"response_status": status}
-    LEASES.retry(
+    DELIVERIES.retry(
         session,
         claimed.holder,
         claimed.delivery.id,
@@ -165,7 +171,7 @@ def retry(
 
 def count_due(session: Session) -> int:
     """The number of deliveries that wait for a worker."""
-    return session.scalars(sa.select(sa.func.count()).where(LEASES.claimable)).one()
+    return session.scalars(sa.select(sa.func.count()).where(DELIVERIES.claimable)).one()
 
 
 def find(session: Session, delivery_id: UUID, *, lock: bool = False) -> Delivery | None:
