@@ -157,7 +157,7 @@ def _filter(
     source: Annotated[UUID | None, Query(description="only what this feed asserts")] = None,
     type_: Annotated[ObservableType | None, Query(alias="type")] = None,
     min_score: Annotated[
-        int | None, Query(ge=0, le=100, description="score as last announced")
+        int | None, Query(ge=0, le=100, description="score as last published")
     ] = None,
     tag: Annotated[
         str | None, Query(max_length=200, description="exactly this tag of an assertion that holds")

@@ -19,7 +19,7 @@ from services.observables.enrichment.answers.models import StoredAnswer
 from services.observables.providers.base import Finding, Weight
 from services.observables.reference import context, warning_lists
 from services.observables.reference.service import store_dataset
-from services.observables.store.decay_job import check_due
+from services.observables.store.due_scores import check_due
 from services.observables.store.handlers import handle_finished
 from shared.database import PUBLIC, Database
 from shared.events import Event, FeedRef

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from services.observables.store import rescore, upsert
-from services.observables.store.decay_job import check_due
+from services.observables.store.due_scores import check_due
 from services.observables.store.repository import read as stored_read
 from shared.database import PUBLIC, Database
 from shared.events import FeedRef
@@ -94,7 +94,7 @@ def test_what_changes_for_everybody_reaches_the_rows_of_tenants(
     changes(own)
     handle(own, chunk(gone=[ADDRESS], feed=COMMUNITY, at=after(2), tenant=PUBLIC), tenant=PUBLIC)
     assert changes(own) == [(ADDRESS.value, "expired", 0, 81)]
-    assert check_due(own).announced == 1
+    assert check_due(own).published == 1
     alone = read(client)["score"]
     assert changes(own) == [(ADDRESS.value, "changed", alone, alone_and_public)]
     assert stored(own) == alone

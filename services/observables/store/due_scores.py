@@ -14,10 +14,10 @@ from shared.stix import bucket
 
 @dataclass(slots=True)
 class DueReport:
-    """How many scores were computed again, and how many of them were published."""
+    """How many scores were computed again, and how many changes were published."""
 
-    looked_at: int = 0
-    announced: int = 0
+    computed: int = 0
+    published: int = 0
 
 
 def check_due(database: Database, limit: int = 5_000, seconds: float = 10.0) -> DueReport:
@@ -48,5 +48,5 @@ def _rescore(database: Database, due: Mapping[str, Sequence[str]], report: DueRe
                 write.lock(session, [number])
                 changes = rescore.rescore(session, tenant, ids_of_bucket, now)
                 rescore.publish_changes(session, tenant, changes, "time")
-            report.looked_at += len(ids_of_bucket)
-            report.announced += len(changes)
+            report.computed += len(ids_of_bucket)
+            report.published += len(changes)

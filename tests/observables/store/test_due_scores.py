@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.observables.store.decay_job import DueReport, check_due
+from services.observables.store.due_scores import DueReport, check_due
 from services.observables.store.handlers import handle_finished
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
@@ -29,14 +29,14 @@ def finished(own: Database, state: str, at: str) -> None:
         handle_finished(session, [event])
 
 
-def test_a_score_that_fell_below_a_threshold_is_announced_once(own: Database) -> None:
+def test_a_score_that_fell_below_a_threshold_is_published_once(own: Database) -> None:
     handle(own, chunk(ADDRESS, feed=STREAM, at=ago(days=5)))
     assert changes(own) == [("192.0.2.1", "new", 90, None)]
-    assert check_due(own) == DueReport(looked_at=1, announced=1)
+    assert check_due(own) == DueReport(computed=1, published=1)
     ((value, kind, score, before),) = changes(own)
     assert (value, kind, before) == ("192.0.2.1", "changed", 90)
     assert 60 < score < 80
-    assert check_due(own) == DueReport(looked_at=0, announced=0)
+    assert check_due(own) == DueReport(computed=0, published=0)
 
 
 def test_what_faded_away_has_expired(own: Database) -> None:
@@ -52,17 +52,17 @@ def test_an_assertion_ends_when_its_source_said_it_would(own: Database) -> None:
     limited = Indicator("ipv4-addr", "192.0.2.1", valid_until=ago(minutes=1))
     handle(own, chunk(limited, at=ago(hours=1)))
     assert changes(own) == [("192.0.2.1", "new", 72, None)]
-    assert check_due(own).announced == 1
+    assert check_due(own).published == 1
     assert changes(own) == [("192.0.2.1", "expired", 0, 72)]
-    assert check_due(own).looked_at == 0
+    assert check_due(own).computed == 0
 
 
 def test_what_a_snapshot_still_lists_does_not_fade(own: Database) -> None:
     handle(own, chunk(ADDRESS, at=ago(days=30)))
     finished(own, "unchanged", ago(hours=1))
     changes(own)
-    assert check_due(own).announced == 0
-    assert check_due(own).looked_at == 0
+    assert check_due(own).published == 0
+    assert check_due(own).computed == 0
 
 
 def test_a_snapshot_that_failed_or_was_held_back_confirms_nothing(own: Database) -> None:
@@ -70,7 +70,7 @@ def test_a_snapshot_that_failed_or_was_held_back_confirms_nothing(own: Database)
     for state in ("failed", "held"):
         finished(own, state, ago(hours=1))
     changes(own)
-    assert check_due(own).announced == 1
+    assert check_due(own).published == 1
 
 
 def test_sources_are_confirmed_once_a_day_and_their_past_is_kept(own: Database) -> None:
