@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.observables.store.models import ASSERTION_COLUMNS
+
 
 class StoredContext(NamedTuple):
     """An observable with its context as JSON."""
@@ -69,8 +71,8 @@ _BY_KEY: Final = (
     "AND source_id = CAST(:source AS uuid)"
 )
 _KEEP_ASSERTION: Final = sa.text(
-    "INSERT INTO assertion_past "  # noqa: S608  # constants alone
-    f"SELECT before.*, CAST(:at AS timestamptz) FROM assertion before {_BY_KEY} "
+    f"INSERT INTO assertion_past ({ASSERTION_COLUMNS}, recorded_until) "  # noqa: S608  # constants
+    f"SELECT {ASSERTION_COLUMNS}, CAST(:at AS timestamptz) FROM assertion {_BY_KEY} "
     "ON CONFLICT DO NOTHING"
 )
 _CHANGE_ASSERTION: Final = sa.text(

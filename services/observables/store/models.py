@@ -1,5 +1,7 @@
 """The tables of the observables service, as the queries name them."""
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
@@ -53,6 +55,8 @@ ASSERTION = sa.Table(
     sa.Column("observed_at", _TIME),
     sa.Column("recorded_at", _TIME),
 )
+ASSERTION_COLUMNS: Final = ", ".join(ASSERTION.c.keys())
+"""The columns that `assertion_past` has as well."""
 SIGHTING = sa.Table(
     "sighting",
     _METADATA,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from services.observables import NAME
 from services.observables.scoring.decay import end_of_day
 from services.observables.scoring.inputs import ScoreUpdate
-from services.observables.store.models import OBSERVABLE, RUN_CHUNK, SOURCE
+from services.observables.store.models import ASSERTION_COLUMNS, OBSERVABLE, RUN_CHUNK, SOURCE
 from services.observables.store.plan import (
     AssertingSource,
     AssertionData,
@@ -54,11 +54,11 @@ SET first_seen = least(stored.first_seen, wider.first_seen), recorded_at = %(rec
 FROM unnest(%(ids)s, %(moments)s::timestamptz[]) AS wider(id, first_seen)
 WHERE stored.tenant = %(tenant)s AND stored.observable_id = wider.id
     AND stored.source_id = %(source)s"""
-_COPY_TO_PAST: Final = """
-INSERT INTO assertion_past SELECT stored.*, %(recorded_at)s::timestamptz FROM assertion AS stored
-WHERE stored.tenant = %(tenant)s AND stored.source_id = %(source)s
-    AND stored.observable_id = ANY(%(ids)s)
-ON CONFLICT DO NOTHING"""
+_COPY_TO_PAST: Final = f"""
+INSERT INTO assertion_past ({ASSERTION_COLUMNS}, recorded_until)
+SELECT {ASSERTION_COLUMNS}, %(recorded_at)s::timestamptz FROM assertion
+WHERE tenant = %(tenant)s AND source_id = %(source)s AND observable_id = ANY(%(ids)s)
+ON CONFLICT DO NOTHING"""  # noqa: S608  # constants alone
 # If only a retraction is stored, `observed_at` and the times it was seen are the time of that.
 _REASSERT: Final = """
 UPDATE assertion AS stored SET
