@@ -1,1 +1,1 @@
-"""The command line: one file per group of commands."""
+"""The command line: `app` lists the commands, `commands` has a module for each group."""

@@ -1,1 +1,1 @@
-"""The commands: one module per name on the command line, imported when it is called."""
+"""The commands: one module per group, imported when one of its commands is called."""

@@ -68,7 +68,7 @@ def start_run(request: Request, principal: Runner, feed_id: UUID) -> RunView:
 
 @router.post("/feeds/{feed_id}/confirm", status_code=202)
 def confirm(request: Request, principal: Writer, feed_id: UUID) -> RunView:
-    """Let a list that was held back, because it lost more than half, go live."""
+    """Publish a list that was held back in quarantine because it lost more than half."""
     return RunView.model_validate(service.confirm(database_of(request), principal, feed_id))
 
 

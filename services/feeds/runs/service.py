@@ -58,7 +58,7 @@ def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UU
         if feed.tenant != tenant:
             raise Forbidden(
                 f"{feed.name} is run by the tenant {feed.tenant}; "
-                "its news reach this one by themselves."
+                "what it brings reaches this tenant, too."
             )
         if feed.url is None:
             raise InvalidInput(

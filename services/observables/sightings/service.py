@@ -12,7 +12,7 @@ from services.observables.reference import context
 from services.observables.scoring.inputs import ObservableState, ScoreUpdate
 from services.observables.sightings import repository
 from services.observables.sightings.repository import NewSighting
-from services.observables.store import rescore, upsert
+from services.observables.store import new_observables, rescore
 from services.observables.store.changes import build_change
 from services.observables.store.references import ObservableReference, read_references, reference_to
 from services.observables.store.repository import read, relations, write
@@ -81,7 +81,7 @@ def report(
             reports, repository.observables_of(session, tenant, [report.id for report in reports])
         )
         before = read.read_states(session, tenant, ids)
-        upsert.put(session, tenant, observables, now)
+        new_observables.put(session, tenant, observables, now)
         rows = [_row(report, tenant, actor, now) for report in reports]
         new_ids = repository.put_sightings(session, rows)
         after = read.read_states(session, tenant, ids)

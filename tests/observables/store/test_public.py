@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from services.observables.store import rescore, upsert
+from services.observables.store import new_observables, rescore
 from services.observables.store.due_scores import check_due
 from services.observables.store.repository import read as stored_read
 from shared.database import PUBLIC, Database
@@ -109,7 +109,9 @@ def test_a_question_about_what_is_public_moves_nothing(own: Database, client: Te
     identity = read(client)["id"][-36:]
     now = datetime.now(UTC)
     with own.transaction("acme") as session:
-        upsert.put(session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now)
+        new_observables.put(
+            session, "acme", {identity: Observable(ObservableType.IPV4, ADDRESS.value)}, now
+        )
         rescore.publish_changes(
             session, "acme", rescore.rescore(session, "acme", [identity], now), "enrichment"
         )

@@ -21,7 +21,7 @@ from services.observables.enrichment.queues.models import Job, JobEnd, JobOutcom
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
-from services.observables.store import rescore, upsert
+from services.observables.store import new_observables, rescore
 from services.observables.store.changes import new_change
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import NewRelation, put_relations
@@ -195,8 +195,8 @@ def _store_related(
             if identity in new
         }
         new -= observables.keys()
-        scores = upsert.scores(session, tenant, list(observables), now)
-        contexts = upsert.put(
+        scores = new_observables.public_scores(session, tenant, list(observables), now)
+        contexts = new_observables.put(
             session, tenant, observables, now, depth=answer.job.depth + 1, tlp=answer.marking
         )
         for identity, observable in observables.items():

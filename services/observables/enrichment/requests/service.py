@@ -30,7 +30,7 @@ from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Query
 from services.observables.reference import context
-from services.observables.store import upsert
+from services.observables.store import new_observables
 from services.observables.store.repository import write
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
@@ -72,7 +72,7 @@ def create(database: Database, tenant: str, actor: str, request: EnrichmentReque
         context.reload_if_stale(session)
         accesses = _chosen_accesses(accesses_of(session, tenant), request.enrichers)
         write.lock(session, {bucket(identity) for identity in observables})
-        upsert.put(session, tenant, observables, now)
+        new_observables.put(session, tenant, observables, now)
         job_requests = _job_requests(request, observables, accesses, actor)
         ended, waiting = _split(session, tenant, job_requests, accesses, now)
         ids = _store(session, tenant, ended, waiting, accesses)

@@ -31,7 +31,7 @@ from services.observables.enrichment.requests import service as requests
 from services.observables.enrichment.requests.service import EnrichmentRequest
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Finding, InvalidAnswer, Query, RateLimit
-from services.observables.store import upsert
+from services.observables.store import new_observables
 from services.observables.store.repository import write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.stix import Observable, ObservableType, bucket
@@ -295,7 +295,7 @@ def test_many_observables_can_be_looked_up_at_once(world: World) -> None:
 def test_an_observable_that_a_feed_asserts_after_an_answer_has_no_depth(world: World) -> None:
     observables = {identity(ADDRESS): Observable(ObservableType.IPV4, ADDRESS)}
     with world.own.transaction("acme") as session:
-        upsert.put(session, "acme", observables, datetime.now(UTC), depth=1)
+        new_observables.put(session, "acme", observables, datetime.now(UTC), depth=1)
     world.know(ADDRESS)
     with world.own.transaction("acme") as session:
         states = answers.disclosure_states(session, "acme", list(observables))

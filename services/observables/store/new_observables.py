@@ -35,7 +35,7 @@ def put(
     Returns:
         Their contexts as JSON, by id; those without facts are left out.
     """
-    public = scores(session, tenant, list(observables), now)
+    public = public_scores(session, tenant, list(observables), now)
     contexts = context.describe_values(
         (identity, observable.type, observable.value)
         for identity, observable in observables.items()
@@ -65,7 +65,7 @@ def put(
     return contexts
 
 
-def scores(
+def public_scores(
     session: Session, tenant: str, ids: Sequence[str], now: datetime
 ) -> dict[str, ScoreUpdate]:
     """Scores of observables that are public and of which the tenant has no row yet."""
