@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.notifications.channel_types.base import ChannelGone, ChannelKind, Notification
+from services.notifications.channel_types.base import ChannelGone, ChannelType, Notification
 from shared.errors import SentinelIQError, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.guard import Network
@@ -43,7 +43,7 @@ def channel_client(allow: tuple[Network, ...]) -> GuardedClient:
 
 
 async def attempt(
-    kind: ChannelKind[Any],
+    kind: ChannelType[Any],
     config: dict[str, Any],
     secret: str | None,
     notification: Notification,

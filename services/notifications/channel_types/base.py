@@ -1,6 +1,6 @@
-"""The protocol that every kind of channel implements.
+"""The protocol that every channel type implements.
 
-A kind is a stateless class with `name`, `config`, `signs`, `check` and `send`: it sends a
+A channel type is a stateless class with `name`, `config`, `signs`, `check` and `send`: it sends a
 `Notification` to the receiver that a channel's configuration names. To write one, copy `log.py` or
 `webhook.py`, add the class to `registry.py` or to an entry point of the group
 `sentineliq.channels`, and test it with a class that inherits `ChannelContract`.
@@ -56,8 +56,8 @@ class ChannelGone(UpstreamError):
         super().__init__(message, retryable=False, **details)
 
 
-class ChannelKind(Protocol[Config]):
-    """One kind of channel. Stateless: one instance serves all channels, also in parallel.
+class ChannelType(Protocol[Config]):
+    """One channel type. Stateless: one instance serves all channels, also in parallel.
 
     Attributes:
         name: its name in channels and in the API.

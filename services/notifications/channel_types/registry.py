@@ -1,36 +1,36 @@
-"""The kinds of channels by name."""
+"""The channel types by name."""
 
 from functools import cache
 from typing import Any, Final
 
-from services.notifications.channel_types.base import ChannelKind
+from services.notifications.channel_types.base import ChannelType
 from services.notifications.channel_types.log import LogChannel
 from services.notifications.channel_types.webhook import WebhookChannel
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
 
 GROUP: Final = "sentineliq.channels"
-"""Entry points of this group are classes that implement `ChannelKind`."""
+"""Entry points of this group are classes that implement `ChannelType`."""
 
-_BUILT_IN: Final[tuple[ChannelKind[Any], ...]] = (WebhookChannel(), LogChannel())
+_BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (WebhookChannel(), LogChannel())
 
 
 @cache
-def kinds() -> dict[str, ChannelKind[Any]]:
-    """All kinds by name: the built-in ones, then those of installed packages."""
-    built_in: dict[str, ChannelKind[Any]] = {kind.name: kind for kind in _BUILT_IN}
+def channel_types() -> dict[str, ChannelType[Any]]:
+    """All channel types by name: the built-in ones, then those of installed packages."""
+    built_in: dict[str, ChannelType[Any]] = {kind.name: kind for kind in _BUILT_IN}
     return built_in | load_plugins(GROUP, built_in)
 
 
-def kind_named(name: str) -> ChannelKind[Any]:
-    """The kind of that name.
+def channel_type_named(name: str) -> ChannelType[Any]:
+    """Return the channel type of that name.
 
     Raises:
-        InvalidInput: there is no such kind; the message lists the kinds.
+        InvalidInput: there is none; the message lists the names.
     """
-    kind = kinds().get(name)
+    kind = channel_types().get(name)
     if kind is None:
-        names = ", ".join(sorted(kinds()))
+        names = ", ".join(sorted(channel_types()))
         raise InvalidInput(
             f"There is no kind of channel named {name}; there are {names}.", field="kind"
         )

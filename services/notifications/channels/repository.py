@@ -23,7 +23,7 @@ class Channel:
 
     Attributes:
         config: as the kind's model validated it; without secrets.
-        secret: the sealed signing secret, for kinds that sign.
+        secret: the sealed signing secret, for channel types that sign.
         disabled_reason: why the platform switched it off; None if a user did.
     """
 

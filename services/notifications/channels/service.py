@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from services.notifications.channel_types import ChannelKind, Notification, kind_named
+from services.notifications.channel_types import ChannelType, Notification, channel_type_named
 from services.notifications.channel_types.attempt import attempt, channel_client
 from services.notifications.channels import repository
 from services.notifications.channels.patches import apply_patch, validated
@@ -104,7 +104,7 @@ def create_channel(
         InvalidInput: its configuration cannot work; `field` names the part of it.
         Conflict: the tenant has a channel of that name.
     """
-    kind = kind_named(body.kind)
+    kind = channel_type_named(body.kind)
     config = _checked_config(kind, body.config, settings)
     _refuse_useless_secret(kind, body.secret)
     secret = body.secret
@@ -143,7 +143,7 @@ def change_channel(
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id, lock=True)
         patched = apply_patch(ChannelCreate, channel, body, without="secret")
-        kind = kind_named(channel.kind)
+        kind = channel_type_named(channel.kind)
         _refuse_useless_secret(kind, patched.secret)
         values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
         if body.config is not None:
@@ -193,7 +193,7 @@ def test_channel(
 async def _send_sample(
     channel: Channel, secret: str | None, sample: Notification, settings: Settings
 ) -> SampleOutcome:
-    kind = kind_named(channel.kind)
+    kind = channel_type_named(channel.kind)
     started = time.perf_counter()
     async with channel_client(settings.outbound_allow) as outbound:
         result = await attempt(kind, channel.config, secret, sample, outbound)
@@ -234,7 +234,7 @@ def _get(session: Session, channel_id: UUID, *, lock: bool = False) -> Channel:
 
 
 def _checked_config(
-    kind: ChannelKind[Any], config: dict[str, Any], settings: Settings
+    kind: ChannelType[Any], config: dict[str, Any], settings: Settings
 ) -> dict[str, Any]:
     """The configuration as it is stored, once it is valid and its target is allowed."""
     valid = validated(kind.config, config, "config")
@@ -242,7 +242,7 @@ def _checked_config(
     return dict(valid.model_dump(mode="json"))
 
 
-def _refuse_useless_secret(kind: ChannelKind[Any], secret: str | None) -> None:
+def _refuse_useless_secret(kind: ChannelType[Any], secret: str | None) -> None:
     if secret is not None and not kind.signs:
         raise InvalidInput(
             f"A channel of kind {kind.name} signs nothing and has no secret.", field="secret"

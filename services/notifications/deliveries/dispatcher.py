@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.notifications.channel_types import Notification, kinds
+from services.notifications.channel_types import Notification, channel_types
 from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
 from services.notifications.channel_types.base import MAX_MATCHES
 from services.notifications.channels.service import (
@@ -164,7 +164,7 @@ class DeliveryDispatcher:
         except SentinelIQError as error:
             return job, AttemptResult(error=error)
         notification = _notification(delivery, job.matches, self._settings)
-        kind = kinds()[channel.kind]
+        kind = channel_types()[channel.kind]
         return job, await attempt(kind, channel.config, secret, notification, outbound)
 
     async def _record(self, ended: set[_Attempt]) -> None:
@@ -189,7 +189,7 @@ def _obstacle(delivery: Delivery, channel: Channel) -> SentinelIQError | None:
     """The reason not to attempt a delivery."""
     if not channel.enabled:
         return UpstreamError("The channel is switched off.", retryable=False)
-    if channel.kind not in kinds():
+    if channel.kind not in channel_types():
         return NotFound(f"No channel of kind {channel.kind} is installed.")
     if delivery.attempts > MAX_ATTEMPTS:
         return UpstreamError("Every worker that tried this was lost.", retryable=False)

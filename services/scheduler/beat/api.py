@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from services.scheduler.beat import service
-from services.scheduler.beat.schemas import BeatView, PendingFiresView
+from services.scheduler.beat.schemas import BeatView, PendingFiringsView
 from shared.auth import Principal
 from shared.database import Database
 from shared.pagination import Page, PageSchema
@@ -24,6 +24,6 @@ def list_beats(_principal: Operator, database: OwnDatabase) -> Page[BeatView]:
 
 
 @router.post("/reconcile")
-def reconcile(_principal: Operator, database: OwnDatabase) -> PendingFiresView:
+def reconcile(_principal: Operator, database: OwnDatabase) -> PendingFiringsView:
     """Nothing to enqueue: Beat itself sends pending firings, `pending` of them right now."""
     return service.reconcile(database)

@@ -64,7 +64,7 @@ class DueSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingFire:
+class PendingFiring:
     """A firing that this transaction has locked, and its message to send."""
 
     tenant: str
@@ -99,7 +99,7 @@ class Advance(NamedTuple):
     fires_at: datetime
 
 
-class NewFire(NamedTuple):
+class NewFiring(NamedTuple):
     """A firing to record; `state` is `pending` or `missed`."""
 
     schedule: DueSchedule
@@ -168,7 +168,7 @@ def disable(session: Session, schedule: DueSchedule, reason: str) -> None:
     )
 
 
-def record_fires(session: Session, fires: Sequence[NewFire]) -> set[UUID]:
+def record_firings(session: Session, fires: Sequence[NewFiring]) -> set[UUID]:
     """Store firings; the message ids of those that were not stored before."""
     values = {
         "tenants": [fire.schedule.tenant for fire in fires],
@@ -187,7 +187,7 @@ def seconds_to_next(session: Session) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def lock_pending(session: Session, limit: int) -> list[PendingFire]:
+def lock_pending(session: Session, limit: int) -> list[PendingFiring]:
     """Pending firings that no other Beat has locked, oldest first."""
     same_schedule = sa.and_(SCHEDULE.c.tenant == FIRE.c.tenant, SCHEDULE.c.id == FIRE.c.schedule_id)
     query = (
@@ -207,10 +207,10 @@ def lock_pending(session: Session, limit: int) -> list[PendingFire]:
         .limit(limit)
         .with_for_update(of=FIRE, skip_locked=True)
     )
-    return [PendingFire(*row) for row in session.execute(query)]
+    return [PendingFiring(*row) for row in session.execute(query)]
 
 
-def mark_sent(session: Session, fires: Sequence[PendingFire]) -> None:
+def mark_sent(session: Session, fires: Sequence[PendingFiring]) -> None:
     """Record that the broker has the messages of some firings."""
     rows = [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
     session.connection().execute(_SENT, rows)

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.orm import Session
 
 from services.scheduler.beat import repository
-from services.scheduler.beat.repository import Advance, DueSchedule, NewFire, PendingFire
+from services.scheduler.beat.repository import Advance, DueSchedule, NewFiring, PendingFiring
 from services.scheduler.schedules.fired_event import fired_event, rfc3339
 from services.scheduler.schedules.timing import FiringOutcome, firing_outcome, message_id
 from shared.database import PLATFORM, Database
@@ -53,7 +53,7 @@ class ClaimCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Firing:
+class _FiringPlan:
     schedule: DueSchedule
     outcome: FiringOutcome
     next_due: datetime
@@ -65,9 +65,9 @@ class _Firing:
         return Advance(self.schedule, self.next_due, fires_at)
 
     @property
-    def new_fire(self) -> NewFire:
+    def new_fire(self) -> NewFiring:
         state = "missed" if self.outcome == "missed" else "pending"
-        return NewFire(self.schedule, state, self.message_id)
+        return NewFiring(self.schedule, state, self.message_id)
 
 
 def claim_due(database: Database) -> ClaimCounts:
@@ -82,7 +82,7 @@ def claim_due(database: Database) -> ClaimCounts:
         firings = [firing for firing in decisions if firing is not None]
         if firings:
             repository.advance(session, [firing.advance for firing in firings])
-            new = repository.record_fires(session, [firing.new_fire for firing in firings])
+            new = repository.record_firings(session, [firing.new_fire for firing in firings])
             events = [_event(firing, now) for firing in firings if firing.message_id in new]
             publish(session, events)
         wait = repository.seconds_to_next(session)
@@ -92,7 +92,7 @@ def claim_due(database: Database) -> ClaimCounts:
     return ClaimCounts(len(schedules), wait)
 
 
-def send_pending(database: Database, send: Callable[[PendingFire], None]) -> int:
+def send_pending(database: Database, send: Callable[[PendingFiring], None]) -> int:
     """Send up to `SEND_BATCH` recorded firings; their number.
 
     Args:
@@ -102,7 +102,7 @@ def send_pending(database: Database, send: Callable[[PendingFire], None]) -> int
     Raises:
         Unavailable: the broker accepts no more. What it accepted is recorded, the rest is pending.
     """
-    sent: list[PendingFire] = []
+    sent: list[PendingFiring] = []
     failure: Unavailable | None = None
     with database.transaction(PLATFORM) as session:
         repository.prepare(session)
@@ -119,7 +119,7 @@ def send_pending(database: Database, send: Callable[[PendingFire], None]) -> int
     return len(sent)
 
 
-def _decide(session: Session, schedule: DueSchedule, now: datetime) -> _Firing | None:
+def _decide(session: Session, schedule: DueSchedule, now: datetime) -> _FiringPlan | None:
     """The firing of a due schedule; None if it had to be switched off."""
     try:
         next_due = schedule.timing.next_due(now, schedule.due_at)
@@ -134,10 +134,10 @@ def _decide(session: Session, schedule: DueSchedule, now: datetime) -> _Firing |
         repository.disable(session, schedule, error.message)
         return None
     outcome = firing_outcome(schedule.fires_at, now, schedule.catch_up)
-    return _Firing(schedule, outcome, next_due, message_id(schedule.id, schedule.due_at))
+    return _FiringPlan(schedule, outcome, next_due, message_id(schedule.id, schedule.due_at))
 
 
-def _event(firing: _Firing, now: datetime) -> Event[Fired]:
+def _event(firing: _FiringPlan, now: datetime) -> Event[Fired]:
     schedule = firing.schedule
     fired = Fired(
         schedule.id,

@@ -20,7 +20,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from services.scheduler import NAME
-from services.scheduler.beat.repository import PendingFire, heartbeat
+from services.scheduler.beat.repository import PendingFiring, heartbeat
 from services.scheduler.beat.rounds import CLAIM_BATCH, SEND_BATCH, claim_due, send_pending
 from services.scheduler.schedules.core_schedules import CORE_SCHEDULES
 from services.scheduler.schedules.service import reconcile_core
@@ -125,7 +125,7 @@ class PostgresScheduler(beat.Scheduler):
         self._fired = False
         self._last_beat = time.monotonic()
 
-    def _send(self, fire: PendingFire) -> None:
+    def _send(self, fire: PendingFiring) -> None:
         # The message's id is the trace's id too: UUIDs and trace ids are both 16 bytes.
         trace = fire.message_id.hex
         headers = {

@@ -21,7 +21,7 @@ class BeatView(BaseModel):
     seconds_since_tick: float
 
 
-class PendingFiresView(BaseModel):
+class PendingFiringsView(BaseModel):
     """The answer to a reconciler: Beat itself sends the pending firings, nothing is enqueued."""
 
     status: Literal["ok"] = "ok"

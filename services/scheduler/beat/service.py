@@ -1,7 +1,7 @@
 """Beats and pending firings, for operators."""
 
 from services.scheduler.beat import repository
-from services.scheduler.beat.schemas import BeatView, PendingFiresView
+from services.scheduler.beat.schemas import BeatView, PendingFiringsView
 from shared.database import PLATFORM, Database
 from shared.pagination import Page
 
@@ -13,7 +13,7 @@ def list_beats(database: Database) -> Page[BeatView]:
     return Page([BeatView.model_validate(beat) for beat in beats])
 
 
-def reconcile(database: Database) -> PendingFiresView:
+def reconcile(database: Database) -> PendingFiringsView:
     """Count the firings that no Beat has sent yet."""
     with database.transaction(PLATFORM) as session:
-        return PendingFiresView(pending=repository.count_pending(session))
+        return PendingFiringsView(pending=repository.count_pending(session))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 
 from services.scheduler.schedules import service
 from services.scheduler.schedules.schemas import (
-    FireView,
+    FiringView,
     ScheduleCreate,
     SchedulePatch,
     ScheduleView,
@@ -61,18 +61,18 @@ def delete_schedule(principal: Writer, database: OwnDatabase, schedule_id: UUID)
 
 
 @router.post("/{schedule_id}/run", status_code=202)
-def run_schedule(principal: Writer, database: OwnDatabase, schedule_id: UUID) -> FireView:
+def run_schedule(principal: Writer, database: OwnDatabase, schedule_id: UUID) -> FiringView:
     """Fire a schedule now, whether it is enabled or not."""
     return service.run_schedule(database, principal, schedule_id)
 
 
-@router.get("/{schedule_id}/fires", response_model=PageSchema[FireView])
-def list_fires(
+@router.get("/{schedule_id}/fires", response_model=PageSchema[FiringView])
+def list_firings(
     principal: Reader,
     database: OwnDatabase,
     schedule_id: UUID,
     limit: Limit = 100,
     after: After = None,
-) -> Page[FireView]:
+) -> Page[FiringView]:
     """A schedule's firings, newest first."""
-    return service.list_fires(database, principal, schedule_id, after, limit)
+    return service.list_firings(database, principal, schedule_id, after, limit)

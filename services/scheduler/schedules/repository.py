@@ -54,7 +54,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Fire:
+class Firing:
     """A stored firing; `state` is `pending`, `sent` or `missed`."""
 
     tenant: str
@@ -134,15 +134,15 @@ def delete(session: Session, schedule: Schedule) -> None:
     )
 
 
-def insert_fire(session: Session, values: Mapping[str, Any]) -> Fire:
+def insert_firing(session: Session, values: Mapping[str, Any]) -> Firing:
     """Store a manual firing, which a Beat sends with its next tick."""
     statement = sa.insert(FIRE).values(state="pending", **values)
-    return Fire(*session.execute(statement.returning(FIRE)).one())
+    return Firing(*session.execute(statement.returning(FIRE)).one())
 
 
-def list_fires(
+def list_firings(
     session: Session, schedule: Schedule, before: datetime | None, limit: int
-) -> list[Fire]:
+) -> list[Firing]:
     """A schedule's firings with due times before `before`, newest first."""
     query = sa.select(FIRE).where(
         FIRE.c.tenant == schedule.tenant, FIRE.c.schedule_id == schedule.id
@@ -150,7 +150,7 @@ def list_fires(
     if before is not None:
         query = query.where(FIRE.c.due_at < before)
     rows = session.execute(query.order_by(FIRE.c.due_at.desc()).limit(limit))
-    return [Fire(*row) for row in rows]
+    return [Firing(*row) for row in rows]
 
 
 def prune_fires(session: Session, days: int) -> int:

@@ -100,7 +100,7 @@ class ScheduleView(BaseModel):
     updated_by: str
 
 
-class FireView(BaseModel):
+class FiringView(BaseModel):
     """A firing: `pending` until its message is `sent`, or `missed` if it was too late to send."""
 
     model_config = ConfigDict(from_attributes=True)

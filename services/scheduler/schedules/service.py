@@ -17,7 +17,7 @@ from services.scheduler.schedules.core_schedules import CoreSchedule
 from services.scheduler.schedules.fired_event import fired_event, rfc3339
 from services.scheduler.schedules.repository import Schedule
 from services.scheduler.schedules.schemas import (
-    FireView,
+    FiringView,
     ScheduleCreate,
     SchedulePatch,
     ScheduleView,
@@ -149,7 +149,7 @@ def delete_schedule(database: Database, principal: Principal, schedule_id: UUID)
         _audit(session, principal, "schedules.delete", schedule)
 
 
-def run_schedule(database: Database, principal: Principal, schedule_id: UUID) -> FireView:
+def run_schedule(database: Database, principal: Principal, schedule_id: UUID) -> FiringView:
     """Fire a schedule now, even if it is disabled; its own times stay as they are.
 
     Raises:
@@ -167,16 +167,16 @@ def run_schedule(database: Database, principal: Principal, schedule_id: UUID) ->
             "actor": principal.actor,
             "message_id": message,
         }
-        fire = repository.insert_fire(session, values)
+        fire = repository.insert_firing(session, values)
         fired = Fired(schedule.id, schedule.name, schedule.task, rfc3339(due), rfc3339(due))
         publish(session, [fired_event(schedule.tenant, fired, message)])
         _audit(session, principal, "schedules.run", schedule)
-    return FireView.model_validate(fire)
+    return FiringView.model_validate(fire)
 
 
-def list_fires(
+def list_firings(
     database: Database, principal: Principal, schedule_id: UUID, after: str | None, limit: int
-) -> Page[FireView]:
+) -> Page[FiringView]:
     """A schedule's firings, newest first.
 
     Raises:
@@ -187,9 +187,9 @@ def list_fires(
     before = position[0] if position else None
     with database.transaction(access.tenant) as session:
         schedule = _get(session, access.readable, schedule_id)
-        fires = repository.list_fires(session, schedule, before, limit + 1)
+        fires = repository.list_firings(session, schedule, before, limit + 1)
     page = paginate(fires, limit, lambda fire: (fire.due_at,))
-    return page.map(FireView.model_validate)
+    return page.map(FiringView.model_validate)
 
 
 def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:

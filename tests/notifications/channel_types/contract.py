@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from services.notifications.channel_types import ChannelKind, Notification, kinds
+from services.notifications.channel_types import ChannelType, Notification, channel_types
 from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
 from services.notifications.deliveries.retry_policy import seconds_to_retry
 
@@ -45,7 +45,7 @@ def notification(*matches: dict[str, Any]) -> Notification:
 
 
 def send(
-    kind: ChannelKind[Any], config: dict[str, Any], message: Notification, seconds: float = 5.0
+    kind: ChannelType[Any], config: dict[str, Any], message: Notification, seconds: float = 5.0
 ) -> AttemptResult:
     async def send_once() -> AttemptResult:
         async with channel_client(ALLOW) as outbound:
@@ -59,11 +59,11 @@ def send(
 class ChannelContract:
     """The tests; `sent_texts` gives the texts that the receiver got."""
 
-    def test_it_is_registered_under_its_name(self, kind: ChannelKind[Any]) -> None:
-        assert type(kinds()[kind.name]) is type(kind)
+    def test_it_is_registered_under_its_name(self, kind: ChannelType[Any]) -> None:
+        assert type(channel_types()[kind.name]) is type(kind)
 
     def test_its_configuration_is_strict_and_survives_storage(
-        self, kind: ChannelKind[Any], config: dict[str, Any]
+        self, kind: ChannelType[Any], config: dict[str, Any]
     ) -> None:
         valid = kind.config.model_validate(config)
         assert (
@@ -77,7 +77,7 @@ class ChannelContract:
     @pytest.mark.parametrize("matches", [0, 1, 50])
     def test_it_sends_id_and_link(
         self,
-        kind: ChannelKind[Any],
+        kind: ChannelType[Any],
         config: dict[str, Any],
         sent_texts: Callable[[], list[str]],
         matches: int,
@@ -90,14 +90,14 @@ class ChannelContract:
         assert SECRET not in text
 
     def test_a_repetition_is_recognisable(
-        self, kind: ChannelKind[Any], config: dict[str, Any], sent_texts: Callable[[], list[str]]
+        self, kind: ChannelType[Any], config: dict[str, Any], sent_texts: Callable[[], list[str]]
     ) -> None:
         message = notification(HOSTILE)
         for again in (message, replace(message)):
             assert send(kind, config, again).error is None
         assert [str(message.id) in text for text in sent_texts()] == [True, True]
 
-    def test_a_broken_configuration_is_a_result_not_a_crash(self, kind: ChannelKind[Any]) -> None:
+    def test_a_broken_configuration_is_a_result_not_a_crash(self, kind: ChannelType[Any]) -> None:
         result = send(kind, {"unknown": "option"}, notification())
         assert result.error is not None
         assert seconds_to_retry(result.error, 1) is None
