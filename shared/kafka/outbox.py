@@ -1,6 +1,7 @@
 """The transactional outbox: an event is a row of its transaction until Kafka acknowledged it."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +33,10 @@ OUTBOX = sa.table(
 _BATCH: Final = 64
 _POLL_SECONDS: Final = 1.0
 _STATEMENT_SECONDS: Final = 30.0
+_SESSION_SECONDS: Final = 60.0
+"""Seconds without a statement after which the server ends a relay's session, and its lock with it:
+the relay is frozen, or its connection is half-open. A producer gives up on Kafka before."""
+_END_IDLE_SESSION: Final = "SELECT set_config('idle_session_timeout', %s, false)"
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('sentineliq.relay.' || %s))"
 _SELECT: Final = "SELECT id, topic, key, headers, payload FROM outbox ORDER BY id LIMIT %s"
 _DELETE: Final = "DELETE FROM outbox WHERE id = ANY(%s)"
@@ -111,8 +116,9 @@ class Relay:
     A crash between the two repeats events with the same id, and all handlers are idempotent.
 
     One relay works at a time: it holds a lock of its database session. All its statements run in
-    that session, so that a relay which has lost the lock cannot go on. No transaction is open while
-    records are on their way to Kafka, and no statement blocks the event loop.
+    that session, so that a relay which has lost the lock cannot go on. The server ends the session
+    of a relay that is silent, so that another one takes over. No transaction is open while records
+    are on their way to Kafka, and no statement blocks the event loop.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -134,6 +140,7 @@ class Relay:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _relay(self, connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(_END_IDLE_SESSION, (f"{_SESSION_SECONDS:.0f}s",))
         while not await self._try_lock(connection):  # noqa: ASYNC110  # the other relay cannot tell
             await asyncio.sleep(_POLL_SECONDS)
         await connection.execute(f"LISTEN {self._database.service}_outbox")
@@ -157,7 +164,11 @@ class Relay:
             rows = await cursor.fetchall()
         if not rows:
             return 0
+        session_ends = time.monotonic() + _SESSION_SECONDS
         for row in rows:
+            if time.monotonic() >= session_ends:
+                # Another relay may have sent these rows by now, and newer ones after them.
+                raise TimeoutError("The session ended before all records were sent.")
             headers = [(name, value.encode("latin-1")) for name, value in row.headers]
             await publisher.send(row.topic, row.key, row.payload, headers)
         await publisher.flush()

@@ -18,6 +18,7 @@ from shared.kafka.outbox import Relay, publish
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
+NAME = "sentineliq.relay.observables"
 LOCKED = (
     "FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext(:name)::bigint & 4294967295"
 )
@@ -192,8 +193,6 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_ids(
 def test_one_relay_works_and_another_takes_over_when_its_session_ends(
     own: Database, settings: Settings, kafka: type[SlowKafka]
 ) -> None:
-    name = f"sentineliq.relay.{own.service}"
-
     async def scenario() -> None:
         async with running(Relay(own, settings), Relay(own, settings)):
             commit(own, "first")
@@ -201,7 +200,7 @@ def test_one_relay_works_and_another_takes_over_when_its_session_ends(
             await asyncio.sleep(1.5)
             assert len(kafka.sent) == 1
             # The database ends the session while the first relay waits for Kafka.
-            scalar(own, f"SELECT pg_terminate_backend(pid) {LOCKED}", name=name)
+            scalar(own, f"SELECT pg_terminate_backend(pid) {LOCKED}", name=NAME)
             kafka.acknowledge.set()
             await eventually(lambda: is_empty(own))
             commit(own, "second")
@@ -212,3 +211,32 @@ def test_one_relay_works_and_another_takes_over_when_its_session_ends(
     assert b"first" in targets[0]
     assert b"second" in targets[-1]
     assert len({identity for _, identity in kafka.sent}) == 2
+
+
+def test_another_relay_takes_over_from_one_that_is_silent(
+    own: Database,
+    settings: Settings,
+    kafka: type[SlowKafka],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "_SESSION_SECONDS", 2.0)
+
+    async def scenario() -> None:
+        silent = await own.connect_async(PLATFORM)
+        relay = Relay(own, settings)
+        relaying = asyncio.ensure_future(relay._relay(silent))
+        await eventually(lambda: scalar(own, f"SELECT count(*) {LOCKED}", name=NAME) == 1)
+        # As if its process were stopped: the connection stays open, and says nothing any more.
+        relaying.cancel()
+        with suppress(asyncio.CancelledError):
+            await relaying
+        kafka.acknowledge.set()
+        async with running(Relay(own, settings)):
+            commit(own, "a")
+            await asyncio.sleep(0.5)
+            assert kafka.sent == []
+            await eventually(lambda: is_empty(own))
+        await silent.close()
+
+    asyncio.run(scenario())
+    assert len(kafka.sent) == 1
