@@ -38,6 +38,7 @@ _SESSION_SECONDS: Final = 60.0
 the relay is frozen, or its connection is half-open. A producer gives up on Kafka before."""
 _END_IDLE_SESSION: Final = "SELECT set_config('idle_session_timeout', %s, false)"
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('sentineliq.relay.' || %s))"
+_UNLOCK: Final = "SELECT pg_advisory_unlock(hashtext('sentineliq.relay.' || %s))"
 _SELECT: Final = "SELECT id, topic, key, headers, payload FROM outbox ORDER BY id LIMIT %s"
 _DELETE: Final = "DELETE FROM outbox WHERE id = ANY(%s)"
 
@@ -115,10 +116,11 @@ class Relay:
 
     A crash between the two repeats events with the same id, and all handlers are idempotent.
 
-    One relay works at a time: it holds a lock of its database session. All its statements run in
-    that session, so that a relay which has lost the lock cannot go on. The server ends the session
-    of a relay that is silent, so that another one takes over. No transaction is open while records
-    are on their way to Kafka, and no statement blocks the event loop.
+    One relay publishes at a time: for each batch it takes a lock of its database session. All its
+    statements run in that session, so that a relay which has lost the lock cannot go on. A relay
+    that waits holds nothing; the server ends the session of one that falls silent during a batch,
+    so that another one takes over. No transaction is open while records are on their way to Kafka,
+    and no statement blocks the event loop.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -141,8 +143,6 @@ class Relay:
 
     async def _relay(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(_END_IDLE_SESSION, (f"{_SESSION_SECONDS:.0f}s",))
-        while not await self._try_lock(connection):  # noqa: ASYNC110  # the other relay cannot tell
-            await asyncio.sleep(_POLL_SECONDS)
         await connection.execute(f"LISTEN {self._database.service}_outbox")
         async with Publisher(self._settings) as publisher:
             while True:
@@ -158,6 +158,14 @@ class Relay:
         return row is not None and bool(row[0])
 
     async def _relay_batch(self, connection: psycopg.AsyncConnection, publisher: Publisher) -> int:
+        if not await self._try_lock(connection):
+            return 0  # another relay publishes
+        published = await self._publish_rows(connection, publisher)
+        # Only here: after an error the session ends, and the lock with it.
+        await connection.execute(_UNLOCK, (self._database.service,))
+        return published
+
+    async def _publish_rows(self, connection: psycopg.AsyncConnection, publisher: Publisher) -> int:
         async with asyncio.timeout(_STATEMENT_SECONDS):
             cursor = connection.cursor(binary=True, row_factory=class_row(_OutboxRow))
             await cursor.execute(_SELECT, (_BATCH,))

@@ -213,7 +213,20 @@ def test_one_relay_works_and_another_takes_over_when_its_session_ends(
     assert len({identity for _, identity in kafka.sent}) == 2
 
 
-def test_another_relay_takes_over_from_one_that_is_silent(
+@asynccontextmanager
+async def frozen(relay: Relay, own: Database, until: Callable[[], bool]) -> AsyncIterator[None]:
+    """A relay that stops as if its process were frozen: its connection stays open and silent."""
+    session = await own.connect_async(PLATFORM)
+    relaying = asyncio.ensure_future(relay._relay(session))
+    await eventually(until)
+    relaying.cancel()
+    with suppress(asyncio.CancelledError):
+        await relaying
+    yield
+    await session.close()
+
+
+def test_another_relay_takes_over_from_one_that_falls_silent_during_a_batch(
     own: Database,
     settings: Settings,
     kafka: type[SlowKafka],
@@ -222,21 +235,33 @@ def test_another_relay_takes_over_from_one_that_is_silent(
     monkeypatch.setattr(outbox, "_SESSION_SECONDS", 2.0)
 
     async def scenario() -> None:
-        silent = await own.connect_async(PLATFORM)
-        relay = Relay(own, settings)
-        relaying = asyncio.ensure_future(relay._relay(silent))
-        await eventually(lambda: scalar(own, f"SELECT count(*) {LOCKED}", name=NAME) == 1)
-        # As if its process were stopped: the connection stays open, and says nothing any more.
-        relaying.cancel()
-        with suppress(asyncio.CancelledError):
-            await relaying
-        kafka.acknowledge.set()
-        async with running(Relay(own, settings)):
-            commit(own, "a")
-            await asyncio.sleep(0.5)
-            assert kafka.sent == []
-            await eventually(lambda: is_empty(own))
-        await silent.close()
+        commit(own, "a")
+        async with frozen(Relay(own, settings), own, lambda: len(kafka.sent) == 1):
+            kafka.acknowledge.set()
+            async with running(Relay(own, settings)):
+                await asyncio.sleep(0.5)
+                assert len(kafka.sent) == 1
+                await eventually(lambda: is_empty(own))
 
     asyncio.run(scenario())
-    assert len(kafka.sent) == 1
+    assert kafka.sent[0] == kafka.sent[1]
+
+
+def test_a_relay_that_is_frozen_while_it_waits_holds_up_no_other(
+    own: Database, settings: Settings, kafka: type[SlowKafka]
+) -> None:
+    def is_waiting() -> bool:
+        return is_empty(own) and scalar(own, f"SELECT count(*) {LOCKED}", name=NAME) == 0
+
+    async def scenario() -> None:
+        kafka.acknowledge.set()
+        commit(own, "a")
+        async with (
+            frozen(Relay(own, settings), own, is_waiting),
+            running(Relay(own, settings)),
+        ):
+            commit(own, "b")
+            await eventually(lambda: is_empty(own))
+
+    asyncio.run(scenario())
+    assert len(kafka.sent) == 2
