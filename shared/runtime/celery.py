@@ -230,4 +230,5 @@ def _on_task_end(task: Task, state: str, retval: object, **_: object) -> None:
     structlog.contextvars.unbind_contextvars("task", "task_id", "tenant", "actor")
     span: WorkSpan | None = getattr(task.request, "span", None)
     if span is not None:
-        span.end(error=None if state == "SUCCESS" else f"{state}: {retval}")
+        # Not the error's text: see `WorkSpan.__exit__`.
+        span.end(error=None if state == "SUCCESS" else f"{state}: {type(retval).__name__}")

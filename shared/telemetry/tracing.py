@@ -128,7 +128,8 @@ class WorkSpan:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.end(None if error is None else f"{type(error).__name__}: {error}")
+        # Not its text: that may hold a statement's values, and spans leave the installation.
+        self.end(None if error is None else type(error).__name__)
 
 
 def current_traceparent() -> str | None:

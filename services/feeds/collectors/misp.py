@@ -1,6 +1,6 @@
 """MISP feeds: a folder with a manifest, a file for each event, and hashes of all values.
 
-FeedSource: the MISP feed format, as `misp-feed` publishes it (https://www.misp-project.org/feeds/).
+Source: the MISP feed format, as `misp-feed` publishes it (https://www.misp-project.org/feeds/).
 """
 
 import asyncio

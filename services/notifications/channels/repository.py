@@ -1,7 +1,7 @@
 """SQL of channels."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ class Channel:
     name: str
     kind: str
     config: dict[str, Any]
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     enabled: bool
     disabled_reason: str | None
     created_at: datetime

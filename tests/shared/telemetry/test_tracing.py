@@ -93,6 +93,7 @@ def test_a_failure_is_the_spans_status(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ValueError("odd")
     (span,) = recorded.get_finished_spans()
     assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == "ValueError", "an error's text may hold stored values"
     assert span.resource.attributes["service.name"] == "feeds-worker"
 
 
