@@ -187,11 +187,14 @@ def record_spans(service: str, kind: str, processor: "SpanProcessor") -> None:
     """
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  # most processes record none
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: PLC0415
 
     resource = Resource.create(
         {"service.namespace": "sentineliq", "service.name": f"{service}-{kind}"}
     )
-    provider = TracerProvider(resource=resource)
+    # A stranger's `traceparent` says whether he records; it must not decide whether we do.
+    sampler = None if "OTEL_TRACES_SAMPLER" in os.environ else ALWAYS_ON
+    provider = TracerProvider(sampler=sampler, resource=resource)
     provider.add_span_processor(processor)
     _Recording.tracer = provider.get_tracer("sentineliq")
 

@@ -84,6 +84,20 @@ class StoredAssertion(NamedTuple):
         return Claim("source", self.source, weight, self.fades_from, reason)
 
 
+class RepeatedAssertion(StoredAssertion):
+    """An assertion that a later run repeated: noted, not written.
+
+    `observed_at` is the time of that run. The run asserted it, even if it also retracted it.
+    """
+
+    __slots__ = ()
+
+    @property
+    def asserted_at(self) -> datetime:
+        """The time of the newest run that asserted it."""
+        return self.observed_at
+
+
 @cache
 def _source_weight(reliability: int, confidence: int) -> tuple[float, str]:
     reason = f"reliability {reliability} %, confidence {confidence} %"

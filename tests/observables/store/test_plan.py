@@ -306,3 +306,38 @@ def test_a_late_word_is_scored_as_of_now_and_not_of_its_own_time() -> None:
     speak(store, says("s2", 1, v0=90))
     faded = score_of(store.rows[identity(VALUES[0])].assertions, at(24 * 20))
     assert store.rows[identity(VALUES[0])].score == faded < round(100 * score.source_weight(60, 90))
+
+
+def test_a_late_report_does_not_replace_what_a_newer_run_repeated_and_retracted() -> None:
+    identity = "11111111-1111-5111-8111-111111111111"
+    stored = StoredAssertion(
+        tenant="acme",
+        source="s",
+        source_id="s",
+        tlp="clear",
+        first_seen=at(1),
+        reliability=60,
+        confidence=80,
+        tags=("a",),
+        attack=(),
+        malware=None,
+        last_seen=at(1),
+        valid_until=None,
+        retracted_at=at(3),
+        kind="stream",
+        confirmed_at=None,
+        observed_at=at(1),
+    )
+    states = {
+        identity: ObservableState("domain-name", "x.example", 0, {"s": stored}, scored_at=at(3))
+    }
+    add_repeats(states, [("s", at(3), pack_ids([identity]))])
+    late = AssertionData(50, ("b",), None, at(2), None)
+    plan = ingest.build_plan(
+        AssertingSource("s", "s", 60, at(2)),
+        [IncomingAssertion(identity, "domain-name", "x.example", late)],
+        [],
+        states,
+    )
+    assert plan.reasserted == []
+    assert states[identity].assertions["s"].retracted_at == at(3)

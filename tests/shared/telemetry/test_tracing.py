@@ -112,3 +112,14 @@ def test_an_endpoint_without_the_exporters_package_is_a_warning(
         configure_tracing("feeds", "api")
     assert [line["event"] for line in lines] == ["tracing.exporter_missing"]
     assert tracing._Recording.tracer is None
+
+
+def test_a_caller_does_not_decide_whether_spans_are_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing._Recording, "tracer", None)
+    recorded = InMemorySpanExporter()
+    tracing.record_spans("feeds", "worker", SimpleSpanProcessor(recorded))
+    with WorkSpan("fetch", f"00-{TRACE}-{PARENT}-00", SpanKind.SERVER):
+        pass
+    assert len(recorded.get_finished_spans()) == 1

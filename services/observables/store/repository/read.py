@@ -18,6 +18,7 @@ from services.observables.reference import context
 from services.observables.scoring.inputs import (
     EnrichmentWeight,
     ObservableState,
+    RepeatedAssertion,
     SightingRow,
     StoredAssertion,
     reported_claims,
@@ -211,7 +212,8 @@ def add_repeats(
             assertions = states[identity].assertions
             stored = assertions.get(source_id)
             if stored and stored.asserted_at and observed_at > stored.asserted_at:
-                assertions[source_id] = stored._replace(observed_at=observed_at)
+                repeated = stored._replace(observed_at=observed_at)
+                assertions[source_id] = RepeatedAssertion._make(repeated)
 
 
 # Rows: what lookups answer with, now or as recorded at a moment.
