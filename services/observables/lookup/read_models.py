@@ -32,6 +32,8 @@ def _json(description: str, **schema: object) -> Meta:
 
 
 Facts = Annotated[msgspec.Raw, _json("facts by name", type="object")]
+ZonedTime = Annotated[datetime, Meta(tz=True)]
+"""A time that the OpenAPI document describes as RFC 3339: with its offset from UTC."""
 
 
 DataDates = Annotated[
@@ -60,10 +62,10 @@ class AssertionView(msgspec.Struct):
         Sequence[str], Meta(description="ATT&CK ids that its malware and tags stand for")
     ]
     malware: str | None
-    first_seen: datetime
-    last_seen: datetime
-    valid_until: datetime | None
-    retracted_at: datetime | None
+    first_seen: ZonedTime
+    last_seen: ZonedTime
+    valid_until: ZonedTime | None
+    retracted_at: ZonedTime | None
 
 
 class SightingView(msgspec.Struct):
@@ -74,8 +76,8 @@ class SightingView(msgspec.Struct):
     count: int
     place: str
     note: str
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: ZonedTime
+    last_seen: ZonedTime
     actor: str
 
 
@@ -90,9 +92,9 @@ class AnswerView(msgspec.Struct):
         bool, Meta(description="false when the provider knows nothing about it")
     ] = msgspec.field(name="found")
     facts: Facts
-    obtained_at: datetime
+    obtained_at: ZonedTime
     expires_at: Annotated[
-        datetime, Meta(description="until then the provider is not queried again")
+        ZonedTime, Meta(description="until then the provider is not queried again")
     ]
 
 
@@ -106,8 +108,8 @@ class ObservableView(msgspec.Struct):
     verdict: Verdict
     tags: Sequence[str]
     attack: Annotated[Sequence[str], Meta(description="ATT&CK ids that malware and tags stand for")]
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: ZonedTime
+    last_seen: ZonedTime
     context: Annotated[
         msgspec.Raw, _json("the facts of offline enrichers, by enricher", type="object")
     ]

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from services.observables.lookup import read_models, repository
-from services.observables.lookup.read_models import DataDates, ObservableView
+from services.observables.lookup.read_models import DataDates, ObservableView, ZonedTime
 from services.observables.lookup.repository import Filter
 from services.observables.scoring.score import Contribution, Verdict
 from services.observables.store.references import ObservableReference, read_references, uuid_of
@@ -57,8 +57,8 @@ class RelationView(msgspec.Struct):
     direction: Literal["in", "out"]
     other: ObservableReference
     source: Annotated[str, Meta(description="the actor or the enricher that reported it")]
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: ZonedTime
+    last_seen: ZonedTime
 
 
 class RelationPage(msgspec.Struct):

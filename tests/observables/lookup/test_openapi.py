@@ -52,6 +52,13 @@ def test_answers_have_the_fields_that_are_described(client: TestClient) -> None:
         assert set(schema["required"]) <= sent.keys() <= schema["properties"].keys(), name
 
 
+def test_times_are_described_as_such(client: TestClient) -> None:
+    components = client.get("/openapi.json").json()["components"]["schemas"]
+    for schema in ("ObservableView", "AssertionView", "SightingView"):
+        for name in ("first_seen", "last_seen"):
+            assert components[schema]["properties"][name]["format"] == "date-time", (schema, name)
+
+
 def test_answers_are_what_their_structs_decode(client: TestClient) -> None:
     lookup = client.get("/v1/lookup", params={"value": ADDRESS.value})
     answer = msgspec.json.decode(lookup.content, type=DatedLookupAnswer)
