@@ -280,6 +280,7 @@ def image(service: str, folder: Path) -> Path:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_command_runs_becomes_ready_and_stops(
     service: str, here: dict[str, str], tmp_path: Path

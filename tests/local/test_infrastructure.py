@@ -61,6 +61,7 @@ def addresses(pid):
                 yield connection.laddr.ip.removeprefix("::ffff:")
 
 
+@pytest.mark.slow
 def test_data_outlives_kill_and_a_move_to_other_ports(tmp_path, eventually, gone):
     expected = ([("postgres",)], [b"valkey"], b"kafka")
     states = []

@@ -197,6 +197,7 @@ def test_a_stubborn_process_and_its_children_are_killed(tmp_path, toys, gone):
     assert all(gone(pid) for pid in [*pids.values(), grandchild])
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_killed_supervisor(tmp_path, toys, gone, eventually):
     without_postgres = {key: value for key, value in toys.items() if key == "PATH"}
     process, _ = start_script(tmp_path, without_postgres, "worker,stubborn")

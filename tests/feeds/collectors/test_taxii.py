@@ -151,6 +151,7 @@ def medallion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Medallion]:
     server.kill()
 
 
+@pytest.mark.slow
 def test_every_object_comes_once_though_the_server_is_killed_between_pages(
     medallion: Medallion, tmp_path: Path
 ) -> None:

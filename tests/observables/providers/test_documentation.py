@@ -115,6 +115,7 @@ def test_the_table_is_the_code() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_tutorial_leads_to_an_enricher_that_works(workplace: Workplace) -> None:
     steps = list(tutorial())

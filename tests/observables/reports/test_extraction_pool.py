@@ -211,6 +211,7 @@ asyncio.run(extract(b"a.co " * 4_000_000)) if {busy} else time.sleep(60)
     assert has_ended(pid, 2)
 
 
+@pytest.mark.slow
 def test_a_list_as_a_document_costs_what_a_report_costs(
     client_for: Callable[..., TestClient],
 ) -> None:

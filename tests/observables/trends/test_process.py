@@ -32,6 +32,8 @@ from shared.settings import Settings
 from shared.stix import bucket, stix_id
 from shared.stix.ids import observable_id
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 import os, time
 from services.observables.trends import process, reader, service
