@@ -67,11 +67,11 @@ FOUND = [case for case in EXPECTED if DATA.joinpath(case[0]).exists()]
 if FOUND:
 
     @pytest.mark.parametrize(("file", "name", "options", "records", "reasons"), FOUND)
-    def test_real_file(file, name, options, indicators, reasons):
+    def test_real_file(file, name, options, records, reasons):
         data = DATA.joinpath(file).read_bytes()
         assert guess_format(file, data)[0] == name
         whole = parse(format_named(name), data, **options)
         check(whole)
         distinct = {(str(record.type), record.value) for record in whole.indicators}
-        assert Counter(kind for kind, _ in distinct) == indicators
+        assert Counter(kind for kind, _ in distinct) == records
         assert Counter(piece.reason for piece in whole.dropped) == reasons

@@ -174,7 +174,7 @@ def test_every_name_of_a_published_release_is_found(path) -> None:
     release = read_release(path.read_bytes())
     cards = []
     for key, technique in release.techniques.items():
-        users = (release.users[key],) if key in release.users else ()
+        users = (release.usage[key],) if key in release.usage else ()
         cards.append(technique.card("ics-attack", "1", *users))
     index = AttackIndex(pack(cards))
     users_by_id: dict[str, TechniqueUser] = {}
