@@ -37,7 +37,7 @@ SECRETS = {
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
 READY_WITHIN = 45.0
 """Seconds."""
-STOPPED_WITHIN = 8.0
+STOPPED_WITHIN = 20.0
 """Seconds."""
 
 
