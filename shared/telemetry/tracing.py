@@ -4,17 +4,19 @@ A span continues the trace of the `traceparent` that came with the work, and the
 that the work sends carry the span's own. Log lines have the ids of both, so that logs alone show
 how work travelled.
 
-By default no span is recorded: a span is its ids and nothing else, which costs a seventh of a
-recorded one. With OTEL_EXPORTER_OTLP_ENDPOINT in the environment spans are recorded and sent there.
-This needs the package `opentelemetry-exporter-otlp-proto-http`, which is not installed by default;
-its other variables work as well.
+By default no span is recorded: a span is its ids and nothing else, and these are made when a log
+line, an event or a message needs them, since most requests need none. With
+OTEL_EXPORTER_OTLP_ENDPOINT in the environment spans are recorded and sent there. This needs the
+package `opentelemetry-exporter-otlp-proto-http`, which is not installed by default; its other
+variables work as well.
 
 Sources: https://www.w3.org/TR/trace-context/, https://opentelemetry.io/docs/specs/otel/trace/api/
 """
 
 import os
 import random
-from contextvars import Token
+import threading
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -52,7 +54,9 @@ class UnrecordedSpan(NonRecordingSpan):
         parent: None at the beginning of a trace.
     """
 
-    def __init__(self, parent: SpanContext | None) -> None:
+    def __init__(self, traceparent: str | None) -> None:
+        remote = _remote_parent(traceparent)
+        parent = None if remote is None else remote.get_span_context()
         # Ids need not be secret. Python seeds `random` anew in a forked process.
         span_id = random.getrandbits(64)
         if parent is None:
@@ -80,26 +84,34 @@ class WorkSpan:
         kind: SERVER for a request, CONSUMER for records and messages.
     """
 
-    __slots__ = ("_kind", "_name", "_token", "_traceparent", "span")
+    __slots__ = ("_kind", "_name", "_otel_token", "_span", "_token", "_traceparent")
 
     def __init__(self, name: str, traceparent: str | None, kind: SpanKind) -> None:
-        self.span: Span = trace.INVALID_SPAN
         self._name = name
         self._traceparent = traceparent
         self._kind = kind
-        self._token: Token[Context] | None = None
+        self._span: Span | None = None
+        self._token: Token[WorkSpan | None] | None = None
+        self._otel_token: Token[Context] | None = None
 
     def start(self) -> None:
         """Begin the span and make it the current one."""
-        parent = _remote_parent(self._traceparent)
-        if _Recording.tracer is None:
-            self.span = UnrecordedSpan(None if parent is None else parent.get_span_context())
-        else:
+        if _Recording.tracer is not None:
+            parent = _remote_parent(self._traceparent)
             surroundings = (
                 _NO_CONTEXT if parent is None else trace.set_span_in_context(parent, _NO_CONTEXT)
             )
-            self.span = _Recording.tracer.start_span(self._name, surroundings, self._kind)
-        self._token = context.attach(trace.set_span_in_context(self.span))
+            self._span = _Recording.tracer.start_span(self._name, surroundings, self._kind)
+            self._otel_token = context.attach(trace.set_span_in_context(self._span))
+        self._token = _current.set(self)
+
+    def span(self) -> Span:
+        """Return the span itself; one that is not recorded is made when it is first needed."""
+        if self._span is None:
+            with _making:
+                if self._span is None:
+                    self._span = UnrecordedSpan(self._traceparent)
+        return self._span
 
     def end(self, error: str | None = None, name: str | None = None) -> None:
         """End the span and restore the one before it.
@@ -108,14 +120,17 @@ class WorkSpan:
             error: why the work failed, if it did.
             name: a better name, if there is one by now.
         """
-        if self.span.is_recording():
+        if self._span is not None and self._span.is_recording():
             if name is not None:
-                self.span.update_name(name)
+                self._span.update_name(name)
             if error is not None:
-                self.span.set_status(Status(StatusCode.ERROR, error))
-            self.span.end()
+                self._span.set_status(Status(StatusCode.ERROR, error))
+            self._span.end()
+        if self._otel_token is not None:
+            context.detach(self._otel_token)
+            self._otel_token = None
         if self._token is not None:
-            context.detach(self._token)
+            _current.reset(self._token)
             self._token = None
 
     def __enter__(self) -> Self:
@@ -132,16 +147,20 @@ class WorkSpan:
         self.end(None if error is None else type(error).__name__)
 
 
+_current: Final[ContextVar[WorkSpan | None]] = ContextVar("current_work_span", default=None)
+_making: Final = threading.Lock()
+
+
 def current_traceparent() -> str | None:
     """Return the `traceparent` for messages that the current work sends; None without a span."""
     carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
+    _PROPAGATOR.inject(carrier, trace.set_span_in_context(_current_span(), _NO_CONTEXT))
     return carrier.get(_HEADER)
 
 
 def current_ids() -> dict[str, str]:
     """Return the ids of the current span in hexadecimal; empty without a span."""
-    span = trace.get_current_span()
+    span = _current_span()
     own = span.get_span_context()
     if not own.is_valid:
         return {}
@@ -197,6 +216,12 @@ def record_spans(service: str, kind: str, processor: "SpanProcessor") -> None:
     provider = TracerProvider(sampler=sampler, resource=resource)
     provider.add_span_processor(processor)
     _Recording.tracer = provider.get_tracer("sentineliq")
+
+
+def _current_span() -> Span:
+    work = _current.get()
+    # Other instrumentation may have begun a span inside a recorded one.
+    return trace.get_current_span() if work is None or _Recording.tracer else work.span()
 
 
 def _remote_parent(traceparent: str | None) -> Span | None:
