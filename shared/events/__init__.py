@@ -23,6 +23,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     feeds.FINISHED,
     feeds.HEALTH,
     observables.CHANGED,
+    observables.APPLIED,
     observables.ENRICHED,
     observables.TRENDING,
     mitre.RELEASED,

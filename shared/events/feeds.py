@@ -48,6 +48,10 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
         tags: labels of all indicators.
         seen: up to 1,000 indicators.
         gone: indicators of the previous version that the feed no longer lists.
+        statement_chunks: ends a full statement of this bucket, on its last chunk: the number of the
+            bucket's chunks in this run. The run lists everything that the feed asserts in the
+            bucket; what the feed asserted there before and does not list now is gone. A bucket
+            in which the feed lists nothing gets one empty chunk.
     """
 
     feed: FeedRef
@@ -59,13 +63,14 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
     tags: tuple[str, ...] = ()
     seen: list[Indicator] = msgspec.field(default_factory=list)
     gone: list[Indicator] = msgspec.field(default_factory=list)
+    statement_chunks: int | None = None
 
 
 class RunFinished(msgspec.Struct, omit_defaults=True):
     """A feed run ended.
 
     Attributes:
-        state: succeeded, unchanged, held or failed.
+        state: succeeded (all its chunks are published), unchanged, held or failed.
         listed: observables that the feed lists; `taken` in the payload.
         dropped: lines or objects left out, by reason.
         bytes: size of the fetched document.
@@ -73,6 +78,9 @@ class RunFinished(msgspec.Struct, omit_defaults=True):
         error: code and message, when it failed.
         seen: indicators sent because they are new or have changed.
         gone: indicators sent because they are no longer listed.
+        chunks: the number of chunks that the run published, by bucket. Receivers compare it with
+            what they applied.
+        is_full: whether the chunks are a full statement; `full` in the payload.
     """
 
     feed: FeedRef
@@ -85,6 +93,8 @@ class RunFinished(msgspec.Struct, omit_defaults=True):
     error: dict[str, str] | None = None
     seen: int = 0
     gone: int = 0
+    chunks: dict[int, int] = msgspec.field(default_factory=dict)
+    is_full: bool = msgspec.field(default=False, name="full")
 
 
 class HealthChanged(msgspec.Struct, omit_defaults=True):

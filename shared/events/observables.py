@@ -51,6 +51,31 @@ class ObservablesChanged(msgspec.Struct, omit_defaults=True):
     run_id: UUID | None = None
 
 
+class RunApplied(msgspec.Struct, omit_defaults=True):
+    """The chunks of a feed run were applied, or some of them did not arrive.
+
+    Attributes:
+        source_id: the feed.
+        run_id: the run; `feeds.finished.v1` told how many chunks it published.
+        state: applied: all of its chunks; incomplete: some have not arrived within a minute. A
+            later event may tell that the others came after all.
+        chunks: the number of chunks that were applied.
+        received: the number of indicators in them.
+        rejected: indicators in them that could not be stored; they are dead letters.
+        corrected: assertions that a full statement retracted, and those that it had to repair.
+        missing: the number of chunks that are missing, by bucket.
+    """
+
+    source_id: UUID
+    run_id: UUID
+    state: Literal["applied", "incomplete"]
+    chunks: int = 0
+    received: int = 0
+    rejected: int = 0
+    corrected: int = 0
+    missing: dict[int, int] = msgspec.field(default_factory=dict)
+
+
 class Enriched(msgspec.Struct, omit_defaults=True):
     """One enricher's answer about one observable.
 
@@ -102,6 +127,12 @@ CHANGED = Topic(
     ObservablesChanged,
     "Observables are new, re-scored or expired, before and after.",
     "bucket",
+)
+APPLIED = Topic(
+    "observables.applied.v1",
+    RunApplied,
+    "A feed run was applied, or chunks of it are missing.",
+    "feed",
 )
 ENRICHED = Topic(
     "observables.enriched.v1", Enriched, "An enricher answered about an observable.", "observable"
