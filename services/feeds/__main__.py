@@ -11,6 +11,7 @@ SERVICE = ServiceDefinition(
     api="services.feeds.app:create_app",
     celery="services.feeds.worker:celery",
     consumers="services.feeds.consumers:SUBSCRIPTIONS",
+    sweeps="services.feeds.consumers:SWEEPS",
 )
 
 

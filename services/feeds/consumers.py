@@ -1,7 +1,11 @@
-"""The feeds service reads no topic; its consumer process relays its outbox."""
+"""The feeds service reads no topic; its consumer process relays its outbox and runs its sweeps."""
 
 from typing import Any, Final
 
+from services.feeds.runs.service import reconcile
 from shared.kafka.consumer import Subscription
+from shared.runtime.sweeps import Sweep
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []
+
+SWEEPS: Final = [Sweep("waiting-runs", 10.0, reconcile)]

@@ -11,6 +11,7 @@ SERVICE = ServiceDefinition(
     api="services.mitre.app:create_app",
     celery="services.mitre.worker:celery",
     consumers="services.mitre.consumers:SUBSCRIPTIONS",
+    sweeps="services.mitre.consumers:SWEEPS",
 )
 
 

@@ -1,7 +1,11 @@
-"""The mitre service reads no topic; its consumer process relays its outbox."""
+"""The mitre service reads no topic; its consumer process relays its outbox and runs its sweeps."""
 
 from typing import Any, Final
 
+from services.mitre.imports.service import reconcile
 from shared.kafka.consumer import Subscription
+from shared.runtime.sweeps import Sweep
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []
+
+SWEEPS: Final = [Sweep("waiting-imports", 10.0, reconcile)]

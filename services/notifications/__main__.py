@@ -11,6 +11,7 @@ SERVICE = ServiceDefinition(
     api="services.notifications.app:create_app",
     celery="services.notifications.worker:celery",
     consumers="services.notifications.consumers:SUBSCRIPTIONS",
+    sweeps="services.notifications.consumers:SWEEPS",
 )
 
 

@@ -1,11 +1,13 @@
-"""Kafka topics that notifications reads."""
+"""Kafka topics that notifications reads, and its sweeps."""
 
 from typing import Any, Final
 
+from services.notifications.deliveries.service import wake_if_due
 from services.notifications.rules.handlers import RuleMatcher
 from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
+from shared.runtime.sweeps import Sweep
 
 _MATCHER: Final = RuleMatcher()
 
@@ -13,3 +15,5 @@ SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
     Subscription(CHANGED, _MATCHER.handle_changes, platform=True),
     Subscription(HEALTH, _MATCHER.handle_health, platform=True),
 ]
+
+SWEEPS: Final = [Sweep("due-deliveries", 10.0, wake_if_due)]

@@ -13,6 +13,7 @@ SERVICE = ServiceDefinition(
     api="services.observables.app:create_app",
     celery="services.observables.worker:celery",
     consumers="services.observables.consumers:SUBSCRIPTIONS",
+    sweeps="services.observables.consumers:SWEEPS",
     extra={"trends": "services.observables.trends.process:run"},
 )
 

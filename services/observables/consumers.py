@@ -1,14 +1,16 @@
-"""The events the observables service listens to."""
+"""The events the observables service listens to, and its sweeps."""
 
-from typing import Any
+from typing import Any, Final
 
 from services.observables.attack.handlers import handle_techniques
 from services.observables.enrichment.policies.handlers import handle_changed
+from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
+from shared.runtime.sweeps import Sweep
 
 SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(OBSERVED, handle_observed),
@@ -16,3 +18,5 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(TECHNIQUES, handle_techniques),
     Subscription(CHANGED, handle_changed),
 ]
+
+SWEEPS: Final = [Sweep("due-queries", 10.0, wake_if_due)]

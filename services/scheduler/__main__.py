@@ -11,6 +11,7 @@ SERVICE = ServiceDefinition(
     api="services.scheduler.app:create_app",
     celery="services.scheduler.worker:celery",
     consumers="services.scheduler.consumers:SUBSCRIPTIONS",
+    sweeps="services.scheduler.consumers:SWEEPS",
     extra={"beat": "services.scheduler.beat.scheduler:run"},
 )
 

@@ -98,6 +98,22 @@ def create_infrastructure(service: str) -> None:
     protect("outbox", service)
 
 
+def create_sweep(service: str) -> None:
+    """Create the table of a service's sweeps: when each is due, and which consumer runs it."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "sweep",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("due_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("holder", sa.Uuid),
+        sa.Column("lease_until", moment),
+        sa.Column("started_at", moment),
+        sa.Column("finished_at", moment),
+        sa.Column("error", sa.Text),
+        schema=service,
+    )
+
+
 def create_role(connection: sa.Connection, service: str) -> None:
     """Create the service's unprivileged role, with rights on its own schema only."""
     role = role_name(service)

@@ -25,6 +25,7 @@ from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.runtime.process_title import set_process_title
+from shared.runtime.sweeps import Sweep, SweepThreads
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.metrics import multiprocess_registry
@@ -45,6 +46,7 @@ class ServiceDefinition:
         api: a function `create_app(settings, database) -> FastAPI`.
         celery: the Celery app.
         consumers: the list of `Subscription`.
+        sweeps: the list of `Sweep`, which the consumer process runs too.
         extra: further kinds of process by name: functions of `(settings, database)`.
     """
 
@@ -52,6 +54,7 @@ class ServiceDefinition:
     api: str
     celery: str
     consumers: str
+    sweeps: str
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -99,6 +102,13 @@ def load_celery_app(service: str) -> Celery:
     app: Celery = _load(definition.celery)
     app.loader.import_default_modules()
     return app
+
+
+def load_sweeps(service: str) -> list[Sweep]:
+    """Return a service's sweeps, by the service's name."""
+    definition: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
+    sweeps: list[Sweep] = _load(definition.sweeps)
+    return sweeps
 
 
 def _load(path: str) -> Any:
@@ -175,11 +185,17 @@ def _run_worker(service: ServiceDefinition, settings: Settings) -> None:
 
 def _run_consumer(service: ServiceDefinition, settings: Settings) -> None:
     subscriptions: list[Subscription[Any]] = _load(service.consumers)
+    sweeps: list[Sweep] = _load(service.sweeps)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check)
     tune_garbage_collector()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_consume(service, settings, subscriptions))
+    threads = SweepThreads(database(service.name), sweeps)
+    threads.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_consume(service, settings, subscriptions))
+    finally:
+        threads.stop()
 
 
 async def _consume(

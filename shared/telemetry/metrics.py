@@ -29,6 +29,9 @@ CONSUMER_LAG = Gauge(
 OUTBOX_PUBLISHED = Counter(
     "sentineliq_outbox_published_total", "Events relayed from the outbox.", ["service"]
 )
+SWEEP_SECONDS = Histogram(
+    "sentineliq_sweep_seconds", "Time of one run of a sweep.", ["service", "sweep", "outcome"]
+)
 
 
 def multiprocess_registry() -> CollectorRegistry:

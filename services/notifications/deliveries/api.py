@@ -55,4 +55,4 @@ def retry_delivery(principal: Writer, database: OwnDatabase, delivery_id: UUID) 
 @router.post("/reconcile")
 def reconcile(principal: Operator, database: OwnDatabase) -> ReconciledView:
     """Enqueue again what the queue lost."""
-    return ReconciledView(enqueued=service.reconcile(database, principal))
+    return ReconciledView(enqueued=service.wake_if_due(database, principal.actor))

@@ -21,8 +21,8 @@ __all__ = [
     "add_deliveries",
     "get_delivery",
     "list_deliveries",
-    "reconcile",
     "retry_delivery",
+    "wake_if_due",
 ]
 
 
@@ -93,12 +93,12 @@ def retry_delivery(database: Database, principal: Principal, delivery_id: UUID) 
     return DeliveryView.model_validate(delivery)
 
 
-def reconcile(database: Database, principal: Principal) -> int:
+def wake_if_due(database: Database, actor: str = "system") -> int:
     """Wake a worker if deliveries are due; the number of these."""
     with database.transaction(PLATFORM) as session:
         due = repository.count_due(session)
     if due:
-        wake_worker(principal.actor)
+        wake_worker(actor)
     return due
 
 

@@ -26,7 +26,7 @@ def wake_after_commit(session: Session) -> None:
     enqueue_after_commit(session, celery, TASK)
 
 
-def wake_if_due(database: Database, actor: str) -> int:
+def wake_if_due(database: Database, actor: str = "system") -> int:
     """Wake a worker when a queue without one has work; how many were woken."""
     with database.transaction(PLATFORM) as session:
         is_due = provider_queues.has_free(session, sorted(enrichers()))
