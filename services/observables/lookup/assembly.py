@@ -85,7 +85,10 @@ class LookupAnswer(msgspec.Struct, omit_defaults=True):
     ] = ()
     inside: Annotated[
         Sequence[ObservableReference],
-        Meta(description="stored observables inside a network, at most 100"),
+        Meta(
+            description="stored observables inside a network, at most 100: those with the highest "
+            "scores, then in the order of their values"
+        ),
     ] = ()
 
 
@@ -261,6 +264,8 @@ def _assemble(
         network = queries[index].id
         listed = [identity for identity in ids if identity != network][:MAX_INSIDE]
         if references := _references(listed, views):
+            # Time may have moved the scores since they were published.
+            references.sort(key=lambda reference: (-reference.score, reference.value))
             answers[index].inside = references
     return answers
 

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 
 from services.observables.lookup import assembly, batching
 from services.observables.lookup.batching import Lookups
+from services.observables.store.due_scores import check_due
+from services.observables.store.repository import networks
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.events.feeds import Indicator
-from tests.observables.conftest import chunk, handle
+from tests.observables.conftest import after, chunk, handle
 
 ADDRESSES = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1_000)]
 
@@ -182,10 +184,41 @@ def test_of_what_is_in_many_networks_as_much_is_told_as_of_one(own: Database) ->
     }
     for network, answer in zip(networks, assembly.answer(own, "acme", networks), strict=True):
         assert answer.value == network
-        assert {reference.id for reference in answer.inside} == {
-            reference.id for reference in alone[network]
-        }
+        assert answer.inside == alone[network]
     assert len(alone["198.51.0.0/24"]) == assembly.MAX_INSIDE
+
+
+def test_of_a_network_the_highest_scores_are_answered_then_the_first_values(own: Database) -> None:
+    confidences = {address: 20 + 10 * (number % 7) for number, address in enumerate(ADDRESSES)}
+    indicators = [
+        Indicator("ipv4-addr", address, confidence=confidence)
+        for address, confidence in confidences.items()
+    ]
+    handle(own, chunk(*indicators[::-1]))
+    handle(own, chunk(*indicators[::3], tenant="public"), tenant="public")
+    check_due(own)  # public reports count for the tenant, too
+    (answer,) = assembly.answer(own, "acme", ["198.51.0.0/16"])
+    answered = [(-reference.score, reference.value) for reference in answer.inside]
+    with own.transaction("acme") as session:
+        stored_rows = session.execute(
+            sa.text("SELECT -score, value FROM observable WHERE tenant = 'acme'")
+        )
+        expected = sorted(tuple(row) for row in stored_rows)[: assembly.MAX_INSIDE]
+    assert answered == expected
+
+
+def test_a_large_network_is_cut_by_its_addresses(
+    own: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "CANDIDATES", 150)
+    handle(own, chunk(*(Indicator("ipv4-addr", address) for address in ADDRESSES[::-1])))
+    late = [Indicator("ipv4-addr", address, confidence=100) for address in ADDRESSES[149:500]]
+    handle(own, chunk(*late, at=after(1)))
+    (answer,) = assembly.answer(own, "acme", ["198.51.0.0/16"])
+    assert [reference.value for reference in answer.inside] == [
+        ADDRESSES[149],
+        *sorted(ADDRESSES[:149])[: assembly.MAX_INSIDE - 1],
+    ]
 
 
 @pytest.mark.parametrize(
