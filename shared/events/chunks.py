@@ -1,34 +1,84 @@
-"""Cuts bulk into events of at most 1,000 items, well below the size limit of an event."""
+"""Cuts bulk into events of at most 1,000 items, by the bytes that the items have as JSON."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from shared.events.envelope import MAX_EVENT_BYTES
+import msgspec
 
-Item = TypeVar("Item")
+from shared.errors import InvalidInput
+
+Item = TypeVar("Item", bound=msgspec.Struct)
 
 MAX_ITEMS: Final = 1000
-_CAPACITY: Final = MAX_EVENT_BYTES // 2
-"""Bytes of a chunk's items. JSON escapes may double a text: half of the limit leaves space for that
-and for the event's other fields."""
+EMPTY_LIST_BYTES: Final = 2
+"""Bytes of `[]`, which an envelope without items contains already."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_SEPARATOR_BYTES: Final = 1
 
 
-def chunked(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Cut items, in order, into chunks that fit an event.
+class EncodedItems(NamedTuple, Generic[Item]):
+    """The items of one event, and the same as a JSON list."""
+
+    items: list[Item]
+    encoded: msgspec.Raw
+
+
+def keep_whole(item: Item) -> Item:
+    """Leave an item as it is, however many bytes it has."""
+    return item
+
+
+def cut_by_size(
+    items: Iterable[Item], capacity: int, shorten: Callable[[Item], Item] = keep_whole
+) -> Iterator[EncodedItems[Item]]:
+    """Cut items, in order, into lists that fit an event; most items are encoded once.
 
     Args:
         items: the items of all events.
-        size: estimates the bytes of an item as JSON.
+        capacity: the most bytes of an event's list, brackets included.
+        shorten: makes an item fit that has more bytes by itself.
+
+    Raises:
+        InvalidInput: an item has more bytes all the same; it should have been refused on arrival.
     """
-    chunk: list[Item] = []
-    free = _CAPACITY
-    for item in items:
-        needed = size(item)
-        if chunk and (len(chunk) == MAX_ITEMS or needed > free):
-            yield chunk
-            chunk = []
-            free = _CAPACITY
-        chunk.append(item)
+    rest = iter(items)
+    while batch := list(islice(rest, MAX_ITEMS)):
+        encoded = _encode(batch)
+        if len(encoded) <= capacity:
+            yield EncodedItems(batch, msgspec.Raw(encoded))
+        else:
+            yield from _cut_each(batch, capacity, shorten)
+
+
+def _cut_each(
+    items: list[Item], capacity: int, shorten: Callable[[Item], Item]
+) -> Iterator[EncodedItems[Item]]:
+    """Cut items that do not fit together, by the bytes of each."""
+    texts: list[bytes] = []
+    start = 0
+    free = capacity - EMPTY_LIST_BYTES
+    for number, item in enumerate(items):
+        text = _encode(item)
+        if len(text) > capacity - EMPTY_LIST_BYTES:
+            items[number] = shorten(item)
+            text = _encode(items[number])
+        needed = len(text) + _SEPARATOR_BYTES * bool(texts)
+        if texts and needed > free:
+            yield _join(items[start:number], texts)
+            texts = []
+            start = number
+            free = capacity - EMPTY_LIST_BYTES
+            needed = len(text)
+        if needed > free:
+            raise InvalidInput(
+                f"An item has {len(text):,} bytes; an event takes {capacity:,} bytes of items."
+            )
+        texts.append(text)
         free -= needed
-    if chunk:
-        yield chunk
+    yield _join(items[start:], texts)
+
+
+def _join(items: list[Item], texts: Sequence[bytes]) -> EncodedItems[Item]:
+    return EncodedItems(items, msgspec.Raw(b"[" + b",".join(texts) + b"]"))

@@ -74,6 +74,7 @@ class Event(Generic[T]):
         tenant: the tenant that it belongs to.
         time: RFC 3339, UTC.
         record: of an event that was consumed, its record.
+        encoded: the payload as JSON, where the producer has it already.
     """
 
     topic: Topic[T]
@@ -85,6 +86,7 @@ class Event(Generic[T]):
     time: str = field(default_factory=now)
     traceparent: str | None = field(default_factory=current_traceparent)
     record: ConsumedRecord | None = None
+    encoded: bytes | None = None
 
     def headers(self) -> Headers:
         """Return the attributes as Kafka headers."""
@@ -102,12 +104,14 @@ class Event(Generic[T]):
         return [(name, value.encode()) for name, value in pairs]
 
     def payload(self) -> bytes:
-        """Encode the payload as JSON.
+        """The payload as JSON.
 
         Raises:
-            InvalidInput: it exceeds `MAX_EVENT_BYTES`, which is a bug in the producer's chunking.
+            InvalidInput: it exceeds `MAX_EVENT_BYTES`; see `chunks.cut_by_size` for bulk.
         """
-        encoded = msgspec.json.encode(self.data)
+        encoded = self.encoded
+        if encoded is None:
+            encoded = msgspec.json.encode(self.data)
         if len(encoded) > MAX_EVENT_BYTES:
             raise InvalidInput(
                 f"An event on {self.topic.name} has {len(encoded)} bytes; "

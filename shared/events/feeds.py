@@ -1,11 +1,14 @@
 """Events of the feeds service."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from shared.events.envelope import FeedRef, Topic
+
+MAX_INDICATOR_BYTES: Final = 128 * 1024
+"""Limit of one indicator as JSON: whatever else an event contains, it takes one."""
 
 
 class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -12,8 +12,10 @@ from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
 from shared.events.feeds import IndicatorsObserved
 from shared.stix.ids import BUCKETS
 
-_CAPACITY: Final = MAX_EVENT_BYTES - 16 * 1024
-"""Bytes of a chunk's indicators; they are encoded already, so that their size is known."""
+_MAX_NUMBER: Final = 2**31
+"""A number of a chunk with as many digits as any has."""
+_END_BYTES: Final = len(f',"statement_chunks":{_MAX_NUMBER}')
+"""Bytes of the field that only the last chunk of a bucket has."""
 
 
 class _Chunk(msgspec.Struct, omit_defaults=True):
@@ -35,9 +37,9 @@ class _OpenChunk:
 
     __slots__ = ("capacity", "texts")
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
         self.texts: list[bytes] = []
-        self.capacity = _CAPACITY
+        self.capacity = capacity
 
 
 class Chunker:
@@ -50,6 +52,7 @@ class Chunker:
 
     def __init__(self, head: IndicatorsObserved, number: int = 0) -> None:
         self._head = head
+        self._capacity = _capacity(head)
         self._numbers = [number] * BUCKETS
         self.chunks = 0
 
@@ -68,7 +71,7 @@ class Chunker:
     def _cut(
         self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str
     ) -> Iterator[tuple[int, bytes]]:
-        filling = [_OpenChunk() for _ in range(BUCKETS)]
+        filling = [_OpenChunk(self._capacity) for _ in range(BUCKETS)]
         for ids, texts in rows:
             for number, text in zip(buckets(ids), texts, strict=True):
                 target = filling[number]
@@ -97,8 +100,23 @@ class Chunker:
         self._numbers[number] += 1
         self.chunks += 1
         target.texts = []
-        target.capacity = _CAPACITY
+        target.capacity = self._capacity
         return msgspec.json.encode(chunk)
+
+
+def _capacity(head: IndicatorsObserved) -> int:
+    """The bytes that a chunk's encoded indicators may have, with a comma behind each."""
+    envelope = _Chunk(
+        head.feed,
+        head.run_id,
+        BUCKETS,
+        _MAX_NUMBER,
+        head.observed_at,
+        head.confidence,
+        head.tags,
+        seen=msgspec.Raw(b"[]"),
+    )
+    return MAX_EVENT_BYTES - len(msgspec.json.encode(envelope)) - _END_BYTES
 
 
 def buckets(ids: Digests) -> list[int]:

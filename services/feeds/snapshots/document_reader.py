@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import compress
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
@@ -13,17 +14,20 @@ import numpy.typing as npt
 from xxhash import xxh3_64_digest
 
 from services.feeds.formats.base import (
+    DroppedItem,
     Format,
     LineFormat,
     LineReader,
     LinesNotIndependent,
     ParsedIndicator,
+    excerpt,
 )
 from services.feeds.formats.streams import whole_lines
 from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
 from services.feeds.snapshots.line_index import UNKNOWN_LINE, LineIndex, LineNumbers
 from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
+from shared.events.feeds import MAX_INDICATOR_BYTES
 from shared.stix import ObservableType
 from shared.stix.ids import observable_uuid
 
@@ -287,15 +291,18 @@ class DocumentReader:
     def _add_rows(
         self, indicators: list[ParsedIndicator], positions: Indices, lines: Digests
     ) -> Rows:
-        is_retracted = [item.retracted for item in indicators]
-        if any(is_retracted):
-            self.retracted += [item for item in indicators if item.retracted]
+        texts = list(map(_encode, indicators))
+        is_listed = [
+            len(text) <= MAX_INDICATOR_BYTES and not item.retracted
+            for text, item in zip(texts, indicators, strict=True)
+        ]
+        if not all(is_listed):
+            self._set_aside(indicators, texts, positions)
             if len(positions):
-                is_listed = ~np.array(is_retracted)
                 positions = positions[is_listed]
                 lines = lines[is_listed]
-            indicators = [item for item in indicators if not item.retracted]
-        texts = list(map(_encode, indicators))
+            indicators = list(compress(indicators, is_listed))
+            texts = list(compress(texts, is_listed))
         packed = [pack(text, item.type) for text, item in zip(texts, indicators, strict=True)]
         ids = b"".join([observable_uuid(item.type, item.value)[:8] for item in indicators])
         rows = Rows(
@@ -309,6 +316,20 @@ class DocumentReader:
         # Stored in one piece: a million small texts would take twice the memory.
         self._rows.append(rows._replace(texts=(b"\n".join([*packed, b""]),)))
         return rows
+
+    def _set_aside(
+        self, indicators: list[ParsedIndicator], texts: list[bytes], positions: Indices
+    ) -> None:
+        """Remember what the source takes back, and count what is too large for an event."""
+        self.retracted += [item for item in indicators if item.retracted]
+        for number, (item, text) in enumerate(zip(indicators, texts, strict=True)):
+            if len(text) <= MAX_INDICATOR_BYTES:
+                continue
+            place = f"line {positions[number] + 1}" if len(positions) else "document"
+            detail = f"It has {len(text):,} bytes; {MAX_INDICATOR_BYTES:,} is the limit."
+            self._report.count_dropped(
+                [DroppedItem(place, excerpt(item.value), "too-large", detail)]
+            )
 
     def _digest(self, layout: str) -> str:
         # Another release may read the same line differently.

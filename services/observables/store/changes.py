@@ -2,14 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
 
 from services.observables import EVENT_SOURCE
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from shared.events import Event
-from shared.events.chunks import chunked
+from shared.events.chunks import EMPTY_LIST_BYTES, cut_by_size
+from shared.events.envelope import MAX_EVENT_BYTES
 from shared.events.observables import CHANGED, Change, ChangeKind, ObservablesChanged
 from shared.kafka.topics import bucket_key
 from shared.stix import bucket
@@ -18,6 +23,9 @@ from shared.stix.ids import stix_type
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is not published: time moves every score a
 little every day."""
+
+_LABEL_BYTES: Final = 128 * 1024
+"""Bytes of the tags, and of the ATT&CK ids, of one change that alone exceeds an event."""
 
 
 def is_news(before: int, after: int) -> bool:
@@ -96,6 +104,15 @@ def attack_ids(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
     return tuple(sorted({attack_id for row in assertions for attack_id in row.attack}))
 
 
+class _EncodedChanges(msgspec.Struct, omit_defaults=True):
+    """`ObservablesChanged` whose changes are encoded already."""
+
+    source_id: UUID
+    source: str
+    changes: msgspec.Raw
+    run_id: UUID | None = None
+
+
 def change_events(
     changes: Iterable[Change], tenant: str, source_id: UUID, source: str, run_id: UUID | None = None
 ) -> Iterator[Event[ObservablesChanged]]:
@@ -103,11 +120,21 @@ def change_events(
     by_bucket: dict[int, list[Change]] = defaultdict(list)
     for change in changes:
         by_bucket[bucket(change.id[-36:])].append(change)
+    empty = msgspec.json.encode(ObservablesChanged(source_id, source, [], run_id))
+    capacity = MAX_EVENT_BYTES - len(empty) + EMPTY_LIST_BYTES
     for number, changes_of_bucket in by_bucket.items():
-        for chunk in chunked(changes_of_bucket, size=_size):
-            payload = ObservablesChanged(source_id, source, chunk, run_id)
-            yield Event(CHANGED, payload, tenant, EVENT_SOURCE, bucket_key(number))
+        for chunk in cut_by_size(changes_of_bucket, capacity, _shorten):
+            data = ObservablesChanged(source_id, source, chunk.items, run_id)
+            encoded = msgspec.json.encode(_EncodedChanges(source_id, source, chunk.encoded, run_id))
+            yield Event(CHANGED, data, tenant, EVENT_SOURCE, bucket_key(number), encoded=encoded)
 
 
-def _size(change: Change) -> int:
-    return 200 + len(change.value) + 16 * len(change.tags) + 12 * len(change.attack)
+def _shorten(change: Change) -> Change:
+    """A change with as many labels as an event takes: many sources may give it more than that."""
+    return replace(change, tags=_fitting(change.tags), attack=_fitting(change.attack))
+
+
+def _fitting(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The first of some labels, up to `_LABEL_BYTES`."""
+    sizes = accumulate(len(msgspec.json.encode(label)) + 1 for label in labels)
+    return labels[: sum(size <= _LABEL_BYTES for size in sizes)]

@@ -11,7 +11,7 @@ from services.observables.store.plan import (
     stronger,
 )
 from shared.errors import InvalidInput
-from shared.events.feeds import Indicator, IndicatorsObserved
+from shared.events.feeds import MAX_INDICATOR_BYTES, Indicator, IndicatorsObserved
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 from shared.timestamps import parse_timestamp
@@ -110,6 +110,8 @@ def _assertion_data(
     tags = defaults.tags
     attack = defaults.attack
     if indicator.tags:
+        if sum(map(len, indicator.tags)) > MAX_INDICATOR_BYTES:
+            raise InvalidInput(f"its tags have more than {MAX_INDICATOR_BYTES:,} characters")
         tags = tuple(sorted({*tags, *indicator.tags}))
     if indicator.malware or indicator.tags:
         attack = stands_for(indicator.malware, tags)

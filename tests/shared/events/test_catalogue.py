@@ -10,7 +10,6 @@ import yaml
 from shared.errors import InvalidInput
 from shared.events import CATALOGUE, MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, asyncapi, parse
 from shared.events.audit import RECORDED, Recorded
-from shared.events.chunks import MAX_ITEMS, chunked
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
@@ -97,14 +96,3 @@ def test_an_event_that_is_too_large_is_refused_where_it_is_made() -> None:
     event = Event(RECORDED, Recorded("kim", "x" * MAX_EVENT_BYTES, "x"), "acme", "/services/feeds")
     with pytest.raises(InvalidInput, match="limit"):
         event.payload()
-
-
-def test_chunks_hold_a_thousand_items_and_stay_below_the_size_of_an_event() -> None:
-    assert [len(chunk) for chunk in chunked(range(2500), size=lambda _: 1)] == [
-        MAX_ITEMS,
-        MAX_ITEMS,
-        500,
-    ]
-    large = list(chunked(["x" * 9000] * 100, size=len))
-    assert all(len(msgspec.json.encode(chunk)) < MAX_EVENT_BYTES for chunk in large)
-    assert sum(map(len, large)) == 100
