@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
-from shared.tenants import PLATFORM, PUBLIC
+from shared.tenants import PUBLIC, is_tenant
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "sentineliq"
@@ -145,17 +145,6 @@ def _verified(secret: str, token: str) -> tuple[Principal, float]:
     if not is_tenant(principal.tenant):
         raise Unauthenticated("The token names no tenant.")
     return principal, float(claims["exp"])
-
-
-def is_tenant(name: str) -> bool:
-    """Whether a text can name a tenant; `PLATFORM` cannot."""
-    allowed = (
-        name.replace("-", "").isalnum()
-        and name.isascii()
-        and name == name.lower()
-        and not name.startswith("-")
-    )
-    return name != PLATFORM and 0 < len(name) <= 63 and allowed
 
 
 def _key(secret: SecretStr) -> OctKey:

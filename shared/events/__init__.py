@@ -9,6 +9,7 @@ from typing import Any
 from shared.events import audit, feeds, mitre, notifications, observables, scheduler
 from shared.events.envelope import (
     MAX_EVENT_BYTES,
+    ConsumedHeaders,
     ConsumedRecord,
     Event,
     FeedRef,
@@ -36,6 +37,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
 __all__ = [
     "CATALOGUE",
     "MAX_EVENT_BYTES",
+    "ConsumedHeaders",
     "ConsumedRecord",
     "Event",
     "FeedRef",

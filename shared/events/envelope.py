@@ -4,18 +4,26 @@ Attributes are `ce_*` headers, the JSON payload is the record's value. `ce_tenan
 are extension attributes. Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.2 §3.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 
 from shared.errors import InvalidInput
 from shared.telemetry.tracing import current_traceparent
+from shared.tenants import is_tenant
 
 T = TypeVar("T", bound=msgspec.Struct)
 Headers = list[tuple[str, bytes]]
+ConsumedHeaders = Sequence[tuple[str, bytes | None]]
+"""Kafka allows a header without a value."""
+
+_REQUIRED: Final = ("ce_id", "ce_type", "ce_source", "ce_tenant")
+_ATTRIBUTES: Final = frozenset({*_REQUIRED, "ce_time", "traceparent"})
+_MAX_ATTRIBUTE_BYTES: Final = 1024
 
 MAX_EVENT_BYTES = 512 * 1024
 """Limit of a payload; bulk is cut into events below it."""
@@ -55,14 +63,19 @@ class Topic(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ConsumedRecord:
-    """A Kafka record as it was read; a dead letter repeats it."""
+    """A Kafka record as it was read; a dead letter repeats it.
+
+    Attributes:
+        timestamp: milliseconds since 1970, as Kafka keeps it.
+    """
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes
-    headers: Headers
+    headers: ConsumedHeaders
+    timestamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,38 +134,78 @@ class Event(Generic[T]):
 
 
 def parse(topic: Topic[T], record: ConsumedRecord, decoder: msgspec.json.Decoder[T]) -> Event[T]:
-    """Decode a record of a topic.
+    """Decode a record of a topic. Any bytes may stand in a record.
 
     Raises:
-        InvalidInput: an attribute is missing, or the payload does not fit the topic's model.
+        InvalidInput: an attribute is missing, repeated or no text; the tenant is none; or the
+            payload does not fit the topic's model.
     """
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-    missing = [
-        name for name in ("ce_id", "ce_type", "ce_source", "ce_tenant") if not headers.get(name)
-    ]
+    try:
+        return _parse(topic, record, decoder)
+    except (InvalidInput, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"The record cannot be read: {type(error).__name__}: {error}", field="payload"
+        ) from error
+
+
+def _parse(topic: Topic[T], record: ConsumedRecord, decoder: msgspec.json.Decoder[T]) -> Event[T]:
+    attributes = _attributes(record.headers)
+    missing = [name for name in _REQUIRED if not attributes.get(name)]
     if missing:
         raise InvalidInput(f"The record lacks the header {missing[0]}.", field=missing[0])
-    if headers["ce_type"] != topic.name:
+    if attributes["ce_type"] != topic.name:
         raise InvalidInput(
-            f"The record is of type {headers['ce_type']}, not {topic.name}.", field="ce_type"
+            f"The record is of type {attributes['ce_type']}, not {topic.name}.", field="ce_type"
+        )
+    # A record in the platform's name would be handled with its rights: there is no such event.
+    if not is_tenant(attributes["ce_tenant"]):
+        raise InvalidInput(
+            f"{attributes['ce_tenant']!r} is no name of a tenant.", field="ce_tenant"
         )
     try:
         data = decoder.decode(record.value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(
             f"The payload does not fit {topic.name}: {error}", field="payload"
         ) from error
     return Event(
         topic=topic,
         data=data,
-        tenant=headers["ce_tenant"],
-        source=headers["ce_source"],
+        tenant=attributes["ce_tenant"],
+        source=attributes["ce_source"],
         key=record.key,
-        id=headers["ce_id"],
-        time=headers.get("ce_time", ""),
-        traceparent=headers.get("traceparent"),
+        id=attributes["ce_id"],
+        time=attributes.get("ce_time", ""),
+        traceparent=attributes.get("traceparent"),
         record=record,
     )
+
+
+def _attributes(headers: ConsumedHeaders) -> dict[str, str]:
+    """Read the attributes of an event; other headers may hold anything.
+
+    Raises:
+        InvalidInput: an attribute is repeated, too long, or no text that can be stored.
+    """
+    attributes: dict[str, str] = {}
+    for name, value in headers:
+        if name not in _ATTRIBUTES:
+            continue
+        if name in attributes:
+            raise InvalidInput(f"The record repeats the header {name}.", field=name)
+        if value is None or len(value) > _MAX_ATTRIBUTE_BYTES:
+            size = "no value" if value is None else f"{len(value):,} bytes"
+            raise InvalidInput(f"The header {name} has {size}.", field=name)
+        try:
+            text = value.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"The header {name} is no UTF-8: {error}", field=name) from error
+        if "\0" in text:
+            raise InvalidInput(f"The header {name} contains NUL.", field=name)
+        attributes[name] = text
+    return attributes
 
 
 class FeedRef(msgspec.Struct, frozen=True):

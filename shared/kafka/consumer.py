@@ -39,6 +39,7 @@ log = get_logger(__name__)
 
 _BATCH_BYTES: Final = 4 * MAX_EVENT_BYTES
 _BATCH_RECORDS: Final = 500
+_REASON_LENGTH: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ class Consumer:
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            reason=str(error),
+            reason=str(error)[:_REASON_LENGTH],
         )
 
     async def start_positions(
@@ -302,6 +303,7 @@ def _batches(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
                 record.key,
                 value,
                 list(record.headers),
+                record.timestamp,
             )
         )
         size += len(value)

@@ -102,5 +102,5 @@ async def _read(
 def _consumed(record: ConsumerRecord) -> ConsumedRecord:
     headers = list(record.headers)
     return ConsumedRecord(
-        record.topic, record.partition, record.offset, record.key, record.value, headers
+        record.topic, record.partition, record.offset, record.key, record.value or b"", headers
     )

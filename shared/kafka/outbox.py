@@ -10,14 +10,16 @@ import sqlalchemy as sa
 from psycopg.rows import class_row
 from sqlalchemy.orm import Session
 
-from shared.database import PLATFORM, Database
+from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Unavailable
-from shared.events import ConsumedRecord, Event, Headers, now
+from shared.events import ConsumedRecord, Event, Headers
 from shared.events.audit import RECORDED, Recorded
+from shared.kafka.letters import compose_letter
 from shared.kafka.producer import Publisher
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import OUTBOX_PUBLISHED
+from shared.tenants import is_tenant
 
 log = get_logger(__name__)
 
@@ -67,14 +69,16 @@ def audit(
     Args:
         session: the transaction that makes the change.
         service: the service's name.
-        tenant: the tenant in which it happens.
+        tenant: the tenant in which it happens. No event is the platform's: what concerns no
+            tenant is told as the operators', who write in `public`.
         actor: the subject of the token.
         action: for instance `feeds.create`.
         target: the id of what was changed.
         details: what is worth keeping; never a secret.
     """
     data = Recorded(actor, action, str(target), details)
-    publish(session, [Event(RECORDED, data, tenant, f"/services/{service}", tenant.encode())])
+    owner = PUBLIC if tenant == PLATFORM else tenant
+    publish(session, [Event(RECORDED, data, owner, f"/services/{service}", owner.encode())])
 
 
 def dead_letter(
@@ -82,16 +86,16 @@ def dead_letter(
 ) -> None:
     """Send a record that cannot be handled to its dead-letter topic, with the reason.
 
-    Key, value and headers stay as they were; headers `dead-reason`, `dead-at` and `dead-origin`
-    are added.
+    Args:
+        session: the transaction that passes over the record.
+        record: may hold anything; `shared.kafka.letters` says what becomes of it.
+        reason: what is wrong with it.
+        tenant: whose it is. What names no tenant belongs to the platform.
+        topic: the topic's name in the catalogue.
     """
-    headers = [
-        *record.headers,
-        ("dead-reason", reason[:2000].encode()),
-        ("dead-at", now().encode()),
-        ("dead-origin", f"{record.topic}/{record.partition}/{record.offset}".encode()),
-    ]
-    row = _row(f"{topic}.dead", record.key, record.value, headers, tenant)
+    letter = compose_letter(record, reason)
+    owner = tenant if is_tenant(tenant) else PLATFORM
+    row = _row(f"{topic}.dead", letter.key, letter.value, letter.headers, owner)
     session.execute(sa.insert(OUTBOX), [row])
 
 

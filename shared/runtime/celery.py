@@ -16,7 +16,6 @@ from opentelemetry.trace import SpanKind
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from shared.auth import is_tenant
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
 from shared.runtime.process_title import set_process_title
@@ -25,6 +24,7 @@ from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.metrics import TASK_SECONDS
 from shared.telemetry.tracing import WorkSpan, current_traceparent
+from shared.tenants import is_tenant
 
 log = get_logger(__name__)
 

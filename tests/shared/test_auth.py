@@ -7,8 +7,9 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from shared.auth import PERMISSIONS, Principal, Role, is_tenant, issue_token, verify_token
+from shared.auth import PERMISSIONS, Principal, Role, issue_token, verify_token
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
+from shared.tenants import is_tenant
 
 SECRET = SecretStr("one-secret-key-of-more-than-thirty-two-characters")
 OTHER = SecretStr("another-secret-of-more-than-thirty-two-characters")

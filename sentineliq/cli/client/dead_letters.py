@@ -37,6 +37,11 @@ class DeadLetter:
         return self.record.id
 
     @property
+    def cut(self) -> str | None:
+        """What was cut from a record that was too large; None for a whole one."""
+        return self.record.header("dead-cut")
+
+    @property
     def original_headers(self) -> list[tuple[str, bytes]]:
         """The headers of the original record."""
         return [
@@ -53,6 +58,7 @@ class DeadLetter:
             "tenant": self.record.header("ce_tenant"),
             "origin": self.record.header("dead-origin"),
             "reason": self.record.header("dead-reason"),
+            "cut": self.cut,
             "retried_at": self.retried_at,
         }
 
@@ -107,7 +113,16 @@ def _topic_of(letter_id: str) -> str:
 
 
 async def resend_letters(settings: Settings, letters: Sequence[DeadLetter]) -> None:
-    """Send letters to where they came from, with their own key, bytes and headers."""
+    """Send letters to where they came from, with their own key, bytes and headers.
+
+    Raises:
+        InvalidInput: a letter is not the whole record.
+    """
+    for letter in letters:
+        if letter.cut is not None:
+            raise InvalidInput(
+                f"{letter.id} is not the whole record and cannot be sent again: {letter.cut}"
+            )
     async with Publisher(settings) as publisher:
         for letter in letters:
             record = letter.record

@@ -95,6 +95,6 @@ async def _retry(settings: Settings, ids: Sequence[str], topic: str | None) -> l
         letters = await select_letters(settings, ids)
     else:
         listed = await dead_letters(settings, topic)
-        letters = [letter for letter in listed if letter.retried_at is None]
+        letters = [letter for letter in listed if letter.retried_at is None and letter.cut is None]
     await resend_letters(settings, letters)
     return letters

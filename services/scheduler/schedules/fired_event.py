@@ -5,15 +5,19 @@ from uuid import UUID
 
 from shared.events import Event
 from shared.events.scheduler import FIRED, Fired
+from shared.tenants import PLATFORM, PUBLIC
 
 
 def fired_event(tenant: str, fired: Fired, event_id: UUID) -> Event[Fired]:
-    """The event of a firing. Its id is the message's, so that a repetition is recognised."""
+    """The event of a firing. Its id is the message's, so that a repetition is recognised.
+
+    No event is the platform's: the schedules of the code are told as the operators', in `public`.
+    """
     key = str(fired.schedule_id).encode()
     return Event(
         topic=FIRED,
         data=fired,
-        tenant=tenant,
+        tenant=PUBLIC if tenant == PLATFORM else tenant,
         source="/services/scheduler",
         key=key,
         id=str(event_id),

@@ -1,6 +1,7 @@
 """The promise: a handler is one transaction; no event is lost, none takes effect twice."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -131,6 +132,57 @@ def test_an_event_that_cannot_be_handled_is_dead_lettered_and_the_others_go_on(
     assert headers["dead-reason"] == b"InvalidInput: this event cannot be handled"
     assert b"does not fit audit.recorded.v1" in headers["first"]
     assert headers["ce_tenant"] == b"acme"
+
+
+def test_records_of_any_bytes_become_dead_letters_and_no_consumer_stops(
+    own: Database, settings: Settings
+) -> None:
+    good = dict(recorded("rotten-good").headers())
+    payload = recorded("rotten-good").payload()
+    # As large as the topic takes: with the reason the letter is larger.
+    largest = os.urandom(1_048_576 - 4096)
+    rotten: list[tuple[bytes, dict[str, bytes | None]]] = [
+        (b'{"actor": "\xff"}', {}),
+        (b"[" * 100_000, {}),
+        (payload, {"ce_id": None}),
+        (payload, {"ce_tenant": b"*"}),
+        (payload, {"ce_tenant": b"a\x00b"}),
+        (payload, {"ce_source": b"\xff"}),
+        (payload.replace(b"rotten-good", b"rotten-\\u0000"), {}),
+        (largest, {}),
+    ]
+
+    async def scenario() -> list[Any]:
+        async with Publisher(settings) as publisher:
+            for value, changed in rotten:
+                headers: Any = list({**good, **changed}.items())
+                await publisher.send(RECORDED.name, b"acme", value, headers)
+            await publisher.send(RECORDED.name, b"acme", payload, list(good.items()))
+            await publisher.flush()
+        consumer = Consumer(own, settings, [Subscription(RECORDED, store)])
+        await run_until(consumer.run(), lambda: effects(own, "rotten-") == ["rotten-good"])
+        assert effects(own, "rotten-") == ["rotten-good"]
+        reader = AIOKafkaConsumer(
+            topic_name(settings, RECORDED.dead),
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4_000_000,
+        )
+        relay = asyncio.ensure_future(Relay(own, settings).run())
+        letters: list[Any] = []
+        async with reader, asyncio.timeout(30):
+            while len(letters) < len(rotten):
+                letter = await reader.getone()
+                if letter.value in [value for value, _ in rotten]:
+                    letters.append(letter)
+        relay.cancel()
+        with suppress(asyncio.CancelledError):
+            await relay
+        return letters
+
+    letters = asyncio.run(scenario())
+    assert sorted(letter.value for letter in letters) == sorted(value for value, _ in rotten)
+    assert dict(letters[4].headers)["ce_tenant"] == b"a\x00b"
 
 
 def test_a_database_that_comes_back_loses_nothing(own: Database, settings: Settings) -> None:
