@@ -7,6 +7,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql as pg
 
 from shared.database import PLATFORM, PUBLIC, role_name, sqlalchemy_url
 
@@ -110,6 +111,42 @@ def create_sweep(service: str) -> None:
         sa.Column("started_at", moment),
         sa.Column("finished_at", moment),
         sa.Column("error", sa.Text),
+        schema=service,
+    )
+
+
+def extend_offsets(service: str) -> None:
+    """Let consumers know the last record that they applied, count their dead letters, and halt.
+
+    Creates the table of gaps: places where a log had lost records that consumers had to expect.
+    """
+    moment = sa.DateTime(timezone=True)
+    for column in (
+        sa.Column("last_timestamp", sa.BigInteger),
+        sa.Column("last_digest", sa.LargeBinary),
+        sa.Column("last_event_id", sa.Text),
+        sa.Column("dead_offsets", pg.ARRAY(sa.BigInteger), nullable=False, server_default="{}"),
+        sa.Column("dead_allowance", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("halted_at", moment),
+        sa.Column("halted_reason", sa.Text),
+        sa.Column("halted_version", sa.Text),
+    ):
+        op.add_column("consumer_offset", column, schema=service)
+    op.create_table(
+        "log_gap",
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("consumer_group", sa.Text, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("partition", sa.Integer, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("last_offset", sa.BigInteger, nullable=False),
+        sa.Column("last_timestamp", sa.BigInteger),
+        sa.Column("log_start", sa.BigInteger, nullable=False),
+        sa.Column("log_end", sa.BigInteger, nullable=False),
+        sa.Column("resumed_at", sa.BigInteger, nullable=False),
+        sa.Column("noticed_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("repaired_at", moment),
+        sa.Column("repair", sa.Text),
         schema=service,
     )
 

@@ -87,7 +87,7 @@ def test_every_table_with_a_tenant_is_protected_and_every_table_has_one(
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = %s AND c.relkind IN ('r', 'p')"""
     # The processes' own tables have no tenant.
-    infrastructure = {"alembic_version", "consumer_offset", "sweep", "beat"}
+    infrastructure = {"alembic_version", "consumer_offset", "log_gap", "sweep", "beat"}
     with psycopg.connect(environment.database_url.get_secret_value()) as connection:
         tables = connection.execute(query, (service,)).fetchall()
     assert tables
