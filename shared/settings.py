@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
     reference_data: Literal["daily", "off"] = "daily"
+    retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     probe_port: int | None = Field(None, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -67,6 +68,17 @@ class Settings(BaseSettings):
             return value
         pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
         return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
+
+    @field_validator("retention_days", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        for name, _, days in pairs:
+            if name.partition(".")[0] not in SERVICES or not days.strip().isdecimal():
+                raise ValueError(f"{name}: write <service>.<table>=<days>")
+        return {name.strip(): int(days) for name, _, days in pairs}
 
     def service_url(self, service: str) -> str:
         """Return the base URL of a service's API."""

@@ -3,4 +3,4 @@
 from services.feeds import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(NAME, include=["services.feeds.runs.tasks"])
+celery = make_celery(NAME, include=["services.feeds.retention.tasks", "services.feeds.runs.tasks"])

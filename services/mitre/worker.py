@@ -3,4 +3,6 @@
 from services.mitre import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(NAME, include=["services.mitre.imports.tasks"])
+celery = make_celery(
+    NAME, include=["services.mitre.imports.tasks", "services.mitre.retention.tasks"]
+)

@@ -3,4 +3,7 @@
 from services.notifications import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(NAME, include=["services.notifications.deliveries.tasks"])
+celery = make_celery(
+    NAME,
+    include=["services.notifications.deliveries.tasks", "services.notifications.retention.tasks"],
+)

@@ -9,5 +9,6 @@ celery = make_celery(
         "services.observables.store.tasks",
         "services.observables.backfill.tasks",
         "services.observables.enrichment.tasks",
+        "services.observables.retention.tasks",
     ],
 )

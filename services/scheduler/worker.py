@@ -5,5 +5,5 @@ from shared.runtime.celery import make_celery
 
 celery = make_celery(
     NAME,
-    include=["services.scheduler.reconciliation.tasks", "services.scheduler.schedules.tasks"],
+    include=["services.scheduler.reconciliation.tasks", "services.scheduler.retention.tasks"],
 )

@@ -31,7 +31,6 @@ RUNS: Final = LeasedTable(RUN, lease=timedelta(seconds=15))
 
 _NOW: Final = sa.func.now()
 _IS_OPEN: Final = RUN.c.state.in_((RunState.QUEUED, RunState.RUNNING))
-_KEPT_RUNS: Final = 100
 """Runs of each feed that stay whatever their age: its habits are learned from them."""
 _SUMMARY: Final = (
     sa.select(
@@ -166,17 +165,6 @@ def insert_due_runs(
         run_id = insert_run(session, NewRun(feed.tenant, feed.id, actor, observed_at))
         queued.append(QueuedRun(run_id, feed.tenant))
     return queued
-
-
-def prune_runs(session: Session, days: int) -> int:
-    """Delete runs older than `days`, but of each feed not the last hundred; how many there were."""
-    newer = sa.func.row_number().over(partition_by=RUN.c.feed_id, order_by=RUN.c.queued_at.desc())
-    ranked = sa.select(RUN.c.id, newer.label("rank")).subquery()
-    old = sa.and_(
-        RUN.c.finished_at < _NOW - timedelta(days=days),
-        RUN.c.id.in_(sa.select(ranked.c.id).where(ranked.c.rank > _KEPT_RUNS)),
-    )
-    return len(session.execute(sa.delete(RUN).where(old).returning(RUN.c.id)).all())
 
 
 def list_payloads(session: Session) -> set[str]:

@@ -33,9 +33,8 @@ _HEALTH_PAGE: Final = 200
 
 
 class PruneCounts(NamedTuple):
-    """Rows and files that were removed."""
+    """Files that were removed."""
 
-    runs: int
     payloads: int
     snapshots: int
 
@@ -195,15 +194,12 @@ def check_health(database: Database) -> int:
         after = feeds[-1].id
 
 
-def prune(database: Database, settings: Settings, days: int) -> PruneCounts:
-    """Remove old runs, and payloads and snapshots that nothing refers to; how many of each."""
-    with database.transaction(PLATFORM) as session:
-        runs = repository.prune_runs(session, days)
+def prune_files(database: Database, settings: Settings) -> PruneCounts:
+    """Remove payloads and snapshots that nothing refers to; how many of each."""
     with database.transaction(PLATFORM) as session:
         payloads = repository.list_payloads(session)
         snapshots = subscriptions.list_snapshot_files(session)
     return PruneCounts(
-        runs=runs,
         payloads=PayloadStore(settings.data_dir).prune(payloads),
         snapshots=SnapshotStore(settings.data_dir).prune(snapshots),
     )

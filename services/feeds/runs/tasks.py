@@ -42,15 +42,3 @@ def start_due_feeds(_self: ServiceTask) -> dict[str, Any]:
 def check_feeds(_self: ServiceTask) -> dict[str, Any]:
     """Assess the health of every feed that is fetched on a schedule."""
     return {"status": "ok", "changed": service.check_health(database(NAME))}
-
-
-@celery.task(name="feeds.tasks.prune_feeds", bind=True)
-def prune_feeds(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
-    """Remove old runs, payloads beyond their retention, and snapshots that were replaced."""
-    counts = service.prune(database(NAME), load_settings(), days)
-    return {
-        "status": "ok",
-        "runs": counts.runs,
-        "payloads": counts.payloads,
-        "snapshots": counts.snapshots,
-    }

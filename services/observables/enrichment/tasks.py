@@ -6,7 +6,6 @@ from celery import signals
 
 from services.observables.enrichment.execution.worker import EnrichmentWorker
 from services.observables.enrichment.queues.wakeup import wake
-from services.observables.enrichment.retention import prune
 from services.observables.providers.registry import enrichers
 from services.observables.worker import celery
 from shared.database import database
@@ -32,9 +31,3 @@ def ask_pending(self: ServiceTask) -> dict[str, Any]:
         "ended": summary.ended,
         "again": summary.again,
     }
-
-
-@celery.task(name="observables.tasks.prune_enrichment", bind=True)
-def prune_enrichment(_self: ServiceTask, days: int = 30) -> dict[str, Any]:
-    """Delete jobs and raw answers that ended more than `days` ago; facts stay."""
-    return {"status": "ok", **prune(database("observables"), days)}

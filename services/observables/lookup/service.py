@@ -1,7 +1,7 @@
 """Single observables, lists, explanations and relations."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from services.observables.lookup import read_models, repository
 from services.observables.lookup.read_models import DataDates, ObservableView, ZonedTime
 from services.observables.lookup.repository import Filter
 from services.observables.scoring.score import Contribution, Verdict
+from services.observables.store.models import HISTORY_DAYS
 from services.observables.store.references import ObservableReference, read_references, uuid_of
 from services.observables.store.repository import read, relations
 from services.observables.store.repository.relations import RelationPlace, RelationRow
@@ -19,6 +20,7 @@ from services.observables.store.service import PATIENCE
 from shared.database import Database, driver_connection
 from shared.errors import InvalidInput, NotFound
 from shared.pagination import decode_cursor, paginate
+from shared.settings import load_settings
 
 
 class ObservablePage(msgspec.Struct):
@@ -69,13 +71,21 @@ class RelationPage(msgspec.Struct):
 
 
 def check_past(moment: datetime | None) -> datetime | None:
-    """Return a moment that is not in the future.
+    """Return a moment that is neither in the future nor before the history that is kept.
 
     Raises:
-        InvalidInput: the moment is in the future.
+        InvalidInput: the moment is in the future, or too long ago.
     """
-    if moment is not None and moment > datetime.now(UTC):
+    if moment is None:
+        return None
+    now = datetime.now(UTC)
+    if moment > now:
         raise InvalidInput("`as_of` must not be in the future.", field="as_of")
+    days = load_settings().retention_days.get("observables.history", HISTORY_DAYS)
+    if now - moment > timedelta(days=days):
+        raise InvalidInput(
+            f"`as_of` is too long ago: history is kept for {days} days.", field="as_of"
+        )
     return moment
 
 

@@ -8,6 +8,8 @@ from sqlalchemy.dialects import postgresql as pg
 _METADATA = sa.MetaData()
 _TIME = sa.DateTime(timezone=True)
 
+HISTORY_DAYS: Final = 400
+"""Days for which the tables `*_past` keep what was recorded before."""
 SOURCE = sa.Table(
     "source",
     _METADATA,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.observables.store.repository import upkeep
 from services.observables.store.repository.upkeep import RunProgress, SourceRow
-from shared.database import PLATFORM, Database
+from shared.database import Database
 
 PATIENCE: Final = 15
 """Seconds that a query may take which may have to read every row."""
@@ -21,9 +21,3 @@ def run_progress(database: Database, tenant: str, run_id: UUID) -> RunProgress:
     """How far a feed run came here."""
     with database.transaction(tenant) as session:
         return upkeep.run_progress(session, run_id)
-
-
-def prune_runs(database: Database, days: int) -> int:
-    """Delete the progress of runs older than `days`; return the number of chunks."""
-    with database.transaction(PLATFORM) as session:
-        return upkeep.prune_runs(session, days)

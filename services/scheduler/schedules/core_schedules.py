@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from services.scheduler.schedules.task_catalog import queue_for
 from services.scheduler.schedules.timing import CatchUp, Timing
 from shared.auth import Role
+from shared.settings import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,14 @@ CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule(
         "refresh reference data", "observables.tasks.refresh_reference", Timing(every_seconds=600)
     ),
-    CoreSchedule(
-        "prune enrichment",
-        "observables.tasks.prune_enrichment",
-        Timing(cron="11 3 * * *"),
-        catch_up="once",
-    ),
-    CoreSchedule(
-        "prune fires", "scheduler.tasks.prune_fires", Timing(cron="23 2 * * *"), catch_up="once"
-    ),
-    CoreSchedule(
-        "prune runs", "observables.tasks.prune_runs", Timing(cron="41 2 * * *"), catch_up="once"
+    *(
+        CoreSchedule(
+            f"prune tables of {service}",
+            f"{service}.tasks.prune_tables",
+            Timing(cron=f"{minute} 3 * * *"),
+            catch_up="once",
+        )
+        for service, minute in zip(SERVICES, (3, 11, 23, 31, 41), strict=True)
     ),
     CoreSchedule(
         # The jitter keeps installations from asking the same server at the same minute.

@@ -153,13 +153,6 @@ def list_firings(
     return [Firing(*row) for row in rows]
 
 
-def prune_fires(session: Session, days: int) -> int:
-    """Delete firings that are older than some days and not pending; their number."""
-    old = FIRE.c.fired_at < sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    statement = sa.delete(FIRE).where(old, FIRE.c.state != "pending")
-    return len(session.execute(statement.returning(sa.literal(1))).all())
-
-
 def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:
     """Make the core schedules in the table the declared ones; the number of changed rows.
 

@@ -197,12 +197,6 @@ def reconcile_core(session: Session, declared: Sequence[CoreSchedule]) -> int:
     return repository.reconcile_core(session, declared)
 
 
-def prune_fires(database: Database, days: int) -> int:
-    """Delete firings that are older than some days and not pending; their number."""
-    with database.transaction(PLATFORM) as session:
-        return repository.prune_fires(session, days)
-
-
 def _get(
     session: Session, tenants: Sequence[str], schedule_id: UUID, *, lock: bool = False
 ) -> Schedule:

@@ -101,9 +101,7 @@ def test_of_a_value_nobody_has_spoken_of_it_is_told_what_lies_here(client: TestC
     assert unknown["context"]["special_range"]
     assert (
         "context"
-        not in client.get(
-            "/v1/lookup", params={"value": "example.com", "as_of": "2026-01-01T00:00:00Z"}
-        ).json()
+        not in client.get("/v1/lookup", params={"value": "example.com", "as_of": YESTERDAY}).json()
     )
 
 
@@ -358,6 +356,18 @@ def one_then(client: TestClient, moment: datetime | None) -> dict:
 
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+
+
+@pytest.mark.parametrize(("days", "status"), [(399, 200), (401, 422)])
+def test_the_past_ends_where_its_history_is_deleted(
+    client: TestClient, days: int, status: int
+) -> None:
+    moment = datetime.now(UTC) - timedelta(days=days)
+    response = client.get("/v1/lookup", params={"value": "x.com", "as_of": moment.isoformat()})
+    assert response.status_code == status
+    if status == 422:
+        assert response.json()["field"] == "as_of"
 
 
 @pytest.mark.parametrize(

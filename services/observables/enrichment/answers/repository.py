@@ -65,10 +65,6 @@ SELECT raw, obtained_at FROM enrichment
 WHERE tenant IN (:tenant, :public) AND observable_id = CAST(:id AS uuid)
 AND enricher = :enricher AND raw IS NOT NULL ORDER BY obtained_at DESC LIMIT 1
 """)
-_PRUNE_RAW: Final = sa.text("""
-UPDATE enrichment SET raw = NULL
-WHERE raw IS NOT NULL AND obtained_at < now() - make_interval(days => :days) RETURNING 1
-""")
 _encode: Final = msgspec.json.Encoder().encode
 _decode_weights: Final = msgspec.json.Decoder(tuple[tuple[float, str], ...]).decode
 _decode_related: Final = msgspec.json.Decoder(tuple[tuple[str, str, str, bool], ...]).decode
@@ -139,8 +135,3 @@ def raw(session: Session, tenant: str, observable: str, enricher: str) -> RawAns
     parameters = {"tenant": tenant, "public": PUBLIC, "id": observable, "enricher": enricher}
     row = session.execute(_RAW, parameters).one_or_none()
     return RawAnswer(bytes(row.raw), row.obtained_at) if row else None
-
-
-def prune_raw(session: Session, days: int) -> int:
-    """Delete raw answers that are older than `days`; how many. Their facts stay."""
-    return len(session.execute(_PRUNE_RAW, {"days": days}).all())

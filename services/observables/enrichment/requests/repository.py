@@ -36,10 +36,3 @@ def jobs_of(session: Session, tenant: str, request: UUID) -> list[JobRow]:
     query = query.where(REQUEST_JOB.c.tenant == tenant, REQUEST_JOB.c.request_id == request)
     rows = session.execute(query.order_by(JOB.c.value, JOB.c.enricher))
     return [JobRow(*row) for row in rows]
-
-
-def prune(session: Session, days: int) -> None:
-    """Delete requests older than `days` whose jobs are all deleted."""
-    old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    has_jobs = sa.select(sa.literal(1)).where(REQUEST_JOB.c.request_id == REQUEST.c.id).exists()
-    session.execute(sa.delete(REQUEST).where(REQUEST.c.created_at < old, ~has_jobs))

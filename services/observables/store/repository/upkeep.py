@@ -1,7 +1,6 @@
 """SQL of due scores, of sources, and of the progress of runs."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -73,10 +72,3 @@ def run_progress(session: Session, run_id: UUID) -> RunProgress:
     chunks = sa.func.count().filter(RUN_CHUNK.c.chunk >= 0)
     query = sa.select(chunks, *sums).where(RUN_CHUNK.c.run_id == run_id)
     return RunProgress(*session.execute(query).one())
-
-
-def prune_runs(session: Session, days: int) -> int:
-    """Delete the progress of runs older than `days`; return the number of chunks."""
-    is_old = RUN_CHUNK.c.handled_at < sa.func.now() - timedelta(days=days)
-    query = sa.delete(RUN_CHUNK).where(is_old).returning(RUN_CHUNK.c.chunk)
-    return len(session.execute(query).all())

@@ -300,10 +300,3 @@ def move(
     if tenants is not None:
         conditions.append(JOB.c.tenant.in_(tenants))
     session.execute(sa.update(JOB).where(*conditions).values(queue_id=new))
-
-
-def prune(session: Session, days: int) -> int:
-    """Delete jobs that ended more than `days` ago; how many."""
-    old = sa.func.now() - sa.func.make_interval(0, 0, 0, days)
-    statement = sa.delete(JOB).where(JOB.c.finished_at < old)
-    return len(session.execute(statement.returning(JOB.c.id)).all())

@@ -1,0 +1,21 @@
+"""The retention of the tables of notifications."""
+
+from typing import Final
+
+from shared.retention import INFRASTRUCTURE, RetentionPolicy
+
+POLICIES: Final = (
+    *INFRASTRUCTURE,
+    RetentionPolicy(table="channel", reason="A channel stays until its tenant deletes it."),
+    RetentionPolicy(table="rule", reason="A rule stays until its tenant deletes it."),
+    RetentionPolicy(table="rule_version", reason="One row for each tenant."),
+    RetentionPolicy(
+        table="delivery",
+        reason="A delivery carries all its matches. While the log may repeat its event (seven "
+        "days), the row prevents a second notification.",
+        days=30,
+        minimum=8,
+        age="finished_at",
+        condition="state IN ('delivered', 'failed')",
+    ),
+)

@@ -1,0 +1,87 @@
+"""The retention of the tables of observables.
+
+An observable stays for good, and with it each source's last assertion about it, also when nobody
+asserts it any more: a value is new once, a late report is compared with the newest assertion, and
+`as_of` and `first_seen` answer for it. The number of distinct values bounds these tables.
+"""
+
+from typing import Final
+
+from services.observables.store.models import HISTORY_DAYS
+from shared.retention import INFRASTRUCTURE, RetentionPolicy
+
+
+def _history(table: str) -> RetentionPolicy:
+    return RetentionPolicy(
+        table=table,
+        reason="What was recorded until then; `as_of` is refused for times before.",
+        days=HISTORY_DAYS,
+        age="recorded_until",
+        group="history",
+    )
+
+
+JOBS: Final = RetentionPolicy(
+    table="enrichment_job",
+    reason="A job that has ended is history; its answer is stored elsewhere.",
+    days=30,
+    age="finished_at",
+)
+RAW_ANSWERS: Final = RetentionPolicy(
+    table="enrichment",
+    reason="A raw answer serves to look into a parser's work; its facts stay.",
+    days=30,
+    age="obtained_at",
+    clears="raw",
+)
+REQUESTS: Final = RetentionPolicy(
+    table="enrichment_request",
+    reason="A request goes when its jobs have gone.",
+    days=30,
+    age="created_at",
+    condition="NOT EXISTS (SELECT FROM enrichment_request_job job "
+    "WHERE job.request_id = enrichment_request.id)",
+)
+RUN_CHUNKS: Final = RetentionPolicy(
+    table="run_chunk",
+    reason="The progress of feed runs. While the log may repeat a chunk (seven days), its row "
+    "tells that it is applied.",
+    days=30,
+    minimum=8,
+    age="handled_at",
+)
+
+POLICIES: Final = (
+    *INFRASTRUCTURE,
+    RetentionPolicy(table="source", reason="One row for each feed."),
+    RetentionPolicy(table="observable", reason="A value is new once, and has a past."),
+    RetentionPolicy(
+        table="assertion",
+        reason="The last word of each source, with which a later one is compared.",
+    ),
+    RetentionPolicy(table="sighting", reason="People's reports stay; they can be withdrawn."),
+    RetentionPolicy(table="relation", reason="One row for each connection of two observables."),
+    RetentionPolicy(
+        table="enrichment", reason="One answer for each observable and enricher: the newest."
+    ),
+    RetentionPolicy(table="enrichment_queue", reason="One row for each key of a provider."),
+    RetentionPolicy(table="enricher_setting", reason="A tenant's settings of an enricher."),
+    RetentionPolicy(table="enrichment_policy", reason="It stays until its tenant deletes it."),
+    RetentionPolicy(table="attack_technique", reason="One row for each technique of ATT&CK."),
+    RetentionPolicy(table="dataset", reason="One row for each set of reference data."),
+    RUN_CHUNKS,
+    JOBS,
+    RetentionPolicy(
+        table="enrichment_request_job", reason="The database deletes it with its job or request."
+    ),
+    REQUESTS,
+    RAW_ANSWERS,
+    RetentionPolicy(
+        table="enrichment_policy_use",
+        reason="What a policy asked on a day; only today's counts for its budget.",
+        days=30,
+        age="day",
+    ),
+    RetentionPolicy(table="trend", reason="A trend is news, once.", days=90, age="announced_at"),
+    *map(_history, ("source_past", "context_past", "assertion_past", "enrichment_past")),
+)

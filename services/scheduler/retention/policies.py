@@ -1,0 +1,25 @@
+"""The retention of the scheduler's tables."""
+
+from typing import Final
+
+from shared.retention import INFRASTRUCTURE, RetentionPolicy
+
+FIRINGS: Final = RetentionPolicy(
+    table="fire",
+    reason="A firing that was sent or missed is history; one that is pending is work.",
+    days=30,
+    age="fired_at",
+    condition="state <> 'pending'",
+)
+
+POLICIES: Final = (
+    *INFRASTRUCTURE,
+    RetentionPolicy(table="schedule", reason="A schedule stays until its tenant deletes it."),
+    FIRINGS,
+    RetentionPolicy(
+        table="beat",
+        reason="A Beat that has not ticked for a day is gone.",
+        days=1,
+        age="last_tick_at",
+    ),
+)
