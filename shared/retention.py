@@ -78,6 +78,9 @@ INFRASTRUCTURE: Final = (
         table="consumer_offset", reason="One row for each partition of each consumed topic."
     ),
     RetentionPolicy(
+        table="log_gap", reason="A log seldom loses records, and where it did must be traceable."
+    ),
+    RetentionPolicy(
         table="outbox", reason="The relay deletes an event when Kafka has acknowledged it."
     ),
     RetentionPolicy(table="sweep", reason="One row for each sweep of the service."),
