@@ -206,13 +206,19 @@ def _selected_events(manifest: dict[str, Any], options: MispFeedOptions) -> Iter
             continue
         if not _is_selected(properties, options):
             continue
-        try:
-            timestamp = int(properties.get("timestamp", 0))
-        except (TypeError, ValueError):
-            raise InvalidInput(
-                f"The event {uuid} has no timestamp.", where="manifest.json"
-            ) from None
+        timestamp = _seconds(properties.get("timestamp", 0))
+        if timestamp is None:
+            log.warning("misp.event_without_time", event_uuid=uuid)
+            continue
         yield _Event(timestamp, uuid)
+
+
+def _seconds(timestamp: Any) -> int | None:
+    """Whole seconds since 1970 of a manifest's time, which some servers write with fractions."""
+    try:
+        return int(float(timestamp))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _is_selected(properties: dict[str, Any], options: MispFeedOptions) -> bool:

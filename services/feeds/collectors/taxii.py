@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import msgspec
 from taxii2client import v20, v21
@@ -169,9 +169,15 @@ class TaxiiCollector:
                     retryable=False,
                 )
             position = _position_after(position, page, digests, started)
-            if objects:
+            # Not every server leaves out other types than those that it was asked for.
+            wanted = [
+                stix_object
+                for stix_object in objects
+                if not options.types or stix_object.get("type") in options.types
+            ]
+            if wanted:
                 path = scratch / f"page-{number}"
-                path.write_bytes(msgspec.json.encode({"objects": objects}))
+                path.write_bytes(msgspec.json.encode({"objects": wanted}))
                 number += 1
                 yield FetchedDocument(
                     f"page {number}", path, position.cursor, page.received, "stix"
@@ -221,22 +227,23 @@ def _request_page(
     if options.types:
         filters["type"] = options.types
     if isinstance(collection, v20.Collection):
-        return _request_range(collection, connection, position, options.page, filters)
+        return _request_range(collection, connection, position, options, filters)
     if position.next:
         filters["next"] = position.next
     envelope = collection.get_objects(limit=options.page, **filters)
-    return _page(envelope, connection, envelope.get("next"), more=bool(envelope.get("more")))
+    return _page(envelope, connection, _next_token(envelope), more=bool(envelope.get("more")))
 
 
 def _request_range(
     collection: Any,
     connection: "_Connection",
     position: _Position,
-    per_request: int,
+    options: TaxiiOptions,
     filters: dict[str, Any],
 ) -> _Page:
     """A page of TAXII 2.0, where the token is the index of the next object."""
     start = int(position.next or 0)
+    per_request = options.page
     try:
         bundle = collection.get_objects(start=start, per_request=per_request, **filters)
     except UpstreamStatus as refusal:
@@ -244,8 +251,16 @@ def _request_range(
             raise
         bundle = {}  # the range begins behind the last object
     end, total = _content_range(connection.headers.get("content-range", ""))
-    more = bool(bundle.get("objects")) and total is not None and end + 1 < total
+    is_full = len(bundle.get("objects") or ()) >= per_request
+    # A total of `*` is unknown: a full page is followed by another request.
+    more = bool(bundle.get("objects")) and (end + 1 < total if total is not None else is_full)
     return _page(bundle, connection, str(end + 1), more=more)
+
+
+def _next_token(envelope: dict[str, Any]) -> str | None:
+    """The token of the next page; some servers write a number, which is sent back as it stands."""
+    token = envelope.get("next")
+    return str(token) if isinstance(token, str | int) and not isinstance(token, bool) else None
 
 
 def _page(
@@ -281,8 +296,9 @@ def _api_roots(url: str, discovery: dict[str, Any]) -> list[str]:
     if not isinstance(discovery.get("api_roots"), list):
         return [url]
     default: str | None = discovery.get("default")
-    roots: list[str] = discovery["api_roots"]
-    return [default] if default else roots
+    roots: list[Any] = [default] if default else discovery["api_roots"]
+    # TAXII 2.1 §4.1 allows roots that are relative to the server.
+    return [urljoin(url, root) for root in roots if isinstance(root, str)]
 
 
 class _Connection:
@@ -333,7 +349,8 @@ class _Connection:
         other_headers = dict(headers or {})
         accept = other_headers.pop("Accept", media_type)
         if params:
-            url += ("&" if "?" in url else "?") + urlencode(params)
+            # taxii2-client gives some values as tuples of one text.
+            url += ("&" if "?" in url else "?") + urlencode(params, doseq=True)
         return self._get(url, accept, other_headers)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ A piece that cannot be read costs only itself: it becomes a `DroppedItem`. A doc
 of the format at all raises `MalformedDocument`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -24,6 +25,8 @@ BATCH_SIZE = 1000
 """Items of a batch; an event carries as many."""
 
 _EXCERPT_LENGTH = 200
+_TYPES_OF_HOSTS = frozenset({ObservableType.IPV4, ObservableType.IPV6, ObservableType.DOMAIN})
+_WITH_PORT = re.compile(r"([^:/\s]+|\[[^\]\s]+\]):[0-9]{1,5}", re.ASCII)
 _Options = TypeVar("_Options", bound=msgspec.Struct)
 
 
@@ -219,11 +222,19 @@ def excerpt(raw: object) -> str:
 def typed_value(kind: ObservableType | None, raw: str) -> tuple[str, str]:
     """Type and canonical value of `raw`; the type is detected if `kind` is None.
 
+    Of `address:port` and `name:port` the port is dropped, whether the type is given or detected.
+
     Raises:
         NotAnObservable: `raw` is no observable of that type.
     """
     if kind is not None:
-        return kind, normalise(kind, raw)
+        try:
+            return kind, normalise(kind, raw)
+        except NotAnObservable:
+            host = _WITH_PORT.fullmatch(raw.strip()) if kind in _TYPES_OF_HOSTS else None
+            if host is None:
+                raise
+            return kind, normalise(kind, host[1])
     observable = detect(raw)
     return observable.type, observable.value
 

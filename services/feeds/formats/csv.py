@@ -21,10 +21,12 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
+_MISP_COLUMNS = frozenset({"type", "value", "to_ids", "category"})
 _SAMPLED_LINES = 200
 """Lines by which delimiter, header and columns are guessed."""
 
@@ -77,7 +79,11 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CsvFormat:
-    """Tables whose dialect and columns are guessed or set. See `CsvOptions`."""
+    """Tables whose dialect and columns are guessed or set. See `CsvOptions`.
+
+    An export of MISP attributes, known by its columns `type`, `value` and `to_ids`, is read as MISP
+    means it: types are binding, and what is not meant for detection is left out.
+    """
 
     name: ClassVar[str] = "csv"
     incremental: ClassVar[bool] = False
@@ -167,6 +173,11 @@ class CsvReader:
         kind = fields.type_option(options.type)
         mapping = options.columns
         notes: list[str] = []
+        row_reader: _RowReader | _MispRowReader | None = None
+        if mapping is None and kind is None and set(map(str.lower, names)) >= _MISP_COLUMNS:
+            notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
+            row_reader = _MispRowReader(names)
+            mapping = Columns(value="value")
         if mapping is None:
             table = table_layout.rows(sample[header_lines:], delimiter)
             guess = table_layout.guess_columns(table, names, where)
@@ -178,7 +189,7 @@ class CsvReader:
         self._comment = options.comment
         self._delimiter = delimiter
         self._header = number if header_lines else None
-        self._row = _RowReader(mapping, names, where, kind, options)
+        self._row = row_reader or _RowReader(mapping, names, where, kind, options)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
@@ -236,6 +247,31 @@ class CsvReader:
             else:
                 if row:
                     yield from self._row.indicators(row, number)
+
+
+class _MispRowReader:
+    """Reads the rows of an export of MISP attributes."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._at = {name.lower(): at for at, name in enumerate(names)}
+
+    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
+        """The observables of the row's attribute."""
+        cells = {name: row[at].strip() for name, at in self._at.items() if at < len(row)}
+        if not cells.get("value"):
+            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "empty")
+            return
+        attribute = MispAttribute(
+            type=cells.get("type", ""),
+            value=cells["value"],
+            to_ids=cells.get("to_ids", "0").lower(),
+            uuid=cells.get("uuid"),
+            comment=cells.get("comment"),
+            first_seen=cells.get("first_seen"),
+            last_seen=cells.get("last_seen"),
+        )
+        event_tags = [{"name": tag} for tag in fields.tags(cells.get("attribute_tag"))]
+        yield from attribute_items(f"line {number}", attribute, tag_names(event_tags))
 
 
 class _RowReader:

@@ -117,16 +117,28 @@ def timestamp(value: Any) -> str | None:
 
 
 def confidence(value: Any) -> int | None:
-    """0 to 100, from a number or a word of STIX' scale; else None."""
+    """0 to 100, from a number, a share of one (0.85) or a word of STIX' scale; else None.
+
+    A 1.0 may be the whole or a hundredth, so that it says nothing.
+    """
     if isinstance(value, str):
-        value = value.strip().rstrip("%").strip().lower()
+        value = value.strip().lower()
         if value in _CONFIDENCE_WORDS:
             return _CONFIDENCE_WORDS[value]
+    is_percent = isinstance(value, str) and value.endswith("%")
     try:
-        number = int(value)
+        number = float(value.rstrip("%").rstrip() if is_percent else value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if 0 <= number <= 100 else None
+    is_share = 0 < number < 1 and not is_percent
+    if not 0 <= number <= 100 or (number == 1 and not _is_whole(value)):
+        return None
+    return round(number * 100 if is_share else number)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a number is written without a decimal point."""
+    return "." not in str(value)
 
 
 def tags(*values: Any) -> tuple[str, ...]:

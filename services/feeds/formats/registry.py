@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Final
 
 from services.feeds.formats import table_layout
-from services.feeds.formats.base import Format
+from services.feeds.formats.base import Format, MalformedDocument
 from services.feeds.formats.streams import HEAD, refuse_foreign
 from services.feeds.formats.text import TextFormat, plain_texts
 from shared.errors import InvalidInput
@@ -29,8 +29,17 @@ _BUILT_IN: Final = {
 }
 """Module and class of each format. Modules are imported late: some need large libraries."""
 
-_STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.|"objects"\s*:\s*\[')
-_MISP = re.compile(rb'"Event"\s*:\s*\{')
+_STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.')
+_STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
+_NO_OBJECTS = re.compile(rb'"objects"\s*:\s*\[\s*(?:\]|$)')
+_STIX_ID = re.compile(rb'"id"\s*:\s*"[a-z0-9-]{2,60}--[0-9a-fA-F]{8}-')
+_MISP_EVENT = re.compile(rb'"Event"\s*:\s*\{')
+_MISP_ATTRIBUTES = re.compile(rb'"Attribute"\s*:\s*\[')
+_NO_INDICATORS = (
+    (b'"matching_attributes"', "a warning list of MISP: its values are known to be harmless"),
+    (b'"meta-category"', "an object template of MISP, which holds no values"),
+)
+"""Properties of JSON documents that are often beside feeds and are none."""
 _SYNDICATION = re.compile(
     rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
@@ -94,10 +103,16 @@ def guess_format(name: str, head: bytes) -> tuple[str, str]:
 
 
 def _guess_json(head: bytes) -> tuple[str, str]:
-    if _MISP.search(head):
+    if _MISP_EVENT.search(head):
         return "misp", 'it is JSON with an "Event"'
-    if _STIX.search(head):
+    if _MISP_ATTRIBUTES.search(head) and b'"to_ids"' in head:
+        return "misp", "it is JSON with attributes of a MISP event"
+    has_stix_objects = _STIX_OBJECTS.search(head) and _STIX_ID.search(head)
+    if _STIX.search(head) or _NO_OBJECTS.search(head) or has_stix_objects:
         return "stix", "it is JSON with a bundle of objects"
+    for name, words in _NO_INDICATORS:
+        if name in head:
+            raise MalformedDocument(f"this is {words}; name the format to read it all the same")
     return "json", "it is JSON, and neither a STIX bundle nor a MISP event"
 
 

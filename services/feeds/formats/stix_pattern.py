@@ -3,8 +3,13 @@
 This parser is linear in the pattern; the reference implementation needs 0.6 ms for each. A pattern
 that does not stand for a set of observables (negation, LIKE, MATCHES, sequences in time) is refused
 with its place, and never read in part.
+
+Source: STIX 2.1 §9, and its grammar, https://github.com/oasis-open/cti-stix2-json-schemas
+(pattern_grammar/STIXPattern.g4). AND binds closer than OR, in observations and in comparisons.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -20,11 +25,15 @@ MAX_DEPTH = 16
 """Nested parentheses."""
 
 _T = ObservableType
-_STRING = r"'(?:[^'\\]|\\.)*'"
-_PATH = rf"[A-Za-z0-9_-]+:[A-Za-z0-9_-]+(?:\.(?:[A-Za-z0-9_-]+|{_STRING})|\[(?:[0-9]+|\*)\])*"
+_STRING = r"'(?:[^'\\]|\\.)*+'"
+_NAME = r"[A-Za-z0-9_-]++"
+_STEP = rf"(?:\.(?:{_NAME}|{_STRING})|\[(?:-?[0-9]++|\*)\])"
+_PATH = rf"{_NAME}:(?:{_NAME}|{_STRING}){_STEP}*+"
+# Each alternative takes as much as it can and gives nothing back, so that the time is linear.
+_SKIPPED = re.compile(r"(?:\s++|/\*(?:[^*]|\*(?!/))*+\*/|//[^\r\n]*+)*+")
 _TOKEN = re.compile(
-    rf"\s*(?:(?P<path>{_PATH})|(?P<string>[thb]?{_STRING})|(?P<sign><=|>=|!=|<>|==|[=<>()\[\],])"
-    r"|(?P<number>[+-]?[0-9][0-9.]*)|(?P<word>[A-Za-z]+))",
+    rf"(?P<path>{_PATH})|(?P<string>[thb]?{_STRING})|(?P<sign><=|>=|!=|<>|==|[=<>()\[\],])"
+    rf"|(?P<number>[+-]?(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?![A-Za-z0-9_.-]))|(?P<word>{_NAME})",
     re.DOTALL,
 )
 # Nearly all patterns look like this. The parser reads whatever else a path or string may hold.
@@ -39,6 +48,7 @@ _TYPES: dict[str, ObservableType | None] = {
     "ipv4-addr:value": _T.IPV4,
     "ipv6-addr:value": _T.IPV6,
     "domain-name:value": _T.DOMAIN,
+    "hostname:value": _T.DOMAIN,  # as OpenCTI writes the names of hosts
     "url:value": _T.URL,
     "email-addr:value": _T.EMAIL,
     "email-message:from_ref.value": _T.EMAIL,
@@ -54,6 +64,8 @@ _TYPES: dict[str, ObservableType | None] = {
     "x509-certificate:hashes.sha-1": _T.X509_SHA1,
     "x509-certificate:hashes.sha-256": _T.X509_SHA256,
     "vulnerability:name": _T.VULNERABILITY,
+    # Types that STIX lacks, by the names under which this platform writes them.
+    **{f"{kind}:value": kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4, _T.USER_AGENT, _T.WALLET)},
 }
 
 
@@ -73,19 +85,21 @@ class Comparison(NamedTuple):
         path: the object path that is compared with it.
         type: the type of the values of that path; None to detect it.
         is_known: whether values of that path are observables at all.
-        value: as written in the pattern.
+        value: as written in the pattern; of a binary constant its bytes in hexadecimal.
+        is_context: whether it only describes another value: a file's name beside a hash.
     """
 
     path: str
     type: ObservableType | None
     is_known: bool
     value: str
+    is_context: bool = False
 
 
 def comparisons(pattern: str) -> list[Comparison]:
     """The values that a pattern names, in their order.
 
-    Every value of an AND counts, except a file's name beside a hash: there it only describes.
+    Every value of an AND counts; a file's name beside another value is context there.
 
     Raises:
         PatternProblem: the pattern is too long, too deep, malformed, or no set of values.
@@ -141,33 +155,47 @@ class _Parser:
         return values
 
     def _observations(self) -> list[Comparison]:
-        return self._joined(self._observation, ("AND", "OR", "FOLLOWEDBY"))
+        values = self._alternatives(self._observation)
+        if self._keyword() == "FOLLOWEDBY":
+            raise PatternProblem("unsupported pattern", "FOLLOWEDBY is about an order in time")
+        return values
 
     def _observation(self) -> list[Comparison]:
         if self._text() == "(":
             values = self._nested("(", ")", self._observations)
         else:
             values = self._nested("[", "]", self._comparisons)
-        if self._text().upper() in ("WITHIN", "REPEATS", "START"):
+        if self._keyword() in ("WITHIN", "REPEATS", "START"):
             raise PatternProblem(
                 "unsupported pattern", f"{self._text()} is about times, not about values"
             )
         return values
 
     def _comparisons(self) -> list[Comparison]:
-        return self._joined(self._comparison, ("AND", "OR"))
+        return self._alternatives(self._comparison)
 
-    def _joined(self, rule: _Rule, operators: tuple[str, ...]) -> list[Comparison]:
-        values = rule()
-        has_and = False
-        while (operator := self._text().upper()) in operators:
-            if operator == "FOLLOWEDBY":
-                raise PatternProblem("unsupported pattern", "FOLLOWEDBY is about an order in time")
+    def _alternatives(self, rule: _Rule) -> list[Comparison]:
+        """Parts that OR joins, each of them a conjunction."""
+        values = self._conjunction(rule)
+        while self._keyword() == "OR":
             self._next()
-            has_and |= operator == "AND"
+            values += self._conjunction(rule)
+        return values
+
+    def _conjunction(self, rule: _Rule) -> list[Comparison]:
+        """Parts that AND joins. A file's name beside something else only describes that."""
+        values = rule()
+        if self._keyword() != "AND":
+            return values
+        while self._keyword() == "AND":
+            self._next()
             values += rule()
-        if has_and and len({value.type for value in values}) > 1:
-            values = [value for value in values if value.type is not _T.FILE_NAME]
+        types = {value.type for value in values if value.is_known}
+        if types - {_T.FILE_NAME}:
+            values = [
+                value._replace(is_context=True) if value.type is _T.FILE_NAME else value
+                for value in values
+            ]
         return values
 
     def _nested(self, opening: str, closing: str, rule: _Rule) -> list[Comparison]:
@@ -185,9 +213,9 @@ class _Parser:
     def _comparison(self) -> list[Comparison]:
         if self._text() == "(":
             return self._nested("(", ")", self._comparisons)
+        if (word := self._keyword()) in ("NOT", "EXISTS"):
+            raise PatternProblem("unsupported pattern", f"{word} names no value")
         path = self._next()
-        if path.text.upper() in ("NOT", "EXISTS"):
-            raise PatternProblem("unsupported pattern", f"{path.text.upper()} names no value")
         if path.kind != "path":
             raise self._malformed("an object path", back=1)
         operator = self._next().text.upper()
@@ -197,11 +225,17 @@ class _Parser:
             )
         if operator not in _VALUE_OPERATORS:
             raise self._malformed("a comparison", back=1)
-        values = self._set() if operator == "IN" else [self._value()]
-        return [Comparison(path.text, *_type_at(path.text), value) for value in values]
+        constants = self._set() if operator == "IN" else [self._value()]
+        type_, is_known = _type_at(path.text)
+        return [
+            Comparison(path.text, type_, is_known and constant.is_text, constant.text)
+            for constant in constants
+        ]
 
-    def _set(self) -> list[str]:
+    def _set(self) -> "list[_Constant]":
         self._expect("(")
+        if self._text() == ")":
+            raise PatternProblem("unsupported pattern", "an empty set names no value")
         values = [self._value()]
         while self._text() == ",":
             self._next()
@@ -209,13 +243,18 @@ class _Parser:
         self._expect(")")
         return values
 
-    def _value(self) -> str:
+    def _value(self) -> "_Constant":
         token = self._next()
-        if token.kind == "string" and token.text[0] == "'":
-            return _unquoted(token.text)
-        if token.kind == "number":
-            return token.text
-        raise self._malformed("a value", back=1)
+        constant = _constant(token)
+        if constant is None:
+            raise self._malformed("a value", back=1)
+        return constant
+
+    def _keyword(self) -> str:
+        """The next token in capitals if it is a word, else an empty text."""
+        if self._at < len(self._tokens) and self._tokens[self._at].kind == "word":
+            return self._tokens[self._at].text.upper()
+        return ""
 
     def _text(self) -> str:
         """The text of the next token, empty at the end."""
@@ -244,15 +283,63 @@ class _Parser:
         )
 
 
+class _Constant(NamedTuple):
+    """A constant of a pattern.
+
+    Attributes:
+        text: of a binary constant its bytes in hexadecimal.
+        is_text: whether it can be an observable: booleans and times are none.
+    """
+
+    text: str
+    is_text: bool
+
+
+def _constant(token: _Token) -> _Constant | None:
+    """The constant that a token is; None if it is none, or malformed (STIX 2.1 §9.2)."""
+    if token.kind == "number":
+        return _Constant(token.text, is_text=True)
+    if token.kind == "word":
+        word = token.text.lower()
+        return _Constant(word, is_text=False) if word in ("true", "false") else None
+    return _CONSTANTS[token.text[0]](token.text) if token.kind == "string" else None
+
+
+def _hexadecimal(literal: str) -> _Constant | None:
+    digits = literal[2:-1]
+    return _Constant(digits.lower(), is_text=True) if _HEX.fullmatch(digits) else None
+
+
+def _binary(literal: str) -> _Constant | None:
+    try:
+        return _Constant(base64.b64decode(literal[2:-1], validate=True).hex(), is_text=True)
+    except binascii.Error:
+        return None
+
+
+_HEX = re.compile("(?:[0-9a-fA-F]{2})*+")
+_CONSTANTS: dict[str, Callable[[str], _Constant | None]] = {
+    "'": lambda literal: _Constant(_unquoted(literal), is_text=True),
+    "t": lambda literal: _Constant(_unquoted(literal[1:]), is_text=False),
+    "h": _hexadecimal,
+    "b": _binary,
+}
+
+
 def _tokens(pattern: str) -> Iterator[_Token]:
-    at = 0
-    end = len(pattern.rstrip())
-    while at < end:
+    at = _end_of_space(pattern, 0)
+    while at < len(pattern):
         match = _TOKEN.match(pattern, at)
         if match is None or match.lastgroup is None:
             raise PatternProblem(
                 "malformed pattern",
                 f"not understood at character {at + 1}: {pattern[at : at + 40]!r}",
             )
-        yield _Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
-        at = match.end()
+        yield _Token(match.lastgroup, match[0], at)
+        at = _end_of_space(pattern, match.end())
+
+
+def _end_of_space(pattern: str, at: int) -> int:
+    """The place behind white space and comments."""
+    space = _SKIPPED.match(pattern, at)
+    return space.end() if space else at

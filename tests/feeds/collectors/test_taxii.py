@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
-from services.feeds.collectors.taxii import EndlessPagination, TaxiiCollector
+from services.feeds.collectors.taxii import EndlessPagination, TaxiiCollector, _api_roots
 from shared.errors import InvalidInput
 from shared.http import GuardedClient, UpstreamStatus
 
@@ -288,6 +288,44 @@ def test_taxii_2_0_pages_by_ranges(tmp_path: Path) -> None:
     with server(answer, "2.0") as url:
         fetched = collect(FeedSource(url, {"page": 100}), tmp_path)
     assert ids(fetched) == [indicator(number)["id"] for number in range(250)]
+
+
+def test_a_token_that_is_a_number_is_sent_back(tmp_path: Path) -> None:
+    pages = {None: {"objects": [indicator(1), indicator(2)], "more": True, "next": 50}}
+    pages["50"] = {"objects": [indicator(3)], "more": False}
+    with server(lambda query, _: (200, {}, pages[query.get("next")])) as url:
+        assert len(ids(collect(FeedSource(url), tmp_path))) == 3
+
+
+def test_types_count_whatever_the_server_sends(tmp_path: Path) -> None:
+    def answer(query: dict[str, str], _headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        number = int(query.get("next", "0"))
+        kinds = ["indicator"] if number == 5 else ["ipv4-addr"]
+        objects = [{**indicator(number), "type": kind} for kind in kinds]
+        return 200, {}, {"objects": objects, "more": number < 5, "next": str(number + 1)}
+
+    with server(answer) as url:
+        fetched = collect(FeedSource(url, {"types": ["indicator"]}), tmp_path)
+    assert ids(fetched) == [indicator(5)["id"]]
+
+
+def test_a_total_that_is_unknown_is_read_to_its_end(tmp_path: Path) -> None:
+    def answer(_query: dict[str, str], headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        first, last = (int(text) for text in headers["Range"].removeprefix("items=").split("-"))
+        last = min(last, 24)
+        objects = [indicator(number) for number in range(first, last + 1)]
+        return 206, {"Content-Range": f"items {first}-{last}/*"}, {"objects": objects}
+
+    with server(answer, "2.0") as url:
+        fetched = collect(FeedSource(url, {"page": 10}), tmp_path)
+    assert len(ids(fetched)) == 25
+
+
+@pytest.mark.parametrize("root", ["/root/", "../root/", "http://other.example/root/"])
+def test_api_roots_may_be_relative_to_the_server(root: str) -> None:
+    roots = _api_roots("http://server.example/taxii2/", {"api_roots": [root]})
+    host = "other.example" if "other" in root else "server.example"
+    assert roots == [f"http://{host}/root/"]
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,43 @@ def test_a_quote_that_is_never_closed_costs_a_bounded_part():
 
 def test_an_empty_table_is_empty():
     assert parse(CsvFormat(), b"# nothing today\n").indicators == []
+
+
+MISP_EXPORT = b"""uuid,event_id,category,type,value,comment,to_ids,date
+"u-1","12","Network activity","ip-dst","198.51.100.7","the first",1,20240101
+"u-2","12","Network activity","ip-dst|port","198.51.100.8|443","",1,20240101
+"u-3","12","Payload delivery","filename|md5","a.exe|0cc175b9c0f1b6a831c399e269772661","",1,20240101
+"u-4","12","External analysis","link","https://blog.example.org/report","",0,20240101
+"u-5","12","Network activity","domain|ip","one.example.com|198.51.100.9","",1,20240101
+"u-6","12","Network activity","hostname","cdn.example.net","",0,20240101
+"u-7","12","Network activity","ip-src","","",1,20240101
+"""
+
+
+def test_an_export_of_misp_is_read_as_misp_means_it():
+    whole = parse(CsvFormat(), MISP_EXPORT)
+    assert pairs(whole) == [
+        ("ipv4-addr", "198.51.100.7"),
+        ("ipv4-addr", "198.51.100.8"),
+        ("file-name", "a.exe"),
+        ("file-md5", "0cc175b9c0f1b6a831c399e269772661"),
+        ("domain-name", "one.example.com"),
+        ("ipv4-addr", "198.51.100.9"),
+    ]
+    assert drops(whole) == [
+        ("line 5", "not for detection"),
+        ("line 7", "not for detection"),
+        ("line 8", "empty"),
+    ]
+    assert (whole.indicators[0].ref, whole.indicators[0].description) == ("u-1", "the first")
+    assert "MISP" in whole.notes[0]
+
+
+def test_the_lines_of_an_export_of_misp_are_independent():
+    lines = MISP_EXPORT.decode().splitlines()
+    reader = CsvFormat().reader(lines, {})
+    result = reader.read(lines[5:6], [6])
+    assert [indicator.value for indicator in result.indicators] == [
+        "one.example.com",
+        "198.51.100.9",
+    ]

@@ -53,3 +53,27 @@ def test_tags():
 def test_nothing_raises(value):
     for read in (fields.timestamp, fields.confidence, fields.tags, fields.short_text):
         read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.85, 85),
+        ("0.85", 85),
+        (85.0, 85),
+        ("85.5", 86),
+        ("85%", 85),
+        ("0.5%", 0),
+        (1, 1),
+        (1.0, None),
+        ("1.0", None),
+        (0, 0),
+        (0.004, 0),
+        (100.5, None),
+        (-0.5, None),
+        (float("nan"), None),
+        (float("inf"), None),
+    ],
+)
+def test_a_share_of_one_is_a_confidence_too(value, expected):
+    assert fields.confidence(value) == expected

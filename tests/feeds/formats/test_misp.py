@@ -125,8 +125,8 @@ def test_places_in_an_export_of_many_events():
     ("data", "words"),
     [
         (ONE[:200], r"line 1, column 201 \(byte 200\): the JSON is cut off here"),
-        (b'{"type": "bundle"}', '"Event" is missing'),
-        (b'{"response": [{"Event": {}}, {}]}', r"\$\[1\]: .*\"Event\" is missing"),
+        (b'{"type": "bundle"}', 'neither "Event" nor "Attribute"'),
+        (b'{"response": [{"Event": {}}, {}]}', r"\$\[1\]: .*neither \"Event\""),
         (b'{"Event": {"Object": 5}}', r"\$.Event.Object: Expected `array`, got `int`"),
         (b"[5]", "Expected `object`, got `int`"),
     ],
@@ -134,3 +134,53 @@ def test_places_in_an_export_of_many_events():
 def test_malformed_documents(data, words):
     with pytest.raises(MalformedDocument, match=words):
         parse(MispFormat(), data)
+
+
+def event(*attributes, **more):
+    return json.dumps({"Event": {"Attribute": list(attributes), **more}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("uri", "https://example.com/a", [("url", "https://example.com/a")]),
+        ("uri", "hxxp[:]//example[.]com/a", [("url", "http://example.com/a")]),
+        ("malware-sample", f"a.exe|{'a' * 32}", [("file-name", "a.exe"), ("file-md5", "a" * 32)]),
+        ("email-attachment", "invoice.doc", [("file-name", "invoice.doc")]),
+        ("domain", "example.com:8080", [("domain-name", "example.com")]),
+        ("hostname|port", "example.com|8080", [("domain-name", "example.com")]),
+        ("ip-dst", "[2001:db8::7]:443", [("ipv6-addr", "2001:db8::7")]),
+        ("ip-src", "192.0.2.0/24", [("ipv4-addr", "192.0.2.0/24")]),
+    ],
+)
+def test_values_of_a_type(kind, value, expected):
+    assert pairs(parse(MispFormat(), event(attribute(kind, value)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        ("uri", "/upload-3f9c.pl?id=1", "path without a host"),
+        ("uri", "upload.example.com/x.pl", "path without a host"),
+        ("ip-dst", "example.com", "not of the declared type"),
+        ("ip-src", "https://192.0.2.1/", "not of the declared type"),
+        ("domain", "192.0.2.1", "not a public suffix"),
+        ("md5", "example.com", "malformed hash"),
+    ],
+)
+def test_a_declared_type_is_binding(kind, value, reason):
+    whole = parse(MispFormat(), event(attribute(kind, value)))
+    assert pairs(whole) == []
+    assert drops(whole) == [("Attribute[0]", reason)]
+
+
+def test_an_event_without_its_wrapper_is_the_same_event():
+    assert parse(MispFormat(), json.dumps(EVENT).encode()) == parse(MispFormat(), ONE)
+
+
+def test_a_search_for_attributes_is_read_as_their_event():
+    search = json.dumps({"response": {"Attribute": EVENT["Attribute"]}}).encode()
+    whole = parse(MispFormat(), search)
+    without_objects = event(*EVENT["Attribute"])
+    assert pairs(whole) == pairs(parse(MispFormat(), without_objects))
+    assert drops(whole) == drops(parse(MispFormat(), without_objects))

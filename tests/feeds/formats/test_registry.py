@@ -42,6 +42,10 @@ def test_an_unknown_format_is_answered_with_those_that_are_known():
         ("report.pdf", b"%PDF-1.7", "pdf"),
         ("https://example.com/report.html?x=1", b"<!doctype html><html>", "html"),
         ("a", b'[{"Event": {"Attribute": []}}]', "misp"),
+        ("a", b'{"info": "x", "Attribute": [{"type": "url", "to_ids": false}]}', "misp"),
+        ("a", b'{"response": {"Attribute": [{"type": "url", "to_ids": false}]}}', "misp"),
+        ("a", b'{"meta": {}, "objects": [{"id": 1, "value": "192.0.2.1"}]}', "json"),
+        ("a", b'{"objects": [{"type": "ipv4-addr", "id": "ipv4-addr--0a1b2c3d-', "stix"),
     ],
 )
 def test_guessed(name, head, expected):

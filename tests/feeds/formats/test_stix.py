@@ -244,3 +244,93 @@ def test_an_envelope_of_taxii():
         {"more": True, "next": "x", "objects": [indicator("[ipv4-addr:value = '192.0.2.1']")]}
     ).encode()
     assert pairs(parse(StixFormat(), data)) == [("ipv4-addr", "192.0.2.1")]
+
+
+ADDRESS = "[ipv4-addr:value = '192.0.2.1']"
+
+
+def test_versions_are_compared_as_moments():
+    older = indicator(ADDRESS, modified="2026-03-01T10:00:00Z")
+    newer = indicator(ADDRESS, modified="2026-03-01T10:00:00.250Z", revoked=True)
+    for versions in ((older, newer), (newer, older)):
+        whole = parse(StixFormat(), bundle(*versions))
+        assert [record.retracted for record in whole.indicators] == [True]
+        assert [reason for _, reason in drops(whole)] == ["older version"]
+
+
+def test_the_same_moment_in_two_spellings_is_one_version():
+    whole = parse(
+        StixFormat(),
+        bundle(
+            indicator(ADDRESS, modified="2026-03-01T10:00:00Z"),
+            indicator(ADDRESS, modified="2026-03-01T11:00:00.000+01:00"),
+        ),
+    )
+    assert drops(whole) == []
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {},
+        {"definition_type": "tlp", "definition": {"tlp": "white"}},
+        {"name": "TLP:WHITE"},
+        {"name": "TLP:CLEAR"},
+    ],
+)
+def test_tlp_has_the_words_of_tlp_2_whether_its_definition_comes_along_or_not(definition):
+    marking = "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"
+    own = "marking-definition--00000000-0000-4000-8000-000000000001"
+    objects = [
+        {"type": "marking-definition", "id": identity, **definition}
+        for identity in (marking, own)
+        if definition
+    ]
+    marked = indicator(ADDRESS, object_marking_refs=[marking, own] if definition else [marking])
+    assert parse(StixFormat(), bundle(marked, *objects)).indicators[0].tags == ("tlp:clear",)
+
+
+def test_a_marking_of_tlp_2_by_its_extension():
+    extension = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+    definition = {
+        "type": "marking-definition",
+        "id": "marking-definition--1",
+        "extensions": {
+            extension: {"extension_type": "property-extension", "tlp_2_0": "amber+strict"}
+        },
+    }
+    marked = indicator(ADDRESS, object_marking_refs=["marking-definition--1"])
+    assert parse(StixFormat(), bundle(marked, definition)).indicators[0].tags == (
+        "tlp:amber+strict",
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "expected", "notes"),
+    [
+        (("9999-12-31T00:00:00Z", "9999-12-31T23:59:59Z"), (None, None), 0),
+        (("2026-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2026-01-01T00:00:00Z", None), 0),
+        (("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z"), ("2026-01-01T00:00:00Z", None), 1),
+        (("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), ("2026-01-02T00:00:00Z", None), 1),
+    ],
+)
+def test_an_end_that_is_none_is_passed_over(times, expected, notes):
+    whole = parse(
+        StixFormat(), bundle(indicator(ADDRESS, valid_from=times[0], valid_until=times[1]))
+    )
+    (record,) = whole.indicators
+    assert (record.first_seen, record.valid_until) == expected
+    assert len(whole.notes) == notes
+
+
+def test_host_names_as_opencti_writes_them():
+    named = indicator("[hostname:value = 'one.example.com']")
+    whole = parse(StixFormat(), bundle(named, {"type": "hostname", "value": "two.example.net"}))
+    assert pairs(whole) == [("domain-name", "one.example.com"), ("domain-name", "two.example.net")]
+
+
+def test_a_files_name_is_context_only_beside_its_hash():
+    pattern = f"[file:name = 'a.exe' AND file:hashes.MD5 = '{'a' * 32}' OR file:name = 'lone.dll']"
+    whole = parse(StixFormat(), bundle(indicator(pattern)))
+    assert pairs(whole) == [("file-md5", "a" * 32), ("file-name", "lone.dll")]
+    assert drops(whole) == [("objects[0].pattern", "context")]

@@ -1,11 +1,17 @@
 """STIX patterns: the values that they name, and the reference implementation's verdict."""
 
+import os
+import re
+from base64 import b64decode, b64encode
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from stix2patterns.v21.pattern import Pattern
 from stix2patterns.validator import validate
 
-from services.feeds.formats.stix_pattern import PatternProblem, comparisons
+from services.feeds.formats.stix_pattern import MAX_PATTERN, PatternProblem, comparisons
 
 MD5 = "a" * 32
 SHA1 = "b" * 40
@@ -31,7 +37,6 @@ def named(pattern):
             f"[file:hashes.MD5 = '{MD5}' OR file:hashes.'SHA-1' = '{SHA1}']",
             [("file-md5", MD5), ("file-sha1", SHA1)],
         ),
-        (f"[file:hashes.MD5 = '{MD5}' AND file:name = 'x.exe']", [("file-md5", MD5)]),
         ("[file:name = 'x.exe']", [("file-name", "x.exe")]),
         (
             "[file:name = 'x.exe' OR file:name = 'y.exe']",
@@ -47,12 +52,54 @@ def named(pattern):
         ("[domain-name:resolves_to_refs[*].value = '192.0.2.1']", [(None, "192.0.2.1")]),
         ("[autonomous-system:number = 64500]", [("autonomous-system", "64500")]),
         (f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']", [("x509-sha1", SHA1)]),
+        ("[hostname:value = 'a.example.com']", [("domain-name", "a.example.com")]),
+        (
+            "[url:value = 'u' /* or */ OR // the other\n url:value = 'v']",
+            [("url", "u"), ("url", "v")],
+        ),
     ],
 )
 def test_what_a_pattern_names(pattern, expected):
     assert validate(pattern)
     assert expected == named(pattern)
     assert all(value.is_known for value in comparisons(pattern))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "context"),
+    [
+        (f"[file:hashes.MD5 = '{MD5}' AND file:name = 'x.exe']", ["x.exe"]),
+        (f"[file:name = 'x.exe' AND file:hashes.MD5 = '{MD5}' OR file:name = 'y.dll']", ["x.exe"]),
+        (f"[file:name = 'y.dll' OR file:name = 'x.exe' AND file:hashes.MD5 = '{MD5}']", ["x.exe"]),
+        (
+            f"[(file:name = 'x' OR file:name = 'y') AND file:hashes.MD5 = '{MD5}']",
+            ["x", "y"],
+        ),
+        (
+            f"[file:name = 'x'] AND [file:hashes.MD5 = '{MD5}'] OR [file:name = 'y']",
+            ["x"],
+        ),
+        ("[file:name = 'x' AND process:pid = 5]", []),
+    ],
+)
+def test_a_files_name_beside_a_hash_is_context_in_its_own_branch(pattern, context):
+    assert validate(pattern)
+    assert [value.value for value in comparisons(pattern) if value.is_context] == context
+
+
+def test_binary_constants_are_read_as_hexadecimal():
+    encoded = b64encode(bytes.fromhex(SHA1)).decode()
+    assert named(f"[file:hashes.MD5 = h'{MD5.upper()}']") == [("file-md5", MD5)]
+    assert named(f"[file:hashes.'SHA-1' = b'{encoded}']") == [("file-sha1", SHA1)]
+
+
+@pytest.mark.parametrize("constant", ["true", "false", "t'2026-01-01T00:00:00Z'"])
+def test_booleans_and_times_are_constants_and_no_observables(constant):
+    pattern = f"[network-traffic:dst_ref.value = '192.0.2.1' AND network-traffic:x = {constant}]"
+    assert validate(pattern)
+    address, other = comparisons(pattern)
+    assert (address.value, address.is_known) == ("192.0.2.1", True)
+    assert not other.is_known
 
 
 @pytest.mark.parametrize(
@@ -68,7 +115,7 @@ def test_a_path_without_observables_is_not_known(path):
     [
         ("", "malformed pattern", "it ends where '[' is expected"),
         ("[url:value = 'u'", "malformed pattern", "it ends where ']' is expected"),
-        ("[url:value = 'u]", "malformed pattern", "not understood at character 13"),
+        ("[url:value = 'u]", "malformed pattern", "not understood at character 14"),
         ("[url:value 'u']", "malformed pattern", "a comparison is expected at character 12"),
         ("[url:value = ]", "malformed pattern", "a value is expected at character 14"),
         ("[url:value = 'u'] OR", "malformed pattern", "it ends where '[' is expected"),
@@ -85,7 +132,11 @@ def test_a_path_without_observables_is_not_known(path):
         ("[url:value LIKE 'u%']", "unsupported pattern", "LIKE"),
         ("[url:value = 'u'] FOLLOWEDBY [url:value = 'v']", "unsupported pattern", "FOLLOWEDBY"),
         ("[url:value = 'u'] WITHIN 5 SECONDS", "unsupported pattern", "WITHIN"),
-        ("[url:value = t'2026-01-01T00:00:00Z']", "malformed pattern", "a value is expected"),
+        ("[url:value IN ()]", "unsupported pattern", "an empty set names no value"),
+        ("[artifact:payload_bin = h'abc']", "malformed pattern", "a value is expected"),
+        ("[artifact:payload_bin = b'====']", "malformed pattern", "a value is expected"),
+        ("[url:value = maybe]", "malformed pattern", "a value is expected"),
+        ("[url:value = 'u' /* never closed]", "malformed pattern", "not understood"),
         ("[" + "(" * 50 + "url:value = 'u'" + ")" * 50 + "]", "pattern too deep", "16"),
         ("[url:value = '" + "u" * 70_000 + "']", "pattern too long", "at most 65536"),
     ],
@@ -123,3 +174,120 @@ def test_a_thousand_ors_are_taken():
         " OR ".join(f"[ipv4-addr:value = '10.0.{n >> 8}.{n & 255}']" for n in range(1000))
     )
     assert len(values) == 1000
+
+
+PATHS = (
+    "ipv4-addr:value",
+    "url:value",
+    "file:name",
+    "file:hashes.MD5",
+    "file:hashes.'SHA-256'",
+    "domain-name:resolves_to_refs[*].value",
+    "network-traffic:extensions.'http-request-ext'.request_value",
+    "process:pid",
+)
+SPACES = st.sampled_from([" ", "  ", "\n", "\t", " /* a * comment */ ", " // to the end\n"])
+STRINGS = st.text("ab'\\ /*=.ü", max_size=8)
+CONSTANTS = st.one_of(
+    STRINGS.map(lambda text: "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"),
+    st.integers(-99, 99).map(str),
+    st.sampled_from(["0.5", "-12.25", "true", "false", "t'2026-01-01T00:00:00Z'"]),
+    st.binary(max_size=4).map(lambda data: f"h'{data.hex()}'"),
+    st.binary(min_size=3, max_size=3).map(lambda data: f"b'{b64encode(data).decode()}'"),
+)
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> str:
+    """One comparison: a path, an operator that names values, constants."""
+    path = draw(st.sampled_from(PATHS))
+    space = draw(SPACES)
+    if draw(st.booleans()):
+        return f"{path}{space}={space}{draw(CONSTANTS)}"
+    constants = draw(st.lists(CONSTANTS, min_size=1, max_size=3))
+    return f"{path} IN{space}({f',{space}'.join(constants)})"
+
+
+def joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Parts with AND and OR between them, some in parentheses."""
+
+    def join(pieces: list[tuple[str, str]]) -> str:
+        text = pieces[0][0]
+        for piece, operator in pieces[1:]:
+            text += f" {operator} {piece}"
+        return text
+
+    operators = st.sampled_from(["AND", "OR"])
+    return st.lists(st.tuples(parts, operators), min_size=1, max_size=4).map(join)
+
+
+PATTERNS = joined(
+    joined(st.one_of(conditions(), joined(conditions()).map(lambda text: f"({text})"))).map(
+        lambda text: f"[{text}]"
+    )
+)
+
+
+UNREAD = {"process:pid", "network-traffic:extensions.'http-request-ext'.request_value"}
+"""Paths of `PATHS` whose values are no observables."""
+
+Value = tuple[str, str, bool]
+"""Path, constant, and whether it only describes another value."""
+
+
+class ReferenceTree(Pattern):
+    """A pattern as the reference parses it."""
+
+    def values(self) -> list[Value]:
+        """Its values, in their order."""
+        tree = self._Pattern__do_parse(str(self.text))
+        return read_node(tree)
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def read_node(node: Any) -> list[Value]:
+    """The values below a node of the reference's tree."""
+    kind = type(node).__name__
+    if kind == "PropTestEqualContext":
+        return [read_constant(node, node.primitiveLiteral())]
+    if kind == "PropTestSetContext":
+        return [read_constant(node, literal) for literal in node.setLiteral().primitiveLiteral()]
+    values = [value for child in getattr(node, "children", ()) for value in read_node(child)]
+    is_conjunction = kind.endswith("ExpressionAndContext") and len(node.children) > 1
+    if is_conjunction and {path for path, _, _ in values} - UNREAD - {"file:name"}:
+        return [(path, text, flag or path == "file:name") for path, text, flag in values]
+    return values
+
+
+def read_constant(test: Any, literal: Any) -> Value:
+    """A comparison's path and one of its constants."""
+    text = literal.getText()
+    if text.startswith("'"):
+        text = re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    elif text.startswith("h'"):
+        text = text[2:-1].lower()
+    elif text.startswith("b'"):
+        text = b64decode(text[2:-1]).hex()
+    elif text.startswith("t'"):
+        text = text[2:-1]
+    return test.objectPath().getText(), text, False
+
+
+@settings(max_examples=int(os.environ.get("SENTINELIQ_PATTERNS", "100")))
+@given(PATTERNS)
+def test_a_pattern_is_read_as_the_reference_reads_it(pattern: str) -> None:
+    values = [(value.path, value.value, value.is_context) for value in comparisons(pattern)]
+    assert values == ReferenceTree(pattern).values()
+
+
+@pytest.mark.parametrize("prefix", ["", "[", "[url:value = ", "[url:value = 'u' "])
+@pytest.mark.parametrize(
+    "pump", ["a_", "a:a.", "'", "\\'", " ", "/*", "//", "a:'", "(", "1.", "h'"]
+)
+def test_the_time_is_linear_in_the_pattern(prefix: str, pump: str) -> None:
+    pattern = prefix + pump * (MAX_PATTERN // len(pump))
+    with pytest.raises(PatternProblem):
+        comparisons(pattern[:MAX_PATTERN])

@@ -1,0 +1,204 @@
+"""MISP attributes: what type and value of an attribute name, in events and in exports as CSV.
+
+Source: https://www.misp-standard.org/rfc/misp-standard-core.html, §2.4 (attributes) and §2.4.2.3
+(types), and describeTypes.json of MISP. A type that is declared is binding: a value that is not of
+it is left out with the reason.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from services.feeds.formats import fields
+from services.feeds.formats.base import (
+    DroppedItem,
+    ParsedIndicator,
+    excerpt,
+    refused_item,
+    typed_value,
+)
+from shared.stix import NotAnObservable, ObservableType, detect
+
+_T = ObservableType
+_DETECT = None
+# Attribute type -> type of its value; a composite type ("domain|ip") is the types of its parts.
+_TYPES: dict[str, ObservableType | None] = {
+    "ip-src": _DETECT,
+    "ip-dst": _DETECT,
+    "ip": _DETECT,
+    "domain": _T.DOMAIN,
+    "hostname": _T.DOMAIN,
+    "url": _T.URL,
+    "uri": _T.URL,
+    "link": _T.URL,
+    "dns-soa-email": _T.EMAIL,
+    "email": _T.EMAIL,
+    "email-src": _T.EMAIL,
+    "email-dst": _T.EMAIL,
+    "email-reply-to": _T.EMAIL,
+    "mac-address": _T.MAC,
+    "AS": _T.ASN,
+    "md5": _T.MD5,
+    "sha1": _T.SHA1,
+    "sha256": _T.SHA256,
+    "sha512": _T.SHA512,
+    "ssdeep": _T.SSDEEP,
+    "tlsh": _T.TLSH,
+    "filename": _T.FILE_NAME,
+    "email-attachment": _T.FILE_NAME,
+    "vulnerability": _T.VULNERABILITY,
+    "regkey": _T.REGISTRY_KEY,
+    "mutex": _T.MUTEX,
+    "imphash": _T.IMPHASH,
+    "ja3-fingerprint-md5": _T.JA3,
+    "user-agent": _T.USER_AGENT,
+    "btc": _T.WALLET,
+    "xmr": _T.WALLET,
+    "dash": _T.WALLET,
+    "x509-fingerprint-sha1": _T.X509_SHA1,
+    "x509-fingerprint-sha256": _T.X509_SHA256,
+}
+_COMPOSITES = {"malware-sample": "filename|md5"}
+"""Types whose value has several parts although their name does not say so."""
+_BOUND_TYPES = {kind: frozenset({_T.IPV4, _T.IPV6}) for kind in ("ip", "ip-src", "ip-dst")}
+"""What the value of a type may be where it is detected: a declared type is binding."""
+_FAMILY_TAG = re.compile(
+    r"misp-galaxy:(?:malpedia|tool|ransomware|botnet|rat|banker|stealer|backdoor"
+    r'|mitre-(?:malware|tool))="([^"]{1,128})"'
+)
+_ATTACK_TAG = re.compile(
+    r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"'
+)
+_FALSE = (False, 0, "0", "false", "", None)
+"""How exports write that a flag is not set."""
+
+
+class MispAttribute(msgspec.Struct):
+    """An attribute's properties that matter."""
+
+    type: str
+    value: Any = None
+    to_ids: Any = True
+    deleted: Any = False
+    uuid: Any = None
+    comment: Any = None
+    first_seen: Any = None
+    last_seen: Any = None
+    Tag: Any = None
+
+
+def attribute_items(
+    where: str,
+    attribute: MispAttribute,
+    event_tags: list[str],
+    *,
+    include_context: bool = False,
+    deleted: bool = False,
+) -> Iterator[ParsedIndicator | DroppedItem]:
+    """The observables that an attribute names.
+
+    Args:
+        where: its place.
+        attribute: the attribute.
+        event_tags: names of the event's tags.
+        include_context: whether attributes that are not meant for detection count as well.
+        deleted: whether its object is deleted; what is deleted retracts.
+    """
+    if unusable := _unusable_item(where, attribute, include_context=include_context):
+        yield unusable
+        return
+    context = (
+        {"retracted": True}
+        if deleted or is_set(attribute.deleted)
+        else _context(attribute, event_tags)
+    )
+    for name, value in _parts(attribute.type, attribute.value):
+        try:
+            yield ParsedIndicator(*_typed_part(name, value), **context)
+        except NotAnObservable as refusal:
+            yield refused_item(where, value, refusal)
+
+
+def is_set(flag: Any) -> bool:
+    """Whether a flag is set, in one of the ways in which exports write it."""
+    return flag not in _FALSE
+
+
+def _unusable_item(
+    where: str, attribute: MispAttribute, *, include_context: bool
+) -> DroppedItem | None:
+    """The item for an attribute that names no observable; None if it names some."""
+    if not is_set(attribute.to_ids) and not include_context:
+        reason = "not for detection"
+        detail = f"this {excerpt(attribute.type)} has to_ids false"
+    elif not isinstance(attribute.value, str):
+        reason = "malformed attribute"
+        detail = "the value is no text"
+    elif not any(part in _TYPES for part in _part_names(attribute.type)):
+        reason = "unsupported type"
+        detail = excerpt(attribute.type)
+    else:
+        return None
+    return DroppedItem(where, excerpt(attribute.value), reason, detail)
+
+
+def _part_names(kind: str) -> list[str]:
+    return _COMPOSITES.get(kind, kind).split("|")
+
+
+def _parts(kind: str, value: str) -> Iterator[tuple[str, str]]:
+    """The observables of a value: of "domain|ip" both, of "ip-dst|port" the address."""
+    names = _part_names(kind)
+    for name, text in zip(names, value.split("|", len(names) - 1), strict=False):
+        if name in _TYPES:
+            yield name, text
+
+
+def _typed_part(name: str, value: str) -> tuple[str, str]:
+    kind = _TYPES[name]
+    if name == "uri" and not _ABSOLUTE.match(value.lstrip()):
+        # MISP also keeps the path of a request alone under this type.
+        raise NotAnObservable("path without a host", excerpt(value))
+    if kind is not None:
+        return typed_value(kind, value)
+    observable = detect(value)
+    if observable.type not in _BOUND_TYPES[name]:
+        raise NotAnObservable(
+            "not of the declared type", f"{excerpt(value)} is no address, which {name} declares"
+        )
+    return observable.type, observable.value
+
+
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::|\[:\])//")
+
+
+def _context(attribute: MispAttribute, event_tags: list[str]) -> dict[str, Any]:
+    names = [*tag_names(attribute.Tag), *event_tags]
+    family = next((match[1] for name in names if (match := _FAMILY_TAG.match(name))), None)
+    return {
+        "tags": fields.tags([tag for name in names if (tag := _tag(name))]),
+        "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
+        "first_seen": fields.timestamp(attribute.first_seen),
+        "last_seen": fields.timestamp(attribute.last_seen),
+        "description": fields.short_text(attribute.comment),
+        "ref": fields.short_text(attribute.uuid, 64),
+    }
+
+
+def _tag(name: str) -> str | None:
+    """The tag for a tag's name; of galaxies only ATT&CK's techniques and groups, by their ids."""
+    if not name.startswith("misp-galaxy:"):
+        return name
+    attack = _ATTACK_TAG.search(name)
+    return f"attack:{attack[1]}" if attack else None
+
+
+def tag_names(tags: Any) -> list[str]:
+    """The names in a list of MISP's tags."""
+    if not isinstance(tags, list):
+        return []
+    return [
+        name for tag in tags if isinstance(tag, dict) and isinstance(name := tag.get("name"), str)
+    ]

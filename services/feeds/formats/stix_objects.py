@@ -1,0 +1,105 @@
+"""The objects of a STIX bundle, with the properties that matter.
+
+If the bundle does not decode at once, its objects are decoded one by one, so that a bad object
+costs only itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from services.feeds.formats.base import DroppedItem, MalformedDocument, excerpt
+from services.feeds.formats.streams import decode_json, gc_paused
+
+
+class _Bundle(msgspec.Struct):
+    type: str | None = None
+    objects: list[msgspec.Raw] | None = None
+
+
+class BundleObject(msgspec.Struct, gc=False):
+    """An object's properties that matter.
+
+    They are `Any` where custom objects use the name of a property for other types.
+    """
+
+    type: str
+    id: str = ""
+    revoked: bool = False
+    name: Any = None
+    description: Any = None
+    value: Any = None
+    number: Any = None
+    key: Any = None
+    hashes: Any = None
+    objects: Any = None
+    pattern: Any = None
+    pattern_type: Any = None
+    labels: Any = None
+    indicator_types: Any = None
+    confidence: Any = None
+    valid_from: Any = None
+    valid_until: Any = None
+    modified: Any = None
+    kill_chain_phases: Any = None
+    external_references: Any = None
+    object_marking_refs: Any = None
+    definition: Any = None
+    definition_type: Any = None
+    extensions: Any = None
+    relationship_type: Any = None
+    source_ref: Any = None
+    target_ref: Any = None
+
+
+class _DecodedBundle(msgspec.Struct):
+    type: str | None = None
+    objects: list[BundleObject] | None = None
+
+
+def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
+    """The objects of a bundle or envelope, in its order; those that do not decode are dropped.
+
+    Raises:
+        MalformedDocument: this is no bundle.
+    """
+    try:
+        # Decoding all objects at once takes half the time of decoding each by itself.
+        with gc_paused():
+            bundle = _decode_bundle(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raw_bundle: _Bundle = decode_json(data, _Bundle)
+        if raw_bundle.objects is not None:
+            return [
+                _decode_object(f"objects[{number}]", raw)
+                for number, raw in enumerate(raw_bundle.objects)
+            ]
+        bundle = _DecodedBundle(raw_bundle.type)
+    if bundle.type != "bundle" and bundle.objects is None:
+        raise MalformedDocument(
+            'this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$"
+        )
+    return bundle.objects or []
+
+
+def _decode_object(where: str, raw: msgspec.Raw) -> BundleObject | DroppedItem:
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
+        return DroppedItem(where, excerpt(text), "malformed object", str(problem))
+
+
+_decode = msgspec.json.Decoder(BundleObject).decode
+_decode_bundle = msgspec.json.Decoder(_DecodedBundle).decode
+
+
+def as_list(value: Any) -> list[Any]:
+    """A value that should be a list; empty if it is none."""
+    return value if isinstance(value, list) else []
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """A value that should be an object; empty if it is none."""
+    return value if isinstance(value, dict) else {}

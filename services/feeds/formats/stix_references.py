@@ -1,0 +1,199 @@
+"""What the objects of a STIX bundle state about each other: versions, families, markings, times."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from services.feeds.formats import fields
+from services.feeds.formats.base import DroppedItem
+from services.feeds.formats.stix_objects import BundleObject, as_dict, as_list
+from shared.timestamps import parse_timestamp
+
+_FAMILY_TYPES = frozenset({"malware", "tool"})
+_TLP_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+"""The extension by which marking definitions give a level of TLP 2.0."""
+_TLP_NAMES = {"white": "clear"}
+"""Levels of TLP 1 that TLP 2.0 calls otherwise (https://www.first.org/tlp/)."""
+_TLP = {
+    # STIX 2.1 §7.2.1.4, and the TLP 2.0 definitions that OASIS published for it.
+    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "tlp:clear",
+    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": "tlp:green",
+    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": "tlp:amber",
+    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "tlp:red",
+    "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487": "tlp:clear",
+    "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "tlp:green",
+    "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421": "tlp:amber",
+    "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003": "tlp:amber+strict",
+    "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1": "tlp:red",
+}
+
+
+class References:
+    """What the objects of a bundle state about each other.
+
+    Attributes:
+        newest: when an object's newest version was made, for ids that have several versions.
+        families: indicator id -> name of the first malware or tool that it indicates.
+        techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
+        markings: id of a marking definition -> its TLP as a tag.
+    """
+
+    def __init__(self, objects: Sequence[BundleObject | DroppedItem]) -> None:
+        self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self.newest = _newest_versions(objects)
+        self.families: dict[str, str] = {}
+        self.techniques: dict[str, list[str]] = {}
+        self.markings = dict(_TLP)
+        self._early_ends = 0
+        names: dict[str, str] = {}
+        attack_tags: dict[str, list[str]] = {}
+        indicates: list[tuple[str, str]] = []
+        for stix_object in objects:
+            if not isinstance(stix_object, BundleObject):
+                continue
+            if stix_object.type in _FAMILY_TYPES and (
+                name := fields.short_text(stix_object.name, 128)
+            ):
+                names[stix_object.id] = name
+            elif stix_object.type == "attack-pattern":
+                attack_tags[stix_object.id] = _techniques(stix_object)
+            elif stix_object.type == "marking-definition" and (tlp := _tlp(stix_object)):
+                self.markings.setdefault(stix_object.id, tlp)
+            elif stix_object.type == "indicator" and ends_early(stix_object):
+                self._early_ends += 1
+            elif stix_object.relationship_type == "indicates" and isinstance(
+                stix_object.source_ref, str
+            ):
+                indicates.append((stix_object.source_ref, str(stix_object.target_ref)))
+        for source, target in indicates:
+            if target in names:
+                self.families.setdefault(source, names[target])
+            self.techniques.setdefault(source, []).extend(attack_tags.get(target, ()))
+
+    def is_old(self, stix_object: BundleObject) -> bool:
+        """Whether the bundle holds a newer version of the object."""
+        newest = self.newest.get(stix_object.id) if self.newest else None
+        return newest is not None and _version(stix_object) < newest
+
+    def notes(self) -> list[str]:
+        """What a reader of the run should know about the bundle."""
+        if not self._early_ends:
+            return []
+        note = (
+            f"{self._early_ends} indicators end before they begin (their valid_until is not later "
+            "than their valid_from): that end is passed over"
+        )
+        return [note]
+
+    def tags(self, indicator: BundleObject) -> tuple[str, ...]:
+        """An indicator's tags."""
+        labels = as_list(indicator.labels)
+        types = as_list(indicator.indicator_types)
+        if not (
+            indicator.kill_chain_phases
+            or indicator.external_references
+            or indicator.object_marking_refs
+            or self.techniques
+        ):
+            return self._plain_tags(labels, types)
+        phases = [
+            f"attack:{phase['phase_name']}"
+            for phase in as_list(indicator.kill_chain_phases)
+            if isinstance(phase, dict)
+            and phase.get("kill_chain_name") == "mitre-attack"
+            and "phase_name" in phase
+        ]
+        markings = [
+            self.markings[ref]
+            for ref in as_list(indicator.object_marking_refs)
+            if ref in self.markings
+        ]
+        attack = [*_techniques(indicator), *self.techniques.get(indicator.id, ()), *phases]
+        return fields.tags(labels, types, attack, markings)
+
+    def _plain_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
+        """Tags of labels and types alone; a bundle repeats few combinations, which are cached."""
+        key = (*labels, None, *types)
+        try:
+            tags = self._plain_tags_cache.get(key)
+        except TypeError:  # a label is no text
+            return fields.tags(labels, types)
+        if tags is None:
+            tags = fields.tags(labels, types)
+            self._plain_tags_cache[key] = tags
+        return tags
+
+
+def _newest_versions(objects: Sequence[BundleObject | DroppedItem]) -> dict[str, datetime]:
+    newest: dict[str, datetime] = {}
+    texts: dict[str, Any] = {}
+    for stix_object in objects:
+        if not isinstance(stix_object, BundleObject) or not stix_object.id:
+            continue
+        text = texts.setdefault(stix_object.id, stix_object.modified)
+        # Most ids come once; times are only read of those that come with several.
+        if text != stix_object.modified or stix_object.id in newest:
+            before = newest.get(stix_object.id) or _moment(text)
+            newest[stix_object.id] = max(before, _version(stix_object))
+    return newest
+
+
+def _version(stix_object: BundleObject) -> datetime:
+    """When this version of an object was made; the beginning of time if it does not say so."""
+    return _moment(stix_object.modified)
+
+
+def _moment(text: Any) -> datetime:
+    try:
+        return parse_timestamp(str(text or ""))
+    except ValueError:
+        return _BEGINNING
+
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+def _techniques(stix_object: BundleObject) -> list[str]:
+    return [
+        f"attack:{reference['external_id']}"
+        for reference in as_list(stix_object.external_references)
+        if isinstance(reference, dict)
+        and reference.get("source_name") == "mitre-attack"
+        and isinstance(reference.get("external_id"), str)
+    ]
+
+
+def _tlp(marking: BundleObject) -> str | None:
+    """A marking's level as a tag, in the words of TLP 2.0."""
+    definition = as_dict(marking.definition)
+    level = definition.get("tlp") if marking.definition_type == "tlp" else None
+    if level is None:
+        level = as_dict(as_dict(marking.extensions).get(_TLP_EXTENSION)).get("tlp_2_0")
+    if level is None and isinstance(marking.name, str) and marking.name.upper().startswith("TLP:"):
+        level = marking.name[4:]
+    if not isinstance(level, str):
+        return None
+    word = level.strip().lower()
+    return f"tlp:{_TLP_NAMES.get(word, word)}"
+
+
+@lru_cache(maxsize=65_536)
+def _timestamp(text: str) -> str | None:
+    """A time; None if it is none, or in the year 9999, which stands for "no end"."""
+    time = fields.timestamp(text)
+    return None if time is None or time.startswith("9999") else time
+
+
+def stix_time(value: Any) -> str | None:
+    """A property's time as RFC 3339; None if it is none, or stands for "no end"."""
+    return _timestamp(value) if isinstance(value, str) else None
+
+
+def ends_early(indicator: BundleObject) -> bool:
+    """Whether an indicator's end is not later than its beginning, which STIX 2.1 §4.7 forbids."""
+    if indicator.valid_until is None:
+        return False
+    since = stix_time(indicator.valid_from)
+    until = stix_time(indicator.valid_until)
+    return since is not None and until is not None and _moment(until) <= _moment(since)
