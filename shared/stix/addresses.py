@@ -14,6 +14,7 @@ _MAC = re.compile(
     r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}",
     re.IGNORECASE | re.ASCII,
 )
+_PADDED = re.compile(r"[0-2][0-9]{2}(?:\.[0-2][0-9]{2}){3}", re.ASCII)
 _MAPPED_LOOPBACK = "::ffff:127."
 
 
@@ -24,6 +25,11 @@ def is_ipv4(text: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def is_dotted(text: str) -> bool:
+    """Whether `text` is an IPv4 address, plain or with its numbers padded to three digits."""
+    return is_ipv4(text) or bool(_PADDED.fullmatch(text))
 
 
 def is_ipv6(text: str) -> bool:
@@ -59,13 +65,30 @@ def check_ipv4(address: str) -> str:
 def ipv4(text: str) -> str:
     """Return the canonical address, or for a prefix shorter than /32 the network.
 
+    The prefix may be a netmask (`/255.255.255.0`). An address whose numbers are all padded to three
+    digits is decimal: `198.051.100.007`. Other leading zeros may mean octal, and are refused.
+
     Raises:
         NotAnObservable: not strict dotted decimal, a wrong prefix, loopback or unspecified.
     """
     address, slash, prefix = text.partition("/")
     if not is_ipv4(address):
-        raise NotAnObservable("malformed IPv4 address", excerpt(text))
+        if not _PADDED.fullmatch(address):
+            raise NotAnObservable("malformed IPv4 address", excerpt(text))
+        address = ".".join(str(int(part)) for part in address.split("."))
+        if not is_ipv4(address):
+            raise NotAnObservable("malformed IPv4 address", excerpt(text))
+    if "." in prefix:
+        prefix = _prefix_of_netmask(prefix)
     return check_ipv4(_network(AF_INET, address, prefix) if slash else address)
+
+
+def _prefix_of_netmask(netmask: str) -> str:
+    """The prefix that a netmask stands for; a netmask that is none comes back as it is."""
+    if not is_ipv4(netmask):
+        return netmask
+    bits = f"{int.from_bytes(inet_pton(AF_INET, netmask)):032b}"
+    return netmask if "01" in bits else str(bits.count("1"))
 
 
 def ipv6(text: str) -> str:

@@ -6,30 +6,35 @@ that its result contains no further mark. Canonical values depend on that.
 
 import re
 
-# [.] (.) {.} [dot] [:] [://] [@] [at], also doubled [[.]]; and evil\.com of regular expressions.
+# [.] (.) {.} [dot] [:] [://] [/] [@] [at], also doubled [[.]] and with blanks around them; [. or .]
+# with one bracket missing; and evil\.com of regular expressions.
 _MARK = re.compile(
-    r"(?<![\[({])[\[({]+(\\*\.|dot|://|:|@|at)[\])}]+|(?<=\w)\\+(\.)(?=\w)",
+    r"[ \t]{0,2}(?<![\[({])[\[({]++(\\*+\.|dot|://|:|/|@|at)[\])}]++[ \t]{0,2}"
+    r"|(?<=\w)(?:\\++|\[)(\.)(?=\w)|(?<=\w)(\.)\](?=\w)",
     re.IGNORECASE | re.ASCII,
 )
 _WORDS = {"dot": ".", "at": "@"}
-# hxxp hXXp h**p hxtp htxp h__p, and fxp for ftp.
-_SCHEME = re.compile(r"^(?:h(?:[tx*_]{2})p(s?)|(s?)fxp)(?=:)", re.IGNORECASE)
+# hxxp hXXp h**p hxtp htxp h__p, and fxp for ftp; http__ and http:__ for http://.
+_SCHEME = re.compile(
+    r"^(?:h(?:[tx*_]{2})p(s?)|(s?)fxp)(?:(?=:)(:__(?=\w))?|(__)(?=\w))", re.IGNORECASE | re.ASCII
+)
 
 
 def _unmark(match: re.Match[str]) -> str:
-    mark = (match[1] or match[2]).lower().lstrip("\\")
+    mark = (match[1] or match[2] or match[3]).lower().lstrip("\\")
     return _WORDS.get(mark, mark)
 
 
 def _scheme(match: re.Match[str]) -> str:
-    text = match[0].lower()
-    return text.replace("fxp", "ftp") if text.endswith("fxp") else f"http{(match[1] or '').lower()}"
+    secure = (match[1] or "").lower()
+    name = f"{(match[2] or '').lower()}ftp" if match[2] is not None else f"http{secure}"
+    return f"{name}://" if match[3] or match[4] else name
 
 
 def refang(text: str) -> str:
     """Undo defanging: `hxxp://evil[.]com` becomes `http://evil.com`."""
     # These tests take a quarter of the pattern's time.
-    if "[" in text or "(" in text or "{" in text or "\\" in text:
+    if "[" in text or "(" in text or "{" in text or "\\" in text or "]" in text:
         text = _MARK.sub(_unmark, text)
     return _SCHEME.sub(_scheme, text)
 

@@ -46,12 +46,17 @@ _LETTER = (
 )
 _W = f"0-9_{_LETTER}"
 _CJK = "\u0e00-\u0eff\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
-_DOT = r"(?:\.|[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])[\])}]{1,3}+|\\{1,2}+\.)"
-_AT = r"(?:@|[\[({]{1,3}+(?:@|[aA][tT])[\])}]{1,3}+)"
-_SCHEME_END = r"(?:(?::|[\[({]:[\])}])(?:\\?/){2}|[\[({]:(?:\\?/){2}[\])}])"
+# Marks of defanging: in brackets, with blanks around them as well; one bracket may be missing.
+_DOT = (
+    r"(?:\.(?:\](?=[a-z0-9]))?+|[ \t]?+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])[\])}]{1,3}+[ \t]?+"
+    r"|\[\.(?=[a-z0-9])|\\{1,2}+\.)"
+)
+_AT = r"(?:@|[ \t]?+[\[({]{1,3}+(?:@|[aA][tT])[\])}]{1,3}+[ \t]?+)"
+_BLANK_MARK = r"[ \t][\[({](?:\.|@|[dD][oO][tT]|[aA][tT])[\])}]"
+_SCHEME_END = r"(?:(?::|[\[({]:[\])}])(?:\\?/|\[/\]){2}|[\[({]:(?:\\?/){2}[\])}])"
 _NEXT = re.compile(
     rf"""
-    (?: [^{_W}:%]++ | [{_LETTER}]++ (?=[\s,;!?)"'\u2019\u201d]|\.[\s])
+    (?: [^{_W}:%]++ | [{_LETTER}]++ (?=[\s,;!?)"'\u2019\u201d]|\.[\s]) (?!{_BLANK_MARK})
       | :(?!:[0-9A-Fa-f]) | %(?![A-Za-z]{{3,20}}%\\) )*+
     (?: (?P<word>(?:[hH]\*\*[pP][sS]?|[{_W}]++))
         (?P<joined>(?:(?:{_DOT}|{_AT}|\+)[{_W}]++)++)?+
@@ -62,6 +67,8 @@ _NEXT = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 # A URL behind its scheme. It ends before the marks that surround URLs in prose, markup and lists.
+# A square bracket belongs to it as a mark of defanging, around an address of IPv6, and as the index
+# of a query's field. Any other is markup: `url[text]` in AsciiDoc, `[url text]` in a wiki.
 _URL_END = r"\s<>\"'`|^\u2018-\u201f\u00ab\u00bb"
 _NEXT_COLUMN = (
     r"[\[({]?(?:h\S\Sp|s?f[tx]p)s?[:\[({]|[0-9a-f]{32,64}+(?![0-9A-Za-z])"
@@ -70,7 +77,10 @@ _NEXT_COLUMN = (
 """Behind a comma or semicolon: the list's next address, hash or URL, which ends this URL."""
 _URL_REST = re.compile(
     rf"""
-    (?: [^{_URL_END}{_CJK}\\,;\]]++ | \](?!\() | \\(?=[./]) | [,;](?!{_NEXT_COLUMN}) )++
+    (?: \[[0-9A-Fa-f:.]{{2,45}}+\] )?+
+    (?: [^{_URL_END}{_CJK}\\,;\[\].]++ | \.(?:\](?=[a-z0-9]))?+ | \[\.(?=[a-z0-9])
+      | \[{{1,3}}+\\?(?:\.|:|/|@|://|dot|at)\]{{1,3}}+ | \[[0-9A-Za-z_.$-]{{0,40}}+\](?=[=&\[])
+      | \\(?=[./]) | [,;](?!{_NEXT_COLUMN}) )++
     | [{_CJK}][^{_URL_END}]*+
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -103,6 +113,9 @@ _BACKSLASHED = re.compile(
     rf"(?:(?:[ ](?!HK){_PART}{{1,64}}+){{0,4}}+\\{{1,2}}+{_PART}{{1,255}}+)*+"
 )
 _SCHEME = re.compile(r"h\*\*ps?(?=:|[\[({]:)|[A-Za-z][0-9A-Za-z_+-]{0,30}+(?=:|[\[({]:)")
+_UNDERSCORED = re.compile(
+    r"(?:^|(?<![0-9A-Za-z_]))h[tx*]{2}ps?(?:__(?=[0-9A-Za-z])|:$)", re.IGNORECASE
+)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
@@ -173,6 +186,8 @@ def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     while last > start and text[last - 1] in "-_":
         last -= 1
     raw = text[start:last]
+    if _is_scheme(raw) or (raw.startswith("__") and _is_scheme(text[max(0, start - 7) : start])):
+        return _read_scheme(text, start, last, add)
     plain = refang(raw)
     if not plain.isascii():
         plain = plain.translate(_HYPHENS)
@@ -188,6 +203,23 @@ def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     if label.isdigit() or (label[:1].isdigit() and "-" in label):
         return _read_address(text, start, last, plain, add)
     return _read_name(text, start, last, plain, add)
+
+
+def _is_scheme(text: str) -> bool:
+    """Whether a text is `http__…`, or ends in `http:`: a scheme without its slashes."""
+    return _UNDERSCORED.search(text) is not None
+
+
+def _read_scheme(text: str, start: int, end: int, add: _AddMatch) -> int:
+    """Read a URL whose scheme is written `http__` or `http:__`; its host is no name by itself."""
+    raw = text[start:end]
+    before = _UNDERSCORED.search(text, max(0, start - 7), start)
+    if raw.startswith("__") and before is not None:
+        start = before.start()
+    path = _PATH.match(text, end)
+    stop = _trimmed(text, end, path.end()) if path else end
+    _try_add(add, _T.URL, text[start:stop], start, stop)
+    return path.end() if path else end
 
 
 def _read_mail(text: str, start: int, end: int, plain: str, add: _AddMatch) -> int:
@@ -262,9 +294,9 @@ def _read_address(text: str, start: int, end: int, plain: str, add: _AddMatch) -
         return end
     if len(plain) == end - start and no_address(text, start):
         return end
-    if (prefix := _PREFIX.match(text, end)) and _try_add(
-        add, _T.IPV4, f"{plain}/{prefix[1]}", start, prefix.end()
-    ):
+    if prefix := _PREFIX.match(text, end):
+        # A prefix that is none makes neither an address nor a path.
+        _try_add(add, _T.IPV4, f"{plain}/{prefix[1]}", start, prefix.end())
         return prefix.end()
     try:
         host = Match(_T.IPV4, normalise(_T.IPV4, plain), start, end)
@@ -284,7 +316,7 @@ def _read_url(text: str, start: int, end: int, add: _AddMatch) -> int:
     if scheme is None:
         return rest.end()
     stop = _trimmed(text, end, rest.end())
-    raw = text[scheme.start() : stop].replace("\\/", "/").replace("[/]", "/")
+    raw = text[scheme.start() : stop].replace("\\/", "/")
     _try_add(add, _T.URL, raw, scheme.start(), stop)
     return rest.end()
 

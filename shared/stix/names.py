@@ -35,6 +35,7 @@ _PLAIN_URL = re.compile(
     r"https?://([a-z0-9_.-]+)(?:/(?:[A-Za-z0-9_~!$&+,;=:@?#-][A-Za-z0-9_~!$&+,;=:@?#.-]*+)?)+",
     re.ASCII,
 )
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]*([^/\\?#]*)")
 URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
 
 
@@ -136,7 +137,18 @@ def url(text: str) -> str:
     if not parsed.hostname:
         raise NotAnObservable("URL without a host", excerpt(text))
     host(parsed.hostname)
+    if is_ipv4(parsed.hostname) and _written_host(text) != parsed.hostname:
+        # WHATWG reads `1`, `0x7f` and `10.1` as addresses, and lists write dates and ratios so.
+        raise NotAnObservable(
+            "malformed IPv4 address", f"{excerpt(text)}: four decimal numbers expected"
+        )
     return _stable(parsed.href)
+
+
+def _written_host(text: str) -> str:
+    """The host of a URL as it is written."""
+    authority = _AUTHORITY.match(text)
+    return authority[1].rpartition("@")[2].partition(":")[0] if authority else ""
 
 
 def _stable(href: str) -> str:

@@ -41,7 +41,13 @@ _SHAPES = (
     (ObservableType.JA4, re.compile(f"{fingerprints.JA4.pattern}$", re.IGNORECASE | re.ASCII)),
     (ObservableType.ASN, re.compile(r"asn?[ \t]{0,2}[0-9]{1,20}$", re.IGNORECASE | re.ASCII)),
     (ObservableType.VULNERABILITY, re.compile(r"cve-[0-9]+-[0-9]+$", re.IGNORECASE | re.ASCII)),
-    (ObservableType.SSDEEP, re.compile(rf"{_SSDEEP.pattern}$", re.ASCII)),
+    # Times of day (12:30:45) and versions have the form of short fuzzy hashes.
+    (
+        ObservableType.SSDEEP,
+        re.compile(
+            r"[0-9]{1,10}:(?=[^:]*[A-Za-z])[A-Za-z0-9/+]{6,128}:[A-Za-z0-9/+]{3,128}$", re.ASCII
+        ),
+    ),
     (ObservableType.TLSH, re.compile(r"(?:T1)?[0-9A-F]{70}$", re.IGNORECASE | re.ASCII)),
 )
 """Shapes that identify a type; the type's normaliser then reports what is wrong with the rest."""
@@ -201,7 +207,7 @@ def _guess(token: str) -> tuple[ObservableType, str]:
         raise NotAnObservable("path without a host", excerpt(token))
     if addresses.is_ipv6(head) and (not slash or tail.isdigit()):
         return ObservableType.IPV6, token
-    if slash and addresses.is_ipv4(head) and tail.isdigit():
+    if slash and addresses.is_dotted(head) and (tail.isdigit() or addresses.is_ipv4(tail)):
         return ObservableType.IPV4, token
     if slash:
         return ObservableType.URL, token

@@ -21,7 +21,8 @@ from services.feeds.formats.prose import (
     read_binary_document,
 )
 from services.feeds.formats.streams import HEAD, refuse_foreign
-from shared.documents.html import AROUND, BLOCKS, UNSEEN, decode_page
+from shared.documents import html
+from shared.documents.html import BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,10 +41,11 @@ class HtmlOptions(ProseOptions, forbid_unknown_fields=True):
 
 
 class HtmlFormat:
-    """Pages as text, without scripts, navigation, headers, footers, forms and links' addresses.
+    """Pages as text, without scripts, navigation, headers, footers, buttons and links' addresses.
 
-    A page's own host (its canonical address) is no indicator. The words around each indicator
-    become its description.
+    What a form shows counts, since whole pages stand in forms, and so does an article's header. A
+    page's own host (its canonical address) is no indicator. The words around each indicator become
+    its description. A note tells when most of a page was left out.
     """
 
     name: ClassVar[str] = "html"
@@ -64,25 +66,29 @@ class HtmlFormat:
 def _items(
     stream: BinaryIO, options: HtmlOptions, prose: ProseReader
 ) -> Iterator[ParsedIndicator | Note]:
-    page = LexborHTMLParser(_decoded(read_binary_document(stream)))
-    title = page.css_first("title")
-    if title and (text := excerpt(" ".join(title.text().split()))):
-        yield Note(f"page: {text}")
-    own_hosts = _own_hosts(page)
-    for text in _visible_texts(page, options.selector):
+    content = read_binary_document(stream)
+    _refuse_other_kinds(content)
+    # The tree of a hostile page takes quadratic time: a title and links need the beginning alone.
+    head = LexborHTMLParser(decode_page(content[:HEAD]))
+    title = head.css_first("title")
+    if title and (words := excerpt(" ".join(title.text().split()))):
+        yield Note(f"page: {words}")
+    own_hosts = _own_hosts(head)
+    notes: list[str] = []
+    for text in _visible_texts(content, options.selector, notes):
         yield from prose.indicators(text, own_hosts=own_hosts)
+    yield from map(Note, notes)
     yield from prose.notes()
 
 
-def _decoded(data: bytes) -> str:
-    head = data[:HEAD].removeprefix(_BOM)
+def _refuse_other_kinds(content: bytes) -> None:
+    head = content[:HEAD].removeprefix(_BOM)
     if not head.lstrip().startswith(b"<"):
         refuse_foreign(head)
     elif b"\x00" in head:
         raise MalformedDocument(
             f"a NUL byte at byte {head.index(0)}: this is binary data, not a page"
         )
-    return decode_page(data)
 
 
 def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
@@ -91,11 +97,11 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
     return frozenset(host for link in links if (host := host_of(link)))
 
 
-def _visible_texts(page: LexborHTMLParser, selector: str | None) -> list[str]:
+def _visible_texts(content: bytes, selector: str | None, notes: list[str]) -> list[str]:
     """The text of the page, or of each part that the selector matches."""
     if selector is None:
-        page.strip_tags(UNSEEN + AROUND)
-        return [visible_text(page.body)] if page.body else []
+        return [html.text(content, None, notes)]
+    page = LexborHTMLParser(decode_page(content))
     try:
         nodes = page.css(selector)
     except SelectolaxError:

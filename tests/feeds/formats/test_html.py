@@ -89,3 +89,20 @@ def test_the_encoding_is_the_one_the_page_names():
 
 def test_only_the_types_that_are_asked_for():
     assert pairs(parse(HtmlFormat(), PAGE, types=["ipv4-addr"])) == [("ipv4-addr", "192.0.2.7")]
+
+
+def test_a_page_within_a_form_is_read():
+    page = b"""<html><body><form id="aspnetForm"><div><p>C2: hxxp://one[.]example[.]com/gate</p>
+    <article><header><p>198.51.100.7</p></header></article></div>
+    <header>head.example.com</header></form></body></html>"""
+    assert [value for _, value in pairs(parse(HtmlFormat(), page))] == [
+        "http://one.example.com/gate",
+        "198.51.100.7",
+    ]
+
+
+def test_a_page_that_was_mostly_left_out_is_told():
+    page = b"<nav>" + b"a menu of the site " * 50 + b"</nav><p>evil[.]com"
+    whole = parse(HtmlFormat(), page)
+    assert pairs(whole) == [("domain-name", "evil.com")]
+    assert "most of the page was left out" in whole.notes[0]

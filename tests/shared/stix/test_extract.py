@@ -42,6 +42,11 @@ def pairs(text):
         ("evil(.)com", T.DOMAIN, "evil.com"),
         ("evil{.}com", T.DOMAIN, "evil.com"),
         ("evil[[.]]com", T.DOMAIN, "evil.com"),
+        ("evil [.] com", T.DOMAIN, "evil.com"),
+        ("www (dot) evil (dot) com", T.DOMAIN, "www.evil.com"),
+        ("www[.evil[.com", T.DOMAIN, "www.evil.com"),
+        ("www.]evil.]com", T.DOMAIN, "www.evil.com"),
+        ("192 [.] 0 [.] 2 [.] 1", T.IPV4, "192.0.2.1"),
         ("www[dot]evil[DOT]com", T.DOMAIN, "www.evil.com"),
         (r"evil\.com", T.DOMAIN, "evil.com"),
         ("evil.com:8443", T.DOMAIN, "evil.com"),
@@ -55,6 +60,15 @@ def pairs(text):
         ("hxxps[://]evil[.]com/a", T.URL, "https://evil.com/a"),
         ("h**p://evil[.]com/a", T.URL, "http://evil.com/a"),
         ("fxp://evil.com/a", T.URL, "ftp://evil.com/a"),
+        ("http__evil.com/a", T.URL, "http://evil.com/a"),
+        ("hxxps__evil[.]com", T.URL, "https://evil.com/"),
+        ("https:__evil.com/a?b", T.URL, "https://evil.com/a?b"),
+        ("hxxps[:]//evil[.]com[/]a[.]php", T.URL, "https://evil.com/a.php"),
+        ("hxxps[:][/][/]evil[.]com[/]a", T.URL, "https://evil.com/a"),
+        ("https://evil[.com/a", T.URL, "https://evil.com/a"),
+        ("http://www.]evil.]com/a", T.URL, "http://www.evil.com/a"),
+        ("http://evil.com/?a[]=1&b[x]=2", T.URL, "http://evil.com/?a[]=1&b[x]=2"),
+        ("http://[2001:db8::1]:8080/a", T.URL, "http://[2001:db8::1]:8080/a"),
         (r"http:\/\/evil.com\/a", T.URL, "http://evil.com/a"),
         ("hxxp://192[.]0[.]2[.]1:8080/a", T.URL, "http://192.0.2.1:8080/a"),
         ("evil[.]com/gate.php", T.URL, "http://evil.com/gate.php"),
@@ -63,6 +77,7 @@ def pairs(text):
         ("a.b+c@evil.com", T.EMAIL, "a.b+c@evil.com"),
         ("a[at]evil[.]com", T.EMAIL, "a@evil.com"),
         ("a[@]evil(dot)com", T.EMAIL, "a@evil.com"),
+        ("a [at] evil [dot] com", T.EMAIL, "a@evil.com"),
         (MD5.upper(), T.MD5, MD5),
         (SHA1, T.SHA1, SHA1),
         (SHA256, T.SHA256, SHA256),
@@ -114,6 +129,7 @@ def test_mentions_come_in_order_with_their_places():
         "They were infected.In May it ended.So what?",
         "version 1.2.3.4, v1.2.3.4, v 1.2.3.4, build 10.0.0.1, Chrome/109.0.0.1",
         "1.3.6.1.4.1, 1.2.3, 300.1.1.1",
+        "192.0.2.4/0, 10.0.0.1/33 and 192.0.2.1/129",
         "127.0.0.1 0.0.0.0 ::1 localhost http://localhost/a http://127.0.0.1:80/a",
         "http://server01/a",
         "12:34:56, std::string, Foo::Bar, ::add, 10:30, a::b",
@@ -157,6 +173,31 @@ def test_lists_and_markup_are_taken_apart():
         r"HKLM\Software\A B\Run",
         r"HKCU\Software\C",
     ]
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "[a post]({})",
+        "[a post]({} 'its title')",
+        "<{}>",
+        "{}[the paper, PDF]",
+        "link:{}[the paper]",
+        "[{} the wiki]",
+        "[url={}]the page[/url]",
+        "[url]{}[/url]",
+        "`the page <{}>`_",
+        '<a href="{}">the page</a>',
+        "[[{}|the page]]",
+        "[1]: {}",
+        "![shot]({})",
+    ],
+)
+@pytest.mark.parametrize(
+    "url", ["https://evil.com/a/b.pdf", "hxxps://evil[.]com/a", "http://evil.com/a?b[]=1"]
+)
+def test_markup_around_a_link_is_no_part_of_it(markup, url):
+    assert pairs(f"See {markup.format(url)} for more.") == [(T.URL, normalise(T.URL, url))]
 
 
 def test_names_end_where_scripts_without_blanks_begin():

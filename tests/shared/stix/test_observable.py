@@ -254,3 +254,42 @@ def test_refused_when_the_type_is_known(kind, raw, reason):
 def test_an_unknown_type_is_a_mistake_of_the_caller():
     with pytest.raises(KeyError):
         normalise("file-sha0", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("198.51.100.0/255.255.255.0", "198.51.100.0/24"),
+        ("198.51.100.7/255.255.255.255", "198.51.100.7"),
+        ("198.051.100.007", "198.51.100.7"),
+        ("198.051.100.000/24", "198.51.100.0/24"),
+    ],
+)
+def test_netmasks_and_padded_addresses(text, value):
+    assert detect(text) == Observable(T.IPV4, value)
+    assert normalise(T.IPV4, text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01/08/2024",
+        "1/2",
+        "24/7",
+        "0x7f/a",
+        "2024/01/02",
+        "http://1/a",
+        "http://10.1/",
+        "http://017.1.1.1/",
+    ],
+)
+def test_numbers_that_are_no_dotted_address_are_no_host(text):
+    with pytest.raises(NotAnObservable, match=r"IPv4 address|loopback"):
+        detect(text)
+
+
+@given(st.integers(0, 9999), st.integers(0, 9999), st.integers(0, 9999), st.sampled_from("/:.-"))
+def test_dates_ratios_and_versions_are_no_observables(first, second, third, mark):
+    for text in (f"{first}{mark}{second}", f"{first}{mark}{second}{mark}{third}"):
+        with pytest.raises(NotAnObservable):
+            detect(text)
