@@ -186,7 +186,7 @@ def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     while last > start and text[last - 1] in "-_":
         last -= 1
     raw = text[start:last]
-    if _is_scheme(raw) or (raw.startswith("__") and _is_scheme(text[max(0, start - 7) : start])):
+    if "__" in raw and _lacks_slashes(text, start, raw):
         return _read_scheme(text, start, last, add)
     plain = refang(raw)
     if not plain.isascii():
@@ -205,9 +205,11 @@ def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     return _read_name(text, start, last, plain, add)
 
 
-def _is_scheme(text: str) -> bool:
-    """Whether a text is `http__…`, or ends in `http:`: a scheme without its slashes."""
-    return _UNDERSCORED.search(text) is not None
+def _lacks_slashes(text: str, start: int, raw: str) -> bool:
+    """Whether a name begins with `http__`, or with `__` behind `http:`."""
+    if raw.startswith("__"):
+        return _UNDERSCORED.search(text, max(0, start - 7), start) is not None
+    return _UNDERSCORED.match(raw) is not None
 
 
 def _read_scheme(text: str, start: int, end: int, add: _AddMatch) -> int:

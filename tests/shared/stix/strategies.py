@@ -79,8 +79,9 @@ RAW = {
     T.SSDEEP: st.builds(
         lambda size, first, second: f"{size}:{first}:{second}",
         st.integers(3, 10**6),
-        _label,
-        _label,
+        # Shorter parts, or such without letters, are taken for a time of day.
+        _label.map(lambda label: f"{label}aBcD/+"),
+        _label.map(lambda label: f"{label}xyz"),
     ).filter(lambda text: "_" not in text and "-" not in text),
     T.TLSH: _hex(70),
     T.FILE_NAME: _free,

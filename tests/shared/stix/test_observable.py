@@ -290,6 +290,7 @@ def test_numbers_that_are_no_dotted_address_are_no_host(text):
 
 @given(st.integers(0, 9999), st.integers(0, 9999), st.integers(0, 9999), st.sampled_from("/:.-"))
 def test_dates_ratios_and_versions_are_no_observables(first, second, third, mark):
+    assume(mark != "." or min(first, second, third) < 1000)  # 1234.5678.9012 is a MAC address
     for text in (f"{first}{mark}{second}", f"{first}{mark}{second}{mark}{third}"):
         with pytest.raises(NotAnObservable):
             detect(text)
