@@ -170,14 +170,14 @@ class TaxiiCollector:
                 )
             position = _position_after(position, page, digests, started)
             # Not every server leaves out other types than those that it was asked for.
-            wanted = [
+            selected = [
                 stix_object
                 for stix_object in objects
                 if not options.types or stix_object.get("type") in options.types
             ]
-            if wanted:
+            if selected:
                 path = scratch / f"page-{number}"
-                path.write_bytes(msgspec.json.encode({"objects": wanted}))
+                path.write_bytes(msgspec.json.encode({"objects": selected}))
                 number += 1
                 yield FetchedDocument(
                     f"page {number}", path, position.cursor, page.received, "stix"
