@@ -10,14 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import stamina
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,7 @@ from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
 from shared.kafka import offsets
+from shared.kafka.assignment import Assignment
 from shared.kafka.cluster import consumer_group
 from shared.kafka.dlq_limit import DlqLimit
 from shared.kafka.outbox import dead_letter
@@ -37,9 +39,15 @@ from shared.telemetry.tracing import WorkSpan
 
 log = get_logger(__name__)
 
+Result = TypeVar("Result")
+
 _BATCH_BYTES: Final = 4 * MAX_EVENT_BYTES
 _BATCH_RECORDS: Final = 500
 _REASON_LENGTH: Final = 2000
+_HINT_SECONDS: Final = 5.0
+_SESSION_MS: Final = 7_000
+"""Kafka takes the partitions from a consumer that is silent for so long: killed, or frozen. A
+successor applies them once PostgreSQL has ended the frozen one's transaction."""
 
 
 @dataclass(frozen=True)
@@ -109,57 +117,46 @@ class Consumer:
             client_id=self.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_poll_interval_ms=300_000,
-            session_timeout_ms=10_000,
+            session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=2 * _BATCH_BYTES,
             fetch_max_wait_ms=250,
         )
-        consumer.subscribe(list(self._subscriptions), listener=_RebalanceListener(consumer, self))
-        async with consumer:
-            ready()
-            while True:
-                batches = await consumer.getmany(timeout_ms=1000, max_records=_BATCH_RECORDS)
-                # Partitions run side by side: one computes while another waits for the database.
-                await asyncio.gather(
-                    *(self._handle_partition(consumer, *batch) for batch in batches.items())
-                )
+        assignment = Assignment(partial(self._consume_partition, consumer))
+        consumer.subscribe(list(self._subscriptions), listener=assignment)
+        try:
+            async with consumer:
+                ready()
+                await assignment.watch(consumer)
+        finally:
+            await assignment.close()
 
-    async def _handle_partition(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[ConsumerRecord]
+    async def _consume_partition(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition
     ) -> None:
-        for batch in _batches(records):
-            await self._commit_with_retries(partition, batch)
-            try:
-                await consumer.commit({partition: batch[-1].offset + 1})
-            except (CommitFailedError, IllegalStateError):
-                # Another consumer owns the partition now; the offset row has fenced this one off.
-                log.info(
-                    "consumer.superseded", topic=partition.topic, partition=partition.partition
-                )
-                return
+        """Apply a partition's records from the offset in the database on, until cancelled."""
+        last = await _retry(partition, partial(self._last_offset, partition))
+        if last is not None:
+            consumer.seek(partition, last + 1)
+        while True:
+            polled = await consumer.getmany(partition, timeout_ms=1000, max_records=_BATCH_RECORDS)
+            for batch in _batches(polled.get(partition, [])):
+                await _retry(partition, partial(self._commit_batch, partition, batch))
+                await _commit_hint(consumer, partition, batch[-1].offset + 1)
+                self._measure_lag(consumer, partition, batch[-1].offset + 1)
+
+    def _measure_lag(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, next_offset: int
+    ) -> None:
+        if partition not in consumer.assignment():
+            return
         highwater = consumer.highwater(partition) or 0
         labels = (self._database.service, partition.topic, str(partition.partition))
-        CONSUMER_LAG.labels(*labels).set(max(0, highwater - records[-1].offset - 1))
+        CONSUMER_LAG.labels(*labels).set(max(0, highwater - next_offset))
 
-    async def _commit_with_retries(
-        self, partition: TopicPartition, batch: list[ConsumedRecord]
-    ) -> None:
-        """Apply a batch; while the database is away, retry without end and skip nothing."""
-        async for attempt in stamina.retry_context(
-            Unavailable,
-            attempts=None,
-            timeout=None,
-            wait_initial=0.2,
-            wait_max=5.0,
-            wait_jitter=0.2,
-        ):
-            with attempt:
-                try:
-                    await asyncio.to_thread(self._commit_batch, partition, batch)
-                except Unavailable as error:
-                    log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
-                    raise
+    def _last_offset(self, partition: TopicPartition) -> int | None:
+        stored = offsets.stored_offsets(self._database, self._cluster, self.group)
+        return stored.get((partition.topic, partition.partition))
 
     def _commit_batch(self, partition: TopicPartition, batch: list[ConsumedRecord]) -> None:
         subscription = self._subscriptions[partition.topic]
@@ -256,29 +253,44 @@ class Consumer:
             reason=str(error)[:_REASON_LENGTH],
         )
 
-    async def start_positions(
-        self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-    ) -> None:
-        """Seek newly assigned partitions to the offsets in the database."""
-        stored = await asyncio.to_thread(
-            offsets.stored_offsets, self._database, self._cluster, self.group
+
+async def _retry(partition: TopicPartition, work: Callable[[], Result]) -> Result:
+    """Run work in a thread; while the database is away, retry without end and skip nothing."""
+    async for attempt in stamina.retry_context(
+        Unavailable,
+        attempts=None,
+        timeout=None,
+        wait_initial=0.2,
+        wait_max=5.0,
+        wait_jitter=0.2,
+    ):
+        with attempt:
+            try:
+                return await asyncio.to_thread(work)
+            except Unavailable as error:
+                log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
+                raise
+    raise AssertionError("The retries have no end.")
+
+
+async def _commit_hint(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, next_offset: int
+) -> None:
+    """Tell Kafka how far the database is; whether it listens changes nothing here.
+
+    Another consumer may have the partition by now. The records that were read with these are still
+    applied in order: the offset row fences off what the other consumer has applied.
+    """
+    try:
+        async with asyncio.timeout(_HINT_SECONDS):
+            await consumer.commit({partition: next_offset})
+    except (KafkaError, TimeoutError) as error:
+        log.info(
+            "consumer.hint_failed",
+            topic=partition.topic,
+            partition=partition.partition,
+            reason=str(error) or type(error).__name__,
         )
-        for partition in partitions:
-            last = stored.get((partition.topic, partition.partition))
-            if last is not None:
-                consumer.seek(partition, last + 1)
-
-
-class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    def __init__(self, consumer: AIOKafkaConsumer, owner: Consumer) -> None:
-        self._consumer = consumer
-        self._owner = owner
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Do nothing: the offset row fences off what is in flight."""
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._owner.start_positions(self._consumer, sorted(assigned))
 
 
 def _span(event: Event[Any]) -> WorkSpan:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError
 from psycopg import sql
 from sqlalchemy.orm import Session
 
@@ -222,6 +224,98 @@ def test_what_the_database_aborts_in_bulk_is_retried_and_not_dead_lettered(
 
     asyncio.run(scenario())
     assert effects(own, error) == [f"{error}-1", f"{error}-2"]
+
+
+def test_a_partition_that_waits_holds_no_other(own: Database, settings: Settings) -> None:
+    is_free = threading.Event()
+
+    def store_or_wait(session: Session, events: Sequence[Event[Recorded]]) -> None:
+        if any(event.data.target.startswith("waits-") for event in events):
+            assert is_free.wait(40)
+        store(session, events)
+
+    async def scenario() -> None:
+        waiting, passing = await tenants_of_two_partitions(settings)
+        consumer = asyncio.ensure_future(
+            Consumer(own, settings, [Subscription(RECORDED, store_or_wait)]).run()
+        )
+        try:
+            await produce(settings, recorded("waits-1", waiting), recorded("passes-1", passing))
+            await eventually(lambda: effects(own, "passes-") == ["passes-1"])
+            # What comes later needs another poll, which must not wait for the other partition.
+            await produce(settings, recorded("waits-2", waiting), recorded("passes-2", passing))
+            await eventually(lambda: effects(own, "passes-") == ["passes-1", "passes-2"])
+            assert effects(own, "waits-") == []
+        finally:
+            is_free.set()
+        await run_until(consumer, lambda: effects(own, "waits-") == ["waits-1", "waits-2"])
+
+    asyncio.run(scenario())
+
+
+async def tenants_of_two_partitions(settings: Settings) -> tuple[str, str]:
+    """Two tenants whose events go to different partitions."""
+    by_partition: dict[int, str] = {}
+    async with Publisher(settings) as publisher:
+        for number in range(100):
+            event = recorded("partition", f"tenant-{number}")
+            sent = await publisher.send(
+                event.topic.name, event.key, event.payload(), event.headers()
+            )
+            by_partition.setdefault((await sent).partition, event.tenant)
+            if len(by_partition) == 2:
+                break
+    first, second = by_partition.values()
+    return first, second
+
+
+def test_records_that_were_read_are_applied_when_kafka_refuses_a_hint(
+    own: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([CommitFailedError("the group has rebalanced")])
+    commit = AIOKafkaConsumer.commit
+
+    async def commit_or_refuse(consumer: AIOKafkaConsumer, positions: Any) -> None:
+        if "hint-0" in effects(own, "hint-"):
+            for error in refusals:
+                raise error
+        await commit(consumer, positions)
+
+    # Each record is a batch of its own; the refusal comes after the first of several.
+    monkeypatch.setattr("shared.kafka.consumer._BATCH_BYTES", 1)
+
+    async def scenario() -> None:
+        await produce(settings, *(recorded(f"hint-{number}") for number in range(5)))
+        monkeypatch.setattr(AIOKafkaConsumer, "commit", commit_or_refuse)
+        consumer = asyncio.ensure_future(
+            Consumer(own, settings, [Subscription(RECORDED, store)]).run()
+        )
+        await eventually(lambda: "hint-0" in effects(own, "hint-"))
+        await produce(settings, recorded("hint-5"))
+        await run_until(consumer, lambda: "hint-5" in effects(own, "hint-"))
+
+    asyncio.run(scenario())
+    assert effects(own, "hint-") == [f"hint-{number}" for number in range(6)]
+
+
+def test_a_consumer_without_a_partition_takes_over_those_of_another(
+    own: Database, settings: Settings
+) -> None:
+    async def scenario() -> None:
+        consumers = [
+            asyncio.ensure_future(Consumer(own, settings, [Subscription(RECORDED, store)]).run())
+            for _ in range(3)
+        ]
+        await produce(settings, recorded("stand-by-1"))
+        await eventually(lambda: effects(own, "stand-by-") == ["stand-by-1"], 30)
+        # One of three has none of the two partitions.
+        for consumer in consumers[:2]:
+            consumer.cancel()
+        await produce(settings, recorded("stand-by-2"), recorded("stand-by-3", "globex"))
+        await run_until(consumers[2], lambda: len(effects(own, "stand-by-")) == 3)
+
+    asyncio.run(scenario())
+    assert effects(own, "stand-by-") == [f"stand-by-{number}" for number in (1, 2, 3)]
 
 
 def test_too_many_dead_letters_stop_the_consumer(own: Database, settings: Settings) -> None:
