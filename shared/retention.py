@@ -83,6 +83,12 @@ INFRASTRUCTURE: Final = (
     RetentionPolicy(
         table="outbox", reason="The relay deletes an event when Kafka has acknowledged it."
     ),
+    RetentionPolicy(
+        table="log_gap",
+        reason="A gap that was repaired is history; one that was not is work.",
+        days=90,
+        age="repaired_at",
+    ),
     RetentionPolicy(table="sweep", reason="One row for each sweep of the service."),
 )
 """The policies of the tables that every service has."""

@@ -23,7 +23,9 @@ def test_old_firings_are_deleted_unless_they_are_pending(
 ) -> None:
     add(late=-3600)
     query(FIRINGS)
-    assert tasks.prune_tables() == {"status": "ok", "pruned": {"fire": 2, "beat": 0}}
+    report = tasks.prune_tables()
+    assert report["status"] == "ok"
+    assert report["pruned"]["fire"] == 2
     assert sorted(row.state for row in query("SELECT state FROM fire")) == ["pending", "sent"]
 
 
