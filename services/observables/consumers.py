@@ -5,6 +5,7 @@ from typing import Any, Final
 from services.observables.attack.handlers import handle_techniques
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
+from services.observables.store import expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES
@@ -19,4 +20,7 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(CHANGED, handle_changed),
 ]
 
-SWEEPS: Final = [Sweep("due-queries", 10.0, wake_if_due)]
+SWEEPS: Final = [
+    Sweep("due-queries", 10.0, wake_if_due),
+    Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
+]

@@ -135,6 +135,15 @@ def bucket(identity: str) -> int:
     return int(identity[:8], 16) * BUCKETS >> 32
 
 
+def bucket_range(number: int) -> tuple[str, str]:
+    """Return the first and the last UUID of a bucket."""
+    first = -(-(number << 32) // BUCKETS)
+    behind = -(-((number + 1) << 32) // BUCKETS)
+    low = uuid.UUID(int=first << 96)
+    high = uuid.UUID(int=(behind << 96) - 1)
+    return str(low), str(high)
+
+
 def sco(kind: ObservableType | str, value: str) -> dict[str, Any]:
     """Return the STIX 2.1 object of an observable; `value` must be canonical.
 

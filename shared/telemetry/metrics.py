@@ -29,6 +29,14 @@ CONSUMER_LAG = Gauge(
 OUTBOX_PUBLISHED = Counter(
     "sentineliq_outbox_published_total", "Events relayed from the outbox.", ["service"]
 )
+RUNS_REPORTED = Counter(
+    "sentineliq_runs_reported_total", "Feed runs reported as applied or incomplete.", ["state"]
+)
+ASSERTIONS_CORRECTED = Counter(
+    "sentineliq_assertions_corrected_total",
+    "Assertions that full statements put right.",
+    ["service"],
+)
 SWEEP_SECONDS = Histogram(
     "sentineliq_sweep_seconds", "Time of one run of a sweep.", ["service", "sweep", "outcome"]
 )

@@ -37,6 +37,9 @@ TABLES = (
 )
 TABLES += (
     "run_chunk",
+    "full_statement",
+    "run_expectation",
+    "failed_row",
     "outbox",
     "enrichment",
     "enrichment_past",
@@ -70,9 +73,10 @@ def chunk(
     number: int = 0,
     tenant: str = "acme",
     into: int = 0,
+    statement: int | None = None,
 ) -> Event[IndicatorsObserved]:
     data = IndicatorsObserved(
-        feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or []
+        feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [], statement
     )
     event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
     record = ConsumedRecord("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())

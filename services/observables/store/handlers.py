@@ -10,16 +10,17 @@ from sqlalchemy.orm import Session
 
 from services.observables.attack import current_index
 from services.observables.reference import context
-from services.observables.store.changes import change_events
+from services.observables.store import expectations, statements
 from services.observables.store.chunks import Batch, read_chunk, run_time
-from services.observables.store.plan import AssertingSource, IngestPlan, build_plan
-from services.observables.store.repository import read, write
+from services.observables.store.ingest import SourceRun, ingest
+from services.observables.store.plan import AssertingSource, IngestPlan
+from services.observables.store.repository import write
 from services.observables.store.repository.write import RunChunkRow, pack_ids
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.feeds import IndicatorsObserved, RunFinished
 from shared.events.observables import Change
-from shared.kafka.outbox import dead_letter, publish
+from shared.kafka.outbox import dead_letter
 from shared.stix import bucket
 
 Observed = Event[IndicatorsObserved]
@@ -32,6 +33,9 @@ def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     write.lock(session, {event.data.bucket for event in events})
     for _, chunks in groupby(events, key=_run_of):
         _apply(session, list(chunks))
+    # Last: the rows that this locks are those of all partitions that carry the run.
+    runs = {event.data.run_id for event in events}
+    expectations.report_applied(session, events[0].tenant, runs)
 
 
 def _run_of(event: Observed) -> tuple[object, str, UUID]:
@@ -40,15 +44,14 @@ def _run_of(event: Observed) -> tuple[object, str, UUID]:
 
 def _apply(session: Session, events: list[Observed]) -> None:
     tenant = events[0].tenant
-    run = events[0].data
-    now = datetime.now(UTC)
-    observed_at = run_time(run.observed_at, now)
-    if not 0 <= run.confidence <= 100:
+    head = events[0].data
+    observed_at = run_time(head.observed_at, datetime.now(UTC))
+    if not 0 <= head.confidence <= 100:
         raise InvalidInput(
-            f"A confidence of {run.confidence} is not between 0 and 100.", field="confidence"
+            f"A confidence of {head.confidence} is not between 0 and 100.", field="confidence"
         )
     # Read the chunks. Indicators that cannot be stored go to the dead letters.
-    source = write.put_source(session, tenant, run.feed, observed_at)
+    source = write.put_source(session, tenant, head.feed, observed_at)
     batch = Batch(source, {}, {}, {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     # A chunk may come from a time when its observables had other ids.
@@ -56,25 +59,12 @@ def _apply(session: Session, events: list[Observed]) -> None:
     if strays := {bucket(identity) for identity in batch.origin} - buckets:
         write.lock(session, strays)
         buckets |= strays
-    # Compare with what is stored.
-    states = read.read_states_of_run(
-        session, tenant, list(batch.origin), buckets, observed_at, run.run_id
-    )
+    run = SourceRun(tenant, source, head.run_id)
+    statements.retract_superseded(session, run, batch.asserted)
     asserted = list(batch.asserted.values())
-    # A run that both asserts and retracts something asserts it.
-    retracted = [row for identity, row in batch.retracted.items() if identity not in batch.asserted]
-    contexts = context.describe_values(
-        (row.id, row.type, row.value)
-        for row in (*retracted, *asserted)
-        if row.id not in states or not states[row.id].own
-    )
-    effects = {identity: context.effects(text) for identity, text in contexts.items()}
-    plan = build_plan(source, asserted, retracted, states, effects)
-    # Write the difference and publish it.
-    write.write_plan(session, tenant, source, plan, contexts)
-    write.mark_due(session, tenant, plan.changes, now)
+    plan = ingest(session, run, asserted, batch.retracted.values(), buckets)
     write.record_chunks(session, _progress(events, source, plan, batch.origin, rejected))
-    publish(session, change_events(plan.changes, tenant, run.feed.id, run.feed.name, run.run_id))
+    statements.close_complete(session, run, buckets)
 
 
 def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
@@ -100,6 +90,7 @@ def _progress(
     changes: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:
         changes[origin[change.id[-36:]]].append(change)
+    altered = Counter(origin[identity] for identity in plan.altered)
     repeated: dict[int, list[str]] = defaultdict(list)
     for identity in plan.repeated:
         repeated[origin[identity]].append(identity)
@@ -120,14 +111,20 @@ def _progress(
                 source_id=chunk.feed.id,
                 observed_at=source.observed_at,
                 repeated=pack_ids(repeated[number]),
+                altered=kinds["new"] + altered[number],
+                statement_chunks=chunk.statement_chunks,
             )
         )
     return rows
 
 
 def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> None:
-    """Record that a source confirmed its list; a run that failed or was quarantined does not."""
+    """Note what runs published, and that a source confirmed its list.
+
+    A run that failed or was quarantined confirms nothing.
+    """
     for event in events:
         if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
             confirmed_at = run_time(event.time, datetime.now(UTC))
             write.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)
+        expectations.expect(session, event.tenant, event.data)

@@ -102,4 +102,7 @@ RUN_CHUNK = sa.Table(
     sa.Column("source_id", pg.UUID(as_uuid=True)),
     sa.Column("observed_at", _TIME),
     sa.Column("repeated", sa.LargeBinary),
+    sa.Column("statement_chunks", sa.Integer),
+    sa.Column("corrected", sa.Integer),
+    sa.Column("altered", sa.Integer),
 )

@@ -114,6 +114,8 @@ class IngestPlan(NamedTuple):
             stored already.
         widened: ids of observables that the source saw earlier than stored, with that moment.
         changes: one per observable that is new or changed for a reader.
+        altered: ids of observables, beside new ones, of which the source's assertion is another one
+            now, or holds again.
     """
 
     created: list[tuple[IncomingAssertion, ScoreUpdate]]
@@ -124,6 +126,7 @@ class IngestPlan(NamedTuple):
     repeated: list[str]
     widened: list[tuple[str, datetime]]
     changes: list[Change]
+    altered: list[str]
 
 
 NO_EFFECTS: Final[Effects] = ()
@@ -146,7 +149,7 @@ def build_plan(
         states: what is stored, by observable id.
         effects: what the values of new observables do to their scores, by observable id.
     """
-    plan = IngestPlan([], [], [], [], [], [], [], [])
+    plan = IngestPlan([], [], [], [], [], [], [], [], [])
     first_scores = _FirstScores(source)
     for assertion in asserted:
         state = states.get(assertion.id)
@@ -222,6 +225,7 @@ def _assert(
     fresh = source.stored(assertion.data)
     if stored is None:
         plan.asserted.append(assertion)
+        plan.altered.append(assertion.id)
         _update(plan, source, assertion.id, state, fresh)
         return
     # What was retracted since this report stays retracted; only its data becomes known.
@@ -233,6 +237,8 @@ def _assert(
     if (stored.retracted and not is_over) or _needs_writing(fresh, stored):
         data = assertion.data._replace(retracted=True) if is_over else assertion.data
         plan.reasserted.append(replace(assertion, data=data))
+        if not is_over and (stored.retracted or not _is_same(stored, fresh)):
+            plan.altered.append(assertion.id)
     else:
         plan.repeated.append(assertion.id)
         _widen(plan, assertion.id, stored, fresh)

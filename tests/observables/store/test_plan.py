@@ -27,7 +27,7 @@ from tests.observables.store.naive import Spoken, outcome, promised, written
 START = datetime(2026, 11, 1, tzinfo=UTC)
 VALUES = ("192.0.2.1", "192.0.2.2")
 RELIABILITY = {"s1": 100, "s2": 60, "s3": 80}
-NOTHING = IngestPlan([], [], [], [], [], [], [], [])
+NOTHING = IngestPlan([], [], [], [], [], [], [], [], [])
 
 
 def at(hour: int) -> datetime:

@@ -123,7 +123,12 @@ class NewObservable(NamedTuple):
 
 
 class RunChunkRow(NamedTuple):
-    """The progress of one chunk of a run, and the reports in it that were noted and not written."""
+    """The progress of one chunk of a run, and the reports in it that were noted and not written.
+
+    Attributes:
+        altered: assertions that it changed, beside those that it retracted.
+        statement_chunks: of a chunk that ends a full statement: the number of the bucket's chunks.
+    """
 
     tenant: str
     run_id: UUID
@@ -136,6 +141,8 @@ class RunChunkRow(NamedTuple):
     source_id: UUID
     observed_at: datetime
     repeated: bytes | None
+    altered: int
+    statement_chunks: int | None
 
 
 def lock(session: Session, buckets: Iterable[int]) -> None:
