@@ -51,6 +51,20 @@ RUN_CHUNKS: Final = RetentionPolicy(
     age="handled_at",
 )
 
+EXPECTATIONS: Final = RetentionPolicy(
+    table="run_expectation",
+    reason="What a feed run published; it is compared with the progress of the run.",
+    days=30,
+    minimum=8,
+    age="received_at",
+)
+FAILED_ROWS: Final = RetentionPolicy(
+    table="failed_row",
+    reason="A row that upkeep could not work on; the next attempt notes it again.",
+    days=30,
+    age="failed_at",
+)
+
 POLICIES: Final = (
     *INFRASTRUCTURE,
     RetentionPolicy(table="source", reason="One row for each feed."),
@@ -70,6 +84,11 @@ POLICIES: Final = (
     RetentionPolicy(table="attack_technique", reason="One row for each technique of ATT&CK."),
     RetentionPolicy(table="dataset", reason="One row for each set of reference data."),
     RUN_CHUNKS,
+    EXPECTATIONS,
+    FAILED_ROWS,
+    RetentionPolicy(
+        table="full_statement", reason="One row for each source and bucket: the newest."
+    ),
     JOBS,
     RetentionPolicy(
         table="enrichment_request_job", reason="The database deletes it with its job or request."

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from shared.migrations import protect
 
-revision = "observables_0014"
-down_revision = "observables_0013"
+revision = "observables_0015"
+down_revision = "observables_0014"
 
 SCHEMA = "observables"
 _TIME = sa.DateTime(timezone=True)
