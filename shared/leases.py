@@ -11,6 +11,7 @@ once and calls the verbs::
     DELIVERIES.complete(session, holder, key, "delivered")   # the end
     DELIVERIES.retry(session, holder, key, seconds=60, error=problem)
     DELIVERIES.fail(session, holder, key, problem)
+    DELIVERIES.hand_back(session, holder, key)               # the worker stops
 
 The life of a row::
 
@@ -40,6 +41,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from shared import shutdown
 from shared.database import Database
 from shared.errors import Conflict, Unavailable
 from shared.telemetry.logging import get_logger
@@ -57,6 +59,12 @@ _NOW: Final = sa.func.now()
 
 class LeaseLost(Conflict):
     """Another worker has taken the row over; the caller's transaction must not be committed."""
+
+
+class ShutdownRequested(Unavailable):
+    """The worker stops: its row goes back, and another worker goes on."""
+
+    code = "shutdown"
 
 
 class LeasedTable:
@@ -262,7 +270,20 @@ class LeasedTable:
         changes = self._free() | self._present(state=self.waiting, next_attempt_at=_NOW)
         self.change(session, holder, key, {**changes, **(values or {})})
 
-    # For reconcilers
+    def hand_back(
+        self, session: Session, holder: UUID, key: Key, values: Values | None = None
+    ) -> None:
+        """Give a row back as if it had not been claimed, because the worker stops.
+
+        Raises:
+            LeaseLost: another worker has the row.
+        """
+        changes: dict[str, Any] = {}
+        if "attempts" in self.table.c:
+            changes["attempts"] = self.table.c.attempts - 1
+        self.release(session, holder, key, {**changes, **(values or {})})
+
+    # For sweeps
 
     def due(self, session: Session, limit: int | None = None) -> list[Key]:
         """Keys of claimable rows, those that are due the longest first."""
@@ -333,13 +354,16 @@ class LeaseKeeper:
         self._thread.join()
 
     def check(self) -> None:
-        """Go on only while the lease is there.
+        """Go on only while the lease is there and the worker is to go on.
 
         Raises:
             LeaseLost: another worker has the row.
+            ShutdownRequested: the worker stops; hand the row back.
         """
         if self._is_lost:
             raise LeaseLost("Another worker has taken this work over.")
+        if shutdown.is_requested():
+            raise ShutdownRequested("The worker stops; another one goes on with this work.")
 
     def _run(self) -> None:
         while not self._is_over.wait(self._every):

@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
+from services.scheduler.beat.service import send_left_firings
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []
 
-SWEEPS: Final[list[Sweep]] = []
+SWEEPS: Final = [Sweep("pending-firings", 10.0, send_left_firings)]

@@ -3,7 +3,4 @@
 from services.scheduler import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(
-    NAME,
-    include=["services.scheduler.reconciliation.tasks", "services.scheduler.retention.tasks"],
-)
+celery = make_celery(NAME, include=["services.scheduler.retention.tasks"])

@@ -63,6 +63,18 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
+def response_time(headers: Headers) -> datetime:
+    """Return the server's own time: its `Date` header, or this machine's time without one.
+
+    Dates in other headers are on the server's clock, which may differ from this machine's.
+    """
+    try:
+        moment = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return datetime.now(UTC)
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
 @contextmanager
 def translate_errors(origin: str) -> Iterator[None]:
     """Translate errors of transport and decoder to `UpstreamError`, with nothing secret in them."""
@@ -114,7 +126,7 @@ class BufferedResponse:
             UpstreamStatus: with the status and its Retry-After.
         """
         if not 200 <= self.status < 300:
-            wait = retry_after(self.headers.get("retry-after"), datetime.now(UTC))
+            wait = retry_after(self.headers.get("retry-after"), response_time(self.headers))
             raise UpstreamStatus(self.status, origin=self.target.origin, retry_after=wait)
 
 

@@ -13,11 +13,13 @@ from celery import Celery, Task, signals
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from opentelemetry.trace import SpanKind
+from redis.exceptions import RedisError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
+from shared.runtime import hints, pings
 from shared.runtime.process_title import set_process_title
 from shared.runtime.queues import QUEUES
 from shared.settings import Settings, load_settings
@@ -27,6 +29,9 @@ from shared.telemetry.tracing import WorkSpan, current_traceparent
 from shared.tenants import is_tenant
 
 log = get_logger(__name__)
+
+BROKER_ERRORS: Final = (OperationalError, RedisError, OSError)
+"""What sending raises while the broker is away, read-only, or out of memory."""
 
 TIME_LIMIT: Final = 600
 """Seconds after which a task's process is killed; less than the broker's visibility timeout."""
@@ -87,6 +92,13 @@ def make_celery(service: str, include: Sequence[str] = ()) -> Celery:
     """
     app = _ServiceCelery(service, task_cls=ServiceTask, set_as_current=False, include=list(include))
     app.add_defaults(lambda: _settings(service))
+
+    @app.task(name=f"{service}.tasks.answer_ping", bind=True)
+    def answer_ping(_self: ServiceTask) -> dict[str, str]:
+        """Show that this worker takes messages and runs them."""
+        pings.record()
+        return {"status": "ok"}
+
     return app
 
 
@@ -146,25 +158,59 @@ def enqueue(
         The message's id.
 
     Raises:
-        Unavailable: the broker does not answer. The row stays; a reconciler sends it again.
+        Unavailable: the broker does not answer or is full. The row stays; a sweep sends it again.
     """
     headers = {"tenant": tenant, "actor": actor, "traceparent": current_traceparent()}
-    queue = queue or QUEUES[name.partition(".")[0]]
+    options = {
+        "args": args,
+        "headers": headers,
+        "queue": queue or QUEUES[name.partition(".")[0]],
+        "expires": hints.MESSAGE_SECONDS,
+        "retry": False,
+    }
     try:
-        return str(app.send_task(name, args=args, headers=headers, queue=queue, retry=False).id)
-    except OperationalError as error:
+        return str(app.send_task(name, **options).id)
+    except BROKER_ERRORS as error:
         raise Unavailable(
             "The task queue does not answer; the work waits in the database."
         ) from error
 
 
+def send_hint(app: Celery, name: str, *args: Any, tenant: str, actor: str = "system") -> bool:
+    """Send a task that finds its work in rows, unless the same hint is outstanding.
+
+    Args:
+        app: the sender's app.
+        name: `<service>.tasks.<verb_noun>`.
+        args: JSON values.
+        tenant: the tenant that the task works for; `*` for the platform.
+        actor: the subject of the token that caused it.
+
+    Returns:
+        Whether it was sent.
+
+    Raises:
+        Unavailable: the broker does not answer or is full. The row stays; a sweep sends it again.
+    """
+    try:
+        if not hints.mark(name, args):
+            return False
+    except RedisError as error:
+        raise Unavailable(
+            "The task queue does not answer; the work waits in the database."
+        ) from error
+    # A mark without a message runs out by itself.
+    enqueue(app, name, *args, tenant=tenant, actor=actor)
+    return True
+
+
 def enqueue_best_effort(app: Celery, name: str, actor: str = "system") -> None:
     """Send a task that looks for rows to work on, and log a warning if the broker does not answer.
 
-    The rows are not lost then: a reconciler sends the message again.
+    The rows are not lost then: a sweep sends the message again.
     """
     try:
-        enqueue(app, name, tenant=PLATFORM, actor=actor)
+        send_hint(app, name, tenant=PLATFORM, actor=actor)
     except Unavailable as error:
         log.warning("worker.not_woken", task=name, reason=error.message)
 
@@ -210,11 +256,26 @@ def _on_task_start(task_id: str, task: Task, **_: object) -> None:
     request = task.request
     request.span = WorkSpan(task.name, request.get("traceparent"), SpanKind.CONSUMER)
     request.span.start()
+    _forget_hint(task)
     structlog.contextvars.bind_contextvars(
         task=task.name, task_id=task_id, tenant=request.get("tenant"), actor=request.get("actor")
     )
     request.started = time.perf_counter()
-    log.info("task.started", attempt=request.retries)
+    if not _is_ping(task):
+        log.info("task.started", attempt=request.retries)
+
+
+def _is_ping(task: Task) -> bool:
+    # One every few seconds says nothing in a log.
+    return bool(task.name.endswith(".answer_ping"))
+
+
+def _forget_hint(task: Task) -> None:
+    """From here on the task may miss rows: the next one needs a hint of its own."""
+    try:
+        hints.unmark(task.name, tuple(task.request.args or ()))
+    except RedisError as error:
+        log.warning("hint.kept", task=task.name, reason=str(error))
 
 
 @signals.task_postrun.connect
@@ -226,7 +287,8 @@ def _on_task_end(task: Task, state: str, retval: object, **_: object) -> None:
         result = retval
     elif state != "SUCCESS":
         result = {"error": str(retval)}
-    log.info("task.ended", state=state, seconds=round(seconds, 3), result=result)
+    if not _is_ping(task):
+        log.info("task.ended", state=state, seconds=round(seconds, 3), result=result)
     structlog.contextvars.unbind_contextvars("task", "task_id", "tenant", "actor")
     span: WorkSpan | None = getattr(task.request, "span", None)
     if span is not None:

@@ -28,7 +28,6 @@ from shared.runtime.process_title import set_process_title
 from shared.runtime.sweeps import Sweep, SweepThreads
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
-from shared.telemetry.metrics import multiprocess_registry
 from shared.telemetry.tracing import configure_tracing
 from shared.web.protocol import ProblemHttpProtocol
 
@@ -161,26 +160,11 @@ class _Server(uvicorn.Server):
 
 def _run_worker(service: ServiceDefinition, settings: Settings) -> None:
     # Soft shutdown: running tasks get a few seconds; those that do not end go back to the queue.
+    # Celery reads that variable when it is imported.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-    from celery import signals  # noqa: PLC0415  # reads that variable when it is imported
+    from shared.runtime.worker import run_worker  # noqa: PLC0415
 
-    app = _load(service.celery)
-    if settings.probe_port is not None:
-        serve_probes(settings.probe_port, database(service.name).check, multiprocess_registry())
-
-    def on_ready(**_: object) -> None:
-        # Celery has set a title of its own by now.
-        set_process_title(service.name, "worker")
-        notify_ready()
-
-    signals.worker_ready.connect(on_ready, weak=False)
-    app.Worker(
-        hostname=f"{service.name}-{os.getpid()}@{socket.gethostname()}",
-        loglevel=settings.log_level,
-        without_mingle=True,
-        without_gossip=True,
-        quiet=True,
-    ).start()
+    run_worker(service.name, _load(service.celery), settings)
 
 
 def _run_consumer(service: ServiceDefinition, settings: Settings) -> None:

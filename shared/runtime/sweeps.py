@@ -42,8 +42,6 @@ SWEEP: Final = sa.Table(
 )
 _SWEEPS: Final = LeasedTable(SWEEP, lease=timedelta(seconds=15))
 _RENEWAL_SECONDS: Final = _SWEEPS.lease.total_seconds() / 3
-_LONGEST_SECONDS: Final = 600.0
-"""After that a sweep's lease is not renewed any more: another consumer may run it."""
 _STOP_SECONDS: Final = 5.0
 _NOW: Final = sa.func.now()
 
@@ -57,11 +55,13 @@ class Sweep:
         seconds: from the end of one run to the beginning of the next.
         run: does the work; its result is logged if it is true. It must be idempotent, since a
             consumer that is lost repeats it, and short, since no other consumer runs it meanwhile.
+        longest: seconds after which the lease is not renewed any more: another consumer may run it.
     """
 
     name: str
     seconds: float
     run: Callable[[Database], object]
+    longest: float = 600.0
 
 
 class SweepThreads:
@@ -123,7 +123,7 @@ def run_sweep(database: Database, sweep: Sweep) -> bool:
         if not _claim(session, sweep, holder):
             return False
     started = time.perf_counter()
-    renew = partial(_renew, sweep=sweep, holder=holder, end=time.monotonic() + _LONGEST_SECONDS)
+    renew = partial(_renew, sweep=sweep, holder=holder, end=time.monotonic() + sweep.longest)
     with LeaseKeeper(database, PLATFORM, renew, _RENEWAL_SECONDS):
         error = _attempt(database, sweep)
     outcome = "failed" if error else "ok"

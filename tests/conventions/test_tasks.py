@@ -27,10 +27,10 @@ def app(request: pytest.FixtureRequest, environment: Settings) -> Celery:
 
 @pytest.fixture
 def tasks(app: Celery) -> list[Task]:
-    """What the service registers itself."""
-    home = f"services.{app.main}."
-    own = [task for _, task in sorted(app.tasks.items()) if task.run.__module__.startswith(home)]
-    assert own, f"{home}tasks registers no task"
+    """What the service registers itself, and the ping that every service has."""
+    homes = (f"services.{app.main}.", "shared.runtime.celery")
+    own = [task for _, task in sorted(app.tasks.items()) if task.run.__module__.startswith(homes)]
+    assert own, f"{app.main} registers no task"
     return own
 
 

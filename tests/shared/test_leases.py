@@ -1,5 +1,6 @@
 """Leased work: one holder at a time, takeover after the lease, and the fence against the lost."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
+from shared import shutdown
 from shared.database import PLATFORM, Database, database
-from shared.leases import LeasedTable, LeaseKeeper, LeaseLost
+from shared.leases import LeasedTable, LeaseKeeper, LeaseLost, ShutdownRequested
 from shared.settings import Settings
 
 _TIME = sa.DateTime(timezone=True)
@@ -223,3 +225,43 @@ def test_a_keeper_renews_until_the_row_is_lost(own: Database) -> None:
             session.execute(sa.update(JOB).values(holder=BOB))
         with pytest.raises(LeaseLost):
             check_until_lost(keeper)
+
+
+def test_a_row_that_is_handed_back_waits_as_if_it_had_not_been_claimed(own: Database) -> None:
+    with own.transaction(PLATFORM) as session:
+        session.execute(sa.insert(JOB).values(id=1))
+    for _ in range(10):
+        with own.transaction(PLATFORM) as session:
+            (row,) = JOBS.claim(session, ALICE)
+            assert row.attempts == 1
+        with own.transaction(PLATFORM) as session:
+            JOBS.hand_back(session, ALICE, 1)
+    with own.transaction(PLATFORM) as session, pytest.raises(LeaseLost):
+        JOBS.hand_back(session, ALICE, 1)
+
+
+def test_a_keeper_tells_its_work_that_the_worker_stops(own: Database) -> None:
+    shutdown.share()
+    keeper = LeaseKeeper(own, PLATFORM, lambda _: True, 60)
+    with keeper:
+        keeper.check()
+        shutdown.request()
+        with pytest.raises(ShutdownRequested):
+            keeper.check()
+    shutdown.share()
+
+
+def test_a_child_process_sees_that_its_parent_was_asked_to_stop() -> None:
+    shutdown.share()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        while not shutdown.is_requested():
+            time.sleep(0.01)
+        os.write(writer, b"stops")
+        os._exit(0)
+    assert not shutdown.is_requested()
+    shutdown.request()
+    assert os.read(reader, 5) == b"stops"
+    os.waitpid(child, 0)
+    shutdown.share()

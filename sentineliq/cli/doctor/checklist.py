@@ -65,6 +65,7 @@ def check_installation(context: CommandContext) -> list[Check]:
                 checks.append(kafka.consumers[service])
             if server.is_usable:
                 checks.append(database.outbox(service))
+                checks.append(database.sweeps(service))
         checks.append(api.beat)
         if kafka.dead_letters is not None:
             checks.append(kafka.dead_letters)

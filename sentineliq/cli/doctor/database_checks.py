@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL: the server, migrations, outboxes.
+"""Checks of PostgreSQL: the server, migrations, outboxes, sweeps.
 
 They use psycopg alone: SQLAlchemy and Alembic would take longer to import than all checks to run.
 """
@@ -19,6 +19,17 @@ _CONNECT_WITHIN: Final = 3
 _BETWEEN_LOOKS: Final = 0.5
 """Seconds between the two looks at an outbox; a relay that works has moved on by then."""
 _MISSING: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+
+
+# A sweep without an interval, which a task runs, is due when it ends.
+_SWEEPS: Final = """
+SELECT count(*),
+    string_agg(name, ', ') FILTER (WHERE due_at < now() - interval '1 minute'
+        AND coalesce(lease_until, '-infinity') < now()
+        AND due_at > coalesce(finished_at, '-infinity')),
+    string_agg(name || ' (' || error || ')', ', ') FILTER (WHERE error IS NOT NULL)
+FROM {}.sweep
+"""
 
 
 class OutboxState(NamedTuple):
@@ -93,6 +104,20 @@ class DatabaseChecks:
             seen = f"{second.waiting:,} events wait and none has left"
             return Check(subject, "problem", seen, step)
         return Check(subject, "ok", f"{second.waiting:,} events wait")
+
+    def sweeps(self, service: ServiceName) -> Check:
+        """Whether the service looks for its own rows that wait."""
+        row = self._row(_SWEEPS, service)
+        subject = f"{service} sweeps"
+        if row is None or not row[0]:
+            return Check(subject, "ok", "none has run yet")
+        count, overdue, failed = row
+        if overdue:
+            step = f"start `python -m services.{service} consumer`, which runs them"
+            return Check(subject, "problem", f"not run for more than a minute: {overdue}", step)
+        if failed:
+            return Check(subject, "look", f"failed last: {failed}", "see logs/error.log")
+        return Check(subject, "ok", f"{count} run on time")
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.

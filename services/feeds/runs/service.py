@@ -1,5 +1,6 @@
 """Runs: start, list, reconcile and prune them; assess the health of feeds."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from shared.auth import Principal
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from shared.pagination import Page, decode_cursor
-from shared.runtime.celery import enqueue
+from shared.runtime.celery import send_hint
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import get_logger
 
@@ -166,14 +167,14 @@ def start_due_feeds(database: Database, limit: int = 500) -> int:
             limit=limit,
             next_time=partial(next_time, load_settings().secret_key),
         )
-    return sum(_enqueue(run, _SYSTEM) for run in queued)
+    return _enqueue_all(queued, _SYSTEM)
 
 
 def reconcile(database: Database) -> int:
     """Enqueue again the runs that wait without a message or a worker; how many."""
     with database.transaction(PLATFORM) as session:
         lost = repository.lost_runs(session)
-    return sum(_enqueue(run, _SYSTEM) for run in lost)
+    return _enqueue_all(lost, _SYSTEM)
 
 
 def check_health(database: Database) -> int:
@@ -233,10 +234,20 @@ def _enqueued(database: Database, principal: Principal, run_id: UUID) -> RunSumm
 
 
 def _enqueue(run: QueuedRun, actor: str) -> bool:
-    """Send a run to a worker; when the queue does not take it, the reconciler sends it again."""
-    try:
-        enqueue(celery, RUN_FEED, str(run.id), tenant=run.tenant, actor=actor)
-    except Unavailable as error:
-        log.warning("run.enqueue_failed", run=str(run.id), reason=error.message)
-        return False
-    return True
+    """Send a run to a worker; when the queue does not take it, the sweep sends it again."""
+    return _enqueue_all([run], actor) == 1
+
+
+def _enqueue_all(runs: Iterable[QueuedRun], actor: str) -> int:
+    """Send runs to workers, except those whose message is still unread; how many were sent.
+
+    The first one that the queue does not take is the last one tried.
+    """
+    sent = 0
+    for run in runs:
+        try:
+            sent += send_hint(celery, RUN_FEED, str(run.id), tenant=run.tenant, actor=actor)
+        except Unavailable as error:
+            log.warning("run.enqueue_failed", run=str(run.id), reason=error.message)
+            break
+    return sent

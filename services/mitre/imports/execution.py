@@ -1,6 +1,7 @@
 """One attempt at an import: fetch the bundle, read it, store what is new."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from services.mitre.releases.service import store_release
 from shared.database import PUBLIC, Database
 from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable, UpstreamError
 from shared.http import Download, GuardedClient, Limits
-from shared.leases import LeaseKeeper
+from shared.leases import LeaseKeeper, ShutdownRequested
 from shared.runtime.celery import retry_delay
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
@@ -25,6 +26,7 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 _RENEWAL_SECONDS: Final = repository.IMPORTS.lease.total_seconds() / 3
+_CHECK_SECONDS: Final = 0.5
 # Enterprise is 10 MB on the wire: five minutes do for a line of 300 kbit/s.
 _LIMITS: Final = Limits(total=300.0, max_bytes=MAX_BYTES, max_expanded=MAX_BYTES)
 
@@ -53,33 +55,41 @@ def execute(database: Database, settings: Settings, import_id: UUID) -> ImportOu
     )
     try:
         with keeper:
-            outcome = _attempt(database, settings, item, files.path(import_id))
+            outcome = _attempt(database, settings, item, files.path(import_id), keeper)
     except Conflict as error:
         # The transaction was rolled back: another worker has the import, and with it its file.
         log.warning("load.superseded", load=str(import_id), reason=error.message)
         return ImportOutcome("superseded")
+    except ShutdownRequested:
+        with database.transaction(PUBLIC) as session:
+            repository.hand_back_import(session, item)
+        log.info("load.handed_back", load=str(import_id))
+        return ImportOutcome("handed-back")
     if outcome.status != "queued":
         files.discard(import_id)
     return outcome
 
 
 def _attempt(
-    database: Database, settings: Settings, item: AttackImport, path: Path
+    database: Database, settings: Settings, item: AttackImport, path: Path, keeper: LeaseKeeper
 ) -> ImportOutcome:
     try:
+        keeper.check()
         fetched = None
         if item.url is not None:
-            fetched = asyncio.run(_fetch(database, settings, item, item.url, path))
+            fetch = _fetch(database, settings, item, item.url, path)
+            fetched = asyncio.run(_while_kept(keeper, fetch))
             if fetched.status == 304:
                 result = {"reason": "not modified since it was loaded"}
                 with database.transaction(PUBLIC) as session:
                     return _complete(session, item, "unchanged", result, fetched)
         release = read_release(_content(path), domain=item.domain, version=item.version)
+        keeper.check()
         with database.transaction(PUBLIC) as session:
             stored = store_release(session, release, activate=item.activate)
             state: ImportState = "succeeded" if stored.is_changed else "unchanged"
             return _complete(session, item, state, stored.as_dict(), fetched)
-    except Conflict:
+    except (Conflict, ShutdownRequested):
         raise
     except SentinelIQError as error:
         return _fail(database, item, error)
@@ -92,6 +102,17 @@ def _content(path: Path) -> bytes:
         raise InvalidInput(
             "The uploaded file is no longer in the data folder: send it again."
         ) from error
+
+
+async def _while_kept(keeper: LeaseKeeper, fetch: Coroutine[Any, Any, Download]) -> Download:
+    """Wait for a download; give it up when the lease is lost or the worker is to stop."""
+    download = asyncio.create_task(fetch)
+    try:
+        while not (await asyncio.wait({download}, timeout=_CHECK_SECONDS))[0]:
+            keeper.check()
+    finally:
+        download.cancel()
+    return download.result()
 
 
 async def _fetch(

@@ -39,7 +39,6 @@ IMPORT = sa.Table(
     sa.Column("activate", sa.Boolean),
     sa.Column("state", sa.Text),
     sa.Column("attempts", sa.Integer),
-    sa.Column("hint_at", _TIME),
     sa.Column("next_attempt_at", _TIME),
     sa.Column("holder", pg.UUID(as_uuid=True)),
     sa.Column("lease_until", _TIME),

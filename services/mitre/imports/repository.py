@@ -28,8 +28,6 @@ MAX_ATTEMPTS: Final = 5
 """Times an import is begun before it counts as failed for good."""
 
 _NOW: Final = sa.func.now()
-_MESSAGE_PAUSE: Final = timedelta(seconds=60)
-"""Between two messages about an import that waits."""
 _FIELDS: Final = [IMPORT.c[field.name] for field in fields(AttackImport)]
 _SOURCE_FIELDS: Final = [SOURCE.c[field.name] for field in fields(DomainSource)]
 
@@ -105,15 +103,7 @@ def retry_import(
     Raises:
         LeaseLost: another worker has it.
     """
-    message_at = _NOW + timedelta(seconds=seconds)
-    IMPORTS.retry(
-        session,
-        _holder(item),
-        item.id,
-        seconds=seconds,
-        error=error,
-        values={"hint_at": message_at},
-    )
+    IMPORTS.retry(session, _holder(item), item.id, seconds=seconds, error=error)
 
 
 def complete_import(
@@ -147,22 +137,27 @@ def _holder(item: AttackImport) -> UUID:
     return item.holder
 
 
-def take_lost_imports(session: Session) -> list[UUID]:
-    """Imports whose message or worker is lost, and for which a message is due.
-
-    Those that keep killing their workers are given up.
-    """
+def give_up_imports(session: Session) -> None:
+    """End the imports that keep killing their workers."""
     message = (
         f"The load was begun {MAX_ATTEMPTS} times and its worker died each time; "
         "see the worker's log."
     )
     IMPORTS.give_up(session, MAX_ATTEMPTS, {"code": "given-up", "message": message})
-    # A message may still be on its way to a worker: it is sent again after a pause.
-    is_lost = sa.and_(
-        IMPORTS.claimable, sa.or_(IMPORT.c.state == "running", IMPORT.c.hint_at <= _NOW)
-    )
-    statement = sa.update(IMPORT).where(is_lost).values(hint_at=_NOW + _MESSAGE_PAUSE)
-    return list(session.scalars(statement.returning(IMPORT.c.id)))
+
+
+def list_lost_imports(session: Session) -> list[UUID]:
+    """Imports that could be worked on and are not: their message is lost, or their worker."""
+    return IMPORTS.due(session)
+
+
+def hand_back_import(session: Session, item: AttackImport) -> None:
+    """Give an import back as if it had not been claimed.
+
+    Raises:
+        LeaseLost: another worker has it.
+    """
+    IMPORTS.hand_back(session, _holder(item), item.id)
 
 
 # Sources

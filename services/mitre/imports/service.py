@@ -17,7 +17,7 @@ from shared.database import PUBLIC, Database
 from shared.errors import InvalidInput, Unavailable
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor
-from shared.runtime.celery import enqueue
+from shared.runtime.celery import send_hint
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -145,15 +145,18 @@ def refresh(database: Database, settings: Settings, actor: str) -> RefreshCounts
 def reconcile(database: Database) -> int:
     """Enqueue again the imports that the queue or a worker lost; how many."""
     with database.transaction(PUBLIC) as session:
-        lost = repository.take_lost_imports(session)
-    for import_id in lost:
-        enqueue(celery, LOAD_RELEASE, str(import_id), tenant=PUBLIC)
-    return len(lost)
+        repository.give_up_imports(session)
+        lost = repository.list_lost_imports(session)
+    return sum(_enqueue(import_id, "system") for import_id in lost)
 
 
-def _enqueue(import_id: UUID, actor: str) -> None:
-    """Send an import to a worker; if the queue does not take it, the reconciler sends it again."""
+def _enqueue(import_id: UUID, actor: str) -> bool:
+    """Send an import to a worker unless its message is still unread; whether it was sent.
+
+    If the queue does not take it, the sweep sends it again.
+    """
     try:
-        enqueue(celery, LOAD_RELEASE, str(import_id), tenant=PUBLIC, actor=actor)
+        return send_hint(celery, LOAD_RELEASE, str(import_id), tenant=PUBLIC, actor=actor)
     except Unavailable as error:
         log.warning("load.enqueue_failed", load=str(import_id), reason=error.message)
+        return False

@@ -27,6 +27,7 @@ from services.notifications.channels.service import (
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.repository import ClaimedDelivery, Delivery
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, seconds_to_retry
+from shared import shutdown
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, SentinelIQError, UpstreamError
 from shared.events import Event
@@ -102,7 +103,8 @@ class DeliveryDispatcher:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cancel_running)
             while True:
-                jobs = await self._claim_jobs() if time.monotonic() < end else []
+                is_over = time.monotonic() >= end or shutdown.is_requested()
+                jobs = [] if is_over else await self._claim_jobs()
                 for job in jobs:
                     await self._start(job, stack)
                 if not self._running:
@@ -114,7 +116,8 @@ class DeliveryDispatcher:
                 )
                 if ended:
                     await self._record(ended)
-        self._counts.has_more = time.monotonic() >= end
+        # Deliveries that were due when the worker was told to stop are another worker's.
+        self._counts.has_more = time.monotonic() >= end or shutdown.is_requested()
 
     async def _claim_jobs(self) -> list[_Job]:
         slots = min(_SLOTS - len(self._running), _SLOTS_PER_CHANNEL)

@@ -9,9 +9,9 @@ for milliseconds: the locks end with the Beat that holds them, another goes on a
 no lease to write for each of thousands of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -24,6 +24,9 @@ from services.scheduler.schedules.models import FIRE, SCHEDULE
 from services.scheduler.schedules.timing import CatchUp, Timing
 from shared.database import PLATFORM
 
+SYSTEM: Final = "system"
+"""The actor of firings by time; others were fired by a person."""
+
 _PREPARE: Final = sa.text(
     "SELECT set_config('idle_in_transaction_session_timeout', '5s', true),"
     " set_config('enable_seqscan', 'off', true)"
@@ -34,6 +37,11 @@ _ADVANCE: Final = (
     sa.update(SCHEDULE)
     .where(SCHEDULE.c.id == sa.bindparam("key"), SCHEDULE.c.tenant == sa.bindparam("owner_tenant"))
     .values(next_due_at=sa.bindparam("due"), fires_at=sa.bindparam("fires"))
+)
+_MISSED: Final = (
+    sa.update(FIRE)
+    .where(FIRE.c.schedule_id == sa.bindparam("key"), FIRE.c.due_at == sa.bindparam("due"))
+    .values(state="missed")
 )
 _SENT: Final = (
     sa.update(FIRE)
@@ -65,7 +73,12 @@ class DueSchedule:
 
 @dataclass(frozen=True, slots=True)
 class PendingFiring:
-    """A firing that this transaction has locked, and its message to send."""
+    """A firing that this transaction has locked, and its message to send.
+
+    Attributes:
+        waited: since it was recorded.
+        is_superseded: whether its schedule came due again since then.
+    """
 
     tenant: str
     schedule_id: UUID
@@ -75,6 +88,10 @@ class PendingFiring:
     task: str
     queue: str
     args: list[Any]
+    name: str
+    catch_up: CatchUp
+    waited: timedelta
+    is_superseded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +204,22 @@ def seconds_to_next(session: Session) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def lock_pending(session: Session, limit: int) -> list[PendingFiring]:
-    """Pending firings that no other Beat has locked, oldest first."""
+def lock_pending(
+    session: Session, limit: int, full_queues: Collection[str] = ()
+) -> list[PendingFiring]:
+    """Pending firings that no other Beat has locked, oldest first.
+
+    Args:
+        session: the transaction.
+        limit: most firings.
+        full_queues: queues whose firings wait.
+    """
+    newer = FIRE.alias("newer")
+    is_superseded = sa.exists().where(
+        newer.c.schedule_id == FIRE.c.schedule_id,
+        newer.c.due_at > FIRE.c.due_at,
+        newer.c.actor == SYSTEM,
+    )
     same_schedule = sa.and_(SCHEDULE.c.tenant == FIRE.c.tenant, SCHEDULE.c.id == FIRE.c.schedule_id)
     query = (
         sa.select(
@@ -200,20 +231,30 @@ def lock_pending(session: Session, limit: int) -> list[PendingFiring]:
             SCHEDULE.c.task,
             SCHEDULE.c.queue,
             SCHEDULE.c.args,
+            SCHEDULE.c.name,
+            SCHEDULE.c.catch_up,
+            sa.func.clock_timestamp() - FIRE.c.fired_at,
+            is_superseded,
         )
         .join(SCHEDULE, same_schedule)
-        .where(FIRE.c.state == "pending")
+        .where(FIRE.c.state == "pending", SCHEDULE.c.queue.not_in(full_queues))
         .order_by(FIRE.c.fired_at)
         .limit(limit)
         .with_for_update(of=FIRE, skip_locked=True)
     )
-    return [PendingFiring(*row) for row in session.execute(query)]
+    return [PendingFiring(*tuple(row)) for row in session.execute(query)]
 
 
 def mark_sent(session: Session, fires: Sequence[PendingFiring]) -> None:
     """Record that the broker has the messages of some firings."""
     rows = [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
     session.connection().execute(_SENT, rows)
+
+
+def mark_missed(session: Session, fires: Sequence[PendingFiring]) -> None:
+    """Record that some firings are not sent any more."""
+    rows = [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
+    session.connection().execute(_MISSED, rows)
 
 
 def count_pending(session: Session) -> int:

@@ -5,11 +5,11 @@ after a message was sent and before that was recorded sends it again with the sa
 a hint: its task may receive it twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from prometheus_client import Counter, Histogram
 from sqlalchemy.orm import Session
@@ -17,7 +17,12 @@ from sqlalchemy.orm import Session
 from services.scheduler.beat import repository
 from services.scheduler.beat.repository import Advance, DueSchedule, NewFiring, PendingFiring
 from services.scheduler.schedules.fired_event import fired_event, rfc3339
-from services.scheduler.schedules.timing import FiringOutcome, firing_outcome, message_id
+from services.scheduler.schedules.timing import (
+    LATE_AFTER,
+    FiringOutcome,
+    firing_outcome,
+    message_id,
+)
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
 from shared.events import Event
@@ -92,12 +97,17 @@ def claim_due(database: Database) -> ClaimCounts:
     return ClaimCounts(len(schedules), wait)
 
 
-def send_pending(database: Database, send: Callable[[PendingFiring], None]) -> int:
-    """Send up to `SEND_BATCH` recorded firings; their number.
+def send_pending(
+    database: Database,
+    send: Callable[[PendingFiring], None],
+    full_queues: Collection[str] = (),
+) -> int:
+    """Send up to `SEND_BATCH` recorded firings, or drop those that are stale; their number.
 
     Args:
         database: the service's.
         send: gives one message to the broker.
+        full_queues: queues whose firings wait.
 
     Raises:
         Unavailable: the broker accepts no more. What it accepted is recorded, the rest is pending.
@@ -106,17 +116,43 @@ def send_pending(database: Database, send: Callable[[PendingFiring], None]) -> i
     failure: Unavailable | None = None
     with database.transaction(PLATFORM) as session:
         repository.prepare(session)
+        pending = repository.lock_pending(session, SEND_BATCH, full_queues)
+        missed = [fire for fire in pending if _is_stale(fire)]
+        if missed:
+            repository.mark_missed(session, missed)
+            publish(session, [_missed_event(fire) for fire in missed])
         try:
-            for fire in repository.lock_pending(session, SEND_BATCH):
-                send(fire)
-                sent.append(fire)
+            for fire in pending:
+                if not _is_stale(fire):
+                    send(fire)
+                    sent.append(fire)
         except Unavailable as error:
             failure = error
         if sent:
             repository.mark_sent(session, sent)
+    _FIRES.labels("missed").inc(len(missed))
     if failure is not None:
         raise failure
-    return len(sent)
+    return len(pending)
+
+
+def _is_stale(fire: PendingFiring) -> bool:
+    """Whether a firing waited for the broker so long that its catch-up policy drops it.
+
+    Of one schedule's firings only the newest is sent: what was missed is not done one by one. What
+    a person fired is always sent.
+    """
+    if fire.actor != repository.SYSTEM:
+        return False
+    is_late = fire.waited > LATE_AFTER
+    return fire.is_superseded or (is_late and fire.catch_up == "skip")
+
+
+def _missed_event(fire: PendingFiring) -> Event[Fired]:
+    """The second event about a firing: the first said that it was fired."""
+    due = rfc3339(fire.due_at)
+    missed = Fired(fire.schedule_id, fire.name, fire.task, due, due, "missed")
+    return fired_event(fire.tenant, missed, uuid5(fire.message_id, "missed"))
 
 
 def _decide(session: Session, schedule: DueSchedule, now: datetime) -> _FiringPlan | None:

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from celery import Celery, beat
 from kombu.connection import Connection
-from kombu.exceptions import OperationalError
 
 from services.scheduler import NAME
+from services.scheduler.beat.messages import full_queues, send_firing
 from services.scheduler.beat.repository import PendingFiring, heartbeat
 from services.scheduler.beat.rounds import CLAIM_BATCH, SEND_BATCH, claim_due, send_pending
 from services.scheduler.schedules.core_schedules import CORE_SCHEDULES
@@ -101,8 +101,7 @@ class PostgresScheduler(beat.Scheduler):
             self._begin()
         claimed = claim_due(self._database)
         self._record_heartbeat(fired=claimed.schedules > 0)
-        while not self.stopping and send_pending(self._database, self._send) == SEND_BATCH:
-            continue
+        self._send_pending()
         if not self.ready:
             self.ready = True
             notify_ready()
@@ -110,6 +109,11 @@ class PostgresScheduler(beat.Scheduler):
             return 0.0
         wait = LONGEST_PAUSE if claimed.seconds_to_next is None else claimed.seconds_to_next
         return min(max(wait, _SHORTEST_PAUSE), LONGEST_PAUSE)
+
+    def _send_pending(self) -> None:
+        while not self.stopping:
+            if send_pending(self._database, self._send, full_queues()) < SEND_BATCH:
+                return
 
     def _begin(self) -> None:
         with self._database.transaction(PLATFORM) as session:
@@ -126,32 +130,11 @@ class PostgresScheduler(beat.Scheduler):
         self._last_beat = time.monotonic()
 
     def _send(self, fire: PendingFiring) -> None:
-        # The message's id is the trace's id too: UUIDs and trace ids are both 16 bytes.
-        trace = fire.message_id.hex
-        headers = {
-            "tenant": fire.tenant,
-            "actor": fire.actor,
-            "traceparent": f"00-{trace}-{trace[:16]}-01",
-        }
         try:
-            self.send_task(
-                fire.task,
-                args=tuple(fire.args),
-                task_id=str(fire.message_id),
-                queue=fire.queue,
-                headers=headers,
-                producer=self.producer,
-                retry=False,
-            )
-        except (
-            *self.connection.connection_errors,
-            *self.connection.channel_errors,
-            OperationalError,
-        ) as error:
+            send_firing(self.app, fire, self.producer)
+        except Unavailable:
             self.close()
-            raise Unavailable(
-                "The task queue does not answer; firings wait in the database."
-            ) from error
+            raise
 
     @cached_property
     def connection(self) -> Connection:

@@ -50,9 +50,6 @@ class CoreSchedule:
 
 
 CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
-    CoreSchedule(
-        "reconcile services", "scheduler.tasks.reconcile_services", Timing(every_seconds=10)
-    ),
     CoreSchedule("start due feeds", "feeds.tasks.start_due_feeds", Timing(every_seconds=5)),
     CoreSchedule("check feeds", "feeds.tasks.check_feeds", Timing(every_seconds=300)),
     CoreSchedule(

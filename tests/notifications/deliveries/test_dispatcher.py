@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, WAITS, seconds_to_retry
+from shared import shutdown
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
 from shared.leases import LeaseLost
@@ -235,3 +236,18 @@ def unused_port():
 def second_receiver():
     with receiving() as receiver:
         yield receiver
+
+
+def test_a_worker_that_stops_claims_nothing_and_leaves_the_rest_to_another(bench, receiver):
+    _, rule, feed = bench.hook(receiver)
+    bench.handle(bench.event(feed))
+    shutdown.share()
+    shutdown.request()
+    try:
+        counts = bench.deliver()
+    finally:
+        shutdown.share()
+    assert (counts.delivered, counts.has_more) == (0, True)
+    delivery = single_delivery(bench, rule)
+    assert (delivery["state"], delivery["attempts"]) == ("pending", 0)
+    assert bench.deliver().delivered == 1

@@ -18,8 +18,10 @@ import pytest
 import redis
 import sqlalchemy as sa
 
+from services.scheduler.beat.messages import FULL_QUEUE
 from services.scheduler.beat.rounds import send_pending
 from services.scheduler.beat.scheduler import PostgresScheduler
+from services.scheduler.beat.service import send_left_firings
 from services.scheduler.schedules import repository
 from services.scheduler.schedules.core_schedules import CORE_SCHEDULES, CoreSchedule
 from services.scheduler.schedules.timing import Timing
@@ -64,18 +66,18 @@ def beat_process(own: Database) -> Iterator[Callable[..., subprocess.Popen[bytes
         process.wait()
 
 
-def test_two_beats_fire_each_due_time_once(
+def test_five_beats_fire_each_due_time_once(
     add: Add, query: Query, messages: Messages, new_beat: NewBeat
 ):
     add(count=200, every=1, late=0)
-    beats = [new_beat(), new_beat()]
+    beats = [new_beat() for _ in range(5)]
     end = time.monotonic() + 2.2
 
     def work(beat: PostgresScheduler) -> None:
         while time.monotonic() < end:
             time.sleep(beat.tick())
 
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(5) as threads:
         list(threads.map(work, beats))
     while send_pending(beats[0]._database, beats[0]._send):
         pass
@@ -168,6 +170,96 @@ def test_what_is_late_follows_its_catch_up_policy(
     assert ahead.ok
 
 
+def _let_firings_wait(query: Query, schedule: UUID, seconds: int, actor: str = "system") -> None:
+    """A firing of each of the last seconds, which no Beat could send."""
+    query(
+        "INSERT INTO fire (tenant, schedule_id, due_at, state, actor, fired_at, message_id)"
+        " SELECT 'acme', :schedule, moment, 'pending', :actor, moment, gen_random_uuid()"
+        " FROM generate_series(now() - make_interval(secs => :seconds), now(), '1 s') AS moment",
+        schedule=schedule,
+        seconds=seconds,
+        actor=actor,
+    )
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "once"])
+def test_what_became_stale_while_the_broker_was_away_is_judged_when_it_is_sent(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat, catch_up: str
+):
+    (schedule,) = add(every=3600, late=-3600, catch_up=catch_up)
+    _let_firings_wait(query, schedule, 75)
+    new_beat().tick()
+    assert len(messages("feeds")) == 1
+    states = Counter(row.state for row in query("SELECT state FROM fire"))
+    assert states == {"sent": 1, "missed": 75}
+    (newest,) = query(
+        "SELECT due_at = max(due_at) OVER () AS ok FROM fire ORDER BY due_at DESC LIMIT 1"
+    )
+    assert newest.ok
+    states = [row.data["state"] for row in _events(query)]
+    assert states == ["missed"] * 75
+
+
+def test_a_single_firing_that_waited_too_long_follows_its_catch_up_policy(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
+    (skipped,) = add(name="skip", late=-3600)
+    (caught_up,) = add(name="once", late=-3600, catch_up="once")
+    for schedule in (skipped, caught_up):
+        _let_firings_wait(query, schedule, 0)
+    query("UPDATE fire SET fired_at = now() - interval '2 minutes'")
+    new_beat().tick()
+    states = {row.schedule_id: row.state for row in query("SELECT schedule_id, state FROM fire")}
+    assert states == {skipped: "missed", caught_up: "sent"}
+
+
+def test_what_a_person_fired_is_sent_however_long_it_waited(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
+    (schedule,) = add(late=-3600)
+    _let_firings_wait(query, schedule, 75, actor="kim@acme.example")
+    new_beat().tick()
+    assert len(messages("feeds")) == 76
+
+
+def test_firings_wait_while_their_queue_is_full(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat, broker: redis.Redis
+):
+    add()
+    broker.lpush("feeds", *(["x"] * FULL_QUEUE))
+    beat = new_beat()
+    beat.tick()
+    assert [row.state for row in query("SELECT state FROM fire")] == ["pending"]
+    broker.delete("feeds")
+    beat.tick()
+    assert len(messages("feeds")) == 1
+
+
+def test_without_any_beat_the_sweep_sends_what_is_recorded(
+    add: Add, own: Database, query: Query, messages: Messages
+):
+    (schedule,) = add(late=-3600)
+    _let_firings_wait(query, schedule, 0, actor="kim@acme.example")
+    assert send_left_firings(own) == 1
+    assert send_left_firings(own) == 0
+    assert len(messages("feeds")) == 1
+
+
+def test_a_full_broker_delays_firings_and_stops_no_beat(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat, broker: redis.Redis
+):
+    add()
+    beat = new_beat()
+    broker.config_set("maxmemory", 1)
+    try:
+        assert beat.tick() == 1.0
+    finally:
+        broker.config_set("maxmemory", 0)
+    assert [row.state for row in query("SELECT state FROM fire")] == ["pending"]
+    beat.tick()
+    assert len(messages("feeds")) == 1
+
+
 def _events(query: Query) -> list[sa.Row[Any]]:
     return query("SELECT convert_from(payload, 'UTF8')::jsonb AS data FROM outbox")
 
@@ -239,7 +331,11 @@ def test_core_schedules_follow_the_code(own: Database, query: Query):
     query("UPDATE schedule SET disabled_reason = 'cannot be computed'")
     assert reconcile(first) == 1
     (row,) = query("SELECT * FROM schedule")
-    assert (row.every_seconds, row.enabled, row.disabled_reason) == (10, True, None)
+    assert (row.every_seconds, row.enabled, row.disabled_reason) == (
+        first.timing.every_seconds,
+        True,
+        None,
+    )
 
 
 def test_process_is_ready_beats_and_ends_at_once(
@@ -253,8 +349,9 @@ def test_process_is_ready_beats_and_ends_at_once(
         notify.settimeout(20)
         process = beat_process(NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert notify.recv(64) == b"READY=1"
-    assert {message["task"] for message in messages("default")} == {
-        "scheduler.tasks.reconcile_services"
+    assert {message["task"] for message in messages("feeds")} == {
+        "feeds.tasks.start_due_feeds",
+        "feeds.tasks.check_feeds",
     }
     assert {message["tenant"] for message in messages("feeds")} == {"*"}
     (row,) = query("SELECT *, last_tick_at > now() - interval '5 s' AS alive FROM beat")
@@ -333,6 +430,6 @@ def test_two_starting_beats_make_the_core_schedules_once(
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda beat: beat.tick(), beats))
     assert len(query("SELECT 1 FROM schedule")) == len(CORE_SCHEDULES)
-    assert broker.llen("default") == 1
+    assert broker.llen("feeds") == 2
     for beat in beats:
         beat.close()

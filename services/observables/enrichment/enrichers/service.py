@@ -1,6 +1,5 @@
 """Enrichers as tenants see them, and changes of their settings."""
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from services.observables.enrichment.settings.keys import seal
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import RemoteEnricher
 from services.observables.providers.registry import enricher_named
+from shared.clock import database_now
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
 from shared.kafka.outbox import audit
@@ -50,6 +50,7 @@ def overview(database: Database, tenant: str) -> list[EnricherView]:
         }
         ids = [access.queue_id for access in accesses.values()]
         states = queue_states(session, ids)
+        now = database_now(session).timestamp()
         # A lent key's queue has jobs of other tenants too. Their number may be seen.
         set_tenant(session, SERVICE, PLATFORM)
         counts = jobs.count_open(session, ids)
@@ -57,7 +58,7 @@ def overview(database: Database, tenant: str) -> list[EnricherView]:
     views = []
     for name, access in sorted(accesses.items()):
         state = states.get(access.queue_id)
-        queue = _queue_view(state, counts.get(access.queue_id, {})) if state else None
+        queue = _queue_view(state, counts.get(access.queue_id, {}), now) if state else None
         views.append(_enricher_view(access, enabled.get(name, True), queue, tenant))
     return views
 
@@ -88,8 +89,7 @@ def _enricher_view(
     )
 
 
-def _queue_view(state: QueueState, counts: Mapping[str, int]) -> QueueView:
-    now = time.time()
+def _queue_view(state: QueueState, counts: Mapping[str, int], now: float) -> QueueView:
     limiter = state.limiter
     limits = state.limits
     waiting = counts.get("waiting", 0)

@@ -1,7 +1,7 @@
 """Claiming jobs: one transaction renews the leases of queues, takes their next jobs and pays."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimite
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access, accesses
 from services.observables.providers.base import Query, RemoteEnricher, Tlp
+from shared.clock import database_now
 from shared.database import PLATFORM, Database, set_tenant
 
 
@@ -70,12 +71,12 @@ def claim_jobs(
     database: Database, worker: UUID, capacities: Mapping[UUID, QueueCapacity]
 ) -> Claims:
     """Renew the leases of queues, claim what they could do, and pay for the calls to make."""
-    now = datetime.now(UTC)
     claims = Claims(set(), {}, [], [], set())
     limiters = {
         queue: msgspec.structs.replace(capacity.limiter) for queue, capacity in capacities.items()
     }
     with database.transaction(PLATFORM) as session:
+        now = database_now(session)
         leased = provider_queues.save(session, worker, limiters)
         claims.lost.update(capacities.keys() - leased)
         claimed: dict[UUID, list[Job]] = {}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from services.observables.enrichment.execution.outcomes import (
 )
 from services.observables.enrichment.queues.models import JobEnd
 from services.observables.enrichment.rate_limiter import RateLimiter
+from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.errors import Unavailable
 from shared.telemetry.logging import get_logger
@@ -45,12 +45,13 @@ class OutcomeWriter:
         again: jobs that wait again.
     """
 
-    def __init__(self, database: Database, worker: UUID) -> None:
+    def __init__(self, database: Database, worker: UUID, clock: DatabaseClock) -> None:
         self.answered = 0
         self.ended = 0
         self.again = 0
         self._database = database
         self._worker = worker
+        self._clock = clock
         self._outcomes: list[PendingOutcome] = []
         self._pending: Counter[UUID] = Counter()
         self._changed = asyncio.Event()
@@ -129,7 +130,7 @@ class OutcomeWriter:
         )
         async for attempt in tries:
             with attempt:
-                now = datetime.now(UTC)
+                now = self._clock.now()
                 await asyncio.to_thread(store_outcomes, self._database, self._worker, outcomes, now)
         again = sum(end.state == "waiting" for end in ends)
         self.answered += len(answered)

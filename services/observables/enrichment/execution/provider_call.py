@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from services.observables.providers.base import (
 )
 from shared.errors import UpstreamError
 from shared.http import GuardedClient, Limits, Response
-from shared.http.response import MAX_RETRY_AFTER, Headers, retry_after
+from shared.http.response import MAX_RETRY_AFTER, Headers, response_time, retry_after
 from shared.stix import NotAnObservable, normalise
 from shared.telemetry.logging import get_logger
 
@@ -120,7 +120,7 @@ def _classify(enricher: RemoteEnricher, query: Query, response: Response) -> Cal
     if response.status in enricher.unknown_statuses:
         return Answered(None, response.content)
     if response.status in enricher.over_quota_statuses:
-        return OverQuota(_pause(response.headers, datetime.now(UTC)))
+        return OverQuota(_pause(response.headers, response_time(response.headers)))
     try:
         response.raise_for_status()
     except UpstreamError as error:

@@ -35,6 +35,8 @@ from services.observables.enrichment.settings.access import limits_of
 from services.observables.enrichment.settings.keys import unseal
 from services.observables.providers.base import Query, RemoteEnricher
 from services.observables.reference import context
+from shared import shutdown
+from shared.clock import DatabaseClock
 from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
@@ -104,7 +106,8 @@ class EnrichmentWorker:
         self._queues: dict[UUID, LeasedQueue] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._writer = OutcomeWriter(database, self.id)
+        self._clock = DatabaseClock()
+        self._writer = OutcomeWriter(database, self.id, self._clock)
         self._call_finished = asyncio.Event()
         # Times of the loop's clock.
         self._lease_at = 0.0
@@ -121,6 +124,7 @@ class EnrichmentWorker:
             Unavailable: the database went away; leases end, and unfinished queries are sent again.
         """
         with self._database.transaction(PLATFORM) as session:
+            self._clock.set(session)
             context.reload_if_stale(session)
             jobs.refuse_uninstalled(session, sorted(self._enrichers))
         asyncio.run(self._work())
@@ -134,13 +138,13 @@ class EnrichmentWorker:
             stack.push_async_callback(self._cancel_calls)
             writer = asyncio.create_task(self._writer.run())
             end = time.monotonic() + self._seconds
-            while time.monotonic() < end and not writer.done():
+            while time.monotonic() < end and not writer.done() and not shutdown.is_requested():
                 self._call_finished.clear()
                 await self._turn(stack)
                 if not self._queues and not await self._is_worth_waiting():
                     break
                 await self._pause()
-            self._timed_out = time.monotonic() >= end
+            self._timed_out = time.monotonic() >= end or shutdown.is_requested()
             await self._finish(writer)
 
     # Claiming
@@ -159,8 +163,8 @@ class EnrichmentWorker:
 
     def _return_blocked_calls(self) -> None:
         for leased in self._queues.values():
-            if leased.waiting and time.time() < leased.limiter.blocked_until:
-                for end in leased.return_calls(time.time()):
+            if leased.waiting and self._clock.time() < leased.limiter.blocked_until:
+                for end in leased.return_calls(self._clock.time()):
                     self._add_outcome(end, leased)
 
     async def _lease_queues(self, stack: AsyncExitStack) -> None:
@@ -179,6 +183,7 @@ class EnrichmentWorker:
         limit = min(_QUEUES_AT_ONCE, _MOST_QUEUES - len(self._queues))
         leased = []
         with self._database.transaction(PLATFORM) as session:
+            self._clock.set(session)
             queues = provider_queues.lease(session, self.id, sorted(self._enrichers), limit)
             for queue in queues:
                 enricher = self._enrichers[queue.enricher]
@@ -189,7 +194,7 @@ class EnrichmentWorker:
                     try:
                         key = unseal(self._environment.secret_key, setting)
                     except UnsealError as error:
-                        queue.limiter.record_key_refused(time.time(), error.message)
+                        queue.limiter.record_key_refused(self._clock.time(), error.message)
                 base = self._environment.enricher_urls.get(queue.enricher, enricher.base_url)
                 limits = limits_of(enricher, setting)
                 leased.append(LeasedQueue(queue, enricher, limits, key, base, queue.limiter))
@@ -198,7 +203,7 @@ class EnrichmentWorker:
     async def _add_queue(self, leased: LeasedQueue, stack: AsyncExitStack) -> None:
         queue: ProviderQueue = leased.queue
         self._had_queues = True
-        leased.record_pace(time.time())
+        leased.record_pace(self._clock.time())
         self._queues[queue.id] = leased
         if queue.id not in self._clients:
             # Each queue has its own connections: a slow provider takes none from the others.
@@ -210,7 +215,7 @@ class EnrichmentWorker:
 
     def _capacities(self) -> dict[UUID, QueueCapacity]:
         """What each queue could do now; nothing while outcomes pile up or it has just drained."""
-        now = time.time()
+        now = self._clock.time()
         clock = time.monotonic()
         is_full = self._writer.backlog >= _MOST_PENDING
         capacities = {}
@@ -242,7 +247,7 @@ class EnrichmentWorker:
     def _add_claims(
         self, claims: Claims, capacities: Mapping[UUID, QueueCapacity], clock: float
     ) -> None:
-        now = time.time()
+        now = self._clock.time()
         for queue in claims.lost:
             log.warning("queue.lease_lost", queue=str(queue))
             del self._queues[queue]
@@ -276,7 +281,7 @@ class EnrichmentWorker:
             # A worker that was frozen for longer than its lease starts no call: another worker
             # may be making it by now.
             while time.monotonic() < self._leased_until:
-                paid = leased.next_call(time.time())
+                paid = leased.next_call(self._clock.time())
                 if paid is None:
                     break
                 task = asyncio.create_task(self._call(leased, paid, self._clients[queue]))
@@ -284,14 +289,14 @@ class EnrichmentWorker:
                 task.add_done_callback(self._calls.discard)
 
     async def _call(self, leased: LeasedQueue, paid: PaidCall, client: GuardedClient) -> None:
-        started = time.time()
+        started = self._clock.time()
         clock = time.perf_counter()
         job = paid.job
         query = Query(job.type, job.value)
         outcome = await call_provider(leased.enricher, query, leased.key, client, leased.base)
         CALL_SECONDS.labels(job.enricher).observe(time.perf_counter() - clock)
         CALLS.labels(job.enricher, type(outcome).__name__).inc()
-        self._add_outcome(leased.record_outcome(paid, outcome, started, time.time()), leased)
+        self._add_outcome(leased.record_outcome(paid, outcome, started, self._clock.time()), leased)
         self._start_calls()
         self._call_finished.set()
 
@@ -310,7 +315,7 @@ class EnrichmentWorker:
 
     async def _release_idle(self) -> None:
         """Release queues without calls that are drained, or that may make no call for a while."""
-        now = time.time()
+        now = self._clock.time()
         for queue, leased in list(self._queues.items()):
             rests = leased.limiter.next_call_at(leased.limits, now) > now + _PATIENCE
             is_done = leased.idle and not self._writer.is_pending(queue)
@@ -319,7 +324,7 @@ class EnrichmentWorker:
                 del self._queues[queue]
 
     def _release(self, leased: LeasedQueue) -> None:
-        now = time.time()
+        now = self._clock.time()
         leased.record_pace(now)
         limiter = leased.limiter
         interactive = limiter.next_call_at(leased.limits, now, interactive=True)
@@ -353,7 +358,7 @@ class EnrichmentWorker:
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Return calls that have not started, wait for those in flight, and release the queues."""
         for leased in self._queues.values():
-            for end in leased.return_calls(time.time()):
+            for end in leased.return_calls(self._clock.time()):
                 self._add_outcome(end, leased)
         while self._calls and not writer.done():  # each call has a timeout of its own
             await asyncio.wait(self._calls, timeout=_RENEW)
@@ -368,7 +373,7 @@ class EnrichmentWorker:
 
     async def _renew(self) -> None:
         """Renew the leases without claiming jobs."""
-        now = time.time()
+        now = self._clock.time()
         capacities = {
             queue: leased.capacity(now)._replace(interactive=0, background=0)
             for queue, leased in self._queues.items()

@@ -1,6 +1,5 @@
 """Estimates of when waiting jobs finish: the jobs before them, at the pace of their queue."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimite
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import limits_of
 from services.observables.providers.registry import enrichers
+from shared.clock import database_now
 from shared.database import PLATFORM, set_tenant
 
 
@@ -54,7 +54,7 @@ def estimate(session: Session, tenant: str, waiting: Sequence[JobRow]) -> dict[U
     for job in waiting:
         by_queue.setdefault(job.queue_id, []).append(job)
     estimates: dict[UUID, datetime] = {}
-    now = time.time()
+    now = database_now(session).timestamp()
     # The number of other tenants' jobs may be seen; whose they are and what they ask may not.
     set_tenant(session, SERVICE, PLATFORM)
     for queue, state in queue_states(session, list(by_queue)).items():

@@ -1,7 +1,7 @@
 """The SQL of jobs: one query about one value to one provider, from its request to its end."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, get_args
 from uuid import UUID, uuid4
 
@@ -20,6 +20,7 @@ from services.observables.enrichment.queues.models import (
     QueuePosition,
 )
 from services.observables.providers.base import Tlp
+from shared.clock import database_now
 
 _IS_OPEN: Final = JOB.c.state.in_(sorted(OPEN_STATES))
 
@@ -136,7 +137,7 @@ def add_ended(session: Session, tenant: str, ended: Sequence[tuple[JobRequest, J
     """Store jobs that have ended already: refused, or answered by a stored answer."""
     if not ended:
         return
-    now = datetime.now(UTC)
+    now = database_now(session)
     rows = []
     for request, end in ended:
         row = request._asdict()

@@ -1,1 +1,0 @@
-"""Reconciliation: every service enqueues again the work that its queue lost."""
