@@ -60,6 +60,7 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "mitre:write": Role.operator,
     "schedules:read": Role.viewer,
     "schedules:write": Role.admin,
+    "outbox:operate": Role.operator,
     "platform:reconcile": Role.operator,
 }
 """The permissions, each with the lowest role that has it. Every route names one of them."""

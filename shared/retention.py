@@ -81,7 +81,11 @@ INFRASTRUCTURE: Final = (
         table="log_gap", reason="A log seldom loses records, and where it did must be traceable."
     ),
     RetentionPolicy(
-        table="outbox", reason="The relay deletes an event when Kafka has acknowledged it."
+        table="outbox",
+        reason=(
+            "The sweep `outbox` deletes an event some hours after Kafka has acknowledged it. "
+            "What Kafka refuses stays until an operator retries or discards it."
+        ),
     ),
     RetentionPolicy(
         table="log_gap",

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
     kafka_partitions: int = Field(4, ge=1, le=1024)
     kafka_replication_factor: int = Field(1, ge=1, le=7)
+    outbox_keep_hours: float = Field(6, ge=0, le=168)
     database_pool_size: int = Field(4, ge=1, le=100)
     worker_concurrency: int | None = Field(None, ge=1, le=256)
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()

@@ -131,6 +131,8 @@ def environment(
             "SENTINELIQ_DATA_DIR": str(tmp_path_factory.mktemp("data")),
             "SENTINELIQ_KAFKA_TOPIC_PREFIX": f"{unique}.",
             "SENTINELIQ_KAFKA_PARTITIONS": "2",
+            # What was published is deleted at once: an empty outbox has published everything.
+            "SENTINELIQ_OUTBOX_KEEP_HOURS": "0",
             "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8",
         }.items():
             patch.setenv(name, value)

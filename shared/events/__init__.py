@@ -15,6 +15,8 @@ from shared.events.envelope import (
     FeedRef,
     Headers,
     Topic,
+    content_id,
+    derived_id,
     now,
     parse,
 )
@@ -43,6 +45,8 @@ __all__ = [
     "FeedRef",
     "Headers",
     "Topic",
+    "content_id",
+    "derived_id",
     "now",
     "parse",
 ]

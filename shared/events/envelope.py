@@ -7,8 +7,9 @@ are extension attributes. Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import Final, Generic, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
@@ -27,6 +28,26 @@ _MAX_ATTRIBUTE_BYTES: Final = 1024
 
 MAX_EVENT_BYTES = 512 * 1024
 """Limit of a payload; bulk is cut into events below it."""
+
+
+_ID_SPACE: Final = UUID("6f1a0d4e-7b1c-5d52-9d0a-3e1f6a0c55e7")
+
+
+def derived_id(*parts: object) -> str:
+    """The id of an event that something stored causes: the same parts give the same id.
+
+    Args:
+        parts: the topic, and what names the cause: the key of a row and its version, or another
+            event. No clock's time and no accident of processing belongs to them, so that a service
+            whose database was restored repeats the ids, and receivers drop what they have seen.
+    """
+    return str(uuid5(_ID_SPACE, "\x1f".join(map(str, parts))))
+
+
+def content_id(tenant: str, payload: bytes) -> str:
+    """The id of an event that its tenant and its payload identify."""
+    digest = sha1(_ID_SPACE.bytes + tenant.encode() + b"\x1f" + payload, usedforsecurity=False)
+    return str(UUID(bytes=digest.digest()[:16], version=5))
 
 
 def now() -> str:
@@ -83,7 +104,8 @@ class Event(Generic[T]):
     """One event: CloudEvents attributes and its payload.
 
     Attributes:
-        id: unique per source; a repeated event repeats it.
+        id: unique per source; a repeated event repeats it. That of an event which a row or another
+            event causes is derived from these (`derived_id`).
         tenant: the tenant that it belongs to.
         time: RFC 3339, UTC.
         record: of an event that was consumed, its record.

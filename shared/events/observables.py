@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.events.envelope import Topic
+from shared.events.envelope import Event, Topic, derived_id
 
 ChangeKind = Literal["new", "changed", "expired"]
 Fact = str | int | float | bool | list[str | int | float] | None
@@ -23,6 +23,8 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
         tags: all labels after the change.
         sources: the number of sources that assert it after the change.
         attack: ATT&CK ids that its malware and tags map to.
+        cause: of a change without a run, what caused it, for instance a sighting's id. A service
+            whose database was restored repeats it.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     tags: tuple[str, ...] = ()
     sources: int = 1
     attack: tuple[str, ...] = ()
+    cause: str | None = None
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):
@@ -120,6 +123,18 @@ class Trending(msgspec.Struct):
     subject: str = ""
     count: int = 0
     baseline: float | None = None
+
+
+def change_id(event: Event[ObservablesChanged], change: Change) -> UUID:
+    """What identifies a change, in however many events it comes.
+
+    A feed run changes an observable once, as far as those are concerned who are notified of it; so
+    does any other cause. That it expires is another change. An event of an earlier version names no
+    cause; its own id then stands for that.
+    """
+    cause = change.cause or event.data.run_id or event.id
+    has_expired = change.kind == "expired"
+    return UUID(derived_id(CHANGED.name, event.tenant, cause, change.id, has_expired))
 
 
 CHANGED = Topic(

@@ -13,7 +13,8 @@ from shared.kafka.cluster import administrator
 from shared.kafka.letters import MAX_LETTER_BATCH
 from shared.settings import Settings
 
-_MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
+MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
+"""Limit of a record with its headers, `max.message.bytes`."""
 _DAY_MS = 24 * 3600 * 1000
 _RENEWED: Final = ("max.message.bytes", "message.timestamp.type")
 """Settings that topics of an earlier version get as well. Others are the operator's to change."""
@@ -37,7 +38,7 @@ def _topics_of_catalogue(settings: Settings) -> list[NewTopic]:
         # The broker's clock: consumers look for their place in a log by time, and producers' clocks
         # differ.
         config = {
-            "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
             "message.timestamp.type": "LogAppendTime",
         }
         if topic.compacted:

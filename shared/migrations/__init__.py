@@ -99,6 +99,31 @@ def create_infrastructure(service: str) -> None:
     protect("outbox", service)
 
 
+def extend_outbox(service: str) -> None:
+    """Let the outbox keep what was published for a while, and park what cannot be published.
+
+    A relay of the version before sees the kept rows as unpublished: while both versions run, it
+    publishes them a second time with the same ids, and deletes them.
+    """
+    moment = "timestamp with time zone"
+    op.execute(
+        f"ALTER TABLE {service}.outbox "
+        f"ADD COLUMN created_at {moment} NOT NULL DEFAULT now(), "
+        f"ADD COLUMN published_at {moment}, "
+        "ADD COLUMN attempts smallint NOT NULL DEFAULT 0, "
+        f"ADD COLUMN retry_at {moment}, "
+        f"ADD COLUMN parked_at {moment}, "
+        "ADD COLUMN error text"
+    )
+    for name, columns, rows in (
+        ("waiting", "id", "published_at IS NULL AND parked_at IS NULL"),
+        ("refused", "id", "retry_at IS NOT NULL AND published_at IS NULL AND parked_at IS NULL"),
+        ("published", "published_at", "published_at IS NOT NULL"),
+        ("parked", "id", "parked_at IS NOT NULL"),
+    ):
+        op.execute(f"CREATE INDEX outbox_{name} ON {service}.outbox ({columns}) WHERE {rows}")
+
+
 def create_sweep(service: str) -> None:
     """Create the table of a service's sweeps: when each is due, and which consumer runs it."""
     moment = sa.DateTime(timezone=True)

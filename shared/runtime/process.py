@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from shared.database import Database, database
 from shared.kafka.consumer import Consumer, Subscription
-from shared.kafka.outbox import Relay
+from shared.kafka.outbox_upkeep import prune_outbox
+from shared.kafka.relay import Relay
 from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
 from shared.runtime.probe import notify_ready, serve_probes
@@ -32,6 +33,9 @@ from shared.telemetry.tracing import configure_tracing
 from shared.web.protocol import ProblemHttpProtocol
 
 log = get_logger(__name__)
+
+OUTBOX_SWEEP: Final = Sweep("outbox", 60.0, prune_outbox)
+"""Every service has an outbox."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def load_sweeps(service: str) -> list[Sweep]:
     """Return a service's sweeps, by the service's name."""
     definition: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
     sweeps: list[Sweep] = _load(definition.sweeps)
-    return sweeps
+    return [*sweeps, OUTBOX_SWEEP]
 
 
 def _load(path: str) -> Any:
@@ -169,7 +173,7 @@ def _run_worker(service: ServiceDefinition, settings: Settings) -> None:
 
 def _run_consumer(service: ServiceDefinition, settings: Settings) -> None:
     subscriptions: list[Subscription[Any]] = _load(service.consumers)
-    sweeps: list[Sweep] = _load(service.sweeps)
+    sweeps = load_sweeps(service.name)
     if settings.probe_port is not None:
         serve_probes(settings.probe_port, database(service.name).check)
     tune_garbage_collector()

@@ -37,6 +37,16 @@ ASSERTIONS_CORRECTED = Counter(
     "Assertions that full statements put right.",
     ["service"],
 )
+OUTBOX_REFUSED = Counter(
+    "sentineliq_outbox_refused_total",
+    "Attempts to publish an event that Kafka refused.",
+    ["service"],
+)
+OUTBOX_AGE = Gauge(
+    "sentineliq_outbox_oldest_seconds", "Age of the oldest event that waits.", ["service"]
+)
+OUTBOX_WAITING = Gauge("sentineliq_outbox_waiting", "Events that wait for the relay.", ["service"])
+OUTBOX_PARKED = Gauge("sentineliq_outbox_parked", "Events that Kafka refuses.", ["service"])
 SWEEP_SECONDS = Histogram(
     "sentineliq_sweep_seconds", "Time of one run of a sweep.", ["service", "sweep", "outcome"]
 )

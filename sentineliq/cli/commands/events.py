@@ -1,21 +1,26 @@
 """`sentineliq events`."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from sentineliq.cli import output
+from sentineliq.cli.client.api import Client
 from sentineliq.cli.client.kafka_reader import (
     TopicRecord,
     open_reader,
     require_topic,
     topic_record,
 )
+from sentineliq.cli.commands.parked import Service, chosen_services, parked
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from shared.tenants import PUBLIC
 
 events = CommandGroup("Events that the services publish.")
+events.add_typer(parked, name="parked")
 
 _SHOWN = 1000
 """Characters of a payload that people see; --json prints all of it."""
@@ -37,6 +42,35 @@ def tail(
         asyncio.run(_print_events(ctx.obj, topic, count, from_beginning=from_beginning))
     except KeyboardInterrupt:
         return
+
+
+@events.command("resend")
+def resend_events(
+    ctx: Context,
+    *,
+    since: Annotated[
+        datetime, typer.Option(help="What was published since this time, e.g. 2026-11-30T08:00Z.")
+    ],
+    service: Service = None,
+    topics: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="Only this topic; you may repeat this option."),
+    ] = None,
+) -> None:
+    """Publish events again, with the same ids: the log has lost its tail.
+
+    Outboxes keep what they have published for SENTINELIQ_OUTBOX_KEEP_HOURS. Receivers drop what
+    they have handled. A time without an offset is UTC.
+    """
+    moment = since.replace(tzinfo=since.tzinfo or UTC)
+    for topic in topics or []:
+        require_topic(topic)
+    counts = {}
+    with Client(ctx.obj.environment, PUBLIC) as client:
+        for name in chosen_services(service):
+            body = {"since": moment.isoformat(), "topics": topics or []}
+            counts[name] = client.post(name, "/v1/outbox/resend", body)["events"]
+    ctx.obj.answer(counts, output.details({name: f"{count:,}" for name, count in counts.items()}))
 
 
 async def _print_events(

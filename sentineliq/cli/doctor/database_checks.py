@@ -5,6 +5,7 @@ They use psycopg alone: SQLAlchemy and Alembic would take longer to import than 
 
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -18,7 +19,18 @@ from shared.settings import SERVICES, ServiceName, Settings
 _CONNECT_WITHIN: Final = 3
 _BETWEEN_LOOKS: Final = 0.5
 """Seconds between the two looks at an outbox; a relay that works has moved on by then."""
-_MISSING: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+_MISSING: Final = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+)
+
+
+_OUTBOX: Final = (
+    "SELECT min(id), count(*), extract(epoch FROM now() - min(created_at)),"
+    " (SELECT count(*) FROM {0}.outbox WHERE parked_at IS NOT NULL)"
+    " FROM {0}.outbox WHERE published_at IS NULL AND parked_at IS NULL"
+)
 
 
 # A sweep without an interval, which a task runs, is due when it ends.
@@ -33,10 +45,19 @@ FROM {}.sweep
 
 
 class OutboxState(NamedTuple):
-    """The events in an outbox; `oldest` is the first event's id, None in an empty outbox."""
+    """The events that wait in an outbox.
+
+    Attributes:
+        oldest: the first event's id; None when none waits.
+        waiting: how many wait.
+        seconds: the age of the oldest; None when none waits.
+        parked: how many Kafka refuses.
+    """
 
     oldest: int | None
     waiting: int
+    seconds: float | None
+    parked: int
 
 
 class DatabaseChecks:
@@ -101,8 +122,12 @@ class DatabaseChecks:
                 f"start `python -m services.{service} consumer`, which publishes it; "
                 "see logs/celery.log"
             )
-            seen = f"{second.waiting:,} events wait and none has left"
+            age = timedelta(seconds=round(second.seconds or 0))
+            seen = f"{second.waiting:,} events wait and none has left; the oldest is {age} old"
             return Check(subject, "problem", seen, step)
+        if second.parked:
+            step = f"see `sentineliq events parked list --service {service}`"
+            return Check(subject, "problem", f"Kafka refuses {second.parked:,} events", step)
         return Check(subject, "ok", f"{second.waiting:,} events wait")
 
     def sweeps(self, service: ServiceName) -> Check:
@@ -121,8 +146,8 @@ class DatabaseChecks:
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.
-        row = self._row("SELECT min(id), count(*) FROM {}.outbox", service)
-        return OutboxState(*row) if row else OutboxState(None, 0)
+        row = self._row(_OUTBOX, service)
+        return OutboxState(*row) if row else OutboxState(None, 0, None, 0)
 
     def _row(self, query: Any, service: ServiceName) -> tuple[Any, ...] | None:
         """The row of a query in a service's schema; None where the table does not exist."""

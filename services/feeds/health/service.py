@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import MonitoredFeed, PastRun, assess
 from services.feeds.subscriptions.models import Feed
 from services.feeds.subscriptions.service import save_feed
-from shared.events import Event
+from shared.events import Event, derived_id
 from shared.events.feeds import HEALTH, SOURCE, HealthChanged
 from shared.kafka.outbox import publish
 
@@ -44,5 +44,7 @@ def update_health(session: Session, feed: Feed, runs: Sequence[PastRun]) -> bool
         now.isoformat(timespec="milliseconds"),
         health.evidence,
     )
-    publish(session, [Event(HEALTH, changed, feed.tenant, SOURCE, str(feed.id).encode())])
+    event_id = derived_id(HEALTH.name, feed.id, feed.health_since, feed.health, health.state)
+    key = str(feed.id).encode()
+    publish(session, [Event(HEALTH, changed, feed.tenant, SOURCE, key, event_id)])
     return True

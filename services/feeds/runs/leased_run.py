@@ -16,7 +16,7 @@ from services.feeds.subscriptions.models import Feed, FeedColumns, Quarantine
 from services.feeds.subscriptions.service import load_feed, save_feed
 from shared.database import Database
 from shared.errors import SentinelIQError, Unavailable, UpstreamError
-from shared.events import Event
+from shared.events import Event, derived_id
 from shared.events.feeds import FINISHED, SOURCE, RunFinished
 from shared.kafka.outbox import publish
 from shared.leases import LeaseKeeper
@@ -157,5 +157,6 @@ class LeasedRun:
             report.seen,
             report.gone,
         )
-        event = Event(FINISHED, finished, claim.tenant, SOURCE, str(feed.id).encode())
+        event_id = derived_id(FINISHED.name, claim.id, state)
+        event = Event(FINISHED, finished, claim.tenant, SOURCE, str(feed.id).encode(), event_id)
         publish(session, [event])

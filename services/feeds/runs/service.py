@@ -19,7 +19,7 @@ from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.worker import celery
 from shared.auth import Principal
-from shared.database import PLATFORM, Database
+from shared.database import PLATFORM, Database, is_transient
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from shared.pagination import Page, decode_cursor
 from shared.runtime.celery import send_hint
@@ -187,12 +187,23 @@ def check_health(database: Database) -> int:
     while True:
         with database.transaction(PLATFORM) as session:
             feeds = subscriptions.list_scheduled_feeds(session, after, _HEALTH_PAGE)
-            for feed in feeds:
-                runs = repository.list_ended_runs(session, feed.id, MAX_RUNS)
-                changed += update_health(session, feed, runs)
+            changed += sum(_check_health_of(session, feed) for feed in feeds)
         if len(feeds) < _HEALTH_PAGE:
             return changed
         after = feeds[-1].id
+
+
+def _check_health_of(session: Session, feed: Feed) -> bool:
+    """Assess one feed; an error of it does not keep the others from being assessed."""
+    try:
+        with session.begin_nested():
+            runs = repository.list_ended_runs(session, feed.id, MAX_RUNS)
+            return update_health(session, feed, runs)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.exception("health.not_assessed", feed=str(feed.id))
+        return False
 
 
 def prune_files(database: Database, settings: Settings) -> PruneCounts:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from services.mitre.releases import repository
@@ -12,7 +14,7 @@ from services.mitre.releases.diff import ReleaseDiff, mark_removed
 from services.mitre.releases.models import Release
 from services.mitre.releases.usage import UNUSED
 from shared.database import PUBLIC
-from shared.events import Event
+from shared.events import MAX_EVENT_BYTES, Event, content_id, derived_id
 from shared.events.mitre import RELEASED, TECHNIQUES, Released, TechniqueCard
 from shared.kafka.outbox import publish
 
@@ -43,7 +45,8 @@ def publish_release(
         deprecated=diff.deprecated,
     )
     key = release.domain.encode()
-    publish(session, [Event(topic=RELEASED, data=data, tenant=PUBLIC, source=SOURCE, key=key)])
+    event_id = derived_id(RELEASED.name, release.domain, release.version, release.revision)
+    publish(session, [Event(RELEASED, data, PUBLIC, SOURCE, key, event_id)])
 
 
 def publish_changed_cards(
@@ -77,7 +80,7 @@ def publish_changed_cards(
     for key in diff.removed:
         last = mark_removed(previous[key], diff.moved.get(key))
         cards.append(last.card(parsed.domain, parsed.version))
-    _publish_cards(session, cards)
+    _publish_cards(session, cards, base.id if base else None)
 
 
 def publish_outdated_cards(session: Session) -> int:
@@ -99,17 +102,28 @@ def publish_outdated_cards(session: Session) -> int:
                 technique.card(release.domain, release.version, usage.get(key, UNUSED))
                 for key, technique in techniques.items()
             ],
+            release.id,
         )
         repository.mark_cards_published(session, release.id)
         published += len(techniques)
     return published
 
 
-def _publish_cards(session: Session, cards: Iterable[TechniqueCard]) -> None:
-    events = [
-        Event(
-            topic=TECHNIQUES, data=card, tenant=PUBLIC, source=SOURCE, key=card.attack_id.encode()
+def _publish_cards(session: Session, cards: Iterable[TechniqueCard], base: int | None) -> None:
+    """Publish cards; `base` is the release that they change or repeat, None for the first."""
+    publish(session, [_card_event(card, base) for card in cards])
+
+
+def _card_event(card: TechniqueCard, base: int | None) -> Event[TechniqueCard]:
+    """A card as an event, with as many of its users as an event takes."""
+    encoded = msgspec.json.encode(card)
+    while len(encoded) > MAX_EVENT_BYTES and (card.software or card.groups):
+        card = replace(
+            card,
+            software=card.software[: len(card.software) // 2],
+            groups=card.groups[: len(card.groups) // 2],
         )
-        for card in cards
-    ]
-    publish(session, events)
+        encoded = msgspec.json.encode(card)
+    event_id = derived_id(TECHNIQUES.name, base, content_id(PUBLIC, encoded))
+    key = card.attack_id.encode()
+    return Event(TECHNIQUES, card, PUBLIC, SOURCE, key, event_id, encoded=encoded)

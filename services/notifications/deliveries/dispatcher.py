@@ -30,7 +30,7 @@ from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, seconds
 from shared import shutdown
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, SentinelIQError, UpstreamError
-from shared.events import Event
+from shared.events import Event, derived_id
 from shared.events.notifications import DELIVERED, Delivered
 from shared.http.client import GuardedClient
 from shared.kafka.outbox import publish
@@ -266,4 +266,5 @@ def _delivered_event(
         error={key: str(value) for key, value in error.items()} if error else None,
     )
     key = str(delivery.rule_id).encode()
-    return Event(topic=DELIVERED, data=data, tenant=delivery.tenant, source=SOURCE, key=key)
+    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.attempts)
+    return Event(DELIVERED, data, delivery.tenant, SOURCE, key, event_id)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.notifications.deliveries import repository
+from services.notifications.deliveries.identity import delivery_id
 from services.notifications.deliveries.repository import Delivery, NewDelivery
 from services.notifications.deliveries.schemas import DeliveryDetail, DeliveryState, DeliveryView
 from services.notifications.deliveries.wakeup import wake_worker, wake_worker_after_commit
@@ -19,6 +20,7 @@ from shared.pagination import Page, decode_cursor, paginate
 __all__ = [
     "NewDelivery",
     "add_deliveries",
+    "delivery_id",
     "get_delivery",
     "list_deliveries",
     "retry_delivery",

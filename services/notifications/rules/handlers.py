@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.orm import Session
-from uuid_utils.compat import uuid7
 
 from services.notifications.channels.service import enabled_channel_names
-from services.notifications.deliveries.service import NewDelivery, add_deliveries
+from services.notifications.deliveries.service import NewDelivery, add_deliveries, delivery_id
 from services.notifications.rules import repository
 from services.notifications.rules.matching import Conditions, Occasion, RuleSet
 from services.notifications.rules.repository import Rule
 from shared.events import Event
 from shared.events.feeds import HealthChanged
-from shared.events.observables import ObservablesChanged
+from shared.events.observables import Change, ObservablesChanged, change_id
 from shared.timestamps import parse_timestamp
 
 
@@ -40,6 +39,18 @@ class RuleBook:
     channels: dict[UUID, list[tuple[UUID, str]]]
 
 
+class _Match(NamedTuple):
+    """A rule that an event concerns.
+
+    Attributes:
+        changes: the changes that it matches, by the ids of rule and change.
+    """
+
+    event: Event[ObservablesChanged]
+    rule: Conditions
+    changes: dict[tuple[UUID, UUID], Change]
+
+
 class RuleMatcher:
     """Matches events against all tenants' rules, which it keeps between events."""
 
@@ -47,9 +58,18 @@ class RuleMatcher:
         self._book: RuleBook | None = None
 
     def handle_changes(self, session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
-        """Notify of changed observables; the events are of one tenant."""
+        """Notify of changed observables; the events are of one tenant.
+
+        A change that a rule has notified of is passed over when it comes again, also in another
+        event: a service whose database was restored publishes the same changes anew.
+        """
         book = self._current_book(session)
-        deliveries = [row for event in events for row in _deliveries_of_changes(book, event)]
+        matches = [match for event in events for match in _matches(book, event)]
+        new = repository.remember_changes(
+            session,
+            [(match.rule.tenant, *key) for match in matches for key in match.changes],
+        )
+        deliveries = [row for match in matches for row in _deliveries_of(book, match, new)]
         add_deliveries(session, deliveries)
 
     def handle_health(self, session: Session, events: Sequence[Event[HealthChanged]]) -> None:
@@ -90,13 +110,23 @@ def _conditions(rule: Rule) -> Conditions:
     )
 
 
-def _deliveries_of_changes(
-    book: RuleBook, event: Event[ObservablesChanged]
+def _matches(book: RuleBook, event: Event[ObservablesChanged]) -> Iterator[_Match]:
+    for rule, changes in book.rules.match(event.tenant, event.data.source, event.data.changes):
+        keyed = {(rule.rule_id, change_id(event, change)): change for change in changes}
+        yield _Match(event, rule, keyed)
+
+
+def _deliveries_of(
+    book: RuleBook, match: _Match, new: set[tuple[UUID, UUID]]
 ) -> Iterator[NewDelivery]:
-    source = event.data.source
-    for rule, changes in book.rules.match(event.tenant, source, event.data.changes):
-        highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
-        yield from _deliveries(book, rule, event, source, highest_first)
+    """The deliveries of a match, without the changes that are not new."""
+    changes = [change for key, change in match.changes.items() if key in new]
+    if not changes:
+        return
+    # Of a change that comes in two events at once the first notifies.
+    new -= match.changes.keys()
+    highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
+    yield from _deliveries(book, match.rule, match.event, match.event.data.source, highest_first)
 
 
 def _deliveries_of_health(book: RuleBook, event: Event[HealthChanged]) -> Iterator[NewDelivery]:
@@ -117,9 +147,10 @@ def _deliveries(
 ) -> Iterator[NewDelivery]:
     """A delivery for each channel of a rule."""
     encoded = msgspec.json.encode(matches).decode()
+    event_at = _published_at(event)
     for channel_id, channel in book.channels[rule.rule_id]:
         yield {
-            "id": uuid7(),
+            "id": delivery_id(rule.rule_id, channel_id, event.id, event_at),
             "tenant": rule.tenant,
             "rule_id": rule.rule_id,
             "channel_id": channel_id,
@@ -129,7 +160,7 @@ def _deliveries(
             "source": source,
             "matches": encoded,
             "match_count": len(matches),
-            "event_at": _published_at(event),
+            "event_at": event_at,
         }
 
 

@@ -13,6 +13,12 @@ from sqlalchemy.orm import Session
 from services.notifications.rules.models import RULE
 from shared.errors import Conflict
 
+_REMEMBER = sa.text(
+    "INSERT INTO notified_change (tenant, rule_id, change_id)"
+    " SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:rules AS uuid[]),"
+    " CAST(:changes AS uuid[])) ON CONFLICT (rule_id, change_id) DO NOTHING"
+    " RETURNING rule_id, change_id"
+)
 _VERSION = sa.text("SELECT current_database(), coalesce(sum(version), 0)::bigint FROM rule_version")
 
 
@@ -44,6 +50,22 @@ def rules_version(session: Session) -> tuple[str, int]:
     """A value that differs whenever rules or channels of this database were changed."""
     name, version = session.execute(_VERSION).one()
     return name, version
+
+
+def remember_changes(
+    session: Session, matches: Sequence[tuple[str, UUID, UUID]]
+) -> set[tuple[UUID, UUID]]:
+    """Note of which changes rules notify; which rule and change that is for the first time.
+
+    Args:
+        session: the platform's own transaction.
+        matches: tenant and id of the rule, and the change's id.
+    """
+    if not matches:
+        return set()
+    tenants, rules, changes = zip(*matches, strict=True)
+    values = {"tenants": list(tenants), "rules": list(rules), "changes": list(changes)}
+    return {(row.rule_id, row.change_id) for row in session.execute(_REMEMBER, values)}
 
 
 def enabled_rules(session: Session) -> Sequence[Rule]:

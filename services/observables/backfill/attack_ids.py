@@ -58,7 +58,7 @@ def remap_assertions(
                 datasets.record_described(session, state.name, state.digest, state.obtained_at)
             return changed
         for tenant, ids in _outdated(rows).items():
-            changed += _remap(database, tenant, sorted(ids))
+            changed += _remap(database, tenant, sorted(ids), f"attack {state.digest!r}")
         after = rows[-1].key
     with database.transaction(PUBLIC) as session:
         datasets.record_progress(session, state.name, state.digest, " ".join(after))
@@ -74,8 +74,15 @@ def _outdated(rows: Iterable[StoredMapping]) -> dict[str, set[str]]:
     return outdated
 
 
-def _remap(database: Database, tenant: str, ids: Sequence[str]) -> int:
-    """Map the assertions about observables, read again now that no other writer changes them."""
+def _remap(database: Database, tenant: str, ids: Sequence[str], cause: str) -> int:
+    """Map the assertions about observables, read again now that no other writer changes them.
+
+    Args:
+        database: the service's.
+        tenant: the tenant.
+        ids: of its observables.
+        cause: stands for the index.
+    """
     mappings: list[NewMapping] = []
     changes: list[Change] = []
     with database.transaction(tenant) as session:
@@ -84,7 +91,7 @@ def _remap(database: Database, tenant: str, ids: Sequence[str]) -> int:
         for identity, state in read.read_states(session, tenant, ids).items():
             new = _new_mappings(identity, state)
             mappings += new
-            changes += _changes(identity, state, new, now)
+            changes += _changes(identity, state, new, now, cause)
         repository.change_mappings(session, tenant, mappings)
         rescore.publish_changes(session, tenant, changes, "enrichment")
     return len(mappings)
@@ -100,7 +107,11 @@ def _new_mappings(identity: str, state: ObservableState) -> list[NewMapping]:
 
 
 def _changes(
-    identity: str, state: ObservableState, mappings: Sequence[NewMapping], now: datetime
+    identity: str,
+    state: ObservableState,
+    mappings: Sequence[NewMapping],
+    now: datetime,
+    cause: str,
 ) -> list[Change]:
     """The change to announce, if the observable's ids differ; its score does not depend on them."""
     attack = {mapping.source: mapping.attack for mapping in mappings}
@@ -111,4 +122,4 @@ def _changes(
     ]
     if attack_ids(before) == attack_ids(after):
         return []
-    return [build_change(identity, state, state, state.score, after)]
+    return [build_change(identity, state, state, state.score, after, cause)]

@@ -16,6 +16,7 @@ from services.observables.reference.repository import DatasetState
 from services.observables.store import rescore
 from services.observables.store.repository import write
 from shared.database import PLATFORM, PUBLIC, Database
+from shared.events import derived_id
 from shared.stix import bucket
 
 SETTLE_TIME: Final = timedelta(seconds=2 * CHECK_INTERVAL)
@@ -43,6 +44,7 @@ def redescribe(
     if not outdated or not _is_settled(outdated, datetime.now(UTC) - settle_time):
         return 0
     changed = 0
+    cause = derived_id(*sorted(f"{state.name} {state.digest!r}" for state in outdated))
     deadline = time.monotonic() + seconds
     # A dataset that came while another one was worked on begins anew.
     progress = min(state.progress or _START for state in outdated)
@@ -54,7 +56,8 @@ def redescribe(
             _record(database, outdated, None)
             return changed
         for tenant in dict.fromkeys(row.tenant for row in rows):
-            changed += _describe(database, tenant, [row for row in rows if row.tenant == tenant])
+            own_rows = [row for row in rows if row.tenant == tenant]
+            changed += _describe(database, tenant, own_rows, cause)
         progress = f"{rows[-1].tenant} {rows[-1].id}"
     _record(database, outdated, progress)
     return changed
@@ -76,8 +79,15 @@ def _record(database: Database, outdated: Sequence[DatasetState], progress: str 
                 datasets.record_progress(session, state.name, state.digest, progress)
 
 
-def _describe(database: Database, tenant: str, rows: Sequence[StoredContext]) -> int:
-    """Describe a tenant's observables; store, score and announce those that changed."""
+def _describe(database: Database, tenant: str, rows: Sequence[StoredContext], cause: str) -> int:
+    """Describe a tenant's observables; store, score and announce those that changed.
+
+    Args:
+        database: the service's.
+        tenant: the tenant.
+        rows: what its observables were described with.
+        cause: stands for the data.
+    """
     described = context.describe_values((row.id, row.type, row.value) for row in rows)
     changed: dict[str, str] = {}
     for row in rows:
@@ -91,6 +101,7 @@ def _describe(database: Database, tenant: str, rows: Sequence[StoredContext]) ->
     with database.transaction(tenant) as session:
         write.lock(session, {bucket(identity) for identity in changed})
         repository.change_contexts(session, tenant, changed, now)
-        changes = rescore.rescore(session, tenant, changed, now)
+        causes = dict.fromkeys(changed, f"data {cause}")
+        changes = rescore.rescore(session, tenant, changed, now, causes)
         rescore.publish_changes(session, tenant, changes, "enrichment")
     return len(changed)

@@ -1,6 +1,6 @@
 """Reports of people and sensors: an observable was seen, is harmless, or is related to another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid5
@@ -85,8 +85,12 @@ def report(
         rows = [_row(report, tenant, actor, now) for report in reports]
         new_ids = repository.put_sightings(session, rows)
         after = read.read_states(session, tenant, ids)
-        touched = sorted({report.observable_id for report in reports if report.id in new_ids})
-        _rescore(session, tenant, before, after, touched, now)
+        causes = {
+            report.observable_id: f"sighting {report.id}"
+            for report in reports
+            if report.id in new_ids
+        }
+        _rescore(session, tenant, before, after, causes, now)
     references = {identity: reference_to(identity, after[identity], now) for identity in ids}
     return [
         SightingOutcome(report, report.id not in new_ids, references[report.observable_id])
@@ -125,20 +129,29 @@ def _rescore(
     tenant: str,
     before: dict[str, ObservableState],
     after: dict[str, ObservableState],
-    touched: Sequence[str],
+    causes: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Write the scores of observables after a report, and publish each as a change."""
+    """Write the scores of observables after a report, and publish each as a change.
+
+    Args:
+        session: the tenant's transaction.
+        tenant: the tenant.
+        before: the observables before the report.
+        after: the same after it.
+        causes: the sighting that changes each of the observables to rescore.
+        now: the time of the scores.
+    """
     scored: list[tuple[str, ScoreUpdate]] = []
     changes: list[Change] = []
-    for identity in touched:
+    for identity, cause in sorted(causes.items()):
         state = after[identity]
         fresh = state.evaluate(now)
         scored.append((identity, fresh))
         seen = before.get(identity)
         if seen is not None and not seen.visible:
             seen = None
-        changes.append(build_change(identity, seen, state, fresh.score, state.active(now)))
+        changes.append(build_change(identity, seen, state, fresh.score, state.active(now), cause))
     write.write_scores(session, tenant, scored, now)
     rescore.publish_changes(session, tenant, changes, "sighting")
 
@@ -160,7 +173,8 @@ def withdraw(database: Database, tenant: str, actor: str, sighting: UUID) -> Non
         if not repository.withdraw_sighting(session, tenant, sighting, now):
             return
         after = read.read_states(session, tenant, [identity])
-        _rescore(session, tenant, before, after, [identity], now)
+        causes = {identity: f"withdrawn sighting {sighting}"}
+        _rescore(session, tenant, before, after, causes, now)
         audit(
             session,
             NAME,

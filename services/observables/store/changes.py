@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from services.observables import EVENT_SOURCE
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
-from shared.events import Event
+from shared.events import Event, content_id
 from shared.events.chunks import EMPTY_LIST_BYTES, cut_by_size
 from shared.events.envelope import MAX_EVENT_BYTES
 from shared.events.observables import CHANGED, Change, ChangeKind, ObservablesChanged
@@ -54,6 +54,7 @@ def build_change(
     after: ObservableState,
     score: int,
     active: Sequence[StoredAssertion],
+    cause: str | None = None,
 ) -> Change:
     """The change of an observable, decided in one place: `new`, `changed` or `expired`.
 
@@ -66,32 +67,38 @@ def build_change(
         after: what they see now; its assertions may be those of `before`.
         score: the score after the change.
         active: the assertions that hold after it.
+        cause: what caused it; None for a feed run, which the event names.
     """
     if before is None:
-        return new_change(
-            identity,
-            after.type,
-            after.value,
-            score,
-            labels(active),
-            len(active),
-            attack_ids(active),
-        )
-    lapsed = score < THRESHOLDS[-1] <= before.score
-    was_claimed = bool(before.assertions or before.public or before.claims)
-    is_claimed = bool(active or after.claims)
-    kind: ChangeKind = "expired" if lapsed or (was_claimed and not is_claimed) else "changed"
+        kind: ChangeKind = "new"
+    else:
+        kind = _kind(before, after, score, active)
     return Change(
         f"{stix_type(after.type)}--{identity}",
         after.type,
         after.value,
         kind,
         score,
-        before.score,
+        None if before is None else before.score,
         labels(active),
         len(active),
         attack_ids(active),
+        cause,
     )
+
+
+def _kind(
+    before: ObservableState,
+    after: ObservableState,
+    score: int,
+    active: Sequence[StoredAssertion],
+) -> ChangeKind:
+    """Whether an observable that readers have seen changed or expired."""
+    lapsed = score < THRESHOLDS[-1] <= before.score
+    was_claimed = bool(before.assertions or before.public or before.claims)
+    is_claimed = bool(active or after.claims)
+    has_expired = lapsed or (was_claimed and not is_claimed)
+    return "expired" if has_expired else "changed"
 
 
 def labels(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
@@ -126,7 +133,9 @@ def change_events(
         for chunk in cut_by_size(changes_of_bucket, capacity, _shorten):
             data = ObservablesChanged(source_id, source, chunk.items, run_id)
             encoded = msgspec.json.encode(_EncodedChanges(source_id, source, chunk.encoded, run_id))
-            yield Event(CHANGED, data, tenant, EVENT_SOURCE, bucket_key(number), encoded=encoded)
+            event_id = content_id(tenant, encoded)
+            key = bucket_key(number)
+            yield Event(CHANGED, data, tenant, EVENT_SOURCE, key, event_id, encoded=encoded)
 
 
 def _shorten(change: Change) -> Change:

@@ -1,7 +1,8 @@
 """Scores computed again because of time, newer reference data, sightings or answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -19,8 +20,22 @@ NO_FEED: Final = UUID(int=0)
 _SOON: Final = timedelta(minutes=1)
 
 
-def rescore(session: Session, tenant: str, ids: Collection[str], now: datetime) -> list[Change]:
+def rescore(
+    session: Session,
+    tenant: str,
+    ids: Collection[str],
+    now: datetime,
+    causes: Mapping[str, str] = MappingProxyType({}),
+) -> list[Change]:
     """Compute scores as of now and write them; the buckets are locked.
+
+    Args:
+        session: the tenant's transaction.
+        tenant: the tenant.
+        ids: of the observables.
+        now: the time of the scores.
+        causes: what causes the changes, by observable id; otherwise it is time, since the moment
+            at which the score was due.
 
     Returns:
         The changes to publish.
@@ -32,7 +47,8 @@ def rescore(session: Session, tenant: str, ids: Collection[str], now: datetime) 
         fresh = evaluate(state.type, active, state.claims, state.effects, now)
         has_lapsed = len(active) < sum(not row.retracted for row in state.all_assertions)
         if is_news(state.score, fresh.score) or (has_lapsed and not active and state.score):
-            changes.append(build_change(identity, state, state, fresh.score, active))
+            cause = causes.get(identity) or f"due {state.due}"
+            changes.append(build_change(identity, state, state, fresh.score, active, cause))
         else:
             fresh = fresh._replace(score=state.score)  # the row keeps the score that was published
         if fresh.due is not None and fresh.due <= now:

@@ -23,7 +23,7 @@ from shared.events.feeds import Indicator
 from shared.events.mitre import TECHNIQUES, TechniqueCard
 from shared.events.observables import Change, ObservablesChanged
 from shared.kafka.consumer import Consumer
-from shared.kafka.outbox import Relay
+from shared.kafka.relay import Relay
 from shared.settings import Settings
 from tests.mitre.conftest import bundle, pattern, user
 from tests.observables.attack.test_index import BEAR, EMOTET, STRIKE, card

@@ -21,8 +21,8 @@ from shared.events.audit import RECORDED, Recorded
 from shared.kafka import offsets
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.dlq_limit import DlqLimitExceeded
-from shared.kafka.outbox import Relay
 from shared.kafka.producer import Publisher
+from shared.kafka.relay import Relay
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 

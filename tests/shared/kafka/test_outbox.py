@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Self
 import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from shared.database import PLATFORM, Database, database
-from shared.errors import Unavailable
 from shared.events import Event, Headers
 from shared.events.audit import RECORDED, Recorded
-from shared.kafka import outbox
-from shared.kafka.outbox import Relay, publish
+from shared.kafka import relay
+from shared.kafka.outbox import publish
+from shared.kafka.relay import Relay
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -69,13 +70,13 @@ async def running(*relays: Relay) -> AsyncIterator[None]:
 
 
 class SlowKafka:
-    """Takes the place of the publisher: records what is sent, and acknowledges when it may."""
+    """Takes the place of the producer: records what is sent, and acknowledges when it may."""
 
     sent: ClassVar[list[tuple[bytes, str]]] = []
     acknowledge: ClassVar[asyncio.Event]
-    error: ClassVar[Unavailable | None] = None
+    error: ClassVar[KafkaError | None] = None
 
-    def __init__(self, _settings: Settings) -> None:
+    def __init__(self, _settings: Settings, _may_send: Callable[[], bool]) -> None:
         pass
 
     async def __aenter__(self) -> Self:
@@ -84,14 +85,22 @@ class SlowKafka:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, _topic: str, _key: bytes | None, value: bytes, headers: Headers) -> None:
-        self.sent.append((value, dict(headers)["ce_id"].decode()))
+    async def require_topic(self, topic: str) -> None:
+        pass
 
-    async def flush(self) -> None:
+    async def send(
+        self, _topic: str, _key: bytes | None, value: bytes, headers: Headers
+    ) -> asyncio.Task[None]:
+        self.sent.append((value, dict(headers)["ce_id"].decode()))
+        return asyncio.create_task(self._answer())
+
+    async def _answer(self) -> None:
         await self.acknowledge.wait()
-        if (error := type(self).error) is not None:
-            type(self).error = None
-            raise error
+        if type(self).error is not None:
+            raise type(self).error
+
+    def forget_acknowledged(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -99,7 +108,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> type[SlowKafka]:
     SlowKafka.sent = []
     SlowKafka.acknowledge = asyncio.Event()
     SlowKafka.error = None
-    monkeypatch.setattr(outbox, "Publisher", SlowKafka)
+    monkeypatch.setattr(relay, "RelayProducer", SlowKafka)
     return SlowKafka
 
 
@@ -180,9 +189,11 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_ids(
 ) -> None:
     async def scenario() -> None:
         commit(own, "a", "b")
-        kafka.error = Unavailable("Kafka is gone.")
+        kafka.error = KafkaError("Kafka is gone.")
         kafka.acknowledge.set()
         async with running(Relay(own, settings)):
+            await eventually(lambda: len(kafka.sent) == 2)
+            kafka.error = None
             await eventually(lambda: is_empty(own))
 
     asyncio.run(scenario())
@@ -214,10 +225,12 @@ def test_one_relay_works_and_another_takes_over_when_its_session_ends(
 
 
 @asynccontextmanager
-async def frozen(relay: Relay, own: Database, until: Callable[[], bool]) -> AsyncIterator[None]:
+async def frozen(
+    frozen_relay: Relay, own: Database, until: Callable[[], bool]
+) -> AsyncIterator[None]:
     """A relay that stops as if its process were frozen: its connection stays open and silent."""
     session = await own.connect_async(PLATFORM)
-    relaying = asyncio.ensure_future(relay._relay(session))
+    relaying = asyncio.ensure_future(frozen_relay._relay(session))
     await eventually(until)
     relaying.cancel()
     with suppress(asyncio.CancelledError):
@@ -232,7 +245,8 @@ def test_another_relay_takes_over_from_one_that_falls_silent_during_a_batch(
     kafka: type[SlowKafka],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox, "_SESSION_SECONDS", 2.0)
+    monkeypatch.setattr(relay, "_SESSION_SECONDS", 2.0)
+    monkeypatch.setattr(relay, "_MARGIN_SECONDS", 0.5)
 
     async def scenario() -> None:
         commit(own, "a")

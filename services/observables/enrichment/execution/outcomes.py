@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import zstandard
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from services.observables import EVENT_SOURCE
@@ -26,7 +28,7 @@ from services.observables.store.changes import new_change
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import NewRelation, put_relations
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
-from shared.events import Event
+from shared.events import Event, content_id, derived_id
 from shared.events.observables import ENRICHED, Change, Enriched
 from shared.kafka.outbox import publish
 from shared.stix import Observable, ObservableType, bucket
@@ -72,6 +74,12 @@ class AnsweredJob(NamedTuple):
         elif self.finding is None:
             outcome = "unknown"
         return JobEnd(self.job.id, "done", outcome, attempts=self.job.attempts)
+
+    @property
+    def cause(self) -> str:
+        """What it is as the cause of a change: the same answer again changes nothing anew."""
+        content = msgspec.json.encode(self.finding, order="deterministic", enc_hook=str)
+        return f"{self.enricher.name} {content_id(self.owner, content)}"
 
     def related(self) -> list[tuple[str, RelatedObservable]]:
         """The observables that the answer names, with their UUIDs."""
@@ -176,7 +184,8 @@ def _event(answer: AnsweredJob, tenant: str) -> Event[Enriched]:
         answer.obtained_at.isoformat(),
         is_known=answer.finding is not None,
     )
-    return Event(ENRICHED, data, tenant, EVENT_SOURCE, identity.encode())
+    event_id = derived_id(ENRICHED.name, tenant, identity, job.enricher, data.obtained_at)
+    return Event(ENRICHED, data, tenant, EVENT_SOURCE, identity.encode(), event_id)
 
 
 def _store_related(
@@ -201,7 +210,9 @@ def _store_related(
         )
         for identity, observable in observables.items():
             score = scores[identity].score if identity in scores else 0
-            changes.append(new_change(identity, observable.type, observable.value, score))
+            cause = f"{answer.enricher.name} about {answer.job.observable_id}"
+            change = new_change(identity, observable.type, observable.value, score)
+            changes.append(replace(change, cause=cause))
         follow_answer(session, tenant, answer.job, observables, contexts, now)
     put_relations(session, _relation_rows(tenant, answered, now))
     rescore.publish_changes(session, tenant, changes, "enrichment")
@@ -234,11 +245,11 @@ def _rescore(
     session: Session, service: str, answered: Iterable[AnsweredJob], now: datetime
 ) -> None:
     """Rescore the observables: for the tenant, and for all when the answer is shared."""
-    by_tenant: dict[str, set[str]] = {}
+    by_tenant: dict[str, dict[str, str]] = {}
     for answer in answered:
         for tenant in {answer.job.tenant, answer.owner}:
-            by_tenant.setdefault(tenant, set()).add(answer.job.observable_id)
-    for tenant, ids in sorted(by_tenant.items()):
+            by_tenant.setdefault(tenant, {})[answer.job.observable_id] = answer.cause
+    for tenant, causes in sorted(by_tenant.items()):
         set_tenant(session, service, tenant)
-        changes = rescore.rescore(session, tenant, sorted(ids), now)
+        changes = rescore.rescore(session, tenant, sorted(causes), now, causes)
         rescore.publish_changes(session, tenant, changes, "enrichment")
