@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
@@ -153,6 +154,16 @@ def settings(environment: Settings) -> Settings:
     """This module's settings, with its topics made."""
     asyncio.run(ensure_topics(environment))
     return environment
+
+
+@pytest.fixture
+def full_broker(environment: Settings) -> Iterator[redis.Redis]:
+    """The broker, which accepts no writes until the test has ended."""
+    with redis.Redis.from_url(environment.celery_broker_url.get_secret_value()) as broker:
+        before = broker.config_get("maxmemory")["maxmemory"]
+        broker.config_set("maxmemory", 1)
+        yield broker
+        broker.config_set("maxmemory", before)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any, Final
 from services.observables.attack.handlers import handle_techniques
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
-from services.observables.store import expectations
+from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
 from shared.events.mitre import TECHNIQUES
@@ -22,5 +22,7 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
 
 SWEEPS: Final = [
     Sweep("due-queries", 10.0, wake_if_due),
+    # Beat asks for due scores every few seconds; without it they are asked for here.
+    Sweep("due-scores", 60.0, due_scores.wake_if_due),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
 ]

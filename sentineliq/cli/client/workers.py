@@ -14,14 +14,23 @@ from shared.settings import Settings
 
 _ANSWER_WITHIN: Final = 2.0
 """Seconds that workers have to answer."""
+_DEAF_SECONDS: Final = 60.0
+"""Seconds without a ping that ran, as `shared.runtime.liveness` counts them."""
 
 
 @dataclass(frozen=True)
 class WorkerDescription:
-    """One worker: the queues it consumes and the tasks it has registered."""
+    """One worker.
+
+    Attributes:
+        queues: it consumes.
+        tasks: it has registered.
+        silent_seconds: since it last ran a message or was busy; None if it does not say it.
+    """
 
     queues: frozenset[str]
     tasks: frozenset[str]
+    silent_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,11 @@ class Workers:
     def on(self, queue: str) -> list[str]:
         """Names of the workers of a queue."""
         return sorted(name for name, worker in self.by_name.items() if queue in worker.queues)
+
+    def deaf_on(self, queue: str) -> list[str]:
+        """Names of the workers of a queue that answer, but run no message."""
+        seconds = {name: self.by_name[name].silent_seconds for name in self.on(queue)}
+        return [name for name, silent in seconds.items() if silent and silent > _DEAF_SECONDS]
 
     def tasks(self, queue: str) -> frozenset[str]:
         """The tasks that workers of a queue have registered."""
@@ -52,10 +66,15 @@ def inspect_workers(settings: Settings) -> Workers:
         mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
         queues = _ask(mailbox, "active_queues", limit)
         tasks = _ask(mailbox, "registered", limit)
+        liveness = _ask(mailbox, "liveness_seconds", limit)
     workers = {}
     for name, listed in queues.items():
         queue_names = frozenset(queue["name"] for queue in listed)
-        workers[name] = WorkerDescription(queue_names, frozenset(tasks.get(name, ())))
+        workers[name] = WorkerDescription(
+            queue_names,
+            frozenset(tasks.get(name, ())),
+            liveness.get(name, {}).get("seconds"),
+        )
     return Workers(workers)
 
 

@@ -62,6 +62,9 @@ def check_worker(service: str, workers: Workers, scheduled: Mapping[str, set[str
     if not names:
         step = f"start `python -m services.{service} worker`; see logs/celery.log"
         return Check(subject, "problem", f"no worker answers on the queue {queue}", step)
+    if deaf := workers.deaf_on(queue):
+        step = "restart it, if it does not end by itself within a minute; see logs/celery.log"
+        return Check(subject, "problem", f"{', '.join(deaf)} runs no message", step)
     tasks = sorted(task for task in workers.tasks(queue) if task.startswith(f"{service}."))
     unknown = sorted(scheduled.get(queue, set()) - set(tasks))
     if unknown:

@@ -5,11 +5,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from services.observables.store import rescore
 from services.observables.store.repository import upkeep, write
+from services.observables.worker import celery
 from shared.database import PLATFORM, Database
+from shared.runtime.celery import enqueue_best_effort
 from shared.stix import bucket
+
+CHECK_DUE: Final = "observables.tasks.check_due"
 
 
 @dataclass(slots=True)
@@ -34,6 +39,15 @@ def check_due(database: Database, limit: int = 5_000, seconds: float = 10.0) -> 
         if sum(map(len, due.values())) < limit:
             break
     return report
+
+
+def wake_if_due(database: Database) -> int:
+    """Ask a worker to compute due scores again, if there are any; whether there are."""
+    with database.transaction(PLATFORM) as session:
+        is_due = bool(upkeep.due_ids(session, 1))
+    if is_due:
+        enqueue_best_effort(celery, CHECK_DUE)
+    return int(is_due)
 
 
 def _rescore(database: Database, due: Mapping[str, Sequence[str]], report: DueReport) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from services.mitre.imports import execution, repository
 from services.mitre.imports.execution import execute
 from services.mitre.imports.models import IMPORT
+from services.mitre.imports.service import reconcile
 from services.mitre.releases.service import store_release
 from shared import shutdown
 from shared.database import PUBLIC, Database, database
@@ -88,3 +90,12 @@ def test_a_worker_that_stops_hands_its_import_back_and_counts_no_attempt(
     assert tuple(row(own, import_id)) == ("queued", 0, None)
     shutdown.share()
     assert execute(own, environment, import_id).status in ("succeeded", "unchanged")
+
+
+def test_a_full_broker_refuses_no_upload(
+    own: Database, environment: Settings, full_broker: redis.Redis, import_id: UUID
+) -> None:
+    assert reconcile(own) == 0
+    assert row(own, import_id).state == "queued"
+    full_broker.config_set("maxmemory", 0)
+    assert reconcile(own) >= 1

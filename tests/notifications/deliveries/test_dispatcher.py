@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, WAITS, seconds_to_retry
+from services.notifications.deliveries.service import wake_if_due
 from shared import shutdown
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
@@ -250,4 +251,12 @@ def test_a_worker_that_stops_claims_nothing_and_leaves_the_rest_to_another(bench
     assert (counts.delivered, counts.has_more) == (0, True)
     delivery = single_delivery(bench, rule)
     assert (delivery["state"], delivery["attempts"]) == ("pending", 0)
+    assert bench.deliver().delivered == 1
+
+
+def test_a_full_broker_delays_deliveries_and_refuses_nothing(bench, receiver, full_broker):
+    _, rule, feed = bench.hook(receiver)
+    bench.handle(bench.event(feed))
+    assert wake_if_due(bench.own) == 1, "the row waits"
+    assert single_delivery(bench, rule)["state"] == "pending"
     assert bench.deliver().delivered == 1

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.observables.store.due_scores import DueReport, check_due
+from services.observables.store.due_scores import DueReport, check_due, wake_if_due
 from services.observables.store.handlers import handle_finished
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
@@ -37,6 +37,13 @@ def test_a_score_that_fell_below_a_threshold_is_published_once(own: Database) ->
     assert (value, kind, before) == ("192.0.2.1", "changed", 90)
     assert 60 < score < 80
     assert check_due(own) == DueReport(computed=0, published=0)
+
+
+def test_due_scores_are_asked_for_without_beat(own: Database) -> None:
+    handle(own, chunk(ADDRESS, feed=STREAM, at=ago(days=5)))
+    assert wake_if_due(own) == 1
+    check_due(own)
+    assert wake_if_due(own) == 0
 
 
 def test_what_faded_away_has_expired(own: Database) -> None:

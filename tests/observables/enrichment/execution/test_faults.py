@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+import redis
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
@@ -26,6 +27,7 @@ from services.observables.enrichment.queues.models import (
 )
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.queues.repository.provider_queues import LEASE_SECONDS
+from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.enrichment.requests import service as requests
 from services.observables.enrichment.requests.service import EnrichmentRequest
@@ -357,3 +359,13 @@ def test_a_key_that_no_header_allows_ends_the_job(world: World) -> None:
     world.run_worker(2)
     (job,) = world.jobs()
     assert job.state in {"done", "failed"}
+
+
+def test_a_full_broker_refuses_no_request(world: World, full_broker: redis.Redis) -> None:
+    world.enricher()
+    request = EnrichmentRequest([Observable(ObservableType.IPV4, ADDRESS)])
+    requests.create(world.own, "acme", "anna", request)
+    assert wake_if_due(world.own) == 1, "the row waits"
+    assert world.states() == {"waiting": 1}
+    world.run_worker(3)
+    assert world.states() == {"done": 1}
