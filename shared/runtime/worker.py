@@ -6,6 +6,7 @@ leases of its rows make that safe, and its supervisor starts another.
 """
 
 import os
+import shutil
 import signal
 import socket
 import time
@@ -57,6 +58,8 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # Celery is untyped
         for pid in self._children():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # What runs at an orderly exit does not run now.
+        shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
         # Not sys.exit: threads and handlers that hang must not keep the process.
         os._exit(1)
 

@@ -4,12 +4,12 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from services.observables.store import rescore
 from services.observables.store.repository import upkeep, write
 from services.observables.worker import celery
+from shared.clock import database_now
 from shared.database import PLATFORM, Database
 from shared.runtime.celery import enqueue_best_effort
 from shared.stix import bucket
@@ -57,8 +57,8 @@ def _rescore(database: Database, due: Mapping[str, Sequence[str]], report: DueRe
         for identity in ids:
             by_bucket[bucket(identity)].append(identity)
         for number, ids_of_bucket in sorted(by_bucket.items()):
-            now = datetime.now(UTC)
             with database.transaction(tenant) as session:
+                now = database_now(session)
                 write.lock(session, [number])
                 changes = rescore.rescore(session, tenant, ids_of_bucket, now)
                 rescore.publish_changes(session, tenant, changes, "time")

@@ -28,6 +28,7 @@ from services.scheduler.schedules.timing import Timing
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.runtime.celery import make_celery
+from shared.runtime.hints import unmark
 
 Add = Callable[..., list[UUID]]
 Query = Callable[..., list[sa.Row[Any]]]
@@ -233,6 +234,20 @@ def test_firings_wait_while_their_queue_is_full(
     broker.delete("feeds")
     beat.tick()
     assert len(messages("feeds")) == 1
+
+
+def test_of_the_platforms_own_firings_one_message_is_unread_at_a_time(
+    add: Add, query: Query, messages: Messages, new_beat: NewBeat
+):
+    add(tenant="*", name="core", every=1, late=0)
+    beat = new_beat()
+    end = time.monotonic() + 3.5
+    while time.monotonic() < end:
+        time.sleep(beat.tick())
+    assert len(query("SELECT 1 FROM fire WHERE state = 'sent'")) >= 3
+    (message,) = messages("feeds")
+    unmark(message["task"], (1,))  # as the task does when it starts
+    until(lambda: beat.tick() and len(messages("feeds")) == 2, 5.0)
 
 
 def test_without_any_beat_the_sweep_sends_what_is_recorded(
