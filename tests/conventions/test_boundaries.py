@@ -29,7 +29,7 @@ PLANTED = {
         "from services.observables.lookup import read_models",
     ),
     "sentineliq: commands do not know each other": (
-        "sentineliq/cli/commands/events.py",
+        "sentineliq/cli/commands/events/log.py",
         "from sentineliq.cli.commands import dead",
     ),
     "shared: each part stands on those below it": (

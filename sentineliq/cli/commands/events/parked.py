@@ -11,7 +11,7 @@ from shared.errors import InvalidInput
 from shared.settings import SERVICES, ServiceName
 from shared.tenants import PUBLIC
 
-parked = CommandGroup("Events that Kafka refuses: too large, or their topic is missing.")
+parked = CommandGroup("Events that Kafka refuses.")
 
 Service = Annotated[
     str | None, typer.Option(help="Only this service: feeds, observables, notifications …")
@@ -63,7 +63,7 @@ def list_parked(ctx: Context, *, service: Service = None) -> None:
 
 @parked.command("retry")
 def retry_parked(ctx: Context, ids: Ids = None, *, service: OneService, all_: All = False) -> None:
-    """Publish parked events after all, when what made Kafka refuse them is mended."""
+    """Publish parked events after all: the cause is mended."""
     _change(ctx.obj, "retry", service, ids, is_all=all_)
 
 
@@ -71,7 +71,7 @@ def retry_parked(ctx: Context, ids: Ids = None, *, service: OneService, all_: Al
 def discard_parked(
     ctx: Context, ids: Ids = None, *, service: OneService, all_: All = False
 ) -> None:
-    """Delete parked events for good: nobody will receive them."""
+    """Delete parked events for good."""
     _change(ctx.obj, "discard", service, ids, is_all=all_)
 
 

@@ -1,4 +1,4 @@
-"""`sentineliq events`."""
+"""Commands of `sentineliq events` about the log: read it, publish to it again."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,18 +15,17 @@ from sentineliq.cli.client.kafka_reader import (
     require_topic,
     topic_record,
 )
-from sentineliq.cli.commands.parked import Service, chosen_services, parked
+from sentineliq.cli.commands.events.parked import Service, chosen_services
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from shared.tenants import PUBLIC
 
-events = CommandGroup("Events that the services publish.")
-events.add_typer(parked, name="parked")
+log_commands = CommandGroup()
 
 _SHOWN = 1000
 """Characters of a payload that people see; --json prints all of it."""
 
 
-@events.command("tail")
+@log_commands.command("tail")
 def tail(
     ctx: Context,
     topic: Annotated[str, typer.Argument(help="The topic, e.g. observables.changed.v1.")],
@@ -44,7 +43,7 @@ def tail(
         return
 
 
-@events.command("resend")
+@log_commands.command("resend")
 def resend_events(
     ctx: Context,
     *,
@@ -57,10 +56,10 @@ def resend_events(
         typer.Option("--topic", help="Only this topic; you may repeat this option."),
     ] = None,
 ) -> None:
-    """Publish events again, with the same ids: the log has lost its tail.
+    """Publish events again that the log has lost.
 
-    Outboxes keep what they have published for SENTINELIQ_OUTBOX_KEEP_HOURS. Receivers drop what
-    they have handled. A time without an offset is UTC.
+    Outboxes keep what they have published for SENTINELIQ_OUTBOX_KEEP_HOURS. Events keep their
+    ids, and receivers drop what they have handled. A time without an offset is UTC.
     """
     moment = since.replace(tzinfo=since.tzinfo or UTC)
     for topic in topics or []:
