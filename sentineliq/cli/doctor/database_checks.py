@@ -28,7 +28,8 @@ _MISSING: Final = (
 
 _OUTBOX: Final = (
     "SELECT min(id), count(*), extract(epoch FROM now() - min(created_at)),"
-    " (SELECT count(*) FROM {0}.outbox WHERE parked_at IS NOT NULL)"
+    " (SELECT count(*) FROM {0}.outbox WHERE parked_at IS NOT NULL),"
+    " count(*) FILTER (WHERE attempts > 0)"
     " FROM {0}.outbox WHERE published_at IS NULL AND parked_at IS NULL"
 )
 
@@ -51,13 +52,15 @@ class OutboxState(NamedTuple):
         oldest: the first event's id; None when none waits.
         waiting: how many wait.
         seconds: the age of the oldest; None when none waits.
-        parked: how many Kafka refuses.
+        parked: how many Kafka has refused for good.
+        refused: how many of those that wait Kafka has refused so far.
     """
 
     oldest: int | None
     waiting: int
     seconds: float | None
     parked: int
+    refused: int
 
 
 class DatabaseChecks:
@@ -117,18 +120,23 @@ class DatabaseChecks:
         first = self._first_look[service]
         second = self._outbox(service)
         subject = f"{service} outbox"
+        age = timedelta(seconds=round(second.seconds or 0))
+        if second.refused:
+            step = "they are tried again for two minutes, then parked; see logs/celery.log"
+            seen = f"Kafka refuses {second.refused:,} events; the oldest is {age} old"
+            return Check(subject, "problem", seen, step)
         if second.oldest is not None and second.oldest == first.oldest:
             step = (
                 f"start `python -m services.{service} consumer`, which publishes it; "
                 "see logs/celery.log"
             )
-            age = timedelta(seconds=round(second.seconds or 0))
             seen = f"{second.waiting:,} events wait and none has left; the oldest is {age} old"
             return Check(subject, "problem", seen, step)
         if second.parked:
             step = f"see `sentineliq events parked list --service {service}`"
             return Check(subject, "problem", f"Kafka refuses {second.parked:,} events", step)
-        return Check(subject, "ok", f"{second.waiting:,} events wait")
+        oldest = f"; the oldest is {age} old" if second.waiting else ""
+        return Check(subject, "ok", f"{second.waiting:,} events wait{oldest}")
 
     def sweeps(self, service: ServiceName) -> Check:
         """Whether the service looks for its own rows that wait."""
@@ -147,7 +155,7 @@ class DatabaseChecks:
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.
         row = self._row(_OUTBOX, service)
-        return OutboxState(*row) if row else OutboxState(None, 0, None, 0)
+        return OutboxState(*row) if row else OutboxState(None, 0, None, 0, 0)
 
     def _row(self, query: Any, service: ServiceName) -> tuple[Any, ...] | None:
         """The row of a query in a service's schema; None where the table does not exist."""

@@ -111,10 +111,10 @@ def publish_outdated_cards(session: Session) -> int:
 
 def _publish_cards(session: Session, cards: Iterable[TechniqueCard], base: int | None) -> None:
     """Publish cards; `base` is the release that they change or repeat, None for the first."""
-    publish(session, [_card_event(card, base) for card in cards])
+    publish(session, [card_event(card, base) for card in cards])
 
 
-def _card_event(card: TechniqueCard, base: int | None) -> Event[TechniqueCard]:
+def card_event(card: TechniqueCard, base: int | None) -> Event[TechniqueCard]:
     """A card as an event, with as many of its users as an event takes."""
     encoded = msgspec.json.encode(card)
     while len(encoded) > MAX_EVENT_BYTES and (card.software or card.groups):
