@@ -95,8 +95,8 @@ class MalformedDocument(InvalidInput):
 
     code = "malformed-document"
 
-    def __init__(self, message: str, where: str = "document") -> None:
-        super().__init__(f"{where}: {message}", where=where)
+    def __init__(self, message: str, where: str = "document", **details: Any) -> None:
+        super().__init__(f"{where}: {message}", where=where, **details)
         self.where = where
 
 

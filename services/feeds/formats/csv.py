@@ -1,8 +1,9 @@
 """Tables: comma, semicolon, tab or bar separated, with named or numbered columns."""
 
 import csv
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -16,42 +17,20 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
-    excerpt,
     read_options,
-    refused_item,
-    typed_value,
 )
-from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.streams import numbered_lines
+from services.feeds.formats.table_columns import guess_columns
+from services.feeds.formats.table_rows import Columns, MispRowReader, RowOptions, RowReader
 from shared.errors import InvalidInput
-from shared.stix import NotAnObservable, ObservableType
 
 _MISP_COLUMNS = frozenset({"type", "value", "to_ids", "category"})
 _SAMPLED_LINES = 200
 """Lines by which delimiter, header and columns are guessed."""
 
-Column = str | int
-
-
-class Columns(msgspec.Struct, forbid_unknown_fields=True):
-    """The column of each field: a name in the header, or an index from 0.
-
-    Attributes:
-        value: the observable; several columns give several observables per row.
-        type: the observable's type in the source's words; the others are fields of
-            `ParsedIndicator`.
-    """
-
-    value: Column | list[Column]
-    type: Column | None = None
-    confidence: Column | None = None
-    tags: Column | list[Column] | None = None
-    malware: Column | None = None
-    first_seen: Column | None = None
-    last_seen: Column | None = None
-    valid_until: Column | None = None
-    description: Column | None = None
-    ref: Column | None = None
+_MAX_ROW_LINES = 200
+_MAX_ROW_LENGTH = 128 * 1024
+"""Lines and characters of a row; beyond them a quote counts as not closed."""
 
 
 class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -96,7 +75,9 @@ class CsvFormat:
             MalformedDocument: also if a named column is missing, or no column holds observables.
         """
         csv_options = _read_options(options)
-        return batched(_items(numbered_lines(stream), csv_options))
+        notes: list[str] = []
+        items = _items(numbered_lines(stream, notes), csv_options)
+        return batched(chain(items, map(Note, notes)))
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
         """See `LineFormat.reader`. Without a row in the head nothing is known of the columns."""
@@ -173,23 +154,25 @@ class CsvReader:
         kind = fields.type_option(options.type)
         mapping = options.columns
         notes: list[str] = []
-        row_reader: _RowReader | _MispRowReader | None = None
+        row_reader: RowReader | MispRowReader | None = None
         if mapping is None and kind is None and set(map(str.lower, names)) >= _MISP_COLUMNS:
             notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
-            row_reader = _MispRowReader(names)
+            row_reader = MispRowReader(names)
             mapping = Columns(value="value")
         if mapping is None:
             table = table_layout.rows(sample[header_lines:], delimiter)
-            guess = table_layout.guess_columns(table, names, where)
+            guess = guess_columns(table, names, where)
             mapping = msgspec.convert(guess.columns, Columns)
             kind = kind or guess.type
-            notes.append(guess.note)
+            notes += guess.notes
         self.notes: Sequence[str] = notes
         self.layout = repr((delimiter, names, mapping, kind))
         self._comment = options.comment
         self._delimiter = delimiter
         self._header = number if header_lines else None
-        self._row = row_reader or _RowReader(mapping, names, where, kind, options)
+        width = table_layout.usual_width(sample, names, delimiter)
+        row_options = RowOptions(options.types, options.family, options.split, width)
+        self._row = row_reader or RowReader(mapping, names, where, kind, row_options)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
@@ -220,147 +203,62 @@ class CsvReader:
 
     def indicators(
         self, numbered_lines: Iterable[tuple[int, str]]
-    ) -> Iterator[ParsedIndicator | DroppedItem]:
+    ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
         """The indicators of rows that may span lines.
 
-        A quote that is never closed makes a row of up to the field limit of `csv` (128 KiB). That
-        row is dropped, and reading goes on behind it.
+        A row whose quote is not closed within `_MAX_ROW_LINES` lines is read by its first line
+        alone, and reading goes on behind that.
         """
-        number = 0
-
-        def texts() -> Iterator[str]:
-            nonlocal number
-            for number, line in numbered_lines:
-                if number != self._header:
-                    yield line.replace("\r", "") + "\n"
-
-        reader = csv.reader(texts(), delimiter=self._delimiter, skipinitialspace=True)
+        lines = deque[tuple[int, str]]()
+        rest = iter(numbered_lines)
         while True:
-            try:
-                row = next(reader)
-            except StopIteration:
+            if not lines:
+                lines.extend(islice(rest, 1))
+            if not lines:
                 return
-            except csv.Error as problem:
-                yield DroppedItem(
-                    f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?"
-                )
-            else:
-                if row:
-                    yield from self._row.indicators(row, number)
+            number, line = lines.popleft()
+            if number == self._header:
+                continue
+            texts = [line]
+            last = number
+            if line.count('"') % 2:
+                texts, last = self._open_row(number, line, lines, rest)
+            yield from self._row_indicators(texts, last)
 
+    def _open_row(
+        self, number: int, line: str, lines: deque[tuple[int, str]], rest: Iterator[tuple[int, str]]
+    ) -> tuple[list[str], int]:
+        """The lines of a row whose first line leaves a quote open, and the number of the last."""
+        # Lines that were read ahead stay in `lines` until the row turns out to be closed.
+        size = len(line)
+        for ahead in range(_MAX_ROW_LINES):
+            if ahead == len(lines):
+                following = next(rest, None)
+                if following is None:
+                    break
+                lines.append(following)
+            size += len(lines[ahead][1])
+            if size > _MAX_ROW_LENGTH:
+                break
+            if lines[ahead][1].count('"') % 2:
+                taken = [lines.popleft() for _ in range(ahead + 1)]
+                return [line, *(text for _, text in taken)], taken[-1][0]
+        return [line], number
 
-class _MispRowReader:
-    """Reads the rows of an export of MISP attributes."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._at = {name.lower(): at for at, name in enumerate(names)}
-
-    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
-        """The observables of the row's attribute."""
-        cells = {name: row[at].strip() for name, at in self._at.items() if at < len(row)}
-        if not cells.get("value"):
-            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "empty")
-            return
-        attribute = MispAttribute(
-            type=cells.get("type", ""),
-            value=cells["value"],
-            to_ids=cells.get("to_ids", "0").lower(),
-            uuid=cells.get("uuid"),
-            comment=cells.get("comment"),
-            first_seen=cells.get("first_seen"),
-            last_seen=cells.get("last_seen"),
-        )
-        event_tags = [{"name": tag} for tag in fields.tags(cells.get("attribute_tag"))]
-        yield from attribute_items(f"line {number}", attribute, tag_names(event_tags))
-
-
-class _RowReader:
-    """Takes rows apart by a mapping whose columns are resolved to their indices."""
-
-    def __init__(
-        self,
-        mapping: Columns,
-        names: list[str],
-        where: str,
-        kind: ObservableType | None,
-        options: CsvOptions,
-    ) -> None:
-        def index(column: Column) -> int:
-            return table_layout.column_index(column, names, where)
-
-        def indices(columns: Column | list[Column] | None) -> list[int]:
-            if columns is None:
-                return []
-            return [index(column) for column in _as_list(columns)]
-
-        self._values = indices(mapping.value)
-        self._tags = indices(mapping.tags)
-        self._kind = kind
-        self._type = None if mapping.type is None else index(mapping.type)
-        self._types = fields.types_option(options.types)
-        self._family = options.family
-        self._separators = {
-            index(int(column) if column.isdigit() else column): separator
-            for column, separator in options.split.items()
-        }
-        self._context_columns = [
-            (name, index(column), read_field)
-            for name, read_field in _FIELD_READERS.items()
-            if (column := getattr(mapping, name)) is not None
-        ]
-
-    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
-        """The row's indicators. Empty cells count only if all cells of values are empty."""
-        cells = [cell for at in self._values if at < len(row) for cell in self._cells(row, at)]
-        filled = [cell for cell in cells if cell] or cells[:1]
-        if not filled:
-            short = f"the row has {len(row)} columns, the value is in column {self._values[0] + 1}"
-            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "missing column", short)
-        context = self._context(row)
-        for cell in filled:
-            try:
-                kind, value = typed_value(self._kind_of(row), cell)
-            except NotAnObservable as refusal:
-                yield refused_item(f"line {number}", cell or ",".join(row), refusal)
-            else:
-                yield ParsedIndicator(kind, value, **context)
-
-    def _cells(self, row: list[str], at: int) -> list[str]:
-        separator = self._separators.get(at)
-        if separator is None:
-            return [row[at].strip()]
-        return [cell.strip() for cell in row[at].split(separator)]
-
-    def _kind_of(self, row: list[str]) -> ObservableType | None:
-        if self._type is None or self._type >= len(row):
-            return self._kind
-        return self._types.get(row[self._type].strip().lower(), self._kind)
-
-    def _context(self, row: list[str]) -> dict[str, Any]:
-        context: dict[str, Any] = {
-            name: read_field(row[at])
-            for name, at, read_field in self._context_columns
-            if at < len(row)
-        }
-        if self._tags:
-            context["tags"] = fields.tags(
-                *(cell for at in self._tags if at < len(row) for cell in self._cells(row, at))
+    def _row_indicators(
+        self, texts: list[str], number: int
+    ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+        is_open = len(texts) == 1 and texts[0].count('"') % 2
+        source = [text.replace("\r", "") + "\n" for text in texts]
+        reader = csv.reader(source, delimiter=self._delimiter, skipinitialspace=True)
+        try:
+            rows = [row for row in reader if row]
+        except csv.Error as problem:
+            yield DroppedItem(
+                f"line {number}", "", "malformed row", f"{problem}; is a quote not closed?"
             )
-        if self._family and not context.get("malware"):
-            context["malware"] = self._family
-        return context
-
-
-def _as_list(columns: Column | list[Column]) -> list[Column]:
-    return columns if isinstance(columns, list) else [columns]
-
-
-_FIELD_READERS = {
-    "confidence": fields.confidence,
-    "malware": table_layout.name_or_none,
-    "first_seen": fields.timestamp,
-    "last_seen": fields.timestamp,
-    "valid_until": fields.timestamp,
-    "description": fields.short_text,
-    "ref": fields.short_text,
-}
+            return
+        for row in rows:
+            yield from self._row.indicators(row, number)
+        if is_open:
+            yield Note(f"line {number} opens a quote that is not closed; it was read by itself")

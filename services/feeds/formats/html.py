@@ -20,7 +20,7 @@ from services.feeds.formats.prose import (
     host_of,
     read_binary_document,
 )
-from services.feeds.formats.streams import HEAD, refuse_foreign
+from services.feeds.formats.streams import HEAD, in_utf8, refuse_foreign
 from shared.documents import html
 from shared.documents.html import BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
@@ -66,7 +66,7 @@ class HtmlFormat:
 def _items(
     stream: BinaryIO, options: HtmlOptions, prose: ProseReader
 ) -> Iterator[ParsedIndicator | Note]:
-    content = read_binary_document(stream)
+    content = in_utf8(read_binary_document(stream))
     _refuse_other_kinds(content)
     # The tree of a hostile page takes quadratic time: a title and links need the beginning alone.
     head = LexborHTMLParser(decode_page(content[:HEAD]))

@@ -23,19 +23,14 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.json_items import find_items, guess_values
 from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
 from services.feeds.formats.table_layout import name_or_none
 from shared.errors import InvalidInput
-from shared.stix import NotAnObservable, ObservableType, detect
+from shared.stix import NotAnObservable, ObservableType
 
-# fmt: off
-_USUAL_VALUE_NAMES: Final = (
-    "ioc", "ioc_value", "indicator", "value", "observable", "url", "ip", "ip_address", "domain",
-    "host", "hostname", "cidr", "sha256", "sha256_hash", "sha1", "md5", "hash", "cveID", "asn",
-)
-# fmt: on
-_SAMPLED_ITEMS: Final = 50
 _HEAD_LINES: Final = 200
+_SAMPLED_ITEMS: Final = 50
 
 
 class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +38,7 @@ class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         items: an expression on the document that gives its items. Without it they are the document
-            itself if it is a list, else its first list of objects or texts.
+            itself if it is a list or holds an observable, else its list with most observables.
         value: the observable, or a list of them; several expressions give several observables.
         type_at: the observable's type in the source's words.
         type: the type of every value; without it and `type_at` each value's type is detected.
@@ -130,30 +125,17 @@ def _items(
 ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     document = decode_json(data, Any)
     if options.items is None:
-        items, where = _first_list(document)
+        located = find_items(document)
+        items = located.items if located else None
+        where = located.path if located else "$"
     else:
         items = _search(_compile(options.items, "items"), document)
         where = options.items
     if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
-    if note := item_reader.guess_values(items):
-        yield Note(note)
+    yield from map(Note, item_reader.guess_values(items))
     for number, item in enumerate(items):
         yield from item_reader.indicators(item, f"{where}[{number}]")
-
-
-def _first_list(document: Any) -> tuple[Any, str]:
-    """The items of a document for which no option locates them, and their place."""
-    if isinstance(document, list):
-        return document, "$"
-    if isinstance(document, dict):
-        # Some providers key their items by an id: {"1234": [{…}], …}.
-        if len(document) > 1 and all(isinstance(value, list) for value in document.values()):
-            return [item for items in document.values() for item in items], "*[]"
-        for name, value in document.items():
-            if isinstance(value, list) and value and isinstance(value[0], dict | str):
-                return value, name
-    return None, "$"
 
 
 class JsonLinesReader:
@@ -161,10 +143,9 @@ class JsonLinesReader:
 
     def __init__(self, item_reader: "_ItemReader", head: Sequence[str]) -> None:
         items = [item for line in head if (item := _decode_or_none(line)) is not None]
-        note = item_reader.guess_values(items)
         self._item_reader = item_reader
-        self.notes: Sequence[str] = [note] if note else []
-        self.layout = note or ""
+        self.notes: Sequence[str] = item_reader.guess_values(items)
+        self.layout = repr(item_reader.value_names)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
@@ -221,9 +202,14 @@ def _search(expression: ParsedResult, item: Any) -> Any:
 
 
 class _ItemReader:
-    """Takes items apart with the compiled expressions of the options."""
+    """Takes items apart with the compiled expressions of the options.
+
+    Attributes:
+        value_names: the properties with the values, if they were guessed.
+    """
 
     def __init__(self, options: JsonOptions) -> None:
+        self.value_names: Sequence[str] = ()
         self._kind = fields.type_option(options.type)
         self._values = _compile_all(options.value, "value")
         self._tags = _compile_all(options.tags, "tags")
@@ -236,31 +222,21 @@ class _ItemReader:
             if (text := getattr(options, name)) is not None
         ]
 
-    def guess_values(self, items: Sequence[Any]) -> str | None:
-        """Guess the expression of the values unless an option gives it; the note about it.
+    def guess_values(self, items: Sequence[Any]) -> list[str]:
+        """Guess the expressions of the values unless an option gives them; the notes about them.
 
         Raises:
-            MalformedDocument: under no usual name there are observables.
+            MalformedDocument: no property holds observables, or it is in doubt which ones do.
         """
-        sample = items[:_SAMPLED_ITEMS]
-        if self._values or not sample:
-            return None
-        if all(isinstance(item, str) for item in sample):
+        if self._values or not items:
+            return []
+        if all(isinstance(item, str) for item in items[:_SAMPLED_ITEMS]):
             self._values = [_compile("@", "value")]
-            return "each item is taken as a value"
-        counts = {name: _count_observables(sample, name) for name in _USUAL_VALUE_NAMES}
-        best = max(counts, key=counts.__getitem__)
-        if not counts[best]:
-            names = {str(name)[:40] for item in sample if isinstance(item, dict) for name in item}
-            raise MalformedDocument(
-                f"no usual property holds observables; there are {', '.join(sorted(names)[:30])}",
-                "$",
-            )
-        self._values = [_compile(f'"{best}"', "value")]
-        return (
-            f"values taken from {best!r}: "
-            f"{counts[best]} of the first {len(sample)} items hold observables there"
-        )
+            return ["each item is taken as a value"]
+        guess = guess_values(items)
+        self.value_names = guess.names
+        self._values = [_compile(_quoted(name), "value") for name in guess.names]
+        return guess.notes
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
@@ -310,15 +286,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(element)
 
 
-def _count_observables(items: Sequence[Any], name: str) -> int:
-    return sum(_is_observable(item.get(name)) for item in items if isinstance(item, dict))
-
-
-def _is_observable(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(detect(value))
-    except NotAnObservable:
-        return False
+def _quoted(name: str) -> str:
+    """A property's name as a JMESPath expression."""
+    return msgspec.json.encode(name).decode()
 
 
 def _family(value: Any) -> str | None:

@@ -5,13 +5,11 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from services.feeds.formats import table_layout
 from services.feeds.formats.base import Format, MalformedDocument
-from services.feeds.formats.streams import HEAD, refuse_foreign
-from services.feeds.formats.text import TextFormat, plain_texts
+from services.feeds.formats.line_guess import guess_lines
+from services.feeds.formats.streams import HEAD, refuse_foreign, text_head
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
-from shared.stix import NotAnObservable, detect
 
 GROUP: Final = "sentineliq.formats"
 """Entry points of this group are classes that implement `Format`."""
@@ -29,6 +27,11 @@ _BUILT_IN: Final = {
 }
 """Module and class of each format. Modules are imported late: some need large libraries."""
 
+_JSON = re.compile(
+    rb"""\s*+(?:\{\s*+(?:["}]|$)
+      |\[\s*+(?:[{\["\]]|-?[0-9.]++\s*+[,\]]|(?:true|false|null)\b|$))""",
+    re.VERBOSE,
+)
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.')
 _STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
 _NO_OBJECTS = re.compile(rb'"objects"\s*:\s*\[\s*(?:\]|$)')
@@ -44,7 +47,6 @@ _SYNDICATION = re.compile(
     rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_LIST_ENDINGS = TextFormat.media[1:]
 _WEB_PAGES = ("html", "htm", "xhtml")
 
 
@@ -83,23 +85,24 @@ def guess_format(name: str, head: bytes) -> tuple[str, str]:
         head: the first bytes; 64 KiB are enough.
 
     Raises:
-        MalformedDocument: the document is binary, of another encoding, or an HTML page.
-        InvalidInput: it is text, but of no built-in format.
+        MalformedDocument: the document is binary, an HTML page, or of a kind without indicators.
+        InvalidInput: it is text, but of no built-in format; or several ways to read it are as good.
     """
-    head = head[:HEAD].removeprefix(b"\xef\xbb\xbf")
-    ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
-    if head.startswith(b"%PDF-"):
+    raw = head[:HEAD]
+    if raw.startswith(b"%PDF-"):
         return "pdf", "it begins as a PDF document does"
+    head = text_head(raw)
+    ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
     if _SYNDICATION.match(head):
         return "rss", "it begins as RSS or Atom does"
     if ending in _WEB_PAGES:
         return "html", f"its name ends in .{ending}"
     # A web page under another name is no report: more often it tells that the list is missing.
-    refuse_foreign(head)
-    text = head.decode("utf-8", "replace")
-    if text.lstrip()[:1] in ("{", "["):
+    refuse_foreign(raw)
+    # A list may begin with `[2001:db8::1]:443` or `[Adblock Plus 2.0]`.
+    if _JSON.match(head):
         return _guess_json(head)
-    return _guess_lines(text, ending)
+    return guess_lines(head.decode("utf-8", "replace"), ending)
 
 
 def _guess_json(head: bytes) -> tuple[str, str]:
@@ -114,40 +117,3 @@ def _guess_json(head: bytes) -> tuple[str, str]:
         if name in head:
             raise MalformedDocument(f"this is {words}; name the format to read it all the same")
     return "json", "it is JSON, and neither a STIX bundle nor a MISP event"
-
-
-def _guess_lines(text: str, ending: str) -> tuple[str, str]:
-    lines = [
-        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not lines:
-        raise InvalidInput(
-            "the document holds no data to tell its format by; name the format", field="format"
-        )
-    if ending in ("csv", "tsv"):
-        return "csv", f"its name ends in .{ending}"
-    delimiter = table_layout.guess_delimiter(lines)
-    table = table_layout.rows(lines, delimiter)
-    names, _ = table_layout.header(lines, "", delimiter, has_header=None)
-    if len(names) > 1 and all(len(row) == len(names) for row in table[:20]):
-        return "csv", f"its first line names {len(names)} columns, and every row has as many"
-    hits = sum(_holds_observable(line.strip()) for line in lines)
-    if hits * 10 >= len(lines):
-        return "text", f"{hits} of its first {len(lines)} lines begin with an observable"
-    if f".{ending}" in _LIST_ENDINGS and all(len(line.split()) == 1 for line in lines):
-        return "text", f"its name ends in .{ending}, and every line holds one word"
-    widths = {len(row) for row in table[:20]}
-    if len(widths) == 1 and widths.pop() > 2:
-        return "csv", "every row has the same number of columns"
-    raise InvalidInput(
-        "this is text, but neither a list of observables nor a table", field="format"
-    )
-
-
-def _holds_observable(line: str) -> bool:
-    for text in plain_texts(line):
-        try:
-            detect(text)
-        except NotAnObservable:
-            return False
-    return True

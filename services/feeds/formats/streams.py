@@ -1,5 +1,6 @@
 """From a stream of bytes to lines or to one document; other kinds of data are refused by name."""
 
+import codecs
 import gc
 import re
 from collections.abc import Iterator
@@ -30,14 +31,17 @@ _MAGIC_NUMBERS = (
     (b"\x7fELF", "a program"),
     (b"\x89PNG", "an image"),
 )
-_BYTE_ORDER_MARKS = (
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-)
 _HTML = re.compile(
     rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|title)\b",
     re.IGNORECASE | re.DOTALL,
+)
+_MAX_NULS = 8
+_PRINTED = bytes((*b"\t\r\n", *range(0x20, 0x7F)))
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
 )
 _TITLE = re.compile(rb"<title[^>]{0,200}>\s*([^<]{1,80})", re.IGNORECASE)
 
@@ -46,21 +50,95 @@ def refuse_foreign(head: bytes) -> None:
     """Refuse data that is certainly no text of a feed, by its first bytes.
 
     Raises:
-        MalformedDocument: it is compressed, binary, UTF-16, or an HTML page (named by its title).
+        MalformedDocument: it is compressed, binary, or an HTML page (named by its title).
     """
-    for magic, name in _BYTE_ORDER_MARKS:
-        if head.startswith(magic):
-            raise MalformedDocument(f"the text is {name}, UTF-8 is expected", "byte 0")
     for magic, name in _MAGIC_NUMBERS:
         if head.startswith(magic):
             raise MalformedDocument(f"this is {name}, not text", "byte 0")
-    if _HTML.match(head.removeprefix(_BOM)):
+    head = text_head(head)
+    if _HTML.match(head):
         raise MalformedDocument(f"this is an HTML page{_quoted_title(head)}, not a feed", "line 1")
-    if (at := head.find(b"\x00")) >= 0:
+    # A few of them are a fault of their own rows.
+    if head.count(b"\x00") > max(_MAX_NULS, len(head) // 1000):
+        at = head.index(b"\x00")
         line = head.count(b"\n", 0, at) + 1
         raise MalformedDocument(
             f"a NUL byte at byte {at}: this is binary data, not text", f"line {line}"
         )
+
+
+def guess_encoding(head: bytes) -> str:
+    """The encoding of a text by its first bytes: UTF-16, UTF-32, or else UTF-8.
+
+    Legacy encodings are not guessed: a wrong guess would invent names. Their characters beyond
+    ASCII become U+FFFD, which no observable may hold.
+    """
+    for mark, name in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return name
+    # Text of the Latin script in UTF-16 has a NUL in each pair of bytes.
+    first = head[: len(head) // 2 * 2 : 2]
+    second = head[1 : len(head) // 2 * 2 : 2]
+    if len(first) >= 4 and second.count(0) > len(first) * 0.7 and _is_readable(first):
+        return "utf-16-le"
+    if len(first) >= 4 and first.count(0) > len(first) * 0.7 and _is_readable(second):
+        return "utf-16-be"
+    return "utf-8"
+
+
+def _is_readable(letters: bytes) -> bool:
+    """Whether nearly all of some bytes are those of printed ASCII or line ends."""
+    printed = len(letters) - len(letters.translate(None, _PRINTED))
+    return printed > len(letters) * 0.9
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Transcoder:
+    """Turns the bytes of a text into UTF-8 whose lines end with a line feed.
+
+    Args:
+        head: the text's first bytes.
+        notes: receives what a reader should know about the encoding.
+    """
+
+    def __init__(self, head: bytes, notes: list[str]) -> None:
+        self._decoder: codecs.IncrementalDecoder | None = None
+        encoding = guess_encoding(head)
+        if encoding == "utf-8" and not _is_utf8(head):
+            notes.append("the text is not UTF-8: some of its characters are lost")
+        if encoding != "utf-8":
+            self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+            head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
+        # Old systems end lines with a carriage return alone.
+        self._has_old_ends = b"\n" not in head and b"\r" in head
+        if self._has_old_ends:
+            notes.append("its lines end with a carriage return alone")
+
+    def convert(self, chunk: bytes, *, is_last: bool = False) -> bytes:
+        """The next bytes of the text; at its end those that were left incomplete."""
+        if self._decoder is not None:
+            chunk = self._decoder.decode(chunk, is_last).encode("utf-8", "replace")
+        return chunk.replace(b"\r", b"\n") if self._has_old_ends else chunk
+
+
+def text_head(head: bytes) -> bytes:
+    """The first bytes of a text as UTF-8, without its byte order mark."""
+    return _Transcoder(head, []).convert(head).removeprefix(_BOM)
+
+
+def in_utf8(document: bytes) -> bytes:
+    """A whole document in UTF-8, if it is in UTF-16 or UTF-32; else as it is."""
+    encoding = guess_encoding(document[:HEAD])
+    if encoding == "utf-8":
+        return document
+    return document.decode(encoding, "replace").encode("utf-8", "replace")
 
 
 def _quoted_title(head: bytes) -> str:
@@ -71,36 +149,44 @@ def _quoted_title(head: bytes) -> str:
     return f' titled "{" ".join(words)}"'
 
 
-def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+def numbered_lines(
+    stream: BinaryIO, notes: list[str] | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text in blocks: the number of the first line, and at most 1,000 lines.
 
-    Lines come without their ends. Bytes that are no UTF-8 become U+FFFD, which no observable may
-    hold, so that only their own line is lost.
+    Lines come without their ends; `notes` receives what is to be told of the encoding. Bytes that
+    are no UTF-8 become U+FFFD, which no observable may hold, so that only their own line is lost.
 
     Raises:
         MalformedDocument: the first 64 KiB are no text.
     """
     number = 1
-    for chunk in whole_lines(stream):
+    for chunk in whole_lines(stream, notes):
         lines = chunk.decode("utf-8", "replace").split("\n")
         for at in range(0, len(lines), BATCH_SIZE):
             yield number + at, lines[at : at + BATCH_SIZE]
         number += len(lines)
 
 
-def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The stream in pieces that end with a line, without its line end.
+def whole_lines(stream: BinaryIO, notes: list[str] | None = None) -> Iterator[bytes]:
+    """The stream in pieces of UTF-8 that end with a line, without its line end.
 
     A line over `MAX_LINE` is cut, and the rest of it is passed over.
+
+    Args:
+        stream: a text in UTF-8, UTF-16 or UTF-32.
+        notes: receives what a reader should know about its encoding.
 
     Raises:
         MalformedDocument: the first 64 KiB are no text.
     """
-    chunk = _read_head(stream)
-    refuse_foreign(chunk)
-    chunk = chunk.removeprefix(_BOM)
+    head = _read_head(stream)
+    refuse_foreign(head)
+    transcoder = _Transcoder(head, [] if notes is None else notes)
+    chunk = transcoder.convert(head).removeprefix(_BOM)
+    is_over = not head
     rest = b""
-    while chunk:
+    while not is_over or chunk:
         whole, end, tail = chunk.rpartition(b"\n")
         if end:
             if len(rest) == MAX_LINE:  # `whole` begins with the rest of a line that was cut
@@ -109,7 +195,9 @@ def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
             rest = tail
         else:
             rest = (rest + chunk)[:MAX_LINE]
-        chunk = stream.read(HEAD)
+        read = stream.read(HEAD)
+        chunk = transcoder.convert(read, is_last=not read)
+        is_over = not read
     if rest:
         yield rest
 
@@ -136,7 +224,7 @@ def read_text_document(stream: BinaryIO) -> bytes:
         if size > MAX_DOCUMENT:
             raise MalformedDocument(f"larger than {MAX_DOCUMENT} bytes")
         parts.append(piece)
-    data = b"".join(parts).removeprefix(_BOM)
+    data = in_utf8(b"".join(parts)).removeprefix(_BOM)
     if not data.strip():
         raise MalformedDocument("the document is empty")
     return data

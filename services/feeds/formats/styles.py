@@ -15,6 +15,11 @@ LineTexts = Callable[[str], list[str]]
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
 _DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
+_HYPHENATED: Final = re.compile(
+    r"(?:[^-]*:)?\s*[0-9a-fA-F.:]++\s*-\s*[0-9a-fA-F]*[.:][0-9a-fA-F.:]++(?:[\s,].*)?"
+)
+"""A range whose notation says that it is one. Two addresses between blanks are two addresses."""
+_PAIR: Final = re.compile(r"(?<![^\s|,;])([A-Za-z][\w.-]{0,40})=(\"[^\"]*\"|[^\s|,;]*)")
 _RANGE: Final = re.compile(
     r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)"
     r"(?:\s*-\s*|\s+)(?P<last>[0-9a-fA-F]*[.:][0-9a-fA-F.:]+)(?:[\s,].*)?"
@@ -87,12 +92,29 @@ def ranges(line: str) -> list[str]:
     ends = _RANGE.fullmatch(line)
     if ends is None:
         return [line.split(None, 1)[0]]
+    return networks_of_range(ends["first"], ends["last"]) or [line]
+
+
+def networks_of_range(first: str, last: str) -> list[str]:
+    """The networks of a range; empty if its ends are no addresses of one family in this order."""
     try:
-        first = ip_address(_without_padding(ends["first"]))
-        last = ip_address(_without_padding(ends["last"]))
-        return [str(network) for network in summarize_address_range(first, last)]
+        ends = (ip_address(_without_padding(first)), ip_address(_without_padding(last)))
+        return [str(network) for network in summarize_address_range(*ends)]
     except (ValueError, TypeError):
-        return [line]
+        return []
+
+
+def keys_of(lines: Sequence[str]) -> set[str]:
+    """The keys of a log of pairs `key=value`; empty if most lines have none."""
+    keys = [[key for key, _ in _PAIR.findall(line)] for line in lines]
+    if sum(map(bool, keys)) * 5 < len(lines) * 4:
+        return set()
+    return {key for line_keys in keys for key in line_keys}
+
+
+def values_of_key(key: str, line: str) -> list[str]:
+    """The values of a key in a line of pairs `key=value`, as logs, CEF and LEEF have them."""
+    return [value.strip('"') for name, value in _PAIR.findall(line) if name == key]
 
 
 def _without_padding(address: str) -> str:
@@ -119,7 +141,7 @@ def guess_style(head: Sequence[str]) -> str | None:
     if any(_ZONE.match(line) and not line.startswith("#") for line in lines[:20]):
         return "rpz"
     data = [line for line in lines if not line.startswith(("#", "!", ";", "//"))]
-    for name, pattern in (("adblock", _ADBLOCK), ("dnsmasq", _DNSMASQ), ("ranges", _RANGE)):
+    for name, pattern in (("adblock", _ADBLOCK), ("dnsmasq", _DNSMASQ), ("ranges", _HYPHENATED)):
         if data and sum(pattern.fullmatch(line) is not None for line in data) * 2 > len(data):
             return name
     return None

@@ -1,7 +1,7 @@
 """Plain lists with an observable per line: blocklists, hosts files, Maltrail's trails."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -16,15 +16,18 @@ from services.feeds.formats.base import (
     typed_value,
 )
 from services.feeds.formats.fields import type_option
+from services.feeds.formats.list_layout import (
+    SEVERAL,
+    guess_list,
+    plain_texts,
+    several_texts,
+    text_of_column,
+)
 from services.feeds.formats.streams import numbered_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
 _HEAD_LINES = 200
-# Ends a first column: a separator, a comment without a blank before it, a quote.
-_END_OF_COLUMN = re.compile("[,;|#\"'<>]")
-# Addresses to which hosts files send the names that they block. None of them is bound.
-_SINKS = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"})  # noqa: S104
 _WHOLE_LINE_TYPES = frozenset(
     {ObservableType.FILE_NAME, ObservableType.MUTEX, ObservableType.REGISTRY_KEY}
 )
@@ -35,22 +38,29 @@ class TextOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         type: the type of every line; without it each line's type is detected.
-        style: plain, hosts, adblock, dnsmasq, rpz or ranges; without it the first lines decide.
+        style: plain, hosts, adblock, dnsmasq, rpz, ranges or pairs; without it the first lines
+            decide, and networks wider than /16 (IPv6: /32) are left out.
         column: index, from 0, of the column with the observable; white space separates columns.
+        key: in the style `pairs` (`key=value …`), the key whose values are the observables.
         comment: beginnings of comment lines.
     """
 
     type: str | None = None
     style: str | None = None
     column: int | None = None
-    comment: list[str] = msgspec.field(default_factory=lambda: ["#", ";", "//", "!"])
+    key: str | None = None
+    comment: list[str] = msgspec.field(
+        default_factory=lambda: ["#", ";", "//", "!", "--", "REM ", "rem "]
+    )
 
 
 class TextFormat:
-    """Lists with comments (`#`, `;`, `//`, `!`, also behind a value); the first column counts.
+    """Lists with comments (`#`, `;`, `//`, `!`, `--`, `REM`; some also behind a value).
 
-    In hosts files (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood.
-    `styles` reads the syntax of other programs' lists.
+    The first column counts. Where the lines hold several observables of one type, all of them do;
+    where a later column holds the observables, that one, as a note tells. In hosts files
+    (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood. `styles` reads
+    the syntax of other programs' lists.
     """
 
     name: ClassVar[str] = "text"
@@ -69,14 +79,15 @@ class TextFormat:
         """See `Format.parse`."""
         text_options = read_options(TextOptions, options)
         reader: TextReader | None = None
-        for number, lines in numbered_lines(stream):
-            notes: list[str] = []
+        notes: list[str] = []
+        for number, lines in numbered_lines(stream, notes):
             if reader is None:
                 reader = TextReader(lines[:_HEAD_LINES], text_options)
-                notes = list(reader.notes)
+                notes += reader.notes
             result = reader.read(lines, range(number, number + len(lines)))
             if result.indicators or result.dropped or notes:
                 yield ParsedBatch(result.indicators, result.dropped, notes)
+                notes = []
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
         """See `LineFormat.reader`."""
@@ -91,24 +102,40 @@ class TextReader:
         self._comment = tuple(options.comment)
         self.notes: Sequence[str] = ()
         style = options.style
-        if style is None and options.column is None and self._kind not in _WHOLE_LINE_TYPES:
-            style = styles.guess_style(head)
-            if style is not None:
-                self.notes = (f"read as a list in the style of {style}",)
-        self._line_texts = self._texts_of(style, options.column)
-        self.layout = repr((self._kind, style))
+        column = options.column
+        key = options.key
+        self._refuses_wide_networks = style is None
+        is_guessed = style is None and column is None and key is None
+        if is_guessed and self._kind not in _WHOLE_LINE_TYPES:
+            lines = [stripped for line in head if (stripped := self._data(line))]
+            guess = guess_list(lines, styles.guess_style(head))
+            style, column, key = guess.style, guess.column, guess.key
+            self.notes = guess.notes
+        self._line_texts = self._texts_of(style, column, key)
+        self.layout = repr((self._kind, style, column, key, self._refuses_wide_networks))
 
-    def _texts_of(self, style: str | None, column: int | None) -> styles.LineTexts:
+    def _data(self, line: str) -> str:
+        """A line without the blanks around it; empty if it is a comment."""
+        stripped = line.strip()
+        return "" if stripped.startswith(self._comment) else stripped
+
+    def _texts_of(self, style: str | None, column: int | None, key: str | None) -> styles.LineTexts:
         """The function that gives the observables' texts of a line."""
-        if style is not None and style != "plain" and style not in styles.STYLES:
-            names = ", ".join(("plain", *styles.STYLES))
+        if key is not None or style == "pairs":
+            if key is None:
+                raise InvalidInput("The style pairs needs a key.", field="options.key")
+            return partial(styles.values_of_key, key)
+        if style not in (None, "plain", SEVERAL) and style not in styles.STYLES:
+            names = ", ".join(("plain", SEVERAL, "pairs", *styles.STYLES))
             raise InvalidInput(
                 f"{style!r} is no style of a list; one of {names}", field="options.style"
             )
         if column is not None:
-            return lambda line: line.split()[column : column + 1]
+            return partial(text_of_column, column)
         if self._kind in _WHOLE_LINE_TYPES:
             return lambda line: [line]
+        if style == SEVERAL:
+            return several_texts
         return styles.STYLES.get(style or "plain", plain_texts)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
@@ -117,6 +144,7 @@ class TextReader:
         kind = self._kind
         comment = self._comment
         line_texts = self._line_texts
+        refuses_wide = self._refuses_wide_networks
         # A list has millions of lines: bound methods save two look-ups on each.
         add_indicator = result.indicators.append
         add_line = result.lines.append
@@ -126,7 +154,10 @@ class TextReader:
                 continue
             for text in line_texts(stripped):
                 try:
-                    add_indicator(ParsedIndicator(*typed_value(kind, text)))
+                    type_, value = typed_value(kind, text)
+                    if refuses_wide and "/" in value:
+                        refuse_wide_network(type_, value)
+                    add_indicator(ParsedIndicator(type_, value))
                 except NotAnObservable as refusal:
                     result.dropped.append(refused_item(f"line {numbers[at]}", stripped, refusal))
                 else:
@@ -134,23 +165,18 @@ class TextReader:
         return result
 
 
-def plain_texts(line: str) -> list[str]:
-    """The first column of a stripped line that is no comment, or the names of a hosts entry."""
-    columns = line.split(None, 1)
-    first = columns[0]
-    if len(columns) > 1 and first in _SINKS:
-        entry = re.split(r"\s#|\s;", f" {columns[1]}", maxsplit=1)[0]
-        names = [name for name in entry.split() if not name.isdigit()]
-        if names:
-            return names
-    return [_first_column(first) if _END_OF_COLUMN.search(first) else first]
+def refuse_wide_network(kind: str, value: str) -> None:
+    """Refuse networks so wide that a mistake blocks a part of the Internet.
+
+    Raises:
+        NotAnObservable: it is wider than /16 or, of IPv6, /32.
+    """
+    limit = _WIDEST.get(kind)
+    if limit is None or int(value.rpartition("/")[2]) >= limit:
+        return
+    raise NotAnObservable(
+        "network too wide", f"{value} is wider than /{limit}; the option `style: ranges` takes it"
+    )
 
 
-def _first_column(token: str) -> str:
-    """The token up to a comma or such; within a URL these may belong to it."""
-    if token[0] in "\"'<":
-        closing = {"<": ">"}.get(token[0], token[0])
-        return token[1:].partition(closing)[0]
-    if "://" in token:
-        return token.rstrip(",;|\"'>")
-    return _END_OF_COLUMN.split(token, maxsplit=1)[0]
+_WIDEST: dict[str, int] = {ObservableType.IPV4: 16, ObservableType.IPV6: 32}

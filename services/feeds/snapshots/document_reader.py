@@ -233,7 +233,7 @@ class DocumentReader:
     def _read_lines(self, format_: LineFormat, stream: BinaryIO) -> Iterator[Rows]:
         reader: LineReader | None = None
         number = 0
-        for block in whole_lines(stream):
+        for block in whole_lines(stream, self._report.notes):
             lines = block.split(b"\n")
             if reader is None:
                 head = [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]]

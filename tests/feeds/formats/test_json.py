@@ -117,7 +117,7 @@ def test_a_family_for_all_that_name_none():
         (b'{"data": [', {}, "cut off"),
         (b"[" * 10_000 + b"]" * 10_000, {}, "deep"),
         (b'{"a": 1}', {}, "no list of items"),
-        (b'[{"a": 1}]', {}, "no usual property"),
+        (b'[{"a": 1}]', {}, "no property holds observables"),
         (DOCUMENT, {"items": "nothing.here"}, "no list of items"),
         (b'{"data": [{"ip": "203.0.113.1", "x": NaN}]}', {}, "invalid"),
     ],
@@ -145,3 +145,49 @@ def test_a_long_document_on_one_line():
         [{"ip": f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "x": "y" * 300} for n in range(20_000)]
     ).encode()
     assert len(parse(JsonFormat(), data).indicators) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"ioc": "one.example.com", "tags": ["victim.example.net"]}, ["one.example.com"]),
+        ([{"Indicator": "one.example.com"}], ["one.example.com"]),
+        ({"next": "https://api.example.org/2", "data": [{"ip": "192.0.2.1"}]}, ["192.0.2.1"]),
+        ({"url": "https://api.example.org/2", "data": [{"ip": "192.0.2.1"}]}, ["192.0.2.1"]),
+        ({"a": {"b": {"list": [{"value": "192.0.2.1"}], "n": 1}}}, ["192.0.2.1"]),
+        ({"1": {"ip": "192.0.2.1"}, "2": {"ip": "192.0.2.2"}}, ["192.0.2.1", "192.0.2.2"]),
+        ({"blocked": ["192.0.2.1", "192.0.2.2"]}, ["192.0.2.1", "192.0.2.2"]),
+        ([{"ip": "192.0.2.1", "domain": "one.example.com"}], ["192.0.2.1", "one.example.com"]),
+        ([{"ioc": "192.0.2.1", "reference": "https://blog.example.org/a"}], ["192.0.2.1"]),
+    ],
+)
+def test_items_and_values_are_found(document, expected):
+    whole = parse(JsonFormat(), json.dumps(document).encode())
+    assert [value for _, value in pairs(whole)] == expected
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"attackers": [{"ip": "192.0.2.1"}], "victims": [{"ip": "198.51.100.1"}]},
+        [{"src_ip": "192.0.2.1", "dst_ip": "198.51.100.1"}],
+    ],
+)
+def test_a_doubt_is_told_with_the_options_that_settle_it(document):
+    data = json.dumps(document).encode()
+    with pytest.raises(MalformedDocument, match="say by the option") as problem:
+        parse(JsonFormat(), data)
+    alternatives = problem.value.details["alternatives"]
+    assert len(alternatives) >= 2
+    for options in alternatives:
+        assert parse(JsonFormat(), data, **options).indicators
+
+
+def test_one_line_and_two_lines_are_read_alike():
+    line = b'{"ioc":"one.example.com","tags":["victim.example.net"]}\n'
+    other = line.replace(b"one", b"two")
+    assert [value for _, value in pairs(parse(JsonFormat(), line))] == ["one.example.com"]
+    assert [value for _, value in pairs(parse(JsonFormat(), line + other))] == [
+        "one.example.com",
+        "two.example.com",
+    ]

@@ -50,6 +50,7 @@ REPORT = pdf(
 
 
 class TestPdf(FormatContract):
+    is_text = False
     format = PdfFormat()
     samples = (REPORT,)
 

@@ -68,7 +68,7 @@ def test_not_guessed(head, words):
     assert problem.value.details["field"] == "format"
 
 
-@pytest.mark.parametrize("head", [b"<html>", b"\x7fELF\x02", b"a\x00b", b"\xff\xfea\x00"])
+@pytest.mark.parametrize("head", [b"<html>", b"\x7fELF\x02", b"a\x00b" * 9, bytes(range(9)) * 9])
 def test_what_is_no_text_is_malformed(head):
     with pytest.raises(MalformedDocument):
         guess_format("a.txt", head)

@@ -93,5 +93,7 @@ def test_other_comments():
 
 
 def test_an_unknown_style_is_named():
-    with pytest.raises(InvalidInput, match="plain, hosts, adblock, dnsmasq, rpz, ranges"):
+    with pytest.raises(
+        InvalidInput, match="plain, several, pairs, hosts, adblock, dnsmasq, rpz, ranges"
+    ):
         parse(TextFormat(), b"203.0.113.1", style="pihole")

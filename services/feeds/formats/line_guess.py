@@ -1,0 +1,99 @@
+"""The probable format of a document of lines: a list, a table, or a report."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from services.feeds.formats import styles, table_layout
+from services.feeds.formats.list_layout import guess_list, plain_texts, type_of
+from services.feeds.formats.text import TextFormat, TextOptions
+from shared.errors import InvalidInput
+from shared.stix.extract import extract
+
+_SAMPLED: Final = 200
+_LIST_ENDINGS: Final = TextFormat.media[1:]
+_COMMENTS: Final = tuple(TextOptions().comment)
+_FEW: Final = 0.1
+_MANY: Final = 0.5
+"""Shares of lines."""
+
+
+def guess_lines(text: str, ending: str) -> tuple[str, str]:
+    """The format of a text, and the reason for it.
+
+    Args:
+        text: its beginning.
+        ending: of its name, in lower case.
+
+    Raises:
+        InvalidInput: it is of no such format, or the guess is in doubt.
+    """
+    # A table's last cells may be empty: tabs at a line's end count.
+    all_lines = [line.strip(" \r") for line in text.split("\n")]
+    style = styles.guess_style([line.strip() for line in all_lines])
+    lines = [line for line in all_lines if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise InvalidInput(
+            "the document holds no data to tell its format by; name the format", field="format"
+        )
+    if ending in ("csv", "tsv"):
+        return "csv", f"its name ends in .{ending}"
+    if style is not None:
+        return "text", f"it is a list in the style of {style}"
+    return _guess_table(lines) or _guess_list_or_report(lines, ending)
+
+
+def _guess_table(lines: Sequence[str]) -> tuple[str, str] | None:
+    """A table, if a header or several columns of observables show that it is one."""
+    sample = list(islice(lines, _SAMPLED))
+    delimiter = table_layout.guess_delimiter(sample)
+    table = table_layout.rows(sample, delimiter)
+    names, _ = table_layout.header(sample, "", delimiter, has_header=None)
+    if len(names) > 1 and _fit(table, len(names)):
+        return "csv", f"its first line names {len(names)} columns, and every row has as many"
+    width = max(map(len, table), default=0)
+    if width < 2 or not _fit(table, width):
+        return None
+    holds = [
+        sum(type_of(row[at].strip()) is not None for row in table if at < len(row))
+        for at in range(width)
+    ]
+    kinds = {type_of(cell.strip()) for cell in table[0]}
+    # One line of values of one type is a list that stands on one line.
+    if sum(count >= len(table) * _MANY for count in holds) > 1 and len(kinds) > 1:
+        return "csv", "several of its columns hold observables"
+    if width > 2 and max(holds[1:]) >= len(table) * _MANY > holds[0]:
+        return "csv", f"a column of its {width} holds observables, and it is not the first"
+    return None
+
+
+def _fit(table: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether rows have so many cells; empty ones at the end may be missing."""
+    return all(width - 1 <= len(row) <= width for row in table[:20]) and any(
+        len(row) == width for row in table[1:20] or table
+    )
+
+
+def _guess_list_or_report(lines: Sequence[str], ending: str) -> tuple[str, str]:
+    data = [line.strip() for line in lines if not line.lstrip().startswith(_COMMENTS)]
+    data = data or [line.strip() for line in lines]
+    hits = sum(all(map(type_of, plain_texts(line))) for line in data)
+    if hits > len(data) * _MANY:
+        return "text", f"{hits} of its first {len(data)} lines begin with an observable"
+    guess = guess_list(data[:_SAMPLED], None)
+    if guess.column is not None or guess.key is not None or guess.style is not None:
+        return "text", guess.notes[0]
+    mentions = sum(next(extract(line), None) is not None for line in data[:_SAMPLED])
+    if mentions > hits and mentions >= min(len(data), _SAMPLED) * _MANY:
+        return "report", f"{mentions} of its first lines name observables among other words"
+    if hits >= len(data) * _FEW:
+        return "text", f"{hits} of its first {len(data)} lines begin with an observable"
+    if f".{ending}" in _LIST_ENDINGS and all(len(line.split()) == 1 for line in data):
+        return "text", f"its name ends in .{ending}, and every line holds one word"
+    delimiter = table_layout.guess_delimiter(data[:_SAMPLED])
+    widths = {len(row) for row in table_layout.rows(data[:20], delimiter)}
+    if len(widths) == 1 and widths.pop() > 2:
+        return "csv", "every row has the same number of columns"
+    raise InvalidInput(
+        "this is text, but neither a list of observables nor a table", field="format"
+    )

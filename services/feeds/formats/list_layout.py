@@ -1,0 +1,198 @@
+"""The layout of a list, guessed from its first lines: which part of a line holds the observable."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final, NamedTuple
+
+from services.feeds.formats import styles
+from shared.errors import InvalidInput
+from shared.stix import NotAnObservable, ObservableType, detect
+
+SEVERAL: Final = "several"
+"""The style of lists whose lines hold several observables of one type."""
+
+# Ends a first column: a separator, a comment without a blank before it, a quote.
+_END_OF_COLUMN = re.compile("[,;|#\"'<>]")
+# Addresses to which hosts files send the names that they block. None of them is bound.
+_SINKS = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"})  # noqa: S104
+_SEPARATORS: Final = re.compile(r"[\s,;|]+")
+_COMMENT: Final = re.compile(r"(?:^|\s)(?:#|;|//|!).*$")
+_SAMPLED: Final = 200
+_MAX_ON_A_LINE: Final = 100
+_MAJORITY: Final = 0.5
+_CLEAR: Final = 0.8
+"""The share of lines from which a guess beside the first column is clear."""
+
+Types = list[ObservableType | None]
+
+
+class ListGuess(NamedTuple):
+    """A guessed layout.
+
+    Attributes:
+        style: a style of `styles`, `SEVERAL`, or None for a plain list.
+        column: index of the column with the observables, if it is not the first.
+        key: the key whose values are the observables.
+        notes: what was decided, and which option decides otherwise.
+    """
+
+    style: str | None = None
+    column: int | None = None
+    key: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def guess_list(lines: Sequence[str], style: str | None) -> ListGuess:
+    """The layout of a list.
+
+    Args:
+        lines: its first lines, without comments and the blanks around them.
+        style: the style that its syntax tells, if any.
+
+    Raises:
+        InvalidInput: several keys of `key=value` hold observables, and none is named.
+    """
+    if style is not None:
+        return ListGuess(style, notes=(f"read as a list in the style of {style}",))
+    lines = list(islice(lines, _SAMPLED))
+    if not lines or _is_hosts(lines):
+        return ListGuess()
+    if len(styles.keys_of(lines)) > 0:
+        return _guess_key(lines)
+    rows = [_pieces(line) for line in lines]
+    wide = [row for row in rows if 1 < len(row) <= _MAX_ON_A_LINE]
+    if wide and sum(map(_is_of_a_type, wide)) > len(wide) * _MAJORITY:
+        note = "lines hold several observables, and all are read; `style: plain` reads the first"
+        return ListGuess(SEVERAL, notes=(note,))
+    first = sum(all(map(type_of, plain_texts(line))) for line in lines)
+    if first > len(lines) * _MAJORITY:
+        return ListGuess(notes=_note_on_others(lines))
+    return _guess_column(lines, first)
+
+
+def _is_hosts(lines: Sequence[str]) -> bool:
+    return sum(line.split(None, 1)[0] in _SINKS for line in lines) > len(lines) * _MAJORITY
+
+
+def _guess_key(lines: Sequence[str]) -> ListGuess:
+    shares = {
+        key: share
+        for key in styles.keys_of(lines)
+        if (share := _share(lines, partial(styles.values_of_key, key))) >= _CLEAR
+    }
+    if len(shares) == 1:
+        (key,) = shares
+        note = f"lines are pairs of key and value; the values of {key!r} are read (option `key`)"
+        return ListGuess("pairs", key=key, notes=(note,))
+    if shares:
+        raise InvalidInput(
+            f"Observables stand under the keys {', '.join(sorted(shares))}: say by the options "
+            "`style: pairs` and `key` which of them are indicators.",
+            field="options.key",
+            alternatives=[{"style": "pairs", "key": key} for key in sorted(shares)],
+        )
+    return ListGuess()
+
+
+def _guess_column(lines: Sequence[str], first: int) -> ListGuess:
+    """A later column, if nearly all lines have their observables there."""
+    width = max(len(line.split()) for line in lines)
+    shares = {
+        column: _share(lines, partial(text_of_column, column))
+        for column in range(1, min(width, 12))
+    }
+    best = max(shares, key=lambda column: shares[column], default=0)
+    if best and shares[best] >= _CLEAR and shares[best] * len(lines) > first:
+        note = f"observables stand in column {best + 1} of the lines (option `column: {best}`)"
+        return ListGuess(column=best, notes=(note,))
+    return ListGuess()
+
+
+def _note_on_others(lines: Sequence[str]) -> tuple[str, ...]:
+    """A note if a later column holds observables that are left aside."""
+    columns = [_COMMENT.sub("", line).split() for line in lines]
+    for column in range(1, 4):
+        cells = [row[column] for row in columns if column < len(row)]
+        kinds = Counter(kind for cell in cells if (kind := type_of(cell)))
+        if cells and kinds.total() >= len(lines) * _MAJORITY:
+            kind = kinds.most_common(1)[0][0]
+            note = (
+                f"column {column + 1} holds observables as well ({kind}) and is left aside; "
+                f"the option `column: {column}` reads it instead"
+            )
+            return (note,)
+    return ()
+
+
+def _share(lines: Sequence[str], texts_of: Callable[[str], list[str]]) -> float:
+    """The share of lines all of whose texts are observables."""
+    hits = 0
+    for line in lines:
+        texts = texts_of(line)
+        hits += bool(texts) and all(map(type_of, texts))
+    return hits / max(len(lines), 1)
+
+
+def type_of(text: str) -> ObservableType | None:
+    """The type of observable that a text is; None if it is none."""
+    try:
+        return detect(text).type
+    except NotAnObservable:
+        return None
+
+
+def _pieces(line: str) -> list[str]:
+    return [piece for piece in _SEPARATORS.split(_COMMENT.sub("", line)) if piece]
+
+
+def _is_of_a_type(pieces: Sequence[str]) -> bool:
+    """Whether all pieces are observables of one type."""
+    kind = type_of(pieces[0])
+    return kind is not None and all(type_of(piece) == kind for piece in pieces[1:])
+
+
+def several_texts(line: str) -> list[str]:
+    """All observables of a line if they are of one type, else its first column."""
+    pieces = _pieces(line)
+    if 1 < len(pieces) <= _MAX_ON_A_LINE and _is_of_a_type(pieces):
+        return pieces
+    return plain_texts(line)
+
+
+def text_of_column(column: int, line: str) -> list[str]:
+    """The text in a column between blanks, without a comma or such behind it."""
+    return [cell.rstrip(",;|") for cell in line.split()[column : column + 1]]
+
+
+def plain_texts(line: str) -> list[str]:
+    """The first column of a stripped line that is no comment, or the names of a hosts entry."""
+    columns = line.split(None, 1)
+    first = columns[0]
+    if len(columns) > 1 and first in _SINKS:
+        entry = re.split(r"\s#|\s;", f" {columns[1]}", maxsplit=1)[0]
+        names = [name for name in entry.split() if not name.isdigit()]
+        if names:
+            return names
+    return [_first_column(first) if _END_OF_COLUMN.search(first) else first]
+
+
+def _first_column(token: str) -> str:
+    """The token up to a comma or such; within a URL these may belong to it."""
+    if token[0] in "\"'<":
+        closing = {"<": ">"}.get(token[0], token[0])
+        return token[1:].partition(closing)[0]
+    if "://" in token or _has_path(token):
+        return token.rstrip(",;|\"'>")
+    return _END_OF_COLUMN.split(token, maxsplit=1)[0]
+
+
+def _has_path(token: str) -> bool:
+    """Whether a token without a scheme is a host with a path, which may hold commas.
+
+    Of `192.0.2.0/24,x` the part behind the slash is a prefix and no path.
+    """
+    head, slash, rest = _END_OF_COLUMN.split(token, maxsplit=1)[0].partition("/")
+    return bool(slash) and "." in head and not rest.isdigit()

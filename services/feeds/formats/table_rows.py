@@ -1,0 +1,230 @@
+"""Rows of a table: their observables, and what describes these."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.feeds.formats import fields, table_layout
+from services.feeds.formats.base import (
+    DroppedItem,
+    ParsedIndicator,
+    excerpt,
+    refused_item,
+    typed_value,
+)
+from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
+from services.feeds.formats.styles import networks_of_range
+from services.feeds.formats.table_columns import split_cell
+from shared.stix import NotAnObservable, ObservableType
+
+Column = str | int
+
+
+class Columns(msgspec.Struct, forbid_unknown_fields=True):
+    """The column of each field: a name in the header, or an index from 0.
+
+    Attributes:
+        value: the observable; several columns give several observables per row.
+        prefix: the prefix length or netmask of the network that begins at the value.
+        end: the last address of the range that begins at the value.
+        type: the observable's type in the source's words; the others are fields of
+            `ParsedIndicator`.
+    """
+
+    value: Column | list[Column]
+    prefix: Column | None = None
+    end: Column | None = None
+    type: Column | None = None
+    confidence: Column | None = None
+    tags: Column | list[Column] | None = None
+    malware: Column | None = None
+    first_seen: Column | None = None
+    last_seen: Column | None = None
+    valid_until: Column | None = None
+    description: Column | None = None
+    ref: Column | None = None
+
+
+class RowOptions(NamedTuple):
+    """What else is to be known about rows.
+
+    Attributes:
+        types: type names in the column `type` beyond the usual ones.
+        family: malware family of all rows that name none.
+        split: column -> the separator of several values in one of its cells.
+        width: the number of cells that rows have.
+    """
+
+    types: Mapping[str, str]
+    family: str | None
+    split: Mapping[str, str]
+    width: int
+
+
+class MispRowReader:
+    """Reads the rows of an export of MISP attributes."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._at = {name.lower(): at for at, name in enumerate(names)}
+
+    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
+        """The observables of the row's attribute."""
+        cells = {name: row[at].strip() for name, at in self._at.items() if at < len(row)}
+        if not cells.get("value"):
+            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "empty")
+            return
+        attribute = MispAttribute(
+            type=cells.get("type", ""),
+            value=cells["value"],
+            to_ids=cells.get("to_ids", "0").lower(),
+            uuid=cells.get("uuid"),
+            comment=cells.get("comment"),
+            first_seen=cells.get("first_seen"),
+            last_seen=cells.get("last_seen"),
+        )
+        event_tags = [{"name": tag} for tag in fields.tags(cells.get("attribute_tag"))]
+        yield from attribute_items(f"line {number}", attribute, tag_names(event_tags))
+
+
+class RowReader:
+    """Takes rows apart by a mapping whose columns are resolved to their indices.
+
+    Args:
+        mapping: the columns.
+        names: the header.
+        where: the table's place, for errors.
+        kind: the type of every value, if it is given.
+        options: what else the table's options say.
+    """
+
+    def __init__(
+        self,
+        mapping: Columns,
+        names: list[str],
+        where: str,
+        kind: ObservableType | None,
+        options: RowOptions,
+    ) -> None:
+        def index(column: Column) -> int:
+            return table_layout.column_index(column, names, where)
+
+        def indices(columns: Column | list[Column] | None) -> list[int]:
+            if columns is None:
+                return []
+            return [index(column) for column in _as_list(columns)]
+
+        self._values = indices(mapping.value)
+        self._tags = indices(mapping.tags)
+        self._kind = kind
+        self._type = None if mapping.type is None else index(mapping.type)
+        self._types = fields.types_option(options.types)
+        self._family = options.family
+        self._width = options.width
+        self._prefix = None if mapping.prefix is None else index(mapping.prefix)
+        self._end = None if mapping.end is None else index(mapping.end)
+        self._separators = {
+            index(int(column) if column.isdigit() else column): separator
+            for column, separator in options.split.items()
+        }
+        self._context_columns = [
+            (name, index(column), read_field)
+            for name, read_field in _FIELD_READERS.items()
+            if (column := getattr(mapping, name)) is not None
+        ]
+
+    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
+        """The row's indicators. Empty cells count only if all cells of values are empty."""
+        cells = self._filled_cells(row)
+        if not cells:
+            short = f"the row has {len(row)} columns, the value is in column {self._values[0] + 1}"
+            yield DroppedItem(f"line {number}", excerpt(",".join(row)), "missing column", short)
+            return
+        context = self._context(row)
+        kind = self._kind_of(row)
+        for cell in cells:
+            try:
+                values = self._observables(kind, cell, row)
+            except NotAnObservable as refusal:
+                surplus = len(row) - self._width
+                if surplus > 0:
+                    # A name before the value holds the delimiter: count from the row's end.
+                    yield from self.indicators(row[surplus:], number)
+                    return
+                yield refused_item(f"line {number}", cell or ",".join(row), refusal)
+            else:
+                for type_, value in values:
+                    yield ParsedIndicator(type_, value, **context)
+
+    def _filled_cells(self, row: list[str]) -> list[str]:
+        cells = [cell for at in self._values if at < len(row) for cell in self._cells(row, at)]
+        return [cell for cell in cells if cell] or cells[:1]
+
+    def _observables(
+        self, kind: ObservableType | None, cell: str, row: list[str]
+    ) -> list[tuple[str, str]]:
+        """The observables of a cell: one, those of a list, or the networks of a range."""
+        prefix = _cell_at(row, self._prefix)
+        if prefix and "/" not in cell:
+            return [typed_value(kind, f"{cell}/{prefix}")]
+        end = _cell_at(row, self._end)
+        if end and "/" not in cell:
+            networks = networks_of_range(cell, end)
+            if not networks:
+                raise NotAnObservable("malformed range", f"{excerpt(cell)} to {excerpt(end)}")
+            return [typed_value(kind, network) for network in networks]
+        try:
+            return [typed_value(kind, cell)]
+        except NotAnObservable:
+            pieces = split_cell(cell)
+            if len(pieces) < 2:
+                raise
+            try:
+                return [typed_value(kind, piece) for piece in pieces]
+            except NotAnObservable:
+                pass  # it is no list: the cell as a whole is refused
+            raise
+
+    def _cells(self, row: list[str], at: int) -> list[str]:
+        separator = self._separators.get(at)
+        if separator is None:
+            return [row[at].strip()]
+        return [cell.strip() for cell in row[at].split(separator)]
+
+    def _kind_of(self, row: list[str]) -> ObservableType | None:
+        if self._type is None or self._type >= len(row):
+            return self._kind
+        return self._types.get(row[self._type].strip().lower(), self._kind)
+
+    def _context(self, row: list[str]) -> dict[str, Any]:
+        context: dict[str, Any] = {
+            name: read_field(row[at])
+            for name, at, read_field in self._context_columns
+            if at < len(row)
+        }
+        if self._tags:
+            context["tags"] = fields.tags(
+                *(cell for at in self._tags if at < len(row) for cell in self._cells(row, at))
+            )
+        if self._family and not context.get("malware"):
+            context["malware"] = self._family
+        return context
+
+
+def _cell_at(row: Sequence[str], at: int | None) -> str:
+    return row[at].strip() if at is not None and at < len(row) else ""
+
+
+def _as_list(columns: Column | list[Column]) -> list[Column]:
+    return columns if isinstance(columns, list) else [columns]
+
+
+_FIELD_READERS = {
+    "confidence": fields.confidence,
+    "malware": table_layout.name_or_none,
+    "first_seen": fields.timestamp,
+    "last_seen": fields.timestamp,
+    "valid_until": fields.timestamp,
+    "description": fields.short_text,
+    "ref": fields.short_text,
+}
