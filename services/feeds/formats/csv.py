@@ -241,8 +241,8 @@ class CsvReader:
             if size > _MAX_ROW_LENGTH:
                 break
             if lines[ahead][1].count('"') % 2:
-                taken = [lines.popleft() for _ in range(ahead + 1)]
-                return [line, *(text for _, text in taken)], taken[-1][0]
+                row = [lines.popleft() for _ in range(ahead + 1)]
+                return [line, *(text for _, text in row)], row[-1][0]
         return [line], number
 
     def _row_indicators(

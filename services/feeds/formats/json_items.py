@@ -137,7 +137,7 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
     """
     sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
     names = list(dict.fromkeys(str(name) for item in sample for name in item))
-    table = [[_cell(item.get(name)) for name in names] for item in sample]
+    table = [_row(item, names) for item in sample]
     try:
         guess = guess_columns(table, names, "$")
     except AmbiguousTable as doubt:
@@ -158,6 +158,10 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
         for note in guess.notes
     ]
     return ValueGuess([names[place] for place in (at if isinstance(at, list) else [at])], notes)
+
+
+def _row(item: dict[str, Any], names: Sequence[str]) -> list[str]:
+    return [_cell(item.get(name)) for name in names]
 
 
 def _names_at(place: int | list[int], names: Sequence[str]) -> str | list[str]:

@@ -54,17 +54,22 @@ def _guess_table(lines: Sequence[str]) -> tuple[str, str] | None:
     width = max(map(len, table), default=0)
     if width < 2 or not _fit(table, width):
         return None
-    holds = [
-        sum(type_of(row[at].strip()) is not None for row in table if at < len(row))
-        for at in range(width)
-    ]
+    holds = [_count_observables(table, at) for at in range(width)]
     kinds = {type_of(cell.strip()) for cell in table[0]}
     # One line of values of one type is a list that stands on one line.
-    if sum(count >= len(table) * _MANY for count in holds) > 1 and len(kinds) > 1:
+    several = sum(count >= len(table) * _MANY for count in holds) > 1
+    if several and (len(kinds) > 1 or len(table) > 1):
         return "csv", "several of its columns hold observables"
+    if holds[0] >= len(table) * _MANY and any(delimiter in plain_texts(line)[0] for line in sample):
+        return "csv", f"its rows have {width} columns, between {delimiter!r}"
     if width > 2 and max(holds[1:]) >= len(table) * _MANY > holds[0]:
         return "csv", f"a column of its {width} holds observables, and it is not the first"
     return None
+
+
+def _count_observables(table: Sequence[Sequence[str]], at: int) -> int:
+    """The rows whose cell in a column is an observable."""
+    return sum(type_of(row[at].strip()) is not None for row in table if at < len(row))
 
 
 def _fit(table: Sequence[Sequence[str]], width: int) -> bool:

@@ -106,10 +106,10 @@ def networks_of_range(first: str, last: str) -> list[str]:
 
 def keys_of(lines: Sequence[str]) -> set[str]:
     """The keys of a log of pairs `key=value`; empty if most lines have none."""
-    keys = [[key for key, _ in _PAIR.findall(line)] for line in lines]
-    if sum(map(bool, keys)) * 5 < len(lines) * 4:
+    pairs = [_PAIR.findall(line) for line in lines]
+    if sum(map(bool, pairs)) * 5 < len(lines) * 4:
         return set()
-    return {key for line_keys in keys for key in line_keys}
+    return {key for line_pairs in pairs for key, _ in line_pairs}
 
 
 def values_of_key(key: str, line: str) -> list[str]:

@@ -20,8 +20,6 @@ _T = ObservableType
 _SAMPLED_ROWS: Final = 50
 _MANY: Final = 0.5
 """The share of filled cells that must be observables for a column to be a candidate."""
-_MARGIN: Final = 0.3
-"""What sets a column apart from another one of its type."""
 # fmt: off
 _VALUE_NAMES: Final = frozenset({
     "value", "ioc", "ioc_value", "indicator", "indicator_value", "observable", "c2", "host",
@@ -85,6 +83,7 @@ class _Profile(NamedTuple):
         filled: rows whose cell is not empty.
         type: the type of most of them.
         named_type: the type that its header names, if its cells agree.
+        is_named: whether its header says that it holds observables.
         score: how probably its cells are what the table is about.
         is_context: whether header or cells show that it only describes the row.
     """
@@ -95,6 +94,7 @@ class _Profile(NamedTuple):
     filled: int
     type: ObservableType
     named_type: ObservableType | None
+    is_named: bool
     score: float
     is_context: bool
 
@@ -122,6 +122,10 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
     # The last address of a range is no second observable.
     ends = {at for at, name in enumerate(names) if networks and column_key(name) in _ENDS}
     values = _value_columns([profile for profile in profiles if profile.at not in ends], where)
+    has_link = len(values) > 1 and any(value.type is _T.URL for value in values)
+    if has_link and len(table) == 1 and not names:
+        # One row does not tell whether its link is an indicator or where to read about the other.
+        values = [value for value in values if value.type is not _T.URL]
     mapping: dict[str, Any] = {
         "value": values[0].at if len(values) == 1 else [value.at for value in values]
     }
@@ -164,15 +168,15 @@ def _profile(table: list[list[str]], names: list[str], at: int) -> _Profile | No
     words = set(key.split("_"))
     header_type = TYPES_BY_NAME.get(key) or TYPES_BY_NAME.get(key.replace("_", "-"))
     agrees = header_type is not None and kinds[header_type] * 5 >= hits * 4
-    score = hits / max(len(table), 1) - at / 1000
-    if (header_type and kinds.get(header_type)) or key in _VALUE_NAMES or words & _ATTACKERS:
-        score += 1
+    is_named = bool(
+        (header_type and kinds.get(header_type)) or key in _VALUE_NAMES or words & _ATTACKERS
+    )
+    score = is_named + hits / max(len(table), 1) - at / 1000
     is_context = bool(words & _CONTEXT_WORDS) and not words & _ATTACKERS and not agrees
     is_context |= _is_repeated(cells, kind)
     label = f"{name!r}" if name else f"number {at + 1}"
-    return _Profile(
-        at, label, hits, len(cells), kind, header_type if agrees else None, score, is_context
-    )
+    named_type = header_type if agrees else None
+    return _Profile(at, label, hits, len(cells), kind, named_type, is_named, score, is_context)
 
 
 def is_value_name(name: str) -> bool:
@@ -197,11 +201,9 @@ def split_cell(cell: str) -> list[str]:
 
 def _is_repeated(cells: Sequence[str], kind: ObservableType) -> bool:
     """Whether all cells are the same, or all links of the same site: the row's context."""
-    if len(cells) < 3:
-        return False
-    if len(set(cells)) == 1:
+    if len(cells) > 2 and len(set(cells)) == 1:
         return True
-    if kind is not _T.URL:
+    if len(cells) < 2 or kind is not _T.URL:
         return False
     hosts = Counter(re.sub(r"^[a-z]+://", "", cell.lower()).split("/", 1)[0] for cell in cells)
     return hosts.most_common(1)[0][1] == len(cells)
@@ -219,18 +221,22 @@ def _value_columns(profiles: list[_Profile], where: str) -> list[_Profile]:
     for candidate in candidates:
         family: object = "address" if candidate.type in _ADDRESSES else candidate.type
         rival = chosen.setdefault(family, candidate)
-        if rival is not candidate and rival.score - candidate.score < _MARGIN:
-            raise AmbiguousTable(
-                f"The columns {rival.label} and {candidate.label} both hold {candidate.type}: "
-                "say by the option `columns` which of them are indicators.",
-                where,
-                alternatives=[
-                    {"columns": {"value": rival.at}},
-                    {"columns": {"value": candidate.at}},
-                    {"columns": {"value": [rival.at, candidate.at]}},
-                ],
-            )
+        is_as_full = candidate.hits * 2 >= rival.hits
+        if rival is not candidate and is_as_full and rival.is_named == candidate.is_named:
+            raise _ambiguous([rival, candidate], where)
     return list(chosen.values())
+
+
+def _ambiguous(columns: Sequence[_Profile], where: str) -> AmbiguousTable:
+    labels = " and ".join(f"{column.label} ({column.type})" for column in columns)
+    choices: list[int | list[int]] = [column.at for column in columns]
+    choices.append([column.at for column in columns])
+    return AmbiguousTable(
+        f"The columns {labels} hold observables: say by the option `columns` which of them are "
+        "indicators.",
+        where,
+        alternatives=[{"columns": {"value": choice}} for choice in choices],
+    )
 
 
 def _network_columns(

@@ -109,7 +109,9 @@ class TextReader:
         if is_guessed and self._kind not in _WHOLE_LINE_TYPES:
             lines = [stripped for line in head if (stripped := self._data(line))]
             guess = guess_list(lines, styles.guess_style(head))
-            style, column, key = guess.style, guess.column, guess.key
+            style = guess.style
+            column = guess.column
+            key = guess.key
             self.notes = guess.notes
         self._line_texts = self._texts_of(style, column, key)
         self.layout = repr((self._kind, style, column, key, self._refuses_wide_networks))
