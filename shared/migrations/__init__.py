@@ -1,44 +1,24 @@
 """Alembic for all services: one environment, and a schema and version table per service."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
-from alembic import command, op
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
-from shared.database import PLATFORM, PUBLIC, role_name, sqlalchemy_url
+from shared.database import PLATFORM, PUBLIC, role_name
+from shared.migrations.indexes import build_index
+from shared.migrations.upgrade import alembic_config, migrate, pending_revisions
 
-
-def alembic_config(service: str, database_url: str) -> Config:
-    """Configure Alembic for the migrations in `services/<service>/migrations`."""
-    config = Config()
-    folder = Path(__file__).resolve().parent
-    versions = folder.parents[1] / "services" / service / "migrations"
-    config.set_main_option("script_location", str(folder))
-    config.set_main_option("version_locations", str(versions))
-    config.set_main_option("path_separator", "newline")
-    config.attributes["service"] = service
-    config.attributes["url"] = sqlalchemy_url(database_url)
-    return config
-
-
-def migrate(service: str, database_url: str) -> None:
-    """Migrate a service's schema to its newest version. Several processes wait for each other."""
-    command.upgrade(alembic_config(service, database_url), "head")
-
-
-def pending_revisions(service: str, database_url: str) -> list[str]:
-    """Return the revisions that a service's schema lacks, oldest first."""
-    script = ScriptDirectory.from_config(alembic_config(service, database_url))
-    engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        options = {"version_table_schema": service}
-        heads = MigrationContext.configure(connection, opts=options).get_current_heads()
-    missing = script.iterate_revisions("head", heads[0] if heads else "base")
-    return [revision.revision for revision in missing if revision.revision not in heads][::-1]
+__all__ = [
+    "alembic_config",
+    "build_index",
+    "create_infrastructure",
+    "create_role",
+    "create_sweep",
+    "extend_offsets",
+    "migrate",
+    "pending_revisions",
+    "protect",
+]
 
 
 def protect(table: str, service: str) -> None:

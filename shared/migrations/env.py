@@ -4,13 +4,21 @@ import sqlalchemy as sa
 from alembic import context
 
 from shared.migrations import create_role
+from shared.migrations.upgrade import enter_session, lock_roles
 
-service = context.config.attributes["service"]
-engine = sa.create_engine(context.config.attributes["url"], poolclass=sa.NullPool)
-with engine.begin() as connection:
-    # Roles belong to the whole PostgreSQL cluster: services that migrate side by side take turns.
-    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('sentineliq.migrations'))"))
+attributes = context.config.attributes
+service = attributes["service"]
+engine = sa.create_engine(attributes["url"], poolclass=sa.NullPool)
+with engine.connect() as connection:
+    enter_session(connection, service, attributes["patience"])
+    lock_roles(connection)
     create_role(connection, service)
-    context.configure(connection=connection, version_table_schema=service, transactional_ddl=True)
+    connection.commit()
+    context.configure(
+        connection=connection,
+        version_table_schema=service,
+        transactional_ddl=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
