@@ -60,6 +60,7 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "mitre:write": Role.operator,
     "schedules:read": Role.viewer,
     "schedules:write": Role.admin,
+    "audit:read": Role.admin,
     "outbox:operate": Role.operator,
     "platform:reconcile": Role.operator,
 }

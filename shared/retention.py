@@ -75,6 +75,14 @@ class RetentionPolicy:
 INFRASTRUCTURE: Final = (
     RetentionPolicy(table="alembic_version", reason="One row: the version of the schema."),
     RetentionPolicy(
+        table="audit",
+        reason="Who changed what; the service itself can delete nothing that is younger.",
+        days=400,
+        minimum=31,
+        age="recorded_at",
+        function="prune_audit",
+    ),
+    RetentionPolicy(
         table="consumer_offset", reason="One row for each partition of each consumed topic."
     ),
     RetentionPolicy(
@@ -86,12 +94,6 @@ INFRASTRUCTURE: Final = (
             "The sweep `outbox` deletes an event some hours after Kafka has acknowledged it. "
             "What Kafka refuses stays until an operator retries or discards it."
         ),
-    ),
-    RetentionPolicy(
-        table="log_gap",
-        reason="A gap that was repaired is history; one that was not is work.",
-        days=90,
-        age="repaired_at",
     ),
     RetentionPolicy(table="sweep", reason="One row for each sweep of the service."),
 )

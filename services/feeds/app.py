@@ -10,13 +10,13 @@ from services.feeds.runs import api as runs
 from services.feeds.subscriptions import api as subscriptions
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import outbox
+from shared.web import audit, outbox
 from shared.web.app import create_api
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The feeds service's API."""
-    routers = [subscriptions.router, runs.router, catalog.router, previews.router, outbox.router]
+    routers = [subscriptions.router, runs.router, catalog.router, previews.router, audit.router, outbox.router]
     uploads = ["/v1/ingest", "/v1/preview/document"]
     app = create_api(NAME, NAME, routers, settings, database, uploads=uploads)
     app.state.payloads = PayloadStore(settings.data_dir)

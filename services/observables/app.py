@@ -15,7 +15,7 @@ from services.observables.store.api import router as store_router
 from services.observables.trends.api import router as trends_router
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import outbox
+from shared.web import audit, outbox
 from shared.web.app import create_api
 from shared.web.struct_schemas import add_struct_schemas
 
@@ -27,6 +27,7 @@ ROUTERS = [
     reference_router,
     store_router,
     enrichment_router,
+    audit.router,
     outbox.router,
 ]
 

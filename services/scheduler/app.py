@@ -7,12 +7,12 @@ from services.scheduler.beat import api as beat
 from services.scheduler.schedules import api as schedules
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import outbox
+from shared.web import audit, outbox
 from shared.web.app import create_api
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The app, composed of the rooms' routers."""
     return create_api(
-        NAME, "scheduler", [schedules.router, beat.router, outbox.router], settings, database
+        NAME, "scheduler", [schedules.router, beat.router, audit.router, outbox.router], settings, database
     )

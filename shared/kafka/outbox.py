@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from shared.audit import append_record
 from shared.database import PLATFORM, PUBLIC
 from shared.errors import InvalidInput
 from shared.events import ConsumedRecord, Event, Headers
@@ -66,7 +67,7 @@ def audit(
     target: object,
     **details: str,
 ) -> None:
-    """Publish `audit.recorded.v1`, if the transaction commits: who changed what.
+    """Record who changed what: a row of the audit and `audit.recorded.v1`, if it commits.
 
     Args:
         session: the transaction that makes the change.
@@ -79,6 +80,7 @@ def audit(
         details: what is worth keeping; never a secret.
     """
     data = Recorded(actor, action, str(target), details)
+    append_record(session, tenant, data)
     owner = PUBLIC if tenant == PLATFORM else tenant
     publish(session, [Event(RECORDED, data, owner, f"/services/{service}", owner.encode())])
 

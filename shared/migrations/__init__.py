@@ -1,5 +1,7 @@
 """Alembic for all services: one environment, and a schema and version table per service."""
 
+from typing import Final
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
@@ -11,6 +13,7 @@ from shared.migrations.upgrade import alembic_config, migrate, pending_revisions
 __all__ = [
     "alembic_config",
     "build_index",
+    "create_audit",
     "create_infrastructure",
     "create_role",
     "create_sweep",
@@ -21,6 +24,10 @@ __all__ = [
 ]
 
 
+_TENANT: Final = "(SELECT current_setting('sentineliq.tenant', true))"
+_IS_PLATFORM: Final = f"{_TENANT} = '{PLATFORM}'"
+
+
 def protect(table: str, service: str) -> None:
     """Put a table with a `tenant` column under row-level security.
 
@@ -28,8 +35,8 @@ def protect(table: str, service: str) -> None:
     of the platform see all rows. With no tenant set, `current_setting` returns NULL or '', and
     every comparison fails closed.
     """
-    current = "(SELECT current_setting('sentineliq.tenant', true))"
-    platform = f"{current} = '{PLATFORM}'"
+    current = _TENANT
+    platform = _IS_PLATFORM
     name = f"{service}.{table}"
     op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
@@ -154,6 +161,47 @@ def extend_offsets(service: str) -> None:
         sa.Column("repair", sa.Text),
         schema=service,
     )
+
+
+def create_audit(service: str) -> None:
+    """Create the audit: the service's role appends and reads; a function deletes what is old.
+
+    Not even the rows of `public` are for other tenants to read.
+    """
+    table = f"{service}.audit"
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("details", pg.JSONB, nullable=False, server_default="{}"),
+        sa.Column(
+            "recorded_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.func.now(),
+        ),
+        schema=service,
+    )
+    op.create_index("audit_of_tenant", "audit", ["tenant", "id"], schema=service)
+    protect("audit", service)
+    op.execute(f"ALTER POLICY reads ON {table} USING (tenant = {_TENANT} OR {_IS_PLATFORM})")
+    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {role_name(service)}")
+    # It runs with the rights of the tables' owner. Rows leave in the order in which they came.
+    op.execute(
+        f"CREATE FUNCTION {service}.prune_audit(before timestamptz, most integer) RETURNS integer "
+        f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {service}, pg_temp AS $$ "
+        "DECLARE deleted integer; BEGIN "
+        "IF before > now() - interval '30 days' THEN "
+        "RAISE EXCEPTION 'The audit of the last 30 days stays.'; END IF; "
+        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} "
+        "WHERE recorded_at < before ORDER BY id LIMIT most); "
+        "GET DIAGNOSTICS deleted = ROW_COUNT; RETURN deleted; END $$"
+    )
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {service}.prune_audit FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {service}.prune_audit TO {role_name(service)}")
 
 
 def create_role(connection: sa.Connection, service: str) -> None:

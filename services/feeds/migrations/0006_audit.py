@@ -1,0 +1,11 @@
+"""The audit: who changed what, in rows of the same transaction that nobody changes."""
+
+from shared.migrations import create_audit
+
+revision = "feeds_0006"
+down_revision = "feeds_0005"
+
+
+def upgrade() -> None:
+    """Create the table, which the service's role may only append to."""
+    create_audit("feeds")

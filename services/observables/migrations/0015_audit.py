@@ -1,0 +1,11 @@
+"""The audit: who changed what, in rows of the same transaction that nobody changes."""
+
+from shared.migrations import create_audit
+
+revision = "observables_0015"
+down_revision = "observables_0014"
+
+
+def upgrade() -> None:
+    """Create the table, which the service's role may only append to."""
+    create_audit("observables")

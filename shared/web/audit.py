@@ -1,0 +1,58 @@
+"""The route of a service's audit."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict
+
+from shared.audit import AuditFilter, AuditRecord, list_records
+from shared.auth import Principal, Role
+from shared.database import PLATFORM, Database
+from shared.pagination import Page, PageSchema, decode_cursor, paginate
+from shared.web.app import database_of, require_permission
+
+Reader = Annotated[Principal, require_permission("audit:read")]
+OwnDatabase = Annotated[Database, Depends(database_of)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+
+router = APIRouter(tags=["audit"])
+
+
+class AuditView(BaseModel):
+    """A recorded change."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    tenant: str
+    actor: str
+    action: str
+    target: str
+    details: dict[str, Any]
+    recorded_at: datetime
+
+
+@router.get("/v1/audit", response_model=PageSchema[AuditView])
+def list_audit(
+    principal: Reader,
+    database: OwnDatabase,
+    conditions: Annotated[AuditFilter, Depends()],
+    limit: Limit = 100,
+    after: After = None,
+) -> Page[AuditView]:
+    """What was changed in this service, and who did it, newest first; of all tenants for operators.
+
+    `recorded_at` is the database's time of the change.
+    """
+    scope = PLATFORM if principal.role >= Role.operator else principal.tenant
+    position = decode_cursor(after, tuple[int])
+    with database.transaction(scope) as session:
+        records = list_records(session, conditions, position[0] if position else None, limit + 1)
+    page = paginate(records, limit, _key)
+    return page.map(AuditView.model_validate)
+
+
+def _key(record: AuditRecord) -> tuple[int]:
+    return (record.id,)
