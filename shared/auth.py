@@ -7,33 +7,38 @@ a tenant are viewer < analyst < admin; an operator runs the platform and may act
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from shared.errors import Forbidden, InvalidInput, Unauthenticated
-from shared.tenants import PUBLIC, is_tenant
+from shared.errors import Forbidden, Unauthenticated
+from shared.tenants import is_tenant
+from shared.tokens import ALGORITHM, ISSUER, RoleName, issue_token
 
-_ALGORITHM: Final = "HS256"
-_ISSUER: Final = "sentineliq"
+__all__ = [
+    "PERMISSIONS",
+    "Principal",
+    "Role",
+    "RoleName",
+    "issue_token",
+    "verify_token",
+]
+
 _NOT_VALID: Final = (
     "The token is not valid: it was changed, has expired, or belongs to another installation."
 )
 _CLAIMS = jwt.JWTClaimsRegistry(
-    iss={"essential": True, "value": _ISSUER},
+    iss={"essential": True, "value": ISSUER},
     sub={"essential": True},
     tenant={"essential": True},
     role={"essential": True},
     exp={"essential": True},
 )
-
-RoleName = Literal["viewer", "analyst", "admin", "operator"]
 
 
 class Role(IntEnum):
@@ -89,39 +94,6 @@ class Principal:
             )
 
 
-def issue_token(
-    secret: SecretStr,
-    *,
-    actor: str,
-    tenant: str,
-    role: RoleName,
-    lifetime: timedelta = timedelta(days=30),
-) -> str:
-    """Issue a signed token.
-
-    Raises:
-        InvalidInput: the tenant's name is not allowed, or the role does not fit the tenant.
-    """
-    if not is_tenant(tenant):
-        raise InvalidInput(
-            "A tenant's name has up to 63 lower case letters, digits and dashes; "
-            "it begins with a letter or digit.",
-            field="tenant",
-        )
-    if tenant == PUBLIC and role != "operator":
-        raise InvalidInput("Only operators may have a token for the tenant public.", field="tenant")
-    now = datetime.now(UTC)
-    claims = {
-        "iss": _ISSUER,
-        "sub": actor,
-        "tenant": tenant,
-        "role": role,
-        "iat": now,
-        "exp": now + lifetime,
-    }
-    return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret))
-
-
 def verify_token(secret: SecretStr, token: str) -> Principal:
     """Verify a token and return its principal.
 
@@ -138,7 +110,7 @@ def verify_token(secret: SecretStr, token: str) -> Principal:
 def _verified(secret: str, token: str) -> tuple[Principal, float]:
     """Return a token's principal and expiry. Cached: few tokens come with many requests."""
     try:
-        decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[_ALGORITHM])
+        decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[ALGORITHM])
         _CLAIMS.validate(decoded.claims)
         claims = decoded.claims
         principal = Principal(str(claims["sub"]), str(claims["tenant"]), Role[claims["role"]])
@@ -147,7 +119,3 @@ def _verified(secret: str, token: str) -> tuple[Principal, float]:
     if not is_tenant(principal.tenant):
         raise Unauthenticated("The token names no tenant.")
     return principal, float(claims["exp"])
-
-
-def _key(secret: SecretStr) -> OctKey:
-    return OctKey.import_key(secret.get_secret_value())

@@ -20,7 +20,6 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-import structlog
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -37,8 +36,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
-
-log = structlog.stdlib.get_logger(__name__)
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _HEADER: Final = "traceparent"
@@ -189,6 +186,9 @@ def configure_tracing(service: str, kind: str) -> None:
             OTLPSpanExporter,
         )
     except ImportError:
+        import structlog  # noqa: PLC0415  # its import takes longer than all of this module
+
+        log = structlog.stdlib.get_logger(__name__)
         log.warning("tracing.exporter_missing", package="opentelemetry-exporter-otlp-proto-http")
         return
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415

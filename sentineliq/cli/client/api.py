@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from sentineliq.cli.client.documents import NamedItem, decode
 from sentineliq.cli.client.event_stream import EventStream
-from shared.auth import issue_token
 from shared.errors import InvalidInput, NotFound, SentinelIQError
 from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
 from shared.settings import SERVICES, ServiceName
+from shared.tokens import issue_token
 
 _PRIVATE_NETWORKS: Final = tuple(
     ip_network(network)

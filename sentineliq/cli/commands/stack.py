@@ -18,10 +18,10 @@ from sentineliq.cli.progress import ProgressLines, running_stack
 from sentineliq.local.ports import Ports
 from sentineliq.local.stack import Stack
 from sentineliq.starter import load_starter
-from shared.auth import issue_token
 from shared.errors import SentinelIQError
 from shared.runtime.process_title import set_process_title
 from shared.settings import SERVICES
+from shared.tokens import issue_token
 
 up = CommandGroup()
 

@@ -8,7 +8,7 @@ import typer
 from sentineliq.cli import output
 from sentineliq.cli.client import api
 from sentineliq.cli.context import CommandGroup, Context
-from shared.auth import RoleName, issue_token
+from shared.tokens import RoleName, issue_token
 
 tokens = CommandGroup("Tokens for the APIs.")
 
