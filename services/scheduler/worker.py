@@ -3,4 +3,7 @@
 from services.scheduler import NAME
 from shared.runtime.celery import make_celery
 
-celery = make_celery(NAME, include=["services.scheduler.retention.tasks"])
+celery = make_celery(
+    NAME,
+    include=["services.scheduler.growth.tasks", "services.scheduler.retention.tasks"],
+)

@@ -72,6 +72,8 @@ def _compose(
             checks.append(database.outbox(service))
             checks.append(database.sweeps(service))
     checks.append(api.beat)
+    if server.is_usable:
+        checks.append(database.growth())
     if kafka.dead_letters is not None:
         checks.append(kafka.dead_letters)
     return checks

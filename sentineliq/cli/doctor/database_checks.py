@@ -14,6 +14,8 @@ from psycopg import sql
 
 import services
 from sentineliq.cli.doctor.check import Check, start_step
+from sentineliq.cli.doctor.growth_check import QUERY as GROWTH_QUERY
+from sentineliq.cli.doctor.growth_check import Growth, check_growth
 from shared.settings import SERVICES, ServiceName, Settings
 
 _CONNECT_WITHIN: Final = 3
@@ -151,6 +153,15 @@ class DatabaseChecks:
         if failed:
             return Check(subject, "look", f"failed last: {failed}", "see logs/error.log")
         return Check(subject, "ok", f"{count} run on time")
+
+    def growth(self) -> Check:
+        """Whether the disk has room for the days to come."""
+        if self._connection is None:
+            return check_growth([])
+        with suppress(*_MISSING):
+            statement = sql.SQL(GROWTH_QUERY).format(sql.Identifier("scheduler"))
+            return check_growth([Growth(*row) for row in self._connection.execute(statement)])
+        return check_growth([])
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.

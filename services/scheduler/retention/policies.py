@@ -17,6 +17,13 @@ POLICIES: Final = (
     RetentionPolicy(table="schedule", reason="A schedule stays until its tenant deletes it."),
     FIRINGS,
     RetentionPolicy(
+        table="growth_sample",
+        reason="`doctor` tells the future of the disk by the last seven days.",
+        days=60,
+        minimum=8,
+        age="sampled_at",
+    ),
+    RetentionPolicy(
         table="beat",
         reason="A Beat that has not ticked for a day is gone.",
         days=1,

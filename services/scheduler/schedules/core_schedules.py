@@ -59,6 +59,7 @@ CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule(
         "refresh reference data", "observables.tasks.refresh_reference", Timing(every_seconds=600)
     ),
+    CoreSchedule("measure growth", "scheduler.tasks.measure_growth", Timing(every_seconds=3600)),
     *(
         CoreSchedule(
             f"prune tables of {service}",

@@ -1,0 +1,1 @@
+"""Growth: how much the installation stores, measured every hour."""
