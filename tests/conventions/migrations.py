@@ -79,7 +79,7 @@ def _broken_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _broken_alteration(call: ast.Call) -> Iterator[tuple[int, str]]:
-    options = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    options = _options(call)
     if "new_column_name" in options:
         yield call.lineno, "rename"
     if "type_" in options or options.get("nullable") == "False":
@@ -89,12 +89,14 @@ def _broken_alteration(call: ast.Call) -> Iterator[tuple[int, str]]:
 def _demands_value(call: ast.Call) -> bool:
     """Whether an added column must be filled by code that does not know it."""
     columns = [column for column, name in _calls(call) if name == "Column"]
-    options = [
-        {word.arg: ast.unparse(word.value) for word in column.keywords} for column in columns
-    ]
+    options = [_options(column) for column in columns]
     return any(
         option.get("nullable") == "False" and "server_default" not in option for option in options
     )
+
+
+def _options(call: ast.Call) -> dict[str | None, str]:
+    return {word.arg: ast.unparse(word.value) for word in call.keywords}
 
 
 def _broken_sql(tree: ast.Module) -> Iterator[tuple[int, str]]:

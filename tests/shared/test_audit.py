@@ -56,7 +56,7 @@ def test_a_change_over_the_api_is_in_the_audit(own: Database, client_for: Client
     client = client_for("notifications")
     body = {"name": "siem", "kind": "log", "config": {}}
     channel = client.post("/v1/channels", json=body).raise_for_status().json()
-    (record,) = listed(client, action="channels.create")
+    (record,) = listed(client, action="notifications.channel.create")
     assert (record["tenant"], record["actor"]) == ("acme", "kim@acme.example")
     assert record["target"] == channel["id"]
     assert record["details"] == {"name": "siem"}

@@ -66,10 +66,10 @@ def check_growth(parts: Sequence[Growth]) -> Check:
 
 def _largest(parts: Sequence[Growth]) -> str:
     """The part of ours that grows most, behind a comma; empty where none grows."""
-    ours = [part for part in parts if part.part != "disk" and part.daily_bytes > 0]
-    if not ours:
+    growing = [part for part in parts if part.part != "disk" and part.daily_bytes > 0]
+    if not growing:
         return ""
-    most = max(ours, key=lambda part: part.daily_bytes)
+    most = max(growing, key=lambda part: part.daily_bytes)
     return f", most of ours in {most.part} ({_gigabytes(most.daily_bytes)})"
 
 
