@@ -2,8 +2,8 @@
 
 from shared.migrations import create_audit
 
-revision = "observables_0015"
-down_revision = "observables_0014"
+revision = "observables_0016"
+down_revision = "observables_0015"
 
 
 def upgrade() -> None:
