@@ -16,7 +16,7 @@ from shared.settings import Settings
 MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 """Limit of a record with its headers, `max.message.bytes`."""
 _DAY_MS = 24 * 3600 * 1000
-_RENEWED: Final = ("max.message.bytes", "message.timestamp.type")
+_RENEWED: Final = ("max.message.bytes", "message.timestamp.type", "segment.ms")
 """Settings that topics of an earlier version get as well. Others are the operator's to change."""
 _SET_BY_TOPIC: Final = 1
 """Source of a setting in Kafka's answer: the topic's own, neither the broker's nor the default."""
@@ -40,6 +40,8 @@ def _topics_of_catalogue(settings: Settings) -> list[NewTopic]:
         config = {
             "max.message.bytes": str(MAX_MESSAGE_BYTES),
             "message.timestamp.type": "LogAppendTime",
+            # Kafka deletes closed segments only: without this a quiet topic keeps twice its days.
+            "segment.ms": str(_DAY_MS),
         }
         if topic.compacted:
             config |= {"cleanup.policy": "compact"}
