@@ -9,6 +9,8 @@ from shared.migrations import protect
 revision = "observables_0015"
 down_revision = "observables_0014"
 
+REASONS = {"index": "Chunks stay for 30 days: the table is small, and no row matches yet."}
+
 SCHEMA = "observables"
 _TIME = sa.DateTime(timezone=True)
 
