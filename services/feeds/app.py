@@ -16,7 +16,14 @@ from shared.web.app import create_api
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The feeds service's API."""
-    routers = [subscriptions.router, runs.router, catalog.router, previews.router, audit.router, outbox.router]
+    routers = [
+        subscriptions.router,
+        runs.router,
+        catalog.router,
+        previews.router,
+        audit.router,
+        outbox.router,
+    ]
     uploads = ["/v1/ingest", "/v1/preview/document"]
     app = create_api(NAME, NAME, routers, settings, database, uploads=uploads)
     app.state.payloads = PayloadStore(settings.data_dir)

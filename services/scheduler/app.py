@@ -14,5 +14,9 @@ from shared.web.app import create_api
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The app, composed of the rooms' routers."""
     return create_api(
-        NAME, "scheduler", [schedules.router, beat.router, audit.router, outbox.router], settings, database
+        NAME,
+        "scheduler",
+        [schedules.router, beat.router, audit.router, outbox.router],
+        settings,
+        database,
     )

@@ -13,7 +13,8 @@ from shared.settings import Settings
 GB = 10**9
 INSERT = """
 INSERT INTO scheduler.growth_sample (tenant, part, sampled_at, bytes, free_bytes)
-SELECT '*', %(part)s, now() - make_interval(hours => i), %(size)s::bigint - i::bigint * %(hourly)s, %(free)s
+SELECT '*', %(part)s, now() - make_interval(hours => i), %(size)s::bigint
+    - i::bigint * %(hourly)s, %(free)s
 FROM generate_series(0, %(hours)s) i
 """
 

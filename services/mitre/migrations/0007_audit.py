@@ -2,10 +2,10 @@
 
 from shared.migrations import create_audit
 
-revision = "notifications_0005"
-down_revision = "notifications_0004"
+revision = "mitre_0007"
+down_revision = "mitre_0006"
 
 
 def upgrade() -> None:
     """Create the table, which the service's role may only append to."""
-    create_audit("notifications")
+    create_audit("mitre")

@@ -2,10 +2,10 @@
 
 from shared.migrations import create_audit
 
-revision = "observables_0016"
-down_revision = "observables_0015"
+revision = "scheduler_0005"
+down_revision = "scheduler_0004"
 
 
 def upgrade() -> None:
     """Create the table, which the service's role may only append to."""
-    create_audit("observables")
+    create_audit("scheduler")

@@ -2,10 +2,10 @@
 
 from shared.migrations import create_audit
 
-revision = "scheduler_0004"
-down_revision = "scheduler_0003"
+revision = "observables_0017"
+down_revision = "observables_0016"
 
 
 def upgrade() -> None:
     """Create the table, which the service's role may only append to."""
-    create_audit("scheduler")
+    create_audit("observables")

@@ -5,8 +5,8 @@ from alembic import op
 
 from shared.migrations import protect
 
-revision = "scheduler_0005"
-down_revision = "scheduler_0004"
+revision = "scheduler_0006"
+down_revision = "scheduler_0005"
 
 SCHEMA = "scheduler"
 

@@ -2,10 +2,10 @@
 
 from shared.migrations import create_audit
 
-revision = "mitre_0006"
-down_revision = "mitre_0005"
+revision = "notifications_0007"
+down_revision = "notifications_0006"
 
 
 def upgrade() -> None:
     """Create the table, which the service's role may only append to."""
-    create_audit("mitre")
+    create_audit("notifications")

@@ -2,8 +2,8 @@
 
 from shared.migrations import create_audit
 
-revision = "feeds_0006"
-down_revision = "feeds_0005"
+revision = "feeds_0007"
+down_revision = "feeds_0006"
 
 
 def upgrade() -> None:
