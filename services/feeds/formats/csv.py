@@ -28,6 +28,7 @@ _MISP_COLUMNS = frozenset({"type", "value", "to_ids", "category"})
 _SAMPLED_LINES = 200
 """Lines by which delimiter, header and columns are guessed."""
 
+_SAMPLED_ROWS = 50
 _MAX_ROW_LINES = 200
 _MAX_ROW_LENGTH = 128 * 1024
 """Lines and characters of a row; beyond them a quote counts as not closed."""
@@ -154,7 +155,7 @@ class CsvReader:
         kind = fields.type_option(options.type)
         mapping = options.columns
         notes: list[str] = []
-        row_reader: RowReader | MispRowReader | None = None
+        row_reader: MispRowReader | None = None
         if mapping is None and kind is None and set(map(str.lower, names)) >= _MISP_COLUMNS:
             notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
             row_reader = MispRowReader(names)
@@ -172,7 +173,13 @@ class CsvReader:
         self._header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
         row_options = RowOptions(options.types, options.family, options.split, width)
-        self._row = row_reader or RowReader(mapping, names, where, kind, row_options)
+        self._row: RowReader | MispRowReader
+        if row_reader is None:
+            self._row = RowReader(mapping, names, where, kind, row_options)
+            table = table_layout.rows(sample[header_lines:], delimiter)
+            notes += self._row.unread_times(table[:_SAMPLED_ROWS], names)
+        else:
+            self._row = row_reader
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""

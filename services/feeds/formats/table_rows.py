@@ -133,6 +133,20 @@ class RowReader:
             if (column := getattr(mapping, name)) is not None
         ]
 
+    def unread_times(self, rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
+        """A note for each column of times of which some rows cannot be read."""
+        notes = []
+        for name, at, read_field in self._context_columns:
+            if read_field is not fields.timestamp:
+                continue
+            cells = [cell for row in rows if (cell := _cell_at(row, at))]
+            unread = [cell for cell in cells if fields.timestamp(cell) is None]
+            if unread and len(unread) * 10 > len(cells):
+                label = repr(names[at]) if at < len(names) else f"number {at + 1}"
+                shown = excerpt(unread[0])[:40]
+                notes.append(f"times for {name} in column {label} are not understood: {shown!r}")
+        return notes
+
     def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
         """The row's indicators. Empty cells count only if all cells of values are empty."""
         cells = self._filled_cells(row)

@@ -263,3 +263,11 @@ def test_a_delimiter_within_a_name_moves_no_column():
 def test_a_header_may_end_in_a_delimiter():
     whole = parse(CsvFormat(), b"id;ip;date;\n1;198.51.100.8;26-08-2017;\n")
     assert (pairs(whole), drops(whole)) == ([("ipv4-addr", "198.51.100.8")], [])
+
+
+def test_times_that_are_not_understood_are_told():
+    rows = b"ip,first_seen,last_seen\n192.0.2.1,26-08-2017,2026-01-01\n192.0.2.2,,2026-01-02\n"
+    assert (
+        "first_seen in column 'first_seen' are not understood: '26-08-2017'"
+        in (parse(CsvFormat(), rows).notes[1])
+    )
