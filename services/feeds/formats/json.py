@@ -87,7 +87,7 @@ class JsonFormat:
             reader = JsonLinesReader(item_reader, head)
             yield from _parse_lines(reader, numbered_lines(io.BytesIO(data)))
         else:
-            yield from batched(_items(data, item_reader, json_options))
+            yield from batched(_document_items(decode_json(data, Any), item_reader, json_options))
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "JsonLinesReader | None":
         """See `LineFormat.reader`."""
@@ -120,10 +120,20 @@ def _parse_lines(
         notes = []
 
 
-def _items(
-    data: bytes, item_reader: "_ItemReader", options: JsonOptions
+def document_items(
+    document: Any, options: JsonOptions
 ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
-    document = decode_json(data, Any)
+    """The items of a decoded document.
+
+    Raises:
+        MalformedDocument: it has no list of items, or it is in doubt which one is meant.
+    """
+    yield from _document_items(document, _ItemReader(options), options)
+
+
+def _document_items(
+    document: Any, item_reader: "_ItemReader", options: JsonOptions
+) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     if options.items is None:
         located = find_items(document)
         items = located.items if located else None

@@ -51,9 +51,17 @@ def find_items(document: Any) -> ItemList | None:
     objects = [candidate for candidate in candidates if _is_of_objects(candidate)]
     if any(candidate.share for candidate in objects):
         return _best(objects)
-    if any(is_value_name(name) and type_of(_cell(value)) for name, value in document.items()):
-        return ItemList([document], "[@]", 1.0)
-    return _best(candidates) if candidates else None
+    item = next(_single_items(document, "", 0), None)
+    return item or (_best(candidates) if candidates else None)
+
+
+def _single_items(value: dict[str, Any], path: str, depth: int) -> Iterator[ItemList]:
+    """The objects that are items by themselves, the outermost first: one item has no list."""
+    if any(is_value_name(name) and type_of(_cell(entry)) for name, entry in value.items()):
+        yield ItemList([value], f"[{path or '@'}]", 1.0)
+    for name, entry in value.items():
+        if isinstance(entry, dict) and depth < _MAX_DEPTH:
+            yield from _single_items(entry, _joined(path, _step(name)), depth + 1)
 
 
 def _best(candidates: list[ItemList]) -> ItemList:
@@ -84,7 +92,7 @@ def _lists(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[list[
     if len(values) > 1 and all(isinstance(entry, dict) for entry in values):
         yield values, _joined(path, "*")
     for name, entry in value.items():
-        here = _joined(path, f'"{name}"' if not name.isidentifier() else name)
+        here = _joined(path, _step(name))
         if isinstance(entry, list) and entry and isinstance(entry[0], dict | str):
             yield entry, here
         elif isinstance(entry, dict) and depth < _MAX_DEPTH:
@@ -94,6 +102,10 @@ def _lists(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[list[
 def _are_names(value: dict[str, Any]) -> bool:
     """Whether an object's keys are names of properties, and no ids."""
     return all(name.replace("_", "").replace("-", "").isalpha() for name in value)
+
+
+def _step(name: str) -> str:
+    return name if name.isidentifier() else f'"{name}"'
 
 
 def _joined(path: str, name: str) -> str:

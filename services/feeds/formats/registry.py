@@ -24,6 +24,8 @@ _BUILT_IN: Final = {
     "html": "html:HtmlFormat",
     "pdf": "pdf:PdfFormat",
     "report": "report:ProseFormat",
+    "xml": "xml:XmlFormat",
+    "spreadsheet": "spreadsheet:SpreadsheetFormat",
 }
 """Module and class of each format. Modules are imported late: some need large libraries."""
 
@@ -32,6 +34,7 @@ _JSON = re.compile(
       |\[\s*+(?:[{\["\]]|-?[0-9.]++\s*+[,\]]|(?:true|false|null)\b|$))""",
     re.VERBOSE,
 )
+_XML = re.compile(rb"\s*+<(?:\?xml\b|!--|[A-Za-z])")
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.')
 _STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
 _NO_OBJECTS = re.compile(rb'"objects"\s*:\s*\[\s*(?:\]|$)')
@@ -47,6 +50,21 @@ _SYNDICATION = re.compile(
     rb"(?:\s|<\?[^>]*\?>|<!--.{0,2000}?-->)*<(?:rss|feed|(?:[A-Za-z]+:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_BEGINNINGS = (
+    ("pdf", re.compile(rb"%PDF-"), "it begins as a PDF document does"),
+    (
+        "spreadsheet",
+        re.compile(
+            rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|xl/"
+            rb"|mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet)|\xd0\xcf\x11\xe0",
+            re.DOTALL,
+        ),
+        "it begins as a spreadsheet does",
+    ),
+    ("rss", _SYNDICATION, "it begins as RSS or Atom does"),
+)
+"""Formats whose documents are known by their first bytes."""
+_BINARY = frozenset({"pdf", "spreadsheet"})
 _WEB_PAGES = ("html", "htm", "xhtml")
 
 
@@ -89,16 +107,17 @@ def guess_format(name: str, head: bytes) -> tuple[str, str]:
         InvalidInput: it is text, but of no built-in format; or several ways to read it are as good.
     """
     raw = head[:HEAD]
-    if raw.startswith(b"%PDF-"):
-        return "pdf", "it begins as a PDF document does"
     head = text_head(raw)
     ending = re.sub(r"[?#].*", "", name).rpartition(".")[2].lower()
-    if _SYNDICATION.match(head):
-        return "rss", "it begins as RSS or Atom does"
+    for format_name, pattern, reason in _BEGINNINGS:
+        if pattern.match(raw if format_name in _BINARY else head):
+            return format_name, reason
     if ending in _WEB_PAGES:
         return "html", f"its name ends in .{ending}"
     # A web page under another name is no report: more often it tells that the list is missing.
     refuse_foreign(raw)
+    if _XML.match(head):
+        return "xml", "it begins as XML does"
     # A list may begin with `[2001:db8::1]:443` or `[Adblock Plus 2.0]`.
     if _JSON.match(head):
         return _guess_json(head)

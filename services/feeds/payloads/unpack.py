@@ -30,6 +30,13 @@ _MAGIC: Final = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
 )
+_OFFICE_MEMBERS: Final = (
+    b"[Content_Types].xml",
+    b"_rels/.rels",
+    b"docProps/",
+    b"xl/",
+    b"mimetypeapplication/vnd.oasis",
+)
 _END: Final = struct.Struct("<4s4H2LH")
 _DIRECTORY_BYTES: Final = MAX_ENTRIES * 1024
 _ENCRYPTED: Final = 0x1
@@ -74,7 +81,7 @@ def unpack(source: BinaryIO, sink: Sink, limits: Limits = LIMITS) -> Unpacked:
     try:
         kind = _kind(source.read(4))
         source.seek(0)
-        if kind == "zip":
+        if kind == "zip" and not _is_office_document(source):
             wrapping.append("zip")
             pieces = _unzipped(source, limits)
         else:
@@ -92,10 +99,25 @@ def _kind(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
+def _is_office_document(source: BinaryIO) -> bool:
+    head = source.read(512)
+    source.seek(0)
+    return _begins_office_document(head)
+
+
+def _begins_office_document(head: bytes) -> bool:
+    """Whether a zip archive is itself a document: Office Open XML or OpenDocument.
+
+    Their first member names them. Its name stands at byte 30, behind its length (§4.3.7).
+    """
+    name_length = int.from_bytes(head[26:28], "little")
+    return head[30:].startswith(_OFFICE_MEMBERS) and 0 < name_length < 100
+
+
 def _unwrapped(pieces: Iterator[bytes], limits: Limits, wrapping: list[str]) -> Iterator[bytes]:
     first = next(pieces, b"")
     kind = _kind(first)
-    if kind is None:
+    if kind is None or (kind == "zip" and _begins_office_document(first)):
         return chain([first], pieces)
     if len(wrapping) == MAX_LAYERS or kind == "zip":
         raise MalformedDocument(

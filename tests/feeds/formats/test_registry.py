@@ -12,15 +12,16 @@ from shared.errors import InvalidInput
 
 def test_the_built_in_formats_have_names():
     names = {"text", "csv", "json", "stix", "misp", "rss", "html", "pdf", "report"}
+    names |= {"xml", "spreadsheet"}
     assert names <= set(format_names())
     assert {format_named(name).name for name in names} == names
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known():
     with pytest.raises(
-        InvalidInput, match="'xml' is no format; one of text, csv, json, stix, misp"
+        InvalidInput, match="'yaml' is no format; one of text, csv, json, stix, misp"
     ):
-        format_named("xml")
+        format_named("yaml")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ def test_an_unknown_format_is_answered_with_those_that_are_known():
         ("a", b'<?xml version="1.0"?>\n<!-- x --><rss version="2.0">', "rss"),
         ("a", b'<feed xmlns="http://www.w3.org/2005/Atom">', "rss"),
         ("report.pdf", b"%PDF-1.7", "pdf"),
+        ("a", b"<?xml version='1.0'?><list><ip>192.0.2.1</ip></list>", "xml"),
+        ("a", b"PK\x03\x04" + b"\x00" * 26 + b"[Content_Types].xml", "spreadsheet"),
         ("https://example.com/report.html?x=1", b"<!doctype html><html>", "html"),
         ("a", b'[{"Event": {"Attribute": []}}]', "misp"),
         ("a", b'{"info": "x", "Attribute": [{"type": "url", "to_ids": false}]}', "misp"),

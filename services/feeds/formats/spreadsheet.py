@@ -1,0 +1,116 @@
+"""Spreadsheets: Excel's and OpenDocument's. A sheet is read like a table in CSV."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, ClassVar, Final
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from services.feeds.formats.base import MalformedDocument, Note, ParsedBatch, batched
+from services.feeds.formats.csv import CsvFormat
+from services.feeds.formats.prose import read_binary_document
+from shared.errors import InvalidInput
+
+_MAX_EXPANDED: Final = 256 * 1024 * 1024
+_MAX_MEMBERS: Final = 10_000
+_MAX_RATIO: Final = 200
+_DELIMITER: Final = "\t"
+
+
+class SpreadsheetFormat:
+    """XLSX, XLSB, XLS and ODS: one sheet, whose cells are read as those of a table.
+
+    The options are those of `csv`, and `sheet`: the sheet's name; without it the sheet with most
+    rows is read. Formulas count by the value that was stored with them.
+    """
+
+    name: ClassVar[str] = "spreadsheet"
+    incremental: ClassVar[bool] = False
+    media: ClassVar[tuple[str, ...]] = (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.oasis.opendocument.spreadsheet",
+        "application/vnd.ms-excel",
+        ".xlsx",
+        ".xlsb",
+        ".xls",
+        ".ods",
+    )
+
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
+        """See `Format.parse`."""
+        table_options = dict(options)
+        sheet = table_options.pop("sheet", None)
+        # It is checked before the sheet is read: a wrong option is no fault of the document.
+        for _ in CsvFormat().parse(io.BytesIO(), table_options):
+            pass
+        data = read_binary_document(stream)
+        if data.startswith(b"PK"):
+            _refuse_bomb(data)
+        with _broken_documents_refused():
+            name, rows = _sheet(CalamineWorkbook.from_filelike(io.BytesIO(data)), sheet)
+        yield from batched([Note(f"sheet {name!r}: {len(rows)} rows")])
+        table_options["delimiter"] = _DELIMITER
+        yield from CsvFormat().parse(_as_csv(rows), table_options)
+
+
+@contextmanager
+def _broken_documents_refused() -> Iterator[None]:
+    try:
+        yield
+    except (CalamineError, OSError, zipfile.BadZipFile) as problem:
+        raise MalformedDocument(f"this is no spreadsheet, or a broken one: {problem}") from None
+    except BaseException as problem:
+        # A panic of the library's Rust code: its class cannot be imported, and is no `Exception`.
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise MalformedDocument("this is no spreadsheet, or a broken one") from None
+
+
+def _refuse_bomb(data: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as problem:
+        raise MalformedDocument(f"this is no spreadsheet, or a broken one: {problem}") from None
+    expanded = sum(member.file_size for member in members)
+    limit = min(_MAX_EXPANDED, max(1 << 20, _MAX_RATIO * len(data)))
+    if len(members) > _MAX_MEMBERS or expanded > limit:
+        raise MalformedDocument("the spreadsheet expands to more than a feed may have")
+
+
+def _sheet(workbook: CalamineWorkbook, name: object) -> tuple[str, list[list[Any]]]:
+    names = workbook.sheet_names
+    if name is not None and name not in names:
+        listed = ", ".join(names[:20])
+        raise InvalidInput(
+            f"There is no sheet {name!r}; there are {listed}.", field="options.sheet"
+        )
+    chosen = [name] if isinstance(name, str) else names
+    sheets = [
+        (candidate, workbook.get_sheet_by_name(candidate).to_python(skip_empty_area=True))
+        for candidate in chosen
+    ]
+    if not sheets:
+        raise MalformedDocument("the spreadsheet has no sheet")
+    return max(sheets, key=lambda sheet: len(sheet[1]))
+
+
+def _as_csv(rows: list[list[Any]]) -> io.BytesIO:
+    sink = io.StringIO()
+    writer = csv.writer(sink, delimiter=_DELIMITER, lineterminator="\n")
+    writer.writerows(map(_texts, rows))
+    return io.BytesIO(sink.getvalue().encode("utf-8", "replace"))
+
+
+def _texts(row: list[Any]) -> list[str]:
+    return [_text(cell) for cell in row]
+
+
+def _text(cell: Any) -> str:
+    """A cell as a table in text has it: whole numbers without a point, times in ISO 8601."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).replace("\n", " ").replace("\t", " ")

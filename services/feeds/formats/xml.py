@@ -1,0 +1,76 @@
+"""XML documents: their repeated elements are items, read like those of a JSON document."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, ClassVar, Final
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from services.feeds.formats.base import MalformedDocument, ParsedBatch, batched, read_options
+from services.feeds.formats.json import JsonOptions, document_items
+from services.feeds.formats.streams import read_text_document
+
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_MAX_DEPTH: Final = 64
+
+
+class XmlFormat:
+    """XML, as an object whose properties are its elements and attributes.
+
+    An element of text alone is that text, one with attributes or elements is an object; elements
+    of one name beside each other are a list. Attributes have the names of elements, and the text of
+    an element with attributes is its property `text`. Names lose their namespaces. The options are
+    those of JSON (`JsonOptions`), without `lines`.
+    """
+
+    name: ClassVar[str] = "xml"
+    incremental: ClassVar[bool] = False
+    media: ClassVar[tuple[str, ...]] = ("application/xml", "text/xml", ".xml")
+
+    def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
+        """See `Format.parse`."""
+        xml_options = read_options(JsonOptions, options)
+        root = _parse(read_text_document(stream))
+        document = {_local_name(root.tag): _value(root, 1)}
+        yield from batched(document_items(document, xml_options))
+
+
+def _parse(data: bytes) -> Element:
+    if len(data) > _MAX_BYTES:
+        raise MalformedDocument(f"larger than {_MAX_BYTES} bytes, the limit of an XML document")
+    try:
+        root: Element = fromstring(data, forbid_dtd=False)
+    except ParseError as problem:
+        line, column = problem.position
+        raise MalformedDocument(
+            f"the XML is malformed: {problem.msg}", f"line {line}, column {column + 1}"
+        ) from None
+    except DefusedXmlException:
+        raise MalformedDocument("the XML declares entities, which may be a bomb") from None
+    except (LookupError, ValueError) as problem:  # an encoding that is none
+        raise MalformedDocument(f"the XML cannot be decoded: {problem}") from None
+    return root
+
+
+def _value(element: Element, depth: int) -> Any:
+    """An element as JSON has it."""
+    if depth > _MAX_DEPTH:
+        raise MalformedDocument("nested too deeply")
+    text = (element.text or "").strip()
+    if not len(element) and not element.attrib:
+        return text
+    value: dict[str, Any] = {_local_name(name): text for name, text in element.attrib.items()}
+    if text:
+        value["text"] = text
+    groups: dict[str, list[Any]] = {}
+    for child in element:
+        if isinstance(child.tag, str):  # a comment has none
+            groups.setdefault(_local_name(child.tag), []).append(_value(child, depth + 1))
+    for name, children in groups.items():
+        value[name] = children if len(children) > 1 else children[0]
+    return value
+
+
+def _local_name(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -1,0 +1,58 @@
+"""XML documents."""
+
+import pytest
+
+from services.feeds.formats import MalformedDocument, guess_format
+from services.feeds.formats.xml import XmlFormat
+from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
+
+FEED = b"""<?xml version="1.0"?>
+<threats xmlns="urn:example:feed" generated="2026-01-01">
+  <!-- entries -->
+  <entry id="1"><ip>192.0.2.1</ip><seen>2026-01-01</seen></entry>
+  <entry id="2"><ip>192.0.2.2</ip><seen>2026-01-02</seen></entry>
+  <entry id="3"><ip>nonsense</ip><seen>2026-01-02</seen></entry>
+</threats>
+"""
+
+
+class TestXml(FormatContract):
+    format = XmlFormat()
+    samples = (
+        b"<list><ip>192.0.2.1</ip><ip>192.0.2.2</ip></list>",
+        b"<list><item url='http://one.example.com/a'/><item url='http://two.example.net/'/></list>",
+    )
+
+
+def test_repeated_elements_are_items():
+    whole = parse(XmlFormat(), FEED, first_seen="seen", value="ip")
+    assert [(record.value, record.first_seen) for record in whole.indicators] == [
+        ("192.0.2.1", "2026-01-01T00:00:00Z"),
+        ("192.0.2.2", "2026-01-02T00:00:00Z"),
+    ]
+    assert drops(whole) == [("threats.entry[2]", "single label")]
+
+
+def test_one_element_is_read_like_two():
+    one = b"<list><item><ip>192.0.2.1</ip><n>1</n></item></list>"
+    assert pairs(parse(XmlFormat(), one)) == [("ipv4-addr", "192.0.2.1")]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"<list><ip>192.0.2.1</ip>", "malformed"),
+        (b'<!DOCTYPE l [<!ENTITY a "192.0.2.1">]><l><ip>&a;</ip></l>', "entities"),
+        (b'<!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/passwd">]><l>&a;</l>', "entities"),
+        (b"<a>" * 500 + b"</a>" * 500, "too deeply"),
+        (b"<person><name>ann</name></person>", "list"),
+        (b"<?xml version='1.0' encoding='klingon'?><a/>", "decoded|malformed"),
+    ],
+)
+def test_documents_that_cannot_be_read(data, words):
+    with pytest.raises(MalformedDocument, match=words):
+        parse(XmlFormat(), data)
+
+
+def test_it_is_guessed():
+    assert guess_format("feed", FEED)[0] == "xml"
