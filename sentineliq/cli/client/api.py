@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
@@ -250,18 +251,51 @@ class _FieldProblem(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
+class _Alternative(msgspec.Struct, frozen=True):
+    """A way to read a document whose format is in doubt."""
+
+    format: str
+    options: dict[str, Any]
+
+    def arguments(self) -> str:
+        """The arguments that choose it."""
+        words = ["--format", self.format]
+        for key, value in _flat(self.options):
+            words += ["--option", f"{key}={_option_text(value)}"]
+        return shlex.join(words)
+
+
+def _flat(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested options as pairs whose keys have dots."""
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _option_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 class _Problem(msgspec.Struct, frozen=True):
     title: str | None = None
     detail: str | None = None
     errors: list[_FieldProblem] | None = None
+    alternatives: list[_Alternative] | None = None
 
 
 def _problem_line(document: Any, status: int) -> str:
-    """A problem document as one line; with several wrong fields it names all of them."""
+    """A problem document as one line; with several wrong fields it names all of them.
+
+    Choices that it offers follow, each on a line.
+    """
     try:
         problem = msgspec.convert(document, _Problem)
     except msgspec.ValidationError:
         return f"status {status}"
     if problem.errors and len(problem.errors) > 1:
         return "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
-    return problem.title or problem.detail or f"status {status}"
+    line = problem.title or problem.detail or f"status {status}"
+    choices = [f"  {alternative.arguments()}" for alternative in problem.alternatives or ()]
+    return "\n".join([line, "Choose one of:", *choices]) if choices else line

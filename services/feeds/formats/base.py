@@ -100,6 +100,22 @@ class MalformedDocument(InvalidInput):
         self.where = where
 
 
+class AmbiguousDocument(MalformedDocument):
+    """Several ways to read the document are as good, and a guess must not choose.
+
+    Args:
+        message: what is in doubt.
+        where: its place.
+        alternatives: the choices, each with a `format` and its `options`.
+    """
+
+    code = "ambiguous-document"
+
+    def __init__(self, message: str, where: str, alternatives: list[dict[str, Any]]) -> None:
+        super().__init__(message, where, alternatives=alternatives)
+        self.alternatives = alternatives
+
+
 class Format(Protocol):
     """A feed format. Stateless: one instance parses any number of documents, also in parallel.
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from services.feeds.formats.base import MalformedDocument
+from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
 from services.feeds.formats.list_layout import type_of
-from services.feeds.formats.table_columns import AmbiguousTable, guess_columns, is_value_name
+from services.feeds.formats.table_columns import guess_columns, is_value_name
 
 _SAMPLED_ITEMS: Final = 50
 _MAX_DEPTH: Final = 5
@@ -35,7 +35,7 @@ def find_items(document: Any) -> ItemList | None:
     itself if it holds observables beside its lists; of a document keyed by ids the values.
 
     Raises:
-        AmbiguousTable: two lists hold observables, and nothing tells them apart.
+        AmbiguousDocument: two lists hold observables, and nothing tells them apart.
     """
     if isinstance(document, list):
         return ItemList(document, "$", 1.0)
@@ -68,11 +68,11 @@ def _best(candidates: list[ItemList]) -> ItemList:
     best, *others = sorted(candidates, key=lambda candidate: -candidate.share)
     if rivals := [other for other in others if other.share >= best.share * _CLOSE > 0]:
         paths = [best.path, *(rival.path for rival in rivals)]
-        raise AmbiguousTable(
+        raise AmbiguousDocument(
             f"The lists {', '.join(paths)} hold observables: say by the option `items` which of "
             "them are indicators.",
             "$",
-            alternatives=[{"items": path} for path in paths],
+            [{"format": "json", "options": {"items": path}} for path in paths],
         )
     return best
 
@@ -144,7 +144,8 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
     """The properties of items that hold the observables, judged as the columns of a table are.
 
     Raises:
-        AmbiguousTable: two properties hold observables of one type, and nothing tells them apart.
+        AmbiguousDocument: two properties hold observables of one type, and nothing tells them
+            apart.
         MalformedDocument: no property holds observables.
     """
     sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
@@ -152,14 +153,14 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
     table = [_row(item, names) for item in sample]
     try:
         guess = guess_columns(table, names, "$")
-    except AmbiguousTable as doubt:
+    except AmbiguousDocument as doubt:
+        places = [choice["options"]["columns"]["value"] for choice in doubt.alternatives]
         alternatives = [
-            {"value": _names_at(option["columns"]["value"], names)}
-            for option in doubt.details["alternatives"]
+            {"format": "json", "options": {"value": _names_at(place, names)}} for place in places
         ]
         message = doubt.message.removeprefix("$: ").replace("The columns", "The properties")
-        raise AmbiguousTable(
-            message.replace("`columns`", "`value`"), "$", alternatives=alternatives
+        raise AmbiguousDocument(
+            message.replace("`columns`", "`value`"), "$", alternatives
         ) from None
     except MalformedDocument:
         shown = ", ".join(sorted(name[:40] for name in names)[:30])
@@ -177,7 +178,10 @@ def _row(item: dict[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def _names_at(place: int | list[int], names: Sequence[str]) -> str | list[str]:
-    return [names[at] for at in place] if isinstance(place, list) else names[place]
+    """The properties at some places, as JMESPath expressions."""
+    if isinstance(place, list):
+        return [_step(names[at]) for at in place]
+    return _step(names[place])
 
 
 def _cell(value: Any) -> str:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from services.feeds.formats import styles
-from shared.errors import InvalidInput
+from services.feeds.formats.base import AmbiguousDocument
 from shared.stix import NotAnObservable, ObservableType, detect
 
 SEVERAL: Final = "several"
@@ -53,7 +53,7 @@ def guess_list(lines: Sequence[str], style: str | None) -> ListGuess:
         style: the style that its syntax tells, if any.
 
     Raises:
-        InvalidInput: several keys of `key=value` hold observables, and none is named.
+        AmbiguousDocument: several keys of `key=value` hold observables, and none is named.
     """
     if style is not None:
         return ListGuess(style, notes=(f"read as a list in the style of {style}",))
@@ -88,11 +88,14 @@ def _guess_key(lines: Sequence[str]) -> ListGuess:
         note = f"lines are pairs of key and value; the values of {key!r} are read (option `key`)"
         return ListGuess("pairs", key=key, notes=(note,))
     if shares:
-        raise InvalidInput(
+        raise AmbiguousDocument(
             f"Observables stand under the keys {', '.join(sorted(shares))}: say by the options "
             "`style: pairs` and `key` which of them are indicators.",
-            field="options.key",
-            alternatives=[{"style": "pairs", "key": key} for key in sorted(shares)],
+            "line 1",
+            [
+                {"format": "text", "options": {"style": "pairs", "key": key}}
+                for key in sorted(shares)
+            ],
         )
     return ListGuess()
 

@@ -9,7 +9,13 @@ from typing import Any, BinaryIO, ClassVar, Final
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-from services.feeds.formats.base import MalformedDocument, Note, ParsedBatch, batched
+from services.feeds.formats.base import (
+    AmbiguousDocument,
+    MalformedDocument,
+    Note,
+    ParsedBatch,
+    batched,
+)
 from services.feeds.formats.csv import CsvFormat
 from services.feeds.formats.prose import read_binary_document
 from shared.errors import InvalidInput
@@ -53,7 +59,12 @@ class SpreadsheetFormat:
             name, rows = _sheet(CalamineWorkbook.from_filelike(io.BytesIO(data)), sheet)
         yield from batched([Note(f"sheet {name!r}: {len(rows)} rows")])
         table_options["delimiter"] = _DELIMITER
-        yield from CsvFormat().parse(_as_csv(rows), table_options)
+        try:
+            yield from CsvFormat().parse(_as_csv(rows), table_options)
+        except AmbiguousDocument as doubt:
+            alternatives = [{**choice, "format": self.name} for choice in doubt.alternatives]
+            message = doubt.message.removeprefix(f"{doubt.where}: ")
+            raise AmbiguousDocument(message, doubt.where, alternatives) from None
 
 
 @contextmanager

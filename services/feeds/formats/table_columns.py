@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from services.feeds.formats.base import MalformedDocument
+from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
 from services.feeds.formats.fields import TYPES_BY_NAME
 from services.feeds.formats.list_layout import type_of
 from services.feeds.formats.table_layout import column_key, column_list
@@ -99,17 +99,11 @@ class _Profile(NamedTuple):
     is_context: bool
 
 
-class AmbiguousTable(MalformedDocument):
-    """Several ways to read the table are as good; `alternatives` are the options that choose."""
-
-    code = "ambiguous-document"
-
-
 def guess_columns(table: list[list[str]], names: list[str], where: str) -> ColumnGuess:
     """The columns of the observables and of what describes them, by the first 50 rows.
 
     Raises:
-        AmbiguousTable: two columns hold observables of one type, and nothing tells them apart.
+        AmbiguousDocument: two columns hold observables of one type, and nothing tells them apart.
         MalformedDocument: no column holds observables.
     """
     table = table[:_SAMPLED_ROWS]
@@ -227,15 +221,15 @@ def _value_columns(profiles: list[_Profile], where: str) -> list[_Profile]:
     return list(chosen.values())
 
 
-def _ambiguous(columns: Sequence[_Profile], where: str) -> AmbiguousTable:
+def _ambiguous(columns: Sequence[_Profile], where: str) -> AmbiguousDocument:
     labels = " and ".join(f"{column.label} ({column.type})" for column in columns)
     choices: list[int | list[int]] = [column.at for column in columns]
     choices.append([column.at for column in columns])
-    return AmbiguousTable(
+    return AmbiguousDocument(
         f"The columns {labels} hold observables: say by the option `columns` which of them are "
         "indicators.",
         where,
-        alternatives=[{"columns": {"value": choice}} for choice in choices],
+        [{"format": "csv", "options": {"columns": {"value": choice}}} for choice in choices],
     )
 
 

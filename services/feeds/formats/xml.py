@@ -7,7 +7,13 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from services.feeds.formats.base import MalformedDocument, ParsedBatch, batched, read_options
+from services.feeds.formats.base import (
+    AmbiguousDocument,
+    MalformedDocument,
+    ParsedBatch,
+    batched,
+    read_options,
+)
 from services.feeds.formats.json import JsonOptions, document_items
 from services.feeds.formats.streams import read_text_document
 
@@ -33,7 +39,12 @@ class XmlFormat:
         xml_options = read_options(JsonOptions, options)
         root = _parse(read_text_document(stream))
         document = {_local_name(root.tag): _value(root, 1)}
-        yield from batched(document_items(document, xml_options))
+        try:
+            yield from batched(document_items(document, xml_options))
+        except AmbiguousDocument as doubt:
+            alternatives = [{**choice, "format": self.name} for choice in doubt.alternatives]
+            message = doubt.message.removeprefix(f"{doubt.where}: ")
+            raise AmbiguousDocument(message, doubt.where, alternatives) from None
 
 
 def _parse(data: bytes) -> Element:

@@ -225,7 +225,8 @@ def test_two_columns_of_one_type_are_a_doubt():
     with pytest.raises(MalformedDocument, match="say by the option `columns`") as problem:
         parse(CsvFormat(), table)
     for alternative in problem.value.details["alternatives"]:
-        assert parse(CsvFormat(), table, **alternative).indicators
+        assert alternative["format"] == "csv"
+        assert parse(CsvFormat(), table, **alternative["options"]).indicators
 
 
 def test_columns_that_describe_are_left_aside_with_a_word():

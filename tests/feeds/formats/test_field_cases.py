@@ -120,8 +120,9 @@ def test_several_keys_are_a_doubt() -> None:
     with pytest.raises(InvalidInput, match="say by the options") as problem:
         values(log)
     alternatives = problem.value.details["alternatives"]
-    assert [option["key"] for option in alternatives] == ["dst", "src"]
-    reader = format_named("text").parse(io.BytesIO(log), alternatives[1])
+    assert [choice["options"]["key"] for choice in alternatives] == ["dst", "src"]
+    choice = alternatives[1]
+    reader = format_named(choice["format"]).parse(io.BytesIO(log), choice["options"])
     assert [indicator.value for batch in reader for indicator in batch.indicators] == ADDRESSES[:2]
 
 

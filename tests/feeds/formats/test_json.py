@@ -179,8 +179,9 @@ def test_a_doubt_is_told_with_the_options_that_settle_it(document):
         parse(JsonFormat(), data)
     alternatives = problem.value.details["alternatives"]
     assert len(alternatives) >= 2
-    for options in alternatives:
-        assert parse(JsonFormat(), data, **options).indicators
+    for choice in alternatives:
+        assert choice["format"] == "json"
+        assert parse(JsonFormat(), data, **choice["options"]).indicators
 
 
 def test_one_line_and_two_lines_are_read_alike():

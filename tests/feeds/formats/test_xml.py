@@ -56,3 +56,13 @@ def test_documents_that_cannot_be_read(data, words):
 
 def test_it_is_guessed():
     assert guess_format("feed", FEED)[0] == "xml"
+
+
+def test_a_doubt_names_this_format():
+    rows = "".join(f"<r><src>192.0.2.{n}</src><dst>198.51.100.{n}</dst></r>" for n in range(1, 4))
+    data = f"<log>{rows}</log>".encode()
+    with pytest.raises(MalformedDocument, match="say by the option") as problem:
+        parse(XmlFormat(), data)
+    for choice in problem.value.details["alternatives"]:
+        assert choice["format"] == "xml"
+        assert parse(XmlFormat(), data, **choice["options"]).indicators
