@@ -34,8 +34,8 @@ def test_repeated_elements_are_items():
 
 
 def test_one_element_is_read_like_two():
-    one = b"<list><item><ip>192.0.2.1</ip><n>1</n></item></list>"
-    assert pairs(parse(XmlFormat(), one)) == [("ipv4-addr", "192.0.2.1")]
+    document = b"<list><item><ip>192.0.2.1</ip><n>1</n></item></list>"
+    assert pairs(parse(XmlFormat(), document)) == [("ipv4-addr", "192.0.2.1")]
 
 
 @pytest.mark.parametrize(
