@@ -12,6 +12,4 @@ def upgrade() -> None:
     A worker of the version before that claims a run beside a running one of its feed is refused by
     it; the run's message comes again later.
     """
-    build_index(
-        "feeds", "run_running", "feeds.run (feed_id) WHERE state = 'running'", unique=True
-    )
+    build_index("feeds", "run_running", "feeds.run (feed_id) WHERE state = 'running'", unique=True)
