@@ -132,3 +132,19 @@ def unmark(task: str, args: tuple[object, ...]) -> None:
     if broker is not None:
         with broker.client() as client:
             client.delete(_key(task, args))
+
+
+def forget_marks(service: str) -> None:
+    """Forget the outstanding hints of a service: its worker starts, and may have taken them along.
+
+    What a killed worker had received is not in its queue any more. Another worker's messages may
+    get company for that, which does no harm.
+
+    Raises:
+        redis.RedisError: the broker does not answer.
+    """
+    broker = _broker()
+    if broker is not None:
+        with broker.client() as client:
+            for key in client.scan_iter(f"{_PREFIX}{service}.*", count=1000):
+                client.delete(key)

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
+import redis
 from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.worker.control import inspect_command
@@ -20,7 +21,7 @@ from celery.worker.state import active_requests
 
 from shared import shutdown
 from shared.database import database
-from shared.runtime import pings
+from shared.runtime import hints, pings
 from shared.runtime.liveness import WorkerLiveness
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.runtime.process_title import set_process_title
@@ -102,6 +103,8 @@ def run_worker(service: str, app: Celery, settings: Settings) -> None:
             _TICK_SECONDS, lambda: alive.observe(sender.pool.num_processes)
         )
         alive.start()
+        with suppress(redis.RedisError):  # the marks run out by themselves
+            hints.forget_marks(service)
         notify_ready()
 
     signals.worker_ready.connect(on_ready, weak=False)

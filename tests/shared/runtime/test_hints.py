@@ -35,6 +35,14 @@ def test_a_hint_is_outstanding_until_its_task_begins(broker: redis.Redis) -> Non
     assert mark(TASK, ("1",))
 
 
+def test_a_worker_that_starts_lets_hints_to_its_service_be_sent_again(broker: redis.Redis) -> None:
+    mark(TASK, ("1",))
+    mark("mitre.tasks.import_release", ("1",))
+    hints.forget_marks("feeds")
+    assert mark(TASK, ("1",))
+    assert not mark("mitre.tasks.import_release", ("1",)), "another service's"
+
+
 def test_a_mark_runs_out(broker: redis.Redis) -> None:
     mark(TASK, ("1",))
     (key,) = broker.keys()
