@@ -168,7 +168,7 @@ class TcpProxy:
         *,
         is_answer: bool,
     ) -> None:
-        with suppress(OSError):
+        try:
             while data := await source.read(_READ_BYTES):
                 if self._latency:
                     await asyncio.sleep(self._latency)
@@ -184,6 +184,9 @@ class TcpProxy:
             await self._is_flowing.wait()
             if target.can_write_eof():
                 target.write_eof()
+        except OSError:  # one peer has reset the connection: the other one has to know
+            await self._is_flowing.wait()
+            link.reset()
 
 
 class _Link:

@@ -1,6 +1,7 @@
 """The proxy fails as it is told to, and forwards faithfully otherwise."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -121,3 +122,19 @@ def test_a_slow_link_delays_each_block(echo: int) -> None:
             connection.recv(1)
         connection.settimeout(10)
         assert receive(connection, 1) == b"a"
+
+
+def test_a_reset_on_one_side_reaches_the_other() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        TcpProxy("127.0.0.1", listener.getsockname()[1]) as proxy,
+    ):
+        client = socket.create_connection(("127.0.0.1", proxy.port))
+        server, _ = listener.accept()
+        with server:
+            server.settimeout(5)
+            server.sendall(b"unread")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            with pytest.raises(ConnectionResetError):
+                server.recv(1)
