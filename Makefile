@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars run demo test test-all check catalog format bench lock env clean
+.PHONY: help jars run demo test test-all faults check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(VENV)/.dev jars ## run the tests on the real parts, but for the long fau
 
 test-all: $(VENV)/.dev jars ## run every test there is
 	@$(PYTEST)
+
+faults: $(VENV)/.dev jars ## run the long fault matrix and write docs/reliability.md (about an hour)
+	@$(BIN)/python -m tests.faults.matrix --long
 
 check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/ruff format --check .

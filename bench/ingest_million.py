@@ -68,10 +68,9 @@ def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
         published = None
         while True:
             now = time.perf_counter() - started
-            if published is None and feeds.get(f"/v1/runs/{run['id']}").json()["state"] in (
-                "applying",
-                "succeeded",
-                "unconfirmed",
+            if (
+                published is None
+                and feeds.get(f"/v1/runs/{run['id']}").json()["state"] == "succeeded"
             ):
                 published = now
             if published is not None:

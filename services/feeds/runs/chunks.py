@@ -1,6 +1,5 @@
 """From encoded indicators to chunks: keyed by bucket, numbered alike in every attempt at a run."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -31,7 +30,6 @@ class _Chunk(msgspec.Struct, omit_defaults=True):
     tags: tuple[str, ...] = ()
     seen: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    statement_chunks: int | None = None
 
 
 class _OpenChunk:
@@ -50,18 +48,13 @@ class Chunker:
     Args:
         head: the fields that all chunks of the run share.
         number: of the first chunk; those of a bucket are numbered from there.
-
-    Attributes:
-        buckets: the number of chunks by bucket.
-        indicators: the number of indicators in them.
     """
 
     def __init__(self, head: IndicatorsObserved, number: int = 0) -> None:
         self._head = head
         self._capacity = _capacity(head)
         self._numbers = [number] * BUCKETS
-        self.buckets: Counter[int] = Counter()
-        self.indicators = 0
+        self.chunks = 0
 
     def seen(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
         """Bucket and payload of chunks with observables that are listed.
@@ -71,25 +64,12 @@ class Chunker:
         """
         return self._cut(rows, "seen")
 
-    def statement(
-        self, rows: Iterable[tuple[Digests, Iterable[bytes]]]
-    ) -> Iterator[tuple[int, bytes]]:
-        """The same for a full statement: the last chunk of each bucket ends it.
-
-        The run has no other chunks.
-        """
-        return self._cut(rows, "seen", is_full=True)
-
     def gone(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
         """The same for observables that are no longer listed."""
         return self._cut(rows, "gone")
 
     def _cut(
-        self,
-        rows: Iterable[tuple[Digests, Iterable[bytes]]],
-        name: str,
-        *,
-        is_full: bool = False,
+        self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str
     ) -> Iterator[tuple[int, bytes]]:
         filling = [_OpenChunk(self._capacity) for _ in range(BUCKETS)]
         for ids, texts in rows:
@@ -101,10 +81,10 @@ class Chunker:
                 target.texts.append(text)
                 target.capacity -= size
         for number, target in enumerate(filling):
-            if target.texts or is_full:
-                yield number, self._close(number, target, name, is_last=is_full)
+            if target.texts:
+                yield number, self._close(number, target, name)
 
-    def _close(self, number: int, target: _OpenChunk, name: str, *, is_last: bool = False) -> bytes:
+    def _close(self, number: int, target: _OpenChunk, name: str) -> bytes:
         head = self._head
         texts = msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
         chunk = _Chunk(
@@ -116,13 +96,9 @@ class Chunker:
             head.confidence,
             head.tags,
         )
-        if target.texts:
-            setattr(chunk, name, texts)
+        setattr(chunk, name, texts)
         self._numbers[number] += 1
-        self.buckets[number] += 1
-        self.indicators += len(target.texts)
-        if is_last:
-            chunk.statement_chunks = self._numbers[number]
+        self.chunks += 1
         target.texts = []
         target.capacity = self._capacity
         return msgspec.json.encode(chunk)

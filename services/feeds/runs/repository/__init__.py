@@ -1,1 +1,0 @@
-"""SQL of runs, of the work on them, and of the turns at providers."""
