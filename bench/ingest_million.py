@@ -68,9 +68,10 @@ def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
         published = None
         while True:
             now = time.perf_counter() - started
-            if (
-                published is None
-                and feeds.get(f"/v1/runs/{run['id']}").json()["state"] == "succeeded"
+            if published is None and feeds.get(f"/v1/runs/{run['id']}").json()["state"] in (
+                "applying",
+                "succeeded",
+                "unconfirmed",
             ):
                 published = now
             if published is not None:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     enricher_urls: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
+    feed_check_days: int = Field(7, ge=0, le=365)
     reference_data: Literal["daily", "off"] = "daily"
     retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     probe_port: int | None = Field(None, ge=0, le=65535)

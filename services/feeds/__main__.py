@@ -11,6 +11,7 @@ SERVICE = ServiceDefinition(
     api="services.feeds.app:create_app",
     celery="services.feeds.worker:celery",
     consumers="services.feeds.consumers:SUBSCRIPTIONS",
+    release="services.feeds.runs.execution:release_leases",
     sweeps="services.feeds.consumers:SWEEPS",
 )
 

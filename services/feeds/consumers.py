@@ -1,15 +1,20 @@
-"""The feeds service reads no topic; its consumer process relays its outbox and runs its sweeps."""
+"""The topics that the feeds service reads, and its sweeps."""
 
 from typing import Any, Final
 
+from services.feeds.runs.full_statements import give_up_waiting, start_checks
+from services.feeds.runs.handlers import handle_applied
 from services.feeds.runs.service import reconcile, start_due_feeds
+from shared.events.observables import APPLIED
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
 
-SUBSCRIPTIONS: Final[list[Subscription[Any]]] = []
+SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [Subscription(APPLIED, handle_applied)]
 
 SWEEPS: Final = [
     Sweep("waiting-runs", 10.0, reconcile),
     # Beat starts due feeds every few seconds; without it they start here.
     Sweep("due-feeds", 30.0, start_due_feeds),
+    Sweep("unconfirmed-runs", 30.0, give_up_waiting),
+    Sweep("feed-checks", 300.0, start_checks),
 ]

@@ -50,6 +50,8 @@ class ServiceDefinition:
         celery: the Celery app.
         consumers: the list of `Subscription`.
         sweeps: the list of `Sweep`, which the consumer process runs too.
+        release: a function of the database. A worker that stops calls it when its tasks have ended,
+            to give back the rows that they had claimed.
         extra: further kinds of process by name: functions of `(settings, database)`.
     """
 
@@ -58,6 +60,7 @@ class ServiceDefinition:
     celery: str
     consumers: str
     sweeps: str
+    release: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -168,7 +171,12 @@ def _run_worker(service: ServiceDefinition, settings: Settings) -> None:
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     from shared.runtime.worker import run_worker  # noqa: PLC0415
 
-    run_worker(service.name, _load(service.celery), settings)
+    try:
+        run_worker(service.name, _load(service.celery), settings)
+    finally:
+        # The processes of its tasks have ended.
+        if service.release is not None:
+            _load(service.release)(database(service.name))
 
 
 def _run_consumer(service: ServiceDefinition, settings: Settings) -> None:

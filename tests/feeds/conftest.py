@@ -15,9 +15,12 @@ from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
 from services.feeds.runs.execution import execute
+from services.feeds.runs.handlers import handle_applied
 from services.feeds.runs.service import RUN_FEED
 from shared.database import PLATFORM, Database, database
+from shared.events import Event
 from shared.events.feeds import OBSERVED, IndicatorsObserved
+from shared.events.observables import APPLIED, RunApplied
 from shared.kafka.topics import topic_name
 from shared.runtime.hints import unmark
 from shared.settings import Settings
@@ -109,8 +112,30 @@ class Desk:
         return outcome.as_dict()
 
     def done(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Work on a run, and answer as the observables service does when it has applied it."""
         self.work(run)
+        state = self.client.get(f"/v1/runs/{run['id']}").json()
+        if state["state"] == "applying":
+            self.answer(run)
         return self.client.get(f"/v1/runs/{run['id']}").json()
+
+    def answer(self, run: dict[str, Any], **values: Any) -> None:
+        """Let the observables service say what it applied of a run; all of it by default."""
+        state = self.client.get(f"/v1/runs/{run['id']}").json()
+        report = state["report"] or {"chunks": 0, "published": 0}
+        applied = RunApplied(
+            UUID(run["feed_id"]),
+            UUID(run["id"]),
+            **{
+                "state": "applied",
+                "chunks": report["chunks"],
+                "received": report["published"],
+                **values,
+            },
+        )
+        event = Event(APPLIED, applied, run["tenant"], "/services/observables")
+        with self.own.transaction(run["tenant"]) as session:
+            handle_applied(session, [event])
 
     def published(self, run: dict[str, Any]) -> list[IndicatorsObserved]:
         async def read() -> list[IndicatorsObserved]:

@@ -72,7 +72,13 @@ class RunCounts(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
 
 
 class FeedRun(msgspec.Struct, frozen=True):
-    """A run of a feed."""
+    """A run of a feed.
+
+    Attributes:
+        published: the number of indicators that it sent.
+        applied: the number of them that are stored; None until that is known.
+        difference: the number that was sent and is not stored.
+    """
 
     id: str
     feed: str
@@ -82,6 +88,9 @@ class FeedRun(msgspec.Struct, frozen=True):
     requested_by: str
     error: FailureReason | None
     report: RunCounts | None
+    published: int | None = None
+    applied: int | None = None
+    difference: int | None = None
 
 
 class StoredCounts(msgspec.Struct, frozen=True):

@@ -15,6 +15,8 @@ _LONGEST_PAUSE: Final = 0.5
 """Seconds between two requests."""
 _STALLED: Final = 60.0
 """Seconds without progress after which waiting is pointless."""
+_CONFIRMING: Final = 5.0
+"""Seconds that the feeds service has to hear that everything is stored."""
 _EXAMPLES: Final = 3
 
 
@@ -118,6 +120,8 @@ def follow_run(
     if run.state == "failed":
         raise RunFailed(f"{run.feed}: {run.error or 'it failed without giving a reason'}")
     stored = StoredCounts() if run.state == "held" else _await_storing(client, run)
+    document = _await_confirmation(client, document)
+    run = decode(FeedRun, document)
     return RunOutcome(run, document, stored, round(time.monotonic() - started, 3))
 
 
@@ -141,9 +145,22 @@ def _await_end(
     return document
 
 
+def _await_confirmation(client: Client, document: Json) -> Json:
+    """The run once the feeds service knows that it is stored, or after a few seconds."""
+    deadline = time.monotonic() + _CONFIRMING
+    run = decode(FeedRun, document)
+    pause = _FIRST_PAUSE
+    while run.state == "applying" and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LONGEST_PAUSE)
+        document = client.get("feeds", f"/v1/runs/{run.id}")
+        run = decode(FeedRun, document)
+    return document
+
+
 def _await_storing(client: Client, run: FeedRun) -> StoredCounts:
     report = run.report or RunCounts()
-    sent = report.seen + report.gone
+    sent = report.seen + report.gone if run.published is None else run.published
     pause = _FIRST_PAUSE
     most_received = -1
     progressed_at = time.monotonic()

@@ -16,6 +16,7 @@ from shared.kafka.topics import topic_name
 from shared.settings import ServiceName, Settings
 
 CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
+    "feeds": ("observables.applied.v1",),
     "observables": (
         "feeds.observed.v1",
         "feeds.finished.v1",

@@ -1,13 +1,13 @@
 """Storing a feed's health; a change is published."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from services.feeds.health.assessment import MonitoredFeed, PastRun, assess
 from services.feeds.subscriptions.models import Feed
 from services.feeds.subscriptions.service import save_feed
+from shared.clock import database_now
 from shared.events import Event, derived_id
 from shared.events.feeds import HEALTH, SOURCE, HealthChanged
 from shared.kafka.outbox import publish
@@ -21,7 +21,7 @@ def update_health(session: Session, feed: Feed, runs: Sequence[PastRun]) -> bool
         feed: the feed as it stands.
         runs: its last runs that ended, newest first; see `assessment.MAX_RUNS`.
     """
-    now = datetime.now(UTC)
+    now = database_now(session)
     monitored = MonitoredFeed(
         every=feed.every_seconds if feed.enabled else None,
         created_at=feed.created_at,

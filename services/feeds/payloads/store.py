@@ -1,5 +1,6 @@
 """The store of fetched and uploaded documents: unwrapped, compressed, under their SHA-256."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -11,6 +12,7 @@ from typing import BinaryIO, Final
 import zstandard
 
 from services.feeds.payloads.unpack import Unpacked, unpack
+from shared.durable_files import sync_folder
 from shared.errors import InvalidInput, TooLargeInput
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
@@ -65,9 +67,13 @@ class PayloadStore:
                 compressor.stream_writer(target, closefd=False) as sink,
             ):
                 unpacked = unpack(source, sink)
+            with packed.open("rb") as written:
+                os.fsync(written.fileno())
             final = self.path(unpacked.sha256)
             final.parent.mkdir(exist_ok=True)
             packed.replace(final)
+            # A run is pinned to it, also after a power cut.
+            sync_folder(final.parent)
         finally:
             packed.unlink(missing_ok=True)
             file.unlink(missing_ok=True)

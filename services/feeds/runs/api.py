@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from services.feeds.payloads.store import PayloadStore
-from services.feeds.runs import service
+from services.feeds.runs import full_statements, service
 from services.feeds.runs.schemas import ReconciledRuns, RunPage, RunView
 from services.feeds.subscriptions.models import FeedColumns
 from services.feeds.subscriptions.vocabulary import (
@@ -62,7 +62,7 @@ def get_run(request: Request, principal: Reader, run_id: UUID) -> RunView:
 
 @router.post("/feeds/{feed_id}/runs", status_code=202)
 def start_run(request: Request, principal: Runner, feed_id: UUID) -> RunView:
-    """Fetch a feed now."""
+    """Fetch a feed now. If a fetch of it is queued already, that run is returned."""
     return RunView.model_validate(service.start_run(database_of(request), principal, feed_id))
 
 
@@ -70,6 +70,17 @@ def start_run(request: Request, principal: Runner, feed_id: UUID) -> RunView:
 def confirm(request: Request, principal: Writer, feed_id: UUID) -> RunView:
     """Publish a list that was held back in quarantine because it lost more than half."""
     return RunView.model_validate(service.confirm(database_of(request), principal, feed_id))
+
+
+@router.post("/feeds/{feed_id}/resync", status_code=202)
+def resync(request: Request, principal: Runner, feed_id: UUID) -> RunView:
+    """Let a feed say everything again, whatever was lost on the way.
+
+    What it said before and does not list now is gone. A run that waits for this already is
+    returned.
+    """
+    run = full_statements.resync(database_of(request), principal, feed_id)
+    return RunView.model_validate(run)
 
 
 @router.post("/ingest", status_code=202)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from services.feeds import NAME
-from services.feeds.runs import repository
 from services.feeds.runs.leased_run import Postponed
+from services.feeds.runs.repository import turns
 from shared.database import Database
 from shared.runtime.celery import worker_concurrency
 from shared.settings import Settings
@@ -37,6 +37,6 @@ def bulk_slot(database: Database, settings: Settings, size: int) -> Iterator[Non
     slots = max(1, worker_concurrency(NAME, settings) - 1)
     name = f"sentineliq.feeds.bulk.{socket.gethostname()}"
     with database.connect() as connection:
-        if not any(repository.lock_slot(connection, name, slot) for slot in range(slots)):
+        if not any(turns.lock_slot(connection, name, slot) for slot in range(slots)):
             raise Postponed(_RETRY_SECONDS, "other long lists are being read; short ones go first")
         yield

@@ -1,5 +1,6 @@
 """From encoded indicators to chunks: keyed by bucket, numbered alike in every attempt at a run."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ class _Chunk(msgspec.Struct, omit_defaults=True):
     tags: tuple[str, ...] = ()
     seen: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    statement_chunks: int | None = None
 
 
 class _OpenChunk:
@@ -48,13 +50,18 @@ class Chunker:
     Args:
         head: the fields that all chunks of the run share.
         number: of the first chunk; those of a bucket are numbered from there.
+
+    Attributes:
+        buckets: the number of chunks by bucket.
+        indicators: the number of indicators in them.
     """
 
     def __init__(self, head: IndicatorsObserved, number: int = 0) -> None:
         self._head = head
         self._capacity = _capacity(head)
         self._numbers = [number] * BUCKETS
-        self.chunks = 0
+        self.buckets: Counter[int] = Counter()
+        self.indicators = 0
 
     def seen(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
         """Bucket and payload of chunks with observables that are listed.
@@ -64,12 +71,25 @@ class Chunker:
         """
         return self._cut(rows, "seen")
 
+    def statement(
+        self, rows: Iterable[tuple[Digests, Iterable[bytes]]]
+    ) -> Iterator[tuple[int, bytes]]:
+        """The same for a full statement: the last chunk of each bucket ends it.
+
+        The run has no other chunks.
+        """
+        return self._cut(rows, "seen", is_full=True)
+
     def gone(self, rows: Iterable[tuple[Digests, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
         """The same for observables that are no longer listed."""
         return self._cut(rows, "gone")
 
     def _cut(
-        self, rows: Iterable[tuple[Digests, Iterable[bytes]]], name: str
+        self,
+        rows: Iterable[tuple[Digests, Iterable[bytes]]],
+        name: str,
+        *,
+        is_full: bool = False,
     ) -> Iterator[tuple[int, bytes]]:
         filling = [_OpenChunk(self._capacity) for _ in range(BUCKETS)]
         for ids, texts in rows:
@@ -81,10 +101,10 @@ class Chunker:
                 target.texts.append(text)
                 target.capacity -= size
         for number, target in enumerate(filling):
-            if target.texts:
-                yield number, self._close(number, target, name)
+            if target.texts or is_full:
+                yield number, self._close(number, target, name, is_last=is_full)
 
-    def _close(self, number: int, target: _OpenChunk, name: str) -> bytes:
+    def _close(self, number: int, target: _OpenChunk, name: str, *, is_last: bool = False) -> bytes:
         head = self._head
         texts = msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
         chunk = _Chunk(
@@ -96,9 +116,13 @@ class Chunker:
             head.confidence,
             head.tags,
         )
-        setattr(chunk, name, texts)
+        if target.texts:
+            setattr(chunk, name, texts)
         self._numbers[number] += 1
-        self.chunks += 1
+        self.buckets[number] += 1
+        self.indicators += len(target.texts)
+        if is_last:
+            chunk.statement_chunks = self._numbers[number]
         target.texts = []
         target.capacity = self._capacity
         return msgspec.json.encode(chunk)

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from services.feeds.collectors.registry import collector_named
 from services.feeds.formats.base import Format, ParsedIndicator
 from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.formats.streams import HEAD
@@ -59,31 +58,44 @@ class DocumentProcessor:
         self._settings = settings
         self._payloads = payloads
         self._snapshots = SnapshotStore(settings.data_dir)
-        # A document is all that the feed has to say, or only its news (a collection's pages).
-        self._is_whole = collector_named(run.feed.collector).whole
-        # In a list, what is no longer named is gone; a stream only adds.
-        self._is_list = self._is_whole and run.feed.kind == "snapshot"
+        self._replaced: str | None = None
 
-    async def process(self, document: StoredDocument) -> None:
-        """Read a document, publish what changed, and remember it.
+    def check_snapshot(self) -> None:
+        """Let the run say everything if the feed's snapshot is not there, before it fetches.
+
+        Raises:
+            FeedMoved: an earlier attempt compared with it, and has published the difference.
+        """
+        feed = self._run.feed
+        if not self._run.is_whole or feed.snapshot is None:
+            return
+        try:
+            self._snapshots.check(feed.id, feed.snapshot, feed.data_folder)
+        except DamagedSnapshot as damage:
+            self._run.become_full(damage.message)
+
+    async def process(self, document: StoredDocument) -> FeedColumns:
+        """Read a document and publish what changed, or everything; the feed's columns after it.
 
         Raises:
             ShrinkGuardTripped: it takes away too much.
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
+            FeedMoved: an earlier attempt published what cannot be repeated.
         """
         run = self._run
         feed = run.feed
         report = run.report
-        if content_digest(feed, document.payload, feed.format) == feed.content_digest:
+        run.check_base()
+        is_same = content_digest(feed, document.payload, feed.format) == feed.content_digest
+        if is_same and run.full_reason is None:
             report.listed = feed.listed
-            run.finish_document({**self._cursor_after(document), "quarantine": None})
-            return
+            return {**self._cursor_after(document), "quarantine": None}
         before = self._load_snapshot()
         format_ = self._format_of(document)
         reader = DocumentReader(format_, feed.options, provenance_digest(feed), before, report)
         open_document = partial(self._payloads.open, document.payload)
         chunker = Chunker(self._chunk_head(), report.chunks)
-        if before is None and format_.incremental:
+        if before is None and feed.listed == 0 and run.full_reason is None and format_.incremental:
             # Nothing can be lost from a first list: it is sent while it is read.
             blocks = self._checked(reader.read(open_document))
             with report.stage("read and publish"):
@@ -96,26 +108,28 @@ class DocumentProcessor:
                 snapshot = reader.read_all(open_document, run.check)
             with report.stage("compare"):
                 difference = compare(before, snapshot, reader.touched)
-            self._guard_against_shrinking(difference)
+            self._guard_against_shrinking(difference, before)
             with report.stage("publish"):
                 chunks = self._chunks(chunker, before, snapshot, difference, reader.retracted)
                 await publish_chunks(run, self._settings, chunks, report.chunks)
-        self._count(difference, len(reader.retracted), chunker.chunks)
-        changes = self._progress(document, format_.name, before, snapshot, difference)
-        run.finish_document(changes)
-        if feed.snapshot is not None and feed.snapshot != run.feed.snapshot:
-            self._snapshots.remove(feed.id, feed.snapshot)
+        self._count(difference, len(reader.retracted), chunker)
+        return self._progress(document, format_.name, before, snapshot, difference)
+
+    def remove_replaced(self) -> None:
+        """Remove the snapshot that another has replaced. The feed's row names the other by now."""
+        if self._replaced is not None:
+            self._snapshots.remove(self._run.feed.id, self._replaced)
 
     def _load_snapshot(self) -> FeedSnapshot | None:
-        feed = self._run.feed
-        if not self._is_whole or feed.snapshot is None:
+        """The feed's snapshot; None when it has none that can be read."""
+        run = self._run
+        feed = run.feed
+        if not run.is_whole or feed.snapshot is None:
             return None
         try:
-            return self._snapshots.load(feed.id, feed.snapshot)
+            return self._snapshots.load(feed.id, feed.snapshot, feed.data_folder)
         except DamagedSnapshot as damage:
-            self._run.report.notes.append(
-                f"{damage.message} What the list no longer names stays until it expires."
-            )
+            run.become_full(damage.message)
             return None
 
     def _format_of(self, document: StoredDocument) -> Format:
@@ -135,7 +149,7 @@ class DocumentProcessor:
             run_id=claim.id,
             bucket=0,
             chunk=0,
-            observed_at=claim.observed_at.isoformat(timespec="milliseconds"),
+            observed_at=claim.observed_at.isoformat(timespec="microseconds"),
             confidence=feed.confidence,
             tags=tuple(sorted(feed.tags)),
         )
@@ -145,16 +159,21 @@ class DocumentProcessor:
             self._run.check()
             yield block
 
-    def _guard_against_shrinking(self, difference: SnapshotDifference) -> None:
+    def _guard_against_shrinking(
+        self, difference: SnapshotDifference, before: FeedSnapshot | None
+    ) -> None:
         """Do not believe a list at once that lost more than half.
+
+        When the snapshot is lost, the feed's row tells how many it listed.
 
         Raises:
             ShrinkGuardTripped: it is not confirmed, and did not come often enough.
         """
         run = self._run
         listed = difference.listed
-        is_suspicious = listed < difference.before * _SUSPICIOUS_SHARE
-        if not self._is_list or not is_suspicious or run.claim.is_confirmed:
+        listed_before = run.feed.listed if before is None else difference.before
+        is_suspicious = listed < listed_before * _SUSPICIOUS_SHARE
+        if not run.is_list or not is_suspicious or run.claim.is_confirmed:
             return
         times = 1 + (run.feed.quarantine.times if run.feed.quarantine else 0)
         if times >= CONFIRMING_TIMES:
@@ -162,10 +181,10 @@ class DocumentProcessor:
             return
         subject = f"lists {listed:,}" if listed else "is empty"
         reason = (
-            f"The list {subject} where {difference.before:,} were listed; "
+            f"The list {subject} where {listed_before:,} were listed; "
             "confirm it, or it goes live when seen again."
         )
-        quarantine = Quarantine(times, reason, str(run.claim.id), listed, difference.before)
+        quarantine = Quarantine(times, reason, str(run.claim.id), listed, listed_before)
         raise ShrinkGuardTripped(quarantine)
 
     def _chunks(
@@ -176,23 +195,36 @@ class DocumentProcessor:
         difference: SnapshotDifference,
         retracted: list[ParsedIndicator],
     ) -> Iterator[tuple[int, bytes]]:
-        """The chunks of what is new, and of what is gone from a list or retracted by a stream."""
+        """The chunks of what is new, and of what is gone from a list or retracted by a stream.
+
+        A full statement of a list is everything that it lists; its end retracts the rest.
+        """
+        run = self._run
         seen = difference.seen
         gone = difference.gone
-        yield from chunker.seen([(snapshot.ids[seen], snapshot.indicators(seen))])
-        if self._is_list and before is not None:
-            self._run.report.gone += len(gone)
+        if run.full_reason is not None:
+            seen = np.sort(snapshot.first_rows()[1])
+        rows = [(snapshot.ids[seen], snapshot.indicators(seen))]
+        if run.full_reason is not None and run.is_list:
+            run.report.gone += len(gone)
+            yield from chunker.statement(rows)
+            return
+        yield from chunker.seen(rows)
+        if run.is_list and before is not None:
+            run.report.gone += len(gone)
             yield from chunker.gone([(before.ids[gone], before.indicators(gone))])
-        if not self._is_list and (texts := _retracted_texts(retracted, snapshot)):
+        if not run.is_list and (texts := _retracted_texts(retracted, snapshot)):
             self._run.report.gone += len(texts)
             ids = np.frombuffer(b"".join(texts), np.uint64)
             yield from chunker.gone([(ids, texts.values())])
 
-    def _count(self, difference: SnapshotDifference, retracted: int, chunks: int) -> None:
+    def _count(self, difference: SnapshotDifference, retracted: int, chunker: Chunker) -> None:
         report = self._run.report
         report.listed += difference.listed
         report.seen += len(difference.seen)
-        report.chunks += chunks
+        report.chunks += chunker.buckets.total()
+        report.buckets.update(chunker.buckets)
+        report.published += chunker.indicators
         report.types.update(difference.types)
         report.count_repeated(difference.listed)
         if retracted:
@@ -213,10 +245,10 @@ class DocumentProcessor:
             "quarantine": None,
             "payload": document.payload,
         }
-        if not self._is_whole:
+        if not self._run.is_whole:
             return changes
         settled_format = feed.format
-        if self._is_list:
+        if self._run.is_list:
             # A list keeps its format: a later document in another format is an error.
             settled_format = settled_format or format_name
             changes["format"] = settled_format
@@ -230,10 +262,12 @@ class DocumentProcessor:
             with self._run.report.stage("remember"):
                 counted = replace(snapshot, counts=difference.types)
                 file = self._snapshots.save(feed.id, counted)
+            self._replaced = feed.snapshot
         changes["snapshot"] = file
+        changes["data_folder"] = self._snapshots.folder_id
         changes["listed"] = difference.listed
         changes["content_digest"] = content_digest(
-            feed, document.payload, settled_format if self._is_list else None
+            feed, document.payload, settled_format if self._run.is_list else None
         )
         return changes
 
@@ -244,7 +278,7 @@ class DocumentProcessor:
         """
         if document.cursor is not None:
             return {"cursor": document.cursor}
-        return {"cursor": {}} if self._is_whole else {}
+        return {"cursor": {}} if self._run.is_whole else {}
 
 
 def content_digest(feed: Feed, payload: str, format_: str | None) -> str:

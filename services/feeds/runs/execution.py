@@ -1,33 +1,48 @@
 """One attempt at a feed run: get its documents, process each, remember how far it came.
 
-Nothing is sent of a document that cannot be read to its end. A first list is the exception: nothing
-can be lost from it, so that its lines are sent as they are read. Chunks go straight to Kafka, and
-only after the last acknowledgement does the feed's row move. A run whose worker was killed is
-repeated with the same payload and the same chunk ids.
+Runs of a feed take turns, in the order they were queued, and each speaks for a later moment than
+the one before it. Nothing is sent of a document that cannot be read to its end. A first list is the
+exception: nothing can be lost from it, so that its lines are sent as they are read. Chunks go
+straight to Kafka, and only after the last acknowledgement does the feed's row move, if it is where
+the run found it. A run whose worker was killed is repeated with the same payload and the same chunk
+ids. docs/adr/0013-runs-in-order-and-full-statements.md has the reasons.
 """
 
 import asyncio
+import errno
+import os
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from services.feeds.collectors.base import FetchedDocument
 from services.feeds.payloads.store import PayloadStore
-from services.feeds.runs import repository
 from services.feeds.runs.bulk_slots import bulk_slot
 from services.feeds.runs.document_processor import DocumentProcessor, ShrinkGuardTripped
 from services.feeds.runs.fetch import fetch_documents
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
 from services.feeds.runs.memory import release_memory
-from services.feeds.runs.models import RunState, StoredDocument
-from services.feeds.subscriptions.service import load_feed
-from shared.database import Database
-from shared.errors import Conflict, SentinelIQError
+from services.feeds.runs.models import ClaimedRun, StoredDocument
+from services.feeds.runs.repository import claims
+from services.feeds.subscriptions import service as subscriptions
+from services.feeds.subscriptions.models import Feed
+from services.feeds.subscriptions.service import FeedMoved
+from shared.database import PLATFORM, Database
+from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable
+from shared.leases import ShutdownRequested
 from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
 
 MAX_DEATHS: Final = 5
-"""Workers that may die over a run before it is given up."""
+"""Workers that may die over a run, with no progress in between, before it is given up."""
+_FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK_PAUSE: Final = 30.0
 
 
 class Unworkable(SentinelIQError):
@@ -37,13 +52,15 @@ class Unworkable(SentinelIQError):
 
 
 def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -> AttemptOutcome:
-    """Make an attempt at a run; one that is done or has a worker is skipped."""
+    """Make an attempt at a run.
+
+    A run that is done, has a worker, or is not the next one of its feed is skipped.
+    """
     with database.transaction(tenant) as session:
-        claim = repository.claim_run(session, run_id)
-        if claim is None:
-            return AttemptOutcome("skipped", run_id)
-        feed = load_feed(session, claim.feed_id)
-    run = LeasedRun(database, claim, feed)
+        claim = _claim(session, run_id)
+    if claim is None:
+        return AttemptOutcome("skipped", run_id)
+    run = LeasedRun(database, *claim)
     try:
         with run.lease:
             return _attempt(run, settings)
@@ -54,17 +71,77 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
         release_memory()
 
 
+def release_leases(database: Database) -> None:
+    """Give back what this worker's tasks had claimed and did not hand back in time."""
+    try:
+        with database.transaction(PLATFORM) as session:
+            runs = claims.release_runs(session, _worker_name(os.getpid()))
+    except Unavailable as error:
+        log.warning("run.release_failed", reason=error.message)
+        return
+    if runs:
+        log.info("run.released", runs=runs)
+
+
+def _worker_name(pid: int) -> str:
+    """The name of a worker: a process of this machine whose children run the tasks."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def _claim(session: Session, run_id: UUID) -> tuple[ClaimedRun, Feed] | None:
+    """Claim a run and, when it begins, fix what it is about; None when it cannot go on now."""
+    feed_id = claims.find_feed(session, run_id)
+    if feed_id is None:
+        return None
+    feed = subscriptions.lock_feed(session, feed_id)
+    claim = claims.claim_run(session, run_id, _worker_name(os.getppid()))
+    if claim is None:
+        return None
+    run, begins = claim
+    if begins:
+        document = run.pinned
+        if document is None and run.input == "stored" and feed.payload is not None:
+            document = StoredDocument(feed.payload)
+        run = claims.begin_run(
+            session,
+            run,
+            moment=subscriptions.advance_moment(session, feed),
+            full_reason=run.full_reason or feed.needs_full_statement,
+            document=document,
+        )
+    return run, feed
+
+
 def _attempt(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     try:
         return asyncio.run(_execute(run, settings))
     except ShrinkGuardTripped as guard:
-        return run.finish(RunState.QUARANTINED, guard.quarantine)
+        return run.hold(guard.quarantine)
     except Postponed as reason:
         return run.postpone(reason)
+    except FeedMoved as error:
+        return run.supersede(error)
+    except ShutdownRequested:
+        return run.hand_back()
     except Conflict:
         raise
-    except SentinelIQError as error:
-        return run.fail(error)
+    except (SentinelIQError, OSError) as error:
+        return run.fail(_failure(error))
+
+
+def _failure(error: SentinelIQError | OSError) -> SentinelIQError:
+    """The error that a run ends or waits with: a full disk is no fault of it.
+
+    Raises:
+        OSError: the error is a bug.
+    """
+    if isinstance(error, SentinelIQError):
+        return error
+    if error.errno not in _FULL_DISK:
+        raise error
+    full = Unavailable("The disk of the data folder is full; the run goes on when it is not.")
+    full.retry_after = _FULL_DISK_PAUSE
+    return full
 
 
 async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
@@ -76,21 +153,42 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     payloads = PayloadStore(settings.data_dir)
     processor = DocumentProcessor(run, settings, payloads)
     was_read_before = run.feed.content_digest is not None or bool(run.feed.cursor)
+    days = settings.feed_check_days
+    processor.check_snapshot()
     async with aclosing(_documents(run, settings, payloads)) as documents:
         async for document in documents:
             with bulk_slot(run.database, settings, payloads.size(document.payload)):
-                await processor.process(document)
-    is_unchanged = was_read_before and not run.report.seen and not run.report.gone
-    return run.finish(RunState.UNCHANGED if is_unchanged else RunState.SUCCEEDED)
+                changes = await processor.process(document)
+                if run.is_whole:
+                    # One document is all: a second one would speak for the same moment.
+                    outcome = run.finish(changes, was_read_before=was_read_before, check_days=days)
+                    processor.remove_replaced()
+                    return outcome
+                run.finish_page(changes)
+    return run.finish(was_read_before=was_read_before, check_days=days)
 
 
 async def _documents(
     run: LeasedRun, settings: Settings, payloads: PayloadStore
 ) -> AsyncGenerator[StoredDocument, None]:
-    """The run's documents: first the one that is pinned, then those that are fetched."""
-    if run.claim.pinned is not None:
-        yield run.claim.pinned
-    if run.claim.input != "fetch":
+    """The run's documents: first the one that is pinned, then those that are fetched.
+
+    Raises:
+        InvalidInput: there is nothing to read.
+    """
+    claim = run.claim
+    pinned = claim.pinned
+    # A feed that says everything again reads what is stored, and fetches it if that is lost.
+    is_repetition = claim.input == "stored" and not claim.is_confirmed
+    may_fetch = claim.input == "fetch" or (is_repetition and run.feed.url is not None)
+    if pinned is not None and (payloads.size(pinned.payload) or not may_fetch):
+        yield pinned
+        may_fetch = claim.input == "fetch"
+    elif not may_fetch:
+        raise InvalidInput(
+            f"No payload of {run.feed.name} is kept, and it has no address; upload it again."
+        )
+    if not may_fetch:
         return
     with payloads.scratch() as scratch:
         async with aclosing(fetch_documents(run, settings, scratch)) as documents:

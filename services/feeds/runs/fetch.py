@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
 from services.feeds.collectors.credentials import open_credentials
 from services.feeds.collectors.registry import collector_named
-from services.feeds.runs import repository
 from services.feeds.runs.leased_run import LeasedRun, Postponed
+from services.feeds.runs.repository import turns
 from services.feeds.subscriptions.service import unseal_credentials
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
@@ -44,7 +44,9 @@ async def fetch_documents(
     await asyncio.to_thread(_wait_for_turn, run, host)
     collector = collector_named(feed.collector)
     async with _client(run, settings, scratch) as (client, credentials):
-        source = FeedSource(url, feed.collector_options, feed.cursor, credentials)
+        # From its beginning, when the feed says everything again.
+        cursor = feed.cursor if run.full_reason is None else {}
+        source = FeedSource(url, feed.collector_options, cursor, credentials)
         try:
             async with aclosing(collector.collect(source, client, scratch)) as documents:
                 while True:
@@ -56,14 +58,14 @@ async def fetch_documents(
         except UpstreamError as error:
             if error.retry_after:
                 with run.database.transaction(PLATFORM) as session:
-                    repository.postpone_visits(session, host, error.retry_after)
+                    turns.postpone_visits(session, host, error.retry_after)
             raise
 
 
 def _wait_for_turn(run: LeasedRun, host: str) -> None:
     while True:
         with run.database.transaction(PLATFORM) as session:
-            wait = repository.take_turn(session, host, run.feed.min_interval)
+            wait = turns.take_turn(session, host, run.feed.min_interval)
         if not wait:
             return
         if wait > _MAX_WAIT:

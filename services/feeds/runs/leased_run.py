@@ -6,14 +6,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.feeds.collectors.registry import collector_named
 from services.feeds.health.assessment import MAX_RUNS
 from services.feeds.health.service import update_health
-from services.feeds.runs import repository
-from services.feeds.runs.models import ClaimedRun, RunState, StoredDocument
+from services.feeds.runs.models import ClaimedRun, NewRun, RunState, StoredDocument
 from services.feeds.runs.report import RunReport
-from services.feeds.runs.repository import RUNS
+from services.feeds.runs.repository import claims, records
+from services.feeds.runs.repository.claims import RUNS
+from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed, FeedColumns, Quarantine
-from services.feeds.subscriptions.service import load_feed, save_feed
+from services.feeds.subscriptions.service import FeedMoved, load_feed, lock_feed, save_feed
+from shared.clock import database_now
 from shared.database import Database
 from shared.errors import SentinelIQError, Unavailable, UpstreamError
 from shared.events import Event, derived_id
@@ -37,11 +40,16 @@ class Postponed(Exception):  # nothing went wrong
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """The end of an attempt at a run, as the task returns it."""
+    """The end of an attempt at a run, as the task returns it.
+
+    Attributes:
+        is_end: whether the run has ended, so that the next one of its feed may begin.
+    """
 
     status: str
     run_id: UUID
     details: dict[str, Any] = field(default_factory=dict)
+    is_end: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -57,6 +65,12 @@ class LeasedRun:
         claim: the run as it was claimed.
         feed: the feed as it stands.
         report: of this attempt and those before it.
+        full_reason: why the run says everything that the feed lists; None when it says what
+            changed.
+        sent: chunks of the document at hand that this attempt has published.
+        is_whole: whether a document is all that the feed has to say, or only its news (a
+            collection's pages).
+        is_list: whether what a document no longer names is gone; a stream only adds.
     """
 
     def __init__(self, database: Database, claim: ClaimedRun, feed: Feed) -> None:
@@ -64,46 +78,135 @@ class LeasedRun:
         self.claim = claim
         self.feed = feed
         self.report = RunReport.from_stored(claim.report)
+        self.full_reason = claim.full_reason
+        self.sent = 0
+        self.is_whole = collector_named(feed.collector).whole
+        self.is_list = self.is_whole and feed.kind == "snapshot"
         self.lease = LeaseKeeper(database, claim.tenant, self._renew, _RENEWAL_SECONDS)
+        self._has_published = claim.base_revision is not None
 
     def _renew(self, session: Session) -> bool:
-        return bool(RUNS.renew(session, self.claim.holder, [self.claim.id]))
+        return claims.renew_run(session, self.claim, self.report.chunks + self.sent)
 
     def check(self) -> None:
-        """Go on only while this worker has the run.
+        """Go on only while this worker has the run, and is to go on.
 
         Raises:
             LeaseLost: another worker has it.
+            ShutdownRequested: the worker stops; hand the run back.
         """
         self.lease.check()
+
+    def check_base(self) -> None:
+        """Go on only if nobody changed what an earlier attempt compared the document with.
+
+        Raises:
+            FeedMoved: the feed is another; what that attempt published cannot be repeated.
+        """
+        base = self.claim.base_revision
+        if base is not None and base != self.feed.revision:
+            raise FeedMoved(f"{self.feed.name} was changed while this run was publishing.")
+
+    def become_full(self, reason: str) -> None:
+        """Say everything, because the feed's snapshot cannot be compared with.
+
+        Raises:
+            FeedMoved: an earlier attempt compared with it, and has published the difference.
+        """
+        if self.full_reason is not None:
+            return
+        if self._has_published:
+            raise FeedMoved(reason)
+        self.full_reason = reason
+        self.report.notes.append(f"{reason} The feed says everything again.")
+
+    def begin_publishing(self) -> None:
+        """Note, before the first chunk of a document is sent, what it was compared with.
+
+        From then on the run ends with a new snapshot, or the next one says everything again.
+
+        Raises:
+            LeaseLost: another worker has the run.
+        """
+        if self._has_published:
+            return
+        with self.database.transaction(self.claim.tenant) as session:
+            claims.note_base(session, self.claim, self.feed.revision, self.full_reason)
+        self._has_published = True
 
     def pin(self, document: StoredDocument) -> None:
         """Fix the document before anything of it is sent: another attempt reads the same."""
         with self.database.transaction(self.claim.tenant) as session:
-            repository.pin_document(session, self.claim, document)
+            claims.pin_document(session, self.claim, document)
 
-    def finish_document(self, changes: FeedColumns) -> None:
-        """A document was sent and acknowledged: write the report and the feed's progress."""
+    def finish_page(self, changes: FeedColumns) -> None:
+        """A page was sent and acknowledged: write the report and the feed's progress.
+
+        Raises:
+            FeedMoved: the feed is at another revision than the run began with.
+        """
         with self.database.transaction(self.claim.tenant) as session:
-            repository.unpin_document(session, self.claim, self.report.as_dict())
-            self.feed = save_feed(session, self.feed, changes)
+            claims.unpin_document(session, self.claim, self.report.as_dict())
+            if self.full_reason is not None:
+                changes = {**changes, "needs_full_statement": None}
+            self.feed = subscriptions.move_feed(session, self.feed, changes)
+        self.full_reason = None
+        self.sent = 0
+        self._has_published = False
 
-    def finish(self, state: RunState, quarantine: Quarantine | None = None) -> AttemptOutcome:
-        """End the run: its feed was read, or its last document went into quarantine."""
+    def finish(
+        self, changes: FeedColumns | None = None, *, was_read_before: bool, check_days: int = 0
+    ) -> AttemptOutcome:
+        """End the run: its feed was read, and all chunks are acknowledged.
+
+        Args:
+            changes: the feed's columns after its document; None when no document came.
+            was_read_before: whether the feed has been read by an earlier run.
+            check_days: days until the feed says everything again as a check, after a run that did.
+
+        Raises:
+            FeedMoved: the feed is at another revision than the run began with.
+        """
+        if self.report.chunks:
+            state = RunState.APPLYING
+        else:
+            state = RunState.UNCHANGED if was_read_before else RunState.SUCCEEDED
         claim = self.claim
-        report = self.report
         with self.database.transaction(claim.tenant) as session:
-            RUNS.complete(session, claim.holder, claim.id, state, {"report": report.as_dict()})
-            if quarantine is not None:
-                save_feed(session, self.feed, {"quarantine": quarantine.as_dict()})
-            self._publish_end(session, state)
-        details = {
+            self._complete(session, state)
+            if self.full_reason is not None:
+                changes = {**(changes or {}), "needs_full_statement": None}
+                if check_days:
+                    subscriptions.postpone_check(session, self.feed.id, check_days)
+            if changes is not None:
+                self.feed = subscriptions.move_feed(session, self.feed, changes)
+            # To its receivers a run has succeeded when all its chunks are published.
+            outcome = RunState.SUCCEEDED if state is RunState.APPLYING else state
+            self._publish_end(session, outcome)
+        return AttemptOutcome(outcome, claim.id, self._counts(), is_end=True)
+
+    def hold(self, quarantine: Quarantine) -> AttemptOutcome:
+        """End the run: its document waits for a person, or for time."""
+        with self.database.transaction(self.claim.tenant) as session:
+            self._complete(session, RunState.QUARANTINED)
+            save_feed(session, self.feed, {"quarantine": quarantine.as_dict()})
+            self._publish_end(session, RunState.QUARANTINED)
+        return AttemptOutcome(RunState.QUARANTINED, self.claim.id, self._counts(), is_end=True)
+
+    def _complete(self, session: Session, state: RunState) -> None:
+        values: dict[str, Any] = {"report": self.report.as_dict(), "base_revision": None}
+        if self.full_reason != self.claim.full_reason:
+            values["full_reason"] = self.full_reason
+        RUNS.complete(session, self.claim.holder, self.claim.id, state, values)
+
+    def _counts(self) -> dict[str, int]:
+        report = self.report
+        return {
             "taken": report.listed,
             "seen": report.seen,
             "gone": report.gone,
             "dropped": report.dropped.total(),
         }
-        return AttemptOutcome(state, claim.id, details)
 
     def postpone(self, reason: Postponed) -> AttemptOutcome:
         """Put the run back into the queue; nothing went wrong."""
@@ -111,6 +214,13 @@ class LeasedRun:
         with self.database.transaction(claim.tenant) as session:
             RUNS.retry(session, claim.holder, claim.id, seconds=reason.seconds)
         return AttemptOutcome("postponed", claim.id, {"reason": str(reason)})
+
+    def hand_back(self) -> AttemptOutcome:
+        """Give the run to another worker, because this one stops; that is no death."""
+        claim = self.claim
+        with self.database.transaction(claim.tenant) as session:
+            RUNS.hand_back(session, claim.holder, claim.id)
+        return AttemptOutcome("released", claim.id)
 
     def fail(self, error: SentinelIQError) -> AttemptOutcome:
         """End the run with an error, or let it wait for another attempt where that may help."""
@@ -131,10 +241,39 @@ class LeasedRun:
                     values=values,
                 )
             else:
-                RUNS.fail(session, claim.holder, claim.id, error.as_dict(), values)
-                self._publish_end(session, RunState.FAILED, error)
+                self._give_up(session, error, values)
         status = "waiting" if may_retry else "failed"
-        return AttemptOutcome(status, claim.id, {"error": error.as_dict()})
+        details = {"error": error.as_dict()}
+        return AttemptOutcome(status, claim.id, details, is_end=not may_retry)
+
+    def supersede(self, error: FeedMoved) -> AttemptOutcome:
+        """End the run, because what it compared with is no longer there; another does its work."""
+        claim = self.claim
+        with self.database.transaction(claim.tenant) as session:
+            feed = lock_feed(session, claim.feed_id)
+            self._give_up(session, error, {"report": self.report.as_dict()})
+            if claim.input != "fetch" or records.renew_queued_fetch(session, feed.id) is None:
+                payload = claim.pinned.payload if claim.pinned and claim.input != "fetch" else None
+                run = NewRun(
+                    claim.tenant,
+                    feed.id,
+                    claim.requested_by,
+                    claim.input,
+                    payload,
+                    claim.is_confirmed,
+                    claim.full_reason,
+                )
+                records.insert_run(session, run)
+        return AttemptOutcome("failed", claim.id, {"error": error.as_dict()}, is_end=True)
+
+    def _give_up(self, session: Session, error: SentinelIQError, values: dict[str, Any]) -> None:
+        """End the run with an error; what it published of a document must be said again."""
+        claim = self.claim
+        RUNS.fail(session, claim.holder, claim.id, error.as_dict(), values)
+        if self._has_published:
+            reason = f"The run {claim.id} was given up after it had begun to publish."
+            save_feed(session, self.feed, {"needs_full_statement": reason})
+        self._publish_end(session, RunState.FAILED, error)
 
     def _publish_end(
         self, session: Session, state: RunState, error: SentinelIQError | None = None
@@ -143,7 +282,7 @@ class LeasedRun:
         claim = self.claim
         report = self.report
         feed = load_feed(session, claim.feed_id)
-        runs = repository.list_ended_runs(session, feed.id, MAX_RUNS)
+        runs = records.list_ended_runs(session, feed.id, MAX_RUNS)
         update_health(session, feed, runs)
         finished = RunFinished(
             self.feed.ref,
@@ -156,7 +295,16 @@ class LeasedRun:
             {"code": error.code, "message": error.message} if error else None,
             report.seen,
             report.gone,
+            {} if error else dict(report.buckets),
+            self.is_list and self.full_reason is not None and not error,
         )
-        event_id = derived_id(FINISHED.name, claim.id, state)
-        event = Event(FINISHED, finished, claim.tenant, SOURCE, str(feed.id).encode(), event_id)
+        event = Event(
+            FINISHED,
+            finished,
+            claim.tenant,
+            SOURCE,
+            str(feed.id).encode(),
+            id=derived_id(FINISHED.name, claim.id, state),
+            time=database_now(session).isoformat(timespec="microseconds"),
+        )
         publish(session, [event])

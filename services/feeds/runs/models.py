@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -31,6 +31,12 @@ RUN = sa.Table(
     sa.Column("next_attempt_at", _TIME),
     sa.Column("holder", pg.UUID(as_uuid=True)),
     sa.Column("lease_until", _TIME),
+    sa.Column("full_reason", sa.Text),
+    sa.Column("base_revision", sa.BigInteger),
+    sa.Column("progress", sa.Integer),
+    sa.Column("worker", sa.Text),
+    sa.Column("applied", pg.JSONB(none_as_null=True)),
+    sa.Column("applied_at", _TIME),
     sa.Column("report", pg.JSONB),
     sa.Column("error", pg.JSONB),
     sa.Column("queued_at", _TIME),
@@ -49,12 +55,23 @@ PROVIDER = sa.Table(
 RunInput = Literal["fetch", "upload", "stored"]
 
 
+CHECK: Final = "check"
+"""The reason of a full statement that is expected to correct nothing."""
+
+
 class RunState(StrEnum):
-    """The states of a run; a run in quarantine waits for a confirmation or for time."""
+    """The states of a run.
+
+    A run in quarantine waits for a confirmation or for time. One that is applying has published
+    all its chunks; it succeeds when the observables service has applied them, and is unconfirmed
+    when that does not say so.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
+    APPLYING = "applying"
     SUCCEEDED = "succeeded"
+    UNCONFIRMED = "unconfirmed"
     UNCHANGED = "unchanged"
     QUARANTINED = "held"  # the stored and published word
     FAILED = "failed"
@@ -83,19 +100,19 @@ class NewRun:
 
     Attributes:
         actor: starts it.
-        observed_at: the time its observables are seen at.
         input: whether it fetches, or reads a payload that is stored.
-        payload: digest of that payload.
+        payload: digest of that payload; None: the one that the feed is at when the run begins.
         is_confirmed: whether its document is published whatever it takes away.
+        full_reason: why it says everything again, if it is to do so in any case.
     """
 
     tenant: str
     feed_id: UUID
     actor: str
-    observed_at: datetime
     input: RunInput = "fetch"
     payload: str | None = None
     is_confirmed: bool = False
+    full_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +123,13 @@ class ClaimedRun:
         holder: this claim.
         pinned: the document that an earlier attempt, or an upload, fixed; it is read first.
         is_confirmed: whether a person has allowed its document to take most of the list away.
-        deaths: workers that died over the run.
+        deaths: workers that died over the run since it last came further than before.
         failures: failures of the provider.
+        observed_at: the moment that the run speaks for: the same in each attempt.
+        full_reason: why the run is a full statement; None when it says only what changed.
+        base_revision: the feed's revision when the run began to publish a document whose snapshot
+            is not stored yet; None while it has published nothing of it.
+        progress: the most chunks that an attempt has published.
         report: of the attempts before.
     """
 
@@ -121,7 +143,28 @@ class ClaimedRun:
     deaths: int
     failures: int
     observed_at: datetime
+    full_reason: str | None
+    base_revision: int | None
+    progress: int
+    requested_by: str
     report: dict[str, Any] | None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the run says everything that the feed lists."""
+        return self.full_reason is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedCounts:
+    """The observables service's account of a run; see `shared.events.observables.RunApplied`."""
+
+    state: str
+    chunks: int
+    received: int
+    rejected: int
+    corrected: int
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +174,8 @@ class RunSummary:
     Attributes:
         feed: the feed's name.
         payload: digest of the document that was read last.
+        full_reason: why it says everything again; None when it does not.
+        applied_account: `AppliedCounts` as it is stored; None before it arrived.
     """
 
     id: UUID
@@ -147,6 +192,39 @@ class RunSummary:
     started_at: datetime | None
     finished_at: datetime | None
     requested_by: str
+    full_reason: str | None
+    applied_account: dict[str, Any] | None
+    applied_at: datetime | None
+
+    @property
+    def published(self) -> int | None:
+        """Indicators that the run published; None before it has a report."""
+        if self.report is None:
+            return None
+        published: int | None = self.report.get("published")
+        if published is None:  # a run of an older version
+            return int(self.report["seen"]) + int(self.report["gone"])
+        return published
+
+    @property
+    def applied(self) -> int | None:
+        """Indicators of it that the observables service has applied; None until it says so."""
+        return None if self.applied_account is None else int(self.applied_account["received"])
+
+    @property
+    def difference(self) -> int | None:
+        """Indicators that were published and not applied; None until both are known."""
+        if self.published is None or self.applied is None:
+            return None
+        return self.published - self.applied
+
+
+@dataclass(frozen=True, slots=True)
+class DueCheck:
+    """A feed whose check is due, and its tenant."""
+
+    id: UUID
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ async def publish_chunks(
         Backpressure(settings, "observables", MAX_UNHANDLED) as backpressure,
     ):
         for number, (bucket, payload) in enumerate(chunks, first):
+            if number == first:
+                await asyncio.to_thread(run.begin_publishing)
             run.check()
             await backpressure.wait_for_capacity()
             identity = str(uuid5(NAMESPACE_OID, f"{run.claim.id}/{number}"))
@@ -47,6 +49,7 @@ async def publish_chunks(
                 OBSERVED.name, bucket_key(bucket), payload, event.headers()
             )
             backpressure.track(acknowledgement)
+            run.sent = number - first + 1
             # Reading the chunks awaits nothing by itself: let the producer's own tasks have a turn.
             await asyncio.sleep(0)
         await publisher.flush()

@@ -21,7 +21,10 @@ class RunReport(ParseReport):
         listed: distinct observables.
         seen: those of them that are new or changed and were published.
         gone: observables that are no longer listed, or were retracted.
+        published: indicators in all events that were published. A full statement repeats what has
+            not changed, and retracts by its end what is gone.
         chunks: events that were published.
+        buckets: the same by bucket.
         bytes: received on the wire or with the upload.
         types: listed observables by type.
         stages: seconds of each stage.
@@ -30,7 +33,9 @@ class RunReport(ParseReport):
     listed: int = 0
     seen: int = 0
     gone: int = 0
+    published: int = 0
     chunks: int = 0
+    buckets: Counter[int] = field(default_factory=Counter)
     bytes: int = 0
     types: Counter[str] = field(default_factory=Counter)
     stages: dict[str, float] = field(default_factory=dict)
@@ -46,7 +51,9 @@ class RunReport(ParseReport):
             "taken": self.listed,
             "seen": self.seen,
             "gone": self.gone,
+            "published": self.published,
             "chunks": self.chunks,
+            "buckets": {str(bucket): chunks for bucket, chunks in self.buckets.items()},
             "bytes": self.bytes,
             "types": dict(self.types),
             "dropped": dict(self.dropped),
@@ -65,7 +72,11 @@ class RunReport(ParseReport):
             listed=report["taken"],
             seen=report["seen"],
             gone=report["gone"],
+            published=report.get("published", report["seen"] + report["gone"]),
             chunks=report["chunks"],
+            buckets=Counter(
+                {int(bucket): chunks for bucket, chunks in report.get("buckets", {}).items()}
+            ),
             bytes=report["bytes"],
             types=Counter(report["types"]),
             dropped=Counter(report["dropped"]),

@@ -18,7 +18,19 @@ class RunView(BaseModel):
     feed_id: UUID
     feed: str
     tenant: str
-    state: Literal["queued", "running", "succeeded", "unchanged", "held", "failed"]
+    state: Literal[
+        "queued",
+        "running",
+        "applying",
+        "succeeded",
+        "unconfirmed",
+        "unchanged",
+        "held",
+        "failed",
+    ] = Field(
+        description="applying: all chunks are published; succeeded: the observables service has "
+        "applied them; unconfirmed: it has not said so, or some did not arrive"
+    )
     input: Literal["fetch", "upload", "stored"]
     payload: str | None = Field(description="SHA-256 of the content that was read last")
     attempts: int
@@ -31,6 +43,15 @@ class RunView(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     requested_by: str
+    full_reason: str | None = Field(
+        description="why the run says everything again; null when it says what changed"
+    )
+    published: int | None = Field(description="indicators that were published")
+    applied: int | None = Field(
+        description="those of them that the observables service has applied; null until it says so"
+    )
+    difference: int | None = Field(description="published less applied")
+    applied_at: datetime | None
 
 
 class RunPage(PageSchema[RunView]):

@@ -1,7 +1,7 @@
 """Runs: start, list, reconcile and prune them; assess the health of feeds."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import MAX_RUNS
 from services.feeds.health.service import update_health
 from services.feeds.payloads.store import PayloadStore
-from services.feeds.runs import repository
 from services.feeds.runs.models import NewRun, QueuedRun, RunInput, RunSummary
 from services.feeds.runs.pacing import next_time
+from services.feeds.runs.repository import claims, records
 from services.feeds.snapshots.store import SnapshotStore
 from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed, FeedColumns
@@ -29,7 +29,8 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 RUN_FEED: Final = "feeds.tasks.run_feed"
-_SYSTEM: Final = "system"
+SYSTEM: Final = "system"
+"""The actor of what nobody asked for."""
 _HEALTH_PAGE: Final = 200
 
 
@@ -41,13 +42,13 @@ class PruneCounts(NamedTuple):
 
 
 def start_run(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
-    """Fetch a feed now."""
+    """Fetch a feed now; a fetch of it that waits already is the one."""
     run_id = start_feed(database, principal.tenant, feed_id, principal.actor)
     return get_run(database, principal.tenant, run_id)
 
 
 def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UUID:
-    """Add a run that fetches a feed now; its id.
+    """Add a run that fetches a feed now; its id. One that waits already does the same.
 
     Raises:
         Forbidden: the feed is another tenant's, which is `public` then.
@@ -64,9 +65,11 @@ def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UU
             raise InvalidInput(
                 f"{feed.name} has no address to fetch; upload a payload instead.", field="url"
             )
-        run = NewRun(feed.tenant, feed.id, actor, datetime.now(UTC))
-        run_id = repository.insert_run(session, run)
-    _enqueue(QueuedRun(run_id, tenant), actor)
+        subscriptions.lock_feed(session, feed.id)
+        run_id = records.renew_queued_fetch(session, feed.id)
+        if run_id is None:
+            run_id = records.insert_run(session, NewRun(feed.tenant, feed.id, actor))
+    enqueue_run(QueuedRun(run_id, tenant), actor)
     return run_id
 
 
@@ -90,7 +93,7 @@ def ingest(
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.ensure_feed(session, principal, name, settings)
         run_id = _insert_stored_run(session, feed, principal, "upload", payload)
-    return _enqueued(database, principal, run_id)
+    return enqueued(database, principal, run_id)
 
 
 def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
@@ -103,12 +106,12 @@ def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSumma
         feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
         if feed.quarantine is None:
             raise Conflict(f"Nothing of {feed.name} is held back.")
-        quarantined = repository.get_run(session, UUID(feed.quarantine.run))
+        quarantined = records.get_run(session, UUID(feed.quarantine.run))
         run_id = _insert_stored_run(
             session, feed, principal, "stored", quarantined.payload, is_confirmed=True
         )
         subscriptions.audit_feed(session, principal, "feeds.confirm", feed)
-    return _enqueued(database, principal, run_id)
+    return enqueued(database, principal, run_id)
 
 
 def apply_settings(
@@ -118,17 +121,24 @@ def apply_settings(
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
         feed = subscriptions.save_feed(session, feed, values)
-        run_id = _insert_stored_run(
-            session, feed, principal, "stored", feed.payload, is_confirmed=True
-        )
+        # The payload is the one that the feed is at when the runs before this one have ended.
+        run_id = _insert_stored_run(session, feed, principal, "stored", None, is_confirmed=True)
         subscriptions.audit_feed(session, principal, "feeds.reparse", feed)
-    return _enqueued(database, principal, run_id)
+    return enqueued(database, principal, run_id)
+
+
+def enqueue_next(database: Database, tenant: str, run_id: UUID) -> bool:
+    """Send the run that waits behind one that has ended to a worker; whether there is one."""
+    with database.transaction(tenant) as session:
+        feed_id = claims.find_feed(session, run_id)
+        run = None if feed_id is None else claims.find_next_run(session, feed_id)
+    return run is not None and enqueue_run(run, SYSTEM)
 
 
 def get_run(database: Database, tenant: str, run_id: UUID) -> RunSummary:
     """A run."""
     with database.transaction(tenant) as session:
-        return repository.get_run(session, run_id)
+        return records.get_run(session, run_id)
 
 
 def list_runs(
@@ -152,29 +162,26 @@ def list_runs(
     """
     place = decode_cursor(after, tuple[datetime, UUID])
     with database.transaction(tenant) as session:
-        return repository.list_runs(
-            session, feed_id=feed_id, before=before, after=place, limit=limit
-        )
+        return records.list_runs(session, feed_id=feed_id, before=before, after=place, limit=limit)
 
 
 def start_due_feeds(database: Database, limit: int = 500) -> int:
     """Start the feeds that are due; how many."""
     with database.transaction(PLATFORM) as session:
-        queued = repository.insert_due_runs(
+        queued = records.insert_due_runs(
             session,
-            observed_at=datetime.now(UTC),
-            actor=_SYSTEM,
+            actor=SYSTEM,
             limit=limit,
             next_time=partial(next_time, load_settings().secret_key),
         )
-    return _enqueue_all(queued, _SYSTEM)
+    return enqueue_runs(queued, SYSTEM)
 
 
 def reconcile(database: Database) -> int:
     """Enqueue again the runs that wait without a message or a worker; how many."""
     with database.transaction(PLATFORM) as session:
-        lost = repository.lost_runs(session)
-    return _enqueue_all(lost, _SYSTEM)
+        lost = claims.lost_runs(session)
+    return enqueue_runs(lost, SYSTEM)
 
 
 def check_health(database: Database) -> int:
@@ -197,7 +204,7 @@ def _check_health_of(session: Session, feed: Feed) -> bool:
     """Assess one feed; an error of it does not keep the others from being assessed."""
     try:
         with session.begin_nested():
-            runs = repository.list_ended_runs(session, feed.id, MAX_RUNS)
+            runs = records.list_ended_runs(session, feed.id, MAX_RUNS)
             return update_health(session, feed, runs)
     except Exception as error:
         if is_transient(error):
@@ -209,7 +216,7 @@ def _check_health_of(session: Session, feed: Feed) -> bool:
 def prune_files(database: Database, settings: Settings) -> PruneCounts:
     """Remove payloads and snapshots that nothing refers to; how many of each."""
     with database.transaction(PLATFORM) as session:
-        payloads = repository.list_payloads(session)
+        payloads = records.list_payloads(session)
         snapshots = subscriptions.list_snapshot_files(session)
     return PruneCounts(
         payloads=PayloadStore(settings.data_dir).prune(payloads),
@@ -231,25 +238,25 @@ def _insert_stored_run(
         tenant=feed.tenant,
         feed_id=feed.id,
         actor=principal.actor,
-        observed_at=datetime.now(UTC),
         input=input_,
         payload=payload,
         is_confirmed=is_confirmed,
     )
-    return repository.insert_run(session, run)
+    return records.insert_run(session, run)
 
 
-def _enqueued(database: Database, principal: Principal, run_id: UUID) -> RunSummary:
-    _enqueue(QueuedRun(run_id, principal.tenant), principal.actor)
+def enqueued(database: Database, principal: Principal, run_id: UUID) -> RunSummary:
+    """A run, once it was sent to a worker."""
+    enqueue_run(QueuedRun(run_id, principal.tenant), principal.actor)
     return get_run(database, principal.tenant, run_id)
 
 
-def _enqueue(run: QueuedRun, actor: str) -> bool:
+def enqueue_run(run: QueuedRun, actor: str) -> bool:
     """Send a run to a worker; when the queue does not take it, the sweep sends it again."""
-    return _enqueue_all([run], actor) == 1
+    return enqueue_runs([run], actor) == 1
 
 
-def _enqueue_all(runs: Iterable[QueuedRun], actor: str) -> int:
+def enqueue_runs(runs: Iterable[QueuedRun], actor: str) -> int:
     """Send runs to workers, except those whose message is still unread; how many were sent.
 
     The first one that the queue does not take is the last one tried.

@@ -22,7 +22,11 @@ RUN_LIMIT: Final = 4 * 3600
 )
 def run_feed(self: ServiceTask, run_id: str) -> dict[str, Any]:
     """Make an attempt at a run; one that is done or has a worker is skipped."""
-    return execute(database(NAME), load_settings(), self.tenant, UUID(run_id)).as_dict()
+    own_database = database(NAME)
+    outcome = execute(own_database, load_settings(), self.tenant, UUID(run_id))
+    if outcome.is_end:
+        service.enqueue_next(own_database, self.tenant, UUID(run_id))
+    return outcome.as_dict()
 
 
 @celery.task(name="feeds.tasks.start_feed", bind=True)

@@ -6,6 +6,7 @@ observable the first counts.
 """
 
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -107,7 +108,7 @@ class FeedSnapshot:
         return {name: count for name, count in zip(self.types, counts, strict=True) if count}
 
     def save(self, path: Path) -> None:
-        """Write the snapshot to a file that appears only when it is complete."""
+        """Write the snapshot to a file, and the file to the disk."""
         head = _Head(
             rows=len(self),
             parser_digest=self.parser_digest,
@@ -117,16 +118,16 @@ class FeedSnapshot:
             counts=dict(self.counts or {}),
             scheme=SCHEME,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
-        with partial.open("wb") as file, compressor.stream_writer(file, closefd=False) as out:
-            out.write(msgspec.json.encode(head) + b"\n")
-            for digests in (self.lines, self.ids, self.text_digests):
-                out.write(digests.tobytes())
-            out.write(self.kinds.tobytes())
-            out.write(self.texts.blob)
-        partial.replace(path)
+        with path.open("wb") as file:
+            with compressor.stream_writer(file, closefd=False) as out:
+                out.write(msgspec.json.encode(head) + b"\n")
+                for digests in (self.lines, self.ids, self.text_digests):
+                    out.write(digests.tobytes())
+                out.write(self.kinds.tobytes())
+                out.write(self.texts.blob)
+            file.flush()
+            os.fsync(file.fileno())
 
     @classmethod
     def load(cls, path: Path) -> "FeedSnapshot":

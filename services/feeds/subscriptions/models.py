@@ -51,6 +51,11 @@ FEED = sa.Table(
     sa.Column("version", sa.Text, key="snapshot"),
     sa.Column("listed", sa.Integer),
     sa.Column("payload", sa.Text),
+    sa.Column("observed_at", _TIME),
+    sa.Column("revision", sa.BigInteger),
+    sa.Column("needs_full_statement", sa.Text),
+    sa.Column("data_folder", sa.Text),
+    sa.Column("check_at", _TIME),
     sa.Column("held", pg.JSONB(none_as_null=True), key="quarantine"),
     sa.Column("health", sa.Text),
     sa.Column("health_since", _TIME),
@@ -116,6 +121,11 @@ class Feed:
         snapshot: file of its present snapshot.
         listed: observables in that snapshot.
         payload: digest of the last document.
+        observed_at: the moment that its last run speaks for; each run's is later.
+        revision: grows whenever the snapshot moves or a setting changes that decides what is said.
+        needs_full_statement: why the next run has to say everything again; None when it does not.
+        data_folder: id of the data folder that the snapshot's file is in.
+        check_at: when it says everything again next, as a check.
     """
 
     tenant: str
@@ -144,6 +154,11 @@ class Feed:
     snapshot: str | None
     listed: int
     payload: str | None
+    observed_at: datetime | None
+    revision: int
+    needs_full_statement: str | None
+    data_folder: str | None
+    check_at: datetime | None
     quarantine: Quarantine | None
     health: str
     health_since: datetime
@@ -184,6 +199,8 @@ class FeedColumns(TypedDict, total=False):
     snapshot: str | None
     listed: int
     payload: str
+    needs_full_statement: str | None
+    data_folder: str | None
     quarantine: dict[str, Any] | None
     health: str
     health_since: datetime

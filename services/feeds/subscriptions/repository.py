@@ -1,5 +1,6 @@
 """SQL of feeds."""
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -12,6 +13,20 @@ from shared.errors import Conflict, NotFound
 from shared.pagination import Page, paginate
 
 _NOW: Final = sa.func.now()
+_DECIDING: Final = (
+    "name",
+    "url",
+    "format",
+    "options",
+    "confidence",
+    "reliability",
+    "tlp",
+    "tags",
+    "collector",
+    "collector_options",
+    "kind",
+)
+"""Settings that decide what is fetched, and what is said of it."""
 
 
 def insert_feed(
@@ -94,6 +109,9 @@ def update_feed(
 ) -> Feed:
     """Change a feed of the tenant.
 
+    The feed's revision grows if a setting changes that decides what the feed says: a run that
+    began with the old one does not move the feed then.
+
     Args:
         session: of the tenant, or of the platform.
         tenant: the feed's.
@@ -107,11 +125,66 @@ def update_feed(
     changes: dict[str, Any] = {**values}
     if is_due:
         changes["next_run_at"] = _NOW
+    differences = [
+        FEED.c[name].is_distinct_from(changes[name]) for name in _DECIDING if name in changes
+    ]
+    if differences:
+        changes["revision"] = FEED.c.revision + sa.case((sa.or_(*differences), 1), else_=0)
     statement = sa.update(FEED).where(_is_own(tenant, feed_id)).values(**changes).returning(FEED)
     row = session.execute(statement).one_or_none()
     if row is None:
         raise NotFound(f"There is no feed {feed_id} that this tenant may change.")
     return feed_of(row)
+
+
+def lock_feed(session: Session, feed_id: UUID) -> Feed:
+    """A feed, locked until the transaction ends: what orders its runs happens one at a time.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = sa.select(FEED).where(FEED.c.id == feed_id).with_for_update(key_share=True)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no feed {feed_id}.")
+    return feed_of(row)
+
+
+def move_feed(session: Session, feed: Feed, values: FeedColumns) -> Feed | None:
+    """Write the progress of a run, if the feed is still at the revision that the run noted.
+
+    Returns:
+        The feed as it stands then; None when another run or a person has moved it.
+    """
+    is_same = sa.and_(_is_own(feed.tenant, feed.id), FEED.c.revision == feed.revision)
+    changes: dict[str, Any] = {**values, "revision": FEED.c.revision + 1}
+    statement = sa.update(FEED).where(is_same).values(**changes).returning(FEED)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else feed_of(row)
+
+
+def advance_moment(session: Session, feed_id: UUID) -> datetime:
+    """Let the feed's moment be now, and in any case later than it was; the new moment.
+
+    The caller has locked the feed.
+    """
+    later = sa.func.greatest(_NOW, FEED.c.observed_at + sa.text("interval '1 microsecond'"))
+    statement = sa.update(FEED).where(FEED.c.id == feed_id).values(observed_at=later)
+    moment: datetime = session.execute(statement.returning(FEED.c.observed_at)).scalar_one()
+    return moment
+
+
+def postpone_check(session: Session, feed_id: UUID, days: int) -> None:
+    """Let the feed's next check be due in so many days."""
+    later = _NOW + sa.func.make_interval(0, 0, 0, days)
+    session.execute(sa.update(FEED).where(FEED.c.id == feed_id).values(check_at=later))
+
+
+def spread_checks(session: Session, days: int) -> None:
+    """Give each feed that has none a time of its first check within so many days, by its id."""
+    share = sa.func.abs(sa.func.hashtext(sa.cast(FEED.c.id, sa.Text))) / 2147483648.0
+    later = _NOW + sa.func.make_interval(0, 0, 0, 0, 0, 0, share * days * 86400)
+    session.execute(sa.update(FEED).where(FEED.c.check_at.is_(None)).values(check_at=later))
 
 
 def delete_feed(session: Session, tenant: str, feed_id: UUID) -> None:

@@ -101,6 +101,9 @@ class FeedView(FeedSettings):
         serialization_alias="held",
         description="why its last fetch was held back, and how often",
     )
+    needs_full_statement: str | None = Field(
+        description="why the next run says everything again; null when it does not"
+    )
     health: str
     health_since: datetime
     health_evidence: dict[str, Any]

@@ -1,5 +1,6 @@
 """Feeds: create, change, delete, list."""
 
+from datetime import datetime
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -16,10 +17,17 @@ from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch, FeedSett
 from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
-from shared.errors import InvalidInput
+from shared.errors import Conflict, InvalidInput
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor
 from shared.settings import Settings, load_settings
+
+
+class FeedMoved(Conflict):
+    """The feed is not at the revision any more that the caller has read."""
+
+    code = "superseded"
+
 
 _REFETCHED: FeedColumns = {"cursor": {}}
 _FETCH_SETTINGS = frozenset({"url", "collector", "collector_options", "format", "options"})
@@ -121,6 +129,42 @@ def load_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed:
 def save_feed(session: Session, feed: Feed, values: FeedColumns) -> Feed:
     """Write columns of a feed; the feed as it stands then."""
     return repository.update_feed(session, feed.tenant, feed.id, values)
+
+
+def lock_feed(session: Session, feed_id: UUID) -> Feed:
+    """A feed, locked until the transaction ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return repository.lock_feed(session, feed_id)
+
+
+def move_feed(session: Session, feed: Feed, values: FeedColumns) -> Feed:
+    """Write the progress of a run; the feed as it stands then.
+
+    Raises:
+        FeedMoved: another run, or a person, has changed what the run began with.
+    """
+    moved = repository.move_feed(session, feed, values)
+    if moved is None:
+        raise FeedMoved(f"{feed.name} was changed while this run was reading it.")
+    return moved
+
+
+def advance_moment(session: Session, feed: Feed) -> datetime:
+    """The moment that the feed's next run speaks for: now, and later than those before it."""
+    return repository.advance_moment(session, feed.id)
+
+
+def postpone_check(session: Session, feed_id: UUID, days: int) -> None:
+    """Let the feed's next check be due in so many days."""
+    repository.postpone_check(session, feed_id, days)
+
+
+def spread_checks(session: Session, days: int) -> None:
+    """Give each feed that has none a time of its first check within so many days."""
+    repository.spread_checks(session, days)
 
 
 def ensure_feed(session: Session, principal: Principal, name: str, values: FeedColumns) -> Feed:

@@ -127,11 +127,11 @@ def test_a_run_killed_before_its_end_says_the_same_again(
 ) -> None:
     run = desk.upload(listed(*range(5, 30)))
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(LeasedRun, "finish_document", killed)
+        patch.setattr(LeasedRun, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     first = desk.published(run)
@@ -155,11 +155,11 @@ def test_a_killed_fetch_takes_the_payload_it_had(
     handler.body = listed(1, 2)
     run = desk.fetch(desk.feed(url=url, format="text"))
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(LeasedRun, "finish_document", killed)
+        patch.setattr(LeasedRun, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             desk.work(run)
     with own.transaction(PLATFORM) as session:
@@ -167,7 +167,11 @@ def test_a_killed_fetch_takes_the_payload_it_had(
     handler.body = listed(2, 3)
     handler.etag = '"2"'
     assert desk.done(run)["state"] == "succeeded"
-    assert desk.published_values(run) == (names(1, 2, 3), names(1))
+    assert desk.published_values(run) == (names(1, 2), set())
+    # A run speaks for one moment: what the provider lists now is the next run's.
+    later = desk.fetch({"id": run["feed_id"]})
+    assert desk.done(later)["state"] == "succeeded"
+    assert desk.published_values(later) == (names(3), names(1))
 
 
 def test_a_run_that_kills_its_workers_is_given_up(desk: Desk, own: Database) -> None:

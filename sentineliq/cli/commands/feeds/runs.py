@@ -1,4 +1,4 @@
-"""`sentineliq feeds run|runs|confirm`."""
+"""`sentineliq feeds run|runs|confirm|resync`."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,19 @@ from sentineliq.cli.parameters import FeedReference
 
 run_commands = CommandGroup()
 
-_COLUMNS = ("queued", "feed", "state", "taken", "left out", "seconds", "by", "error")
+_COLUMNS = (
+    "queued",
+    "feed",
+    "state",
+    "taken",
+    "left out",
+    "published",
+    "applied",
+    "difference",
+    "seconds",
+    "by",
+    "error",
+)
 
 
 @run_commands.command("run")
@@ -28,6 +40,15 @@ def confirm_feed(ctx: Context, feed: FeedReference) -> None:
     It was held back because it lost more than half of its entries.
     """
     _start_and_follow(ctx.obj, feed, "confirm")
+
+
+@run_commands.command("resync")
+def resync_feed(ctx: Context, feed: FeedReference) -> None:
+    """Let a feed say everything again, and wait until all of it is stored.
+
+    What it asserted before and does not list now is taken back.
+    """
+    _start_and_follow(ctx.obj, feed, "resync")
 
 
 def _start_and_follow(context: CommandContext, feed: str, action: str) -> None:
@@ -63,6 +84,9 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
         run.state,
         report.observables if run.report else None,
         output.format_counts(report.dropped) or None,
+        run.published,
+        run.applied,
+        run.difference or None,
         report.seconds,
         run.requested_by,
         run.error,

@@ -1,0 +1,291 @@
+"""SQL of runs: add, list, account for, prune."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.orm import Session
+
+from services.feeds.health.assessment import PastRun
+from services.feeds.runs.models import (
+    RUN,
+    AppliedCounts,
+    DueCheck,
+    NewRun,
+    QueuedRun,
+    RunState,
+    RunSummary,
+)
+from services.feeds.subscriptions.models import FEED
+from shared.errors import NotFound
+from shared.pagination import Page, paginate
+
+_NOW: Final = sa.func.now()
+_IS_OPEN: Final = RUN.c.state.in_((RunState.QUEUED, RunState.RUNNING))
+_HAS_PUBLISHED: Final = RUN.c.state.in_((RunState.APPLYING, RunState.UNCONFIRMED))
+_SUMMARY: Final = (
+    sa.select(
+        RUN.c.id,
+        RUN.c.feed_id,
+        FEED.c.name.label("feed"),
+        RUN.c.tenant,
+        RUN.c.state,
+        RUN.c.input,
+        RUN.c.payload,
+        RUN.c.attempts,
+        RUN.c.report,
+        RUN.c.error,
+        RUN.c.queued_at,
+        RUN.c.started_at,
+        RUN.c.finished_at,
+        RUN.c.requested_by,
+        RUN.c.full_reason,
+        RUN.c.applied.label("applied_account"),
+        RUN.c.applied_at,
+    )
+    .join(FEED, FEED.c.id == RUN.c.feed_id)
+    .order_by(RUN.c.queued_at.desc(), RUN.c.id.desc())
+)
+
+
+def insert_run(session: Session, run: NewRun) -> UUID:
+    """Add a run that waits behind the others of its feed; its id. The caller has locked the feed.
+
+    The moment it speaks for is set when it begins.
+    """
+    of_feed = sa.select(sa.func.max(RUN.c.queued_at)).where(RUN.c.feed_id == run.feed_id)
+    behind = of_feed.scalar_subquery() + sa.text("interval '1 microsecond'")
+    statement = sa.insert(RUN).values(
+        id=uuid4(),
+        tenant=run.tenant,
+        feed_id=run.feed_id,
+        state=RunState.QUEUED,
+        input=run.input,
+        payload=run.payload,
+        part=None if run.payload is None else {},
+        confirmed=run.is_confirmed,
+        full_reason=run.full_reason,
+        observed_at=_NOW,
+        queued_at=sa.func.greatest(sa.func.clock_timestamp(), behind),
+        requested_by=run.actor,
+    )
+    run_id: UUID = session.execute(statement.returning(RUN.c.id)).scalar_one()
+    return run_id
+
+
+def renew_queued_fetch(session: Session, feed_id: UUID) -> UUID | None:
+    """The fetch of a feed that waits already, which is due at once then; None if none does.
+
+    The caller has locked the feed.
+    """
+    waiting = (
+        sa.select(RUN.c.id)
+        .where(RUN.c.feed_id == feed_id, RUN.c.state == RunState.QUEUED, RUN.c.input == "fetch")
+        .order_by(RUN.c.queued_at, RUN.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = sa.update(RUN).where(RUN.c.id == waiting).values(next_attempt_at=_NOW)
+    return session.execute(statement.returning(RUN.c.id)).scalar_one_or_none()
+
+
+def find_queued_statement(session: Session, feed_id: UUID) -> UUID | None:
+    """A run of a feed that waits to say everything again; None if none does."""
+    waiting = sa.and_(
+        RUN.c.feed_id == feed_id, RUN.c.state == RunState.QUEUED, RUN.c.full_reason.is_not(None)
+    )
+    query = sa.select(RUN.c.id).where(waiting).order_by(RUN.c.queued_at).limit(1)
+    return session.execute(query).scalar_one_or_none()
+
+
+def get_run(session: Session, run_id: UUID) -> RunSummary:
+    """A run.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = session.execute(_SUMMARY.where(RUN.c.id == run_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return _summary(row)
+
+
+def list_runs(
+    session: Session,
+    *,
+    feed_id: UUID | None,
+    before: datetime | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Page[RunSummary]:
+    """Runs, newest first.
+
+    Args:
+        session: of the tenant.
+        feed_id: of this feed only.
+        before: only runs that were queued before this time.
+        after: the place of the last run of the page before.
+        limit: most runs.
+    """
+    query = _SUMMARY.limit(limit + 1)
+    if feed_id is not None:
+        query = query.where(RUN.c.feed_id == feed_id)
+    if before is not None:
+        query = query.where(RUN.c.queued_at < before)
+    if after is not None:
+        query = query.where(sa.tuple_(RUN.c.queued_at, RUN.c.id) < after)
+    runs = [_summary(row) for row in session.execute(query)]
+    return paginate(runs, limit, lambda run: (run.queued_at, run.id))
+
+
+def _summary(row: Any) -> RunSummary:
+    return RunSummary(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name
+
+
+def list_ended_runs(session: Session, feed_id: UUID, limit: int) -> list[PastRun]:
+    """A feed's runs that ended or published all they had, newest first.
+
+    What becomes of what was published is not the provider's doing: such a run succeeded here.
+    """
+    state = sa.case((_HAS_PUBLISHED, RunState.SUCCEEDED), else_=RUN.c.state).label("state")
+    query = (
+        sa.select(state, RUN.c.finished_at, RUN.c.report, RUN.c.error)
+        .where(RUN.c.feed_id == feed_id, RUN.c.finished_at.is_not(None))
+        .order_by(RUN.c.queued_at.desc())
+        .limit(limit)
+    )
+    return [
+        PastRun(row.state, row.finished_at, row.report or {}, row.error or {})
+        for row in session.execute(query)
+    ]
+
+
+def insert_due_runs(
+    session: Session,
+    *,
+    actor: str,
+    limit: int,
+    next_time: Callable[[UUID, int, datetime], datetime],
+) -> list[QueuedRun]:
+    """Add a run for each feed that is due and has none open; move each feed's next time on.
+
+    Args:
+        session: of the platform.
+        actor: starts them.
+        limit: at most so many.
+        next_time: of a feed's id, its cadence in seconds, and now.
+    """
+    has_open_run = sa.exists().where(RUN.c.feed_id == FEED.c.id, _IS_OPEN)
+    due = (
+        sa.select(FEED.c.id, FEED.c.tenant, FEED.c.every_seconds, _NOW.label("time"))
+        .where(FEED.c.enabled, FEED.c.url.is_not(None), FEED.c.next_run_at <= _NOW, ~has_open_run)
+        .order_by(FEED.c.next_run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    queued = []
+    for feed in session.execute(due).all():
+        next_run_at = next_time(feed.id, feed.every_seconds, feed.time)
+        session.execute(sa.update(FEED).where(FEED.c.id == feed.id).values(next_run_at=next_run_at))
+        run_id = insert_run(session, NewRun(feed.tenant, feed.id, actor))
+        queued.append(QueuedRun(run_id, feed.tenant))
+    return queued
+
+
+def list_payloads(session: Session) -> set[str]:
+    """Digests of payloads that may still be needed.
+
+    Needed are those that a feed is at, that a run works on, or that are younger than the feed's
+    retention.
+    """
+    is_young = RUN.c.queued_at > _NOW - sa.func.make_interval(0, 0, 0, FEED.c.retention_days)
+    of_runs = (
+        sa.select(RUN.c.payload)
+        .join(FEED, FEED.c.id == RUN.c.feed_id)
+        .where(sa.or_(is_young, _IS_OPEN, RUN.c.part.is_not(None)))
+    )
+    query = of_runs.union(sa.select(FEED.c.payload))
+    return {digest for digest in session.scalars(query) if digest is not None}
+
+
+# What became of what was published
+
+
+def store_applied(
+    session: Session, run_id: UUID, counts: AppliedCounts, error: dict[str, Any] | None
+) -> RunSummary | None:
+    """Store the observables service's account of a run.
+
+    Args:
+        session: of the run's tenant.
+        run_id: the run.
+        counts: of what was applied.
+        error: why the run is unconfirmed; None when all of it was applied.
+
+    Returns:
+        The run; None when it is not known.
+    """
+    state = RunState.UNCONFIRMED if error else RunState.SUCCEEDED
+    reason = sa.null() if error is None else sa.cast(error, pg.JSONB)
+    values: dict[str, Any] = {
+        "applied": asdict(counts),
+        "applied_at": _NOW,
+        "state": sa.case((_HAS_PUBLISHED, state), else_=RUN.c.state),
+        "error": sa.case((_HAS_PUBLISHED, reason), else_=RUN.c.error),
+    }
+    statement = sa.update(RUN).where(RUN.c.id == run_id).values(values)
+    if session.execute(statement.returning(RUN.c.id)).one_or_none() is None:
+        return None
+    return get_run(session, run_id)
+
+
+def mark_lost_runs(session: Session, run_id: UUID) -> int:
+    """Mark runs of the same feed as lost that are older than a run which was applied; how many.
+
+    They are unconfirmed, and nothing was ever said about them, although what is published later
+    arrives later.
+    """
+    applied = RUN.alias("applied_run")
+    lost = AppliedCounts("lost", 0, 0, 0, 0, 0)
+    is_lost = sa.and_(
+        applied.c.id == run_id,
+        RUN.c.feed_id == applied.c.feed_id,
+        RUN.c.queued_at < applied.c.queued_at,
+        RUN.c.state == RunState.UNCONFIRMED,
+        RUN.c.applied.is_(None),
+    )
+    statement = sa.update(RUN).where(is_lost).values(applied=asdict(lost)).returning(RUN.c.id)
+    return len(session.execute(statement).all())
+
+
+def lock_unchecked_feeds(session: Session, limit: int) -> list[DueCheck]:
+    """Lists whose check is due and that no run is working on, locked."""
+    has_open_run = sa.exists().where(RUN.c.feed_id == FEED.c.id, _IS_OPEN)
+    query = (
+        sa.select(FEED.c.id, FEED.c.tenant)
+        .where(
+            FEED.c.enabled,
+            FEED.c.kind == "snapshot",
+            FEED.c.snapshot.is_not(None),
+            FEED.c.check_at <= _NOW,
+            ~has_open_run,
+        )
+        .order_by(FEED.c.check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    return [DueCheck(*row) for row in session.execute(query)]
+
+
+def give_up_waiting(session: Session, seconds: int, error: dict[str, Any]) -> int:
+    """Let runs be unconfirmed that have been applying for so long; how many."""
+    is_late = sa.and_(
+        RUN.c.state == RunState.APPLYING, RUN.c.finished_at < _NOW - timedelta(seconds=seconds)
+    )
+    values = {"state": RunState.UNCONFIRMED, "error": error}
+    statement = sa.update(RUN).where(is_late).values(values).returning(RUN.c.id)
+    return len(session.execute(statement).all())
