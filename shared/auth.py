@@ -67,6 +67,7 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "schedules:write": Role.admin,
     "audit:read": Role.admin,
     "outbox:operate": Role.operator,
+    "consumers:operate": Role.operator,
     "platform:reconcile": Role.operator,
 }
 """The permissions, each with the lowest role that has it. Every route names one of them."""

@@ -24,6 +24,7 @@ class RootGroup(DeferredGroup):
         ("notifications", "notifications:notifications", "Rules, channels and deliveries."),
         ("events", "events:events", "Events that the services publish."),
         ("dead", "dead:dead", "Dead letters: records that no consumer could handle."),
+        ("consumers", "consumers:consumers", "Consumers: halted partitions, and gaps in logs."),
         ("tokens", "tokens:tokens", "Tokens for the APIs."),
         ("doctor", "doctor:doctor", "Check every component and say what to do next."),
     )

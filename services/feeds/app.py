@@ -10,7 +10,7 @@ from services.feeds.runs import api as runs
 from services.feeds.subscriptions import api as subscriptions
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, outbox
+from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
 
 
@@ -23,6 +23,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         previews.router,
         audit.router,
         outbox.router,
+        consumers.router,
     ]
     uploads = ["/v1/ingest", "/v1/preview/document"]
     app = create_api(NAME, NAME, routers, settings, database, uploads=uploads)

@@ -9,14 +9,21 @@ from services.mitre.releases import api as releases
 from services.mitre.techniques import api as techniques
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, outbox
+from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The mitre service's API."""
     # The techniques' router first: it has a path that the releases' would take for a version.
-    routers = [imports.router, techniques.router, releases.router, audit.router, outbox.router]
+    routers = [
+        imports.router,
+        techniques.router,
+        releases.router,
+        audit.router,
+        consumers.router,
+        outbox.router,
+    ]
     app = create_api(NAME, "ATT&CK", routers, settings, database, uploads=["/v1/loads/upload"])
     app.state.files = BundleFiles(settings.data_dir)
     return app

@@ -8,11 +8,18 @@ from services.notifications.deliveries import api as deliveries
 from services.notifications.rules import api as rules
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, outbox
+from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The app, composed of the rooms' routers."""
-    routers = [channels.router, rules.router, deliveries.router, audit.router, outbox.router]
+    routers = [
+        channels.router,
+        rules.router,
+        deliveries.router,
+        audit.router,
+        consumers.router,
+        outbox.router,
+    ]
     return create_api(NAME, "Notifications", routers, settings, database)

@@ -14,8 +14,8 @@ from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
 
 SUBSCRIPTIONS: list[Subscription[Any]] = [
-    Subscription(OBSERVED, handle_observed),
-    Subscription(FINISHED, handle_finished),
+    Subscription(OBSERVED, handle_observed, repair=expectations.request_statements),
+    Subscription(FINISHED, handle_finished, repair=expectations.request_statements),
     Subscription(TECHNIQUES, handle_techniques),
     Subscription(CHANGED, handle_changed),
 ]

@@ -3,6 +3,9 @@
 Consumers commit Kafka's offsets after the transaction that handled a record, so the group's offsets
 tell how far handling has come. A bulk publisher waits for them: events of other publishers then
 queue behind a few seconds of work, not behind a million rows.
+
+Before it sends anything, a publisher looks whether the group reads at all: where nobody reads, each
+attempt would only add the same records again.
 """
 
 import asyncio
@@ -11,12 +14,13 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
 from shared.kafka.cluster import consumer_group
+from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 _POLL_SECONDS: Final = 0.1
@@ -30,10 +34,13 @@ class Backpressure:
     Args:
         settings: name the cluster.
         service: the service whose consumers must keep up.
+        topic: the topic's name in the catalogue.
         size: the limit, in records.
     """
 
-    def __init__(self, settings: Settings, service: str, size: int) -> None:
+    def __init__(self, settings: Settings, service: str, topic: str, size: int) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, topic)
         self._group = consumer_group(settings, service)
         self._admin = AIOKafkaAdminClient(
             bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-backpressure"
@@ -62,6 +69,45 @@ class Backpressure:
         """
         self._sent.append(acknowledgement)
 
+    async def wait_for_readers(self) -> None:
+        """Wait until few records are before the consumers, or they have handled one of them.
+
+        Raises:
+            Unavailable: they handle nothing; nothing was sent.
+        """
+        start = monotonic()
+        committed = await self._committed()
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            client_id="sentineliq-backpressure",
+        )
+        try:
+            (topic,) = await self._admin.describe_topics([self._topic])
+            partitions = [
+                TopicPartition(self._topic, partition["partition"])
+                for partition in topic["partitions"]
+            ]
+            async with consumer:
+                begins = await consumer.beginning_offsets(partitions)
+                ends = await consumer.end_offsets(partitions)
+        except KafkaError as error:
+            raise Unavailable("Kafka does not answer with the offsets of its topics.") from error
+        waiting = sum(
+            ends[partition] - max(begins[partition], committed[partition])
+            for partition in partitions
+        )
+        first = sum(committed[partition] for partition in partitions)
+        while waiting >= self._size:
+            if sum(committed[partition] for partition in partitions) > first:
+                return
+            if monotonic() - start > _PATIENCE_SECONDS:
+                raise Unavailable(
+                    f"The consumers of the group {self._group} do not read: {waiting:,} chunks "
+                    "wait. Nothing was sent; the run goes on when they do."
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+            committed = await self._committed()
+
     async def wait_for_capacity(self) -> None:
         """Wait until another record may be sent.
 
@@ -87,10 +133,8 @@ class Backpressure:
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _forget_handled(self) -> None:
-        done = [future for future in self._sent if future.done()]
-        if not done:
-            return
+    async def _committed(self) -> Counter[TopicPartition]:
+        """The group's offsets; 0 where it has none."""
         try:
             if not self._started:
                 await self._admin.start()
@@ -98,9 +142,13 @@ class Backpressure:
             committed = await self._admin.list_consumer_group_offsets(self._group)
         except KafkaError as error:
             raise Unavailable("Kafka does not answer with the offsets of its consumers.") from error
-        handled: Counter[TopicPartition] = Counter(
-            {partition: position.offset for partition, position in committed.items()}
-        )
+        return Counter({partition: position.offset for partition, position in committed.items()})
+
+    async def _forget_handled(self) -> None:
+        done = [future for future in self._sent if future.done()]
+        if not done:
+            return
+        handled = await self._committed()
         self._sent = [
             acknowledgement
             for acknowledgement in self._sent

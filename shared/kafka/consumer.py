@@ -1,41 +1,39 @@
 """The consumer: a handler is one transaction, and the database knows how far it came, not Kafka.
 
-For each batch of a partition: lock the partition's row (`consumer_offset`), skip records that are
-not newer, let the handler apply the rest, advance the row, commit. Kafka's own offsets are
-committed afterwards, as a hint for tools that watch the lag. A zombie consumer finds the row
-advanced, and a replayed offset finds it passed: neither changes anything.
+Each partition is read from the offset in the database on (`consumer_offset`), in a task of its own.
+Kafka's own offsets are committed afterwards, as a hint for tools that watch the lag. A zombie
+consumer finds the row advanced, and a replayed offset finds it passed: neither changes anything.
+Where the log is not the one that was read before, the consumer notes a gap and goes on at the right
+place; a partition whose records cannot be handled is halted while the others go on.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
-import msgspec
 import stamina
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
-from opentelemetry.trace import SpanKind
-from sqlalchemy.orm import Session
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared.database import PLATFORM, Database, is_transient, set_tenant
-from shared.errors import InvalidInput, SentinelIQError, Unavailable
-from shared.events import MAX_EVENT_BYTES, ConsumedRecord, Event, Topic, parse
-from shared.events.envelope import T
-from shared.kafka import offsets
+from shared.database import Database
+from shared.errors import Unavailable
+from shared.events import MAX_EVENT_BYTES, ConsumedRecord
 from shared.kafka.assignment import Assignment
+from shared.kafka.batch_handler import BatchHandler, PartitionHalted, RowMovedBack, Subscription
 from shared.kafka.cluster import consumer_group
-from shared.kafka.dlq_limit import DlqLimit
-from shared.kafka.outbox import dead_letter
+from shared.kafka.dlq_limit import DlqLimitExceeded
+from shared.kafka.gaps import rewound_gap
+from shared.kafka.log_check import consumed_record, find_gap, log_bounds
+from shared.kafka.offsets import PartitionKey, cluster_id
+from shared.kafka.partition_state import PartitionState
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
-from shared.telemetry.metrics import CONSUMER_LAG, EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
-from shared.telemetry.tracing import WorkSpan
+from shared.telemetry.metrics import CONSUMER_LAG
+
+__all__ = ["Consumer", "Subscription"]
 
 log = get_logger(__name__)
 
@@ -43,28 +41,15 @@ Result = TypeVar("Result")
 
 _BATCH_BYTES: Final = 4 * MAX_EVENT_BYTES
 _BATCH_RECORDS: Final = 500
-_REASON_LENGTH: Final = 2000
 _HINT_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.2
+_HALTED_SECONDS: Final = 2.0
+"""Between two looks at a halted partition."""
+_CHECK_SECONDS: Final = 60.0
+"""After that a partition's log is compared with its row again."""
 _SESSION_MS: Final = 7_000
 """Kafka takes the partitions from a consumer that is silent for so long: killed, or frozen. A
 successor applies them once PostgreSQL has ended the frozen one's transaction."""
-
-
-@dataclass(frozen=True)
-class Subscription(Generic[T]):
-    """A topic and the handler of its events.
-
-    Attributes:
-        topic: the topic.
-        handle: applies events of one tenant, in order, inside the given transaction. It must be
-            idempotent by natural key, and raises `InvalidInput` for events that cannot be handled.
-        platform: whether the handler sees all tenants: a public observable may match the rules of
-            each.
-    """
-
-    topic: Topic[T]
-    handle: Callable[[Session, Sequence[Event[T]]], None]
-    platform: bool = False
 
 
 class Consumer:
@@ -82,15 +67,10 @@ class Consumer:
         self.group = consumer_group(settings, database.service)
         self._database = database
         self._settings = settings
-        self._subscriptions = {
-            topic_name(settings, subscription.topic.name): subscription
+        self._handlers = {
+            topic_name(settings, subscription.topic.name): BatchHandler(database, subscription)
             for subscription in subscriptions
         }
-        self._decoders = {
-            name: msgspec.json.Decoder(subscription.topic.payload)
-            for name, subscription in self._subscriptions.items()
-        }
-        self._dlq_limit = DlqLimit()
         self._cluster = ""
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -98,13 +78,10 @@ class Consumer:
 
         Args:
             ready: called when the consumer has joined its group.
-
-        Raises:
-            DlqLimitExceeded: so many records cannot be handled that the handler must be broken.
         """
         while True:
             try:
-                self._cluster = await offsets.cluster_id(self._settings)
+                self._cluster = await cluster_id(self._settings)
                 await self._consume(ready)
             except (KafkaError, Unavailable) as error:
                 log.warning("consumer.waiting", reason=str(error))
@@ -116,14 +93,17 @@ class Consumer:
             group_id=self.group,
             client_id=self.group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            # A position that the log does not have is a gap, which is looked into.
+            auto_offset_reset="none",
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=2 * _BATCH_BYTES,
             fetch_max_wait_ms=250,
+            # A topic that was deleted and made anew is noticed when the client asks for its topics.
+            metadata_max_age_ms=10_000,
         )
         assignment = Assignment(partial(self._consume_partition, consumer))
-        consumer.subscribe(list(self._subscriptions), listener=assignment)
+        consumer.subscribe(list(self._handlers), listener=assignment)
         try:
             async with consumer:
                 ready()
@@ -135,15 +115,73 @@ class Consumer:
         self, consumer: AIOKafkaConsumer, partition: TopicPartition
     ) -> None:
         """Apply a partition's records from the offset in the database on, until cancelled."""
-        last = await _retry(partition, partial(self._last_offset, partition))
-        if last is not None:
-            consumer.seek(partition, last + 1)
+        handler = self._handlers[partition.topic]
+        key = PartitionKey(self._cluster, self.group, *partition)
+        state = PartitionState(self._database, key, handler.subscription)
+        commit = partial(handler.commit, key)
+        reached = 0
         while True:
+            try:
+                position = await self._find_position(consumer, partition, state)
+                if position < reached:
+                    gap = rewound_gap(position - 1, reached)
+                    await _retry(partition, partial(state.move, gap))
+                reached = await self._read_on(consumer, partition, commit, position)
+            except PartitionHalted:
+                await asyncio.sleep(_HALTED_SECONDS)
+            except DlqLimitExceeded as error:
+                await _retry(partition, partial(state.halt, str(error)))
+            except RowMovedBack as error:
+                reached = 0
+                await _retry(partition, partial(state.move, error.gap))
+            except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+                log.warning("consumer.position_lost", topic=partition.topic, reason=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _find_position(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, state: PartitionState
+    ) -> int:
+        """Seek to the first record that the database does not have; return its offset.
+
+        Raises:
+            PartitionHalted: the partition must not be read.
+        """
+        while True:
+            stored = await _retry(partition, state.read)
+            if stored is None:
+                # Without a row everything is new: Kafka's own offset may belong to a database that
+                # was lost.
+                start, end = await log_bounds(consumer, partition)
+                await _retry(partition, partial(state.begin, start, end))
+                continue
+            if stored.halt is not None:
+                raise PartitionHalted
+            gap = await find_gap(consumer, partition, stored)
+            if gap is None:
+                return stored.last + 1
+            await _retry(partition, partial(state.move, gap))
+
+    async def _read_on(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        commit: Callable[[list[ConsumedRecord], int], None],
+        position: int,
+    ) -> int:
+        """Apply records from a position on, until it is time to check the log again.
+
+        Returns:
+            The position behind the last record.
+        """
+        ends = time.monotonic() + _CHECK_SECONDS
+        while time.monotonic() < ends:
             polled = await consumer.getmany(partition, timeout_ms=1000, max_records=_BATCH_RECORDS)
             for batch in _batches(polled.get(partition, [])):
-                await _retry(partition, partial(self._commit_batch, partition, batch))
-                await _commit_hint(consumer, partition, batch[-1].offset + 1)
-                self._measure_lag(consumer, partition, batch[-1].offset + 1)
+                await _retry(partition, partial(commit, batch, position))
+                position = batch[-1].offset + 1
+                await _commit_hint(consumer, partition, position)
+                self._measure_lag(consumer, partition, position)
+        return position
 
     def _measure_lag(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, next_offset: int
@@ -153,105 +191,6 @@ class Consumer:
         highwater = consumer.highwater(partition) or 0
         labels = (self._database.service, partition.topic, str(partition.partition))
         CONSUMER_LAG.labels(*labels).set(max(0, highwater - next_offset))
-
-    def _last_offset(self, partition: TopicPartition) -> int | None:
-        stored = offsets.stored_offsets(self._database, self._cluster, self.group)
-        return stored.get((partition.topic, partition.partition))
-
-    def _commit_batch(self, partition: TopicPartition, batch: list[ConsumedRecord]) -> None:
-        subscription = self._subscriptions[partition.topic]
-        started = time.perf_counter()
-        with self._database.transaction(PLATFORM) as session:
-            row = offsets.OffsetRow(
-                session, self._cluster, self.group, partition.topic, partition.partition
-            )
-            fresh = [record for record in batch if record.offset > row.last]
-            self._apply(session, subscription, fresh)
-            if fresh:
-                set_tenant(session, self._database.service, PLATFORM)
-                row.advance(fresh[-1].offset)
-        topic = subscription.topic.name
-        EVENTS_HANDLED.labels(self._database.service, topic).inc(len(fresh))
-        EVENT_SECONDS.labels(self._database.service, topic).observe(time.perf_counter() - started)
-
-    def _apply(
-        self, session: Session, subscription: Subscription[Any], records: list[ConsumedRecord]
-    ) -> None:
-        events = list(self._parse(session, subscription, records))
-        for tenant, group in groupby(events, key=lambda event: event.tenant):
-            tenant_events = list(group)
-            scope = PLATFORM if subscription.platform else tenant
-            with _span(tenant_events[0]):
-                error = self._attempt(session, subscription, tenant_events, scope)
-            if error is None:
-                continue
-            # At least one event cannot be handled. Apply each by itself, and dead-letter those.
-            for event in tenant_events:
-                with _span(event):
-                    error = self._attempt(session, subscription, [event], scope)
-                    if error is not None:
-                        self._dead_letter(session, subscription, event.record, error, tenant)
-
-    def _parse(
-        self, session: Session, subscription: Subscription[Any], records: list[ConsumedRecord]
-    ) -> Iterator[Event[Any]]:
-        for record in records:
-            try:
-                yield parse(subscription.topic, record, self._decoders[record.topic])
-            except InvalidInput as error:
-                self._dead_letter(session, subscription, record, error, PLATFORM)
-
-    def _attempt(
-        self,
-        session: Session,
-        subscription: Subscription[Any],
-        events: list[Event[Any]],
-        scope: str,
-    ) -> Exception | None:
-        """Apply events behind a savepoint; return the error if they cannot be handled at all."""
-        structlog.contextvars.bind_contextvars(tenant=events[0].tenant, event=events[0].id)
-        try:
-            with session.begin_nested():
-                set_tenant(session, self._database.service, scope)
-                subscription.handle(session, events)
-        except SentinelIQError as error:
-            if error.retryable:
-                raise Unavailable(error.message) from error
-            return error
-        except Exception as error:  # a handler's bug must not block the partition
-            if is_transient(error):
-                raise
-            log.exception("consumer.handler_failed", topic=subscription.topic.name)
-            return error
-        return None
-
-    def _dead_letter(
-        self,
-        session: Session,
-        subscription: Subscription[Any],
-        record: ConsumedRecord | None,
-        error: Exception,
-        tenant: str,
-    ) -> None:
-        if record is None:
-            raise error
-        self._dlq_limit.count(record, error)
-        set_tenant(session, self._database.service, PLATFORM)
-        dead_letter(
-            session,
-            record,
-            f"{type(error).__name__}: {error}",
-            tenant=tenant,
-            topic=subscription.topic.name,
-        )
-        EVENTS_DEAD.labels(self._database.service, subscription.topic.name).inc()
-        log.error(
-            "consumer.dead_letter",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=str(error)[:_REASON_LENGTH],
-        )
 
 
 async def _retry(partition: TopicPartition, work: Callable[[], Result]) -> Result:
@@ -293,10 +232,6 @@ async def _commit_hint(
         )
 
 
-def _span(event: Event[Any]) -> WorkSpan:
-    return WorkSpan(f"process {event.topic.name}", event.traceparent, SpanKind.CONSUMER)
-
-
 def _batches(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
     """Cut records into batches of a few megabytes, each of them one transaction."""
     batch: list[ConsumedRecord] = []
@@ -307,17 +242,7 @@ def _batches(records: list[ConsumerRecord]) -> Iterator[list[ConsumedRecord]]:
             yield batch
             batch = []
             size = 0
-        batch.append(
-            ConsumedRecord(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.key,
-                value,
-                list(record.headers),
-                record.timestamp,
-            )
-        )
+        batch.append(consumed_record(record))
         size += len(value)
     if batch:
         yield batch

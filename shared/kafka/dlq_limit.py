@@ -1,12 +1,18 @@
 """A limit on dead letters: when too many records fail, the handler is broken, not the records.
 
 The rule is that of arroyo (Sentry), "Dead letter queues": a limit on the share of recent records
-that may go to the dead-letter topic.
+that may go to the dead-letter topic. The count is stored with the partition's offset, so that it
+outlasts a restart.
 """
 
-from collections import deque
+from collections.abc import Sequence
+from typing import Final
 
 from shared.events import ConsumedRecord
+
+_WINDOW: Final = 1000
+_SHARE: Final = 0.1
+_FLOOR: Final = 100
 
 
 class DlqLimitExceeded(Exception):
@@ -14,18 +20,33 @@ class DlqLimitExceeded(Exception):
 
 
 class DlqLimit:
-    """Counts dead letters among the most recent records of each partition.
+    """Counts dead letters among the most recent records of one partition.
 
     Args:
+        dead_offsets: the offsets of earlier dead letters, oldest first.
+        allowance: dead letters beyond the limit that a person has allowed.
         window: the number of recent offsets.
         share: the share of them that may be dead letters.
         floor: the number of dead letters that is always allowed.
+
+    Attributes:
+        dead_offsets: those within the window.
+        allowance: what is left of it.
     """
 
-    def __init__(self, window: int = 1000, share: float = 0.1, floor: int = 100) -> None:
+    def __init__(
+        self,
+        dead_offsets: Sequence[int] = (),
+        allowance: int = 0,
+        *,
+        window: int = _WINDOW,
+        share: float = _SHARE,
+        floor: int = _FLOOR,
+    ) -> None:
         self._window = window
         self._limit = max(floor, int(window * share))
-        self._dead: dict[tuple[str, int], deque[int]] = {}
+        self.dead_offsets = list(dead_offsets)
+        self.allowance = allowance
 
     def count(self, record: ConsumedRecord, reason: Exception) -> None:
         """Count a dead letter.
@@ -33,14 +54,15 @@ class DlqLimit:
         Raises:
             DlqLimitExceeded: there are too many.
         """
-        offsets = self._dead.setdefault((record.topic, record.partition), deque())
-        if not offsets or offsets[-1] < record.offset:
-            offsets.append(record.offset)
-        while offsets[0] <= record.offset - self._window:
-            offsets.popleft()
-        if len(offsets) > self._limit:
+        oldest = record.offset - self._window
+        self.dead_offsets = [offset for offset in self.dead_offsets if offset > oldest]
+        if len(self.dead_offsets) < self._limit:
+            self.dead_offsets.append(record.offset)
+        elif self.allowance > 0:
+            self.allowance -= 1
+        else:
             raise DlqLimitExceeded(
-                f"{len(offsets)} of the last {self._window} records of "
-                f"{record.topic}/{record.partition} cannot be handled (last: {reason}). "
-                "The consumer stops here; nothing was lost. Mend the cause and restart it."
+                f"More than {self._limit} of the last {self._window} records of "
+                f"{record.topic}/{record.partition} cannot be handled (last: {str(reason)[:500]}). "
+                "The partition is halted here; nothing was lost."
             )

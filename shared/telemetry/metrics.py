@@ -26,6 +26,16 @@ EVENT_SECONDS = Histogram(
 CONSUMER_LAG = Gauge(
     "sentineliq_consumer_lag", "Records not yet handled.", ["service", "topic", "partition"]
 )
+CONSUMER_HALTED = Gauge(
+    "sentineliq_consumer_halted",
+    "1 while a partition is halted because too many of its records cannot be handled.",
+    ["service", "topic", "partition"],
+)
+LOG_GAPS = Counter(
+    "sentineliq_log_gaps_total",
+    "Places where a log did not continue where its consumer was.",
+    ["service", "topic", "kind"],
+)
 OUTBOX_PUBLISHED = Counter(
     "sentineliq_outbox_published_total", "Events relayed from the outbox.", ["service"]
 )

@@ -71,6 +71,7 @@ def _compose(
         if server.is_usable:
             checks.append(database.outbox(service))
             checks.append(database.sweeps(service))
+            checks += database.consumers(service)
     checks.append(api.beat)
     if server.is_usable:
         checks.append(database.growth())

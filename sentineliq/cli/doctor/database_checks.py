@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 import services
-from sentineliq.cli.doctor.check import Check, start_step
+from sentineliq.cli.doctor.check import Check, Status, start_step
 from sentineliq.cli.doctor.growth_check import QUERY as GROWTH_QUERY
 from sentineliq.cli.doctor.growth_check import Growth, check_growth
 from shared.settings import SERVICES, ServiceName, Settings
@@ -44,6 +44,18 @@ SELECT count(*),
         AND due_at > coalesce(finished_at, '-infinity')),
     string_agg(name || ' (' || error || ')', ', ') FILTER (WHERE error IS NOT NULL)
 FROM {}.sweep
+"""
+
+
+_HALTED: Final = """
+SELECT string_agg(topic || '/' || partition, ', ' ORDER BY topic, partition), min(halted_at),
+    min(halted_reason)
+FROM {}.consumer_offset WHERE halted_at IS NOT NULL
+"""
+_GAPS: Final = """
+SELECT count(*), count(*) FILTER (WHERE repaired_at IS NULL),
+    string_agg(DISTINCT topic || '/' || partition || ' ' || kind, ', '), max(noticed_at)
+FROM {}.log_gap WHERE noticed_at > now() - interval '7 days'
 """
 
 
@@ -162,6 +174,24 @@ class DatabaseChecks:
             statement = sql.SQL(GROWTH_QUERY).format(sql.Identifier("scheduler"))
             return check_growth([Growth(*row) for row in self._connection.execute(statement)])
         return check_growth([])
+
+    def consumers(self, service: ServiceName) -> list[Check]:
+        """Halted partitions of a service, and places where its logs lost records; empty if none."""
+        checks = []
+        halted = self._row(_HALTED, service)
+        if halted is not None and halted[0] is not None:
+            partitions, since, reason = halted
+            seen = f"halted since {since:%Y-%m-%d %H:%M}: {partitions}. {reason}"
+            step = "`sentineliq dead list` and the log show why; `sentineliq consumers release`"
+            checks.append(Check(f"{service} partitions", "problem", seen, step))
+        gaps = self._row(_GAPS, service)
+        if gaps is not None and gaps[0]:
+            count, open_count, places, latest = gaps
+            seen = f"{count:,} gaps in 7 days, the last {latest:%Y-%m-%d %H:%M}: {places}"
+            status: Status = "problem" if open_count else "look"
+            step = "`sentineliq consumers gaps` says what was lost, and what to do"
+            checks.append(Check(f"{service} logs", status, seen, step))
+        return checks
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.

@@ -36,8 +36,9 @@ async def publish_chunks(
     """
     async with (
         Publisher(settings) as publisher,
-        Backpressure(settings, "observables", MAX_UNHANDLED) as backpressure,
+        Backpressure(settings, "observables", OBSERVED.name, MAX_UNHANDLED) as backpressure,
     ):
+        await backpressure.wait_for_readers()
         for number, (bucket, payload) in enumerate(chunks, first):
             if number == first:
                 await asyncio.to_thread(run.begin_publishing)

@@ -15,13 +15,14 @@ from uuid import UUID, uuid5
 from sqlalchemy.orm import Session
 
 from services.observables import EVENT_SOURCE, NAME
-from services.observables.store.repository import expectations
+from services.observables.store.repository import expectations, upkeep
 from services.observables.store.repository.expectations import AppliedBucket, Expectation
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.events import Event
 from shared.events.feeds import RunFinished
 from shared.events.observables import APPLIED, RunApplied
+from shared.kafka.gaps import LogGap
 from shared.kafka.outbox import publish
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import ASSERTIONS_CORRECTED, RUNS_REPORTED
@@ -215,3 +216,21 @@ def _publish(session: Session, tenant: str, report: RunApplied, ordinal: str = "
     key = str(report.source_id).encode()
     publish(session, [Event(APPLIED, report, tenant, EVENT_SOURCE, key, str(identity))])
     RUNS_REPORTED.labels(report.state).inc()
+
+
+def request_statements(session: Session, gap: LogGap) -> str:
+    """Let every feed say everything again: nobody knows which of their chunks a log has lost.
+
+    Args:
+        session: the platform's transaction.
+        gap: in a log of the feeds' events.
+
+    Returns:
+        What was requested, in one sentence.
+    """
+    sources = upkeep.source_ids(session)
+    for tenant, source_id in sources:
+        # No feed has such a run. Told of a run that it does not know, a feed says everything again.
+        lost = uuid5(_NAMESPACE, f"{tenant}/{source_id}/{gap.kind}/{gap.last}/{gap.timestamp}")
+        _publish(session, tenant, RunApplied(source_id, lost, "incomplete"))
+    return f"Full statements of {len(sources)} feeds were requested."

@@ -16,11 +16,17 @@ from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM, Database, database, driver_connection
 from shared.errors import InvalidInput, Unavailable
-from shared.events import Event
+from shared.events import ConsumedRecord, Event
 from shared.events.audit import RECORDED, Recorded
-from shared.kafka import offsets
 from shared.kafka.consumer import Consumer, Subscription
-from shared.kafka.dlq_limit import DlqLimitExceeded
+from shared.kafka.offsets import (
+    OffsetRow,
+    PartitionKey,
+    StoredOffset,
+    offset_in_other_cluster,
+    record_digest,
+    stored_offset,
+)
 from shared.kafka.producer import Publisher
 from shared.kafka.relay import Relay
 from shared.kafka.topics import topic_name
@@ -318,22 +324,14 @@ def test_a_consumer_without_a_partition_takes_over_those_of_another(
     assert effects(own, "stand-by-") == [f"stand-by-{number}" for number in (1, 2, 3)]
 
 
-def test_too_many_dead_letters_stop_the_consumer(own: Database, settings: Settings) -> None:
-    async def scenario() -> None:
-        await produce(
-            settings,
-            *(recorded(f"flood-{number}-poison", tenant="globex") for number in range(150)),
-        )
-        await asyncio.wait_for(Consumer(own, settings, [Subscription(RECORDED, store)]).run(), 20)
-
-    with pytest.raises(DlqLimitExceeded, match="nothing was lost"):
-        asyncio.run(scenario())
-
-
-def test_offsets_belong_to_one_cluster(own: Database, settings: Settings) -> None:
+def test_offsets_belong_to_one_cluster(own: Database) -> None:
+    first = PartitionKey("cluster-a", "group", "topic", 0)
+    second = PartitionKey("cluster-b", "group", "topic", 0)
+    record = ConsumedRecord("topic", 0, 41, None, b"{}", [("ce_id", b"a\0")], 1_000)
     with own.transaction(PLATFORM) as session:
-        offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).advance(41)
+        OffsetRow(session, first).advance(record)
     with own.transaction(PLATFORM) as session:
-        assert offsets.OffsetRow(session, "cluster-a", "group", "topic", 0).last == 41
-        assert offsets.OffsetRow(session, "cluster-b", "group", "topic", 0).last == -1
-    assert offsets.stored_offsets(own, "cluster-a", "group") == {("topic", 0): 41}
+        assert OffsetRow(session, first).last == 41
+        assert OffsetRow(session, second).last == -1
+    assert stored_offset(own, first) == StoredOffset(41, 1_000, record_digest(record))
+    assert offset_in_other_cluster(own, second) == StoredOffset(41, 1_000)

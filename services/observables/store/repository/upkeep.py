@@ -51,6 +51,12 @@ def sources(session: Session) -> list[SourceRow]:
     return [SourceRow(*row) for row in session.execute(query)]
 
 
+def source_ids(session: Session) -> list[tuple[str, UUID]]:
+    """Tenant and id of every source that the transaction sees."""
+    query = sa.select(SOURCE.c.tenant, SOURCE.c.id).order_by(SOURCE.c.tenant, SOURCE.c.id)
+    return [(row.tenant, row.id) for row in session.execute(query)]
+
+
 @dataclass(frozen=True, slots=True)
 class RunProgress:
     """Sums over the chunks of a run."""

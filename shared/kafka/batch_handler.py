@@ -1,0 +1,185 @@
+"""Applies a batch of a partition's records: one transaction, with its place in the log.
+
+Each transaction locks the partition's row, skips records that are not newer, lets the handler apply
+the rest, and advances the row. A record that cannot be read or handled becomes a dead letter in the
+same transaction.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final, Generic
+
+import msgspec
+import structlog
+from opentelemetry.trace import SpanKind
+from sqlalchemy.orm import Session
+
+from shared.database import PLATFORM, Database, is_transient, set_tenant
+from shared.errors import InvalidInput, SentinelIQError, Unavailable
+from shared.events import ConsumedRecord, Event, Topic, parse
+from shared.events.envelope import T
+from shared.kafka.dlq_limit import DlqLimit
+from shared.kafka.gaps import LogGap, rewound_gap
+from shared.kafka.offsets import OffsetRow, PartitionKey
+from shared.kafka.outbox import dead_letter
+from shared.telemetry.logging import get_logger
+from shared.telemetry.metrics import EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
+from shared.telemetry.tracing import WorkSpan
+
+log = get_logger(__name__)
+
+_REASON_LENGTH: Final = 2000
+
+
+@dataclass(frozen=True)
+class Subscription(Generic[T]):
+    """A topic and the handler of its events.
+
+    Attributes:
+        topic: the topic.
+        handle: applies events of one tenant, in order, inside the given transaction. It must be
+            idempotent by natural key, and raises `InvalidInput` for events that cannot be handled.
+        platform: whether the handler sees all tenants: a public observable may match the rules of
+            each.
+        repair: asks those who published the topic's events for what a gap in the log has taken,
+            inside the transaction that notes the gap; returns what it asked for. Without it the
+            operator has to send events again.
+    """
+
+    topic: Topic[T]
+    handle: Callable[[Session, Sequence[Event[T]]], None]
+    platform: bool = False
+    repair: Callable[[Session, LogGap], str] | None = None
+
+
+class PartitionHalted(Exception):
+    """The partition is halted; a person or another version of the code releases it."""
+
+
+class RowMovedBack(Exception):
+    """The database has lost transactions: it went back to a backup, or to a standby.
+
+    Attributes:
+        gap: the records that have to be applied again.
+    """
+
+    def __init__(self, last: int, position: int) -> None:
+        super().__init__(f"The database went back from offset {position - 1} to {last}.")
+        self.gap = rewound_gap(last, position)
+
+
+class BatchHandler:
+    """Applies the records of one topic.
+
+    Args:
+        database: the service's.
+        subscription: the topic and its handler.
+    """
+
+    def __init__(self, database: Database, subscription: Subscription[Any]) -> None:
+        self.subscription = subscription
+        self._database = database
+        self._decoder = msgspec.json.Decoder(subscription.topic.payload)
+
+    def commit(self, key: PartitionKey, batch: Sequence[ConsumedRecord], position: int) -> None:
+        """Apply a batch in one transaction.
+
+        Args:
+            key: the partition.
+            batch: its records, in order.
+            position: the offset behind the last record that was applied before the batch.
+
+        Raises:
+            Unavailable: the database does not answer; a retry is safe.
+            RowMovedBack: records before the batch have to be applied again.
+            PartitionHalted: nothing may be applied.
+            DlqLimitExceeded: too many records are dead letters; nothing was applied.
+        """
+        started = time.perf_counter()
+        with self._database.transaction(PLATFORM) as session:
+            row = OffsetRow(session, key)
+            if row.is_halted:
+                raise PartitionHalted
+            if row.last + 1 < position:
+                raise RowMovedBack(row.last, position)
+            limit = DlqLimit(row.dead_offsets, row.dead_allowance)
+            fresh = [record for record in batch if record.offset > row.last]
+            self._apply(session, fresh, limit)
+            if fresh:
+                set_tenant(session, self._database.service, PLATFORM)
+                row.advance(fresh[-1], limit.dead_offsets, limit.allowance)
+        labels = (self._database.service, self.subscription.topic.name)
+        EVENTS_HANDLED.labels(*labels).inc(len(fresh))
+        EVENT_SECONDS.labels(*labels).observe(time.perf_counter() - started)
+
+    def _apply(self, session: Session, records: Iterable[ConsumedRecord], limit: DlqLimit) -> None:
+        events = list(self._parse(session, records, limit))
+        for tenant, group in groupby(events, key=lambda event: event.tenant):
+            tenant_events = list(group)
+            scope = PLATFORM if self.subscription.platform else tenant
+            with _span(tenant_events[0]):
+                error = self._attempt(session, tenant_events, scope)
+            if error is None:
+                continue
+            # At least one event cannot be handled. Apply each by itself, and dead-letter those.
+            for event in tenant_events:
+                with _span(event):
+                    error = self._attempt(session, [event], scope)
+                    if error is not None:
+                        self._dead_letter(session, event.record, error, tenant, limit)
+
+    def _parse(
+        self, session: Session, records: Iterable[ConsumedRecord], limit: DlqLimit
+    ) -> Iterator[Event[Any]]:
+        for record in records:
+            try:
+                yield parse(self.subscription.topic, record, self._decoder)
+            except InvalidInput as error:
+                self._dead_letter(session, record, error, PLATFORM, limit)
+
+    def _attempt(self, session: Session, events: list[Event[Any]], scope: str) -> Exception | None:
+        """Apply events behind a savepoint; return the error if they cannot be handled at all."""
+        structlog.contextvars.bind_contextvars(tenant=events[0].tenant, event=events[0].id)
+        try:
+            with session.begin_nested():
+                set_tenant(session, self._database.service, scope)
+                self.subscription.handle(session, events)
+        except SentinelIQError as error:
+            if error.retryable:
+                raise Unavailable(error.message) from error
+            return error
+        except Exception as error:  # a handler's bug must not block the partition
+            if is_transient(error):
+                raise
+            log.exception("consumer.handler_failed", topic=self.subscription.topic.name)
+            return error
+        return None
+
+    def _dead_letter(
+        self,
+        session: Session,
+        record: ConsumedRecord | None,
+        error: Exception,
+        tenant: str,
+        limit: DlqLimit,
+    ) -> None:
+        if record is None:
+            raise error
+        limit.count(record, error)
+        topic = self.subscription.topic.name
+        set_tenant(session, self._database.service, PLATFORM)
+        dead_letter(session, record, f"{type(error).__name__}: {error}", tenant=tenant, topic=topic)
+        EVENTS_DEAD.labels(self._database.service, topic).inc()
+        log.error(
+            "consumer.dead_letter",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=str(error)[:_REASON_LENGTH],
+        )
+
+
+def _span(event: Event[Any]) -> WorkSpan:
+    return WorkSpan(f"process {event.topic.name}", event.traceparent, SpanKind.CONSUMER)
