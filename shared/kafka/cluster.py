@@ -5,7 +5,10 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.kafka.lenient_records import read_leniently
 from shared.settings import Settings
+
+read_leniently()
 
 
 def consumer_group(settings: Settings, service: str) -> str:
