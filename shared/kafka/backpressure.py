@@ -24,6 +24,7 @@ from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
 _POLL_SECONDS: Final = 0.1
+_ANSWER_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 60.0
 """The longest wait without progress of the consumers."""
 
@@ -135,14 +136,23 @@ class Backpressure:
 
     async def _committed(self) -> Counter[TopicPartition]:
         """The group's offsets; 0 where it has none."""
-        try:
-            if not self._started:
-                await self._admin.start()
-                self._started = True
-            committed = await self._admin.list_consumer_group_offsets(self._group)
-        except KafkaError as error:
-            raise Unavailable("Kafka does not answer with the offsets of its consumers.") from error
-        return Counter({partition: position.offset for partition, position in committed.items()})
+        start = monotonic()
+        while True:
+            try:
+                if not self._started:
+                    await self._admin.start()
+                    self._started = True
+                committed = await self._admin.list_consumer_group_offsets(self._group)
+            except KafkaError as error:
+                # A group is known when its first member comes, which may be this moment.
+                if error.retriable and monotonic() - start < _ANSWER_SECONDS:
+                    await asyncio.sleep(_POLL_SECONDS)
+                    continue
+                raise Unavailable(
+                    "Kafka does not answer with the offsets of its consumers."
+                ) from error
+            offsets = {partition: position.offset for partition, position in committed.items()}
+            return Counter(offsets)
 
     async def _forget_handled(self) -> None:
         done = [future for future in self._sent if future.done()]

@@ -105,10 +105,11 @@ class Consumer:
         assignment = Assignment(partial(self._consume_partition, consumer))
         consumer.subscribe(list(self._handlers), listener=assignment)
         try:
-            async with consumer:
-                ready()
-                await assignment.watch(consumer)
+            await consumer.start()
+            ready()
+            await assignment.watch(consumer)
         finally:
+            await consumer.stop()
             await assignment.close()
 
     async def _consume_partition(

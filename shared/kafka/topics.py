@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 _DAY_MS = 24 * 3600 * 1000
 _RENEWED: Final = ("max.message.bytes", "message.timestamp.type", "segment.ms")
 """Settings that topics of an earlier version get as well. Others are the operator's to change."""
+_ADDED: Final = ("flush.messages",)
+"""Settings that topics of an earlier version get if they have no value of their own."""
 _SET_BY_TOPIC: Final = 1
 """Source of a setting in Kafka's answer: the topic's own, neither the broker's nor the default."""
 
@@ -43,6 +45,9 @@ def _topics_of_catalogue(settings: Settings) -> list[NewTopic]:
             # Kafka deletes closed segments only: without this a quiet topic keeps twice its days.
             "segment.ms": str(_DAY_MS),
         }
+        if settings.kafka_replication_factor == 1:
+            # No other broker has what this one acknowledged: it must outlast a power cut.
+            config |= {"flush.messages": "1"}
         if topic.compacted:
             config |= {"cleanup.policy": "compact"}
         else:
@@ -98,6 +103,9 @@ async def _renew_settings(admin: AIOKafkaAdminClient, topics: list[NewTopic]) ->
     for topic in topics:
         present = own.get(topic.name, {})
         renewed = {name: topic.topic_configs[name] for name in _RENEWED}
+        for name in _ADDED:
+            if name in topic.topic_configs:
+                renewed[name] = present.get(name, topic.topic_configs[name])
         if any(present.get(name) != value for name, value in renewed.items()):
             # Kafka forgets all settings of a topic that the request does not repeat.
             settings = present | renewed
