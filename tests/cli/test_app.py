@@ -44,6 +44,7 @@ def test_help_lists_every_command(cli_without_stack):
         "schedules",
         "notifications",
         "events",
+        "consumers",
         "dead",
         "tokens",
         "doctor",

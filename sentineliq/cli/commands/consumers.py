@@ -53,7 +53,7 @@ def list_partitions(
 
 @consumers.command("gaps")
 def list_gaps(ctx: Context, *, service: Service = None) -> None:
-    """List where logs had lost records, what was requested, and what you have to do."""
+    """List where logs had lost records, and what you have to do."""
     documents = [
         {"service": name, **gap} for name, view in _views(ctx.obj, service) for gap in view["gaps"]
     ]

@@ -73,7 +73,7 @@ def effects(own: Database, prefix: str) -> list[str]:
         return list(session.scalars(query, {"prefix": f"{prefix}%"}))
 
 
-async def eventually(check: Callable[[], bool], seconds: float = 15) -> None:
+async def eventually(check: Callable[[], bool], seconds: float = 40) -> None:
     async with asyncio.timeout(seconds):
         while not check():
             await asyncio.sleep(0.05)

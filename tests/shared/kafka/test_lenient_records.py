@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import CorruptRecordException
-from aiokafka.producer import message_accumulator
+from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from shared.events import Event
@@ -55,9 +55,8 @@ def test_a_batch_that_is_really_corrupt_is_refused() -> None:
 
 
 def test_such_a_record_is_a_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy
-    )
+    for module in (message_accumulator, producer):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
     event = Event(RECORDED, Recorded("kim", "feeds.create", "bad"), "acme", "/test")
     headers = [
         (NoText(name) if name == "ce_id" else name, value) for name, value in event.headers()
