@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -158,7 +159,7 @@ class RecordMutator:
             elif kind == 2 and isinstance(child, str):
                 node[place] = child + self._random.choice(("\0", "é", " ", "x" * 5_000))
             else:
-                node[place] = self._random.choice(_ODD_VALUES)
+                node[place] = deepcopy(self._random.choice(_ODD_VALUES))
             return
 
     def _flip(self, value: bytes) -> bytes:

@@ -34,7 +34,13 @@ def test_an_earlier_topic_is_renewed_and_keeps_what_the_operator_set(
         created = await ensure_topics(environment)
         assert topic_name(environment, RECORDED.dead) not in created
         assert await ensure_topics(environment) == []
-        return await configuration(environment, RECORDED.dead)
+        # Kafka answers before it has applied a change.
+        async with asyncio.timeout(20):
+            while True:
+                config = await configuration(environment, RECORDED.dead)
+                if config["message.timestamp.type"] == "LogAppendTime":
+                    return config
+                await asyncio.sleep(0.1)
 
     config = asyncio.run(scenario())
     assert int(config["max.message.bytes"]) > 1_048_576 + 32_768
