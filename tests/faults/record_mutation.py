@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from shared.events import ConsumedHeaders, ConsumedRecord, Event, Topic
+from shared.tenants import PUBLIC
 
 GOLDEN: Final = Path(__file__).parents[1] / "shared" / "events" / "golden"
 
@@ -112,8 +113,10 @@ class RecordMutator:
 
     def _headers(self, offset: int) -> ConsumedHeaders:
         source = f"/fuzz/{offset % 7}"
+        # Techniques are everybody's.
+        tenant = PUBLIC if self._topic.name.startswith("mitre.") else "acme"
         event: Event[Any] = Event(
-            self._topic, None, "acme", source, id=f"fuzz-{offset}", traceparent=None
+            self._topic, None, tenant, source, id=f"fuzz-{offset}", traceparent=None
         )
         return list(event.headers())
 
