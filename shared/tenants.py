@@ -6,7 +6,7 @@ PUBLIC: Final = "public"
 """The tenant that all read and only operators write."""
 
 PLATFORM: Final = "*"
-"""No tenant: the scope of the platform's own work (relays, reconcilers), which crosses tenants."""
+"""No tenant: the scope of the platform's own work (relays, sweeps), which crosses tenants."""
 
 
 MAX_NAME_LENGTH: Final = 63

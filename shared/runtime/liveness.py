@@ -46,6 +46,7 @@ class WorkerLiveness:
         self._give_up = give_up
         # Times of the monotonic clock.
         self._alive_at = time.monotonic()
+        self._busy_at = 0.0
         self._stopping = threading.Event()
 
     @property
@@ -61,6 +62,7 @@ class WorkerLiveness:
         """Note that all children are at work; the event loop calls it."""
         if len(active_requests) >= children:
             self._alive_at = time.monotonic()
+            self._busy_at = self._alive_at
 
     @property
     def seconds(self) -> float:
@@ -88,6 +90,8 @@ class WorkerLiveness:
 
     def _run(self) -> None:
         while not self._stopping.wait(PING_SECONDS):
+            if time.monotonic() - self._busy_at < PING_SECONDS:
+                continue  # no child could run it: pings would pile up
             if not self._ping():
                 # Silence proves nothing while no ping is on its way.
                 self._alive_at = time.monotonic()

@@ -42,7 +42,7 @@ SWEEP: Final = sa.Table(
 )
 _SWEEPS: Final = LeasedTable(SWEEP, lease=timedelta(seconds=15))
 _RENEWAL_SECONDS: Final = _SWEEPS.lease.total_seconds() / 3
-_STOP_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 3.0
 _NOW: Final = sa.func.now()
 
 

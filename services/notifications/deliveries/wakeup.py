@@ -1,6 +1,6 @@
 """Wake a worker for due deliveries.
 
-The message is only a hint: if the queue does not accept it, the reconciler sends another.
+The message is only a hint: if the queue does not accept it, a sweep sends another.
 """
 
 from typing import Final

@@ -15,7 +15,7 @@ from shared.settings import load_settings
 
 @signals.worker_ready.connect
 def _resume(**_: object) -> None:
-    """Resume at once what a lost worker left behind, without waiting for the reconciler."""
+    """Resume at once what a lost worker left behind, without waiting for the sweep."""
     wake()
 
 

@@ -22,7 +22,7 @@ class BeatView(BaseModel):
 
 
 class PendingFiringsView(BaseModel):
-    """The answer to a reconciler: Beat itself sends the pending firings, nothing is enqueued."""
+    """The firings that wait: Beat or a sweep sends them, nothing is enqueued here."""
 
     status: Literal["ok"] = "ok"
     enqueued: int = 0

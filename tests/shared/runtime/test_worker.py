@@ -226,6 +226,8 @@ def test_a_worker_without_pings_is_dead_unless_it_is_busy_or_its_broker_is_away(
         liveness.observe(children=0)  # all of them are at work
         time.sleep(0.05)
     assert reasons == []
+    with broker.client() as client:
+        assert client.llen(liveness.queue.name) <= 1, "no pings while none can run"
     broker.kill()
     time.sleep(3)
     assert reasons == [], "without a broker nothing can be said"

@@ -1,4 +1,4 @@
-"""The API that the reconciler calls."""
+"""The API that wakes a worker when somebody asks for it."""
 
 from typing import Annotated, Any
 

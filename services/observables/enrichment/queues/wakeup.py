@@ -1,6 +1,6 @@
 """Wake-ups of enrichment workers.
 
-A message is only a hint: the reconciler sends another when the broker loses it.
+A message is only a hint: a sweep sends another when the broker loses it.
 """
 
 from typing import Final
