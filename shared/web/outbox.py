@@ -91,7 +91,7 @@ def list_parked(
 def retry_parked(
     principal: Operator, database: OwnDatabase, body: ParkedEventIds
 ) -> ParkedEventIds:
-    """Publish parked events after all; they keep their place before newer ones."""
+    """Publish parked events after all, before those that wait now."""
     with database.transaction(PLATFORM) as session:
         ids = outbox_upkeep.retry_parked(session, body.ids)
         _check_all(body.ids, ids)

@@ -121,6 +121,7 @@ class Stack:
         bench.rule(channel, on=["new", "changed"], min_score=1, sources=["sighting"])
         self.feed = FeedRef(uuid4(), name, 80, kind="snapshot")
         self._runs = 0
+        self._chunks = 0
 
     async def run_feed(self, *listed: int, gone: tuple[int, ...] = ()) -> None:
         """Publish a run as the feeds service does, in two chunks."""
@@ -133,11 +134,14 @@ class Stack:
             chunk(*values[:2], feed=self.feed, at=at, run=run, number=0),
             chunk(*values[2:], feed=self.feed, at=at, gone=past, run=run, number=1),
         ]
+        # One after the other: who reads them again later reads them together, so that the changes
+        # come in other events.
         async with Publisher(self.settings) as publisher:
             for event in chunks:
                 await publisher.publish(event)
-            await publisher.flush()
-        await self.settle()
+                await publisher.flush()
+                self._chunks += 1
+                await self.settle()
 
     async def settle(self) -> None:
         """Wait until both services have handled the log, and everybody is notified."""
@@ -150,7 +154,7 @@ class Stack:
         applied = scalar(
             f"SELECT count(*) FROM observables.run_chunk WHERE source_id = '{self.feed.id}'"
         )
-        return applied == 2 * self._runs and scalar("SELECT count(*) FROM observables.outbox") == 0
+        return applied == self._chunks and scalar("SELECT count(*) FROM observables.outbox") == 0
 
     async def _unread(self) -> int:
         """How many events about changes the notifications service has not handled."""
