@@ -108,6 +108,7 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled; survives the loss of the database and of Kafka."""
         while True:
+            _end_if_cancelled()
             try:
                 async with await self._database.connect_async(PLATFORM) as connection:
                     await self._relay(connection)
@@ -126,6 +127,7 @@ class Relay:
         await connection.execute(f"LISTEN {self._database.service}_outbox")
         async with RelayProducer(self._settings, self._may_send) as producer:
             while True:
+                _end_if_cancelled()
                 published = await self._relay_batch(connection, producer)
                 # After a full batch there may be more rows: only take what has arrived by now.
                 wait = 0.0 if published == _BATCH else _POLL_SECONDS
@@ -166,7 +168,9 @@ class Relay:
         """Show the server until the batch is done that this relay lives: Kafka takes its time."""
         while not is_done.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(is_done.wait(), _RENEWAL_SECONDS)
+                # Not `wait_for`, which loses a cancellation that comes together with the event.
+                async with asyncio.timeout(_RENEWAL_SECONDS):
+                    await is_done.wait()
                 return
             started = time.monotonic()
             await _execute(connection, "SELECT 1")
@@ -278,6 +282,17 @@ class Relay:
         parked = sum(bool(row[0]) for row in await cursor.fetchall())
         OUTBOX_REFUSED.labels(self._database.service).inc(len(ids))
         log.warning("relay.refused", rows=len(ids), first=ids[0], parked=parked, reason=reason)
+
+
+def _end_if_cancelled() -> None:
+    """End a task whose cancellation got lost.
+
+    In Python 3.11 `asyncio.wait_for`, with which producers are closed, drops a cancellation that
+    arrives together with the result: https://github.com/python/cpython/issues/86296
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _execute(

@@ -58,7 +58,7 @@ def test_published_events_are_sent_again(cli):
         events = [event async for event in read_since(settings, RECORDED, since)]
         return [event.id for event in events if event.data.action == "feeds.create"]
 
-    cli.as_json("feeds", "add", "https://192.0.2.1/resend.txt", "--name", "resend-me")
+    cli.as_json("feeds", "add", "resend-me", "https://192.0.2.1/resend.txt")
     resend = ("events", "resend", "--since", "2020-01-01T00:00:00Z", "--service", "feeds")
     counts = eventually(lambda: [n for n in cli.as_json(*resend).values() if n])
     assert counts[0] >= 1

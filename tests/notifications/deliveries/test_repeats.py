@@ -25,10 +25,17 @@ from shared.kafka.history import read_since
 from shared.kafka.producer import Publisher
 from shared.kafka.relay import Relay
 from shared.settings import Settings
-from shared.stix import Observable, ObservableType
+from shared.stix import Observable, ObservableType, bucket
+from shared.stix.ids import observable_id
 from tests.observables.conftest import chunk
 
 START = datetime.now(UTC) - timedelta(minutes=30)
+ADDRESSES = [
+    address
+    for address in (f"10.0.{number >> 8}.{number & 255}" for number in range(1000))
+    if bucket(observable_id("ipv4-addr", address)) == 0
+]
+"""Of one bucket, so that changes of two chunks can come in one event."""
 
 
 class Backup:
@@ -128,8 +135,8 @@ class Stack:
         self._runs += 1
         run = UUID(int=self._runs + (self.feed.id.int >> 64 << 64))
         at = (START + timedelta(minutes=self._runs)).isoformat()
-        values = [Indicator("ipv4-addr", f"192.0.2.{number}") for number in listed]
-        past = [Indicator("ipv4-addr", f"192.0.2.{number}") for number in gone]
+        values = [Indicator("ipv4-addr", ADDRESSES[number]) for number in listed]
+        past = [Indicator("ipv4-addr", ADDRESSES[number]) for number in gone]
         chunks = [
             chunk(*values[:2], feed=self.feed, at=at, run=run, number=0),
             chunk(*values[2:], feed=self.feed, at=at, gone=past, run=run, number=1),
@@ -177,7 +184,7 @@ class Stack:
         return [received.headers["webhook-id"] for received in self.receiver.received]
 
     def report_sighting(self, number: int) -> None:
-        seen = Observable(ObservableType("ipv4-addr"), f"192.0.2.{number}")
+        seen = Observable(ObservableType("ipv4-addr"), ADDRESSES[number])
         sighting = SightingReport(uuid4(), seen, "seen", 3, "proxy", "", START, datetime.now(UTC))
         report(database("observables"), "acme", "kim", [sighting])
 

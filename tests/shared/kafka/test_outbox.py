@@ -279,3 +279,22 @@ def test_a_relay_that_is_frozen_while_it_waits_holds_up_no_other(
 
     asyncio.run(scenario())
     assert len(kafka.sent) == 2
+
+
+def test_a_relay_ends_whenever_it_is_cancelled(
+    own: Database, settings: Settings, kafka: type[SlowKafka]
+) -> None:
+    async def scenario() -> None:
+        kafka.acknowledge.set()
+        for number in range(40):
+            commit(own, f"cancelled-{number}")
+            task = asyncio.ensure_future(Relay(own, settings).run())
+            await eventually(lambda: is_empty(own))
+            # Some iterations of the loop later the relay is at another place.
+            for _ in range(number % 20):
+                await asyncio.sleep(0)
+            task.cancel()
+            ended, _ = await asyncio.wait({task}, timeout=10)
+            assert ended == {task}
+
+    asyncio.run(scenario())
