@@ -55,6 +55,8 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
             bucket's chunks in this run. The run lists everything that the feed asserts in the
             bucket; what the feed asserted there before and does not list now is gone. A bucket
             in which the feed lists nothing gets one empty chunk.
+        is_repetition: whether the run says everything again, so that what it lists is no news by
+            itself; `repetition` in the payload, on all chunks of the run.
     """
 
     feed: FeedRef
@@ -67,6 +69,7 @@ class IndicatorsObserved(msgspec.Struct, omit_defaults=True):
     seen: list[Indicator] = msgspec.field(default_factory=list)
     gone: list[Indicator] = msgspec.field(default_factory=list)
     statement_chunks: int | None = None
+    is_repetition: bool = msgspec.field(default=False, name="repetition")
 
 
 class RunFinished(msgspec.Struct, omit_defaults=True):

@@ -74,9 +74,20 @@ def chunk(
     tenant: str = "acme",
     into: int = 0,
     statement: int | None = None,
+    is_repetition: bool = False,
 ) -> Event[IndicatorsObserved]:
     data = IndicatorsObserved(
-        feed, run or uuid4(), into, number, at, 90, ("c2",), list(indicators), gone or [], statement
+        feed,
+        run or uuid4(),
+        into,
+        number,
+        at,
+        90,
+        ("c2",),
+        list(indicators),
+        gone or [],
+        statement,
+        is_repetition,
     )
     event = Event(OBSERVED, data, tenant, "/services/feeds", key=b"0")
     record = ConsumedRecord("feeds.observed.v1", 0, number, b"0", event.payload(), event.headers())

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from services.observables.attack import current_index
 from services.observables.backfill import repository
@@ -16,11 +19,13 @@ from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.scoring.inputs import ObservableState
 from services.observables.store import rescore
 from services.observables.store.changes import attack_ids, build_change
+from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import read, write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events.observables import Change
 from shared.stix import bucket
 
+WORK: Final = "map"
 SETTLE_TIME: Final = timedelta(seconds=2 * CHECK_INTERVAL)
 """Time since the last card at which the backfill begins.
 
@@ -83,17 +88,20 @@ def _remap(database: Database, tenant: str, ids: Sequence[str], cause: str) -> i
         ids: of its observables.
         cause: stands for the index.
     """
+    return apply_isolated(database, tenant, ids, WORK, partial(_remap_rows, tenant, cause))
+
+
+def _remap_rows(tenant: str, cause: str, session: Session, ids: Sequence[str]) -> int:
     mappings: list[NewMapping] = []
     changes: list[Change] = []
-    with database.transaction(tenant) as session:
-        write.lock(session, {bucket(identity) for identity in ids})
-        now = datetime.now(UTC)
-        for identity, state in read.read_states(session, tenant, ids).items():
-            new = _new_mappings(identity, state)
-            mappings += new
-            changes += _changes(identity, state, new, now, cause)
-        repository.change_mappings(session, tenant, mappings)
-        rescore.publish_changes(session, tenant, changes, "enrichment")
+    write.lock(session, {bucket(identity) for identity in ids})
+    now = datetime.now(UTC)
+    for identity, state in read.read_states(session, tenant, ids).items():
+        new = _new_mappings(identity, state)
+        mappings += new
+        changes += _changes(identity, state, new, now, cause)
+    repository.change_mappings(session, tenant, mappings)
+    rescore.publish_changes(session, tenant, changes, "enrichment")
     return len(mappings)
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from services.observables.backfill import repository
 from services.observables.backfill.repository import StoredContext
 from services.observables.reference import context
@@ -14,11 +16,13 @@ from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.reference.repository import DatasetState
 from services.observables.store import rescore
+from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import write
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import derived_id
 from shared.stix import bucket
 
+WORK: Final = "describe"
 SETTLE_TIME: Final = timedelta(seconds=2 * CHECK_INTERVAL)
 """Age of new data at which the backfill begins: by then every process describes with it."""
 
@@ -88,6 +92,15 @@ def _describe(database: Database, tenant: str, rows: Sequence[StoredContext], ca
         rows: what its observables were described with.
         cause: stands for the data.
     """
+    by_id = {row.id: row for row in rows}
+
+    def work(session: Session, ids: Sequence[str]) -> int:
+        return _describe_rows(session, tenant, [by_id[identity] for identity in ids], cause)
+
+    return apply_isolated(database, tenant, list(by_id), WORK, work)
+
+
+def _describe_rows(session: Session, tenant: str, rows: Sequence[StoredContext], cause: str) -> int:
     described = context.describe_values((row.id, row.type, row.value) for row in rows)
     changed: dict[str, str] = {}
     for row in rows:
@@ -98,10 +111,9 @@ def _describe(database: Database, tenant: str, rows: Sequence[StoredContext], ca
     if not changed:
         return 0
     now = datetime.now(UTC)
-    with database.transaction(tenant) as session:
-        write.lock(session, {bucket(identity) for identity in changed})
-        repository.change_contexts(session, tenant, changed, now)
-        causes = dict.fromkeys(changed, f"data {cause}")
-        changes = rescore.rescore(session, tenant, changed, now, causes)
-        rescore.publish_changes(session, tenant, changes, "enrichment")
+    write.lock(session, {bucket(identity) for identity in changed})
+    repository.change_contexts(session, tenant, changed, now)
+    causes = dict.fromkeys(changed, f"data {cause}")
+    changes = rescore.rescore(session, tenant, changed, now, causes)
+    rescore.publish_changes(session, tenant, changes, "enrichment")
     return len(changed)

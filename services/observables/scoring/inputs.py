@@ -180,6 +180,11 @@ class ObservableState(NamedTuple):
         """The assertions that hold at a moment."""
         return [assertion for assertion in self.all_assertions if assertion.active(now)]
 
+    @property
+    def active_before(self) -> list[StoredAssertion]:
+        """The assertions that held when the score was last computed: what readers know of."""
+        return self.all_assertions if self.scored_at is None else self.active(self.scored_at)
+
     def newest(self, at: datetime) -> datetime:
         """The newest moment of all that is stored, at least `at`: the one that scores are for."""
         return max(at, *(row.updated_at for row in self.all_assertions), self.scored_at or at)

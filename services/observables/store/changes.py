@@ -59,7 +59,7 @@ def build_change(
     """The change of an observable, decided in one place: `new`, `changed` or `expired`.
 
     It expires when its score falls below the last threshold, and when nothing asserts or claims it
-    any more.
+    any more. What had lapsed before has expired before.
 
     Args:
         identity: the observable's UUID.
@@ -95,7 +95,7 @@ def _kind(
 ) -> ChangeKind:
     """Whether an observable that readers have seen changed or expired."""
     lapsed = score < THRESHOLDS[-1] <= before.score
-    was_claimed = bool(before.assertions or before.public or before.claims)
+    was_claimed = bool(before.active_before or before.claims)
     is_claimed = bool(active or after.claims)
     has_expired = lapsed or (was_claimed and not is_claimed)
     return "expired" if has_expired else "changed"

@@ -4,9 +4,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from services.observables.store import rescore
+from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import upkeep, write
 from services.observables.worker import celery
 from shared.clock import database_now
@@ -15,6 +19,7 @@ from shared.runtime.celery import enqueue_best_effort
 from shared.stix import bucket
 
 CHECK_DUE: Final = "observables.tasks.check_due"
+_WORK: Final = "check_due"
 
 
 @dataclass(slots=True)
@@ -57,10 +62,23 @@ def _rescore(database: Database, due: Mapping[str, Sequence[str]], report: DueRe
         for identity in ids:
             by_bucket[bucket(identity)].append(identity)
         for number, ids_of_bucket in sorted(by_bucket.items()):
-            with database.transaction(tenant) as session:
-                now = database_now(session)
-                write.lock(session, [number])
-                changes = rescore.rescore(session, tenant, ids_of_bucket, now)
-                rescore.publish_changes(session, tenant, changes, "time")
+            work = partial(_rescore_bucket, tenant, number)
+            postpone = partial(_postpone, tenant)
+            report.published += apply_isolated(
+                database, tenant, ids_of_bucket, _WORK, work, postpone
+            )
             report.computed += len(ids_of_bucket)
-            report.published += len(changes)
+
+
+def _rescore_bucket(tenant: str, number: int, session: Session, ids: Sequence[str]) -> int:
+    """Compute scores of one bucket again; how many changes were published."""
+    now = database_now(session)
+    write.lock(session, [number])
+    changes = rescore.rescore(session, tenant, ids, now)
+    rescore.publish_changes(session, tenant, changes, "time")
+    return len(changes)
+
+
+def _postpone(tenant: str, session: Session, identity: str, failures: int) -> None:
+    """A score that cannot be computed is tried again later and later, at least once a day."""
+    upkeep.postpone_due(session, tenant, identity, min(failures, 24))

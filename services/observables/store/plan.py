@@ -4,7 +4,7 @@ The outcome of many reports does not depend on their order, nor on how often the
 
 - Of a source's reports about an observable the newest holds, by the time of its run. Of two of the
   same moment an assertion prevails over a retraction, and the stronger of two assertions (`_rank`).
-- A report that repeats what is stored, of the same day, is not written into the assertion, only
+- A report that only repeats what is stored (`_can_be_noted`) is not written into the assertion, but
   noted (`IngestPlan.repeated`). Readers of the stored assertions add the notes (`add_repeats`), so
   that an older report is recognised as older.
 - The stored score is never news (`is_news`) against the score of the assertions at the newest
@@ -66,7 +66,11 @@ class IncomingAssertion(msgspec.Struct, frozen=True, gc=False):
 
 
 class AssertingSource(NamedTuple):
-    """The source of a run, and the time of the run."""
+    """The source of a run, and the time of the run.
+
+    Attributes:
+        is_repetition: whether the run says everything again.
+    """
 
     id: str
     name: str
@@ -76,6 +80,7 @@ class AssertingSource(NamedTuple):
     confirmed_at: datetime | None = None
     tenant: str = ""
     tlp: str = ""
+    is_repetition: bool = False
 
     def stored(self, data: AssertionData) -> StoredAssertion:
         """A report of this source as it is stored."""
@@ -234,7 +239,8 @@ def _assert(
         _widen(plan, assertion.id, stored, fresh)
         return
     is_steady = False
-    if (stored.retracted and not is_over) or _needs_writing(fresh, stored):
+    is_noted = _can_be_noted(source, assertion.data, fresh, stored)
+    if (stored.retracted and not is_over) or not is_noted:
         data = assertion.data._replace(retracted=True) if is_over else assertion.data
         plan.reasserted.append(replace(assertion, data=data))
         if not is_over and (stored.retracted or not _is_same(stored, fresh)):
@@ -293,19 +299,23 @@ def _widen(
         plan.widened.append((identity, fresh.first_seen))
 
 
-def _needs_writing(fresh: StoredAssertion, stored: StoredAssertion) -> bool:
-    """Whether a newer report has to be written: it differs, or is of another day.
+def _can_be_noted(
+    source: AssertingSource, data: AssertionData, fresh: StoredAssertion, stored: StoredAssertion
+) -> bool:
+    """Whether a newer report only repeats what is stored, so that it need not be written.
 
-    A stream repeats itself all the time. A snapshot does not: it reports again what has changed.
+    A stream repeats itself all the time; what it says on another day counts for that day. A
+    snapshot reports again what has changed, unless the run says everything again. The stored
+    assertion of a snapshot holds as long as the list is confirmed.
     """
     asserted_at = stored.asserted_at
-    return (
-        asserted_at is None
-        or fresh.kind == "snapshot"
-        or not _is_same(stored, fresh)
-        or end_of_day(fresh.observed_at) != end_of_day(asserted_at)
-        or end_of_day(fresh.last_seen) != end_of_day(stored.last_seen)
-    )
+    if asserted_at is None or not _is_same(stored, fresh):
+        return False
+    if fresh.kind == "snapshot":
+        is_seen_then = data.last_seen is None or data.last_seen == stored.last_seen
+        return source.is_repetition and is_seen_then and source.observed_at <= stored.fades_from
+    is_same_day = end_of_day(fresh.observed_at) == end_of_day(asserted_at)
+    return is_same_day and end_of_day(fresh.last_seen) == end_of_day(stored.last_seen)
 
 
 def _is_same(stored: StoredAssertion, fresh: StoredAssertion) -> bool:

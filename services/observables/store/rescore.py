@@ -45,8 +45,9 @@ def rescore(
     for identity, state in read.read_states(session, tenant, list(ids)).items():
         active = state.active(now)
         fresh = evaluate(state.type, active, state.claims, state.effects, now)
-        has_lapsed = len(active) < sum(not row.retracted for row in state.all_assertions)
-        if is_news(state.score, fresh.score) or (has_lapsed and not active and state.score):
+        # What had lapsed by the last time was published then.
+        have_all_lapsed = bool(state.active_before) and not active
+        if is_news(state.score, fresh.score) or (have_all_lapsed and state.score):
             cause = causes.get(identity) or f"due {state.due}"
             changes.append(build_change(identity, state, state, fresh.score, active, cause))
         else:

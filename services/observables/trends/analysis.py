@@ -142,6 +142,8 @@ class Analysis:
             raise InvalidInput(
                 f"{chunk.observed_at[:80]!r} is no time.", field="observed_at"
             ) from error
+        if chunk.is_repetition:
+            return []  # nothing of it is seen now for the first time
         # A wrong clock must not move the windows of all feeds into the future. For subjects,
         # whose minutes are judged when they are over, a chunk is at most LATENESS older than its
         # place in the log.

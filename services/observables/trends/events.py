@@ -31,6 +31,7 @@ class Chunk(msgspec.Struct):
     feed: FeedIdentity
     observed_at: str
     seen: list[ObservedIndicator] = msgspec.field(default_factory=list)
+    is_repetition: bool = msgspec.field(default=False, name="repetition")
 
 
 class ChangedObservable(msgspec.Struct, gc=False):

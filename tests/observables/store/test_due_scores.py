@@ -1,15 +1,20 @@
 """Scores below a threshold are published once; what a source still lists does not fade."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
+from starlette.testclient import TestClient
 
+from services.observables.store.changes import build_change
 from services.observables.store.due_scores import DueReport, check_due, wake_if_due
 from services.observables.store.handlers import handle_finished
+from services.observables.store.repository import read
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import FINISHED, Indicator, RunFinished
+from shared.stix.ids import observable_id
 from tests.observables.conftest import FEED, changes, chunk, handle
 
 NOW = datetime.now(UTC)
@@ -91,3 +96,37 @@ def test_sources_are_confirmed_once_a_day_and_their_past_is_kept(own: Database) 
         assert session.scalar(sa.text("SELECT count(*) FROM source_past")) == len(days)
         confirmed = session.scalar(sa.text("SELECT confirmed_at FROM source"))
     assert confirmed.date().isoformat() == days[-1]
+
+
+def test_an_assertion_that_lapsed_is_published_once_however_often_it_is_scored(
+    own: Database, client_for: Callable[..., TestClient]
+) -> None:
+    limited = Indicator("ipv4-addr", "192.0.2.1", valid_until=ago(minutes=1))
+    handle(own, chunk(limited, at=ago(hours=1)))
+    report = {"value": "192.0.2.1", "kind": "seen", "place": "sensor"}
+    client = client_for("observables", "acme", "analyst")
+    client.post("/v1/sightings", json={"sightings": [report]}).raise_for_status()
+    changes(own)
+    with own.transaction("acme") as session:
+        # The report came before the end of the assertion.
+        session.execute(sa.text("UPDATE observable SET changed_at = now() - interval '1 hour'"))
+    published = 0
+    for _ in range(3):
+        with own.transaction("acme") as session:
+            session.execute(sa.text("UPDATE observable SET due_at = now()"))
+        published += check_due(own).published
+    assert published == 1
+
+
+def test_what_had_lapsed_before_does_not_expire_again(own: Database) -> None:
+    limited = Indicator("ipv4-addr", "192.0.2.1", valid_until=ago(minutes=1))
+    handle(own, chunk(limited, at=ago(hours=1)))
+    check_due(own)
+    changes(own)
+    with own.transaction("acme") as session:
+        (state,) = read.read_states(
+            session, "acme", [observable_id("ipv4-addr", "192.0.2.1")]
+        ).values()
+    assert build_change("x", state, state, 0, []).kind == "changed"
+    handle(own, chunk(gone=[ADDRESS], at=ago(seconds=0)))
+    assert changes(own) == []

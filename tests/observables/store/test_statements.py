@@ -150,6 +150,27 @@ def test_what_a_stream_only_repeated_is_listed(own: Database) -> None:
     assert live(own, STREAM) == set(values[1:])
 
 
+def test_a_repetition_of_a_list_writes_only_what_differs(own: Database) -> None:
+    values = BY_BUCKET[FIRST]
+    handle(own, chunk(*indicators(values), into=FIRST))
+    repeated = [*indicators(values[:1], 30), *indicators(values[1:-1])]
+    statement = chunk(*repeated, into=FIRST, at=after(60), statement=1, is_repetition=True)
+    changes(own)
+    handle(own, statement)
+    assert live(own) == {*values[:-1]}
+    assert sorted(changes(own)) == [
+        (values[0], "changed", 24, 72),
+        (values[-1], "expired", 0, 72),
+    ]
+    with own.transaction("acme") as session:
+        past = session.scalar(sa.text("SELECT count(*) FROM assertion_past"))
+        noted = session.scalar(sa.text("SELECT sum(length(repeated)) / 16 FROM run_chunk"))
+    assert (past, noted) == (2, len(values) - 2)
+    # What was noted counts: an older retraction comes too late.
+    handle(own, chunk(gone=indicators(values[1:2]), into=FIRST, at=after(30)))
+    assert live(own) == {*values[:-1]}
+
+
 def test_a_public_statement_marks_the_rows_of_other_tenants_due(own: Database) -> None:
     value = BY_BUCKET[FIRST][0]
     for tenant in ("public", "acme"):
@@ -169,6 +190,7 @@ class ModelRun(NamedTuple):
     minute: int
     listed: dict[int, tuple[tuple[str, ...], ...]]
     is_full: bool
+    is_repetition: bool
 
 
 @st.composite
@@ -180,7 +202,7 @@ def _runs(draw: st.DrawFn) -> list[ModelRun]:
             values = st.sampled_from(BY_BUCKET[number][:5])
             chunk_values = st.lists(values, max_size=3, unique=True).map(tuple)
             listed[number] = tuple(draw(st.lists(chunk_values, min_size=1, max_size=3)))
-        runs.append(ModelRun(minute, listed, draw(st.booleans())))
+        runs.append(ModelRun(minute, listed, draw(st.booleans()), draw(st.booleans())))
     return runs
 
 
@@ -199,6 +221,7 @@ def _events(run: ModelRun, feed: FeedRef) -> list[Event[IndicatorsObserved]]:
                     into=number,
                     number=place,
                     statement=len(lists) if is_last else None,
+                    is_repetition=run.is_repetition,
                 )
             )
     return events

@@ -185,3 +185,20 @@ def test_times_without_an_offset_are_utc() -> None:
     assert epoch_seconds("2026-11-23T10:00:00") == expected
     with pytest.raises(ValueError, match="yesterday"):
         epoch_seconds("yesterday")
+
+
+def test_what_a_feed_only_says_again_is_no_news() -> None:
+    """Feeds that repeat their lists within minutes make no burst of what they list."""
+    log = []
+    for number in range(6):
+        feed = FeedRef(UUID(int=number), f"feed {number}", kind="snapshot")
+        at = datetime.fromtimestamp(START + number, UTC).isoformat()
+        seen = [Indicator("ipv4-addr", "192.0.2.1", malware="Odd")] * 200
+        for is_repetition in (False, True):
+            data = IndicatorsObserved(
+                feed, UUID(int=0), 0, 0, at, seen=seen, is_repetition=is_repetition
+            )
+            log.append((record(Event(OBSERVED, data, "acme", "s"), 0, len(log)), START + number))
+    news = [(replace(entry, offset=place // 2), at) for place, (entry, at) in enumerate(log)]
+    assert {trend.kind for trend in read(news[::2])} == {"value"}
+    assert read(news[1::2]) == set()

@@ -1,4 +1,4 @@
-"""SQL of due scores, of sources, and of the progress of runs."""
+"""SQL of due scores, of rows set aside, of sources, and of the progress of runs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +12,28 @@ from services.observables.store.models import ASSERTION, RUN_CHUNK, SOURCE
 _DUE: Final = sa.text(
     "SELECT tenant, id::text FROM observable WHERE due_at <= now() ORDER BY due_at LIMIT :limit"
 )
+
+_NOTE_FAILED: Final = sa.text(
+    "INSERT INTO failed_row AS noted (tenant, observable_id, work, reason) "
+    "VALUES (:tenant, CAST(:id AS uuid), :work, :reason) "
+    "ON CONFLICT (tenant, observable_id, work) DO UPDATE SET reason = excluded.reason, "
+    "failures = noted.failures + 1, failed_at = now() RETURNING failures"
+)
+_POSTPONE_DUE: Final = sa.text(
+    "UPDATE observable SET due_at = now() + make_interval(hours => :hours) "
+    "WHERE tenant = :tenant AND id = CAST(:id AS uuid)"
+)
+
+
+def note_failed_row(session: Session, tenant: str, identity: str, work: str, reason: str) -> int:
+    """Note that work on an observable failed because of what its rows hold; how often it has."""
+    row = {"tenant": tenant, "id": identity, "work": work, "reason": reason}
+    return int(session.execute(_NOTE_FAILED, row).scalar_one())
+
+
+def postpone_due(session: Session, tenant: str, identity: str, hours: int) -> None:
+    """Let the score of an observable be due again in some hours."""
+    session.execute(_POSTPONE_DUE, {"tenant": tenant, "id": identity, "hours": hours})
 
 
 def due_ids(session: Session, limit: int) -> dict[str, list[str]]:
