@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from services.observables.store.repository import expectations, upkeep
 from services.observables.store.repository.expectations import AppliedBucket, Expectation
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
-from shared.events import Event
+from shared.events import Event, derived_id
 from shared.events.feeds import RunFinished
 from shared.events.observables import APPLIED, RunApplied
 from shared.kafka.gaps import LogGap
@@ -43,7 +43,6 @@ _PAUSES: Final = (
 )
 """Pauses after a report of missing chunks; after the last of them nothing is reported again."""
 _BATCH: Final = 200
-_NAMESPACE: Final = UUID("5b1f3c58-6a5d-4f6b-9d7e-0f6d0f4c2a91")
 
 
 def expect(session: Session, tenant: str, finished: RunFinished) -> None:
@@ -212,9 +211,9 @@ def _report(
 
 def _publish(session: Session, tenant: str, report: RunApplied, ordinal: str = "") -> None:
     """Publish a report; the same report of a run always has the same id."""
-    identity = uuid5(_NAMESPACE, f"{tenant}/{report.run_id}/{report.state}/{ordinal}")
+    identity = derived_id(APPLIED.name, tenant, report.run_id, report.state, ordinal)
     key = str(report.source_id).encode()
-    publish(session, [Event(APPLIED, report, tenant, EVENT_SOURCE, key, str(identity))])
+    publish(session, [Event(APPLIED, report, tenant, EVENT_SOURCE, key, identity)])
     RUNS_REPORTED.labels(report.state).inc()
 
 
