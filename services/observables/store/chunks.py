@@ -132,7 +132,7 @@ def _seen_at(text: str | None, observed_at: datetime) -> datetime | None:
 
 
 def run_time(text: str, now: datetime) -> datetime:
-    """The time of a run, by the clock of its process, at most as far ahead as clocks differ.
+    """The time of a run by the feeds' database, at most as far ahead as clocks differ.
 
     Its reports would otherwise be newer than all others of the source until time has caught up.
 

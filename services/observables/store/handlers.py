@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from services.observables.store.ingest import SourceRun, ingest
 from services.observables.store.plan import AssertingSource, IngestPlan
 from services.observables.store.repository import write
 from services.observables.store.repository.write import RunChunkRow, pack_ids
+from shared.clock import database_now
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.feeds import IndicatorsObserved, RunFinished
@@ -45,7 +45,7 @@ def _run_of(event: Observed) -> tuple[object, str, UUID]:
 def _apply(session: Session, events: list[Observed]) -> None:
     tenant = events[0].tenant
     head = events[0].data
-    observed_at = run_time(head.observed_at, datetime.now(UTC))
+    observed_at = run_time(head.observed_at, database_now(session))
     if not 0 <= head.confidence <= 100:
         raise InvalidInput(
             f"A confidence of {head.confidence} is not between 0 and 100.", field="confidence"
@@ -126,6 +126,6 @@ def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> N
     """
     for event in events:
         if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
-            confirmed_at = run_time(event.time, datetime.now(UTC))
+            confirmed_at = run_time(event.time, database_now(session))
             write.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)
         expectations.expect(session, event.tenant, event.data)

@@ -1,7 +1,7 @@
 """Compare what a source reports with what is stored; write the difference and publish it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -66,7 +66,7 @@ def ingest(
     effects = {identity: context.effects(text) for identity, text in contexts.items()}
     plan = build_plan(source, asserted, dropped, states, effects)
     write.write_plan(session, tenant, source, plan, contexts)
-    write.mark_due(session, tenant, plan.changes, datetime.now(UTC))
+    write.mark_due(session, tenant, plan.changes)
     publish(session, change_events(plan.changes, tenant, run.source_id, source.name, run_id))
     return plan
 

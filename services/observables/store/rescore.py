@@ -1,7 +1,7 @@
 """Scores computed again because of time, newer reference data, sightings or answers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
@@ -68,5 +68,5 @@ def publish_changes(session: Session, tenant: str, changes: Sequence[Change], ca
         changes: the changes.
         cause: `time`, `sighting` or `enrichment`.
     """
-    write.mark_due(session, tenant, changes, datetime.now(UTC))
+    write.mark_due(session, tenant, changes)
     publish(session, change_events(changes, tenant, NO_FEED, cause))

@@ -290,11 +290,11 @@ _OTHER_TENANTS: Final = sa.text(
     "SELECT tenant FROM walk WHERE tenant <> :public"
 )
 _MARK_DUE: Final = (
-    "UPDATE observable SET due_at = %(at)s WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"
+    "UPDATE observable SET due_at = now() WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(ids)s)"
 )
 
 
-def mark_due(session: Session, tenant: str, changes: Iterable[Change], at: datetime) -> None:
+def mark_due(session: Session, tenant: str, changes: Iterable[Change]) -> None:
     """Mark the rows of other tenants due when their public part has changed.
 
     The buckets are locked. The transaction continues as the tenant's.
@@ -305,7 +305,7 @@ def mark_due(session: Session, tenant: str, changes: Iterable[Change], at: datet
     set_tenant(session, NAME, PLATFORM)
     if ids and (tenants := list(session.scalars(_OTHER_TENANTS, {"public": PUBLIC}))):
         with driver_connection(session).cursor() as cursor:
-            cursor.execute(_MARK_DUE, {"tenants": tenants, "ids": UuidArray(ids), "at": at})
+            cursor.execute(_MARK_DUE, {"tenants": tenants, "ids": UuidArray(ids)})
     set_tenant(session, NAME, tenant)
 
 
