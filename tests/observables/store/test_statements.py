@@ -158,10 +158,8 @@ def test_a_repetition_of_a_list_writes_only_what_differs(own: Database) -> None:
     changes(own)
     handle(own, statement)
     assert live(own) == {*values[:-1]}
-    assert sorted(changes(own)) == [
-        (values[0], "changed", 24, 72),
-        (values[-1], "expired", 0, 72),
-    ]
+    expected = [(values[0], "changed", 24, 72), (values[-1], "expired", 0, 72)]
+    assert changes(own) == sorted(expected)
     with own.transaction("acme") as session:
         past = session.scalar(sa.text("SELECT count(*) FROM assertion_past"))
         noted = session.scalar(sa.text("SELECT sum(length(repeated)) / 16 FROM run_chunk"))
