@@ -32,6 +32,7 @@ class _Chunk(msgspec.Struct, omit_defaults=True):
     seen: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     gone: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     statement_chunks: int | None = None
+    repetition: bool = False
 
 
 class _OpenChunk:
@@ -115,6 +116,7 @@ class Chunker:
             head.observed_at,
             head.confidence,
             head.tags,
+            repetition=head.is_repetition,
         )
         if target.texts:
             setattr(chunk, name, texts)
@@ -139,6 +141,7 @@ def _capacity(head: IndicatorsObserved) -> int:
         head.confidence,
         head.tags,
         seen=msgspec.Raw(b"[]"),
+        repetition=head.is_repetition,
     )
     return MAX_EVENT_BYTES - len(msgspec.json.encode(envelope)) - _END_BYTES
 

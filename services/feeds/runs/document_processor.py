@@ -152,6 +152,7 @@ class DocumentProcessor:
             observed_at=claim.observed_at.isoformat(timespec="microseconds"),
             confidence=feed.confidence,
             tags=tuple(sorted(feed.tags)),
+            is_repetition=self._run.full_reason is not None,
         )
 
     def _checked(self, blocks: Iterable[Rows]) -> Iterator[Rows]:

@@ -27,6 +27,7 @@ def test_every_chunk_fits_an_event_with_the_longest_head(letter: str) -> None:
         0,
         "2026-01-01T00:00:00.000Z",
         tags=tuple(f"{number}{letter * 98}" for number in range(50)),
+        is_repetition=True,
     )
     texts = [
         msgspec.json.encode(ParsedIndicator("domain-name", f"{'d' * 900}{number}.example"))
@@ -37,8 +38,16 @@ def test_every_chunk_fits_an_event_with_the_longest_head(letter: str) -> None:
     assert max(map(len, payloads)) <= MAX_EVENT_BYTES
     chunks = [msgspec.json.decode(payload, type=IndicatorsObserved) for payload in payloads]
     assert [chunk.chunk for chunk in chunks] == list(range(len(chunks)))
+    assert all(chunk.is_repetition for chunk in chunks)
     values = [item.value for chunk in chunks for item in chunk.seen]
     assert values == [f"{'d' * 900}{number}.example" for number in range(3_000)]
+
+
+def test_a_run_with_news_alone_is_no_repetition() -> None:
+    head = IndicatorsObserved(FeedRef(UUID(int=1), "list"), UUID(int=2), 0, 0, "2026-01-01")
+    rows = [(np.zeros(1, np.uint64), [msgspec.json.encode(ParsedIndicator("url", "http://a/"))])]
+    ((_, payload),) = Chunker(head).seen(rows)
+    assert b"repetition" not in payload
 
 
 class WithLargeIndicator:

@@ -58,9 +58,9 @@ def test_a_score_that_cannot_be_computed_holds_no_other_up(own: Database) -> Non
 def test_a_row_that_cannot_be_described_holds_no_other_up(own: Database) -> None:
     handle(own, chunk(*(Indicator("ipv4-addr", value) for value in ADDRESSES)))
     with own.transaction("acme") as session:
-        session.execute(sa.text("""UPDATE observable SET context = '{"hint": 1}'"""))
+        session.execute(sa.text("""UPDATE observable SET context = '{"hint": {}}'"""))
         rows = session.execute(sa.text("SELECT tenant, id::text, type, value FROM observable"))
-        stored = [StoredContext(*row, '{"hint": 1}') for row in rows]
+        stored = [StoredContext(*row, '{"hint": {}}') for row in rows]
     broken = [row._replace(context="{") if row.id == BAD else row for row in stored]
     assert contexts._describe(own, "acme", broken, "new data") == len(ADDRESSES) - 1
     assert failed_rows(own) == [(BAD, "describe", 1)]
