@@ -230,6 +230,6 @@ def request_statements(session: Session, gap: LogGap) -> str:
     sources = upkeep.source_ids(session)
     for tenant, source_id in sources:
         # No feed has such a run. Told of a run that it does not know, a feed says everything again.
-        lost = uuid5(_NAMESPACE, f"{tenant}/{source_id}/{gap.kind}/{gap.last}/{gap.timestamp}")
-        _publish(session, tenant, RunApplied(source_id, lost, "incomplete"))
+        run_id = derived_id(APPLIED.name, tenant, source_id, gap.kind, gap.last, gap.timestamp)
+        _publish(session, tenant, RunApplied(source_id, UUID(run_id), "incomplete"))
     return f"Full statements of {len(sources)} feeds were requested."
