@@ -30,11 +30,8 @@ from shared.stix.ids import observable_id
 from tests.observables.conftest import chunk
 
 START = datetime.now(UTC) - timedelta(minutes=30)
-ADDRESSES = [
-    address
-    for address in (f"10.0.{number >> 8}.{number & 255}" for number in range(1000))
-    if bucket(observable_id("ipv4-addr", address)) == 0
-]
+_CANDIDATES = [f"10.0.{number >> 8}.{number & 255}" for number in range(1000)]
+ADDRESSES = [each for each in _CANDIDATES if bucket(observable_id("ipv4-addr", each)) == 0]
 """Of one bucket, so that changes of two chunks can come in one event."""
 
 
