@@ -44,7 +44,7 @@ def confirm_feed(ctx: Context, feed: FeedReference) -> None:
 
 @run_commands.command("resync")
 def resync_feed(ctx: Context, feed: FeedReference) -> None:
-    """Let a feed say everything again, and wait until all of it is stored.
+    """Let a feed say everything again and wait until it is stored.
 
     What it asserted before and does not list now is taken back.
     """
