@@ -19,11 +19,13 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from shared.database import Database, database
+from shared.errors import InvalidInput
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.outbox_upkeep import prune_outbox
 from shared.kafka.relay import Relay
 from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
+from shared.retention import retention_days
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.runtime.process_title import set_process_title
 from shared.runtime.sweeps import Sweep, SweepThreads
@@ -123,6 +125,12 @@ def _load(path: str) -> Any:
 
 
 def _run_migrations(service: ServiceDefinition, settings: Settings) -> None:
+    # Days that fit no table would end the nightly task only: say so now.
+    policies = _load(f"services.{service.name}.retention.policies:POLICIES")
+    try:
+        retention_days(service.name, policies, settings.retention_days)
+    except InvalidInput as error:
+        sys.exit(error.message)
     migrate(service.name, settings.database_url.get_secret_value())
     created = asyncio.run(ensure_topics(settings))
     log.info("migrated", topics_created=len(created))

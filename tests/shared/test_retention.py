@@ -1,6 +1,8 @@
 """Rows whose time is over go in batches that wait for nobody; all others stay."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -159,3 +161,13 @@ def test_the_setting_is_a_list_of_pairs(
         monkeypatch.setenv("SENTINELIQ_RETENTION_DAYS", wrong)
         with pytest.raises(ValidationError, match="write <service>"):
             Settings()  # type: ignore[call-arg]
+
+
+def test_days_that_fit_no_table_end_a_migration_before_it_begins(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTINELIQ_RETENTION_DAYS", "feeds.runs=9")
+    command = [sys.executable, "-m", "services.feeds", "migrate"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "feeds.runs is not one of" in result.stderr
