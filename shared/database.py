@@ -6,24 +6,36 @@ security does the rest: a transaction reads its tenant and `public`, writes its 
 nothing when no tenant is set.
 """
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg
 import sqlalchemy
-from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.orm import Session
 
 from shared import tenants
 from shared.errors import TooLargeInput, Unavailable
+from shared.postgres.connection import (
+    AsyncWatchedConnection,
+    WatchedConnection,
+    open_async_connection,
+    open_connection,
+)
+from shared.postgres.conninfo import SessionLimits, connection_parameters
+from shared.postgres.inheritance import note_server
+from shared.postgres.reader_pool import ReaderPool
+from shared.postgres.sqlstates import blames_value, is_transient_error
+from shared.postgres.watchdog import is_answered
 from shared.settings import load_settings
 from shared.uuids import register_dumper
 
@@ -45,9 +57,34 @@ _SET_SESSION_TENANT: Final = (
 _SET_TIMEOUT: Final = sqlalchemy.text("SELECT set_config('statement_timeout', :limit, true)")
 
 
-def sqlalchemy_url(url: str) -> URL:
-    """Convert a libpq URL to SQLAlchemy's, with the driver psycopg 3."""
-    return make_url(url).set(drivername="postgresql+psycopg")
+_POOL_SECONDS: Final = 4
+"""The longest wait for a connection: an API answers within five seconds."""
+_PROBE_SECONDS: Final = 2.0
+_PROBE_VALID_SECONDS: Final = 1.0
+_READER_LIMITS: Final = SessionLimits(statement=30)
+_PROBE_LIMITS: Final = SessionLimits(statement=2, lock=2, idle_in_transaction=2)
+_LOCK_LIMITS: Final = SessionLimits(idle=10)
+
+
+def make_engine(
+    url: str, limits: SessionLimits, application: str = "sentineliq", **pool: Any
+) -> Engine:
+    """Make an engine that connects with libpq's reading of the URL, which may name several hosts.
+
+    Args:
+        url: libpq URL.
+        limits: of its sessions.
+        application: the name that PostgreSQL shows.
+        pool: SQLAlchemy's arguments about its pool.
+    """
+    parameters = connection_parameters(url, application, limits)
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=partial(open_connection, parameters),
+        # A traceback that shows values would put them into logs and dead letters.
+        hide_parameters=True,
+        **pool,
+    )
 
 
 def role_name(service: str) -> str:
@@ -68,21 +105,26 @@ class Database:
     def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
         self.service = service
         self.url = url
-        self._pool: ConnectionPool | None = None
-        self._pool_size = pool_size
-        self._opening = threading.Lock()
-        self.engine: Engine = sqlalchemy.create_engine(
-            sqlalchemy_url(url),
+        # A caller that reads in steps opens a transaction before another has ended.
+        self._reader_count = max(pool_size, 2)
+        self._application = f"sentineliq-{service}"
+        self.engine: Engine = make_engine(
+            url,
+            SessionLimits(),
+            self._application,
             # No overflow: a connection that is closed again loses its prepared plans and its
             # staging table.
             pool_size=2 * pool_size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=_POOL_SECONDS,
             pool_pre_ping=True,
             pool_recycle=1800,
-            connect_args={"connect_timeout": 5, "application_name": f"sentineliq-{service}"},
         )
         event.listen(self.engine, "connect", _prepare_connection)
+        self._readers = self._make_readers()
+        self._checking = threading.Lock()
+        self._checked_at = 0.0
+        _databases.add(self)
 
     @contextmanager
     def transaction(self, tenant: str, seconds: int | None = None) -> Iterator[Session]:
@@ -125,7 +167,7 @@ class Database:
             Unavailable: the database cannot be reached or aborted the transaction; a retry is safe.
         """
         try:
-            with self._readers().connection() as connection:
+            with self._readers.connection() as connection:
                 try:
                     with connection.pipeline():
                         connection.execute(
@@ -137,64 +179,95 @@ class Database:
                     # psycopg believes so until a ROLLBACK.
                     connection.close()
                     raise
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except psycopg.Error as error:
+            if not is_transient(error):
+                raise
             raise Unavailable("The database does not answer; nothing was read.") from error
 
-    def _readers(self) -> ConnectionPool:
-        with self._opening:
-            if self._pool is None:
-                self._pool = ConnectionPool(
-                    self.url,
-                    min_size=1,
-                    # A caller that reads in steps opens a transaction before another has ended.
-                    max_size=max(self._pool_size, 2),
-                    timeout=5,
-                    kwargs={"autocommit": True, "connect_timeout": 5, "prepare_threshold": 5},
-                    configure=_configure_reader,
-                    reset=_reset_reader,
-                    open=True,
-                )
-            return self._pool
+    def _make_readers(self) -> ReaderPool:
+        parameters = connection_parameters(self.url, self._application, _READER_LIMITS)
+        return ReaderPool(partial(_open_reader, parameters), self._reader_count, _POOL_SECONDS)
 
-    def connect(self) -> psycopg.Connection:
-        """Open an autocommit connection outside the pool, whose session can hold a lock."""
-        return psycopg.connect(self.url, autocommit=True, connect_timeout=5)
+    def connect(self) -> WatchedConnection:
+        """Open an autocommit connection outside the pool, whose session can hold a lock.
 
-    async def connect_async(self, tenant: str) -> psycopg.AsyncConnection:
+        PostgreSQL ends a session that is silent for ten seconds, and its locks with it: a process
+        that holds a lock shows with `SELECT 1` that it is not frozen.
+        """
+        parameters = connection_parameters(self.url, self._application, _LOCK_LIMITS)
+        connection = open_connection(parameters)
+        connection.autocommit = True
+        return connection
+
+    async def connect_async(self, tenant: str) -> AsyncWatchedConnection:
         """Open an autocommit connection outside the pool, for one tenant until it is closed.
 
         Its session can hold a lock and listen.
         """
-        connection = await psycopg.AsyncConnection.connect(
-            self.url,
-            autocommit=True,
-            connect_timeout=5,
-            application_name=f"sentineliq-{self.service}",
-        )
-        parameters = (role_name(self.service), self.service, tenant)
+        parameters = connection_parameters(self.url, self._application, SessionLimits())
+        connection = await open_async_connection(parameters)
         try:
-            await connection.execute(_SET_SESSION_TENANT, parameters)
+            await connection.set_autocommit(True)
+            await connection.execute(
+                _SET_SESSION_TENANT, (role_name(self.service), self.service, tenant)
+            )
         except BaseException:
             await connection.close()
             raise
         return connection
 
     def check(self) -> None:
-        """Check that the database answers.
+        """Check that the database answers, on a connection of its own, within some seconds.
+
+        A process that is asked often asks the database once a second.
 
         Raises:
             Unavailable: it does not.
         """
-        with self.transaction(PLATFORM) as session:
-            session.execute(sqlalchemy.text("SELECT 1"))
+        with self._checking:
+            if time.monotonic() - self._checked_at < _PROBE_VALID_SECONDS:
+                return
+            settings = {"role": role_name(self.service)}
+            parameters = connection_parameters(
+                self.url, "sentineliq-probe", _PROBE_LIMITS, settings
+            )
+            try:
+                with psycopg.connect(**parameters, autocommit=True) as connection:
+                    note_server(connection.pgconn)
+                    is_up = is_answered(connection, _PROBE_SECONDS)
+                    if not is_up:
+                        connection.pgconn.finish()
+            except psycopg.Error as error:
+                raise Unavailable("The database does not answer.") from error
+            if not is_up:
+                raise Unavailable("The database does not answer.")
+            self._checked_at = time.monotonic()
 
     def close(self) -> None:
-        """Close the pools."""
+        """Close the pools; they open again when they are used."""
         self.engine.dispose()
-        with self._opening:
-            if self._pool is not None:
-                self._pool.close()
-                self._pool = None
+        self._readers.close()
+        self._readers = self._make_readers()
+
+    def forget_connections(self) -> None:
+        """Start anew in a child process: the connections, and who waits for them, are the parent's.
+
+        Their sockets are closed already (`shared.postgres.inheritance`).
+        """
+        self.engine.dispose(close=False)
+        self._readers = self._make_readers()
+        self._checking = threading.Lock()
+
+
+_databases: WeakSet[Database] = WeakSet()
+
+
+def _forget_connections() -> None:
+    for own in list(_databases):
+        own.forget_connections()
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 @cache
@@ -217,35 +290,54 @@ def set_tenant(session: Session, service: str, tenant: str) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a retry may succeed: no connection, a lost one, a deadlock, a serialization failure.
+    """Whether a retry may succeed: the database, or the way to it, is at fault.
 
     Args:
         error: SQLAlchemy's, or psycopg's own, which statements in bulk raise.
     """
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, psycopg.OperationalError):
-        return not isinstance(original, psycopg.errors.DiskFull)
-    return isinstance(error, PoolEmpty) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
+    if isinstance(error, PoolEmpty):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_transient_error(_original(error))
+    return is_transient_error(error)
+
+
+def blames_record(error: BaseException) -> bool:
+    """Whether an error is that of a record's own values: it fails wherever it is tried again.
+
+    Every other error of the database is the platform's: a full disk, a read-only server, a column
+    that this version does not know. It says nothing about the record, which is tried again.
+
+    Args:
+        error: SQLAlchemy's, or psycopg's own; errors of anything else blame the record.
+    """
+    original = _original(error)
+    is_ours = isinstance(error, PoolEmpty) or (
+        isinstance(original, psycopg.Error) and not blames_value(original)
     )
+    return not is_ours and not is_transient(error)
+
+
+def _original(error: BaseException) -> BaseException:
+    """Return psycopg's error behind SQLAlchemy's."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig
+    return error
 
 
 def is_cancelled(error: BaseException) -> bool:
     """Whether a statement was cancelled because it took too long."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(original, psycopg.errors.QueryCanceled)
+    return isinstance(_original(error), psycopg.errors.QueryCanceled)
 
 
-def _configure_reader(connection: psycopg.Connection) -> None:
+def _open_reader(parameters: dict[str, Any]) -> WatchedConnection:
     # Readers repeat a few statements with other values: planning takes longer than reading some
     # rows by their keys.
-    connection.execute("SET statement_timeout = '30s'; SET plan_cache_mode = force_generic_plan")
+    connection = open_connection(parameters)
+    connection.autocommit = True
+    connection.execute("SET plan_cache_mode = force_generic_plan")
     register_dumper(connection)
-
-
-def _reset_reader(connection: psycopg.Connection) -> None:
-    if connection.info.transaction_status != TransactionStatus.IDLE:
-        connection.rollback()
+    return connection
 
 
 def _prepare_connection(connection: psycopg.Connection, _record: object) -> None:

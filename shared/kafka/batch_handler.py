@@ -16,7 +16,7 @@ import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
-from shared.database import PLATFORM, Database, is_transient, set_tenant
+from shared.database import PLATFORM, Database, blames_record, set_tenant
 from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
@@ -151,8 +151,10 @@ class BatchHandler:
                 raise Unavailable(error.message) from error
             return error
         except Exception as error:  # a handler's bug must not block the partition
-            if is_transient(error):
-                raise
+            if not blames_record(error):
+                # A full disk, a read-only server, a column that this version does not know: the
+                # record waits until somebody has mended it.
+                raise Unavailable(f"The database cannot store it now: {error}") from error
             log.exception("consumer.handler_failed", topic=self.subscription.topic.name)
             return error
         return None

@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.kafka.lenient_records import read_leniently
 from shared.settings import Settings
+
+REQUEST_MS: Final = 10_000
+"""The longest wait for an answer of Kafka: a broker that is frozen or gone is given up then."""
 
 read_leniently()
 
@@ -24,7 +28,9 @@ async def administrator(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
         KafkaError: the cluster does not answer.
     """
     client = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_bootstrap_servers, client_id="sentineliq-admin"
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        client_id="sentineliq-admin",
+        request_timeout_ms=REQUEST_MS,
     )
     try:
         await client.start()

@@ -22,7 +22,7 @@ from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, ConsumedRecord
 from shared.kafka.assignment import Assignment
 from shared.kafka.batch_handler import BatchHandler, PartitionHalted, RowMovedBack, Subscription
-from shared.kafka.cluster import consumer_group
+from shared.kafka.cluster import REQUEST_MS, consumer_group
 from shared.kafka.dlq_limit import DlqLimitExceeded
 from shared.kafka.gaps import rewound_gap
 from shared.kafka.log_check import consumed_record, find_gap, log_bounds
@@ -95,6 +95,7 @@ class Consumer:
             enable_auto_commit=False,
             # A position that the log does not have is a gap, which is looked into.
             auto_offset_reset="none",
+            request_timeout_ms=REQUEST_MS,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=1_000,
             max_partition_fetch_bytes=2 * _BATCH_BYTES,

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
-from shared.kafka.cluster import administrator
+from shared.kafka.cluster import REQUEST_MS, administrator
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -40,6 +40,7 @@ async def read_since(
             client_id=_CLIENT,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            request_timeout_ms=REQUEST_MS,
         )
         consumer.assign(partitions)
         async with consumer:

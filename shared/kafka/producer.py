@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, Event, Headers
+from shared.kafka.cluster import REQUEST_MS
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -35,7 +36,7 @@ class Publisher:
             linger_ms=2,
             max_batch_size=2 * MAX_EVENT_BYTES,
             max_request_size=4 * MAX_EVENT_BYTES,
-            request_timeout_ms=20_000,
+            request_timeout_ms=REQUEST_MS,
         )
 
     async def __aenter__(self) -> Self:

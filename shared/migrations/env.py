@@ -3,12 +3,16 @@
 import sqlalchemy as sa
 from alembic import context
 
+from shared.database import make_engine
 from shared.migrations import create_role
 from shared.migrations.upgrade import enter_session, lock_roles
+from shared.postgres.conninfo import MIGRATION_LIMITS
 
 attributes = context.config.attributes
 service = attributes["service"]
-engine = sa.create_engine(attributes["url"], poolclass=sa.NullPool)
+engine = make_engine(
+    attributes["url"], MIGRATION_LIMITS, "sentineliq-migrate", poolclass=sa.NullPool
+)
 with engine.connect() as connection:
     enter_session(connection, service, attributes["patience"])
     lock_roles(connection)

@@ -19,8 +19,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
-from shared.database import sqlalchemy_url
+from shared.database import make_engine
 from shared.errors import Unavailable
+from shared.postgres.conninfo import MIGRATION_LIMITS
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -64,7 +65,7 @@ def alembic_config(service: str, database_url: str, patience: float = _PATIENCE)
     config.set_main_option("version_locations", str(versions))
     config.set_main_option("path_separator", "newline")
     config.attributes["service"] = service
-    config.attributes["url"] = sqlalchemy_url(database_url)
+    config.attributes["url"] = database_url
     config.attributes["patience"] = patience
     return config
 
@@ -148,7 +149,7 @@ def lock_roles(connection: sa.Connection) -> None:
 def pending_revisions(service: str, database_url: str) -> list[str]:
     """Return the revisions that a service's schema lacks, oldest first."""
     script = ScriptDirectory.from_config(alembic_config(service, database_url))
-    engine = sa.create_engine(sqlalchemy_url(database_url), poolclass=sa.NullPool)
+    engine = make_engine(database_url, MIGRATION_LIMITS, poolclass=sa.NullPool)
     with engine.connect() as connection:
         options = {"version_table_schema": service}
         heads = MigrationContext.configure(connection, opts=options).get_current_heads()

@@ -46,7 +46,8 @@ def serve_probes(
 
     Args:
         port: on all interfaces, since orchestrators probe from outside.
-        check: raises a `SentinelIQError` while the process is not ready.
+        check: raises a `SentinelIQError` while the process is not ready. It uses nothing that the
+            process's own work uses, or a fork inherits.
         registry: the metrics to serve.
     """
     metrics: WSGIApplication = make_wsgi_app(registry)
@@ -71,4 +72,6 @@ def serve_probes(
 
     host = "0.0.0.0"  # noqa: S104  # see `port`
     server = make_server(host, port, app, handler_class=_QuietHandler)
+    # A child that outlives this process must not keep its port.
+    os.register_at_fork(after_in_child=server.socket.close)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()

@@ -40,6 +40,7 @@ class TcpProxy:
         self._latency = 0.0
         self._bytes_left: int | None = None
         self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._accepted = 0
         self._is_flowing = asyncio.Event()
         self._is_flowing.set()
@@ -124,7 +125,7 @@ class TcpProxy:
         self._await(call())
 
     async def _accept(self) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=self._listener)
+        self._server = await asyncio.start_server(self._begin, sock=self._listener)
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
@@ -142,6 +143,11 @@ class TcpProxy:
     def _cut(self) -> None:
         for link in list(self._links):
             link.reset()
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._accepted += 1

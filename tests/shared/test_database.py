@@ -144,4 +144,12 @@ def test_a_question_that_takes_too_long_is_ended(own: Database) -> None:
     ):
         session.execute(sa.text("SELECT pg_sleep(5)"))
     with own.transaction("acme") as session:
-        assert session.scalar(sa.text("SHOW statement_timeout")) == "0"
+        assert session.scalar(sa.text("SHOW statement_timeout")) == "5min"
+
+
+def test_a_traceback_shows_no_values(own: Database) -> None:
+    statement = sa.text("SELECT CAST(:value AS integer)")
+    with pytest.raises(DBAPIError) as caught, own.transaction("acme") as session:
+        session.execute(statement, {"value": "hunter2"})
+    # PostgreSQL itself quotes a value that it cannot read; SQLAlchemy would add all of them.
+    assert "parameters hidden" in str(caught.value)

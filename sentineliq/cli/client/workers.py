@@ -92,7 +92,7 @@ def _connected_workers(url: str) -> int | None:
     kombu subscribes each worker to the mailbox by a pattern, and nothing else uses patterns.
     """
     try:
-        with redis.Redis.from_url(url) as client:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3) as client:
             listeners = client.client_list(_type="pubsub")
     except redis.ResponseError:  # the login may not list clients
         return None

@@ -16,9 +16,10 @@ import services
 from sentineliq.cli.doctor.check import Check, Status, start_step
 from sentineliq.cli.doctor.growth_check import QUERY as GROWTH_QUERY
 from sentineliq.cli.doctor.growth_check import Growth, check_growth
+from shared.postgres.conninfo import SessionLimits, connection_parameters
 from shared.settings import SERVICES, ServiceName, Settings
 
-_CONNECT_WITHIN: Final = 3
+_LIMITS: Final = SessionLimits(statement=10, lock=2)
 _BETWEEN_LOOKS: Final = 0.5
 """Seconds between the two looks at an outbox; a relay that works has moved on by then."""
 _MISSING: Final = (
@@ -100,9 +101,8 @@ class DatabaseChecks:
     def connect(self) -> Check:
         """Whether PostgreSQL answers; looks at the outboxes for the first time."""
         try:
-            connection = psycopg.connect(
-                self._url, connect_timeout=_CONNECT_WITHIN, autocommit=True
-            )
+            parameters = connection_parameters(self._url, "sentineliq-doctor", _LIMITS)
+            connection = psycopg.connect(**parameters, autocommit=True)
         except psycopg.Error as error:
             seen = str(error).strip().splitlines()[0]
             return Check("PostgreSQL", "problem", seen, start_step("DATABASE_URL"))

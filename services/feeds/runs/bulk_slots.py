@@ -9,6 +9,7 @@ from services.feeds import NAME
 from services.feeds.runs.leased_run import Postponed
 from services.feeds.runs.repository import turns
 from shared.database import Database
+from shared.postgres.heartbeat import heartbeats
 from shared.runtime.celery import worker_concurrency
 from shared.settings import Settings
 
@@ -21,7 +22,8 @@ _RETRY_SECONDS: Final = 2.0
 def bulk_slot(database: Database, settings: Settings, size: int) -> Iterator[None]:
     """Hold a slot among the bulk runs of this machine; small runs need none.
 
-    A slot is a lock of a database connection: a worker that is killed gives it back.
+    A slot is a lock of a database connection: a worker that is killed gives it back, and PostgreSQL
+    takes it from one that is frozen.
 
     Args:
         database: the service's.
@@ -39,4 +41,5 @@ def bulk_slot(database: Database, settings: Settings, size: int) -> Iterator[Non
     with database.connect() as connection:
         if not any(turns.lock_slot(connection, name, slot) for slot in range(slots)):
             raise Postponed(_RETRY_SECONDS, "other long lists are being read; short ones go first")
-        yield
+        with heartbeats(connection):
+            yield

@@ -57,9 +57,13 @@ async def fetch_documents(
                     yield document
         except UpstreamError as error:
             if error.retry_after:
-                with run.database.transaction(PLATFORM) as session:
-                    turns.postpone_visits(session, host, error.retry_after)
+                await asyncio.to_thread(_postpone_visits, run, host, error.retry_after)
             raise
+
+
+def _postpone_visits(run: LeasedRun, host: str, seconds: float) -> None:
+    with run.database.transaction(PLATFORM) as session:
+        turns.postpone_visits(session, host, seconds)
 
 
 def _wait_for_turn(run: LeasedRun, host: str) -> None:

@@ -118,17 +118,17 @@ async def _while_kept(keeper: LeaseKeeper, fetch: Coroutine[Any, Any, Download])
 async def _fetch(
     database: Database, settings: Settings, item: AttackImport, url: str, path: Path
 ) -> Download:
-    with database.transaction(PUBLIC) as session:
-        headers = _conditional_headers(session, item)
+    headers = await asyncio.to_thread(_conditional_headers, database, item)
     async with GuardedClient(allow=settings.outbound_allow, limits=_LIMITS) as client:
         return await client.download(url, path, headers)
 
 
-def _conditional_headers(session: Session, item: AttackImport) -> dict[str, str]:
+def _conditional_headers(database: Database, item: AttackImport) -> dict[str, str]:
     """Headers that let the server answer 304, for a refresh of a source that did not move."""
     if not item.refresh or item.activate or item.domain is None:
         return {}
-    source = repository.get_source(session, item.domain)
+    with database.transaction(PUBLIC) as session:
+        source = repository.get_source(session, item.domain)
     if source.url != item.url:
         return {}
     headers = {"If-None-Match": source.etag, "If-Modified-Since": source.last_modified}

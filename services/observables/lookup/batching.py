@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
-from psycopg_pool import PoolTimeout
 
 from services.observables.lookup.assembly import (
     MAX_TOGETHER,
@@ -27,6 +26,7 @@ from services.observables.lookup.assembly import (
 )
 from services.observables.reference.data_dates import DatasetDates
 from shared.database import Database
+from shared.postgres.reader_pool import ReaderPoolTimeout
 from shared.stix import ObservableType
 
 _AT_ONCE: Final = 2
@@ -132,7 +132,7 @@ class Lookups:
                 _deliver(batch, end.value)
             except Exception as error:  # noqa: BLE001  # each caller receives it
                 # Without a connection every other lookup would wait as long, and fail.
-                if isinstance(error.__cause__, PoolTimeout):
+                if isinstance(error.__cause__, ReaderPoolTimeout):
                     for lookups in waiting.values():
                         batch += lookups
                     waiting.clear()

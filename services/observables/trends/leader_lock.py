@@ -9,6 +9,9 @@ from shared.database import Database
 class LeaderLock:
     """An advisory lock in the database: the server releases it when its connection ends.
 
+    The server ends a connection that is silent for ten seconds, so that a frozen process loses the
+    lock: call `acquire` more often than that.
+
     Args:
         database: the observables service's.
     """

@@ -16,6 +16,7 @@ from services.observables.trends.analysis import RISES_BACK, PartitionSpan, Plac
 from services.observables.trends.rises import HISTORY
 from services.observables.trends.trend import LATENESS, WINDOW
 from shared.events.observables import ENRICHED
+from shared.kafka.cluster import REQUEST_MS
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -49,8 +50,12 @@ class OffsetClient:
 
     def __init__(self, settings: Settings) -> None:
         servers = settings.kafka_bootstrap_servers
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=servers, client_id="sentineliq-trends")
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id="sentineliq-trends")
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers, client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS
+        )
+        self._admin = AIOKafkaAdminClient(
+            bootstrap_servers=servers, client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS
+        )
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()

@@ -211,7 +211,11 @@ def test_a_database_that_comes_back_loses_nothing(own: Database, settings: Setti
 
 
 @pytest.mark.parametrize(
-    "error", ["deadlock_detected", "serialization_failure", "lock_not_available"]
+    "error",
+    [
+        *("deadlock_detected", "serialization_failure", "lock_not_available", "disk_full"),
+        *("read_only_sql_transaction", "undefined_column", "not_null_violation"),
+    ],
 )
 def test_what_the_database_aborts_in_bulk_is_retried_and_not_dead_lettered(
     own: Database, settings: Settings, error: str

@@ -1,5 +1,6 @@
 """Policies on the past: forecast what one would have asked, or ask it now."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -58,14 +59,14 @@ async def match_past(
         Unavailable: the log does not answer.
         InvalidInput: the policy matches too much.
     """
-    with database.transaction(tenant) as session:
-        accesses = accesses_of(session, tenant)
-    past = PastMatches(days, 0, [], accesses)
+    past = PastMatches(days, 0, [], await asyncio.to_thread(_accesses, database, tenant))
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         data = event.data
         at = parse_timestamp(event.time)
         past.changes += len(data.changes)
-        past.candidates += selection.candidates([policy], data.source, data.changes, accesses, at)
+        past.candidates += selection.candidates(
+            [policy], data.source, data.changes, past.accesses, at
+        )
         if len(past.candidates) > _MOST_CANDIDATES:
             raise InvalidInput(
                 f"The policy matches more than {_MOST_CANDIDATES:,} queries in {days} days:"
@@ -73,6 +74,11 @@ async def match_past(
             )
     past.candidates.sort(key=lambda candidate: candidate.at)
     return past
+
+
+def _accesses(database: Database, tenant: str) -> dict[str, Access]:
+    with database.transaction(tenant) as session:
+        return accesses_of(session, tenant)
 
 
 async def _changes(environment: Settings, tenant: str, since: datetime) -> AsyncIterator[Any]:

@@ -1,0 +1,1 @@
+"""Connections to PostgreSQL on which nothing waits without a limit."""
