@@ -93,7 +93,7 @@ def _enter(results: dict[str, Any], form: str) -> None:
     for name, result in results.items():
         figures.setdefault("scenarios", {})[name] = {**result, "form": form}
     figures["run_at"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    figures["machine"] = f"{os.cpu_count()} cores"
+    figures["machine"] = f"{os.cpu_count()} cores with a load of {os.getloadavg()[1]:.0f}"
     document.write(figures)
 
 
