@@ -64,7 +64,7 @@ ROWS = (
         "Records that nobody can read, in every partition",
         "Each is one dead letter; the records beside it are applied; a flood stops the consumer.",
         (Trigger(log.poisoned_records, AFTER_PROCESS),),
-        tests_of("shared/kafka/test_consumer.py", "test_too_many_dead_letters_stop_the_consumer"),
+        tests_of("shared/kafka/test_halts.py", "test_restarts_do_not_let_more_records_pass"),
     ),
     Row(
         16,

@@ -111,7 +111,12 @@ ROWS = (
             Trigger(storage.older_log, AFTER_KAFKA, is_short=False),
             Trigger(storage.lost_log, AFTER_KAFKA, is_short=False),
         ),
-        tests_of("shared/kafka/test_consumer.py", "test_offsets_belong_to_one_cluster"),
+        tests_of(
+            "shared/kafka/test_log_gaps.py",
+            "test_all_records_of_a_recreated_topic_are_applied",
+            "test_records_behind_a_lost_tail_are_applied",
+            "test_records_that_retention_deleted_are_told",
+        ),
         "Only feeds that list everything (snapshots) can repeat what a lost log held; of streams"
         " and uploads, what was lost with it stays lost.",
     ),
