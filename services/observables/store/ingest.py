@@ -54,8 +54,10 @@ def ingest(
         buckets: of all these observables, and of the chunks that they came in.
     """
     tenant, source, run_id = run
-    listed = {row.id for row in asserted}
-    dropped = [row for row in retracted if row.id not in listed]
+    dropped = list(retracted)
+    if dropped:
+        listed = {row.id for row in asserted}
+        dropped = [row for row in dropped if row.id not in listed]
     ids = [row.id for row in (*asserted, *dropped)]
     states = read.read_states_of_run(session, tenant, ids, buckets, source.observed_at, run_id)
     contexts = context.describe_values(
