@@ -120,7 +120,7 @@ def long_task(trial: Trial) -> Figures:
     """A task takes longer than its lease: no other worker may begin it a second time."""
     oracle = Oracle(trial.installation)
     load = Load(trial.installation, "long task")
-    feed = load.serve(200, seconds=trial.seconds(20, 90))
+    feed = load.serve(200, seconds=trial.seconds(35, 90))
     run = load.fetch(feed)
     with load.flowing(count=10, pause=1):
         wait_until(lambda: load.run_state(run) == "succeeded", "the end of a long task", 150)
