@@ -102,7 +102,10 @@ def account_for(session: Session, applied: RunApplied) -> None:
     except NotFound:
         return  # it was deleted meanwhile
     if run is None:
-        reason = f"The run {applied.run_id} is not known here: the database was put back."
+        reason = (
+            f"The run {applied.run_id} is not known here: "
+            "the database was put back, or a log has lost records."
+        )
         _repeat(session, feed, SYSTEM, reason)
         return
     _count_corrections(feed, run, applied)

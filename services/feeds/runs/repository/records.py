@@ -1,4 +1,4 @@
-"""SQL of runs: add, list, account for, prune."""
+"""SQL of runs: add, list, account for."""
 
 from collections.abc import Callable
 from dataclasses import asdict
