@@ -1,4 +1,4 @@
-"""Writes `docs/reliability.md` from the rows of the matrix and the figures of its last long run."""
+"""Writes `docs/reliability.md` from the matrix's rows and the last figures of each scenario."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ _PROSE = Path(__file__).with_name("prose")
 
 
 def load_figures() -> dict[str, Any]:
-    """What the last long run found, by scenario; empty before the first one."""
+    """What the last run of each scenario found; empty before the first one."""
     if not FIGURES.exists():
         return {}
     figures: dict[str, Any] = json.loads(FIGURES.read_text())

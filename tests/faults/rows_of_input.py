@@ -287,7 +287,8 @@ ROWS = (
         33,
         "Faults of all kinds for half an hour",
         "Memory, descriptors, connections, outbox and lag stay bounded.",
-        gap="`python -m tests.faults.soak --minutes 30 --seed 1` shows it; see below.",
+        gap="`python -m tests.faults.soak --minutes 30 --seed 1 --write` shows it, and enters its"
+        " figures here.",
     ),
     Row(
         34,
