@@ -5,14 +5,11 @@ alone. That one is set aside: noted in `failed_row` with the reason, and logged.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from services.observables.store.repository import upkeep
-from shared.database import Database
+from shared.database import Database, blames_record
 from shared.errors import SentinelIQError
 from shared.telemetry.logging import get_logger
 
@@ -20,9 +17,6 @@ log = get_logger(__name__)
 
 RowWork = Callable[[Session, Sequence[str]], int]
 """Works on observables, by their ids, in a transaction of their tenant; returns a count."""
-
-_DATA_ERRORS: Final = ("22", "23")
-"""Classes of SQLSTATE: data exceptions and violated constraints."""
 
 
 def apply_isolated(
@@ -66,13 +60,10 @@ def apply_isolated(
 
 
 def _blames_rows(error: Exception) -> bool:
-    """Whether rows are to blame, and neither the database nor the connection."""
+    """Whether rows are to blame, and neither the database nor the machine."""
     if isinstance(error, SentinelIQError):
         return not error.retryable
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, psycopg.Error):
-        return (original.sqlstate or "")[:2] in _DATA_ERRORS
-    return not isinstance(error, DBAPIError | OSError | MemoryError)
+    return blames_record(error) and not isinstance(error, OSError | MemoryError)
 
 
 def _set_aside(
