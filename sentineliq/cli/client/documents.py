@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sentineliq.cli import output
 from shared.errors import SentinelIQError
 
 T = TypeVar("T")
@@ -58,6 +59,26 @@ class SkippedLine(msgspec.Struct, frozen=True):
     raw: str
 
 
+class UnitCounts(msgspec.Struct, frozen=True):
+    """What became of a document's units, such as its lines; `left_out` and `context` by kind."""
+
+    unit: str
+    total: int
+    read: int
+    left_out: dict[str, int]
+    context: dict[str, int]
+
+    def line(self) -> str:
+        """The counts for people: "12 lines: 9 read, 2 comment, 1 left out (1 single label)"."""
+        parts = [f"{self.read:,} read"]
+        if self.context:
+            parts.append(output.format_counts(self.context))
+        reasons = f" ({output.format_counts(self.left_out)})" if self.left_out else ""
+        parts.append(f"{sum(self.left_out.values()):,} left out{reasons}")
+        plural = "" if self.total == 1 else "s"
+        return f"{self.total:,} {self.unit}{plural}: {', '.join(parts)}"
+
+
 class RunCounts(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
     """The counts of a feed run; `observables` were ingested, `dropped` were left out."""
 
@@ -69,6 +90,7 @@ class RunCounts(msgspec.Struct, frozen=True, rename={"observables": "taken"}):
     dropped: dict[str, int] = {}
     examples: list[SkippedLine] = []
     notes: list[str] = []
+    account: UnitCounts | None = None
 
 
 class FeedRun(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ and test it with a class that inherits `FormatContract` (`tests/feeds/formats/co
     options -> read_options -> parse(stream) -> ParsedIndicator | DroppedItem | Note -> batched
 
 A piece that cannot be read costs only itself: it becomes a `DroppedItem`. A document that is not
-of the format at all raises `MalformedDocument`.
+of the format at all raises `MalformedDocument`. Nothing passes in silence: a format counts the
+units of its documents in a `UnitAccount`.
 """
 
 import re
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runti
 
 import msgspec
 
+from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect, normalise
 from shared.stix.vocabulary import ObservableType
@@ -83,11 +85,18 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class ParsedBatch(msgspec.Struct):
-    """Up to `BATCH_SIZE` items of a document, in its order."""
+    """Up to `BATCH_SIZE` items of a document, in its order.
+
+    Attributes:
+        indicators, dropped, notes: the items.
+        account: the units that are accounted for by now and were not in an earlier batch; those of
+            all batches make the account of the document.
+    """
 
     indicators: list[ParsedIndicator] = msgspec.field(default_factory=list)
     dropped: list[DroppedItem] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
+    account: UnitAccount | None = None
 
 
 class MalformedDocument(InvalidInput):
@@ -155,11 +164,15 @@ class ReadLines(NamedTuple):
         indicators: in the order of the lines.
         lines: for each indicator, the index of its line in the argument of `LineReader.read`.
         dropped: the pieces that give no indicator.
+        account: what became of the lines; None if the format does not count them.
+        dropped_lines: for each dropped item, the index of its line.
     """
 
     indicators: list[ParsedIndicator]
     lines: list[int]
     dropped: list[DroppedItem]
+    account: UnitAccount | None = None
+    dropped_lines: Sequence[int] = ()
 
 
 class LinesNotIndependent(Exception):  # it tells how to go on, and is no error of the user
@@ -255,8 +268,28 @@ def typed_value(kind: ObservableType | None, raw: str) -> tuple[str, str]:
     return observable.type, observable.value
 
 
-def batched(items: Iterable[ParsedIndicator | DroppedItem | Note]) -> Iterator[ParsedBatch]:
-    """Items in batches of at most `BATCH_SIZE`."""
+def counted(
+    items: Iterable[ParsedIndicator | DroppedItem], account: UnitAccount, units: int = 1
+) -> Iterator[ParsedIndicator | DroppedItem]:
+    """The items of a unit, or of several that belong together; then the account has them."""
+    is_read = False
+    reason: str | None = None
+    for item in items:
+        if isinstance(item, ParsedIndicator):
+            is_read = True
+        elif reason is None:
+            reason = item.reason
+        yield item
+    if is_read:
+        account.read += units
+    else:
+        account.count(reason, units)
+
+
+def batched(
+    items: Iterable[ParsedIndicator | DroppedItem | Note | UnitAccount],
+) -> Iterator[ParsedBatch]:
+    """Items in batches of at most `BATCH_SIZE`. The last item may be the document's account."""
     batch = ParsedBatch()
     count = 0
     for item in items:
@@ -264,6 +297,8 @@ def batched(items: Iterable[ParsedIndicator | DroppedItem | Note]) -> Iterator[P
             batch.indicators.append(item)
         elif isinstance(item, DroppedItem):
             batch.dropped.append(item)
+        elif isinstance(item, UnitAccount):
+            batch.account = item
         else:
             batch.notes.append(item.text)
         count += 1

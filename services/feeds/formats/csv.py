@@ -17,11 +17,13 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
+    counted,
     read_options,
 )
 from services.feeds.formats.streams import numbered_lines
 from services.feeds.formats.table_columns import guess_columns
 from services.feeds.formats.table_rows import Columns, MispRowReader, RowOptions, RowReader
+from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.errors import InvalidInput
 
 _MISP_COLUMNS = frozenset({"type", "value", "to_ids", "category"})
@@ -77,8 +79,10 @@ class CsvFormat:
         """
         csv_options = _read_options(options)
         notes: list[str] = []
-        items = _items(numbered_lines(stream, notes), csv_options)
-        return batched(chain(items, map(Note, notes)))
+        account = UnitAccount("line")
+        items = _items(numbered_lines(stream, notes), csv_options, account)
+        # The notes are complete, and so is the account, when the items have ended.
+        return batched(chain(items, map(Note, notes), [account]))
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
         """See `LineFormat.reader`. Without a row in the head nothing is known of the columns."""
@@ -97,19 +101,16 @@ def _read_options(options: Mapping[str, Any]) -> CsvOptions:
 
 
 def _items(
-    blocks: Iterator[tuple[int, list[str]]], options: CsvOptions
+    blocks: Iterator[tuple[int, list[str]]], options: CsvOptions, account: UnitAccount
 ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
     # The first block that is not empty gives the sample for the layout.
-    first = next(((start, lines) for start, lines in blocks if any(map(str.strip, lines))), None)
+    empty: list[tuple[int, list[str]]] = []
+    first = next(_filled_blocks(blocks, empty), None)
     if first is None:
+        deque(_numbered_data(iter(empty), options.comment, account), maxlen=0)
         return
     start, lines = first
-    rest = (numbered for at, block in blocks for numbered in enumerate(block, at))
-    numbered_data = (
-        (number, line)
-        for number, line in chain(enumerate(lines, start), rest)
-        if _is_data(line, options.comment)
-    )
+    numbered_data = _numbered_data(chain(empty, [first], blocks), options.comment, account)
     row = next(numbered_data, None)
     if row is None:
         return
@@ -118,7 +119,31 @@ def _items(
     head = lines[:_SAMPLED_LINES] if number < start + _SAMPLED_LINES else [line]
     reader = CsvReader(head, options, number)
     yield from map(Note, reader.notes)
-    yield from reader.indicators(chain([row], numbered_data))
+    yield from reader.indicators(chain([row], numbered_data), account)
+
+
+def _filled_blocks(
+    blocks: Iterable[tuple[int, list[str]]], empty: list[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    """The blocks with a line that is not blank; the others are added to `empty`."""
+    for start, lines in blocks:
+        if any(map(str.strip, lines)):
+            yield start, lines
+        else:
+            empty.append((start, lines))
+
+
+def _numbered_data(
+    blocks: Iterable[tuple[int, list[str]]], comment: str, account: UnitAccount
+) -> Iterator[tuple[int, str]]:
+    """The lines that hold data, with their numbers; the account has the others."""
+    for start, lines in blocks:
+        account.total += len(lines)
+        for number, line in enumerate(lines, start):
+            if _is_data(line, comment):
+                yield number, line
+            else:
+                account.count_context("comment" if line.strip() else "blank")
 
 
 def _is_data(line: str, comment: str) -> bool:
@@ -184,6 +209,7 @@ class CsvReader:
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
         result = ReadLines([], [], [])
+        reasons: list[tuple[int, str]] = []
         data = [
             at
             for at, line in enumerate(lines)
@@ -206,10 +232,30 @@ class CsvReader:
                     result.lines.append(at)
                 else:
                     result.dropped.append(item)
-        return result
+                    reasons.append((at, item.reason))
+        context = self._context_lines(lines, numbers, len(data))
+        account = account_of_lines(len(lines), result.lines, reasons, context)
+        return result._replace(account=account, dropped_lines=[at for at, _ in reasons])
+
+    def _context_lines(
+        self, lines: Sequence[str], numbers: Sequence[int], data: int
+    ) -> Mapping[str, int]:
+        """The lines without data by kind, of which the blank ones and the header are counted.
+
+        Args:
+            lines: all lines.
+            numbers: theirs.
+            data: how many of them hold data.
+        """
+        if data == len(lines):
+            return {}
+        blank = len(lines) - sum(map(bool, map(str.strip, lines)))
+        header = int(self._header is not None and self._header in numbers)
+        comments = len(lines) - data - blank - header
+        return {"blank": blank, "header": header, "comment": comments}
 
     def indicators(
-        self, numbered_lines: Iterable[tuple[int, str]]
+        self, numbered_lines: Iterable[tuple[int, str]], account: UnitAccount
     ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
         """The indicators of rows that may span lines.
 
@@ -225,12 +271,15 @@ class CsvReader:
                 return
             number, line = lines.popleft()
             if number == self._header:
+                account.count_context("header")
                 continue
             texts = [line]
             last = number
             if line.count('"') % 2:
                 texts, last = self._open_row(number, line, lines, rest)
-            yield from self._row_indicators(texts, last)
+            yield from counted(self._row_indicators(texts, last), account, len(texts))
+            if len(texts) == 1 and line.count('"') % 2:
+                yield Note(f"line {number} opens a quote that is not closed; it was read by itself")
 
     def _open_row(
         self, number: int, line: str, lines: deque[tuple[int, str]], rest: Iterator[tuple[int, str]]
@@ -254,8 +303,7 @@ class CsvReader:
 
     def _row_indicators(
         self, texts: list[str], number: int
-    ) -> Iterator[ParsedIndicator | DroppedItem | Note]:
-        is_open = len(texts) == 1 and texts[0].count('"') % 2
+    ) -> Iterator[ParsedIndicator | DroppedItem]:
         source = [text.replace("\r", "") + "\n" for text in texts]
         reader = csv.reader(source, delimiter=self._delimiter, skipinitialspace=True)
         try:
@@ -267,5 +315,3 @@ class CsvReader:
             return
         for row in rows:
             yield from self._row.indicators(row, number)
-        if is_open:
-            yield Note(f"line {number} opens a quote that is not closed; it was read by itself")

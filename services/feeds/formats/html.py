@@ -21,6 +21,7 @@ from services.feeds.formats.prose import (
     read_binary_document,
 )
 from services.feeds.formats.streams import HEAD, in_utf8, refuse_foreign
+from services.feeds.formats.unit_account import UnitAccount
 from shared.documents import html
 from shared.documents.html import BLOCKS, UNSEEN, decode_page
 from shared.errors import InvalidInput
@@ -65,7 +66,7 @@ class HtmlFormat:
 
 def _items(
     stream: BinaryIO, options: HtmlOptions, prose: ProseReader
-) -> Iterator[ParsedIndicator | Note]:
+) -> Iterator[ParsedIndicator | Note | UnitAccount]:
     content = in_utf8(read_binary_document(stream))
     _refuse_other_kinds(content)
     # The tree of a hostile page takes quadratic time: a title and links need the beginning alone.
@@ -78,7 +79,7 @@ def _items(
     for text in _visible_texts(content, options.selector, notes):
         yield from prose.indicators(text, own_hosts=own_hosts)
     yield from map(Note, notes)
-    yield from prose.notes()
+    yield from prose.end()
 
 
 def _refuse_other_kinds(content: bytes) -> None:

@@ -18,6 +18,7 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
+    counted,
     excerpt,
     read_options,
     refused_item,
@@ -26,6 +27,7 @@ from services.feeds.formats.base import (
 from services.feeds.formats.json_items import find_items, guess_values
 from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
 from services.feeds.formats.table_layout import name_or_none
+from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
@@ -116,13 +118,13 @@ def _parse_lines(
     notes = list(reader.notes)
     for start, lines in blocks:
         result = reader.read(lines, range(start, start + len(lines)))
-        yield ParsedBatch(result.indicators, result.dropped, notes)
+        yield ParsedBatch(result.indicators, result.dropped, notes, result.account)
         notes = []
 
 
 def document_items(
     document: Any, options: JsonOptions
-) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     """The items of a decoded document.
 
     Raises:
@@ -133,7 +135,7 @@ def document_items(
 
 def _document_items(
     document: Any, item_reader: "_ItemReader", options: JsonOptions
-) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     if options.items is None:
         located = find_items(document)
         items = located.items if located else None
@@ -144,8 +146,10 @@ def _document_items(
     if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
     yield from map(Note, item_reader.guess_values(items))
+    account = UnitAccount("item", len(items))
     for number, item in enumerate(items):
-        yield from item_reader.indicators(item, f"{where}[{number}]")
+        yield from counted(item_reader.indicators(item, f"{where}[{number}]"), account)
+    yield account
 
 
 class JsonLinesReader:
@@ -160,8 +164,11 @@ class JsonLinesReader:
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
         result = ReadLines([], [], [])
+        reasons: list[tuple[int, str]] = []
+        blank = 0
         for at, line in enumerate(lines):
             if not line.strip():
+                blank += 1
                 continue
             try:
                 decoded = msgspec.json.decode(line)
@@ -171,6 +178,7 @@ class JsonLinesReader:
                         f"line {numbers[at]}", excerpt(line), "malformed item", str(problem)
                     )
                 )
+                reasons.append((at, "malformed item"))
                 continue
             for item in self._item_reader.indicators(decoded, f"line {numbers[at]}"):
                 if isinstance(item, ParsedIndicator):
@@ -178,7 +186,9 @@ class JsonLinesReader:
                     result.lines.append(at)
                 else:
                     result.dropped.append(item)
-        return result
+                    reasons.append((at, item.reason))
+        account = account_of_lines(len(lines), result.lines, reasons, {"blank": blank})
+        return result._replace(account=account, dropped_lines=[at for at, _ in reasons])
 
 
 def _decode_or_none(line: str) -> Any:

@@ -13,11 +13,13 @@ from services.feeds.formats.base import (
     ParsedBatch,
     ParsedIndicator,
     batched,
+    counted,
     excerpt,
     read_options,
 )
 from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, is_set, tag_names
 from services.feeds.formats.streams import decode_json, read_text_document
+from services.feeds.formats.unit_account import UnitAccount
 
 
 class MispOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,20 +78,29 @@ class MispFormat:
 
 def _items(
     stream: BinaryIO, options: MispOptions
-) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     events = _events(read_text_document(stream))
+    account = UnitAccount("attribute", sum(map(_count_attributes, events)))
     for number, event in enumerate(events):
         place = f"response[{number}].Event." if len(events) > 1 else ""
         if info := fields.short_text(event.info, 200):
             yield Note(f"event: {info}")
         event_tags = tag_names(event.Tag)
         for at, raw in enumerate(event.Attribute):
-            yield from _attribute_items(f"{place}Attribute[{at}]", raw, event_tags, options)
+            where = f"{place}Attribute[{at}]"
+            yield from counted(_attribute_items(where, raw, event_tags, options), account)
         for object_at, misp_object in enumerate(event.Object):
             deleted = is_set(misp_object.deleted)
             for at, raw in enumerate(misp_object.Attribute):
                 where = f"{place}Object[{object_at}].Attribute[{at}]"
-                yield from _attribute_items(where, raw, event_tags, options, deleted=deleted)
+                items = _attribute_items(where, raw, event_tags, options, deleted=deleted)
+                yield from counted(items, account)
+    yield account
+
+
+def _count_attributes(event: _Event) -> int:
+    of_objects = sum(len(misp_object.Attribute) for misp_object in event.Object)
+    return len(event.Attribute) + of_objects
 
 
 def _events(data: bytes) -> list[_Event]:

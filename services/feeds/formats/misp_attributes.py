@@ -114,7 +114,11 @@ def attribute_items(
         if deleted or is_set(attribute.deleted)
         else _context(attribute, event_tags)
     )
-    for name, value in _parts(attribute.type, attribute.value):
+    parts = list(_parts(attribute.type, attribute.value))
+    if not parts:
+        detail = f"{excerpt(attribute.type)} has another part"
+        yield DroppedItem(where, excerpt(attribute.value), "missing part", detail)
+    for name, value in parts:
         try:
             yield ParsedIndicator(*_typed_part(name, value), **context)
         except NotAnObservable as refusal:

@@ -13,6 +13,7 @@ from services.feeds.formats.base import (
     read_options,
 )
 from services.feeds.formats.prose import ProseOptions, ProseReader, read_binary_document
+from services.feeds.formats.unit_account import UnitAccount
 from shared.documents import pdf
 from shared.errors import InvalidInput
 
@@ -38,17 +39,22 @@ class PdfFormat:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | DroppedItem | Note]:
+def _items(
+    stream: BinaryIO, prose: ProseReader
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     notes: list[str] = []
     data = read_binary_document(stream)
     try:
         for page in pdf.pages(data, notes):
             where = f"page {page.number}"
             if page.text is None:
+                # What it mentions nobody knows: it counts as one mention.
+                prose.account.total += 1
+                prose.account.count("unreadable page")
                 yield DroppedItem(where, "", "unreadable page", page.problem)
             else:
                 yield from prose.indicators(page.text, ref=where)
     except InvalidInput as problem:
         raise MalformedDocument(problem.message) from None
     yield from map(Note, notes)
-    yield from prose.notes()
+    yield from prose.end()

@@ -8,6 +8,7 @@ import msgspec
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import MalformedDocument, Note, ParsedIndicator
+from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix.extract import attack_ids, extract
 
@@ -38,6 +39,9 @@ class ProseReader:
 
     Args:
         types: the types of observables to take; None for all.
+
+    Attributes:
+        account: of the observables and ATT&CK ids that the texts mention, each time they do.
     """
 
     def __init__(self, types: Iterable[str] | None) -> None:
@@ -46,6 +50,7 @@ class ProseReader:
             self._kinds = frozenset(fields.type_option(name, "options.types") for name in types)
             if not self._kinds:
                 raise InvalidInput("an empty list of types takes nothing", field="options.types")
+        self.account = UnitAccount("mention")
         self._attack_ids: dict[str, None] = {}
 
     def indicators(
@@ -58,19 +63,27 @@ class ProseReader:
             own_hosts: hosts that publish the text; they and their subdomains are no indicators.
             context: other fields of the indicators; a `description` replaces the words around.
         """
+        account = self.account
         text = _INVISIBLE.sub("", text)
         for technique in attack_ids(text):
             self._attack_ids[technique.value] = None
+            account.total += 1
+            account.count_context("ATT&CK id")
         for kind, value, start, end in extract(text):
+            account.total += 1
             if self._kinds is not None and kind not in self._kinds:
+                account.count_context("type that is not taken")
                 continue
             if own_hosts and is_under(value, own_hosts):
+                account.count_context("publisher's own host")
                 continue
+            account.read += 1
             fields_ = {"description": surrounding_text(text, start, end), **context}
             yield ParsedIndicator(kind, value, **fields_)
 
-    def notes(self) -> Iterator[Note]:
-        """The ATT&CK ids that were named: they are the report's subject, and no observables."""
+    def end(self) -> Iterator[Note | UnitAccount]:
+        """The account, and a note on the ATT&CK ids: they are the subject, and no observables."""
+        yield self.account
         if not self._attack_ids:
             return
         ids = list(self._attack_ids)

@@ -12,6 +12,7 @@ from services.feeds.formats.base import (
 )
 from services.feeds.formats.prose import ProseOptions, ProseReader
 from services.feeds.formats.streams import read_text_document
+from services.feeds.formats.unit_account import UnitAccount
 
 
 class ProseFormat:
@@ -27,6 +28,6 @@ class ProseFormat:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note]:
+def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note | UnitAccount]:
     yield from prose.indicators(read_text_document(stream).decode("utf-8", "replace"))
-    yield from prose.notes()
+    yield from prose.end()

@@ -21,6 +21,7 @@ from services.feeds.formats.base import (
 from services.feeds.formats.html import text_of_markup
 from services.feeds.formats.prose import ProseOptions, ProseReader, host_of
 from services.feeds.formats.streams import read_text_document
+from services.feeds.formats.unit_account import UnitAccount
 
 _LAST_TAG = re.compile(
     rb"</(?:[A-Za-z]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.{0,1000}-->\s*)*$", re.DOTALL | re.IGNORECASE
@@ -54,7 +55,7 @@ class RssFormat:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note]:
+def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note | UnitAccount]:
     data = read_text_document(stream)
     # feedparser takes a text for an address or a file name, but never a stream.
     feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
@@ -73,7 +74,7 @@ def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | N
     own_hosts = frozenset(host for link in links if (host := host_of(link)))
     for entry in feed.entries:
         yield from _entry_indicators(entry, prose, own_hosts)
-    yield from prose.notes()
+    yield from prose.end()
 
 
 def _entry_indicators(

@@ -18,12 +18,14 @@ from services.feeds.formats.base import (
 )
 from services.feeds.formats.csv import CsvFormat
 from services.feeds.formats.prose import read_binary_document
+from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 
 _MAX_EXPANDED: Final = 256 * 1024 * 1024
 _MAX_MEMBERS: Final = 10_000
 _MAX_RATIO: Final = 200
 _DELIMITER: Final = "\t"
+_BLANKS: Final = str.maketrans("\r\n\t", "   ")
 
 
 class SpreadsheetFormat:
@@ -56,11 +58,17 @@ class SpreadsheetFormat:
         if data.startswith(b"PK"):
             _refuse_bomb(data)
         with _broken_documents_refused():
-            name, rows = _sheet(CalamineWorkbook.from_filelike(io.BytesIO(data)), sheet)
-        yield from batched([Note(f"sheet {name!r}: {len(rows)} rows")])
+            workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
+            name, rows, others = _sheet(workbook, sheet)
+        account = UnitAccount("row", others)
+        account.count_context("row of another sheet", others)
+        yield from batched([Note(f"sheet {name!r}: {len(rows)} rows"), account])
         table_options["delimiter"] = _DELIMITER
         try:
-            yield from CsvFormat().parse(_as_csv(rows), table_options)
+            for batch in CsvFormat().parse(_as_csv(rows), table_options):
+                if batch.account is not None:
+                    batch.account.unit = "row"
+                yield batch
         except AmbiguousDocument as doubt:
             alternatives = [{**choice, "format": self.name} for choice in doubt.alternatives]
             message = doubt.message.removeprefix(f"{doubt.where}: ")
@@ -92,21 +100,23 @@ def _refuse_bomb(data: bytes) -> None:
         raise MalformedDocument("the spreadsheet expands to more than a feed may have")
 
 
-def _sheet(workbook: CalamineWorkbook, name: object) -> tuple[str, list[list[Any]]]:
+def _sheet(workbook: CalamineWorkbook, name: object) -> tuple[str, list[list[Any]], int]:
+    """The name and the rows of the sheet that is read, and how many rows the others have."""
     names = workbook.sheet_names
     if name is not None and name not in names:
         listed = ", ".join(names[:20])
         raise InvalidInput(
             f"There is no sheet {name!r}; there are {listed}.", field="options.sheet"
         )
-    chosen = [name] if isinstance(name, str) else names
     sheets = [
         (candidate, workbook.get_sheet_by_name(candidate).to_python(skip_empty_area=True))
-        for candidate in chosen
+        for candidate in names
     ]
     if not sheets:
         raise MalformedDocument("the spreadsheet has no sheet")
-    return max(sheets, key=lambda sheet: len(sheet[1]))
+    chosen = [sheet for sheet in sheets if sheet[0] == name] or sheets
+    name_read, rows = max(chosen, key=lambda sheet: len(sheet[1]))
+    return name_read, rows, sum(len(other) for _, other in sheets) - len(rows)
 
 
 def _as_csv(rows: list[list[Any]]) -> io.BytesIO:
@@ -124,4 +134,4 @@ def _text(cell: Any) -> str:
     """A cell as a table in text has it: whole numbers without a point, times in ISO 8601."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).replace("\n", " ").replace("\t", " ")
+    return str(cell).translate(_BLANKS)

@@ -23,6 +23,7 @@ from services.feeds.formats.stix_objects import BundleObject, as_list, read_obje
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
 from services.feeds.formats.stix_references import References, ends_early, stix_time
 from services.feeds.formats.streams import read_text_document
+from services.feeds.formats.unit_account import UnitAccount
 from shared.stix import NotAnObservable, ObservableType
 
 _T = ObservableType
@@ -68,18 +69,26 @@ class StixFormat:
         read_options(StixOptions, options)
         objects = read_objects(read_text_document(stream))
         references = References(objects)
+        account = UnitAccount("object", len(objects))
         batch = ParsedBatch(notes=references.notes())
         for number, stix_object in enumerate(objects):
+            indicators_before = len(batch.indicators)
+            dropped_before = len(batch.dropped)
             for item in _object_items(number, stix_object, references):
                 if isinstance(item, ParsedIndicator):
                     batch.indicators.append(item)
                 else:
                     batch.dropped.append(item)
+            if len(batch.indicators) > indicators_before:
+                account.read += 1
+            else:
+                dropped = batch.dropped[dropped_before : dropped_before + 1]
+                account.count(dropped[0].reason if dropped else None)
             if len(batch.indicators) + len(batch.dropped) >= BATCH_SIZE:
                 yield batch
                 batch = ParsedBatch()
-        if batch.indicators or batch.dropped or batch.notes:
-            yield batch
+        batch.account = account
+        yield batch
 
 
 def _object_items(

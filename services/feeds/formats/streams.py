@@ -186,20 +186,25 @@ def whole_lines(stream: BinaryIO, notes: list[str] | None = None) -> Iterator[by
     chunk = transcoder.convert(head).removeprefix(_BOM)
     is_over = not head
     rest = b""
+    passed_over = 0
     while not is_over or chunk:
         whole, end, tail = chunk.rpartition(b"\n")
         if end:
             if len(rest) == MAX_LINE:  # `whole` begins with the rest of a line that was cut
+                passed_over += chunk.index(b"\n")
                 whole = whole[chunk.index(b"\n") :]
             yield rest + whole
             rest = tail
         else:
+            passed_over += max(0, len(rest) + len(chunk) - MAX_LINE)
             rest = (rest + chunk)[:MAX_LINE]
         read = stream.read(HEAD)
         chunk = transcoder.convert(read, is_last=not read)
         is_over = not read
     if rest:
         yield rest
+    if passed_over and notes is not None:
+        notes.append(f"lines are cut at {MAX_LINE:,} bytes: {passed_over:,} bytes are not read")
 
 
 def _read_head(stream: BinaryIO) -> bytes:

@@ -124,6 +124,33 @@ def _without_padding(address: str) -> str:
     return ".".join(part.lstrip("0") or "0" for part in address.split("."))
 
 
+def context_kind(style: str | None, line: str) -> str | None:
+    """What a line is in which nothing is meant to match; None if it is not of the style at all."""
+    kinds = _CONTEXT_KINDS.get(style or "", ())
+    return next((kind for kind, pattern in kinds if pattern.search(line)), None)
+
+
+_CONTEXT_KINDS: Final[dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
+    "hosts": (
+        ("local name", _HOSTS),
+        ("entry of another address", re.compile(r"^[0-9a-fA-F.:%]+\s+\S")),
+    ),
+    "adblock": (
+        ("header", re.compile(r"^\[.*\]$")),
+        ("exception", re.compile("^@@")),
+        ("element rule", re.compile(r"#[@?$%]{0,2}#|\$\$|\$@\$")),
+        ("rule on a part of an address", re.compile(r"[/|^*?=&$_]")),
+    ),
+    "dnsmasq": (("option", re.compile(r"^[a-z][a-z0-9-]*(?:=|$)", re.IGNORECASE)),),
+    "rpz": (
+        ("zone record", _ZONE),
+        ("exception", re.compile(r"\srpz-passthru\b", re.IGNORECASE)),
+        ("other trigger", re.compile(r"^(?:@|\*|\S*rpz-\S*)\s", re.IGNORECASE)),
+        ("zone record", re.compile(r"^[()]|^\d+[smhdw]?\s*(?:[;)\d]|$)")),
+    ),
+}
+"""For each style what its lines without a text are, in the order in which it is tried."""
+
 STYLES: Final[dict[str, LineTexts]] = {
     "hosts": hosts,
     "adblock": adblock,

@@ -1,5 +1,6 @@
 """Plain lists with an observable per line: blocklists, hosts files, Maltrail's trails."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO, ClassVar
@@ -8,9 +9,11 @@ import msgspec
 
 from services.feeds.formats import styles
 from services.feeds.formats.base import (
+    DroppedItem,
     ParsedBatch,
     ParsedIndicator,
     ReadLines,
+    excerpt,
     read_options,
     refused_item,
     typed_value,
@@ -24,6 +27,7 @@ from services.feeds.formats.list_layout import (
     text_of_column,
 )
 from services.feeds.formats.streams import numbered_lines
+from services.feeds.formats.unit_account import account_of_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
@@ -80,14 +84,16 @@ class TextFormat:
         text_options = read_options(TextOptions, options)
         reader: TextReader | None = None
         notes: list[str] = []
+        note_count = 0
         for number, lines in numbered_lines(stream, notes):
             if reader is None:
                 reader = TextReader(lines[:_HEAD_LINES], text_options)
                 notes += reader.notes
             result = reader.read(lines, range(number, number + len(lines)))
-            if result.indicators or result.dropped or notes:
-                yield ParsedBatch(result.indicators, result.dropped, notes)
-                notes = []
+            yield ParsedBatch(result.indicators, result.dropped, notes[note_count:], result.account)
+            note_count = len(notes)
+        if len(notes) > note_count:
+            yield ParsedBatch(notes=notes[note_count:])
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
         """See `LineFormat.reader`."""
@@ -113,6 +119,7 @@ class TextReader:
             column = guess.column
             key = guess.key
             self.notes = guess.notes
+        self._style = style
         self._line_texts = self._texts_of(style, column, key)
         self.layout = repr((self._kind, style, column, key, self._refuses_wide_networks))
 
@@ -143,6 +150,10 @@ class TextReader:
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
         result = ReadLines([], [], [])
+        reasons: list[tuple[int, str]] = []
+        context = Counter[str]()
+        skipped = 0
+        blank = 0
         kind = self._kind
         comment = self._comment
         line_texts = self._line_texts
@@ -153,8 +164,14 @@ class TextReader:
         for at, line in enumerate(lines):
             stripped = line.strip()
             if not stripped or stripped.startswith(comment):
+                skipped += 1
+                blank += not stripped
                 continue
-            for text in line_texts(stripped):
+            texts = line_texts(stripped)
+            if not texts and (item := self._empty_item(stripped, numbers[at], context)):
+                result.dropped.append(item)
+                reasons.append((at, item.reason))
+            for text in texts:
                 try:
                     type_, value = typed_value(kind, text)
                     if refuses_wide and "/" in value:
@@ -162,9 +179,22 @@ class TextReader:
                     add_indicator(ParsedIndicator(type_, value))
                 except NotAnObservable as refusal:
                     result.dropped.append(refused_item(f"line {numbers[at]}", stripped, refusal))
+                    reasons.append((at, refusal.reason))
                 else:
                     add_line(at)
-        return result
+        context["blank"] = blank
+        context["comment"] = skipped - blank
+        account = account_of_lines(len(lines), result.lines, reasons, context)
+        return result._replace(account=account, dropped_lines=[at for at, _ in reasons])
+
+    def _empty_item(self, line: str, number: int, context: Counter[str]) -> DroppedItem | None:
+        """The item for a line in which nothing is meant to match; None for one that is context."""
+        kind = styles.context_kind(self._style, line)
+        if kind is not None:
+            context[kind] += 1
+            return None
+        detail = "nothing is at the place of the value"
+        return DroppedItem(f"line {number}", excerpt(line), "no value", detail)
 
 
 def refuse_wide_network(kind: str, value: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from services.feeds.formats.base import DroppedItem, ParsedIndicator
 from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.formats.streams import HEAD
+from services.feeds.formats.unit_account import UnitAccount
 from services.feeds.snapshots.document_reader import DocumentReader, OpenDocument
 from services.feeds.snapshots.indicator_texts import Indices
 from services.feeds.snapshots.parse_report import ParseReport
@@ -30,6 +31,9 @@ class DocumentPreview(msgspec.Struct, frozen=True):
         dropped: counts of what was left out, by reason.
         examples: the first items of these.
         notes: decisions of the format.
+        named: indicators that its units gave; each is among `listed`, or counted in `dropped` as a
+            duplicate, as taken back, or as too large.
+        account: what became of the document's units.
         bytes: size of the unpacked document; None where it was not unpacked.
     """
 
@@ -42,6 +46,8 @@ class DocumentPreview(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     examples: list[DroppedItem]
     notes: list[str]
+    named: int
+    account: UnitAccount | None
     bytes: int
 
 
@@ -59,7 +65,7 @@ class ParserComparison(msgspec.Struct, frozen=True):
         listed: distinct observables it would list.
         before: how many the feed's snapshot lists.
         types: those it would list, by type.
-        dropped, examples, notes: see `DocumentPreview`.
+        dropped, examples, notes, account: see `DocumentPreview`.
     """
 
     listed: int = msgspec.field(name="taken")
@@ -71,6 +77,7 @@ class ParserComparison(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     examples: list[DroppedItem]
     notes: list[str]
+    account: UnitAccount | None
 
 
 def preview_document(
@@ -100,7 +107,8 @@ def preview_document(
     reader = DocumentReader(format_named(format_name), options, "", None, report)
     snapshot = reader.read_all(document)
     difference = compare(None, snapshot)
-    report.count_repeated(difference.listed)
+    report.count_repeated(reader.named - difference.listed)
+    report.count_retracted(len(reader.retracted))
     return DocumentPreview(
         format=format_name,
         reason=reason,
@@ -111,6 +119,8 @@ def preview_document(
         dropped=dict(report.dropped),
         examples=report.examples,
         notes=report.notes,
+        named=report.named,
+        account=report.account,
         bytes=size,
     )
 
@@ -153,6 +163,7 @@ def compare_parsers(
         dropped=dict(report.dropped),
         examples=report.examples,
         notes=report.notes,
+        account=report.account,
     )
 
 

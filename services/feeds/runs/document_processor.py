@@ -112,7 +112,9 @@ class DocumentProcessor:
             with report.stage("publish"):
                 chunks = self._chunks(chunker, before, snapshot, difference, reader.retracted)
                 await publish_chunks(run, self._settings, chunks, report.chunks)
-        self._count(difference, len(reader.retracted), chunker)
+        report.count_repeated(reader.named - difference.listed)
+        report.count_retracted(len(reader.retracted))
+        self._count(difference, chunker)
         return self._progress(document, format_.name, before, snapshot, difference)
 
     def remove_replaced(self) -> None:
@@ -219,7 +221,7 @@ class DocumentProcessor:
             ids = np.frombuffer(b"".join(texts), np.uint64)
             yield from chunker.gone([(ids, texts.values())])
 
-    def _count(self, difference: SnapshotDifference, retracted: int, chunker: Chunker) -> None:
+    def _count(self, difference: SnapshotDifference, chunker: Chunker) -> None:
         report = self._run.report
         report.listed += difference.listed
         report.seen += len(difference.seen)
@@ -227,9 +229,6 @@ class DocumentProcessor:
         report.buckets.update(chunker.buckets)
         report.published += chunker.indicators
         report.types.update(difference.types)
-        report.count_repeated(difference.listed)
-        if retracted:
-            report.dropped["taken back by the source"] += retracted
 
     def _progress(
         self,

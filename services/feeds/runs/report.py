@@ -10,6 +10,7 @@ from typing import Any, Self
 import msgspec
 
 from services.feeds.formats.base import DroppedItem
+from services.feeds.formats.unit_account import UnitAccount
 from services.feeds.snapshots.parse_report import ParseReport
 
 
@@ -59,6 +60,8 @@ class RunReport(ParseReport):
             "dropped": dict(self.dropped),
             "examples": [msgspec.to_builtins(item) for item in self.examples],
             "notes": self.notes,
+            "named": self.named,
+            "account": msgspec.to_builtins(self.account),
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
             "seconds": self.seconds,
         }
@@ -82,6 +85,8 @@ class RunReport(ParseReport):
             dropped=Counter(report["dropped"]),
             examples=[msgspec.convert(item, DroppedItem) for item in report["examples"]],
             notes=list(report["notes"]),
+            named=report.get("named", 0),
+            account=msgspec.convert(report.get("account"), UnitAccount | None),
             stages=dict(report["stages"]),
         )
 

@@ -36,7 +36,8 @@ class RunView(BaseModel):
     attempts: int
     report: dict[str, Any] | None = Field(
         description="taken, seen, gone, dropped by reason and the first of them, types, bytes, "
-        "seconds of each stage"
+        "seconds of each stage; account: the units of the documents (total), of which each was "
+        "read, left_out by reason, or is context by kind; named: the indicators that they gave"
     )
     error: dict[str, Any] | None
     queued_at: datetime

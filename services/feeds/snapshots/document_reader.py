@@ -20,9 +20,11 @@ from services.feeds.formats.base import (
     LineReader,
     LinesNotIndependent,
     ParsedIndicator,
+    ReadLines,
     excerpt,
 )
 from services.feeds.formats.streams import whole_lines
+from services.feeds.formats.unit_account import NO_OBSERVABLE, account_of_lines
 from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
 from services.feeds.snapshots.line_index import UNKNOWN_LINE, LineIndex, LineNumbers
 from services.feeds.snapshots.parse_report import ParseReport
@@ -36,6 +38,8 @@ _CODES: Final = {str(kind): code for code, kind in enumerate(TYPES)}
 _HEAD_LINES: Final = 200
 _encode: Final = msgspec.json.Encoder().encode
 _NO_DIGESTS: Final[Digests] = np.empty(0, np.uint64)
+_READ_AGAIN: Final = np.uint64(1)
+"""Makes a line's digest that of no line."""
 _NO_POSITIONS: Final[Indices] = np.empty(0, np.int64)
 
 OpenDocument = Callable[[], AbstractContextManager[BinaryIO]]
@@ -76,6 +80,8 @@ class DocumentReader:
         touched: observables of lines that came or went, where nothing else can have changed; set
             together with the snapshot.
         retracted: indicators that the source takes back.
+        named: how often the document names what it lists; more than it lists when it names some
+            twice. Set together with the snapshot.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class DocumentReader:
     ) -> None:
         self.touched: Digests | None = None
         self.retracted: list[ParsedIndicator] = []
+        self.named = 0
         self._format = format_
         self._options = options
         self._provenance_digest = provenance_digest
@@ -108,11 +115,12 @@ class DocumentReader:
             MalformedDocument, InvalidInput: see `Format.parse`.
         """
         if isinstance(self._format, LineFormat):
+            state = self._report.state()
             try:
                 with document() as stream:
                     yield from self._read_lines(self._format, stream)
             except LinesNotIndependent:
-                self._restart()
+                self._restart(state)
             else:
                 return
         self._parser_digest = self._digest("")
@@ -120,6 +128,7 @@ class DocumentReader:
             for batch in self._format.parse(stream, self._options):
                 self._report.count_dropped(batch.dropped)
                 self._report.notes += batch.notes
+                self._report.count_units(batch.account)
                 if batch.indicators:
                     yield self._add_rows(batch.indicators, _NO_POSITIONS, _NO_DIGESTS)
 
@@ -148,15 +157,15 @@ class DocumentReader:
         first = _first_places(fresh.lines, positions) if len(positions) else np.arange(len(fresh))
         if self._line_index is not None:
             return self._merge_with_previous(self._line_index, fresh, positions, first)
-        self._report.named = len(fresh)
+        self.named = len(fresh)
         return fresh if len(first) == len(fresh) else fresh.merged(fresh.without_rows(), first)
 
-    def _restart(self) -> None:
+    def _restart(self, state: ParseReport) -> None:
         self.retracted = []
         self._rows = []
         self._line_numbers = []
         self._line_index = None
-        self._report.restart()
+        self._report.restart(state)
 
     def _merge_with_previous(
         self, line_index: LineIndex, fresh: FeedSnapshot, positions: Indices, first: Indices
@@ -173,7 +182,8 @@ class DocumentReader:
         before = self._previous
         self._line_index = None
         place, named = self._places(line_index)
-        self._report.named = named + len(fresh)
+        self._report.named += named
+        self.named = named + len(fresh)
         is_unchanged = (
             not len(fresh) and place[0] != UNKNOWN_LINE and np.all(place[1:] > place[:-1])
         )
@@ -283,14 +293,31 @@ class DocumentReader:
             texts = [lines[at].decode("utf-8", "replace") for at in unknown.tolist()]
         result = reader.read(texts, (unknown + number + 1).tolist())
         self._report.count_dropped(result.dropped)
+        self._count_lines(result, len(texts), len(lines) - len(texts))
         if not result.indicators:
             return None
         places = unknown[result.lines]
-        return self._add_rows(result.indicators, places + number, digests[places])
+        line_digests = digests[places]
+        if result.dropped_lines:
+            # A line of which something was dropped is read each time, so that it is told each time.
+            line_digests = line_digests.copy()
+            line_digests[np.isin(result.lines, result.dropped_lines)] ^= _READ_AGAIN
+        return self._add_rows(result.indicators, places + number, line_digests)
+
+    def _count_lines(self, result: ReadLines, read: int, repeated: int) -> None:
+        """Count what became of lines that were read, and of repeated ones: each was read before."""
+        account = result.account
+        if account is None:  # a format of a plug-in that does not count
+            account = account_of_lines(read, result.lines, (), {})
+            account.count_context(NO_OBSERVABLE, account.unaccounted)
+        account.total += repeated
+        account.read += repeated
+        self._report.count_units(account)
 
     def _add_rows(
         self, indicators: list[ParsedIndicator], positions: Indices, lines: Digests
     ) -> Rows:
+        self._report.named += len(indicators)
         texts = list(map(_encode, indicators))
         is_listed = [
             len(text) <= MAX_INDICATOR_BYTES and not item.retracted
@@ -323,7 +350,7 @@ class DocumentReader:
         """Remember what the source takes back, and count what is too large for an event."""
         self.retracted += [item for item in indicators if item.retracted]
         for number, (item, text) in enumerate(zip(indicators, texts, strict=True)):
-            if len(text) <= MAX_INDICATOR_BYTES:
+            if item.retracted or len(text) <= MAX_INDICATOR_BYTES:
                 continue
             place = f"line {positions[number] + 1}" if len(positions) else "document"
             detail = f"It has {len(text):,} bytes; {MAX_INDICATOR_BYTES:,} is the limit."

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final
 
 from services.feeds.formats.base import DroppedItem
+from services.feeds.formats.unit_account import UnitAccount
 
 MAX_EXAMPLES: Final = 20
 
@@ -15,16 +17,19 @@ class ParseReport:
     """The side results of reading a document.
 
     Attributes:
-        named: how often observables are named; more than are listed when some are named twice.
+        named: indicators that the documents gave. Each is listed, a duplicate of one that is, taken
+            back by the source, or too large.
         dropped: counts of the items that were left out, by reason.
         examples: the first of these items, with their place.
         notes: decisions of the format, such as which column it read.
+        account: what became of the units of the document; None before a format has counted some.
     """
 
     named: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     examples: list[DroppedItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    account: UnitAccount | None = None
 
     def count_dropped(self, items: Iterable[DroppedItem]) -> None:
         """Count what a format left out; the first items become examples."""
@@ -33,13 +38,38 @@ class ParseReport:
             if len(self.examples) < MAX_EXAMPLES:
                 self.examples.append(item)
 
-    def count_repeated(self, listed: int) -> None:
+    def count_units(self, account: UnitAccount | None) -> None:
+        """Add what became of further units."""
+        if account is None:
+            return
+        if self.account is None:
+            self.account = UnitAccount(account.unit)
+        self.account.add(account)
+
+    def count_retracted(self, indicators: int) -> None:
+        """Count indicators that the source takes back."""
+        if indicators:
+            self.dropped["taken back by the source"] += indicators
+
+    def count_repeated(self, repeated: int) -> None:
         """Count as duplicates what was named more often than once."""
-        if repeated := self.named - listed:
+        if repeated:
             self.dropped["duplicate"] += repeated
 
-    def restart(self) -> None:
-        """Forget what was counted: the document is read again in another way."""
-        self.dropped = Counter()
-        self.examples = []
-        self.notes = []
+    def state(self) -> "ParseReport":
+        """What is counted by now, to come back to by `restart`."""
+        return ParseReport(
+            self.named,
+            self.dropped.copy(),
+            self.examples.copy(),
+            self.notes.copy(),
+            deepcopy(self.account),
+        )
+
+    def restart(self, state: "ParseReport") -> None:
+        """Forget what was counted since `state`: the document is read again in another way."""
+        self.named = state.named
+        self.dropped = state.dropped
+        self.examples = state.examples
+        self.notes = state.notes
+        self.account = state.account

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.feeds.formats import Format, MalformedDocument, ParsedBatch
 from services.feeds.formats.base import BATCH_SIZE, LineFormat, LinesNotIndependent
+from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix import ObservableType, normalise
 
@@ -28,7 +29,20 @@ def parse(format_: Format, data: bytes, **options) -> ParsedBatch:
         whole.indicators += batch.indicators
         whole.dropped += batch.dropped
         whole.notes += batch.notes
+        if batch.account is not None:
+            if whole.account is None:
+                whole.account = UnitAccount(batch.account.unit)
+            whole.account.add(batch.account)
+    check_account(whole.account, bool(whole.indicators))
     return whole
+
+
+def check_account(account: UnitAccount | None, has_indicators: bool) -> None:
+    """Nothing passes in silence: units in = units read + units left out + units of context."""
+    assert account is not None
+    assert account.unaccounted == 0
+    assert has_indicators == bool(account.read)
+    assert all(units > 0 for units in (*account.left_out.values(), *account.context.values()))
 
 
 def pairs(batch: ParsedBatch) -> list[tuple[str, str]]:
@@ -144,6 +158,10 @@ class FormatContract:
             return
         whole = parse(self.format, sample)
         assert (every.indicators, every.dropped) == (whole.indicators, whole.dropped)
+        assert len(every.dropped_lines) == len(every.dropped)
+        assert every.account is not None
+        assert every.account.unaccounted == 0
+        assert every.account.read == len(set(every.lines))
         places = [chosen[at] for at in result.lines]
         expected = [
             (at, record)

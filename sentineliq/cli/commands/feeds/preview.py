@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
+from sentineliq.cli.client.documents import UnitCounts, decode
 from sentineliq.cli.client.follow_run import follow_run
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import (
@@ -68,6 +69,7 @@ def _preview(document: Json) -> RenderableType:
         f"{document['taken']:,} observables ({types}), read as {document['format']}: "
         f"{document['reason']}"
     )
+    account = document["account"]
     left_out = "nothing is left out"
     if document["dropped"]:
         left_out = f"left out: {output.format_counts(document['dropped'])}"
@@ -77,6 +79,7 @@ def _preview(document: Json) -> RenderableType:
     ]
     return Group(
         output.cell(head),
+        *([output.cell(decode(UnitCounts, account).line())] if account else []),
         *map(output.cell, document["notes"]),
         _records(document["records"]),
         output.cell(left_out),
