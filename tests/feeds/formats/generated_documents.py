@@ -53,8 +53,8 @@ def _value(source: random.Random) -> str:
 def _lines(source: random.Random, choices: list[Callable[[], str]]) -> tuple[bytes, int]:
     lines = [source.choice(choices)() for _ in range(source.randrange(1, 60))]
     end = source.choice(["\n", "\r\n"])
-    text = end.join(lines) + source.choice(["", end])
-    return text.encode(), (text + "\n").count("\n") - (not text or text.endswith("\n"))
+    text = (end.join(lines) + source.choice(["", end])) or end
+    return text.encode(), text.removesuffix("\n").count("\n") + 1
 
 
 _STYLES: dict[str | None, list[str]] = {
@@ -166,14 +166,15 @@ def _attribute(source: random.Random) -> Any:
     )
 
 
+def _attributes(source: random.Random) -> list[Any]:
+    return [_attribute(source) for _ in range(source.randrange(1, 8))]
+
+
 def _misp(source: random.Random) -> GeneratedDocument:
     events = []
     units = 0
     for _ in range(source.randrange(1, 4)):
-        groups = [
-            [_attribute(source) for _ in range(source.randrange(1, 8))]
-            for _ in range(source.randrange(1, 4))
-        ]
+        groups = [_attributes(source) for _ in range(source.randrange(1, 4))]
         units += sum(map(len, groups))
         objects = [{"deleted": source.random() < 0.2, "Attribute": group} for group in groups[1:]]
         events.append({"Event": {"info": "x", "Attribute": groups[0], "Object": objects}})

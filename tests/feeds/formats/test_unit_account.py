@@ -62,14 +62,17 @@ def lines_in(data: bytes) -> int:
                 "line",
                 8,
                 2,
-                {"malformed IPv4 address": 1, "single label": 1},
+                {"malformed IPv4 address": 1, "loopback address": 1},
                 {"comment": 2, "blank": 2},
             ),
         ),
         (
             "text",
             {},
-            b"[Adblock Plus 2.0]\n! x\n||a.example.com^\n@@||b.example.com^\n##.ad\n/banner/*\nword\n",
+            (
+                b"[Adblock Plus 2.0]\n! x\n||a.example.com^\n@@||b.example.com^\n"
+                b"a.example.com##.ad\n/banner/*\nword\n"
+            ),
             UnitAccount(
                 "line",
                 7,
@@ -87,7 +90,10 @@ def lines_in(data: bytes) -> int:
         (
             "text",
             {"style": "hosts"},
-            b"127.0.0.1 localhost\n::1 ip6-localhost\n0.0.0.0 a.example.com\n192.0.2.9 nas.example.com\nx\n",
+            (
+                b"127.0.0.1 localhost\n::1 ip6-localhost\n0.0.0.0 a.example.com\n"
+                b"192.0.2.9 nas.example.com\nx\n"
+            ),
             UnitAccount(
                 "line",
                 5,
@@ -105,8 +111,10 @@ def lines_in(data: bytes) -> int:
         (
             "text",
             {"style": "rpz"},
-            b"$TTL 60\n@ SOA a. b. (\n 1 ; serial\n 1h )\n@ NS a.\na.example.com CNAME .\n"
-            b"b.example.com CNAME rpz-passthru.\n*.rpz-nsdname CNAME .\n?\n",
+            (
+                b"$TTL 60\n@ SOA a. b. (\n 1 ; serial\n 1h )\n@ NS a.\na.example.com CNAME .\n"
+                b"b.example.com CNAME rpz-passthru.\n*.rpz-nsdname CNAME .\n?\n"
+            ),
             UnitAccount(
                 "line",
                 9,
@@ -136,8 +144,11 @@ def lines_in(data: bytes) -> int:
         (
             "stix",
             {},
-            b'{"type": "bundle", "objects": [{"type": "malware"}, {"type": "domain-name", "value": '
-            b'"a.example.com"}, {"type": "observed-data", "objects": {}}, {"type": "indicator"}]}',
+            (
+                b'{"type": "bundle", "objects": [{"type": "malware"}, {"type": "domain-name", '
+                b'"value": "a.example.com"}, {"type": "observed-data", "objects": {}}, '
+                b'{"type": "indicator"}]}'
+            ),
             UnitAccount(
                 "object",
                 4,
@@ -149,9 +160,12 @@ def lines_in(data: bytes) -> int:
         (
             "misp",
             {},
-            b'{"Event": {"info": "x", "Attribute": [{"type": "domain|ip", "value": "a.example.com|'
-            b'192.0.2.1"}, {"type": "text|md5", "value": "x"}], "Object": [{"Attribute": ['
-            b'{"type": "url", "value": "http://a.example.com/", "to_ids": false}, 5]}]}}',
+            (
+                b'{"Event": {"info": "x", "Attribute": [{"type": "domain|ip", "value": '
+                b'"a.example.com|192.0.2.1"}, {"type": "text|md5", "value": "x"}], '
+                b'"Object": [{"Attribute": [{"type": "url", "value": "http://a.example.com/", '
+                b'"to_ids": false}, 5]}]}}'
+            ),
             UnitAccount(
                 "attribute",
                 4,
