@@ -69,7 +69,7 @@ def _preview(document: Json) -> RenderableType:
         f"{document['taken']:,} observables ({types}), read as {document['format']}: "
         f"{document['reason']}"
     )
-    account = document["account"]
+    account = document.get("account")
     left_out = "nothing is left out"
     if document["dropped"]:
         left_out = f"left out: {output.format_counts(document['dropped'])}"
