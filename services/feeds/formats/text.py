@@ -27,7 +27,7 @@ from services.feeds.formats.list_layout import (
     text_of_column,
 )
 from services.feeds.formats.streams import numbered_lines
-from services.feeds.formats.unit_account import account_of_lines
+from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
@@ -92,8 +92,8 @@ class TextFormat:
             result = reader.read(lines, range(number, number + len(lines)))
             yield ParsedBatch(result.indicators, result.dropped, notes[note_count:], result.account)
             note_count = len(notes)
-        if len(notes) > note_count:
-            yield ParsedBatch(notes=notes[note_count:])
+        if reader is None or len(notes) > note_count:
+            yield ParsedBatch(notes=notes[note_count:], account=UnitAccount("line"))
 
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "TextReader":
         """See `LineFormat.reader`."""
