@@ -128,6 +128,8 @@ class Consumer:
                 if position < reached:
                     gap = rewound_gap(position - 1, reached)
                     await _retry(partition, partial(state.move, gap))
+                # The consumer before may have been killed between its transaction and its hint.
+                await _commit_hint(consumer, partition, position)
                 reached = await self._read_on(consumer, partition, commit, position)
             except PartitionHalted:
                 await asyncio.sleep(_HALTED_SECONDS)

@@ -10,6 +10,7 @@ from shared.events.audit import RECORDED
 from shared.kafka import backpressure
 from shared.kafka.backpressure import Backpressure
 from shared.kafka.cluster import consumer_group
+from shared.kafka.consumer import Consumer, Subscription
 from tests.shared.kafka.conftest import Bench
 
 
@@ -60,6 +61,33 @@ def test_a_reader_that_makes_progress_is_enough(bench: Bench) -> None:
             await asyncio.sleep(1)
             assert not waiting.done()
             await commit(bench, 6)
+            await waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_that_was_killed_before_its_hint_holds_nobody_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is published meanwhile, so that no later record brings a hint."""
+    monkeypatch.setattr(backpressure, "_PATIENCE_SECONDS", 10.0)
+
+    async def keep_silent(*_: object) -> None:
+        """The process ends between the transaction and the hint."""
+
+    def consume() -> Consumer:
+        return Consumer(bench.database, bench.settings, [Subscription(RECORDED, bench.store)])
+
+    async def scenario() -> None:
+        await bench.produce(*(f"r-{number:02}" for number in range(40)))
+        with monkeypatch.context() as patch:
+            patch.setattr("shared.kafka.consumer._commit_hint", keep_silent)
+            await bench.run_until(consume().run(), lambda: len(bench.effects()) == 40)
+        successor = asyncio.ensure_future(consume().run())
+        pressure = Backpressure(bench.settings, "observables", RECORDED.name, 10)
+        async with pressure:
+            waiting = asyncio.ensure_future(pressure.wait_for_readers())
+            await bench.run_until(successor, waiting.done)
             await waiting
 
     asyncio.run(scenario())
