@@ -165,3 +165,30 @@ def test_the_log_is_checked_again_while_it_is_read(
     asyncio.run(scenario())
     assert bench.effects() == names(0, 15)
     assert gaps(bench) == []
+
+
+def test_a_topic_recreated_under_a_live_consumer_may_be_longer(bench: Bench) -> None:
+    async def scenario() -> None:
+        await bench.produce(*names(0, 10))
+        running = asyncio.ensure_future(consumer_of(bench).run())
+        await bench.run_until(asyncio.sleep(60), lambda: len(bench.effects()) == 10)
+        await bench.recreate_topic()
+        await bench.produce(*names(10, 40))
+        await bench.run_until(running, lambda: "r-39" in bench.effects())
+
+    asyncio.run(scenario())
+    assert bench.effects() == names(0, 40)
+    assert [gap.kind for gap in gaps(bench)] == ["recreated"]
+
+
+def test_a_row_that_the_version_before_moved_is_no_gap(bench: Bench) -> None:
+    asyncio.run(bench.produce(*names(0, 10)))
+    consume(bench, 10)
+    asyncio.run(bench.produce(*names(10, 20)))
+    # The version before, beside this one for an upgrade, writes nothing but the offset.
+    bench.execute("UPDATE consumer_offset SET last_offset = 19")
+    bench.execute("INSERT INTO applied (target) SELECT 'r-' || n FROM generate_series(10, 19) n")
+    asyncio.run(bench.produce("r-20"))
+    consume(bench, 21)
+    assert bench.effects() == names(0, 21)
+    assert gaps(bench) == []
