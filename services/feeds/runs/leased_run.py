@@ -263,7 +263,7 @@ class LeasedRun:
                     claim.is_confirmed,
                     claim.full_reason,
                 )
-                records.insert_run(session, run)
+                records.insert_run(session, run, repeats=claim.id)
         return AttemptOutcome("failed", claim.id, {"error": error.as_dict()}, is_end=True)
 
     def _give_up(self, session: Session, error: SentinelIQError, values: dict[str, Any]) -> None:

@@ -247,3 +247,29 @@ def test_a_queue_that_does_not_answer_delays_the_next_run_only(
         assert not service.enqueue_next(own, "acme", UUID(first["id"]))
     assert service.reconcile(own) == 1
     assert desk.work(second)["status"] == "succeeded"
+
+
+def test_a_run_that_is_repeated_goes_before_those_that_were_queued_after_it(
+    desk: Desk, base: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A is superseded by a change of the settings while B waits: B's list is the last one."""
+    first = desk.upload(listed(*range(10, 30)))
+    second = desk.upload(listed(*range(20)))
+    finish = LeasedRun.finish
+
+    def finish_after_change(leased: LeasedRun, *args: Any, **values: Any) -> Any:
+        answer = desk.client.patch(f"/v1/feeds/{first['feed_id']}", json={"confidence": 20})
+        assert answer.status_code == 200
+        return finish(leased, *args, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LeasedRun, "finish", finish_after_change)
+        assert desk.work(first)["status"] == "failed"
+    runs = desk.client.get("/v1/runs", params={"limit": 10}).json()["items"]
+    (repetition,) = [
+        run for run in runs if run["state"] == "queued" and run["id"] != second["id"]
+    ]
+    assert desk.work(second)["status"] == "skipped"
+    assert desk.done(repetition)["state"] == "succeeded"
+    assert desk.done(second)["state"] == "succeeded"
+    assert desk.published_values(second) == (names(*range(10)), names(*range(20, 30)))

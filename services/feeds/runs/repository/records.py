@@ -52,12 +52,21 @@ _SUMMARY: Final = (
 )
 
 
-def insert_run(session: Session, run: NewRun) -> UUID:
+def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) -> UUID:
     """Add a run that waits behind the others of its feed; its id. The caller has locked the feed.
 
     The moment it speaks for is set when it begins.
+
+    Args:
+        session: of the run's tenant.
+        run: to be added.
+        repeats: a run that has ended, whose place it takes: before those that were queued later.
     """
     of_feed = sa.select(sa.func.max(RUN.c.queued_at)).where(RUN.c.feed_id == run.feed_id)
+    queued_at = sa.func.clock_timestamp()
+    if repeats is not None:
+        of_feed = sa.select(RUN.c.queued_at).where(RUN.c.id == repeats)
+        queued_at = sa.null()
     behind = of_feed.scalar_subquery() + sa.text("interval '1 microsecond'")
     statement = sa.insert(RUN).values(
         id=uuid4(),
@@ -70,7 +79,7 @@ def insert_run(session: Session, run: NewRun) -> UUID:
         confirmed=run.is_confirmed,
         full_reason=run.full_reason,
         observed_at=_NOW,
-        queued_at=sa.func.greatest(sa.func.clock_timestamp(), behind),
+        queued_at=sa.func.greatest(queued_at, behind),
         requested_by=run.actor,
     )
     run_id: UUID = session.execute(statement.returning(RUN.c.id)).scalar_one()
