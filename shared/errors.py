@@ -18,6 +18,14 @@ exceptions are bugs: HTTP 500, a failed task, a dead letter.
 from typing import Any, ClassVar
 
 
+def storable(text: str) -> str:
+    """The text as PostgreSQL can store it, also within JSON.
+
+    A document may bring any characters.
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 class SentinelIQError(Exception):
     """The root: a message for people, a stable `code` for programs, and details for both.
 
@@ -38,7 +46,11 @@ class SentinelIQError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error as runs, deliveries and dead letters store it."""
-        return {"code": self.code, "message": self.message, **self.details}
+        values = {"code": self.code, "message": self.message, **self.details}
+        return {
+            name: storable(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
 
 
 class InvalidInput(SentinelIQError):

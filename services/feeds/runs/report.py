@@ -12,6 +12,7 @@ import msgspec
 from services.feeds.formats.base import DroppedItem
 from services.feeds.formats.unit_account import UnitAccount
 from services.feeds.snapshots.parse_report import ParseReport
+from shared.errors import storable
 
 
 @dataclass
@@ -59,7 +60,7 @@ class RunReport(ParseReport):
             "types": dict(self.types),
             "dropped": dict(self.dropped),
             "examples": [msgspec.to_builtins(item) for item in self.examples],
-            "notes": self.notes,
+            "notes": [storable(note) for note in self.notes],
             "named": self.named,
             "account": msgspec.to_builtins(self.account),
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},

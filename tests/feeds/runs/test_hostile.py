@@ -229,3 +229,11 @@ def test_a_pattern_with_a_thousand_ors_is_a_thousand_observables(desk: Desk) -> 
         desk.done(desk.upload(json.dumps(bundle).encode(), format="stix"))["report"]["taken"]
         == 1000
     )
+
+
+def test_names_that_cannot_be_stored_are_told_all_the_same(desk: Desk) -> None:
+    """A NUL in a name reaches the run's error, which is a row and an event."""
+    run = desk.upload(b'[{"a\\u0000b": "zzz"}, {"a\\u0000b": "yyy"}]', format="json")
+    done = desk.done(run)
+    assert (done["state"], done["error"]["code"]) == ("failed", "malformed-document")
+    assert "a\ufffdb" in done["error"]["message"]

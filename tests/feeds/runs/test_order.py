@@ -266,9 +266,7 @@ def test_a_run_that_is_repeated_goes_before_those_that_were_queued_after_it(
         patch.setattr(LeasedRun, "finish", finish_after_change)
         assert desk.work(first)["status"] == "failed"
     runs = desk.client.get("/v1/runs", params={"limit": 10}).json()["items"]
-    (repetition,) = [
-        run for run in runs if run["state"] == "queued" and run["id"] != second["id"]
-    ]
+    (repetition,) = [run for run in runs if run["state"] == "queued" and run["id"] != second["id"]]
     assert desk.work(second)["status"] == "skipped"
     assert desk.done(repetition)["state"] == "succeeded"
     assert desk.done(second)["state"] == "succeeded"
