@@ -24,6 +24,7 @@ from shared.kafka.assignment import Assignment
 from shared.kafka.batch_handler import BatchHandler, PartitionHalted, RowMovedBack, Subscription
 from shared.kafka.cluster import REQUEST_MS, consumer_group
 from shared.kafka.dlq_limit import DlqLimitExceeded
+from shared.kafka.fetch_watch import FetchWatch
 from shared.kafka.gaps import rewound_gap
 from shared.kafka.log_check import consumed_record, find_gap, log_bounds
 from shared.kafka.offsets import PartitionKey, cluster_id
@@ -103,7 +104,8 @@ class Consumer:
             # A topic that was deleted and made anew is noticed when the client asks for its topics.
             metadata_max_age_ms=10_000,
         )
-        assignment = Assignment(partial(self._consume_partition, consumer))
+        watch = FetchWatch(consumer)
+        assignment = Assignment(partial(self._consume_partition, consumer, watch))
         consumer.subscribe(list(self._handlers), listener=assignment)
         try:
             await consumer.start()
@@ -114,7 +116,7 @@ class Consumer:
             await assignment.close()
 
     async def _consume_partition(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition
+        self, consumer: AIOKafkaConsumer, watch: FetchWatch, partition: TopicPartition
     ) -> None:
         """Apply a partition's records from the offset in the database on, until cancelled."""
         handler = self._handlers[partition.topic]
@@ -124,13 +126,15 @@ class Consumer:
         reached = 0
         while True:
             try:
+                breaks = watch.breaks
                 position = await self._find_position(consumer, partition, state)
                 if position < reached:
                     gap = rewound_gap(position - 1, reached)
                     await _retry(partition, partial(state.move, gap))
                 # The consumer before may have been killed between its transaction and its hint.
                 await _commit_hint(consumer, partition, position)
-                reached = await self._read_on(consumer, partition, commit, position)
+                is_unbroken = partial(watch.is_unbroken_since, breaks)
+                reached = await self._read_on(consumer, partition, commit, position, is_unbroken)
             except PartitionHalted:
                 await asyncio.sleep(_HALTED_SECONDS)
             except DlqLimitExceeded as error:
@@ -171,8 +175,11 @@ class Consumer:
         partition: TopicPartition,
         commit: Callable[[list[ConsumedRecord], int], None],
         position: int,
+        is_unbroken: Callable[[], bool],
     ) -> int:
         """Apply records from a position on, until it is time to check the log again.
+
+        That is also when the broker was away: what was fetched since then may be of another log.
 
         Returns:
             The position behind the last record.
@@ -180,7 +187,10 @@ class Consumer:
         ends = time.monotonic() + _CHECK_SECONDS
         while time.monotonic() < ends:
             polled = await consumer.getmany(partition, timeout_ms=1000, max_records=_BATCH_RECORDS)
-            for batch in _batches(polled.get(partition, [])):
+            records = polled.get(partition, [])
+            if records and not is_unbroken():
+                return position
+            for batch in _batches(records):
                 await _retry(partition, partial(commit, batch, position))
                 position = batch[-1].offset + 1
                 await _commit_hint(consumer, partition, position)

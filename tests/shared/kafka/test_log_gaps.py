@@ -4,6 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.fetch import FetchRequest
 from sqlalchemy.orm import Session
 
 from shared.events.audit import RECORDED
@@ -192,3 +196,44 @@ def test_a_row_that_the_version_before_moved_is_no_gap(bench: Bench) -> None:
     consume(bench, 21)
     assert bench.effects() == names(0, 21)
     assert gaps(bench) == []
+
+
+def test_a_log_that_grew_past_a_consumer_while_it_was_away_is_noticed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker lost its log's end, and others publish before this consumer has connected again."""
+    is_away = False
+    clients: list[AIOKafkaClient] = []
+    send = AIOKafkaClient.send
+    update = ClusterMetadata.update_metadata
+
+    async def send_if_there(client: Any, node: int, request: Any, **options: Any) -> Any:
+        answer = await send(client, node, request, **options)
+        if isinstance(request, FetchRequest):
+            clients.append(client)
+            if is_away:
+                raise KafkaConnectionError("The broker is away.")
+        return answer
+
+    def update_if_there(cluster: ClusterMetadata, metadata: Any) -> None:
+        # It learns nothing of the topic either: a broker that restarts makes none anew.
+        if not is_away or all(client.cluster is not cluster for client in clients):
+            update(cluster, metadata)
+
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", update_if_there)
+    monkeypatch.setattr(AIOKafkaClient, "send", send_if_there)
+
+    async def scenario() -> None:
+        nonlocal is_away
+        await bench.produce(*names(0, 10))
+        running = asyncio.ensure_future(consumer_of(bench).run())
+        await bench.run_until(asyncio.sleep(60), lambda: len(bench.effects()) == 10)
+        is_away = True
+        await bench.recreate_topic()
+        await bench.produce(*names(10, 40))
+        is_away = False
+        await bench.run_until(running, lambda: "r-39" in bench.effects())
+
+    asyncio.run(scenario())
+    assert set(bench.effects()) == set(names(0, 40))
+    assert [gap.kind for gap in gaps(bench)][0] == "recreated"
