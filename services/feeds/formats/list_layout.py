@@ -78,11 +78,12 @@ def _is_hosts(lines: Sequence[str]) -> bool:
 
 
 def _guess_key(lines: Sequence[str]) -> ListGuess:
-    shares = {
-        key: share
-        for key in styles.keys_of(lines)
-        if (share := _share(lines, partial(styles.values_of_key, key))) >= _CLEAR
-    }
+    # Once over the lines, whatever number of keys they have.
+    hits = Counter[str]()
+    for line in lines:
+        for key, values in styles.values_by_key(line).items():
+            hits[key] += all(map(type_of, values))
+    shares = {key for key, count in hits.items() if count >= len(lines) * _CLEAR}
     if len(shares) == 1:
         (key,) = shares
         note = f"lines are pairs of key and value; the values of {key!r} are read (option `key`)"

@@ -8,22 +8,25 @@ options, rules on page elements) give no text.
 import re
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, summarize_address_range
+from itertools import islice
 from typing import Final
+
+_MAX_RANGES: Final = 16
+"""Places of a line that may be its range."""
 
 LineTexts = Callable[[str], list[str]]
 """Takes a stripped line that is no comment; gives the texts of its observables."""
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
 _DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
-_HYPHENATED: Final = re.compile(
-    r"(?:[^-]*:)?\s*[0-9a-fA-F.:]++\s*-\s*[0-9a-fA-F]*[.:][0-9a-fA-F.:]++(?:[\s,].*)?"
-)
-"""A range whose notation says that it is one. Two addresses between blanks are two addresses."""
 _PAIR: Final = re.compile(r"(?<![^\s|,;])([A-Za-z][\w.-]{0,40})=(\"[^\"]*\"|[^\s|,;]*)")
+_OF_ADDRESSES: Final = "0123456789abcdefABCDEF.:"
+# Each run of an address' characters is looked at once: lines come from strangers.
 _RANGE: Final = re.compile(
-    r"(?:(?P<name>.*):)?\s*(?P<first>[0-9a-fA-F.:]+)"
-    r"(?:\s*-\s*|\s+)(?P<last>[0-9a-fA-F]*[.:][0-9a-fA-F.:]+)(?:[\s,].*)?"
+    r"(?<![0-9a-fA-F.:])(?P<first>[0-9a-fA-F.:]++)(?:\s*+-\s*+|\s++)"
+    r"(?=(?P<last>[0-9a-fA-F]*+[.:][0-9a-fA-F.:]*+)(?:[\s,]|$))"
 )
+_LAST: Final = re.compile(r"\s*+[0-9a-fA-F]*+[.:][0-9a-fA-F.:]++(?:[\s,].*)?")
 _RPZ: Final = re.compile(
     r"(?P<owner>\S+)(?:\s+\d+)?(?:\s+IN)?\s+(?:CNAME|A|AAAA|TXT)\s+(?P<target>\S+).*", re.IGNORECASE
 )
@@ -89,10 +92,19 @@ def ranges(line: str) -> list[str]:
     A name may stand before them (`name:first-last`), other columns behind. A line whose ends are no
     addresses of one family in this order comes back as it is, and is refused as an observable.
     """
-    ends = _RANGE.fullmatch(line)
-    if ends is None:
-        return [line.split(None, 1)[0]]
-    return networks_of_range(ends["first"], ends["last"]) or [line]
+    for ends in islice(_RANGE.finditer(line), _MAX_RANGES):
+        first = ends["first"]
+        name = line[: ends.start()].strip()
+        # An address of IPv6 holds colons as well; before one of IPv4 a colon ends the name.
+        texts = [first.rpartition(":")[2], first.partition(":")[2], first]
+        if not name:
+            texts.reverse()
+        elif ":" not in first and not name.endswith(":"):
+            continue
+        for text in texts:
+            if networks := networks_of_range(text, ends["last"]):
+                return networks
+    return [line] if _RANGE.search(line) else [line.split(None, 1)[0]]
 
 
 def networks_of_range(first: str, last: str) -> list[str]:
@@ -110,6 +122,14 @@ def keys_of(lines: Sequence[str]) -> set[str]:
     if sum(map(bool, pairs)) * 5 < len(lines) * 4:
         return set()
     return {key for line_pairs in pairs for key, _ in line_pairs}
+
+
+def values_by_key(line: str) -> dict[str, list[str]]:
+    """The values of a line of pairs `key=value`, by their keys."""
+    values: dict[str, list[str]] = {}
+    for key, value in _PAIR.findall(line):
+        values.setdefault(key, []).append(value.strip('"'))
+    return values
 
 
 def values_of_key(key: str, line: str) -> list[str]:
@@ -168,7 +188,21 @@ def guess_style(head: Sequence[str]) -> str | None:
     if any(_ZONE.match(line) and not line.startswith("#") for line in lines[:20]):
         return "rpz"
     data = [line for line in lines if not line.startswith(("#", "!", ";", "//"))]
-    for name, pattern in (("adblock", _ADBLOCK), ("dnsmasq", _DNSMASQ), ("ranges", _HYPHENATED)):
-        if data and sum(pattern.fullmatch(line) is not None for line in data) * 2 > len(data):
+    for name, is_of_style in (
+        ("adblock", _ADBLOCK.fullmatch),
+        ("dnsmasq", _DNSMASQ.fullmatch),
+        ("ranges", _is_hyphenated),
+    ):
+        if data and sum(bool(is_of_style(line)) for line in data) * 2 > len(data):
             return name
     return None
+
+
+def _is_hyphenated(line: str) -> bool:
+    """Whether a line is a range whose notation says so: two addresses between blanks are two."""
+    head, _, tail = line.partition("-")
+    head = head.rstrip()
+    name = head.rstrip(_OF_ADDRESSES)
+    first = head[len(name) :]
+    has_name_end = not name.strip() or ":" in first[:-1] or name.rstrip().endswith(":")
+    return bool(first) and has_name_end and _LAST.fullmatch(tail) is not None

@@ -1,5 +1,6 @@
 """XML documents: their repeated elements are items, read like those of a JSON document."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar, Final
 from xml.etree.ElementTree import Element, ParseError
@@ -19,6 +20,11 @@ from services.feeds.formats.streams import read_text_document
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_DEPTH: Final = 64
+# Such texts are UTF-8 here already, whatever the declaration says, and many were so from the first.
+_WIDE_ENCODING: Final = re.compile(
+    rb"""(<\?xml[^<>]{1,100}?)\sencoding\s{0,9}=\s{0,9}["'](?:utf|ucs)-?(?:16|32|2|4)(?:[bl]e)?["']""",
+    re.IGNORECASE,
+)
 
 
 class XmlFormat:
@@ -50,6 +56,8 @@ class XmlFormat:
 def _parse(data: bytes) -> Element:
     if len(data) > _MAX_BYTES:
         raise MalformedDocument(f"larger than {_MAX_BYTES} bytes, the limit of an XML document")
+    if declared := _WIDE_ENCODING.match(data):
+        data = declared[1] + data[declared.end() :]
     try:
         root: Element = fromstring(data, forbid_dtd=False)
     except ParseError as problem:

@@ -1,7 +1,10 @@
 """Lists in the syntax of the programs that they are made for."""
 
+from time import process_time
+
 import pytest
 
+from services.feeds.formats import MalformedDocument
 from services.feeds.formats.text import TextFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import drops, pairs, parse
@@ -79,6 +82,35 @@ def test_a_plain_list_has_no_style():
 def test_a_range_that_is_none_is_left_out_with_its_place():
     batch = parse(TextFormat(), b"203.0.113.9 - 203.0.113.1\n", style="ranges")
     assert drops(batch)[0][0] == "line 1"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"2001:db8::-2001:db8::ff", "2001:db8::/120"),
+        (b"name:2001:db8:: - 2001:db8::ff , 000 , x", "2001:db8::/120"),
+        (b"Bad 10-20: 203.0.113.0-203.0.113.255", "203.0.113.0/24"),
+    ],
+)
+def test_a_range_of_either_family_with_or_without_a_name(line, expected):
+    batch = parse(TextFormat(), line + b"\n", style="ranges")
+    assert [value for _, value in pairs(batch)] == [expected]
+
+
+@pytest.mark.parametrize("style", [None, "ranges"])
+@pytest.mark.parametrize("line", [b":" * 60_000, b":" * 30_000 + b" " + b":" * 30_000 + b"x"])
+def test_the_time_of_a_long_line_is_linear(style, line):
+    start = process_time()
+    parse(TextFormat(), (line + b"\n") * 10, **({"style": style} if style else {}))
+    assert process_time() - start < 5
+
+
+def test_the_time_of_many_keys_is_linear():
+    line = b" ".join(b"k%d=203.0.113.1" % number for number in range(3000))
+    start = process_time()
+    with pytest.raises(MalformedDocument):
+        parse(TextFormat(), (line + b"\n") * 10)
+    assert process_time() - start < 20
 
 
 def test_a_column_of_a_list():

@@ -54,6 +54,15 @@ def test_documents_that_cannot_be_read(data, words):
         parse(XmlFormat(), data)
 
 
+@pytest.mark.parametrize("written", ["utf-16", "utf-8"])
+def test_a_declared_utf_16_is_read_however_it_is_written(written):
+    text = (
+        '<?xml version="1.0" encoding="utf-16"?><list><ip>192.0.2.1</ip><ip>192.0.2.2</ip></list>'
+    )
+    batch = parse(XmlFormat(), text.encode(written))
+    assert [value for _, value in pairs(batch)] == ["192.0.2.1", "192.0.2.2"]
+
+
 def test_it_is_guessed():
     assert guess_format("feed", FEED)[0] == "xml"
 
