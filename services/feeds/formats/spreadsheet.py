@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, ClassVar, Final
 
@@ -21,9 +23,22 @@ from services.feeds.formats.prose import read_binary_document
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 
+_BROKEN_ARCHIVES: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,  # it is encrypted
+    ValueError,
+    OSError,
+)
 _MAX_EXPANDED: Final = 256 * 1024 * 1024
 _MAX_MEMBERS: Final = 10_000
 _MAX_RATIO: Final = 200
+_MAX_EMPTY: Final = 20
+"""Cells of a sheet's area for each that is filled; the library allocates the whole area."""
+_SMALL_AREA: Final = 1 << 20
+_PLACE: Final = re.compile(rb"""\sr\s{0,9}=\s{0,9}["']([A-Za-z]{0,3})([0-9]{1,10})["']""")
 _DELIMITER: Final = "\t"
 _BLANKS: Final = str.maketrans("\r\n\t", "   ")
 
@@ -92,8 +107,31 @@ def _refuse_bomb(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as problem:
+            _refuse_too_large(data, members)
+            if any(map(_is_sparse, map(archive.read, members))):
+                raise MalformedDocument("the spreadsheet has a sheet that is nearly empty and huge")
+    except _BROKEN_ARCHIVES as problem:
         raise MalformedDocument(f"this is no spreadsheet, or a broken one: {problem}") from None
+
+
+def _is_sparse(sheet: bytes) -> bool:
+    """Whether a part is a sheet of XLSX with cells so far apart that its area fills the memory."""
+    if b"sheetData" not in sheet:
+        return False
+    cells = 0
+    width = 1
+    height = 1
+    for place in _PLACE.finditer(sheet):
+        cells += 1
+        column = 0
+        for letter in place[1].upper():
+            column = column * 26 + letter - 64
+        width = max(width, column)
+        height = max(height, int(place[2]))
+    return width * height > max(_SMALL_AREA, _MAX_EMPTY * cells)
+
+
+def _refuse_too_large(data: bytes, members: Sequence[zipfile.ZipInfo]) -> None:
     expanded = sum(member.file_size for member in members)
     limit = min(_MAX_EXPANDED, max(1 << 20, _MAX_RATIO * len(data)))
     if len(members) > _MAX_MEMBERS or expanded > limit:

@@ -102,6 +102,16 @@ def test_a_bomb_is_refused():
         parse(SpreadsheetFormat(), sink.getvalue())
 
 
+def test_a_sheet_whose_area_does_not_fit_into_memory_is_refused():
+    book = Workbook()
+    book.active["A1"] = "192.0.2.1"
+    book.active["XFD1048576"] = "192.0.2.2"
+    file = io.BytesIO()
+    book.save(file)
+    with pytest.raises(MalformedDocument, match="nearly empty"):
+        parse(SpreadsheetFormat(), file.getvalue())
+
+
 @pytest.mark.parametrize("document", [workbook(list=ROWS), opendocument()])
 def test_it_is_unpacked_as_it_is_and_guessed(document):
     sink = io.BytesIO()
