@@ -51,7 +51,7 @@ class OutboxView(BaseModel):
 class ParkedEventIds(BaseModel):
     """Parked events, by their ids."""
 
-    ids: list[int] = Field(min_length=1, max_length=1000)
+    ids: list[Annotated[int, Field(ge=1, le=2**63 - 1)]] = Field(min_length=1, max_length=1000)
 
 
 class ResendOrder(BaseModel):

@@ -286,6 +286,24 @@ def counted(
         account.count(reason, units)
 
 
+def refuse_wide_network(kind: str, value: str) -> None:
+    """Refuse networks so wide that a mistake blocks a part of the Internet.
+
+    Raises:
+        NotAnObservable: it is wider than /16 or, of IPv6, /32.
+    """
+    limit = _WIDEST.get(kind)
+    prefix = value.rpartition("/")[2] if "/" in value else ""
+    if limit is None or not prefix or int(prefix) >= limit:
+        return
+    raise NotAnObservable(
+        "network too wide", f"{value} is wider than /{limit}; the option `style: ranges` takes it"
+    )
+
+
+_WIDEST: dict[str, int] = {ObservableType.IPV4: 16, ObservableType.IPV6: 32}
+
+
 def batched(
     items: Iterable[ParsedIndicator | DroppedItem | Note | UnitAccount],
 ) -> Iterator[ParsedBatch]:

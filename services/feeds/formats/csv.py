@@ -197,7 +197,13 @@ class CsvReader:
         self._delimiter = delimiter
         self._header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
-        row_options = RowOptions(options.types, options.family, options.split, width)
+        row_options = RowOptions(
+            options.types,
+            options.family,
+            options.split,
+            width,
+            refuses_wide_networks=options.columns is None,
+        )
         self._row: RowReader | MispRowReader
         if row_reader is None:
             self._row = RowReader(mapping, names, where, kind, row_options)

@@ -1,7 +1,7 @@
 """Rows of a table: their observables, and what describes these."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,6 +10,7 @@ from services.feeds.formats.base import (
     DroppedItem,
     ParsedIndicator,
     excerpt,
+    refuse_wide_network,
     refused_item,
     typed_value,
 )
@@ -54,12 +55,18 @@ class RowOptions(NamedTuple):
         family: malware family of all rows that name none.
         split: column -> the separator of several values in one of its cells.
         width: the number of cells that rows have.
+        refuses_wide_networks: whether networks wider than /16 (IPv6: /32) are left out.
     """
 
     types: Mapping[str, str]
     family: str | None
     split: Mapping[str, str]
     width: int
+    refuses_wide_networks: bool
+
+
+_MAX_NETWORKS: Final = 64
+"""Networks of one range. More of them, and its ends are no ends of networks."""
 
 
 class MispRowReader:
@@ -121,6 +128,7 @@ class RowReader:
         self._types = fields.types_option(options.types)
         self._family = options.family
         self._width = options.width
+        self._refuses_wide_networks = options.refuses_wide_networks
         self._prefix = None if mapping.prefix is None else index(mapping.prefix)
         self._end = None if mapping.end is None else index(mapping.end)
         self._separators = {
@@ -159,6 +167,9 @@ class RowReader:
         for cell in cells:
             try:
                 values = self._observables(kind, cell, row)
+                if self._refuses_wide_networks:
+                    for type_, value in values:
+                        refuse_wide_network(type_, value)
             except NotAnObservable as refusal:
                 surplus = len(row) - self._width
                 if surplus > 0:
@@ -184,7 +195,7 @@ class RowReader:
         end = _cell_at(row, self._end)
         if end and "/" not in cell:
             networks = networks_of_range(cell, end)
-            if not networks:
+            if not 0 < len(networks) <= _MAX_NETWORKS:
                 raise NotAnObservable("malformed range", f"{excerpt(cell)} to {excerpt(end)}")
             return [typed_value(kind, network) for network in networks]
         try:

@@ -15,6 +15,7 @@ from services.feeds.formats.base import (
     ReadLines,
     excerpt,
     read_options,
+    refuse_wide_network,
     refused_item,
     typed_value,
 )
@@ -195,20 +196,3 @@ class TextReader:
             return None
         detail = "nothing is at the place of the value"
         return DroppedItem(f"line {number}", excerpt(line), "no value", detail)
-
-
-def refuse_wide_network(kind: str, value: str) -> None:
-    """Refuse networks so wide that a mistake blocks a part of the Internet.
-
-    Raises:
-        NotAnObservable: it is wider than /16 or, of IPv6, /32.
-    """
-    limit = _WIDEST.get(kind)
-    if limit is None or int(value.rpartition("/")[2]) >= limit:
-        return
-    raise NotAnObservable(
-        "network too wide", f"{value} is wider than /{limit}; the option `style: ranges` takes it"
-    )
-
-
-_WIDEST: dict[str, int] = {ObservableType.IPV4: 16, ObservableType.IPV6: 32}

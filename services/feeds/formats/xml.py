@@ -22,7 +22,8 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_DEPTH: Final = 64
 # Such texts are UTF-8 here already, whatever the declaration says, and many were so from the first.
 _WIDE_ENCODING: Final = re.compile(
-    rb"""(<\?xml[^<>]{1,100}?)\sencoding\s{0,9}=\s{0,9}["'](?:utf|ucs)-?(?:16|32|2|4)(?:[bl]e)?["']""",
+    rb"""(<\?xml[^<>]{1,100}?)\sencoding\s{0,9}=\s{0,9}"""
+    rb"""["'](?:utf|ucs)-?(?:16|32|2|4)(?:[bl]e)?["']""",
     re.IGNORECASE,
 )
 

@@ -96,7 +96,7 @@ def account_for(session: Session, applied: RunApplied) -> None:
     error = None
     if applied.state != "applied":
         error = {"code": "incomplete", "message": f"{missing} of the run's chunks did not arrive."}
-    run = records.store_applied(session, applied.run_id, counts, error)
+    run = records.store_applied(session, applied.source_id, applied.run_id, counts, error)
     try:
         feed = subscriptions.lock_feed(session, applied.source_id)
     except NotFound:

@@ -272,3 +272,21 @@ def test_times_that_are_not_understood_are_told():
         "first_seen in column 'first_seen' are not understood: '26-08-2017'"
         in (parse(CsvFormat(), rows).notes[1])
     )
+
+
+def test_a_guessed_table_gives_no_wide_networks():
+    table = b"start,end\n0.0.0.1,255.255.255.254\n198.51.100.0,198.51.100.255\n"
+    whole = parse(CsvFormat(), table)
+    assert [value for _, value in pairs(whole)] == ["198.51.100.0/24"]
+    assert drops(whole) == [("line 2", "network too wide")]
+    assert pairs(parse(CsvFormat(), b"ip,x\n64.0.0.0/2,1\n64.0.0.1,2\n")) == [
+        ("ipv4-addr", "64.0.0.1")
+    ]
+    chosen = parse(CsvFormat(), b"ip,x\n64.0.0.0/8,1\n", columns={"value": "ip"})
+    assert pairs(chosen) == [("ipv4-addr", "64.0.0.0/8")]
+
+
+def test_a_range_of_many_networks_is_none():
+    table = b"first_ip,last_ip\n::2,ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe\n192.0.2.1,192.0.2.1\n"
+    whole = parse(CsvFormat(), table)
+    assert (len(whole.indicators), drops(whole)) == (1, [("line 2", "malformed range")])

@@ -63,7 +63,7 @@ def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) ->
         repeats: a run that has ended, whose place it takes: before those that were queued later.
     """
     of_feed = sa.select(sa.func.max(RUN.c.queued_at)).where(RUN.c.feed_id == run.feed_id)
-    queued_at = sa.func.clock_timestamp()
+    queued_at: sa.ColumnElement[Any] = sa.func.clock_timestamp()
     if repeats is not None:
         of_feed = sa.select(RUN.c.queued_at).where(RUN.c.id == repeats)
         queued_at = sa.null()
@@ -225,12 +225,17 @@ def list_payloads(session: Session) -> set[str]:
 
 
 def store_applied(
-    session: Session, run_id: UUID, counts: AppliedCounts, error: dict[str, Any] | None
+    session: Session,
+    feed_id: UUID,
+    run_id: UUID,
+    counts: AppliedCounts,
+    error: dict[str, Any] | None,
 ) -> RunSummary | None:
     """Store the observables service's account of a run.
 
     Args:
         session: of the run's tenant.
+        feed_id: the feed that the account names: one of another feed says nothing of this run.
         run_id: the run.
         counts: of what was applied.
         error: why the run is unconfirmed; None when all of it was applied.
@@ -246,7 +251,8 @@ def store_applied(
         "state": sa.case((_HAS_PUBLISHED, state), else_=RUN.c.state),
         "error": sa.case((_HAS_PUBLISHED, reason), else_=RUN.c.error),
     }
-    statement = sa.update(RUN).where(RUN.c.id == run_id).values(values)
+    is_run = sa.and_(RUN.c.id == run_id, RUN.c.feed_id == feed_id)
+    statement = sa.update(RUN).where(is_run).values(values)
     if session.execute(statement.returning(RUN.c.id)).one_or_none() is None:
         return None
     return get_run(session, run_id)
