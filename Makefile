@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars run demo test test-all faults check catalog format bench lock env clean
+.PHONY: help jars run demo test test-all faults faults-short check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ demo: $(VENV)/.local ## show the whole way once, on a temporary data folder
 test: $(VENV)/.dev jars ## run the tests on the real parts, but for the long fault and volume runs
 	@$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.dev jars ## run every test there is
-	@$(PYTEST)
+test-all: $(VENV)/.dev jars ## run every test but the fault matrix
+	@$(PYTEST) -m "not matrix"
+
+faults-short: $(VENV)/.dev jars ## run the short fault matrix, on a machine that does nothing else
+	@$(BIN)/python -m pytest tests/faults/test_matrix.py
 
 faults: $(VENV)/.dev jars ## run the long fault matrix and write docs/reliability.md (about an hour)
 	@$(BIN)/python -m tests.faults.matrix --long

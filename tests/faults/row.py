@@ -17,7 +17,7 @@ class Trigger:
     Attributes:
         scenario: brings the fault about on a whole stack and counts.
         limit_s: seconds within which new work goes all the way again.
-        is_short: whether `make test-all` runs it.
+        is_short: whether `make faults-short` runs it.
     """
 
     scenario: Scenario

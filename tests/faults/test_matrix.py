@@ -11,7 +11,7 @@ from tests.faults.row import Trigger
 from tests.faults.rows import triggers
 from tests.faults.scenario import NotPossibleHere, Trial
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 
 @pytest.fixture(scope="module")
