@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -24,18 +25,33 @@ from shared.kafka.outbox import dead_letter
 from shared.stix import bucket
 
 Observed = Event[IndicatorsObserved]
+_MAX_NUMBER: Final = 2**31 - 1
 
 
 def handle_observed(session: Session, events: Sequence[Observed]) -> None:
     """Apply chunks of one tenant; neighbouring chunks of one run are applied together."""
     context.reload_if_stale(session)
     current_index.reload_if_stale(session)
+    for event in events:
+        _check_numbers(event.data)
     write.lock(session, {event.data.bucket for event in events})
     for _, chunks in groupby(events, key=_run_of):
         _apply(session, list(chunks))
     # Last: the rows that this locks are those of all partitions that carry the run.
     runs = {event.data.run_id for event in events}
     expectations.report_applied(session, events[0].tenant, runs)
+
+
+def _check_numbers(chunk: IndicatorsObserved) -> None:
+    """Refuse numbers for which PostgreSQL has no statement: they would be taken for our fault.
+
+    Raises:
+        InvalidInput: a number of a stranger's chunk is negative or needs more than 32 bits.
+    """
+    for name in ("bucket", "chunk", "statement_chunks"):
+        number = getattr(chunk, name) or 0
+        if not 0 <= number <= _MAX_NUMBER:
+            raise InvalidInput(f"{number} is no number of a {name}.", field=name)
 
 
 def _run_of(event: Observed) -> tuple[object, str, UUID]:
