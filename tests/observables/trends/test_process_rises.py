@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from starlette.testclient import TestClient
 
 from services.observables.reference import networks
@@ -24,7 +25,8 @@ from services.observables.trends.autonomous_systems import AutonomousSystems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
-from shared.kafka.topics import topic_name
+from shared.kafka.cluster import administrator
+from shared.kafka.topics import MAX_MESSAGE_BYTES, topic_name
 from shared.settings import Settings
 
 HOUR = 3600.0
@@ -88,6 +90,14 @@ def send(settings: Settings, events: Sequence[tuple[float, Event]]) -> None:
     """Events as they came into the log at a time."""
 
     async def publish() -> None:
+        topics = sorted({topic_name(settings, event.topic.name) for _, event in events})
+        # Kafka keeps the times of the records, instead of the time at which it gets them.
+        kept = {"message.timestamp.type": "CreateTime", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        async with administrator(settings) as admin:
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, kept) for topic in topics]
+            )
+            await asyncio.sleep(1)  # its answer comes before all of its threads know
         async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
             for at, event in events:
                 topic = topic_name(settings, event.topic.name)
