@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import sqlalchemy as sa
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.testclient import TestClient
 
 from services.feeds.runs.execution import execute
@@ -21,6 +21,7 @@ from shared.database import PLATFORM, Database, database
 from shared.events import Event
 from shared.events.feeds import OBSERVED, IndicatorsObserved
 from shared.events.observables import APPLIED, RunApplied
+from shared.kafka.cluster import consumer_group
 from shared.kafka.topics import topic_name
 from shared.runtime.hints import unmark
 from shared.settings import Settings
@@ -108,8 +109,22 @@ class Desk:
         with self.own.transaction(PLATFORM) as session:
             session.execute(sa.text("DELETE FROM provider"))  # a test does not wait for its turn
         unmark(RUN_FEED, (run["id"],))  # as the task does when it starts
+        asyncio.run(self._read_all())
         outcome = execute(self.own, self.settings, "acme", UUID(run["id"]))
         return outcome.as_dict()
+
+    async def _read_all(self) -> None:
+        """Tell Kafka, as the observables service does, that all chunks so far are handled."""
+        topic = topic_name(self.settings, OBSERVED.name)
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            group_id=consumer_group(self.settings, "observables"),
+            enable_auto_commit=False,
+        ) as consumer:
+            count = self.settings.kafka_partitions
+            partitions = [TopicPartition(topic, number) for number in range(count)]
+            consumer.assign(partitions)
+            await consumer.commit(await consumer.end_offsets(partitions))
 
     def done(self, run: dict[str, Any]) -> dict[str, Any]:
         """Work on a run, and answer as the observables service does when it has applied it."""
