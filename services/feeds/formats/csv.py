@@ -158,6 +158,9 @@ class CsvReader:
         head: the document's first lines.
         options: of the format.
         number: of the first line that holds data, if it is known.
+
+    Attributes:
+        header: number of the line that names the columns, if one does.
     """
 
     def __init__(self, head: Sequence[str], options: CsvOptions, number: int | None = None) -> None:
@@ -195,7 +198,7 @@ class CsvReader:
         self.layout = repr((delimiter, names, mapping, kind))
         self._comment = options.comment
         self._delimiter = delimiter
-        self._header = number if header_lines else None
+        self.header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
         row_options = RowOptions(
             options.types,
@@ -219,7 +222,7 @@ class CsvReader:
         data = [
             at
             for at, line in enumerate(lines)
-            if _is_data(line, self._comment) and numbers[at] != self._header
+            if _is_data(line, self._comment) and numbers[at] != self.header
         ]
         # A quote that is not closed on its own line makes the next line part of it.
         if any(lines[at].count('"') % 2 for at in data):
@@ -256,7 +259,7 @@ class CsvReader:
         if data == len(lines):
             return {}
         blank = len(lines) - sum(map(bool, map(str.strip, lines)))
-        header = int(self._header is not None and self._header in numbers)
+        header = int(self.header is not None and self.header in numbers)
         comments = len(lines) - data - blank - header
         return {"blank": blank, "header": header, "comment": comments}
 
@@ -276,7 +279,7 @@ class CsvReader:
             if not lines:
                 return
             number, line = lines.popleft()
-            if number == self._header:
+            if number == self.header:
                 account.count_context("header")
                 continue
             texts = [line]

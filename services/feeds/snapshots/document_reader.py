@@ -252,6 +252,10 @@ class DocumentReader:
             unknown = None
             if self._line_index is not None:
                 numbers = self._line_index.find(digests)
+                header = (getattr(reader, "header", None) or 0) - number - 1
+                if 0 <= header < len(numbers):
+                    # A header may have the text of a row further down, which is known.
+                    numbers[header] = UNKNOWN_LINE
                 self._line_numbers.append(numbers)
                 unknown = np.flatnonzero(numbers == UNKNOWN_LINE)
             rows = self._read_block(reader, block, lines, digests, number, unknown)

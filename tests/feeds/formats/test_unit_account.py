@@ -318,3 +318,12 @@ def test_a_restart_forgets_only_what_this_document_counted() -> None:
 def test_json_is_as_long_as_it_says() -> None:
     items = [{"ip": f"192.0.2.{number}"} for number in range(250)]
     assert account_of(json.dumps(items).encode(), "json").total == 250
+
+
+def test_a_header_with_the_text_of_a_row_is_no_row() -> None:
+    options = {"columns": {"value": 0}, "header": True}
+    document = GeneratedDocument("csv", options, b"192.0.2.1,x\n192.0.2.1,x\n", 2)
+    snapshot, whole = _read(document, None)
+    _, report = _read(document, snapshot)
+    assert report.account == whole.account == UnitAccount("line", 2, 1, {}, {"header": 1})
+    assert report.named == whole.named == 1
