@@ -195,11 +195,11 @@ class CsvReader:
             kind = kind or guess.type
             notes += guess.notes
         self.notes: Sequence[str] = notes
-        self.layout = repr((delimiter, names, mapping, kind))
         self._comment = options.comment
         self._delimiter = delimiter
         self.header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
+        self.layout = repr((delimiter, names, mapping, kind, width))
         row_options = RowOptions(
             options.types,
             options.family,
