@@ -56,9 +56,9 @@ def test_published_events_are_sent_again(cli):
     async def created() -> list[str]:
         since = datetime.now(UTC) - timedelta(hours=1)
         events = [event async for event in read_since(settings, RECORDED, since)]
-        return [event.id for event in events if event.data.action == "feeds.create"]
+        return [event.id for event in events if event.data.target == feed["id"]]
 
-    cli.as_json("feeds", "add", "resend-me", "https://192.0.2.1/resend.txt")
+    feed = cli.as_json("feeds", "add", "resend-me", "https://192.0.2.1/resend.txt")
     resend = ("events", "resend", "--since", "2020-01-01T00:00:00Z", "--service", "feeds")
     counts = eventually(lambda: [n for n in cli.as_json(*resend).values() if n])
     assert counts[0] >= 1

@@ -193,7 +193,7 @@ def test_changes_are_audited_without_secrets(world: World, settings: Settings, c
     client.delete(path)
     with world.own.transaction(PLATFORM) as session:
         payloads = session.scalars(
-            sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name)
+            sa.select(OUTBOX.c.payload).where(OUTBOX.c.topic == RECORDED.name).order_by(OUTBOX.c.id)
         ).all()
     records = [msgspec.json.decode(payload, type=Recorded) for payload in payloads]
     assert {record.actor for record in records} == {"kim@acme.example"}
