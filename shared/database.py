@@ -179,6 +179,8 @@ class Database:
                     # psycopg believes so until a ROLLBACK.
                     connection.close()
                     raise
+        except psycopg.errors.ReadOnlySqlTransaction:
+            raise  # the program's own mistake here, and not a server that became a standby
         except psycopg.Error as error:
             if not is_transient(error):
                 raise

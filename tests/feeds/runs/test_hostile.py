@@ -121,8 +121,9 @@ MISTAKES: dict[str, tuple[Answer, str, str]] = {
         "failed",
         'HTML page titled "Sign in"',
     ),
-    "another encoding": (body(GOOD.decode().encode("utf-16")), "failed", "UTF-16"),
-    "NUL bytes": (body(b"203.0.113.1\n\0\0\0\n"), "failed", "NUL byte"),
+    "another encoding": (body(GOOD.decode().encode("utf-16")), "unchanged", ""),
+    "another encoding, cut": (body(GOOD.decode().encode("utf-16")[:41]), "held", ""),
+    "NUL bytes": (body(b"203.0.113.1\n\0\0\0\n"), "held", ""),
     "one line of 10 MB": (body(b"2" * 10_000_000), "held", ""),
     "a program": (body(b"\x7fELF" + bytes(100)), "failed", "a program"),
 }

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.feeds.runs import service
-from services.feeds.runs.execution import MAX_DEATHS
+from services.feeds.runs.execution import MAX_DEATHS, execute
 from services.feeds.runs.leased_run import LeasedRun
 from services.feeds.runs.models import QueuedRun
 from shared.database import Database
@@ -43,7 +43,8 @@ def test_a_run_does_not_begin_while_another_is_at_work(
     finish = LeasedRun.finish
 
     def finish_after_other(run: LeasedRun, *args: Any, **values: Any) -> Any:
-        statuses.append(desk.work(second)["status"])
+        outcome = execute(own, desk.settings, "acme", UUID(second["id"]))
+        statuses.append(outcome.as_dict()["status"])
         return finish(run, *args, **values)
 
     with monkeypatch.context() as patch:
