@@ -16,6 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+import stamina
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
@@ -110,6 +111,16 @@ def template(parts: dict[str, str]) -> Iterator[str]:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def _copy_database(admin: psycopg.Connection, template: str, name: str) -> None:
+    """Copy the template, which autovacuum may be at work on for some seconds."""
+    names = (sql.Identifier(name), sql.Identifier(template))
+    for attempt in stamina.retry_context(
+        on=psycopg.errors.ObjectInUse, attempts=None, timeout=60, wait_max=1
+    ):
+        with attempt:
+            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+
+
 @pytest.fixture(scope="module")
 def environment(
     parts: dict[str, str], template: str, tmp_path_factory: pytest.TempPathFactory
@@ -120,11 +131,7 @@ def environment(
         psycopg.connect(parts["DATABASE_URL"], autocommit=True) as admin,
         pytest.MonkeyPatch.context() as patch,
     ):
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(f"test_{unique}"), sql.Identifier(template)
-            )
-        )
+        _copy_database(admin, template, f"test_{unique}")
         for name, value in {
             **parts,
             "DATABASE_URL": _named(parts["DATABASE_URL"], f"test_{unique}"),

@@ -134,7 +134,7 @@ def test_a_worker_takes_messages_again_after_its_broker_was_killed_during_a_task
     time.sleep(outage)
     broker.start()
     send("write_line", "after")
-    wait_for(worker.has("after"), 15, "the worker takes a message")
+    wait_for(worker.has("after"), 45, "the worker takes a message")
     assert "a is handed back" in worker.lines
 
 
@@ -144,7 +144,7 @@ def test_a_worker_that_is_to_stop_lets_its_tasks_hand_their_work_back(
     send("work_long", "a", 600.0)
     wait_for(worker.has("a begins"), 60, "the task begins")
     worker.process.send_signal(signal.SIGTERM)
-    wait_for(worker.has("a is handed back"), 10, "the task hands its work back")
+    wait_for(worker.has("a is handed back"), 20, "the task hands its work back")
     wait_for(lambda: worker.exit_codes == [0], 20, "the worker ends")
 
 
