@@ -14,6 +14,7 @@ units of its documents in a `UnitAccount`.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -286,8 +287,13 @@ def counted(
         account.count(reason, units)
 
 
-def refuse_wide_network(kind: str, value: str) -> None:
+def refuse_wide_network(kind: str, value: str, option: str) -> None:
     """Refuse networks so wide that a mistake blocks a part of the Internet.
+
+    Args:
+        kind: type of the value.
+        value: the value.
+        option: the option of the format that takes such networks.
 
     Raises:
         NotAnObservable: it is wider than /16 or, of IPv6, /32.
@@ -297,8 +303,32 @@ def refuse_wide_network(kind: str, value: str) -> None:
     if limit is None or not prefix or int(prefix) >= limit:
         return
     raise NotAnObservable(
-        "network too wide", f"{value} is wider than /{limit}; the option `style: ranges` takes it"
+        "network too wide", f"{value} is wider than /{limit}; the option `{option}` takes it"
     )
+
+
+def refuse_wide_range(networks: Sequence[tuple[str, str]], option: str) -> None:
+    """Refuse the networks of a range if they are as a whole so wide, whatever their parts are.
+
+    Args:
+        networks: type and value of each.
+        option: the option of the format that takes such ranges.
+
+    Raises:
+        NotAnObservable: they are wider than /16 or, of IPv6, /32.
+    """
+    for kind, value in networks:
+        refuse_wide_network(kind, value, option)
+    if len(networks) < 2 or networks[0][0] not in _WIDEST:
+        return
+    limit = _WIDEST[networks[0][0]]
+    size = sum(ip_network(value).num_addresses for _, value in networks)
+    widest = 1 << (ip_network(networks[0][1]).max_prefixlen - limit)
+    if size > widest:
+        ends = f"the range from {networks[0][1]} to {networks[-1][1]}"
+        raise NotAnObservable(
+            "network too wide", f"{ends} is wider than /{limit}; the option `{option}` takes it"
+        )
 
 
 _WIDEST: dict[str, int] = {ObservableType.IPV4: 16, ObservableType.IPV6: 32}

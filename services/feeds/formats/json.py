@@ -21,10 +21,12 @@ from services.feeds.formats.base import (
     counted,
     excerpt,
     read_options,
+    refuse_wide_network,
     refused_item,
     typed_value,
 )
 from services.feeds.formats.json_items import find_items, guess_values
+from services.feeds.formats.misp_attributes import is_set
 from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
 from services.feeds.formats.table_layout import name_or_none
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
@@ -159,7 +161,7 @@ class JsonLinesReader:
         items = [item for line in head if (item := _decode_or_none(line)) is not None]
         self._item_reader = item_reader
         self.notes: Sequence[str] = item_reader.guess_values(items)
-        self.layout = repr(item_reader.value_names)
+        self.layout = repr((item_reader.value_names, item_reader.type_name))
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
@@ -226,10 +228,13 @@ class _ItemReader:
 
     Attributes:
         value_names: the properties with the values, if they were guessed.
+        type_name: the property with the values' types, if it was guessed.
     """
 
     def __init__(self, options: JsonOptions) -> None:
         self.value_names: Sequence[str] = ()
+        self.type_name: str | None = None
+        self._refuses_wide_networks = options.value is None
         self._kind = fields.type_option(options.type)
         self._values = _compile_all(options.value, "value")
         self._tags = _compile_all(options.tags, "tags")
@@ -255,11 +260,18 @@ class _ItemReader:
             return ["each item is taken as a value"]
         guess = guess_values(items)
         self.value_names = guess.names
+        if self._type is None and self._kind is None and guess.type_name is not None:
+            self.type_name = guess.type_name
+            self._type = _compile(_quoted(guess.type_name), "type_at")
         self._values = [_compile(_quoted(name), "value") for name in guess.names]
         return guess.notes
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
+        if isinstance(item, dict) and "to_ids" in item and not is_set(item["to_ids"]):
+            detail = "its to_ids is not set"
+            yield DroppedItem(where, excerpt(item), "not for detection", detail)
+            return
         values = [
             value for expression in self._values for value in _texts(_search(expression, item))
         ]
@@ -272,7 +284,10 @@ class _ItemReader:
         kind = self._kind_of(item)
         for value in values:
             try:
-                yield ParsedIndicator(*typed_value(kind, value), **context)
+                type_, canonical = typed_value(kind, value)
+                if self._refuses_wide_networks and "/" in canonical:
+                    refuse_wide_network(type_, canonical, "value")
+                yield ParsedIndicator(type_, canonical, **context)
             except NotAnObservable as refusal:
                 yield refused_item(where, value, refusal)
 

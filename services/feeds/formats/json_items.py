@@ -134,10 +134,12 @@ class ValueGuess(NamedTuple):
     Attributes:
         names: their names.
         notes: what was decided.
+        type_name: the name of the property that says of which type they are, if there is one.
     """
 
     names: list[str]
     notes: list[str]
+    type_name: str | None = None
 
 
 def guess_values(items: Sequence[Any]) -> ValueGuess:
@@ -170,7 +172,10 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
         note.replace("columns", "properties").replace("column", "property").replace("rows", "items")
         for note in guess.notes
     ]
-    return ValueGuess([names[place] for place in (at if isinstance(at, list) else [at])], notes)
+    places = at if isinstance(at, list) else [at]
+    type_at = guess.columns.get("type")
+    type_name = None if type_at is None or len(places) > 1 else names[type_at]
+    return ValueGuess([names[place] for place in places], notes, type_name)
 
 
 def _row(item: dict[str, Any], names: Sequence[str]) -> list[str]:

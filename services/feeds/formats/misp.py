@@ -39,12 +39,27 @@ class _MispObject(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    """An event, or a list of attributes without one, as a search for attributes gives it."""
+    """An event, or attributes without one, as searches and streams of attributes give them.
+
+    A stream's entries hold one attribute or object each, and no list of them.
+    """
 
     info: Any = None
     Tag: Any = None
-    Attribute: list[msgspec.Raw] = msgspec.field(default_factory=list)
-    Object: list[_MispObject] = msgspec.field(default_factory=list)
+    Attribute: list[msgspec.Raw] | dict[str, msgspec.Raw] = msgspec.field(default_factory=list)
+    Object: list[_MispObject] | _MispObject = msgspec.field(default_factory=list)
+    type: Any = None
+    value: Any = None
+
+    def attributes(self) -> list[msgspec.Raw]:
+        """Its attributes that belong to no object."""
+        if isinstance(self.Attribute, dict):
+            return [msgspec.Raw(msgspec.json.encode(self.Attribute))]
+        return self.Attribute
+
+    def objects(self) -> list[_MispObject]:
+        """Its objects."""
+        return self.Object if isinstance(self.Object, list) else [self.Object]
 
 
 class _EventWrapper(_Event):
@@ -52,7 +67,14 @@ class _EventWrapper(_Event):
 
     def event(self) -> _Event | None:
         """The event in a wrapper, or the event that this is itself."""
-        return self.Event or (self if self.Attribute or self.Object else None)
+        has_entries = bool(self.Attribute or self.Object)
+        if self.Event is None:
+            return self if has_entries else None
+        if has_entries and not (self.Event.Attribute or self.Event.Object):
+            self.info = self.Event.info
+            self.Tag = self.Event.Tag
+            return self
+        return self.Event
 
 
 class _Document(_EventWrapper):
@@ -86,10 +108,10 @@ def _items(
         if info := fields.short_text(event.info, 200):
             yield Note(f"event: {info}")
         event_tags = tag_names(event.Tag)
-        for at, raw in enumerate(event.Attribute):
+        for at, raw in enumerate(event.attributes()):
             where = f"{place}Attribute[{at}]"
             yield from counted(_attribute_items(where, raw, event_tags, options), account)
-        for object_at, misp_object in enumerate(event.Object):
+        for object_at, misp_object in enumerate(event.objects()):
             deleted = is_set(misp_object.deleted)
             for at, raw in enumerate(misp_object.Attribute):
                 where = f"{place}Object[{object_at}].Attribute[{at}]"
@@ -99,17 +121,20 @@ def _items(
 
 
 def _count_attributes(event: _Event) -> int:
-    of_objects = sum(len(misp_object.Attribute) for misp_object in event.Object)
-    return len(event.Attribute) + of_objects
+    of_objects = sum(len(misp_object.Attribute) for misp_object in event.objects())
+    return len(event.attributes()) + of_objects
 
 
 def _events(data: bytes) -> list[_Event]:
-    if data.lstrip()[:1] == b"[":
+    is_list = data.lstrip()[:1] == b"["
+    if is_list:
         wrappers: list[_EventWrapper] = decode_json(data, list[_EventWrapper])
     else:
         document: _Document = decode_json(data, _Document)
         response = document.response if document.response is not None else document
         wrappers = response if isinstance(response, list) else [response]
+    if wrappers and all(map(_is_attribute, wrappers)):
+        return [_Event(Attribute=decode_json(data, list[msgspec.Raw]) if is_list else [_raw(data)])]
     events = []
     for number, wrapper in enumerate(wrappers):
         event = wrapper.event()
@@ -120,6 +145,15 @@ def _events(data: bytes) -> list[_Event]:
             )
         events.append(event)
     return events
+
+
+def _is_attribute(entry: _EventWrapper) -> bool:
+    """Whether an entry is an attribute by itself, without a name for it and an event around it."""
+    return entry.event() is None and isinstance(entry.type, str) and entry.value is not None
+
+
+def _raw(data: bytes) -> msgspec.Raw:
+    return msgspec.Raw(data.strip())
 
 
 def _attribute_items(

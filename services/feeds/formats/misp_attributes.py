@@ -60,6 +60,10 @@ _TYPES: dict[str, ObservableType | None] = {
     "x509-fingerprint-sha1": _T.X509_SHA1,
     "x509-fingerprint-sha256": _T.X509_SHA256,
 }
+_CONTEXT_TYPES = frozenset(
+    {"AS", "dns-soa-email", "email-reply-to", "link", "mac-address", "user-agent", "vulnerability"}
+)
+"""Types that are not for detection where an attribute does not say so (describeTypes.json)."""
 _COMPOSITES = {"malware-sample": "filename|md5"}
 """Types whose value has several parts although their name does not say so."""
 _BOUND_TYPES = {kind: frozenset({_T.IPV4, _T.IPV6}) for kind in ("ip", "ip-src", "ip-dst")}
@@ -80,7 +84,7 @@ class MispAttribute(msgspec.Struct):
 
     type: str
     value: Any = None
-    to_ids: Any = True
+    to_ids: Any = msgspec.UNSET
     deleted: Any = False
     uuid: Any = None
     comment: Any = None
@@ -134,7 +138,7 @@ def _unusable_item(
     where: str, attribute: MispAttribute, *, include_context: bool
 ) -> DroppedItem | None:
     """The item for an attribute that names no observable; None if it names some."""
-    if not is_set(attribute.to_ids) and not include_context:
+    if not include_context and not _is_for_detection(attribute):
         reason = "not for detection"
         detail = f"this {excerpt(attribute.type)} has to_ids false"
     elif not isinstance(attribute.value, str):
@@ -146,6 +150,13 @@ def _unusable_item(
     else:
         return None
     return DroppedItem(where, excerpt(attribute.value), reason, detail)
+
+
+def _is_for_detection(attribute: MispAttribute) -> bool:
+    """Whether an attribute is meant to match; by its type where it does not say so."""
+    if attribute.to_ids is msgspec.UNSET:
+        return attribute.type not in _CONTEXT_TYPES
+    return is_set(attribute.to_ids)
 
 
 def _part_names(kind: str) -> list[str]:

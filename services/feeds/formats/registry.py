@@ -39,8 +39,19 @@ _STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.')
 _STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
 _NO_OBJECTS = re.compile(rb'"objects"\s*:\s*\[\s*(?:\]|$)')
 _STIX_ID = re.compile(rb'"id"\s*:\s*"[a-z0-9-]{2,60}--[0-9a-fA-F]{8}-')
+_FIRST_TYPE = re.compile(rb'\s*+(?:\[\s*+)?\{[^{}\[\]]*"type"\s*:\s*"([a-z0-9-]{2,60})"')
+"""The type of an object, or of the first of a list, without a bundle around it."""
 _MISP_EVENT = re.compile(rb'"Event"\s*:\s*\{')
 _MISP_ATTRIBUTES = re.compile(rb'"Attribute"\s*:\s*\[')
+_MISP_ATTRIBUTE = re.compile(
+    rb"""\s*+(?:\[\s*+)?\{[^{}\[\]]*
+      (?:"to_ids"\s*:|"category"\s*:\s*"(?:Antivirus\ detection|Artifacts\ dropped|Attribution
+      |External\ analysis|Financial\ fraud|Internal\ reference|Network\ activity|Payload\ delivery
+      |Payload\ installation|Payload\ type|Persistence\ mechanism|Support\ Tool
+      |Targeting\ data)")""",
+    re.VERBOSE,
+)
+"""An attribute, or a list of attributes, without an event around it."""
 _NO_INDICATORS = (
     (b'"matching_attributes"', "a warning list of MISP: its values are known to be harmless"),
     (b'"meta-category"', "an object template of MISP, which holds no values"),
@@ -129,6 +140,11 @@ def _guess_json(head: bytes) -> tuple[str, str]:
         return "misp", 'it is JSON with an "Event"'
     if _MISP_ATTRIBUTES.search(head) and b'"to_ids"' in head:
         return "misp", "it is JSON with attributes of a MISP event"
+    if _MISP_ATTRIBUTE.match(head):
+        return "misp", "it is JSON with attributes as MISP writes them"
+    first_type = _FIRST_TYPE.match(head)
+    if first_type and re.search(rb'"id"\s*:\s*"' + first_type[1] + rb"--[0-9a-fA-F]{8}-", head):
+        return "stix", "it is JSON with STIX objects"
     has_stix_objects = _STIX_OBJECTS.search(head) and _STIX_ID.search(head)
     if _STIX.search(head) or _NO_OBJECTS.search(head) or has_stix_objects:
         return "stix", "it is JSON with a bundle of objects"

@@ -21,7 +21,12 @@ from services.feeds.formats.base import (
 )
 from services.feeds.formats.stix_objects import BundleObject, as_list, read_objects
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
-from services.feeds.formats.stix_references import References, ends_early, stix_time
+from services.feeds.formats.stix_references import (
+    References,
+    ends_early,
+    is_for_detection,
+    stix_time,
+)
 from services.feeds.formats.streams import read_text_document
 from services.feeds.formats.unit_account import UnitAccount
 from shared.stix import NotAnObservable, ObservableType
@@ -38,6 +43,17 @@ _TYPES_WITH_VALUE |= {
     str(kind): kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4, _T.USER_AGENT, _T.WALLET)
 }
 _TYPES_WITH_NAME = {"mutex": _T.MUTEX, "vulnerability": _T.VULNERABILITY}
+_OBSERVED_TYPES = frozenset(
+    {
+        *_TYPES_WITH_VALUE,
+        *_TYPES_WITH_NAME,
+        *("observed-data", "autonomous-system", "windows-registry-key"),
+        *("file", "artifact", "x509-certificate"),
+    }
+)
+"""Types of the objects that are cyber-observables, or hold some."""
+_TYPES_OF_REFERENCES = frozenset({_T.IPV4, _T.IPV6, _T.MAC, _T.DOMAIN})
+"""What the value behind a reference of network traffic or of a domain may be."""
 _HASH_PREFIXES = {"file": "file-", "artifact": "file-", "x509-certificate": "x509-"}
 
 
@@ -102,13 +118,18 @@ def _object_items(
         return (DroppedItem(where, excerpt(stix_object.id), "older version", newer),)
     if stix_object.type == "indicator":
         return _indicator_items(number, stix_object, references)
-    return _observable_items(f"objects[{number}]", stix_object)
+    where = f"objects[{number}]"
+    if stix_object.type in _OBSERVED_TYPES and references.is_context(stix_object):
+        return (_undetected_item(where, stix_object),)
+    return _observable_items(where, stix_object)
 
 
 def _indicator_items(
     number: int, indicator: BundleObject, references: References
 ) -> list[ParsedIndicator | DroppedItem]:
     pattern = indicator.pattern
+    if not is_for_detection(indicator):
+        return [_undetected_item(f"objects[{number}]", indicator)]
     if not isinstance(pattern, str) or (indicator.pattern_type or "stix") != "stix":
         detail = f"pattern_type is {excerpt(indicator.pattern_type)}"
         where = f"objects[{number}].pattern"
@@ -120,6 +141,12 @@ def _indicator_items(
         return [DroppedItem(where, excerpt(pattern), problem.reason, problem.detail)]
     context = () if indicator.revoked else _context(indicator, references)
     return [_compared_item(number, value, context, indicator.revoked) for value in values]
+
+
+def _undetected_item(where: str, stix_object: BundleObject) -> DroppedItem:
+    """The item for what MISP saw and does not seek; its indicators come by themselves."""
+    detail = f"MISP lists this {excerpt(stix_object.type)}, and not for detection"
+    return DroppedItem(where, excerpt(stix_object.id), "not for detection", detail)
 
 
 def _compared_item(
@@ -143,6 +170,10 @@ def _compared_item(
         kind, value = typed_value(comparison.type, comparison.value)
     except NotAnObservable as refusal:
         return refused_item(f"objects[{number}].pattern", comparison.value, refusal)
+    if comparison.type is None and kind not in _TYPES_OF_REFERENCES:
+        detail = f"{excerpt(comparison.path)} refers to addresses and names of hosts"
+        where = f"objects[{number}].pattern"
+        return DroppedItem(where, excerpt(value), "not of the declared type", detail)
     if retracted:
         return ParsedIndicator(kind, value, retracted=True)
     return ParsedIndicator(kind, value, *context)

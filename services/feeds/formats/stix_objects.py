@@ -51,36 +51,63 @@ class BundleObject(msgspec.Struct, gc=False):
     relationship_type: Any = None
     source_ref: Any = None
     target_ref: Any = None
+    object_refs: Any = None
 
 
-class _DecodedBundle(msgspec.Struct):
-    type: str | None = None
+class _DecodedHead(msgspec.Struct):
+    type: Any = None
+    id: Any = None
+
+
+class _DecodedBundle(_DecodedHead):
     objects: list[BundleObject] | None = None
 
 
 def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
     """The objects of a bundle or envelope, in its order; those that do not decode are dropped.
 
+    An object by itself, and a list of objects, are read as a bundle of them.
+
     Raises:
         MalformedDocument: this is no bundle.
     """
+    if data.lstrip()[:1] == b"[":
+        raw_objects: list[msgspec.Raw] = decode_json(data, list[msgspec.Raw])
+        if not raw_objects:
+            raise MalformedDocument("this is no STIX bundle: it is an empty list", "$")
+        return _decode_objects(raw_objects)
     try:
         # Decoding all objects at once takes half the time of decoding each by itself.
         with gc_paused():
             bundle = _decode_bundle(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if _is_object(decode_json(data, _DecodedHead)):
+            return _decode_objects([msgspec.Raw(data.strip())])
         raw_bundle: _Bundle = decode_json(data, _Bundle)
         if raw_bundle.objects is not None:
-            return [
-                _decode_object(f"objects[{number}]", raw)
-                for number, raw in enumerate(raw_bundle.objects)
-            ]
+            return _decode_objects(raw_bundle.objects)
         bundle = _DecodedBundle(raw_bundle.type)
+    if _is_object(bundle):
+        return _decode_objects([msgspec.Raw(data.strip())])
     if bundle.type != "bundle" and bundle.objects is None:
         raise MalformedDocument(
             'this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$"
         )
     return bundle.objects or []
+
+
+def _is_object(bundle: _DecodedHead) -> bool:
+    """Whether a document is an object that may stand in a bundle: its id begins with its type."""
+    return (
+        isinstance(bundle.type, str)
+        and bundle.type != "bundle"
+        and isinstance(bundle.id, str)
+        and bundle.id.startswith(f"{bundle.type}--")
+    )
+
+
+def _decode_objects(raws: Sequence[msgspec.Raw]) -> list[BundleObject | DroppedItem]:
+    return [_decode_object(f"objects[{number}]", raw) for number, raw in enumerate(raws)]
 
 
 def _decode_object(where: str, raw: msgspec.Raw) -> BundleObject | DroppedItem:

@@ -190,8 +190,8 @@ class _Parser:
         while self._keyword() == "AND":
             self._next()
             values += rule()
-        types = {value.type for value in values if value.is_known}
-        if types - {_T.FILE_NAME}:
+        types = {_type_at(value.path) for value in values}
+        if any(is_known and kind is not _T.FILE_NAME for kind, is_known in types):
             values = [
                 value._replace(is_context=True) if value.type is _T.FILE_NAME else value
                 for value in values

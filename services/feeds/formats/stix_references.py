@@ -13,6 +13,9 @@ from shared.timestamps import parse_timestamp
 _FAMILY_TYPES = frozenset({"malware", "tool"})
 _TLP_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 """The extension by which marking definitions give a level of TLP 2.0."""
+_MISP_LABEL = "misp:"
+"""Begins the labels by which misp-stix says what an attribute or object of MISP was."""
+_NOT_FOR_DETECTION = 'misp:to_ids="False"'
 _TLP_NAMES = {"white": "clear"}
 """Levels of TLP 1 that TLP 2.0 calls otherwise (https://www.first.org/tlp/)."""
 _TLP = {
@@ -37,6 +40,8 @@ class References:
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
         markings: id of a marking definition -> its TLP as a tag.
+        context: ids of cyber-observables that MISP saw. Which of its values are for detection, its
+            indicators say.
     """
 
     def __init__(self, objects: Sequence[BundleObject | DroppedItem]) -> None:
@@ -45,13 +50,12 @@ class References:
         self.families: dict[str, str] = {}
         self.techniques: dict[str, list[str]] = {}
         self.markings = dict(_TLP)
+        self.context: set[str] = set()
         self._early_ends = 0
         names: dict[str, str] = {}
         attack_tags: dict[str, list[str]] = {}
         indicates: list[tuple[str, str]] = []
-        for stix_object in objects:
-            if not isinstance(stix_object, BundleObject):
-                continue
+        for stix_object in _decoded(objects):
             if stix_object.type in _FAMILY_TYPES and (
                 name := fields.short_text(stix_object.name, 128)
             ):
@@ -62,6 +66,8 @@ class References:
                 self.markings.setdefault(stix_object.id, tlp)
             elif stix_object.type == "indicator" and ends_early(stix_object):
                 self._early_ends += 1
+            elif stix_object.object_refs and is_of_misp(stix_object):
+                self.context.update(filter(_is_text, as_list(stix_object.object_refs)))
             elif stix_object.relationship_type == "indicates" and isinstance(
                 stix_object.source_ref, str
             ):
@@ -75,6 +81,10 @@ class References:
         """Whether the bundle holds a newer version of the object."""
         newest = self.newest.get(stix_object.id) if self.newest else None
         return newest is not None and _version(stix_object) < newest
+
+    def is_context(self, stix_object: BundleObject) -> bool:
+        """Whether a cyber-observable, or what holds some, is what MISP saw and does not seek."""
+        return stix_object.id in self.context or is_of_misp(stix_object)
 
     def notes(self) -> list[str]:
         """What a reader of the run should know about the bundle."""
@@ -123,6 +133,27 @@ class References:
             tags = fields.tags(labels, types)
             self._plain_tags_cache[key] = tags
         return tags
+
+
+def is_of_misp(stix_object: BundleObject) -> bool:
+    """Whether misp-stix wrote an object, by its labels."""
+    labels = stix_object.labels
+    return isinstance(labels, list) and any(
+        isinstance(label, str) and label.startswith(_MISP_LABEL) for label in labels
+    )
+
+
+def is_for_detection(indicator: BundleObject) -> bool:
+    """Whether an indicator is meant to match: older versions of misp-stix may deny it."""
+    return not indicator.labels or _NOT_FOR_DETECTION not in as_list(indicator.labels)
+
+
+def _decoded(objects: Sequence[BundleObject | DroppedItem]) -> list[BundleObject]:
+    return [entry for entry in objects if isinstance(entry, BundleObject)]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _newest_versions(objects: Sequence[BundleObject | DroppedItem]) -> dict[str, datetime]:

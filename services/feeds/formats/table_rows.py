@@ -11,6 +11,7 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     excerpt,
     refuse_wide_network,
+    refuse_wide_range,
     refused_item,
     typed_value,
 )
@@ -169,7 +170,7 @@ class RowReader:
                 values = self._observables(kind, cell, row)
                 if self._refuses_wide_networks:
                     for type_, value in values:
-                        refuse_wide_network(type_, value)
+                        refuse_wide_network(type_, value, "columns")
             except NotAnObservable as refusal:
                 surplus = len(row) - self._width
                 if surplus > 0:
@@ -197,7 +198,10 @@ class RowReader:
             networks = networks_of_range(cell, end)
             if not 0 < len(networks) <= _MAX_NETWORKS:
                 raise NotAnObservable("malformed range", f"{excerpt(cell)} to {excerpt(end)}")
-            return [typed_value(kind, network) for network in networks]
+            values = [typed_value(kind, network) for network in networks]
+            if self._refuses_wide_networks:
+                refuse_wide_range(values, "columns")
+            return values
         try:
             return [typed_value(kind, cell)]
         except NotAnObservable:

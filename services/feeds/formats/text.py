@@ -16,6 +16,7 @@ from services.feeds.formats.base import (
     excerpt,
     read_options,
     refuse_wide_network,
+    refuse_wide_range,
     refused_item,
     typed_value,
 )
@@ -33,6 +34,7 @@ from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
 _HEAD_LINES = 200
+_WIDE_OPTION = "style: ranges"
 _WHOLE_LINE_TYPES = frozenset(
     {ObservableType.FILE_NAME, ObservableType.MUTEX, ObservableType.REGISTRY_KEY}
 )
@@ -162,6 +164,7 @@ class TextReader:
         # A list has millions of lines: bound methods save two look-ups on each.
         add_indicator = result.indicators.append
         add_line = result.lines.append
+        is_of_ranges = refuses_wide and self._style == "ranges"
         for at, line in enumerate(lines):
             stripped = line.strip()
             if not stripped or stripped.startswith(comment):
@@ -172,11 +175,15 @@ class TextReader:
             if not texts and (item := self._empty_item(stripped, numbers[at], context)):
                 result.dropped.append(item)
                 reasons.append((at, item.reason))
+            if is_of_ranges and len(texts) > 1 and (item := self._wide_item(texts, numbers[at])):
+                result.dropped.append(item)
+                reasons.append((at, item.reason))
+                continue
             for text in texts:
                 try:
                     type_, value = typed_value(kind, text)
                     if refuses_wide and "/" in value:
-                        refuse_wide_network(type_, value)
+                        refuse_wide_network(type_, value, _WIDE_OPTION)
                     add_indicator(ParsedIndicator(type_, value))
                 except NotAnObservable as refusal:
                     result.dropped.append(refused_item(f"line {numbers[at]}", stripped, refusal))
@@ -187,6 +194,14 @@ class TextReader:
         context["comment"] = skipped - blank
         account = account_of_lines(len(lines), result.lines, reasons, context)
         return result._replace(account=account, dropped_lines=[at for at, _ in reasons])
+
+    def _wide_item(self, networks: Sequence[str], number: int) -> DroppedItem | None:
+        """The item for a range that is too wide, which costs all its networks; None for others."""
+        try:
+            refuse_wide_range([typed_value(self._kind, text) for text in networks], _WIDE_OPTION)
+        except NotAnObservable as refusal:
+            return refused_item(f"line {number}", f"{networks[0]} …", refusal)
+        return None
 
     def _empty_item(self, line: str, number: int, context: Counter[str]) -> DroppedItem | None:
         """The item for a line in which nothing is meant to match; None for one that is context."""

@@ -192,3 +192,29 @@ def test_one_line_and_two_lines_are_read_alike():
         "one.example.com",
         "two.example.com",
     ]
+
+
+def test_an_item_that_is_not_for_detection_is_left_out():
+    items = [{"ioc": "192.0.2.1", "to_ids": "0"}, {"ioc": "192.0.2.2", "to_ids": True}]
+    whole = parse(JsonFormat(), json.dumps({"items": items}).encode())
+    assert pairs(whole) == [("ipv4-addr", "192.0.2.2")]
+    assert drops(whole) == [("items[0]", "not for detection")]
+
+
+def test_a_type_beside_a_guessed_value_is_binding():
+    items = [
+        {"type": "domain", "value": "example.com"},
+        {"type": "domain", "value": "192.0.2.1"},
+        {"type": "ip-dst", "value": "192.0.2.2"},
+    ]
+    whole = parse(JsonFormat(), json.dumps({"items": items}).encode())
+    assert pairs(whole) == [("domain-name", "example.com"), ("ipv4-addr", "192.0.2.2")]
+    assert drops(whole) == [("items[1]", "not a public suffix")]
+
+
+def test_a_guess_gives_no_wide_networks_and_the_named_option_does():
+    document = json.dumps([{"net": "10.0.0.0/8"}, {"net": "198.51.100.0/24"}]).encode()
+    whole = parse(JsonFormat(), document)
+    assert drops(whole) == [("$[0]", "network too wide")]
+    assert "option `value`" in whole.dropped[0].detail
+    assert len(pairs(parse(JsonFormat(), document, value="net"))) == 2

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.feeds.formats import MalformedDocument
+from services.feeds.formats import MalformedDocument, format_named, guess_format
 from services.feeds.formats.misp import MispFormat
 from tests.feeds.formats.contract import FormatContract, drops, pairs, parse
 
@@ -127,7 +127,7 @@ def test_places_in_an_export_of_many_events():
         (ONE[:200], r"line 1, column 201 \(byte 200\): the JSON is cut off here"),
         (b'{"type": "bundle"}', 'neither "Event" nor "Attribute"'),
         (b'{"response": [{"Event": {}}, {}]}', r"\$\[1\]: .*neither \"Event\""),
-        (b'{"Event": {"Object": 5}}', r"\$.Event.Object: Expected `array`, got `int`"),
+        (b'{"Event": {"Object": 5}}', r"\$.Event.Object: Expected `object \| array`, got `int`"),
         (b"[5]", "Expected `object`, got `int`"),
     ],
 )
@@ -184,3 +184,44 @@ def test_a_search_for_attributes_is_read_as_their_event():
     without_objects = event(*EVENT["Attribute"])
     assert pairs(whole) == pairs(parse(MispFormat(), without_objects))
     assert drops(whole) == drops(parse(MispFormat(), without_objects))
+
+
+def without_flag(kind, value):
+    return {"type": kind, "value": value, "category": "Network activity"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("domain", "example.com", [("domain-name", "example.com")]),
+        ("link", "https://example.com/report", []),
+        ("AS", "AS64500", []),
+        ("vulnerability", "CVE-2026-1234", []),
+    ],
+)
+def test_an_attribute_without_a_flag_is_what_its_type_is_by_default(kind, value, expected):
+    assert pairs(parse(MispFormat(), event(without_flag(kind, value)))) == expected
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [{"Attribute": attribute("ip-dst", "192.0.2.1"), "Event": {"info": "A stream"}}],
+        [attribute("ip-dst", "192.0.2.1")],
+        attribute("ip-dst", "192.0.2.1"),
+        {"Object": {"name": "x", "Attribute": [attribute("ip-dst", "192.0.2.1")]}},
+        [without_flag("ip-dst", "192.0.2.1")],
+    ],
+)
+def test_attributes_come_in_lists_streams_and_by_themselves(document):
+    data = json.dumps(document).encode()
+    whole = parse(MispFormat(), data)
+    assert pairs(whole) == [("ipv4-addr", "192.0.2.1")]
+    if "Object" not in document:
+        assert guess_format("x.json", data)[0] == "misp"
+
+
+def test_an_attribute_by_itself_that_is_not_for_detection():
+    data = json.dumps([attribute("ip-dst", "192.0.2.1", to_ids=False)]).encode()
+    name, _ = guess_format("x.json", data)
+    assert drops(parse(format_named(name), data)) == [("Attribute[0]", "not for detection")]

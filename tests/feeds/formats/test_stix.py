@@ -168,7 +168,7 @@ def test_an_object_in_another_encoding_costs_only_itself():
         (b'{"type": "report"}', "no STIX bundle"),
         (b"evil.example.com\n", "line 1, column .*: JSON is malformed"),
         (b'{"objects":[' + b"[" * 100_000, "nested too deeply"),
-        (b"[]", "Expected `object`, got `array`"),
+        (b"[]", "no STIX bundle: it is an empty list"),
     ],
 )
 def test_malformed_documents(data, words):
@@ -334,3 +334,66 @@ def test_a_files_name_is_context_only_beside_its_hash():
     whole = parse(StixFormat(), bundle(indicator(pattern)))
     assert pairs(whole) == [("file-md5", "a" * 32), ("file-name", "lone.dll")]
     assert drops(whole) == [("objects[0].pattern", "context")]
+
+
+UUID = "8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f"
+
+
+def domain(name, **more):
+    return {
+        "type": "domain-name",
+        "id": f"domain-name--{UUID[:-1]}{name[0]}",
+        "value": name,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("wrap", [lambda entry: entry, lambda entry: [entry]])
+def test_an_object_by_itself_and_a_list_are_read_as_a_bundle(wrap):
+    from services.feeds.formats import guess_format
+
+    pattern = "[domain-name:value = 'a.example.com']"
+    entry = {"type": "indicator", "id": f"indicator--{UUID}", "pattern": pattern}
+    data = json.dumps(wrap(entry)).encode()
+    assert guess_format("x.json", data)[0] == "stix"
+    assert pairs(parse(StixFormat(), data)) == [("domain-name", "a.example.com")]
+
+
+def test_what_misp_saw_is_no_indicator_and_what_it_seeks_is():
+    observed = {
+        "type": "observed-data",
+        "id": f"observed-data--{UUID}",
+        "object_refs": [domain("a.example.com")["id"]],
+        "labels": ['misp:type="domain"', 'misp:category="Network activity"'],
+    }
+    inner = {
+        "type": "observed-data",
+        "id": f"observed-data--{UUID[:-1]}0",
+        "objects": {"0": {"type": "domain-name", "value": "b.example.com"}},
+        "labels": ['misp:type="domain"'],
+    }
+    sought = {
+        "type": "indicator",
+        "id": f"indicator--{UUID}",
+        "pattern": "[domain-name:value = 'c.example.com']",
+        "labels": ['misp:type="domain"'],
+    }
+    denied = {**sought, "id": f"indicator--{UUID[:-1]}1", "labels": ['misp:to_ids="False"']}
+    other = domain("d.example.com")
+    whole = parse(
+        StixFormat(), bundle(observed, domain("a.example.com"), inner, sought, denied, other)
+    )
+    assert pairs(whole) == [("domain-name", "c.example.com"), ("domain-name", "d.example.com")]
+    assert {reason for _, reason in drops(whole)} == {"not for detection"}
+    assert whole.account.left_out == {"not for detection": 4}
+
+
+def test_a_reference_names_an_address_or_a_host():
+    entry = {
+        "type": "indicator",
+        "id": f"indicator--{UUID}",
+        "pattern": f"[network-traffic:dst_ref.value = '{'a' * 32}']",
+    }
+    assert drops(parse(StixFormat(), bundle(entry))) == [
+        ("objects[0].pattern", "not of the declared type")
+    ]

@@ -1,17 +1,15 @@
 """STIX patterns: the values that they name, and the reference implementation's verdict."""
 
 import os
-import re
-from base64 import b64decode, b64encode
-from typing import Any
+from base64 import b64encode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stix2patterns.v21.pattern import Pattern
 from stix2patterns.validator import validate
 
 from services.feeds.formats.stix_pattern import MAX_PATTERN, PatternProblem, comparisons
+from tests.feeds.formats.pattern_reader import ReferenceTree
 
 MD5 = "a" * 32
 SHA1 = "b" * 40
@@ -226,54 +224,6 @@ PATTERNS = joined(
         lambda text: f"[{text}]"
     )
 )
-
-
-UNREAD = {"process:pid", "network-traffic:extensions.'http-request-ext'.request_value"}
-"""Paths of `PATHS` whose values are no observables."""
-
-Value = tuple[str, str, bool]
-"""Path, constant, and whether it only describes another value."""
-
-
-class ReferenceTree(Pattern):
-    """A pattern as the reference parses it."""
-
-    def values(self) -> list[Value]:
-        """Its values, in their order."""
-        tree = self._Pattern__do_parse(str(self.text))
-        return read_node(tree)
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-
-def read_node(node: Any) -> list[Value]:
-    """The values below a node of the reference's tree."""
-    kind = type(node).__name__
-    if kind == "PropTestEqualContext":
-        return [read_constant(node, node.primitiveLiteral())]
-    if kind == "PropTestSetContext":
-        return [read_constant(node, literal) for literal in node.setLiteral().primitiveLiteral()]
-    values = [value for child in getattr(node, "children", ()) for value in read_node(child)]
-    is_conjunction = kind.endswith("ExpressionAndContext") and len(node.children) > 1
-    if is_conjunction and {path for path, _, _ in values} - UNREAD - {"file:name"}:
-        return [(path, text, flag or path == "file:name") for path, text, flag in values]
-    return values
-
-
-def read_constant(test: Any, literal: Any) -> Value:
-    """A comparison's path and one of its constants."""
-    text = literal.getText()
-    if text.startswith("'"):
-        text = re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
-    elif text.startswith("h'"):
-        text = text[2:-1].lower()
-    elif text.startswith("b'"):
-        text = b64decode(text[2:-1]).hex()
-    elif text.startswith("t'"):
-        text = text[2:-1]
-    return test.objectPath().getText(), text, False
 
 
 @settings(max_examples=int(os.environ.get("SENTINELIQ_PATTERNS", "100")))

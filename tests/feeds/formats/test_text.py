@@ -124,3 +124,21 @@ def test_line_numbers_hold_across_blocks():
     batches = list(TextFormat().parse(io.BytesIO(b"\n".join(lines)), {}))
     assert sum(len(batch.indicators) for batch in batches) == 49_999
     assert [piece.where for batch in batches for piece in batch.dropped] == ["line 33334"]
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        ("8.0.0.1 - 12.0.0.5", "198.51.100.1 - 198.51.100.9"),
+        ("20.1.128.0 - 20.3.255.255", "203.0.113.0 - 203.0.113.255"),
+        ("2001:db0::1 - 2001:dc0::5", "2001:db8::1 - 2001:db8::2"),
+    ],
+)
+def test_a_wide_range_costs_its_whole_line_unless_the_style_is_named(wide, narrow):
+    document = f"{wide}\n{narrow}\n{narrow}".encode()
+    whole = parse(TextFormat(), document)
+    assert drops(whole) == [("line 1", "network too wide")]
+    assert "style: ranges" in whole.dropped[0].detail
+    named = parse(TextFormat(), document, style="ranges")
+    assert drops(named) == []
+    assert len(named.indicators) > len(whole.indicators)
