@@ -1,17 +1,19 @@
 """Names, creation and settings of topics."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from shared.database import Database
 from shared.errors import Unavailable
 from shared.events import CATALOGUE, MAX_EVENT_BYTES
 from shared.kafka.cluster import administrator
 from shared.kafka.letters import MAX_LETTER_BATCH
-from shared.settings import Settings
+from shared.settings import Settings, load_settings
 
 MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 """Limit of a record with its headers, `max.message.bytes`."""
@@ -20,6 +22,7 @@ _RENEWED: Final = ("max.message.bytes", "message.timestamp.type", "segment.ms")
 """Settings that topics of an earlier version get as well. Others are the operator's to change."""
 _ADDED: Final = ("flush.messages",)
 """Settings that topics of an earlier version get if they have no value of their own."""
+_RESTORE_SECONDS: Final = 20
 _SET_BY_TOPIC: Final = 1
 """Source of a setting in Kafka's answer: the topic's own, neither the broker's nor the default."""
 
@@ -83,14 +86,48 @@ async def ensure_topics(settings: Settings) -> list[str]:
     """
     topics = _topics_of_catalogue(settings)
     async with administrator(settings) as admin:
-        existing = set(await admin.list_topics())
-        missing = [topic for topic in topics if topic.name not in existing]
-        if missing:
-            response = await admin.create_topics(missing)
-            # Services are migrated side by side: another may have created it.
-            _require_success("create", response.topic_errors, TopicAlreadyExistsError.errno)
-        await _renew_settings(admin, [topic for topic in topics if topic.name in existing])
-    return [topic.name for topic in missing]
+        missing = await _create_missing(admin, topics)
+        await _renew_settings(admin, [topic for topic in topics if topic.name not in missing])
+    return missing
+
+
+def restore_topics(_: Database) -> list[str]:
+    """Create topics that are missing, after the cluster lost its log or somebody deleted one.
+
+    Nothing else creates a topic while services run: publishers and consumers would wait for ever.
+
+    Returns:
+        The names of those that were created.
+
+    Raises:
+        Unavailable: the cluster does not answer, or refused one.
+    """
+    return asyncio.run(_restore_topics(load_settings()))
+
+
+async def _restore_topics(settings: Settings) -> list[str]:
+    try:
+        async with asyncio.timeout(_RESTORE_SECONDS), administrator(settings) as admin:
+            return await _create_missing(admin, _topics_of_catalogue(settings))
+    except (KafkaError, TimeoutError) as error:
+        raise Unavailable("Kafka does not answer with its topics.") from error
+
+
+async def missing_topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[str]:
+    """Return the names of the catalogue's topics that the cluster lacks."""
+    existing = set(await admin.list_topics())
+    return [topic.name for topic in _topics_of_catalogue(settings) if topic.name not in existing]
+
+
+async def _create_missing(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> list[str]:
+    existing = set(await admin.list_topics())
+    missing = [topic for topic in topics if topic.name not in existing]
+    if not missing:
+        return []
+    response = await admin.create_topics(missing)
+    # Services do this side by side: another may have created it.
+    _require_success("create", response.topic_errors, TopicAlreadyExistsError.errno)
+    return [name for name, code, *_ in response.topic_errors if code == 0]
 
 
 async def _renew_settings(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:

@@ -23,7 +23,7 @@ from shared.errors import InvalidInput
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.outbox_upkeep import prune_outbox
 from shared.kafka.relay import Relay
-from shared.kafka.topics import ensure_topics
+from shared.kafka.topics import ensure_topics, restore_topics
 from shared.migrations import migrate
 from shared.retention import retention_days
 from shared.runtime.probe import notify_ready, serve_probes
@@ -36,8 +36,11 @@ from shared.web.protocol import ProblemHttpProtocol
 
 log = get_logger(__name__)
 
-OUTBOX_SWEEP: Final = Sweep("outbox", 60.0, prune_outbox)
-"""Every service has an outbox."""
+SWEEPS_OF_ALL: Final = (
+    Sweep("outbox", 60.0, prune_outbox),
+    Sweep("topics", 10.0, restore_topics, longest=30.0),
+)
+"""Every service has an outbox, and needs its topics."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def load_sweeps(service: str) -> list[Sweep]:
     """Return a service's sweeps, by the service's name."""
     definition: ServiceDefinition = _load(f"services.{service}.__main__:SERVICE")
     sweeps: list[Sweep] = _load(definition.sweeps)
-    return [*sweeps, OUTBOX_SWEEP]
+    return [*sweeps, *SWEEPS_OF_ALL]
 
 
 def _load(path: str) -> Any:

@@ -27,6 +27,7 @@ _FILES = {
 }
 _MAX_BYTES = 10 * 1024 * 1024
 _BACKUPS = 3
+_REPEAT_SECONDS = 60.0
 
 
 def configure_logging(
@@ -68,10 +69,27 @@ def configure_logging(
         "alembic.runtime.plugins",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiokafka.cluster").addFilter(_OncePerMinute())
     # Callers log their retries themselves, with the data that says what is retried.
     stamina.instrumentation.set_on_retry_hooks(())
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service, kind=kind)
+
+
+class _OncePerMinute(logging.Filter):
+    """Passes a text once a minute: aiokafka repeats some at each request, five times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is passed on."""
+        text = record.getMessage()
+        is_due = record.created - self._passed_at.get(text, -_REPEAT_SECONDS) >= _REPEAT_SECONDS
+        if is_due:
+            self._passed_at[text] = record.created
+        return is_due
 
 
 def _files(folder: Path, kind: str) -> list[logging.Handler]:

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from sentineliq.cli.client.dead_letters import dead_letters
 from sentineliq.cli.doctor.check import Check, start_step
 from shared.kafka.cluster import administrator, consumer_group
-from shared.kafka.topics import topic_name
+from shared.kafka.topics import missing_topics, topic_name
 from shared.settings import ServiceName, Settings
 
 CONSUMED_TOPICS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
@@ -57,12 +57,22 @@ async def _check(settings: Settings) -> KafkaChecks:
     try:
         async with asyncio.timeout(_ANSWER_WITHIN), administrator(settings) as admin:
             brokers = len((await admin.describe_cluster())["brokers"])
+            missing = await missing_topics(admin, settings)
     except (KafkaError, TimeoutError) as error:
         seen = f"no answer at {servers}: {error or type(error).__name__}"
         return KafkaChecks(Check("Kafka", "problem", seen, start_step("KAFKA_BOOTSTRAP_SERVERS")))
-    consumers, letters = await asyncio.gather(
-        _check_consumers(settings), _check_dead_letters(settings)
-    )
+    if missing:
+        seen = f"{len(missing)} topics are missing, such as {missing[0]}"
+        step = "the consumers create them within seconds; if none runs, start one"
+        return KafkaChecks(Check("Kafka", "problem", seen, step))
+    try:
+        consumers, letters = await asyncio.gather(
+            _check_consumers(settings), _check_dead_letters(settings)
+        )
+    except KafkaError as error:
+        seen = f"{brokers} broker(s) at {servers} do not answer about consumer groups: {error}"
+        step = "a cluster that has just started needs some seconds; run this again"
+        return KafkaChecks(Check("Kafka", "problem", seen, step))
     cluster = Check("Kafka", "ok", f"{brokers} broker(s) at {servers}")
     return KafkaChecks(cluster, consumers, letters)
 

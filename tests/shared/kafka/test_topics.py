@@ -1,13 +1,15 @@
-"""Topics of an earlier version get the settings that consumers and dead letters need."""
+"""Missing topics are made; those of an earlier version get the settings that consumers need."""
 
 import asyncio
+import time
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from shared.database import database
 from shared.events.audit import RECORDED
 from shared.kafka.cluster import administrator
-from shared.kafka.topics import ensure_topics, topic_name
+from shared.kafka.topics import ensure_topics, restore_topics, topic_name
 from shared.settings import Settings
 
 
@@ -54,3 +56,19 @@ def test_one_broker_flushes_what_it_acknowledges(environment: Settings) -> None:
         return await configuration(environment, RECORDED.name)
 
     assert asyncio.run(scenario())["flush.messages"] == "1"
+
+
+def test_topics_that_are_missing_are_made_while_services_run(environment: Settings) -> None:
+    async def delete() -> None:
+        async with administrator(environment) as admin:
+            await admin.delete_topics([topic_name(environment, RECORDED.name)])
+
+    asyncio.run(ensure_topics(environment))
+    asyncio.run(delete())
+    created: list[str] = []
+    end = time.monotonic() + 20
+    # Kafka answers before it has deleted a topic.
+    while not created and time.monotonic() < end:
+        created = restore_topics(database("feeds"))
+    assert created == [topic_name(environment, RECORDED.name)]
+    assert restore_topics(database("feeds")) == []

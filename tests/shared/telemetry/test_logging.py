@@ -58,3 +58,18 @@ def test_apis_and_workers_have_files_and_errors_one_of_their_own(tmp_path: Path)
     errors = [json.loads(line) for line in (folder / "error.log").read_text().splitlines()]
     assert [line["event"] for line in errors] == ["run.failed", "run.failed"]
     assert all(line["level"] == logging.getLevelName(logging.ERROR).lower() for line in errors)
+
+
+def test_what_a_library_repeats_is_logged_once_a_minute(tmp_path: Path) -> None:
+    script = (
+        "import logging\n"
+        "from shared.telemetry.logging import configure_logging\n"
+        "configure_logging('feeds', 'consumer')\n"
+        "for topic in ('a', 'b', 'a', 'a'):\n"
+        "    logging.getLogger('aiokafka.cluster').error('Topic %s not found', topic)\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
+    lines = [json.loads(line)["event"] for line in output.splitlines()]
+    assert lines == ["Topic a not found", "Topic b not found"]
