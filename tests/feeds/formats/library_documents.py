@@ -1,16 +1,23 @@
 """Documents of other libraries, and a second reading of them: which values are meant to match."""
 
 import json
-import tarfile
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from shared.stix import NotAnObservable, ObservableType, normalise
 
-_FOLDER = Path(__file__).parent / "documents"
+_SCRIPT = Path(__file__).with_name("library_sources.py")
+_FOLDERS = [Path(__file__).parents[3] / ".venv" / "documents"]
+if "SENTINELIQ_LIBRARY_SOURCES" in os.environ:
+    _FOLDERS.append(Path(os.environ["SENTINELIQ_LIBRARY_SOURCES"]))
 _ADDRESSES = ("ipv4-addr", "ipv6-addr")
 MISP_TYPES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ip-src", "ip-dst", "ip"), _ADDRESSES),
@@ -87,14 +94,22 @@ class MispAttribute(NamedTuple):
 
 @cache
 def read_documents(library: str) -> dict[str, bytes]:
-    """The documents of a library by their names."""
-    documents = {}
-    with tarfile.open(_FOLDER / f"{library}.tar.xz") as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            if file is not None:
-                documents[Path(member.name).stem] = file.read()
-    return documents
+    """The documents in the tests of a library, by names.
+
+    They are read from source archives. `make test` downloads that of PyMISP; the others publish
+    their tests in their repositories only, whose archives a folder of your own may hold.
+    """
+    archives = (archive for folder in _FOLDERS for archive in folder.glob(f"{library}-*.tar.gz"))
+    archive = next(archives, None)
+    if archive is None:
+        pytest.skip(f"no {library}-*.tar.gz in {' or '.join(map(str, _FOLDERS))}")
+    output = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", str(_SCRIPT), str(archive)],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    ).stdout
+    return {name: json.dumps(document).encode() for name, document in json.loads(output).items()}
 
 
 @cache
