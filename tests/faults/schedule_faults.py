@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.events.scheduler import FIRED
 from tests.faults.installation import Installation, unique, wait_until
@@ -46,9 +47,8 @@ async def _fires(installation: Installation) -> Counter[tuple[str, str]]:
     """How often each due time of each schedule was fired, from the log."""
     fires: dict[str, tuple[str, str]] = {}
     consumer = AIOKafkaConsumer(bootstrap_servers=installation.brokers)
+    parts = await _partitions(installation)
     async with consumer:
-        numbers = consumer.partitions_for_topic(FIRED.name) or await _partitions(consumer)
-        parts = [TopicPartition(FIRED.name, number) for number in numbers]
         ends = await consumer.end_offsets(parts)
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
@@ -61,9 +61,12 @@ async def _fires(installation: Installation) -> Counter[tuple[str, str]]:
     return Counter(fires.values())
 
 
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(FIRED.name) or set()
+async def _partitions(installation: Installation) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=installation.brokers)
+    await admin.start()
+    (topic,) = await admin.describe_topics([FIRED.name])
+    await admin.close()
+    return [TopicPartition(FIRED.name, entry["partition"]) for entry in topic["partitions"]]
 
 
 def skewed_clock(trial: Trial) -> Figures:

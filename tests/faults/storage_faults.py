@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.faults.installation import Installation, wait_until
@@ -56,18 +56,15 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def fill(ballast: Path) -> None:
-    """Take all the space that a disk has left."""
+    """Take all the space that a disk has left, while others write to it as well."""
     space = os.statvfs(ballast.parent)
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize)
-    for size in (1 << 16, 1 << 12, 1):
-        with ballast.open("ab") as file:
-            try:
+    with ballast.open("ab") as file:
+        with suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize)
+        for size in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
                 while True:
-                    file.write(b"\0" * size)
-                    file.flush()
-            except OSError:
-                continue
+                    os.write(file.fileno(), b"\0" * size)
 
 
 def full_database_disk(trial: Trial) -> Figures:
@@ -187,7 +184,7 @@ def older_database(trial: Trial) -> Figures:
 def _upload_to_each(load: Load, count: int) -> None:
     """Upload through every feed, and wait until the receiver was told of all."""
     for _ in load.uploads:
-        load.upload(count // len(load.uploads))
+        wait_until(lambda: load.try_upload(count // len(load.uploads)), "an upload is accepted")
     wait_until(lambda: load.announced() >= len(load.ledger.announced), "the uploads", 120)
 
 
