@@ -77,7 +77,8 @@ def skewed_clock(trial: Trial) -> Figures:
     oracle = Oracle(installation)
     load = Load(installation, "skewed clock")
     feed = load.serve(200)
-    load.fetch(feed)
+    first = load.fetch(feed)
+    wait_until(lambda: load.run_state(first) == "succeeded", "the first run of the list")
     frozen = installation.pid("feeds-worker")
     os.killpg(frozen, signal.SIGSTOP)  # so that all work is for the skewed one
     for skew in ("+300", "-300"):
