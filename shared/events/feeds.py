@@ -11,6 +11,20 @@ MAX_INDICATOR_BYTES: Final = 128 * 1024
 """Limit of one indicator as JSON: whatever else an event contains, it takes one."""
 
 
+class IndicatorRelation(msgspec.Struct, frozen=True, gc=False):
+    """A relation from an indicator's observable to another that the same entry of a source names.
+
+    Attributes:
+        kind: kind of the relation, such as "related-to".
+        type: type of the other observable.
+        value: its canonical value.
+    """
+
+    kind: str
+    type: str
+    value: str
+
+
 class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
     """One source's statement about one observable.
 
@@ -25,6 +39,7 @@ class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
         last_seen: RFC 3339; when the source saw it last.
         description: the source's description of it.
         ref: the source's own id or address of the entry.
+        relations: to the other observables of the entry. Of two of them one has the relation.
     """
 
     type: str
@@ -37,6 +52,7 @@ class Indicator(msgspec.Struct, omit_defaults=True, frozen=True):
     last_seen: str | None = None
     description: str | None = None
     ref: str | None = None
+    relations: tuple[IndicatorRelation, ...] = ()
 
 
 class IndicatorsObserved(msgspec.Struct, omit_defaults=True):

@@ -21,6 +21,7 @@ import msgspec
 
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
+from shared.events.feeds import IndicatorRelation
 from shared.stix import NotAnObservable, detect, normalise
 from shared.stix.vocabulary import ObservableType
 
@@ -48,6 +49,7 @@ class ParsedIndicator(msgspec.Struct, omit_defaults=True, gc=False):
         description: the source's own text about it.
         ref: the source's own id or address of the entry.
         retracted: the source withdraws its statement about this observable.
+        relations: to the other observables of the entry, see `entry_relations.relate`.
     """
 
     type: str
@@ -61,6 +63,7 @@ class ParsedIndicator(msgspec.Struct, omit_defaults=True, gc=False):
     description: str | None = None
     ref: str | None = None
     retracted: bool = False
+    relations: tuple[IndicatorRelation, ...] = ()
 
 
 class DroppedItem(msgspec.Struct, omit_defaults=True, gc=False):

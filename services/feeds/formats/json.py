@@ -25,6 +25,7 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.json_items import find_items, guess_values
 from services.feeds.formats.misp_attributes import is_set
 from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
@@ -280,6 +281,12 @@ class _ItemReader:
                 where, excerpt(item), "no value", "nothing is at the place of the value"
             )
             return
+        items = [*self._value_items(item, values, where)]
+        yield from relate(items) if len(items) > 1 else items
+
+    def _value_items(
+        self, item: Any, values: Sequence[str], where: str
+    ) -> Iterator[ParsedIndicator | DroppedItem]:
         context = self._context(item)
         kind = self._kind_of(item)
         for value in values:

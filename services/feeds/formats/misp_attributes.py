@@ -19,6 +19,7 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.entry_relations import relate
 from shared.stix import NotAnObservable, ObservableType, detect
 
 _T = ObservableType
@@ -122,11 +123,19 @@ def attribute_items(
     if not parts:
         detail = f"{excerpt(attribute.type)} has another part"
         yield DroppedItem(where, excerpt(attribute.value), "missing part", detail)
-    for name, value in parts:
-        try:
-            yield ParsedIndicator(*_typed_part(name, value), **context)
-        except NotAnObservable as refusal:
-            yield refused_item(where, value, refusal)
+    items = [_part_item(where, name, value, context) for name, value in parts]
+    if len(items) > 1:
+        relate(items, "resolves-to" if attribute.type == "domain|ip" else "related-to")
+    yield from items
+
+
+def _part_item(
+    where: str, name: str, value: str, context: dict[str, Any]
+) -> ParsedIndicator | DroppedItem:
+    try:
+        return ParsedIndicator(*_typed_part(name, value), **context)
+    except NotAnObservable as refusal:
+        return refused_item(where, value, refusal)
 
 
 def is_set(flag: Any) -> bool:

@@ -15,6 +15,7 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
+from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.styles import networks_of_range
 from services.feeds.formats.table_columns import split_cell
@@ -156,7 +157,12 @@ class RowReader:
                 notes.append(f"times for {name} in column {label} are not understood: {shown!r}")
         return notes
 
-    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
+    def indicators(self, row: list[str], number: int) -> Sequence[ParsedIndicator | DroppedItem]:
+        """The row's indicators, which know of each other unless they make up a range."""
+        items = [*self._items(row, number)]
+        return relate(items) if len(items) > 1 and self._end is None else items
+
+    def _items(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
         """The row's indicators. Empty cells count only if all cells of values are empty."""
         cells = self._filled_cells(row)
         if not cells:
@@ -175,7 +181,7 @@ class RowReader:
                 surplus = len(row) - self._width
                 if surplus > 0:
                     # A name before the value holds the delimiter: count from the row's end.
-                    yield from self.indicators(row[surplus:], number)
+                    yield from self._items(row[surplus:], number)
                     return
                 yield refused_item(f"line {number}", cell or ",".join(row), refusal)
             else:

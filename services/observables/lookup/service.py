@@ -58,7 +58,7 @@ class RelationView(msgspec.Struct):
     kind: str
     direction: Literal["in", "out"]
     other: ObservableReference
-    source: Annotated[str, Meta(description="the actor or the enricher that reported it")]
+    source: Annotated[str, Meta(description="the actor, the enricher or the feed that reported it")]
     first_seen: ZonedTime
     last_seen: ZonedTime
 

@@ -1,6 +1,7 @@
 """From a chunk of a feed run to the assertions in it. No I/O."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -11,7 +12,12 @@ from services.observables.store.plan import (
     stronger,
 )
 from shared.errors import InvalidInput
-from shared.events.feeds import MAX_INDICATOR_BYTES, Indicator, IndicatorsObserved
+from shared.events.feeds import (
+    MAX_INDICATOR_BYTES,
+    Indicator,
+    IndicatorRelation,
+    IndicatorsObserved,
+)
 from shared.stix.ids import observable_id
 from shared.stix.vocabulary import MAX_LENGTH
 from shared.timestamps import parse_timestamp
@@ -19,8 +25,19 @@ from shared.timestamps import parse_timestamp
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """How far the clocks of processes may differ."""
 
+_MAX_RELATIONS: Final = 100
+"""Relations of one indicator."""
+_KIND: Final = re.compile("[a-z][a-z-]{0,39}")
 StandsFor = Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
 """ATT&CK ids that a malware family and tags stand for. The same arguments give the same object."""
+
+
+class NamedRelation(NamedTuple):
+    """A relation from one observable to another, by their ids."""
+
+    from_id: str
+    kind: str
+    to_id: str
 
 
 class Batch(NamedTuple):
@@ -31,12 +48,14 @@ class Batch(NamedTuple):
         asserted: of two assertions about one observable the stronger.
         retracted: what the source no longer lists.
         origin: the number of the chunk that an id came in last.
+        relations: relations between observables that the source names in one entry.
     """
 
     source: AssertingSource
     asserted: dict[str, IncomingAssertion]
     retracted: dict[str, IncomingAssertion]
     origin: dict[str, int]
+    relations: set[NamedRelation]
 
 
 def read_chunk(
@@ -71,6 +90,8 @@ def read_chunk(
         try:
             identity = _identity(indicator)
             data = _assertion_data(indicator, defaults, stands_for, observed_at)
+            if indicator.relations:
+                batch.relations.update(_relations(identity, indicator.relations))
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
             continue
@@ -154,7 +175,16 @@ def parse_time(text: str) -> datetime:
         raise InvalidInput(f"{text!r} is not a time as RFC 3339 writes it.") from None
 
 
-def _identity(indicator: Indicator) -> str:
+def _relations(identity: str, relations: Sequence[IndicatorRelation]) -> Iterator[NamedRelation]:
+    if len(relations) > _MAX_RELATIONS:
+        raise InvalidInput(f"it has {len(relations)} relations; {_MAX_RELATIONS} are the limit")
+    for relation in relations:
+        if not _KIND.fullmatch(relation.kind):
+            raise InvalidInput(f"{relation.kind[:40]!r} is no kind of relation")
+        yield NamedRelation(identity, relation.kind, _identity(relation))
+
+
+def _identity(indicator: Indicator | IndicatorRelation) -> str:
     value = indicator.value
     if not value or len(value) > MAX_LENGTH or "\0" in value:
         raise InvalidInput("the value is empty, longer than 8,192 characters, or has a NUL")

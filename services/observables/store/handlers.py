@@ -15,6 +15,7 @@ from services.observables.store.chunks import Batch, read_chunk, run_time
 from services.observables.store.ingest import SourceRun, ingest
 from services.observables.store.plan import AssertingSource, IngestPlan
 from services.observables.store.repository import write
+from services.observables.store.repository.relations import put_relations_of_source
 from services.observables.store.repository.write import RunChunkRow, pack_ids
 from shared.clock import database_now
 from shared.errors import InvalidInput
@@ -69,7 +70,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     # Read the chunks. Indicators that cannot be stored go to the dead letters.
     source = write.put_source(session, tenant, head.feed, observed_at)
     source = source._replace(is_repetition=head.is_repetition)
-    batch = Batch(source, {}, {}, {})
+    batch = Batch(source, {}, {}, {}, set())
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     # A chunk may come from a time when its observables had other ids.
     buckets = {event.data.bucket for event in events}
@@ -80,6 +81,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     statements.retract_superseded(session, run, batch.asserted)
     asserted = list(batch.asserted.values())
     plan = ingest(session, run, asserted, batch.retracted.values(), buckets)
+    put_relations_of_source(session, tenant, source.name, observed_at, batch.relations)
     write.record_chunks(session, _progress(events, source, plan, batch.origin, rejected))
     statements.close_complete(session, run, buckets)
 

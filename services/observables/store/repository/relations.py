@@ -1,8 +1,8 @@
 """Relations between observables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +11,18 @@ from sqlalchemy.orm import Session
 
 from services.observables.store.models import RELATION
 from shared.database import PUBLIC
+
+_PUT_OF_SOURCE: Final = sa.text(
+    "INSERT INTO relation AS stored "
+    "(tenant, from_id, kind, to_id, source, first_seen, last_seen, recorded_at) "
+    "SELECT :tenant, named.from_id, named.kind, named.to_id, :source, :at, :at, clock_timestamp() "
+    "FROM unnest(CAST(:from_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:to_ids AS uuid[])) "
+    "AS named (from_id, kind, to_id) "
+    "ON CONFLICT (tenant, from_id, kind, to_id, source) DO UPDATE "
+    "SET first_seen = least(stored.first_seen, excluded.first_seen), "
+    "last_seen = greatest(stored.last_seen, excluded.last_seen) "
+    "WHERE excluded.first_seen < stored.first_seen OR excluded.last_seen > stored.last_seen"
+)
 
 
 class NewRelation(NamedTuple):
@@ -62,6 +74,37 @@ def put_relations(session: Session, rows: Sequence[NewRelation]) -> None:
         statement.on_conflict_do_update(index_elements=keys, set_=wider),
         [row._asdict() for row in sorted(rows)],
     )
+
+
+def put_relations_of_source(
+    session: Session,
+    tenant: str,
+    source: str,
+    observed_at: datetime,
+    named: Collection[tuple[str, str, str]],
+) -> None:
+    """Store relations that a run of a source names; of one that is stored the times grow wider.
+
+    Args:
+        session: a transaction of the tenant's that has locked the buckets of the observables from
+            which they go.
+        tenant: the source's.
+        source: name of the source.
+        observed_at: the time of the run.
+        named: id of an observable, kind of relation, id of the other observable.
+    """
+    if not named:
+        return
+    rows = sorted(named)
+    parameters = {
+        "tenant": tenant,
+        "source": source,
+        "at": observed_at,
+        "from_ids": [row[0] for row in rows],
+        "kinds": [row[1] for row in rows],
+        "to_ids": [row[2] for row in rows],
+    }
+    session.execute(_PUT_OF_SOURCE, parameters)
 
 
 def read_relations(
