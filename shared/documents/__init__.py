@@ -63,7 +63,8 @@ def read(content: bytes, media_type: str) -> Document:
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in MEDIA_TYPES:
         named = repr(kind[:80]) if kind else "no media type"
-        raise InvalidInput(f"{named}: understood are {', '.join(MEDIA_TYPES)}", field="media_type")
+        listed = ", ".join(MEDIA_TYPES)
+        raise InvalidInput(f"{named}: understood are {listed}", field="content-type")
     if kind == "application/pdf":
         return _read_pdf(content)
     _refuse_other_formats(content)
@@ -100,7 +101,7 @@ def _require_utf8(charset: str) -> None:
     except LookupError:
         is_utf8 = False
     if not is_utf8:
-        raise InvalidInput(f"charset {charset}: text is read as UTF-8 only", field="media_type")
+        raise InvalidInput(f"charset {charset}: text is read as UTF-8 only", field="content-type")
 
 
 def _refuse_other_formats(content: bytes) -> None:

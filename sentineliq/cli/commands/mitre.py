@@ -39,6 +39,10 @@ def load_release(
     source: Annotated[str | None, typer.Argument(metavar="FILE|URL")] = None,
     *,
     domain: Domain = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="The release that it must be; names that of a STIX 2.0 bundle."),
+    ] = None,
     activate: Annotated[
         bool,
         typer.Option("--activate", help="Make it current even when a newer release is loaded."),
@@ -53,7 +57,8 @@ def load_release(
         if source is None or "://" in source:
             if source is None and domain is None:
                 raise InvalidInput("name a file or an address, or a domain with --domain")
-            body = {"domain": domain, "url": source, "activate": activate or None}
+            body = {"domain": domain, "url": source, "version": version}
+            body["activate"] = activate or None
             load = client.post("mitre", "/v1/loads", without_none(body))
         else:
             path = Path(source)
@@ -63,6 +68,7 @@ def load_release(
                 path.read_bytes(),
                 name=path.name,
                 domain=domain,
+                version=version,
                 activate="true" if activate else None,
             )
         load = follow_load(client, load)
@@ -74,7 +80,7 @@ def list_releases(ctx: Context, *, domain: Domain = None) -> None:
     """List the loaded releases, each with its changes."""
     releases = ctx.obj.client.get("mitre", "/v1/releases", domain=domain)["items"]
     rows = map(_release_row, releases)
-    empty = "none yet: `sentineliq mitre load`"
+    empty = "none yet: `sentineliq mitre load --domain enterprise-attack`"
     ctx.obj.answer(releases, output.table(_RELEASE_COLUMNS, rows, empty=empty))
 
 

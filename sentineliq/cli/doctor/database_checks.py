@@ -182,7 +182,10 @@ class DatabaseChecks:
         if halted is not None and halted[0] is not None:
             partitions, since, reason = halted
             seen = f"halted since {since:%Y-%m-%d %H:%M}: {partitions}. {reason}"
-            step = "`sentineliq dead list` and the log show why; `sentineliq consumers release`"
+            step = (
+                "`sentineliq dead list` and the log show why; "
+                "`sentineliq consumers release TOPIC` lets it go on"
+            )
             checks.append(Check(f"{service} partitions", "problem", seen, step))
         gaps = self._row(_GAPS, service)
         if gaps is not None and gaps[0]:

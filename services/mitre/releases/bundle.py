@@ -213,7 +213,8 @@ def _version(collected: BundleObjects, expected: str | None) -> str:
     if version is None:
         raise InvalidInput(
             "The bundle has no x-mitre-collection that names its version: "
-            "give the version with it.",
+            "give the version with it, on the command line as "
+            "`sentineliq mitre load FILE --version 18.1`.",
             field="version",
         )
     if own and expected and own != expected:

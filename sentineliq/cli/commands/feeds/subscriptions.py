@@ -47,7 +47,7 @@ _COLUMNS = (
 def list_feeds(ctx: Context) -> None:
     """List the tenant's feeds and the public ones."""
     feeds = list(ctx.obj.client.items("feeds", "/v1/feeds"))
-    empty = "no feeds yet: `sentineliq feeds add`"
+    empty = "no feeds yet: `sentineliq feeds add NAME URL`"
     ctx.obj.answer(feeds, output.table(_COLUMNS, map(_row, feeds), empty=empty))
 
 
