@@ -57,8 +57,12 @@ def load_release(
         if source is None or "://" in source:
             if source is None and domain is None:
                 raise InvalidInput("name a file or an address, or a domain with --domain")
-            body = {"domain": domain, "url": source, "version": version}
-            body["activate"] = activate or None
+            body = {
+                "domain": domain,
+                "url": source,
+                "version": version,
+                "activate": activate or None,
+            }
             load = client.post("mitre", "/v1/loads", without_none(body))
         else:
             path = Path(source)
