@@ -11,6 +11,8 @@ from ipaddress import ip_address, summarize_address_range
 from itertools import islice
 from typing import Final
 
+from services.feeds.formats.log_pairs import pairs_of
+
 _MAX_RANGES: Final = 16
 """Places of a line that may be its range."""
 
@@ -19,7 +21,6 @@ LineTexts = Callable[[str], list[str]]
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
 _DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
-_PAIR: Final = re.compile(r"(?<![^\s|,;])([A-Za-z][\w.-]{0,40})=(\"[^\"]*\"|[^\s|,;]*)")
 _OF_ADDRESSES: Final = "0123456789abcdefABCDEF.:"
 # Each run of an address' characters is looked at once: lines come from strangers.
 _RANGE: Final = re.compile(
@@ -118,7 +119,7 @@ def networks_of_range(first: str, last: str) -> list[str]:
 
 def keys_of(lines: Sequence[str]) -> set[str]:
     """The keys of a log of pairs `key=value`; empty if most lines have none."""
-    pairs = [_PAIR.findall(line) for line in lines]
+    pairs = [pairs_of(line) for line in lines]
     if sum(map(bool, pairs)) * 5 < len(lines) * 4:
         return set()
     return {key for line_pairs in pairs for key, _ in line_pairs}
@@ -127,14 +128,14 @@ def keys_of(lines: Sequence[str]) -> set[str]:
 def values_by_key(line: str) -> dict[str, list[str]]:
     """The values of a line of pairs `key=value`, by their keys."""
     values: dict[str, list[str]] = {}
-    for key, value in _PAIR.findall(line):
-        values.setdefault(key, []).append(value.strip('"'))
+    for key, value in pairs_of(line):
+        values.setdefault(key, []).append(value)
     return values
 
 
 def values_of_key(key: str, line: str) -> list[str]:
     """The values of a key in a line of pairs `key=value`, as logs, CEF and LEEF have them."""
-    return [value.strip('"') for name, value in _PAIR.findall(line) if name == key]
+    return [value for name, value in pairs_of(line) if name == key]
 
 
 def _without_padding(address: str) -> str:

@@ -5,6 +5,7 @@ from time import process_time
 import pytest
 
 from services.feeds.formats import MalformedDocument
+from services.feeds.formats.log_pairs import pairs_of
 from services.feeds.formats.text import TextFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import drops, pairs, parse
@@ -129,3 +130,59 @@ def test_an_unknown_style_is_named():
         InvalidInput, match="plain, several, pairs, hosts, adblock, dnsmasq, rpz, ranges"
     ):
         parse(TextFormat(), b"203.0.113.1", style="pihole")
+
+
+CEF = "CEF:0|Vendor|Product|1.0|100|a \\| b|10|"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('time=1 src=192.0.2.1 msg="a b"', [("time", "1"), ("src", "192.0.2.1"), ("msg", "a b")]),
+        (
+            CEF + "src=192.0.2.1 msg=seen a \\= b request=http://example.com/a?b\\=c end=1",
+            [
+                ("src", "192.0.2.1"),
+                ("msg", "seen a = b"),
+                ("request", "http://example.com/a?b=c"),
+                ("end", "1"),
+            ],
+        ),
+        ("Jan  1 10:00:00 host " + CEF + "src=192.0.2.1", [("src", "192.0.2.1")]),
+        ("CEF:0|too|short|src=192.0.2.1", []),
+        (
+            "LEEF:1.0|Vendor|Product|4.0 SP1|15345|src=192.0.2.1\turl=http://example.com/x y",
+            [("src", "192.0.2.1"), ("url", "http://example.com/x y")],
+        ),
+        ("LEEF:2.0|V|P|1.0|41|^|src=192.0.2.1^sev=5", [("src", "192.0.2.1"), ("sev", "5")]),
+        ("LEEF:2.0|V|P|1.0|41|x7C|src=192.0.2.1|sev=5", [("src", "192.0.2.1"), ("sev", "5")]),
+        ("LEEF:2.0|V|P|1.0|41|src=192.0.2.1\tsev=5", [("src", "192.0.2.1"), ("sev", "5")]),
+        ("LEEF:2.0|V|P", []),
+    ],
+)
+def test_pairs_of_logs(line, expected):
+    assert pairs_of(line) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        CEF + "src=203.0.113.{n} act=blocked it",
+        "<13>Jan 1 10:00:00 fw LEEF:2.0|V|P|1.0|41|^|src=203.0.113.{n}^sev=5",
+        "LEEF:1.0|V|P|4.0|1|src=203.0.113.{n}\tsev=5",
+    ],
+)
+def test_logs_in_the_formats_of_siem_systems(line):
+    from services.feeds.formats import format_named, guess_format
+
+    document = "\n".join(line.replace("{n}", str(n)) for n in range(1, 5)).encode()
+    assert guess_format("events.log", document)[0] == "text"
+    whole = parse(format_named("text"), document)
+    assert [value for _, value in pairs(whole)] == [f"203.0.113.{n}" for n in range(1, 5)]
+    assert "'src'" in whole.notes[0]
+
+
+@pytest.mark.parametrize("pump", ["a=", "a =", "\\", "|", "CEF:0|", "LEEF:2.0|", " a"])
+def test_pairs_take_linear_time(pump):
+    for prefix in ("", CEF, "LEEF:1.0|a|b|c|d|"):
+        pairs_of(prefix + pump * (65_536 // len(pump)))

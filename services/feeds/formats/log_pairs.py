@@ -1,0 +1,61 @@
+r"""Lines of pairs of key and value: `key=value` of logs, and the extensions of CEF and LEEF.
+
+Sources: ArcSight Common Event Format, "CEF Extension" (values hold blanks; a backslash stands
+before `=` and itself); IBM QRadar Log Event Extended Format 1.0 and 2.0 (pairs between tabs, or the
+character that the header of 2.0 names, also as `x7C` or `0x7C`). Syslog may have put a prefix
+before them.
+"""
+
+import re
+from typing import Final
+
+_PAIR: Final = re.compile(r"(?<![^\s|,;])([A-Za-z][\w.-]{0,40})=(\"[^\"]*\"|[^\s|,;]*)")
+_MAX_PREFIX: Final = 300
+"""Characters before the header of CEF or LEEF: a time, a host, a priority."""
+_CEF: Final = re.compile(r"\bCEF:\d\|")
+_LEEF: Final = re.compile(r"\bLEEF:([12])\.0\|")
+_CEF_FIELD: Final = re.compile(r"(?:[^|\\]|\\.)*+\|")
+_CEF_KEY: Final = re.compile(r"(?:(?<=\s)|^)([A-Za-z][\w.\[\]-]{0,60}+)=")
+_CEF_FIELDS: Final = 6
+"""Fields of its header behind the version."""
+_LEEF_FIELDS: Final = 4
+_DELIMITER: Final = re.compile(r"(?:0?[xX]([0-9A-Fa-f]{1,4})|(.))\|")
+
+
+def pairs_of(line: str) -> list[tuple[str, str]]:
+    """The pairs of a line in their order; values come without quotes and escapes."""
+    if "|" in line:
+        if header := _CEF.search(line, 0, _MAX_PREFIX):
+            return _cef_pairs(line, header.end())
+        if header := _LEEF.search(line, 0, _MAX_PREFIX):
+            return _leef_pairs(line[header.end() :], header[1])
+    return [(key, value.strip('"')) for key, value in _PAIR.findall(line)]
+
+
+def _cef_pairs(line: str, at: int) -> list[tuple[str, str]]:
+    for _ in range(_CEF_FIELDS):
+        field = _CEF_FIELD.match(line, at)
+        if field is None:
+            return []
+        at = field.end()
+    extension = line[at:]
+    keys = list(_CEF_KEY.finditer(extension))
+    ends = [*(key.start() for key in keys[1:]), len(extension)]
+    return [
+        (key[1], re.sub(r"\\([\\=])", r"\1", extension[key.end() : end].strip()))
+        # Without a key there is still the end of the line.
+        for key, end in zip(keys, ends, strict=False)
+    ]
+
+
+def _leef_pairs(text: str, version: str) -> list[tuple[str, str]]:
+    fields = text.split("|", _LEEF_FIELDS)
+    if len(fields) <= _LEEF_FIELDS:
+        return []
+    body = fields[-1]
+    delimiter = "\t"
+    if version == "2" and (named := _DELIMITER.match(body)):
+        delimiter = chr(int(named[1], 16)) if named[1] else named[2]
+        body = body[named.end() :]
+    pairs = (piece.partition("=") for piece in body.split(delimiter))
+    return [(key.strip(), value.strip()) for key, sign, value in pairs if sign]
