@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shared.errors import InvalidInput
+from shared.stix import NotAnObservable, detect
 from shared.stix.vocabulary import ObservableType
 
 _T = ObservableType
@@ -66,6 +67,14 @@ TYPES_BY_NAME: dict[str, ObservableType] = {
     "tlsh": _T.TLSH,
 }
 """Type names as sources write them, in lower case. Without one the type is detected."""
+
+
+def type_of(text: str) -> ObservableType | None:
+    """The type of observable that a text is; None if it is none."""
+    try:
+        return detect(text).type
+    except NotAnObservable:
+        return None
 
 
 def type_option(name: str | None, field: str = "options.type") -> ObservableType | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
-from services.feeds.formats.list_layout import type_of
+from services.feeds.formats.fields import type_of
 from services.feeds.formats.table_columns import guess_columns, is_value_name
 
 _SAMPLED_ITEMS: Final = 50

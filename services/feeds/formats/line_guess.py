@@ -5,7 +5,8 @@ from itertools import islice
 from typing import Final
 
 from services.feeds.formats import styles, table_layout
-from services.feeds.formats.list_layout import guess_list, plain_texts, type_of
+from services.feeds.formats.fields import type_of
+from services.feeds.formats.list_layout import guess_list, plain_texts
 from services.feeds.formats.text import TextFormat, TextOptions
 from shared.errors import InvalidInput
 from shared.stix.extract import extract

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from services.feeds.formats import styles
 from services.feeds.formats.base import AmbiguousDocument
-from shared.stix import NotAnObservable, ObservableType, detect
+from services.feeds.formats.fields import type_of
+from shared.stix import ObservableType
 
 SEVERAL: Final = "several"
 """The style of lists whose lines hold several observables of one type."""
@@ -138,14 +139,6 @@ def _share(lines: Sequence[str], texts_of: Callable[[str], list[str]]) -> float:
         texts = texts_of(line)
         hits += bool(texts) and all(map(type_of, texts))
     return hits / max(len(lines), 1)
-
-
-def type_of(text: str) -> ObservableType | None:
-    """The type of observable that a text is; None if it is none."""
-    try:
-        return detect(text).type
-    except NotAnObservable:
-        return None
 
 
 def _pieces(line: str) -> list[str]:

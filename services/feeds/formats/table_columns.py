@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
-from services.feeds.formats.fields import TYPES_BY_NAME
-from services.feeds.formats.list_layout import type_of
+from services.feeds.formats.fields import TYPES_BY_NAME, type_of
 from services.feeds.formats.table_layout import column_key, column_list
 from shared.stix import ObservableType
 

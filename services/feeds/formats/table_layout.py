@@ -6,8 +6,7 @@ from collections import Counter
 from typing import Final
 
 from services.feeds.formats.base import MalformedDocument
-from services.feeds.formats.fields import short_text
-from services.feeds.formats.list_layout import type_of
+from services.feeds.formats.fields import short_text, type_of
 
 _DELIMITERS: Final = ",;\t|"
 _SAMPLED_ROWS: Final = 50
