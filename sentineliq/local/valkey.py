@@ -44,6 +44,8 @@ class Valkey:
             "appendfsync": "everysec",
             "save": '""',
             "maxmemory-policy": "noeviction",
+            # A message that is handed to a dead connection is lost: see it is dead within 10 s.
+            "tcp-keepalive": 5,
             "loglevel": "warning",
         }
         write_private(

@@ -18,7 +18,7 @@ import redis
 from shared.runtime.queues import QUEUES
 from shared.settings import load_settings
 
-HINT_SECONDS: Final = 60
+HINT_SECONDS: Final = 20
 """Seconds after which a hint that no task has answered is sent again."""
 QUEUE_LIMIT: Final = 1000
 """Messages in a queue with which no further hint is sent: its workers have enough to do."""
