@@ -65,7 +65,7 @@ class Trial:
 
     def count(self, oracle: Oracle, load: Load, recovery: float | None = None) -> Figures:
         """The figures of a load when it has settled; the details are printed when they are bad."""
-        figures = oracle.settle(load, seconds=self.patience)
+        figures = oracle.settle(load, seconds=self.seconds(self.patience, 4 * self.patience))
         figures.recovery_s = None if recovery is None else round(recovery, 1)
         if not figures.is_kept:
             print(oracle.details(load))
