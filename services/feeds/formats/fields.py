@@ -121,7 +121,10 @@ def timestamp(value: Any) -> str | None:
         if len(text) == 20 and _RFC3339.fullmatch(text):
             datetime.fromisoformat(text)
             return text
-        moment = _moment(text.removesuffix("UTC").removesuffix("GMT").strip())
+        if text[4:5] == "-" and text[-1:].isdigit():  # the usual form
+            moment = datetime.fromisoformat(text)
+        else:
+            moment = _moment(text.removesuffix("UTC").removesuffix("GMT").strip())
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
         return None
@@ -151,6 +154,8 @@ def confidence(value: Any) -> int | None:
 
     A 1.0 may be the whole or a hundredth, so that it says nothing.
     """
+    if type(value) is int and 1 < value <= 100:
+        return value
     if isinstance(value, str):
         value = value.strip().lower()
         if value in _CONFIDENCE_WORDS:

@@ -88,18 +88,19 @@ class StixFormat:
         account = UnitAccount("object", len(objects))
         batch = ParsedBatch(notes=references.notes())
         for number, stix_object in enumerate(objects):
-            indicators_before = len(batch.indicators)
-            dropped_before = len(batch.dropped)
+            is_read = False
+            reason: str | None = None
             for item in _object_items(number, stix_object, references):
                 if isinstance(item, ParsedIndicator):
                     batch.indicators.append(item)
+                    is_read = True
                 else:
                     batch.dropped.append(item)
-            if len(batch.indicators) > indicators_before:
+                    reason = reason or item.reason
+            if is_read:
                 account.read += 1
             else:
-                dropped = batch.dropped[dropped_before : dropped_before + 1]
-                account.count(dropped[0].reason if dropped else None)
+                account.count(reason)
             if len(batch.indicators) + len(batch.dropped) >= BATCH_SIZE:
                 yield batch
                 batch = ParsedBatch()
@@ -128,7 +129,7 @@ def _indicator_items(
     number: int, indicator: BundleObject, references: References
 ) -> list[ParsedIndicator | DroppedItem]:
     pattern = indicator.pattern
-    if not is_for_detection(indicator):
+    if indicator.labels and not is_for_detection(indicator.labels):
         return [_undetected_item(f"objects[{number}]", indicator)]
     if not isinstance(pattern, str) or (indicator.pattern_type or "stix") != "stix":
         detail = f"pattern_type is {excerpt(indicator.pattern_type)}"
@@ -184,7 +185,8 @@ def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]
     description = indicator.description
     text = None if description is None else fields.short_text(description)
     since = stix_time(indicator.valid_from)
-    until = None if ends_early(indicator) else stix_time(indicator.valid_until)
+    is_early = references.early_ends and ends_early(indicator)
+    until = None if is_early else stix_time(indicator.valid_until)
     return (
         fields.confidence(indicator.confidence),
         references.tags(indicator),

@@ -40,22 +40,24 @@ class References:
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
         markings: id of a marking definition -> its TLP as a tag.
+        early_ends: number of indicators that end before they begin.
         context: ids of cyber-observables that MISP saw. Which of its values are for detection, its
             indicators say.
     """
 
     def __init__(self, objects: Sequence[BundleObject | DroppedItem]) -> None:
         self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
-        self.newest = _newest_versions(objects)
+        decoded = _decoded(objects)
+        self.newest = _newest_versions(decoded)
         self.families: dict[str, str] = {}
         self.techniques: dict[str, list[str]] = {}
         self.markings = dict(_TLP)
         self.context: set[str] = set()
-        self._early_ends = 0
+        self.early_ends = 0
         names: dict[str, str] = {}
         attack_tags: dict[str, list[str]] = {}
         indicates: list[tuple[str, str]] = []
-        for stix_object in _decoded(objects):
+        for stix_object in decoded:
             if stix_object.type in _FAMILY_TYPES and (
                 name := fields.short_text(stix_object.name, 128)
             ):
@@ -65,7 +67,7 @@ class References:
             elif stix_object.type == "marking-definition" and (tlp := _tlp(stix_object)):
                 self.markings.setdefault(stix_object.id, tlp)
             elif stix_object.type == "indicator" and ends_early(stix_object):
-                self._early_ends += 1
+                self.early_ends += 1
             elif stix_object.object_refs and is_of_misp(stix_object):
                 self.context.update(filter(_is_text, as_list(stix_object.object_refs)))
             elif stix_object.relationship_type == "indicates" and isinstance(
@@ -88,10 +90,10 @@ class References:
 
     def notes(self) -> list[str]:
         """What a reader of the run should know about the bundle."""
-        if not self._early_ends:
+        if not self.early_ends:
             return []
         note = (
-            f"{self._early_ends} indicators end before they begin (their valid_until is not later "
+            f"{self.early_ends} indicators end before they begin (their valid_until is not later "
             "than their valid_from): that end is passed over"
         )
         return [note]
@@ -143,9 +145,9 @@ def is_of_misp(stix_object: BundleObject) -> bool:
     )
 
 
-def is_for_detection(indicator: BundleObject) -> bool:
-    """Whether an indicator is meant to match: older versions of misp-stix may deny it."""
-    return not indicator.labels or _NOT_FOR_DETECTION not in as_list(indicator.labels)
+def is_for_detection(labels: Any) -> bool:
+    """Whether an indicator with some labels is meant to match: misp-stix may deny it."""
+    return not isinstance(labels, list) or _NOT_FOR_DETECTION not in labels
 
 
 def _decoded(objects: Sequence[BundleObject | DroppedItem]) -> list[BundleObject]:
@@ -156,15 +158,15 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _newest_versions(objects: Sequence[BundleObject | DroppedItem]) -> dict[str, datetime]:
+def _newest_versions(objects: Sequence[BundleObject]) -> dict[str, datetime]:
     newest: dict[str, datetime] = {}
     texts: dict[str, Any] = {}
     for stix_object in objects:
-        if not isinstance(stix_object, BundleObject) or not stix_object.id:
+        if not stix_object.id:
             continue
         text = texts.setdefault(stix_object.id, stix_object.modified)
         # Most ids come once; times are only read of those that come with several.
-        if text != stix_object.modified or stix_object.id in newest:
+        if text != stix_object.modified or (newest and stix_object.id in newest):
             before = newest.get(stix_object.id) or _moment(text)
             newest[stix_object.id] = max(before, _version(stix_object))
     return newest
@@ -223,8 +225,20 @@ def stix_time(value: Any) -> str | None:
 
 def ends_early(indicator: BundleObject) -> bool:
     """Whether an indicator's end is not later than its beginning, which STIX 2.1 §4.7 forbids."""
-    if indicator.valid_until is None:
+    if indicator.valid_until is None or _is_in_order(indicator.valid_from, indicator.valid_until):
         return False
     since = stix_time(indicator.valid_from)
     until = stix_time(indicator.valid_until)
     return since is not None and until is not None and _moment(until) <= _moment(since)
+
+
+def _is_in_order(since: Any, until: Any) -> bool:
+    """Whether two times of one form are in the order of their texts, which costs least to see."""
+    return (
+        isinstance(since, str)
+        and isinstance(until, str)
+        and len(since) == len(until)
+        and since[10:11] == until[10:11]
+        and since[-1:] == until[-1:] == "Z"
+        and since < until
+    )

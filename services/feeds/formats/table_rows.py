@@ -77,8 +77,11 @@ class MispRowReader:
     def __init__(self, names: Sequence[str]) -> None:
         self._at = {name.lower(): at for at, name in enumerate(names)}
 
-    def indicators(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
+    def indicators(self, row: list[str], number: int) -> Sequence[ParsedIndicator | DroppedItem]:
         """The observables of the row's attribute."""
+        return [*self._items(row, number)]
+
+    def _items(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
         cells = {name: row[at].strip() for name, at in self._at.items() if at < len(row)}
         if not cells.get("value"):
             yield DroppedItem(f"line {number}", excerpt(",".join(row)), "empty")
@@ -137,6 +140,12 @@ class RowReader:
             index(int(column) if column.isdigit() else column): separator
             for column, separator in options.split.items()
         }
+        self._is_simple = (
+            len(self._values) == 1
+            and self._prefix is None
+            and self._end is None
+            and not self._separators
+        )
         self._context_columns = [
             (name, index(column), read_field)
             for name, read_field in _FIELD_READERS.items()
@@ -159,8 +168,23 @@ class RowReader:
 
     def indicators(self, row: list[str], number: int) -> Sequence[ParsedIndicator | DroppedItem]:
         """The row's indicators, which know of each other unless they make up a range."""
+        if self._is_simple and (indicator := self._single_indicator(row)):
+            return (indicator,)
         items = [*self._items(row, number)]
         return relate(items) if len(items) > 1 and self._end is None else items
+
+    def _single_indicator(self, row: list[str]) -> ParsedIndicator | None:
+        """The indicator of a row with one value, which is the usual case; None in all others."""
+        cell = _cell_at(row, self._values[0])
+        if not cell:
+            return None
+        try:
+            type_, value = typed_value(self._kind_of(row), cell)
+            if self._refuses_wide_networks and "/" in value:
+                refuse_wide_network(type_, value, "columns")
+        except NotAnObservable:
+            return None
+        return ParsedIndicator(type_, value, **self._context(row))
 
     def _items(self, row: list[str], number: int) -> Iterator[ParsedIndicator | DroppedItem]:
         """The row's indicators. Empty cells count only if all cells of values are empty."""
