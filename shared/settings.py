@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     enricher_urls: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
+    document_memory_mib: int = Field(1024, ge=64, le=65_536)
+    document_seconds: float = Field(300, gt=0, le=14_400)
+    preview_seconds: float = Field(20, gt=0, le=600)
     feed_check_days: int = Field(7, ge=0, le=365)
     reference_data: Literal["daily", "off"] = "daily"
     retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)

@@ -13,7 +13,6 @@ from typing import Any
 
 import stamina.instrumentation
 import structlog
-from concurrent_log_handler import ConcurrentRotatingFileHandler
 
 from shared.telemetry.tracing import current_ids
 
@@ -101,6 +100,9 @@ def _files(folder: Path, kind: str) -> list[logging.Handler]:
 
 
 def _rotating(path: Path) -> logging.Handler:
+    # It imports much, which a process without log files does without.
+    from concurrent_log_handler import ConcurrentRotatingFileHandler  # noqa: PLC0415
+
     return ConcurrentRotatingFileHandler(
         path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, umask=0o077
     )

@@ -57,6 +57,14 @@ OUTBOX_AGE = Gauge(
 )
 OUTBOX_WAITING = Gauge("sentineliq_outbox_waiting", "Events that wait for the relay.", ["service"])
 OUTBOX_PARKED = Gauge("sentineliq_outbox_parked", "Events that Kafka refuses.", ["service"])
+SANDBOX_JOBS = Counter(
+    "sentineliq_sandbox_jobs_total",
+    "Documents that child processes read, by outcome: read, refused, or why they were stopped.",
+    ["service", "outcome"],
+)
+SANDBOX_PROCESSES = Counter(
+    "sentineliq_sandbox_processes_total", "Child processes started to read documents.", ["service"]
+)
 SWEEP_SECONDS = Histogram(
     "sentineliq_sweep_seconds", "Time of one run of a sweep.", ["service", "sweep", "outcome"]
 )

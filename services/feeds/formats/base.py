@@ -110,7 +110,11 @@ class MalformedDocument(InvalidInput):
 
     def __init__(self, message: str, where: str = "document", **details: Any) -> None:
         super().__init__(f"{where}: {message}", where=where, **details)
-        self.where = where
+
+    @property
+    def where(self) -> str:
+        """The place that shows it."""
+        return str(self.details["where"])
 
 
 class AmbiguousDocument(MalformedDocument):
@@ -126,7 +130,11 @@ class AmbiguousDocument(MalformedDocument):
 
     def __init__(self, message: str, where: str, alternatives: list[dict[str, Any]]) -> None:
         super().__init__(message, where, alternatives=alternatives)
-        self.alternatives = alternatives
+
+    @property
+    def alternatives(self) -> list[dict[str, Any]]:
+        """The choices."""
+        return list(self.details["alternatives"])
 
 
 class Format(Protocol):

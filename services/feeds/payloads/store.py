@@ -1,5 +1,6 @@
 """The store of fetched and uploaded documents: unwrapped, compressed, under their SHA-256."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -11,7 +12,9 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from services.feeds.payloads.unpack import Unpacked, unpack
+from services.feeds.payloads.unpack import Unpacked
+from services.feeds.payloads.unpack_job import document_pieces
+from services.feeds.sandbox import document_sandbox
 from shared.durable_files import sync_folder
 from shared.errors import InvalidInput, TooLargeInput
 
@@ -55,10 +58,16 @@ class PayloadStore:
     def add(self, file: Path) -> Unpacked:
         """Unwrap a file (gzip, zip, zstd), store its content, and remove the file.
 
+        A child process unwraps it; its digest is computed here, where no document can reach.
+
         Raises:
             MalformedDocument: see `unpack`; nothing is stored.
+            SandboxLimitExceeded: it takes too much to unwrap it; nothing is stored.
         """
         packed = file.with_name(f"{file.name}.zst")
+        digest = hashlib.sha256()
+        size = 0
+        wrapping: list[str] = []
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
         try:
             with (
@@ -66,7 +75,11 @@ class PayloadStore:
                 packed.open("wb") as target,
                 compressor.stream_writer(target, closefd=False) as sink,
             ):
-                unpacked = unpack(source, sink)
+                for piece in document_pieces(document_sandbox(), source, wrapping):
+                    digest.update(piece)
+                    size += len(piece)
+                    sink.write(piece)
+            unpacked = Unpacked(digest.hexdigest(), size, tuple(wrapping))
             with packed.open("rb") as written:
                 os.fsync(written.fileno())
             final = self.path(unpacked.sha256)
@@ -79,6 +92,19 @@ class PayloadStore:
             file.unlink(missing_ok=True)
         return unpacked
 
+    def file(self, digest: str) -> BinaryIO:
+        """A payload's file, as it is stored: for a child process to read.
+
+        Raises:
+            InvalidInput: it is not stored any more.
+        """
+        try:
+            return self.path(digest).open("rb")
+        except FileNotFoundError:
+            raise InvalidInput(
+                "This payload is not kept any more; fetch or upload it again."
+            ) from None
+
     @contextmanager
     def open(self, digest: str) -> Iterator[BinaryIO]:
         """A payload's content, from its beginning.
@@ -86,13 +112,7 @@ class PayloadStore:
         Raises:
             InvalidInput: it is not stored any more.
         """
-        try:
-            file = self.path(digest).open("rb")
-        except FileNotFoundError:
-            raise InvalidInput(
-                "This payload is not kept any more; fetch or upload it again."
-            ) from None
-        with file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        with self.file(digest) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             yield stream
 
     async def receive(self, stream: AsyncIterator[bytes], folder: Path) -> Path:

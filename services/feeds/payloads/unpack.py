@@ -78,31 +78,48 @@ def unpack(source: BinaryIO, sink: Sink, limits: Limits = LIMITS) -> Unpacked:
     digest = hashlib.sha256()
     size = 0
     wrapping: list[str] = []
+    for piece in unpacked_pieces(source, wrapping, limits):
+        digest.update(piece)
+        size += len(piece)
+        sink.write(piece)
+    return Unpacked(digest.hexdigest(), size, tuple(wrapping))
+
+
+def unpacked_pieces(
+    source: BinaryIO, wrapping: list[str], limits: Limits = LIMITS
+) -> Iterator[bytes]:
+    """A document's content, piece by piece.
+
+    Args:
+        source: a file, from its beginning; it must be seekable.
+        wrapping: gets the names of the layers, outermost first; before the first piece.
+        limits: of packed bytes, unpacked bytes and their ratio.
+
+    Raises:
+        MalformedDocument: it is damaged, cut off, encrypted, of several files or too large.
+    """
     try:
-        kind = _kind(source.read(4))
-        source.seek(0)
-        if kind == "zip" and not _is_office_document(source):
+        if _kind(source.read(4)) == "zip" and is_wrapped(source):
             wrapping.append("zip")
             pieces = _unzipped(source, limits)
         else:
+            source.seek(0)
             pieces = iter(lambda: source.read(_PIECE), b"")
-        for piece in _unwrapped(pieces, limits, wrapping):
-            digest.update(piece)
-            size += len(piece)
-            sink.write(piece)
+        yield from _unwrapped(pieces, limits, wrapping)
     except (BadBody, TooLarge, Unreachable) as problem:
         raise MalformedDocument(problem.message) from None
-    return Unpacked(digest.hexdigest(), size, tuple(wrapping))
+
+
+def is_wrapped(source: BinaryIO) -> bool:
+    """Whether a file begins as one that has to be unpacked; it is at its beginning afterwards."""
+    source.seek(0)
+    head = source.read(512)
+    source.seek(0)
+    return _kind(head) is not None and not _begins_office_document(head)
 
 
 def _kind(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-
-
-def _is_office_document(source: BinaryIO) -> bool:
-    head = source.read(512)
-    source.seek(0)
-    return _begins_office_document(head)
 
 
 def _begins_office_document(head: bytes) -> bool:
@@ -111,7 +128,8 @@ def _begins_office_document(head: bytes) -> bool:
     Their first member names them. Its name stands at byte 30, behind its length (§4.3.7).
     """
     name_length = int.from_bytes(head[26:28], "little")
-    return head[30:].startswith(_OFFICE_MEMBERS) and 0 < name_length < 100
+    is_zip = head.startswith(b"PK")
+    return is_zip and head[30:].startswith(_OFFICE_MEMBERS) and 0 < name_length < 100
 
 
 def _unwrapped(pieces: Iterator[bytes], limits: Limits, wrapping: list[str]) -> Iterator[bytes]:

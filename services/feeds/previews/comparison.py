@@ -10,7 +10,8 @@ from services.feeds.formats.base import DroppedItem, ParsedIndicator
 from services.feeds.formats.registry import format_named, guess_format
 from services.feeds.formats.streams import HEAD
 from services.feeds.formats.unit_account import UnitAccount
-from services.feeds.snapshots.document_reader import DocumentReader, OpenDocument
+from services.feeds.snapshots.document_parser import OpenDocument, parser_of
+from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.indicator_texts import Indices
 from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import FeedSnapshot, compare
@@ -104,8 +105,8 @@ def preview_document(
     if format_name is None:
         format_name, reason = guess_document_format(document, name)
     report = ParseReport()
-    reader = DocumentReader(format_named(format_name), options, "", None, report)
-    snapshot = reader.read_all(document)
+    reader = DocumentReader("", None, report)
+    snapshot = reader.read_all(parser_of(format_named(format_name), options, document))
     difference = compare(None, snapshot)
     report.count_repeated(reader.named - difference.listed)
     report.count_retracted(len(reader.retracted))
@@ -144,8 +145,8 @@ def compare_parsers(
     """
     report = ParseReport()
     provenance = before.provenance_digest if before else ""
-    reader = DocumentReader(format_named(format_name), options, provenance, None, report)
-    snapshot = reader.read_all(document)
+    reader = DocumentReader(provenance, None, report)
+    snapshot = reader.read_all(parser_of(format_named(format_name), options, document))
     difference = compare(before, snapshot)
     seen = difference.seen
     was_listed = np.zeros(len(seen), bool)

@@ -5,29 +5,30 @@ Nothing is stored and nothing is sent, unless new settings are applied.
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
-from functools import partial
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final, cast
 from uuid import UUID
+
+import msgspec
 
 from services.feeds.collectors.base import FeedSource
 from services.feeds.collectors.credentials import open_credentials
 from services.feeds.collectors.registry import collector_named
 from services.feeds.payloads.store import PayloadStore
-from services.feeds.payloads.unpack import unpack
-from services.feeds.previews.comparison import (
-    DocumentPreview,
-    ParserComparison,
-    compare_parsers,
-    guess_document_format,
-    preview_document,
+from services.feeds.previews.comparison import DocumentPreview, ParserComparison
+from services.feeds.previews.jobs import (
+    ComparisonOrder,
+    PreviewOrder,
+    comparison_job,
+    preview_job,
 )
 from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
 from services.feeds.runs.models import RunSummary
 from services.feeds.runs.service import apply_settings
+from services.feeds.sandbox import document_sandbox, preview_limits
 from services.feeds.snapshots.store import SnapshotStore
-from services.feeds.subscriptions.models import FeedColumns
+from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.service import check_settings, load_own_feed
 from shared.auth import Principal
 from shared.database import Database
@@ -52,21 +53,18 @@ def preview_file(
 
     Raises:
         MalformedDocument, InvalidInput: it cannot be read so.
+        SandboxLimitExceeded: it takes too much to read it, or breaks its reader.
+        Unavailable: other documents are being read.
     """
-    content = folder / "content"
-    with file.open("rb") as source, content.open("wb") as sink:
-        unpacked = unpack(source, sink)
-    return preview_document(
-        partial(_open_file, content),
-        name=name,
-        format_name=format_name,
-        options=options,
-        size=unpacked.size,
-    )
-
-
-def _open_file(path: Path) -> BinaryIO:
-    return path.open("rb")
+    order = PreviewOrder(name, format_name, dict(options))
+    with file.open("rb") as source, (folder / "content").open("w+b") as content:
+        frame = document_sandbox().call(
+            preview_job,
+            msgspec.msgpack.encode(order),
+            [source.fileno(), content.fileno()],
+            preview_limits(load_settings()),
+        )
+    return msgspec.msgpack.decode(frame, type=DocumentPreview)
 
 
 async def preview_address(
@@ -118,14 +116,24 @@ def reparse(
         feed = load_own_feed(session, principal.tenant, feed_id)
     if feed.payload is None:
         raise Conflict(f"No payload of {feed.name} is kept; run it first.")
-    data_dir = load_settings().data_dir
-    before = SnapshotStore(data_dir).load(feed.id, feed.snapshot) if feed.snapshot else None
-    document = partial(PayloadStore(data_dir).open, feed.payload)
-    format_name = changes.get("format") or feed.format
-    if format_name is None:
-        format_name, _ = guess_document_format(document, feed.url or feed.name)
-    options = changes.get("options", feed.options)
-    comparison = compare_parsers(document, before, format_name, options)
+    comparison = _compare(feed, feed.payload, changes)
     if not request.apply:
         return comparison, None
     return comparison, apply_settings(database, principal, feed_id, changes)
+
+
+def _compare(feed: Feed, payload: str, changes: FeedColumns) -> ParserComparison:
+    settings = load_settings()
+    order = ComparisonOrder(
+        feed.url or feed.name,
+        changes.get("format") or feed.format,
+        dict(changes.get("options", feed.options)),
+    )
+    with ExitStack() as stack:
+        files = [stack.enter_context(PayloadStore(settings.data_dir).file(payload)).fileno()]
+        if feed.snapshot is not None:
+            path = SnapshotStore(settings.data_dir).verified_path(feed.id, feed.snapshot)
+            files.append(stack.enter_context(path.open("rb")).fileno())
+        encoded = msgspec.msgpack.encode(order)
+        frame = document_sandbox().call(comparison_job, encoded, files, preview_limits(settings))
+    return msgspec.msgpack.decode(frame, type=ParserComparison)

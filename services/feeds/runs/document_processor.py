@@ -3,22 +3,22 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 import numpy as np
 
 from services.feeds.formats.base import Format, ParsedIndicator
-from services.feeds.formats.registry import format_named, guess_format
-from services.feeds.formats.streams import HEAD
+from services.feeds.formats.registry import format_named
 from services.feeds.payloads.store import PayloadStore
 from services.feeds.runs.chunks import Chunker
 from services.feeds.runs.leased_run import LeasedRun
 from services.feeds.runs.models import StoredDocument
 from services.feeds.runs.publisher import publish_chunks
+from services.feeds.sandbox import document_sandbox, run_limits
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_reader import DocumentReader, Rows
+from services.feeds.snapshots.parse_job import guess_payload_format, parser_of_payload
 from services.feeds.snapshots.snapshot import (
     DamagedSnapshot,
     FeedSnapshot,
@@ -80,6 +80,7 @@ class DocumentProcessor:
         Raises:
             ShrinkGuardTripped: it takes away too much.
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
+            SandboxLimitExceeded: it takes too much to read it, or breaks its reader.
             FeedMoved: an earlier attempt published what cannot be repeated.
         """
         run = self._run
@@ -90,14 +91,28 @@ class DocumentProcessor:
         if is_same and run.full_reason is None:
             report.listed = feed.listed
             return {**self._cursor_after(document), "quarantine": None}
+        with self._payloads.file(document.payload) as payload:
+            return await self._read_and_publish(document, payload)
+
+    async def _read_and_publish(self, document: StoredDocument, payload: BinaryIO) -> FeedColumns:
+        run = self._run
+        feed = run.feed
+        report = run.report
         before = self._load_snapshot()
-        format_ = self._format_of(document)
-        reader = DocumentReader(format_, feed.options, provenance_digest(feed), before, report)
-        open_document = partial(self._payloads.open, document.payload)
+        format_ = self._format_of(document, payload)
+        reader = DocumentReader(provenance_digest(feed), before, report)
+        parse = parser_of_payload(
+            document_sandbox(self._settings),
+            payload,
+            format_.name,
+            feed.options,
+            run_limits(self._settings),
+            run.check,
+        )
         chunker = Chunker(self._chunk_head(), report.chunks)
         if before is None and feed.listed == 0 and run.full_reason is None and format_.incremental:
             # Nothing can be lost from a first list: it is sent while it is read.
-            blocks = self._checked(reader.read(open_document))
+            blocks = self._checked(reader.read(parse))
             with report.stage("read and publish"):
                 chunks = chunker.seen(distinct(blocks))
                 await publish_chunks(run, self._settings, chunks, report.chunks)
@@ -105,7 +120,7 @@ class DocumentProcessor:
             difference = compare(None, snapshot)
         else:
             with report.stage("read"):
-                snapshot = reader.read_all(open_document, run.check)
+                snapshot = reader.read_all(parse, run.check)
             with report.stage("compare"):
                 difference = compare(before, snapshot, reader.touched)
             self._guard_against_shrinking(difference, before)
@@ -134,13 +149,15 @@ class DocumentProcessor:
             run.become_full(damage.message)
             return None
 
-    def _format_of(self, document: StoredDocument) -> Format:
+    def _format_of(self, document: StoredDocument, payload: BinaryIO) -> Format:
         feed = self._run.feed
         name = document.format or feed.format
         if name is None:
-            with self._payloads.open(document.payload) as stream:
-                name, reason = guess_format(feed.url or feed.name, stream.read(HEAD))
-            self._run.report.notes.append(f"read as {name}: {reason}")
+            sandbox = document_sandbox(self._settings)
+            limits = run_limits(self._settings)
+            guess = guess_payload_format(sandbox, payload, feed.url or feed.name, limits)
+            self._run.report.notes.append(f"read as {guess.format}: {guess.reason}")
+            name = guess.format
         return format_named(name)
 
     def _chunk_head(self) -> IndicatorsObserved:

@@ -25,7 +25,6 @@ from services.feeds.runs.bulk_slots import bulk_slot
 from services.feeds.runs.document_processor import DocumentProcessor, ShrinkGuardTripped
 from services.feeds.runs.fetch import fetch_documents
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
-from services.feeds.runs.memory import release_memory
 from services.feeds.runs.models import ClaimedRun, StoredDocument
 from services.feeds.runs.repository import claims
 from services.feeds.subscriptions import service as subscriptions
@@ -34,6 +33,7 @@ from services.feeds.subscriptions.service import FeedMoved
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable
 from shared.leases import ShutdownRequested
+from shared.memory import release_memory
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 

@@ -1,49 +1,34 @@
-"""From a document to a snapshot: of a list, only lines that are new are parsed."""
+"""From the blocks of a document to its snapshot.
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+Blocks come from a parser, which may run in another process. They are checked for what the rest
+relies on: a parser that a document broke may say anything.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from itertools import compress
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_digest
 
-from services.feeds.formats.base import (
-    DroppedItem,
-    Format,
-    LineFormat,
-    LineReader,
-    LinesNotIndependent,
-    ParsedIndicator,
-    ReadLines,
-    excerpt,
-)
-from services.feeds.formats.streams import whole_lines
-from services.feeds.formats.unit_account import NO_OBSERVABLE, account_of_lines
-from services.feeds.snapshots.indicator_texts import Indices, Texts, pack
+from services.feeds.formats.base import ParsedIndicator
+from services.feeds.snapshots.indicator_texts import Indices, Texts
 from services.feeds.snapshots.line_index import UNKNOWN_LINE, LineIndex, LineNumbers
 from services.feeds.snapshots.parse_report import ParseReport
+from services.feeds.snapshots.parsed_blocks import (
+    TYPES,
+    Parse,
+    ParsedBlock,
+    ParseOrder,
+    ParserMessage,
+    ParsingEnded,
+    ParsingRestarted,
+    ParsingStarted,
+)
 from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
-from shared.events.feeds import MAX_INDICATOR_BYTES
-from shared.stix import ObservableType
-from shared.stix.ids import observable_uuid
+from shared.errors import InvalidInput
 
-TYPES: Final = tuple(ObservableType)
-_CODES: Final = {str(kind): code for code, kind in enumerate(TYPES)}
-_HEAD_LINES: Final = 200
-_encode: Final = msgspec.json.Encoder().encode
 _NO_DIGESTS: Final[Digests] = np.empty(0, np.uint64)
-_READ_AGAIN: Final = np.uint64(1)
-"""Makes a line's digest that of no line."""
-_NO_POSITIONS: Final[Indices] = np.empty(0, np.int64)
-
-OpenDocument = Callable[[], AbstractContextManager[BinaryIO]]
-"""Opens a document, from its beginning."""
 
 
 class Rows(NamedTuple):
@@ -55,7 +40,7 @@ class Rows(NamedTuple):
         ids: digest of each row's observable.
         text_digests: digest of each row's text.
         kinds: index into `TYPES` for each row.
-        texts: the encoded indicators.
+        texts: the encoded indicators; empty when they are not wanted block by block.
     """
 
     positions: Indices
@@ -70,8 +55,6 @@ class DocumentReader:
     """Reads one document of a feed.
 
     Args:
-        format_: the document's format.
-        options: the format's options.
         provenance_digest: goes into the snapshot, see there.
         previous: the snapshot before it, if there is one.
         report: counts what is left out, and takes the format's notes.
@@ -85,72 +68,54 @@ class DocumentReader:
     """
 
     def __init__(
-        self,
-        format_: Format,
-        options: Mapping[str, Any],
-        provenance_digest: str,
-        previous: FeedSnapshot | None,
-        report: ParseReport,
+        self, provenance_digest: str, previous: FeedSnapshot | None, report: ParseReport
     ) -> None:
         self.touched: Digests | None = None
         self.retracted: list[ParsedIndicator] = []
         self.named = 0
-        self._format = format_
-        self._options = options
         self._provenance_digest = provenance_digest
         self._previous = previous
         self._report = report
         self._parser_digest = ""
         self._rows: list[Rows] = []
+        self._packed: list[bytes] = []
         self._line_index: LineIndex | None = None
         self._line_numbers: list[LineNumbers] = []
 
-    def read(self, document: OpenDocument) -> Iterator[Rows]:
-        """Read the document to its end; what is new comes block by block.
+    def read(self, parse: Parse) -> Iterator[Rows]:
+        """Read the document to its end; what is new comes block by block, with its texts.
 
         Args:
-            document: opens it; called a second time when its lines depend on each other.
+            parse: parses the document.
 
         Raises:
             MalformedDocument, InvalidInput: see `Format.parse`.
         """
-        if isinstance(self._format, LineFormat):
-            state = self._report.state()
-            try:
-                with document() as stream:
-                    yield from self._read_lines(self._format, stream)
-            except LinesNotIndependent:
-                self._restart(state)
-            else:
-                return
-        self._parser_digest = self._digest("")
-        with document() as stream:
-            for batch in self._format.parse(stream, self._options):
-                self._report.count_dropped(batch.dropped)
-                self._report.notes += batch.notes
-                self._report.count_units(batch.account)
-                if batch.indicators:
-                    yield self._add_rows(batch.indicators, _NO_POSITIONS, _NO_DIGESTS)
+        for message in parse(self._order(wants_texts=True)):
+            rows = self._add(message)
+            if rows is not None and len(rows.ids):
+                yield rows
 
-    def read_all(
-        self, document: OpenDocument, after_block: Callable[[], None] | None = None
-    ) -> FeedSnapshot:
+    def read_all(self, parse: Parse, after_block: Callable[[], None] | None = None) -> FeedSnapshot:
         """Read the document to its end; its snapshot.
 
         Args:
-            document: opens it.
+            parse: parses the document.
             after_block: called after each block; may raise to stop.
 
         Raises:
             MalformedDocument, InvalidInput: see `Format.parse`.
         """
-        for _ in self.read(document):
+        for message in parse(self._order(wants_texts=False)):
+            self._add(message)
             if after_block is not None:
                 after_block()
         return self.snapshot()
 
     def snapshot(self) -> FeedSnapshot:
         """The snapshot of a document that was read to its end; to be called once."""
+        if self._line_index is not None and not self._line_numbers:
+            raise InvalidInput("The reader of this document said nothing of its lines.")
         fresh = self._fresh_rows()
         positions = self._joined("positions", np.int64)
         self._rows = []
@@ -160,12 +125,74 @@ class DocumentReader:
         self.named = len(fresh)
         return fresh if len(first) == len(fresh) else fresh.merged(fresh.without_rows(), first)
 
-    def _restart(self, state: ParseReport) -> None:
-        self.retracted = []
-        self._rows = []
-        self._line_numbers = []
-        self._line_index = None
-        self._report.restart(state)
+    def _order(self, *, wants_texts: bool) -> ParseOrder:
+        before = self._previous
+        if before is None or before.types != TYPES or not len(before.lines):
+            return ParseOrder(wants_texts=wants_texts)
+        return ParseOrder(before.parser_digest, before.lines, wants_texts)
+
+    def _add(self, message: ParserMessage) -> Rows | None:
+        if isinstance(message, ParsedBlock):
+            return self._add_block(message)
+        if isinstance(message, ParsingStarted):
+            self._start(message)
+        elif isinstance(message, ParsingRestarted):
+            self.retracted = []
+            self._rows = []
+            self._packed = []
+            self._line_numbers = []
+            self._line_index = None
+        elif isinstance(message, ParsingEnded):
+            self._report.add(message.summary)
+        return None
+
+    def _start(self, message: ParsingStarted) -> None:
+        self._parser_digest = message.parser_digest
+        if message.knows_lines and self._previous is not None:
+            self._line_index = LineIndex(self._previous.lines)
+
+    def _add_block(self, block: ParsedBlock) -> Rows:
+        numbers = np.frombuffer(block.numbers, np.int32)
+        rows = Rows(
+            np.frombuffer(block.positions, np.int64),
+            np.frombuffer(block.lines, np.uint64),
+            np.frombuffer(block.ids, np.uint64),
+            np.frombuffer(block.text_digests, np.uint64),
+            np.frombuffer(block.kinds, np.uint8),
+            block.texts.split(b"\n")[:-1] if block.texts else (),
+        )
+        self._check(block, rows, numbers)
+        self.retracted += block.retracted
+        if self._line_index is not None:
+            self._line_numbers.append(numbers)
+        if len(rows.ids):
+            self._rows.append(rows._replace(texts=()))
+            # Stored in one piece: a million small texts would take twice the memory.
+            self._packed.append(block.packed)
+        return rows
+
+    def _check(self, block: ParsedBlock, rows: Rows, numbers: LineNumbers) -> None:
+        """Check that a block's parts belong together, and point to lines that there are.
+
+        Raises:
+            InvalidInput: they do not.
+        """
+        count = len(rows.ids)
+        by_line = len(rows.positions)
+        lengths = (len(rows.text_digests), len(rows.kinds), block.packed.count(b"\n"))
+        is_whole = lengths == (count, count, count) and by_line == len(rows.lines)
+        is_whole = is_whole and by_line in {0, count} and len(rows.texts) in {0, count}
+        if is_whole and count:
+            is_whole = bool(rows.kinds.max() < len(TYPES))
+        if is_whole and len(numbers):
+            index = self._line_index
+            is_whole = (
+                index is not None
+                and bool(numbers.min() >= UNKNOWN_LINE)
+                and bool(numbers.max() < len(index))
+            )
+        if not is_whole:
+            raise InvalidInput("The reader of this document gave parts that do not fit together.")
 
     def _merge_with_previous(
         self, line_index: LineIndex, fresh: FeedSnapshot, positions: Indices, first: Indices
@@ -225,147 +252,22 @@ class DocumentReader:
 
     def _fresh_rows(self) -> FeedSnapshot:
         """The rows that were read, in the order of the document."""
-        return FeedSnapshot(
+        fresh = FeedSnapshot(
             parser_digest=self._parser_digest,
             provenance_digest=self._provenance_digest,
             lines=self._joined("lines", np.uint64),
             ids=self._joined("ids", np.uint64),
             text_digests=self._joined("text_digests", np.uint64),
             kinds=self._joined("kinds", np.uint8),
-            texts=Texts(b"".join([text for rows in self._rows for text in rows.texts])),
+            texts=Texts(b"".join(self._packed)),
             types=TYPES,
         )
+        self._packed = []
+        return fresh
 
     def _joined(self, name: str, kind: type[np.generic]) -> Any:
         arrays = [getattr(rows, name) for rows in self._rows]
         return np.concatenate(arrays) if arrays else np.empty(0, kind)
-
-    def _read_lines(self, format_: LineFormat, stream: BinaryIO) -> Iterator[Rows]:
-        reader: LineReader | None = None
-        number = 0
-        for block in whole_lines(stream, self._report.notes):
-            lines = block.split(b"\n")
-            if reader is None:
-                head = [line.decode("utf-8", "replace") for line in lines[:_HEAD_LINES]]
-                reader = self._open_reader(format_, head)
-            digests = np.frombuffer(b"".join(map(xxh3_64_digest, lines)), np.uint64)
-            unknown = None
-            if self._line_index is not None:
-                numbers = self._line_index.find(digests)
-                header = (getattr(reader, "header", None) or 0) - number - 1
-                if 0 <= header < len(numbers):
-                    # A header may have the text of a row further down, which is known.
-                    numbers[header] = UNKNOWN_LINE
-                self._line_numbers.append(numbers)
-                unknown = np.flatnonzero(numbers == UNKNOWN_LINE)
-            rows = self._read_block(reader, block, lines, digests, number, unknown)
-            if rows is not None:
-                yield rows
-            number += len(lines)
-
-    def _open_reader(self, format_: LineFormat, head: list[str]) -> LineReader:
-        """The document's line reader; the previous lines are indexed if they were parsed alike."""
-        reader = format_.reader(head, self._options)
-        if reader is None:
-            raise LinesNotIndependent
-        self._report.notes += reader.notes
-        self._parser_digest = self._digest(reader.layout)
-        before = self._previous
-        if (
-            before is not None
-            and before.parser_digest == self._parser_digest
-            and before.types == TYPES
-            and len(before.lines)
-        ):
-            self._line_index = LineIndex(before)
-        return reader
-
-    def _read_block(
-        self,
-        reader: LineReader,
-        block: bytes,
-        lines: list[bytes],
-        digests: Digests,
-        number: int,
-        unknown: Indices | None,
-    ) -> Rows | None:
-        """The rows of the unknown lines of a block; of all lines when `unknown` is None."""
-        if unknown is None:
-            unknown = np.arange(len(lines))
-            texts: Sequence[str] = block.decode("utf-8", "replace").split("\n")
-        else:
-            texts = [lines[at].decode("utf-8", "replace") for at in unknown.tolist()]
-        result = reader.read(texts, (unknown + number + 1).tolist())
-        self._report.count_dropped(result.dropped)
-        self._count_lines(result, len(texts), len(lines) - len(texts))
-        if not result.indicators:
-            return None
-        places = unknown[result.lines]
-        line_digests = digests[places]
-        if result.dropped_lines:
-            # A line of which something was dropped is read each time, so that it is told each time.
-            line_digests = line_digests.copy()
-            line_digests[np.isin(result.lines, result.dropped_lines)] ^= _READ_AGAIN
-        return self._add_rows(result.indicators, places + number, line_digests)
-
-    def _count_lines(self, result: ReadLines, read: int, repeated: int) -> None:
-        """Count what became of lines that were read, and of repeated ones: each was read before."""
-        account = result.account
-        if account is None:  # a format of a plug-in that does not count
-            account = account_of_lines(read, result.lines, (), {})
-            account.count_context(NO_OBSERVABLE, account.unaccounted)
-        account.total += repeated
-        account.read += repeated
-        self._report.count_units(account)
-
-    def _add_rows(
-        self, indicators: list[ParsedIndicator], positions: Indices, lines: Digests
-    ) -> Rows:
-        self._report.named += len(indicators)
-        texts = list(map(_encode, indicators))
-        is_listed = [
-            len(text) <= MAX_INDICATOR_BYTES and not item.retracted
-            for text, item in zip(texts, indicators, strict=True)
-        ]
-        if not all(is_listed):
-            self._set_aside(indicators, texts, positions)
-            if len(positions):
-                positions = positions[is_listed]
-                lines = lines[is_listed]
-            indicators = list(compress(indicators, is_listed))
-            texts = list(compress(texts, is_listed))
-        packed = [pack(text, item.type) for text, item in zip(texts, indicators, strict=True)]
-        ids = b"".join([observable_uuid(item.type, item.value)[:8] for item in indicators])
-        rows = Rows(
-            positions,
-            lines,
-            np.frombuffer(ids, np.uint64),
-            np.frombuffer(b"".join(map(xxh3_64_digest, packed)), np.uint64),
-            np.frombuffer(bytes([_CODES[item.type] for item in indicators]), np.uint8),
-            texts,
-        )
-        # Stored in one piece: a million small texts would take twice the memory.
-        self._rows.append(rows._replace(texts=(b"\n".join([*packed, b""]),)))
-        return rows
-
-    def _set_aside(
-        self, indicators: list[ParsedIndicator], texts: list[bytes], positions: Indices
-    ) -> None:
-        """Remember what the source takes back, and count what is too large for an event."""
-        self.retracted += [item for item in indicators if item.retracted]
-        for number, (item, text) in enumerate(zip(indicators, texts, strict=True)):
-            if item.retracted or len(text) <= MAX_INDICATOR_BYTES:
-                continue
-            place = f"line {positions[number] + 1}" if len(positions) else "document"
-            detail = f"It has {len(text):,} bytes; {MAX_INDICATOR_BYTES:,} is the limit."
-            self._report.count_dropped(
-                [DroppedItem(place, excerpt(item.value), "too-large", detail)]
-            )
-
-    def _digest(self, layout: str) -> str:
-        # Another release may read the same line differently.
-        deciding = [version("sentineliq"), self._format.name, dict(self._options), layout]
-        return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()
 
 
 def _first_places(lines: Digests, positions: Indices) -> Indices:

@@ -4,12 +4,13 @@ A list that is fetched again has nearly the same lines in nearly the same order:
 compared with the line that stood there before, and only where that fails it is searched for.
 """
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from services.feeds.snapshots.snapshot import Digests, FeedSnapshot
+from services.feeds.snapshots.snapshot import Digests
 
 UNKNOWN_LINE: Final = -1
 LineNumbers = npt.NDArray[np.int32]
@@ -18,19 +19,28 @@ LineNumbers = npt.NDArray[np.int32]
 class LineIndex:
     """The distinct lines of a snapshot, in its order.
 
+    Args:
+        lines: digest of the line of each row of the snapshot.
+
     Attributes:
         line_of_row: for each row of the snapshot, the number of its line.
     """
 
-    def __init__(self, snapshot: FeedSnapshot) -> None:
-        lines = snapshot.lines
+    def __init__(self, lines: Digests) -> None:
         begins = np.full(len(lines), True)
         np.not_equal(lines[1:], lines[:-1], out=begins[1:])
         self.line_of_row: LineNumbers = np.cumsum(begins, dtype=np.int32) - 1
         self._lines = lines[begins]
-        self._order = np.argsort(self._lines).astype(np.int32)
-        self._sorted = self._lines[self._order]
         self._next = 0
+
+    @cached_property
+    def _order(self) -> LineNumbers:
+        return np.argsort(self._lines).astype(np.int32)
+
+    @cached_property
+    def _sorted(self) -> Digests:
+        lines: Digests = self._lines[self._order]
+        return lines
 
     def __len__(self) -> int:
         return len(self._lines)

@@ -6,10 +6,22 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from services.feeds.formats.base import DroppedItem
 from services.feeds.formats.unit_account import UnitAccount
 
 MAX_EXAMPLES: Final = 20
+
+
+class ParseSummary(msgspec.Struct, array_like=True):
+    """A `ParseReport` as it is sent from one process to another."""
+
+    named: int
+    dropped: dict[str, int]
+    examples: list[DroppedItem]
+    notes: list[str]
+    account: UnitAccount | None
 
 
 @dataclass
@@ -55,6 +67,18 @@ class ParseReport:
         """Count as duplicates what was named more often than once."""
         if repeated:
             self.dropped["duplicate"] += repeated
+
+    def summary(self) -> ParseSummary:
+        """What is counted by now."""
+        return ParseSummary(self.named, dict(self.dropped), self.examples, self.notes, self.account)
+
+    def add(self, summary: ParseSummary) -> None:
+        """Add what another report has counted."""
+        self.named += summary.named
+        self.dropped.update(summary.dropped)
+        self.examples += summary.examples[: MAX_EXAMPLES - len(self.examples)]
+        self.notes += summary.notes
+        self.count_units(summary.account)
 
     def state(self) -> "ParseReport":
         """What is counted by now, to come back to by `restart`."""

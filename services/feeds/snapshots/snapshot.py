@@ -137,10 +137,20 @@ class FeedSnapshot:
             DamagedSnapshot: the file is gone, cut off or changed.
         """
         try:
-            with (
-                path.open("rb") as file,
-                zstandard.ZstdDecompressor().stream_reader(file) as stream,
-            ):
+            with path.open("rb") as file:
+                return cls.read(file)
+        except OSError as error:
+            raise DamagedSnapshot(f"A version of the feed cannot be read: {error}") from error
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> "FeedSnapshot":
+        """Read a snapshot from its file, from the file's beginning.
+
+        Raises:
+            DamagedSnapshot: the file is cut off or changed.
+        """
+        try:
+            with zstandard.ZstdDecompressor().stream_reader(file, closefd=False) as stream:
                 return cls._read(io.BufferedReader(stream, 1 << 20))
         except (OSError, zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
             raise DamagedSnapshot(f"A version of the feed cannot be read: {error}") from error

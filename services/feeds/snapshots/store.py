@@ -50,13 +50,21 @@ class SnapshotStore:
         Raises:
             DamagedSnapshot: the file is gone, cut off, changed, or from another data folder.
         """
+        return FeedSnapshot.load(self.verified_path(feed_id, name, data_folder))
+
+    def verified_path(self, feed_id: UUID, name: str, data_folder: str | None = None) -> Path:
+        """The file of a snapshot, if it is what its name says.
+
+        Raises:
+            DamagedSnapshot: the file is gone, changed, or from another data folder.
+        """
         self.check(feed_id, name, data_folder)
         path = self._path(feed_id, name)
         digest, separator, _ = name.partition("-")
         # Names of older versions say nothing.
         if separator and file_digest(path) != digest:
             raise DamagedSnapshot("A version of the feed is not what its name says.")
-        return FeedSnapshot.load(path)
+        return path
 
     def save(self, feed_id: UUID, snapshot: FeedSnapshot) -> str:
         """Write a snapshot beside the feed's present one; the name of its file.

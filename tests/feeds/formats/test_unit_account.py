@@ -14,7 +14,8 @@ from services.feeds.catalog.service import FOLDER, read_entry
 from services.feeds.formats import MalformedDocument, format_named, guess_format
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from services.feeds.previews.comparison import preview_document
-from services.feeds.snapshots.document_reader import DocumentReader, OpenDocument
+from services.feeds.snapshots.document_parser import OpenDocument, parser_of
+from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import FeedSnapshot
 from shared.errors import InvalidInput
@@ -259,8 +260,8 @@ def _read(
 ) -> tuple[FeedSnapshot, ParseReport]:
     report = ParseReport()
     format_ = format_named(document.format)
-    reader = DocumentReader(format_, document.options, "", before, report)
-    return reader.read_all(opener(document.data)), report
+    reader = DocumentReader("", before, report)
+    return reader.read_all(parser_of(format_, document.options, opener(document.data))), report
 
 
 @pytest.mark.parametrize("start", range(0, GENERATED, _BLOCK))
@@ -308,8 +309,8 @@ def test_a_restart_forgets_only_what_this_document_counted() -> None:
     report = ParseReport(notes=["read as csv"])
     report.count_units(UnitAccount("line", 2, 2))
     document = b'ip,x\n192.0.2.1,"a\nb"\n'
-    reader = DocumentReader(format_named("csv"), {}, "", None, report)
-    reader.read_all(opener(document))
+    reader = DocumentReader("", None, report)
+    reader.read_all(parser_of(format_named("csv"), {}, opener(document)))
     assert report.account == UnitAccount("line", 5, 4, {}, {"header": 1})
     assert report.notes[0] == "read as csv"
     assert report.named == 1

@@ -12,6 +12,7 @@ import pytest
 
 from services.feeds.formats.base import ParsedBatch, ParsedIndicator
 from services.feeds.runs.chunks import Chunker
+from services.feeds.snapshots.document_parser import parser_of
 from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.parse_report import ParseReport
 from shared.events import MAX_EVENT_BYTES, FeedRef
@@ -66,8 +67,9 @@ class WithLargeIndicator:
 
 def test_an_indicator_that_no_event_takes_is_dropped_with_its_reason() -> None:
     report = ParseReport()
-    reader = DocumentReader(WithLargeIndicator(), {}, "", None, report)
-    snapshot = reader.read_all(lambda: nullcontext(io.BytesIO(b"x")))
+    reader = DocumentReader("", None, report)
+    parse = parser_of(WithLargeIndicator(), {}, lambda: nullcontext(io.BytesIO(b"x")))
+    snapshot = reader.read_all(parse)
     assert [b"192.0.2.2" in text for text in snapshot.indicators(np.arange(2))] == [False, False]
     assert report.dropped == {"too-large": 1}
     assert report.examples[0].raw == "192.0.2.2"

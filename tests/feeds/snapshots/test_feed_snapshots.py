@@ -25,7 +25,8 @@ from services.feeds.formats.base import (
 )
 from services.feeds.snapshots import document_reader, snapshot
 from services.feeds.snapshots.deduplication import distinct
-from services.feeds.snapshots.document_reader import TYPES, DocumentReader, OpenDocument, Rows
+from services.feeds.snapshots.document_parser import OpenDocument, parser_of
+from services.feeds.snapshots.document_reader import TYPES, DocumentReader, Rows
 from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import DamagedSnapshot, FeedSnapshot, compare
 from shared.stix.ids import SCO_NAMESPACE
@@ -88,15 +89,16 @@ def read_reported(
     format_: Letters | None = None,
 ) -> tuple[FeedSnapshot, ParseReport]:
     report = ParseReport()
-    reader = DocumentReader(format_ or Letters(), {}, provenance_digest, before, report)
-    return reader.read_all(opener(document)), report
+    reader = DocumentReader(provenance_digest, before, report)
+    return reader.read_all(parser_of(format_ or Letters(), {}, opener(document))), report
 
 
 def read_touched(
     document: str, before: FeedSnapshot | None, format_: Letters | None = None
 ) -> tuple[FeedSnapshot, np.ndarray | None]:
-    reader = DocumentReader(format_ or Letters(), {}, "", before, ParseReport())
-    return reader.read_all(opener(document)), reader.touched
+    reader = DocumentReader("", before, ParseReport())
+    parse = parser_of(format_ or Letters(), {}, opener(document))
+    return reader.read_all(parse), reader.touched
 
 
 def opener(document: str) -> OpenDocument:

@@ -11,6 +11,7 @@ import pytest
 from services.feeds.catalog.checks import SAMPLES
 from services.feeds.catalog.service import get_entry, list_entries
 from services.feeds.formats.registry import format_named
+from services.feeds.snapshots.document_parser import parser_of
 from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.parse_report import ParseReport
 from services.feeds.snapshots.snapshot import FeedSnapshot, compare
@@ -63,8 +64,9 @@ def test_a_file_gives_what_an_address_gives(
 def read(
     format_: str, options: dict, data: bytes, before: FeedSnapshot | None
 ) -> tuple[FeedSnapshot, DocumentReader]:
-    reader = DocumentReader(format_named(format_), options, "", before, ParseReport())
-    return reader.read_all(lambda: nullcontext(io.BytesIO(data))), reader
+    reader = DocumentReader("", before, ParseReport())
+    parse = parser_of(format_named(format_), options, lambda: nullcontext(io.BytesIO(data)))
+    return reader.read_all(parse), reader
 
 
 def step_by_step(format_: str, options: dict, data: bytes) -> None:
