@@ -26,7 +26,7 @@ from shared.memory import release_memory, resident_memory
 from shared.sandbox import protocol
 from shared.sandbox.confinement import confine
 from shared.sandbox.limits import SandboxLimits
-from shared.sandbox.protocol import JobOrder, Refusal
+from shared.sandbox.protocol import JobOrder, JobRefusal
 
 Job = Callable[[bytes, list[int]], Iterator[bytes]]
 """Takes a request and descriptors, which stay the child's; yields the frames of the result."""
@@ -117,19 +117,19 @@ def _job(name: str) -> Job:
 def _refusal(error: Exception) -> bytes:
     """The error as the parent is told it."""
     if isinstance(error, MemoryError):
-        refusal = Refusal("memory", "", {})
+        refusal = JobRefusal("memory", "", {})
     elif isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-        refusal = Refusal("open-files", "", {})
+        refusal = JobRefusal("open-files", "", {})
     elif isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        refusal = Refusal("memory", "", {})
+        refusal = JobRefusal("memory", "", {})
     elif isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        refusal = Refusal("disk", "", {"errno": error.errno})
+        refusal = JobRefusal("disk", "", {"errno": error.errno})
     elif isinstance(error, InvalidInput):
-        refusal = Refusal(type(error).__name__, error.message, error.details)
+        refusal = JobRefusal(type(error).__name__, error.message, error.details)
     else:
         trace = "".join(traceback.format_exception(error))
         summary = f"{type(error).__name__}: {error}"
-        refusal = Refusal("fault", summary[:200], {"trace": trace[-_MAX_TRACE:]})
+        refusal = JobRefusal("fault", summary[:200], {"trace": trace[-_MAX_TRACE:]})
     # What the error names may be held by its frames.
     error.__traceback__ = None
     return msgspec.msgpack.encode(refusal, enc_hook=str)

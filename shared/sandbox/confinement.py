@@ -34,6 +34,13 @@ _ERRNO: Final = 0x00050000
 _KILL: Final = 0x80000000
 _CLONE_THREAD: Final = 0x00010000
 
+_LOAD: Final = 0x20
+_EQUAL: Final = 0x15
+_ANY_BIT: Final = 0x45
+_AT_LEAST: Final = 0x35
+_ANSWER: Final = 0x06
+"""Steps of a filter: load a word, compare it, look for a bit in it, answer."""
+
 _ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 _CLONE3: Final = 435
@@ -44,16 +51,9 @@ _REFUSED_CALLS: Final = {
         *(62, 200, 424, 434, 438),  # kill tkill pidfd_send_signal pidfd_open pidfd_getfd
         *(101, 310, 311),  # ptrace process_vm_readv process_vm_writev
         *(165, 166, 155, 161, 272, 308),  # mount umount2 pivot_root chroot unshare setns
-        *(
-            248,
-            249,
-            250,
-            298,
-            321,
-            323,
-            425,
-            304,
-        ),  # keys, perf, bpf, userfaultfd, io_uring, handles
+        *(160, 302),  # setrlimit prlimit64
+        *(248, 249, 250, 298, 321),  # keys perf bpf
+        *(323, 425, 304),  # userfaultfd io_uring_setup open_by_handle_at
     ),
     "aarch64": (
         *(198, 199, 200, 201, 202, 203, 242),
@@ -61,6 +61,7 @@ _REFUSED_CALLS: Final = {
         *(129, 130, 424, 434, 438),
         *(117, 270, 271),
         *(40, 39, 41, 51, 97, 268),
+        *(164, 261),
         *(217, 218, 219, 241, 280, 282, 425, 265),
     ),
 }
@@ -164,23 +165,25 @@ def _filter_calls(libc: ctypes.CDLL) -> bool:
 
 def _program(machine: str) -> bytes:
     """The filter in classic BPF: a load, comparisons that jump over a return, a return."""
-    load, equal, any_bit, answer = 0x20, 0x15, 0x45, 0x06
     steps = [
-        _step(load, 4),  # the architecture
-        _step(equal, _ARCHITECTURES[machine], 1, 0),
-        _step(answer, _KILL),
-        _step(load, 0),  # the number of the call
+        _step(_LOAD, 4),  # the architecture
+        _step(_EQUAL, _ARCHITECTURES[machine], 1, 0),
+        _step(_ANSWER, _KILL),
+        _step(_LOAD, 0),  # the number of the call
+        # Numbers of the x32 ABI, which would pass the others by.
+        _step(_AT_LEAST, 0x40000000, 0, 1),
+        _step(_ANSWER, _ERRNO | _EPERM),
     ]
     for call in _REFUSED_CALLS[machine]:
-        steps += [_step(equal, call, 0, 1), _step(answer, _ERRNO | _EPERM)]
+        steps += [_step(_EQUAL, call, 0, 1), _step(_ANSWER, _ERRNO | _EPERM)]
     # The library falls back to clone, whose flags can be seen: threads are allowed, processes not.
-    steps += [_step(equal, _CLONE3, 0, 1), _step(answer, _ERRNO | _ENOSYS)]
+    steps += [_step(_EQUAL, _CLONE3, 0, 1), _step(_ANSWER, _ERRNO | _ENOSYS)]
     steps += [
-        _step(equal, _CLONE[machine], 0, 3),
-        _step(load, 16),  # its first argument
-        _step(any_bit, _CLONE_THREAD, 1, 0),
-        _step(answer, _ERRNO | _EPERM),
-        _step(answer, _ALLOW),
+        _step(_EQUAL, _CLONE[machine], 0, 3),
+        _step(_LOAD, 16),  # its first argument
+        _step(_ANY_BIT, _CLONE_THREAD, 1, 0),
+        _step(_ANSWER, _ERRNO | _EPERM),
+        _step(_ANSWER, _ALLOW),
     ]
     return b"".join(steps)
 

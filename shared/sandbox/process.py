@@ -22,7 +22,7 @@ from shared.sandbox.limits import (
     SandboxLimitExceeded,
     limit_error,
 )
-from shared.sandbox.protocol import JobOrder, Refusal
+from shared.sandbox.protocol import JobOrder, JobRefusal
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -97,6 +97,7 @@ class SandboxProcess:
         """Wait until the child takes jobs.
 
         Raises:
+            Unavailable: it was stopped before.
             RuntimeError: it did not start; its standard error tells why.
         """
         if self.holds:
@@ -107,6 +108,8 @@ class SandboxProcess:
         except (_TooLate, OSError, protocol.PeerClosed):
             self.kill()
             code = self._process.wait()
+            if code < 0:  # what stopped it was no fault of its own
+                raise Unavailable("A process that reads documents did not start.") from None
             raise RuntimeError(f"a process that reads documents ended with {code}") from None
         if kind != protocol.READY:
             raise RuntimeError("a process that reads documents did not say that it is ready")
@@ -168,7 +171,7 @@ class SandboxProcess:
                 rest -= len(body)
                 yield body
             elif kind == protocol.REFUSAL:
-                failure = self._refused(msgspec.msgpack.decode(body, type=Refusal), limits)
+                failure = self._refused(msgspec.msgpack.decode(body, type=JobRefusal), limits)
             else:
                 self.is_free = kind == protocol.END
                 break
@@ -197,7 +200,7 @@ class SandboxProcess:
             clock.count(time.monotonic() - started, is_idle=not count)
         return received
 
-    def _refused(self, refusal: Refusal, limits: JobLimits) -> Exception:
+    def _refused(self, refusal: JobRefusal, limits: JobLimits) -> Exception:
         if refusal.kind in {"memory", "open-files"}:
             self._ending = "memory" if refusal.kind == "memory" else "open-files"
             return self._exceeded(limits)

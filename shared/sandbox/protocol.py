@@ -21,7 +21,7 @@ JOB: Final = b"J"
 FRAME: Final = b"F"
 """To the parent: a part of the result."""
 REFUSAL: Final = b"E"
-"""To the parent: the job has ended with an error, a `Refusal`."""
+"""To the parent: the job has ended with an error, a `JobRefusal`."""
 END: Final = b"D"
 """To the parent: the job has ended and the child waits for another one."""
 RETIRED: Final = b"X"
@@ -42,7 +42,7 @@ class JobOrder(msgspec.Struct, array_like=True):
     request: bytes
 
 
-class Refusal(msgspec.Struct, array_like=True):
+class JobRefusal(msgspec.Struct, array_like=True):
     """The error that a job ended with.
 
     Attributes:

@@ -4,10 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, Final
 
-import jmespath
 import msgspec
-from jmespath.exceptions import JMESPathError
-from jmespath.parser import ParsedResult
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
@@ -27,11 +24,11 @@ from services.feeds.formats.base import (
 )
 from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.json_items import find_items, guess_values
+from services.feeds.formats.json_paths import JsonPath
 from services.feeds.formats.misp_attributes import is_set
 from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
 from services.feeds.formats.table_layout import name_or_none
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
-from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, ObservableType
 
 _HEAD_LINES: Final = 200
@@ -144,7 +141,7 @@ def _document_items(
         items = located.items if located else None
         where = located.path if located else "$"
     else:
-        items = _search(_compile(options.items, "items"), document)
+        items = JsonPath(options.items, "items").search(document)
         where = options.items
     if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
@@ -201,27 +198,10 @@ def _decode_or_none(line: str) -> Any:
         return None
 
 
-def _compile(text: str, option: str) -> ParsedResult:
-    try:
-        return jmespath.compile(text)
-    except JMESPathError as problem:
-        summary = str(problem).splitlines()[0]
-        raise InvalidInput(
-            f"{text!r} is no JMESPath expression: {summary}", field=f"options.{option}"
-        ) from None
-
-
-def _compile_all(texts: str | list[str] | None, option: str) -> list[ParsedResult]:
+def _compile_all(texts: str | list[str] | None, option: str) -> list[JsonPath]:
     if texts is None:
         return []
-    return [_compile(text, option) for text in (texts if isinstance(texts, list) else [texts])]
-
-
-def _search(expression: ParsedResult, item: Any) -> Any:
-    try:
-        return expression.search(item)
-    except JMESPathError:
-        return None  # a function met a value of another type, so this item has no such field
+    return [JsonPath(text, option) for text in (texts if isinstance(texts, list) else [texts])]
 
 
 class _ItemReader:
@@ -239,11 +219,11 @@ class _ItemReader:
         self._kind = fields.type_option(options.type)
         self._values = _compile_all(options.value, "value")
         self._tags = _compile_all(options.tags, "tags")
-        self._type = None if options.type_at is None else _compile(options.type_at, "type_at")
+        self._type = None if options.type_at is None else JsonPath(options.type_at, "type_at")
         self._types = fields.types_option(options.types)
         self._family = options.family
         self._context_fields = [
-            (name, _compile(text, name), read_field)
+            (name, JsonPath(text, name), read_field)
             for name, read_field in _FIELD_READERS.items()
             if (text := getattr(options, name)) is not None
         ]
@@ -257,14 +237,14 @@ class _ItemReader:
         if self._values or not items:
             return []
         if all(isinstance(item, str) for item in items[:_SAMPLED_ITEMS]):
-            self._values = [_compile("@", "value")]
+            self._values = [JsonPath("@", "value")]
             return ["each item is taken as a value"]
         guess = guess_values(items)
         self.value_names = guess.names
         if self._type is None and self._kind is None and guess.type_name is not None:
             self.type_name = guess.type_name
-            self._type = _compile(_quoted(guess.type_name), "type_at")
-        self._values = [_compile(_quoted(name), "value") for name in guess.names]
+            self._type = JsonPath(_quoted(guess.type_name), "type_at")
+        self._values = [JsonPath(_quoted(name), "value") for name in guess.names]
         return guess.notes
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
@@ -273,9 +253,7 @@ class _ItemReader:
             detail = "its to_ids is not set"
             yield DroppedItem(where, excerpt(item), "not for detection", detail)
             return
-        values = [
-            value for expression in self._values for value in _texts(_search(expression, item))
-        ]
+        values = [value for expression in self._values for value in _texts(expression.search(item))]
         if not values:
             yield DroppedItem(
                 where, excerpt(item), "no value", "nothing is at the place of the value"
@@ -299,18 +277,18 @@ class _ItemReader:
                 yield refused_item(where, value, refusal)
 
     def _kind_of(self, item: Any) -> ObservableType | None:
-        word = None if self._type is None else _search(self._type, item)
+        word = None if self._type is None else self._type.search(item)
         if not isinstance(word, str):
             return self._kind
         return self._types.get(word.strip().lower(), self._kind)
 
     def _context(self, item: Any) -> dict[str, Any]:
         context: dict[str, Any] = {
-            name: read_field(_search(expression, item))
+            name: read_field(expression.search(item))
             for name, expression, read_field in self._context_fields
         }
         if self._tags:
-            context["tags"] = fields.tags(*(_search(expression, item) for expression in self._tags))
+            context["tags"] = fields.tags(*(expression.search(item) for expression in self._tags))
         if self._family and not context.get("malware"):
             context["malware"] = self._family
         return context

@@ -24,7 +24,8 @@ from services.feeds.formats.streams import read_text_document
 from services.feeds.formats.unit_account import UnitAccount
 
 _LAST_TAG = re.compile(
-    rb"</(?:[A-Za-z]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.{0,1000}-->\s*)*$", re.DOTALL | re.IGNORECASE
+    rb"</(?:[A-Za-z]++:)?(?:rss|feed|RDF)\s*+>\s*+(?:<!--(?>.{0,1000}?-->)\s*+)*+$",
+    re.DOTALL | re.IGNORECASE,
 )
 _TAIL_LENGTH = 2048
 

@@ -32,7 +32,7 @@ _MAGIC_NUMBERS = (
     (b"\x89PNG", "an image"),
 )
 _HTML = re.compile(
-    rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|title)\b",
+    rb"\s*+(?:<!--(?>.{0,2000}?-->)\s*+)?<(?:!doctype\s++html|html|head|body|title)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _MAX_NULS = 8

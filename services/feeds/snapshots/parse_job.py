@@ -96,10 +96,10 @@ def guess_payload_format(
 
 def parse_job(request: bytes, files: list[int]) -> Iterator[bytes]:
     """Parse a payload, in the child."""
-    asked = msgspec.msgpack.decode(request, type=ParseRequest)
-    known = np.frombuffer(mapped(files[1]), np.uint64) if len(files) > 1 else None
-    order = ParseOrder(asked.known_digest, known, asked.wants_texts)
-    parser = DocumentParser(format_named(asked.format), asked.options, order)
+    order = msgspec.msgpack.decode(request, type=ParseRequest)
+    lines = np.frombuffer(mapped(files[1]), np.uint64) if len(files) > 1 else None
+    parse_order = ParseOrder(order.known_digest, lines, order.wants_texts)
+    parser = DocumentParser(format_named(order.format), order.options, parse_order)
     encode = msgspec.msgpack.Encoder().encode
     for message in parser.parse(partial(payload_content, files[0])):
         yield encode(message)

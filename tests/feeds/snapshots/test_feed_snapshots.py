@@ -23,7 +23,7 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
 )
-from services.feeds.snapshots import document_reader, snapshot
+from services.feeds.snapshots import document_parser, snapshot
 from services.feeds.snapshots.deduplication import distinct
 from services.feeds.snapshots.document_parser import OpenDocument, parser_of
 from services.feeds.snapshots.document_reader import TYPES, DocumentReader, Rows
@@ -274,13 +274,13 @@ def test_ids_that_are_made_in_another_way_make_nothing_gone_or_new(
 ) -> None:
     with monkeypatch.context() as then:
         then.setattr(
-            document_reader,
+            document_parser,
             "observable_uuid",
             lambda _, value: uuid5(SCO_NAMESPACE, f'{{"name":"{value}"}}').bytes,
         )
         then.setattr(snapshot, "SCHEME", 1)
         if release == "the next release":
-            then.setattr(document_reader, "version", lambda _: "0.0.9")
+            then.setattr(document_parser, "version", lambda _: "0.0.9")
         first, _ = read_touched("a#1\nb#1\nc#1", None, Mutexes())
         first.save(tmp_path / "first")
     before = FeedSnapshot.load(tmp_path / "first")
