@@ -22,20 +22,26 @@ _WARM: Final = (
 _RETIRE_AT: Final = 192 * MIB
 _CLOCK_FACTOR: Final = 3.0
 """Seconds by the clock for a second of processor time, when other processes compete."""
+_NICE: Final = 5
 _UNPACK_SECONDS: Final = 60.0
 _UNPACKED: Final = 2 * GIB + MIB
 
 
 def document_sandbox(settings: Settings | None = None) -> SandboxPool:
-    """The children of this process; one that was forked has its own."""
-    return _sandbox_of(os.getpid(), (settings or load_settings()).document_memory_mib)
+    """The children that read documents of runs; a process that was forked has its own."""
+    return _sandbox_of(os.getpid(), (settings or load_settings()).document_memory_mib, 0)
+
+
+def preview_sandbox(settings: Settings) -> SandboxPool:
+    """The children that read documents for a person; the API that starts them comes first."""
+    return _sandbox_of(os.getpid(), settings.document_memory_mib, _NICE)
 
 
 @cache
-def _sandbox_of(_pid: int, memory: int) -> SandboxPool:
+def _sandbox_of(_pid: int, memory: int, nice: int) -> SandboxPool:
     return SandboxPool(
         NAME,
-        SandboxLimits(memory=memory * MIB, retire_at=_RETIRE_AT),
+        SandboxLimits(memory=memory * MIB, retire_at=_RETIRE_AT, nice=nice),
         warm=_WARM,
         errors=(MalformedDocument, AmbiguousDocument, TooLargeInput),
     )

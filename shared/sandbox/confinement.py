@@ -104,7 +104,7 @@ def confine(limits: SandboxLimits, readable: Iterable[Path]) -> list[str]:
 
 
 def _set_limits(limits: SandboxLimits) -> None:
-    """Bound this process; where memory or processors are scarce, its parent comes first."""
+    """Bound this process."""
     for kind, limit in (
         (resource.RLIMIT_DATA, limits.memory),
         # Beside its data a process has its code, and the files that it maps.
@@ -115,7 +115,7 @@ def _set_limits(limits: SandboxLimits) -> None:
     ):
         with suppress(ValueError, OSError):  # a lower limit is set already
             resource.setrlimit(kind, (limit, limit))
-    os.nice(5)
+    os.nice(limits.nice)
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Iterable[Path]) -> bool:

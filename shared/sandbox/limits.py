@@ -19,11 +19,14 @@ class SandboxLimits(msgspec.Struct, frozen=True):
         memory: bytes of data that it may have.
         files: files that it may have open.
         retire_at: bytes of resident memory from which on it ends after a job.
+        nice: what its priority is lowered by, see nice(2): where people wait for the parent, it
+            comes first.
     """
 
     memory: int = 256 * MIB
     files: int = 64
     retire_at: int = 80 * MIB
+    nice: int = 5
 
 
 class JobLimits(msgspec.Struct, frozen=True):

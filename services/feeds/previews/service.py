@@ -26,7 +26,7 @@ from services.feeds.previews.jobs import (
 from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
 from services.feeds.runs.models import RunSummary
 from services.feeds.runs.service import apply_settings
-from services.feeds.sandbox import document_sandbox, preview_limits
+from services.feeds.sandbox import preview_limits, preview_sandbox
 from services.feeds.snapshots.store import SnapshotStore
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.service import check_settings, load_own_feed
@@ -56,13 +56,14 @@ def preview_file(
         SandboxLimitExceeded: it takes too much to read it, or breaks its reader.
         Unavailable: other documents are being read.
     """
+    settings = load_settings()
     order = PreviewOrder(name, format_name, dict(options))
     with file.open("rb") as source, (folder / "content").open("w+b") as content:
-        frame = document_sandbox().call(
+        frame = preview_sandbox(settings).call(
             preview_job,
             msgspec.msgpack.encode(order),
             [source.fileno(), content.fileno()],
-            preview_limits(load_settings()),
+            preview_limits(settings),
         )
     return msgspec.msgpack.decode(frame, type=DocumentPreview)
 
@@ -135,5 +136,7 @@ def _compare(feed: Feed, payload: str, changes: FeedColumns) -> ParserComparison
             path = SnapshotStore(settings.data_dir).verified_path(feed.id, feed.snapshot)
             files.append(stack.enter_context(path.open("rb")).fileno())
         encoded = msgspec.msgpack.encode(order)
-        frame = document_sandbox().call(comparison_job, encoded, files, preview_limits(settings))
+        frame = preview_sandbox(settings).call(
+            comparison_job, encoded, files, preview_limits(settings)
+        )
     return msgspec.msgpack.decode(frame, type=ParserComparison)

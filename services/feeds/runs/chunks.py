@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from services.feeds.snapshots.snapshot import Digests
+from shared.errors import InvalidInput
 from shared.events.chunks import MAX_ITEMS
 from shared.events.envelope import MAX_EVENT_BYTES, FeedRef
 from shared.events.feeds import IndicatorsObserved
@@ -15,6 +16,8 @@ from shared.stix.ids import BUCKETS
 
 _MAX_NUMBER: Final = 2**31
 """A number of a chunk with as many digits as any has."""
+_syntax: Final = msgspec.json.Decoder(msgspec.Raw)
+"""Checks that a text is one JSON value, and makes nothing of it."""
 _END_BYTES: Final = len(f',"statement_chunks":{_MAX_NUMBER}')
 """Bytes of the field that only the last chunk of a bucket has."""
 
@@ -107,7 +110,7 @@ class Chunker:
 
     def _close(self, number: int, target: _OpenChunk, name: str, *, is_last: bool = False) -> bytes:
         head = self._head
-        texts = msgspec.Raw(b"[" + b",".join(target.texts) + b"]")
+        texts = _array(target.texts)
         chunk = _Chunk(
             head.feed,
             head.run_id,
@@ -128,6 +131,21 @@ class Chunker:
         target.texts = []
         target.capacity = self._capacity
         return msgspec.json.encode(chunk)
+
+
+def _array(texts: list[bytes]) -> msgspec.Raw:
+    """Encoded indicators as a JSON array.
+
+    Raises:
+        InvalidInput: together they are no array. They come from the process that parsed the
+            document; one that the document has taken over might leave the list and name a feed.
+    """
+    array = b"[" + b",".join(texts) + b"]"
+    try:
+        _syntax.decode(array)
+    except msgspec.DecodeError:
+        raise InvalidInput("The reader of this document gave what is no indicator.") from None
+    return msgspec.Raw(array)
 
 
 def _capacity(head: IndicatorsObserved) -> int:

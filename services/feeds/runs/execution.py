@@ -27,6 +27,7 @@ from services.feeds.runs.fetch import fetch_documents
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun, Postponed
 from services.feeds.runs.models import ClaimedRun, StoredDocument
 from services.feeds.runs.repository import claims
+from services.feeds.sandbox import document_sandbox
 from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.models import Feed
 from services.feeds.subscriptions.service import FeedMoved
@@ -155,6 +156,8 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     was_read_before = run.feed.content_digest is not None or bool(run.feed.cursor)
     days = settings.feed_check_days
     processor.check_snapshot()
+    # While the document is fetched.
+    document_sandbox(settings).start()
     async with aclosing(_documents(run, settings, payloads)) as documents:
         async for document in documents:
             with bulk_slot(run.database, settings, payloads.size(document.payload)):

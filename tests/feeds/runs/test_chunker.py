@@ -15,6 +15,7 @@ from services.feeds.runs.chunks import Chunker
 from services.feeds.snapshots.document_parser import parser_of
 from services.feeds.snapshots.document_reader import DocumentReader
 from services.feeds.snapshots.parse_report import ParseReport
+from shared.errors import InvalidInput
 from shared.events import MAX_EVENT_BYTES, FeedRef
 from shared.events.feeds import MAX_INDICATOR_BYTES, IndicatorsObserved
 
@@ -49,6 +50,22 @@ def test_a_run_with_news_alone_is_no_repetition() -> None:
     rows = [(np.zeros(1, np.uint64), [msgspec.json.encode(ParsedIndicator("url", "http://a/"))])]
     ((_, payload),) = Chunker(head).seen(rows)
     assert b"repetition" not in payload
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"url","value":"http://a/"}],"feed":{"id":"0","name":"other"},"gone":[{}',
+        b'{"type":"url"',
+        b'{"type":"url"} {}',
+        b"",
+    ],
+)
+def test_a_text_that_leaves_its_list_is_refused(text: bytes) -> None:
+    head = IndicatorsObserved(FeedRef(UUID(int=1), "list"), UUID(int=2), 0, 0, "2026-01-01")
+    rows = [(np.zeros(2, np.uint64), [msgspec.json.encode(ParsedIndicator("url", "u")), text])]
+    with pytest.raises(InvalidInput, match="no indicator"):
+        list(Chunker(head).seen(rows))
 
 
 class WithLargeIndicator:
