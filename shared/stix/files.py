@@ -21,14 +21,14 @@ def file_path(text: str) -> str:
         raise NotAnObservable("too long", f"{len(text)} characters, at most {_MAX} are kept")
     if WINDOWS.match(text):
         share = text.startswith("\\\\")
-        value = re.sub(r"[\\\s]+$", "", re.sub(r"[\\/]+", r"\\", text))
+        value = re.sub(r"(?<![\\\s])[\\\s]++$", "", re.sub(r"[\\/]+", r"\\", text))
         if not WINDOWS.match(f"\\{value}" if share else value):
             raise NotAnObservable("malformed file path", f"{excerpt(text)}: names no file")
         if share:
             return f"\\{value}"
         return value[0].upper() + value[1:] if value[1] == ":" else value
     if text.startswith("/"):
-        value = re.sub(r"[/\s]+$", "", re.sub("/+", "/", text))
+        value = re.sub(r"(?<![/\s])[/\s]++$", "", re.sub("/+", "/", text))
         if value:
             return value
     raise NotAnObservable("malformed file path", f"{excerpt(text)}: an absolute path expected")

@@ -37,7 +37,7 @@ _SHAPES = (
     (ObservableType.URL, names.URL_SCHEME),
     (ObservableType.REGISTRY_KEY, re.compile(r"hk[a-z_]{1,20}\\", re.IGNORECASE)),
     (ObservableType.FILE_PATH, files.WINDOWS),
-    (ObservableType.EMAIL, re.compile("[^/@]+@[^/@]+$")),
+    (ObservableType.EMAIL, re.compile("^[^/@]+@[^/@]+$")),
     (ObservableType.JA4, re.compile(f"{fingerprints.JA4.pattern}$", re.IGNORECASE | re.ASCII)),
     (ObservableType.ASN, re.compile(r"asn?[ \t]{0,2}[0-9]{1,20}$", re.IGNORECASE | re.ASCII)),
     (ObservableType.VULNERABILITY, re.compile(r"cve-[0-9]+-[0-9]+$", re.IGNORECASE | re.ASCII)),

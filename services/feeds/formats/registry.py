@@ -58,7 +58,7 @@ _NO_INDICATORS = (
 )
 """Properties of JSON documents that are often beside feeds and are none."""
 _SYNDICATION = re.compile(
-    rb"(?:\s++|<\?[^>]*+>|<!--(?>.{0,2000}?-->))*+<(?:rss|feed|(?:[A-Za-z]++:)?RDF)\b",
+    rb"\A(?:\s++|<\?[^>]*+>|<!--(?>.{0,2000}?-->))*+<(?:rss|feed|(?:[A-Za-z]++:)?RDF)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _BEGINNINGS = (

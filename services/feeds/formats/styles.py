@@ -20,7 +20,7 @@ LineTexts = Callable[[str], list[str]]
 """Takes a stripped line that is no comment; gives the texts of its observables."""
 
 _ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
-_DNSMASQ: Final = re.compile(r"(?:address|server|local)=((?:/[^/]*)+)/.*", re.IGNORECASE)
+_DNSMASQ: Final = re.compile(r"(?:address|server|local)=(/(?:[^/]*+/)++)[^/]*+", re.IGNORECASE)
 _OF_ADDRESSES: Final = "0123456789abcdefABCDEF.:"
 # Each run of an address' characters is looked at once: lines come from strangers.
 _RANGE: Final = re.compile(
@@ -29,13 +29,14 @@ _RANGE: Final = re.compile(
 )
 _LAST: Final = re.compile(r"\s*+[0-9a-fA-F]*+[.:][0-9a-fA-F.:]++(?:[\s,].*)?")
 _RPZ: Final = re.compile(
-    r"(?P<owner>\S+)(?:\s+\d+)?(?:\s+IN)?\s+(?:CNAME|A|AAAA|TXT)\s+(?P<target>\S+).*", re.IGNORECASE
+    r"(?P<owner>\S++)(?:\s++\d++)?(?:\s++IN)?\s++(?:CNAME|A|AAAA|TXT)\s++(?P<target>\S++).*",
+    re.IGNORECASE,
 )
 _RPZ_ADDRESS: Final = re.compile(
     r"(?P<length>\d{1,3})\.(?P<reversed>[0-9a-fA-Fz.]+)\.rpz-(?:client-)?ip(?:\..*)?"
 )
-_HOSTS: Final = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?|255\.255\.255\.255)\s+(.+)")
-_ZONE: Final = re.compile(r"\$(?:TTL|ORIGIN)\b|.*\s(?:SOA|NS)\s", re.IGNORECASE)
+_HOSTS: Final = re.compile(r"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?|255\.255\.255\.255)\s++(.+)")
+_ZONE: Final = re.compile(r"^\$(?:TTL|ORIGIN)\b|^.*\s(?:SOA|NS)\s", re.IGNORECASE)
 
 
 def hosts(line: str) -> list[str]:
@@ -166,7 +167,7 @@ _CONTEXT_KINDS: Final[dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
     "rpz": (
         ("zone record", _ZONE),
         ("exception", re.compile(r"\srpz-passthru\b", re.IGNORECASE)),
-        ("other trigger", re.compile(r"^(?:@|\*|\S*rpz-\S*)\s", re.IGNORECASE)),
+        ("other trigger", re.compile(r"^(?=[@*]\s|\S*rpz-)\S++\s", re.IGNORECASE)),
         ("zone record", re.compile(r"^[()]|^\d+[smhdw]?\s*(?:[;)\d]|$)")),
     ),
 }

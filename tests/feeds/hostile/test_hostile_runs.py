@@ -1,0 +1,209 @@
+"""Hostile documents through previews, uploads and fetched feeds: each costs its sender alone."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from services.feeds.runs.execution import execute
+from shared.database import Database
+from shared.settings import Settings
+from tests.feeds.conftest import Desk, Provider
+from tests.feeds.hostile.corpus import DOCUMENTS, HostileDocument
+
+LIMITS = {
+    "SENTINELIQ_DOCUMENT_MEMORY_MIB": "256",
+    "SENTINELIQ_DOCUMENT_SECONDS": "8",
+    "SENTINELIQ_PREVIEW_SECONDS": "2",
+}
+_BY_NAME = {document.name: document for document in DOCUMENTS}
+CASES = [
+    _BY_NAME[name]
+    for name in (
+        "empty comments",
+        "colons",
+        "doubled texts",
+        "nested blocks in an entry",
+        "wide XML",
+        "shared strings",
+        "page of a PDF",
+    )
+]
+SLOW = _BY_NAME["nested blocks in an entry"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def limits() -> Iterator[None]:
+    """Low limits, for the settings that this module's environment reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in LIMITS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture
+def desk(limits: None, desk: Desk) -> Desk:  # the limits come first
+    assert desk.settings.document_memory_mib == 256
+    return desk
+
+
+def stored_run(own: Database, run_id: str) -> Any:
+    with own.engine.begin() as connection:
+        query = sa.text(
+            "SELECT state, deaths, attempts, error, lease_until FROM feeds.run WHERE id = :id"
+        )
+        return connection.execute(query, {"id": UUID(run_id)}).one()
+
+
+def check_end(own: Database, run: dict[str, Any], document: HostileDocument) -> None:
+    """The run has ended once and for all, with its reason."""
+    stored = stored_run(own, run["id"])
+    assert (stored.deaths, stored.attempts, stored.lease_until) == (0, 1, None)
+    if stored.state == "failed":
+        limit = stored.error.get("limit")
+        assert limit in document.outcomes if limit else "refused" in document.outcomes
+        assert stored.error["message"]
+    else:
+        assert "read" in document.outcomes
+        assert stored.state in {"applying", "succeeded", "unchanged"}
+
+
+@pytest.mark.parametrize("document", CASES, ids=lambda document: document.name)
+def test_an_uploaded_document_ends_its_run_once(
+    desk: Desk, document: HostileDocument, settings: Settings
+) -> None:
+    parameters: dict[str, Any] = {"name": document.name}
+    if document.format:
+        parameters["format"] = document.format
+    if document.options:
+        import msgspec
+
+        parameters["options"] = msgspec.json.encode(document.options).decode()
+    run = desk.upload(document.make(), **parameters)
+    desk.work(run)
+    check_end(desk.own, run, document)
+    # No other worker takes it over.
+    again = execute(desk.own, settings, "acme", UUID(run["id"]))
+    assert again.status == "skipped"
+    ordinary = desk.upload(b"192.0.2.1\n", name="ordinary")
+    assert desk.done(ordinary)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("document", CASES[:1] + CASES[3:5], ids=lambda document: document.name)
+def test_a_fetched_document_ends_its_run_once(
+    desk: Desk, provider: tuple[str, type[Provider]], document: HostileDocument
+) -> None:
+    url, handler = provider
+    handler.body = document.make()
+    values: dict[str, Any] = {"url": url, "kind": "snapshot"}
+    if document.format:
+        values |= {"format": document.format, "options": dict(document.options)}
+    run = desk.fetch(desk.feed(**values))
+    desk.work(run)
+    check_end(desk.own, run, document)
+
+
+@contextmanager
+def _asking(client: TestClient) -> Iterator[list[float]]:
+    """Asks for the health of the API again and again; seconds of each answer."""
+    is_over = threading.Event()
+    seconds: list[float] = []
+
+    def ask() -> None:
+        while not is_over.wait(0.02):
+            started = time.monotonic()
+            assert client.get("/healthz").status_code == 200
+            seconds.append(time.monotonic() - started)
+
+    with ThreadPoolExecutor(1) as thread:
+        work = thread.submit(ask)
+        yield seconds
+        is_over.set()
+        work.result()
+
+
+def test_a_lease_is_renewed_and_another_feed_goes_on_while_a_document_is_read(
+    desk: Desk, settings: Settings
+) -> None:
+    slow = desk.upload(SLOW.make(), name="slow", format="rss")
+    ordinary = desk.upload(b"192.0.2.7\n", name="ordinary")
+    leases: list[Any] = []
+    with ThreadPoolExecutor(1) as worker, _asking(desk.client):
+        reading = worker.submit(execute, desk.own, settings, "acme", UUID(slow["id"]))
+        started = time.monotonic()
+        assert desk.work(ordinary)["status"] in {"applying", "succeeded"}
+        assert time.monotonic() - started < 30
+        while not reading.done():
+            leases.append(stored_run(desk.own, slow["id"]).lease_until)
+            time.sleep(0.2)
+    assert reading.result().status == "failed"
+    stored = stored_run(desk.own, slow["id"])
+    assert stored.error["code"] == "document-limit"
+    assert stored.error["limit"] == "processor-time"
+    assert stored.deaths == 0
+    assert len(set(leases) - {None}) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "limit"),
+    [
+        ("empty comments", 422, None),
+        ("nested blocks in an entry", 422, "processor-time"),
+        ("wide XML", 422, "memory"),
+        ("shared strings", 422, "memory"),
+    ],
+)
+def test_a_preview_answers_with_the_reason_and_the_api_goes_on(
+    client: TestClient, name: str, status: int, limit: str | None
+) -> None:
+    document = _BY_NAME[name]
+    parameters = {"format": document.format} if document.format else {}
+    with _asking(client) as seconds:
+        answer = client.post(
+            "/v1/preview/document", params=parameters, content=document.make(), timeout=120
+        )
+    assert answer.status_code == status, answer.text
+    problem = answer.json()
+    assert problem.get("limit") == limit
+    assert (problem["type"].endswith("document-limit")) == (limit is not None)
+    assert max(seconds, default=0) < 5
+    shown = client.post("/v1/preview/document", content=b"192.0.2.1\n")
+    assert shown.json()["taken"] == 1
+
+
+def test_a_third_preview_is_told_to_come_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.sandbox.pool.QUEUE_SECONDS", 0.2)
+    body = SLOW.make()
+
+    def ask(content: bytes) -> Any:
+        return client.post("/v1/preview/document", content=content, timeout=120)
+
+    with ThreadPoolExecutor(3) as threads:
+        slow = [threads.submit(ask, body) for _ in range(2)]
+        time.sleep(0.8)
+        refused = ask(b"192.0.2.1\n")
+        assert [answer.result().status_code for answer in slow] == [422, 422]
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+
+
+def test_a_reparse_answers_with_the_reason(
+    desk: Desk, client_for: Callable[..., TestClient]
+) -> None:
+    run = desk.upload(b'[{"v":"192.0.2.1"}]', name="reparsed", format="json")
+    assert desk.done(run)["state"] == "succeeded"
+    options = dict(_BY_NAME["doubled texts"].options)
+    answer = client_for("feeds", "admin").post(
+        f"/v1/feeds/{run['feed_id']}/reparse", json={"format": "json", "options": options}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["limit"] in {"memory", "processor-time", "crash"}
