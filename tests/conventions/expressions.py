@@ -109,21 +109,21 @@ def _evaluate(where: str, call: ast.Call) -> re.Pattern[Any]:
 
 
 def _methods(tree: ast.Module, name: str | None) -> frozenset[str]:
-    """By which methods an expression is used in its module; `search` if that is not all told."""
+    """By which methods an expression is used in its module; `search` if that is not known."""
     methods = set()
     for node in ast.walk(tree):
         is_of_name = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         if is_of_name and node.value.id == name and node.attr in _FUNCTIONS:
             methods.add(node.attr)
     uses = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
-    told = sum(
+    attributes = sum(
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == name
         for node in ast.walk(tree)
     )
     # One use is the assignment itself. A private name is used in its module alone.
-    if name is None or not name.startswith("_") or uses - 1 != told:
+    if name is None or not name.startswith("_") or uses - 1 != attributes:
         methods.add("search")
     return frozenset(methods)
 

@@ -24,12 +24,12 @@ from tests.conventions.expressions import (
     pumped,
 )
 
-LONG = 32_000
+LONG = 16_000
 """Characters: lines have up to 65,536, documents millions."""
 FACTOR = 8
 MAX_GROWTH = 24
 _SECONDS = 4.0
-_EXAMPLES = 400
+_EXAMPLES = 60
 
 MADE_AT_RUN_TIME = {
     "shared/documents/html.py": "of element names; each is a text that is searched as it is",
@@ -42,7 +42,7 @@ BOUNDED: dict[str, int] = {}
 """Expressions whose texts are short, with the most characters that reach them."""
 
 FOUND = list(find_expressions())
-EXPRESSIONS = [found for found in FOUND if isinstance(found, Expression)]
+EXPRESSIONS = [place for place in FOUND if isinstance(place, Expression)]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,7 @@ def problem(
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda expression: expression.place)
 def test_an_expression_takes_linear_time(sandbox: SandboxPool, expression: Expression) -> None:
     texts = pumped(expression.pattern)
@@ -93,13 +94,13 @@ def test_expressions_take_linear_time_with_pumps_that_nobody_thought_of(
     expression = data.draw(st.sampled_from(EXPRESSIONS))
     letters = alphabet(expression.pattern)
     piece = st.text(letters, min_size=1, max_size=6)
-    made = st.builds(PumpedText, st.text(letters, max_size=8), piece, st.text(letters, max_size=3))
-    texts = data.draw(st.lists(made, min_size=1, max_size=20))
+    pumps = st.builds(PumpedText, st.text(letters, max_size=8), piece, st.text(letters, max_size=3))
+    texts = data.draw(st.lists(pumps, min_size=1, max_size=20))
     assert problem(sandbox, expression, texts) is None
 
 
 def test_expressions_that_are_made_at_run_time_are_known() -> None:
-    places = {found.partition(":")[0] for found in FOUND if isinstance(found, str)}
+    places = {place.partition(":")[0] for place in FOUND if isinstance(place, str)}
     assert places == set(MADE_AT_RUN_TIME)
 
 
