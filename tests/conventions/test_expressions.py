@@ -34,7 +34,6 @@ _EXAMPLES = 60
 MADE_AT_RUN_TIME = {
     "shared/documents/html.py": "of element names; each is a text that is searched as it is",
     "services/feeds/catalog/service.py": "an escaped text",
-    "services/observables/reference/warning_lists.py": "only google-re2 compiles them",
 }
 """Files with expressions whose text is not in the code, and what keeps strangers from them."""
 

@@ -26,6 +26,10 @@ _FRESH_FOR: Final = timedelta(days=1)
 _RETRY_AFTER: Final = timedelta(hours=1)
 _SMALLEST_SHARE: Final = 0.5
 """Share of a dataset's size below which a newer version counts as damaged."""
+_LARGEST_SHARE: Final = 4
+"""Times a dataset's size above which a newer version counts as another one, or as forged."""
+_USUAL_GROWTH: Final = 16 << 20
+"""Bytes by which any dataset may grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def store_dataset(
     digest = hashlib.sha256(packed).hexdigest()
     if repository.digests(session).get(name) != digest:
         columns |= {"packed": packed, "digest": digest, "progress": None}
+        log.info("reference.data_replaced", dataset=name, origin=origin, digest=digest)
     repository.upsert(session, name, **columns)
 
 
@@ -154,17 +159,29 @@ def _fetch(settings: Settings, dataset: Dataset, state: DatasetState | None) -> 
     """Download and pack a dataset.
 
     Raises:
-        SentinelIQError: it cannot be fetched or read, or has shrunk too much.
+        SentinelIQError: it cannot be fetched or read, or has shrunk or grown too much.
     """
     with tempfile.TemporaryDirectory(prefix="sentineliq-reference-") as folder:
         downloads = asyncio.run(_download(settings, dataset, Path(folder)))
         packed = dataset.pack(unpack_files(downloads))
-    before = (state.size or 0) if state is not None else 0
-    if len(packed) < before * _SMALLEST_SHARE:
-        raise InvalidInput(
-            f"It has shrunk from {before:,} to {len(packed):,} bytes, which looks like damage."
-        )
+    _check_size(len(packed), (state.size or 0) if state is not None else 0)
     return packed
+
+
+def _check_size(size: int, before: int) -> None:
+    """Refuse what has another shape than what was stored.
+
+    Raises:
+        InvalidInput: it has shrunk or grown too much.
+    """
+    if size < before * _SMALLEST_SHARE:
+        raise InvalidInput(
+            f"It has shrunk from {before:,} to {size:,} bytes, which looks like damage."
+        )
+    if before and size > max(before * _LARGEST_SHARE, before + _USUAL_GROWTH):
+        raise InvalidInput(
+            f"It has grown from {before:,} to {size:,} bytes, which no update of it does."
+        )
 
 
 async def _download(settings: Settings, dataset: Dataset, folder: Path) -> list[Path]:

@@ -7,21 +7,19 @@ expressions.
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from services.observables.reference import packed_arrays
+from services.observables.reference.expression_index import ExpressionIndex
 from services.observables.reference.hosts import host_of
 from services.observables.reference.nested_networks import NestedNetworks
 from services.observables.reference.substring_index import SubstringIndex
 from services.observables.reference.text_index import TextIndex
-from services.observables.reference.warning_lists import ListInfo, compile_expression
+from services.observables.reference.warning_lists import ListInfo
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
-
-MAX_REGEX_LENGTH: Final = 512
-"""Characters of a value that regular expressions are applied to; a longer one is skipped."""
 
 Match = tuple[int, int, str]
 """The place of a value, the number of a list, and the entry of that list."""
@@ -67,11 +65,10 @@ class WarningListIndex:
         self._needles = list(zip(arrays["needle_lists"].tolist(), needles, strict=True))
         # One index for each type, made when the first value of the type is looked up.
         self._substrings: dict[Type, SubstringIndex] = {}
-        self._expressions = [
-            (number, text, expression)
-            for number, text in about["regexes"]
-            if (expression := compile_expression(text))
+        self._expressions: list[tuple[int, str]] = [
+            (number, text) for number, text in about["regexes"]
         ]
+        self._expression_indexes: dict[Type, ExpressionIndex] = {}
         self._hit = lru_cache(maxsize=16_384)(self._make_hit)
 
     def _numbers_about(self, type_: Type) -> frozenset[int]:
@@ -159,11 +156,14 @@ class WarningListIndex:
         return index
 
     def _find_expressions(self, kind: Type, values: Sequence[str]) -> Iterator[Match]:
-        for number, text, expression in self._expressions:
-            if number in self._lists_about[kind]:
-                for place, value in enumerate(values):
-                    if len(value) <= MAX_REGEX_LENGTH and expression.search(value):
-                        yield place, number, text
+        lists = self._lists_about[kind]
+        about = [expression for expression in self._expressions if expression[0] in lists]
+        index = self._expression_indexes.get(kind)
+        if index is None:
+            index = self._expression_indexes[kind] = ExpressionIndex([text for _, text in about])
+        for place, at in index.find(values):
+            number, text = about[at]
+            yield place, number, text
 
 
 def _names_above(name: str) -> Iterator[str]:

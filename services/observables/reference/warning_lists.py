@@ -6,7 +6,6 @@ in microseconds.
 """
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 import numpy as np
 
 from services.observables.reference import packed_arrays
+from services.observables.reference.expression_index import re2_source
 from services.observables.reference.nested_networks import NetworkEntry, pack_networks
 from services.observables.reference.packed_arrays import Array
 from services.observables.reference.text_index import hash_texts, pack_texts
@@ -66,9 +66,6 @@ _SPECIAL: Final = re.compile(r"\brfc ?\d|link local", re.IGNORECASE)
 
 _Kind = Literal["string", "hostname", "substring", "cidr", "regex"]
 _Category = Literal["false_positive", "known", "special"]
-
-_PHP_EXPRESSION: Final = re.compile(r"/(.*)/([a-zA-Z]*)", re.DOTALL)
-_PHP_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
 
 class ListInfo(NamedTuple):
@@ -178,7 +175,7 @@ class _Packing:
             case "cidr":
                 size = sum(self._add_network(number, text) for text in texts)
             case "regex":
-                usable = [text for text in texts if compile_expression(text)]
+                usable = [text for text in texts if re2_source(text) is not None]
                 self.expressions += [(number, text) for text in usable]
                 size = len(usable)
         self.hashes.append(hashes)
@@ -230,19 +227,3 @@ def _normalize_name(text: str) -> str:
         return ada_url.idna.encode(name).decode("ascii").lower()
     except ValueError:
         return ""
-
-
-def compile_expression(text: str) -> re.Pattern[str] | None:
-    """A regular expression as PHP writes it, `/…/i`, or bare; None when Python cannot read it."""
-    slashed = _PHP_EXPRESSION.fullmatch(text)
-    pattern, letters = slashed.groups() if slashed else (text, "")
-    flags = re.NOFLAG
-    for letter in letters:
-        flags |= _PHP_FLAGS.get(letter, re.NOFLAG)
-    try:
-        with warnings.catch_warnings():
-            # Warnings about future versions of Python are for the lists' authors.
-            warnings.simplefilter("ignore")
-            return re.compile(pattern, flags)
-    except (re.error, OverflowError, RecursionError):
-        return None
