@@ -100,11 +100,15 @@ class Database:
         service: the service's name, which is also its schema's.
         pool_size: connections for `read_transaction`; `transaction` has twice as many. They are
             opened when they are needed, and stay open.
+
+    Attributes:
+        connections: the most transactions at a time.
     """
 
     def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
         self.service = service
         self.url = url
+        self.connections = 2 * pool_size
         # A caller that reads in steps opens a transaction before another has ended.
         self._reader_count = max(pool_size, 2)
         self._application = f"sentineliq-{service}"
@@ -114,7 +118,7 @@ class Database:
             self._application,
             # No overflow: a connection that is closed again loses its prepared plans and its
             # staging table.
-            pool_size=2 * pool_size,
+            pool_size=self.connections,
             max_overflow=0,
             pool_timeout=_POOL_SECONDS,
             pool_pre_ping=True,

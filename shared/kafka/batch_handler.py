@@ -16,11 +16,12 @@ import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
-from shared.database import PLATFORM, Database, blames_record, set_tenant
+from shared.database import PLATFORM, Database, blames_record, is_transient, set_tenant
 from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
-from shared.kafka.dlq_limit import DlqLimit
+from shared.kafka.code_version import code_version
+from shared.kafka.dlq_limit import NO_DEAD_LETTERS, DlqLimit
 from shared.kafka.gaps import LogGap, rewound_gap
 from shared.kafka.offsets import OffsetRow, PartitionKey
 from shared.kafka.outbox import dead_letter
@@ -58,6 +59,14 @@ class PartitionHalted(Exception):
     """The partition is halted; a person or another version of the code releases it."""
 
 
+class HandlerBlocked(Unavailable):
+    """The database refuses what a handler does, and neither a value nor an outage explains it.
+
+    A table or a grant is missing, a column is new, an index is damaged: the records wait until a
+    person has mended it, or has allowed that they become dead letters.
+    """
+
+
 class RowMovedBack(Exception):
     """The database has lost transactions: it went back to a backup, or to a standby.
 
@@ -93,6 +102,7 @@ class BatchHandler:
 
         Raises:
             Unavailable: the database does not answer; a retry is safe.
+            HandlerBlocked: a retry is safe, and fails until a person has mended something.
             RowMovedBack: records before the batch have to be applied again.
             PartitionHalted: nothing may be applied.
             DlqLimitExceeded: too many records are dead letters; nothing was applied.
@@ -104,7 +114,7 @@ class BatchHandler:
                 raise PartitionHalted
             if row.last + 1 < position:
                 raise RowMovedBack(row.last, position)
-            limit = DlqLimit(row.dead_offsets, row.dead_allowance)
+            limit = self._limit(row)
             fresh = [record for record in batch if record.offset > row.last]
             self._apply(session, fresh, limit)
             if fresh:
@@ -114,19 +124,25 @@ class BatchHandler:
         EVENTS_HANDLED.labels(*labels).inc(len(fresh))
         EVENT_SECONDS.labels(*labels).observe(time.perf_counter() - started)
 
+    def _limit(self, row: OffsetRow) -> DlqLimit:
+        if code_version(self._database.service) not in row.halting_versions:
+            return DlqLimit(row.dead_offsets, row.dead_allowance)
+        # Other code goes on beside this one, which has halted the partition before.
+        return DlqLimit(row.dead_offsets, row.dead_allowance, share=NO_DEAD_LETTERS)
+
     def _apply(self, session: Session, records: Iterable[ConsumedRecord], limit: DlqLimit) -> None:
         events = list(self._parse(session, records, limit))
         for tenant, group in groupby(events, key=lambda event: event.tenant):
             tenant_events = list(group)
             scope = PLATFORM if self.subscription.platform else tenant
             with _span(tenant_events[0]):
-                error = self._attempt(session, tenant_events, scope)
+                error = self._attempt(session, tenant_events, scope, limit)
             if error is None:
                 continue
             # At least one event cannot be handled. Apply each by itself, and dead-letter those.
             for event in tenant_events:
                 with _span(event):
-                    error = self._attempt(session, [event], scope)
+                    error = self._attempt(session, [event], scope, limit)
                     if error is not None:
                         self._dead_letter(session, event.record, error, tenant, limit)
 
@@ -139,7 +155,9 @@ class BatchHandler:
             except InvalidInput as error:
                 self._dead_letter(session, record, error, PLATFORM, limit)
 
-    def _attempt(self, session: Session, events: list[Event[Any]], scope: str) -> Exception | None:
+    def _attempt(
+        self, session: Session, events: list[Event[Any]], scope: str, limit: DlqLimit
+    ) -> Exception | None:
         """Apply events behind a savepoint; return the error if they cannot be handled at all."""
         structlog.contextvars.bind_contextvars(tenant=events[0].tenant, event=events[0].id)
         try:
@@ -151,12 +169,15 @@ class BatchHandler:
                 raise Unavailable(error.message) from error
             return error
         except Exception as error:  # a handler's bug must not block the partition
-            if not blames_record(error):
-                # A full disk, a read-only server, a column that this version does not know: the
-                # record waits until somebody has mended it.
+            if is_transient(error):
                 raise Unavailable(f"The database cannot store it now: {error}") from error
-            log.exception("consumer.handler_failed", topic=self.subscription.topic.name)
-            return error
+            if blames_record(error):
+                log.exception("consumer.handler_failed", topic=self.subscription.topic.name)
+                return error
+            blocked = HandlerBlocked(f"The database cannot store it now: {error}")
+            if limit.allowance > 0:
+                return blocked
+            raise blocked from error
         return None
 
     def _dead_letter(
@@ -169,7 +190,10 @@ class BatchHandler:
     ) -> None:
         if record is None:
             raise error
-        limit.count(record, error)
+        if isinstance(error, HandlerBlocked):
+            limit.spend_allowance()
+        else:
+            limit.count(record, error)
         topic = self.subscription.topic.name
         set_tenant(session, self._database.service, PLATFORM)
         dead_letter(session, record, f"{type(error).__name__}: {error}", tenant=tenant, topic=topic)

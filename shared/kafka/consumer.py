@@ -10,6 +10,8 @@ place; a partition whose records cannot be handled is halted while the others go
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -21,7 +23,13 @@ from shared.database import Database
 from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, ConsumedRecord
 from shared.kafka.assignment import Assignment
-from shared.kafka.batch_handler import BatchHandler, PartitionHalted, RowMovedBack, Subscription
+from shared.kafka.batch_handler import (
+    BatchHandler,
+    HandlerBlocked,
+    PartitionHalted,
+    RowMovedBack,
+    Subscription,
+)
 from shared.kafka.cluster import REQUEST_MS, consumer_group
 from shared.kafka.dlq_limit import DlqLimitExceeded
 from shared.kafka.fetch_watch import FetchWatch
@@ -46,11 +54,17 @@ _HINT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
 _HALTED_SECONDS: Final = 2.0
 """Between two looks at a halted partition."""
+_BLOCKED_SECONDS: Final = 600.0
+"""After that a partition is halted whose records the database refuses without an outage."""
 _CHECK_SECONDS: Final = 60.0
 """After that a partition's log is compared with its row again."""
 _SESSION_MS: Final = 7_000
 """Kafka takes the partitions from a consumer that is silent for so long: killed, or frozen. A
 successor applies them once PostgreSQL has ended the frozen one's transaction."""
+
+
+class BlockedTooLong(Exception):
+    """The database has refused the same records for a long time; a person has to find the cause."""
 
 
 class Consumer:
@@ -73,6 +87,11 @@ class Consumer:
             for subscription in subscriptions
         }
         self._cluster = ""
+        # Threads of their own: what else a process does in threads waits for no partition, and a
+        # connection is left for it.
+        self._threads = ThreadPoolExecutor(
+            max(1, database.connections - 1), thread_name_prefix="partition"
+        )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Consume until cancelled; survives rebalances and the loss of the database or of Kafka.
@@ -127,47 +146,59 @@ class Consumer:
         while True:
             try:
                 breaks = watch.breaks
-                position = await self._find_position(consumer, partition, state)
-                if position < reached:
-                    gap = rewound_gap(position - 1, reached)
-                    await _retry(partition, partial(state.move, gap))
+                position = await self._find_position(consumer, partition, state, reached)
                 # The consumer before may have been killed between its transaction and its hint.
                 await _commit_hint(consumer, partition, position)
                 is_unbroken = partial(watch.is_unbroken_since, breaks)
                 reached = await self._read_on(consumer, partition, commit, position, is_unbroken)
             except PartitionHalted:
                 await asyncio.sleep(_HALTED_SECONDS)
-            except DlqLimitExceeded as error:
-                await _retry(partition, partial(state.halt, str(error)))
+            except (DlqLimitExceeded, BlockedTooLong) as error:
+                await self._retry(partition, partial(state.halt, str(error)))
             except RowMovedBack as error:
                 reached = 0
-                await _retry(partition, partial(state.move, error.gap))
+                await self._retry(partition, partial(state.move, error.gap))
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
                 log.warning("consumer.position_lost", topic=partition.topic, reason=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _find_position(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, state: PartitionState
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        state: PartitionState,
+        reached: int,
     ) -> int:
         """Seek to the first record that the database does not have; return its offset.
+
+        Args:
+            consumer: has the partition.
+            partition: which.
+            state: its row.
+            reached: the offset behind the last record that this consumer has applied.
 
         Raises:
             PartitionHalted: the partition must not be read.
         """
         while True:
-            stored = await _retry(partition, state.read)
+            stored = await self._retry(partition, state.read)
             if stored is None:
                 # Without a row everything is new: Kafka's own offset may belong to a database that
                 # was lost.
                 start, end = await log_bounds(consumer, partition)
-                await _retry(partition, partial(state.begin, start, end))
+                await self._retry(partition, partial(state.begin, start, end))
                 continue
             if stored.halt is not None:
                 raise PartitionHalted
+            if stored.last + 1 < reached:
+                await self._retry(partition, partial(state.move, rewound_gap(stored.last, reached)))
+                reached = 0
             gap = await find_gap(consumer, partition, stored)
             if gap is None:
                 return stored.last + 1
-            await _retry(partition, partial(state.move, gap))
+            await self._retry(partition, partial(state.move, gap))
+            # The row goes back by that, and not because the database did.
+            reached = 0
 
     async def _read_on(
         self,
@@ -191,11 +222,42 @@ class Consumer:
             if records and not is_unbroken():
                 return position
             for batch in _batches(records):
-                await _retry(partition, partial(commit, batch, position))
+                await self._retry(partition, partial(commit, batch, position))
                 position = batch[-1].offset + 1
                 await _commit_hint(consumer, partition, position)
                 self._measure_lag(consumer, partition, position)
         return position
+
+    async def _retry(self, partition: TopicPartition, work: Callable[[], Result]) -> Result:
+        """Run work in a thread; while the database is away, retry without end and skip nothing.
+
+        Raises:
+            BlockedTooLong: the database was there for minutes, and refused the work.
+        """
+        loop = asyncio.get_running_loop()
+        blocked_at: float | None = None
+        async for attempt in stamina.retry_context(
+            Unavailable,
+            attempts=None,
+            timeout=None,
+            wait_initial=0.2,
+            wait_max=5.0,
+            wait_jitter=0.2,
+        ):
+            with attempt:
+                try:
+                    return await loop.run_in_executor(self._threads, copy_context().run, work)
+                except HandlerBlocked as error:
+                    log.error("consumer.blocked", topic=partition.topic, reason=error.message)  # noqa: TRY400
+                    blocked_at = blocked_at or time.monotonic()
+                    if time.monotonic() - blocked_at >= _BLOCKED_SECONDS:
+                        raise BlockedTooLong(_blocked_reason(partition, error)) from error
+                    raise
+                except Unavailable as error:
+                    blocked_at = None
+                    log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
+                    raise
+        raise AssertionError("The retries have no end.")
 
     def _measure_lag(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, next_offset: int
@@ -207,23 +269,12 @@ class Consumer:
         CONSUMER_LAG.labels(*labels).set(max(0, highwater - next_offset))
 
 
-async def _retry(partition: TopicPartition, work: Callable[[], Result]) -> Result:
-    """Run work in a thread; while the database is away, retry without end and skip nothing."""
-    async for attempt in stamina.retry_context(
-        Unavailable,
-        attempts=None,
-        timeout=None,
-        wait_initial=0.2,
-        wait_max=5.0,
-        wait_jitter=0.2,
-    ):
-        with attempt:
-            try:
-                return await asyncio.to_thread(work)
-            except Unavailable as error:
-                log.warning("consumer.retrying", topic=partition.topic, reason=error.message)
-                raise
-    raise AssertionError("The retries have no end.")
+def _blocked_reason(partition: TopicPartition, error: HandlerBlocked) -> str:
+    return (
+        f"The database has refused the next record of {partition.topic}/{partition.partition} for "
+        f"{_BLOCKED_SECONDS / 60:.0f} minutes. {error.message[:500]} "
+        "The partition is halted here; nothing was lost."
+    )
 
 
 async def _commit_hint(

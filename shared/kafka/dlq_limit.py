@@ -19,6 +19,10 @@ class DlqLimitExceeded(Exception):
     """More than the allowed share of recent records failed; an operator has to find the cause."""
 
 
+NO_DEAD_LETTERS: Final = 0.0
+"""The share for code that has halted the partition before: its first dead letter halts it again."""
+
+
 class DlqLimit:
     """Counts dead letters among the most recent records of one partition.
 
@@ -26,8 +30,8 @@ class DlqLimit:
         dead_offsets: the offsets of earlier dead letters, oldest first.
         allowance: dead letters beyond the limit that a person has allowed.
         window: the number of recent offsets.
-        share: the share of them that may be dead letters.
-        floor: the number of dead letters that is always allowed.
+        share: the share of them that may be dead letters; 0 allows none.
+        floor: the number of dead letters that a share above 0 always allows.
 
     Attributes:
         dead_offsets: those within the window.
@@ -44,7 +48,7 @@ class DlqLimit:
         floor: int = _FLOOR,
     ) -> None:
         self._window = window
-        self._limit = max(floor, int(window * share))
+        self._limit = max(floor, int(window * share)) if share else 0
         self.dead_offsets = list(dead_offsets)
         self.allowance = allowance
 
@@ -61,8 +65,13 @@ class DlqLimit:
         elif self.allowance > 0:
             self.allowance -= 1
         else:
+            count = f"More than {self._limit}" if self._limit else "Again records"
             raise DlqLimitExceeded(
-                f"More than {self._limit} of the last {self._window} records of "
+                f"{count} of the last {self._window} records of "
                 f"{record.topic}/{record.partition} cannot be handled (last: {str(reason)[:500]}). "
                 "The partition is halted here; nothing was lost."
             )
+
+    def spend_allowance(self) -> None:
+        """Count a dead letter that only a person's allowance makes one."""
+        self.allowance -= 1

@@ -45,8 +45,11 @@ _LOCK: Final = sa.text(
     "VALUES (:consumer_group, :topic, :partition, -1) "
     "ON CONFLICT (consumer_group, topic, partition) "
     "DO UPDATE SET last_offset = present.last_offset "
-    "RETURNING last_offset, dead_offsets, dead_allowance, halted_at IS NOT NULL AS is_halted"
+    "RETURNING last_offset, dead_offsets, dead_allowance, halted_at IS NOT NULL AS is_halted, "
+    "halted_version"
 )
+_VERSIONS: Final = 8
+"""The most versions of the code that a row remembers to have halted it."""
 _NO_RECORD: Final = {"last_timestamp": None, "last_digest": None, "last_event_id": None}
 
 
@@ -79,12 +82,12 @@ class Halt:
     """Why a partition is halted.
 
     Attributes:
-        version: of the code that halted it.
+        versions: of the code that halted it since a person last released it, the newest first.
     """
 
     since: datetime
     reason: str
-    version: str
+    versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class OffsetRow:
         dead_offsets: the latest dead letters' offsets.
         dead_allowance: dead letters beyond the limit that a person has allowed.
         is_halted: whether the partition is halted.
+        halting_versions: of the code that halted it since a person last released it.
     """
 
     def __init__(self, session: Session, key: PartitionKey) -> None:
@@ -138,6 +142,7 @@ class OffsetRow:
         self.dead_offsets: list[int] = row.dead_offsets
         self.dead_allowance: int = row.dead_allowance
         self.is_halted: bool = row.is_halted
+        self.halting_versions = _split_versions(row.halted_version)
 
     def advance(
         self, record: ConsumedRecord, dead_offsets: Sequence[int] = (), dead_allowance: int = 0
@@ -165,17 +170,19 @@ class OffsetRow:
 
     def halt(self, reason: str, version: str) -> None:
         """Stop consuming until a person or another version of the code releases the partition."""
+        others = [other for other in self.halting_versions if other != version]
         self._update(
-            halted_at=sa.func.now(), halted_reason=reason.replace("\0", ""), halted_version=version
+            halted_at=sa.func.now(),
+            halted_reason=reason.replace("\0", ""),
+            halted_version=" ".join([version, *others[: _VERSIONS - 1]]),
         )
 
-    def release(self, allowance: int = 0) -> None:
-        """Consume again, with a new count of dead letters.
+    def release(self) -> None:
+        """Let another version of the code consume, with a new count of dead letters.
 
-        Args:
-            allowance: dead letters that may come beyond the limit.
+        The row remembers the versions that halted it.
         """
-        self._update(**_released(allowance))
+        self._update(halted_at=None, halted_reason=None, dead_offsets=[])
 
     def _update(self, **values: Any) -> None:
         is_own_row = [OFFSETS.c[name] == value for name, value in self._key.items()]
@@ -195,13 +202,18 @@ def stored_offset(database: Database, key: PartitionKey) -> StoredOffset | None:
         return None
     halt = None
     if row.halted_at is not None:
-        halt = Halt(row.halted_at, row.halted_reason, row.halted_version)
+        versions = _split_versions(row.halted_version)
+        halt = Halt(row.halted_at, row.halted_reason, versions)
     # The version before writes offsets alone: the digest may be that of an earlier record.
     place = _place(row.last_offset)
     digest = row.last_digest
     is_of_record = digest is not None and digest.startswith(place)
     digest = digest.removeprefix(place) if is_of_record else None
     return StoredOffset(row.last_offset, row.last_timestamp, digest, halt)
+
+
+def _split_versions(text: str | None) -> tuple[str, ...]:
+    return tuple((text or "").split())
 
 
 def _place(offset: int) -> bytes:
@@ -238,6 +250,8 @@ class PartitionSummary:
     Attributes:
         group: the consumer group, and the id of the cluster.
         dead_letters: their number among the latest records.
+        halted_version: the versions of the code that halted it since a person last released it, the
+            newest first, separated by spaces.
     """
 
     group: str

@@ -47,10 +47,14 @@ class PartitionState:
         self._name = f"{subscription.topic.name}/{key.partition}"
 
     def read(self) -> StoredOffset | None:
-        """Return what is stored; releases a partition that another version of the code halted."""
+        """Return what is stored; releases a partition that only other versions of the code halted.
+
+        Old and new code run side by side for a while: of two versions that both halted the
+        partition, neither releases it.
+        """
         stored = stored_offset(self._database, self._key)
         halt = stored.halt if stored is not None else None
-        if halt is not None and halt.version != code_version(self._database.service):
+        if halt is not None and code_version(self._database.service) not in halt.versions:
             self._release(halt)
             stored = stored_offset(self._database, self._key)
         is_halted = stored is not None and stored.halt is not None
@@ -96,9 +100,10 @@ class PartitionState:
 
     def _release(self, halt: Halt) -> None:
         version = code_version(self._database.service)
+        halted_by = " ".join(halt.versions)
         with self._database.transaction(PLATFORM) as session:
             OffsetRow(session, self._key).release()
-            self._audit(session, "consumers.release", version=version, halted_by=halt.version)
+            self._audit(session, "consumers.release", version=version, halted_by=halted_by)
         log.warning("consumer.released", partition=self._name, version=version)
 
     def _note_gap(self, session: Session, gap: LogGap) -> None:
