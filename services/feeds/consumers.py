@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from services.feeds.runs.full_statements import give_up_waiting, start_checks
+from services.feeds.runs.accounts import mark_unconfirmed
+from services.feeds.runs.full_statements import start_checks
 from services.feeds.runs.handlers import handle_applied
 from services.feeds.runs.service import reconcile, start_due_feeds
 from shared.events.observables import APPLIED
@@ -15,6 +16,6 @@ SWEEPS: Final = [
     Sweep("waiting-runs", 10.0, reconcile),
     # Beat starts due feeds every few seconds; without it they start here.
     Sweep("due-feeds", 30.0, start_due_feeds),
-    Sweep("unconfirmed-runs", 30.0, give_up_waiting),
+    Sweep("unconfirmed-runs", 30.0, mark_unconfirmed),
     Sweep("feed-checks", 300.0, start_checks),
 ]

@@ -248,7 +248,7 @@ class Consumer:
                 try:
                     return await loop.run_in_executor(self._threads, copy_context().run, work)
                 except HandlerBlocked as error:
-                    log.error("consumer.blocked", topic=partition.topic, reason=error.message)  # noqa: TRY400
+                    log.warning("consumer.blocked", topic=partition.topic, reason=error.message)
                     blocked_at = blocked_at or time.monotonic()
                     if time.monotonic() - blocked_at >= _BLOCKED_SECONDS:
                         raise BlockedTooLong(_blocked_reason(partition, error)) from error

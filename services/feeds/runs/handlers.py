@@ -1,15 +1,25 @@
 """Handler of events about runs: what the observables service applied of them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from services.feeds.runs.full_statements import account_for
+from services.feeds.runs.accounts import account_for
 from shared.events import Event
 from shared.events.observables import RunApplied
+from shared.timestamps import parse_timestamp
 
 
 def handle_applied(session: Session, events: Sequence[Event[RunApplied]]) -> None:
     """Account for runs: one that was applied has succeeded, one that was not is said again."""
     for event in events:
-        account_for(session, event.data)
+        account_for(session, event.data, _time_of(event))
+
+
+def _time_of(event: Event[RunApplied]) -> datetime | None:
+    """When an event happened; None if it does not say so."""
+    try:
+        return parse_timestamp(event.time)
+    except ValueError:
+        return None

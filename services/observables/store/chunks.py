@@ -49,6 +49,8 @@ class Batch(NamedTuple):
         retracted: what the source no longer lists.
         origin: the number of the chunk that an id came in last.
         relations: relations between observables that the source names in one entry.
+        unstorable: the number of a chunk that lists an id with properties that cannot be stored.
+            The source lists it all the same: what it asserted of it before stays.
     """
 
     source: AssertingSource
@@ -56,6 +58,7 @@ class Batch(NamedTuple):
     retracted: dict[str, IncomingAssertion]
     origin: dict[str, int]
     relations: set[NamedRelation]
+    unstorable: dict[str, int]
 
 
 def read_chunk(
@@ -87,6 +90,7 @@ def read_chunk(
     )
     retraction = AssertionData(0, (), None, observed_at, None, retracted=True)
     for position, indicator in enumerate(payload.seen):
+        identity = ""
         try:
             identity = _identity(indicator)
             data = _assertion_data(indicator, defaults, stands_for, observed_at)
@@ -94,6 +98,8 @@ def read_chunk(
                 batch.relations.update(_relations(identity, indicator.relations))
         except InvalidInput as error:
             problems.append(f"seen[{position}]: {error.message}")
+            if identity:
+                batch.unstorable[identity] = number
             continue
         assertion = IncomingAssertion(identity, indicator.type, indicator.value, data)
         if identity in asserted:

@@ -3,7 +3,8 @@
 The end of a run tells how many chunks it published in each bucket (`feeds.finished.v1`). It may
 arrive before the chunks or after them. Whichever transaction applies the last one publishes
 `observables.applied.v1`. A sweep looks after what does not become complete: chunks that do not come
-for a minute are reported missing, so that the feed sends everything again.
+for a minute, and do not wait in the log either, are reported missing, so that the feed sends
+everything again.
 """
 
 from collections import Counter
@@ -17,13 +18,16 @@ from sqlalchemy.orm import Session
 from services.observables import EVENT_SOURCE, NAME
 from services.observables.store.repository import expectations, upkeep
 from services.observables.store.repository.expectations import AppliedBucket, Expectation
+from shared.clock import database_now
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.events import Event, derived_id
-from shared.events.feeds import RunFinished
+from shared.events.feeds import OBSERVED, RunFinished
 from shared.events.observables import APPLIED, RunApplied
 from shared.kafka.gaps import LogGap
+from shared.kafka.log_progress import PartitionProgress, may_wait, read_progress
 from shared.kafka.outbox import publish
+from shared.settings import load_settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import ASSERTIONS_CORRECTED, RUNS_REPORTED
 
@@ -87,8 +91,12 @@ def check_expectations(database: Database) -> dict[str, int]:
     with database.transaction(PLATFORM) as session:
         due = expectations.due_expectations(session, _BATCH)
     reports: dict[str, int] = {}
-    for tenant, run_id in due:
-        state = _check_safely(database, tenant, run_id)
+    progress: list[PartitionProgress] | None = []
+    if any(expectation.age >= PATIENCE for expectation in due):
+        # Before the transactions, which must not wait for Kafka.
+        progress = _read_progress(database)
+    for tenant, run_id, _ in due:
+        state = _check_safely(database, tenant, run_id, progress)
         if state is not None:
             reports[state] = reports.get(state, 0) + 1
     return reports
@@ -120,7 +128,18 @@ def corrections(expectation: Expectation, buckets: Iterable[AppliedBucket]) -> i
     return retracted + max(0, altered - expectation.news)
 
 
-def _check_safely(database: Database, tenant: str, run_id: UUID) -> ReportedState | None:
+def _read_progress(database: Database) -> list[PartitionProgress] | None:
+    """How far the chunks are applied that are in the log; None if that cannot be told now."""
+    try:
+        return read_progress(database, load_settings(), OBSERVED.name)
+    except Unavailable as error:
+        log.warning("run.check_postponed", reason=error.message)
+        return None
+
+
+def _check_safely(
+    database: Database, tenant: str, run_id: UUID, progress: list[PartitionProgress] | None
+) -> ReportedState | None:
     """Check one run; one that cannot be checked waits, and holds no other up.
 
     Raises:
@@ -128,7 +147,7 @@ def _check_safely(database: Database, tenant: str, run_id: UUID) -> ReportedStat
     """
     try:
         with database.transaction(tenant) as session:
-            return _check(session, tenant, run_id)
+            return _check(session, tenant, run_id, progress)
     except Unavailable:
         raise
     except Exception:  # a bug with one run must not stop the sweep
@@ -138,8 +157,17 @@ def _check_safely(database: Database, tenant: str, run_id: UUID) -> ReportedStat
         return None
 
 
-def _check(session: Session, tenant: str, run_id: UUID) -> ReportedState | None:
-    """Check one run; the state that was reported, if any."""
+def _check(
+    session: Session, tenant: str, run_id: UUID, progress: list[PartitionProgress] | None
+) -> ReportedState | None:
+    """Check one run; the state that was reported, if any.
+
+    Args:
+        session: of the run's tenant.
+        tenant: whose run.
+        run_id: the run.
+        progress: how far the log of the chunks is applied; None if that is not known.
+    """
     expectation = expectations.lock_expectation(session, tenant, run_id)
     if expectation is None:
         return None  # another transaction has reported it
@@ -148,9 +176,10 @@ def _check(session: Session, tenant: str, run_id: UUID) -> ReportedState | None:
     if not missing:
         _report_applied(session, tenant, run_id, expectation, buckets)
         return "applied"
-    # While its chunks arrive, the service is only behind.
+    # While its chunks arrive, or may be in the log, the service is only behind.
     idle = min([expectation.age, *(bucket.idle for bucket in buckets)])
-    if idle < PATIENCE:
+    ended_at = database_now(session) - expectation.age
+    if idle < PATIENCE or progress is None or may_wait(progress, ended_at):
         expectations.postpone_check(session, tenant, run_id, _PAUSE)
         return None
     report = _report(expectation, run_id, "incomplete", buckets, missing)

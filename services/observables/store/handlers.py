@@ -13,7 +13,7 @@ from services.observables.reference import context
 from services.observables.store import expectations, statements
 from services.observables.store.chunks import Batch, read_chunk, run_time
 from services.observables.store.ingest import SourceRun, ingest
-from services.observables.store.plan import AssertingSource, IngestPlan
+from services.observables.store.plan import IngestPlan
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import put_relations_of_source
 from services.observables.store.repository.write import RunChunkRow, pack_ids
@@ -70,7 +70,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     # Read the chunks. Indicators that cannot be stored go to the dead letters.
     source = write.put_source(session, tenant, head.feed, observed_at)
     source = source._replace(is_repetition=head.is_repetition)
-    batch = Batch(source, {}, {}, {}, set())
+    batch = Batch(source, {}, {}, {}, set(), {})
     rejected = [_read(session, event, number, batch) for number, event in enumerate(events)]
     # A chunk may come from a time when its observables had other ids.
     buckets = {event.data.bucket for event in events}
@@ -82,7 +82,7 @@ def _apply(session: Session, events: list[Observed]) -> None:
     asserted = list(batch.asserted.values())
     plan = ingest(session, run, asserted, batch.retracted.values(), buckets)
     put_relations_of_source(session, tenant, source.name, observed_at, batch.relations)
-    write.record_chunks(session, _progress(events, source, plan, batch.origin, rejected))
+    write.record_chunks(session, _progress(events, batch, plan, rejected))
     statements.close_complete(session, run, buckets)
 
 
@@ -100,12 +100,12 @@ def _read(session: Session, event: Observed, number: int, batch: Batch) -> int:
 
 def _progress(
     events: Sequence[Observed],
-    source: AssertingSource,
+    batch: Batch,
     plan: IngestPlan,
-    origin: dict[str, int],
     rejected: Sequence[int],
 ) -> list[RunChunkRow]:
     """The progress of each chunk, with the reports in it that are noted and not written."""
+    origin = batch.origin
     changes: dict[int, list[Change]] = defaultdict(list)
     for change in plan.changes:
         changes[origin[change.id[-36:]]].append(change)
@@ -113,6 +113,8 @@ def _progress(
     repeated: dict[int, list[str]] = defaultdict(list)
     for identity in plan.repeated:
         repeated[origin[identity]].append(identity)
+    for identity, number in batch.unstorable.items():
+        repeated[number].append(identity)
     rows = []
     for number, event in enumerate(events):
         chunk = event.data
@@ -128,7 +130,7 @@ def _progress(
                 changed=kinds["changed"] + kinds["expired"],
                 rejected=rejected[number],
                 source_id=chunk.feed.id,
-                observed_at=source.observed_at,
+                observed_at=batch.source.observed_at,
                 repeated=pack_ids(repeated[number]),
                 altered=kinds["new"] + altered[number],
                 statement_chunks=chunk.statement_chunks,

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.feeds.runs import full_statements
-from services.feeds.runs.full_statements import CHECK_CORRECTIONS
+from services.feeds.runs.accounts import CHECK_CORRECTIONS
 from services.feeds.runs.leased_run import LeasedRun
 from services.feeds.snapshots.store import SnapshotStore
 from shared.database import PLATFORM, Database

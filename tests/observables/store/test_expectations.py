@@ -1,5 +1,6 @@
 """What was published is compared with what was applied, and each run is reported."""
 
+import asyncio
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -9,14 +10,23 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from sentineliq.local.ports import free_ports
 from services.observables.store import expectations
 from services.observables.store.expectations import check_expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.database import PLATFORM, Database
 from shared.events import Event
-from shared.events.feeds import FINISHED, Indicator, RunFinished
+from shared.events.feeds import FINISHED, OBSERVED, Indicator, RunFinished
 from shared.events.observables import RunApplied
+from shared.kafka.cluster import consumer_group
+from shared.kafka.log_progress import read_progress
+from shared.kafka.offsets import cluster_id
+from shared.kafka.producer import Publisher
+from shared.kafka.topics import topic_name
+from shared.settings import Settings, load_settings
 from tests.observables.conftest import FEED, after, chunk, handle, outbox
+
+pytestmark = pytest.mark.usefixtures("settings")  # the topics are there, and empty
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
 DOMAIN = Indicator("domain-name", "login.example.com")
@@ -177,6 +187,54 @@ def test_a_statement_counts_its_chunks_as_well(own: Database) -> None:
     let_time_pass(own, "2 minutes")
     check_expectations(own)
     assert [report.missing for report in reports(own)] == [{0: 1}]
+
+
+def test_chunks_that_wait_in_the_log_are_not_missing(own: Database, settings: Settings) -> None:
+    """The service is more than a minute behind: nothing is lost, and nothing is said again."""
+    run = uuid4()
+    waiting = chunk(ADDRESS, run=run)
+
+    async def publish() -> None:
+        async with Publisher(settings) as publisher:
+            await publisher.publish(waiting)
+            await publisher.flush()
+
+    asyncio.run(publish())
+    finish(own, run, {0: 1}, seen=1)
+    let_time_pass(own, "2 minutes")
+    with own.transaction(PLATFORM) as session:
+        # The record was appended before the end of the run, as it is in a backlog.
+        session.execute(sa.text("UPDATE run_expectation SET received_at = now() - interval '61 s'"))
+    assert check_expectations(own) == {}
+    (partition,) = [item for item in read_progress(own, settings, OBSERVED.name) if item.unread]
+    group = f"{consumer_group(settings, 'observables')}@{asyncio.run(cluster_id(settings))}"
+    key = {"topic": topic_name(settings, OBSERVED.name), "partition": partition.partition}
+    with own.transaction(PLATFORM) as session:
+        session.execute(
+            sa.text(
+                "INSERT INTO consumer_offset (consumer_group, topic, partition, last_offset) "
+                "VALUES (:group, :topic, :partition, 0)"
+            ),
+            {"group": group, **key},
+        )
+    assert not any(item.unread for item in read_progress(own, settings, OBSERVED.name))
+    let_time_pass(own, "1 minute")
+    assert check_expectations(own) == {"incomplete": 1}
+
+
+def test_without_kafka_nothing_is_called_missing(
+    own: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = uuid4()
+    finish(own, run, {0: 1}, seen=1)
+    let_time_pass(own, "2 minutes")
+    with monkeypatch.context() as patch:
+        patch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{free_ports(1)[0]}")
+        load_settings.cache_clear()
+        assert check_expectations(own) == {}
+    load_settings.cache_clear()
+    let_time_pass(own, "1 minute")
+    assert check_expectations(own) == {"incomplete": 1}
 
 
 def test_a_run_that_cannot_be_checked_holds_no_other_up(

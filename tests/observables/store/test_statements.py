@@ -142,6 +142,24 @@ def test_what_an_older_run_lists_is_over_when_it_comes_after_the_statement(own: 
     assert live(own) == set(values)
 
 
+def test_what_is_listed_with_properties_that_cannot_be_stored_is_not_retracted(
+    own: Database,
+) -> None:
+    intact, refused, dropped = BY_BUCKET[FIRST][:3]
+    handle(own, chunk(*indicators([intact, refused, dropped]), into=FIRST))
+    changes(own)
+    listed = [*indicators([intact]), *indicators([refused], 101)]
+    run = uuid4()
+    handle(own, chunk(*listed, into=FIRST, at=after(60), run=run, statement=1))
+    assert live(own) == {intact, refused}
+    assert corrected(own, run) == [1]
+    # A run before it that arrives late retracts it no more either.
+    handle(own, chunk(gone=indicators([refused]), into=FIRST, at=after(30)))
+    assert live(own) == {intact, refused}
+    handle(own, chunk(*indicators([intact]), into=FIRST, at=after(90), statement=1))
+    assert live(own) == {intact}
+
+
 def test_what_a_stream_only_repeated_is_listed(own: Database) -> None:
     values = BY_BUCKET[FIRST]
     handle(own, chunk(*indicators(values), into=FIRST, feed=STREAM, at=after(0)))

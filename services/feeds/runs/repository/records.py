@@ -111,6 +111,18 @@ def find_queued_statement(session: Session, feed_id: UUID) -> UUID | None:
     return session.execute(query).scalar_one_or_none()
 
 
+def newest_statement_state(session: Session, feed_id: UUID, since: datetime) -> str | None:
+    """The state of a feed's newest run that says everything; None if none was queued since then."""
+    is_later = sa.and_(RUN.c.feed_id == feed_id, RUN.c.queued_at > since)
+    query = (
+        sa.select(RUN.c.state)
+        .where(is_later, RUN.c.full_reason.is_not(None))
+        .order_by(RUN.c.queued_at.desc())
+        .limit(1)
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
 def get_run(session: Session, run_id: UUID) -> RunSummary:
     """A run.
 
@@ -296,7 +308,7 @@ def lock_unchecked_feeds(session: Session, limit: int) -> list[DueCheck]:
     return [DueCheck(*row) for row in session.execute(query)]
 
 
-def give_up_waiting(session: Session, seconds: int, error: dict[str, Any]) -> int:
+def mark_unconfirmed(session: Session, seconds: int, error: dict[str, Any]) -> int:
     """Let runs be unconfirmed that have been applying for so long; how many."""
     is_late = sa.and_(
         RUN.c.state == RunState.APPLYING, RUN.c.finished_at < _NOW - timedelta(seconds=seconds)

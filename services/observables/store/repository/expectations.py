@@ -13,10 +13,15 @@ from shared.database import driver_connection
 
 
 class DueExpectation(NamedTuple):
-    """An expectation that has to be checked."""
+    """An expectation that has to be checked.
+
+    Attributes:
+        age: time since the end of the run was received.
+    """
 
     tenant: str
     run_id: UUID
+    age: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ SELECT bucket, count(*), coalesce(max(statement_chunks), 0), sum(received), sum(
     sum(altered), coalesce(sum(corrected), 0), now() - max(handled_at)
 FROM run_chunk WHERE tenant = %(tenant)s AND run_id = %(run)s AND chunk >= 0 GROUP BY bucket"""
 _DUE: Final = sa.text(
-    "SELECT tenant, run_id FROM run_expectation WHERE check_at <= now() "
+    "SELECT tenant, run_id, now() - received_at FROM run_expectation WHERE check_at <= now() "
     "ORDER BY check_at LIMIT :limit"
 )
 _FULFIL: Final = sa.text(
