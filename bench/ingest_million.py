@@ -10,12 +10,14 @@ import argparse
 import gzip
 import http.server
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID, uuid5
 
+import httpx2
 import psycopg
 
 from bench._figures import api_client, report_figures, throwaway_stack
@@ -71,14 +73,24 @@ def ingest(stack: Stack, values: list[str]) -> tuple[float, float]:
             if published is None and feeds.get(f"/v1/runs/{run['id']}").json()["state"] in (
                 "applying",
                 "succeeded",
-                "unconfirmed",
             ):
                 published = now
             if published is not None:
                 received = observables.get(f"/v1/runs/{run['id']}").json()["received"]
                 if received == len(values):
-                    return published, time.perf_counter() - started
+                    committed = time.perf_counter() - started
+                    await_success(feeds, run["id"])
+                    return published, committed
             time.sleep(0.25)  # asking costs what is measured
+
+
+def await_success(feeds: httpx2.Client, run_id: str) -> None:
+    """Wait until the feeds service knows that all of a run is applied."""
+    end = time.monotonic() + 60
+    while (state := feeds.get(f"/v1/runs/{run_id}").json()["state"]) != "succeeded":
+        if time.monotonic() > end:
+            sys.exit(f"All is stored, and the run is {state}.")
+        time.sleep(0.25)
 
 
 def upsert(database_url: str, values: list[str]) -> float:

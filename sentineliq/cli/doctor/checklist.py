@@ -72,6 +72,7 @@ def _compose(
             checks.append(database.outbox(service))
             checks.append(database.sweeps(service))
             checks += database.consumers(service)
+            checks += database.unfinished_work(service)
     checks.append(api.beat)
     if server.is_usable:
         checks.append(database.growth())

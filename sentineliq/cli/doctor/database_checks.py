@@ -60,6 +60,29 @@ FROM {}.log_gap WHERE noticed_at > now() - interval '7 days'
 """
 
 
+# What was published and not applied, unless a full statement has repaired it since.
+_INCOMPLETE: Final = """
+SELECT count(*), min(received_at) FROM {0}.run_expectation expected
+WHERE state = 'incomplete' AND NOT EXISTS (
+    SELECT FROM {0}.run_expectation later
+    WHERE later.tenant = expected.tenant AND later.source_id = expected.source_id
+        AND later.received_at > expected.received_at
+        AND later.is_full AND later.state = 'applied')
+"""
+_UNCONFIRMED: Final = """
+SELECT count(*), min(latest.finished_at), (array_agg(feed.name ORDER BY latest.finished_at))[1]
+FROM {0}.feed CROSS JOIN LATERAL (
+    SELECT run.state, run.finished_at FROM {0}.run
+    WHERE run.feed_id = feed.id AND run.state IN ('applying', 'succeeded', 'unconfirmed')
+    ORDER BY run.queued_at DESC LIMIT 1) latest
+WHERE latest.state = 'unconfirmed'
+"""
+_SET_ASIDE: Final = """
+SELECT count(*), string_agg(DISTINCT work, ', '), (array_agg(reason ORDER BY failed_at DESC))[1]
+FROM {}.failed_row WHERE failed_at > now() - interval '7 days'
+"""
+
+
 class OutboxState(NamedTuple):
     """The events that wait in an outbox.
 
@@ -194,6 +217,32 @@ class DatabaseChecks:
             status: Status = "problem" if open_count else "look"
             step = "`sentineliq consumers gaps` says what was lost, and what to do"
             checks.append(Check(f"{service} logs", status, seen, step))
+        return checks
+
+    def unfinished_work(self, service: ServiceName) -> list[Check]:
+        """Runs that were published and not applied, rows that upkeep fails on; empty if none."""
+        checks = []
+        unconfirmed = self._row(_UNCONFIRMED, service)
+        if unconfirmed is not None and unconfirmed[0]:
+            count, since, name = unconfirmed
+            seen = (
+                f"the last run of {count:,} feeds is unconfirmed, "
+                f"that of {name} since {since:%Y-%m-%d %H:%M}"
+            )
+            step = "does the observables consumer read? then `sentineliq feeds resync NAME`"
+            checks.append(Check(f"{service} runs", "look", seen, step))
+        incomplete = self._row(_INCOMPLETE, service)
+        if incomplete is not None and incomplete[0]:
+            count, since = incomplete
+            seen = f"chunks of {count:,} runs did not arrive, since {since:%Y-%m-%d %H:%M}"
+            step = "their feeds say everything again; if not, `sentineliq feeds resync NAME`"
+            checks.append(Check(f"{service} runs", "look", seen, step))
+        set_aside = self._row(_SET_ASIDE, service)
+        if set_aside is not None and set_aside[0]:
+            count, works, reason = set_aside
+            seen = f"{count:,} set aside in 7 days ({works}); the last: {reason}"
+            step = f"the table {service}.failed_row has the reasons"
+            checks.append(Check(f"{service} rows", "look", seen, step))
         return checks
 
     def _outbox(self, service: ServiceName) -> OutboxState:
