@@ -1,6 +1,8 @@
-"""The fork server's preload with a mistake planted: what the matrix must notice.
+"""Plants a mistake into the process that imports it: what tests and the matrix must notice.
 
-`SENTINELIQ_FAULT_MUTATION` names the mistake. No code of the platform knows of this module.
+`SENTINELIQ_FAULT_MUTATION` names the mistake. The fork server of an installation imports this
+module in place of its own preload, and `tests.faults.mutations` lets every Python process of a test
+run do so. No code of the platform knows of it.
 """
 
 import os
@@ -61,6 +63,25 @@ def trust_any_log() -> None:
     import_module("shared.kafka.consumer").find_gap = find_nothing
 
 
+def ignore_offset_row() -> None:
+    """A consumer applies all that it has read, whatever its row says is applied."""
+    batch_handler = import_module("shared.kafka.batch_handler")
+    commit = batch_handler.BatchHandler.commit
+    start = threading.local()
+
+    class CarelessRow(batch_handler.OffsetRow):  # type: ignore[misc]  # it is any class here
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.last = start.position - 1
+
+    def commit_carelessly(self: Any, key: Any, batch: Any, position: int) -> None:
+        start.position = position
+        commit(self, key, batch, position)
+
+    batch_handler.OffsetRow = CarelessRow
+    batch_handler.BatchHandler.commit = commit_carelessly
+
+
 def share_connections() -> None:
     """A worker opens connections before it forks, and nothing makes its children forget them."""
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # as the preload does, before Celery is read
@@ -89,6 +110,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         delete_before_acknowledgement,
         stop_sweeping,
         trust_any_log,
+        ignore_offset_row,
         share_connections,
         renew_no_lease,
     )

@@ -68,8 +68,8 @@ class Bench:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def recreate_topic(self) -> None:
-        """Delete the topic and make it anew, with one partition."""
+    async def recreate_topic(self, partitions: int = 1) -> None:
+        """Delete the topic and make it anew."""
         client = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
         await client.start()
         try:
@@ -78,7 +78,7 @@ class Bench:
                 async with asyncio.timeout(20):
                     while self.topic in await client.list_topics():
                         await asyncio.sleep(0.1)
-            await client.create_topics([NewTopic(self.topic, 1, 1)])
+            await client.create_topics([NewTopic(self.topic, partitions, 1)])
             async with asyncio.timeout(20):
                 while self.topic not in await client.list_topics():
                     await asyncio.sleep(0.1)

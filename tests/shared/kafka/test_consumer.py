@@ -18,6 +18,7 @@ from shared.database import PLATFORM, Database, database, driver_connection
 from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord, Event
 from shared.events.audit import RECORDED, Recorded
+from shared.kafka.batch_handler import BatchHandler
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.offsets import (
     OffsetRow,
@@ -191,6 +192,24 @@ def test_records_of_any_bytes_become_dead_letters_and_no_consumer_stops(
     letters = asyncio.run(scenario())
     assert sorted(letter.value for letter in letters) == sorted(value for value, _ in rotten)
     assert dict(letters[4].headers)["ce_tenant"] == b"a\x00b"
+
+
+def test_a_batch_that_another_consumer_has_applied_changes_nothing(own: Database) -> None:
+    """A consumer that was frozen still has records in its memory, and a place that was right."""
+    key = PartitionKey("cluster", "zombies", "audit.recorded.v1", 0)
+    events = [recorded(f"zombie-{number}") for number in range(4)]
+    batch = [
+        ConsumedRecord("audit.recorded.v1", 0, number, b"k", event.payload(), event.headers())
+        for number, event in enumerate(events)
+    ]
+    handler = BatchHandler(own, Subscription(RECORDED, store))
+    handler.commit(key, batch[:3], 0)
+    handler.commit(key, batch[:2], 0)
+    handler.commit(key, batch, 0)
+    assert effects(own, "zombie-") == [f"zombie-{number}" for number in range(4)]
+    stored = stored_offset(own, key)
+    assert stored is not None
+    assert stored.last == 3
 
 
 def test_a_database_that_comes_back_loses_nothing(own: Database, settings: Settings) -> None:

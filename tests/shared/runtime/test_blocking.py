@@ -85,7 +85,18 @@ def test_no_route_that_reads_blocks_the_loop(
     assert calls == []
 
 
-def test_the_consumer_process_does_not_block_its_loop(settings: Settings, tmp_path: Path) -> None:
+def test_a_dry_run_of_a_policy_does_not_block_the_loop(
+    settings: Settings, client_for: Callable[..., TestClient]
+) -> None:
+    client = client_for("observables")
+    with blocking_calls() as calls:
+        answer = client.post("/v1/enrichment-policies/dry-run", json={"name": "tried"})
+    assert answer.status_code == 200, answer.text
+    assert calls == []
+
+
+@pytest.mark.parametrize("kind", ["consumer", "trends"])
+def test_no_process_blocks_its_loop(settings: Settings, tmp_path: Path, kind: str) -> None:
     calls = tmp_path / "calls"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -96,7 +107,7 @@ def test_the_consumer_process_does_not_block_its_loop(settings: Settings, tmp_pa
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     process = subprocess.Popen(
-        [sys.executable, str(DETECTOR), str(calls), "services.observables", "consumer"], env=environ
+        [sys.executable, str(DETECTOR), str(calls), "services.observables", kind], env=environ
     )
     try:
         wait_for(lambda: is_ready(port), 60)
