@@ -3,17 +3,21 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
 from sentineliq.cli.client.api import Json
 from shared.errors import InvalidInput
+from shared.settings import SERVICES, ServiceName
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._:/()+-]+")
 _UNIT_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
+Service = Annotated[
+    str | None, typer.Option(help=f"Only this service: {', '.join(get_args(ServiceName))}.")
+]
 FeedReference = Annotated[str, typer.Argument(metavar="FEED", help="The feed's name or id.")]
 Format = Annotated[
     str | None,
@@ -46,6 +50,19 @@ FormatOptions = Annotated[
 Every = Annotated[
     str | None, typer.Option(help="How often it is fetched: seconds, or 30m, 6h, 1d.")
 ]
+
+
+def chosen_services(service: str | None) -> tuple[ServiceName, ...]:
+    """The services that a command is about: the named one, or all.
+
+    Raises:
+        InvalidInput: there is no such service.
+    """
+    if service is None:
+        return SERVICES
+    if service not in get_args(ServiceName):
+        raise InvalidInput(f"{service!r} is no service: name one of {', '.join(SERVICES)}")
+    return (cast("ServiceName", service),)
 
 
 def feed_settings(

@@ -36,7 +36,9 @@ class PartitionView(BaseModel):
     dead_letters: int = Field(description="among the last 1,000 records")
     halted_at: datetime | None = Field(description="null while the partition is consumed")
     halted_reason: str | None
-    halted_version: str | None = Field(description="the version of the code that halted it")
+    halted_version: str | None = Field(
+        description="the versions of the code that halted it since it was last released by a person"
+    )
 
 
 class GapView(BaseModel):

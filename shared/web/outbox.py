@@ -1,12 +1,13 @@
 """Routes of a service's outbox, for operators: what Kafka refuses, and what to publish again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from shared.auth import Principal
 from shared.database import PLATFORM, PUBLIC, Database
@@ -92,12 +93,7 @@ def retry_parked(
     principal: Operator, database: OwnDatabase, body: ParkedEventIds
 ) -> ParkedEventIds:
     """Publish parked events after all, before those that wait now."""
-    with database.transaction(PLATFORM) as session:
-        ids = outbox_upkeep.retry_parked(session, body.ids)
-        _check_all(body.ids, ids)
-        for parked_id in ids:
-            audit(session, database.service, PUBLIC, principal.actor, "outbox.retry", parked_id)
-    return ParkedEventIds(ids=ids)
+    return _change_parked(principal, database, body, "outbox.retry", outbox_upkeep.retry_parked)
 
 
 @router.post("/parked/discard")
@@ -105,12 +101,7 @@ def discard_parked(
     principal: Operator, database: OwnDatabase, body: ParkedEventIds
 ) -> ParkedEventIds:
     """Delete parked events: nobody will ever receive them."""
-    with database.transaction(PLATFORM) as session:
-        ids = outbox_upkeep.discard_parked(session, body.ids)
-        _check_all(body.ids, ids)
-        for parked_id in ids:
-            audit(session, database.service, PUBLIC, principal.actor, "outbox.discard", parked_id)
-    return ParkedEventIds(ids=ids)
+    return _change_parked(principal, database, body, "outbox.discard", outbox_upkeep.discard_parked)
 
 
 @router.post("/resend")
@@ -150,3 +141,19 @@ def _check_all(requested: Sequence[int], found_ids: Sequence[int]) -> None:
 def _view(event: ParkedEvent) -> ParkedEventView:
     key = None if event.key is None else event.key.decode("utf-8", "backslashreplace")
     return ParkedEventView(**{**asdict(event), "key": key})
+
+
+def _change_parked(
+    principal: Principal,
+    database: Database,
+    body: ParkedEventIds,
+    action: str,
+    change: Callable[[Session, list[int]], list[int]],
+) -> ParkedEventIds:
+    """Change parked events, all of them or none, and write each into the audit."""
+    with database.transaction(PLATFORM) as session:
+        ids = change(session, body.ids)
+        _check_all(body.ids, ids)
+        for parked_id in ids:
+            audit(session, database.service, PUBLIC, principal.actor, action, parked_id)
+    return ParkedEventIds(ids=ids)

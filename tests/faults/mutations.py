@@ -22,7 +22,8 @@ from tests.faults.rows import triggers
 from tests.faults.scenario import Trial
 
 _ROOT = Path(__file__).parents[2]
-_SHARED = "tests/shared"
+_KAFKA = "tests/shared/kafka"
+_SWEEPS = "tests/shared/runtime/test_sweeps.py"
 _PATIENCE = 40
 _TEST_SECONDS = 300
 _SITE = "import tests.faults.mutated\n"
@@ -32,22 +33,22 @@ _SOME_TEST_FAILED = 1
 
 GUARDING_TESTS: dict[str, tuple[str, ...]] = {
     "acknowledge_before_commit": (
-        f"{_SHARED}/kafka/test_consumer.py::test_a_database_that_comes_back_loses_nothing",
+        f"{_KAFKA}/test_consumer.py::test_a_database_that_comes_back_loses_nothing",
     ),
     "delete_before_acknowledgement": (
-        f"{_SHARED}/kafka/test_outbox.py::test_what_was_not_acknowledged_is_sent_again_with_the_same_ids",
+        f"{_KAFKA}/test_outbox.py::test_what_was_not_acknowledged_is_sent_again_with_the_same_ids",
     ),
     "stop_sweeping": (
-        f"{_SHARED}/runtime/test_sweeps.py::test_the_consumer_process_sweeps_although_its_service_reads_no_topic",
+        f"{_SWEEPS}::test_the_consumer_process_sweeps_although_its_service_reads_no_topic",
     ),
     "trust_any_log": (
-        f"{_SHARED}/kafka/test_log_gaps.py::test_all_records_of_a_recreated_topic_are_applied",
+        f"{_KAFKA}/test_log_gaps.py::test_all_records_of_a_recreated_topic_are_applied",
     ),
     "ignore_offset_row": (
-        f"{_SHARED}/kafka/test_consumer.py::test_a_batch_that_another_consumer_has_applied_changes_nothing",
+        f"{_KAFKA}/test_consumer.py::test_a_batch_that_was_applied_before_changes_nothing",
     ),
     "share_connections": (
-        f"{_SHARED}/postgres/test_silence.py::test_no_connection_survives_a_fork",
+        "tests/shared/postgres/test_silence.py::test_no_connection_survives_a_fork",
     ),
     "renew_no_lease": (
         "tests/shared/test_leases.py::test_a_keeper_renews_until_the_row_is_lost",

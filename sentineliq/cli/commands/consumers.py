@@ -1,25 +1,21 @@
 """`sentineliq consumers`."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import Service, chosen_services
 from shared.errors import InvalidInput, NotFound
-from shared.settings import SERVICES, ServiceName
+from shared.settings import ServiceName
 
 consumers = CommandGroup("Consumers: halted partitions, and gaps in logs.")
 
 _PATH = "/v1/consumers"
 _COLUMNS = ("service", "topic", "partition", "offset", "dead", "halted", "reason")
 _GAP_COLUMNS = ("service", "topic", "partition", "kind", "applied to", "noticed", "repair")
-
-Service = Annotated[
-    str | None,
-    typer.Option(help=f"Only this service: {', '.join(get_args(ServiceName))}."),
-]
 
 
 @consumers.command("list")
@@ -84,13 +80,14 @@ def release_partition(
     *,
     service: Service = None,
     allow: Annotated[
-        int, typer.Option(min=0, help="Dead letters that may come beyond the limit.")
+        int, typer.Option(min=0, help="How many more records may become dead letters.")
     ] = 0,
 ) -> None:
     """Consume a halted partition again.
 
     Remove the cause first: the partition halts again if as many records fail as before. With
-    --allow these become dead letters.
+    --allow these become dead letters, also those that the database refuses for another reason than
+    their values.
     """
     topic, _, number = partition.partition("/")
     if number and not number.isdigit():
@@ -99,7 +96,7 @@ def release_partition(
     if number:
         order["partition"] = int(number)
     released: list[Json] = []
-    for name in _names(service):
+    for name in chosen_services(service):
         try:
             answer = ctx.obj.client.post(name, f"{_PATH}/release", order)
         except NotFound:
@@ -115,11 +112,4 @@ def release_partition(
 
 
 def _views(context: CommandContext, service: str | None) -> list[tuple[ServiceName, Json]]:
-    return [(name, context.client.get(name, _PATH)) for name in _names(service)]
-
-
-def _names(service: str | None) -> list[ServiceName]:
-    names = [name for name in SERVICES if service in (None, name)]
-    if not names:
-        raise InvalidInput(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
-    return names
+    return [(name, context.client.get(name, _PATH)) for name in chosen_services(service)]

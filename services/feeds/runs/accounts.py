@@ -78,7 +78,7 @@ def account_for(session: Session, applied: RunApplied, told_at: datetime | None)
         else:
             # One repetition did not help: the next run tries again, and not this minute.
             subscriptions.save_feed(session, feed, {"needs_full_statement": reason})
-    elif count := records.mark_lost_runs(session, applied.run_id):
+    elif count := records.mark_unaccounted(session, applied.run_id):
         reason = f"{count} runs before {applied.run_id} were published, and never arrived."
         request_statement(session, feed, SYSTEM, reason)
 

@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -155,7 +156,8 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     processor = DocumentProcessor(run, settings, payloads)
     was_read_before = run.feed.content_digest is not None or bool(run.feed.cursor)
     days = settings.feed_check_days
-    processor.check_snapshot()
+    finish = partial(run.finish, was_read_before=was_read_before, check_days=days)
+    await asyncio.to_thread(processor.check_snapshot)
     # While the document is fetched.
     document_sandbox(settings).start()
     async with aclosing(_documents(run, settings, payloads)) as documents:
@@ -164,11 +166,11 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
                 changes = await processor.process(document)
                 if run.is_whole:
                     # One document is all: a second one would speak for the same moment.
-                    outcome = run.finish(changes, was_read_before=was_read_before, check_days=days)
-                    processor.remove_replaced()
+                    outcome = await asyncio.to_thread(finish, changes)
+                    await asyncio.to_thread(processor.remove_replaced)
                     return outcome
-                run.finish_page(changes)
-    return run.finish(was_read_before=was_read_before, check_days=days)
+                await asyncio.to_thread(run.finish_page, changes)
+    return await asyncio.to_thread(finish)
 
 
 async def _documents(

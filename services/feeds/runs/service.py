@@ -180,8 +180,8 @@ def start_due_feeds(database: Database, limit: int = 500) -> int:
 def reconcile(database: Database) -> int:
     """Enqueue again the runs that wait without a message or a worker; how many."""
     with database.transaction(PLATFORM) as session:
-        lost = claims.lost_runs(session)
-    return enqueue_runs(lost, SYSTEM)
+        unattended = claims.unattended_runs(session)
+    return enqueue_runs(unattended, SYSTEM)
 
 
 def check_health(database: Database) -> int:

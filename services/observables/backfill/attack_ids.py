@@ -19,8 +19,8 @@ from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.scoring.inputs import ObservableState
 from services.observables.store import rescore
 from services.observables.store.changes import attack_ids, build_change
-from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import read, write
+from services.observables.store.set_aside import apply_isolated
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events.observables import Change
 from shared.stix import bucket

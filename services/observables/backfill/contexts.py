@@ -16,8 +16,8 @@ from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.reloading_cache import CHECK_INTERVAL
 from services.observables.reference.repository import DatasetState
 from services.observables.store import rescore
-from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import write
+from services.observables.store.set_aside import apply_isolated
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.events import derived_id
 from shared.stix import bucket

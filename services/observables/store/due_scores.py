@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from services.observables.store import rescore
-from services.observables.store.isolation import apply_isolated
 from services.observables.store.repository import upkeep, write
+from services.observables.store.set_aside import apply_isolated
 from services.observables.worker import celery
 from shared.clock import database_now
 from shared.database import PLATFORM, Database

@@ -143,7 +143,7 @@ class World:
         self.change("DELETE FROM provider")
         if run_id is None:
             with self.feeds.transaction(PLATFORM) as session:
-                waiting = claims.lost_runs(session)
+                waiting = claims.unattended_runs(session)
             if not waiting:
                 return None
             run_id = waiting[0].id

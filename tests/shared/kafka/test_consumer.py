@@ -194,7 +194,7 @@ def test_records_of_any_bytes_become_dead_letters_and_no_consumer_stops(
     assert dict(letters[4].headers)["ce_tenant"] == b"a\x00b"
 
 
-def test_a_batch_that_another_consumer_has_applied_changes_nothing(own: Database) -> None:
+def test_a_batch_that_was_applied_before_changes_nothing(own: Database) -> None:
     """A consumer that was frozen still has records in its memory, and a place that was right."""
     key = PartitionKey("cluster", "zombies", "audit.recorded.v1", 0)
     events = [recorded(f"zombie-{number}") for number in range(4)]

@@ -15,8 +15,8 @@ from sentineliq.cli.client.kafka_reader import (
     require_topic,
     topic_record,
 )
-from sentineliq.cli.commands.events.parked import Service, chosen_services
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
+from sentineliq.cli.parameters import Service, chosen_services
 from shared.tenants import PUBLIC
 
 log_commands = CommandGroup()

@@ -1,21 +1,17 @@
 """`sentineliq events parked`."""
 
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
-from shared.errors import InvalidInput
-from shared.settings import SERVICES, ServiceName
+from sentineliq.cli.parameters import Service, chosen_services
 from shared.tenants import PUBLIC
 
 parked = CommandGroup("Events that Kafka refuses.")
 
-Service = Annotated[
-    str | None, typer.Option(help="Only this service: feeds, observables, notifications …")
-]
 OneService = Annotated[str, typer.Option(help="The service whose events these are.")]
 Ids = Annotated[
     list[int] | None, typer.Argument(metavar="ID", help="Ids, as `events parked list` shows them.")
@@ -24,19 +20,6 @@ All = Annotated[bool, typer.Option("--all", help="All parked events of the servi
 
 _PATH = "/v1/outbox/parked"
 _COLUMNS = ("service", "id", "topic", "tenant", "bytes", "parked", "reason")
-
-
-def chosen_services(service: str | None) -> tuple[ServiceName, ...]:
-    """The services that a command is about: the named one, or all.
-
-    Raises:
-        InvalidInput: there is no such service.
-    """
-    if service is None:
-        return SERVICES
-    if service not in get_args(ServiceName):
-        raise InvalidInput(f"{service!r} is no service: name one of {', '.join(SERVICES)}")
-    return (cast("ServiceName", service),)
 
 
 @parked.command("list")

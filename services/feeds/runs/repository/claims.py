@@ -186,7 +186,7 @@ def unpin_document(session: Session, run: ClaimedRun, report: dict[str, Any]) ->
     RUNS.change(session, run.holder, run.id, values)
 
 
-def lost_runs(session: Session, limit: int = 1000) -> list[QueuedRun]:
+def unattended_runs(session: Session, limit: int = 1000) -> list[QueuedRun]:
     """Runs that could be worked on and are not: their message was lost, or their worker."""
     query = (
         sa.select(RUN.c.id, RUN.c.tenant)

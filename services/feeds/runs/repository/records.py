@@ -270,11 +270,10 @@ def store_applied(
     return get_run(session, run_id)
 
 
-def mark_lost_runs(session: Session, run_id: UUID) -> int:
-    """Mark runs of the same feed as lost that are older than a run which was applied; how many.
+def mark_unaccounted(session: Session, run_id: UUID) -> int:
+    """Mark older runs of a feed of which nothing was ever said, when one was applied; how many.
 
-    They are unconfirmed, and nothing was ever said about them, although what is published later
-    arrives later.
+    What is published later arrives later: what these runs published is lost.
     """
     applied = RUN.alias("applied_run")
     lost = AppliedCounts("lost", 0, 0, 0, 0, 0)

@@ -18,14 +18,14 @@ def test_an_interactive_job_goes_before_all_that_wait(world: World, client_for):
     world.enricher(concurrency=1)
     world.providers.replies["probe"] = lambda _: Reply(delay=0.01)
     world.ask(*addresses(20_000))
-    worker = threading.Thread(target=world.run_worker, args=(10,))
+    worker = threading.Thread(target=world.run_worker, args=(80,))
     worker.start()
-    world.wait_for(lambda: len(world.providers.calls) > 20, "automatic work")
+    world.wait_for(lambda: len(world.providers.calls) > 20, "automatic work", 60)
     client = client_for("observables", role="analyst")
     created = client.post("/v1/enrichments", json={"values": ["45.99.1.1"]}).json()
     before = len(world.providers.calls)
     world.wait_for(
-        lambda: client.get(f"/v1/enrichments/{created['id']}").json()["open"] == 0, "the answer"
+        lambda: client.get(f"/v1/enrichments/{created['id']}").json()["open"] == 0, "the answer", 60
     )
     place = world.providers.queries_of("probe").index("45.99.1.1")
     # Only jobs that were claimed already may come before it.

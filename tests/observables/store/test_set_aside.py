@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from services.observables.backfill import attack_ids, contexts
 from services.observables.backfill.repository import StoredContext
-from services.observables.store import isolation
+from services.observables.store import set_aside
 from services.observables.store.due_scores import check_due
-from services.observables.store.isolation import apply_isolated
+from services.observables.store.set_aside import apply_isolated
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
 from shared.events.feeds import Indicator
@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_mapped_holds_no_other_up(
     ],
 )
 def test_only_errors_of_rows_are_put_on_rows(error: Exception, is_of_rows: bool) -> None:
-    assert isolation._blames_rows(error) is is_of_rows
+    assert set_aside._blames_rows(error) is is_of_rows
 
 
 def test_what_is_no_rows_fault_is_raised_and_changes_nothing(own: Database) -> None:
