@@ -154,16 +154,20 @@ class Desk:
 
     def published(self, run: dict[str, Any]) -> list[IndicatorsObserved]:
         async def read() -> list[IndicatorsObserved]:
+            topic = topic_name(self.settings, OBSERVED.name)
+            count = self.settings.kafka_partitions
+            partitions = [TopicPartition(topic, number) for number in range(count)]
             consumer = AIOKafkaConsumer(
-                topic_name(self.settings, OBSERVED.name),
                 bootstrap_servers=self.settings.kafka_bootstrap_servers,
                 auto_offset_reset="earliest",
             )
+            consumer.assign(partitions)
             records = []
-            async with consumer:
-                while batch := await consumer.getmany(timeout_ms=500):
-                    for consumed in batch.values():
-                        records += consumed
+            async with consumer, asyncio.timeout(60):
+                for partition, end in (await consumer.end_offsets(partitions)).items():
+                    while await consumer.position(partition) < end:
+                        batch = await consumer.getmany(partition, timeout_ms=500)
+                        records += batch.get(partition, [])
             return [
                 msgspec.json.decode(record.value, type=IndicatorsObserved) for record in records
             ]
