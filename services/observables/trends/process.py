@@ -86,7 +86,7 @@ async def _run(
         await _stop(app, reason)
         return reason
     finally:
-        lock.release()
+        await asyncio.to_thread(lock.release)
 
 
 async def _stop(app: faust.App, reason: str | None) -> None:

@@ -7,21 +7,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import sqlalchemy as sa
+from aiokafka.errors import KafkaError
 
 from shared.database import PLATFORM, Database, database
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
+from shared.kafka.cluster import administrator, consumer_group
 from shared.kafka.producer import Publisher
 from shared.settings import Settings
 
 SCRIPT = Path(__file__).with_name("consumer_script.py")
-FENCED = 20.0
-"""Seconds; the promise is 15, and a test machine is busy."""
+FENCED = 15.0
+"""Seconds; the figure of the promise."""
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +37,29 @@ def own(settings: Settings) -> Database:
 
 
 @pytest.fixture
-def consumers(own: Database) -> Iterator[list[subprocess.Popen[bytes]]]:
+def consumers(own: Database, settings: Settings) -> Iterator[list[subprocess.Popen[bytes]]]:
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     running = [subprocess.Popen([sys.executable, str(SCRIPT)], env=environ) for _ in range(2)]
-    yield running
-    for process in running:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    try:
+        asyncio.run(wait_for_members(settings, len(running)))
+        yield running
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+async def wait_for_members(settings: Settings, count: int) -> None:
+    """Wait until so many consumers are in the group, and each has its partitions."""
+    group = consumer_group(settings, "observables")
+    async with asyncio.timeout(90), administrator(settings) as admin:
+        while True:
+            with suppress(KafkaError):  # a group is known when its first member comes
+                (answer,) = await admin.describe_consumer_groups([group])
+                _, _, state, _, _, members, *_ = answer.groups[0]
+                if (state, len(members)) == ("Stable", count):
+                    return
+            await asyncio.sleep(0.2)
 
 
 async def produce(settings: Settings, *targets: str) -> None:
@@ -82,7 +101,7 @@ def sessions(own: Database) -> str:
         return "\n".join(map(str, connection.execute(query)))
 
 
-def test_a_frozen_consumer_is_fenced(
+def test_a_frozen_consumer_is_replaced_and_fenced(
     own: Database, settings: Settings, consumers: list[subprocess.Popen[bytes]]
 ) -> None:
     first = [f"first-{number}" for number in range(8)]
@@ -92,18 +111,21 @@ def test_a_frozen_consumer_is_fenced(
     deadline = time.monotonic() + 30
     while len(frozen(consumers)) < 1:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
     started = time.monotonic()
-    # The other partitions' records, those of the frozen consumer among them.
+    # Records of the other partition, and of that which the frozen consumer has locked.
     later = [f"later-{number}" for number in range(8)]
     asyncio.run(produce(settings, *later))
     # The successor freezes on the same record: it has taken over the row that was locked.
     while len(frozen(consumers)) < 2:
-        assert time.monotonic() - started < FENCED, sessions(own)
-        time.sleep(0.05)
+        assert time.monotonic() - started < 4 * FENCED, sessions(own)
+        time.sleep(0.02)
+    seconds = time.monotonic() - started
     # Both wake up, and the one that was fenced changes nothing any more.
     for process in consumers:
         process.send_signal(signal.SIGCONT)
     wait_until(own, {*first, *later}, 90)
     wait_until(own, {"one-freeze"}, 90)
     assert effects(own) == sorted([*first, *later, "one-freeze"])
+    # The machine may be busy: a machine that does nothing else needs 11 seconds.
+    assert seconds < FENCED + 5
