@@ -28,7 +28,7 @@ CONSUMER_LAG = Gauge(
 )
 CONSUMER_HALTED = Gauge(
     "sentineliq_consumer_halted",
-    "1 while a partition is halted because too many of its records cannot be handled.",
+    "1 while a partition is halted because its records cannot be handled.",
     ["service", "topic", "partition"],
 )
 LOG_GAPS = Counter(

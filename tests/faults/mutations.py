@@ -79,6 +79,10 @@ def noticing_tests(mutation: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="sentineliq-mutation-") as folder:
         (Path(folder) / "sitecustomize.py").write_text(_SITE)
         path = os.pathsep.join((folder, str(_ROOT)))
+        # A test run that this one is part of must not take its tests for its own.
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+        }
         command = [
             *(sys.executable, "-m", "pytest", "--numprocesses=0", "--tb=line", "-q", "-rfE"),
             *GUARDING_TESTS[mutation],
@@ -86,7 +90,7 @@ def noticing_tests(mutation: str) -> list[str]:
         result = subprocess.run(
             command,
             cwd=_ROOT,
-            env={**os.environ, VARIABLE: mutation, "PYTHONPATH": path},
+            env={**environ, VARIABLE: mutation, "PYTHONPATH": path},
             check=False,
             capture_output=True,
             text=True,
