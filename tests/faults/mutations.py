@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.faults.installation import temporary_installation
 from tests.faults.load import Probe
 from tests.faults.matrix import run
-from tests.faults.mutated import VARIABLE
+from tests.faults.mistakes import VARIABLE
 from tests.faults.rows import triggers
 from tests.faults.scenario import Trial
 
@@ -26,7 +26,7 @@ _KAFKA = "tests/shared/kafka"
 _SWEEPS = "tests/shared/runtime/test_sweeps.py"
 _PATIENCE = 40
 _TEST_SECONDS = 300
-_SITE = "import tests.faults.mutated\n"
+_SITE = "from tests.faults.mistakes import plant\n\nplant()\n"
 """Python imports a module `sitecustomize` when it starts: the mistake is in every process."""
 _SOME_TEST_FAILED = 1
 """Pytest's exit code; others say that it could not run the tests."""

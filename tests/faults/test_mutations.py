@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.mutated import MUTATIONS
+from tests.faults.mistakes import MUTATIONS
 from tests.faults.mutations import GUARDING_SCENARIOS, GUARDING_TESTS, noticing_tests
 from tests.faults.rows import triggers
 
