@@ -56,7 +56,7 @@ def process(folder: Path) -> Iterator[Path]:
     log = folder / "trends.log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, log.open("w") as written:
         ready.bind(str(folder / "ready.sock"))
-        ready.settimeout(30)
+        ready.settimeout(60)
         started = subprocess.Popen(
             [sys.executable, "-m", "services.observables", "trends"],
             env={**os.environ, "NOTIFY_SOCKET": str(folder / "ready.sock")},
@@ -68,7 +68,7 @@ def process(folder: Path) -> Iterator[Path]:
             yield log
         finally:
             started.send_signal(signal.SIGTERM)
-            assert started.wait(15) == 0, log.read_text()
+            assert started.wait(40) == 0, log.read_text()
 
 
 def new(addresses: Sequence[str]) -> Event[ObservablesChanged]:
