@@ -36,6 +36,8 @@ _PLAIN_URL = re.compile(
     re.ASCII,
 )
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]*([^/\\?#]*)")
+# `mailto:`, `sip:`, `tel:` …; of `name:8080/path` the part behind the colon is a port.
+_OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,253}+:(?![0-9]{0,5}(?:[/?#\\]|$))", re.ASCII)
 URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
 
 
@@ -129,6 +131,10 @@ def url(text: str) -> str:
     if plain and (is_plain_domain(plain[1]) or (is_ipv4(plain[1]) and check_ipv4(plain[1]))):
         return text
     if not URL_SCHEME.match(text):
+        if _OTHER_SCHEME.match(text):
+            raise NotAnObservable(
+                "malformed URL", f"{excerpt(text)}: two slashes expected behind the scheme"
+            )
         text = f"http://{text}"
     try:
         parsed = ada_url.URL(text)

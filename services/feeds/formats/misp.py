@@ -1,7 +1,7 @@
 """MISP events: their attributes, and the attributes of their objects."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO, ClassVar, TypeVar
 
 import msgspec
 
@@ -17,8 +17,13 @@ from services.feeds.formats.base import (
     excerpt,
     read_options,
 )
-from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, is_set, tag_names
-from services.feeds.formats.streams import decode_json, read_text_document
+from services.feeds.formats.misp_attributes import (
+    MispAttribute,
+    attribute_items,
+    read_flag,
+    tag_names,
+)
+from services.feeds.formats.streams import decode_json, json_lines, read_text_document
 from services.feeds.formats.unit_account import UnitAccount
 
 
@@ -32,34 +37,37 @@ class MispOptions(msgspec.Struct, forbid_unknown_fields=True):
     include_context: bool = False
 
 
+_Decoded = TypeVar("_Decoded")
+_Entries = list[msgspec.Raw] | dict[str, msgspec.Raw] | None
+"""Entries of an event. A stream's events hold one attribute or object each, and no list of them."""
+
+
 class _MispObject(msgspec.Struct):
     name: Any = None
     deleted: Any = False
-    Attribute: list[msgspec.Raw] = msgspec.field(default_factory=list)
+    Attribute: _Entries = None
 
 
 class _Event(msgspec.Struct):
-    """An event, or attributes without one, as searches and streams of attributes give them.
-
-    A stream's entries hold one attribute or object each, and no list of them.
-    """
+    """An event, or attributes without one, as searches and streams of attributes give them."""
 
     info: Any = None
+    uuid: Any = None
     Tag: Any = None
-    Attribute: list[msgspec.Raw] | dict[str, msgspec.Raw] = msgspec.field(default_factory=list)
-    Object: list[_MispObject] | _MispObject = msgspec.field(default_factory=list)
+    Attribute: _Entries | msgspec.UnsetType = msgspec.UNSET
+    Object: _Entries | msgspec.UnsetType = msgspec.UNSET
     type: Any = None
     value: Any = None
 
-    def attributes(self) -> list[msgspec.Raw]:
-        """Its attributes that belong to no object."""
-        if isinstance(self.Attribute, dict):
-            return [msgspec.Raw(msgspec.json.encode(self.Attribute))]
-        return self.Attribute
-
-    def objects(self) -> list[_MispObject]:
-        """Its objects."""
-        return self.Object if isinstance(self.Object, list) else [self.Object]
+    @property
+    def is_event(self) -> bool:
+        """Whether this has a property of an event: other software writes "Event", too."""
+        return (
+            self.Attribute is not msgspec.UNSET
+            or self.Object is not msgspec.UNSET
+            or isinstance(self.info, str)
+            or isinstance(self.uuid, str)
+        )
 
 
 class _EventWrapper(_Event):
@@ -74,11 +82,16 @@ class _EventWrapper(_Event):
             self.info = self.Event.info
             self.Tag = self.Event.Tag
             return self
-        return self.Event
+        return self.Event if self.Event.is_event else None
+
+    @property
+    def is_attribute(self) -> bool:
+        """Whether this is an attribute by itself, without a name for it and an event around it."""
+        return self.event() is None and isinstance(self.type, str) and self.value is not None
 
 
-class _Document(_EventWrapper):
-    response: list[_EventWrapper] | _EventWrapper | None = None
+class _Document(msgspec.Struct):
+    response: msgspec.Raw = msgspec.Raw(b"")
 
 
 class MispFormat:
@@ -102,58 +115,124 @@ def _items(
     stream: BinaryIO, options: MispOptions
 ) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     events = _events(read_text_document(stream))
-    account = UnitAccount("attribute", sum(map(_count_attributes, events)))
+    account = UnitAccount("attribute")
     for number, event in enumerate(events):
         place = f"response[{number}].Event." if len(events) > 1 else ""
+        if isinstance(event, DroppedItem):
+            # How many attributes it holds nobody knows: it counts as one.
+            account.total += 1
+            yield from counted([event], account)
+            continue
         if info := fields.short_text(event.info, 200):
             yield Note(f"event: {info}")
-        event_tags = tag_names(event.Tag)
-        for at, raw in enumerate(event.attributes()):
-            where = f"{place}Attribute[{at}]"
-            yield from counted(_attribute_items(where, raw, event_tags, options), account)
-        for object_at, misp_object in enumerate(event.objects()):
-            deleted = is_set(misp_object.deleted)
-            for at, raw in enumerate(misp_object.Attribute):
-                where = f"{place}Object[{object_at}].Attribute[{at}]"
-                items = _attribute_items(where, raw, event_tags, options, deleted=deleted)
-                yield from counted(items, account)
+        yield from _event_items(place, event, options, account)
     yield account
 
 
-def _count_attributes(event: _Event) -> int:
-    of_objects = sum(len(misp_object.Attribute) for misp_object in event.objects())
-    return len(event.attributes()) + of_objects
+def _event_items(
+    place: str, event: _Event, options: MispOptions, account: UnitAccount
+) -> Iterator[ParsedIndicator | DroppedItem]:
+    event_tags = tag_names(event.Tag)
+    attributes = _as_list(event.Attribute)
+    account.total += len(attributes)
+    for at, raw in enumerate(attributes):
+        where = f"{place}Attribute[{at}]"
+        yield from counted(_attribute_items(where, raw, event_tags, options), account)
+    for object_at, raw_object in enumerate(_as_list(event.Object)):
+        object_place = f"{place}Object[{object_at}]"
+        misp_object = _decoded(object_place, raw_object, _decode_object, "malformed object")
+        if isinstance(misp_object, DroppedItem):
+            account.total += 1
+            yield from counted([misp_object], account)
+            continue
+        deleted = read_flag(misp_object.deleted)
+        of_object = _as_list(misp_object.Attribute)
+        account.total += len(of_object)
+        for at, raw in enumerate(of_object):
+            where = f"{object_place}.Attribute[{at}]"
+            items = _attribute_items(where, raw, event_tags, options, deleted=deleted)
+            yield from counted(items, account)
 
 
-def _events(data: bytes) -> list[_Event]:
-    is_list = data.lstrip()[:1] == b"["
-    if is_list:
-        wrappers: list[_EventWrapper] = decode_json(data, list[_EventWrapper])
-    else:
-        document: _Document = decode_json(data, _Document)
-        response = document.response if document.response is not None else document
-        wrappers = response if isinstance(response, list) else [response]
+def _as_list(entries: _Entries | msgspec.UnsetType) -> list[msgspec.Raw]:
+    if isinstance(entries, dict):
+        return [msgspec.Raw(msgspec.json.encode(entries))]
+    return entries or []
+
+
+def _events(data: bytes) -> list[_Event | DroppedItem]:
+    """The events of a document; a bad one costs itself.
+
+    Raises:
+        MalformedDocument: none of its entries is an event or an attribute.
+    """
+    entries = _entries(data)
+    if len(entries) == 1:
+        decode_json(bytes(entries[0]), _EventWrapper)
+    wrappers = [
+        _decoded(f"response[{at}]", raw, _decode_wrapper, "malformed event")
+        for at, raw in enumerate(entries)
+    ]
     if wrappers and all(map(_is_attribute, wrappers)):
-        return [_Event(Attribute=decode_json(data, list[msgspec.Raw]) if is_list else [_raw(data)])]
-    events = []
-    for number, wrapper in enumerate(wrappers):
-        event = wrapper.event()
-        if event is None:
-            raise MalformedDocument(
-                'this is no MISP event: there is neither "Event" nor "Attribute"',
-                f"$[{number}]" if number else "$",
-            )
-        events.append(event)
+        return [_Event(Attribute=entries)]
+    events = [
+        _event(f"response[{at}]", entry, raw)
+        for at, (entry, raw) in enumerate(zip(wrappers, entries, strict=True))
+    ]
+    if events and all(isinstance(event, DroppedItem) for event in events):
+        raise MalformedDocument(
+            'this is no MISP event: there is neither "Event" nor "Attribute"', "$"
+        )
     return events
 
 
-def _is_attribute(entry: _EventWrapper) -> bool:
-    """Whether an entry is an attribute by itself, without a name for it and an event around it."""
-    return entry.event() is None and isinstance(entry.type, str) and entry.value is not None
+def _is_attribute(entry: _EventWrapper | DroppedItem) -> bool:
+    return isinstance(entry, _EventWrapper) and entry.is_attribute
 
 
-def _raw(data: bytes) -> msgspec.Raw:
-    return msgspec.Raw(data.strip())
+def _event(
+    where: str, entry: _EventWrapper | DroppedItem, raw: msgspec.Raw
+) -> _Event | DroppedItem:
+    if isinstance(entry, DroppedItem):
+        return entry
+    if entry.is_attribute:
+        return _Event(Attribute=[raw])
+    detail = "neither an event nor an attribute"
+    return entry.event() or _dropped(where, raw, "malformed event", detail)
+
+
+def _entries(data: bytes) -> list[msgspec.Raw]:
+    """The events and attributes of a document, not yet decoded."""
+    if data.lstrip()[:1] == b"[":
+        return _decode_list(data)
+    if lines := json_lines(data):
+        return [msgspec.Raw(line) for line in lines]
+    document: _Document = decode_json(data, _Document)
+    response = bytes(document.response)
+    if not response or response == b"null":
+        return [msgspec.Raw(data.strip())]
+    if response[:1] == b"[":
+        return _decode_list(response)
+    return [msgspec.Raw(response)]
+
+
+def _decode_list(data: bytes) -> list[msgspec.Raw]:
+    entries: list[msgspec.Raw] = decode_json(data, list[msgspec.Raw])
+    return entries
+
+
+def _decoded(
+    where: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], _Decoded], reason: str
+) -> _Decoded | DroppedItem:
+    try:
+        return decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        return _dropped(where, raw, reason, str(problem))
+
+
+def _dropped(where: str, raw: msgspec.Raw, reason: str, detail: str) -> DroppedItem:
+    text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
+    return DroppedItem(where, excerpt(text), reason, detail)
 
 
 def _attribute_items(
@@ -162,17 +241,20 @@ def _attribute_items(
     event_tags: list[str],
     options: MispOptions,
     *,
-    deleted: bool = False,
+    deleted: bool | None = False,
 ) -> Iterator[ParsedIndicator | DroppedItem]:
-    try:
-        attribute = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        text = bytes(memoryview(raw)[:200]).decode("utf-8", "replace")
-        yield DroppedItem(where, excerpt(text), "malformed attribute", str(problem))
-        return
-    yield from attribute_items(
-        where, attribute, event_tags, include_context=options.include_context, deleted=deleted
-    )
+    attribute = _decoded(where, raw, _decode_attribute, "malformed attribute")
+    if isinstance(attribute, DroppedItem):
+        yield attribute
+    elif deleted is None:
+        detail = "the flag deleted of its object says neither yes nor no"
+        yield _dropped(where, raw, "malformed attribute", detail)
+    else:
+        yield from attribute_items(
+            where, attribute, event_tags, include_context=options.include_context, deleted=deleted
+        )
 
 
-_decode = msgspec.json.Decoder(MispAttribute).decode
+_decode_wrapper = msgspec.json.Decoder(_EventWrapper).decode
+_decode_object = msgspec.json.Decoder(_MispObject).decode
+_decode_attribute = msgspec.json.Decoder(MispAttribute).decode

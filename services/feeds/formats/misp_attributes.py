@@ -76,8 +76,11 @@ _FAMILY_TAG = re.compile(
 _ATTACK_TAG = re.compile(
     r'mitre-(?:attack-pattern|intrusion-set)="[^"]*\b(T[0-9]{4}(?:\.[0-9]{3})?|G[0-9]{4})"'
 )
-_FALSE = (False, 0, "0", "false", "", None)
-"""How exports write that a flag is not set."""
+_FLAGS: Final[dict[str, bool]] = {
+    **dict.fromkeys(("true", "1", "yes", "y", "t", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "n", "f", "off", "", "null", "none"), False),
+}
+"""How exports write flags, in lower case. Any other word says nothing, and nothing is guessed."""
 
 
 class MispAttribute(msgspec.Struct):
@@ -140,14 +143,26 @@ def _part_item(
 
 def is_set(flag: Any) -> bool:
     """Whether a flag is set, in one of the ways in which exports write it."""
-    return flag not in _FALSE
+    return read_flag(flag) is True
+
+
+def read_flag(flag: Any) -> bool | None:
+    """Whether a flag is set; None if it is written in no way that exports use."""
+    if isinstance(flag, bool) or flag is None:
+        return bool(flag)
+    if isinstance(flag, int | float):
+        return bool(flag) if flag in (0, 1) else None
+    return _FLAGS.get(flag.strip().lower()) if isinstance(flag, str) else None
 
 
 def _unusable_item(
     where: str, attribute: MispAttribute, *, include_context: bool
 ) -> DroppedItem | None:
     """The item for an attribute that names no observable; None if it names some."""
-    if not include_context and not _is_for_detection(attribute):
+    if unreadable := _unreadable_flag(attribute):
+        reason = "malformed attribute"
+        detail = f"its {unreadable} says neither yes nor no"
+    elif not include_context and not _is_for_detection(attribute):
         reason = "not for detection"
         detail = f"this {excerpt(attribute.type)} has to_ids false"
     elif not isinstance(attribute.value, str):
@@ -159,6 +174,15 @@ def _unusable_item(
     else:
         return None
     return DroppedItem(where, excerpt(attribute.value), reason, detail)
+
+
+def _unreadable_flag(attribute: MispAttribute) -> str | None:
+    """The name of a flag that says neither yes nor no; None if both are clear."""
+    if read_flag(attribute.deleted) is None:
+        return "deleted"
+    if attribute.to_ids is not msgspec.UNSET and read_flag(attribute.to_ids) is None:
+        return "to_ids"
+    return None
 
 
 def _is_for_detection(attribute: MispAttribute) -> bool:

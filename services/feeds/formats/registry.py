@@ -35,23 +35,36 @@ _JSON = re.compile(
     re.VERBOSE,
 )
 _XML = re.compile(rb"\s*+<(?:\?xml\b|!--|[A-Za-z])")
-_STIX = re.compile(rb'"type"\s*:\s*"bundle"|"spec_version"\s*:\s*"2\.')
+_STIX = re.compile(rb'"type"\s*:\s*"bundle"')
 _STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
-_NO_OBJECTS = re.compile(rb'"objects"\s*:\s*\[\s*(?:\]|$)')
+_ENVELOPE_PROPERTY = (
+    rb'"(?:type|id|spec_version|more|next)"\s*+:\s*+(?:"[^"]*+"|true|false|null)\s*+'
+)
+_NO_OBJECTS = re.compile(
+    rb'\s*+\{\s*+(?:%b,\s*+)*+"objects"\s*+:\s*+\[\s*+(?:$|\]\s*+(?:,\s*+%b)*+\}\s*+$)'
+    % (_ENVELOPE_PROPERTY, _ENVELOPE_PROPERTY)
+)
+"""An envelope or bundle of no objects, which has no other list."""
 _STIX_ID = re.compile(rb'"id"\s*:\s*"[a-z0-9-]{2,60}--[0-9a-fA-F]{8}-')
 _FIRST_TYPE = re.compile(rb'\s*+(?:\[\s*+)?\{[^{}\[\]]*"type"\s*:\s*"([a-z0-9-]{2,60})"')
 """The type of an object, or of the first of a list, without a bundle around it."""
-_MISP_EVENT = re.compile(rb'"Event"\s*:\s*\{')
-_MISP_ATTRIBUTES = re.compile(rb'"Attribute"\s*:\s*\[')
-_MISP_ATTRIBUTE = re.compile(
-    rb"""\s*+(?:\[\s*+)?\{[^{}\[\]]*
-      (?:"to_ids"\s*:|"category"\s*:\s*"(?:Antivirus\ detection|Artifacts\ dropped|Attribution
-      |External\ analysis|Financial\ fraud|Internal\ reference|Network\ activity|Payload\ delivery
-      |Payload\ installation|Payload\ type|Persistence\ mechanism|Support\ Tool
-      |Targeting\ data)")""",
+_MISP_EVENT = re.compile(
+    rb"""  "Event"\s*+:\s*+\{[^{}]*?
+      "(?:Attribute|Object|Orgc|Tag|Org|orgc_id|info|uuid|threat_level_id)"\s*:""",
     re.VERBOSE,
 )
-"""An attribute, or a list of attributes, without an event around it."""
+"""With a property of MISP's events: logs of other programs hold an "Event", too."""
+_MISP_ATTRIBUTES = re.compile(rb'"Attribute"\s*:\s*\[')
+_FIRST_PROPERTIES = re.compile(rb"\s*+(?:\[\s*+)?\{[^{}\[\]]*+")
+_MISP_ATTRIBUTE = re.compile(
+    rb"""  "to_ids"\s*:|"category"\s*:\s*"(?:Antivirus\ detection|Artifacts\ dropped|Attribution
+      |External\ analysis|Financial\ fraud|Internal\ reference|Network\ activity|Payload\ delivery
+      |Payload\ installation|Payload\ type|Persistence\ mechanism|Support\ Tool
+      |Targeting\ data)" """,
+    re.VERBOSE,
+)
+"""Among the first properties of an attribute, or of a list of attributes, without an event."""
+_ATTRIBUTE_PROPERTIES = (re.compile(rb'"type"\s*:'), re.compile(rb'"value"\s*:'))
 _NO_INDICATORS = (
     (b'"matching_attributes"', "a warning list of MISP: its values are known to be harmless"),
     (b'"meta-category"', "an object template of MISP, which holds no values"),
@@ -140,15 +153,24 @@ def _guess_json(head: bytes) -> tuple[str, str]:
         return "misp", 'it is JSON with an "Event"'
     if _MISP_ATTRIBUTES.search(head) and b'"to_ids"' in head:
         return "misp", "it is JSON with attributes of a MISP event"
-    if _MISP_ATTRIBUTE.match(head):
+    if _is_misp_attribute(head):
         return "misp", "it is JSON with attributes as MISP writes them"
     first_type = _FIRST_TYPE.match(head)
     if first_type and re.search(rb'"id"\s*:\s*"' + first_type[1] + rb"--[0-9a-fA-F]{8}-", head):
         return "stix", "it is JSON with STIX objects"
     has_stix_objects = _STIX_OBJECTS.search(head) and _STIX_ID.search(head)
-    if _STIX.search(head) or _NO_OBJECTS.search(head) or has_stix_objects:
+    is_bundle = _STIX.search(head) and (b'"objects"' in head or b'"bundle--' in head)
+    if is_bundle or _NO_OBJECTS.match(head) or has_stix_objects:
         return "stix", "it is JSON with a bundle of objects"
     for name, words in _NO_INDICATORS:
         if name in head:
             raise MalformedDocument(f"this is {words}; name the format to read it all the same")
     return "json", "it is JSON, and neither a STIX bundle nor a MISP event"
+
+
+def _is_misp_attribute(head: bytes) -> bool:
+    """Whether a document is an attribute of MISP, or a list of them, without an event around."""
+    first = _FIRST_PROPERTIES.match(head)
+    if first is None or _MISP_ATTRIBUTE.search(first[0]) is None:
+        return False
+    return all(name.search(first[0]) for name in _ATTRIBUTE_PROPERTIES)

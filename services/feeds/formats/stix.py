@@ -122,7 +122,7 @@ def _object_items(
     where = f"objects[{number}]"
     if stix_object.type in _OBSERVED_TYPES and references.is_context(stix_object):
         return (_undetected_item(where, stix_object),)
-    return _observable_items(where, stix_object)
+    return _observable_items(where, stix_object, references)
 
 
 def _indicator_items(
@@ -200,34 +200,55 @@ def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]
 
 
 def _observable_items(
-    where: str, stix_object: BundleObject
+    where: str, stix_object: BundleObject, references: References
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     """The items of an object that is no indicator."""
+    tlp = references.tlp(stix_object)
     if stix_object.type == "observed-data" and isinstance(stix_object.objects, dict):
         for name, inner in stix_object.objects.items():
             inner_where = f"{where}.objects.{excerpt(name)}"
-            yield from _observed_items(inner_where, inner, stix_object.id)
+            items = _observed_items(inner_where, inner, stix_object.id, tlp)
+            yield from map(_retracted, items) if stix_object.revoked else items
     elif values := _observable_values(stix_object):
         for kind, value in values:
-            item = _observable_item(where, kind, value, stix_object, stix_object.id or None)
-            if stix_object.revoked and isinstance(item, ParsedIndicator):
-                item = ParsedIndicator(item.type, item.value, retracted=True)
-            yield item
+            item = _observable_item(where, kind, value, stix_object, stix_object.id or None, tlp)
+            yield _retracted(item) if stix_object.revoked else item
+    elif stix_object.type == "file" and stix_object.hashes:
+        yield _unread_hashes(where, stix_object)
     else:
         yield DroppedItem(
             where, excerpt(stix_object.id), "not an indicator", excerpt(stix_object.type)
         )
 
 
-def _observed_items(where: str, inner: Any, ref: str) -> Iterator[ParsedIndicator | DroppedItem]:
+def _retracted(item: ParsedIndicator | DroppedItem) -> ParsedIndicator | DroppedItem:
+    """What a revoked object said, taken back."""
+    if isinstance(item, DroppedItem):
+        return item
+    return ParsedIndicator(item.type, item.value, retracted=True)
+
+
+def _unread_hashes(where: str, file: BundleObject) -> DroppedItem:
+    """The item for a file of whose hashes none is read; a name alone would match other files."""
+    names = ", ".join(map(str, file.hashes)) if isinstance(file.hashes, dict) else "hashes"
+    return DroppedItem(
+        where, excerpt(file.name), "unsupported property", f"{excerpt(names)} of a file"
+    )
+
+
+def _observed_items(
+    where: str, inner: Any, ref: str, tlp: list[str]
+) -> Iterator[ParsedIndicator | DroppedItem]:
     """The items of a cyber-observable within the observed-data of STIX 2.0."""
     try:
         observable = msgspec.convert(inner, BundleObject)
     except msgspec.ValidationError as problem:
         yield DroppedItem(where, excerpt(inner), "malformed object", str(problem))
         return
+    if observable.type == "file" and observable.hashes and not _observable_values(observable):
+        yield _unread_hashes(where, observable)
     for kind, value in _observable_values(observable):
-        yield _observable_item(where, kind, value, observable, fields.short_text(ref, 128))
+        yield _observable_item(where, kind, value, observable, fields.short_text(ref, 128), tlp)
 
 
 def _observable_values(stix_object: BundleObject) -> list[tuple[ObservableType | None, Any]]:
@@ -251,7 +272,7 @@ def _hash_values(prefix: str, stix_object: BundleObject) -> list[tuple[Observabl
     values: dict[ObservableType | None, Any] = {
         kind: value for name, value in hashes.items() if (kind := _hash_type(prefix, name))
     }
-    if not values and stix_object.type == "file":
+    if not hashes and stix_object.type == "file" and not stix_object.hashes:
         return [(_T.FILE_NAME, stix_object.name)]
     return [*values.items()]
 
@@ -272,6 +293,7 @@ def _observable_item(
     value: Any,
     stix_object: BundleObject,
     ref: str | None,
+    tlp: list[str],
 ) -> ParsedIndicator | DroppedItem:
     if not isinstance(value, str):
         detail = f"this {excerpt(stix_object.type)} has no value we store"
@@ -280,4 +302,5 @@ def _observable_item(
         type_, canonical = typed_value(kind, value)
     except NotAnObservable as refusal:
         return refused_item(where, value, refusal)
-    return ParsedIndicator(type_, canonical, tags=fields.tags(as_list(stix_object.labels)), ref=ref)
+    tags = fields.tags(as_list(stix_object.labels), tlp)
+    return ParsedIndicator(type_, canonical, tags=tags, ref=ref)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from services.feeds.formats.base import DroppedItem, MalformedDocument, excerpt
-from services.feeds.formats.streams import decode_json, gc_paused
+from services.feeds.formats.streams import decode_json, gc_paused, json_lines
 
 
 class _Bundle(msgspec.Struct):
@@ -45,6 +45,7 @@ class BundleObject(msgspec.Struct, gc=False):
     kill_chain_phases: Any = None
     external_references: Any = None
     object_marking_refs: Any = None
+    granular_markings: Any = None
     definition: Any = None
     definition_type: Any = None
     extensions: Any = None
@@ -66,7 +67,7 @@ class _DecodedBundle(_DecodedHead):
 def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
     """The objects of a bundle or envelope, in its order; those that do not decode are dropped.
 
-    An object by itself, and a list of objects, are read as a bundle of them.
+    An object by itself, a list of objects or bundles, and JSON Lines are read as a bundle of them.
 
     Raises:
         MalformedDocument: this is no bundle.
@@ -75,7 +76,9 @@ def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
         raw_objects: list[msgspec.Raw] = decode_json(data, list[msgspec.Raw])
         if not raw_objects:
             raise MalformedDocument("this is no STIX bundle: it is an empty list", "$")
-        return _decode_objects(raw_objects)
+        return _decode_entries(raw_objects)
+    if lines := json_lines(data):
+        return _decode_entries([msgspec.Raw(line) for line in lines])
     try:
         # Decoding all objects at once takes half the time of decoding each by itself.
         with gc_paused():
@@ -106,6 +109,22 @@ def _is_object(bundle: _DecodedHead) -> bool:
     )
 
 
+def _decode_entries(raws: Sequence[msgspec.Raw]) -> list[BundleObject | DroppedItem]:
+    """The objects of a list, in which bundles may stand as well."""
+    raw_objects: list[msgspec.Raw] = []
+    for raw in raws:
+        try:
+            bundle = _decode_envelope(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            bundle = None
+        is_bundle = bundle is not None and bundle.type in ("bundle", None)
+        if bundle is not None and is_bundle and bundle.objects is not None:
+            raw_objects += bundle.objects
+        else:
+            raw_objects.append(raw)
+    return _decode_objects(raw_objects)
+
+
 def _decode_objects(raws: Sequence[msgspec.Raw]) -> list[BundleObject | DroppedItem]:
     return [_decode_object(f"objects[{number}]", raw) for number, raw in enumerate(raws)]
 
@@ -118,6 +137,7 @@ def _decode_object(where: str, raw: msgspec.Raw) -> BundleObject | DroppedItem:
         return DroppedItem(where, excerpt(text), "malformed object", str(problem))
 
 
+_decode_envelope = msgspec.json.Decoder(_Bundle).decode
 _decode = msgspec.json.Decoder(BundleObject).decode
 _decode_bundle = msgspec.json.Decoder(_DecodedBundle).decode
 

@@ -106,6 +106,7 @@ class References:
             indicator.kill_chain_phases
             or indicator.external_references
             or indicator.object_marking_refs
+            or indicator.granular_markings
             or self.techniques
         ):
             return self._plain_tags(labels, types)
@@ -116,13 +117,21 @@ class References:
             and phase.get("kill_chain_name") == "mitre-attack"
             and "phase_name" in phase
         ]
-        markings = [
-            self.markings[ref]
-            for ref in as_list(indicator.object_marking_refs)
-            if ref in self.markings
-        ]
+        markings = self.tlp(indicator)
         attack = [*_techniques(indicator), *self.techniques.get(indicator.id, ()), *phases]
         return fields.tags(labels, types, attack, markings)
+
+    def tlp(self, stix_object: BundleObject) -> list[str]:
+        """The levels of TLP by which an object, or a part of it, is marked, as tags."""
+        refs = [
+            *as_list(stix_object.object_marking_refs),
+            *(
+                marking.get("marking_ref")
+                for marking in as_list(stix_object.granular_markings)
+                if isinstance(marking, dict)
+            ),
+        ]
+        return [self.markings[ref] for ref in filter(_is_text, refs) if ref in self.markings]
 
     def _plain_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
         """Tags of labels and types alone; a bundle repeats few combinations, which are cached."""

@@ -267,6 +267,21 @@ def decode_json(data: bytes, kind: Any) -> Any:
         raise MalformedDocument("nested too deeply") from None
 
 
+def json_lines(data: bytes) -> list[bytes]:
+    """The lines of JSON Lines that hold an object or list; empty if this is one JSON document.
+
+    A document is JSON Lines if it has several lines, and the first by itself is a whole value.
+    """
+    first, _, rest = data.strip().partition(b"\n")
+    if not rest or first.rstrip()[-1:] not in (b"}", b"]"):
+        return []
+    try:
+        msgspec.json.decode(first, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    return [line for line in map(bytes.strip, data.split(b"\n")) if line]
+
+
 def _json_problem(data: bytes, message: str) -> MalformedDocument:
     """The error for what msgspec reports; it names a byte unless the document ends too early."""
     offset = re.search(r" ?\(byte (\d+)\)", message)

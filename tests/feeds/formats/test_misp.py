@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.feeds.formats import MalformedDocument, format_named, guess_format
 from services.feeds.formats.misp import MispFormat
@@ -126,8 +128,11 @@ def test_places_in_an_export_of_many_events():
     [
         (ONE[:200], r"line 1, column 201 \(byte 200\): the JSON is cut off here"),
         (b'{"type": "bundle"}', 'neither "Event" nor "Attribute"'),
-        (b'{"response": [{"Event": {}}, {}]}', r"\$\[1\]: .*neither \"Event\""),
-        (b'{"Event": {"Object": 5}}', r"\$.Event.Object: Expected `object \| array`, got `int`"),
+        (b'{"response": [{"Event": {}}, {}]}', r"\$: .*neither \"Event\""),
+        (
+            b'{"Event": {"Object": 5}}',
+            r"Event.Object: Expected `object \| array \| null`, got `int`",
+        ),
         (b"[5]", "Expected `object`, got `int`"),
     ],
 )
@@ -225,3 +230,100 @@ def test_an_attribute_by_itself_that_is_not_for_detection():
     data = json.dumps([attribute("ip-dst", "192.0.2.1", to_ids=False)]).encode()
     name, _ = guess_format("x.json", data)
     assert drops(parse(format_named(name), data)) == [("Attribute[0]", "not for detection")]
+
+
+YES = st.sampled_from([True, 1, 1.0, "1", "true", "True", "TRUE", " yes", "Y", "t", "on"])
+NO = st.sampled_from(
+    [
+        False,
+        0,
+        0.0,
+        None,
+        "",
+        "0",
+        "false",
+        "False",
+        "FALSE",
+        " false",
+        "no",
+        "N",
+        "f",
+        "off",
+        "null",
+    ]
+)
+UNCLEAR = st.sampled_from(["0.0", "2", 2, -1, 0.5, "maybe", "falsch", [], {}, [True]])
+
+
+def _read_flags(**flags):
+    event = {"info": "x", "Attribute": [attribute("ip-dst", "192.0.2.1", **flags)]}
+    return parse(MispFormat(), json.dumps({"Event": event}).encode())
+
+
+@given(YES, NO, UNCLEAR)
+def test_a_flag_is_read_as_exports_write_it_and_else_refused(yes, no, unclear):
+    assert pairs(_read_flags(to_ids=yes, deleted=no)) == [("ipv4-addr", "192.0.2.1")]
+    assert not _read_flags(deleted=no).indicators[0].retracted
+    assert _read_flags(deleted=yes).indicators[0].retracted
+    assert drops(_read_flags(to_ids=no)) == [("Attribute[0]", "not for detection")]
+    for flags in ({"to_ids": unclear}, {"deleted": unclear}):
+        whole = _read_flags(**flags)
+        assert drops(whole) == [("Attribute[0]", "malformed attribute")]
+        assert not whole.indicators
+
+
+@given(UNCLEAR)
+def test_an_unclear_flag_of_an_object_takes_nothing_back_and_asserts_nothing(unclear):
+    misp_object = {"name": "x", "deleted": unclear, "Attribute": [attribute("md5", "b" * 32)]}
+    document = json.dumps({"Event": {"info": "x", "Object": [misp_object]}}).encode()
+    whole = parse(MispFormat(), document)
+    assert drops(whole) == [("Object[0].Attribute[0]", "malformed attribute")]
+    assert not whole.indicators
+
+
+ENTRY = {"Event": {"info": "x", "Attribute": [attribute("ip-dst", "192.0.2.1")]}}
+BAD_ENTRIES = [
+    None,
+    7,
+    "x",
+    {"Event": None},
+    {"Event": {"info": "x", "Attribute": "y"}},
+    {"Event": {"System": {"EventID": 3}}},
+    {"Event": {"info": "x", "Object": 5}},
+]
+
+
+@pytest.mark.parametrize("bad", BAD_ENTRIES)
+@pytest.mark.parametrize("wrap", [list, lambda entries: {"response": entries}])
+def test_a_bad_event_costs_itself(bad, wrap):
+    for entries in ([bad, ENTRY], [ENTRY, bad]):
+        document = json.dumps(wrap(entries)).encode()
+        whole = parse(MispFormat(), document)
+        assert pairs(whole) == [("ipv4-addr", "192.0.2.1")]
+        assert [reason for _, reason in drops(whole)] == ["malformed event"]
+        assert whole.account.total == 2
+
+
+@pytest.mark.parametrize("absent", [{"Object": None}, {"Attribute": None, "Object": []}, {}])
+@pytest.mark.parametrize("bad_object", [None, "x", 5, {"name": "y", "Attribute": 1}])
+def test_what_is_absent_or_bad_in_an_event_costs_itself(absent, bad_object):
+    good = {"name": "file", "Attribute": [attribute("md5", "b" * 32)]}
+    document = {"Event": {"info": "x", **absent, "Object": [bad_object, good]}}
+    whole = parse(MispFormat(), json.dumps(document).encode())
+    assert pairs(whole) == [("file-md5", "b" * 32)]
+    assert drops(whole) == [("Object[0]", "malformed object")]
+    empty = {"Event": {"info": "x", "Attribute": [attribute("md5", "b" * 32)], **absent}}
+    if "Attribute" not in absent:
+        assert pairs(parse(MispFormat(), json.dumps(empty).encode())) == [("file-md5", "b" * 32)]
+
+
+ATTRIBUTE = attribute("ip-dst", "192.0.2.1", category="Network activity")
+
+
+@pytest.mark.parametrize("entry", [ENTRY, ENTRY["Event"], ATTRIBUTE])
+def test_events_and_attributes_come_as_json_lines(entry):
+    document = f"{json.dumps(entry)}\n\n{json.dumps(entry)}\n{{broken\n".encode()
+    assert guess_format("x.jsonl", document)[0] == "misp"
+    whole = parse(MispFormat(), document)
+    assert pairs(whole) == [("ipv4-addr", "192.0.2.1")] * 2
+    assert [reason for _, reason in drops(whole)] == ["malformed event"]

@@ -294,3 +294,17 @@ def test_dates_ratios_and_versions_are_no_observables(first, second, third, mark
     for text in (f"{first}{mark}{second}", f"{first}{mark}{second}{mark}{third}"):
         with pytest.raises(NotAnObservable):
             detect(text)
+
+
+@given(
+    st.sampled_from(["mailto", "sip", "sips", "xmpp", "MAILTO", "user", "data", "news"]),
+    st.sampled_from(["evil@example.com", "alice@example.com?x=1", "one.example.com,x", "a@b.co"]),
+)
+def test_what_has_a_scheme_without_a_host_is_no_url(scheme, rest):
+    with pytest.raises(NotAnObservable, match="URL without a host"):
+        normalise(T.URL, f"{scheme}:{rest}")
+
+
+@given(st.sampled_from(["", "/", "/a:b", "?a=b:c", ":8080", ":8080/x", ":/x", ":80?a"]))
+def test_a_url_without_a_scheme_may_have_a_port(rest):
+    assert normalise(T.URL, f"one.example.com{rest}").startswith("http://one.example.com")
