@@ -20,6 +20,7 @@ from services.feeds.formats.base import (
     counted,
     read_options,
 )
+from services.feeds.formats.fixed_width import column_starts, in_tabs
 from services.feeds.formats.streams import numbered_lines
 from services.feeds.formats.table_columns import guess_columns
 from services.feeds.formats.table_rows import Columns, MispRowReader, RowOptions, RowReader
@@ -48,6 +49,7 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
         comment: the beginning of a comment line; empty for none.
         delimiter: one character.
         header: whether the first row, or a comment before it, names the columns.
+        starts: of text in columns of fixed width the places, from 0, where the columns begin.
     """
 
     columns: Columns | None = None
@@ -58,6 +60,7 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
     comment: str = "#"
     delimiter: str | None = None
     header: bool | None = None
+    starts: list[int] | None = None
 
 
 class CsvFormat:
@@ -146,6 +149,18 @@ def _numbered_data(
                 account.count_context("comment" if line.strip() else "blank")
 
 
+def _guess_starts(
+    sample: Sequence[str], options: CsvOptions, delimiter: str, notes: list[str]
+) -> list[int]:
+    """The places where columns of fixed width begin, if no delimiter is given or fits."""
+    if options.delimiter is not None or table_layout.is_delimited(list(sample), delimiter):
+        return []
+    starts = column_starts(sample)
+    if starts:
+        notes.append(f"read as columns of fixed width (option `starts`: {starts})")
+    return starts
+
+
 def _count_row(items: Sequence[ParsedIndicator | DroppedItem], account: UnitAccount) -> None:
     """Count a row of one line."""
     reason: str | None = None
@@ -183,7 +198,12 @@ class CsvReader:
                 sample.append(line.replace("\r", ""))
             elif not sample and line.strip():
                 comment = line
+        notes: list[str] = []
         delimiter = options.delimiter or table_layout.guess_delimiter(sample)
+        self._starts = options.starts or _guess_starts(sample, options, delimiter, notes)
+        if self._starts:
+            delimiter = "\t"
+            sample = [in_tabs(line, self._starts) for line in sample]
         names, header_lines = table_layout.header(
             sample,
             comment.lstrip().lstrip(options.comment),
@@ -193,7 +213,6 @@ class CsvReader:
         where = f"line {number}"
         kind = fields.type_option(options.type)
         mapping = options.columns
-        notes: list[str] = []
         row_reader: MispRowReader | None = None
         if mapping is None and kind is None and set(map(str.lower, names)) >= _MISP_COLUMNS:
             notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
@@ -210,7 +229,7 @@ class CsvReader:
         self._delimiter = delimiter
         self.header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
-        self.layout = repr((delimiter, names, mapping, kind, width))
+        self.layout = repr((delimiter, self._starts, names, mapping, kind, width))
         row_options = RowOptions(
             options.types,
             options.family,
@@ -235,10 +254,12 @@ class CsvReader:
             for at, line in enumerate(lines)
             if _is_data(line, self._comment) and numbers[at] != self.header
         ]
+        texts = [lines[at].replace("\r", "") for at in data]
+        if self._starts:
+            texts = [in_tabs(text, self._starts) for text in texts]
         # A quote that is not closed on its own line makes the next line part of it.
-        if any(lines[at].count('"') % 2 for at in data):
+        if any(text.count('"') % 2 for text in texts):
             raise LinesNotIndependent
-        texts = (lines[at].replace("\r", "") for at in data)
         try:
             rows = list(csv.reader(texts, delimiter=self._delimiter, skipinitialspace=True))
         except csv.Error:
@@ -293,6 +314,8 @@ class CsvReader:
             if number == self.header:
                 account.count_context("header")
                 continue
+            if self._starts:
+                line = in_tabs(line, self._starts)
             if '"' not in line:
                 items = self._row.indicators(self._cells(line), number)
                 _count_row(items, account)

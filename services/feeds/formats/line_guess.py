@@ -6,6 +6,7 @@ from typing import Final
 
 from services.feeds.formats import styles, table_layout
 from services.feeds.formats.fields import type_of
+from services.feeds.formats.fixed_width import column_starts, in_tabs
 from services.feeds.formats.list_layout import guess_list, plain_texts
 from services.feeds.formats.text import TextFormat, TextOptions
 from shared.errors import InvalidInput
@@ -41,12 +42,14 @@ def guess_lines(text: str, ending: str) -> tuple[str, str]:
         return "csv", f"its name ends in .{ending}"
     if style is not None:
         return "text", f"it is a list in the style of {style}"
-    return _guess_table(lines) or _guess_list_or_report(lines, ending)
-
-
-def _guess_table(lines: Sequence[str]) -> tuple[str, str] | None:
-    """A table, if a header or several columns of observables show that it is one."""
     sample = list(islice(lines, _SAMPLED))
+    return (
+        _guess_table(sample) or _guess_fixed_width(sample) or _guess_list_or_report(lines, ending)
+    )
+
+
+def _guess_table(sample: list[str]) -> tuple[str, str] | None:
+    """A table, if a header or several columns of observables show that it is one."""
     delimiter = table_layout.guess_delimiter(sample)
     table = table_layout.rows(sample, delimiter)
     names, _ = table_layout.header(sample, "", delimiter, has_header=None)
@@ -66,6 +69,22 @@ def _guess_table(lines: Sequence[str]) -> tuple[str, str] | None:
     if width > 2 and max(holds[1:]) >= len(table) * _MANY > holds[0]:
         return "csv", f"a column of its {width} holds observables, and it is not the first"
     return None
+
+
+def _guess_fixed_width(lines: list[str]) -> tuple[str, str] | None:
+    """A table in columns of fixed width, if a header names them and one holds observables."""
+    delimiter = table_layout.guess_delimiter(lines)
+    starts = [] if table_layout.is_delimited(lines, delimiter) else column_starts(lines)
+    if not starts:
+        return None
+    lines = [in_tabs(line, starts) for line in lines]
+    names, header_lines = table_layout.header(lines, "", "\t", has_header=None)
+    table = table_layout.rows(lines[header_lines:], "\t")
+    if len(names) != len(starts) or not table:
+        return None
+    if max(_count_observables(table, at) for at in range(len(starts))) < len(table) * _MANY:
+        return None
+    return "csv", f"its first line names {len(names)} columns of fixed width"
 
 
 def _count_observables(table: Sequence[Sequence[str]], at: int) -> int:

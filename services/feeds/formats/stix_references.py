@@ -58,7 +58,9 @@ class References:
         attack_tags: dict[str, list[str]] = {}
         indicates: list[tuple[str, str]] = []
         for stix_object in decoded:
-            if stix_object.type in _FAMILY_TYPES and (
+            if stix_object.type == "indicator":  # most objects are
+                self.early_ends += stix_object.valid_until is not None and ends_early(stix_object)
+            elif stix_object.type in _FAMILY_TYPES and (
                 name := fields.short_text(stix_object.name, 128)
             ):
                 names[stix_object.id] = name
@@ -66,14 +68,10 @@ class References:
                 attack_tags[stix_object.id] = _techniques(stix_object)
             elif stix_object.type == "marking-definition" and (tlp := _tlp(stix_object)):
                 self.markings.setdefault(stix_object.id, tlp)
-            elif stix_object.type == "indicator" and ends_early(stix_object):
-                self.early_ends += 1
             elif stix_object.object_refs and is_of_misp(stix_object):
                 self.context.update(filter(_is_text, as_list(stix_object.object_refs)))
-            elif stix_object.relationship_type == "indicates" and isinstance(
-                stix_object.source_ref, str
-            ):
-                indicates.append((stix_object.source_ref, str(stix_object.target_ref)))
+            elif stix_object.relationship_type == "indicates":
+                indicates.append((str(stix_object.source_ref), str(stix_object.target_ref)))
         for source, target in indicates:
             if target in names:
                 self.families.setdefault(source, names[target])
@@ -234,20 +232,13 @@ def stix_time(value: Any) -> str | None:
 
 def ends_early(indicator: BundleObject) -> bool:
     """Whether an indicator's end is not later than its beginning, which STIX 2.1 §4.7 forbids."""
-    if indicator.valid_until is None or _is_in_order(indicator.valid_from, indicator.valid_until):
-        return False
-    since = stix_time(indicator.valid_from)
-    until = stix_time(indicator.valid_until)
+    since: Any = indicator.valid_from
+    until: Any = indicator.valid_until
+    if type(since) is type(until) is str and len(since) == len(until) and since < until:
+        # Texts of one form are in the order of their times, which costs least to see.
+        form = (since[10:11], since[-1:])
+        if form == ("T", "Z") == (until[10:11], until[-1:]):
+            return False
+    since = stix_time(since)
+    until = stix_time(until)
     return since is not None and until is not None and _moment(until) <= _moment(since)
-
-
-def _is_in_order(since: Any, until: Any) -> bool:
-    """Whether two times of one form are in the order of their texts, which costs least to see."""
-    return (
-        isinstance(since, str)
-        and isinstance(until, str)
-        and len(since) == len(until)
-        and since[10:11] == until[10:11]
-        and since[-1:] == until[-1:] == "Z"
-        and since < until
-    )

@@ -33,6 +33,12 @@ def guess_delimiter(lines: list[str]) -> str:
     return max(_DELIMITERS, key=agreement)
 
 
+def is_delimited(lines: list[str], delimiter: str) -> bool:
+    """Whether at least half of some lines have the delimiter."""
+    table = rows(lines, delimiter)
+    return sum(len(row) > 1 for row in table) * 2 >= len(table)
+
+
 def usual_width(lines: list[str], names: list[str], delimiter: str) -> int:
     """The number of cells that a row has: as the header, or as most of the first rows have."""
     widths = Counter(len(row) for row in rows(lines[:_SAMPLED_ROWS], delimiter))

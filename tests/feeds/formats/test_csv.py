@@ -290,3 +290,50 @@ def test_a_range_of_many_networks_is_none():
     table = b"first_ip,last_ip\n::2,ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe\n192.0.2.1,192.0.2.1\n"
     whole = parse(CsvFormat(), table)
     assert (len(whole.indicators), drops(whole)) == (1, [("line 2", "malformed range")])
+
+
+FIXED = (
+    "LAST SEEN            ADDRESS          COUNTRY\n"
+    "2026-01-01 10:00:00  203.0.113.7      US\n"
+    '2026-01-02 10:00:00  203.0.113.119    United "Kingdom"\n'
+    "2026-01-03 10:00:00                   DE\n"
+    "2026-01-04 10:00:00  203.0.113.12\n"
+)
+
+
+def test_columns_of_fixed_width():
+    from services.feeds.formats import guess_format
+
+    assert guess_format("list.txt", FIXED.encode())[0] == "csv"
+    whole = parse(CsvFormat(), FIXED.encode())
+    assert [(entry.value, entry.last_seen) for entry in whole.indicators] == [
+        ("203.0.113.7", "2026-01-01T10:00:00Z"),
+        ("203.0.113.119", "2026-01-02T10:00:00Z"),
+        ("203.0.113.12", "2026-01-04T10:00:00Z"),
+    ]
+    assert len(whole.dropped) == 1
+    assert "`starts`: [0, 21, 38]" in whole.notes[0]
+
+
+def test_columns_of_fixed_width_by_their_option_and_line_by_line():
+    lines = FIXED.splitlines()
+    reader = CsvFormat().reader(lines, {"starts": [0, 21, 38]})
+    result = reader.read(lines[1:], range(2, 6))
+    assert [entry.value for entry in result.indicators] == [
+        "203.0.113.7",
+        "203.0.113.119",
+        "203.0.113.12",
+    ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "203.0.113.7      a comment\n203.0.113.8      another\n203.0.113.9\n",
+        "A report\n\nIt  was seen at 203.0.113.7\nand  at 203.0.113.8 also\n",
+    ],
+)
+def test_text_with_blanks_is_no_table(document):
+    from services.feeds.formats import guess_format
+
+    assert guess_format("list.txt", document.encode())[0] != "csv"
