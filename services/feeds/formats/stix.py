@@ -22,10 +22,11 @@ from services.feeds.formats.base import (
 from services.feeds.formats.stix_objects import BundleObject, as_list, read_objects
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
 from services.feeds.formats.stix_references import (
+    DETECTION_FLAG,
     References,
     ends_early,
     is_for_detection,
-    stix_time,
+    read_time,
 )
 from services.feeds.formats.streams import read_text_document
 from services.feeds.formats.unit_account import UnitAccount
@@ -83,8 +84,9 @@ class StixFormat:
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         read_options(StixOptions, options)
-        objects = read_objects(read_text_document(stream))
-        references = References(objects)
+        data = read_text_document(stream)
+        objects = read_objects(data)
+        references = References(objects, has_flags=DETECTION_FLAG in data)
         account = UnitAccount("object", len(objects))
         batch = ParsedBatch(notes=references.notes())
         for number, stix_object in enumerate(objects):
@@ -129,7 +131,7 @@ def _indicator_items(
     number: int, indicator: BundleObject, references: References
 ) -> list[ParsedIndicator | DroppedItem]:
     pattern = indicator.pattern
-    if indicator.labels and not is_for_detection(indicator.labels):
+    if references.has_flags and not is_for_detection(indicator.labels):
         return [_undetected_item(f"objects[{number}]", indicator)]
     if not isinstance(pattern, str) or (indicator.pattern_type or "stix") != "stix":
         detail = f"pattern_type is {excerpt(indicator.pattern_type)}"
@@ -184,16 +186,17 @@ def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]
     """The fields of a `ParsedIndicator` behind its value, from `confidence` to `ref`."""
     description = indicator.description
     text = None if description is None else fields.short_text(description)
-    since = stix_time(indicator.valid_from)
-    is_early = references.early_ends and ends_early(indicator)
-    until = None if is_early else stix_time(indicator.valid_until)
+    since = indicator.valid_from
+    until = indicator.valid_until
+    if references.early_ends and ends_early(indicator):
+        until = None
     return (
         fields.confidence(indicator.confidence),
         references.tags(indicator),
         references.families.get(indicator.id),
-        since,
+        read_time(since) if isinstance(since, str) else None,
         None,
-        until,
+        read_time(until) if isinstance(until, str) else None,
         text or fields.short_text(indicator.name),
         fields.short_text(indicator.id, 128),
     )

@@ -16,6 +16,8 @@ _TLP_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 _MISP_LABEL = "misp:"
 """Begins the labels by which misp-stix says what an attribute or object of MISP was."""
 _NOT_FOR_DETECTION = 'misp:to_ids="False"'
+DETECTION_FLAG = b"misp:to_ids"
+"""What a bundle holds that says of indicators whether they are for detection."""
 _TLP_NAMES = {"white": "clear"}
 """Levels of TLP 1 that TLP 2.0 calls otherwise (https://www.first.org/tlp/)."""
 _TLP = {
@@ -40,12 +42,14 @@ class References:
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
         markings: id of a marking definition -> its TLP as a tag.
+        has_flags: whether the bundle may say of indicators that they are not for detection.
         early_ends: number of indicators that end before they begin.
         context: ids of cyber-observables that MISP saw. Which of its values are for detection, its
             indicators say.
     """
 
-    def __init__(self, objects: Sequence[BundleObject | DroppedItem]) -> None:
+    def __init__(self, objects: Sequence[BundleObject | DroppedItem], *, has_flags: bool) -> None:
+        self.has_flags = has_flags
         self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
         decoded = _decoded(objects)
         self.newest = _newest_versions(decoded)
@@ -219,26 +223,29 @@ def _tlp(marking: BundleObject) -> str | None:
 
 
 @lru_cache(maxsize=65_536)
-def _timestamp(text: str) -> str | None:
-    """A time; None if it is none, or in the year 9999, which stands for "no end"."""
+def read_time(text: str) -> str | None:
+    """A time as RFC 3339; None if it is none, or in the year 9999, which stands for "no end"."""
     time = fields.timestamp(text)
     return None if time is None or time.startswith("9999") else time
 
 
 def stix_time(value: Any) -> str | None:
     """A property's time as RFC 3339; None if it is none, or stands for "no end"."""
-    return _timestamp(value) if isinstance(value, str) else None
+    return read_time(value) if isinstance(value, str) else None
 
 
 def ends_early(indicator: BundleObject) -> bool:
     """Whether an indicator's end is not later than its beginning, which STIX 2.1 §4.7 forbids."""
     since: Any = indicator.valid_from
     until: Any = indicator.valid_until
-    if type(since) is type(until) is str and len(since) == len(until) and since < until:
-        # Texts of one form are in the order of their times, which costs least to see.
-        form = (since[10:11], since[-1:])
-        if form == ("T", "Z") == (until[10:11], until[-1:]):
-            return False
+    # Texts of one form are in the order of their times, which costs least to see.
+    if (
+        type(since) is type(until) is str
+        and len(since) == len(until)
+        and since[10:11] + since[-1:] == "TZ" == until[10:11] + until[-1:]
+        and since < until
+    ):
+        return False
     since = stix_time(since)
     until = stix_time(until)
     return since is not None and until is not None and _moment(until) <= _moment(since)
