@@ -20,7 +20,7 @@ _WARM: Final = (
     "services.feeds.formats.text",
 )
 _RETIRE_AT: Final = 192 * MIB
-_CLOCK_FACTOR: Final = 3.0
+_CLOCK_FACTOR: Final = 5.0
 """Seconds by the clock for a second of processor time, when other processes compete."""
 _NICE: Final = 5
 _UNPACK_SECONDS: Final = 60.0
