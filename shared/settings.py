@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     document_memory_mib: int = Field(1024, ge=64, le=65_536)
     document_seconds: float = Field(300, gt=0, le=14_400)
     preview_seconds: float = Field(20, gt=0, le=600)
+    api_connections: int = Field(1024, ge=16, le=65535)
+    api_connections_per_peer: int = Field(512, ge=16, le=65535)
     feed_check_days: int = Field(7, ge=0, le=365)
     reference_data: Literal["daily", "off"] = "daily"
     retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)

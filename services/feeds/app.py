@@ -12,6 +12,7 @@ from shared.database import Database
 from shared.settings import Settings
 from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
+from shared.web.request_body import RequestBodies
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -25,7 +26,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         outbox.router,
         consumers.router,
     ]
-    uploads = ["/v1/ingest", "/v1/preview/document"]
-    app = create_api(NAME, NAME, routers, settings, database, uploads=uploads)
+    bodies = RequestBodies(uploads=["/v1/ingest", "/v1/preview/document"])
+    app = create_api(NAME, NAME, routers, settings, database, bodies=bodies)
     app.state.payloads = PayloadStore(settings.data_dir)
     return app

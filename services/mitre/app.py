@@ -11,6 +11,7 @@ from shared.database import Database
 from shared.settings import Settings
 from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
+from shared.web.request_body import RequestBodies
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -24,6 +25,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         consumers.router,
         outbox.router,
     ]
-    app = create_api(NAME, "ATT&CK", routers, settings, database, uploads=["/v1/loads/upload"])
+    bodies = RequestBodies(uploads=["/v1/loads/upload"])
+    app = create_api(NAME, "ATT&CK", routers, settings, database, bodies=bodies)
     app.state.files = BundleFiles(settings.data_dir)
     return app

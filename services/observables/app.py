@@ -17,6 +17,7 @@ from shared.database import Database
 from shared.settings import Settings
 from shared.web import audit, consumers, outbox
 from shared.web.app import create_api
+from shared.web.request_body import MAX_BODY_BYTES, RequestBodies
 from shared.web.struct_schemas import add_struct_schemas
 
 ROUTERS = [
@@ -32,6 +33,10 @@ ROUTERS = [
     consumers.router,
 ]
 
+_LISTS = ("/v1/lookup", "/v1/sightings", "/v1/relations", "/v1/enrichments")
+_BODY_LIMITS = dict.fromkeys(_LISTS, MAX_BODY_BYTES)
+"""Routes that take lists of many values."""
+
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """The observables service's API."""
@@ -42,7 +47,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         ROUTERS,
         settings,
         database,
-        uploads=["/v1/extract"],
+        bodies=RequestBodies(_BODY_LIMITS, uploads=["/v1/extract"]),
         fast_paths=[fast_path(lookups)],
     )
     add_struct_schemas(app, STRUCTS)

@@ -6,13 +6,11 @@ import gc
 import importlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 from celery import Celery
 from fastapi import FastAPI
@@ -32,7 +30,7 @@ from shared.runtime.sweeps import Sweep, SweepThreads
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
-from shared.web.protocol import ProblemHttpProtocol
+from shared.web.server import run_server
 
 log = get_logger(__name__)
 
@@ -141,21 +139,11 @@ def _run_migrations(service: ServiceDefinition, settings: Settings) -> None:
 
 def _run_api(service: ServiceDefinition, settings: Settings) -> None:
     app = _load(service.api)(settings, database(service.name))
-    config = uvicorn.Config(
-        app,
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-        http=ProblemHttpProtocol,
-        loop="uvloop",
-    )
     # Threads beside the loop compute responses. With Python's default of 5 ms, a thread that
     # computes keeps the loop waiting.
     sys.setswitchinterval(0.0005)
     tune_garbage_collector()
-    _Server(config).run()
+    run_server(app, settings, notify_ready)
 
 
 def tune_garbage_collector() -> None:
@@ -167,13 +155,6 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-class _Server(uvicorn.Server):
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            notify_ready()
 
 
 def _run_worker(service: ServiceDefinition, settings: Settings) -> None:

@@ -11,27 +11,32 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.auth import Principal, verify_token
+from shared.auth import Principal
 from shared.database import Database
-from shared.errors import SentinelIQError, Unauthenticated
+from shared.errors import InvalidInput, SentinelIQError, Unauthenticated
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
 from shared.telemetry.tracing import WorkSpan
-from shared.web.query_parameters import QueryParameters
+from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.request_body import RequestBodies, receive_once, receive_upload
+from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, unknown_parameter
 
 log = get_logger(__name__)
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Limit of a request body, except where a route takes uploads."""
+_PRINCIPAL = "sentineliq.principal"
+"""The key of a request's scope that holds the principal of its token."""
+_TRUST = "sentineliq.trust"
+"""The ASGI extension of `shared.web.protocol`."""
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `sentineliq tokens create`.")
 
@@ -60,7 +65,7 @@ def create_api(
     settings: Settings,
     database: Database,
     *,
-    uploads: Sequence[str] = (),
+    bodies: RequestBodies | None = None,
     fast_paths: Sequence[FastPath] = (),
 ) -> FastAPI:
     """Build a service's API from its routers.
@@ -71,7 +76,7 @@ def create_api(
         routers: the service's routes.
         settings: kept as `app.state.settings`.
         database: kept as `app.state.database`; closed with the app.
-        uploads: paths whose body may exceed `MAX_BODY_BYTES`, since they stream it to a file.
+        bodies: the limits of request bodies; None gives all routes the smallest.
         fast_paths: plain cases that are answered before FastAPI.
     """
 
@@ -88,15 +93,18 @@ def create_api(
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DBAPIError, _database_problem)
+    app.add_exception_handler(ClientDisconnect, _unfinished_body)
+    routes = RouteTable()
     app.add_middleware(
         _RequestMiddleware,
         api=app,
-        uploads=frozenset(uploads),
+        bodies=bodies or RequestBodies(),
         fast_paths={fast_path.path: fast_path for fast_path in fast_paths},
-        parameters=QueryParameters(routers),
+        routes=routes,
     )
     for router in routers:
         app.include_router(router)
+    routes.add(app.routes)
     app.include_router(_operations())
     return app
 
@@ -115,13 +123,11 @@ def json_response(body: Any, status: int = 200) -> Response:
 def require_permission(permission: str) -> Any:
     """Return the dependency of a route that needs a permission; its value is the `Principal`."""
 
-    async def principal(
-        request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> Principal:
-        token = credentials.credentials if credentials else None
-        return _authenticate(request, token, permission)
+    async def principal(request: Request, _documented: Annotated[Any, Depends(_bearer)]) -> Any:
+        return authorize(request, permission)
 
+    # The table of routes reads it: a role that is too low is refused before the body is read.
+    principal.permission = permission  # type: ignore[attr-defined]
     return Depends(principal)
 
 
@@ -134,23 +140,16 @@ def authorize(request: Request, permission: str) -> Principal:
         Unauthenticated: there is no valid token.
         Forbidden: the token's role lacks the permission.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    is_bearer = scheme.lower() == "bearer" and token != ""
-    return _authenticate(request, token if is_bearer else None, permission)
+    principal: Principal | None = request.scope.get(_PRINCIPAL)
+    if principal is None:
+        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+    principal.require(permission)
+    return principal
 
 
 def openapi_security(permission: str) -> dict[str, Any]:
     """Document the token and permission of a route that calls `authorize`."""
-    return {"security": [{_bearer.scheme_name: []}], "x-permission": permission}
-
-
-def _authenticate(request: Request, token: str | None, permission: str) -> Principal:
-    if token is None:
-        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    principal = verify_token(request.app.state.settings.secret_key, token)
-    principal.require(permission)
-    structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
-    return principal
+    return {"security": [{_bearer.scheme_name: []}], PERMISSION: permission}
 
 
 def _operations() -> APIRouter:
@@ -225,6 +224,11 @@ def _not_utf8(error: UnicodeDecodeError) -> Response:
     return problem(422, "invalid-input", message, field="body")
 
 
+async def _unfinished_body(_request: Request, _error: Exception) -> Response:
+    headers = {"connection": "close"}
+    return problem(400, "bad-request", "The body ended before it was whole.", headers)
+
+
 async def _database_problem(_request: Request, error: Exception) -> Response:
     # Values that PostgreSQL refuses (a NUL in a text) are the caller's error, the rest is ours.
     original = getattr(error, "orig", error)
@@ -244,15 +248,40 @@ async def _database_problem(_request: Request, error: Exception) -> Response:
     return problem(500, "internal-error", "The database refused; the details are in the error log.")
 
 
-def _unknown_parameter(name: str, parameters: Sequence[str]) -> Response:
+def _check_parameters(facts: RouteFacts, query: bytes) -> None:
+    unknown = unknown_parameter(facts, query)
+    if unknown is None:
+        return
+    name, parameters = unknown
     shown = name[:80].encode("unicode_escape").decode()
     choice = f"it has {', '.join(parameters)}" if parameters else "it has none"
-    return problem(
-        422,
-        "invalid-input",
-        f"This route has no parameter {shown!r}; {choice}.",
-        field=shown,
-    )
+    raise InvalidInput(f"This route has no parameter {shown!r}; {choice}.", field=shown)
+
+
+def _admit(scope: Scope, principal: Principal) -> None:
+    """Tell the rest of the request its principal, and the server that its connection has one."""
+    scope[_PRINCIPAL] = principal
+    trust = scope.get("extensions", {}).get(_TRUST)
+    if trust is not None:
+        trust()
+    structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
+
+
+class _RefusalLog:
+    """Logs requests without a valid token, a line in a second at most: anybody can send many."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._logged_at = 0.0
+
+    def note(self, route: str) -> None:
+        """Count a refusal; log it with those that had no line of their own."""
+        self._count += 1
+        now = time.monotonic()
+        if now - self._logged_at >= 1:
+            log.info("request.unauthenticated", route=route, count=self._count)
+            self._logged_at = now
+            self._count = 0
 
 
 class _RequestMiddleware:
@@ -262,16 +291,17 @@ class _RequestMiddleware:
         self,
         app: ASGIApp,
         api: FastAPI,
-        uploads: frozenset[str],
+        bodies: RequestBodies,
         fast_paths: Mapping[str, FastPath],
-        parameters: QueryParameters,
+        routes: RouteTable,
     ) -> None:
         self._app = app
-        self._parameters = parameters
+        self._routes = routes
+        self._bodies = bodies
         self._service: str = api.state.service
         self._secret: SecretStr = api.state.settings.secret_key
-        self._uploads = uploads
         self._fast_paths = fast_paths
+        self._refusals = _RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -290,44 +320,64 @@ class _RequestMiddleware:
             await send(message)
 
         try:
-            authorization = headers.get(b"authorization", "")
-            if await self._answer_fast(scope, authorization, receive, send_and_note_status):
-                return
-            unknown = self._parameters.unknown(scope)
-            if unknown is not None:
-                await _unknown_parameter(*unknown)(scope, receive, send_and_note_status)
-                return
-            await self._app(scope, self._limit_body(scope["path"], receive), send_and_note_status)
+            await self._answer(scope, headers, receive, send_and_note_status)
+        except ConnectionError:
+            status = 400  # the client went away; nobody reads an answer
         finally:
             path = getattr(scope.get("route"), "path", "unmatched")
             self._record(scope["method"], path, status, time.perf_counter() - started)
             error = f"HTTP {status}" if status >= 500 else None
             span.end(error, name=f"{scope['method']} {path}")
 
-    async def _answer_fast(
-        self, scope: Scope, authorization: str, receive: Receive, send: Send
-    ) -> bool:
+    async def _answer(
+        self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
+    ) -> None:
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                principal = authenticate(self._secret, headers.get(b"authorization", ""))
+                _admit(scope, principal)
+                if await self._answer_fast(scope, principal, send):
+                    return
+                self._check_route(scope, principal)
+            if not self._bodies.has_body(headers):
+                await self._app(scope, receive, send)
+            elif self._bodies.is_upload(scope):
+                await self._app(scope, receive_upload(receive), send)
+            else:
+                await self._answer_with_body(scope, headers, receive, send)
+        except SentinelIQError as error:
+            response = await _sentineliq_problem(Request(scope), error)
+            await response(scope, receive, send)
+
+    def _check_route(self, scope: Scope, principal: Principal) -> None:
+        """Refuse by role and parameters, before the body is read."""
+        facts = self._routes.find(scope)
+        if facts is None:
+            return
+        scope["route"] = facts
+        if facts.permission is not None:
+            principal.require(facts.permission)
+        _check_parameters(facts, scope["query_string"])
+
+    async def _answer_with_body(
+        self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
+    ) -> None:
+        body = await self._bodies.read(scope, headers, receive)
+        try:
+            await self._app(scope, receive_once(body, receive), send)
+        finally:
+            self._bodies.forget(len(body))
+
+    async def _answer_fast(self, scope: Scope, principal: Principal, send: Send) -> bool:
         """Answer the plain case of a hot route; return whether the request was one."""
         fast_path = self._fast_paths.get(scope["path"])
         if fast_path is None or scope["method"] != "GET":
             return False
-        scheme, _, token = authorization.partition(" ")
-        try:
-            principal = verify_token(self._secret, token if scheme.lower() == "bearer" else "")
-            principal.require(fast_path.permission)
-        except SentinelIQError:
-            return False
-        structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
-        try:
-            body = await fast_path.answer(principal, scope["query_string"])
-        except SentinelIQError as error:
-            scope["route"] = fast_path
-            response = await _sentineliq_problem(Request(scope), error)
-            await response(scope, receive, send)
-            return True
+        scope["route"] = fast_path
+        principal.require(fast_path.permission)
+        body = await fast_path.answer(principal, scope["query_string"])
         if body is None:
             return False
-        scope["route"] = fast_path
         headers = [
             (b"content-length", str(len(body)).encode()),
             (b"content-type", b"application/json"),
@@ -336,24 +386,11 @@ class _RequestMiddleware:
         await send({"type": "http.response.body", "body": body})
         return True
 
-    def _limit_body(self, path: str, receive: Receive) -> Receive:
-        if path in self._uploads:
-            return receive
-        size = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
-                # FastAPI turns any other error of `receive` into a 400.
-                raise HTTPException(413, f"A request body may have {MAX_BODY_BYTES:,} bytes here.")
-            return message
-
-        return receive_within_limit
-
     def _record(self, method: str, path: str, status: int, seconds: float) -> None:
         HTTP_SECONDS.labels(self._service, method, path, status).observe(seconds)
+        if status == 401:
+            self._refusals.note(path)
+            return
         # A line for each successful read would cost more than the read: the metric counts them.
         if method != "GET" or status >= 400 or seconds > 1:
             log.info(

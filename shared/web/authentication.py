@@ -1,0 +1,43 @@
+"""Who makes a request, from its headers alone."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import SecretStr
+
+from shared.auth import Principal, verify_token
+from shared.errors import Unauthenticated
+
+OPEN_PATHS: Final = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/docs/oauth2-redirect",
+    }
+)
+"""Paths that ask for no token."""
+
+
+def authenticate(secret: SecretStr, authorization: str) -> Principal:
+    """Return the principal that an `Authorization` header names.
+
+    Raises:
+        Unauthenticated: it is empty, or holds no valid token.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+    return verify_token(secret, token)
+
+
+def is_authenticated(secret: SecretStr, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's headers, with names in lower case, carry a valid token."""
+    authorization = next((value for name, value in headers if name == b"authorization"), b"")
+    try:
+        authenticate(secret, authorization.decode("latin-1"))
+    except Unauthenticated:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""The HTTP server of an API process: uvicorn, with bounds on its connections."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.settings import Settings
+from shared.web.authentication import is_authenticated
+from shared.web.connections import ConnectionTable
+from shared.web.protocol import BoundedHttpProtocol
+
+_CHECK_SECONDS: Final = 1.0
+
+
+def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> None:
+    """Serve an API until a signal ends the process.
+
+    Args:
+        app: the API.
+        settings: address, port and limits.
+        notify: called when the server listens.
+    """
+    table = ConnectionTable(settings.api_connections, settings.api_connections_per_peer)
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks for no more
+            BoundedHttpProtocol,
+            table=table,
+            is_authenticated=partial(is_authenticated, settings.secret_key),
+        ),
+        ws="none",
+        loop="uvloop",
+    )
+    _Server(config, table, notify).run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self, config: uvicorn.Config, table: ConnectionTable, notify: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._table = table
+        self._notify = notify
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_times)
+            self._notify()
+
+    def _check_times(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in self._table:
+            connection.check_time(now)
+        loop.call_later(_CHECK_SECONDS, self._check_times)
