@@ -4,13 +4,17 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from contextlib import suppress
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 
 from shared.errors import SentinelIQError, Unavailable
 
+_MAX_CONNECTIONS: Final = 32
 _ready = threading.Event()
 
 
@@ -34,7 +38,44 @@ def _check_ready(check: Callable[[], None]) -> None:
     check()
 
 
+class _ProbeServer(ThreadingMixIn, WSGIServer):
+    """Answers each connection from a thread of its own.
+
+    A connection that says nothing keeps a thread until its time-out. There are few such threads:
+    the oldest connection ends for a new one.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, None] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._open) >= _MAX_CONNECTIONS:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                with suppress(OSError):  # it has ended by itself
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that end before their answer."""
+
+
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 5
+    """Seconds of silence after which a connection ends."""
+
     def log_message(self, *_: object) -> None:
         """Log nothing: probes come every few seconds."""
 
@@ -71,7 +112,7 @@ def serve_probes(
         return [body]
 
     host = "0.0.0.0"  # noqa: S104  # see `port`
-    server = make_server(host, port, app, handler_class=_QuietHandler)
+    server = make_server(host, port, app, server_class=_ProbeServer, handler_class=_QuietHandler)
     # A child that outlives this process must not keep its port.
     os.register_at_fork(after_in_child=server.socket.close)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()

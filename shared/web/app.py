@@ -321,8 +321,8 @@ class _RequestMiddleware:
 
         try:
             await self._answer(scope, headers, receive, send_and_note_status)
-        except ConnectionError:
-            status = 400  # the client went away; nobody reads an answer
+        except ClientDisconnect:
+            status = 400  # nobody reads an answer
         finally:
             path = getattr(scope.get("route"), "path", "unmatched")
             self._record(scope["method"], path, status, time.perf_counter() - started)

@@ -14,8 +14,8 @@ MAX_CONTAINERS: Final = 200_000
 """Arrays and objects of a text."""
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_BRACKETS: Final = b"[]{}"
-_OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
+_AS_ARRAYS: Final = bytes.maketrans(b"{}", b"[]")
+_OTHERS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_json(text: bytes) -> None:
@@ -33,11 +33,11 @@ def check_json(text: bytes) -> None:
         return
     if containers > MAX_CONTAINERS:
         raise TooLargeInput(f"A body may have {MAX_CONTAINERS:,} arrays and objects.", field="body")
-    brackets = _STRING.sub(b"", text).translate(None, _OTHERS)
+    brackets = _STRING.sub(b"", text).translate(_AS_ARRAYS, _OTHERS)
     for _ in range(MAX_DEPTH):
-        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        is_stuck = len(inner) == len(brackets)
-        brackets = inner
+        outer = brackets.replace(b"[]", b"")
+        is_stuck = len(outer) == len(brackets)
+        brackets = outer
         if is_stuck:
             break
     # Each round takes the innermost level away. What is stuck is no JSON, but a parser descends
@@ -50,6 +50,6 @@ def _depth(brackets: bytes) -> int:
     depth = 0
     deepest = 0
     for bracket in brackets:
-        depth += 1 if bracket in b"[{" else -1
+        depth += 1 if bracket == ord("[") else -1
         deepest = max(deepest, depth)
     return deepest

@@ -110,6 +110,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refusal: _Refusal | None = None
         self._has_progress = False
         self._framing_bytes = 0
+        self._header_bytes = 0
         self._discarded_bytes = 0
         self._head_since: float | None = None
         self._blocked_since: float | None = None
@@ -149,7 +150,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; count what no callback of the parser has told of."""
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._has_progress = False
         try:
             self.parser.feed_data(data)
@@ -160,7 +162,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.send_400_response(_MALFORMED.title)
             return
         if self._has_progress:
-            self._release()
+            if self._framing_bytes:
+                self._release()
             return
         self._framing_bytes += len(data)
         self._table.unfinished_bytes += len(data)
@@ -174,23 +177,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._has_progress = False
         self._discarded_bytes = 0
+        self._header_bytes = 0
         if self._is_stranger:
             self.scope["extensions"] = {TRUST: self.trust}  # type: ignore[dict-item]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer after a body in chunks."""
-        if len(self.headers) >= MAX_HEADERS:
+        # As the method above it, whose call would cost as much as its work.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._stop_parsing(_LONG_HEADERS)
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the application, if the head keeps to its bounds."""
         self._has_progress = True
-        size = 0
-        for name, value in self.headers:
-            size += len(name) + len(value)
-        if size > MAX_HEADER_BYTES:
-            self._stop_parsing(_LONG_HEADERS)
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop_parsing(_PIPELINED)
         self._head_since = None
@@ -264,6 +268,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _release(self) -> None:
-        if self._framing_bytes:
-            self._table.unfinished_bytes -= self._framing_bytes
-            self._framing_bytes = 0
+        self._table.unfinished_bytes -= self._framing_bytes
+        self._framing_bytes = 0

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from shared.errors import SentinelIQError, TooLargeInput, Unavailable
@@ -64,7 +65,7 @@ class RequestBodies:
             InvalidInput: it is JSON of a shape that no route takes.
             SlowRequest: it is not complete after a minute.
             Unavailable: the process holds too many bodies.
-            ConnectionError: the client went away.
+            ClientDisconnect: the client went away.
         """
         limit = self._limits.get(scope["path"], SMALL_BODY_BYTES)
         announced = headers.get(b"content-length", "")
@@ -91,7 +92,7 @@ class RequestBodies:
         while not is_whole:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionError("The client went away.")
+                raise ClientDisconnect
             piece: bytes = message.get("body", b"")
             size += len(piece)
             if size > limit:

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.observables.worker import celery
 from shared.runtime.celery import enqueue
+from shared.runtime.probe import serve_probes
 from shared.settings import Settings
 
 
@@ -59,3 +62,17 @@ def test_what_tasks_counted_in_children_is_told_by_the_worker(worker: str, envir
     for _ in range(4):  # more than one child takes part
         enqueue(celery, task, tenant="*")
     until(f"{worker}/metrics", f"{counted} 5.0")
+
+
+def test_probes_answer_while_connections_are_silent() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve_probes(port, lambda: None, CollectorRegistry())
+    with ExitStack() as stack:
+        for _ in range(100):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            silent.send(b"GET /hea")
+        assert httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=5).text == "ok"
+        silent.settimeout(20)
+        assert silent.recv(100) == b""  # it has a time-out

@@ -1,6 +1,6 @@
 """What all APIs share: problems that can be acted on, probes, metrics, traces."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import pytest
@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from shared.database import Database
 from shared.errors import Conflict, Forbidden, NotFound, Unavailable, UpstreamError
 from shared.settings import Settings
-from shared.web.app import MAX_BODY_BYTES, create_api
+from shared.web.app import create_api
+from shared.web.request_body import MAX_BODY_BYTES, SMALL_BODY_BYTES, RequestBodies
 
 router = APIRouter()
 ERRORS = {
@@ -38,11 +39,13 @@ def take(body: Body) -> int:
     return body.number
 
 
-@pytest.fixture(scope="module")
-def client(environment: Settings) -> Iterator[TestClient]:
+@pytest.fixture
+def client(environment: Settings, make_token: Callable[..., str]) -> Iterator[TestClient]:
     database = Database(environment.database_url.get_secret_value(), "feeds")
-    app = create_api("feeds", "test", [router], environment, database)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    bodies = RequestBodies({"/body": MAX_BODY_BYTES})
+    app = create_api("feeds", "test", [router], environment, database, bodies=bodies)
+    headers = {"Authorization": f"Bearer {make_token()}"}
+    with TestClient(app, headers=headers, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -112,7 +115,19 @@ def test_a_body_beyond_the_limit_is_refused_however_it_comes(client: TestClient)
     assert client.post("/body", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
 
 
+def test_a_body_has_a_megabyte_where_nothing_else_is_written(client: TestClient) -> None:
+    assert client.post("/raise/conflict", content=b"x" * (SMALL_BODY_BYTES + 1)).status_code == 413
+
+
+def test_all_but_probes_asks_for_a_token_first(client: TestClient) -> None:
+    del client.headers["Authorization"]
+    for method, path in [("GET", "/nowhere"), ("POST", "/body"), ("GET", "/raise/bug?nmae=x")]:
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
 def test_probes_and_metrics_answer_without_a_token(client: TestClient) -> None:
+    del client.headers["Authorization"]
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready"}
     assert (
