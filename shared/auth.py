@@ -81,14 +81,18 @@ class Principal:
     tenant: str
     role: Role
 
+    def may(self, permission: str) -> bool:
+        """Whether the role has a permission."""
+        return self.role >= PERMISSIONS[permission]
+
     def require(self, permission: str) -> None:
         """Check that the role has a permission.
 
         Raises:
             Forbidden: it has not.
         """
-        needed = PERMISSIONS[permission]
-        if self.role < needed:
+        if not self.may(permission):
+            needed = PERMISSIONS[permission]
             raise Forbidden(
                 f"{permission} needs the role {needed.name}; this token has {self.role.name}.",
                 permission=permission,

@@ -3,7 +3,7 @@
 The relay (`shared.kafka.relay`) publishes the rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from shared.audit import append_record
 from shared.database import PLATFORM, PUBLIC
 from shared.errors import InvalidInput
 from shared.events import ConsumedRecord, Event, Headers
-from shared.events.audit import RECORDED, Recorded
+from shared.events.audit import RECORDED, FieldChange, Recorded
 from shared.kafka.letters import compose_letter
 from shared.kafka.topics import MAX_MESSAGE_BYTES
 from shared.tenants import is_tenant
@@ -65,6 +65,8 @@ def audit(
     actor: str,
     action: str,
     target: object,
+    changes: Mapping[str, FieldChange] | None = None,
+    /,
     **details: str,
 ) -> None:
     """Record who changed what: a row of the audit and `audit.recorded.v1`, if it commits.
@@ -77,10 +79,13 @@ def audit(
         actor: the subject of the token.
         action: for instance `feeds.create`.
         target: the id of what was changed.
+        changes: the fields that changed, from `shared.audit.changes_between`.
         details: what is worth keeping; never a secret.
     """
-    data = Recorded(actor, action, str(target), details)
-    append_record(session, tenant, data)
+    data = Recorded(actor, action, str(target), details, dict(changes or {}))
+    link = append_record(session, tenant, data)
+    data.position = link.position
+    data.digest = link.digest.hex()
     owner = PUBLIC if tenant == PLATFORM else tenant
     publish(session, [Event(RECORDED, data, owner, f"/services/{service}", owner.encode())])
 

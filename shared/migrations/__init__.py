@@ -13,6 +13,7 @@ from shared.migrations.upgrade import alembic_config, migrate, pending_revisions
 __all__ = [
     "alembic_config",
     "build_index",
+    "chain_audit",
     "create_audit",
     "create_infrastructure",
     "create_role",
@@ -202,6 +203,40 @@ def create_audit(service: str) -> None:
     )
     op.execute(f"REVOKE EXECUTE ON FUNCTION {service}.prune_audit FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {service}.prune_audit TO {role_name(service)}")
+
+
+def chain_audit(service: str) -> None:
+    """Let audit records name the fields that changed, and follow each other by digests.
+
+    A record of the version before has no place in the chain; a process of that version that still
+    runs adds records which the trigger chains as well.
+    """
+    table = f"{service}.audit"
+    op.execute(
+        f"ALTER TABLE {table} ADD COLUMN changes jsonb NOT NULL DEFAULT '{{}}', "
+        "ADD COLUMN position bigint, ADD COLUMN previous bytea, ADD COLUMN digest bytea"
+    )
+    op.execute(
+        f"CREATE FUNCTION {service}.audit_digest(record {table}) RETURNS bytea "
+        "LANGUAGE sql STABLE AS $$ SELECT sha256(convert_to(jsonb_build_array("
+        "encode(record.previous, 'hex'), record.position, record.tenant, record.actor, "
+        "record.action, record.target, record.details, record.changes, "
+        "extract(epoch FROM record.recorded_at))::text, 'UTF8')) $$"
+    )
+    op.execute(
+        f"CREATE FUNCTION {service}.chain_audit() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN "
+        # Records of one tenant are written one after the other, until each has committed.
+        f"PERFORM pg_advisory_xact_lock(hashtextextended('{table} ' || NEW.tenant, 0)); "
+        f"SELECT position, digest INTO NEW.position, NEW.previous FROM {table} "
+        "WHERE tenant = NEW.tenant AND position IS NOT NULL ORDER BY position DESC LIMIT 1; "
+        "NEW.position := coalesce(NEW.position, 0) + 1; "
+        f"NEW.digest := {service}.audit_digest(NEW); RETURN NEW; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER chain BEFORE INSERT ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {service}.chain_audit()"
+    )
 
 
 def create_role(connection: sa.Connection, service: str) -> None:

@@ -28,6 +28,7 @@ from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
 from shared.telemetry.tracing import WorkSpan
 from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.refusals import RefusalAudit
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
 from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, unknown_parameter
 
@@ -302,6 +303,7 @@ class _RequestMiddleware:
         self._secret: SecretStr = api.state.settings.secret_key
         self._fast_paths = fast_paths
         self._refusals = _RefusalLog()
+        self._refused = RefusalAudit(api.state.database)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -321,6 +323,8 @@ class _RequestMiddleware:
 
         try:
             await self._answer(scope, headers, receive, send_and_note_status)
+            if status == 403:
+                await self._record_refusal(scope)
         except ClientDisconnect:
             status = 400  # nobody reads an answer
         finally:
@@ -328,6 +332,12 @@ class _RequestMiddleware:
             self._record(scope["method"], path, status, time.perf_counter() - started)
             error = f"HTTP {status}" if status >= 500 else None
             span.end(error, name=f"{scope['method']} {path}")
+
+    async def _record_refusal(self, scope: Scope) -> None:
+        principal: Principal | None = scope.get(_PRINCIPAL)
+        if principal is not None:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            await self._refused.record(principal, f"{scope['method']} {route}")
 
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from shared.audit import AuditFilter, AuditRecord, list_records
+from shared.audit import AuditFilter, AuditRecord, check_chains, list_records
 from shared.auth import Principal, Role
-from shared.database import PLATFORM, Database
+from shared.database import PLATFORM, PUBLIC, Database
+from shared.kafka.outbox import audit
 from shared.pagination import Page, PageSchema, decode_cursor, paginate
 from shared.web.app import database_of, require_permission
 
@@ -16,6 +17,7 @@ Reader = Annotated[Principal, require_permission("audit:read")]
 OwnDatabase = Annotated[Database, Depends(database_of)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+_CHECK_SECONDS = 30
 
 router = APIRouter(tags=["audit"])
 
@@ -31,7 +33,22 @@ class AuditView(BaseModel):
     action: str
     target: str
     details: dict[str, Any]
+    changes: dict[str, Any]
+    position: int | None
     recorded_at: datetime
+
+
+class ChainView(BaseModel):
+    """What the check of a tenant's chain says."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    tenant: str
+    records: int
+    first: int
+    last: int
+    digest: str
+    broken_at: int | None
 
 
 @router.get("/v1/audit", response_model=PageSchema[AuditView])
@@ -52,6 +69,25 @@ def list_audit(
         records = list_records(session, conditions, position[0] if position else None, limit + 1)
     page = paginate(records, limit, _key)
     return page.map(AuditView.model_validate)
+
+
+@router.get("/v1/audit/chains")
+def check_audit(principal: Reader, database: OwnDatabase) -> list[ChainView]:
+    """Whether records were changed, or are missing between others; of all tenants for operators.
+
+    Keep the digests: a chain that ends before a digest of yours has lost its newest records.
+    """
+    scope = PLATFORM if principal.role >= Role.operator else principal.tenant
+    with database.transaction(scope, _CHECK_SECONDS) as session:
+        return [ChainView.model_validate(state) for state in check_chains(session)]
+
+
+def record_request(
+    database: Database, principal: Principal, action: str, target: object, **details: str
+) -> None:
+    """Record a request that changes nothing but what the platform does next."""
+    with database.transaction(PLATFORM) as session:
+        audit(session, database.service, PUBLIC, principal.actor, action, target, **details)
 
 
 def _key(record: AuditRecord) -> tuple[int]:

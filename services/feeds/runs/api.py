@@ -21,6 +21,7 @@ from services.feeds.subscriptions.vocabulary import (
 from shared.auth import Principal
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
+from shared.web.audit import record_request
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
 
@@ -123,6 +124,9 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
 
 
 @router.post("/reconcile")
-def reconcile(request: Request, _principal: Platform) -> ReconciledRuns:
+def reconcile(request: Request, principal: Platform) -> ReconciledRuns:
     """Enqueue again the runs that the queue or a worker lost."""
-    return ReconciledRuns(enqueued=service.reconcile(database_of(request)))
+    database = database_of(request)
+    enqueued = service.reconcile(database)
+    record_request(database, principal, "feeds.reconcile", "runs", enqueued=str(enqueued))
+    return ReconciledRuns(enqueued=enqueued)

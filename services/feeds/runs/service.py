@@ -42,9 +42,15 @@ class PruneCounts(NamedTuple):
 
 
 def start_run(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
-    """Fetch a feed now; a fetch of it that waits already is the one."""
-    run_id = start_feed(database, principal.tenant, feed_id, principal.actor)
-    return get_run(database, principal.tenant, run_id)
+    """Fetch a feed now; a fetch of it that waits already is the one.
+
+    Raises:
+        Forbidden, InvalidInput: as `start_feed`.
+    """
+    with database.transaction(principal.tenant) as session:
+        feed, run_id = _insert_fetch(session, principal.tenant, feed_id, principal.actor)
+        subscriptions.audit_feed(session, principal, "feeds.run", feed, run=str(run_id))
+    return enqueued(database, principal, run_id)
 
 
 def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UUID:
@@ -55,22 +61,27 @@ def start_feed(database: Database, tenant: str, feed_id: UUID, actor: str) -> UU
         InvalidInput: it has no address.
     """
     with database.transaction(tenant) as session:
-        feed = subscriptions.load_feed(session, feed_id)
-        if feed.tenant != tenant:
-            raise Forbidden(
-                f"{feed.name} is run by the tenant {feed.tenant}; "
-                "what it brings reaches this tenant, too."
-            )
-        if feed.url is None:
-            raise InvalidInput(
-                f"{feed.name} has no address to fetch; upload a payload instead.", field="url"
-            )
-        subscriptions.lock_feed(session, feed.id)
-        run_id = records.renew_queued_fetch(session, feed.id)
-        if run_id is None:
-            run_id = records.insert_run(session, NewRun(feed.tenant, feed.id, actor))
+        _, run_id = _insert_fetch(session, tenant, feed_id, actor)
     enqueue_run(QueuedRun(run_id, tenant), actor)
     return run_id
+
+
+def _insert_fetch(session: Session, tenant: str, feed_id: UUID, actor: str) -> tuple[Feed, UUID]:
+    feed = subscriptions.load_feed(session, feed_id)
+    if feed.tenant != tenant:
+        raise Forbidden(
+            f"{feed.name} is run by the tenant {feed.tenant}; "
+            "what it brings reaches this tenant, too."
+        )
+    if feed.url is None:
+        raise InvalidInput(
+            f"{feed.name} has no address to fetch; upload a payload instead.", field="url"
+        )
+    subscriptions.lock_feed(session, feed.id)
+    run_id = records.renew_queued_fetch(session, feed.id)
+    if run_id is None:
+        run_id = records.insert_run(session, NewRun(feed.tenant, feed.id, actor))
+    return feed, run_id
 
 
 def ingest(
@@ -87,12 +98,17 @@ def ingest(
         principal: uploads, into its tenant.
         name: the feed's name in the tenant.
         payload: digest of what was uploaded.
-        settings: settings of the feed that are given; the others stay.
+        settings: of a feed that is made; those of one that exists have to be the same.
+
+    Raises:
+        Forbidden, Conflict: as `ensure_feed`.
     """
     subscriptions.check_settings(settings)
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.ensure_feed(session, principal, name, settings)
         run_id = _insert_stored_run(session, feed, principal, "upload", payload)
+        details = {"run": str(run_id), "payload": payload}
+        subscriptions.audit_feed(session, principal, "feeds.upload", feed, **details)
     return enqueued(database, principal, run_id)
 
 
@@ -119,11 +135,11 @@ def apply_settings(
 ) -> RunSummary:
     """Change how a feed is read, and read its last payload again."""
     with database.transaction(principal.tenant) as session:
-        feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
-        feed = subscriptions.save_feed(session, feed, values)
+        before = subscriptions.load_own_feed(session, principal.tenant, feed_id)
+        feed = subscriptions.save_feed(session, before, values)
         # The payload is the one that the feed is at when the runs before this one have ended.
         run_id = _insert_stored_run(session, feed, principal, "stored", None, is_confirmed=True)
-        subscriptions.audit_feed(session, principal, "feeds.reparse", feed)
+        subscriptions.audit_feed(session, principal, "feeds.reparse", feed, before, feed)
     return enqueued(database, principal, run_id)
 
 

@@ -88,6 +88,19 @@ def get_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed:
     return feed_of(row)
 
 
+def lock_own_feed(session: Session, tenant: str, feed_id: UUID) -> Feed:
+    """A feed that the tenant itself runs, locked until the transaction ends.
+
+    Raises:
+        NotFound: the tenant has no such feed of its own.
+    """
+    query = sa.select(FEED).where(_is_own(tenant, feed_id)).with_for_update()
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no feed {feed_id} that this tenant may change.")
+    return feed_of(row)
+
+
 def lock_feed_by_name(session: Session, tenant: str, name: str) -> Feed | None:
     """The tenant's own feed of a name, locked, so that two uploads do not make two."""
     query = sa.select(FEED).where(FEED.c.tenant == tenant, FEED.c.name == name).with_for_update()

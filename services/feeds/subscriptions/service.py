@@ -1,7 +1,7 @@
 """Feeds: create, change, delete, list."""
 
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -14,10 +14,11 @@ from services.feeds.formats.registry import format_named
 from services.feeds.subscriptions import repository
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch, FeedSettings
+from shared.audit import changes_between
 from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput
+from shared.errors import Conflict, Forbidden, InvalidInput
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor
 from shared.settings import Settings, load_settings
@@ -29,6 +30,7 @@ class FeedMoved(Conflict):
     code = "superseded"
 
 
+_AUDITED = (*FeedSettings.model_fields, "auth", "secret", "catalog")
 _REFETCHED: FeedColumns = {"cursor": {}}
 _FETCH_SETTINGS = frozenset({"url", "collector", "collector_options", "format", "options"})
 
@@ -60,7 +62,7 @@ def create_feed(
             feed_id=feed_id,
             is_due=bool(feed.url and feed.every_seconds),
         )
-        audit_feed(session, principal, "feeds.create", created)
+        audit_feed(session, principal, "feeds.create", created, None, created)
     return created
 
 
@@ -79,17 +81,18 @@ def change_feed(database: Database, principal: Principal, feed_id: UUID, patch: 
         values = {**values, **_REFETCHED}
     is_due = "every_seconds" in values or "url" in values
     with database.transaction(principal.tenant) as session:
+        before = repository.lock_own_feed(session, principal.tenant, feed_id)
         feed = repository.update_feed(session, principal.tenant, feed_id, values, is_due=is_due)
-        audit_feed(session, principal, "feeds.update", feed)
+        audit_feed(session, principal, "feeds.update", feed, before, feed)
     return feed
 
 
 def delete_feed(database: Database, principal: Principal, feed_id: UUID) -> None:
     """Remove a feed; its observables stay until they expire."""
     with database.transaction(principal.tenant) as session:
-        feed = repository.get_feed(session, feed_id)
+        feed = repository.lock_own_feed(session, principal.tenant, feed_id)
         repository.delete_feed(session, principal.tenant, feed_id)
-        audit_feed(session, principal, "feeds.delete", feed)
+        audit_feed(session, principal, "feeds.delete", feed, feed)
 
 
 def get_feed(database: Database, tenant: str, feed_id: UUID) -> Feed:
@@ -168,10 +171,17 @@ def spread_checks(session: Session, days: int) -> None:
 
 
 def ensure_feed(session: Session, principal: Principal, name: str, values: FeedColumns) -> Feed:
-    """The tenant's feed of a name with some settings; made when there is none."""
+    """The tenant's feed of a name; made with some settings when there is none.
+
+    Raises:
+        Forbidden: it has other settings, or there is none, and the principal may not change feeds.
+        Conflict: it has other settings.
+    """
     feed = repository.lock_feed_by_name(session, principal.tenant, name)
     if feed is not None:
-        return save_feed(session, feed, values) if values else feed
+        _require_same(principal, feed, values)
+        return feed
+    principal.require("feeds:write")
     # Reports and exports add to what is there; a list whose lines go has to say that it is one.
     defaults = cast("FeedColumns", FeedSettings.model_validate({"kind": "stream"}).model_dump())
     feed = repository.insert_feed(
@@ -180,8 +190,26 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
         tenant=principal.tenant,
         actor=principal.actor,
     )
-    audit_feed(session, principal, "feeds.create", feed)
+    audit_feed(session, principal, "feeds.create", feed, None, feed)
     return feed
+
+
+def _require_same(principal: Principal, feed: Feed, values: FeedColumns) -> None:
+    """Require that a feed has some settings already: what is uploaded to it changes none."""
+    fields = sorted(name for name, value in values.items() if getattr(feed, name) != value)
+    if not fields:
+        return
+    names = ", ".join(fields)
+    if not principal.may("feeds:write"):
+        raise Forbidden(
+            f"{feed.name} has other settings ({names}); to change them needs feeds:write.",
+            permission="feeds:write",
+            fields=fields,
+        )
+    raise Conflict(
+        f"{feed.name} has other settings ({names}); change the feed first, or leave them out.",
+        fields=fields,
+    )
 
 
 def list_scheduled_feeds(session: Session, after: UUID | None, limit: int) -> list[Feed]:
@@ -212,9 +240,25 @@ def check_settings(values: FeedColumns) -> None:
         )
 
 
-def audit_feed(session: Session, principal: Principal, action: str, feed: Feed) -> None:
-    """Record what a principal does to a feed."""
-    audit(session, NAME, principal.tenant, principal.actor, action, feed.id, name=feed.name)
+def audit_feed(  # who, what, and both states
+    session: Session,
+    principal: Principal,
+    action: str,
+    feed: Feed,
+    before: Feed | None = None,
+    after: Feed | None = None,
+    /,
+    **details: str,
+) -> None:
+    """Record what a principal does to a feed, with the settings that it changes."""
+    changes = changes_between(_audited(before), _audited(after), {"secret"})
+    actor = principal.actor
+    details = {"name": feed.name, **details}
+    audit(session, NAME, principal.tenant, actor, action, feed.id, changes, **details)
+
+
+def _audited(feed: Feed | None) -> dict[str, Any]:
+    return {} if feed is None else {name: getattr(feed, name) for name in _AUDITED}
 
 
 def unseal_credentials(feed: Feed, settings: Settings) -> Auth | None:

@@ -22,6 +22,7 @@ from services.mitre.releases.schemas import ReleaseVersion
 from shared.auth import Principal
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
+from shared.web.audit import record_request
 
 router = APIRouter(prefix="/v1", tags=["mitre"])
 
@@ -105,6 +106,9 @@ def change_source(
 
 
 @router.post("/reconcile")
-def reconcile(request: Request, _principal: Platform) -> ReconciledImports:
+def reconcile(request: Request, principal: Platform) -> ReconciledImports:
     """Enqueue again the loads that the queue or a worker lost."""
-    return ReconciledImports(enqueued=service.reconcile(database_of(request)))
+    database = database_of(request)
+    enqueued = service.reconcile(database)
+    record_request(database, principal, "mitre.reconcile", "loads", enqueued=str(enqueued))
+    return ReconciledImports(enqueued=enqueued)

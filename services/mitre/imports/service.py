@@ -12,6 +12,7 @@ from services.mitre.imports.schemas import ImportCreate, SourcePatch
 from services.mitre.releases.domains import DOMAINS
 from services.mitre.releases.service import publish_outdated_cards
 from services.mitre.worker import celery
+from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import PUBLIC, Database
 from shared.errors import InvalidInput, Unavailable
@@ -106,9 +107,15 @@ def change_source(
         raise InvalidInput("Say what shall be different: url, enabled, or both.")
     with database.transaction(PUBLIC) as session:
         repository.ensure_sources(session)
+        before = repository.get_source(session, domain)
         source = repository.update_source(session, domain, url=patch.url, enabled=patch.enabled)
-        audit(session, NAME, PUBLIC, principal.actor, "mitre.source", domain)
+        changes = changes_between(_audited(before), _audited(source))
+        audit(session, NAME, PUBLIC, principal.actor, "mitre.source", domain, changes)
     return source
+
+
+def _audited(source: DomainSource) -> dict[str, object]:
+    return {"url": source.url, "enabled": source.enabled}
 
 
 def refresh(database: Database, settings: Settings, actor: str) -> RefreshCounts:

@@ -28,6 +28,7 @@ from services.notifications.channels.schemas import (
     ChannelView,
     SampleOutcome,
 )
+from shared.audit import changes_between
 from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
@@ -55,6 +56,7 @@ __all__ = [
 
 SECRETS: Final = "notifications.channels"
 """The purpose for which channels' secrets are sealed."""
+_AUDITED: Final = ("name", "kind", "config", "secret", "enabled")
 
 
 def channel_sealer(settings: Settings) -> Sealer:
@@ -123,7 +125,7 @@ def create_channel(
     }
     with database.transaction(principal.tenant) as session:
         channel = repository.insert(session, values)
-        _audit(session, principal, "create", channel)
+        _audit(session, principal, "create", channel, after=channel)
     return ChannelCreated(**ChannelView.model_validate(channel).model_dump(), secret=secret)
 
 
@@ -152,9 +154,9 @@ def change_channel(
             values["secret"] = channel_sealer(settings).seal(patched.secret, str(channel.id))
         if patched.enabled:
             values["disabled_reason"] = None
+        before = channel
         channel = repository.update(session, channel, values)
-        changed = ", ".join(sorted(body.model_fields_set))
-        _audit(session, principal, "update", channel, fields=changed)
+        _audit(session, principal, "update", channel, before=before, after=channel)
     return ChannelView.model_validate(channel)
 
 
@@ -172,20 +174,21 @@ def delete_channel(database: Database, principal: Principal, channel_id: UUID) -
             raise Conflict(
                 f"{len(rules)} rule(s) notify through this channel: {names}. Change them first."
             )
-        _audit(session, principal, "delete", channel)
+        _audit(session, principal, "delete", channel, before=channel)
         repository.delete(session, channel)
 
 
 def test_channel(
     database: Database, settings: Settings, principal: Principal, channel_id: UUID
 ) -> SampleOutcome:
-    """Send a sample notification now. It is no delivery and changes nothing.
+    """Send a sample notification now. It is no delivery; the audit alone tells of it.
 
     Raises:
         NotFound: the tenant has no such channel.
     """
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id)
+        _audit(session, principal, "test", channel)
     secret = open_secret(channel, channel_sealer(settings))
     return asyncio.run(_send_sample(channel, secret, _sample(principal, settings), settings))
 
@@ -250,8 +253,15 @@ def _refuse_useless_secret(kind: ChannelType[Any], secret: str | None) -> None:
 
 
 def _audit(
-    session: Session, principal: Principal, verb: str, channel: Channel, **details: str
+    session: Session,
+    principal: Principal,
+    verb: str,
+    channel: Channel,
+    before: Channel | None = None,
+    after: Channel | None = None,
 ) -> None:
+    changes = changes_between(_audited(before), _audited(after), {"secret"})
+    details = {"fields": ", ".join(changes)} if before and after else {}
     audit(
         session,
         "notifications",
@@ -259,9 +269,14 @@ def _audit(
         principal.actor,
         f"notifications.channel.{verb}",
         channel.id,
+        changes,
         name=channel.name,
         **details,
     )
+
+
+def _audited(channel: Channel | None) -> dict[str, Any]:
+    return {} if channel is None else {name: getattr(channel, name) for name in _AUDITED}
 
 
 # For other rooms

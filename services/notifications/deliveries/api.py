@@ -16,6 +16,7 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.pagination import Page, PageSchema
 from shared.web.app import database_of, require_permission
+from shared.web.audit import record_request
 
 Reader = Annotated[Principal, require_permission("notifications:read")]
 Writer = Annotated[Principal, require_permission("notifications:write")]
@@ -55,4 +56,7 @@ def retry_delivery(principal: Writer, database: OwnDatabase, delivery_id: UUID) 
 @router.post("/reconcile")
 def reconcile(principal: Operator, database: OwnDatabase) -> ReconciledView:
     """Enqueue again what the queue lost."""
-    return ReconciledView(enqueued=service.wake_if_due(database, principal.actor))
+    enqueued = service.wake_if_due(database, principal.actor)
+    action = "notifications.reconcile"
+    record_request(database, principal, action, "deliveries", enqueued=str(enqueued))
+    return ReconciledView(enqueued=enqueued)

@@ -11,6 +11,7 @@ from services.notifications.channels.service import require_channels
 from services.notifications.rules import repository
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.schemas import RuleCreate, RulePatch, RuleView
+from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import NotFound
@@ -49,7 +50,7 @@ def create_rule(database: Database, principal: Principal, body: RuleCreate) -> R
     with database.transaction(principal.tenant) as session:
         values = _checked_values(session, body)
         rule = repository.insert(session, {"id": uuid7(), "tenant": principal.tenant, **values})
-        _audit(session, principal, "create", rule)
+        _audit(session, principal, "create", rule, after=rule)
     return RuleView.model_validate(rule)
 
 
@@ -65,9 +66,9 @@ def change_rule(
     with database.transaction(principal.tenant) as session:
         rule = _get(session, rule_id, lock=True)
         values = _checked_values(session, apply_patch(RuleCreate, rule, body))
+        before = rule
         rule = repository.update(session, rule, values)
-        changed = ", ".join(sorted(body.model_fields_set))
-        _audit(session, principal, "update", rule, fields=changed)
+        _audit(session, principal, "update", rule, before=before, after=rule)
     return RuleView.model_validate(rule)
 
 
@@ -79,7 +80,7 @@ def delete_rule(database: Database, principal: Principal, rule_id: UUID) -> None
     """
     with database.transaction(principal.tenant) as session:
         rule = _get(session, rule_id, lock=True)
-        _audit(session, principal, "delete", rule)
+        _audit(session, principal, "delete", rule, before=rule)
         repository.delete(session, rule)
 
 
@@ -98,7 +99,16 @@ def _checked_values(session: Session, body: RuleCreate) -> dict[str, Any]:
     return {**values, "channel_ids": channel_ids}
 
 
-def _audit(session: Session, principal: Principal, verb: str, rule: Rule, **details: str) -> None:
+def _audit(
+    session: Session,
+    principal: Principal,
+    verb: str,
+    rule: Rule,
+    before: Rule | None = None,
+    after: Rule | None = None,
+) -> None:
+    changes = changes_between(_audited(before), _audited(after))
+    details = {"fields": ", ".join(changes)} if before and after else {}
     audit(
         session,
         "notifications",
@@ -106,6 +116,11 @@ def _audit(session: Session, principal: Principal, verb: str, rule: Rule, **deta
         principal.actor,
         f"notifications.rule.{verb}",
         rule.id,
+        changes,
         name=rule.name,
         **details,
     )
+
+
+def _audited(rule: Rule | None) -> dict[str, Any]:
+    return {} if rule is None else {name: getattr(rule, name) for name in RuleCreate.model_fields}

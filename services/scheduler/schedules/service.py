@@ -24,6 +24,7 @@ from services.scheduler.schedules.schemas import (
 )
 from services.scheduler.schedules.task_catalog import queue_for
 from services.scheduler.schedules.timing import Timing, message_id
+from shared.audit import changes_between
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, PUBLIC, Database
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -98,7 +99,7 @@ def create_schedule(database: Database, principal: Principal, body: ScheduleCrea
     with database.transaction(_access_of(principal).tenant) as session:
         times = _times(session, schedule_id, values)
         schedule = repository.insert(session, values | times)
-        _audit(session, principal, "schedules.create", schedule)
+        _audit(session, principal, "schedules.create", schedule, None, schedule)
     return ScheduleView.model_validate(schedule)
 
 
@@ -124,10 +125,19 @@ def change_schedule(
         after = before | {name: changes[name] for name in before.keys() & changes.keys()}
         if after != before:
             changes |= _times(session, schedule.id, after) | {"disabled_reason": None}
+        old = schedule
         if changes:
             schedule = repository.update(session, schedule, changes, principal.actor)
-        changed = " ".join(patch.model_fields_set)
-        _audit(session, principal, "schedules.change", schedule, changed=changed)
+        changed = " ".join(sorted(patch.model_fields_set))
+        _audit(
+            session,
+            principal,
+            "schedules.change",
+            schedule,
+            old,
+            schedule,
+            changed=changed,
+        )
     return ScheduleView.model_validate(schedule)
 
 
@@ -146,7 +156,7 @@ def delete_schedule(database: Database, principal: Principal, schedule_id: UUID)
                 "This schedule is declared in the code; it can be switched off, not deleted."
             )
         repository.delete(session, schedule)
-        _audit(session, principal, "schedules.delete", schedule)
+        _audit(session, principal, "schedules.delete", schedule, schedule)
 
 
 def run_schedule(database: Database, principal: Principal, schedule_id: UUID) -> FiringView:
@@ -223,8 +233,15 @@ def _times(
     return {"next_due_at": due, "fires_at": fires_at}
 
 
-def _audit(
-    session: Session, principal: Principal, action: str, schedule: Schedule, **details: str
+def _audit(  # who, what, and both states
+    session: Session,
+    principal: Principal,
+    action: str,
+    schedule: Schedule,
+    before: Schedule | None = None,
+    after: Schedule | None = None,
+    /,
+    **details: str,
 ) -> None:
     audit(
         session,
@@ -233,6 +250,13 @@ def _audit(
         principal.actor,
         action,
         schedule.id,
+        changes_between(_audited(before), _audited(after)),
         name=schedule.name,
         **details,
     )
+
+
+def _audited(schedule: Schedule | None) -> dict[str, Any]:
+    if schedule is None:
+        return {}
+    return {name: getattr(schedule, name) for name in ScheduleCreate.model_fields}

@@ -16,9 +16,11 @@ from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.keys import seal
+from services.observables.enrichment.settings.models import EnricherSetting
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import RemoteEnricher
 from services.observables.providers.registry import enricher_named
+from shared.audit import changes_between
 from shared.clock import database_now
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
@@ -136,11 +138,29 @@ def change_settings(
     with database.transaction(tenant) as session:
         settings.lock(session, name)
         before = accesses_of(session, tenant)[name]
+        old = settings.by_owner(session, tenant, name)
         settings.put(session, tenant, name, actor, datetime.now(UTC), values)
         after = accesses_of(session, tenant)[name]
         _move_jobs(session, tenant, before, after)
-        audit(session, SERVICE, tenant, actor, "enrichers.change", name, fields=", ".join(fields))
+        new = settings.by_owner(session, tenant, name)
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "enrichers.change",
+            name,
+            changes_between(_audited(old), _audited(new), {"sealed_key"}),
+            fields=", ".join(fields),
+        )
     return next(view for view in overview(database, tenant) if view.name == name)
+
+
+def _audited(setting: EnricherSetting | None) -> dict[str, Any]:
+    if setting is None:
+        return {}
+    hidden = {"tenant", "enricher", "key_id"}
+    return {name: value for name, value in setting._asdict().items() if name not in hidden}
 
 
 def _key_columns(

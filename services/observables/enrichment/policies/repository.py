@@ -56,6 +56,13 @@ def get(session: Session, tenant: str, policy: UUID) -> PolicyRow | None:
     return PolicyRow(*row) if row else None
 
 
+def lock(session: Session, tenant: str, policy: UUID) -> PolicyRow | None:
+    """A policy of the tenant, locked until the transaction ends."""
+    query = sa.select(*_COLUMNS).where(_is(tenant, policy)).with_for_update()
+    row = session.execute(query).one_or_none()
+    return PolicyRow(*row) if row else None
+
+
 def add(
     session: Session, tenant: str, policy: UUID, values: Mapping[str, Any], actor: str
 ) -> PolicyRow:

@@ -10,6 +10,7 @@ from services.observables.enrichment.policies import repository
 from services.observables.enrichment.policies.models import Policy, PolicyRow, PolicyUse
 from services.observables.enrichment.policies.schemas import PolicyCreate, PolicyView
 from services.observables.providers.registry import enricher_named
+from shared.audit import changes_between
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.kafka.outbox import audit
@@ -40,7 +41,17 @@ def create(database: Database, tenant: str, actor: str, policy: PolicyCreate) ->
     _check(values)
     with database.transaction(tenant) as session:
         row = repository.add(session, tenant, uuid4(), values, actor)
-        audit(session, SERVICE, tenant, actor, "policies.create", row.id, name=row.name)
+        changes = changes_between({}, _audited(row))
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "policies.create",
+            row.id,
+            changes,
+            name=row.name,
+        )
     return _view(row, {})
 
 
@@ -56,10 +67,20 @@ def change(
     _check(values)
     fields = ", ".join(sorted(values))
     with database.transaction(tenant) as session:
+        before = repository.lock(session, tenant, policy)
         row = repository.change(session, tenant, policy, values)
-        if row is None:
+        if before is None or row is None:
             raise _not_found(policy)
-        audit(session, SERVICE, tenant, actor, "policies.change", policy, fields=fields)
+        audit(
+            session,
+            SERVICE,
+            tenant,
+            actor,
+            "policies.change",
+            policy,
+            changes_between(_audited(before), _audited(row)),
+            fields=fields,
+        )
         uses = repository.use_on(session, tenant, datetime.now(UTC).date())
     return _view(row, uses)
 
@@ -71,9 +92,11 @@ def delete(database: Database, tenant: str, actor: str, policy: UUID) -> None:
         NotFound: the tenant has no such policy.
     """
     with database.transaction(tenant) as session:
-        if not repository.delete(session, tenant, policy):
+        before = repository.lock(session, tenant, policy)
+        if before is None or not repository.delete(session, tenant, policy):
             raise _not_found(policy)
-        audit(session, SERVICE, tenant, actor, "policies.delete", policy)
+        changes = changes_between(_audited(before), {})
+        audit(session, SERVICE, tenant, actor, "policies.delete", policy, changes)
 
 
 def get(database: Database, tenant: str, policy: UUID) -> Policy:
@@ -107,6 +130,10 @@ def draft(policy: PolicyCreate) -> Policy:
         policy.depth,
         policy.daily_budget,
     )
+
+
+def _audited(row: PolicyRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in PolicyCreate.model_fields}
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -110,5 +110,5 @@ def list_jobs(
 @router.post("/enrichment-jobs/cancel", response_model=schemas.CancelledJobs)
 def cancel_jobs(request: Request, principal: Requester, body: schemas.JobCancel) -> Response:
     """Cancel waiting jobs."""
-    cancelled = service.cancel(database_of(request), principal.tenant, body.ids, body.enricher)
+    cancelled = service.cancel(database_of(request), principal, body.ids, body.enricher)
     return json_response({"cancelled": cancelled})

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.orm import Session
 
+from services.observables import NAME
 from services.observables.enrichment.answers import repository as answers
 from services.observables.enrichment.answers.models import CachedAnswer
 from services.observables.enrichment.disclosure import Refusal, refusal, strictest
@@ -32,8 +33,10 @@ from services.observables.providers.base import Query
 from services.observables.reference import context
 from services.observables.store import new_observables
 from services.observables.store.repository import write
+from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound
+from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.stix import Observable, ObservableType, bucket
 from shared.stix.ids import observable_id
@@ -220,6 +223,7 @@ def create_trial(database: Database, tenant: str, actor: str, name: str) -> UUID
         ids = _store(session, tenant, [], [trial], {name: access})
         provider_queues.unblock_key(session, access.queue_id)
         repository.add(session, tenant, request_id, actor, ids)
+        audit(session, NAME, tenant, actor, "enrichers.test", name, request=str(request_id))
         wake_after_commit(session)
     return request_id
 
@@ -283,8 +287,15 @@ def _views(session: Session, tenant: str, rows: Sequence[JobRow]) -> list[JobVie
 
 
 def cancel(
-    database: Database, tenant: str, ids: Sequence[UUID] | None, enricher: str | None
+    database: Database, principal: Principal, ids: Sequence[UUID] | None, enricher: str | None
 ) -> int:
     """Cancel waiting jobs: some, or all of an enricher, or all of the tenant; how many."""
+    tenant = principal.tenant
     with database.transaction(tenant) as session:
-        return jobs.cancel(session, tenant, ids, enricher)
+        count = jobs.cancel(session, tenant, ids, enricher)
+        target = enricher or "jobs"
+        details = {"cancelled": str(count)}
+        if ids is not None:
+            details["ids"] = " ".join(map(str, ids[:100]))
+        audit(session, NAME, tenant, principal.actor, "enrichments.cancel", target, **details)
+    return count

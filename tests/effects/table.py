@@ -1,0 +1,297 @@
+"""What each request changes: the table of effects, from which the matrix is generated.
+
+A route that is not GET has entries here, or the suite fails. An effect names the action that the
+audit tells of it. A request without an action changes nothing, unless the rows that it writes name
+their author.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from services.feeds.catalog.service import list_entries
+from tests.effects.world import World, now
+
+
+class Call(NamedTuple):
+    """A request."""
+
+    path: str
+    params: dict[str, Any] | None = None
+    json: Any = None
+    content: bytes | None = None
+
+
+class Effect(NamedTuple):
+    """What a request does.
+
+    Attributes:
+        operation: service, method and route.
+        action: of the audit record; None where there is none.
+        call: makes the request, and before it the objects that it is about.
+        names_author: the rows that it writes say who wrote them.
+        status: what it answers, if that is no success.
+    """
+
+    operation: tuple[str, str, str]
+    action: str | None
+    call: Callable[[World], Call]
+    names_author: bool = False
+    status: int | None = None
+
+
+def _effect(
+    service: str,
+    method: str,
+    route: str,
+    action: str | None,
+    call: Callable[[World], Call],
+    **options: Any,
+) -> Effect:
+    return Effect((service, method, route), action, call, **options)
+
+
+def _free_entry() -> str:
+    return next(
+        entry.slug
+        for entry in list_entries()
+        if entry.retired is None and (entry.auth is None or not entry.auth.required)
+    )
+
+
+_FEEDS = [
+    ("POST", "/v1/feeds", "feeds.create", lambda _: Call("/v1/feeds", json={"name": uuid4().hex})),
+    ("PATCH", "/v1/feeds/{feed_id}", "feeds.update",
+     lambda w: Call(f"/v1/feeds/{w.feed()}", json={"tlp": "red"})),
+    ("DELETE", "/v1/feeds/{feed_id}", "feeds.delete", lambda w: Call(f"/v1/feeds/{w.feed()}")),
+    ("POST", "/v1/feeds/{feed_id}/runs", "feeds.run",
+     lambda w: Call(f"/v1/feeds/{w.feed()}/runs")),
+    ("POST", "/v1/feeds/{feed_id}/confirm", "feeds.confirm",
+     lambda w: Call(f"/v1/feeds/{w.quarantined_feed()}/confirm")),
+    ("POST", "/v1/feeds/{feed_id}/resync", "feeds.resync",
+     lambda w: Call(f"/v1/feeds/{w.feed()}/resync")),
+    ("POST", "/v1/feeds/{feed_id}/reparse", "feeds.reparse",
+     lambda w: Call(f"/v1/feeds/{w.uploaded_feed()}/reparse",
+                    json={"format": "text", "apply": True})),
+    ("POST", "/v1/feeds/{feed_id}/reparse", None,
+     lambda w: Call(f"/v1/feeds/{w.uploaded_feed()}/reparse", json={"format": "text"})),
+    ("POST", "/v1/catalogue/{slug}/subscribe", "feeds.create",
+     lambda _: Call(f"/v1/catalogue/{_free_entry()}/subscribe", json={"name": uuid4().hex})),
+    ("POST", "/v1/preview/document", None,
+     lambda _: Call("/v1/preview/document", content=b"198.51.100.7\n")),
+    ("POST", "/v1/reconcile", "feeds.reconcile", lambda _: Call("/v1/reconcile")),
+]  # fmt: skip
+
+
+def _ingest_known(world: World) -> Call:
+    feed = world.feed()
+    name = world.execute("SELECT name FROM feeds.feed WHERE id = %s", feed)
+    return Call("/v1/ingest", params={"name": name}, content=b"198.51.100.8\n")
+
+
+def _relation(world: World) -> Call:
+    world.sighting("198.51.100.9")
+    world.sighting("relation.example.com")
+    relation = {"from": "relation.example.com", "kind": "resolves-to", "to": "198.51.100.9"}
+    return Call("/v1/relations", json={"relations": [relation]})
+
+
+_OBSERVABLES = [
+    ("POST", "/v1/lookup", None, lambda _: Call("/v1/lookup", json={"values": ["192.0.2.1"]})),
+    ("POST", "/v1/extract", None, lambda _: Call("/v1/extract", content=b"seen: 198.51.100.7")),
+    ("DELETE", "/v1/sightings/{identity}", "sightings.withdraw",
+     lambda w: Call(f"/v1/sightings/{w.sighting()}")),
+    ("PATCH", "/v1/enrichers/{name}", "enrichers.change",
+     lambda _: Call("/v1/enrichers/rdap", json={"daily": 7})),
+    ("DELETE", "/v1/enrichers/{name}/key", "enrichers.change",
+     lambda _: Call("/v1/enrichers/shodan/key")),
+    ("POST", "/v1/enrichers/{name}/test", "enrichers.test",
+     lambda _: Call("/v1/enrichers/rdap/test")),
+    ("POST", "/v1/enrichment-jobs/cancel", "enrichments.cancel",
+     lambda _: Call("/v1/enrichment-jobs/cancel", json={})),
+    ("POST", "/v1/enrichment-policies", "policies.create",
+     lambda w: Call("/v1/enrichment-policies", json=w.policy_body())),
+    ("PATCH", "/v1/enrichment-policies/{policy_id}", "policies.change",
+     lambda w: Call(f"/v1/enrichment-policies/{w.policy()}", json={"depth": 2})),
+    ("DELETE", "/v1/enrichment-policies/{policy_id}", "policies.delete",
+     lambda w: Call(f"/v1/enrichment-policies/{w.policy()}")),
+    ("POST", "/v1/enrichment-policies/dry-run", None,
+     lambda w: Call("/v1/enrichment-policies/dry-run", json=w.policy_body())),
+    ("POST", "/v1/enrichment-policies/{policy_id}/dry-run", None,
+     lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/dry-run")),
+    ("POST", "/v1/enrichment-policies/{policy_id}/apply", "policies.apply",
+     lambda w: Call(f"/v1/enrichment-policies/{w.policy()}/apply")),
+    ("POST", "/v1/reconcile", "observables.reconcile", lambda _: Call("/v1/reconcile")),
+]  # fmt: skip
+
+
+def _channel(world: World) -> Call:
+    return Call("/v1/channels", json={"name": uuid4().hex, "kind": "log", "config": {}})
+
+
+def _rule(world: World) -> Call:
+    return Call("/v1/rules", json={"name": uuid4().hex, "channel_ids": [world.channel()]})
+
+
+_NOTIFICATIONS = [
+    ("POST", "/v1/channels", "notifications.channel.create", _channel),
+    ("PATCH", "/v1/channels/{channel_id}", "notifications.channel.update",
+     lambda w: Call(f"/v1/channels/{w.channel()}", json={"enabled": False})),
+    ("DELETE", "/v1/channels/{channel_id}", "notifications.channel.delete",
+     lambda w: Call(f"/v1/channels/{w.channel()}")),
+    ("POST", "/v1/channels/{channel_id}/test", "notifications.channel.test",
+     lambda w: Call(f"/v1/channels/{w.channel()}/test")),
+    ("POST", "/v1/rules", "notifications.rule.create", _rule),
+    ("PATCH", "/v1/rules/{rule_id}", "notifications.rule.update",
+     lambda w: Call(f"/v1/rules/{w.rule()}", json={"enabled": False})),
+    ("DELETE", "/v1/rules/{rule_id}", "notifications.rule.delete",
+     lambda w: Call(f"/v1/rules/{w.rule()}")),
+    ("POST", "/v1/deliveries/{delivery_id}/retry", "notifications.delivery.retry",
+     lambda w: Call(f"/v1/deliveries/{w.delivery()}/retry")),
+    ("POST", "/v1/reconcile", "notifications.reconcile", lambda _: Call("/v1/reconcile")),
+]  # fmt: skip
+
+_MITRE = [
+    ("POST", "/v1/loads", "mitre.load",
+     lambda _: Call("/v1/loads", json={"url": "http://127.0.0.1:1/bundle.json"})),
+    ("POST", "/v1/loads/upload", "mitre.upload",
+     lambda _: Call("/v1/loads/upload", params={"name": "bundle.json"}, content=b"{}")),
+    ("PATCH", "/v1/sources/{domain}", "mitre.source",
+     lambda _: Call("/v1/sources/ics-attack", json={"url": f"http://127.0.0.1:1/{uuid4().hex}"})),
+    ("POST", "/v1/reconcile", "mitre.reconcile", lambda _: Call("/v1/reconcile")),
+]  # fmt: skip
+
+_SCHEDULER = [
+    ("POST", "/v1/schedules", "schedules.create",
+     lambda w: Call("/v1/schedules", json=w.schedule_body())),
+    ("PATCH", "/v1/schedules/{schedule_id}", "schedules.change",
+     lambda w: Call(f"/v1/schedules/{w.schedule()}", json={"every_seconds": 60})),
+    ("DELETE", "/v1/schedules/{schedule_id}", "schedules.delete",
+     lambda w: Call(f"/v1/schedules/{w.schedule()}")),
+    ("POST", "/v1/schedules/{schedule_id}/run", "schedules.run",
+     lambda w: Call(f"/v1/schedules/{w.schedule()}/run")),
+    ("POST", "/v1/reconcile", None, lambda _: Call("/v1/reconcile")),
+]  # fmt: skip
+
+
+def _platform(service: str) -> list[Effect]:
+    """The effects of the routes that every service has."""
+
+    def parked(world: World) -> dict[str, list[int]]:
+        return {"ids": [world.parked(service)]}
+
+    rows: list[tuple[str, str, str, Callable[[World], Call]]] = [
+        ("POST", "/v1/outbox/parked/retry", "outbox.retry",
+         lambda w: Call("/v1/outbox/parked/retry", json=parked(w))),
+        ("POST", "/v1/outbox/parked/discard", "outbox.discard",
+         lambda w: Call("/v1/outbox/parked/discard", json=parked(w))),
+        ("POST", "/v1/outbox/resend", "outbox.resend",
+         lambda _: Call("/v1/outbox/resend", json={"since": now()})),
+        ("POST", "/v1/consumers/release", "consumers.release",
+         lambda w: Call("/v1/consumers/release", json={"topic": w.halted(service)})),
+    ]  # fmt: skip
+    return [_effect(service, *row) for row in rows]
+
+
+EFFECTS: list[Effect] = [
+    *(_effect("feeds", *row) for row in _FEEDS),
+    _effect("feeds", "POST", "/v1/ingest", "feeds.upload", _ingest_known),
+    # An analyst may look at an address. Nobody answers here.
+    _effect("feeds", "POST", "/v1/preview", None,
+            lambda _: Call("/v1/preview", json={"url": "http://127.0.0.1:1/list"}), status=502),
+    *(_effect("observables", *row) for row in _OBSERVABLES),
+    _effect("observables", "POST", "/v1/sightings", None,
+            lambda _: Call("/v1/sightings", json={"sightings": [{"value": "198.51.100.9"}]}),
+            names_author=True),
+    _effect("observables", "POST", "/v1/relations", None, _relation, names_author=True),
+    _effect("observables", "POST", "/v1/enrichments", None,
+            lambda _: Call("/v1/enrichments", json={"values": ["198.51.100.9"]}),
+            names_author=True),
+    *(_effect("notifications", *row) for row in _NOTIFICATIONS),
+    *(_effect("mitre", *row) for row in _MITRE),
+    *(_effect("scheduler", *row) for row in _SCHEDULER),
+    *(effect for service in ("feeds", "observables", "notifications", "mitre", "scheduler")
+      for effect in _platform(service)),
+]  # fmt: skip
+
+OtherWebhook = {"config": {"url": "http://127.0.0.1:2/hook"}, "secret": f"whsec_{'A' * 32}"}
+_CHANNELS = ("notifications", "PATCH", "/v1/channels/{channel_id}")
+_RULES = ("notifications", "PATCH", "/v1/rules/{rule_id}")
+_SCHEDULES = ("scheduler", "PATCH", "/v1/schedules/{schedule_id}")
+_POLICIES = ("observables", "PATCH", "/v1/enrichment-policies/{policy_id}")
+_ENRICHERS = ("observables", "PATCH", "/v1/enrichers/{name}")
+_FEED = ("feeds", "PATCH", "/v1/feeds/{feed_id}")
+_SOURCES = ("mitre", "PATCH", "/v1/sources/{domain}")
+
+FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
+    _FEED: {
+        "url": {"url": "http://127.0.0.1:2/list"},
+        "format": {"format": "csv"},
+        "options": {"options": {"delimiter": ";"}},
+        "confidence": {"confidence": 99},
+        "reliability": {"reliability": "A"},
+        "tlp": {"tlp": "red"},
+        "tags": {"tags": ["c2"]},
+        "every_seconds": {"every_seconds": 3600},
+        "enabled": {"enabled": False},
+        "collector": {"collector": "taxii"},
+        "collector_options": {"collector_options": {"collection": "x"}},
+        "kind": {"kind": "stream"},
+        "min_interval": {"min_interval": 9},
+        "retention_days": {"retention_days": 9},
+        "auth": {"auth": {"kind": "bearer", "token": "SECRET-OF-A-FEED"}},
+    },
+    _CHANNELS: {
+        "name": {"name": "another name"},
+        "config": OtherWebhook,
+        "secret": {"secret": f"whsec_{'B' * 32}"},
+        "enabled": {"enabled": False},
+    },
+    _RULES: {
+        "name": {"name": "another name"},
+        "enabled": {"enabled": False},
+        "on": {"on": ["expired"]},
+        "types": {"types": ["ipv4-addr"]},
+        "min_score": {"min_score": 50},
+        "sources": {"sources": ["a feed"]},
+        "tags": {"tags": ["c2"]},
+        "channel_ids": {"channel_ids": []},
+    },
+    _SCHEDULES: {
+        "name": {"name": "another name"},
+        "task": {"task": "mitre.tasks.refresh_sources"},
+        "args": {"args": ["x"]},
+        "cron": {"cron": "0 6 * * *", "every_seconds": None},
+        "every_seconds": {"every_seconds": 60},
+        "timezone": {"timezone": "Europe/Berlin"},
+        "jitter_seconds": {"jitter_seconds": 5},
+        "enabled": {"enabled": False},
+        "catch_up": {"catch_up": "once"},
+    },
+    _POLICIES: {
+        "name": {"name": "another name"},
+        "enabled": {"enabled": False},
+        "enrichers": {"enrichers": ["shodan"]},
+        "types": {"types": ["ipv4-addr"]},
+        "sources": {"sources": ["a feed"]},
+        "tags": {"tags": ["c2"]},
+        "min_score": {"min_score": 50},
+        "depth": {"depth": 1},
+        "daily_budget": {"daily_budget": 9},
+    },
+    _ENRICHERS: {
+        "enabled": {"enabled": False},
+        "key": {"key": {"key": "SECRET-OF-A-PROVIDER"}},
+        "max_tlp": {"max_tlp": "green"},
+        "rate": {"rate": {"calls": 3, "seconds": 9}},
+        "daily": {"daily": 9},
+    },
+    _SOURCES: {
+        "url": {"url": "http://127.0.0.1:3/bundle"},
+        "enabled": {"enabled": False},
+    },
+}
+"""A body for each field of each body that changes something; the field is among its changes."""
+
+STORED_AS = {"key": "sealed_key", "rate": "rate_calls", "auth": "secret"}
+"""Fields whose change the audit tells under another name."""

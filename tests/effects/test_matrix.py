@@ -1,0 +1,207 @@
+"""Who may change what: role, route, field, tenant, generated from the routes of the real apps.
+
+An effect without a permission, or without a record of it, fails here: state is compared table by
+table. A new route fails until the table of effects has it, a new field until it has a value there.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
+from starlette.testclient import TestClient
+
+from shared.auth import PERMISSIONS, Role
+from shared.settings import SERVICES, Settings
+from tests.conventions.test_permissions import permissions_of
+from tests.effects.table import EFFECTS, FIELDS, STORED_AS, Call, Effect
+from tests.effects.world import STRANGER, World
+
+ClientFor = Callable[..., TestClient]
+
+
+def routes(client: TestClient) -> Iterator[tuple[str, str, APIRoute, str]]:
+    """Method, route and permission of what may change something."""
+    for context in iter_route_contexts(client.app.routes):
+        route = context.original_route
+        if not isinstance(route, APIRoute):
+            continue
+        hot = (route.openapi_extra or {}).get("x-permission")
+        permission = hot or next(permissions_of(context.dependant), "")
+        for method in sorted(set(context.methods or ()) - {"GET", "HEAD"}):
+            yield method, str(context.path_format), route, permission
+
+
+@pytest.fixture
+def world(settings: Settings, client_for: ClientFor) -> Iterator[World]:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as admin:
+        yield World(settings, client_for, admin)
+
+
+def permission_of(world: World, effect: Effect) -> str:
+    service, method, path = effect.operation
+    for each in routes(world.client(service, "operator")):
+        if each[:2] == (method, path):
+            return each[3]
+    raise AssertionError(f"{effect.operation} is no route any more")
+
+
+def send(client: TestClient, effect: Effect, call: Call) -> Any:
+    method = effect.operation[1]
+    return client.request(
+        method, call.path, params=call.params, json=call.json, content=call.content
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_route_that_may_change_something_stands_in_the_table(
+    service: str, client_for: ClientFor
+) -> None:
+    present = {(service, method, path) for method, path, _, _ in routes(client_for(service))}
+    entered = {effect.operation for effect in EFFECTS if effect.operation[0] == service}
+    assert present == entered
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_field_that_may_change_something_stands_in_the_table(
+    service: str, client_for: ClientFor
+) -> None:
+    missing = {}
+    for method, path, route, _ in routes(client_for(service)):
+        if method != "PATCH":
+            continue
+        model = route.body_field.field_info.annotation
+        assert issubclass(model, BaseModel)
+        fields = set(model.model_fields)
+        if fields != set(FIELDS.get((service, method, path), {})):
+            missing[service, method, path] = fields
+    assert missing == {}
+
+
+def name_of(effect: Effect) -> str:
+    return f"{' '.join(effect.operation)} {effect.action or 'nothing'}"
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=name_of)
+def test_an_effect_needs_its_permission_and_leaves_a_record(effect: Effect, world: World) -> None:
+    service, _, path = effect.operation
+    needed = PERMISSIONS[permission_of(world, effect)]
+    call = effect.call(world)
+    before = world.digests(service)
+    for role in Role:
+        if role < needed:
+            answer = send(world.client(service, role.name), effect, call)
+            assert answer.status_code == 403, (role, answer.text)
+    assert world.digests(service) == before
+    if "{" in path and needed < Role.operator:
+        answer = send(world.client(service, needed.name, STRANGER), effect, call)
+        check_stranger(world, service, before, call, answer.status_code)
+
+    before = world.digests(service)
+    last = world.last_audit(service)
+    answer = send(world.client(service, needed.name), effect, call)
+    assert answer.status_code == effect.status or answer.is_success, answer.text
+    records = world.audited(service, last)
+    if effect.action is None:
+        assert [record["action"] for record in records] == []
+        assert effect.names_author or world.digests(service) == before
+        return
+    assert effect.action in [record["action"] for record in records]
+    assert {record["actor"] for record in records} == {"kim@acme.example"}
+
+
+def check_stranger(
+    world: World, service: str, before: dict[str, tuple[int, str]], call: Call, status: int
+) -> None:
+    """A stranger's request about the owner's object finds none, and changes nothing."""
+    if "/catalogue/" in call.path or "/enrichers/" in call.path:
+        return  # these are everybody's; each tenant has settings of its own
+    assert status == 404, call.path
+    assert world.digests(service) == before
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_refusals_are_recorded_once_a_minute(service: str, world: World) -> None:
+    last = world.last_audit(service)
+    client = world.client(service, "viewer")
+    for _ in range(3):
+        assert client.post("/v1/reconcile").status_code == 403
+    (record,) = world.audited(service, last)
+    assert (record["action"], record["target"]) == (f"{service}.refuse", "POST /v1/reconcile")
+    assert (record["tenant"], record["actor"]) == ("acme", "kim@acme.example")
+
+
+CASES = [(operation, field) for operation, fields in FIELDS.items() for field in fields]
+
+
+@pytest.mark.parametrize(("operation", "field"), CASES, ids=str)
+def test_a_changed_field_is_recorded_with_both_values(
+    operation: tuple[str, str, str], field: str, world: World
+) -> None:
+    service = operation[0]
+    effect = next(each for each in EFFECTS if each.operation == operation)
+    needed = PERMISSIONS[permission_of(world, effect)]
+    path = "/v1/enrichers/shodan" if field == "key" else effect.call(world).path
+    body = FIELDS[operation][field]
+    if field == "channel_ids":
+        body = {field: [world.channel()]}
+    before = world.digests(service)
+    for role in Role:
+        if role < needed:
+            client = world.client(service, role.name)
+            assert client.patch(path, json=body).status_code == 403
+    assert world.digests(service) == before
+
+    # Tasks other than a tenant's own are for operators.
+    role = Role.operator if field == "task" else needed
+    last = world.last_audit(service)
+    answer = world.client(service, role.name).patch(path, json=body)
+    assert answer.is_success, answer.text
+    changes = world.audited(service, last)[-1]["changes"]
+    assert STORED_AS.get(field, field) in changes
+    assert "SECRET" not in str(changes)
+    assert "whsec" not in str(changes)
+
+
+SETTINGS = {
+    "format": "csv",
+    "options": '{"delimiter": ";"}',
+    "confidence": 99,
+    "reliability": "A",
+    "tlp": "amber",
+    "tag": ["c2"],
+    "kind": "stream",
+}
+STORED_SETTING = {"tag": "tags"}
+
+
+def test_every_setting_that_an_upload_may_name_is_tested(client_for: ClientFor) -> None:
+    ingest = next(route for _, path, route, _ in routes(client_for("feeds")) if "ingest" in path)
+    names = {parameter.alias for parameter in ingest.dependant.query_params}
+    assert names == {*SETTINGS, "name"}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_an_upload_changes_no_setting_of_a_feed(setting: str, world: World) -> None:
+    feed = world.feed(tlp="red")
+    name = world.execute("SELECT name FROM feeds.feed WHERE id = %s", feed)
+    params = {"name": name, setting: SETTINGS[setting]}
+    before = world.digests("feeds")
+    for role, status in (("analyst", 403), ("admin", 409), ("operator", 409)):
+        client = world.client("feeds", role)
+        answer = client.post("/v1/ingest", params=params, content=b"198.51.100.7\n")
+        assert answer.status_code == status, answer.text
+        assert answer.json()["fields"] == [STORED_SETTING.get(setting, setting)]
+    assert world.digests("feeds") == before
+    same = client.post("/v1/ingest", params={"name": name, "tlp": "red"}, content=b"192.0.2.7\n")
+    assert same.status_code == 202
+
+
+def test_an_upload_makes_a_feed_for_those_who_may_make_feeds(world: World) -> None:
+    for role, status in (("analyst", 403), ("admin", 202)):
+        client = world.client("feeds", role)
+        answer = client.post("/v1/ingest", params={"name": "new"}, content=b"198.51.100.7\n")
+        assert answer.status_code == status

@@ -1,0 +1,181 @@
+"""Clients of every role and tenant, and the objects that requests are about."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from starlette.testclient import TestClient
+
+from shared.auth import RoleName
+from shared.database import PLATFORM, Database, database
+from shared.events import ConsumedRecord
+from shared.kafka.offsets import OffsetRow, PartitionKey
+from shared.settings import Settings
+
+OWNER = "acme"
+STRANGER = "globex"
+_UNCOUNTED = ("audit", "outbox", "sweep", "alembic_version")
+_PARKED = (
+    "INSERT INTO {}.outbox (topic, headers, payload, tenant, attempts, parked_at, error) "
+    "VALUES ('audit.recorded.v1', '[]', 'x', 'acme', 8, now(), 'refused') RETURNING id"
+)
+_DELIVERY = (
+    "INSERT INTO notifications.delivery (id, tenant, rule_id, channel_id, rule, channel, event_id,"
+    " source, state, matches, match_count, event_at) VALUES"
+    " (%s, 'acme', %s, %s, 'r', 'c', %s, 'feed', 'failed', '[]', 0, now())"
+)
+
+
+class World:
+    """An installation whose services are asked by people of two tenants and all roles."""
+
+    def __init__(
+        self, settings: Settings, client_for: Callable[..., TestClient], admin: psycopg.Connection
+    ) -> None:
+        self.settings = settings
+        self._client_for = client_for
+        self._admin = admin
+        self._clients: dict[tuple[str, str, str], TestClient] = {}
+        self._stack = ExitStack()
+
+    def client(self, service: str, role: RoleName, tenant: str = OWNER) -> TestClient:
+        """A client of a service."""
+        key = (service, role, tenant)
+        if key not in self._clients:
+            self._clients[key] = self._client_for(service, tenant=tenant, role=role)
+        return self._clients[key]
+
+    def post(self, service: str, path: str, **options: Any) -> dict[str, Any]:
+        """What an operator's POST in the tenant answers."""
+        answer = self.client(service, "operator").post(path, **options)
+        assert answer.is_success, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def execute(self, statement: str, *values: object) -> Any:
+        """The first column of the first row of a statement of a superuser, if it has one."""
+        cursor = self._admin.execute(statement.encode(), values)
+        if cursor.description is None:
+            return None
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+    def digests(self, service: str) -> dict[str, tuple[int, str]]:
+        """The number and a digest of the rows of each table, but for the audit and what it sends.
+
+        Two states of a service are the same if all are.
+        """
+        query = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
+        names = [row[0] for row in self._admin.execute(query, (service,))]
+        return {name: self._digest(service, name) for name in names if name not in _UNCOUNTED}
+
+    def _digest(self, service: str, table: str) -> tuple[int, str]:
+        query = sql.SQL("SELECT count(*), sum(hashtextextended(t::text, 0))::text FROM {} t")
+        row = self._admin.execute(query.format(sql.Identifier(service, table))).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    def last_audit(self, service: str) -> int:
+        """The id of a service's newest audit record."""
+        return int(self.execute(f"SELECT coalesce(max(id), 0) FROM {service}.audit"))
+
+    def audited(self, service: str, after: int) -> list[dict[str, Any]]:
+        """What was recorded after a record, oldest first."""
+        query = f"SELECT action, target, actor, tenant, changes FROM {service}.audit WHERE id > %s"
+        rows = self._admin.execute(f"{query} ORDER BY id".encode(), (after,))
+        names = ("action", "target", "actor", "tenant", "changes")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    # Objects of the owner
+
+    def feed(self, **values: Any) -> str:
+        """A feed's id."""
+        body = {"name": f"feed {uuid4().hex}", "url": "http://127.0.0.1:1/list", **values}
+        return str(self.post("feeds", "/v1/feeds", json=body)["id"])
+
+    def uploaded_feed(self) -> str:
+        """The id of a feed that has read a document."""
+        name = f"upload {uuid4().hex}"
+        run = self.post("feeds", "/v1/ingest", params={"name": name}, content=b"198.51.100.7\n")
+        feed = self.execute("SELECT feed_id FROM feeds.run WHERE id = %s", run["id"])
+        payload = self.execute("SELECT payload FROM feeds.run WHERE id = %s", run["id"])
+        self.execute("UPDATE feeds.feed SET payload = %s WHERE id = %s", payload, feed)
+        return str(feed)
+
+    def quarantined_feed(self) -> str:
+        """The id of a feed whose last document is held back."""
+        feed = self.uploaded_feed()
+        run = self.execute("SELECT id::text FROM feeds.run WHERE feed_id = %s", feed)
+        quarantine = {"times": 1, "reason": "Half is gone.", "run": run, "listed": 1, "before": 9}
+        self.execute("UPDATE feeds.feed SET held = %s WHERE id = %s", Jsonb(quarantine), feed)
+        return feed
+
+    def channel(self, **values: Any) -> str:
+        """A channel's id."""
+        body = {"name": f"hook {uuid4().hex}", "kind": "webhook", **values}
+        body.setdefault("config", {"url": "http://127.0.0.1:1/hook"})
+        return str(self.post("notifications", "/v1/channels", json=body)["id"])
+
+    def rule(self) -> str:
+        """A rule's id."""
+        body = {"name": f"rule {uuid4().hex}", "channel_ids": [self.channel()]}
+        return str(self.post("notifications", "/v1/rules", json=body)["id"])
+
+    def delivery(self) -> str:
+        """The id of a delivery that has failed."""
+        delivery = uuid4()
+        self.execute(_DELIVERY, delivery, uuid4(), UUID(self.channel()), uuid4().hex)
+        return str(delivery)
+
+    def schedule(self) -> str:
+        """A schedule's id."""
+        return str(self.post("scheduler", "/v1/schedules", json=self.schedule_body())["id"])
+
+    def schedule_body(self) -> dict[str, Any]:
+        """A schedule as it is created."""
+        return {
+            "name": f"schedule {uuid4().hex}",
+            "task": "feeds.tasks.start_feed",
+            "args": [str(uuid4())],
+            "every_seconds": 3600,
+        }
+
+    def policy_body(self) -> dict[str, Any]:
+        """A policy as it is created."""
+        return {"name": f"policy {uuid4().hex}", "enrichers": ["rdap"], "sources": ["none"]}
+
+    def policy(self) -> str:
+        """A policy's id."""
+        body = self.policy_body()
+        return str(self.post("observables", "/v1/enrichment-policies", json=body)["id"])
+
+    def sighting(self, value: str = "198.51.100.9") -> str:
+        """A sighting's id."""
+        body = {"sightings": [{"value": value, "id": str(uuid4())}]}
+        answer = self.client("observables", "operator").post("/v1/sightings", json=body)
+        return str(answer.raise_for_status().json()[0]["id"])
+
+    def parked(self, service: str) -> int:
+        """The id of a parked event."""
+        return int(self.execute(_PARKED.format(service)))
+
+    def halted(self, service: str) -> str:
+        """The topic of a partition that is halted."""
+        topic = f"topic-{uuid4().hex}"
+        own: Database = database(service)
+        record = ConsumedRecord(topic, 0, 41, None, b"{}", [("ce_id", b"e-41")], 1_000)
+        with own.transaction(PLATFORM) as session:
+            row = OffsetRow(session, PartitionKey("cluster", "group", topic, 0))
+            row.advance(record, [40, 41])
+            row.halt("The handler fails.", "1.0")
+        return topic
+
+
+def now() -> str:
+    """The time, as requests name it."""
+    return datetime.now(UTC).isoformat()
