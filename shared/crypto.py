@@ -50,6 +50,35 @@ class Sealer:
             + self._cipher.encrypt(nonce, secret.encode(), _VERSION + place.encode())
         )
 
+    def open_at(self, sealed: bytes, place: str, origin: str, *, accepts_any: bool = True) -> str:
+        """Decrypt a secret that was sealed for an origin with `seal_at`.
+
+        Args:
+            sealed: the encrypted secret.
+            place: the id of the row that stores it.
+            origin: where it is to be used.
+            accepts_any: whether one that an earlier version sealed for no origin opens, too.
+
+        Raises:
+            UnsealError: it was sealed under another key, or for another place or origin.
+        """
+        try:
+            return self.open(sealed, _place_at(place, origin))
+        except UnsealError:
+            if not accepts_any:
+                raise
+            return self.open(sealed, place)
+
+    def seal_at(self, secret: str, place: str, origin: str) -> bytes:
+        """Encrypt a secret that is for one origin alone.
+
+        Args:
+            secret: any text.
+            place: the id of the row that stores it.
+            origin: scheme, host and port that it may be used with.
+        """
+        return self.seal(secret, _place_at(place, origin))
+
     def open(self, sealed: bytes, place: str) -> str:
         """Decrypt a secret.
 
@@ -64,5 +93,9 @@ class Sealer:
         except (InvalidTag, ValueError) as error:
             raise UnsealError(
                 "A stored secret cannot be read: it was sealed under another "
-                "SENTINELIQ_SECRET_KEY. Set it anew."
+                "SENTINELIQ_SECRET_KEY, or for another address. Set it anew."
             ) from error
+
+
+def _place_at(place: str, origin: str) -> str:
+    return f"{place} {origin}"

@@ -36,10 +36,11 @@ class GuardedClient:
         ca: PEM file of certificate authorities trusted in addition to the system's.
         certificate: PEM files of a client certificate and its key, sent to a request's first origin
             only, not to those it redirects to.
+        home: the only origin that the certificate is sent to; None for that of each request.
         connections: the number of open connections; further requests wait.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # options of one client
         self,
         allow: Sequence[Network] = (),
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -48,9 +49,11 @@ class GuardedClient:
         ports: frozenset[int] = DEFAULT_PORTS,
         ca: Path | None = None,
         certificate: tuple[Path, Path] | None = None,
+        home: str | None = None,
         connections: int = 20,
     ) -> None:
         self._limits = limits
+        self._home = home
         backend = PinnedBackend(OutboundPolicy(tuple(allow), ports), resolver or resolve)
         self._pool = self._abroad = _pool(backend, ca, certificate, connections)
         if certificate:
@@ -193,7 +196,8 @@ class GuardedClient:
         )
 
     async def _send(self, request: Outgoing, limits: Limits, deadline: float) -> httpcore2.Response:
-        pool = self._pool if request.at_home else self._abroad
+        is_at_home = request.at_home and self._home in (None, request.target.origin)
+        pool = self._pool if is_at_home else self._abroad
         with translate_errors(request.target.origin):
             async with asyncio.timeout_at(deadline):
                 return await pool.handle_async_request(request.as_httpcore(limits.connect))

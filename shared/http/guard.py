@@ -119,6 +119,21 @@ class Target:
         return f"{self.scheme}://{self.authority}"
 
 
+def origin_of(url: str | None) -> str:
+    """Return the origin of an address that a secret belongs to; empty without an address.
+
+    An address that cannot be fetched as it stands, such as one with a date in its host, has
+    everything before its path as its origin.
+    """
+    if not url:
+        return ""
+    try:
+        return Target.parse(url).origin
+    except ForbiddenTarget:
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}".lower()
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundPolicy:
     """Allows public addresses on `ports`, and addresses within `allow` on any port."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 
 from services.feeds.collectors.base import Credentials
 from shared.crypto import Sealer
+from shared.http.guard import origin_of
 
 PURPOSE: Final = "feeds.auth"
 
@@ -71,13 +72,14 @@ ADAPTER: Final[TypeAdapter[Auth]] = TypeAdapter(Auth, config=ConfigDict(hide_inp
 """Validates credentials; its errors do not show the input."""
 
 
-def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]:
+def seal(auth: Auth, sealer: Sealer, place: str, url: str | None) -> tuple[dict[str, Any], bytes]:
     """The fields of credentials that may be shown, and the others sealed.
 
     Args:
         auth: the credentials.
         sealer: a sealer for `PURPOSE`.
         place: the feed's id.
+        url: the feed's address, whose origin alone they are for.
     """
     fields = dict(auth)
     public = {name: value for name, value in fields.items() if not isinstance(value, SecretStr)}
@@ -86,16 +88,19 @@ def seal(auth: Auth, sealer: Sealer, place: str) -> tuple[dict[str, Any], bytes]
         for name, value in fields.items()
         if isinstance(value, SecretStr)
     }
-    return public, sealer.seal(json.dumps(secret), place)
+    return public, sealer.seal_at(json.dumps(secret), place, origin_of(url))
 
 
-def unseal(public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str) -> Auth:
+def unseal(
+    public: Mapping[str, Any], secret: bytes, sealer: Sealer, place: str, url: str | None
+) -> Auth:
     """The credentials from the two parts that `seal` returned.
 
     Raises:
-        UnsealError: the parts were sealed under another key.
+        UnsealError: the parts were sealed under another key, or for another origin.
     """
-    return ADAPTER.validate_python({**public, **json.loads(sealer.open(secret, place))})
+    opened = sealer.open_at(secret, place, origin_of(url))
+    return ADAPTER.validate_python({**public, **json.loads(opened)})
 
 
 @asynccontextmanager

@@ -5,24 +5,28 @@ TAXII 2.0 §3.4 (ranges).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 from urllib.parse import urlencode, urljoin
 
 import msgspec
 from taxii2client import v20, v21
 from taxii2client.common import MEDIA_TYPE_TAXII_V20, MEDIA_TYPE_TAXII_V21
+from taxii2client.exceptions import TAXIIServiceException
 from xxhash import xxh3_64_hexdigest
 
-from services.feeds.collectors.base import FeedSource, FetchedDocument
+from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
 from services.feeds.collectors.http import url_with_credentials
 from services.feeds.formats.base import read_options
 from shared.errors import InvalidInput, UpstreamError
 from shared.http import GuardedClient, Headers, Limits, UpstreamStatus
+from shared.http.guard import origin_of
 from shared.http.limits import MIB
+
+Result = TypeVar("Result")
 
 _LIMITS: Final = Limits(total=180.0, max_bytes=128 * MIB, max_expanded=512 * MIB)
 _MAX_PAGE_BYTES: Final = 256 * MIB
@@ -146,16 +150,14 @@ class TaxiiCollector:
         """
         options = read_options(TaxiiOptions, source.options, "collector_options")
         connection = _Connection(source, client, asyncio.get_running_loop(), options.version)
-        collection = await asyncio.to_thread(_find_collection, source, options, connection)
+        collection = await _in_thread(_find_collection, source, options, connection)
         position = _Position.from_cursor(source.cursor, options)
         started = datetime.now(UTC)
         number = 0
         stalls = 0
         while True:
             try:
-                page = await asyncio.to_thread(
-                    _request_page, collection, connection, position, options
-                )
+                page = await _in_thread(_request_page, collection, connection, position, options)
             except UpstreamStatus as refusal:
                 if not _is_token_refused(position, refusal):
                     raise
@@ -186,6 +188,20 @@ class TaxiiCollector:
                 return
             if position.next is None:
                 position = position.requeried()
+
+
+async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+    """The result of a function that uses taxii2-client, which blocks.
+
+    Raises:
+        InvalidInput: an answer is not what TAXII prescribes. The library's text names addresses.
+    """
+    try:
+        return await asyncio.to_thread(function, *arguments)
+    except TAXIIServiceException:
+        raise InvalidInput(
+            "The server's answer is not what TAXII prescribes.", where="body"
+        ) from None
 
 
 def _is_token_refused(position: _Position, refusal: UpstreamStatus) -> bool:
@@ -357,11 +373,14 @@ class _Connection:
         """Do nothing: the owner of the guarded client closes it."""
 
     def _get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> Any:
+        # A discovery may name roots of any host: the credentials stay with the feed's own origin.
+        is_own = origin_of(url) == origin_of(self._source.url)
+        credentials = self._source.credentials if is_own else Credentials()
         request = self._client.request(
             "GET",
-            url_with_credentials(url, self._source.credentials),
+            url_with_credentials(url, credentials),
             headers={"Accept": accept, **(headers or {})},
-            auth_headers=self._source.credentials.headers,
+            auth_headers=credentials.headers,
             limits=_LIMITS,
             max_body=_MAX_PAGE_BYTES,
         )

@@ -34,6 +34,7 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput
 from shared.http import GuardedClient, Limits
+from shared.http.guard import origin_of
 from shared.settings import Settings, load_settings
 
 _LIMITS: Final = Limits(total=20.0, max_bytes=32 << 20, max_expanded=64 << 20)
@@ -81,7 +82,12 @@ async def preview_address(
     with payloads.scratch() as folder:
         async with (
             open_credentials(request.auth, folder) as (credentials, certificate),
-            GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate) as client,
+            GuardedClient(
+                settings.outbound_allow,
+                _LIMITS,
+                certificate=certificate,
+                home=origin_of(request.url),
+            ) as client,
         ):
             source = FeedSource(request.url, request.collector_options, {}, credentials)
             async with aclosing(collector.collect(source, client, folder)) as documents:

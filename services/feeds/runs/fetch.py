@@ -17,6 +17,7 @@ from services.feeds.subscriptions.service import unseal_credentials
 from shared.database import PLATFORM
 from shared.errors import UpstreamError
 from shared.http import GuardedClient, Limits
+from shared.http.guard import origin_of
 from shared.settings import Settings
 
 _LIMITS: Final = Limits(total=600.0)
@@ -85,6 +86,11 @@ async def _client(
     auth = unseal_credentials(run.feed, settings)
     async with (
         open_credentials(auth, scratch) as (credentials, certificate),
-        GuardedClient(settings.outbound_allow, _LIMITS, certificate=certificate) as client,
+        GuardedClient(
+            settings.outbound_allow,
+            _LIMITS,
+            certificate=certificate,
+            home=origin_of(run.feed.url),
+        ) as client,
     ):
         yield client, credentials

@@ -19,6 +19,7 @@ from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
 from shared.errors import Conflict, Forbidden, InvalidInput
+from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor
 from shared.settings import Settings, load_settings
@@ -56,7 +57,7 @@ def create_feed(
     with database.transaction(principal.tenant) as session:
         created = repository.insert_feed(
             session,
-            {**values, **_sealed(feed_id, feed.auth)},
+            {**values, **_sealed(feed_id, feed.auth, feed.url)},
             tenant=principal.tenant,
             actor=principal.actor,
             feed_id=feed_id,
@@ -69,22 +70,38 @@ def create_feed(
 def change_feed(database: Database, principal: Principal, feed_id: UUID, patch: FeedPatch) -> Feed:
     """Change a feed. A new cadence counts from now; another address is fetched from its beginning.
 
+    Credentials are for the origin of the feed's address: an address of another origin needs them
+    anew.
+
     Raises:
         NotFound: the tenant has no such feed of its own.
         InvalidInput: a setting is wrong; `field` names it.
     """
     values = cast("FeedColumns", patch.model_dump(exclude_unset=True, exclude={"auth"}))
     check_settings(values)
-    if "auth" in patch.model_fields_set:
-        values = {**values, **_sealed(feed_id, patch.auth)}
     if values.keys() & _FETCH_SETTINGS:
         values = {**values, **_REFETCHED}
     is_due = "every_seconds" in values or "url" in values
     with database.transaction(principal.tenant) as session:
         before = repository.lock_own_feed(session, principal.tenant, feed_id)
+        url = values.get("url", before.url)
+        if "auth" in patch.model_fields_set:
+            values = {**values, **_sealed(feed_id, patch.auth, url)}
+        else:
+            _require_same_origin(before, url)
         feed = repository.update_feed(session, principal.tenant, feed_id, values, is_due=is_due)
         audit_feed(session, principal, "feeds.update", feed, before, feed)
     return feed
+
+
+def _require_same_origin(feed: Feed, url: str | None) -> None:
+    if feed.secret is None or origin_of(feed.url) == origin_of(url):
+        return
+    raise InvalidInput(
+        f"The credentials are for {origin_of(feed.url) or 'no address'} alone: give them again for "
+        "the new address, or null to have none.",
+        field="auth",
+    )
 
 
 def delete_feed(database: Database, principal: Principal, feed_id: UUID) -> None:
@@ -265,18 +282,18 @@ def unseal_credentials(feed: Feed, settings: Settings) -> Auth | None:
     """A feed's credentials as they were given.
 
     Raises:
-        UnsealError: they were sealed under another key.
+        UnsealError: they were sealed under another key, or for another origin.
     """
     if feed.auth is None or feed.secret is None:
         return None
     sealer = Sealer(settings.secret_key, credentials.PURPOSE)
-    return credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id))
+    return credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id), feed.url)
 
 
-def _sealed(feed_id: UUID, auth: Auth | None) -> FeedColumns:
+def _sealed(feed_id: UUID, auth: Auth | None, url: str | None) -> FeedColumns:
     """Credentials as they are stored: the public part, and the rest sealed."""
     if auth is None:
         return {"auth": None, "secret": None}
     sealer = Sealer(load_settings().secret_key, credentials.PURPOSE)
-    public, secret = credentials.seal(auth, sealer, str(feed_id))
+    public, secret = credentials.seal(auth, sealer, str(feed_id), url)
     return {"auth": public, "secret": secret}

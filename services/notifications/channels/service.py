@@ -7,7 +7,7 @@ Functions with a `Database` run one transaction of the principal's tenant. Funct
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from secrets import token_bytes
 from typing import Any, Final
@@ -33,6 +33,7 @@ from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
+from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.settings import Settings
@@ -68,9 +69,17 @@ def open_secret(channel: Channel, sealer: Sealer) -> str | None:
     """A channel's signing secret.
 
     Raises:
-        UnsealError: it was sealed under another key.
+        UnsealError: it was sealed under another key, or for another receiver.
     """
-    return sealer.open(channel.secret, str(channel.id)) if channel.secret else None
+    if not channel.secret:
+        return None
+    return sealer.open_at(channel.secret, str(channel.id), _origin(channel.config))
+
+
+def _origin(config: Mapping[str, Any]) -> str:
+    """The receiver that a channel's secret is for: the origin of its address, if it has one."""
+    url = config.get("url")
+    return origin_of(url) if isinstance(url, str) else ""
 
 
 # For the API
@@ -113,7 +122,9 @@ def create_channel(
     if secret is None and kind.signs:
         secret = f"whsec_{b64encode(token_bytes(32)).decode()}"
     channel_id = uuid7()
-    sealed = channel_sealer(settings).seal(secret, str(channel_id)) if secret else None
+    sealed = None
+    if secret:
+        sealed = channel_sealer(settings).seal_at(secret, str(channel_id), _origin(config))
     values = {
         "id": channel_id,
         "tenant": principal.tenant,
@@ -142,16 +153,28 @@ def change_channel(
         NotFound: the tenant has no such channel.
         InvalidInput, Conflict: see `create_channel`.
     """
+    config = None
+    if body.config is not None:
+        # It may resolve a name, which takes its time: not while the channel is locked.
+        with database.transaction(principal.tenant) as session:
+            kind = channel_type_named(_get(session, channel_id).kind)
+        config = _checked_config(kind, body.config, settings)
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id, lock=True)
         patched = apply_patch(ChannelCreate, channel, body, without="secret")
-        kind = channel_type_named(channel.kind)
-        _refuse_useless_secret(kind, patched.secret)
+        _refuse_useless_secret(channel_type_named(channel.kind), patched.secret)
         values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
-        if body.config is not None:
-            values["config"] = _checked_config(kind, patched.config, settings)
+        if config is not None:
+            values["config"] = config
+        origin = _origin(values.get("config", channel.config))
         if patched.secret is not None:
-            values["secret"] = channel_sealer(settings).seal(patched.secret, str(channel.id))
+            sealer = channel_sealer(settings)
+            values["secret"] = sealer.seal_at(patched.secret, str(channel.id), origin)
+        elif channel.secret and origin != _origin(channel.config):
+            raise InvalidInput(
+                f"The secret is for {_origin(channel.config)} alone: give one for the new address.",
+                field="secret",
+            )
         if patched.enabled:
             values["disabled_reason"] = None
         before = channel

@@ -47,11 +47,16 @@ def credentials_of(auth: Any, folder: Path) -> tuple[Credentials, Any]:
 @pytest.mark.parametrize("fields", KINDS, ids=lambda fields: fields["kind"])
 def test_what_is_sealed_comes_back_and_shows_nothing(fields: dict[str, str]) -> None:
     auth = ADAPTER.validate_python(fields)
-    public, secret = seal(auth, SEALER, "feed-1")
-    assert unseal(public, secret, SEALER, "feed-1") == auth
+    url = "https://paid.example/list"
+    public, secret = seal(auth, SEALER, "feed-1", url)
+    assert unseal(public, secret, SEALER, "feed-1", url) == auth
+    assert unseal(public, secret, SEALER, "feed-1", "https://paid.example:443/other") == auth
     assert MARK not in repr((auth, public, secret))
     with pytest.raises(UnsealError):
-        unseal(public, secret, SEALER, "feed-2")
+        unseal(public, secret, SEALER, "feed-2", url)
+    for other in ("https://other.example/list", "http://paid.example/list", None):
+        with pytest.raises(UnsealError):
+            unseal(public, secret, SEALER, "feed-1", other)
 
 
 @pytest.mark.parametrize("fields", KINDS, ids=lambda fields: fields["kind"])

@@ -5,6 +5,9 @@ from base64 import b64encode
 
 import pytest
 
+from services.notifications.channel_types import webhook
+from services.notifications.channels.service import SECRETS
+from shared.crypto import Sealer
 from tests.notifications.problems import problem
 from tests.notifications.receiver import Answer
 
@@ -89,3 +92,47 @@ def test_a_channel_can_be_tested(bench, receiver):
     sample = bench.api.post(f"/v1/channels/{channel['id']}/test").json()
     assert (sample["state"], sample["error"]["code"]) == ("failed", "channel-gone")
     assert bench.api.get(f"/v1/channels/{channel['id']}").json()["disabled_reason"] is None
+
+
+def test_another_receiver_needs_a_secret_of_its_own(bench, receiver):
+    channel = bench.channel(receiver.url)
+    path = f"/v1/channels/{channel['id']}"
+    elsewhere = {"config": {"url": "http://127.0.0.1:1/hook"}}
+    document = problem(bench.api.patch(path, json=elsewhere), 422, "secret")
+    assert receiver.url.rpartition("/")[0] in document["title"]
+    assert bench.api.get(path).json()["config"] == {"url": receiver.url}
+    same_origin = {"config": {"url": f"{receiver.url}?team=soc"}}
+    assert bench.api.patch(path, json=same_origin).status_code == 200
+    secret = f"whsec_{b64encode(b'n' * 32).decode()}"
+    assert bench.api.patch(path, json={**elsewhere, "secret": secret}).status_code == 200
+    sample = bench.api.post(f"{path}/test").json()
+    assert sample["error"]["code"] != "unsealable"
+
+
+def test_a_secret_of_before_still_signs(bench, receiver):
+    channel = bench.channel(receiver.url)
+    sealer = Sealer(bench.settings.secret_key, SECRETS)
+    sealed = sealer.seal(channel["secret"], channel["id"])
+    statement = "UPDATE channel SET secret = :secret WHERE id = :id RETURNING id"
+    bench.sql(statement, secret=sealed, id=channel["id"])
+    sample = bench.api.post(f"/v1/channels/{channel['id']}/test").json()
+    assert sample["state"] == "delivered"
+
+
+def test_a_name_is_resolved_before_the_channel_is_locked(bench, receiver, monkeypatch):
+    channel = bench.channel(receiver.url)
+    open_transactions = []
+
+    async def resolve(host, port):
+        query = (
+            "SELECT count(*) AS open FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'sentineliq-notifications' "
+            "AND state LIKE 'idle in transaction%'"
+        )
+        open_transactions.extend(row.open for row in bench.sql(query))
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(webhook, "resolve", resolve)
+    path = f"/v1/channels/{channel['id']}"
+    assert bench.api.patch(path, json={"config": {"url": receiver.url}}).status_code == 200
+    assert open_transactions == [0]

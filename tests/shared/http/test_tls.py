@@ -150,3 +150,26 @@ async def test_a_client_certificate_is_shown_at_home_only(http, authority):
             assert (await client.request("GET", server.url(host="feed.example"))).content == b"1"
             response = await client.request("GET", server.url("/there", host="feed.example"))
             assert (response.content, response.url) == (b"0", other.url(host="mirror.example"))
+
+
+async def test_a_client_certificate_is_shown_to_its_own_origin_only(http, authority):
+    async def tell_certificate(head, writer):
+        shown = bool(writer.get_extra_info("ssl_object").getpeercert())
+        writer.write(http.answer(b"%d" % shown))
+
+    own = server_side(authority, ask=True)
+    away = server_side(authority, "mirror.example", ask=True)
+    async with (
+        http.Server(tell_certificate, tls=own) as server,
+        http.Server(tell_certificate, tls=away) as other,
+        GuardedClient(
+            LOOPBACK,
+            LIMITS,
+            loopback,
+            ca=authority.file,
+            certificate=authority.issue("client"),
+            home=f"https://feed.example:{server.port}",
+        ) as client,
+    ):
+        assert (await client.request("GET", server.url(host="feed.example"))).content == b"1"
+        assert (await client.request("GET", other.url(host="mirror.example"))).content == b"0"

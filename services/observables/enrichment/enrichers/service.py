@@ -179,7 +179,9 @@ def _key_columns(
         fields = ", ".join(enricher.key_fields)
         raise InvalidInput(f"A key of {enricher.title} consists of {fields}.", field="key")
     key_id = uuid4()
-    return {"key_id": key_id, "sealed_key": seal(environment.secret_key, tenant, key_id, key)}
+    url = environment.enricher_urls.get(enricher.name, enricher.base_url)
+    sealed = seal(environment.secret_key, tenant, key_id, key, url)
+    return {"key_id": key_id, "sealed_key": sealed}
 
 
 def _move_jobs(session: Session, tenant: str, before: Access, after: Access) -> None:

@@ -188,14 +188,19 @@ class EnrichmentWorker:
             for queue in queues:
                 enricher = self._enrichers[queue.enricher]
                 setting = settings.by_owner(session, queue.tenant, queue.enricher)
+                base = self._environment.enricher_urls.get(queue.enricher, enricher.base_url)
                 key: dict[str, str] = {}
                 # A queue of a former key makes no calls with the present one.
                 if setting is not None and setting.key_id == queue.key_id:
                     try:
-                        key = unseal(self._environment.secret_key, setting)
+                        key = unseal(
+                            self._environment.secret_key,
+                            setting,
+                            base,
+                            is_usual=base == enricher.base_url,
+                        )
                     except UnsealError as error:
                         queue.limiter.record_key_refused(self._clock.time(), error.message)
-                base = self._environment.enricher_urls.get(queue.enricher, enricher.base_url)
                 limits = limits_of(enricher, setting)
                 leased.append(LeasedQueue(queue, enricher, limits, key, base, queue.limiter))
         return leased

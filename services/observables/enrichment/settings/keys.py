@@ -9,27 +9,43 @@ from pydantic import SecretStr
 
 from services.observables.enrichment.settings.models import EnricherSetting
 from shared.crypto import Sealer
+from shared.http.guard import origin_of
 
 PURPOSE: Final = "observables.enrichers"
 """The purpose that keys are sealed for."""
 
 
-def seal(secret_key: SecretStr, tenant: str, key_id: UUID, key: Mapping[str, str]) -> bytes:
-    """A key as it is stored."""
+def seal(
+    secret_key: SecretStr, tenant: str, key_id: UUID, key: Mapping[str, str], url: str
+) -> bytes:
+    """A key as it is stored, for the provider's origin alone."""
     text = msgspec.json.encode(key).decode()
-    return Sealer(secret_key, PURPOSE).seal(text, _label(tenant, key_id))
+    return Sealer(secret_key, PURPOSE).seal_at(text, _label(tenant, key_id), origin_of(url))
 
 
-def unseal(secret_key: SecretStr, setting: EnricherSetting) -> dict[str, str]:
+def unseal(
+    secret_key: SecretStr, setting: EnricherSetting, url: str, *, is_usual: bool
+) -> dict[str, str]:
     """The key of a setting; empty where it has none.
 
+    Args:
+        secret_key: of the installation.
+        setting: holds the sealed key.
+        url: the provider's address.
+        is_usual: whether that is the provider's own address. Only with it opens a key that an
+            earlier version sealed for no origin.
+
     Raises:
-        UnsealError: it was sealed with another secret key of the installation.
+        UnsealError: it was sealed with another secret key of the installation, or for another
+            origin.
     """
     if setting.key_id is None or setting.sealed_key is None:
         return {}
     label = _label(setting.tenant, setting.key_id)
-    text = Sealer(secret_key, PURPOSE).open(bytes(setting.sealed_key), label)
+    sealer = Sealer(secret_key, PURPOSE)
+    sealed = bytes(setting.sealed_key)
+    origin = origin_of(url)
+    text = sealer.open_at(sealed, label, origin, accepts_any=is_usual)
     return msgspec.json.decode(text, type=dict[str, str])
 
 
