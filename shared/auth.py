@@ -6,7 +6,7 @@ a tenant are viewer < analyst < admin; an operator runs the platform and may act
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
@@ -18,22 +18,35 @@ from pydantic import SecretStr
 
 from shared.errors import Forbidden, Unauthenticated
 from shared.tenants import is_tenant
-from shared.tokens import ALGORITHM, ISSUER, RoleName, issue_token
+from shared.tokens import (
+    ALGORITHM,
+    AUDIENCE,
+    ISSUER,
+    MAX_LIFETIME,
+    RoleName,
+    issue_token,
+    key_id,
+)
 
 __all__ = [
     "PERMISSIONS",
     "Principal",
     "Role",
     "RoleName",
+    "TokenFacts",
     "issue_token",
     "verify_token",
 ]
 
 _NOT_VALID: Final = (
-    "The token is not valid: it was changed, has expired, or belongs to another installation."
+    "The token is not valid: it was changed, has expired, is of an earlier version, or belongs to "
+    "another installation. Make one: sentineliq tokens create."
 )
 _CLAIMS = jwt.JWTClaimsRegistry(
     iss={"essential": True, "value": ISSUER},
+    aud={"essential": True, "value": AUDIENCE},
+    jti={"essential": True},
+    iat={"essential": True},
     sub={"essential": True},
     tenant={"essential": True},
     role={"essential": True},
@@ -66,11 +79,22 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "schedules:read": Role.viewer,
     "schedules:write": Role.admin,
     "audit:read": Role.admin,
+    "tokens:read": Role.admin,
+    "tokens:revoke": Role.admin,
     "outbox:operate": Role.operator,
     "consumers:operate": Role.operator,
     "platform:reconcile": Role.operator,
 }
 """The permissions, each with the lowest role that has it. Every route names one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """A token's id, and its times in seconds since 1970."""
+
+    id: str
+    issued_at: float
+    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +104,7 @@ class Principal:
     actor: str
     tenant: str
     role: Role
+    token: TokenFacts | None = field(default=None, compare=False)
 
     def may(self, permission: str) -> bool:
         """Whether the role has a permission."""
@@ -105,22 +130,27 @@ def verify_token(secret: SecretStr, token: str) -> Principal:
     Raises:
         Unauthenticated: it has another key, was changed, or has expired.
     """
-    principal, expires = _verified(secret.get_secret_value(), token)
-    if expires <= time.time():
+    principal, facts = _verified(secret.get_secret_value(), token)
+    if facts.expires_at <= time.time():
         raise Unauthenticated(_NOT_VALID)
     return principal
 
 
 @lru_cache(maxsize=1024)
-def _verified(secret: str, token: str) -> tuple[Principal, float]:
-    """Return a token's principal and expiry. Cached: few tokens come with many requests."""
+def _verified(secret: str, token: str) -> tuple[Principal, TokenFacts]:
+    """Return a token's principal and facts. Cached: few tokens come with many requests."""
     try:
         decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[ALGORITHM])
         _CLAIMS.validate(decoded.claims)
         claims = decoded.claims
-        principal = Principal(str(claims["sub"]), str(claims["tenant"]), Role[claims["role"]])
+        facts = TokenFacts(str(claims["jti"]), float(claims["iat"]), float(claims["exp"]))
+        actor = str(claims["sub"])
+        principal = Principal(actor, str(claims["tenant"]), Role[claims["role"]], facts)
+        is_named = decoded.header.get("kid") == key_id(SecretStr(secret))
     except (JoseError, KeyError, ValueError) as error:
         raise Unauthenticated(_NOT_VALID) from error
     if not is_tenant(principal.tenant):
         raise Unauthenticated("The token names no tenant.")
-    return principal, float(claims["exp"])
+    if not is_named or facts.expires_at - facts.issued_at > MAX_LIFETIME.total_seconds():
+        raise Unauthenticated(_NOT_VALID)
+    return principal, facts

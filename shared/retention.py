@@ -75,6 +75,12 @@ class RetentionPolicy:
 INFRASTRUCTURE: Final = (
     RetentionPolicy(table="alembic_version", reason="One row: the version of the schema."),
     RetentionPolicy(
+        table="token",
+        reason="Which tokens are in use, and which were revoked.",
+        days=30,
+        age="expires_at",
+    ),
+    RetentionPolicy(
         table="audit",
         reason="Who changed what; the service itself can delete nothing that is younger.",
         days=400,

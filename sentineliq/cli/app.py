@@ -25,6 +25,7 @@ class RootGroup(DeferredGroup):
         ("events", "events:events", "Events that the services publish."),
         ("dead", "dead:dead", "Dead letters: records that no consumer could handle."),
         ("consumers", "consumers:consumers", "Consumers: halted partitions, and gaps in logs."),
+        ("audit", "audit:audit", "Audit: who changed what, and whether the records are whole."),
         ("tokens", "tokens:tokens", "Tokens for the APIs."),
         ("doctor", "doctor:doctor", "Check every component and say what to do next."),
     )

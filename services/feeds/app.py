@@ -10,7 +10,7 @@ from services.feeds.runs import api as runs
 from services.feeds.subscriptions import api as subscriptions
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox
+from shared.web import audit, consumers, outbox, tokens
 from shared.web.app import create_api
 from shared.web.request_body import RequestBodies
 
@@ -23,6 +23,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         catalog.router,
         previews.router,
         audit.router,
+        tokens.router,
         outbox.router,
         consumers.router,
     ]

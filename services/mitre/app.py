@@ -9,7 +9,7 @@ from services.mitre.releases import api as releases
 from services.mitre.techniques import api as techniques
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox
+from shared.web import audit, consumers, outbox, tokens
 from shared.web.app import create_api
 from shared.web.request_body import RequestBodies
 
@@ -22,6 +22,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         techniques.router,
         releases.router,
         audit.router,
+        tokens.router,
         consumers.router,
         outbox.router,
     ]

@@ -8,7 +8,7 @@ from services.notifications.deliveries import api as deliveries
 from services.notifications.rules import api as rules
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox
+from shared.web import audit, consumers, outbox, tokens
 from shared.web.app import create_api
 
 
@@ -19,6 +19,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         rules.router,
         deliveries.router,
         audit.router,
+        tokens.router,
         consumers.router,
         outbox.router,
     ]

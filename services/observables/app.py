@@ -15,7 +15,7 @@ from services.observables.store.api import router as store_router
 from services.observables.trends.api import router as trends_router
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox
+from shared.web import audit, consumers, outbox, tokens
 from shared.web.app import create_api
 from shared.web.request_body import MAX_BODY_BYTES, RequestBodies
 from shared.web.struct_schemas import add_struct_schemas
@@ -29,6 +29,7 @@ ROUTERS = [
     store_router,
     enrichment_router,
     audit.router,
+    tokens.router,
     outbox.router,
     consumers.router,
 ]

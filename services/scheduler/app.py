@@ -7,7 +7,7 @@ from services.scheduler.beat import api as beat
 from services.scheduler.schedules import api as schedules
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox
+from shared.web import audit, consumers, outbox, tokens
 from shared.web.app import create_api
 
 
@@ -16,7 +16,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     return create_api(
         NAME,
         "scheduler",
-        [schedules.router, beat.router, audit.router, consumers.router, outbox.router],
+        [
+            schedules.router,
+            beat.router,
+            audit.router,
+            tokens.router,
+            consumers.router,
+            outbox.router,
+        ],
         settings,
         database,
     )

@@ -18,6 +18,7 @@ __all__ = [
     "create_infrastructure",
     "create_role",
     "create_sweep",
+    "create_tokens",
     "extend_offsets",
     "migrate",
     "pending_revisions",
@@ -236,6 +237,31 @@ def chain_audit(service: str) -> None:
     op.execute(
         f"CREATE TRIGGER chain BEFORE INSERT ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION {service}.chain_audit()"
+    )
+
+
+def create_tokens(service: str) -> None:
+    """Create the table of the tokens that the service has seen, or accepts no more.
+
+    Not even those of `public` are for other tenants to read.
+    """
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "token",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("actor", sa.Text),
+        sa.Column("role", sa.Text),
+        sa.Column("issued_at", moment),
+        sa.Column("expires_at", moment, nullable=False),
+        sa.Column("seen_at", moment),
+        sa.Column("revoked_at", moment),
+        sa.Column("revoked_by", sa.Text),
+        schema=service,
+    )
+    protect("token", service)
+    op.execute(
+        f"ALTER POLICY reads ON {service}.token USING (tenant = {_TENANT} OR {_IS_PLATFORM})"
     )
 
 

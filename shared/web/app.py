@@ -1,5 +1,6 @@
 """The base of all APIs: problem details, tokens, health checks, metrics, request logs."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
 from shared.telemetry.tracing import WorkSpan
+from shared.token_registry import TokenRegistry
 from shared.web.authentication import OPEN_PATHS, authenticate
 from shared.web.refusals import RefusalAudit
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
@@ -80,10 +82,14 @@ def create_api(
         bodies: the limits of request bodies; None gives all routes the smallest.
         fast_paths: plain cases that are answered before FastAPI.
     """
+    tokens = TokenRegistry(database)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with asyncio.TaskGroup() as group:
+            upkeep = group.create_task(tokens.run())
+            yield
+            upkeep.cancel()
         database.close()
 
     app = FastAPI(title=f"SentinelIQ {title}", version="1", lifespan=lifespan, redoc_url=None)
@@ -102,6 +108,7 @@ def create_api(
         bodies=bodies or RequestBodies(),
         fast_paths={fast_path.path: fast_path for fast_path in fast_paths},
         routes=routes,
+        tokens=tokens,
     )
     for router in routers:
         app.include_router(router)
@@ -295,8 +302,10 @@ class _RequestMiddleware:
         bodies: RequestBodies,
         fast_paths: Mapping[str, FastPath],
         routes: RouteTable,
+        tokens: TokenRegistry,
     ) -> None:
         self._app = app
+        self._tokens = tokens
         self._routes = routes
         self._bodies = bodies
         self._service: str = api.state.service
@@ -345,6 +354,7 @@ class _RequestMiddleware:
         try:
             if scope["path"] not in OPEN_PATHS:
                 principal = authenticate(self._secret, headers.get(b"authorization", ""))
+                self._tokens.check(principal)
                 _admit(scope, principal)
                 if await self._answer_fast(scope, principal, send):
                     return

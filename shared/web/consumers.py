@@ -78,6 +78,16 @@ class ReleaseOrder(BaseModel):
     )
 
 
+class LetterRetries(BaseModel):
+    """The dead letters that an operator sends again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    letters: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
+        min_length=1, max_length=1000, description="as `sentineliq dead list` names them"
+    )
+
+
 class ReleasedPartitions(BaseModel):
     """The partitions that were released."""
 
@@ -94,6 +104,14 @@ def get_consumers(_principal: Operator, database: OwnDatabase) -> ConsumersView:
         partitions=[PartitionView.model_validate(summary) for summary in partitions],
         gaps=[GapView.model_validate(gap) for gap in gaps],
     )
+
+
+@router.post("/retries", status_code=204)
+def record_retries(principal: Operator, database: OwnDatabase, body: LetterRetries) -> None:
+    """Record that dead letters are sent again, before they are."""
+    with database.transaction(PLATFORM) as session:
+        for letter in body.letters:
+            audit(session, database.service, PUBLIC, principal.actor, "dead.retry", letter)
 
 
 @router.post("/release")

@@ -187,6 +187,10 @@ def _platform(service: str) -> list[Effect]:
          lambda w: Call("/v1/outbox/parked/discard", json=parked(w))),
         ("POST", "/v1/outbox/resend", "outbox.resend",
          lambda _: Call("/v1/outbox/resend", json={"since": now()})),
+        ("POST", "/v1/consumers/retries", "dead.retry",
+         lambda _: Call("/v1/consumers/retries", json={"letters": ["feeds.observed.v1/0/7"]})),
+        ("POST", "/v1/tokens/{token_id}/revoke", "tokens.revoke",
+         lambda _: Call(f"/v1/tokens/{uuid4().hex}/revoke")),
         ("POST", "/v1/consumers/release", "consumers.release",
          lambda w: Call("/v1/consumers/release", json={"topic": w.halted(service)})),
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 OWNER = "acme"
 STRANGER = "globex"
-_UNCOUNTED = ("audit", "outbox", "sweep", "alembic_version")
+_UNCOUNTED = ("audit", "outbox", "sweep", "token", "alembic_version")
 _PARKED = (
     "INSERT INTO {}.outbox (topic, headers, payload, tenant, attempts, parked_at, error) "
     "VALUES ('audit.recorded.v1', '[]', 'x', 'acme', 8, now(), 'refused') RETURNING id"

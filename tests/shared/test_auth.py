@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from shared.auth import PERMISSIONS, Principal, Role, issue_token, verify_token
 from shared.errors import Forbidden, InvalidInput, Unauthenticated
 from shared.tenants import is_tenant
+from shared.tokens import key_id, token_id
 
 SECRET = SecretStr("one-secret-key-of-more-than-thirty-two-characters")
 OTHER = SecretStr("another-secret-of-more-than-thirty-two-characters")
@@ -20,9 +21,12 @@ def test_a_token_says_who_where_and_what() -> None:
     assert verify_token(SECRET, token) == Principal("kim", "acme", Role.analyst)
 
 
-def forged(**changes: object) -> str:
+def forged(kid: str = "", **changes: object) -> str:
     claims = {
         "iss": "sentineliq",
+        "aud": "sentineliq",
+        "jti": "1",
+        "iat": 3_999_999_000,
         "sub": "kim",
         "tenant": "acme",
         "role": "operator",
@@ -30,7 +34,8 @@ def forged(**changes: object) -> str:
         **changes,
     }
     present = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode({"alg": "HS256"}, present, OctKey.import_key(SECRET.get_secret_value()))
+    header = {"alg": "HS256", "kid": kid or key_id(SECRET)}
+    return jwt.encode(header, present, OctKey.import_key(SECRET.get_secret_value()))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,12 @@ def forged(**changes: object) -> str:
             SECRET, actor="kim", tenant="acme", role="operator", lifetime=timedelta(seconds=-120)
         ),
         forged(exp=None),
+        forged(iat=None),
+        forged(jti=None),
+        forged(aud=None),
+        forged(aud="other-service"),
+        forged(iat=3_990_000_000),  # longer than 90 days
+        forged(kid="another-key"),
         forged(tenant=None),
         forged(tenant="*"),
         forged(tenant="Acme; DROP"),
@@ -56,6 +67,29 @@ def forged(**changes: object) -> str:
 def test_what_is_not_a_valid_token_of_ours_is_refused(token: str) -> None:
     with pytest.raises(Unauthenticated):
         verify_token(SECRET, token)
+
+
+def test_what_the_forged_tokens_are_changed_from_is_valid() -> None:
+    assert verify_token(SECRET, forged()) == Principal("kim", "acme", Role.operator)
+
+
+def test_a_token_is_for_ninety_days_at_most() -> None:
+    days = timedelta(days=90)
+    assert issue_token(SECRET, actor="kim", tenant="acme", role="viewer", lifetime=days)
+    with pytest.raises(InvalidInput, match="90 days"):
+        issue_token(SECRET, actor="kim", tenant="acme", role="viewer", lifetime=timedelta(days=91))
+
+
+def test_each_token_has_an_id_of_its_own() -> None:
+    tokens = [issue_token(SECRET, actor="kim", tenant="acme", role="viewer") for _ in range(3)]
+    facts = [verify_token(SECRET, token).token for token in tokens]
+    assert len({fact.id for fact in facts if fact}) == 3
+    assert [token_id(token) for token in tokens] == [fact.id for fact in facts if fact]
+
+
+def test_the_name_of_a_key_tells_keys_apart_and_nothing_else() -> None:
+    assert key_id(SECRET) != key_id(OTHER)
+    assert key_id(SECRET) not in SECRET.get_secret_value()
 
 
 @pytest.mark.parametrize("tenant", ["", "*", "Acme", "a b", "ä", "x" * 64, "-acme", "a_b"])

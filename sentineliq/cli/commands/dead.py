@@ -23,6 +23,7 @@ Topic = Annotated[
     str | None, typer.Option(help="Only letters of this topic, e.g. feeds.observed.v1.")
 ]
 
+_RECORDED_AT_ONCE = 500
 _COLUMNS = ("id", "buried", "tenant", "was at", "reason", "sent again")
 
 
@@ -77,11 +78,16 @@ def retry_letters(
 ) -> None:
     """Send dead letters again to where they came from.
 
-    They are sent with their own key, bytes and headers.
+    They are sent with their own key, bytes and headers. The audit of the scheduler service tells
+    that you did so.
     """
     if bool(ids) == (all_ or topic is not None):
         raise typer.BadParameter("name letters, or use --all (you may add --topic)")
-    letters = asyncio.run(_retry(ctx.obj.settings, ids or [], topic))
+    letters = asyncio.run(_select(ctx.obj.settings, ids or [], topic))
+    for start in range(0, len(letters), _RECORDED_AT_ONCE):
+        names = [letter.id for letter in letters[start : start + _RECORDED_AT_ONCE]]
+        ctx.obj.client.post("scheduler", "/v1/consumers/retries", {"letters": names})
+    asyncio.run(resend_letters(ctx.obj.settings, letters))
     lines = [
         f"{letter.id} was sent again to {letter.record.topic.removesuffix('.dead')}"
         for letter in letters
@@ -90,11 +96,8 @@ def retry_letters(
     ctx.obj.answer(sent, *map(output.cell, lines or ["there was nothing to send"]))
 
 
-async def _retry(settings: Settings, ids: Sequence[str], topic: str | None) -> list[DeadLetter]:
+async def _select(settings: Settings, ids: Sequence[str], topic: str | None) -> list[DeadLetter]:
     if ids:
-        letters = await select_letters(settings, ids)
-    else:
-        listed = await dead_letters(settings, topic)
-        letters = [letter for letter in listed if letter.retried_at is None and letter.cut is None]
-    await resend_letters(settings, letters)
-    return letters
+        return await select_letters(settings, ids)
+    listed = await dead_letters(settings, topic)
+    return [letter for letter in listed if letter.retried_at is None and letter.cut is None]

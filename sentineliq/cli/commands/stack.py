@@ -3,15 +3,12 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
-from pydantic import SecretStr
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.cli.client.api import actor
 from sentineliq.cli.context import DEFAULT_DATA_DIR, CommandGroup, DataDir, ReportingCommand
 from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
 from sentineliq.cli.progress import ProgressLines, running_stack
@@ -21,11 +18,9 @@ from sentineliq.starter import load_starter
 from shared.errors import SentinelIQError
 from shared.runtime.process_title import set_process_title
 from shared.settings import SERVICES
-from shared.tokens import issue_token
 
 up = CommandGroup()
 
-TOKEN_LIFETIME: Final = timedelta(days=30)
 _EXAMPLE_VALUE: Final = "198.51.100.7"
 
 
@@ -114,23 +109,16 @@ def choose_ports(base: int | None, moves: list[str]) -> Ports:
 
 
 def _print_next_steps(stack: Stack, result: StarterResult | None) -> None:
-    """Print the addresses, a token, and what to try next."""
+    """Print the addresses, and what to try next."""
     environment = stack.environment
     rows = [(name, f"{environment[f'SENTINELIQ_{name.upper()}_URL']}/docs") for name in SERVICES]
-    token = issue_token(
-        SecretStr(environment["SENTINELIQ_SECRET_KEY"]),
-        actor=actor(),
-        tenant="default",
-        role="operator",
-        lifetime=TOKEN_LIFETIME,
-    )
     is_default = stack.data_dir == DEFAULT_DATA_DIR.absolute()
     folder = "" if is_default else f" --data-dir {stack.data_dir}"
     value = result.best.value if result and result.best else _EXAMPLE_VALUE
     output.show(
         output.table(("API", "documentation"), rows),
-        Text("token (operator, tenant default, 30 days):", style="bold"),
-        Text(token, overflow="fold"),
+        Text("a token for the APIs:", style="bold"),
+        Text(f"  sentineliq tokens create --role analyst{folder}"),
         Text("\ntry next, in another terminal:", style="bold"),
         Text(f"  sentineliq lookup {value}{folder}"),
         Text(f"  sentineliq ingest FILE_OR_URL{folder}"),
