@@ -77,8 +77,8 @@ def revoke_token(session: Session, principal: Principal, token_id: str) -> None:
     is_operator = principal.role >= Role.operator
     values = {"revoked_at": sa.func.now(), "revoked_by": principal.actor}
     if is_operator:
-        known = sa.update(TOKEN).where(TOKEN.c.id == token_id, TOKEN.c.revoked_at.is_(None))
-        session.execute(known.values(**values))
+        update = sa.update(TOKEN).where(TOKEN.c.id == token_id, TOKEN.c.revoked_at.is_(None))
+        session.execute(update.values(**values))
     statement = insert(TOKEN).values(
         tenant=PUBLIC if is_operator else principal.tenant,
         id=token_id,

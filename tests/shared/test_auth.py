@@ -1,5 +1,6 @@
 """Tokens: ours, unchanged, in time; and the one table of who may do what."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from shared.errors import Forbidden, InvalidInput, Unauthenticated
 from shared.tenants import is_tenant
 from shared.tokens import key_id, token_id
 
+NOW = int(time.time())
 SECRET = SecretStr("one-secret-key-of-more-than-thirty-two-characters")
 OTHER = SecretStr("another-secret-of-more-than-thirty-two-characters")
 
@@ -26,11 +28,11 @@ def forged(kid: str = "", **changes: object) -> str:
         "iss": "sentineliq",
         "aud": "sentineliq",
         "jti": "1",
-        "iat": 3_999_999_000,
+        "iat": NOW,
         "sub": "kim",
         "tenant": "acme",
         "role": "operator",
-        "exp": 4_000_000_000,
+        "exp": NOW + 1_000,
         **changes,
     }
     present = {name: value for name, value in claims.items() if value is not None}
@@ -53,7 +55,8 @@ def forged(kid: str = "", **changes: object) -> str:
         forged(jti=None),
         forged(aud=None),
         forged(aud="other-service"),
-        forged(iat=3_990_000_000),  # longer than 90 days
+        forged(exp=NOW + 91 * 86_400),
+        forged(iat=NOW + 600),
         forged(kid="another-key"),
         forged(tenant=None),
         forged(tenant="*"),

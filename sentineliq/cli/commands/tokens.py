@@ -95,10 +95,10 @@ def revoke_tokens(
     ctx.obj.answer({"revoked": ids}, *(output.cell(f"{token} is revoked") for token in ids))
 
 
-def _newer(known: Json | None, item: Json) -> Json:
+def _newer(other: Json | None, item: Json) -> Json:
     """What two services say of a token: the last use of both, revoked if any of them says so."""
-    if known is None:
+    if other is None:
         return item
     return {
-        name: max(filter(None, (known[name], value)), default=None) for name, value in item.items()
+        name: max(filter(None, (other[name], value)), default=None) for name, value in item.items()
     }
