@@ -7,6 +7,7 @@ that much later. While the database does not answer, what was read before holds.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -156,12 +157,12 @@ class TokenRegistry:
                 sorted(rows, key=lambda row: (str(row["tenant"]), str(row["id"]))),
             )
 
-    async def run(self) -> None:
-        """Read and write until the task is cancelled."""
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Read and write until the process stops; a transaction under way comes to its end."""
         loop = asyncio.get_running_loop()
         written_at = loop.time()
         is_known = True
-        while True:
+        while not stopping.is_set():
             try:
                 await asyncio.to_thread(self.read)
                 if loop.time() - written_at >= _WRITE_SECONDS:
@@ -173,7 +174,8 @@ class TokenRegistry:
                 if is_known:
                     log.warning("tokens.not_read", reason=str(error))
                 is_known = False
-            await asyncio.sleep(READ_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), READ_SECONDS)
 
 
 def _row(principal: Principal) -> dict[str, object]:

@@ -86,10 +86,11 @@ def create_api(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            upkeep = group.create_task(tokens.run())
+            group.create_task(tokens.run(stopping))
             yield
-            upkeep.cancel()
+            stopping.set()
         database.close()
 
     app = FastAPI(title=f"SentinelIQ {title}", version="1", lifespan=lifespan, redoc_url=None)
