@@ -20,6 +20,7 @@ class Call(NamedTuple):
     params: dict[str, Any] | None = None
     json: Any = None
     content: bytes | None = None
+    media_type: str | None = None
 
 
 class Effect(NamedTuple):
@@ -98,9 +99,9 @@ def _relation(world: World) -> Call:
 
 _OBSERVABLES = [
     ("POST", "/v1/lookup", None, lambda _: Call("/v1/lookup", json={"values": ["192.0.2.1"]})),
-    ("POST", "/v1/extract", None, lambda _: Call("/v1/extract", content=b"seen: 198.51.100.7")),
+    ("POST", "/v1/extract", None, lambda _: Call("/v1/extract", content=b"seen: 198.51.100.7", media_type="text/plain")),
     ("DELETE", "/v1/sightings/{identity}", "sightings.withdraw",
-     lambda w: Call(f"/v1/sightings/{w.sighting()}")),
+     lambda w: Call(f"/v1/sightings/sighting--{w.sighting()}")),
     ("PATCH", "/v1/enrichers/{name}", "enrichers.change",
      lambda _: Call("/v1/enrichers/rdap", json={"daily": 7})),
     ("DELETE", "/v1/enrichers/{name}/key", "enrichers.change",

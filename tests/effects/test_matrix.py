@@ -51,8 +51,14 @@ def permission_of(world: World, effect: Effect) -> str:
 
 def send(client: TestClient, effect: Effect, call: Call) -> Any:
     method = effect.operation[1]
+    headers = {} if call.media_type is None else {"content-type": call.media_type}
     return client.request(
-        method, call.path, params=call.params, json=call.json, content=call.content
+        method,
+        call.path,
+        params=call.params,
+        json=call.json,
+        content=call.content,
+        headers=headers,
     )
 
 

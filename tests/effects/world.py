@@ -156,9 +156,10 @@ class World:
 
     def sighting(self, value: str = "198.51.100.9") -> str:
         """A sighting's id."""
-        body = {"sightings": [{"value": value, "id": str(uuid4())}]}
-        answer = self.client("observables", "operator").post("/v1/sightings", json=body)
-        return str(answer.raise_for_status().json()[0]["id"])
+        sighting = str(uuid4())
+        body = {"sightings": [{"value": value, "id": sighting}]}
+        self.post("observables", "/v1/sightings", json=body)
+        return sighting
 
     def parked(self, service: str) -> int:
         """The id of a parked event."""
