@@ -22,9 +22,11 @@ _Offsets = dict[TopicPartition, int]
 
 
 async def read_since(
-    settings: Settings, topic: Topic[T], since: datetime
+    settings: Settings, topic: Topic[T], since: datetime, tenant: str | None = None
 ) -> AsyncIterator[Event[T]]:
     """Read the events of a topic since a time, in order within each partition.
+
+    With a tenant, only its events are read: the others are left out by their headers, unparsed.
 
     Reading stops at the offsets that were the topic's ends when it began. Records that are not
     events of the topic are skipped: their consumers dead-letter them.
@@ -45,7 +47,7 @@ async def read_since(
         consumer.assign(partitions)
         async with consumer:
             ends = await _seek_to_time(consumer, partitions, since)
-            async for event in _read(consumer, topic, ends):
+            async for event in _read(consumer, topic, ends, tenant):
                 yield event
     except KafkaError as error:
         raise Unavailable(f"Kafka does not answer with the past of {topic.name}.") from error
@@ -77,9 +79,10 @@ async def _seek_to_time(
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, topic: Topic[T], ends: _Offsets
+    consumer: AIOKafkaConsumer, topic: Topic[T], ends: _Offsets, tenant: str | None
 ) -> AsyncIterator[Event[T]]:
     decoder = msgspec.json.Decoder(topic.payload)
+    owner = None if tenant is None else ("ce_tenant", tenant.encode())
     while ends:
         batches = await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=500)
         if not batches:
@@ -89,6 +92,8 @@ async def _read(
             for record in records:
                 if record.offset >= end:
                     break
+                if owner is not None and owner not in record.headers:
+                    continue
                 try:
                     yield parse(topic, _consumed(record), decoder)
                 except InvalidInput:

@@ -7,7 +7,7 @@ bound once to context variables; the ids of the trace come from the current span
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ _FILES = {
 }
 _MAX_BYTES = 10 * 1024 * 1024
 _BACKUPS = 3
+_MAX_DEPTH = 8
 _REPEAT_SECONDS = 60.0
 
 
@@ -129,10 +130,22 @@ def _add_trace(
 
 
 def _redact(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in line:
-        if any(word in key.lower() for word in _SECRET_WORDS):
-            line[key] = "[redacted]"
+    for key, value in line.items():
+        line[key] = _redacted(key, value)
     return line
+
+
+def _redacted(key: str, value: Any, depth: int = 0) -> Any:
+    """The value of a field without secrets, also those of fields within it."""
+    if any(word in key.lower() for word in _SECRET_WORDS):
+        return "[redacted]"
+    if depth == _MAX_DEPTH:
+        return "[deeper]" if isinstance(value, Mapping | list | tuple) else value
+    if isinstance(value, Mapping):
+        return {name: _redacted(str(name), part, depth + 1) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted("", part, depth + 1) for part in value]
+    return value
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

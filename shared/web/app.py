@@ -29,6 +29,7 @@ from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
 from shared.telemetry.tracing import WorkSpan
 from shared.token_registry import TokenRegistry
+from shared.web import documentation
 from shared.web.authentication import OPEN_PATHS, authenticate
 from shared.web.refusals import RefusalAudit
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
@@ -93,7 +94,15 @@ def create_api(
             stopping.set()
         database.close()
 
-    app = FastAPI(title=f"SentinelIQ {title}", version="1", lifespan=lifespan, redoc_url=None)
+    # The pages of FastAPI's own load their program from elsewhere.
+    app = FastAPI(
+        title=f"SentinelIQ {title}",
+        version="1",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service = service
     app.state.settings = settings
     app.state.database = database
@@ -114,6 +123,7 @@ def create_api(
     for router in routers:
         app.include_router(router)
     routes.add(app.routes)
+    app.include_router(documentation.router)
     app.include_router(_operations())
     return app
 

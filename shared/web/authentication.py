@@ -7,17 +7,9 @@ from pydantic import SecretStr
 
 from shared.auth import Principal, verify_token
 from shared.errors import Unauthenticated
+from shared.web.documentation import DOCUMENTATION_PATHS
 
-OPEN_PATHS: Final = frozenset(
-    {
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/openapi.json",
-        "/docs",
-        "/docs/oauth2-redirect",
-    }
-)
+OPEN_PATHS: Final = DOCUMENTATION_PATHS | {"/healthz", "/readyz", "/metrics"}
 """Paths that ask for no token."""
 
 

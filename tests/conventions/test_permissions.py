@@ -17,7 +17,16 @@ from shared.auth import PERMISSIONS, Role
 from shared.settings import SERVICES
 from shared.web.app import require_permission
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/docs/start.js",
+    "/docs/swagger-ui-bundle.js",
+    "/docs/swagger-ui.css",
+}
 ClientFor = Callable[..., TestClient]
 
 

@@ -99,7 +99,8 @@ def _relation(world: World) -> Call:
 
 _OBSERVABLES = [
     ("POST", "/v1/lookup", None, lambda _: Call("/v1/lookup", json={"values": ["192.0.2.1"]})),
-    ("POST", "/v1/extract", None, lambda _: Call("/v1/extract", content=b"seen: 198.51.100.7", media_type="text/plain")),
+    ("POST", "/v1/extract", None,
+     lambda _: Call("/v1/extract", content=b"seen: 198.51.100.7", media_type="text/plain")),
     ("DELETE", "/v1/sightings/{identity}", "sightings.withdraw",
      lambda w: Call(f"/v1/sightings/sighting--{w.sighting()}")),
     ("PATCH", "/v1/enrichers/{name}", "enrichers.change",

@@ -57,6 +57,8 @@ class World:
 
     def enricher(self, name: str = "probe", **attributes: Any) -> RemoteEnricher:
         """Install an enricher."""
+        # The address that keys are sealed for.
+        attributes.setdefault("base_url", self.providers.base(name))
         enricher = probe(name, **attributes)
         self.enrichers[name] = enricher
         self._install(self.enrichers)

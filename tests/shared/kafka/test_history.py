@@ -2,17 +2,21 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
+from shared.kafka import history
 from shared.kafka.history import read_since
 from shared.kafka.producer import Publisher
 from shared.settings import Settings
 
 
-def recorded(number: int) -> Event[Recorded]:
+def recorded(number: int, tenant: str = "acme") -> Event[Recorded]:
     data = Recorded("kim", "looked up", str(number))
-    return Event(RECORDED, data, "acme", "/tests", key=str(number % 7).encode())
+    return Event(RECORDED, data, tenant, "/tests", key=str(number % 7).encode())
 
 
 async def publish(settings: Settings, *numbers: int) -> None:
@@ -46,3 +50,28 @@ def test_all_events_since_a_time_are_read(settings: Settings):
     assert whole == list(range(150))
     assert half == list(range(100, 150))
     assert rest == []
+
+
+def test_events_of_other_tenants_are_not_even_parsed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+
+    def parse(topic: Any, record: Any, decoder: Any) -> Any:
+        parsed.append(record)
+        return original(topic, record, decoder)
+
+    original = history.parse
+    monkeypatch.setattr(history, "parse", parse)
+
+    async def scenario() -> list[str]:
+        start = datetime.now(UTC)
+        async with Publisher(settings) as publisher:
+            for number in range(20):
+                event = recorded(number, "globex" if number % 4 else "initech")
+                await publisher.send(RECORDED.name, event.key, event.payload(), event.headers())
+            await publisher.flush()
+        return [event.tenant async for event in read_since(settings, RECORDED, start, "initech")]
+
+    assert asyncio.run(scenario()) == ["initech"] * 5
+    assert len(parsed) == 5

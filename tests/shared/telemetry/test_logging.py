@@ -15,7 +15,9 @@ from shared.telemetry.tracing import WorkSpan
 configure_logging("feeds", sys.argv[1], Path(sys.argv[2]))
 traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WorkSpan("run", traceparent, SpanKind.CONSUMER).start()
-get_logger("a").info("run.started", run="1", api_key="hunter2", webhook_secret="hunter2")
+get_logger("a").info("run.started", run="1", api_key="hunter2", webhook_secret="hunter2",
+    request={"headers": {"Authorization": "Bearer hunter2", "Accept": "text/plain"}},
+    attempts=[{"auth": {"Password": "hunter2"}}, ("x", {"token": "hunter2"})])
 logging.getLogger("library").warning("odd %s", "thing")
 try:
     1 / 0
@@ -48,6 +50,7 @@ def test_every_line_is_json_with_service_kind_and_trace(tmp_path: Path) -> None:
 def test_secrets_are_left_out(tmp_path: Path) -> None:
     lines, _ = logged(tmp_path, "worker")
     assert "hunter2" not in json.dumps(lines)
+    assert lines[0]["request"]["headers"]["Accept"] == "text/plain"
 
 
 def test_apis_and_workers_have_files_and_errors_one_of_their_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -31,6 +32,7 @@ from shared.timestamps import parse_timestamp
 MOST_DAYS: Final = 7
 """The log keeps changes for so many days."""
 
+_READERS: Final = ThreadPoolExecutor(2, "dry-run")
 _EXAMPLES: Final = 20
 _BATCH: Final = 20_000
 _MOST_CANDIDATES: Final = 500_000
@@ -53,13 +55,25 @@ class PastMatches(msgspec.Struct):
 async def match_past(
     database: Database, environment: Settings, tenant: str, policy: Policy, days: int
 ) -> PastMatches:
-    """Match a policy against the changes of the last days.
+    """Match a policy against the changes of the last days, in a thread of its own.
+
+    Seven days are many events: the loop answers other requests meanwhile, and few threads read.
 
     Raises:
         Unavailable: the log does not answer.
         InvalidInput: the policy matches too much.
     """
-    past = PastMatches(days, 0, [], await asyncio.to_thread(_accesses, database, tenant))
+
+    def match() -> PastMatches:
+        return asyncio.run(_match_past(database, environment, tenant, policy, days))
+
+    return await asyncio.get_running_loop().run_in_executor(_READERS, match)
+
+
+async def _match_past(
+    database: Database, environment: Settings, tenant: str, policy: Policy, days: int
+) -> PastMatches:
+    past = PastMatches(days, 0, [], _accesses(database, tenant))
     async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
         data = event.data
         at = parse_timestamp(event.time)
@@ -82,8 +96,8 @@ def _accesses(database: Database, tenant: str) -> dict[str, Access]:
 
 
 async def _changes(environment: Settings, tenant: str, since: datetime) -> AsyncIterator[Any]:
-    async for event in read_since(environment, CHANGED, since):
-        if event.tenant == tenant and event.time:
+    async for event in read_since(environment, CHANGED, since, tenant):
+        if event.time:
             yield event
 
 

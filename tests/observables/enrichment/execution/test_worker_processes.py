@@ -141,11 +141,14 @@ def counting(providers: Providers) -> dict[str, Counting]:
 @pytest.fixture
 def crew(own: Database, environment: Settings, providers: Providers, client_for) -> Iterator[Crew]:
     operator = client_for("observables", tenant="public", role="operator")
+    addresses = {name: providers.base(name) for name in NAMES}
+    # A key is for the address that the workers use.
+    operator.app.state.settings = environment.model_copy(update={"enricher_urls": addresses})
     for name in NAMES:
         limits = {"rate": {"calls": 60_000, "seconds": 60}, "daily": 1_000_000}
         key = {"key": {"key": "lent"}} if name == "abuseipdb" else {}
         assert operator.patch(f"/v1/enrichers/{name}", json=limits | key).status_code == 200
-    urls = ",".join(f"{name}={providers.base(name)}" for name in NAMES)
+    urls = ",".join(f"{name}={address}" for name, address in addresses.items())
     crew = Crew(
         {**os.environ, "SENTINELIQ_ENRICHER_URLS": urls, "SENTINELIQ_LOG_LEVEL": "WARNING"},
         lambda: operator.post("/v1/reconcile"),
