@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import http.server
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -92,10 +93,25 @@ class Desk:
         self.settings = settings
         self.client = client
 
-    def upload(self, body: bytes, **parameters: object) -> dict[str, Any]:
-        answer = self.client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
+    def upload(self, body: bytes, **parameters: Any) -> dict[str, Any]:
+        """Upload to a feed; what an upload may not change of it is changed before."""
+        params = {"name": "mine", **parameters}
+        answer = self.client.post("/v1/ingest", params=params, content=body)
+        if answer.status_code == 409:
+            self.change_feed(
+                params["name"], {name: params[name] for name in answer.json()["fields"]}
+            )
+            answer = self.client.post("/v1/ingest", params=params, content=body)
         assert answer.status_code == 202, answer.text
         return answer.json()
+
+    def change_feed(self, name: str, values: dict[str, Any]) -> None:
+        """Change settings of a feed of the tenant."""
+        feeds = self.client.get("/v1/feeds").json()["items"]
+        (feed,) = [feed for feed in feeds if feed["name"] == name]
+        if isinstance(values.get("options"), str):
+            values["options"] = json.loads(values["options"])
+        self.client.patch(f"/v1/feeds/{feed['id']}", json=values).raise_for_status()
 
     def feed(self, **values: object) -> dict[str, Any]:
         answer = self.client.post("/v1/feeds", json={"name": "by-http", **values})

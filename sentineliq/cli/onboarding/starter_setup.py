@@ -26,7 +26,7 @@ from sentineliq.cli.client.follow_load import follow_load
 from sentineliq.cli.client.follow_run import RunFailed, RunOutcome, follow_run
 from sentineliq.cli.progress import ProgressLines
 from sentineliq.starter import Starter, StarterFeed
-from shared.errors import UpstreamError
+from shared.errors import NotFound, UpstreamError
 from shared.http import GuardedClient, Limits
 from shared.http.guard import Network
 from shared.tenants import PUBLIC
@@ -170,7 +170,8 @@ class StarterSetup:
         return run
 
     def _upload_sample(self, feed: StarterFeed) -> Json:
-        settings = dict(feed.settings)
+        # A feed that is there keeps the settings that somebody may have given it.
+        settings = {} if self._exists(feed.sample_name) else dict(feed.settings)
         tags = settings.pop("tags", None)
         options = settings.pop("options", None)
         run: Json = self._public.upload(
@@ -183,6 +184,13 @@ class StarterSetup:
             **settings,
         )
         return run
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._public.resolve("feeds", "/v1/feeds", name)
+        except NotFound:
+            return False
+        return True
 
     def _record(self, result: StarterResult, origin: Origin, outcome: RunOutcome) -> None:
         result.feeds[outcome.run.feed] = (origin, outcome)

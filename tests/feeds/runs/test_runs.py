@@ -108,8 +108,8 @@ def test_bad_input_is_a_clear_error_and_changes_nothing(
     desk: Desk, own: Database, client: TestClient, body: bytes, format_: str | None, place: str
 ) -> None:
     desk.work(desk.upload(LIST))
-    parameters = {} if format_ is None else {"format": format_}
-    answer = client.post("/v1/ingest", params={"name": "mine", **parameters}, content=body)
+    parameters = {"name": "mine"} if format_ is None else {"name": format_, "format": format_}
+    answer = client.post("/v1/ingest", params=parameters, content=body)
     if answer.status_code == 202:
         run = answer.json()
         assert desk.work(run)["status"] == "failed"
