@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
@@ -84,21 +85,11 @@ def create_api(
         fast_paths: plain cases that are answered before FastAPI.
     """
     tokens = TokenRegistry(database)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        stopping = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(tokens.run(stopping))
-            yield
-            stopping.set()
-        database.close()
-
     # The pages of FastAPI's own load their program from elsewhere.
     app = FastAPI(
         title=f"SentinelIQ {title}",
         version="1",
-        lifespan=lifespan,
+        lifespan=partial(_running, database, tokens),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -126,6 +117,17 @@ def create_api(
     app.include_router(documentation.router)
     app.include_router(_operations())
     return app
+
+
+@asynccontextmanager
+async def _running(database: Database, tokens: TokenRegistry, _app: FastAPI) -> AsyncIterator[None]:
+    """Keep the revoked tokens while the app runs, and close the database after it."""
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(tokens.run(stopping))
+        yield
+        stopping.set()
+    database.close()
 
 
 def database_of(request: Request) -> Database:

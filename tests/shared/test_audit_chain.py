@@ -125,11 +125,9 @@ def test_the_api_tells_of_the_own_tenant_and_operators_of_all(
         with database.transaction(tenant) as session:
             audit(session, service, tenant, "kim", "x", "y")
     database.close()
-    tenants = {
-        role: [chain["tenant"] for chain in client_for(service, role=role).get(PATH).json()]
-        for role in ("admin", "operator")
-    }
-    assert tenants == {"admin": ["acme"], "operator": ["acme", "globex"]}
+    for role, tenants in (("admin", ["acme"]), ("operator", ["acme", "globex"])):
+        chains_ = client_for(service, role=role).get(PATH).json()
+        assert [chain["tenant"] for chain in chains_] == tenants
     assert client_for(service, role="analyst").get(PATH).status_code == 403
 
 
