@@ -46,6 +46,7 @@ def test_help_lists_every_command(cli_without_stack):
         "events",
         "consumers",
         "dead",
+        "audit",
         "tokens",
         "doctor",
         "enrich",

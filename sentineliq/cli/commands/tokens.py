@@ -56,7 +56,7 @@ def create_token(
 
 @tokens.command("list")
 def list_tokens(ctx: Context) -> None:
-    """List the tokens of the tenant that were used and have not expired; yours see all tenants."""
+    """List the tokens that were used and have not expired."""
     merged: dict[str, Json] = {}
     for service in SERVICES:
         for item in ctx.obj.client.items(service, "/v1/tokens"):
