@@ -274,7 +274,11 @@ DOCUMENTS = [
         _limits("memory", "crash", "processor-time", "read"),
     ),
     HostileDocument(
-        "the area of XLSB", xlsb, "spreadsheet", {}, _limits("memory", "crash", "processor-time")
+        "the area of XLSB",
+        xlsb,
+        "spreadsheet",
+        {},
+        _limits("memory", "crash", "processor-time", "read"),
     ),
     HostileDocument("page of a PDF", _pdf, None, {}, _limits("memory", "crash", "processor-time")),
     HostileDocument("gzip in gzip", lambda: gzip.compress(_BOMB)),
