@@ -20,9 +20,13 @@ _END_OF_COLUMN = re.compile("[,;|#\"'<>]")
 # Addresses to which hosts files send the names that they block. None of them is bound.
 _SINKS = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"})  # noqa: S104
 _SEPARATORS: Final = re.compile(r"[\s,;|]+")
+_NEXT_URL: Final = re.compile(r"[,;](?=[A-Za-z][A-Za-z0-9+.-]{0,30}+://)|\|")
+"""Between the URLs of a list: other commas may belong to one."""
+_OWN_NETWORKS: Final = re.compile(r"10\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.")
+_ADDRESSES: Final = frozenset({ObservableType.IPV4, ObservableType.IPV6})
 _COMMENT: Final = re.compile(r"(?:^|\s)(?:#|;|//|!).*$")
 _SAMPLED: Final = 200
-_MAX_ON_A_LINE: Final = 100
+_SAMPLED_PIECES: Final = 50
 _MAJORITY: Final = 0.5
 _CLEAR: Final = 0.8
 """The share of lines from which a guess beside the first column is clear."""
@@ -37,6 +41,8 @@ class ListGuess(NamedTuple):
         style: a style of `styles`, `SEVERAL`, or None for a plain list.
         column: index of the column with the observables, if it is not the first.
         key: the key whose values are the observables.
+        sink: the address to which every line of a hosts file sends its names.
+        is_uniform: whether a line whose pieces are all of one type gives them all.
         notes: what was decided, and which option decides otherwise.
     """
 
@@ -44,6 +50,8 @@ class ListGuess(NamedTuple):
     column: int | None = None
     key: str | None = None
     notes: tuple[str, ...] = ()
+    sink: str | None = None
+    is_uniform: bool = False
 
 
 def guess_list(lines: Sequence[str], style: str | None) -> ListGuess:
@@ -63,19 +71,46 @@ def guess_list(lines: Sequence[str], style: str | None) -> ListGuess:
         return ListGuess()
     if len(styles.keys_of(lines)) > 0:
         return _guess_key(lines)
-    rows = [_pieces(line) for line in lines]
-    wide = [row for row in rows if 1 < len(row) <= _MAX_ON_A_LINE]
-    if wide and sum(map(_is_of_a_type, wide)) > len(wide) * _MAJORITY:
+    return _guess_pieces(lines)
+
+
+def _guess_pieces(lines: Sequence[str]) -> ListGuess:
+    """The layout of a list without pairs, by the pieces of its lines."""
+    if sink := _own_sink(lines):
+        note = (
+            f"every line begins with {sink}, to which a hosts file sends its names: the names are "
+            "read; the option `column: 0` reads the address"
+        )
+        return ListGuess(sink=sink, notes=(note,))
+    rows = [_pieces(line)[:_SAMPLED_PIECES] for line in lines]
+    wide = [row for row in rows if len(row) > 1]
+    # A word on some of the lines makes no table of them.
+    if any(map(_is_of_a_type, wide)) and sum(map(_holds_several, wide)) > len(wide) * _MAJORITY:
         note = "lines hold several observables, and all are read; `style: plain` reads the first"
         return ListGuess(SEVERAL, notes=(note,))
     first = sum(all(map(type_of, plain_texts(line))) for line in lines)
     if first > len(lines) * _MAJORITY:
-        return ListGuess(notes=_note_on_others(lines))
+        return ListGuess(notes=_note_on_others(lines), is_uniform=not wide)
     return _guess_column(lines, first)
 
 
 def _is_hosts(lines: Sequence[str]) -> bool:
     return sum(line.split(None, 1)[0] in _SINKS for line in lines) > len(lines) * _MAJORITY
+
+
+def _own_sink(lines: Sequence[str]) -> str | None:
+    """The address to which a list sends its names, as a hosts file does; None for other lists."""
+    rows = [row for line in lines if (row := _COMMENT.sub("", line).split())]
+    rows = [row for row in rows if row[0] not in _SINKS]
+    sinks = {row[0] for row in rows}
+    if len(sinks) != 1 or type_of(rows[0][0]) not in _ADDRESSES:
+        return None
+    (sink,) = sinks
+    names = {row[1] for row in rows if len(row) > 1 and type_of(row[1]) is ObservableType.DOMAIN}
+    if len(names) < len(rows) * _CLEAR:
+        return None
+    # One line may tell what an address of the Internet is called.
+    return sink if len(rows) > 1 or _OWN_NETWORKS.match(sink) else None
 
 
 def _guess_key(lines: Sequence[str]) -> ListGuess:
@@ -142,7 +177,16 @@ def _share(lines: Sequence[str], texts_of: Callable[[str], list[str]]) -> float:
 
 
 def _pieces(line: str) -> list[str]:
-    return [piece for piece in _SEPARATORS.split(_COMMENT.sub("", line)) if piece]
+    text = _COMMENT.sub("", line)
+    if "/" not in text:
+        return [piece for piece in _SEPARATORS.split(text) if piece]
+    pieces: list[str] = []
+    for token in text.split():
+        if "://" in token or _has_path(token):
+            pieces += [url.rstrip(",;") for url in _NEXT_URL.split(token)]
+        else:
+            pieces += _SEPARATORS.split(token)
+    return [piece for piece in pieces if piece]
 
 
 def _is_of_a_type(pieces: Sequence[str]) -> bool:
@@ -151,11 +195,27 @@ def _is_of_a_type(pieces: Sequence[str]) -> bool:
     return kind is not None and all(type_of(piece) == kind for piece in pieces[1:])
 
 
+def _holds_several(pieces: Sequence[str]) -> bool:
+    """Whether most pieces of a line, and more than one, are observables of one type."""
+    kinds = Counter(kind for piece in pieces if (kind := type_of(piece)))
+    count = max(kinds.values(), default=0)
+    return count > 1 and count > len(pieces) * _MAJORITY
+
+
 def several_texts(line: str) -> list[str]:
-    """All observables of a line if they are of one type, else its first column."""
-    pieces = _pieces(line)
-    if 1 < len(pieces) <= _MAX_ON_A_LINE and _is_of_a_type(pieces):
-        return pieces
+    """All pieces of a line; those that are no observables are left out by their reasons."""
+    return _pieces(line) or plain_texts(line)
+
+
+def uniform_texts(line: str) -> list[str]:
+    """All pieces of a line if they are observables of one type, else its first column."""
+    columns = line.split(None, 1)
+    if len(columns) == 1 and _END_OF_COLUMN.search(line) is None:
+        return columns
+    if len(columns) == 1 or columns[1][0] not in "#;!/":
+        pieces = _pieces(line)
+        if len(pieces) > 1 and _is_of_a_type(pieces):
+            return pieces
     return plain_texts(line)
 
 
@@ -164,11 +224,16 @@ def text_of_column(column: int, line: str) -> list[str]:
     return [cell.rstrip(",;|") for cell in line.split()[column : column + 1]]
 
 
-def plain_texts(line: str) -> list[str]:
-    """The first column of a stripped line that is no comment, or the names of a hosts entry."""
+def plain_texts(line: str, sink: str | None = None) -> list[str]:
+    """The first column of a stripped line that is no comment, or the names of a hosts entry.
+
+    Args:
+        line: the line.
+        sink: an address of which the entries are, beside the usual ones.
+    """
     columns = line.split(None, 1)
     first = columns[0]
-    if len(columns) > 1 and first in _SINKS:
+    if len(columns) > 1 and (first in _SINKS or first == sink):
         entry = re.split(r"\s#|\s;", f" {columns[1]}", maxsplit=1)[0]
         names = [name for name in entry.split() if not name.isdigit()]
         if names:

@@ -9,7 +9,23 @@ before them.
 import re
 from typing import Final
 
-_PAIR: Final = re.compile(r"(?<![^\s|,;])([A-Za-z][\w.-]{0,40})=(\"[^\"]*\"|[^\s|,;]*)")
+_KEY: Final = r"[A-Za-z][\w.-]{0,40}+="
+_URL: Final = r"[A-Za-z][A-Za-z0-9+.-]{0,30}+(?:://|\[:\]//|\[://\])"
+
+
+def _pairs(behind_comma: str, behind_semicolon: str) -> re.Pattern[str]:
+    """The pattern of pairs; a comma or semicolon ends a value, but a URL only before these."""
+    return re.compile(
+        rf"(?<![^\s|,;])([A-Za-z][\w.-]{{0,40}}+)=(\"[^\"]*\"|(?={_URL})"
+        rf"(?:[^\s|,;]|,(?!{behind_comma}|\s|$)|;(?!{behind_semicolon}|\s|$))*+|[^\s|,;]*+)"
+    )
+
+
+_PAIR: Final = _pairs(f"{_KEY}|{_URL}", f"{_KEY}|{_URL}")
+_PAIR_OF_A_QUERY: Final = _pairs(f"{_KEY}|{_URL}", _URL)
+_PAIR_BETWEEN_BLANKS: Final = _pairs(_URL, _URL)
+_NEXT_BLANK: Final = re.compile(rf"[\s|](?={_KEY})")
+_NEXT_MARK: Final = re.compile(rf"[,;]\s*+(?={_KEY})")
 _MAX_PREFIX: Final = 300
 """Characters before the header of CEF or LEEF: a time, a host, a priority."""
 _CEF: Final = re.compile(r"\bCEF:\d\|")
@@ -29,7 +45,21 @@ def pairs_of(line: str) -> list[tuple[str, str]]:
             return _cef_pairs(line, header.end())
         if header := _LEEF.search(line, 0, _MAX_PREFIX):
             return _leef_pairs(line[header.end() :], header[1])
-    return [(key, value.strip('"')) for key, value in _PAIR.findall(line)]
+    return [(key, value.strip('"')) for key, value in _pattern(line).findall(line)]
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    """The pattern of a line's pairs: in URLs `,` and `;` may stand before a key as well.
+
+    Where blanks part the pairs, and no comma or semicolon does before the first URL, these belong
+    to it; where a lone pair has a query, its semicolons do (RFC 3986 §3.4).
+    """
+    before, scheme, rest = line.partition("://")
+    if not scheme or _NEXT_MARK.search(before):
+        return _PAIR
+    if _NEXT_BLANK.search(line):
+        return _PAIR_BETWEEN_BLANKS
+    return _PAIR_OF_A_QUERY if "?" in rest.partition(";")[0] else _PAIR
 
 
 def _cef_pairs(line: str, at: int) -> list[tuple[str, str]]:

@@ -171,7 +171,8 @@ def numbered_lines(
 def whole_lines(stream: BinaryIO, notes: list[str] | None = None) -> Iterator[bytes]:
     """The stream in pieces of UTF-8 that end with a line, without its line end.
 
-    A line over `MAX_LINE` is cut, and the rest of it is passed over.
+    A line over `MAX_LINE` is cut before the value that reaches over it, however the stream is read,
+    and the rest of the line is passed over.
 
     Args:
         stream: a text in UTF-8, UTF-16 or UTF-32.
@@ -180,31 +181,94 @@ def whole_lines(stream: BinaryIO, notes: list[str] | None = None) -> Iterator[by
     Raises:
         MalformedDocument: the first 64 KiB are no text.
     """
-    head = _read_head(stream)
-    refuse_foreign(head)
-    transcoder = _Transcoder(head, [] if notes is None else notes)
-    chunk = transcoder.convert(head).removeprefix(_BOM)
-    is_over = not head
-    rest = b""
-    passed_over = 0
-    while not is_over or chunk:
-        whole, end, tail = chunk.rpartition(b"\n")
-        if end:
-            if len(rest) == MAX_LINE:  # `whole` begins with the rest of a line that was cut
-                passed_over += chunk.index(b"\n")
-                whole = whole[chunk.index(b"\n") :]
-            yield rest + whole
-            rest = tail
-        else:
-            passed_over += max(0, len(rest) + len(chunk) - MAX_LINE)
-            rest = (rest + chunk)[:MAX_LINE]
+    lines = _LineCutter()
+    block: bytes | None = None
+    for piece in _pieces(stream, [] if notes is None else notes):
+        if (next_block := lines.add(piece)) is None:
+            continue
+        if block is not None:
+            yield block
+        block = next_block
+    # The last line may lack its end; it belongs to the last block, by which formats are guessed.
+    last = lines.end()
+    ends = [text for text in (block, last) if text is not None]
+    if ends:
+        yield b"\n".join(ends)
+    if lines.passed_over and notes is not None:
+        notes.append(
+            f"lines are cut at {MAX_LINE:,} bytes: {lines.passed_over:,} bytes are not read"
+        )
+
+
+def _pieces(stream: BinaryIO, notes: list[str]) -> Iterator[bytes]:
+    """The stream in UTF-8, in pieces of at most `MAX_LINE` bytes.
+
+    Raises:
+        MalformedDocument: the first 64 KiB are no text.
+    """
+    read = _read_head(stream)
+    refuse_foreign(read)
+    transcoder = _Transcoder(read, notes)
+    chunk = transcoder.convert(read).removeprefix(_BOM)
+    while read or chunk:
+        for at in range(0, len(chunk), MAX_LINE):
+            yield chunk[at : at + MAX_LINE]
+        if not read:
+            return
         read = stream.read(HEAD)
         chunk = transcoder.convert(read, is_last=not read)
-        is_over = not read
-    if rest:
-        yield rest
-    if passed_over and notes is not None:
-        notes.append(f"lines are cut at {MAX_LINE:,} bytes: {passed_over:,} bytes are not read")
+
+
+class _LineCutter:
+    """Joins the lines that reach over several pieces of a text, and cuts those that are too long.
+
+    Attributes:
+        passed_over: bytes of long lines that are not read.
+    """
+
+    def __init__(self) -> None:
+        self.passed_over = 0
+        self._begun = b""
+        self._size = 0
+
+    def add(self, piece: bytes) -> bytes | None:
+        """The lines that end in the next piece, of at most `MAX_LINE` bytes; None if none does."""
+        newline = piece.find(b"\n")
+        if newline < 0:
+            self._size += len(piece)
+            if len(self._begun) < MAX_LINE:
+                self._begun = (self._begun + piece)[:MAX_LINE]
+            return None
+        self._size += newline
+        first = self._cut(self._begun + piece[:newline])
+        whole, _, self._begun = piece[newline:].rpartition(b"\n")
+        self._size = len(self._begun)
+        return first + whole
+
+    def end(self) -> bytes | None:
+        """The last line, if no line end stands behind it."""
+        return self._cut(self._begun) if self._size else None
+
+    def _cut(self, line: bytes) -> bytes:
+        """A line, or of one that is too long the whole values at its beginning."""
+        if self._size <= MAX_LINE:
+            return line
+        kept = line[:MAX_LINE]
+        at = _last_mark(kept)
+        address = kept.rfind(b"://", 0, at)
+        # Commas and such may belong to a URL.
+        if address >= 0 and not kept[address:at].split(None, 1)[1:]:
+            at = _last_mark(kept[:address])
+        kept = kept[: at + 1] if at >= 0 else kept
+        if kept.count(b'"') % 2:
+            kept = kept[: kept.rindex(b'"')]
+        self.passed_over += self._size - len(kept)
+        return kept
+
+
+def _last_mark(line: bytes) -> int:
+    """The place of the last mark that stands between values; -1 if there is none."""
+    return max(map(line.rfind, (b" ", b"\t", b",", b";", b"|")))
 
 
 def _read_head(stream: BinaryIO) -> bytes:

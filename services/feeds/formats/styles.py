@@ -19,8 +19,16 @@ _MAX_RANGES: Final = 16
 LineTexts = Callable[[str], list[str]]
 """Takes a stripped line that is no comment; gives the texts of its observables."""
 
-_ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$.*)?")
-_DNSMASQ: Final = re.compile(r"(?:address|server|local)=(/(?:[^/]*+/)++)[^/]*+", re.IGNORECASE)
+_ADBLOCK: Final = re.compile(r"\|\|([^\^/$|*]+)(?:\^|$)(?:\$(.*))?")
+_BLOCKING_OPTIONS: Final = frozenset(
+    ("all", "css", "doc", "document", "font", "frame", "image", "important", "media", "network")
+) | {
+    *("object", "other", "ping", "popup", "popunder", "script", "strict3p", "stylesheet"),
+    *("subdocument", "third-party", "3p", "websocket", "xhr", "xmlhttprequest", "webrtc"),
+}
+"""Options with which a rule blocks the name. Others bind it to a page, a client or a query, change
+what the name sends, or switch another rule off."""
+_DNSMASQ: Final = re.compile(r"(address|server|local)=(/(?:[^/]*+/)++)([^/]*+)", re.IGNORECASE)
 _OF_ADDRESSES: Final = "0123456789abcdefABCDEF.:"
 # Each run of an address' characters is looked at once: lines come from strangers.
 _RANGE: Final = re.compile(
@@ -37,6 +45,13 @@ _RPZ_ADDRESS: Final = re.compile(
 )
 _HOSTS: Final = re.compile(r"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?|255\.255\.255\.255)\s++(.+)")
 _ZONE: Final = re.compile(r"^\$(?:TTL|ORIGIN)\b|^.*\s(?:SOA|NS)\s", re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"\$ORIGIN\s++(\S++)", re.IGNORECASE)
+_APEX: Final = re.compile(r"(\S++)\s(?:.*\s)?SOA\s", re.IGNORECASE)
+_PASS_THROUGH: Final = frozenset({"rpz-passthru", "rpz-tcp-only"})
+"""Targets that let an answer through."""
+_LEVEL: Final = re.compile(r"[0-9a-fA-F.:]\s*+,\s*+([0-9]{1,3})\s*+(?:,|$)")
+_ALLOWED_LEVEL: Final = 128
+"""From this level on eMule's `ipfilter.dat` lets a range through."""
 
 
 def hosts(line: str) -> list[str]:
@@ -51,33 +66,79 @@ def hosts(line: str) -> list[str]:
 def adblock(line: str) -> list[str]:
     """The name that a network rule blocks as a whole."""
     rule = _ADBLOCK.fullmatch(line)
-    return [rule[1]] if rule else []
+    if rule is None:
+        return []
+    options = rule[2]
+    if options and not _BLOCKING_OPTIONS.issuperset(options.lower().replace(" ", "").split(",")):
+        return []
+    return [rule[1]]
 
 
 def dnsmasq(line: str) -> list[str]:
-    """The names that a line blocks."""
+    """The names that a line blocks: a `server` or `local` with a target answers, and forwards."""
     option = _DNSMASQ.fullmatch(line)
-    if option is None:
+    if option is None or (option[1].lower() != "address" and option[3].strip()):
         return []
-    return [name for name in option[1].split("/") if name and name != "#"]
+    return [name for name in option[2].split("/") if name and name != "#"]
 
 
-def rpz(line: str) -> list[str]:
-    """The name or network that a response policy zone rewrites, except by `rpz-passthru`.
+def rpz(line: str, zone: str = "", origin: str | None = None) -> list[str]:
+    """The name or network that a response policy zone rewrites, unless it lets it through.
 
     An address is written backwards behind its prefix length, `32.7.113.0.203.rpz-ip`; in IPv6 `zz`
-    is `::`.
+    is `::`. A name whose target is the name itself passes, as one with `rpz-passthru` does.
+
+    Args:
+        line: a record.
+        zone: the name of the zone, which absolute names end with; empty if it is not known.
+        origin: what relative names are relative to; None for the zone.
     """
     record = _RPZ.fullmatch(line.split(";", 1)[0].strip())
     if record is None or _ZONE.match(line):
         return []
-    if record["target"].rstrip(".").lower() == "rpz-passthru":
+    owner = _trigger(record["owner"], zone, origin)
+    target = record["target"].rstrip(".").lower()
+    if not owner or target in _PASS_THROUGH or target == owner.lower():
         return []
-    owner = record["owner"].rstrip(".")
     address = _RPZ_ADDRESS.fullmatch(owner)
     if address is not None:
         return [f"{_rpz_address(address['reversed'])}/{address['length']}"]
     return [] if owner in ("@", "*") or "rpz-" in owner else [owner.removeprefix("*.")]
+
+
+def _trigger(owner: str, zone: str, origin: str | None) -> str:
+    """The name that a record is about; empty if it is the zone's own, or outside the zone."""
+    name = owner.removesuffix(".")
+    if name == owner:
+        if origin is None or origin == zone or owner == "@":
+            return name
+        name = f"{name}.{origin}" if origin else name
+    if not zone:
+        return name
+    if name.lower() == zone:
+        return ""
+    return name[: -len(zone) - 1] if name.lower().endswith(f".{zone}") else ""
+
+
+def zone_of(head: Sequence[str]) -> str:
+    """The name of a response policy zone by its first lines; empty if they do not tell it."""
+    origin = ""
+    for line in head:
+        text = line.strip()
+        if (named := origin_of(text)) is not None:
+            origin = origin or named
+        elif apex := _APEX.match(text):
+            owner = apex[1].lower()
+            if owner.endswith("."):
+                return owner.removesuffix(".")
+            return origin if owner in ("@", "in") else f"{owner}.{origin}".removesuffix(".")
+    return origin
+
+
+def origin_of(line: str) -> str | None:
+    """The name to which `$ORIGIN` makes names relative, empty for the root; else None."""
+    origin = _ORIGIN.match(line)
+    return None if origin is None else origin[1].removesuffix(".").lower()
 
 
 def _rpz_address(backwards: str) -> str:
@@ -94,6 +155,9 @@ def ranges(line: str) -> list[str]:
     A name may stand before them (`name:first-last`), other columns behind. A line whose ends are no
     addresses of one family in this order comes back as it is, and is refused as an observable.
     """
+    level = _LEVEL.search(line)
+    if level is not None and int(level[1]) >= _ALLOWED_LEVEL:
+        return []
     for ends in islice(_RANGE.finditer(line), _MAX_RANGES):
         first = ends["first"]
         name = line[: ends.start()].strip()
@@ -161,12 +225,22 @@ _CONTEXT_KINDS: Final[dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
         ("header", re.compile(r"^\[.*\]$")),
         ("exception", re.compile("^@@")),
         ("element rule", re.compile(r"#[@?$%]{0,2}#|\$\$|\$@\$")),
+        ("rule under a condition", re.compile(r"^\|\|[^/$*|]+\$")),
         ("rule on a part of an address", re.compile(r"[/|^*?=&$_]")),
     ),
-    "dnsmasq": (("option", re.compile(r"^[a-z][a-z0-9-]*(?:=|$)", re.IGNORECASE)),),
+    "dnsmasq": (
+        ("forwarded name", re.compile(r"^(?:server|local)=/.*/[^/]+$", re.IGNORECASE)),
+        ("option", re.compile(r"^[a-z][a-z0-9-]*(?:=|$)", re.IGNORECASE)),
+    ),
+    "ranges": (("allowed range", _LEVEL),),
     "rpz": (
         ("zone record", _ZONE),
-        ("exception", re.compile(r"\srpz-passthru\b", re.IGNORECASE)),
+        ("exception", re.compile(r"\srpz-(?:passthru|tcp-only)\b", re.IGNORECASE)),
+        (
+            "exception",
+            re.compile(r"^(\S{1,255}?)\.?\s(?:.*\s)?CNAME\s+\1\.?(?:\s|$)", re.IGNORECASE),
+        ),
+        ("name outside the zone", re.compile(r"^\S+\.\s")),
         ("other trigger", re.compile(r"^(?=[@*]\s|\S*rpz-)\S++\s", re.IGNORECASE)),
         ("zone record", re.compile(r"^[()]|^\d+[smhdw]?\s*(?:[;)\d]|$)")),
     ),

@@ -9,7 +9,9 @@ import msgspec
 
 from services.feeds.formats import styles
 from services.feeds.formats.base import (
+    BATCH_SIZE,
     DroppedItem,
+    LinesNotIndependent,
     ParsedBatch,
     ParsedIndicator,
     ReadLines,
@@ -23,10 +25,12 @@ from services.feeds.formats.base import (
 from services.feeds.formats.fields import type_option
 from services.feeds.formats.list_layout import (
     SEVERAL,
+    ListGuess,
     guess_list,
     plain_texts,
     several_texts,
     text_of_column,
+    uniform_texts,
 )
 from services.feeds.formats.streams import numbered_lines
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
@@ -64,7 +68,8 @@ class TextOptions(msgspec.Struct, forbid_unknown_fields=True):
 class TextFormat:
     """Lists with comments (`#`, `;`, `//`, `!`, `--`, `REM`; some also behind a value).
 
-    The first column counts. Where the lines hold several observables of one type, all of them do;
+    The first column counts. Where the lines hold several observables of one type, all of them do,
+    and so they do on a single line that holds nothing else;
     where a later column holds the observables, that one, as a note tells. In hosts files
     (`0.0.0.0 name …`) the names count. Ports are dropped, defanged forms understood. `styles` reads
     the syntax of other programs' lists.
@@ -90,10 +95,10 @@ class TextFormat:
         note_count = 0
         for number, lines in numbered_lines(stream, notes):
             if reader is None:
-                reader = TextReader(lines[:_HEAD_LINES], text_options)
+                reader = TextReader(lines[:_HEAD_LINES], text_options, in_order=True)
                 notes += reader.notes
             result = reader.read(lines, range(number, number + len(lines)))
-            yield ParsedBatch(result.indicators, result.dropped, notes[note_count:], result.account)
+            yield from _batches(result, notes[note_count:])
             note_count = len(notes)
         if reader is None or len(notes) > note_count:
             yield ParsedBatch(notes=notes[note_count:], account=UnitAccount("line"))
@@ -103,10 +108,32 @@ class TextFormat:
         return TextReader(head, read_options(TextOptions, options))
 
 
-class TextReader:
-    """Reads the lines of a list, each independently."""
+def _batches(result: ReadLines, notes: list[str]) -> Iterator[ParsedBatch]:
+    """What some lines gave, in batches: a line may hold thousands of values."""
+    count = max(len(result.indicators), len(result.dropped), 1)
+    for at in range(0, count, BATCH_SIZE):
+        end = at + BATCH_SIZE
+        yield ParsedBatch(
+            result.indicators[at:end],
+            result.dropped[at:end],
+            notes if at == 0 else [],
+            result.account if end >= count else None,
+        )
 
-    def __init__(self, head: Sequence[str], options: TextOptions) -> None:
+
+class TextReader:
+    """Reads the lines of a list, each independently.
+
+    Args:
+        head: its first lines.
+        options: of the format.
+        in_order: whether all its lines come, and in their order; then the names of a zone may
+            change what they are relative to.
+    """
+
+    def __init__(
+        self, head: Sequence[str], options: TextOptions, *, in_order: bool = False
+    ) -> None:
         self._kind = type_option(options.type)
         self._comment = tuple(options.comment)
         self.notes: Sequence[str] = ()
@@ -114,6 +141,7 @@ class TextReader:
         column = options.column
         key = options.key
         self._refuses_wide_networks = style is None
+        guess = ListGuess()
         is_guessed = style is None and column is None and key is None
         if is_guessed and self._kind not in _WHOLE_LINE_TYPES:
             lines = [stripped for line in head if (stripped := self._data(line))]
@@ -123,8 +151,16 @@ class TextReader:
             key = guess.key
             self.notes = guess.notes
         self._style = style
+        self._in_order = in_order
+        self._zone = styles.zone_of(head) if style == "rpz" else ""
         self._line_texts = self._texts_of(style, column, key)
-        self.layout = repr((self._kind, style, column, key, self._refuses_wide_networks))
+        if style is None and column is None and key is None and guess.sink:
+            self._line_texts = partial(plain_texts, sink=guess.sink)
+        elif guess.is_uniform:
+            self._line_texts = uniform_texts
+        layout = (self._kind, style, column, key, self._refuses_wide_networks)
+        more = (self._zone, guess.sink) if self._zone or guess.sink else ()
+        self.layout = repr((*layout, *more))
 
     def _data(self, line: str) -> str:
         """A line without the blanks around it; empty if it is a comment."""
@@ -148,6 +184,8 @@ class TextReader:
             return lambda line: [line]
         if style == SEVERAL:
             return several_texts
+        if style == "rpz":
+            return partial(styles.rpz, zone=self._zone)
         return styles.STYLES.get(style or "plain", plain_texts)
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
@@ -172,6 +210,8 @@ class TextReader:
                 blank += not stripped
                 continue
             texts = line_texts(stripped)
+            if not texts and self._changes_origin(stripped):
+                line_texts = self._line_texts
             if not texts and (item := self._empty_item(stripped, numbers[at], context)):
                 result.dropped.append(item)
                 reasons.append((at, item.reason))
@@ -194,6 +234,20 @@ class TextReader:
         context["comment"] = skipped - blank
         account = account_of_lines(len(lines), result.lines, reasons, context)
         return result._replace(account=account, dropped_lines=[at for at, _ in reasons])
+
+    def _changes_origin(self, line: str) -> bool:
+        """Whether the names of a zone are relative to another name from this line on.
+
+        Raises:
+            LinesNotIndependent: they are, and lines may be missing.
+        """
+        origin = styles.origin_of(line) if self._style == "rpz" else None
+        if origin is None or (origin == self._zone and not self._in_order):
+            return False
+        if not self._in_order:
+            raise LinesNotIndependent
+        self._line_texts = partial(styles.rpz, zone=self._zone, origin=origin)
+        return True
 
     def _wide_item(self, networks: Sequence[str], number: int) -> DroppedItem | None:
         """The item for a range that is too wide, which costs all its networks; None for others."""
