@@ -253,17 +253,17 @@ class _LineCutter:
         """A line, or of one that is too long the whole values at its beginning."""
         if self._size <= MAX_LINE:
             return line
-        kept = line[:MAX_LINE]
-        at = _last_mark(kept)
-        address = kept.rfind(b"://", 0, at)
+        beginning = line[:MAX_LINE]
+        at = _last_mark(beginning)
+        address = beginning.rfind(b"://", 0, at)
         # Commas and such may belong to a URL.
-        if address >= 0 and not kept[address:at].split(None, 1)[1:]:
-            at = _last_mark(kept[:address])
-        kept = kept[: at + 1] if at >= 0 else kept
-        if kept.count(b'"') % 2:
-            kept = kept[: kept.rindex(b'"')]
-        self.passed_over += self._size - len(kept)
-        return kept
+        if address >= 0 and not beginning[address:at].split(None, 1)[1:]:
+            at = _last_mark(beginning[:address])
+        beginning = beginning[: at + 1] if at >= 0 else beginning
+        if beginning.count(b'"') % 2:
+            beginning = beginning[: beginning.rindex(b'"')]
+        self.passed_over += self._size - len(beginning)
+        return beginning
 
 
 def _last_mark(line: bytes) -> int:

@@ -69,7 +69,8 @@ def test_only_rules_that_block_a_name_as_a_whole_give_it(blocking, condition, wi
 )
 def test_dnsmasq_blocks_what_it_answers_itself(option, target):
     document = (
-        "address=/one.example.com/0.0.0.0\naddress=/two.example.com/\naddress=/three.example.com/#\n"
+        "address=/one.example.com/0.0.0.0\naddress=/two.example.com/\n"
+        f"address=/three.example.com/#\n"
         f"{option}=/four.example.com/\n{option}=/good.example.com/other.example.com/{target}\n"
     )
     whole = parse(TextFormat(), document.encode())
@@ -180,7 +181,10 @@ def test_words_behind_a_value_are_no_values():
 
 
 def test_urls_between_commas_keep_theirs():
-    document = "http://one.example.com/a,b http://two.example.com/x;y\nhttp://c.example.com/,http://d.example.com/\n"
+    document = (
+        "http://one.example.com/a,b http://two.example.com/x;y\n"
+        "http://c.example.com/,http://d.example.com/\n"
+    )
     assert values(document) == [
         "http://one.example.com/a,b",
         "http://two.example.com/x;y",
