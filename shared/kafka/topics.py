@@ -1,19 +1,17 @@
 """Names, creation and settings of topics."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.database import Database
 from shared.errors import Unavailable
 from shared.events import CATALOGUE, MAX_EVENT_BYTES
 from shared.kafka.cluster import administrator
 from shared.kafka.letters import MAX_LETTER_BATCH
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 
 MAX_MESSAGE_BYTES = 2 * MAX_EVENT_BYTES
 """Limit of a record with its headers, `max.message.bytes`."""
@@ -22,7 +20,6 @@ _RENEWED: Final = ("max.message.bytes", "message.timestamp.type", "segment.ms")
 """Settings that topics of an earlier version get as well. Others are the operator's to change."""
 _ADDED: Final = ("flush.messages",)
 """Settings that topics of an earlier version get if they have no value of their own."""
-_RESTORE_SECONDS: Final = 20
 _SET_BY_TOPIC: Final = 1
 """Source of a setting in Kafka's answer: the topic's own, neither the broker's nor the default."""
 
@@ -91,26 +88,14 @@ async def ensure_topics(settings: Settings) -> list[str]:
     return missing
 
 
-def restore_topics(_: Database) -> list[str]:
-    """Create topics that are missing, after the cluster lost its log or somebody deleted one.
-
-    Nothing else creates a topic while services run: publishers and consumers would wait for ever.
-
-    Returns:
-        The names of those that were created.
+async def create_missing_topics(settings: Settings) -> list[str]:
+    """Create the missing topics of the catalogue; returns the names of those that were created.
 
     Raises:
-        Unavailable: the cluster does not answer, or refused one.
+        Unavailable: the cluster refused one; the message says why.
     """
-    return asyncio.run(_restore_topics(load_settings()))
-
-
-async def _restore_topics(settings: Settings) -> list[str]:
-    try:
-        async with asyncio.timeout(_RESTORE_SECONDS), administrator(settings) as admin:
-            return await _create_missing(admin, _topics_of_catalogue(settings))
-    except (KafkaError, TimeoutError) as error:
-        raise Unavailable("Kafka does not answer with its topics.") from error
+    async with administrator(settings) as admin:
+        return await _create_missing(admin, _topics_of_catalogue(settings))
 
 
 async def missing_topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[str]:

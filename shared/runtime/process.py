@@ -21,7 +21,8 @@ from shared.errors import InvalidInput
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.outbox_upkeep import prune_outbox
 from shared.kafka.relay import Relay
-from shared.kafka.topics import ensure_topics, restore_topics
+from shared.kafka.topic_upkeep import restore_topics
+from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
 from shared.retention import retention_days
 from shared.runtime.probe import notify_ready, serve_probes

@@ -9,7 +9,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from shared.database import database
 from shared.events.audit import RECORDED
 from shared.kafka.cluster import administrator
-from shared.kafka.topics import ensure_topics, restore_topics, topic_name
+from shared.kafka.topic_upkeep import restore_topics
+from shared.kafka.topics import ensure_topics, topic_name
 from shared.settings import Settings
 
 
