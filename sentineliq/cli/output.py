@@ -27,7 +27,8 @@ def show(*blocks: RenderableType) -> None:
     """Print for people, on stdout."""
     console = make_console()
     for block in blocks:
-        console.print(block)
+        # A line stays one line, so that it can be pasted; a table fits itself to the terminal.
+        console.print(block, soft_wrap=isinstance(block, Text) or None)
 
 
 def print_note(message: str) -> None:
@@ -49,7 +50,8 @@ def print_json_line(data: Any) -> None:
 def exit_with_error(message: str, code: int = 1) -> NoReturn:
     """End the command with an error on stderr."""
     line = Text.assemble(("error: ", "bold red"), printable(message))
-    make_console(to_stderr=True).print(line)
+    # A terminal may break long lines itself: a line that is pasted stays one line.
+    make_console(to_stderr=True).print(line, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -1,13 +1,13 @@
 """Options that several commands share, and what their values mean."""
 
-import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 import typer
 
 from sentineliq.cli.client.api import Json
+from sentineliq.cli.client.format_options import parse_options
 from shared.errors import InvalidInput
 from shared.settings import SERVICES, ServiceName
 
@@ -88,31 +88,6 @@ def feed_settings(
 def without_none(values: Json) -> Json:
     """The pairs whose value is not None."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def parse_options(pairs: list[str]) -> Json:
-    """`["columns.value=SHA-1"]` as `{"columns": {"value": "SHA-1"}}`.
-
-    A value that is JSON is decoded.
-    """
-    options: Json = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--option")
-        *path, last = key.split(".")
-        target = options
-        for name in path:
-            target = target.setdefault(name, {})
-        target[last] = _json_or_text(text)
-    return options
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def parse_duration(text: str) -> int:

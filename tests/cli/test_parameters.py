@@ -7,7 +7,8 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentineliq.cli.parameters import feed_name, parse_duration, parse_options
+from sentineliq.cli.client.format_options import parse_options
+from sentineliq.cli.parameters import feed_name, parse_duration
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$"
 """The names that the feeds API allows."""

@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 import json
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
@@ -13,8 +12,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import SecretStr
 
-from sentineliq.cli.client.documents import NamedItem, decode
+from sentineliq.cli.client.documents import NamedItem, decode, with_choices
 from sentineliq.cli.client.event_stream import EventStream
+from sentineliq.cli.client.format_options import Alternative
 from shared.errors import InvalidInput, NotFound, SentinelIQError
 from shared.http import GuardedClient, Limits, Response, TimedOut, Unreachable
 from shared.settings import SERVICES, ServiceName
@@ -251,38 +251,11 @@ class _FieldProblem(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-class _Alternative(msgspec.Struct, frozen=True):
-    """A way to read a document whose format is in doubt."""
-
-    format: str
-    options: dict[str, Any]
-
-    def arguments(self) -> str:
-        """The arguments that choose it."""
-        words = ["--format", self.format]
-        for key, value in _flat(self.options):
-            words += ["--option", f"{key}={_option_text(value)}"]
-        return shlex.join(words)
-
-
-def _flat(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested options as pairs whose keys have dots."""
-    for key, value in options.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _option_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 class _Problem(msgspec.Struct, frozen=True):
     title: str | None = None
     detail: str | None = None
     errors: list[_FieldProblem] | None = None
-    alternatives: list[_Alternative] | None = None
+    alternatives: list[Alternative] | None = None
 
 
 def _problem_line(document: Any, status: int) -> str:
@@ -297,5 +270,4 @@ def _problem_line(document: Any, status: int) -> str:
     if problem.errors and len(problem.errors) > 1:
         return "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
     line = problem.title or problem.detail or f"status {status}"
-    choices = [f"  {alternative.arguments()}" for alternative in problem.alternatives or ()]
-    return "\n".join([line, "Choose one of:", *choices]) if choices else line
+    return with_choices(line, problem.alternatives or ())

@@ -1,10 +1,12 @@
 """The documents of the APIs as commands read them; fields that no command reads are left out."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from sentineliq.cli import output
+from sentineliq.cli.client.format_options import Alternative
 from shared.errors import SentinelIQError
 
 T = TypeVar("T")
@@ -39,17 +41,29 @@ class FailureReason(msgspec.Struct, frozen=True):
     Attributes:
         where: the place in the document.
         field: the setting that is wrong.
+        alternatives: arguments of which each settles a doubt.
     """
 
     message: str = "it failed"
     where: str | int | None = None
     field: str | None = None
+    alternatives: list[Alternative] = []
 
-    def __str__(self) -> str:
+    def line(self) -> str:
+        """The message with the place."""
         place = self.where or self.field
         if not place or str(place) in self.message:
             return self.message
         return f"{self.message} ({place})"
+
+    def __str__(self) -> str:
+        return with_choices(self.line(), self.alternatives)
+
+
+def with_choices(line: str, alternatives: Iterable[Alternative]) -> str:
+    """A line, and the choices that it offers, each on a line of its own."""
+    choices = [f"  {alternative.arguments()}" for alternative in alternatives]
+    return "\n".join([line, "Choose one of:", *choices]) if choices else line
 
 
 class SkippedLine(msgspec.Struct, frozen=True):
@@ -77,6 +91,21 @@ class UnitCounts(msgspec.Struct, frozen=True):
         parts.append(f"{sum(self.left_out.values()):,} left out{reasons}")
         plural = "" if self.total == 1 else "s"
         return f"{self.total:,} {self.unit}{plural}: {', '.join(parts)}"
+
+    def values_left_out(self, dropped: Mapping[str, int]) -> dict[str, int]:
+        """What was left out of units beside the units that were left out as a whole, by reason."""
+        rest = {reason: count - self.left_out.get(reason, 0) for reason, count in dropped.items()}
+        return {reason: count for reason, count in rest.items() if count > 0}
+
+
+def left_out_lines(account: UnitCounts | None, dropped: Mapping[str, int]) -> list[str]:
+    """One account for people of all that was left out: whole units, then values within units."""
+    if account is None:
+        return [f"left out: {output.format_counts(dropped)}"] if dropped else []
+    lines = [account.line()]
+    if values := account.values_left_out(dropped):
+        lines.append(f"values left out within {account.unit}s: {output.format_counts(values)}")
+    return lines
 
 
 class RunCounts(msgspec.Struct, frozen=True, rename={"observables": "taken"}):

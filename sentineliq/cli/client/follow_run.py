@@ -7,7 +7,13 @@ from typing import Final
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client, Json
-from sentineliq.cli.client.documents import FeedRun, RunCounts, StoredCounts, decode
+from sentineliq.cli.client.documents import (
+    FeedRun,
+    RunCounts,
+    StoredCounts,
+    decode,
+    left_out_lines,
+)
 from shared.errors import SentinelIQError
 
 _FIRST_PAUSE: Final = 0.05
@@ -67,9 +73,10 @@ class RunOutcome:
         name = self.run.feed
         if self.run.state == "held":
             return f"{name}: held back; `sentineliq feeds show {name}` says why"
-        if self.run.state == "unchanged":
-            return f"{name}: the same as last time: nothing new, nothing changed"
         report = self.report
+        was_read = report.account is not None or bool(report.dropped)
+        if self.run.state == "unchanged" and not was_read:
+            return f"{name}: the same as last time: nothing new, nothing changed"
         types = f" ({output.format_counts(report.types)})" if report.types else ""
         stored = (
             f"{self.stored.new:,} new, {self.stored.changed:,} changed, "
@@ -84,16 +91,18 @@ class RunOutcome:
         )
 
     def _left_out(self) -> str:
-        counts = dict(self.report.dropped)
+        """What was left out, with its first places; empty if nothing was."""
+        report = self.report
+        lines = left_out_lines(report.account, report.dropped) if report.dropped else []
         if self.stored.rejected:
-            counts["rejected in storing"] = self.stored.rejected
-        if not counts:
+            lines.append(f"{self.stored.rejected:,} rejected in storing")
+        if not lines:
             return ""
         examples = ", ".join(
-            f"{example.where} {example.raw[:60]!r}" for example in self.report.examples[:_EXAMPLES]
+            f"{example.where} {example.raw[:60]!r}" for example in report.examples[:_EXAMPLES]
         )
         first = f"; first: {examples}" if examples else ""
-        return f"; left out: {output.format_counts(counts)}{first}"
+        return f"; {'; '.join(lines)}{first}"
 
 
 def follow_run(

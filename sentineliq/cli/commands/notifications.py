@@ -7,8 +7,8 @@ import typer
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.client.documents import DeliverySummary, FailureReason, NamedItem, decode
+from sentineliq.cli.client.format_options import parse_options
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
-from sentineliq.cli.parameters import parse_options
 
 notifications = CommandGroup("Rules, channels and deliveries.")
 rules = CommandGroup("Rules: which changes are notified.")

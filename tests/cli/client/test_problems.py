@@ -3,7 +3,7 @@
 import shlex
 
 from sentineliq.cli.client.api import _problem_line
-from sentineliq.cli.parameters import parse_options
+from sentineliq.cli.client.format_options import parse_options
 
 
 def test_a_doubt_is_shown_with_the_arguments_that_settle_it() -> None:

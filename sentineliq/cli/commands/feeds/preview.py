@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Json
-from sentineliq.cli.client.documents import UnitCounts, decode
+from sentineliq.cli.client.documents import UnitCounts, decode, left_out_lines
 from sentineliq.cli.client.follow_run import follow_run
+from sentineliq.cli.client.format_options import parse_options
 from sentineliq.cli.context import CommandGroup, Context
 from sentineliq.cli.parameters import (
     FeedReference,
     Format,
     FormatOptions,
-    parse_options,
     read_upload,
 )
 
@@ -70,19 +70,17 @@ def _preview(document: Json) -> RenderableType:
         f"{document['reason']}"
     )
     account = document.get("account")
-    left_out = "nothing is left out"
-    if document["dropped"]:
-        left_out = f"left out: {output.format_counts(document['dropped'])}"
+    counts = decode(UnitCounts, account) if account else None
+    left_out = left_out_lines(counts, document["dropped"]) or ["nothing is left out"]
     examples = [
         (example["where"], example["reason"], example["raw"], example.get("detail"))
         for example in document["examples"]
     ]
     return Group(
         output.cell(head),
-        *([output.cell(decode(UnitCounts, account).line())] if account else []),
+        *map(output.cell, left_out),
         *map(output.cell, document["notes"]),
         _records(document["records"]),
-        output.cell(left_out),
         output.table(("where", "reason", "what", "detail"), examples, empty=""),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from sentineliq.cli import output
-from sentineliq.cli.client.documents import FeedRun, RunCounts, decode
+from sentineliq.cli.client.documents import FeedRun, RunCounts, decode, with_choices
 from sentineliq.cli.client.follow_run import follow_run
 from sentineliq.cli.context import CommandContext, CommandGroup, Context
 from sentineliq.cli.parameters import FeedReference
@@ -74,7 +74,20 @@ def list_runs(
     feed_id = client.resolve("feeds", "/v1/feeds", feed).id if feed else None
     documents = client.get("feeds", "/v1/runs", feed=feed_id, limit=limit)["items"]
     runs = decode(list[FeedRun], documents)
-    ctx.obj.answer(documents, output.table(_COLUMNS, map(_row, runs), empty="no runs yet"))
+    table = output.table(_COLUMNS, map(_row, runs), empty="no runs yet")
+    ctx.obj.answer(documents, table, *map(output.cell, _choices(runs)))
+
+
+def _choices(runs: list[FeedRun]) -> list[str]:
+    """What settles the doubt of the newest run of each feed, if a doubt has ended it."""
+    newest: dict[str, FeedRun] = {}
+    for run in runs:
+        newest.setdefault(run.feed, run)
+    return [
+        with_choices(f"{run.feed}: {run.error.line()}", run.error.alternatives)
+        for run in newest.values()
+        if run.error is not None and run.error.alternatives
+    ]
 
 
 def _row(run: FeedRun) -> tuple[Any, ...]:
@@ -91,5 +104,5 @@ def _row(run: FeedRun) -> tuple[Any, ...]:
         run.difference or None,
         report.seconds,
         run.requested_by,
-        run.error,
+        run.error.line() if run.error else None,
     )
