@@ -105,6 +105,12 @@ def feed_name(text: str) -> str:
     return _NOT_IN_NAMES.sub("-", text).lstrip(" ._:/()+-")[:120] or "upload"
 
 
+def file_name(path: Path) -> str:
+    """The name of a file as the feeds API takes it; its ending stays."""
+    name = path.name.encode("utf-8", "replace").decode()
+    return "".join(sign if sign >= " " else "-" for sign in name)[-255:] or "upload"
+
+
 def read_upload(path: Path) -> bytes:
     """The content of a file that is to be uploaded.
 

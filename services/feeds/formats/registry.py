@@ -1,11 +1,14 @@
 """The formats by name, and the guess which format a document has."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
-from services.feeds.formats.base import Format, MalformedDocument
+import msgspec
+
+from services.feeds.formats.base import Format, MalformedDocument, read_options
 from services.feeds.formats.line_guess import guess_lines
 from services.feeds.formats.streams import HEAD, refuse_foreign, text_head
 from shared.errors import InvalidInput
@@ -28,6 +31,21 @@ _BUILT_IN: Final = {
     "spreadsheet": "spreadsheet:SpreadsheetFormat",
 }
 """Module and class of each format. Modules are imported late: some need large libraries."""
+
+_OPTIONS: Final = {
+    "text": "text:TextOptions",
+    "csv": "csv:CsvOptions",
+    "spreadsheet": "spreadsheet:SpreadsheetOptions",
+    "json": "json:JsonOptions",
+    "xml": "json:JsonOptions",
+    "misp": "misp:MispOptions",
+    "stix": "stix:StixOptions",
+    "html": "html:HtmlOptions",
+    "report": "prose:ProseOptions",
+    "rss": "prose:ProseOptions",
+    "pdf": "prose:ProseOptions",
+}
+"""Module and class of the options of each built-in format."""
 
 _JSON = re.compile(
     rb"""\s*+(?:\{\s*+(?:["}]|$)
@@ -117,6 +135,43 @@ def format_named(name: str) -> Format:
     if name in _plugins():
         return _plugins()[name]
     raise InvalidInput(f"{name!r} is no format; one of {', '.join(format_names())}", field="format")
+
+
+def check_options(format_name: str | None, options: Mapping[str, Any]) -> None:
+    """Check the names and types of a format's options, as far as they are known.
+
+    Args:
+        format_name: the format; None if it is guessed later: any built-in format may have them.
+        options: the options.
+
+    Raises:
+        InvalidInput: there is no such option, or it has another type; the message lists them.
+    """
+    if format_name is not None:
+        if format_name in _OPTIONS:
+            read_options(_options_of(format_name), options)
+        return
+    names = {name: _option_names(_options_of(name)) for name in _OPTIONS}
+    available = {option for listed in names.values() for option in listed}
+    for option in options:
+        if option not in available:
+            lists = "; ".join(f"{name}: {', '.join(listed)}" for name, listed in names.items())
+            raise InvalidInput(
+                f"No format has an option `{option}`; there are: {lists}.", field="options"
+            )
+
+
+@cache
+def _options_of(format_name: str) -> type[msgspec.Struct]:
+    module, _, class_name = _OPTIONS[format_name].partition(":")
+    options: type[msgspec.Struct] = getattr(
+        import_module(f"services.feeds.formats.{module}"), class_name
+    )
+    return options
+
+
+def _option_names(options: type[msgspec.Struct]) -> list[str]:
+    return [option.name for option in msgspec.structs.fields(options)]
 
 
 def guess_format(name: str, head: bytes) -> tuple[str, str]:

@@ -17,8 +17,9 @@ from services.feeds.formats.base import (
     Note,
     ParsedBatch,
     batched,
+    read_options,
 )
-from services.feeds.formats.csv import CsvFormat
+from services.feeds.formats.csv import CsvFormat, CsvOptions
 from services.feeds.formats.prose import read_binary_document
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
@@ -43,6 +44,16 @@ _DELIMITER: Final = "\t"
 _BLANKS: Final = str.maketrans("\r\n\t", "   ")
 
 
+class SpreadsheetOptions(CsvOptions, forbid_unknown_fields=True):
+    """Options of a spreadsheet: those of a table, and its sheet.
+
+    Attributes:
+        sheet: the sheet's name.
+    """
+
+    sheet: str | None = None
+
+
 class SpreadsheetFormat:
     """XLSX, XLSB, XLS and ODS: one sheet, whose cells are read as those of a table.
 
@@ -65,7 +76,8 @@ class SpreadsheetFormat:
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
         table_options = dict(options)
-        sheet = table_options.pop("sheet", None)
+        sheet = read_options(SpreadsheetOptions, options).sheet
+        table_options.pop("sheet", None)
         # It is checked before the sheet is read: a wrong option is no fault of the document.
         for _ in CsvFormat().parse(io.BytesIO(), table_options):
             pass
@@ -138,7 +150,7 @@ def _refuse_too_large(data: bytes, members: Sequence[zipfile.ZipInfo]) -> None:
         raise MalformedDocument("the spreadsheet expands to more than a feed may have")
 
 
-def _sheet(workbook: CalamineWorkbook, name: object) -> tuple[str, list[list[Any]], int]:
+def _sheet(workbook: CalamineWorkbook, name: str | None) -> tuple[str, list[list[Any]], int]:
     """The name and the rows of the sheet that is read, and how many rows the others have."""
     names = workbook.sheet_names
     if name is not None and name not in names:

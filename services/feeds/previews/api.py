@@ -11,7 +11,7 @@ from services.feeds.payloads.store import PayloadStore
 from services.feeds.previews import service
 from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
 from services.feeds.runs.schemas import RunView
-from services.feeds.subscriptions.vocabulary import FeedName, parse_options
+from services.feeds.subscriptions.vocabulary import FeedName, FileName, parse_options
 from shared.auth import Principal
 from shared.web.app import database_of, json_response, require_permission
 
@@ -34,6 +34,9 @@ async def preview_document(
     request: Request,
     _principal: Runner,
     name: FeedName = "document",
+    file: Annotated[
+        FileName | None, Query(description="the file's name: its ending may tell the format")
+    ] = None,
     format: Annotated[  # noqa: A002  # the parameter's name
         str | None, Query(description="guessed when not given")
     ] = None,
@@ -44,7 +47,12 @@ async def preview_document(
     with payloads.scratch() as folder:
         upload = await payloads.receive(request.stream(), folder)
         result = await run_in_threadpool(
-            service.preview_file, upload, name, format, parse_options(options) or {}, folder
+            service.preview_file,
+            upload,
+            file or name,
+            format,
+            parse_options(options) or {},
+            folder,
         )
     return json_response(result)
 

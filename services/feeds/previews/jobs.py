@@ -36,7 +36,7 @@ class ComparisonOrder(msgspec.Struct):
     """A stored payload to read in another way: its file, then that of the feed's snapshot.
 
     Attributes:
-        name: the feed's address or name.
+        name: of the file, else the feed's address or name.
         format: guessed when None.
         options: the format's.
     """

@@ -15,6 +15,7 @@ import msgspec
 from services.feeds.collectors.base import FeedSource
 from services.feeds.collectors.credentials import open_credentials
 from services.feeds.collectors.registry import collector_named
+from services.feeds.formats.registry import check_options
 from services.feeds.payloads.store import PayloadStore
 from services.feeds.previews.comparison import DocumentPreview, ParserComparison
 from services.feeds.previews.jobs import (
@@ -24,8 +25,8 @@ from services.feeds.previews.jobs import (
     preview_job,
 )
 from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
-from services.feeds.runs.models import RunSummary
-from services.feeds.runs.service import apply_settings
+from services.feeds.runs.models import RunSummary, StoredDocument
+from services.feeds.runs.service import apply_settings, last_document
 from services.feeds.sandbox import preview_limits, preview_sandbox
 from services.feeds.snapshots.store import SnapshotStore
 from services.feeds.subscriptions.models import Feed, FeedColumns
@@ -103,7 +104,9 @@ async def preview_address(
 def reparse(
     database: Database, principal: Principal, feed_id: UUID, request: ReparseRequest
 ) -> tuple[ParserComparison, RunSummary | None]:
-    """Read a feed's last payload with other settings, and compare.
+    """Read a feed's last document with other settings, and compare.
+
+    The last document is the last one that was uploaded, also if it was refused.
 
     Args:
         database: the service's database.
@@ -112,32 +115,36 @@ def reparse(
         request: the settings that differ, and whether they are applied to the feed.
 
     Returns:
-        The difference, and with `apply` the run that reads the payload again.
+        The difference, and with `apply` the run that reads the document again.
 
     Raises:
-        Conflict: no payload of the feed is stored.
+        Conflict: no document of the feed is stored.
     """
     changes = cast("FeedColumns", request.model_dump(exclude_unset=True, exclude={"apply"}))
     check_settings(changes)
     with database.transaction(principal.tenant) as session:
         feed = load_own_feed(session, principal.tenant, feed_id)
-    if feed.payload is None:
-        raise Conflict(f"No payload of {feed.name} is kept; run it first.")
-    comparison = _compare(feed, feed.payload, changes)
+        document = last_document(session, feed)
+    if document is None:
+        way = "fetch it first" if feed.url else "upload one first"
+        raise Conflict(f"No document of {feed.name} is kept; {way}.")
+    check_options(changes.get("format") or feed.format, changes.get("options", feed.options))
+    comparison = _compare(feed, document, changes)
     if not request.apply:
         return comparison, None
     return comparison, apply_settings(database, principal, feed_id, changes)
 
 
-def _compare(feed: Feed, payload: str, changes: FeedColumns) -> ParserComparison:
+def _compare(feed: Feed, document: StoredDocument, changes: FeedColumns) -> ParserComparison:
     settings = load_settings()
+    payloads = PayloadStore(settings.data_dir)
     order = ComparisonOrder(
-        feed.url or feed.name,
+        document.file_name or feed.url or feed.name,
         changes.get("format") or feed.format,
         dict(changes.get("options", feed.options)),
     )
     with ExitStack() as stack:
-        files = [stack.enter_context(PayloadStore(settings.data_dir).file(payload)).fileno()]
+        files = [stack.enter_context(payloads.file(document.payload)).fileno()]
         if feed.snapshot is not None:
             path = SnapshotStore(settings.data_dir).verified_path(feed.id, feed.snapshot)
             files.append(stack.enter_context(path.open("rb")).fileno())

@@ -8,11 +8,13 @@ from fastapi.concurrency import run_in_threadpool
 
 from services.feeds.payloads.store import PayloadStore
 from services.feeds.runs import full_statements, service
+from services.feeds.runs.models import StoredDocument
 from services.feeds.runs.schemas import ReconciledRuns, RunPage, RunView
 from services.feeds.subscriptions.models import FeedColumns
 from services.feeds.subscriptions.vocabulary import (
     FeedKind,
     FeedName,
+    FileName,
     Reliability,
     Tag,
     Tlp,
@@ -89,6 +91,9 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     request: Request,
     principal: Runner,
     name: FeedName,
+    file: Annotated[
+        FileName | None, Query(description="the file's name: its ending may tell the format")
+    ] = None,
     format: Annotated[  # noqa: A002  # the parameter's name
         str | None, Query(description="guessed when not given")
     ] = None,
@@ -117,8 +122,9 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     with payloads.scratch() as folder:
         upload = await payloads.receive(request.stream(), folder)
         payload = await run_in_threadpool(payloads.add, upload)
+    document = StoredDocument(payload.sha256, file_name=file)
     run = await run_in_threadpool(
-        service.ingest, database_of(request), principal, name, payload.sha256, settings
+        service.ingest, database_of(request), principal, name, document, settings
     )
     return RunView.model_validate(run)
 

@@ -87,7 +87,7 @@ class DocumentProcessor:
         feed = run.feed
         report = run.report
         run.check_base()
-        is_same = content_digest(feed, document.payload, feed.format) == feed.content_digest
+        is_same = content_digest(feed, document, feed.format) == feed.content_digest
         if is_same and run.full_reason is None:
             report.listed = feed.listed
             return {**self._cursor_after(document), "quarantine": None}
@@ -155,7 +155,8 @@ class DocumentProcessor:
         if name is None:
             sandbox = document_sandbox(self._settings)
             limits = run_limits(self._settings)
-            guess = guess_payload_format(sandbox, payload, feed.url or feed.name, limits)
+            file_name = document.file_name or feed.url or feed.name
+            guess = guess_payload_format(sandbox, payload, file_name, limits)
             self._run.report.notes.append(f"read as {guess.format}: {guess.reason}")
             name = guess.format
         return format_named(name)
@@ -261,6 +262,7 @@ class DocumentProcessor:
             **self._cursor_after(document),
             "quarantine": None,
             "payload": document.payload,
+            "file_name": document.file_name,
         }
         if not self._run.is_whole:
             return changes
@@ -284,7 +286,7 @@ class DocumentProcessor:
         changes["data_folder"] = self._snapshots.folder_id
         changes["listed"] = difference.listed
         changes["content_digest"] = content_digest(
-            feed, document.payload, settled_format if self._run.is_list else None
+            feed, document, settled_format if self._run.is_list else None
         )
         return changes
 
@@ -298,11 +300,13 @@ class DocumentProcessor:
         return {"cursor": {}} if self._run.is_whole else {}
 
 
-def content_digest(feed: Feed, payload: str, format_: str | None) -> str:
-    """Digest of a payload and of everything that decides what is published of it."""
-    deciding = [format_, feed.options, feed.kind, provenance_digest(feed)]
+def content_digest(feed: Feed, document: StoredDocument, format_: str | None) -> str:
+    """Digest of a document and of everything that decides what is published of it."""
+    deciding: list[object] = [format_, feed.options, feed.kind, provenance_digest(feed)]
+    if format_ is None and document.file_name is not None:
+        deciding.append(document.file_name.rpartition(".")[2])
     encoded = msgspec.json.encode(deciding, order="deterministic")
-    return hashlib.sha256(payload.encode() + encoded).hexdigest()
+    return hashlib.sha256(document.payload.encode() + encoded).hexdigest()
 
 
 def provenance_digest(feed: Feed) -> str:

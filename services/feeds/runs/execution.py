@@ -103,7 +103,7 @@ def _claim(session: Session, run_id: UUID) -> tuple[ClaimedRun, Feed] | None:
     if begins:
         document = run.pinned
         if document is None and run.input == "stored" and feed.payload is not None:
-            document = StoredDocument(feed.payload)
+            document = StoredDocument(feed.payload, file_name=feed.file_name)
         run = claims.begin_run(
             session,
             run,

@@ -253,15 +253,16 @@ class LeasedRun:
             feed = lock_feed(session, claim.feed_id)
             self._give_up(session, error, {"report": self.report.as_dict()})
             if claim.input != "fetch" or records.renew_queued_fetch(session, feed.id) is None:
-                payload = claim.pinned.payload if claim.pinned and claim.input != "fetch" else None
+                pinned = claim.pinned if claim.input != "fetch" else None
                 run = NewRun(
                     claim.tenant,
                     feed.id,
                     claim.requested_by,
                     claim.input,
-                    payload,
+                    pinned.payload if pinned else None,
                     claim.is_confirmed,
                     claim.full_reason,
+                    pinned.file_name if pinned else None,
                 )
                 records.insert_run(session, run, repeats=claim.id)
         return AttemptOutcome("failed", claim.id, {"error": error.as_dict()}, is_end=True)

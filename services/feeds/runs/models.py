@@ -22,6 +22,7 @@ RUN = sa.Table(
     sa.Column("state", sa.Text),
     sa.Column("input", sa.Text),
     sa.Column("payload", sa.Text),
+    sa.Column("file_name", sa.Text),
     sa.Column("part", pg.JSONB(none_as_null=True)),
     sa.Column("confirmed", sa.Boolean),
     sa.Column("deaths", sa.Integer),
@@ -86,12 +87,14 @@ class StoredDocument:
         format: the format it is in; guessed when None.
         cursor: the feed's cursor once it is published; None when it was not fetched.
         name: for people, such as "page 3"; empty when it was not fetched.
+        file_name: of the file that was uploaded; None when it was fetched.
     """
 
     payload: str
     format: str | None = None
     cursor: dict[str, Any] | None = None
     name: str = ""
+    file_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class NewRun:
         payload: digest of that payload; None: the one that the feed is at when the run begins.
         is_confirmed: whether its document is published whatever it takes away.
         full_reason: why it says everything again, if it is to do so in any case.
+        file_name: of the payload, where it was uploaded.
     """
 
     tenant: str
@@ -113,6 +117,7 @@ class NewRun:
     payload: str | None = None
     is_confirmed: bool = False
     full_reason: str | None = None
+    file_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,7 @@ class RunSummary:
     Attributes:
         feed: the feed's name.
         payload: digest of the document that was read last.
+        file_name: of that document; None when it was not uploaded.
         full_reason: why it says everything again; None when it does not.
         applied_account: `AppliedCounts` as it is stored; None before it arrived.
     """
@@ -185,6 +191,7 @@ class RunSummary:
     state: str
     input: RunInput
     payload: str | None
+    file_name: str | None
     attempts: int
     report: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -195,6 +202,11 @@ class RunSummary:
     full_reason: str | None
     applied_account: dict[str, Any] | None
     applied_at: datetime | None
+
+    @property
+    def document(self) -> StoredDocument | None:
+        """The document that was read last; None if there was none."""
+        return StoredDocument(self.payload, file_name=self.file_name) if self.payload else None
 
     @property
     def published(self) -> int | None:

@@ -33,6 +33,7 @@ class RunView(BaseModel):
     )
     input: Literal["fetch", "upload", "stored"]
     payload: str | None = Field(description="SHA-256 of the content that was read last")
+    file_name: str | None = Field(description="of the file that was uploaded")
     attempts: int
     report: dict[str, Any] | None = Field(
         description="taken, seen, gone, dropped by reason and the first of them, types, bytes, "

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import MAX_RUNS
 from services.feeds.health.service import update_health
 from services.feeds.payloads.store import PayloadStore
-from services.feeds.runs.models import NewRun, QueuedRun, RunInput, RunSummary
+from services.feeds.runs.models import NewRun, QueuedRun, RunInput, RunSummary, StoredDocument
 from services.feeds.runs.pacing import next_time
 from services.feeds.runs.repository import claims, records
 from services.feeds.snapshots.store import SnapshotStore
@@ -88,7 +88,7 @@ def ingest(
     database: Database,
     principal: Principal,
     name: str,
-    payload: str,
+    document: StoredDocument,
     settings: FeedColumns,
 ) -> RunSummary:
     """Run an uploaded payload through a feed of that name, which is made when there is none.
@@ -97,7 +97,7 @@ def ingest(
         database: the service's database.
         principal: uploads, into its tenant.
         name: the feed's name in the tenant.
-        payload: digest of what was uploaded.
+        document: what was uploaded.
         settings: of a feed that is made; those of one that exists have to be the same.
 
     Raises:
@@ -106,8 +106,8 @@ def ingest(
     subscriptions.check_settings(settings)
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.ensure_feed(session, principal, name, settings)
-        run_id = _insert_stored_run(session, feed, principal, "upload", payload)
-        details = {"run": str(run_id), "payload": payload}
+        run_id = _insert_stored_run(session, feed, principal, "upload", document)
+        details = {"run": str(run_id), "payload": document.payload}
         subscriptions.audit_feed(session, principal, "feeds.upload", feed, **details)
     return enqueued(database, principal, run_id)
 
@@ -122,10 +122,8 @@ def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSumma
         feed = subscriptions.load_own_feed(session, principal.tenant, feed_id)
         if feed.quarantine is None:
             raise Conflict(f"Nothing of {feed.name} is held back.")
-        quarantined = records.get_run(session, UUID(feed.quarantine.run))
-        run_id = _insert_stored_run(
-            session, feed, principal, "stored", quarantined.payload, is_confirmed=True
-        )
+        document = records.get_run(session, UUID(feed.quarantine.run)).document
+        run_id = _insert_stored_run(session, feed, principal, "stored", document, is_confirmed=True)
         subscriptions.audit_feed(session, principal, "feeds.confirm", feed)
     return enqueued(database, principal, run_id)
 
@@ -133,14 +131,24 @@ def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSumma
 def apply_settings(
     database: Database, principal: Principal, feed_id: UUID, values: FeedColumns
 ) -> RunSummary:
-    """Change how a feed is read, and read its last payload again."""
+    """Change how a feed is read, and read its last document again."""
     with database.transaction(principal.tenant) as session:
         before = subscriptions.load_own_feed(session, principal.tenant, feed_id)
-        feed = subscriptions.save_feed(session, before, values)
-        # The payload is the one that the feed is at when the runs before this one have ended.
-        run_id = _insert_stored_run(session, feed, principal, "stored", None, is_confirmed=True)
+        feed = subscriptions.change_reading(session, before, values)
+        # Unless one was refused, the document is the one that the feed is at when the runs before
+        # this one have ended.
+        document = records.find_refused_document(session, feed.id)
+        run_id = _insert_stored_run(session, feed, principal, "stored", document, is_confirmed=True)
         subscriptions.audit_feed(session, principal, "feeds.reparse", feed, before, feed)
     return enqueued(database, principal, run_id)
+
+
+def last_document(session: Session, feed: Feed) -> StoredDocument | None:
+    """The document that a feed was given last, also if it was refused; None if none is stored."""
+    refused = records.find_refused_document(session, feed.id)
+    if refused is not None or feed.payload is None:
+        return refused
+    return StoredDocument(feed.payload, file_name=feed.file_name)
 
 
 def enqueue_next(database: Database, tenant: str, run_id: UUID) -> bool:
@@ -245,17 +253,18 @@ def _insert_stored_run(
     feed: Feed,
     principal: Principal,
     input_: RunInput,
-    payload: str | None,
+    document: StoredDocument | None,
     *,
     is_confirmed: bool = False,
 ) -> UUID:
-    """Add a run that reads a payload which is stored already."""
+    """Add a run that reads a document which is stored already."""
     run = NewRun(
         tenant=feed.tenant,
         feed_id=feed.id,
         actor=principal.actor,
         input=input_,
-        payload=payload,
+        payload=document.payload if document else None,
+        file_name=document.file_name if document else None,
         is_confirmed=is_confirmed,
     )
     return records.insert_run(session, run)

@@ -51,6 +51,7 @@ FEED = sa.Table(
     sa.Column("version", sa.Text, key="snapshot"),
     sa.Column("listed", sa.Integer),
     sa.Column("payload", sa.Text),
+    sa.Column("file_name", sa.Text),
     sa.Column("observed_at", _TIME),
     sa.Column("revision", sa.BigInteger),
     sa.Column("needs_full_statement", sa.Text),
@@ -121,6 +122,7 @@ class Feed:
         snapshot: file of its present snapshot.
         listed: observables in that snapshot.
         payload: digest of the last document.
+        file_name: of that document; None when it was not uploaded.
         observed_at: the moment that its last run speaks for; each run's is later.
         revision: grows whenever the snapshot moves or a setting changes that decides what is said.
         needs_full_statement: why the next run has to say everything again; None when it does not.
@@ -154,6 +156,7 @@ class Feed:
     snapshot: str | None
     listed: int
     payload: str | None
+    file_name: str | None
     observed_at: datetime | None
     revision: int
     needs_full_statement: str | None
@@ -199,6 +202,7 @@ class FeedColumns(TypedDict, total=False):
     snapshot: str | None
     listed: int
     payload: str
+    file_name: str | None
     needs_full_statement: str | None
     data_folder: str | None
     quarantine: dict[str, Any] | None

@@ -10,7 +10,7 @@ from services.feeds import NAME
 from services.feeds.collectors import credentials
 from services.feeds.collectors.credentials import Auth
 from services.feeds.collectors.registry import collector_named
-from services.feeds.formats.registry import format_named
+from services.feeds.formats.registry import check_options, format_named
 from services.feeds.subscriptions import repository
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch, FeedSettings
@@ -63,6 +63,7 @@ def create_feed(
             feed_id=feed_id,
             is_due=bool(feed.url and feed.every_seconds),
         )
+        _check_options(created, values)
         audit_feed(session, principal, "feeds.create", created, None, created)
     return created
 
@@ -90,6 +91,7 @@ def change_feed(database: Database, principal: Principal, feed_id: UUID, patch: 
         else:
             _require_same_origin(before, url)
         feed = repository.update_feed(session, principal.tenant, feed_id, values, is_due=is_due)
+        _check_options(feed, values)
         audit_feed(session, principal, "feeds.update", feed, before, feed)
     return feed
 
@@ -196,6 +198,11 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
     """
     feed = repository.lock_feed_by_name(session, principal.tenant, name)
     if feed is not None:
+        if values and feed.url is None and feed.payload is None and principal.may("feeds:write"):
+            # Nothing of it was read yet: its first upload was refused, and this settles why.
+            changed = change_reading(session, feed, values)
+            audit_feed(session, principal, "feeds.update", changed, feed, changed)
+            return changed
         _require_same(principal, feed, values)
         return feed
     principal.require("feeds:write")
@@ -207,6 +214,7 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
         tenant=principal.tenant,
         actor=principal.actor,
     )
+    _check_options(feed, values)
     audit_feed(session, principal, "feeds.create", feed, None, feed)
     return feed
 
@@ -227,6 +235,17 @@ def _require_same(principal: Principal, feed: Feed, values: FeedColumns) -> None
         f"{feed.name} has other settings ({names}); change the feed first, or leave them out.",
         fields=fields,
     )
+
+
+def change_reading(session: Session, feed: Feed, values: FeedColumns) -> Feed:
+    """Change how a feed is read; the feed as it stands then.
+
+    Raises:
+        InvalidInput: its format has no such option.
+    """
+    changed = save_feed(session, feed, values)
+    _check_options(changed, values)
+    return changed
 
 
 def list_scheduled_feeds(session: Session, after: UUID | None, limit: int) -> list[Feed]:
@@ -276,6 +295,16 @@ def audit_feed(  # who, what, and both states
 
 def _audited(feed: Feed | None) -> dict[str, Any]:
     return {} if feed is None else {name: getattr(feed, name) for name in _AUDITED}
+
+
+def _check_options(feed: Feed, values: FeedColumns) -> None:
+    """Check options that were set: what is wrong leaves nothing behind.
+
+    Raises:
+        InvalidInput: the feed's format, or any if it has none yet, has no such option.
+    """
+    if values.get("options"):
+        check_options(feed.format, feed.options)
 
 
 def unseal_credentials(feed: Feed, settings: Settings) -> Auth | None:

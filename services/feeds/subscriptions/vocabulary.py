@@ -10,6 +10,7 @@ from shared.errors import InvalidInput
 FeedName = Annotated[
     str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$")
 ]
+FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/]+$")]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
 Reliability = Literal["A", "B", "C", "D", "E", "F"]

@@ -22,6 +22,7 @@ from services.feeds.runs import full_statements, publisher, service
 from services.feeds.runs.execution import MAX_DEATHS, execute
 from services.feeds.runs.handlers import handle_applied
 from services.feeds.runs.leased_run import AttemptOutcome, LeasedRun
+from services.feeds.runs.models import StoredDocument
 from services.feeds.runs.repository import claims
 from services.feeds.subscriptions import service as subscriptions
 from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch
@@ -124,7 +125,7 @@ class World:
             path = folder / "upload"
             path.write_bytes(document(values))
             payload = payloads.add(path).sha256
-        service.ingest(self.feeds, PRINCIPAL, "model", payload, {})
+        service.ingest(self.feeds, PRINCIPAL, "model", StoredDocument(payload), {})
 
     def confirm(self) -> None:
         with suppress(Conflict):

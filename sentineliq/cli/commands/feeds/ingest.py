@@ -19,6 +19,7 @@ from sentineliq.cli.parameters import (
     Reliability,
     feed_name,
     feed_settings,
+    file_name,
     read_upload,
 )
 
@@ -62,6 +63,7 @@ def _upload(client: Client, path: Path, name: str | None, settings: Json) -> Jso
         "/v1/ingest",
         read_upload(path),
         name=name or feed_name(path.stem),
+        file=file_name(path),
         tag=settings.get("tags"),
         options=options,
         **simple,

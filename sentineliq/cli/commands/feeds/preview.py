@@ -16,6 +16,7 @@ from sentineliq.cli.parameters import (
     FeedReference,
     Format,
     FormatOptions,
+    file_name,
     read_upload,
 )
 
@@ -56,7 +57,7 @@ def preview(
             "feeds",
             "/v1/preview/document",
             read_upload(path),
-            name=path.name,
+            file=file_name(path),
             format=format,
             options=output.to_json(options),
         )

@@ -84,7 +84,7 @@ def begin_run(
     """
     values: dict[str, Any] = {"observed_at": moment, "full_reason": full_reason}
     if document is not None:
-        values |= {"payload": document.payload, "part": {}}
+        values |= {"payload": document.payload, "part": {}, "file_name": document.file_name}
     RUNS.change(session, run.holder, run.id, values)
     return replace(run, observed_at=moment, full_reason=full_reason, pinned=document)
 
@@ -97,6 +97,7 @@ def _claimed_run(row: sa.Row[Any]) -> ClaimedRun:
             format=row.part.get("format"),
             cursor=row.part.get("cursor"),
             name=row.part.get("name", ""),
+            file_name=row.file_name,
         )
     return ClaimedRun(
         id=row.id,

@@ -19,6 +19,7 @@ from services.feeds.runs.models import (
     QueuedRun,
     RunState,
     RunSummary,
+    StoredDocument,
 )
 from services.feeds.subscriptions.models import FEED
 from shared.errors import NotFound
@@ -36,6 +37,7 @@ _SUMMARY: Final = (
         RUN.c.state,
         RUN.c.input,
         RUN.c.payload,
+        RUN.c.file_name,
         RUN.c.attempts,
         RUN.c.report,
         RUN.c.error,
@@ -75,6 +77,7 @@ def insert_run(session: Session, run: NewRun, *, repeats: UUID | None = None) ->
         state=RunState.QUEUED,
         input=run.input,
         payload=run.payload,
+        file_name=run.file_name,
         part=None if run.payload is None else {},
         confirmed=run.is_confirmed,
         full_reason=run.full_reason,
@@ -133,6 +136,22 @@ def get_run(session: Session, run_id: UUID) -> RunSummary:
     if row is None:
         raise NotFound(f"There is no run {run_id}.")
     return _summary(row)
+
+
+def find_refused_document(session: Session, feed_id: UUID) -> StoredDocument | None:
+    """The document that a feed's newest run was given and refused; None if that run is no such."""
+    query = (
+        sa.select(RUN.c.input, RUN.c.state, RUN.c.payload, RUN.c.file_name)
+        .where(RUN.c.feed_id == feed_id)
+        .order_by(RUN.c.queued_at.desc(), RUN.c.id.desc())
+        .limit(1)
+    )
+    run = session.execute(query).one_or_none()
+    if run is None or run.payload is None:
+        return None
+    if run.input == "fetch" or run.state != RunState.FAILED:
+        return None
+    return StoredDocument(run.payload, file_name=run.file_name)
 
 
 def list_runs(
