@@ -169,7 +169,10 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
         raise MalformedDocument(f"no property holds observables; there are {shown}", "$") from None
     at = guess.columns["value"]
     notes = [
-        note.replace("columns", "properties").replace("column", "property").replace("rows", "items")
+        note.replace("columns.value=", "value=")
+        .replace("columns", "properties")
+        .replace("column", "property")
+        .replace("rows", "items")
         for note in guess.notes
     ]
     places = at if isinstance(at, list) else [at]

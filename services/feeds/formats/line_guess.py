@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Final
 
 from services.feeds.formats import styles, table_layout
+from services.feeds.formats.base import AmbiguousDocument
 from services.feeds.formats.fields import type_of
 from services.feeds.formats.fixed_width import column_starts, in_tabs
 from services.feeds.formats.list_layout import guess_list, plain_texts
@@ -15,6 +16,8 @@ from shared.stix.extract import extract
 _SAMPLED: Final = 200
 _LIST_ENDINGS: Final = TextFormat.media[1:]
 _COMMENTS: Final = tuple(TextOptions().comment)
+_SYNTAXES: Final = ("adblock", "dnsmasq", "rpz")
+"""Styles that no table has, whatever its name says."""
 _FEW: Final = 0.1
 _MANY: Final = 0.5
 """Shares of lines."""
@@ -38,14 +41,20 @@ def guess_lines(text: str, ending: str) -> tuple[str, str]:
         raise InvalidInput(
             "the document holds no data to tell its format by; name the format", field="format"
         )
-    if ending in ("csv", "tsv"):
-        return "csv", f"its name ends in .{ending}"
-    if style is not None:
+    is_table = ending in ("csv", "tsv")
+    if style in _SYNTAXES or (style is not None and not is_table):
         return "text", f"it is a list in the style of {style}"
     sample = list(islice(lines, _SAMPLED))
+    if is_table and not _is_log(sample):
+        return "csv", f"its name ends in .{ending}"
     return (
         _guess_table(sample) or _guess_fixed_width(sample) or _guess_list_or_report(lines, ending)
     )
+
+
+def _is_log(sample: list[str]) -> bool:
+    """Whether lines are pairs `key=value` and no rows of a table."""
+    return bool(styles.keys_of(sample)) and _guess_table(sample) is None
 
 
 def _guess_table(sample: list[str]) -> tuple[str, str] | None:
@@ -119,6 +128,20 @@ def _guess_list_or_report(lines: Sequence[str], ending: str) -> tuple[str, str]:
     widths = {len(row) for row in table_layout.rows(data[:20], delimiter)}
     if len(widths) == 1 and widths.pop() > 2:
         return "csv", "every row has the same number of columns"
+    if sum(line.startswith(("|", "+-")) for line in data) > len(data) * _MANY:
+        raise _framed_table()
     raise InvalidInput(
-        "this is text, but neither a list of observables nor a table", field="format"
+        "this is text, but neither a list of observables nor a table; `--format report` takes the "
+        "observables out of prose",
+        field="format",
+    )
+
+
+def _framed_table() -> AmbiguousDocument:
+    """The refusal of a table in a frame, which only options can tell from prose."""
+    frame = {"delimiter": "|", "comment": "+", "header": True}
+    return AmbiguousDocument(
+        "This is a table in a frame: say that it is one, or that it is prose.",
+        "line 1",
+        [{"format": "csv", "options": frame}, {"format": "report", "options": {}}],
     )

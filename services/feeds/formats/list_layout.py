@@ -79,14 +79,17 @@ def _guess_pieces(lines: Sequence[str]) -> ListGuess:
     if sink := _own_sink(lines):
         note = (
             f"every line begins with {sink}, to which a hosts file sends its names: the names are "
-            "read; the option `column: 0` reads the address"
+            "read; `--option column=0` reads the address"
         )
         return ListGuess(sink=sink, notes=(note,))
     rows = [_pieces(line)[:_SAMPLED_PIECES] for line in lines]
     wide = [row for row in rows if len(row) > 1]
     # A word on some of the lines makes no table of them.
     if any(map(_is_of_a_type, wide)) and sum(map(_holds_several, wide)) > len(wide) * _MAJORITY:
-        note = "lines hold several observables, and all are read; `style: plain` reads the first"
+        note = (
+            "lines hold several observables, and all are read; "
+            "`--option style=plain` reads the first"
+        )
         return ListGuess(SEVERAL, notes=(note,))
     first = sum(all(map(type_of, plain_texts(line))) for line in lines)
     if first > len(lines) * _MAJORITY:
@@ -122,12 +125,15 @@ def _guess_key(lines: Sequence[str]) -> ListGuess:
     shares = {key for key, count in hits.items() if count >= len(lines) * _CLEAR}
     if len(shares) == 1:
         (key,) = shares
-        note = f"lines are pairs of key and value; the values of {key!r} are read (option `key`)"
+        note = (
+            f"lines are pairs of key and value; the values of {key!r} are read "
+            f"(`--option key={key}`)"
+        )
         return ListGuess("pairs", key=key, notes=(note,))
     if shares:
         raise AmbiguousDocument(
             f"Observables stand under the keys {', '.join(sorted(shares))}: say by the options "
-            "`style: pairs` and `key` which of them are indicators.",
+            "`style=pairs` and `key=…` which of them are indicators.",
             "line 1",
             [
                 {"format": "text", "options": {"style": "pairs", "key": key}}
@@ -146,7 +152,7 @@ def _guess_column(lines: Sequence[str], first: int) -> ListGuess:
     }
     best = max(shares, key=lambda column: shares[column], default=0)
     if best and shares[best] >= _CLEAR and shares[best] * len(lines) > first:
-        note = f"observables stand in column {best + 1} of the lines (option `column: {best}`)"
+        note = f"observables stand in column {best + 1} of the lines (`--option column={best}`)"
         return ListGuess(column=best, notes=(note,))
     return ListGuess()
 
@@ -161,7 +167,7 @@ def _note_on_others(lines: Sequence[str]) -> tuple[str, ...]:
             kind = kinds.most_common(1)[0][0]
             note = (
                 f"column {column + 1} holds observables as well ({kind}) and is left aside; "
-                f"the option `column: {column}` reads it instead"
+                f"`--option column={column}` reads it instead"
             )
             return (note,)
     return ()

@@ -53,6 +53,12 @@ _JSON = re.compile(
     re.VERBOSE,
 )
 _XML = re.compile(rb"\s*+<(?:\?xml\b|!--|[A-Za-z])")
+_TAG = re.compile(rb"<[A-Za-z!?]")
+_HTML_PIECE = re.compile(
+    rb"\s*+<(div|dl|h[1-6]|li|ol|p|pre|span|ul|tr|td|table(?=[^>]*+>\s*+<(?:caption|colgroup|t)))\b",
+    re.IGNORECASE,
+)
+"""Elements of web pages with which a piece of one may begin."""
 _STIX = re.compile(rb'"type"\s*:\s*"bundle"')
 _STIX_OBJECTS = re.compile(rb'"objects"\s*:\s*\[')
 _ENVELOPE_PROPERTY = (
@@ -177,6 +183,9 @@ def _option_names(options: type[msgspec.Struct]) -> list[str]:
 def guess_format(name: str, head: bytes) -> tuple[str, str]:
     """The probable format of a document, and the reason for it.
 
+    The content comes first: JSON whose name ends in .html is JSON, and a log whose name ends in
+    .csv is a log.
+
     Args:
         name: file name or address; its ending decides only where the content leaves a choice.
         head: the first bytes; 64 KiB are enough.
@@ -191,10 +200,16 @@ def guess_format(name: str, head: bytes) -> tuple[str, str]:
     for format_name, pattern, reason in _BEGINNINGS:
         if pattern.match(raw if format_name in _BINARY else head):
             return format_name, reason
-    if ending in _WEB_PAGES:
+    if ending in _WEB_PAGES and _TAG.search(head) and not _JSON.match(head):
         return "html", f"its name ends in .{ending}"
     # A web page under another name is no report: more often it tells that the list is missing.
     refuse_foreign(raw)
+    if piece := _HTML_PIECE.match(head):
+        raise MalformedDocument(
+            f"this is a piece of a web page, which begins with <{piece[1].decode()}>; "
+            "`--format html` reads it",
+            "line 1",
+        )
     if _XML.match(head):
         return "xml", "it begins as XML does"
     # A list may begin with `[2001:db8::1]:443` or `[Adblock Plus 2.0]`.

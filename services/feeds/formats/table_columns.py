@@ -130,7 +130,8 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
     if aside := [profile for profile in profiles if profile.at not in used]:
         labels = ", ".join(f"{profile.label} ({profile.type})" for profile in aside)
         notes.append(
-            f"left aside as context: {labels}; the option `columns` reads other columns as values"
+            f"left aside as context: {labels}; "
+            "`--option columns.value=NAME` reads another column instead"
         )
     types = {value.named_type for value in values}
     return ColumnGuess(mapping, types.pop() if len(types) == 1 else None, notes)

@@ -99,6 +99,7 @@ class DocumentProcessor:
         feed = run.feed
         report = run.report
         before = self._load_snapshot()
+        self._note_kept_settings()
         format_ = self._format_of(document, payload)
         reader = DocumentReader(provenance_digest(feed), before, report)
         parse = parser_of_payload(
@@ -148,6 +149,18 @@ class DocumentProcessor:
         except DamagedSnapshot as damage:
             run.become_full(damage.message)
             return None
+
+    def _note_kept_settings(self) -> None:
+        """Tell that an upload is read as the feed's settings say, which outlast each document."""
+        feed = self._run.feed
+        if self._run.claim.input != "upload" or not (feed.options or feed.format):
+            return
+        settings = f"format {feed.format}, " if feed.format else ""
+        settings += f"options {msgspec.json.encode(feed.options).decode()}"
+        self._run.report.notes.append(
+            f"read with the settings that the feed keeps ({settings}); under another name a "
+            "document is read without them"
+        )
 
     def _format_of(self, document: StoredDocument, payload: BinaryIO) -> Format:
         feed = self._run.feed

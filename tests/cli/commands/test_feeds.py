@@ -1,5 +1,7 @@
 """`ingest` and `feeds` on the real stack."""
 
+import shlex
+
 import pytest
 
 from tests.cli.conftest import CommandLine, eventually
@@ -20,7 +22,7 @@ def test_a_file_is_ingested_once(cli, blocklist):
         "weekly list: 3 observables (2 ipv4-addr, 1 domain-name): 3 new, 0 changed, 0 unchanged"
         in first.stdout
     )
-    assert "left out: 1" in first.stdout
+    assert "1 left out (1 " in first.stdout
     assert "line 4 'not an address'" in first.stdout
 
     again = cli("ingest", blocklist)
@@ -113,6 +115,18 @@ def test_a_preview_stores_nothing_and_a_reparse_shows_the_difference(cli, blockl
     applied = cli("feeds", "reparse", "flows", "--option", "columns.value=dst", "--apply")
     assert "flows: 1 observables" in applied.stdout
     assert cli.as_json("feeds", "show", "flows")["options"] == {"columns": {"value": "dst"}}
+
+
+def test_a_refused_file_names_the_arguments_that_settle_it_and_is_read_again(cli, tmp_path):
+    log = tmp_path / "flows.csv"
+    log.write_text("src_ip,dst_ip\n198.51.100.7,203.0.113.9\n198.51.100.8,203.0.113.10\n")
+    refused = cli("ingest", str(log), "--name", "a refused table")
+    assert refused.exit_code == 1
+    _, choose, first, *_ = refused.stderr.splitlines()
+    assert choose == "Choose one of:"
+    assert first.strip() in cli("feeds", "runs", "a refused table").stdout
+    applied = cli("feeds", "reparse", "a refused table", *shlex.split(first), "--apply")
+    assert "a refused table: 2 observables (2 ipv4-addr): 2 new" in applied.stdout
 
 
 def test_a_list_that_shrinks_waits_for_confirmation(cli, serve):

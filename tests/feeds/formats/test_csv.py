@@ -32,7 +32,7 @@ sha1_hash,xyz,Cobalt Strike,
 """
 
 
-OTHER_COLUMNS = "the option `columns` reads other columns as values"
+OTHER_COLUMNS = "`--option columns.value=NAME` reads another column instead"
 
 
 class TestCsv(FormatContract):

@@ -1,12 +1,23 @@
 """Which formats there are, and which one a document is."""
 
 import importlib.metadata
+import io
+import re
 import sys
 
 import pytest
 
+from sentineliq.cli.client.format_options import parse_options
 from services.feeds.formats import MalformedDocument, format_named, guess_format
-from services.feeds.formats.registry import GROUP, _plugins, format_names
+from services.feeds.formats.base import AmbiguousDocument, read_options
+from services.feeds.formats.csv import CsvOptions
+from services.feeds.formats.json import JsonOptions
+from services.feeds.formats.registry import (
+    GROUP,
+    _plugins,
+    check_options,
+    format_names,
+)
 from shared.errors import InvalidInput
 
 
@@ -55,6 +66,113 @@ def test_guessed(name, head, expected):
     guessed, reason = guess_format(name, head)
     assert guessed == expected
     assert reason
+
+
+UFW = b"Nov 29 10:01:12 fw kernel: [UFW BLOCK] IN=eth0 OUT= SRC=%s DST=203.0.113.10 PROTO=TCP\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "expected"),
+    [
+        ("a.csv", b"||one.example.com^\n||two.example.com^\n", "text"),
+        ("a.csv", b"address=/one.example.com/\naddress=/two.example.com/\n", "text"),
+        ("a.csv", b"time=1 src=198.51.100.7 act=drop\n" * 5, "text"),
+        ("a.csv", b"url,note\nhttp://one.example.com/?a=b,x\n", "csv"),
+        ("a.csv", b"name\none.example.com\n", "csv"),
+        ("a.html", b'{"items": [{"ip": "198.51.100.7"}]}', "json"),
+        ("a.html", b"198.51.100.7\n198.51.100.8\n", "text"),
+        ("a.html", b"<p>198.51.100.7</p>", "html"),
+        ("a.html", b"Addresses: <b>198.51.100.7</b>\n", "html"),
+    ],
+)
+def test_the_content_comes_before_the_ending(name, head, expected):
+    assert guess_format(name, head)[0] == expected
+
+
+def test_a_log_under_the_name_of_a_table_is_doubted_as_a_log():
+    log = b"".join(UFW % address for address in (b"198.51.100.7", b"198.51.100.8"))
+    with pytest.raises(AmbiguousDocument, match="keys DST, SRC") as doubt:
+        guess_format("a.csv", log)
+    assert {choice["options"]["key"] for choice in doubt.value.alternatives} == {"DST", "SRC"}
+
+
+PROSE = b"Dear reader,\nit resolved to 198.51.100.7.\nThat was\nin June.\nHere is\nmore.\nYours\n"
+FRAME = b"""+--------------+--------+
+| ip           | family |
++--------------+--------+
+| 198.51.100.7 | Mirai  |
+| 198.51.100.8 | Emotet |
++--------------+--------+
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "format_name"),
+    [
+        (PROSE, "report"),
+        (b"<table><tr><td>198.51.100.7</td><td>Mirai</td></tr></table>", "html"),
+        (b"<ul><li>198.51.100.7</li></ul>", "html"),
+    ],
+)
+def test_a_refusal_names_the_format_that_reads_it(head, format_name):
+    with pytest.raises(InvalidInput, match=f"`--format {format_name}`"):
+        guess_format("a.txt", head)
+    batches = format_named(format_name).parse(io.BytesIO(head), {})
+    assert [item.value for batch in batches for item in batch.indicators] == ["198.51.100.7"]
+
+
+def test_a_table_in_a_frame_is_refused_with_the_options_that_read_it():
+    with pytest.raises(AmbiguousDocument, match="table in a frame") as doubt:
+        guess_format("a.txt", FRAME)
+    for choice in doubt.value.alternatives:
+        batches = format_named(choice["format"]).parse(io.BytesIO(FRAME), choice["options"])
+        values = [item.value for batch in batches for item in batch.indicators]
+        assert values == ["198.51.100.7", "198.51.100.8"]
+
+
+@pytest.mark.parametrize("format_name", ["text", "csv", "json", "xml", "spreadsheet", "report"])
+def test_an_unknown_option_is_answered_with_those_that_there_are(format_name):
+    with pytest.raises(InvalidInput, match=r"no option `colum`; there are: .*type") as problem:
+        check_options(format_name, {"colum": 1})
+    assert problem.value.details["field"] == "options"
+    with pytest.raises(InvalidInput, match="no option `colum`"):
+        list(format_named(format_name).parse(io.BytesIO(b"198.51.100.7"), {"colum": 1}))
+
+
+def test_before_the_format_is_guessed_an_option_of_any_format_is_taken():
+    check_options(None, {"column": 1})
+    check_options(None, {"sheet": "A"})
+    with pytest.raises(InvalidInput, match=r"No format has an option `colum`; .*text: .*column"):
+        check_options(None, {"colum": 1})
+
+
+def test_a_number_is_text_where_an_option_wants_text():
+    options = read_options(JsonOptions, {"family": 2026, "types": {"a": 7}, "lines": True})
+    assert (options.family, options.types, options.lines) == ("2026", {"a": "7"}, True)
+    assert read_options(CsvOptions, {"columns": {"value": 1}}).columns.value == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"one x 198.51.100.7\ntwo y 198.51.100.8\n" * 3, "a"),
+        (b"198.51.100.7 203.0.113.9\n198.51.100.8 203.0.113.8\n" * 3, "a"),
+        (b"198.51.100.7 one.example.com\n198.51.100.8 two.example.com\n" * 3, "a"),
+        (b"time=1 src=198.51.100.7 act=drop\n" * 5, "a"),
+    ],
+)
+def test_an_option_that_a_note_names_is_taken_by_the_command_line(head, name):
+    format_name, _ = guess_format(name, head)
+    notes = [
+        note
+        for batch in format_named(format_name).parse(io.BytesIO(head), {})
+        for note in batch.notes
+    ]
+    options = [match[1] for note in notes for match in re.finditer(r"`--option ([^`]+)`", note)]
+    assert options
+    for option in options:
+        batches = format_named(format_name).parse(io.BytesIO(head), parse_options([option]))
+        assert any(batch.indicators for batch in batches)
 
 
 @pytest.mark.parametrize(

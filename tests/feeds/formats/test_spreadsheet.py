@@ -89,6 +89,8 @@ def test_the_options_are_those_of_a_table_and_the_sheet():
     whole = parse(SpreadsheetFormat(), data, sheet="a", columns={"value": "ip", "description": 2})
     assert whole.indicators[0].description == "two lines"
     assert pairs(parse(SpreadsheetFormat(), data, sheet="b")) == [("ipv4-addr", "198.51.100.1")]
+    years = workbook(**{"2025": ROWS, "2026": [("ip",), ("198.51.100.1",)]})
+    assert pairs(parse(SpreadsheetFormat(), years, sheet=2026)) == [("ipv4-addr", "198.51.100.1")]
     with pytest.raises(InvalidInput, match="There is no sheet 'c'; there are readme, a, b"):
         parse(SpreadsheetFormat(), data, sheet="c")
 
