@@ -235,29 +235,29 @@ def read_options(
 ) -> _Options:
     """The options of a format or collector as its own structure.
 
-    A number is taken as its digits where text is wanted: `sheet: 2026` names a sheet.
+    A number is taken as its digits where text is needed: `sheet: 2026` names a sheet.
 
     Raises:
         InvalidInput: an option is unknown or has the wrong type; `field` is the given one.
     """
-    wanted = {option.name: option.type for option in msgspec.structs.fields(kind)}
+    types = {option.name: option.type for option in msgspec.structs.fields(kind)}
     for name in options:
-        if name not in wanted:
-            available = ", ".join(sorted(wanted)) or "none"
+        if name not in types:
+            available = ", ".join(sorted(types)) or "none"
             raise InvalidInput(f"There is no option `{name}`; there are: {available}.", field=field)
-    values = {name: _as_wanted(value, wanted[name]) for name, value in options.items()}
+    values = {name: _in_kind(value, types[name]) for name, value in options.items()}
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as problem:
         raise InvalidInput(f"{field}: {problem}", field=field) from None
 
 
-def _as_wanted(value: Any, wanted: Any) -> Any:
+def _in_kind(value: Any, kind: Any) -> Any:
     """A value as text if it is a number and an option wants nothing but text."""
-    if isinstance(value, dict) and wanted == dict[str, str]:
-        return {key: _as_wanted(item, str) for key, item in value.items()}
+    if isinstance(value, dict) and kind == dict[str, str]:
+        return {key: _in_kind(item, str) for key, item in value.items()}
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number and wanted in (str, str | None) else value
+    return str(value) if is_number and kind in (str, str | None) else value
 
 
 def refused_item(where: str, raw: object, refusal: NotAnObservable) -> DroppedItem:

@@ -55,7 +55,8 @@ _JSON = re.compile(
 _XML = re.compile(rb"\s*+<(?:\?xml\b|!--|[A-Za-z])")
 _TAG = re.compile(rb"<[A-Za-z!?]")
 _HTML_PIECE = re.compile(
-    rb"\s*+<(div|dl|h[1-6]|li|ol|p|pre|span|ul|tr|td|table(?=[^>]*+>\s*+<(?:caption|colgroup|t)))\b",
+    rb"\s*+<(div|dl|h[1-6]|li|ol|p|pre|span|ul|tr|td"
+    rb"|table(?=[^>]*+>\s*+<(?:caption|colgroup|t)))\b",
     re.IGNORECASE,
 )
 """Elements of web pages with which a piece of one may begin."""
