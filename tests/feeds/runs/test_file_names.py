@@ -1,5 +1,6 @@
 """Uploads: the name of the file, the options that a feed keeps, and documents that were refused."""
 
+import json
 from typing import Any
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_refused_upload_is_kept_and_read_again_with_the_option_that_settles_it
     assert applied["file_name"] == "flows.csv"
     assert desk.done(applied)["state"] == "succeeded"
     assert desk.published_values(applied)[0] == {"198.51.100.7", "198.51.100.8"}
+
+
+def test_a_refused_upload_is_uploaded_again_with_the_option_that_settles_it(desk: Desk) -> None:
+    failed = desk.done(desk.upload(DOUBTFUL, file="flows.csv"))
+    choice = failed["error"]["alternatives"][0]
+    options = json.dumps(choice["options"])
+    again = desk.upload(DOUBTFUL, file="flows.csv", format=choice["format"], options=options)
+    assert desk.done(again)["state"] == "succeeded"
+    other = desk.client.post(
+        "/v1/ingest", params={"name": "mine", "options": '{"header": true}'}, content=DOUBTFUL
+    )
+    assert other.status_code == 409
 
 
 def test_without_a_document_a_reparse_says_what_to_do(desk: Desk) -> None:
