@@ -43,7 +43,7 @@ check: $(VENV)/.dev jars ## format, lint, types, boundaries, conventions
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest --quiet tests/conventions
+	@$(BIN)/python -m pytest --quiet -m "not slow" tests/conventions
 
 catalog: $(VENV)/.dev ## check every feed of the catalog against its sample
 	@$(BIN)/python -m services.feeds.catalog.checks

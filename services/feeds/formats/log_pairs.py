@@ -13,17 +13,17 @@ _KEY: Final = r"[A-Za-z][\w.-]{0,40}+="
 _URL: Final = r"[A-Za-z][A-Za-z0-9+.-]{0,30}+(?:://|\[:\]//|\[://\])"
 
 
-def _pairs(behind_comma: str, behind_semicolon: str) -> re.Pattern[str]:
-    """The pattern of pairs; a comma or semicolon ends a value, but a URL only before these."""
-    return re.compile(
+def _pairs(behind_comma: str, behind_semicolon: str) -> str:
+    """The text of a pattern; a comma or semicolon ends a value, but a URL only before these."""
+    return (
         rf"(?<![^\s|,;])([A-Za-z][\w.-]{{0,40}}+)=(\"[^\"]*\"|(?={_URL})"
         rf"(?:[^\s|,;]|,(?!{behind_comma}|\s|$)|;(?!{behind_semicolon}|\s|$))*+|[^\s|,;]*+)"
     )
 
 
-_PAIR: Final = _pairs(f"{_KEY}|{_URL}", f"{_KEY}|{_URL}")
-_PAIR_OF_A_QUERY: Final = _pairs(f"{_KEY}|{_URL}", _URL)
-_PAIR_BETWEEN_BLANKS: Final = _pairs(_URL, _URL)
+_PAIR: Final = re.compile(_pairs(f"{_KEY}|{_URL}", f"{_KEY}|{_URL}"))
+_PAIR_OF_A_QUERY: Final = re.compile(_pairs(f"{_KEY}|{_URL}", _URL))
+_PAIR_BETWEEN_BLANKS: Final = re.compile(_pairs(_URL, _URL))
 _NEXT_BLANK: Final = re.compile(rf"[\s|](?={_KEY})")
 _NEXT_MARK: Final = re.compile(rf"[,;]\s*+(?={_KEY})")
 _MAX_PREFIX: Final = 300
