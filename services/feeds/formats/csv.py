@@ -260,6 +260,7 @@ class CsvReader:
         # A quote that is not closed on its own line makes the next line part of it.
         if any(text.count('"') % 2 for text in texts):
             raise LinesNotIndependent
+        texts = [*map(table_layout.plain_text, texts)]
         try:
             rows = list(csv.reader(texts, delimiter=self._delimiter, skipinitialspace=True))
         except csv.Error:
@@ -359,7 +360,7 @@ class CsvReader:
     def _row_indicators(
         self, texts: list[str], number: int
     ) -> Iterator[ParsedIndicator | DroppedItem]:
-        source = [text.replace("\r", "") + "\n" for text in texts]
+        source = [table_layout.plain_text(text.replace("\r", "")) + "\n" for text in texts]
         reader = csv.reader(source, delimiter=self._delimiter, skipinitialspace=True)
         try:
             rows = [row for row in reader if row]

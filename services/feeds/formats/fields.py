@@ -2,13 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from services.feeds.formats.times import timestamp
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect
 from shared.stix.vocabulary import ObservableType
+
+__all__ = (
+    "TYPES_BY_NAME",
+    "confidence",
+    "short_text",
+    "tags",
+    "timestamp",
+    "type_of",
+    "type_option",
+    "types_option",
+)
 
 _T = ObservableType
 _MAX_TAGS = 32
@@ -24,11 +34,6 @@ _CONFIDENCE_WORDS = {
     "very high": 95,
 }
 """STIX 2.1 appendix A, scale None/Low/Med/High."""
-_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
-_EPOCH = re.compile(r"([0-9]{9,19})(?:\.[0-9]+)?", re.ASCII)
-_EPOCH_SCALES = {9: 1, 10: 1, 12: 1000, 13: 1000, 15: 10**6, 16: 10**6, 18: 10**9, 19: 10**9}
-"""Units a second by the digits of a number since 1970: its day is from 1973 to 2286."""
-_RFC2822 = re.compile(r"(?:[A-Za-z]{3},?\s+)?[0-9]{1,2}\s+[A-Za-z]{3}\s+[0-9]{4}\s", re.ASCII)
 _SEPARATORS = re.compile(r"[,;|\n]")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -107,55 +112,16 @@ def types_option(names: Mapping[str, str]) -> dict[str, ObservableType]:
     return types
 
 
-def timestamp(value: Any) -> str | None:
-    """RFC 3339 in UTC, from the forms in which sources write times; None if it is none of them.
-
-    They are ISO 8601 in its usual variants, RFC 2822, and seconds, milliseconds, microseconds or
-    nanoseconds since 1970. A time without a zone is in UTC. An ambiguous order of day and month is
-    not guessed.
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    text = str(value).strip()
-    try:
-        if len(text) == 20 and _RFC3339.fullmatch(text):
-            datetime.fromisoformat(text)
-            return text
-        if text[4:5] == "-" and text[-1:].isdigit():  # the usual form
-            moment = datetime.fromisoformat(text)
-        else:
-            moment = _moment(text.removesuffix("UTC").removesuffix("GMT").strip())
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError, TypeError):
-        return None
-    precision = "milliseconds" if moment.microsecond else "seconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    """A time.
-
-    Raises:
-        ValueError, OverflowError, TypeError: it is none.
-    """
-    if epoch := _EPOCH.fullmatch(text):
-        scale = _EPOCH_SCALES.get(len(epoch[1]))
-        if scale is not None:
-            return datetime.fromtimestamp(0, UTC) + timedelta(
-                microseconds=int(epoch[1]) * 1_000_000 // scale
-            )
-    if _RFC2822.match(text):
-        return parsedate_to_datetime(text)
-    return datetime.fromisoformat(text.upper().replace("/", "-"))
-
-
 def confidence(value: Any) -> int | None:
     """0 to 100, from a number, a share of one (0.85) or a word of STIX' scale; else None.
 
-    A 1.0 may be the whole or a hundredth, so that it says nothing.
+    A 1.0 may be the whole or a hundredth, so that it says nothing. 0 says that there is none, so
+    that what is more than 0 is at least 1.
     """
     if type(value) is int and 1 < value <= 100:
         return value
+    if isinstance(value, bool):
+        return None
     if isinstance(value, str):
         value = value.strip().lower()
         if value in _CONFIDENCE_WORDS:
@@ -168,7 +134,7 @@ def confidence(value: Any) -> int | None:
     is_share = 0 < number < 1 and not is_percent
     if not 0 <= number <= 100 or (number == 1 and not _is_whole(value)):
         return None
-    return round(number * 100 if is_share else number)
+    return max(round(number * 100 if is_share else number), int(number > 0))
 
 
 def _is_whole(value: Any) -> bool:

@@ -26,7 +26,13 @@ from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.json_items import find_items, guess_values
 from services.feeds.formats.json_paths import JsonPath
 from services.feeds.formats.misp_attributes import is_set
-from services.feeds.formats.streams import HEAD, decode_json, numbered_lines, read_text_document
+from services.feeds.formats.streams import (
+    HEAD,
+    decode_json,
+    numbered_lines,
+    read_text_document,
+    text_head,
+)
 from services.feeds.formats.table_layout import name_or_none
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.stix import NotAnObservable, ObservableType
@@ -84,7 +90,7 @@ class JsonFormat:
         json_options = read_options(JsonOptions, options)
         item_reader = _ItemReader(json_options)
         data = read_text_document(stream)
-        head = data[:HEAD].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
+        head = text_head(data[:HEAD]).decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
         if _is_json_lines(head, json_options):
             reader = JsonLinesReader(item_reader, head)
             yield from _parse_lines(reader, numbered_lines(io.BytesIO(data)))

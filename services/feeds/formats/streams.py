@@ -43,6 +43,9 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_LONE_RETURN = re.compile(rb"\r(?!\r?\n)")
+"""A carriage return that ends a line by itself; one before CR LF is only doubled."""
+
 _TITLE = re.compile(rb"<title[^>]{0,200}>\s*([^<]{1,80})", re.IGNORECASE)
 
 
@@ -116,16 +119,30 @@ class _Transcoder:
         if encoding != "utf-8":
             self._decoder = codecs.getincrementaldecoder(encoding)("replace")
             head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
-        # Old systems end lines with a carriage return alone.
-        self._has_old_ends = b"\n" not in head and b"\r" in head
-        if self._has_old_ends:
-            notes.append("its lines end with a carriage return alone")
+        self._notes = notes
+        self._has_old_ends = False
+        self._returns = b""
 
     def convert(self, chunk: bytes, *, is_last: bool = False) -> bytes:
         """The next bytes of the text; at its end those that were left incomplete."""
         if self._decoder is not None:
             chunk = self._decoder.decode(chunk, is_last).encode("utf-8", "replace")
-        return chunk.replace(b"\r", b"\n") if self._has_old_ends else chunk
+        if not self._returns and chunk.count(b"\r") == chunk.count(b"\r\n"):
+            return chunk
+        chunk = self._returns + chunk
+        self._returns = b""
+        if not is_last:
+            # What follows these tells whether they end a line by themselves.
+            end = next(end for end in (2, 1, 0) if chunk.endswith(b"\r" * end))
+            self._returns = chunk[len(chunk) - end :]
+            chunk = chunk[: len(chunk) - end]
+        # Old systems end lines with a carriage return alone.
+        converted, count = _LONE_RETURN.subn(b"\n", chunk)
+        if count and not self._has_old_ends:
+            self._has_old_ends = True
+            some = "some of " if b"\n" in chunk else ""
+            self._notes.append(f"{some}its lines end with a carriage return alone")
+        return converted
 
 
 def text_head(head: bytes) -> bytes:
@@ -210,13 +227,14 @@ def _pieces(stream: BinaryIO, notes: list[str]) -> Iterator[bytes]:
     refuse_foreign(read)
     transcoder = _Transcoder(read, notes)
     chunk = transcoder.convert(read).removeprefix(_BOM)
-    while read or chunk:
+    while read:
+        read = stream.read(HEAD)
+        following = transcoder.convert(read, is_last=not read)
+        if not read:
+            chunk += following  # what was left incomplete belongs to the last piece
         for at in range(0, len(chunk), MAX_LINE):
             yield chunk[at : at + MAX_LINE]
-        if not read:
-            return
-        read = stream.read(HEAD)
-        chunk = transcoder.convert(read, is_last=not read)
+        chunk = following
 
 
 class _LineCutter:

@@ -10,16 +10,27 @@ from services.feeds.formats.fields import short_text, type_of
 
 _DELIMITERS: Final = ",;\t|"
 _SAMPLED_ROWS: Final = 50
+_FORMULA: Final = re.compile(
+    r"""((?:^|[,;\t|])[ ]?)(?:=["]([^"]*)["]|["]=["]{2}([^"]*)["]{3})(?=\s*(?:$|[,;\t|]))"""
+)
 _NO_NAME: Final = frozenset({"none", "n/a", "-", "unknown", "null", "nan"})
 
 
 def rows(lines: list[str], delimiter: str) -> list[list[str]]:
     """The rows of some sampled lines; of lines that are no CSV the first 1,000 characters count."""
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
+    texts = [plain_text(line.rstrip("\r")) for line in lines]
+    reader = csv.reader((f"{text}\n" for text in texts), delimiter=delimiter, skipinitialspace=True)
     try:
         return [row for row in reader if row]
     except csv.Error:
-        return [next(csv.reader([line[:1000]], delimiter=delimiter), []) for line in lines]
+        return [text[:1000].split(delimiter) for text in texts if text]
+
+
+def plain_text(line: str) -> str:
+    """A line of a table with its texts alone, where Excel wrote them as formulas: `="text"`."""
+    if '="' not in line:
+        return line
+    return _FORMULA.sub(lambda match: f'{match[1]}"{match[2] or match[3]}"', line)
 
 
 def guess_delimiter(lines: list[str]) -> str:

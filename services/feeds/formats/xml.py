@@ -32,9 +32,10 @@ class XmlFormat:
     """XML, as an object whose properties are its elements and attributes.
 
     An element of text alone is that text, one with attributes or elements is an object; elements
-    of one name beside each other are a list. Attributes have the names of elements, and the text of
-    an element with attributes is its property `text`. Names lose their namespaces. The options are
-    those of JSON (`JsonOptions`), without `lines`.
+    of one name beside each other are a list. Attributes have the names of elements, and stand with
+    them in one list. The text of an element with attributes or elements is its property `text`, a
+    list if elements divide it. Names lose their namespaces. The options are those of JSON
+    (`JsonOptions`), without `lines`.
     """
 
     name: ClassVar[str] = "xml"
@@ -77,19 +78,34 @@ def _value(element: Element, depth: int) -> Any:
     """An element as JSON has it."""
     if depth > _MAX_DEPTH:
         raise MalformedDocument("nested too deeply")
-    text = (element.text or "").strip()
+    texts = [text for text in _own_texts(element) if text]
     if not len(element) and not element.attrib:
-        return text
-    value: dict[str, Any] = {_local_name(name): text for name, text in element.attrib.items()}
-    if text:
-        value["text"] = text
-    groups: dict[str, list[Any]] = {}
+        return texts[0] if texts else ""
+    values: dict[str, list[Any]] = {}
+    for name, text in element.attrib.items():
+        values.setdefault(_local_name(name), []).append(text)
+    if texts:
+        values.setdefault("text", []).extend(texts)
     for child in element:
         if isinstance(child.tag, str):  # a comment has none
-            groups.setdefault(_local_name(child.tag), []).append(_value(child, depth + 1))
-    for name, children in groups.items():
-        value[name] = children if len(children) > 1 else children[0]
-    return value
+            values.setdefault(_local_name(child.tag), []).append(_value(child, depth + 1))
+    return {name: _joined(entries) for name, entries in values.items()}
+
+
+def _own_texts(element: Element) -> Iterator[str]:
+    """The texts of an element between its children."""
+    yield (element.text or "").strip()
+    for child in element:
+        yield (child.tail or "").strip()
+
+
+def _joined(entries: list[Any]) -> Any:
+    """The values of one name: one by itself, several as a list of texts or one of objects."""
+    if len(entries) == 1:
+        return entries[0]
+    if any(isinstance(entry, dict) for entry in entries):
+        return [entry if isinstance(entry, dict) else {"text": entry} for entry in entries]
+    return entries
 
 
 def _local_name(tag: str) -> str:

@@ -337,3 +337,16 @@ def test_text_with_blanks_is_no_table(document):
     from services.feeds.formats import guess_format
 
     assert guess_format("list.txt", document.encode())[0] != "csv"
+
+
+@pytest.mark.parametrize("cell", ['="{}"', '"=""{}"""'])
+def test_a_text_that_excel_wrote_as_a_formula_is_its_text(cell):
+    rows = "".join(f"{cell.format(f'198.51.100.{n}')},a\n" for n in (7, 8))
+    expected = ["198.51.100.7", "198.51.100.8"]
+    for table in (rows, "ip,tag\n" + rows):
+        whole = parse(CsvFormat(), table.encode())
+        assert [value for _, value in pairs(whole)] == expected
+        lines = table.splitlines()
+        reader = CsvFormat().reader(lines, {})
+        result = reader.read(lines, range(1, len(lines) + 1))
+        assert [indicator.value for indicator in result.indicators] == expected

@@ -75,3 +75,26 @@ def test_a_doubt_names_this_format():
     for choice in problem.value.details["alternatives"]:
         assert choice["format"] == "xml"
         assert parse(XmlFormat(), data, **choice["options"]).indicators
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            "<r><e ip='198.51.100.7'><ip>198.51.100.8</ip></e><e ip='198.51.100.9'/></r>",
+            ["198.51.100.7", "198.51.100.8", "198.51.100.9"],
+        ),
+        (
+            "<a><ip>198.51.100.1<br/>198.51.100.2</ip><ip>198.51.100.3</ip></a>",
+            ["198.51.100.1", "198.51.100.2", "198.51.100.3"],
+        ),
+        (
+            "<a><ip><!-- x -->198.51.100.1</ip><ip n='1'>198.51.100.2</ip></a>",
+            ["198.51.100.1", "198.51.100.2"],
+        ),
+        ("<a><i x:ip='198.51.100.1' y:ip='198.51.100.2' xmlns:x='x' xmlns:y='y'/></a>",
+         ["198.51.100.1", "198.51.100.2"]),
+    ],
+)  # fmt: skip
+def test_no_text_of_an_element_is_lost(document, expected):
+    assert [value for _, value in pairs(parse(XmlFormat(), document.encode()))] == expected
