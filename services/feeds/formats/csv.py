@@ -1,6 +1,7 @@
 """Tables: comma, semicolon, tab or bar separated, with named or numbered columns."""
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -22,8 +23,9 @@ from services.feeds.formats.base import (
 )
 from services.feeds.formats.fixed_width import column_starts, in_tabs
 from services.feeds.formats.streams import numbered_lines
-from services.feeds.formats.table_columns import guess_columns
+from services.feeds.formats.table_columns import declared_columns, guess_columns
 from services.feeds.formats.table_rows import Columns, MispRowReader, RowOptions, RowReader
+from services.feeds.formats.type_words import as_types
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.errors import InvalidInput
 
@@ -37,6 +39,11 @@ _MAX_ROW_LENGTH = 128 * 1024
 """Lines and characters of a row; beyond them a quote counts as not closed."""
 
 
+_NUMBERED = re.compile(r"#[0-9]{1,9}\"?\s?([,;\t|])")
+_ZEEK_FIELDS = "#fields\t"
+"""Begins the comment that names the columns in files of Zeek; another one names their types."""
+
+
 class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of a table. Those that are not set are guessed, and a note says how.
 
@@ -46,7 +53,8 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
         types: type names in the column `type` beyond the usual ones.
         family: malware family of all rows that name none.
         split: column -> the separator of several values in one of its cells.
-        comment: the beginning of a comment line; empty for none.
+        comment: the beginning of a comment line; empty for none. Rows that begin with their number
+            (`#1,…`) and hold an observable are none.
         delimiter: one character.
         header: whether the first row, or a comment before it, names the columns.
         starts: of text in columns of fixed width the places, from 0, where the columns begin.
@@ -172,9 +180,34 @@ def _count_row(items: Sequence[ParsedIndicator | DroppedItem], account: UnitAcco
     account.count(reason)
 
 
+def _divided_head(head: Sequence[str], comment: str) -> tuple[str, list[str], int | None]:
+    """The comment that may name the columns, the lines with data, and the number of their first."""
+    names = ""
+    sample: list[str] = []
+    first: int | None = None
+    for number, line in enumerate(head, 1):
+        if _is_data(line, comment):
+            first = first or number
+            sample.append(line.replace("\r", ""))
+        elif not sample and line.strip() and not names.startswith(_ZEEK_FIELDS):
+            names = line
+    return names, sample, first
+
+
 def _is_data(line: str, comment: str) -> bool:
     text = line.strip()
-    return bool(text) and not (comment and text.startswith(comment))
+    if not (comment and text.startswith(comment)):
+        return bool(text)
+    return comment == "#" and _is_numbered(text)
+
+
+def _is_numbered(line: str) -> bool:
+    """Whether a line that begins with `#` is a row with a number and an observable: `#1,…`."""
+    match = _NUMBERED.match(line)
+    if match is None:
+        return False
+    row = table_layout.rows([line], match[1])[:1]
+    return any(fields.type_of(cell.strip()) for cell in row[0][1:])
 
 
 class CsvReader:
@@ -190,15 +223,9 @@ class CsvReader:
     """
 
     def __init__(self, head: Sequence[str], options: CsvOptions, number: int | None = None) -> None:
-        comment = ""
-        sample: list[str] = []
-        for at, line in enumerate(head, 1):
-            if _is_data(line, options.comment):
-                number = number or at
-                sample.append(line.replace("\r", ""))
-            elif not sample and line.strip():
-                comment = line
         notes: list[str] = []
+        comment, sample, first = _divided_head(head, options.comment)
+        number = number or first
         delimiter = options.delimiter or table_layout.guess_delimiter(sample)
         self._starts = options.starts or _guess_starts(sample, options, delimiter, notes)
         if self._starts:
@@ -213,6 +240,7 @@ class CsvReader:
         where = f"line {number}"
         kind = fields.type_option(options.type)
         mapping = options.columns
+        kinds = {} if kind is not None else declared_columns(names)
         row_reader: MispRowReader | None = None
         if mapping is None and kind is None and set(map(str.lower, names)) >= _MISP_COLUMNS:
             notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
@@ -222,14 +250,15 @@ class CsvReader:
             table = table_layout.rows(sample[header_lines:], delimiter)
             guess = guess_columns(table, names, where)
             mapping = msgspec.convert(guess.columns, Columns)
-            kind = kind or guess.type
+            kinds = {} if kind is not None else guess.kinds
             notes += guess.notes
         self.notes: Sequence[str] = notes
         self._comment = options.comment
         self._delimiter = delimiter
         self.header = number if header_lines else None
         width = table_layout.usual_width(sample, names, delimiter)
-        self.layout = repr((delimiter, self._starts, names, mapping, kind, width))
+        declared = {at: sorted(as_types(kinds[at])) for at in sorted(kinds)}
+        self.layout = repr((delimiter, self._starts, names, mapping, kind, declared, width))
         row_options = RowOptions(
             options.types,
             options.family,
@@ -239,7 +268,7 @@ class CsvReader:
         )
         self._row: RowReader | MispRowReader
         if row_reader is None:
-            self._row = RowReader(mapping, names, where, kind, row_options)
+            self._row = RowReader(mapping, names, where, kind, row_options, kinds)
             table = table_layout.rows(sample[header_lines:], delimiter)
             notes += self._row.unread_times(table[:_SAMPLED_ROWS], names)
         else:

@@ -20,10 +20,10 @@ from services.feeds.formats.base import (
     read_options,
     refuse_wide_network,
     refused_item,
-    typed_value,
 )
 from services.feeds.formats.entry_relations import relate
-from services.feeds.formats.json_items import find_items, guess_values
+from services.feeds.formats.json_items import guess_row_values, guess_values, late_values
+from services.feeds.formats.json_lists import find_items
 from services.feeds.formats.json_paths import JsonPath
 from services.feeds.formats.misp_attributes import is_set
 from services.feeds.formats.streams import (
@@ -34,8 +34,16 @@ from services.feeds.formats.streams import (
     text_head,
 )
 from services.feeds.formats.table_layout import name_or_none
+from services.feeds.formats.type_words import (
+    SHAPELESS,
+    Declared,
+    TypeWords,
+    as_types,
+    declared_type,
+    value_of,
+)
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
-from shared.stix import NotAnObservable, ObservableType
+from shared.stix import NotAnObservable
 
 _HEAD_LINES: Final = 200
 _SAMPLED_ITEMS: Final = 50
@@ -146,12 +154,14 @@ def _document_items(
         located = find_items(document)
         items = located.items if located else None
         where = located.path if located else "$"
+        columns = located.columns if located else ()
     else:
+        columns = ()
         items = JsonPath(options.items, "items").search(document)
         where = options.items
     if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
-    yield from map(Note, item_reader.guess_values(items))
+    yield from map(Note, item_reader.guess_values(items, columns))
     account = UnitAccount("item", len(items))
     for number, item in enumerate(items):
         yield from counted(item_reader.indicators(item, f"{where}[{number}]"), account)
@@ -165,7 +175,7 @@ class JsonLinesReader:
         items = [item for line in head if (item := _decode_or_none(line)) is not None]
         self._item_reader = item_reader
         self.notes: Sequence[str] = item_reader.guess_values(items)
-        self.layout = repr((item_reader.value_names, item_reader.type_name))
+        self.layout = item_reader.layout()
 
     def read(self, lines: Sequence[str], numbers: Sequence[int]) -> ReadLines:
         """See `LineReader.read`."""
@@ -204,29 +214,34 @@ def _decode_or_none(line: str) -> Any:
         return None
 
 
-def _compile_all(texts: str | list[str] | None, option: str) -> list[JsonPath]:
+def _as_list(texts: str | list[str] | None) -> list[str]:
     if texts is None:
         return []
-    return [JsonPath(text, option) for text in (texts if isinstance(texts, list) else [texts])]
+    return texts if isinstance(texts, list) else [texts]
+
+
+def _declared(path: str) -> Declared | None:
+    """The type that the name of a property declares, where values do not tell it themselves."""
+    kind = declared_type(path.rpartition(".")[2].strip('"'))
+    return kind if kind in SHAPELESS else None
 
 
 class _ItemReader:
-    """Takes items apart with the compiled expressions of the options.
-
-    Attributes:
-        value_names: the properties with the values, if they were guessed.
-        type_name: the property with the values' types, if it was guessed.
-    """
+    """Takes items apart with the compiled expressions of the options."""
 
     def __init__(self, options: JsonOptions) -> None:
-        self.value_names: Sequence[str] = ()
-        self.type_name: str | None = None
         self._refuses_wide_networks = options.value is None
         self._kind = fields.type_option(options.type)
-        self._values = _compile_all(options.value, "value")
-        self._tags = _compile_all(options.tags, "tags")
+        is_declared = options.type is not None or options.type_at is not None
+        self._values = [
+            (JsonPath(text, "value"), None if is_declared else _declared(text))
+            for text in _as_list(options.value)
+        ]
+        self._known: frozenset[str] | None = None
+        self._header: Any = None
+        self._tags = [JsonPath(text, "tags") for text in _as_list(options.tags)]
         self._type = None if options.type_at is None else JsonPath(options.type_at, "type_at")
-        self._types = fields.types_option(options.types)
+        self._words = TypeWords(fields.types_option(options.types), self._kind)
         self._family = options.family
         self._context_fields = [
             (name, JsonPath(text, name), read_field)
@@ -234,8 +249,19 @@ class _ItemReader:
             if (text := getattr(options, name)) is not None
         ]
 
-    def guess_values(self, items: Sequence[Any]) -> list[str]:
+    def layout(self) -> str:
+        """What was guessed: `LineReader.layout`."""
+        kinds = [
+            (path.text, sorted(as_types(kind)) if kind else None) for path, kind in self._values
+        ]
+        return repr((kinds, self._type and self._type.text, sorted(self._known or ())))
+
+    def guess_values(self, items: Sequence[Any], columns: Sequence[str] = ()) -> list[str]:
         """Guess the expressions of the values unless an option gives them; the notes about them.
+
+        Args:
+            items: all items, or the first ones.
+            columns: the names of the columns of items that are rows.
 
         Raises:
             MalformedDocument: no property holds observables, or it is in doubt which ones do.
@@ -243,50 +269,76 @@ class _ItemReader:
         if self._values or not items:
             return []
         if all(isinstance(item, str) for item in items[:_SAMPLED_ITEMS]):
-            self._values = [JsonPath("@", "value")]
+            self._values = [(JsonPath("@", "value"), None)]
             return ["each item is taken as a value"]
-        guess = guess_values(items)
-        self.value_names = guess.names
+        rows = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, list)]
+        if rows and len(rows) == len(items[:_SAMPLED_ITEMS]):
+            guess, has_header = guess_row_values(rows, columns)
+            self._header = rows[0] if has_header else None
+        else:
+            guess = guess_values(items)
+            sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
+            self._known = frozenset(name for item in sample for name in item)
         if self._type is None and self._kind is None and guess.type_name is not None:
-            self.type_name = guess.type_name
-            self._type = JsonPath(_quoted(guess.type_name), "type_at")
-        self._values = [JsonPath(_quoted(name), "value") for name in guess.names]
+            self._type = JsonPath(guess.type_name, "type_at")
+        # The words of types are about the property that names no type itself.
+        has_words = self._type is not None and len(guess.names) == 1
+        is_declared = has_words or self._kind is not None
+        self._values = [
+            (JsonPath(name, "value"), None if is_declared else kind)
+            for name, kind in zip(guess.names, guess.kinds, strict=True)
+        ]
         return guess.notes
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
-        if isinstance(item, dict) and "to_ids" in item and not is_set(item["to_ids"]):
-            detail = "its to_ids is not set"
-            yield DroppedItem(where, excerpt(item), "not for detection", detail)
+        if unread := self._unread_item(item, where):
+            yield unread
             return
-        values = [value for expression in self._values for value in _texts(expression.search(item))]
+        values = [
+            (kind, value)
+            for expression, kind in self._values
+            for value in _texts(expression.search(item))
+        ]
+        if self._known is not None and isinstance(item, dict) and not self._known.issuperset(item):
+            values += self._late_values(item)
         if not values:
-            yield DroppedItem(
-                where, excerpt(item), "no value", "nothing is at the place of the value"
-            )
+            detail = "nothing is at the place of the value"
+            yield DroppedItem(where, excerpt(item), "no value", detail)
             return
         items = [*self._value_items(item, values, where)]
         yield from relate(items) if len(items) > 1 else items
 
+    def _unread_item(self, item: Any, where: str) -> DroppedItem | None:
+        """The item for an entry that is not meant as an indicator; None for others."""
+        if isinstance(item, dict) and "to_ids" in item and not is_set(item["to_ids"]):
+            detail = "its to_ids is not set"
+            return DroppedItem(where, excerpt(item), "not for detection", detail)
+        if self._header is not None and item is self._header:
+            return DroppedItem(where, excerpt(item), "context", "it names the columns")
+        return None
+
+    def _late_values(self, item: dict[str, Any]) -> list[tuple[Declared | None, str]]:
+        """The values of properties that the first items do not have."""
+        late = late_values(item, self._known or frozenset())
+        return [(kind, text) for name, kind in late for text in _texts(item[name])]
+
     def _value_items(
-        self, item: Any, values: Sequence[str], where: str
+        self, item: Any, values: Sequence[tuple[Declared | None, str]], where: str
     ) -> Iterator[ParsedIndicator | DroppedItem]:
         context = self._context(item)
-        kind = self._kind_of(item)
-        for value in values:
+        word = None if self._type is None else self._type.search(item)
+        for kind, value in values:
             try:
-                type_, canonical = typed_value(kind, value)
+                declared = kind or self._kind
+                if kind is None and isinstance(word, str):
+                    declared = self._words.type_of(word)
+                type_, canonical = value_of(declared, value)
                 if self._refuses_wide_networks and "/" in canonical:
                     refuse_wide_network(type_, canonical, "value")
                 yield ParsedIndicator(type_, canonical, **context)
             except NotAnObservable as refusal:
                 yield refused_item(where, value, refusal)
-
-    def _kind_of(self, item: Any) -> ObservableType | None:
-        word = None if self._type is None else self._type.search(item)
-        if not isinstance(word, str):
-            return self._kind
-        return self._types.get(word.strip().lower(), self._kind)
 
     def _context(self, item: Any) -> dict[str, Any]:
         context: dict[str, Any] = {
@@ -310,11 +362,6 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for element in value:
             yield from _texts(element)
-
-
-def _quoted(name: str) -> str:
-    """A property's name as a JMESPath expression."""
-    return msgspec.json.encode(name).decode()
 
 
 def _family(value: Any) -> str | None:

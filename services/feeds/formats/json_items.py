@@ -1,198 +1,174 @@
-"""Where the items of a JSON document are, and which of their properties hold the observables."""
+"""Which properties of the items of a JSON document hold the observables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
-from services.feeds.formats.fields import type_of
-from services.feeds.formats.table_columns import guess_columns, is_value_name
+from services.feeds.formats.table_columns import ColumnGuess, guess_columns, is_of_context
+from services.feeds.formats.table_headers import read_header
+from services.feeds.formats.table_layout import are_names
+from services.feeds.formats.type_words import TEXTS, Declared
+from shared.stix import ObservableType
 
-_SAMPLED_ITEMS: Final = 50
-_MAX_DEPTH: Final = 5
-_MAX_CANDIDATES: Final = 200
-_CLOSE: Final = 0.9
-"""A second list that holds so many observables as a share of the best one is a doubt."""
-
-
-class ItemList(NamedTuple):
-    """A list that may hold a document's items.
-
-    Attributes:
-        items: its entries.
-        path: the JMESPath expression that locates it.
-        share: the share of its first entries that hold observables.
-    """
-
-    items: list[Any]
-    path: str
-    share: float
-
-
-def find_items(document: Any) -> ItemList | None:
-    """The items of a document for which no option locates them.
-
-    They are the list, at most five levels deep, whose entries hold most observables; the document
-    itself if it holds observables beside its lists; of a document keyed by ids the values.
-
-    Raises:
-        AmbiguousDocument: two lists hold observables, and nothing tells them apart.
-    """
-    if isinstance(document, list):
-        return ItemList(document, "$", 1.0)
-    if not isinstance(document, dict):
-        return None
-    candidates = []
-    for items, path in _lists(document, "", 0):
-        candidates.append(ItemList(items, path, _share(items)))
-        if len(candidates) == _MAX_CANDIDATES:
-            break
-    # A list of objects comes first: an object around it may hold the address of the next page. Then
-    # the object itself: a list of texts within it describes it.
-    objects = [candidate for candidate in candidates if _is_of_objects(candidate)]
-    if any(candidate.share for candidate in objects):
-        return _best(objects)
-    item = next(_single_items(document, "", 0), None)
-    return item or (_best(candidates) if candidates else None)
-
-
-def _single_items(value: dict[str, Any], path: str, depth: int) -> Iterator[ItemList]:
-    """The objects that are items by themselves, the outermost first: one item has no list."""
-    if any(is_value_name(name) and type_of(_cell(entry)) for name, entry in value.items()):
-        yield ItemList([value], f"[{path or '@'}]", 1.0)
-    for name, entry in value.items():
-        if isinstance(entry, dict) and depth < _MAX_DEPTH:
-            yield from _single_items(entry, _joined(path, _step(name)), depth + 1)
-
-
-def _best(candidates: list[ItemList]) -> ItemList:
-    best, *others = sorted(candidates, key=lambda candidate: -candidate.share)
-    if rivals := [other for other in others if other.share >= best.share * _CLOSE > 0]:
-        paths = [best.path, *(rival.path for rival in rivals)]
-        raise AmbiguousDocument(
-            f"The lists {', '.join(paths)} hold observables: say by the option `items` which of "
-            "them are indicators.",
-            "$",
-            [{"format": "json", "options": {"items": path}} for path in paths],
-        )
-    return best
-
-
-def _is_of_objects(candidate: ItemList) -> bool:
-    return any(isinstance(item, dict) for item in candidate.items[:_SAMPLED_ITEMS])
-
-
-def _lists(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[list[Any], str]]:
-    """The lists of objects or texts within an object."""
-    # Some providers key their items by an id: {"1234": [{…}], …}, or {"1234": {…}, …}.
-    values = list(value.values())
-    if len(values) > 1 and all(isinstance(entry, list) for entry in values):
-        yield [item for items in values for item in items], _joined(path, "*[]")
-        if not _are_names(value):
-            return
-    if len(values) > 1 and all(isinstance(entry, dict) for entry in values):
-        yield values, _joined(path, "*")
-    for name, entry in value.items():
-        here = _joined(path, _step(name))
-        if isinstance(entry, list) and entry and isinstance(entry[0], dict | str):
-            yield entry, here
-        elif isinstance(entry, dict) and depth < _MAX_DEPTH:
-            yield from _lists(entry, here, depth + 1)
-
-
-def _are_names(value: dict[str, Any]) -> bool:
-    """Whether an object's keys are names of properties, and no ids."""
-    return all(name.replace("_", "").replace("-", "").isalpha() for name in value)
-
-
-def _step(name: str) -> str:
-    return name if name.isidentifier() else f'"{name}"'
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _share(items: Sequence[Any]) -> float:
-    sample = items[:_SAMPLED_ITEMS]
-    hits = sum(
-        type_of(item) is not None if isinstance(item, str) else _holds_observable(item)
-        for item in sample
-    )
-    return hits / max(len(sample), 1)
-
-
-def _holds_observable(item: Any) -> bool:
-    """Whether an object has a property that is an observable by itself."""
-    return isinstance(item, dict) and any(
-        isinstance(value, str) and type_of(value) is not None for value in item.values()
-    )
+SAMPLED_ITEMS: Final = 50
+_MAX_DEPTH: Final = 3
 
 
 class ValueGuess(NamedTuple):
     """The properties that hold the observables.
 
     Attributes:
-        names: their names.
+        names: the JMESPath expressions that give them.
+        kinds: for each, the types that its values have to be of, if they are declared.
         notes: what was decided.
-        type_name: the name of the property that says of which type they are, if there is one.
+        types: the types of most of the values.
+        type_name: the expression for the property that says of which type they are, if there is
+            one.
     """
 
     names: list[str]
+    kinds: list[Declared | None]
     notes: list[str]
+    types: frozenset[ObservableType]
     type_name: str | None = None
 
 
 def guess_values(items: Sequence[Any]) -> ValueGuess:
     """The properties of items that hold the observables, judged as the columns of a table are.
 
+    Properties of objects within the items count if those of the items themselves hold none.
+
     Raises:
         AmbiguousDocument: two properties hold observables of one type, and nothing tells them
-            apart.
+            apart; or only properties that describe others hold some.
         MalformedDocument: no property holds observables.
     """
-    sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
-    names = list(dict.fromkeys(str(name) for item in sample for name in item))
-    table = [_row(item, names) for item in sample]
+    sample = [item for item in items[:SAMPLED_ITEMS] if isinstance(item, dict)]
+    try:
+        return _guess(sample, step)
+    except MalformedDocument as problem:
+        # Two properties that nothing tells apart stay a doubt, whatever stands within others.
+        if not any(isinstance(value, dict) for item in sample for value in item.values()):
+            raise
+        if isinstance(problem, AmbiguousDocument) and not is_of_context(problem):
+            raise
+        first_problem = problem
+    try:
+        return _guess([flattened(item) for item in sample], str)
+    except AmbiguousDocument:
+        raise
+    except MalformedDocument:
+        raise first_problem from None
+
+
+def _guess(sample: Sequence[dict[str, Any]], expression: Callable[[str], str]) -> ValueGuess:
+    """As `guess_values`.
+
+    Args:
+        sample: the first items.
+        expression: gives the JMESPath expression for the name of a property.
+    """
+    names = list(dict.fromkeys(name for item in sample for name in item))
+    table = [[text_of(item.get(name)) for name in names] for item in sample]
+    return _table_guess(table, names, [*map(expression, names)])
+
+
+def guess_row_values(
+    rows: Sequence[Sequence[Any]], columns: Sequence[str]
+) -> tuple[ValueGuess, bool]:
+    """As `guess_values`, of items that are rows; and whether the first one names the columns.
+
+    Args:
+        rows: the first items.
+        columns: the names of their columns, if something else names them.
+    """
+    table = [[*map(text_of, row)] for row in rows]
+    has_header = not columns and len(rows) > 1 and are_names(table[0])
+    names = table[0] if has_header else list(columns)
+    width = max(map(len, table))
+    paths = [f"[{at}]" for at in range(width)]
+    return _table_guess(table[has_header:], names, paths), has_header
+
+
+def _table_guess(table: list[list[str]], names: list[str], paths: Sequence[str]) -> ValueGuess:
     try:
         guess = guess_columns(table, names, "$")
     except AmbiguousDocument as doubt:
-        places = [choice["options"]["columns"]["value"] for choice in doubt.alternatives]
-        alternatives = [
-            {"format": "json", "options": {"value": _names_at(place, names)}} for place in places
-        ]
-        message = doubt.message.removeprefix("$: ").replace("The columns", "The properties")
-        raise AmbiguousDocument(
-            message.replace("`columns`", "`value`"), "$", alternatives
-        ) from None
+        raise _doubt(doubt, paths) from None
     except MalformedDocument:
-        shown = ", ".join(sorted(name[:40] for name in names)[:30])
+        shown = ", ".join(sorted(name[:40] for name in names or paths)[:30])
         raise MalformedDocument(f"no property holds observables; there are {shown}", "$") from None
+    return _value_guess(guess, paths)
+
+
+def _value_guess(guess: ColumnGuess, paths: Sequence[str]) -> ValueGuess:
     at = guess.columns["value"]
-    notes = [
-        note.replace("columns.value=", "value=")
-        .replace("columns", "properties")
-        .replace("column", "property")
-        .replace("rows", "items")
-        for note in guess.notes
-    ]
     places = at if isinstance(at, list) else [at]
     type_at = guess.columns.get("type")
-    type_name = None if type_at is None or len(places) > 1 else names[type_at]
-    return ValueGuess([names[place] for place in places], notes, type_name)
+    return ValueGuess(
+        [paths[place] for place in places],
+        [guess.kinds.get(place) for place in places],
+        [_in_words_of_json(note) for note in guess.notes],
+        guess.types,
+        None if type_at is None else paths[type_at],
+    )
 
 
-def _row(item: dict[str, Any], names: Sequence[str]) -> list[str]:
-    return [_cell(item.get(name)) for name in names]
+def _doubt(doubt: AmbiguousDocument, paths: Sequence[str]) -> AmbiguousDocument:
+    """A doubt about columns in the words and options of JSON."""
+    alternatives = []
+    for choice in doubt.alternatives:
+        options = dict(choice["options"])
+        place = options.pop("columns")["value"]
+        options["value"] = [paths[at] for at in place] if isinstance(place, list) else paths[place]
+        alternatives.append({"format": "json", "options": options})
+    message = _in_words_of_json(doubt.message.removeprefix("$: "))
+    return AmbiguousDocument(message, "$", alternatives)
 
 
-def _names_at(place: int | list[int], names: Sequence[str]) -> str | list[str]:
-    """The properties at some places, as JMESPath expressions."""
-    if isinstance(place, list):
-        return [_step(names[at]) for at in place]
-    return _step(names[place])
+def _in_words_of_json(text: str) -> str:
+    text = text.replace("columns.value=", "value=").replace("`columns`", "`value`").replace("each row's", "each item's")
+    text = text.replace("Columns", "Properties").replace("columns", "properties")
+    return text.replace("column", "property").replace("rows", "items")
 
 
-def _cell(value: Any) -> str:
+def late_values(item: dict[str, Any], known: frozenset[str]) -> list[tuple[str, Declared]]:
+    """Properties that the first items do not have, and whose names say that they are values.
+
+    Args:
+        item: an item.
+        known: the properties of the first items.
+    """
+    values = []
+    for name in item.keys() - known:
+        header = read_header(name)
+        kind = header.declared
+        is_value = header.rank == 2 and not (header.is_context or header.is_excluded)
+        if is_value and kind is not None and kind not in TEXTS:
+            values.append((name, kind))
+    return sorted(values, key=lambda value: value[0])
+
+
+def step(name: str) -> str:
+    """A property's name as a step of a JMESPath expression."""
+    return name if name.isidentifier() and name.isascii() else msgspec.json.encode(name).decode()
+
+
+def flattened(item: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """An item with the properties of the objects within it, by their paths."""
+    flat: dict[str, Any] = {}
+    for name, value in item.items():
+        path = prefix + step(name)
+        if isinstance(value, dict) and depth < _MAX_DEPTH:
+            flat |= flattened(value, f"{path}.", depth + 1)
+        else:
+            flat[path] = value
+    return flat
+
+
+def text_of(value: Any) -> str:
     """A property as a cell: of a list of texts all of them."""
     if isinstance(value, list):
         return " ".join(entry for entry in value if isinstance(entry, str))

@@ -19,13 +19,16 @@ class JsonPath:
         text: in JMESPath.
         option: the option that it comes from.
 
+    Attributes:
+        text: in JMESPath.
+
     Raises:
         InvalidInput: it is no expression.
     """
 
     def __init__(self, text: str, option: str) -> None:
         self._option = option
-        self._text = text
+        self.text = text
         try:
             self._parsed = jmespath.compile(text).parsed
         except JMESPathError as problem:
@@ -46,7 +49,7 @@ class JsonPath:
             return None  # a function met a value of another type
         except _TooManyElements:
             raise self._problem(
-                f"{self._text[:200]!r} gives more than {MAX_ELEMENTS:,} elements"
+                f"{self.text[:200]!r} gives more than {MAX_ELEMENTS:,} elements"
             ) from None
 
     def _problem(self, message: str) -> InvalidInput:

@@ -13,7 +13,7 @@ _SAMPLED_ROWS: Final = 50
 _FORMULA: Final = re.compile(
     r"""((?:^|[,;\t|])[ ]?)(?:=["]([^"]*)["]|["]=["]{2}([^"]*)["]{3})(?=\s*(?:$|[,;\t|]))"""
 )
-_NO_NAME: Final = frozenset({"none", "n/a", "-", "unknown", "null", "nan"})
+_NO_NAME: Final = frozenset({"none", "n/a", "-", "unknown", "null", "nan", "(empty)"})
 
 
 def rows(lines: list[str], delimiter: str) -> list[list[str]]:
@@ -77,16 +77,22 @@ def header(
     table = rows(lines[:_SAMPLED_ROWS], delimiter)
     first = [cell.strip() for cell in table[0]] if table else []
     width = Counter(len(row) for row in table).most_common(1)[0][0] if table else 0
-    commented = rows([comment], delimiter) if comment.strip() else []
-    names = [cell.strip() for cell in commented[0]] if commented else []
+    names = _commented_names(comment, delimiter)
     if 1 < len(names) == width and not any(map(type_of, names)):
         return names, 0
-    if has_header or (len(table) > 1 and _are_names(first)):
+    if has_header or (len(table) > 1 and are_names(first)):
         return first, 1
     return [], 0
 
 
-def _are_names(cells: list[str]) -> bool:
+def _commented_names(comment: str, delimiter: str) -> list[str]:
+    """The cells of a comment; in Zeek's files a word before them says that they are names."""
+    commented = rows([comment], delimiter) if comment.strip() else []
+    names = [cell.strip() for cell in commented[0]] if commented else []
+    return names[1:] if names[:1] == ["fields"] else names
+
+
+def are_names(cells: list[str]) -> bool:
     """Whether the cells of a row name columns; those at its end may be empty."""
     while cells and not cells[-1]:
         cells = cells[:-1]
@@ -123,6 +129,11 @@ def column_list(names: list[str]) -> str:
 def column_key(name: str) -> str:
     """A column's name in the form in which names are compared."""
     return re.sub(r"[\s_-]+", "_", name.strip().strip("\"'").lower())
+
+
+def is_placeholder(cell: str) -> bool:
+    """Whether a cell says that there is nothing."""
+    return cell.lower() in _NO_NAME
 
 
 def name_or_none(cell: str) -> str | None:

@@ -13,12 +13,13 @@ from services.feeds.formats.base import (
     refuse_wide_network,
     refuse_wide_range,
     refused_item,
-    typed_value,
 )
+from services.feeds.formats.column_profiles import split_cell
 from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.styles import networks_of_range
-from services.feeds.formats.table_columns import split_cell
+from services.feeds.formats.table_layout import is_placeholder
+from services.feeds.formats.type_words import Declared, TypeWords, value_of
 from shared.stix import NotAnObservable, ObservableType
 
 Column = str | int
@@ -108,6 +109,7 @@ class RowReader:
         where: the table's place, for errors.
         kind: the type of every value, if it is given.
         options: what else the table's options say.
+        kinds: the types that cells of a column have to be of, by its index.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class RowReader:
         where: str,
         kind: ObservableType | None,
         options: RowOptions,
+        kinds: Mapping[int, Declared],
     ) -> None:
         def index(column: Column) -> int:
             return table_layout.column_index(column, names, where)
@@ -128,9 +131,14 @@ class RowReader:
 
         self._values = indices(mapping.value)
         self._tags = indices(mapping.tags)
-        self._kind = kind
         self._type = None if mapping.type is None else index(mapping.type)
-        self._types = fields.types_option(options.types)
+        self._words = TypeWords(fields.types_option(options.types), kind)
+        self._kinds = {at: kinds.get(at, kind) for at in self._values}
+        if self._type is not None and len(self._values) > 1:
+            # The words of types are about the column that names no type itself.
+            self._own_kinds = {at: own for at, own in kinds.items() if at in self._kinds}
+        else:
+            self._own_kinds = {}
         self._family = options.family
         self._width = options.width
         self._refuses_wide_networks = options.refuses_wide_networks
@@ -175,11 +183,12 @@ class RowReader:
 
     def _single_indicator(self, row: list[str]) -> ParsedIndicator | None:
         """The indicator of a row with one value, which is the usual case; None in all others."""
-        cell = _cell_at(row, self._values[0])
+        at = self._values[0]
+        cell = _cell_at(row, at)
         if not cell:
             return None
         try:
-            type_, value = typed_value(self._kind_of(row), cell)
+            type_, value = value_of(self._kind_of(row, at), cell)
             if self._refuses_wide_networks and "/" in value:
                 refuse_wide_network(type_, value, "columns")
         except NotAnObservable:
@@ -194,10 +203,9 @@ class RowReader:
             yield DroppedItem(f"line {number}", excerpt(",".join(row)), "missing column", short)
             return
         context = self._context(row)
-        kind = self._kind_of(row)
-        for cell in cells:
+        for at, cell in cells:
             try:
-                values = self._observables(kind, cell, row)
+                values = self._observables(self._kind_of(row, at), cell, row)
                 if self._refuses_wide_networks:
                     for type_, value in values:
                         refuse_wide_network(type_, value, "columns")
@@ -212,34 +220,40 @@ class RowReader:
                 for type_, value in values:
                     yield ParsedIndicator(type_, value, **context)
 
-    def _filled_cells(self, row: list[str]) -> list[str]:
-        cells = [cell for at in self._values if at < len(row) for cell in self._cells(row, at)]
-        return [cell for cell in cells if cell] or cells[:1]
+    def _filled_cells(self, row: list[str]) -> list[tuple[int, str]]:
+        """The cells of the values with their columns; empty ones only if all are empty."""
+        cells = [
+            (at, cell) for at in self._values if at < len(row) for cell in self._cells(row, at)
+        ]
+        filled = [(at, cell) for at, cell in cells if cell]
+        if len(filled) > 1:
+            filled = [(at, cell) for at, cell in filled if not is_placeholder(cell)] or filled
+        return filled or cells[:1]
 
     def _observables(
-        self, kind: ObservableType | None, cell: str, row: list[str]
+        self, kind: Declared | None, cell: str, row: list[str]
     ) -> list[tuple[str, str]]:
         """The observables of a cell: one, those of a list, or the networks of a range."""
         prefix = _cell_at(row, self._prefix)
         if prefix and "/" not in cell:
-            return [typed_value(kind, f"{cell}/{prefix}")]
+            return [value_of(kind, f"{cell}/{prefix}")]
         end = _cell_at(row, self._end)
         if end and "/" not in cell:
             networks = networks_of_range(cell, end)
             if not 0 < len(networks) <= _MAX_NETWORKS:
                 raise NotAnObservable("malformed range", f"{excerpt(cell)} to {excerpt(end)}")
-            values = [typed_value(kind, network) for network in networks]
+            values = [value_of(kind, network) for network in networks]
             if self._refuses_wide_networks:
                 refuse_wide_range(values, "columns")
             return values
         try:
-            return [typed_value(kind, cell)]
+            return [value_of(kind, cell)]
         except NotAnObservable:
             pieces = split_cell(cell)
             if len(pieces) < 2:
                 raise
             try:
-                return [typed_value(kind, piece) for piece in pieces]
+                return [value_of(kind, piece) for piece in pieces]
             except NotAnObservable:
                 pass  # it is no list: the cell as a whole is refused
             raise
@@ -250,10 +264,15 @@ class RowReader:
             return [row[at].strip()]
         return [cell.strip() for cell in row[at].split(separator)]
 
-    def _kind_of(self, row: list[str]) -> ObservableType | None:
-        if self._type is None or self._type >= len(row):
-            return self._kind
-        return self._types.get(row[self._type].strip().lower(), self._kind)
+    def _kind_of(self, row: list[str], at: int) -> Declared | None:
+        """The declared type of a cell, if one is declared.
+
+        Raises:
+            NotAnObservable: the row declares one that is no type.
+        """
+        if self._type is None or self._type >= len(row) or at in self._own_kinds:
+            return self._kinds[at]
+        return self._words.type_of(row[self._type])
 
     def _context(self, row: list[str]) -> dict[str, Any]:
         context: dict[str, Any] = {
