@@ -30,7 +30,7 @@ _NETMASK: Final = re.compile(r"(?:[89]|[12][0-9]|3[0-2])|255\.(?:[0-9]{1,3}\.){2
 def range_columns(
     table: list[list[str]], names: list[str], profiles: Sequence[Profile]
 ) -> dict[str, int]:
-    """The column of the prefix or netmask, or of the last address, beside a first address.
+    """The columns `start` and `end`, or `start` and `prefix` (a length or netmask).
 
     It is empty unless the headers say so and the cells are what they say: `from` and `to` are the
     ends of a connection as well as those of a range.
@@ -42,11 +42,11 @@ def range_columns(
         key = keys[profile.at]
         last = _last_key(key)
         if last in keys and _are_addresses(table, keys.index(last)):
-            return {"end": keys.index(last)}
+            return {"start": profile.at, "end": keys.index(last)}
         if key in _STARTS or last is not None:
             for at, other in enumerate(keys):
                 if other in _PREFIXES and _are_masks(table, profile.at, at):
-                    return {"prefix": at}
+                    return {"start": profile.at, "prefix": at}
     return {}
 
 

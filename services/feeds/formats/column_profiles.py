@@ -65,6 +65,13 @@ class Profile(NamedTuple):
         """See `Header.rank`."""
         return self.header.rank
 
+    def as_value(self) -> "Profile":
+        """The same column, if others show that it holds the values."""
+        rank = max(self.rank, 2)
+        return self._replace(
+            header=self.header._replace(rank=rank), score=self.score - self.rank + rank
+        )
+
 
 def column_profile(table: list[list[str]], names: list[str], at: int) -> Profile | None:
     """What header and cells say about a column; None if it holds no observables."""

@@ -237,7 +237,7 @@ class _ItemReader:
             (JsonPath(text, "value"), None if is_declared else _declared(text))
             for text in _as_list(options.value)
         ]
-        self._known: frozenset[str] | None = None
+        self._sampled: frozenset[str] | None = None
         self._header: Any = None
         self._tags = [JsonPath(text, "tags") for text in _as_list(options.tags)]
         self._type = None if options.type_at is None else JsonPath(options.type_at, "type_at")
@@ -254,7 +254,7 @@ class _ItemReader:
         kinds = [
             (path.text, sorted(as_types(kind)) if kind else None) for path, kind in self._values
         ]
-        return repr((kinds, self._type and self._type.text, sorted(self._known or ())))
+        return repr((kinds, self._type and self._type.text, sorted(self._sampled or ())))
 
     def guess_values(self, items: Sequence[Any], columns: Sequence[str] = ()) -> list[str]:
         """Guess the expressions of the values unless an option gives them; the notes about them.
@@ -278,7 +278,7 @@ class _ItemReader:
         else:
             guess = guess_values(items)
             sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
-            self._known = frozenset(name for item in sample for name in item)
+            self._sampled = frozenset(name for item in sample for name in item)
         if self._type is None and self._kind is None and guess.type_name is not None:
             self._type = JsonPath(guess.type_name, "type_at")
         # The words of types are about the property that names no type itself.
@@ -300,7 +300,11 @@ class _ItemReader:
             for expression, kind in self._values
             for value in _texts(expression.search(item))
         ]
-        if self._known is not None and isinstance(item, dict) and not self._known.issuperset(item):
+        if (
+            self._sampled is not None
+            and isinstance(item, dict)
+            and not self._sampled.issuperset(item)
+        ):
             values += self._late_values(item)
         if not values:
             detail = "nothing is at the place of the value"
@@ -318,9 +322,11 @@ class _ItemReader:
             return DroppedItem(where, excerpt(item), "context", "it names the columns")
         return None
 
-    def _late_values(self, item: dict[str, Any]) -> list[tuple[Declared | None, str]]:
+    def _late_values(
+        self, item: dict[str, Any], sampled: frozenset[str]
+    ) -> list[tuple[Declared | None, str]]:
         """The values of properties that the first items do not have."""
-        late = late_values(item, self._known or frozenset())
+        late = late_values(item, sampled)
         return [(kind, text) for name, kind in late for text in _texts(item[name])]
 
     def _value_items(

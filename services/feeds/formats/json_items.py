@@ -71,7 +71,7 @@ def _guess(sample: Sequence[dict[str, Any]], expression: Callable[[str], str]) -
         expression: gives the JMESPath expression for the name of a property.
     """
     names = list(dict.fromkeys(name for item in sample for name in item))
-    table = [[text_of(item.get(name)) for name in names] for item in sample]
+    table = [[*map(text_of, map(item.get, names))] for item in sample]
     return _table_guess(table, names, [*map(expression, names)])
 
 
@@ -134,15 +134,15 @@ def _in_words_of_json(text: str) -> str:
     return text.replace("column", "property").replace("rows", "items")
 
 
-def late_values(item: dict[str, Any], known: frozenset[str]) -> list[tuple[str, Declared]]:
+def late_values(item: dict[str, Any], sampled: frozenset[str]) -> list[tuple[str, Declared]]:
     """Properties that the first items do not have, and whose names say that they are values.
 
     Args:
         item: an item.
-        known: the properties of the first items.
+        sampled: the properties of the first items.
     """
     values = []
-    for name in item.keys() - known:
+    for name in item.keys() - sampled:
         header = read_header(name)
         kind = header.declared
         is_value = header.rank == 2 and not (header.is_context or header.is_excluded)

@@ -174,7 +174,9 @@ def _lists(
     values = list(value.values())
     has_names = _are_names(value)
     columns = next((value[name] for name in value if name.lower() in _COLUMN_NAMES), None)
-    is_mixed = has_names and any(is_harmless(header_words(name)) for name in value)
+    is_mixed = has_names and any(
+        is_meta_name(name) or is_harmless(header_words(name)) for name in value
+    )
     is_mixed |= columns is not None
     if len(values) > 1 and not is_mixed and all(isinstance(entry, list) for entry in values):
         yield [item for items in values for item in items], _joined(path, "*[]"), ()

@@ -83,8 +83,13 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
         columns = column_list(names) if names else f"there are {width} columns without names"
         raise MalformedDocument(f"no column holds observables; {columns}", where)
     ends = range_columns(table, names, profiles)
+    start = ends.pop("start", None)
     # The last address of a range is no second observable, and a netmask is none at all.
-    others = [profile for profile in profiles if profile.at not in ends.values()]
+    others = [
+        profile.as_value() if profile.at == start else profile
+        for profile in profiles
+        if profile.at not in ends.values()
+    ]
     values = _value_columns(others, where)
     has_link = len(values) > 1 and any(value.type is _T.URL for value in values)
     if has_link and len(table) == 1 and not names:

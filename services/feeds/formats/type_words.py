@@ -77,8 +77,8 @@ def declared_type(
     key = type_key(word)
     bare = _BEGINNINGS.sub("", key)
     for candidate in (key, bare, _ENDS.sub("", key), _ENDS.sub("", bare)):
-        if candidate and (found := _NAMES.get(candidate) or _FAMILIES.get(candidate)):
-            return found
+        if candidate and (types := _NAMES.get(candidate) or _FAMILIES.get(candidate)):
+            return types
     return None
 
 

@@ -44,8 +44,8 @@ def test_any_mixture_of_line_ends_gives_the_same(name, lines, data):
 @given(text=st.text("a\r\n", max_size=60), size=st.integers(1, 7))
 def test_lines_do_not_depend_on_the_sizes_of_what_is_read(text, size):
     class Slow(io.BytesIO):
-        def read(self, wanted=-1):
-            return super().read(min(size, wanted))
+        def read(self, limit=-1):
+            return super().read(min(size, limit))
 
     head = b"x" * 65536 + b"\n"
 
