@@ -289,7 +289,7 @@ class CsvReader:
         # A quote that is not closed on its own line makes the next line part of it.
         if any(text.count('"') % 2 for text in texts):
             raise LinesNotIndependent
-        texts = [*map(table_layout.plain_text, texts)]
+        texts = [table_layout.plain_text(text) if '="' in text else text for text in texts]
         try:
             rows = list(csv.reader(texts, delimiter=self._delimiter, skipinitialspace=True))
         except csv.Error:

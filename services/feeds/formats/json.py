@@ -20,6 +20,7 @@ from services.feeds.formats.base import (
     read_options,
     refuse_wide_network,
     refused_item,
+    typed_value,
 )
 from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.json_items import guess_row_values, guess_values, late_values
@@ -292,7 +293,9 @@ class _ItemReader:
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
-        if unread := self._unread_item(item, where):
+        is_object = isinstance(item, dict)
+        may_be_unread = (is_object and "to_ids" in item) or item is self._header
+        if may_be_unread and (unread := self._unread_item(item, where)):
             yield unread
             return
         values = [
@@ -300,12 +303,9 @@ class _ItemReader:
             for expression, kind in self._values
             for value in _texts(expression.search(item))
         ]
-        if (
-            self._sampled is not None
-            and isinstance(item, dict)
-            and not self._sampled.issuperset(item)
-        ):
-            values += self._late_values(item)
+        sampled = self._sampled
+        if sampled is not None and is_object and not sampled.issuperset(item):
+            values += self._late_values(item, sampled)
         if not values:
             detail = "nothing is at the place of the value"
             yield DroppedItem(where, excerpt(item), "no value", detail)
@@ -336,10 +336,11 @@ class _ItemReader:
         word = None if self._type is None else self._type.search(item)
         for kind, value in values:
             try:
-                declared = kind or self._kind
-                if kind is None and isinstance(word, str):
-                    declared = self._words.type_of(word)
-                type_, canonical = value_of(declared, value)
+                if kind is None and word is None:
+                    type_, canonical = typed_value(self._kind, value)
+                else:
+                    declared = kind or self._words.type_of(word if isinstance(word, str) else "")
+                    type_, canonical = value_of(declared, value)
                 if self._refuses_wide_networks and "/" in canonical:
                     refuse_wide_network(type_, canonical, "value")
                 yield ParsedIndicator(type_, canonical, **context)

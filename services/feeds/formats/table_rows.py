@@ -188,7 +188,8 @@ class RowReader:
         if not cell:
             return None
         try:
-            type_, value = value_of(self._kind_of(row, at), cell)
+            kind = self._kinds[at] if self._type is None else self._kind_of(row, at)
+            type_, value = value_of(kind, cell)
             if self._refuses_wide_networks and "/" in value:
                 refuse_wide_network(type_, value, "columns")
         except NotAnObservable:
