@@ -129,9 +129,10 @@ def _doubt(doubt: AmbiguousDocument, paths: Sequence[str]) -> AmbiguousDocument:
 
 
 def _in_words_of_json(text: str) -> str:
-    text = text.replace("columns.value=", "value=").replace("`columns`", "`value`").replace("each row's", "each item's")
+    text = text.replace("columns.value=", "value=").replace("`columns`", "`value`")
+    text = text.replace("each row's", "each item's").replace("rows", "items")
     text = text.replace("Columns", "Properties").replace("columns", "properties")
-    return text.replace("column", "property").replace("rows", "items")
+    return text.replace("column", "property")
 
 
 def late_values(item: dict[str, Any], sampled: frozenset[str]) -> list[tuple[str, Declared]]:

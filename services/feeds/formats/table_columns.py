@@ -145,10 +145,8 @@ def _notes_aside(profiles: Sequence[Profile]) -> list[str]:
     if not profiles:
         return []
     labels = ", ".join(f"{profile.label} ({profile.type})" for profile in profiles)
-    return [
-        f"left aside as context: {labels}; "
-        "`--option columns.value=NAME` reads another column instead"
-    ]
+    option = "`--option columns.value=NAME` reads another column instead"
+    return [f"left aside as context: {labels}; {option}"]
 
 
 def _value_columns(profiles: list[Profile], where: str) -> list[Profile]:
