@@ -14,6 +14,7 @@ _MAC = re.compile(
     r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}",
     re.IGNORECASE | re.ASCII,
 )
+_SERIAL = re.compile("[0-9a-f]{2}(?::[0-9a-f]{2}){7}", re.IGNORECASE)
 _PADDED = re.compile(r"[0-2][0-9]{2}(?:\.[0-2][0-9]{2}){3}", re.ASCII)
 _MAPPED_LOOPBACK = "::ffff:127."
 
@@ -41,6 +42,11 @@ def is_ipv6(text: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def is_serial(text: str) -> bool:
+    """Whether a text is eight pairs of digits between colons: a serial number, not an address."""
+    return len(text) == 23 and bool(_SERIAL.fullmatch(text))
 
 
 def is_mac(text: str) -> bool:

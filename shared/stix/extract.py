@@ -9,8 +9,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from shared.stix.addresses import is_ipv4, is_mac
+from shared.stix.addresses import is_ipv4, is_mac, is_serial
 from shared.stix.defang import refang
+from shared.stix.extract_doubts import (
+    CUT,
+    broken_word,
+    has_ellipsis,
+    is_cut,
+    sentence_mark,
+)
 from shared.stix.extract_noise import in_path, no_address, no_name, sentence_end
 from shared.stix.names import TOP_LEVEL_DOMAINS
 from shared.stix.observable import normalise
@@ -18,6 +25,8 @@ from shared.stix.vocabulary import MAX_LENGTH, NotAnObservable, ObservableType
 from shared.stix.wallets import is_wallet
 
 _T = ObservableType
+DOUBT = "doubt"
+"""The type of a mention of which a part is missing; its value is the reason."""
 
 
 class Match(NamedTuple):
@@ -40,19 +49,25 @@ _AddMatch = Callable[[Match], None]
 
 # Letters of words and labels: ASCII, and those of scripts that put blanks between words. A name
 # next to Chinese or Japanese text ends where that begins; names in such scripts match in URLs only.
+# A letter that was lost (U+FFFD) belongs to its word, which is then no observable.
 _LETTER = (
     "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u037d\u0386-\u0481\u048a-\u0556\u0561-\u0587"
-    "\u05d0-\u05ea\u0620-\u065f\u066e-\u06d3\u0900-\u0963\u0966-\u0dff\u1e00-\u1fff\u2010\u2011\\-"
+    "\u05d0-\u05ea\u0620-\u065f\u066e-\u06d3\u0900-\u0963\u0966-\u0dff\u1e00-\u1fff\u2010\u2011"
+    "\ufffd\\-"
 )
 _W = f"0-9_{_LETTER}"
 _CJK = "\u0e00-\u0eff\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
 # Marks of defanging: in brackets, with blanks around them as well; one bracket may be missing.
 _DOT = (
-    r"(?:\.(?:\](?=[a-z0-9]))?+|[ \t]?+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])[\])}]{1,3}+[ \t]?+"
-    r"|\[\.(?=[a-z0-9])|\\{1,2}+\.)"
+    r"(?:\.(?:\](?=[a-z0-9]))?+"
+    r"|[ \t]?+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+"
+    r"|\[\.(?=[a-z0-9])|\\{1,2}+\."
+    r"|[ \t]?+\\{1,2}+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+"
+    r"|[ \t]?+<(?:\.|[dD][oO][tT])>[ \t]?+"
+    "|[\u3002\uff0e\uff61](?=[0-9A-Za-z]))"
 )
-_AT = r"(?:@|[ \t]?+[\[({]{1,3}+(?:@|[aA][tT])[\])}]{1,3}+[ \t]?+)"
-_BLANK_MARK = r"[ \t][\[({](?:\.|@|[dD][oO][tT]|[aA][tT])[\])}]"
+_AT = r"(?:@|[ \t]?+\\{0,2}+[\[({]{1,3}+(?:@|[aA][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+)"
+_BLANK_MARK = r"[ \t][\\\[({<](?<=[\[({<])(?:\.|@|[dD][oO][tT]|[aA][tT]|\\)|[ \t]\\{1,2}[\[({]"
 _SCHEME_END = r"(?:(?::|[\[({]:[\])}])(?:\\?/|\[/\]){2}|[\[({]:(?:\\?/){2}[\])}])"
 _NEXT = re.compile(
     rf"""
@@ -102,7 +117,8 @@ _WORD = re.compile(
 _WORD_TYPES = (_T.VULNERABILITY, _T.ASN, _T.TLSH, _T.MAC)
 _WALLETS = range(25, 107)
 """Lengths of wallet addresses; the check sum decides whether a word of such a length is one."""
-_HYPHENS = {0x2010: "-", 0x2011: "-"}
+_HYPHENS = {0x2010: "-", 0x2011: "-", 0x3002: ".", 0xFF0E: ".", 0xFF61: "."}
+"""Hyphens, and the full stops that IDNA takes for dots."""
 _FINGERPRINTS = {20: _T.X509_SHA1, 32: _T.X509_SHA256}
 """Only fingerprints of certificates are written as pairs of digits between colons."""
 _HIVE = re.compile(r"HK(?:LM|CU|CR|CC|U|EY_[A-Z_]{4,20})", re.IGNORECASE)
@@ -116,15 +132,27 @@ _SCHEME = re.compile(r"h\*\*ps?(?=:|[\[({]:)|[A-Za-z][0-9A-Za-z_+-]{0,30}+(?=:|[
 _UNDERSCORED = re.compile(
     r"(?:^|(?<![0-9A-Za-z_]))h[tx*]{2}ps?(?:__(?=[0-9A-Za-z])|:$)", re.IGNORECASE
 )
+_NETMASK = re.compile(
+    r"(?:/|[ \t]{1,4}+(?:(?:net)?mask[ \t:]{1,4}+)?)([0-9]{1,3}(?:\.[0-9]{1,3}){3})"
+    r"(?![0-9A-Za-z_/]|\.[0-9])",
+    re.IGNORECASE,
+)
+_BEFORE_MASK = ("/", " 2", " m", " n", "  ", "\t", " M", " N")
+_MARKS_OF_CUTS = frozenset("[({<\\. \t\u2026\u2013\u2014")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
-def extract(text: str) -> Iterator[Match]:
+def extract(text: str, doubts: list[Match] | None = None) -> Iterator[Match]:
     """Extract the observables that a text names, in order of position, without overlaps.
 
     Each mention is a match of its own. A URL includes its host, an e-mail address its domain.
     `name/path` is an http URL; of `name:port` the name matches. Hashes in file names match. Names
     of files and mutexes have no distinctive form and never match.
+
+    Args:
+        text: prose.
+        doubts: receives, as matches of the type `DOUBT` with a reason as their value, what looks
+            like an observable of which a part is missing.
     """
     matches: list[Match] = []
     at = 0
@@ -137,6 +165,10 @@ def extract(text: str) -> Iterator[Match]:
         if reader is not None:
             at = reader(text, token.start("word"), at, matches.append)
             if matches:
+                if matches[-1].type is DOUBT:
+                    doubt = matches.pop()
+                    if doubts is not None:
+                        doubts.append(doubt)
                 yield from matches
                 matches.clear()
 
@@ -180,6 +212,22 @@ def _find_hashes(text: str, start: int, end: int, add: _AddMatch) -> None:
 
 def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     """Read words joined by dots, at signs or plus signs, defanged or not."""
+    # Most texts are ASCII, which no letter is foreign to.
+    if not text.isascii() and (reason := broken_word(text, start, end)):
+        add(Match(DOUBT, reason, start, end))
+        return end
+    raw = text[start:end]
+    if (" " in raw or "\t" in raw) and (mark := sentence_mark(raw)):
+        if mark.is_doubtful:
+            add(Match(DOUBT, CUT, start, end))
+            return end
+        _read_whole(text, start, start + mark.start, add)
+        return start + mark.end
+    return _read_whole(text, start, end, add)
+
+
+def _read_whole(text: str, start: int, end: int, add: _AddMatch) -> int:
+    """Read joined words of which no part is missing."""
     while start < end and text[start] == "-":
         start += 1
     last = end
@@ -268,6 +316,11 @@ def _read_shorter(text: str, start: int, end: int, plain: str, add: _AddMatch) -
 
 def _read_with_path(text: str, start: int, end: int, host: Match, add: _AddMatch) -> int:
     """Add a host, or with the path behind it a URL; return where to go on."""
+    mark = text[end : end + 1]
+    is_in_doubt = mark in _MARKS_OF_CUTS and (mark != " " or text.startswith("D", end + 1))
+    if is_in_doubt and is_cut(text, end):
+        add(Match(DOUBT, CUT, start, end))
+        return end
     path = None
     if text[end : end + 1] in ("/", ":") and not in_path(text, start):
         path = _PATH.match(text, end)
@@ -278,6 +331,9 @@ def _read_with_path(text: str, start: int, end: int, host: Match, add: _AddMatch
         add(host)
         return 1 + max(text.rfind(mark, end, path.end()) for mark in "/?=&#")
     stop = _trimmed(text, end, path.end())
+    if has_ellipsis(text, end, stop, path.end()):
+        add(Match(DOUBT, CUT, start, path.end()))
+        return path.end()
     bare = text[stop - 1] == "/" and text.find("/", end) == stop - 1
     raw = f"{host.value}{text[end:stop]}"
     if bare or len(raw) > MAX_LENGTH or not _try_add(add, _T.URL, raw, start, stop):
@@ -288,23 +344,47 @@ def _read_with_path(text: str, start: int, end: int, host: Match, add: _AddMatch
 def _read_address(text: str, start: int, end: int, plain: str, add: _AddMatch) -> int:
     """Read an IPv4 address, a network, a range, or with a path behind it a URL."""
     if not is_ipv4(plain):
-        at = start
-        for piece in plain.split("-") if "-" in plain and len(plain) == end - start else ():
-            if is_ipv4(piece):
-                _try_add(add, _T.IPV4, piece, at, at + len(piece))
-            at += len(piece) + 1
+        _read_range(start, end, plain, add)
         return end
-    if len(plain) == end - start and no_address(text, start):
+    is_version = len(plain) == end - start and no_address(text, start)
+    # No host has the address of a mask.
+    if is_version or plain.startswith(("0.", "255.")):
         return end
     if prefix := _PREFIX.match(text, end):
         # A prefix that is none makes neither an address nor a path.
         _try_add(add, _T.IPV4, f"{plain}/{prefix[1]}", start, prefix.end())
         return prefix.end()
+    is_before_mask = text.startswith(_BEFORE_MASK, end)
+    if is_before_mask and (mask := _NETMASK.match(text, end)):
+        if _try_add(add, _T.IPV4, f"{plain}/{mask[1]}", start, mask.end()):
+            return mask.end()
+        if text[end] == "/":
+            add(Match(DOUBT, CUT, start, mask.end()))
+            return mask.end()
+    return _read_host(text, start, end, plain, add)
+
+
+def _read_host(text: str, start: int, end: int, plain: str, add: _AddMatch) -> int:
+    """Read an IPv4 address, or with a path behind it a URL."""
     try:
         host = Match(_T.IPV4, normalise(_T.IPV4, plain), start, end)
     except NotAnObservable:
         return end
     return _read_with_path(text, start, end, host, add)
+
+
+def _read_range(start: int, end: int, plain: str, add: _AddMatch) -> None:
+    """Read addresses between hyphens; of `192.0.2.0-255` the first alone is not what is named."""
+    pieces = plain.split("-")
+    if len(plain) != end - start or not is_ipv4(pieces[0]):
+        return
+    if not all(map(is_ipv4, pieces)):
+        add(Match(DOUBT, CUT, start, end))
+        return
+    at = start
+    for piece in pieces:
+        _try_add(add, _T.IPV4, piece, at, at + len(piece))
+        at += len(piece) + 1
 
 
 def _read_url(text: str, start: int, end: int, add: _AddMatch) -> int:
@@ -319,6 +399,10 @@ def _read_url(text: str, start: int, end: int, add: _AddMatch) -> int:
         return rest.end()
     stop = _trimmed(text, end, rest.end())
     raw = text[scheme.start() : stop].replace("\\/", "/")
+    if "\ufffd" in raw or has_ellipsis(text, end, stop, rest.end()):
+        reason = "not UTF-8" if "\ufffd" in raw else CUT
+        add(Match(DOUBT, reason, scheme.start(), rest.end()))
+        return rest.end()
     _try_add(add, _T.URL, raw, scheme.start(), stop)
     return rest.end()
 
@@ -376,7 +460,7 @@ def _read_colon_run(text: str, start: int, add: _AddMatch) -> int:
         kind = _FINGERPRINTS.get(len(groups), _T.MAC)
         if _try_add(add, kind, raw if kind is _T.MAC else "".join(groups), start, end):
             return end
-    elif 3 <= len(groups) <= 9 and any(digit.isdigit() for digit in raw):
+    elif not is_serial(raw) and 3 <= len(groups) <= 9 and any(map(str.isdigit, raw)):
         prefix = _PREFIX.match(text, end)
         if prefix and _try_add(add, _T.IPV6, f"{raw}/{prefix[1]}", start, prefix.end()):
             return prefix.end()

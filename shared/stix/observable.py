@@ -205,6 +205,8 @@ def _guess(token: str) -> tuple[ObservableType, str]:
     head, slash, tail = token.partition("/")
     if not head:
         raise NotAnObservable("path without a host", excerpt(token))
+    if addresses.is_serial(head):
+        raise NotAnObservable("serial number", excerpt(token))
     if addresses.is_ipv6(head) and (not slash or tail.isdigit()):
         return ObservableType.IPV6, token
     if slash and addresses.is_dotted(head) and (tail.isdigit() or addresses.is_ipv4(tail)):

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, ClassVar
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from services.feeds.formats.base import (
+    DroppedItem,
     MalformedDocument,
     Note,
     ParsedBatch,
@@ -15,6 +16,7 @@ from services.feeds.formats.base import (
     read_options,
 )
 from services.feeds.formats.prose import (
+    LOST_LETTER,
     ProseOptions,
     ProseReader,
     host_of,
@@ -66,7 +68,7 @@ class HtmlFormat:
 
 def _items(
     stream: BinaryIO, options: HtmlOptions, prose: ProseReader
-) -> Iterator[ParsedIndicator | Note | UnitAccount]:
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     content = in_utf8(read_binary_document(stream))
     _refuse_other_kinds(content)
     # The tree of a hostile page takes quadratic time: a title and links need the beginning alone.
@@ -77,6 +79,8 @@ def _items(
     own_hosts = _own_hosts(head)
     notes: list[str] = []
     for text in _visible_texts(content, options.selector, notes):
+        if LOST_LETTER in text and not notes:
+            notes.append("some characters are lost: the page is not in the encoding that it names")
         yield from prose.indicators(text, own_hosts=own_hosts)
     yield from map(Note, notes)
     yield from prose.end()

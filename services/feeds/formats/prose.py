@@ -7,13 +7,22 @@ from typing import Any, BinaryIO
 import msgspec
 
 from services.feeds.formats import fields
-from services.feeds.formats.base import MalformedDocument, Note, ParsedIndicator
+from services.feeds.formats.base import (
+    DroppedItem,
+    MalformedDocument,
+    Note,
+    ParsedIndicator,
+    excerpt,
+)
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
-from shared.stix.extract import attack_ids, extract
+from shared.stix.extract import Match, attack_ids, extract
 
 MAX_DOCUMENT = 128 * 1024 * 1024
 """Bytes of a page or PDF, which is read as a whole."""
+
+LOST_LETTER = "\ufffd"
+"""Stands where a byte could not be read."""
 
 _CONTEXT_LENGTH = 100
 """Characters of description on either side of a mention."""
@@ -55,7 +64,7 @@ class ProseReader:
 
     def indicators(
         self, text: str, *, own_hosts: frozenset[str] = frozenset(), **context: Any
-    ) -> Iterator[ParsedIndicator]:
+    ) -> Iterator[ParsedIndicator | DroppedItem]:
         """The observables that a text names, each described by the words around it.
 
         Args:
@@ -69,7 +78,8 @@ class ProseReader:
             self._attack_ids[technique.value] = None
             account.total += 1
             account.count_context("ATT&CK id")
-        for kind, value, start, end in extract(text):
+        doubts: list[Match] = []
+        for kind, value, start, end in extract(text, doubts):
             account.total += 1
             if self._kinds is not None and kind not in self._kinds:
                 account.count_context("type that is not taken")
@@ -80,6 +90,10 @@ class ProseReader:
             account.read += 1
             fields_ = {"description": surrounding_text(text, start, end), **context}
             yield ParsedIndicator(kind, value, **fields_)
+        for _, reason, start, end in doubts:
+            account.total += 1
+            account.count(reason)
+            yield DroppedItem(f"character {start + 1}", excerpt(text[start:end]), reason)
 
     def end(self) -> Iterator[Note | UnitAccount]:
         """The account, and a note on the ATT&CK ids: they are the subject, and no observables."""

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 from services.feeds.formats.base import (
+    DroppedItem,
     Note,
     ParsedBatch,
     ParsedIndicator,
     batched,
     read_options,
 )
-from services.feeds.formats.prose import ProseOptions, ProseReader
+from services.feeds.formats.prose import LOST_LETTER, ProseOptions, ProseReader
 from services.feeds.formats.streams import read_text_document
 from services.feeds.formats.unit_account import UnitAccount
 
@@ -28,6 +29,11 @@ class ProseFormat:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note | UnitAccount]:
-    yield from prose.indicators(read_text_document(stream).decode("utf-8", "replace"))
+def _items(
+    stream: BinaryIO, prose: ProseReader
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
+    text = read_text_document(stream).decode("utf-8", "replace")
+    if LOST_LETTER in text:
+        yield Note("the text is not UTF-8: some of its characters are lost")
+    yield from prose.indicators(text)
     yield from prose.end()

@@ -11,6 +11,7 @@ import feedparser
 
 from services.feeds.formats import fields
 from services.feeds.formats.base import (
+    DroppedItem,
     MalformedDocument,
     Note,
     ParsedBatch,
@@ -56,7 +57,9 @@ class RssFormat:
         return batched(_items(stream, prose))
 
 
-def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | Note | UnitAccount]:
+def _items(
+    stream: BinaryIO, prose: ProseReader
+) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     data = read_text_document(stream)
     # feedparser takes a text for an address or a file name, but never a stream.
     feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
@@ -80,7 +83,7 @@ def _items(stream: BinaryIO, prose: ProseReader) -> Iterator[ParsedIndicator | N
 
 def _entry_indicators(
     entry: Any, prose: ProseReader, own_hosts: frozenset[str]
-) -> Iterator[ParsedIndicator]:
+) -> Iterator[ParsedIndicator | DroppedItem]:
     title = text_of_markup(_text(entry, "title"))
     published = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     context = {
