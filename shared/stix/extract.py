@@ -59,14 +59,12 @@ _W = f"0-9_{_LETTER}"
 _CJK = "\u0e00-\u0eff\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
 # Marks of defanging: in brackets, with blanks around them as well; one bracket may be missing.
 _DOT = (
-    r"(?:\.(?:\](?=[a-z0-9]))?+"
-    r"|[ \t]?+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+"
-    r"|\[\.(?=[a-z0-9])|\\{1,2}+\."
-    r"|[ \t]?+\\{1,2}+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+"
-    r"|[ \t]?+<(?:\.|[dD][oO][tT])>[ \t]?+"
-    "|[\u3002\uff0e\uff61](?=[0-9A-Za-z]))"
+    r"(?:\.(?:\](?=[a-z0-9]))?+|[ \t]?+(?:"
+    r"[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+|<(?:\.|[dD][oO][tT])>"
+    r"|\\{1,2}+[\[({]{1,3}+\\{0,2}+(?:\.|[dD][oO][tT])\\{0,2}+[\])}]{1,3}+)[ \t]?+"
+    r"|\[\.(?=[a-z0-9])|\\{1,2}+\.|[\u3002\uff0e\uff61](?=[0-9A-Za-z]))"
 )
-_AT = r"(?:@|[ \t]?+\\{0,2}+[\[({]{1,3}+(?:@|[aA][tT])\\{0,2}+[\])}]{1,3}+[ \t]?+)"
+_AT = r"(?:@|[ \t]?+[\[({]{1,3}+(?:@|[aA][tT])[\])}]{1,3}+[ \t]?+)"
 _BLANK_MARK = r"[ \t][\\\[({<](?<=[\[({<])(?:\.|@|[dD][oO][tT]|[aA][tT]|\\)|[ \t]\\{1,2}[\[({]"
 _SCHEME_END = r"(?:(?::|[\[({]:[\])}])(?:\\?/|\[/\]){2}|[\[({]:(?:\\?/){2}[\])}])"
 _NEXT = re.compile(
@@ -165,7 +163,7 @@ def extract(text: str, doubts: list[Match] | None = None) -> Iterator[Match]:
         if reader is not None:
             at = reader(text, token.start("word"), at, matches.append)
             if matches:
-                if matches[-1].type is DOUBT:
+                if matches[-1][0] is DOUBT:
                     doubt = matches.pop()
                     if doubts is not None:
                         doubts.append(doubt)
@@ -212,22 +210,6 @@ def _find_hashes(text: str, start: int, end: int, add: _AddMatch) -> None:
 
 def _read_joined(text: str, start: int, end: int, add: _AddMatch) -> int:
     """Read words joined by dots, at signs or plus signs, defanged or not."""
-    # Most texts are ASCII, which no letter is foreign to.
-    if not text.isascii() and (reason := broken_word(text, start, end)):
-        add(Match(DOUBT, reason, start, end))
-        return end
-    raw = text[start:end]
-    if (" " in raw or "\t" in raw) and (mark := sentence_mark(raw)):
-        if mark.is_doubtful:
-            add(Match(DOUBT, CUT, start, end))
-            return end
-        _read_whole(text, start, start + mark.start, add)
-        return start + mark.end
-    return _read_whole(text, start, end, add)
-
-
-def _read_whole(text: str, start: int, end: int, add: _AddMatch) -> int:
-    """Read joined words of which no part is missing."""
     while start < end and text[start] == "-":
         start += 1
     last = end
@@ -236,6 +218,11 @@ def _read_whole(text: str, start: int, end: int, add: _AddMatch) -> int:
     raw = text[start:last]
     if "__" in raw and _lacks_slashes(text, start, raw):
         return _read_scheme(text, start, last, add)
+    # Most texts are ASCII, which no letter is foreign to.
+    if (" " in raw or "\t" in raw or not text.isascii()) and (
+        stop := _read_broken(text, start, end, raw, add)
+    ):
+        return stop
     plain = refang(raw)
     if not plain.isascii():
         plain = plain.translate(_HYPHENS)
@@ -251,6 +238,21 @@ def _read_whole(text: str, start: int, end: int, add: _AddMatch) -> int:
     if label.isdigit() or (label[:1].isdigit() and "-" in label):
         return _read_address(text, start, last, plain, add)
     return _read_name(text, start, last, plain, add)
+
+
+def _read_broken(text: str, start: int, end: int, raw: str, add: _AddMatch) -> int:
+    """Read joined words that end amid the token, or lack a part; return 0 for all others."""
+    if reason := broken_word(text, start, end):
+        add(Match(DOUBT, reason, start, end))
+        return end
+    mark = sentence_mark(raw)
+    if mark is None:
+        return 0
+    if mark.is_doubtful:
+        add(Match(DOUBT, CUT, start, end))
+        return end
+    _read_joined(text, start, start + mark.start, add)
+    return start + mark.end
 
 
 def _lacks_slashes(text: str, start: int, raw: str) -> bool:
@@ -283,17 +285,21 @@ def _read_mail(text: str, start: int, end: int, plain: str, add: _AddMatch) -> i
 
 def _read_name(text: str, start: int, end: int, plain: str, add: _AddMatch) -> int:
     """Read a domain name, or with a path behind it a URL."""
+    is_in_dns = _in_dns(plain)
+    # Most words with a dot are in no suffix: the costly look at what they are comes last.
+    if not is_in_dns and not is_mac(plain):
+        return _read_shorter(text, start, end, plain, add)
     if plain == text[start:end] and no_name(text, start, end):
         return _read_shorter(text, start, end, plain, add)
     try:
-        value = normalise(_T.DOMAIN, plain) if _in_dns(plain) else ""
+        value = normalise(_T.DOMAIN, plain) if is_in_dns else ""
     except NotAnObservable:
         value = ""
-    if not value:
-        if is_mac(plain) and _try_add(add, _T.MAC, plain, start, end):
-            return end
-        return _read_shorter(text, start, end, plain, add)
-    return _read_with_path(text, start, end, Match(_T.DOMAIN, value, start, end), add)
+    if value:
+        return _read_with_path(text, start, end, Match(_T.DOMAIN, value, start, end), add)
+    if is_mac(plain) and _try_add(add, _T.MAC, plain, start, end):
+        return end
+    return _read_shorter(text, start, end, plain, add)
 
 
 def _in_dns(name: str) -> bool:
