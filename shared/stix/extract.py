@@ -245,7 +245,7 @@ def _read_broken(text: str, start: int, end: int, raw: str, add: _AddMatch) -> i
     if reason := broken_word(text, start, end):
         add(Match(DOUBT, reason, start, end))
         return end
-    mark = sentence_mark(raw)
+    mark = sentence_mark(raw) if " " in raw or "\t" in raw else None
     if mark is None:
         return 0
     if mark.is_doubtful:
