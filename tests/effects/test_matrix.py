@@ -187,7 +187,7 @@ STORED_SETTING = {"tag": "tags"}
 def test_every_setting_that_an_upload_may_name_is_tested(client_for: ClientFor) -> None:
     ingest = next(route for _, path, route, _ in routes(client_for("feeds")) if "ingest" in path)
     names = {parameter.alias for parameter in ingest.dependant.query_params}
-    assert names == {*SETTINGS, "name"}
+    assert names == {*SETTINGS, "name", "file"}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -347,5 +347,5 @@ def test_an_answer_that_is_no_page_is_told(
 
 
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="collector_options"):
+    with pytest.raises(InvalidInput, match="no option `colection`"):
         collect(FeedSource("http://127.0.0.1:1/", {"colection": "x"}), tmp_path)

@@ -200,7 +200,7 @@ def test_a_document_of_comments_is_accounted_for() -> None:
 def test_what_is_cut_from_a_long_line_is_told() -> None:
     shown = preview(b"192.0.2.1 " + b"x" * 200_000 + b"\n192.0.2.2\n", "text")
     assert shown.account == UnitAccount("line", 2, 2)
-    assert "lines are cut at 65,536 bytes: 134,474 bytes are not read" in shown.notes
+    assert "lines are cut at 65,536 bytes: 200,000 bytes are not read" in shown.notes
 
 
 def test_a_unit_that_is_counted_nowhere_shows() -> None:
