@@ -62,7 +62,10 @@ def test_beside_a_named_column_others_are_left_aside_with_a_word(value, beside, 
         assert not any("`properties`" in note for note in whole.notes)
 
 
-@pytest.mark.parametrize("column", [column for column in BESIDE if column[0] != "site"])
+# A serial number is no observable at all.
+@pytest.mark.parametrize(
+    "column", [column for column in BESIDE if column[0] not in ("site", "serial")]
+)
 def test_a_table_of_what_describes_is_refused_with_the_option_that_reads_it(column):
     columns = {"actor": ("APT28", "APT29"), column[0]: column[1]}
     for format_, document in (
