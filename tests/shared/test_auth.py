@@ -32,7 +32,7 @@ def forged(kid: str = "", **changes: object) -> str:
         "sub": "kim",
         "tenant": "acme",
         "role": "operator",
-        "exp": NOW + 1_000,
+        "exp": NOW + 100_000,
         **changes,
     }
     present = {name: value for name, value in claims.items() if value is not None}

@@ -62,7 +62,10 @@ def _items(
 ) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
     data = read_text_document(stream)
     # feedparser takes a text for an address or a file name, but never a stream.
-    feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
+    try:
+        feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
+    except ValueError as problem:  # an encoding whose name is none
+        raise MalformedDocument(f"the feed cannot be decoded: {problem}") from None
     if not feed.get("version"):
         raise MalformedDocument("this is neither RSS nor Atom")
     if not _LAST_TAG.search(data[-_TAIL_LENGTH:]):

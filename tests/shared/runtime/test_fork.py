@@ -86,9 +86,12 @@ def database_ports(process: psutil.Process, server_port: int) -> set[int]:
 
 
 def pool_children(worker: psutil.Process) -> list[psutil.Process]:
-    return [
-        child for child in worker.children() if "resource_tracker" not in " ".join(child.cmdline())
-    ]
+    children = []
+    for child in worker.children():
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                children.append(child)
+    return children
 
 
 def test_children_that_replace_others_have_connections_of_their_own(
