@@ -65,16 +65,17 @@ async def match_past(
     """
 
     def match() -> PastMatches:
-        return asyncio.run(_match_past(database, environment, tenant, policy, days))
+        past = PastMatches(days, 0, [], _accesses(database, tenant))
+        return asyncio.run(_match_past(past, environment, tenant, policy))
 
     return await asyncio.get_running_loop().run_in_executor(_READERS, match)
 
 
 async def _match_past(
-    database: Database, environment: Settings, tenant: str, policy: Policy, days: int
+    past: PastMatches, environment: Settings, tenant: str, policy: Policy
 ) -> PastMatches:
-    past = PastMatches(days, 0, [], _accesses(database, tenant))
-    async for event in _changes(environment, tenant, datetime.now(UTC) - timedelta(days=days)):
+    since = datetime.now(UTC) - timedelta(days=past.days)
+    async for event in _changes(environment, tenant, since):
         data = event.data
         at = parse_timestamp(event.time)
         past.changes += len(data.changes)
@@ -83,7 +84,7 @@ async def _match_past(
         )
         if len(past.candidates) > _MOST_CANDIDATES:
             raise InvalidInput(
-                f"The policy matches more than {_MOST_CANDIDATES:,} queries in {days} days:"
+                f"The policy matches more than {_MOST_CANDIDATES:,} queries in {past.days} days:"
                 " narrow it down."
             )
     past.candidates.sort(key=lambda candidate: candidate.at)
