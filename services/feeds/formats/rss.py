@@ -64,8 +64,8 @@ def _items(
     # feedparser takes a text for an address or a file name, but never a stream.
     try:
         feed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
-    except ValueError as problem:  # an encoding whose name is none
-        raise MalformedDocument(f"the feed cannot be decoded: {problem}") from None
+    except ValueError as error:  # an encoding whose name is none
+        raise MalformedDocument(f"the feed cannot be decoded: {error}") from None
     if not feed.get("version"):
         raise MalformedDocument("this is neither RSS nor Atom")
     if not _LAST_TAG.search(data[-_TAIL_LENGTH:]):
