@@ -30,6 +30,8 @@ MODULES = (
     "uvicorn.lifespan.on",
     "uvicorn.main",
     "uvloop",
+    # Each process writes its log by it.
+    "concurrent_log_handler",
     "shared.kafka.consumer",
     "shared.migrations",
     "shared.runtime.process",
