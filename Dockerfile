@@ -29,7 +29,7 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
 FROM base AS runtime
 RUN groupadd --gid 10001 sentineliq \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin sentineliq \
-    && install --directory --owner 10001 --group 10001 --mode 0750 /data
+    && install --directory --owner 10001 --group 10001 --mode 0700 /data
 ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp
 WORKDIR /data
 USER 10001:10001

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sentineliq.local.errors import StackError
+from shared.private_files import close_folder
 
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Lock a data folder, which is made when missing. The lock ends with the process.
 
+    The folder is the account's alone; one that an earlier version has left open is closed.
+
     Raises:
         StackError: another process holds the lock; the message names its id.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    close_folder(data_dir)
     with (data_dir / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

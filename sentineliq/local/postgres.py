@@ -16,6 +16,7 @@ import psutil
 
 from sentineliq.local.errors import StackError
 from sentineliq.local.server import LOOPBACK, exchange, identity
+from shared.private_files import let_group_pass
 
 OWNER = "sentineliq"  # superuser, database, and the system user when we are root
 _SETTINGS = {
@@ -65,7 +66,7 @@ class Postgres:
         """Make the cluster and its database at the first start; later, remove a stale lock file.
 
         As root this creates the system user `sentineliq` if there is none, and lets it pass through
-        (not read) the folders above the data and above the programs.
+        (not read) the folders above the data, the last one by its group, and above the programs.
 
         Raises:
             StackError: the system user cannot be created, or initdb failed.
@@ -73,7 +74,9 @@ class Postgres:
         if self.user is not None:
             _require_account(self.user)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            _open_path(self.folder)
+            # The folder above is the data folder, which is open to this account's group alone.
+            let_group_pass(self.folder.parent, pwd.getpwnam(self.user).pw_gid)
+            _open_path(self.folder.parent)
             _open_path(_binaries())
             _open_tree(_binaries().parent)
         if (self.folder / "PG_VERSION").exists():

@@ -20,6 +20,8 @@ from sentineliq.local.errors import StackError
 from sentineliq.local.server import Server, dying_with_parent, identity
 
 _LINE_LIMIT = 1 << 20
+_UMASK = 0o077
+"""Files of the processes are their account's alone."""
 _LOST = -int(signal.SIGKILL)
 """The exit code of a child whose end the fork server did not report."""
 
@@ -68,6 +70,7 @@ async def start_server(server: Server) -> Child:
         env={**os.environ, **server.environment},
         cwd="/",
         start_new_session=True,
+        umask=_UMASK,
         preexec_fn=dying_with_parent(server.stop_signal),
         **identity(server.user),
     )
@@ -110,6 +113,7 @@ class ForkServer:
                 stdin=server_end.fileno(),
                 stdout=PIPE,
                 start_new_session=True,
+                umask=_UMASK,
                 preexec_fn=dying_with_parent(signal.SIGTERM),
             )
         self._control = own_end

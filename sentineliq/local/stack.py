@@ -29,6 +29,7 @@ from sentineliq.local.secrets import Secrets, load_secrets
 from sentineliq.local.server import LOOPBACK, Server
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
+from shared.private_files import close_folder, private_files
 
 SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
 MIGRATIONS = tuple((service, "migrate") for service in SERVICES)
@@ -104,7 +105,12 @@ class Stack:
         Raises:
             StackError: it cannot start; the message says what to do.
         """
-        with locked(self.data_dir), _terminate_as_interrupt(), _loop_thread() as call:
+        with (
+            private_files(),
+            locked(self.data_dir),
+            _terminate_as_interrupt(),
+            _loop_thread() as call,
+        ):
             supervisor = self._supervisor()
             try:
                 call(supervisor.start)
@@ -122,7 +128,7 @@ class Stack:
 
     @cached_property
     def _secrets(self) -> Secrets:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        close_folder(self.data_dir)
         return load_secrets(self.data_dir)
 
     def _servers(self) -> dict[str, Server]:

@@ -24,6 +24,7 @@ from shared.kafka.relay import Relay
 from shared.kafka.topic_upkeep import restore_topics
 from shared.kafka.topics import ensure_topics
 from shared.migrations import migrate
+from shared.private_files import close_folder, keep_files_private
 from shared.retention import retention_days
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.runtime.process_title import set_process_title
@@ -80,6 +81,7 @@ def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> 
     parser.add_argument("kind", choices=[*kinds, *service.extra])
     kind = parser.parse_args(arguments).kind
     set_process_title(service.name, kind)
+    keep_files_private()
     try:
         settings = load_settings()
     except ValidationError as error:
@@ -133,9 +135,18 @@ def _run_migrations(service: ServiceDefinition, settings: Settings) -> None:
         retention_days(service.name, policies, settings.retention_days)
     except InvalidInput as error:
         sys.exit(error.message)
+    _close_data_folder(settings)
     migrate(service.name, settings.database_url.get_secret_value())
     created = asyncio.run(ensure_topics(settings))
     log.info("migrated", topics_created=len(created))
+
+
+def _close_data_folder(settings: Settings) -> None:
+    try:
+        close_folder(settings.data_dir)
+    except PermissionError as error:
+        # An orchestrator may own a volume, and let the process in by its group.
+        log.warning("data_folder.left_open", reason=str(error))
 
 
 def _run_api(service: ServiceDefinition, settings: Settings) -> None:

@@ -164,6 +164,13 @@ def test_apis_find_each_other_where_they_listen() -> None:
         assert OURS[f"{service}-api"]["ports"][0].endswith(f":{environment['SENTINELIQ_API_PORT']}")
 
 
+def test_files_of_the_parts_are_their_accounts_alone() -> None:
+    # PostgreSQL's are by themselves; our processes set it themselves.
+    for name in ("kafka", "valkey"):
+        assert "umask 077" in ALL[name]["command"][-1]
+    assert "--mode 0700 /data" in (ROOT / "Dockerfile").read_text()
+
+
 def test_a_missing_secret_stops_everything() -> None:
     insisted = set(re.findall(r"\$\{(\w+):\?", TEXT))
     assert insisted == set(SECRETS)

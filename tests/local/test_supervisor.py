@@ -95,6 +95,22 @@ def test_starts_in_order_passes_the_environment_and_stops_all(tmp_path, toys, go
     assert not (stack.data_dir / "postgres").exists()
 
 
+def test_its_files_and_those_of_its_processes_are_private(tmp_path, toys):
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "old").write_text("of an earlier version")
+        _log, stack = make_stack(tmp_path, toys, "worker")
+        with stack.running():
+            modes = {path: path.stat().st_mode & 0o077 for path in stack.data_dir.rglob("*")}
+            assert stack.data_dir.stat().st_mode & 0o777 == 0o700
+        assert stack.data_dir / "migrated" in modes, "a process has written it"
+        assert {path.name for path, mode in modes.items() if mode} == set()
+        assert os.umask(0o022) == 0o022, "it is this process's own again"
+    finally:
+        os.umask(before)
+
+
 def test_starts_again_what_was_killed_and_everything_when_the_fork_server_was(
     tmp_path, toys, eventually, gone
 ):
