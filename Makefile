@@ -63,7 +63,7 @@ lock: $(VENV)/.uv ## renew every pin in requirements/ within pyproject.toml's ra
 	        --output-file requirements/$$part.txt || exit 1; done
 	@printf 'uv\nsetuptools\n' | $(LOCK) --upgrade - --output-file requirements/uv.txt
 
-env: ## write .env with fresh secrets for compose.yaml, unless there is one
+env: ## write .env with fresh secrets for compose.yaml, or add what a newer version needs
 	@$(PYTHON) deploy/new_env.py
 
 clean: ## remove what these verbs made, except the data folder

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr = Field(validation_alias=_plain("DATABASE_URL"))
+    service_database_url: SecretStr | None = None
     celery_broker_url: SecretStr = Field(validation_alias=_plain("CELERY_BROKER_URL"))
     kafka_bootstrap_servers: str = Field(validation_alias=_plain("KAFKA_BOOTSTRAP_SERVERS"))
     secret_key: SecretStr = Field(min_length=32)

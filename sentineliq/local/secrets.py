@@ -2,41 +2,121 @@
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, fields
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 from sentineliq.local.errors import StackError
 from sentineliq.local.private_file import write_private
+from shared.settings import SERVICES
 
-_FILE = "secrets.json"
+_FILE: Final = "secrets.json"
+_NAMES: Final = ("database_password", "valkey_password", "secret_key")
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login of a server. A new one has another name, so that both are valid for a while.
+
+    Attributes:
+        name: as the server knows it.
+        password: 43 URL-safe characters (256 bits).
+        generation: counts from 1.
+        since: when it was made, in seconds since 1970.
+    """
+
+    name: str
+    password: str
+    generation: int
+    since: float
+
+    def __repr__(self) -> str:
+        return f"Login({self.name})"
 
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """Passwords and keys, 43 URL-safe characters each (256 bits)."""
+    """Passwords and keys, 43 URL-safe characters each (256 bits).
+
+    Attributes:
+        database_password: of PostgreSQL's superuser, which migrates.
+        valkey_password: of Valkey.
+        secret_key: the installation's, from which keys are derived.
+        database_logins: by service, the login that its processes use.
+    """
 
     database_password: str
     valkey_password: str
     secret_key: str
+    database_logins: Mapping[str, Login]
 
 
 def load_secrets(data_dir: Path) -> Secrets:
-    """The secrets of a data folder; makes them when there are none.
+    """The secrets of a data folder; makes those that are missing.
 
     Raises:
         StackError: the file exists and cannot be used.
     """
     path = data_dir / _FILE
-    names = [field.name for field in fields(Secrets)]
     if not path.exists():
-        fresh = Secrets(**{name: secrets.token_urlsafe(32) for name in names})
-        write_private(path, json.dumps(asdict(fresh), indent=2) + "\n")
+        fresh = Secrets(
+            secrets.token_urlsafe(32),
+            secrets.token_urlsafe(32),
+            secrets.token_urlsafe(32),
+            _database_logins(),
+        )
+        store_secrets(data_dir, fresh)
         return fresh
     try:
         stored = json.loads(path.read_text())
-        return Secrets(**{name: str(stored[name]) for name in names})
+        loaded = Secrets(
+            str(stored["database_password"]),
+            str(stored["valkey_password"]),
+            str(stored["secret_key"]),
+            _logins(stored),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StackError(
             f"{path} cannot be used ({error!r}): restore it from a backup; the stored data needs "
             "its passwords"
         ) from error
+    missing = {
+        service: login
+        for service, login in _database_logins().items()
+        if service not in loaded.database_logins
+    }
+    if missing:
+        # Made by a version before services had logins.
+        loaded = replace(loaded, database_logins={**loaded.database_logins, **missing})
+        store_secrets(data_dir, loaded)
+    return loaded
+
+
+def store_secrets(data_dir: Path, stored: Secrets) -> None:
+    """Replace the secrets of a data folder."""
+    document: dict[str, Any] = {name: getattr(stored, name) for name in _NAMES}
+    document["database_logins"] = {
+        service: vars(login) for service, login in stored.database_logins.items()
+    }
+    write_private(data_dir / _FILE, json.dumps(document, indent=2) + "\n")
+
+
+def fresh_login(prefix: str, generation: int = 1) -> Login:
+    """A login with a password of its own.
+
+    Args:
+        prefix: the name without its generation.
+        generation: one more than that of the login which it replaces.
+    """
+    return Login(f"{prefix}_{generation}", secrets.token_urlsafe(32), generation, time.time())
+
+
+def _database_logins() -> dict[str, Login]:
+    return {service: fresh_login(f"sentineliq_{service}_login") for service in SERVICES}
+
+
+def _logins(stored: Mapping[str, Any]) -> dict[str, Login]:
+    logins = stored.get("database_logins", {})
+    return {service: Login(**login) for service, login in logins.items()}

@@ -40,6 +40,12 @@ PROCESSES = (
 )
 
 
+_OF_OPERATORS = frozenset(
+    {"SENTINELIQ_TOKEN"} | {f"SENTINELIQ_{service.upper()}_DATABASE_URL" for service in SERVICES}
+)
+"""Variables that no process of a service needs."""
+
+
 def _ignore(*_: str) -> None:
     """The default listener."""
 
@@ -78,7 +84,10 @@ class Stack:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The environment of every service process, secrets included; makes missing secrets."""
+        """The environment of who runs the installation, secrets included; makes missing ones.
+
+        Processes of services have less: see `process_environment`.
+        """
         host = self.environ.get("SENTINELIQ_API_HOST", LOOPBACK)
         is_wildcard = host in {"0.0.0.0", "::", ""}  # noqa: S104  # recognised, not chosen
         reachable = LOOPBACK if is_wildcard else host
@@ -94,6 +103,32 @@ class Stack:
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
             "SENTINELIQ_API_HOST": host,
         }
+
+    def process_environment(self, service: str, kind: str) -> dict[str, str]:
+        """The environment of a service's process: its own login of the database, and no other.
+
+        Only the process that migrates has the login of PostgreSQL's superuser besides.
+        """
+        environment = {
+            name: value for name, value in self.environment.items() if name not in _OF_OPERATORS
+        }
+        if kind == "api":
+            environment["SENTINELIQ_API_PORT"] = str(self.ports.of(service))
+        own_url = self._database_url(service)
+        if own_url is not None:
+            if kind != "migrate":
+                environment.pop("SENTINELIQ_DATABASE_URL", None)
+            name = "SENTINELIQ_SERVICE_DATABASE_URL" if kind == "migrate" else "DATABASE_URL"
+            environment[name] = own_url
+        return environment
+
+    def _database_url(self, service: str) -> str | None:
+        """What a service's login is, unless all use that of an external server."""
+        server = self._servers().get("DATABASE_URL")
+        if isinstance(server, Postgres):
+            login = load_secrets(self.data_dir).database_logins[service]
+            return server.url_of(login.name, login.password)
+        return self.environ.get(f"SENTINELIQ_{service.upper()}_DATABASE_URL")
 
     @contextmanager
     def running(self) -> Iterator["Stack"]:
@@ -180,11 +215,8 @@ class Stack:
         return names + [service for service, kind in self.processes if kind == "api"]
 
     def _service(self, service: str, kind: str, fork_server: ForkServer) -> ServiceProcess:
-        environment = self.environment
-        if kind == "api":
-            port = str(self.ports.of(service))
-            environment = {**environment, "SENTINELIQ_API_PORT": port}
         module = f"{self.package}.{service}.__main__"
+        environment = self.process_environment(service, kind)
         process = PythonProcess(f"{service}-{kind}", module, [kind], environment)
         return ServiceProcess(process, fork_server)
 

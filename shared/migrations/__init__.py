@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from shared.database import PLATFORM, PUBLIC, role_name
 from shared.migrations.indexes import build_index
+from shared.migrations.logins import drop_login, make_login
 from shared.migrations.upgrade import alembic_config, migrate, pending_revisions
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "create_role",
     "create_sweep",
     "create_tokens",
+    "drop_login",
     "extend_offsets",
+    "make_login",
     "migrate",
     "pending_revisions",
     "protect",

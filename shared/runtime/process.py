@@ -23,7 +23,7 @@ from shared.kafka.outbox_upkeep import prune_outbox
 from shared.kafka.relay import Relay
 from shared.kafka.topic_upkeep import restore_topics
 from shared.kafka.topics import ensure_topics
-from shared.migrations import migrate
+from shared.migrations import make_login, migrate
 from shared.private_files import close_folder, keep_files_private
 from shared.retention import retention_days
 from shared.runtime.probe import notify_ready, serve_probes
@@ -136,7 +136,10 @@ def _run_migrations(service: ServiceDefinition, settings: Settings) -> None:
     except InvalidInput as error:
         sys.exit(error.message)
     _close_data_folder(settings)
-    migrate(service.name, settings.database_url.get_secret_value())
+    admin_url = settings.database_url.get_secret_value()
+    migrate(service.name, admin_url)
+    if settings.service_database_url is not None:
+        make_login(service.name, admin_url, settings.service_database_url.get_secret_value())
     created = asyncio.run(ensure_topics(settings))
     log.info("migrated", topics_created=len(created))
 

@@ -111,3 +111,18 @@ def test_make_env_gives_every_secret_that_compose_insists_on(tmp_path: Path) -> 
     assert program["main"](place) == 1
     assert place.read_text() == first
     assert program["content"]() != first
+
+
+def test_make_env_adds_what_a_newer_version_needs(tmp_path: Path) -> None:
+    program = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))
+    place = tmp_path / ".env"
+    of_before = "# ours\nPOSTGRES_PASSWORD=as-it-was\nSENTINELIQ_LOG_LEVEL=DEBUG"
+    place.write_text(of_before)
+    assert program["main"](place) == 0
+    lines = place.read_text().splitlines()
+    assert lines[:3] == of_before.splitlines()
+    written = dict(line.split("=", 1) for line in lines[1:])
+    assert written["POSTGRES_PASSWORD"] == "as-it-was"
+    assert len(written["FEEDS_DATABASE_PASSWORD"]) >= 32
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert program["main"](place) == 1

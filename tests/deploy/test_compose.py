@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -33,6 +34,7 @@ SECRETS = {
     "VALKEY_PASSWORD": "another-of-this-test",
     "SENTINELIQ_SECRET_KEY": "a-secret-key-for-tests-of-more-than-32-characters",
     "FLOWER_BASIC_AUTH": "operator:for-this-test",
+    **{f"{service.upper()}_DATABASE_PASSWORD": f"{service}-of-this-test" for service in SERVICES},
 }
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
 READY_WITHIN = 45.0
@@ -150,6 +152,23 @@ def test_only_apis_are_published_and_only_on_loopback(name: str) -> None:
     ports = ALL[name].get("ports", [])
     assert bool(ports) == (name.endswith("-api") or name == "flower")
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@each({name: service for name, service in OURS.items() if name != "flower"})
+def test_each_service_has_its_own_login_and_only_migrations_have_more(name: str) -> None:
+    service, _, kind = name.partition("-")
+    variables = OURS[name]["environment"]
+    own = f"postgresql://sentineliq_{service}_login:{service}-of-this-test@"
+    admin = "postgresql://sentineliq:one-of-this-test@"
+    if kind == "migrate":
+        assert variables["DATABASE_URL"].startswith(admin)
+        assert variables["SENTINELIQ_SERVICE_DATABASE_URL"].startswith(own)
+    else:
+        assert variables["DATABASE_URL"].startswith(own)
+        passwords = {SECRETS[key] for key in SECRETS if key.endswith("_DATABASE_PASSWORD")}
+        text = json.dumps(variables)
+        assert [word for word in passwords if word in text] == [f"{service}-of-this-test"]
+        assert "one-of-this-test" not in text
 
 
 def test_the_parts_reach_no_other_network() -> None:
@@ -287,6 +306,14 @@ def image(service: str, folder: Path) -> Path:
     return tree
 
 
+def with_own_login(url: str, service: str) -> str:
+    """The database with the login that the migration has made, as compose.yaml names it."""
+    login = urlsplit(OURS[f"{service}-api"]["environment"]["DATABASE_URL"])
+    address = urlsplit(url)
+    place = f"{login.username}:{login.password}@{address.hostname}:{address.port}"
+    return address._replace(netloc=place).geturl()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_command_runs_becomes_ready_and_stops(
@@ -296,6 +323,7 @@ def test_every_command_runs_becomes_ready_and_stops(
     with running([f"{service}-migrate"], tree, here) as [migration]:
         assert migration.process.wait(READY_WITHIN) == 0, migration.log_tail()
     names = [name for name in RESIDENT if name.partition("-")[0] == service]
+    here["DATABASE_URL"] = with_own_login(here["DATABASE_URL"], service)
     with running(names, tree, here) as processes:
         for process in processes:
             process.wait_until_ready()

@@ -1,9 +1,12 @@
 """The secrets of a data folder."""
 
+import json
+
 import pytest
 
 from sentineliq.local.errors import StackError
 from sentineliq.local.secrets import load_secrets
+from shared.settings import SERVICES
 
 
 def test_secrets_are_made_once_and_private(tmp_path):
@@ -13,6 +16,22 @@ def test_secrets_are_made_once_and_private(tmp_path):
     assert len(secrets.secret_key) >= 32
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert secrets.secret_key not in repr(secrets)
+
+
+def test_a_folder_of_before_gets_the_logins_that_it_lacks(tmp_path):
+    of_before = {"database_password": "d" * 43, "valkey_password": "v" * 43, "secret_key": "s" * 43}
+    (tmp_path / "secrets.json").write_text(json.dumps(of_before))
+    secrets = load_secrets(tmp_path)
+    assert vars(secrets).items() >= of_before.items()
+    assert set(secrets.database_logins) == set(SERVICES)
+    assert len({login.password for login in secrets.database_logins.values()}) == len(SERVICES)
+    assert load_secrets(tmp_path) == secrets
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert not [
+        login.password
+        for login in secrets.database_logins.values()
+        if login.password in repr(login)
+    ]
 
 
 def test_damaged_secrets_are_an_error_and_stay_as_they_are(tmp_path):
