@@ -1,11 +1,12 @@
 """Identity: signed tokens that name an actor, a tenant and a role, and the table of permissions.
 
-Tokens are JWT (RFC 7519) signed with HMAC-SHA256 under the installation's secret key. Roles within
-a tenant are viewer < analyst < admin; an operator runs the platform and may act in any tenant,
-`public` included.
+Tokens are JWT (RFC 7519) signed with Ed25519. Services verify them with a public key, and cannot
+make one that another service would accept. Roles within a tenant are viewer < analyst < admin; an
+operator runs the platform and may act in any tenant, `public` included.
 """
 
 import time
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
@@ -13,10 +14,10 @@ from typing import Final
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
-from pydantic import SecretStr
+from joserfc.jwk import OKPKey
 
 from shared.errors import Forbidden, Unauthenticated
+from shared.keys import OPERATOR, TOKENS, Keys
 from shared.tenants import is_tenant
 from shared.tokens import (
     ALGORITHM,
@@ -25,7 +26,7 @@ from shared.tokens import (
     MAX_LIFETIME,
     RoleName,
     issue_token,
-    key_id,
+    token_key_id,
 )
 
 __all__ = [
@@ -126,33 +127,52 @@ class Principal:
             )
 
 
-def verify_token(secret: SecretStr, token: str) -> Principal:
+def verify_token(keys: Keys, token: str) -> Principal:
     """Verify a token and return its principal.
 
+    Args:
+        keys: of the process.
+        token: may be any text.
+
     Raises:
-        Unauthenticated: it has another key, was changed, or has expired.
+        Unauthenticated: its key is not known or has ended, it was changed, or has expired.
     """
-    principal, facts = _verified(secret.get_secret_value(), token)
+    key_id = _key_id(token)
+    for key in keys.public(TOKENS, OPERATOR):
+        if key.id == key_id:
+            break
+    else:
+        raise Unauthenticated(_NOT_VALID)
+    principal, facts = _verified(key.material, token)
     if facts.expires_at <= time.time():
         raise Unauthenticated(_NOT_VALID)
     return principal
 
 
 @lru_cache(maxsize=1024)
-def _verified(secret: str, token: str) -> tuple[Principal, TokenFacts]:
+def _key_id(token: str) -> str:
+    try:
+        return token_key_id(token)
+    except ValueError as error:
+        raise Unauthenticated(_NOT_VALID) from error
+
+
+@lru_cache(maxsize=1024)
+def _verified(public_key: bytes, token: str) -> tuple[Principal, TokenFacts]:
     """Return a token's principal and facts. Cached: few tokens come with many requests."""
     try:
-        decoded = jwt.decode(token, OctKey.import_key(secret), algorithms=[ALGORITHM])
+        encoded = urlsafe_b64encode(public_key).decode().rstrip("=")
+        key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": encoded})
+        decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
         _CLAIMS.validate(decoded.claims)
         claims = decoded.claims
         facts = TokenFacts(str(claims["jti"]), float(claims["iat"]), float(claims["exp"]))
         actor = str(claims["sub"])
         principal = Principal(actor, str(claims["tenant"]), Role[claims["role"]], facts)
-        is_named = decoded.header.get("kid") == key_id(SecretStr(secret))
     except (JoseError, KeyError, ValueError) as error:
         raise Unauthenticated(_NOT_VALID) from error
     if not is_tenant(principal.tenant):
         raise Unauthenticated("The token names no tenant.")
-    if not is_named or facts.expires_at - facts.issued_at > MAX_LIFETIME.total_seconds():
+    if facts.expires_at - facts.issued_at > MAX_LIFETIME.total_seconds():
         raise Unauthenticated(_NOT_VALID)
     return principal, facts

@@ -1,21 +1,25 @@
-"""Secrets at rest: AES-256-GCM under a key derived from the installation's secret key.
+"""Secrets at rest: AES-256-GCM under a key that the service alone has (`shared.keys`).
 
-Sources: NIST SP 800-38D (GCM), RFC 5869 (HKDF).
+A sealed secret names its key from the time on when the installation's secret was first replaced:
+processes of the version before, which know the first key alone, read what was sealed until then.
+Source: NIST SP 800-38D (GCM).
 """
 
 import secrets
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import SecretStr
 
 from shared.errors import SentinelIQError
+from shared.keys import Key, Keys
 
-_VERSION: Final = b"\x01"
+_WITHOUT_ID: Final = b"\x01"
+_WITH_ID: Final = b"\x02"
 _NONCE_BYTES: Final = 12
+_ID_BYTES: Final = 6
 
 
 class UnsealError(SentinelIQError):
@@ -28,13 +32,18 @@ class Sealer:
     """Seals secrets that must be read again, such as the signing secret of a webhook.
 
     Args:
-        secret_key: the installation's secret key.
+        keys: of the process.
         purpose: the use of the secrets; a secret does not open under another purpose.
     """
 
-    def __init__(self, secret_key: SecretStr, purpose: str) -> None:
-        derivation = HKDF(SHA256(), length=32, salt=None, info=f"sentineliq/{purpose}/v1".encode())
-        self._cipher = AESGCM(derivation.derive(secret_key.get_secret_value().encode()))
+    def __init__(self, keys: Keys, purpose: str) -> None:
+        self._keys = keys
+        self._purpose = purpose
+
+    @property
+    def prefix(self) -> bytes:
+        """What all begins with that is sealed under the present key."""
+        return _prefix(self._keys.secret(self._purpose)[0])
 
     def seal(self, secret: str, place: str) -> bytes:
         """Encrypt a secret.
@@ -43,12 +52,11 @@ class Sealer:
             secret: any text.
             place: the id of the row that stores it; a secret copied to another row does not open.
         """
+        key = self._keys.secret(self._purpose)[0]
+        prefix = _prefix(key)
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return (
-            _VERSION
-            + nonce
-            + self._cipher.encrypt(nonce, secret.encode(), _VERSION + place.encode())
-        )
+        sealed = AESGCM(key.material).encrypt(nonce, secret.encode(), prefix + place.encode())
+        return prefix + nonce + sealed
 
     def open_at(self, sealed: bytes, place: str, origin: str, *, accepts_any: bool = True) -> str:
         """Decrypt a secret that was sealed for an origin with `seal_at`.
@@ -85,16 +93,44 @@ class Sealer:
         Raises:
             UnsealError: it was sealed under another key or for another place, or was changed.
         """
-        version = sealed[:1]
-        nonce = sealed[1 : 1 + _NONCE_BYTES]
-        ciphertext = sealed[1 + _NONCE_BYTES :]
-        try:
-            return self._cipher.decrypt(nonce, ciphertext, version + place.encode()).decode()
-        except (InvalidTag, ValueError) as error:
-            raise UnsealError(
-                "A stored secret cannot be read: it was sealed under another "
-                "SENTINELIQ_SECRET_KEY, or for another address. Set it anew."
-            ) from error
+        length = 1 + _ID_BYTES if sealed[:1] == _WITH_ID else 1
+        prefix = sealed[:length]
+        nonce = sealed[length : length + _NONCE_BYTES]
+        ciphertext = sealed[length + _NONCE_BYTES :]
+        for key in self._keys.secret(self._purpose):
+            if sealed[:1] == _WITH_ID and prefix != _WITH_ID + bytes.fromhex(key.id):
+                continue
+            with suppress(InvalidTag, ValueError):
+                opened = AESGCM(key.material).decrypt(nonce, ciphertext, prefix + place.encode())
+                return opened.decode()
+        raise UnsealError(
+            "A stored secret cannot be read: it was sealed under another "
+            "SENTINELIQ_SECRET_KEY, or for another address. Set it anew."
+        )
+
+    def reseal(self, sealed: bytes, places: Iterable[str]) -> bytes:
+        """Seal a secret anew, under the present key, for the place that it was sealed for.
+
+        Args:
+            sealed: the encrypted secret.
+            places: those that it may have been sealed for, as `seal` took them.
+
+        Raises:
+            UnsealError: it opens at none of them.
+        """
+        for place in places:
+            with suppress(UnsealError):
+                return self.seal(self.open(sealed, place), place)
+        raise UnsealError("A stored secret cannot be sealed anew: no key opens it.")
+
+
+def places_of(place: str, origin: str) -> tuple[str, str]:
+    """Return what `reseal` takes for a secret of one origin, or of a version before."""
+    return _place_at(place, origin), place
+
+
+def _prefix(key: Key) -> bytes:
+    return _WITHOUT_ID if key.since is None else _WITH_ID + bytes.fromhex(key.id)
 
 
 def _place_at(place: str, origin: str) -> str:

@@ -3,9 +3,9 @@
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler"]
@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     service_database_url: SecretStr | None = None
     celery_broker_url: SecretStr = Field(validation_alias=_plain("CELERY_BROKER_URL"))
     kafka_bootstrap_servers: str = Field(validation_alias=_plain("KAFKA_BOOTSTRAP_SERVERS"))
-    secret_key: SecretStr = Field(min_length=32)
+    secret_key: SecretStr | None = Field(None, min_length=32)
+    keys: SecretStr | None = None
     data_dir: Path
 
     kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
@@ -61,6 +62,12 @@ class Settings(BaseSettings):
     notifications_url: str = "http://127.0.0.1:8003"
     mitre_url: str = "http://127.0.0.1:8004"
     scheduler_url: str = "http://127.0.0.1:8005"
+
+    @model_validator(mode="after")
+    def _require_keys(self) -> Self:
+        if self.secret_key is None and self.keys is None:
+            raise ValueError("secret_key or keys: set one of them; they have no default")
+        return self
 
     @field_validator("outbound_allow", mode="before")
     @classmethod

@@ -1,29 +1,32 @@
 """Issuing tokens. The command line does so in every call: this needs no library for it.
 
-A token is a JWT (RFC 7519) in the compact form of RFC 7515, signed with HMAC-SHA256. `shared.auth`
-verifies it with a library.
+A token is a JWT (RFC 7519) in the compact form of RFC 7515, signed with Ed25519 (RFC 9864).
+Services have the public key alone: `shared.auth` verifies tokens with a library, and nothing there
+can make one.
 """
 
 import base64
-import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import uuid4
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from shared.errors import InvalidInput
+from shared.keys import OPERATOR, TOKENS, DerivedKeys
 from shared.tenants import PUBLIC, is_tenant
 
-ALGORITHM: Final = "HS256"
+ALGORITHM: Final = "Ed25519"
 ISSUER: Final = "sentineliq"
 AUDIENCE: Final = "sentineliq"
 """The APIs of an installation: a token for anything else opens nothing here."""
 MAX_LIFETIME: Final = timedelta(days=90)
 
-_KEY_ID: Final = b"sentineliq/key-id/v1"
+_LONGEST_HEADER: Final = 512
+"""Characters. It is read before anything is verified."""
 
 RoleName = Literal["viewer", "analyst", "admin", "operator"]
 
@@ -37,6 +40,13 @@ def issue_token(
     lifetime: timedelta = timedelta(days=30),
 ) -> str:
     """Issue a signed token.
+
+    Args:
+        secret: the installation's, from which the key of tokens is derived.
+        actor: the token's owner.
+        tenant: where it is valid.
+        role: what its owner may do.
+        lifetime: how long it is valid.
 
     Raises:
         InvalidInput: the tenant's name is not allowed, the role does not fit the tenant, or the
@@ -63,22 +73,34 @@ def issue_token(
         "iat": int(now.timestamp()),
         "exp": int((now + lifetime).timestamp()),
     }
-    header = {"typ": "JWT", "alg": ALGORITHM, "kid": key_id(secret)}
+    key = DerivedKeys(secret).private(TOKENS, OPERATOR)
+    header = {"typ": "JWT", "alg": ALGORITHM, "kid": key.id}
     content = b".".join((_encode(header), _encode(claims)))
-    signature = hmac.digest(secret.get_secret_value().encode(), content, "sha256")
+    signature = Ed25519PrivateKey.from_private_bytes(key.material).sign(content)
     return b".".join((content, _base64url(signature))).decode()
-
-
-def key_id(secret: SecretStr) -> str:
-    """Return the name of a signing key, which tells nothing of it."""
-    return hmac.digest(secret.get_secret_value().encode(), _KEY_ID, "sha256").hex()[:16]
 
 
 def token_id(token: str) -> str:
     """Return the id of a token that was just issued, without verifying anything."""
-    claims = token.split(".")[1]
-    padded = claims + "=" * (-len(claims) % 4)
-    return str(json.loads(base64.urlsafe_b64decode(padded))["jti"])
+    return str(_decode(token.split(".")[1])["jti"])
+
+
+def token_key_id(token: str) -> str:
+    """Return the id of the key that a token names, without verifying anything.
+
+    Raises:
+        ValueError: it names none.
+    """
+    part = token.partition(".")[0]
+    header = _decode(part) if len(part) <= _LONGEST_HEADER else None
+    name = header.get("kid") if isinstance(header, dict) else None
+    if not name:
+        raise ValueError("the token names no key")
+    return str(name)
+
+
+def _decode(part: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def _encode(part: Mapping[str, object]) -> bytes:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from sentineliq.local.errors import StackError
 from sentineliq.local.private_file import write_private
+from shared.keys import DerivedKeys, Key
 from shared.settings import SERVICES
 
 _FILE: Final = "secrets.json"
@@ -45,12 +48,21 @@ class Secrets:
         valkey_password: of Valkey.
         secret_key: the installation's, from which keys are derived.
         database_logins: by service, the login that its processes use.
+        former_keys: of secrets before, which have not ended yet.
+        since: when the installation's secret was made; None for the first.
     """
 
     database_password: str
     valkey_password: str
     secret_key: str
     database_logins: Mapping[str, Login]
+    former_keys: tuple[Key, ...] = ()
+    since: float | None = None
+
+    @property
+    def keys(self) -> DerivedKeys:
+        """All keys of the installation."""
+        return DerivedKeys(SecretStr(self.secret_key), self.former_keys, self.since)
 
 
 def load_secrets(data_dir: Path) -> Secrets:
@@ -76,6 +88,8 @@ def load_secrets(data_dir: Path) -> Secrets:
             str(stored["valkey_password"]),
             str(stored["secret_key"]),
             _logins(stored),
+            tuple(Key.from_dict(key) for key in stored.get("former_keys", ())),
+            stored.get("since"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StackError(
@@ -100,6 +114,8 @@ def store_secrets(data_dir: Path, stored: Secrets) -> None:
     document["database_logins"] = {
         service: vars(login) for service, login in stored.database_logins.items()
     }
+    document["former_keys"] = [key.as_dict() for key in stored.former_keys]
+    document["since"] = stored.since
     write_private(data_dir / _FILE, json.dumps(document, indent=2) + "\n")
 
 

@@ -16,10 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from sentineliq.local.components import ServerProcess, ServiceProcess
 from sentineliq.local.data_dir_lock import locked
 from sentineliq.local.environment import store_environment
 from sentineliq.local.kafka import Kafka
+from sentineliq.local.key_files import key_file, write_key_files
 from sentineliq.local.managed_process import OnLine, OnState, ProcessMonitor
 from sentineliq.local.orphans import ProcessRegistry
 from sentineliq.local.ports import Ports
@@ -29,6 +32,7 @@ from sentineliq.local.secrets import Secrets, load_secrets
 from sentineliq.local.server import LOOPBACK, Server
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
+from shared.keys import DerivedKeys
 from shared.private_files import close_folder, private_files
 
 SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
@@ -41,7 +45,8 @@ PROCESSES = (
 
 
 _OF_OPERATORS = frozenset(
-    {"SENTINELIQ_TOKEN"} | {f"SENTINELIQ_{service.upper()}_DATABASE_URL" for service in SERVICES}
+    {"SENTINELIQ_SECRET_KEY", "SENTINELIQ_TOKEN"}
+    | {f"SENTINELIQ_{service.upper()}_DATABASE_URL" for service in SERVICES}
 )
 """Variables that no process of a service needs."""
 
@@ -105,13 +110,14 @@ class Stack:
         }
 
     def process_environment(self, service: str, kind: str) -> dict[str, str]:
-        """The environment of a service's process: its own login of the database, and no other.
+        """The environment of a service's process: its own keys and login of the database alone.
 
         Only the process that migrates has the login of PostgreSQL's superuser besides.
         """
         environment = {
             name: value for name, value in self.environment.items() if name not in _OF_OPERATORS
         }
+        environment["SENTINELIQ_KEYS"] = str(key_file(self.data_dir, service))
         if kind == "api":
             environment["SENTINELIQ_API_PORT"] = str(self.ports.of(service))
         own_url = self._database_url(service)
@@ -166,6 +172,12 @@ class Stack:
         close_folder(self.data_dir)
         return load_secrets(self.data_dir)
 
+    def _keys(self) -> DerivedKeys:
+        """All keys, of the secret in the environment if there is one."""
+        stored = load_secrets(self.data_dir)
+        secret = self.environment["SENTINELIQ_SECRET_KEY"]
+        return stored.keys if secret == stored.secret_key else DerivedKeys(SecretStr(secret))
+
     def _servers(self) -> dict[str, Server]:
         """The servers to start, by the variable in which clients find their address."""
         servers: dict[str, Server] = {
@@ -191,6 +203,7 @@ class Stack:
             self.on_state(name, "stopped", "it was left over from a run that was killed")
         self.ports.require_free(self._listening())
         store_environment(self.data_dir, self.environment)
+        write_key_files(self.data_dir, self._keys())
         fork_server = ForkServer(self.preload)
         servers = [ServerProcess(server) for server in self._servers().values()]
         migrations = [

@@ -16,7 +16,6 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import InvalidInput, SentinelIQError, Unauthenticated
+from shared.keys import keys_of
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import HTTP_SECONDS
@@ -322,7 +322,7 @@ class _RequestMiddleware:
         self._routes = routes
         self._bodies = bodies
         self._service: str = api.state.service
-        self._secret: SecretStr = api.state.settings.secret_key
+        self._keys = keys_of(api.state.settings)
         self._fast_paths = fast_paths
         self._refusals = _RefusalLog()
         self._refused = RefusalAudit(api.state.database)
@@ -366,7 +366,7 @@ class _RequestMiddleware:
     ) -> None:
         try:
             if scope["path"] not in OPEN_PATHS:
-                principal = authenticate(self._secret, headers.get(b"authorization", ""))
+                principal = authenticate(self._keys, headers.get(b"authorization", ""))
                 self._tokens.check(principal)
                 _admit(scope, principal)
                 if await self._answer_fast(scope, principal, send):

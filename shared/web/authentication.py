@@ -3,17 +3,16 @@
 from collections.abc import Iterable
 from typing import Final
 
-from pydantic import SecretStr
-
 from shared.auth import Principal, verify_token
 from shared.errors import Unauthenticated
+from shared.keys import Keys
 from shared.web.documentation import DOCUMENTATION_PATHS
 
 OPEN_PATHS: Final = DOCUMENTATION_PATHS | {"/healthz", "/readyz", "/metrics"}
 """Paths that ask for no token."""
 
 
-def authenticate(secret: SecretStr, authorization: str) -> Principal:
+def authenticate(keys: Keys, authorization: str) -> Principal:
     """Return the principal that an `Authorization` header names.
 
     Raises:
@@ -22,14 +21,14 @@ def authenticate(secret: SecretStr, authorization: str) -> Principal:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    return verify_token(secret, token)
+    return verify_token(keys, token)
 
 
-def is_authenticated(secret: SecretStr, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_authenticated(keys: Keys, headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request's headers, with names in lower case, carry a valid token."""
     authorization = next((value for name, value in headers if name == b"authorization"), b"")
     try:
-        authenticate(secret, authorization.decode("latin-1"))
+        authenticate(keys, authorization.decode("latin-1"))
     except Unauthenticated:
         return False
     return True

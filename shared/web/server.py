@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from shared.keys import keys_of
 from shared.settings import Settings
 from shared.web.authentication import is_authenticated
 from shared.web.connections import ConnectionTable
@@ -36,7 +37,7 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
         http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks for no more
             BoundedHttpProtocol,
             table=table,
-            is_authenticated=partial(is_authenticated, settings.secret_key),
+            is_authenticated=partial(is_authenticated, keys_of(settings)),
         ),
         ws="none",
         loop="uvloop",

@@ -1,8 +1,10 @@
 """There are no default secrets: in the settings, in compose.yaml, or in what `make env` writes."""
 
+import json
 import re
 import runpy
 import stat
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from shared.settings import SERVICES, Settings
+from shared.keys import DerivedKeys, bundle_json, granted_keys
+from shared.settings import SERVICES, ServiceName, Settings
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {
@@ -65,8 +68,13 @@ def test_a_short_secret_key_is_refused(alone: pytest.MonkeyPatch) -> None:
 def test_secrets_have_no_default_and_no_other_type() -> None:
     fields = Settings.model_fields
     secrets = [name for name, field in fields.items() if field.annotation is SecretStr]
-    assert {"secret_key", "database_url", "celery_broker_url"} <= set(secrets)
+    optional = [name for name, field in fields.items() if field.annotation == SecretStr | None]
+    assert {"database_url", "celery_broker_url"} == set(secrets)
     assert all(fields[name].is_required() for name in secrets)
+    # One of two is required: see `test_nothing_starts_without_a_required_variable`.
+    assert {"secret_key", "keys", "service_database_url"} == set(optional)
+    assert all(fields[name].default is None for name in optional)
+    secrets += optional
     telling = [name for name in fields if re.search(r"secret|password|token|api_key", name)]
     assert set(telling) <= set(secrets)
 
@@ -79,7 +87,9 @@ def test_compose_sets_every_required_variable_of_our_processes() -> None:
     }
     assert len(processes) == 4 * len(SERVICES) + len({"scheduler-beat", "observables-trends"})
     for name, service in processes.items():
-        assert set(REQUIRED) <= set(service["environment"]), name
+        required = set(REQUIRED) - {"SENTINELIQ_SECRET_KEY"} | {"SENTINELIQ_KEYS"}
+        assert required <= set(service["environment"]), name
+        assert "SENTINELIQ_SECRET_KEY" not in service["environment"], "it makes tokens"
 
 
 def test_compose_has_no_secret_of_its_own() -> None:
@@ -105,12 +115,31 @@ def test_make_env_gives_every_secret_that_compose_insists_on(tmp_path: Path) -> 
     assert program["main"](place) == 0
     first = place.read_text()
     written = dict(line.split("=", 1) for line in first.splitlines())
-    assert set(written) == insisted
+    assert set(written) == insisted | {"SENTINELIQ_SECRET_KEY"}, "the command line's alone"
     assert all(len(value) >= 32 and re.fullmatch(r"[\w:-]+", value) for value in written.values())
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert program["main"](place) == 1
     assert place.read_text() == first
     assert program["content"]() != first
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_make_env_derives_the_keys_that_a_service_needs(service: ServiceName) -> None:
+    program = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))
+    for secret in ("x" * 32, "another-secret-key-of-more-than-32-characters"):
+        text = program["bundles"](secret)[f"{service.upper()}_KEYS"]
+        bundle = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        expected = bundle_json(granted_keys(service, DerivedKeys(SecretStr(secret))))
+        assert bundle == json.loads(expected)
+
+
+def test_make_env_derives_the_keys_of_the_secret_that_is_there(tmp_path: Path) -> None:
+    program = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))
+    place = tmp_path / ".env"
+    place.write_text(f"SENTINELIQ_SECRET_KEY={'x' * 40}\n")
+    assert program["main"](place) == 0
+    written = dict(line.split("=", 1) for line in place.read_text().splitlines())
+    assert written.items() >= program["bundles"]("x" * 40).items()
 
 
 def test_make_env_adds_what_a_newer_version_needs(tmp_path: Path) -> None:

@@ -24,15 +24,18 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from shared.keys import DerivedKeys, KeyBundle, bundle_json, granted_keys
 from shared.settings import SERVICES, Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "compose.yaml").read_text()
+KEYS = DerivedKeys(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"))
 SECRETS = {
     "POSTGRES_PASSWORD": "one-of-this-test",
     "VALKEY_PASSWORD": "another-of-this-test",
-    "SENTINELIQ_SECRET_KEY": "a-secret-key-for-tests-of-more-than-32-characters",
+    **{f"{service.upper()}_KEYS": bundle_json(granted_keys(service, KEYS)) for service in SERVICES},
     "FLOWER_BASIC_AUTH": "operator:for-this-test",
     **{f"{service.upper()}_DATABASE_PASSWORD": f"{service}-of-this-test" for service in SERVICES},
 }
@@ -169,6 +172,15 @@ def test_each_service_has_its_own_login_and_only_migrations_have_more(name: str)
         text = json.dumps(variables)
         assert [word for word in passwords if word in text] == [f"{service}-of-this-test"]
         assert "one-of-this-test" not in text
+
+
+@each({name: service for name, service in OURS.items() if name != "flower"})
+def test_each_process_has_the_keys_of_its_service_and_no_secret_to_derive_others(name: str) -> None:
+    service = name.partition("-")[0]
+    variables = OURS[name]["environment"]
+    assert variables["SENTINELIQ_KEYS"] == SECRETS[f"{service.upper()}_KEYS"]
+    assert KeyBundle.from_json(variables["SENTINELIQ_KEYS"]).public("tokens", "operator")
+    assert "SENTINELIQ_SECRET_KEY" not in TEXT
 
 
 def test_the_parts_reach_no_other_network() -> None:

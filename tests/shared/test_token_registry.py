@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from shared.auth import issue_token, verify_token
 from shared.database import PLATFORM, Database
 from shared.errors import Unauthenticated
+from shared.keys import keys_of
 from shared.settings import Settings
 from shared.token_registry import TokenRegistry
 from shared.tokens import token_id
@@ -62,7 +63,7 @@ def test_an_admin_ends_no_token_of_another_tenant_and_an_operator_ends_all(
 ) -> None:
     foreign = make_token("globex", "admin")
     registry = TokenRegistry(own)
-    principal = verify_token(environment.secret_key, foreign)
+    principal = verify_token(keys_of(environment), foreign)
     path = f"/v1/tokens/{token_id(foreign)}/revoke"
     assert client_for("notifications").post(path).status_code == 204
     registry.read()
@@ -79,12 +80,13 @@ def test_tokens_are_listed_once_they_were_used(
     def issue(hours: float, actor: str, tenant: str = "acme") -> str:
         lifetime = timedelta(hours=hours)
         key = environment.secret_key
+        assert key is not None
         return issue_token(key, actor=actor, tenant=tenant, role="viewer", lifetime=lifetime)
 
     registry = TokenRegistry(own)
     tokens = [issue(2, "lee"), issue(0.5, "cli"), issue(2, "other", "globex")]
     for token in tokens:
-        registry.check(verify_token(environment.secret_key, token))
+        registry.check(verify_token(keys_of(environment), token))
     registry.write()
     registry.write()
 
@@ -112,7 +114,7 @@ def test_a_revoked_token_that_is_seen_again_stays_revoked(
     own: Database, client_for: ClientFor, make_token: Callable[..., str], environment: Settings
 ) -> None:
     token = make_token()
-    principal = verify_token(environment.secret_key, token)
+    principal = verify_token(keys_of(environment), token)
     registry = TokenRegistry(own)
     registry.check(principal)
     client_for("notifications").post(f"/v1/tokens/{token_id(token)}/revoke").raise_for_status()

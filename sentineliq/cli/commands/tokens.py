@@ -9,6 +9,7 @@ from sentineliq.cli import output
 from sentineliq.cli.client import api
 from sentineliq.cli.client.api import Json
 from sentineliq.cli.context import CommandGroup, Context
+from shared.errors import InvalidInput
 from shared.settings import SERVICES
 from shared.tokens import MAX_LIFETIME, RoleName, issue_token, token_id
 
@@ -37,9 +38,12 @@ def create_token(
     owner = actor or api.actor()
     lifetime = timedelta(days=days)
     tenant = ctx.obj.tenant
-    token = issue_token(
-        ctx.obj.settings.secret_key, actor=owner, tenant=tenant, role=role, lifetime=lifetime
-    )
+    secret = ctx.obj.settings.secret_key
+    if secret is None:
+        raise InvalidInput(
+            "Only the installation's secret makes tokens: set SENTINELIQ_SECRET_KEY, or --data-dir."
+        )
+    token = issue_token(secret, actor=owner, tenant=tenant, role=role, lifetime=lifetime)
     expires = (datetime.now(UTC) + lifetime).isoformat(timespec="seconds")
     data = {
         "id": token_id(token),

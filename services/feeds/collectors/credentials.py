@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 from services.feeds.collectors.base import Credentials
 from shared.crypto import Sealer
 from shared.http.guard import origin_of
+from shared.keys import FEED_CREDENTIALS
 
-PURPOSE: Final = "feeds.auth"
+PURPOSE: Final = FEED_CREDENTIALS
 
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 _HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]

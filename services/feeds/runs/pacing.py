@@ -4,22 +4,20 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
-from pydantic import SecretStr
 
-
-def next_time(secret_key: SecretStr, feed: UUID, every: int, now: datetime) -> datetime:
+def next_time(key: bytes, feed: UUID, every: int, now: datetime) -> datetime:
     """The feed's next turn after now.
 
-    Each installation has times of its own, made from its secret key: a thousand installations with
-    the same hourly feed spread over the hour, and each keeps to its minute.
+    Each installation has times of its own, made from its key: a thousand installations with the
+    same hourly feed spread over the hour, and each keeps to its minute.
 
     Args:
-        secret_key: the installation's.
+        key: the service's for `FEED_TIMES`.
         feed: the feed's id.
         every: its cadence in seconds.
         now: a time with a zone.
     """
-    digest = hashlib.sha256(secret_key.get_secret_value().encode() + feed.bytes).digest()
+    digest = hashlib.sha256(key + feed.bytes).digest()
     phase = int.from_bytes(digest[:8]) % every
     turns = (int(now.timestamp()) - phase) // every + 1
     return datetime.fromtimestamp(turns * every + phase, UTC)

@@ -21,6 +21,7 @@ from services.feeds.worker import celery
 from shared.auth import Principal
 from shared.database import PLATFORM, Database, is_transient
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
+from shared.keys import FEED_TIMES, keys_of
 from shared.pagination import Page, decode_cursor
 from shared.runtime.celery import send_hint
 from shared.settings import Settings, load_settings
@@ -191,12 +192,13 @@ def list_runs(
 
 def start_due_feeds(database: Database, limit: int = 500) -> int:
     """Start the feeds that are due; how many."""
+    key = keys_of(load_settings()).secret(FEED_TIMES)[0]
     with database.transaction(PLATFORM) as session:
         queued = records.insert_due_runs(
             session,
             actor=SYSTEM,
             limit=limit,
-            next_time=partial(next_time, load_settings().secret_key),
+            next_time=partial(next_time, key.material),
         )
     return enqueue_runs(queued, SYSTEM)
 

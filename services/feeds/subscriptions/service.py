@@ -21,6 +21,7 @@ from shared.database import Database
 from shared.errors import Conflict, Forbidden, InvalidInput
 from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
+from shared.keys import keys_of
 from shared.pagination import Page, decode_cursor
 from shared.settings import Settings, load_settings
 
@@ -315,7 +316,7 @@ def unseal_credentials(feed: Feed, settings: Settings) -> Auth | None:
     """
     if feed.auth is None or feed.secret is None:
         return None
-    sealer = Sealer(settings.secret_key, credentials.PURPOSE)
+    sealer = Sealer(keys_of(settings), credentials.PURPOSE)
     return credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id), feed.url)
 
 
@@ -323,6 +324,6 @@ def _sealed(feed_id: UUID, auth: Auth | None, url: str | None) -> FeedColumns:
     """Credentials as they are stored: the public part, and the rest sealed."""
     if auth is None:
         return {"auth": None, "secret": None}
-    sealer = Sealer(load_settings().secret_key, credentials.PURPOSE)
+    sealer = Sealer(keys_of(load_settings()), credentials.PURPOSE)
     public, secret = credentials.seal(auth, sealer, str(feed_id), url)
     return {"auth": public, "secret": secret}

@@ -35,6 +35,7 @@ from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
+from shared.keys import CHANNEL_SECRETS, keys_of
 from shared.pagination import Page, decode_cursor, paginate
 from shared.settings import Settings
 
@@ -55,14 +56,14 @@ __all__ = [
     "test_channel",
 ]
 
-SECRETS: Final = "notifications.channels"
+SECRETS: Final = CHANNEL_SECRETS
 """The purpose for which channels' secrets are sealed."""
 _AUDITED: Final = ("name", "kind", "config", "secret", "enabled")
 
 
 def channel_sealer(settings: Settings) -> Sealer:
     """The sealer of channels' secrets."""
-    return Sealer(settings.secret_key, SECRETS)
+    return Sealer(keys_of(settings), SECRETS)
 
 
 def open_secret(channel: Channel, sealer: Sealer) -> str | None:

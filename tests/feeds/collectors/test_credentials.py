@@ -20,6 +20,7 @@ from services.feeds.collectors.credentials import (
 )
 from services.feeds.collectors.http import url_with_credentials
 from shared.crypto import Sealer, UnsealError
+from shared.keys import DerivedKeys
 
 MARK = "very-secret"
 KINDS = [
@@ -33,7 +34,9 @@ KINDS = [
         "key": f"-----BEGIN KEY-----{MARK * 9}",
     },
 ]
-SEALER = Sealer(SecretStr("a-secret-key-for-tests-of-more-than-32-characters"), PURPOSE)
+SEALER = Sealer(
+    DerivedKeys(SecretStr("a-secret-key-for-tests-of-more-than-32-characters")), PURPOSE
+)
 
 
 def credentials_of(auth: Any, folder: Path) -> tuple[Credentials, Any]:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from services.feeds.collectors.credentials import PURPOSE
 from shared.crypto import Sealer
 from shared.database import PLATFORM
+from shared.keys import keys_of
 from shared.settings import Settings
 from tests.feeds.conftest import Desk
 from tests.feeds.listeners import Answer, Listener, listening
@@ -86,7 +87,7 @@ def test_another_origin_gets_the_secret_that_is_given_for_it(
 def test_a_secret_of_before_still_opens(
     desk: Desk, feed: dict[str, Any], paid: Listener, settings: Settings
 ) -> None:
-    sealer = Sealer(settings.secret_key, PURPOSE)
+    sealer = Sealer(keys_of(settings), PURPOSE)
     name = "token" if feed["auth"]["kind"] == "bearer" else "value"
     sealed = sealer.seal(json.dumps({name: SECRET}), feed["id"])
     with desk.own.transaction(PLATFORM) as session:

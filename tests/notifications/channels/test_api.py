@@ -8,6 +8,7 @@ import pytest
 from services.notifications.channel_types import webhook
 from services.notifications.channels.service import SECRETS
 from shared.crypto import Sealer
+from shared.keys import keys_of
 from tests.notifications.problems import problem
 from tests.notifications.receiver import Answer
 
@@ -111,7 +112,7 @@ def test_another_receiver_needs_a_secret_of_its_own(bench, receiver):
 
 def test_a_secret_of_before_still_signs(bench, receiver):
     channel = bench.channel(receiver.url)
-    sealer = Sealer(bench.settings.secret_key, SECRETS)
+    sealer = Sealer(keys_of(bench.settings), SECRETS)
     sealed = sealer.seal(channel["secret"], channel["id"])
     statement = "UPDATE channel SET secret = :secret WHERE id = :id RETURNING id"
     bench.sql(statement, secret=sealed, id=channel["id"])

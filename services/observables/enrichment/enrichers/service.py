@@ -25,6 +25,7 @@ from shared.clock import database_now
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
 from shared.errors import InvalidInput
 from shared.kafka.outbox import audit
+from shared.keys import keys_of
 from shared.settings import Settings
 from shared.stix import ObservableType
 
@@ -180,7 +181,7 @@ def _key_columns(
         raise InvalidInput(f"A key of {enricher.title} consists of {fields}.", field="key")
     key_id = uuid4()
     url = environment.enricher_urls.get(enricher.name, enricher.base_url)
-    sealed = seal(environment.secret_key, tenant, key_id, key, url)
+    sealed = seal(keys_of(environment), tenant, key_id, key, url)
     return {"key_id": key_id, "sealed_key": sealed}
 
 

@@ -41,6 +41,7 @@ from shared.crypto import UnsealError
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.http import GuardedClient
+from shared.keys import keys_of
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -194,7 +195,7 @@ class EnrichmentWorker:
                 if setting is not None and setting.key_id == queue.key_id:
                     try:
                         key = unseal(
-                            self._environment.secret_key,
+                            keys_of(self._environment),
                             setting,
                             base,
                             is_usual=base == enricher.base_url,

@@ -5,31 +5,27 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from pydantic import SecretStr
 
 from services.observables.enrichment.settings.models import EnricherSetting
 from shared.crypto import Sealer
 from shared.http.guard import origin_of
+from shared.keys import PROVIDER_KEYS, Keys
 
-PURPOSE: Final = "observables.enrichers"
+PURPOSE: Final = PROVIDER_KEYS
 """The purpose that keys are sealed for."""
 
 
-def seal(
-    secret_key: SecretStr, tenant: str, key_id: UUID, key: Mapping[str, str], url: str
-) -> bytes:
+def seal(keys: Keys, tenant: str, key_id: UUID, key: Mapping[str, str], url: str) -> bytes:
     """A key as it is stored, for the provider's origin alone."""
     text = msgspec.json.encode(key).decode()
-    return Sealer(secret_key, PURPOSE).seal_at(text, _label(tenant, key_id), origin_of(url))
+    return Sealer(keys, PURPOSE).seal_at(text, _label(tenant, key_id), origin_of(url))
 
 
-def unseal(
-    secret_key: SecretStr, setting: EnricherSetting, url: str, *, is_usual: bool
-) -> dict[str, str]:
+def unseal(keys: Keys, setting: EnricherSetting, url: str, *, is_usual: bool) -> dict[str, str]:
     """The key of a setting; empty where it has none.
 
     Args:
-        secret_key: of the installation.
+        keys: of the process.
         setting: holds the sealed key.
         url: the provider's address.
         is_usual: whether that is the provider's own address. Only with it opens a key that an
@@ -42,7 +38,7 @@ def unseal(
     if setting.key_id is None or setting.sealed_key is None:
         return {}
     label = _label(setting.tenant, setting.key_id)
-    sealer = Sealer(secret_key, PURPOSE)
+    sealer = Sealer(keys, PURPOSE)
     sealed = bytes(setting.sealed_key)
     origin = origin_of(url)
     text = sealer.open_at(sealed, label, origin, accepts_any=is_usual)
