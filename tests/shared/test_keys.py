@@ -103,15 +103,15 @@ def test_every_key_that_seals_belongs_to_a_service() -> None:
 
 def test_former_keys_are_valid_beside_the_present_one_until_they_end() -> None:
     before = DerivedKeys(OTHER)
-    kept = former(before.public("events", "feeds")[0], 60)
+    lasting = former(before.public("events", "feeds")[0], 60)
     over = former(before.public("events", "mitre")[0], -1)
-    keys = DerivedKeys(SECRET, [kept, over], since=1.0)
-    for process in (keys, KeyBundle([*keys.public("events", "feeds"), kept, over])):
+    keys = DerivedKeys(SECRET, [lasting, over], since=1.0)
+    for process in (keys, KeyBundle([*keys.public("events", "feeds"), lasting, over])):
         assert (
             process.public("events", "feeds")[0].material
             == ALL.public("events", "feeds")[0].material
         )
-        assert kept in process.public("events", "feeds")
+        assert lasting in process.public("events", "feeds")
         assert over not in process.public("events", "mitre")
 
 
