@@ -25,6 +25,8 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
         attack: ATT&CK ids that its malware and tags map to.
         cause: of a change without a run, what caused it, for instance a sighting's id. A service
             whose database was restored repeats it.
+        tlp: the strictest marking of the sources and their assertions: a level of TLP 2.0, or
+            `closed` (PAP:RED, or a marking that is unknown here).
     """
 
     id: str
@@ -37,6 +39,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     sources: int = 1
     attack: tuple[str, ...] = ()
     cause: str | None = None
+    tlp: str = "clear"
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):

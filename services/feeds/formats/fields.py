@@ -7,6 +7,7 @@ from typing import Any
 from services.feeds.formats.times import timestamp
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect
+from shared.stix.markings import marking_tags
 from shared.stix.vocabulary import ObservableType
 
 __all__ = (
@@ -143,7 +144,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def tags(*values: Any) -> tuple[str, ...]:
-    """Distinct tags in their order, at most 32.
+    """Distinct tags in their order, at most 32; of more than that, markings come first.
 
     Args:
         values: lists of tags, and texts that hold tags between commas, semicolons and bars.
@@ -159,7 +160,10 @@ def tags(*values: Any) -> tuple[str, ...]:
             if tag := short_text(piece, _MAX_TAG_LENGTH):
                 distinct[tag.strip("\"' ")] = None
     distinct.pop("", None)
-    return tuple(distinct) if len(distinct) <= _MAX_TAGS else tuple(list(distinct)[:_MAX_TAGS])
+    if len(distinct) <= _MAX_TAGS:
+        return tuple(distinct)
+    markings = marking_tags(distinct)
+    return tuple(dict.fromkeys([*markings, *distinct]))[:_MAX_TAGS]
 
 
 def short_text(value: Any, length: int = _MAX_TEXT_LENGTH) -> str | None:

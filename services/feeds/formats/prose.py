@@ -17,6 +17,7 @@ from services.feeds.formats.base import (
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix.extract import Match, attack_ids, extract
+from shared.stix.markings import tlp_tag
 
 MAX_DOCUMENT = 128 * 1024 * 1024
 """Bytes of a page or PDF, which is read as a whole."""
@@ -30,6 +31,10 @@ _CONTEXT_LENGTH = 100
 _MAX_IDS_IN_NOTE = 100
 # Marks where a long word may be broken; readers do not see them.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_MARKING = re.compile(
+    r"\bTLP\s?[:=]\s?(WHITE|CLEAR|GREEN|AMBER\+STRICT|AMBER|RED)\b", re.IGNORECASE
+)
+"""A document's label, as https://www.first.org/tlp/ demands it."""
 _HOST = re.compile(r"(?:[a-z][a-z0-9+-]*://)?(?:[^/@?#]*@)?([^/:?#]+)", re.IGNORECASE)
 
 
@@ -48,12 +53,14 @@ class ProseReader:
 
     Args:
         types: the types of observables to take; None for all.
+        has_entries: whether each text is an entry by itself, so that a label of TLP marks it alone
+            and not what follows.
 
     Attributes:
         account: of the observables and ATT&CK ids that the texts mention, each time they do.
     """
 
-    def __init__(self, types: Iterable[str] | None) -> None:
+    def __init__(self, types: Iterable[str] | None, *, has_entries: bool = False) -> None:
         self._kinds: frozenset[Any] | None = None
         if types is not None:
             self._kinds = frozenset(fields.type_option(name, "options.types") for name in types)
@@ -61,6 +68,8 @@ class ProseReader:
                 raise InvalidInput("an empty list of types takes nothing", field="options.types")
         self.account = UnitAccount("mention")
         self._attack_ids: dict[str, None] = {}
+        self._has_entries = has_entries
+        self._marking: str | None = None
 
     def indicators(
         self, text: str, *, own_hosts: frozenset[str] = frozenset(), **context: Any
@@ -74,6 +83,13 @@ class ProseReader:
         """
         account = self.account
         text = _INVISIBLE.sub("", text)
+        if self._has_entries:
+            self._marking = None
+        if self._marking is None and (stated := _MARKING.search(text)):
+            # The label stands on top of each page; words about TLP come further down.
+            self._marking = tlp_tag(stated[1])
+        if self._marking is not None:
+            context = {**context, "tags": (*context.get("tags", ()), self._marking)}
         for technique in attack_ids(text):
             self._attack_ids[technique.value] = None
             account.total += 1
@@ -96,8 +112,13 @@ class ProseReader:
             yield DroppedItem(f"character {start + 1}", excerpt(text[start:end]), reason)
 
     def end(self) -> Iterator[Note | UnitAccount]:
-        """The account, and a note on the ATT&CK ids: they are the subject, and no observables."""
+        """The account, the document's marking, and a note on the ATT&CK ids.
+
+        The ids are the subject, and no observables.
+        """
         yield self.account
+        if self._marking is not None and not self._has_entries:
+            yield Note(f"marked {self._marking}: its first label of TLP")
         if not self._attack_ids:
             return
         ids = list(self._attack_ids)

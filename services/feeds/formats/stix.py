@@ -65,11 +65,12 @@ class StixOptions(msgspec.Struct, forbid_unknown_fields=True):
 class StixFormat:
     """STIX bundles and TAXII envelopes: indicators by their patterns, and cyber-observables.
 
-    Labels and indicator types become tags. So do TLP markings (`tlp:amber`), techniques that an
-    indicator `indicates` or refers to (`attack:T1059`), and ATT&CK tactics in its kill chain
-    (`attack:initial-access`). A malware or tool that it `indicates` becomes its family. A revoked
-    object retracts. Of several versions of an object the newest counts. Times in the year 9999
-    stand for no time, and an end that is not later than the beginning is passed over with a note.
+    Labels and indicator types become tags. So do markings (`tlp:amber`, `pap:red`, `statement:…`,
+    `marking:unknown`), techniques that an indicator `indicates` or refers to (`attack:T1059`), and
+    ATT&CK tactics in its kill chain (`attack:initial-access`). A malware or tool that it
+    `indicates` becomes its family. A revoked object retracts. Of several versions of an object the
+    newest counts. Times in the year 9999 stand for no time, and an end that is not later than the
+    beginning is passed over with a note.
     """
 
     name: ClassVar[str] = "stix"
@@ -206,15 +207,17 @@ def _observable_items(
     where: str, stix_object: BundleObject, references: References
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     """The items of an object that is no indicator."""
-    tlp = references.tlp(stix_object)
+    markings = references.marking_tags(stix_object)
     if stix_object.type == "observed-data" and isinstance(stix_object.objects, dict):
         for name, inner in stix_object.objects.items():
             inner_where = f"{where}.objects.{excerpt(name)}"
-            items = _observed_items(inner_where, inner, stix_object.id, tlp)
+            items = _observed_items(inner_where, inner, stix_object.id, markings)
             yield from map(_retracted, items) if stix_object.revoked else items
     elif values := _observable_values(stix_object):
         for kind, value in values:
-            item = _observable_item(where, kind, value, stix_object, stix_object.id or None, tlp)
+            item = _observable_item(
+                where, kind, value, stix_object, stix_object.id or None, markings
+            )
             yield _retracted(item) if stix_object.revoked else item
     elif stix_object.type == "file" and stix_object.hashes:
         yield _unread_hashes(where, stix_object)
@@ -240,7 +243,7 @@ def _unread_hashes(where: str, file: BundleObject) -> DroppedItem:
 
 
 def _observed_items(
-    where: str, inner: Any, ref: str, tlp: list[str]
+    where: str, inner: Any, ref: str, markings: list[str]
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     """The items of a cyber-observable within the observed-data of STIX 2.0."""
     try:
@@ -251,7 +254,9 @@ def _observed_items(
     if observable.type == "file" and observable.hashes and not _observable_values(observable):
         yield _unread_hashes(where, observable)
     for kind, value in _observable_values(observable):
-        yield _observable_item(where, kind, value, observable, fields.short_text(ref, 128), tlp)
+        yield _observable_item(
+            where, kind, value, observable, fields.short_text(ref, 128), markings
+        )
 
 
 def _observable_values(stix_object: BundleObject) -> list[tuple[ObservableType | None, Any]]:
@@ -296,7 +301,7 @@ def _observable_item(
     value: Any,
     stix_object: BundleObject,
     ref: str | None,
-    tlp: list[str],
+    markings: list[str],
 ) -> ParsedIndicator | DroppedItem:
     if not isinstance(value, str):
         detail = f"this {excerpt(stix_object.type)} has no value we store"
@@ -305,5 +310,5 @@ def _observable_item(
         type_, canonical = typed_value(kind, value)
     except NotAnObservable as refusal:
         return refused_item(where, value, refusal)
-    tags = fields.tags(as_list(stix_object.labels), tlp)
+    tags = fields.tags(as_list(stix_object.labels), markings)
     return ParsedIndicator(type_, canonical, tags=tags, ref=ref)

@@ -8,18 +8,19 @@ from typing import Any
 from services.feeds.formats import fields
 from services.feeds.formats.base import DroppedItem
 from services.feeds.formats.stix_objects import BundleObject, as_dict, as_list
+from shared.stix.markings import UNKNOWN_MARKING, tlp_tag
 from shared.timestamps import parse_timestamp
 
 _FAMILY_TYPES = frozenset({"malware", "tool"})
 _TLP_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 """The extension by which marking definitions give a level of TLP 2.0."""
+_MAX_STATEMENT = 110
+"""Characters of a statement marking: with its prefix it is one tag."""
 _MISP_LABEL = "misp:"
 """Begins the labels by which misp-stix says what an attribute or object of MISP was."""
 _NOT_FOR_DETECTION = 'misp:to_ids="False"'
 DETECTION_FLAG = b"misp:to_ids"
 """What a bundle holds that says of indicators whether they are for detection."""
-_TLP_NAMES = {"white": "clear"}
-"""Levels of TLP 1 that TLP 2.0 calls otherwise (https://www.first.org/tlp/)."""
 _TLP = {
     # STIX 2.1 §7.2.1.4, and the TLP 2.0 definitions that OASIS published for it.
     "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "tlp:clear",
@@ -41,7 +42,8 @@ class References:
         newest: when an object's newest version was made, for ids that have several versions.
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
-        markings: id of a marking definition -> its TLP as a tag.
+        markings: id of a marking definition -> the tag for it: a level of TLP or PAP, or a
+            statement. A definition that says nothing we know is an unknown marking.
         has_flags: whether the bundle may say of indicators that they are not for detection.
         early_ends: number of indicators that end before they begin.
         context: ids of cyber-observables that MISP saw. Which of its values are for detection, its
@@ -70,8 +72,8 @@ class References:
                 names[stix_object.id] = name
             elif stix_object.type == "attack-pattern":
                 attack_tags[stix_object.id] = _techniques(stix_object)
-            elif stix_object.type == "marking-definition" and (tlp := _tlp(stix_object)):
-                self.markings.setdefault(stix_object.id, tlp)
+            elif stix_object.type == "marking-definition":
+                self.markings.setdefault(stix_object.id, _marking_tag(stix_object))
             elif stix_object.object_refs and is_of_misp(stix_object):
                 self.context.update(filter(_is_text, as_list(stix_object.object_refs)))
             elif stix_object.relationship_type == "indicates":
@@ -119,12 +121,15 @@ class References:
             and phase.get("kill_chain_name") == "mitre-attack"
             and "phase_name" in phase
         ]
-        markings = self.tlp(indicator)
+        markings = self.marking_tags(indicator)
         attack = [*_techniques(indicator), *self.techniques.get(indicator.id, ()), *phases]
         return fields.tags(labels, types, attack, markings)
 
-    def tlp(self, stix_object: BundleObject) -> list[str]:
-        """The levels of TLP by which an object, or a part of it, is marked, as tags."""
+    def marking_tags(self, stix_object: BundleObject) -> list[str]:
+        """The markings of an object, or of a part of it, as tags.
+
+        A definition that is not there is an unknown marking, which is closed.
+        """
         refs = [
             *as_list(stix_object.object_marking_refs),
             *(
@@ -133,7 +138,7 @@ class References:
                 if isinstance(marking, dict)
             ),
         ]
-        return [self.markings[ref] for ref in filter(_is_text, refs) if ref in self.markings]
+        return [self.markings.get(ref, UNKNOWN_MARKING) for ref in filter(_is_text, refs)]
 
     def _plain_tags(self, labels: list[Any], types: list[Any]) -> tuple[str, ...]:
         """Tags of labels and types alone; a bundle repeats few combinations, which are cached."""
@@ -208,6 +213,20 @@ def _techniques(stix_object: BundleObject) -> list[str]:
     ]
 
 
+def _marking_tag(marking: BundleObject) -> str:
+    """The tag for a marking definition."""
+    if tlp := _tlp(marking):
+        return tlp
+    definition = as_dict(marking.definition)
+    if marking.definition_type == "statement":
+        statement = fields.short_text(definition.get("statement"), _MAX_STATEMENT)
+        return f"statement:{statement}" if statement else UNKNOWN_MARKING
+    named = definition.get("pap") if marking.definition_type == "pap" else marking.name
+    text = str(named or "").strip().lower().removeprefix("pap:")
+    is_pap = marking.definition_type == "pap" or str(marking.name).upper().startswith("PAP:")
+    return f"pap:{text}" if is_pap and text else UNKNOWN_MARKING
+
+
 def _tlp(marking: BundleObject) -> str | None:
     """A marking's level as a tag, in the words of TLP 2.0."""
     definition = as_dict(marking.definition)
@@ -218,8 +237,7 @@ def _tlp(marking: BundleObject) -> str | None:
         level = marking.name[4:]
     if not isinstance(level, str):
         return None
-    word = level.strip().lower()
-    return f"tlp:{_TLP_NAMES.get(word, word)}"
+    return tlp_tag(level)
 
 
 @lru_cache(maxsize=65_536)

@@ -27,6 +27,7 @@ from services.feeds.snapshots.snapshot import (
 )
 from services.feeds.snapshots.store import SnapshotStore
 from services.feeds.subscriptions.models import Feed, FeedColumns, Quarantine
+from shared.database import PUBLIC
 from shared.events.feeds import IndicatorsObserved
 from shared.settings import Settings
 from shared.stix.ids import observable_uuid
@@ -109,6 +110,7 @@ class DocumentProcessor:
             feed.options,
             run_limits(self._settings),
             run.check,
+            is_public=feed.tenant == PUBLIC,
         )
         chunker = Chunker(self._chunk_head(), report.chunks)
         if before is None and feed.listed == 0 and run.full_reason is None and format_.incremental:

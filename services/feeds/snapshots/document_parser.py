@@ -41,6 +41,7 @@ from services.feeds.snapshots.snapshot import Digests
 from shared.errors import InvalidInput
 from shared.events.feeds import MAX_INDICATOR_BYTES
 from shared.stix.ids import observable_uuid
+from shared.stix.markings import NOT_FOR_ALL_TENANTS, marking_of
 
 _CODES: Final = {str(kind): code for code, kind in enumerate(TYPES)}
 _HEAD_LINES: Final = 200
@@ -78,10 +79,19 @@ class DocumentParser:
         format_: the document's format.
         options: the format's options.
         order: what is known by now, and wanted.
+        is_public: whether all tenants read the feed; what is marked for fewer is withheld then.
     """
 
-    def __init__(self, format_: Format, options: Mapping[str, Any], order: ParseOrder) -> None:
+    def __init__(
+        self,
+        format_: Format,
+        options: Mapping[str, Any],
+        order: ParseOrder,
+        *,
+        is_public: bool = False,
+    ) -> None:
         self._format = format_
+        self._is_public = is_public
         self._options = options
         self._order = order
         self._report = ParseReport()
@@ -210,13 +220,13 @@ class DocumentParser:
         self._report.named += len(indicators)
         texts = list(map(_encode, indicators))
         is_listed = [
-            len(text) <= MAX_INDICATOR_BYTES and not item.retracted
+            len(text) <= MAX_INDICATOR_BYTES and not item.retracted and not self._is_withheld(item)
             for text, item in zip(texts, indicators, strict=True)
         ]
         retracted: list[ParsedIndicator] = []
         if not all(is_listed):
             retracted = [item for item in indicators if item.retracted]
-            self._count_too_large(indicators, texts, positions)
+            self._count_unlisted(indicators, texts, positions)
             if len(positions):
                 positions = positions[is_listed]
                 lines = lines[is_listed]
@@ -234,20 +244,31 @@ class DocumentParser:
             retracted=retracted,
         )
 
-    def _count_too_large(
+    def _is_withheld(self, item: ParsedIndicator) -> bool:
+        """Whether an indicator is marked for fewer readers than its feed has."""
+        return self._is_public and bool(item.tags) and marking_of(item.tags) in NOT_FOR_ALL_TENANTS
+
+    def _count_unlisted(
         self, indicators: list[ParsedIndicator], texts: list[bytes], positions: Indices
     ) -> None:
-        """Count what is too large for an event."""
+        """Count what is too large for an event, and what is marked for fewer readers."""
         for number, (item, text) in enumerate(zip(indicators, texts, strict=True)):
-            if item.retracted or len(text) <= MAX_INDICATOR_BYTES:
+            if item.retracted:
+                continue
+            if self._is_withheld(item):
+                reason = "marked for fewer readers"
+                detail = "All tenants read this feed; subscribe to it in the tenant that may read."
+            elif len(text) > MAX_INDICATOR_BYTES:
+                reason = "too-large"
+                detail = f"It has {len(text):,} bytes; {MAX_INDICATOR_BYTES:,} is the limit."
+            else:
                 continue
             place = f"line {positions[number] + 1}" if len(positions) else "document"
-            detail = f"It has {len(text):,} bytes; {MAX_INDICATOR_BYTES:,} is the limit."
-            self._report.count_dropped(
-                [DroppedItem(place, excerpt(item.value), "too-large", detail)]
-            )
+            self._report.count_dropped([DroppedItem(place, excerpt(item.value), reason, detail)])
 
     def _digest(self, layout: str) -> str:
         # Another release may read the same line differently.
         deciding = [version("sentineliq"), self._format.name, dict(self._options), layout]
+        if self._is_public:
+            deciding.append("public")
         return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()

@@ -28,12 +28,14 @@ class ParseRequest(msgspec.Struct):
         format: name of its format.
         options: the format's options.
         known_digest, wants_texts: see `ParseOrder`.
+        is_public: see `DocumentParser`.
     """
 
     format: str
     options: dict[str, Any]
     known_digest: str | None
     wants_texts: bool
+    is_public: bool = False
 
 
 class FormatGuess(msgspec.Struct):
@@ -50,6 +52,8 @@ def parser_of_payload(
     options: Mapping[str, Any],
     limits: JobLimits,
     on_wait: OnWait | None = None,
+    *,
+    is_public: bool = False,
 ) -> Parse:
     """A parser of a stored payload that works in a child process.
 
@@ -60,10 +64,13 @@ def parser_of_payload(
         options: the format's options.
         limits: of the parser.
         on_wait: called while it computes; may raise to stop it.
+        is_public: see `DocumentParser`.
     """
 
     def parse(order: ParseOrder) -> Iterator[ParserMessage]:
-        request = ParseRequest(format_name, dict(options), order.known_digest, order.wants_texts)
+        request = ParseRequest(
+            format_name, dict(options), order.known_digest, order.wants_texts, is_public
+        )
         files = [payload.fileno()]
         with ExitStack() as stack:
             if order.known_lines is not None:
@@ -99,7 +106,9 @@ def parse_job(request: bytes, files: list[int]) -> Iterator[bytes]:
     order = msgspec.msgpack.decode(request, type=ParseRequest)
     lines = np.frombuffer(mapped(files[1]), np.uint64) if len(files) > 1 else None
     parse_order = ParseOrder(order.known_digest, lines, order.wants_texts)
-    parser = DocumentParser(format_named(order.format), order.options, parse_order)
+    parser = DocumentParser(
+        format_named(order.format), order.options, parse_order, is_public=order.is_public
+    )
     encode = msgspec.msgpack.Encoder().encode
     for message in parser.parse(partial(payload_content, files[0])):
         yield encode(message)

@@ -4,9 +4,8 @@ Pure functions. A query leaves the installation only if its type, its marking, i
 lists of false positives allow it.
 """
 
-from collections.abc import Iterable
 from ipaddress import ip_network
-from typing import Final, get_args
+from typing import Final
 
 import msgspec
 
@@ -14,15 +13,21 @@ from services.observables.providers.base import Query, RemoteEnricher, Tlp
 from services.observables.reference.hosts import host_of
 from shared.http.guard import is_public_network
 from shared.stix import ObservableType as Type
+from shared.stix.markings import CLOSED, STRICTNESS, Marking, strictest
 
-_ORDER: Final = {tlp: place for place, tlp in enumerate(get_args(Tlp))}
 _ADDRESSES: Final = frozenset({Type.IPV4, Type.IPV6})
 # RFC 6761, 6762, 7686, 8375, 9476, and the name that ICANN reserved for private use in 2024.
 _LOCAL_NAMES: Final = (
     "alt", "arpa", "example", "example.com", "example.net", "example.org", "internal", "invalid",
     "local", "localhost", "onion", "test",
 )  # fmt: skip
+_CLOSED_MESSAGE: Final = (
+    "It is marked PAP:RED, or by a marking that is unknown here: no provider is asked about it."
+)
 _decode_context: Final = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
+
+
+__all__ = ("Refusal", "refusal", "strictest")
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -32,28 +37,28 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
-def strictest(markings: Iterable[str | None]) -> Tlp | None:
-    """The strictest of some markings; None when there is none."""
-    present = set(markings)
-    ordered: list[Tlp] = [tlp for tlp in get_args(Tlp) if tlp in present]
-    return ordered[-1] if ordered else None
-
-
 def refusal(
-    query: Query, enricher: RemoteEnricher, marking: Tlp | None, max_tlp: Tlp, context: str | None
+    query: Query,
+    enricher: RemoteEnricher,
+    marking: Marking | None,
+    max_tlp: Tlp,
+    context: str | None,
 ) -> Refusal | None:
     """Why an observable may not be sent to a provider; None when it may.
 
     Args:
         query: the observable.
         enricher: the provider's.
-        marking: the strictest TLP of its sources and of the requester; None when it has none.
+        marking: the strictest of its assertions, their sources and the requester; None when it
+            has none.
         max_tlp: the strictest marking that this provider may receive.
         context: offline enrichment as JSON; a hit on a list of false positives refuses.
     """
     if query.type not in enricher.types or not enricher.applies(query):
         return Refusal("type", f"{enricher.title} is not asked about this {query.type}.")
-    if marking is not None and _ORDER[marking] > _ORDER[max_tlp]:
+    if marking == CLOSED:
+        return Refusal("tlp", _CLOSED_MESSAGE)
+    if marking is not None and STRICTNESS[marking] > STRICTNESS[max_tlp]:
         return Refusal(
             "tlp",
             f"It is marked TLP:{marking.upper()}; {enricher.title} may receive at most"

@@ -22,6 +22,7 @@ from services.observables.scoring.score import Claim, Contribution, Verdict
 from services.observables.store.references import ObservableReference, ObservableTypeName
 from services.observables.store.repository.read import AnswerRow, ObservableRow, StoredRows
 from shared.stix.ids import stix_type
+from shared.stix.markings import marking_of
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 
@@ -54,7 +55,13 @@ class AssertionView(msgspec.Struct):
     source: str
     source_id: str
     tenant: str
-    tlp: str
+    tlp: Annotated[
+        str,
+        Meta(
+            description="the stricter marking of the assertion and its source; `closed`: an "
+            "unknown one, or PAP:RED"
+        ),
+    ]
     reliability: Annotated[int, Meta(description="0 to 100: how far the source is trusted")]
     confidence: Annotated[int, Meta(description="0 to 100: how sure the source is")]
     tags: Sequence[str]
@@ -270,7 +277,7 @@ def _assertion_view(assertion: StoredAssertion) -> AssertionView:
         assertion.source,
         assertion.source_id,
         assertion.tenant,
-        assertion.tlp,
+        marking_of(tuple(assertion.tags), assertion.tlp) or assertion.tlp,
         assertion.reliability,
         assertion.confidence,
         assertion.tags,

@@ -19,6 +19,7 @@ from shared.events.observables import CHANGED, Change, ChangeKind, ObservablesCh
 from shared.kafka.topics import bucket_key
 from shared.stix import bucket
 from shared.stix.ids import stix_type
+from shared.stix.markings import marking_of, strictest
 
 NEWS: Final = 5
 """A score that moves by less, and across no threshold, is not published: time moves every score a
@@ -34,18 +35,22 @@ def is_news(before: int, after: int) -> bool:
     return crossed or abs(after - before) >= NEWS
 
 
-def new_change(
+def new_change(  # noqa: PLR0913  # the parts of one change
     identity: str,
     type_: str,
     value: str,
     score: int,
+    *,
     tags: tuple[str, ...] = (),
     sources: int = 0,
     attack: tuple[str, ...] = (),
+    tlp: str | None = None,
 ) -> Change:
     """The change of an observable that readers of the tenant see for the first time."""
     stix_id = f"{stix_type(type_)}--{identity}"
-    return Change(stix_id, type_, value, "new", score, None, tags, sources, attack)
+    return Change(
+        stix_id, type_, value, "new", score, None, tags, sources, attack, tlp=tlp or "clear"
+    )
 
 
 def build_change(
@@ -84,6 +89,7 @@ def build_change(
         len(active),
         attack_ids(active),
         cause,
+        strictest([marking_of(tuple(row.tags), row.tlp) for row in active]) or "clear",
     )
 
 

@@ -35,6 +35,7 @@ from services.observables.store.changes import (
     new_change,
 )
 from shared.events.observables import Change
+from shared.stix.markings import marking_of
 
 
 class AssertionData(NamedTuple):
@@ -168,9 +169,10 @@ def build_plan(
                     assertion.type,
                     assertion.value,
                     scored.score,
-                    data.tags,
-                    1,
-                    data.attack,
+                    tags=data.tags,
+                    sources=1,
+                    attack=data.attack,
+                    tlp=marking_of(data.tags, source.tlp),
                 )
             )
         elif not state.own:

@@ -65,13 +65,18 @@ class World:
         return enricher
 
     def know(
-        self, *values: str, tenant: str = "acme", tlp: str = "green", type_: str = "ipv4-addr"
+        self,
+        *values: str,
+        tenant: str = "acme",
+        tlp: str = "green",
+        type_: str = "ipv4-addr",
+        tags: tuple[str, ...] = (),
     ) -> None:
         """Let a feed assert values."""
         feed = FeedRef(
             UUID(int=sum(map(ord, tlp))), f"feed {tlp}", FEED.reliability, tlp, "snapshot"
         )
-        indicators = [Indicator(type_, value) for value in values]
+        indicators = [Indicator(type_, value, tags=tags) for value in values]
         handle(self.own, chunk(*indicators, feed=feed, tenant=tenant), tenant=tenant)
 
     def ask(

@@ -43,7 +43,7 @@ class DisclosureState(NamedTuple):
     """What decides whether an observable may be sent to a provider.
 
     Attributes:
-        tlps: markings of the sources that assert it, and its own.
+        tlps: markings of the sources that assert it, of their assertions, and its own.
         context: offline enrichment, as JSON.
         depth: answers between it and the source or person that named it.
     """

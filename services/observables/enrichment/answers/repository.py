@@ -17,6 +17,7 @@ from services.observables.enrichment.answers.models import (
 from services.observables.providers.base import Finding, RelatedObservable, Weight
 from services.observables.store.repository.read import newest_answers
 from shared.database import PUBLIC
+from shared.stix.markings import marking_of_tag
 
 _MATCHES: Final = (
     "unnest(CAST(:observables AS uuid[]), CAST(:enrichers AS text[])) key(observable_id, enricher)"
@@ -40,13 +41,16 @@ SELECT :tenant, answer.*, :now FROM unnest(CAST(:observables AS uuid[]),
     CAST(:expires AS timestamptz[]), CAST(:counts AS timestamptz[]), CAST(:raws AS bytea[])) answer
 """)
 # The tenant's own row of an observable comes before the public one; markings come from both.
-_DISCLOSURE_STATES: Final = sa.text("""
+_DISCLOSURE_STATES: Final = sa.text(r"""
 SELECT DISTINCT ON (observable.id) observable.id::text, observable.context::text,
     observable.depth, observable.tlp, (
         SELECT array_agg(DISTINCT source.tlp) FROM assertion
         JOIN source ON source.tenant = assertion.tenant AND source.id = assertion.source_id
         WHERE assertion.tenant IN (:tenant, :public)
-        AND assertion.observable_id = observable.id) AS tlps
+        AND assertion.observable_id = observable.id) AS tlps, (
+        SELECT array_agg(DISTINCT tag) FROM assertion, unnest(assertion.tags) tag
+        WHERE assertion.tenant IN (:tenant, :public) AND assertion.observable_id = observable.id
+        AND tag ~* '^\s*["'']?(tlp|pap|marking)[^a-z]') AS marking_tags
 FROM observable WHERE observable.tenant IN (:tenant, :public)
 AND observable.id = ANY(CAST(:ids AS uuid[]))
 ORDER BY observable.id, observable.tenant = :public
@@ -103,7 +107,9 @@ def disclosure_states(
     states = {}
     parameters = {"tenant": tenant, "public": PUBLIC, "ids": list(ids)}
     for row in session.execute(_DISCLOSURE_STATES, parameters):
-        tlps = tuple(tlp for tlp in (*(row.tlps or ()), row.tlp) if tlp is not None)
+        of_tags = map(marking_of_tag, row.marking_tags or ())
+        markings = (*(row.tlps or ()), row.tlp, *of_tags)
+        tlps = tuple(tlp for tlp in markings if tlp is not None)
         states[row.id] = DisclosureState(tlps, row.context, 0 if row.tlps else row.depth)
     return states
 

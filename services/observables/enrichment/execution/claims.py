@@ -16,9 +16,10 @@ from services.observables.enrichment.queues.repository import jobs, provider_que
 from services.observables.enrichment.rate_limiter import QuotaLimits, RateLimiter
 from services.observables.enrichment.settings import repository as settings
 from services.observables.enrichment.settings.access import Access, accesses
-from services.observables.providers.base import Query, RemoteEnricher, Tlp
+from services.observables.providers.base import Query, RemoteEnricher
 from shared.clock import database_now
 from shared.database import PLATFORM, Database, set_tenant
+from shared.stix.markings import Marking
 
 
 class QueueCapacity(NamedTuple):
@@ -40,14 +41,14 @@ class PaidCall(NamedTuple):
     """A job whose call is paid for, with the strictest marking of its observable."""
 
     job: Job
-    marking: Tlp | None
+    marking: Marking | None
 
 
 class CachedJob(NamedTuple):
     """A job that a stored answer answers."""
 
     job: Job
-    marking: Tlp | None
+    marking: Marking | None
     answer: CachedAnswer
 
 
@@ -150,7 +151,7 @@ def _sort(
 
 
 def _refusal(
-    job: Job, access: Access, marking: Tlp | None, state: DisclosureState | None
+    job: Job, access: Access, marking: Marking | None, state: DisclosureState | None
 ) -> Refusal | None:
     if access.obstacle:
         return Refusal("no-access", access.obstacle)

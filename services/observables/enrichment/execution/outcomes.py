@@ -22,7 +22,7 @@ from services.observables.enrichment.policies.triggers import follow_answer
 from services.observables.enrichment.queues.models import Job, JobEnd, JobOutcome
 from services.observables.enrichment.queues.repository import jobs, provider_queues
 from services.observables.enrichment.rate_limiter import RateLimiter
-from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher, Tlp
+from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher
 from services.observables.store import new_observables, rescore
 from services.observables.store.changes import new_change
 from services.observables.store.repository import write
@@ -33,8 +33,9 @@ from shared.events.observables import ENRICHED, Change, Enriched
 from shared.kafka.outbox import publish
 from shared.stix import Observable, ObservableType, bucket
 from shared.stix.ids import observable_id, stix_type
+from shared.stix.markings import Marking
 
-_SHAREABLE_TLPS: frozenset[Tlp | None] = frozenset({"clear", "green"})
+_SHAREABLE_TLPS: frozenset[Marking | None] = frozenset({"clear", "green"})
 
 
 class AnsweredJob(NamedTuple):
@@ -52,7 +53,7 @@ class AnsweredJob(NamedTuple):
     enricher: RemoteEnricher
     finding: Finding | None
     raw: bytes | None
-    marking: Tlp | None
+    marking: Marking | None
     lent: bool
     obtained_at: datetime
 
@@ -211,7 +212,9 @@ def _store_related(
         for identity, observable in observables.items():
             score = scores[identity].score if identity in scores else 0
             cause = f"{answer.enricher.name} about {answer.job.observable_id}"
-            change = new_change(identity, observable.type, observable.value, score)
+            change = new_change(
+                identity, observable.type, observable.value, score, tlp=answer.marking
+            )
             changes.append(replace(change, cause=cause))
         follow_answer(session, tenant, answer.job, observables, contexts, now)
     put_relations(session, _relation_rows(tenant, answered, now))

@@ -39,6 +39,31 @@ def test_a_marked_value_is_not_sent(world: World, client, tlp: str):
     assert set(reasons(world).values()) == {"tlp"}
 
 
+@pytest.mark.parametrize("tenant", ["acme", "public"])
+def test_a_marked_assertion_of_an_open_feed_is_not_sent(world: World, client, tenant: str):
+    world.enricher(max_tlp="green")
+    tags = ["tlp:amber", "TLP:RED", "tlp:mauve", "PAP:RED", "marking:unknown", "tlp:amber+strict"]
+    for number, tag in enumerate(tags):
+        world.know(f"45.33.32.{number}", tenant=tenant, tlp="clear", tags=(tag,))
+    world.know("45.33.32.100", tenant=tenant, tlp="clear", tags=("tlp:green", "pap:amber"))
+    values = [*(f"45.33.32.{number}" for number in range(len(tags))), "45.33.32.100"]
+    client.post("/v1/enrichments", json={"values": values})
+    world.ask(*values)
+    world.run_worker()
+    assert world.providers.queries_of("probe") == ["45.33.32.100"]
+    assert reasons(world) == dict.fromkeys(values[:-1], "tlp")
+
+
+def test_an_unknown_marking_is_closed_to_every_provider(world: World):
+    world.enricher(max_tlp="red")
+    world.know("45.33.32.1", tlp="clear", tags=("marking:unknown",))
+    world.know("45.33.32.2", tlp="clear", tags=("pap:red",))
+    world.know("45.33.32.3", tlp="clear", tags=("tlp:red",))
+    world.ask("45.33.32.1", "45.33.32.2", "45.33.32.3")
+    world.run_worker()
+    assert world.providers.queries_of("probe") == ["45.33.32.3"]
+
+
 def test_the_strictest_marking_counts_wherever_it_comes_from(world: World, client):
     world.enricher(max_tlp="green")
     world.know("45.33.32.156", tlp="clear")
