@@ -27,6 +27,8 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
             whose database was restored repeats it.
         tlp: the strictest marking of the sources and their assertions: a level of TLP 2.0, or
             `closed` (PAP:RED, or a marking that is unknown here).
+        attack_stated: those of `attack` that sources name: software, groups, and techniques by
+            their ids. The others are techniques that this software and these groups use.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     attack: tuple[str, ...] = ()
     cause: str | None = None
     tlp: str = "clear"
+    attack_stated: tuple[str, ...] = ()
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):

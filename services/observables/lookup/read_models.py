@@ -10,6 +10,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from services.observables.attack.index import Statements, statements
 from services.observables.reference import context
 from services.observables.scoring import score as scoring
 from services.observables.scoring.inputs import (
@@ -49,6 +50,13 @@ DataDates = Annotated[
 """The dates of reference data, which are JSON already."""
 
 
+STATED: Final = "of `attack`, what sources name: software, groups, and techniques by their ids"
+INHERITED: Final = (
+    "of `attack`, the techniques that this software and these groups use according to ATT&CK: "
+    "context, and no observation"
+)
+
+
 class AssertionView(msgspec.Struct):
     """The assertion of one source about an observable."""
 
@@ -68,6 +76,8 @@ class AssertionView(msgspec.Struct):
     attack: Annotated[
         Sequence[str], Meta(description="ATT&CK ids that its malware and tags stand for")
     ]
+    attack_stated: Annotated[Sequence[str], Meta(description=STATED)]
+    attack_inherited: Annotated[Sequence[str], Meta(description=INHERITED)]
     malware: str | None
     first_seen: ZonedTime
     last_seen: ZonedTime
@@ -115,6 +125,8 @@ class ObservableView(msgspec.Struct):
     verdict: Verdict
     tags: Sequence[str]
     attack: Annotated[Sequence[str], Meta(description="ATT&CK ids that malware and tags stand for")]
+    attack_stated: Annotated[Sequence[str], Meta(description=STATED)]
+    attack_inherited: Annotated[Sequence[str], Meta(description=INHERITED)]
     first_seen: ZonedTime
     last_seen: ZonedTime
     context: Annotated[
@@ -158,6 +170,7 @@ class _Judgement(NamedTuple):
     verdict: Verdict
     tags: list[str]
     attack: list[str]
+    stated: list[str]
     first_seen: datetime
     last_seen: datetime
     assertions: msgspec.Raw
@@ -242,6 +255,8 @@ def _view(
         judgement.verdict,
         judgement.tags,
         judgement.attack,
+        judgement.stated,
+        sorted(set(judgement.attack) - set(judgement.stated)),
         judgement.first_seen,
         judgement.last_seen,
         msgspec.Raw(described.encode()),
@@ -264,6 +279,7 @@ def _judge(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime
         scoring.verdict(score),
         _union([assertion.tags for assertion in active]),
         _union([assertion.attack for assertion in active]),
+        _union([_statements(assertion).stated for assertion in active]),
         min([report.first_seen for report in dated], default=row.first_seen),
         max([report.last_seen for report in dated], default=row.first_seen),
         msgspec.Raw(_encode([_assertion_view(assertion) for assertion in assertions])),
@@ -282,12 +298,17 @@ def _assertion_view(assertion: StoredAssertion) -> AssertionView:
         assertion.confidence,
         assertion.tags,
         assertion.attack,
+        *_statements(assertion),
         assertion.malware,
         assertion.first_seen,
         assertion.last_seen,
         assertion.valid_until,
         assertion.retracted_at,
     )
+
+
+def _statements(assertion: StoredAssertion) -> Statements:
+    return statements(tuple(assertion.attack), tuple(assertion.tags))
 
 
 def _sighting_view(sighting: SightingRow) -> SightingView:

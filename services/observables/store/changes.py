@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.observables import EVENT_SOURCE
+from services.observables.attack.index import statements
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from shared.events import Event, content_id
@@ -48,8 +49,19 @@ def new_change(  # noqa: PLR0913  # the parts of one change
 ) -> Change:
     """The change of an observable that readers of the tenant see for the first time."""
     stix_id = f"{stix_type(type_)}--{identity}"
+    stated = statements(attack, tags).stated
     return Change(
-        stix_id, type_, value, "new", score, None, tags, sources, attack, tlp=tlp or "clear"
+        stix_id,
+        type_,
+        value,
+        "new",
+        score,
+        None,
+        tags,
+        sources,
+        attack,
+        tlp=tlp or "clear",
+        attack_stated=stated,
     )
 
 
@@ -90,6 +102,7 @@ def build_change(
         attack_ids(active),
         cause,
         strictest([marking_of(tuple(row.tags), row.tlp) for row in active]) or "clear",
+        stated_ids(active),
     )
 
 
@@ -115,6 +128,12 @@ def labels(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
 def attack_ids(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
     """The ATT&CK ids of some assertions, each once, in order."""
     return tuple(sorted({attack_id for row in assertions for attack_id in row.attack}))
+
+
+def stated_ids(assertions: Iterable[StoredAssertion]) -> tuple[str, ...]:
+    """The ATT&CK ids that some assertions state, each once, in order."""
+    stated = [statements(tuple(row.attack), tuple(row.tags)).stated for row in assertions]
+    return tuple(sorted({attack_id for ids in stated for attack_id in ids}))
 
 
 class _EncodedChanges(msgspec.Struct, omit_defaults=True):
@@ -146,7 +165,9 @@ def change_events(
 
 def _shorten(change: Change) -> Change:
     """A change with as many labels as an event takes: many sources may give it more than that."""
-    return replace(change, tags=_fitting(change.tags), attack=_fitting(change.attack))
+    attack = _fitting(change.attack)
+    stated = tuple(attack_id for attack_id in change.attack_stated if attack_id in set(attack))
+    return replace(change, tags=_fitting(change.tags), attack=attack, attack_stated=stated)
 
 
 def _fitting(labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Names as feeds write them, and the ATT&CK ids that they stand for."""
 
+from collections.abc import Iterable
 from itertools import permutations
 
 import msgspec
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mitre.releases.bundle import read_release
-from services.observables.attack.index import AttackIndex, normalize_name, pack
+from services.observables.attack.index import AttackIndex, pack, statements
+from services.observables.attack.names import NAMES, normalize_name
 from shared.errors import InvalidInput
 from shared.events.mitre import TechniqueCard, TechniqueUser
 from tests.conftest import SAMPLE_DATA
@@ -69,7 +71,10 @@ BEARS = ("G0007", "T1059")
         ("apt28", BEARS),
         ("actor:Strontium", BEARS),
         ("tool:Mimikatz", ("S0002", "T1059")),
-        ("akira", ("G1024", "S1129", "T1486")),
+        # Software and the group that sells it share a name: the tag means the software.
+        ("akira", ("S1129", "T1486")),
+        ("actor:akira", ("G1024", "T1486")),
+        ("ransomware:akira", ("S1129", "T1486")),
         # A technique that ended stands for its successor, if it has one.
         ("T1086", ("T1059.001",)),
         ("T1100", ()),
@@ -80,7 +85,7 @@ BEARS = ("G0007", "T1059")
         ("S9999", ()),
         ("wiper", ()),
         ("at", ()),
-        ("mimikatz", ()),
+        ("mimikatz", ("S0002", "T1059")),
         ("phishing", ()),
         ("country:Emotet", ()),
         ('misp-galaxy:country="Akira"', ()),
@@ -139,6 +144,29 @@ def test_other_bytes_are_no_index() -> None:
             AttackIndex(packed)
 
 
+def test_what_a_source_states_is_told_from_what_follows_from_it() -> None:
+    tags = ("T1059.001", "emotet", "apt28")
+    ids = INDEX.attack_ids(None, tags)
+    assert statements(ids, tags) == (
+        ("G0007", "S0367", "T1059.001"),
+        ("T1059",),
+    )
+    assert statements(("T1059.001",), ("T1086",)) == (("T1059.001",), ())
+    assert statements(COBALT, ("report on T1059 and others",)).stated == ("S0154",)
+    assert statements(COBALT, ('misp-galaxy:mitre-attack-pattern="X - T1059"',)).inherited == (
+        "T1059.001",
+    )
+
+
+@given(st.lists(st.sampled_from(["emotet", "apt28", "T1486", "attack:T1059", "c2", "akira"])))
+def test_no_technique_is_stated_without_its_id_in_a_tag(tags: list[str]) -> None:
+    ids = INDEX.attack_ids(None, tuple(tags))
+    stated, inherited = statements(ids, tuple(tags))
+    assert sorted((*stated, *inherited)) == list(ids)
+    techniques = {attack_id for attack_id in stated if attack_id[0] == "T"}
+    assert techniques == {tag[-5:] for tag in tags if tag[-5:-4] == "T"}
+
+
 SPELLINGS = st.sampled_from(["Cobalt Strike", "Emotet", "Fancy Bear", "Geodo", "Akira"])
 SIGNS = st.text(st.sampled_from(" -_./"), max_size=3)
 
@@ -167,6 +195,16 @@ def test_any_text_gives_only_known_ids(family: str | None, tags: list[str]) -> N
     assert set(ids) == alone
 
 
+def shared_names(users: Iterable[TechniqueUser]) -> frozenset[str]:
+    """Names that several pieces of software, or several groups, have."""
+    owners: dict[tuple[bool, str], set[str]] = {}
+    for user in users:
+        for name in (user.name, *user.aliases):
+            key = (user.kind == "group", normalize_name(name))
+            owners.setdefault(key, set()).add(user.attack_id)
+    return frozenset(name for (_, name), ids in owners.items() if len(ids) > 1)
+
+
 @pytest.mark.parametrize(
     "path", sorted(SAMPLE_DATA.glob("attack-*.json")), ids=lambda path: path.name
 )
@@ -182,9 +220,13 @@ def test_every_name_of_a_published_release_is_found(path) -> None:
         for user in (*technique_card.software, *technique_card.groups):
             users_by_id[user.attack_id] = user
     assert len(users_by_id) > 20
+    shared = shared_names(users_by_id.values())
     for user in users_by_id.values():
         for name in (user.name, *user.aliases):
-            assert user.attack_id in index.attack_ids(None, (f"actor:{name}",)), name
+            namespace = "actor" if user.kind == "group" else "malware"
+            ids = index.attack_ids(None, (f"{namespace}:{name}",))
+            is_shared = normalize_name(name) in shared | NAMES.ambiguous
+            assert is_shared or user.attack_id in ids, name
         used = {
             technique_card.attack_id
             for technique_card in cards
