@@ -20,7 +20,7 @@ import msgspec
 from bench._figures import report_figures
 from bench.ingest_million import addresses
 from services.observables.trends.analysis import Analysis, PartitionSpan, ReplayPlan
-from services.observables.trends.bursts import FEEDS
+from services.observables.trends.bursts import ORIGINS
 from services.observables.trends.trend import WINDOW
 from shared.events import ConsumedRecord, Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
@@ -92,7 +92,7 @@ def count_messages(messages: list[bytes]) -> int:
         times = sightings[event["type"], event["value"]]
         times[event["feed"]["id"]] = at
         recent = {feed for feed, last in times.items() if last > at - WINDOW}
-        bursts += len(recent) == FEEDS
+        bursts += len(recent) == ORIGINS
     return bursts
 
 

@@ -18,6 +18,7 @@ from services.observables.trends.events import (
     ChangeBatch,
     Chunk,
     EnrichedObservable,
+    origin_of,
 )
 from services.observables.trends.rises import (
     SubjectRises,
@@ -148,7 +149,8 @@ class Analysis:
         # whose minutes are judged when they are over, a chunk is at most LATENESS older than its
         # place in the log.
         counted_at = min(max(at, timestamp - LATENESS), timestamp)
-        self._rises.add(event.tenant, chunk.feed.name, count_families(chunk), counted_at)
+        counts = count_families(chunk)
+        self._rises.add(event.tenant, chunk.feed.name, counts, counted_at, origin_of(chunk.feed))
         if timestamp < self._plan.values_from:
             return []
         bursts = self._bursts[place].add(event.tenant, chunk, min(at, timestamp + LATENESS))

@@ -1,4 +1,4 @@
-"""Bursts of values: enough feeds see a value within a sliding window. No I/O.
+"""Bursts of values: feeds of enough origins see a value within a sliding window. No I/O.
 
 Time is what the events say, so the same log always has the same bursts.
 """
@@ -6,12 +6,12 @@ Time is what the events say, so the same log always has the same bursts.
 from typing import Final
 from uuid import UUID
 
-from services.observables.trends.events import Chunk, FeedIdentity, ObservedIndicator
+from services.observables.trends.events import Chunk, FeedIdentity, ObservedIndicator, origin_of
 from services.observables.trends.trend import WINDOW, Trend, storable_name
 from shared.stix.vocabulary import MAX_LENGTH, ObservableType
 
-FEEDS: Final = 5
-"""Distinct feeds that make a burst."""
+ORIGINS: Final = 5
+"""Distinct origins of feeds that make a burst; five lists of one provider are one."""
 
 _KEYS: Final = 1_000_000
 _TYPES: Final = frozenset(ObservableType)
@@ -35,17 +35,18 @@ class ValueBursts:
     early.
 
     Args:
-        feeds: distinct feeds that make a burst.
+        origins: distinct origins that make a burst.
         window: seconds within which they must see the value.
         keys: values that one generation may hold.
     """
 
-    def __init__(self, feeds: int = FEEDS, window: int = WINDOW, keys: int = _KEYS) -> None:
-        self._enough = feeds
+    def __init__(self, origins: int = ORIGINS, window: int = WINDOW, keys: int = _KEYS) -> None:
+        self._enough = origins
         self._window = window
         self._keys = keys
         self._feeds: dict[UUID, int] = {}
         self._names: list[str] = []
+        self._origins: list[str] = []
         self._young: dict[int, FeedSighting | list[FeedSighting]] = {}
         self._old: dict[int, FeedSighting | list[FeedSighting]] = {}
         self._until = 0.0
@@ -83,11 +84,13 @@ class ValueBursts:
         return bursts
 
     def _feed_number(self, feed: FeedIdentity) -> int:
-        """A small number instead of the UUID; the feed's name is kept up to date."""
+        """A small number instead of the UUID; the feed's name and origin are kept up to date."""
         number = self._feeds.setdefault(feed.id, len(self._names))
         if number == len(self._names):
             self._names.append("")
+            self._origins.append("")
         self._names[number] = feed.name
+        self._origins[number] = origin_of(feed)
         return number
 
     def _turn_generations(self, at: float) -> None:
@@ -121,7 +124,8 @@ class ValueBursts:
         latest = max(at for _, at in sightings)
         since = latest - self._window
         state[1:] = [sighting for sighting in sightings if sighting[1] > since]
-        if len(state) <= self._enough:
+        origins = {self._origins[feed] for feed, _ in state[1:]}
+        if len(origins) < self._enough:
             return None
         # It is the same burst as long as enough feeds saw it within the last window.
         state[0] = (-1, latest)
@@ -135,7 +139,7 @@ class ValueBursts:
             indicator.value,
             indicator.type,
             names,
-            len(names),
+            len(origins),
             None,
             start,
             self._window,

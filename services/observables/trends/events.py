@@ -1,5 +1,6 @@
 """The parts of events that trends read; msgspec skips all other fields without decoding them."""
 
+import re
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,6 +24,22 @@ class FeedIdentity(msgspec.Struct, gc=False):
 
     id: UUID
     name: str
+    origin: str = ""
+
+
+_CATALOG_NAME: Final = re.compile(r"([a-z0-9]+)(?:-[a-z0-9]+)+")
+
+
+def origin_of(feed: FeedIdentity) -> str:
+    """Whose observations a feed publishes: feeds of one origin are one witness.
+
+    Without a named origin it is the provider's part of a name as the catalog gives them
+    (`ipsum-level1`), else the feed itself.
+    """
+    if feed.origin:
+        return feed.origin
+    match = _CATALOG_NAME.fullmatch(feed.name)
+    return match[1] if match else str(feed.id)
 
 
 class Chunk(msgspec.Struct):

@@ -49,6 +49,7 @@ class LogBuilder:
         self._chance = random.Random(seed)  # noqa: S311  # a test's
         self._answers = random.Random(seed)  # noqa: S311  # a test's
         self._offsets = Counter()
+        self._steps = 0
         self._records: list[tuple[ConsumedRecord, float]] = []
 
     def build(self, hours: float) -> list[tuple[ConsumedRecord, float]]:
@@ -64,8 +65,12 @@ class LogBuilder:
         chance = self._chance
         number = chance.randrange(7)
         feed = FeedRef(UUID(int=number), f"feed {number}")
-        surge = chance.random() < 0.02
-        names = ["Odd"] * (60 if surge else 1) + ["Even"] * chance.randrange(3)
+        self._steps += 1
+        is_surge = self._steps in {800, 1_200}
+        # A list without families is what makes values burst.
+        is_list = chance.random() < 0.05
+        names = ["Odd"] * (900 if is_surge else 1) + ["Even"] * chance.randrange(3)
+        names += [None] * (60 if is_list else 0)
         seen = [
             Indicator("ipv4-addr", f"{partition}.0.0.{chance.randrange(60)}", malware=name)
             for name in names
@@ -73,14 +78,16 @@ class LogBuilder:
         observed_at = datetime.fromtimestamp(at - chance.randrange(90), UTC).isoformat()
         chunk = IndicatorsObserved(feed, UUID(int=0), 0, 0, observed_at, seen=seen)
         yield Event(OBSERVED, chunk, "acme", "s", traceparent=None)
-        if chance.random() < 0.1:
-            new = [Change("x", "ipv4-addr", "192.0.2.1", "new", 1)] * chance.choice([1, 40])
+        is_new_surge = self._steps in {850, 1_250}
+        if is_new_surge or chance.random() < 0.1:
+            new = [Change("x", "ipv4-addr", "192.0.2.1", "new", 1)] * (900 if is_new_surge else 1)
             changed = ObservablesChanged(UUID(int=1), "feed 1", new)
             yield Event(CHANGED, changed, "acme", "s", traceparent=None)
-        if self._answers.random() < 0.1:
+        is_answer_surge = self._steps in {900, 1_300}
+        if is_answer_surge or self._answers.random() < 0.1:
             facts = {"registrar": "Example Registrar"}
             answer = Enriched("x", "domain-name", "example.com", "rdap", facts, observed_at)
-            for _ in range(self._answers.choice([1, 40])):
+            for _ in range(500 if is_answer_surge else 1):
                 yield Event(ENRICHED, answer, "acme", "s", traceparent=None)
 
     def _append(self, event: Event, partition: int, at: float) -> None:

@@ -124,7 +124,7 @@ def test_bursts_are_those_of_the_model(raw: list[tuple[int, int, int, int]]) -> 
     for feed, value, pause, late in raw:
         now += pause
         events.append((feed, value, now - late))
-    values = ValueBursts(feeds=3)
+    values = ValueBursts(origins=3)
     bursts = []
     for feed, value, at in events:
         completed = values.add("acme", chunk(feed, str(value)), at)
