@@ -102,5 +102,11 @@ POLICIES: Final = (
         age="day",
     ),
     RetentionPolicy(table="trend", reason="A trend is news, once.", days=90, age="announced_at"),
+    RetentionPolicy(
+        table="trend_peak",
+        reason="Rises are judged by the four weeks before them.",
+        days=35,
+        age="hour",
+    ),
     *map(_history, ("source_past", "context_past", "assertion_past", "enrichment_past")),
 )

@@ -3,7 +3,7 @@
 A replay plan says where reading begins, and from where on trends are news.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -27,7 +27,7 @@ from services.observables.trends.rises import (
     count_registrar,
     count_systems,
 )
-from services.observables.trends.trend import LATENESS, WINDOW, Trend
+from services.observables.trends.trend import LATENESS, WINDOW, HourlyPeak, Trend
 from shared.errors import InvalidInput
 from shared.events import ConsumedRecord, parse
 from shared.timestamps import parse_timestamp
@@ -87,10 +87,15 @@ class Analysis:
         plan: which partitions there are and where they begin.
         prefix: what the cluster's names of topics begin with.
         numbers_of: gives the autonomous systems of addresses; without it none rises.
+        peaks: those of the hours before.
     """
 
     def __init__(
-        self, plan: ReplayPlan, prefix: str = "", numbers_of: SystemNumbers | None = None
+        self,
+        plan: ReplayPlan,
+        prefix: str = "",
+        numbers_of: SystemNumbers | None = None,
+        peaks: Iterable[HourlyPeak] = (),
     ) -> None:
         self._plan = plan
         self._prefix = prefix
@@ -99,7 +104,7 @@ class Analysis:
         self._times = dict.fromkeys(plan.spans, 0.0)
         observed = [place for place in plan.spans if place[0] == prefix + OBSERVED_CHUNK.name]
         self._bursts = {place: ValueBursts(keys=_KEYS // len(observed)) for place in observed}
-        self._rises = SubjectRises()
+        self._rises = SubjectRises(peaks)
         self._chunks = msgspec.json.Decoder(Chunk)
         self._changes = msgspec.json.Decoder(ChangeBatch)
         self._answers = msgspec.json.Decoder(EnrichedObservable)
@@ -186,6 +191,10 @@ class Analysis:
         # The rises of minutes before `rises_from` were announced before the restart.
         self._rises.close(min(until, self._plan.rises_from))
         return self._rises.close(until)
+
+    def take_peaks(self) -> list[HourlyPeak]:
+        """The peaks of the hours that are over and were not taken before, to be stored."""
+        return self._rises.take_peaks()
 
 
 @lru_cache(maxsize=4096)  # all chunks of a run share theirs

@@ -1,4 +1,4 @@
-"""The table of trends."""
+"""The tables of trends."""
 
 from typing import Final
 
@@ -23,3 +23,13 @@ TREND: Final = sa.Table(
     sa.Column("window_seconds", sa.Integer),
     sa.Column("announced_at", _TIME),
 )
+TREND_PEAK: Final = sa.Table(
+    "trend_peak",
+    sa.MetaData(),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("hour", _TIME, primary_key=True),
+    sa.Column("peak", sa.Integer),
+)
+"""The highest count of a subject in any ten minutes that end in an hour."""

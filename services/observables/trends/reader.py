@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import stamina
@@ -10,7 +10,7 @@ import stamina
 from services.observables.trends import replay, service
 from services.observables.trends.analysis import Analysis, Place
 from services.observables.trends.autonomous_systems import AutonomousSystems
-from services.observables.trends.trend import Trend
+from services.observables.trends.trend import HourlyPeak, Trend
 from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord
@@ -74,8 +74,9 @@ class LogReader:
                 plan = await replay.plan_replay(
                     self._settings, self.group, list(partitions), time.time()
                 )
+                peaks = await asyncio.to_thread(service.load_peaks, self._database, time.time())
                 self._analysis = Analysis(
-                    plan, self._settings.kafka_topic_prefix, self._systems.numbers_of
+                    plan, self._settings.kafka_topic_prefix, self._systems.numbers_of, peaks
                 )
                 self._generation = generation
                 self._resume = {place: span.resume for place, span in plan.spans.items()}
@@ -113,10 +114,11 @@ class LogReader:
         await asyncio.to_thread(self._systems.reload_if_stale)
         async with self._lock:
             if self._analysis is not None:
-                await self._announce(self._analysis.tick(time.time(), ends))
+                trends = self._analysis.tick(time.time(), ends)
+                await self._announce(trends, self._analysis.take_peaks())
 
-    async def _announce(self, trends: list[Trend]) -> None:
-        if not trends:
+    async def _announce(self, trends: list[Trend], peaks: Sequence[HourlyPeak] = ()) -> None:
+        if not trends and not peaks:
             return
         async for attempt in stamina.retry_context(
             Unavailable,
@@ -127,19 +129,20 @@ class LogReader:
             wait_jitter=0.2,
         ):
             with attempt:
-                new = await self._commit(trends)
+                new = await self._commit(trends, peaks)
         if new:
             log.info("trends.announced", trends=len(trends), new=new)
 
-    async def _commit(self, trends: list[Trend]) -> int:
+    async def _commit(self, trends: list[Trend], peaks: Sequence[HourlyPeak]) -> int:
         try:
-            return await asyncio.to_thread(self._commit_now, trends)
+            return await asyncio.to_thread(self._commit_now, trends, peaks)
         except Unavailable as error:
             log.warning("trends.announce_failed", reason=error.message)
             # Waiting for the database is a sign of life: a new process would wait as well.
             self.beats += 1
             raise
 
-    def _commit_now(self, trends: list[Trend]) -> int:
+    def _commit_now(self, trends: list[Trend], peaks: Sequence[HourlyPeak]) -> int:
         with self._database.transaction(PLATFORM) as session:
+            service.store_peaks(session, peaks)
             return service.announce(session, trends)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.observables.trends.models import TREND
-from services.observables.trends.trend import Kind, Trend
+from services.observables.trends.models import TREND, TREND_PEAK
+from services.observables.trends.trend import HourlyPeak, Kind, Trend
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,52 @@ def _row(trend: Trend) -> dict[str, Any]:
         "window_start": trend.started_at,
         "window_seconds": trend.window_seconds,
     }
+
+
+def put_peaks(session: Session, peaks: Iterable[HourlyPeak]) -> None:
+    """Store the peaks of hours; of two that are stored for an hour the higher stays.
+
+    The session must be the platform's, since peaks of several tenants come together.
+    """
+    rows = [
+        {
+            "tenant": peak.subject[0],
+            "kind": peak.subject[1],
+            "subject": peak.subject[2],
+            "hour": datetime.fromtimestamp(peak.hour * 3600, UTC),
+            "peak": peak.peak,
+        }
+        for peak in sorted(peaks)
+    ]
+    if not rows:
+        return
+    statement = insert(TREND_PEAK)
+    higher = sa.func.greatest(TREND_PEAK.c.peak, statement.excluded.peak)
+    key = ("tenant", "kind", "subject", "hour")
+    session.execute(
+        statement.on_conflict_do_update(index_elements=key, set_={"peak": higher}), rows
+    )
+
+
+def list_peaks(session: Session, since: datetime, limit: int) -> list[HourlyPeak]:
+    """The newest peaks of all tenants; the session must be the platform's.
+
+    Args:
+        session: the platform's.
+        since: the first hour.
+        limit: how many at most.
+    """
+    columns = TREND_PEAK.c
+    query = (
+        sa.select(columns.tenant, columns.kind, columns.subject, columns.hour, columns.peak)
+        .where(columns.hour >= since)
+        .order_by(columns.hour.desc())
+        .limit(limit)
+    )
+    return [
+        HourlyPeak((tenant, kind, subject), int(hour.timestamp()) // 3600, peak)
+        for tenant, kind, subject, hour, peak in session.execute(query)
+    ]
 
 
 def list_trends(

@@ -6,7 +6,7 @@ the same log always has the same rises.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.observables.trends.events import Chunk
 from services.observables.trends.expectation import (
@@ -18,6 +18,7 @@ from services.observables.trends.expectation import (
 from services.observables.trends.trend import (
     MAX_NAME,
     WINDOW,
+    HourlyPeak,
     Kind,
     Subject,
     Trend,
@@ -102,18 +103,6 @@ class _Minute:
         if len(self.counts) > _MAX_SUBJECTS:
             by_frequency = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
             self.counts = Counter(dict(by_frequency[:_MAX_SUBJECTS]))
-
-
-class HourlyPeak(NamedTuple):
-    """The highest count of any ten minutes that end in an hour.
-
-    Attributes:
-        hour: hours since the epoch.
-    """
-
-    subject: Subject
-    hour: int
-    peak: int
 
 
 class SubjectRises:

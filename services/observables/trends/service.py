@@ -1,21 +1,26 @@
 """Trends are stored and announced together: both happen once, or neither."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
 from services.observables import EVENT_SOURCE
 from services.observables.trends import repository
+from services.observables.trends.expectation import HISTORY_HOURS
 from services.observables.trends.repository import StoredTrend
-from services.observables.trends.trend import Trend
-from shared.database import Database
+from services.observables.trends.trend import HourlyPeak, Trend
+from shared.database import PLATFORM, Database
 from shared.events import Event
 from shared.events.observables import TRENDING, Trending
 from shared.kafka.outbox import publish
 from shared.pagination import Page, decode_cursor, paginate
 from shared.stix.ids import SENTINELIQ_NAMESPACE, stix_id
+
+_MAX_PEAKS: Final = 2_000_000
+"""Peaks that are read at the start: those of 3,000 subjects that arrive in every hour."""
 
 
 def announce(session: Session, trends: Iterable[Trend]) -> int:
@@ -26,6 +31,23 @@ def announce(session: Session, trends: Iterable[Trend]) -> int:
     new = repository.insert_new(session, trends)
     publish(session, [_event(trend) for trend in new])
     return len(new)
+
+
+def store_peaks(session: Session, peaks: Iterable[HourlyPeak]) -> None:
+    """Store the peaks of hours that are over; the session must be the platform's."""
+    repository.put_peaks(session, peaks)
+
+
+def load_peaks(database: Database, now: float) -> list[HourlyPeak]:
+    """The peaks that expectations rest on, the newest first.
+
+    Args:
+        database: the service's.
+        now: seconds since the epoch.
+    """
+    since = datetime.fromtimestamp(now, UTC) - timedelta(hours=HISTORY_HOURS)
+    with database.transaction(PLATFORM) as session:
+        return repository.list_peaks(session, since, _MAX_PEAKS)
 
 
 def _event(trend: Trend) -> Event[Trending]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID, uuid5
 
 import msgspec
@@ -61,6 +61,18 @@ class Trend:
     def started_at(self) -> datetime:
         """The window's start as a time."""
         return datetime.fromtimestamp(self.window_start, UTC)
+
+
+class HourlyPeak(NamedTuple):
+    """The highest count of any ten minutes that end in an hour.
+
+    Attributes:
+        hour: hours since the epoch.
+    """
+
+    subject: Subject
+    hour: int
+    peak: int
 
 
 def storable_name(text: str) -> str:

@@ -83,9 +83,7 @@ def watch(counts: np.ndarray) -> list[tuple[int, str]]:
         at = (START + minute) * 60.0
         subjects.add("acme", "feed", named, at)
         found += [
-            (minute - known, rise.subject)
-            for rise in subjects.close(at + 60)
-            if minute >= known
+            (minute - known, rise.subject) for rise in subjects.close(at + 60) if minute >= known
         ]
     return found
 
