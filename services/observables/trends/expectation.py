@@ -45,7 +45,7 @@ _EULER: Final = 0.5772156649
 Hours = npt.NDArray[np.uint32]
 
 
-class Expectation(NamedTuple):
+class PeakDistribution(NamedTuple):
     """A negative binomial distribution of peaks.
 
     Attributes:
@@ -106,15 +106,15 @@ class PeakHistory:
         place = hour % HISTORY_HOURS
         self._peaks[place] = max(int(self._peaks[place]), peak)
 
-    def expectation(self, hour: int) -> Expectation:
+    def expectation(self, hour: int) -> PeakDistribution:
         """The distribution of an hour's peak, given that there are arrivals in it."""
         hours = np.arange(self._newest - HISTORY_HOURS + 1, self._newest + 1)
         peaks = self._peaks[hours % HISTORY_HOURS]
-        is_known = (peaks > 0) & (hours >= hour - HISTORY_HOURS) & (hours < hour)
-        if not is_known.any():
-            return Expectation(_NEW_MEAN, _PRIOR_SIZE)
-        hours = hours[is_known]
-        values = peaks[is_known].astype(np.float64)
+        is_present = (peaks > 0) & (hours >= hour - HISTORY_HOURS) & (hours < hour)
+        if not is_present.any():
+            return PeakDistribution(_NEW_MEAN, _PRIOR_SIZE)
+        hours = hours[is_present]
+        values = peaks[is_present].astype(np.float64)
         overall = float(values.mean())
         of_week = _means(hours, values, WEEK_HOURS, _means(hours, values, 24, overall))
         mean = float(of_week[hour % WEEK_HOURS])
@@ -122,7 +122,7 @@ class PeakHistory:
         # Moments, with what is believed before as some hours more.
         excess = float((((values - fitted) ** 2 - fitted) / fitted**2).sum())
         inverse = (excess + _PRIOR_WEIGHT / _PRIOR_SIZE) / (len(values) + _PRIOR_WEIGHT)
-        return Expectation(mean, min(_MAX_SIZE, 1 / max(inverse, 1 / _MAX_SIZE)))
+        return PeakDistribution(mean, min(_MAX_SIZE, 1 / max(inverse, 1 / _MAX_SIZE)))
 
 
 def _means(

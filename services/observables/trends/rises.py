@@ -11,7 +11,7 @@ from typing import Final
 from services.observables.trends.events import Chunk
 from services.observables.trends.expectation import (
     HISTORY_HOURS,
-    Expectation,
+    PeakDistribution,
     PeakHistory,
     largest_news,
 )
@@ -127,9 +127,9 @@ class SubjectRises:
         self._first: dict[str, int] = {}
         self._peaks: dict[Subject, int] = {}
         self._history: dict[Subject, PeakHistory] = {}
-        self._known: Counter[str] = Counter()
+        self._history_counts: Counter[str] = Counter()
         self._finished: list[HourlyPeak] = []
-        self._expected: dict[Subject, Expectation] = {}
+        self._expected: dict[Subject, PeakDistribution] = {}
         for peak in peaks:
             self._remember(peak)
 
@@ -195,7 +195,7 @@ class SubjectRises:
         """The rises among the frequent subjects of one tenant."""
         tails = [self._expectation(item, minute).tail(self._totals[item]) for item in subjects]
         before_window = _total(self._before)
-        judged = max(self._known[subjects[0][0]], len(subjects))
+        judged = max(self._history_counts[subjects[0][0]], len(subjects))
         limit = largest_news(tails, judged)
         for subject, tail in zip(subjects, tails, strict=True):
             count = self._totals[subject]
@@ -207,7 +207,7 @@ class SubjectRises:
             if before is None or minute - before > MINUTES:
                 yield self._trend(subject, count, mean, minute)
 
-    def _expectation(self, subject: Subject, minute: int) -> Expectation:
+    def _expectation(self, subject: Subject, minute: int) -> PeakDistribution:
         expected = self._expected.get(subject)
         if expected is None:
             history = self._history.get(subject) or PeakHistory()
@@ -230,7 +230,7 @@ class SubjectRises:
                 if history.newest <= hour - HISTORY_HOURS
             ]:
                 del self._history[subject]
-                self._known[subject[0]] -= 1
+                self._history_counts[subject[0]] -= 1
 
     def _remember(self, hourly: HourlyPeak) -> None:
         tenant = hourly.subject[0]
@@ -239,7 +239,7 @@ class SubjectRises:
             if len(self._history) >= _MAX_HISTORIES:
                 return
             history = self._history[hourly.subject] = PeakHistory()
-            self._known[tenant] += 1
+            self._history_counts[tenant] += 1
         history.put(hourly.hour, hourly.peak)
         minute = hourly.hour * 60
         self._first[tenant] = min(minute, self._first.get(tenant, minute))

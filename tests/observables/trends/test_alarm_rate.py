@@ -64,11 +64,11 @@ KINDS: Final[dict[str, Arrivals]] = {
 
 
 def watch(counts: np.ndarray) -> list[tuple[int, str]]:
-    """Rises (minute of the watched days, subject) after three weeks that are known as peaks."""
-    known = DAYS_BEFORE * DAY
+    """Rises after three weeks of stored peaks: minute of the watched days, and subject."""
+    begin = DAYS_BEFORE * DAY
     windows = np.cumsum(counts, axis=1)
     windows[:, 10:] = windows[:, 10:] - windows[:, :-10]
-    hours = windows[:, :known].reshape(len(counts), -1, 60).max(axis=2)
+    hours = windows[:, :begin].reshape(len(counts), -1, 60).max(axis=2)
     first = START // 60
     peaks = [
         HourlyPeak(("acme", KIND, f"family {at}"), first + hour, int(hours[at, hour]))
@@ -76,16 +76,16 @@ def watch(counts: np.ndarray) -> list[tuple[int, str]]:
         for hour in np.flatnonzero(hours[at] >= 5).tolist()
     ]
     subjects = SubjectRises(peaks)
-    found = []
-    for minute in range(known - 400, counts.shape[1]):
+    rises = []
+    for minute in range(begin - 400, counts.shape[1]):
         present = np.flatnonzero(counts[:, minute])
         named = Counter({(KIND, f"family {at}"): int(counts[at, minute]) for at in present})
         at = (START + minute) * 60.0
         subjects.add("acme", "feed", named, at)
-        found += [
-            (minute - known, rise.subject) for rise in subjects.close(at + 60) if minute >= known
+        rises += [
+            (minute - begin, rise.subject) for rise in subjects.close(at + 60) if minute >= begin
         ]
-    return found
+    return rises
 
 
 def arrivals(kind: str, seed: int) -> np.ndarray:
@@ -97,23 +97,23 @@ def arrivals(kind: str, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_data_without_events_raise_at_most_half_an_alarm_a_day(kind: str) -> None:
     seed = sum(map(ord, kind))
-    found = watch(arrivals(kind, seed))
-    assert len(found) <= 0.5 * DAYS_WATCHED, found
+    rises = watch(arrivals(kind, seed))
+    assert len(rises) <= 0.5 * DAYS_WATCHED, rises
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_planted_rises_are_found_at_once(kind: str) -> None:
     counts = arrivals(kind, 7)
-    known = DAYS_BEFORE * DAY
+    begin = DAYS_BEFORE * DAY
     chance = random.Random(7)  # noqa: S311  # a test's
     planted = {}
     for number in range(10):
         subject = chance.randrange(SUBJECTS // 10) + number * 30
         minute = 700 + number * 60
         # Six times the largest batch or ten minutes that this subject has had.
-        usual = int(np.convolve(counts[subject, :known], np.ones(10, int)).max())
-        counts[subject, known + minute] += 6 * usual
+        usual = int(np.convolve(counts[subject, :begin], np.full(10, 1)).max())
+        counts[subject, begin + minute] += 6 * usual
         planted[f"family {subject}"] = minute
-    found = {name: minute for minute, name in reversed(watch(counts[:, : known + 1_440]))}
-    missed = {name: minute for name, minute in planted.items() if found.get(name) != minute}
+    rises = {name: minute for minute, name in reversed(watch(counts[:, : begin + 1_440]))}
+    missed = {name: minute for name, minute in planted.items() if rises.get(name) != minute}
     assert not missed

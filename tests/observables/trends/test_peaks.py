@@ -14,7 +14,7 @@ from services.observables.trends.events import FeedIdentity, origin_of
 from services.observables.trends.expectation import (
     FALSE_ALARMS,
     HISTORY_HOURS,
-    Expectation,
+    PeakDistribution,
     PeakHistory,
     largest_news,
 )
@@ -26,7 +26,7 @@ NOW = 500_000
 EMOTET: Subject = ("acme", "malware", "emotet")
 
 
-def expected(peaks: dict[int, int], hour: int = NOW) -> Expectation:
+def expected(peaks: dict[int, int], hour: int = NOW) -> PeakDistribution:
     history = PeakHistory()
     for at, peak in peaks.items():
         history.put(at, peak)
@@ -34,7 +34,7 @@ def expected(peaks: dict[int, int], hour: int = NOW) -> Expectation:
 
 
 def test_a_subject_without_history_is_judged_by_what_is_believed_of_all() -> None:
-    assert expected({}) == expected({NOW - HISTORY_HOURS - 1: 500}) == Expectation(4.0, 2.0)
+    assert expected({}) == expected({NOW - HISTORY_HOURS - 1: 500}) == PeakDistribution(4.0, 2.0)
 
 
 def test_the_mean_follows_the_hour_of_the_week() -> None:
@@ -63,14 +63,14 @@ def test_old_hours_leave_the_ring() -> None:
 def test_a_tail_is_a_probability_that_falls(
     mean: float, size: float, count: int, more: int
 ) -> None:
-    expectation = Expectation(mean, size)
+    expectation = PeakDistribution(mean, size)
     assert 0 <= expectation.tail(count + more) <= expectation.tail(count) + 1e-12 <= 1 + 1e-12
 
 
 def test_the_tail_of_a_geometric_distribution_is_exact_or_larger() -> None:
     # With size 1 the distribution is geometric: its tail is (mean / (1 + mean))^count.
     for count in (20, 60, 200):
-        tail = Expectation(10.0, 1.0).tail(count)
+        tail = PeakDistribution(10.0, 1.0).tail(count)
         assert log(tail) >= count * log(10 / 11) - 1e-9
 
 
@@ -130,11 +130,11 @@ def test_a_restart_knows_the_batches_of_before() -> None:
     first = NOW * 60
     peaks = [HourlyPeak(EMOTET, NOW - 24 * day, 200) for day in range(1, 15)]
 
-    def rises(known: list[HourlyPeak]) -> int:
-        subjects = SubjectRises(known)
+    def rise_count(stored: list[HourlyPeak]) -> int:
+        subjects = SubjectRises(stored)
         for minute in range(first - 360, first):
             subjects.add("acme", "feed", Counter(), minute * 60)
         subjects.add("acme", "feed", Counter({("malware", "emotet"): 210}), first * 60)
         return len(subjects.close((first + 1) * 60))
 
-    assert (rises([]), rises(peaks)) == (1, 0)
+    assert (rise_count([]), rise_count(peaks)) == (1, 0)
