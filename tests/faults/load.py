@@ -29,6 +29,8 @@ class Ledger:
         rule: the name of the rule about the feeds, and the path of its webhook.
         listed: by feed, the values that it lists now.
         announced: the values of which the rule has to be notified once.
+        unanswered: values of uploads that were answered with an error, or not at all: the answer
+            may be lost, so they may be stored and announced, each once.
         sightings: ids.
         refused: requests that were answered with an error, or not at all.
         slowest: seconds of the slowest response.
@@ -37,6 +39,7 @@ class Ledger:
     rule: str
     listed: dict[str, set[str]] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
     sightings: set[str] = field(default_factory=set)
     refused: int = 0
     slowest: float = 0.0
@@ -108,6 +111,7 @@ class Load:
             content="\n".join(values).encode(),
         )
         if run is None:
+            self.ledger.unanswered.update(values)
             return None
         self.ledger.listed.setdefault(run["feed_id"], set()).update(values)
         self.ledger.announced.update(values)

@@ -93,13 +93,15 @@ class Oracle:
         feeds = list(ledger.listed)
         stored = set(self._installation.rows("listed", feeds=feeds))
         listed = {(feed, value) for feed, values in ledger.listed.items() for value in values}
+        unanswered = {row for row in stored - listed if row[1] in ledger.unanswered}
         sightings = list(ledger.sightings)
         sighted = self._installation.rows("sightings", sightings=sightings)
         figures.accepted += ledger.accepted
         figures.effects += len(listed & stored) + len(sighted)
-        figures.lost += len(listed ^ stored) + len(ledger.sightings) - len(sighted)
+        figures.lost += len(listed ^ (stored - unanswered)) + len(ledger.sightings) - len(sighted)
         new = self._installation.rows("stored_twice", feeds=feeds)[0][0]
         values = set().union(*ledger.listed.values(), ledger.announced)
+        values.update(value for _, value in unanswered)
         figures.duplicate += max(0, int(new) - len(values))
 
     def _count_announced(self, load: Load, figures: Figures) -> None:
