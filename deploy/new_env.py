@@ -19,6 +19,8 @@ from typing import Any
 
 PLACE = Path(__file__).resolve().parents[1] / ".env"
 SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
+KAFKA_LOGINS = ("broker", "admin", "operator", *SERVICES)
+SIGNED_PURPOSES = ("events", "tasks")
 SECRET_PURPOSES = {
     "feeds": ("feeds.auth", "feeds.times"),
     "observables": ("observables.enrichers",),
@@ -42,6 +44,7 @@ def variables() -> dict[str, str]:
         "SENTINELIQ_SECRET_KEY": secrets.token_urlsafe(48),
         "FLOWER_BASIC_AUTH": f"operator:{secrets.token_urlsafe(24)}",
         **logins,
+        **{f"KAFKA_PASSWORD_{login.upper()}": secrets.token_urlsafe(32) for login in KAFKA_LOGINS},
     }
 
 
@@ -62,13 +65,27 @@ def bundles(secret: str) -> dict[str, str]:
     """The keys of each service, as `SENTINELIQ_KEYS` takes them."""
     seed = derive(secret, "tokens", "operator")
     tokens = describe("tokens", "operator", "public", public_key(seed))
+    signed = {
+        (purpose, owner): derive(secret, purpose, owner)
+        for purpose in SIGNED_PURPOSES
+        for owner in (*SERVICES, "operator")
+    }
+    public = [
+        describe(purpose, owner, "public", public_key(seed))
+        for (purpose, owner), seed in signed.items()
+    ]
     texts = {}
     for service in SERVICES:
         own = [
             describe(purpose, service, "secret", derive(secret, purpose, "v1"))
             for purpose in SECRET_PURPOSES.get(service, ())
         ]
-        text = json.dumps({"keys": [tokens, *own]})
+        signing = []
+        for purpose in SIGNED_PURPOSES:
+            private = signed[purpose, service]
+            signing.append(describe(purpose, service, "private", private))
+            signing += [key for key in public if key["purpose"] == purpose]
+        text = json.dumps({"keys": [tokens, *signing, *own]})
         texts[f"{service.upper()}_KEYS"] = urlsafe_b64encode(text.encode()).decode().rstrip("=")
     return texts
 

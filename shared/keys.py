@@ -24,8 +24,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from shared.errors import SentinelIQError
-from shared.settings import ServiceName, Settings
+from shared.settings import SERVICES, ServiceName, Settings
 
+EVENTS: Final = "events"
+"""Records of the log, which services sign."""
+TASKS: Final = "tasks"
+"""Messages of the queues, which services sign."""
 TOKENS: Final = "tokens"
 """Tokens of persons. The command line alone signs them."""
 FEED_CREDENTIALS: Final = "feeds.auth"
@@ -45,6 +49,10 @@ SECRET_PURPOSES: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     "scheduler": (),
 }
 """By service, what its secret keys are for."""
+
+SIGNED_PURPOSES: Final = (EVENTS, TASKS)
+"""What services and the command line sign, each with keys of its own."""
+SIGNERS: Final = (*SERVICES, OPERATOR)
 
 KeyKind = Literal["secret", "private", "public"]
 
@@ -317,6 +325,10 @@ def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
         keys: all of the installation.
     """
     granted = [*keys.public(TOKENS, OPERATOR)]
+    for purpose in SIGNED_PURPOSES:
+        granted.append(keys.private(purpose, service))
+        for signer in SIGNERS:
+            granted += keys.public(purpose, signer)
     for purpose in SECRET_PURPOSES[service]:
         granted += keys.secret(purpose)
     return granted

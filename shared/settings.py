@@ -32,6 +32,15 @@ class Settings(BaseSettings):
     service_database_url: SecretStr | None = None
     celery_broker_url: SecretStr = Field(validation_alias=_plain("CELERY_BROKER_URL"))
     kafka_bootstrap_servers: str = Field(validation_alias=_plain("KAFKA_BOOTSTRAP_SERVERS"))
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", validation_alias=_plain("KAFKA_SECURITY_PROTOCOL")
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
+        "SCRAM-SHA-256", validation_alias=_plain("KAFKA_SASL_MECHANISM")
+    )
+    kafka_username: str | None = Field(None, validation_alias=_plain("KAFKA_USERNAME"))
+    kafka_password: SecretStr | None = Field(None, validation_alias=_plain("KAFKA_PASSWORD"))
+    kafka_ca_file: Path | None = Field(None, validation_alias=_plain("KAFKA_CA_FILE"))
     secret_key: SecretStr | None = Field(None, min_length=32)
     keys: SecretStr | None = None
     data_dir: Path
@@ -94,6 +103,14 @@ class Settings(BaseSettings):
             if name.partition(".")[0] not in SERVICES or not days.strip().isdecimal():
                 raise ValueError(f"{name}: write <service>.<table>=<days>")
         return {name.strip(): int(days) for name, _, days in pairs}
+
+    @model_validator(mode="after")
+    def _require_login(self) -> "Settings":
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_username and self.kafka_password
+        ):
+            raise ValueError("KAFKA_USERNAME and KAFKA_PASSWORD go with KAFKA_SECURITY_PROTOCOL")
+        return self
 
     def service_url(self, service: str) -> str:
         """Return the base URL of a service's API."""

@@ -8,7 +8,7 @@ from sentineliq.local.errors import StackError
 from sentineliq.local.private_file import write_private
 
 _FILE = "environment.json"
-_PREFIXES = ("SENTINELIQ_", "DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS")
+_PREFIXES = ("SENTINELIQ_", "DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_")
 """Variables that concern SentinelIQ; others are not stored."""
 
 

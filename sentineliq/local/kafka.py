@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import uuid
@@ -20,7 +19,11 @@ from pathlib import Path
 
 from sentineliq.local import jars
 from sentineliq.local.errors import StackError
-from sentineliq.local.server import LOOPBACK, exchange
+from sentineliq.local.private_file import write_private
+from sentineliq.local.server import LOOPBACK
+from shared.errors import Unavailable
+from shared.kafka.logins import BROKER, Address, make_logins
+from shared.kafka.rights import ADMINISTRATOR
 
 # Without a binding for slf4j the broker logs nothing.
 COORDINATES = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
@@ -39,8 +42,15 @@ _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "CLIENTS",
+    "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+    # The broker itself logs in with PLAIN, by a password in these settings: the logins of others
+    # are in its log, which is not there before it has started.
+    "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": f"User:{BROKER};User:{ADMINISTRATOR}",
     "auto.create.topics.enable": "false",
     "num.partitions": "4",
     "num.network.threads": "2",
@@ -72,11 +82,17 @@ class Kafka:
         folder: its data folder, made when missing.
         port: where clients connect.
         controller_port: where the broker finds its controller.
+        password: of the broker's own login.
+        logins: passwords of the logins to make, by name.
+        prefix: of the names of topics and groups.
     """
 
     folder: Path
     port: int
     controller_port: int
+    password: str
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    prefix: str = ""
     name: str = "kafka"
     user: None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -91,7 +107,7 @@ class Kafka:
         """Check the jars, write the settings, and format the log folder at the first start."""
         for name in ("log", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        clients = f"PLAINTEXT://{LOOPBACK}:{self.port}"
+        clients = f"CLIENTS://{LOOPBACK}:{self.port}"
         controller = f"{LOOPBACK}:{self.controller_port}"
         settings = {
             **_SETTINGS,
@@ -100,8 +116,10 @@ class Kafka:
             "controller.quorum.voters": f"1@{controller}",
             # A properties file is Latin-1 with \\u escapes, which are the same in JSON.
             "log.dirs": json.dumps(str(self.folder / "log"))[1:-1],
+            **self._logins_of_broker(),
         }
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        text = "".join(f"{key}={value}\n" for key, value in settings.items())
+        write_private(self._properties, text)
         if not (self.folder / "log" / "meta.properties").exists():
             self._format()
 
@@ -110,11 +128,23 @@ class Kafka:
         return [*self._java(), "kafka.Kafka", str(self._properties)]
 
     def is_ready(self) -> bool:
-        """Whether the broker lists itself in its response to a Metadata request (version 1)."""
-        client = b"ready"
-        request = struct.pack(f"!hhih{len(client)}si", 3, 1, 0, len(client), client, 0)
-        response = exchange(self.port, struct.pack("!i", len(request)) + request, 12)
-        return len(response) == 12 and struct.unpack("!iii", response)[2] > 0
+        """Whether the broker lists itself, and has made the logins and rights of the services."""
+        address = Address(LOOPBACK, self.port)
+        try:
+            return make_logins(address, self.password, self.logins, self.prefix)
+        except Unavailable:
+            return False
+
+    def _logins_of_broker(self) -> dict[str, str]:
+        plain = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule"
+        login = f'username="{BROKER}" password="{self.password}" user_{BROKER}="{self.password}"'
+        return {
+            "listener.name.clients.plain.sasl.jaas.config": f"{plain} required {login};",
+            "listener.name.clients.scram-sha-256.sasl.jaas.config": f"{scram} required;",
+            "listener.name.controller.plain.sasl.jaas.config": f"{plain} required {login};",
+            "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+        }
 
     @property
     def _properties(self) -> Path:

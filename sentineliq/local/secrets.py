@@ -16,7 +16,7 @@ from shared.keys import DerivedKeys, Key
 from shared.settings import SERVICES
 
 _FILE: Final = "secrets.json"
-_NAMES: Final = ("database_password", "valkey_password", "secret_key")
+_NAMES: Final = ("database_password", "valkey_password", "secret_key", "kafka_password")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Secrets:
         database_password: of PostgreSQL's superuser, which migrates.
         valkey_password: of Valkey.
         secret_key: the installation's, from which keys are derived.
+        kafka_password: of Kafka's broker, from which those of its logins are derived.
         database_logins: by service, the login that its processes use.
         former_keys: of secrets before, which have not ended yet.
         since: when the installation's secret was made; None for the first.
@@ -55,6 +56,7 @@ class Secrets:
     database_password: str
     valkey_password: str
     secret_key: str
+    kafka_password: str
     database_logins: Mapping[str, Login]
     former_keys: tuple[Key, ...] = ()
     since: float | None = None
@@ -77,6 +79,7 @@ def load_secrets(data_dir: Path) -> Secrets:
             secrets.token_urlsafe(32),
             secrets.token_urlsafe(32),
             secrets.token_urlsafe(32),
+            secrets.token_urlsafe(32),
             _database_logins(),
         )
         store_secrets(data_dir, fresh)
@@ -87,6 +90,7 @@ def load_secrets(data_dir: Path) -> Secrets:
             str(stored["database_password"]),
             str(stored["valkey_password"]),
             str(stored["secret_key"]),
+            str(stored.get("kafka_password") or secrets.token_urlsafe(32)),
             _logins(stored),
             tuple(Key.from_dict(key) for key in stored.get("former_keys", ())),
             stored.get("since"),
@@ -101,7 +105,7 @@ def load_secrets(data_dir: Path) -> Secrets:
         for service, login in _database_logins().items()
         if service not in loaded.database_logins
     }
-    if missing:
+    if missing or "kafka_password" not in stored:
         # Made by a version before services had logins.
         loaded = replace(loaded, database_logins={**loaded.database_logins, **missing})
         store_secrets(data_dir, loaded)

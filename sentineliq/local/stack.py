@@ -9,12 +9,13 @@ import asyncio
 import os
 import signal
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
@@ -32,7 +33,8 @@ from sentineliq.local.secrets import Secrets, load_secrets
 from sentineliq.local.server import LOOPBACK, Server
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
-from shared.keys import DerivedKeys
+from shared.kafka.rights import ADMINISTRATOR, LOGINS
+from shared.keys import OPERATOR, DerivedKeys, derive_key
 from shared.private_files import close_folder, private_files
 
 SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
@@ -83,6 +85,8 @@ class Stack:
     preload: str = "sentineliq.local.preload"
     on_line: OnLine = _ignore
     on_state: OnState = _ignore
+    command_login: ClassVar[str] = OPERATOR
+    """The login of commands, and of whoever has the stack's environment."""
 
     def __post_init__(self) -> None:
         self.data_dir = self.data_dir.expanduser().absolute()
@@ -105,19 +109,22 @@ class Stack:
             **self.environ,
             **{variable: server.url for variable, server in self._servers().items()},
             **addresses,
+            **self.kafka_login(self.command_login),
             "SENTINELIQ_DATA_DIR": str(self.data_dir),
             "SENTINELIQ_API_HOST": host,
         }
 
     def process_environment(self, service: str, kind: str) -> dict[str, str]:
-        """The environment of a service's process: its own keys and login of the database alone.
+        """The environment of a service's process: its own keys and logins alone.
 
-        Only the process that migrates has the login of PostgreSQL's superuser besides.
+        Only the process that migrates has the login of PostgreSQL's superuser besides, and that of
+        Kafka's administrator.
         """
         environment = {
             name: value for name, value in self.environment.items() if name not in _OF_OPERATORS
         }
         environment["SENTINELIQ_KEYS"] = str(key_file(self.data_dir, service))
+        environment |= self.kafka_login(ADMINISTRATOR if kind == "migrate" else service)
         if kind == "api":
             environment["SENTINELIQ_API_PORT"] = str(self.ports.of(service))
         own_url = self._database_url(service)
@@ -178,6 +185,21 @@ class Stack:
         secret = self.environment["SENTINELIQ_SECRET_KEY"]
         return stored.keys if secret == stored.secret_key else DerivedKeys(SecretStr(secret))
 
+    def kafka_login(self, login: str) -> dict[str, str]:
+        """The variables of a login at the Kafka that this stack starts; none at another one."""
+        if "KAFKA_BOOTSTRAP_SERVERS" not in self._servers():
+            return {}
+        return {
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
+            "KAFKA_USERNAME": login,
+            "KAFKA_PASSWORD": self._kafka_password(login),
+        }
+
+    def _kafka_password(self, login: str) -> str:
+        key = derive_key(SecretStr(self._secrets.kafka_password), "kafka", login)
+        return urlsafe_b64encode(key).decode().rstrip("=")
+
     def _servers(self) -> dict[str, Server]:
         """The servers to start, by the variable in which clients find their address."""
         servers: dict[str, Server] = {
@@ -188,7 +210,12 @@ class Stack:
                 self.data_dir / "valkey", self.ports.valkey, self._secrets.valkey_password
             ),
             "KAFKA_BOOTSTRAP_SERVERS": Kafka(
-                self.data_dir / "kafka", self.ports.kafka, self.ports.kafka_controller
+                self.data_dir / "kafka",
+                self.ports.kafka,
+                self.ports.kafka_controller,
+                self._secrets.kafka_password,
+                {login: self._kafka_password(login) for login in LOGINS},
+                self.environ.get("SENTINELIQ_KAFKA_TOPIC_PREFIX", ""),
             ),
         }
         return {
@@ -241,6 +268,7 @@ class Infrastructure(Stack):
     ports: Ports = field(default_factory=Ports.free)
     migrations: Sequence[tuple[str, str]] = ()
     processes: Sequence[tuple[str, str]] = ()
+    command_login: ClassVar[str] = ADMINISTRATOR
 
 
 @contextmanager

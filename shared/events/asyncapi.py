@@ -25,6 +25,11 @@ _HEADERS = {
         "ce_source": {"type": "string", "description": "the service that publishes it"},
         "ce_time": {"type": "string", "format": "date-time"},
         "ce_tenant": {"type": "string", "description": "the tenant that it belongs to"},
+        "ce_signature": {
+            "type": "string",
+            "description": "who made the record: `1.<service>.<key id>.<signature>`, Ed25519 over "
+            "topic, key, attributes and payload; consumers of SentinelIQ pass over records without",
+        },
         "traceparent": {"type": "string", "description": "W3C trace context"},
     },
 }

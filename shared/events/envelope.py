@@ -23,8 +23,12 @@ ConsumedHeaders = Sequence[tuple[str, bytes | None]]
 """Kafka allows a header without a value."""
 
 _REQUIRED: Final = ("ce_id", "ce_type", "ce_source", "ce_tenant")
-_ATTRIBUTES: Final = frozenset({*_REQUIRED, "ce_time", "traceparent"})
+ATTRIBUTES: Final = frozenset({*_REQUIRED, "ce_time", "traceparent"})
+"""The headers that an event is read from."""
 _MAX_ATTRIBUTE_BYTES: Final = 1024
+
+DEAD: Final = ".dead"
+"""The end of the names of dead-letter topics."""
 
 MAX_EVENT_BYTES = 512 * 1024
 """Limit of a payload; bulk is cut into events below it."""
@@ -79,7 +83,7 @@ class Topic(Generic[T]):
     @property
     def dead(self) -> str:
         """The dead-letter topic: records that could not be handled."""
-        return f"{self.name}.dead"
+        return f"{self.name}{DEAD}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ def _attributes(headers: ConsumedHeaders) -> dict[str, str]:
     """
     attributes: dict[str, str] = {}
     for name, value in headers:
-        if name not in _ATTRIBUTES:
+        if name not in ATTRIBUTES:
             continue
         if name in attributes:
             raise InvalidInput(f"The record repeats the header {name}.", field=name)

@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
-from shared.kafka.cluster import REQUEST_MS, consumer_group
+from shared.kafka.cluster import REQUEST_MS, client_options, consumer_group
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -44,7 +44,7 @@ class Backpressure:
         self._topic = topic_name(settings, topic)
         self._group = consumer_group(settings, service)
         self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             client_id="sentineliq-backpressure",
             request_timeout_ms=REQUEST_MS,
         )
@@ -81,7 +81,7 @@ class Backpressure:
         start = monotonic()
         committed = await self._committed()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            **client_options(self._settings),
             client_id="sentineliq-backpressure",
         )
         try:

@@ -2,11 +2,12 @@
 
 Each transaction locks the partition's row, skips records that are not newer, lets the handler apply
 the rest, and advances the row. A record that cannot be read or handled becomes a dead letter in the
-same transaction.
+same transaction; too many of them halt the partition, since something of our own is broken. A
+record that nobody who may send it has signed is a stranger's: it is passed over, and halts nothing.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, Generic
@@ -20,13 +21,20 @@ from shared.database import PLATFORM, Database, blames_record, is_transient, set
 from shared.errors import InvalidInput, SentinelIQError, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
+from shared.events.signature import EventVerifier
 from shared.kafka.code_version import code_version
 from shared.kafka.dlq_limit import NO_DEAD_LETTERS, DlqLimit
 from shared.kafka.gaps import LogGap, rewound_gap
 from shared.kafka.offsets import OffsetRow, PartitionKey
 from shared.kafka.outbox import dead_letter
+from shared.settings import Settings
 from shared.telemetry.logging import get_logger
-from shared.telemetry.metrics import EVENT_SECONDS, EVENTS_DEAD, EVENTS_HANDLED
+from shared.telemetry.metrics import (
+    EVENT_SECONDS,
+    EVENTS_DEAD,
+    EVENTS_HANDLED,
+    EVENTS_REFUSED,
+)
 from shared.telemetry.tracing import WorkSpan
 
 log = get_logger(__name__)
@@ -84,16 +92,20 @@ class BatchHandler:
 
     Args:
         database: the service's.
+        settings: name the keys by which signatures are verified.
         subscription: the topic and its handler.
     """
 
-    def __init__(self, database: Database, subscription: Subscription[Any]) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, subscription: Subscription[Any]
+    ) -> None:
         self.subscription = subscription
+        self._verifier = EventVerifier(settings)
         self._database = database
         self._decoder = msgspec.json.Decoder(subscription.topic.payload)
 
-    def commit(self, key: PartitionKey, batch: Sequence[ConsumedRecord], position: int) -> None:
-        """Apply a batch in one transaction.
+    def commit(self, key: PartitionKey, batch: Sequence[ConsumedRecord], position: int) -> int:
+        """Apply a batch in one transaction; return how many of its records were passed over.
 
         Args:
             key: the partition.
@@ -115,14 +127,22 @@ class BatchHandler:
             if row.last + 1 < position:
                 raise RowMovedBack(row.last, position)
             limit = self._limit(row)
+            before = row.refusals.count
             fresh = [record for record in batch if record.offset > row.last]
-            self._apply(session, fresh, limit)
+            self._apply(session, self._read(session, fresh, row, limit), limit)
             if fresh:
                 set_tenant(session, self._database.service, PLATFORM)
                 row.advance(fresh[-1], limit.dead_offsets, limit.allowance)
+            refused = row.refusals.count - before
+            if refused:
+                row.store_refusals()
         labels = (self._database.service, self.subscription.topic.name)
         EVENTS_HANDLED.labels(*labels).inc(len(fresh))
         EVENT_SECONDS.labels(*labels).observe(time.perf_counter() - started)
+        if refused:
+            EVENTS_REFUSED.labels(*labels).inc(refused)
+            log.error("consumer.records_refused", topic=key.topic, partition=key.partition)
+        return refused
 
     def _limit(self, row: OffsetRow) -> DlqLimit:
         if code_version(self._database.service) not in row.halting_versions:
@@ -130,8 +150,25 @@ class BatchHandler:
         # Other code goes on beside this one, which has halted the partition before.
         return DlqLimit(row.dead_offsets, row.dead_allowance, share=NO_DEAD_LETTERS)
 
-    def _apply(self, session: Session, records: Iterable[ConsumedRecord], limit: DlqLimit) -> None:
-        events = list(self._parse(session, records, limit))
+    def _read(
+        self, session: Session, records: Iterable[ConsumedRecord], row: OffsetRow, limit: DlqLimit
+    ) -> list[Event[Any]]:
+        """Return the events of the records; pass over what no service has signed that may."""
+        topic = self.subscription.topic
+        events = []
+        for record in records:
+            signer = ""
+            try:
+                signer = self._verifier.verify(topic, record, row.unsigned_until)
+                events.append(parse(topic, record, self._decoder))
+            except InvalidInput as error:
+                if signer:
+                    self._dead_letter(session, record, error, PLATFORM, limit)
+                elif row.refusals.add(record, error.message):
+                    self._write_letter(session, record, error, PLATFORM)
+        return events
+
+    def _apply(self, session: Session, events: Iterable[Event[Any]], limit: DlqLimit) -> None:
         for tenant, group in groupby(events, key=lambda event: event.tenant):
             tenant_events = list(group)
             scope = PLATFORM if self.subscription.platform else tenant
@@ -145,15 +182,6 @@ class BatchHandler:
                     error = self._attempt(session, [event], scope, limit)
                     if error is not None:
                         self._dead_letter(session, event.record, error, tenant, limit)
-
-    def _parse(
-        self, session: Session, records: Iterable[ConsumedRecord], limit: DlqLimit
-    ) -> Iterator[Event[Any]]:
-        for record in records:
-            try:
-                yield parse(self.subscription.topic, record, self._decoder)
-            except InvalidInput as error:
-                self._dead_letter(session, record, error, PLATFORM, limit)
 
     def _attempt(
         self, session: Session, events: list[Event[Any]], scope: str, limit: DlqLimit
@@ -194,6 +222,11 @@ class BatchHandler:
             limit.spend_allowance()
         else:
             limit.count(record, error)
+        self._write_letter(session, record, error, tenant)
+
+    def _write_letter(
+        self, session: Session, record: ConsumedRecord, error: Exception, tenant: str
+    ) -> None:
         topic = self.subscription.topic.name
         set_tenant(session, self._database.service, PLATFORM)
         dead_letter(session, record, f"{type(error).__name__}: {error}", tenant=tenant, topic=topic)

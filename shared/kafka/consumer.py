@@ -30,7 +30,7 @@ from shared.kafka.batch_handler import (
     RowMovedBack,
     Subscription,
 )
-from shared.kafka.cluster import REQUEST_MS, consumer_group
+from shared.kafka.cluster import REQUEST_MS, client_options, consumer_group
 from shared.kafka.dlq_limit import DlqLimitExceeded
 from shared.kafka.fetch_watch import FetchWatch
 from shared.kafka.gaps import rewound_gap
@@ -83,7 +83,9 @@ class Consumer:
         self._database = database
         self._settings = settings
         self._handlers = {
-            topic_name(settings, subscription.topic.name): BatchHandler(database, subscription)
+            topic_name(settings, subscription.topic.name): BatchHandler(
+                database, settings, subscription
+            )
             for subscription in subscriptions
         }
         self._cluster = ""
@@ -109,7 +111,7 @@ class Consumer:
 
     async def _consume(self, ready: Callable[[], None]) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            **client_options(self._settings),
             group_id=self.group,
             client_id=self.group,
             enable_auto_commit=False,
@@ -150,7 +152,10 @@ class Consumer:
                 # The consumer before may have been killed between its transaction and its hint.
                 await _commit_hint(consumer, partition, position)
                 is_unbroken = partial(watch.is_unbroken_since, breaks)
-                reached = await self._read_on(consumer, partition, commit, position, is_unbroken)
+                await self._retry(partition, state.report_refusals)
+                reached = await self._read_on(
+                    consumer, partition, state, commit, position, is_unbroken
+                )
             except PartitionHalted:
                 await asyncio.sleep(_HALTED_SECONDS)
             except (DlqLimitExceeded, BlockedTooLong) as error:
@@ -204,7 +209,8 @@ class Consumer:
         self,
         consumer: AIOKafkaConsumer,
         partition: TopicPartition,
-        commit: Callable[[list[ConsumedRecord], int], None],
+        state: PartitionState,
+        commit: Callable[[list[ConsumedRecord], int], int],
         position: int,
         is_unbroken: Callable[[], bool],
     ) -> int:
@@ -221,8 +227,11 @@ class Consumer:
             records = polled.get(partition, [])
             if records and not is_unbroken():
                 return position
+            if not records and state.is_report_due:
+                await self._retry(partition, state.report_refusals)
             for batch in _batches(records):
-                await self._retry(partition, partial(commit, batch, position))
+                refused = await self._retry(partition, partial(commit, batch, position))
+                state.note_refused(refused)
                 position = batch[-1].offset + 1
                 await _commit_hint(consumer, partition, position)
                 self._measure_lag(consumer, partition, position)

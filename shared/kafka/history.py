@@ -1,8 +1,8 @@
 """Reads the past of a topic: its events from a time up to the present end, without a group."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, Generic
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
-from shared.kafka.cluster import REQUEST_MS, administrator
+from shared.events.signature import EventVerifier
+from shared.kafka.cluster import REQUEST_MS, administrator, client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -22,11 +23,17 @@ _Offsets = dict[TopicPartition, int]
 
 
 async def read_since(
-    settings: Settings, topic: Topic[T], since: datetime, tenant: str | None = None
+    settings: Settings,
+    topic: Topic[T],
+    since: datetime,
+    tenant: str | None = None,
+    unsigned_until: int = 0,
 ) -> AsyncIterator[Event[T]]:
     """Read the events of a topic since a time, in order within each partition.
 
     With a tenant, only its events are read: the others are left out by their headers, unparsed.
+    Records without the signature of the service that may send them are left out, but for those from
+    before `unsigned_until` (`shared.kafka.offsets.unsigned_until`).
 
     Reading stops at the offsets that were the topic's ends when it began. Records that are not
     events of the topic are skipped: their consumers dead-letter them.
@@ -38,7 +45,7 @@ async def read_since(
     try:
         partitions = await _partitions(settings, name)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             client_id=_CLIENT,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -47,7 +54,8 @@ async def read_since(
         consumer.assign(partitions)
         async with consumer:
             ends = await _seek_to_time(consumer, partitions, since)
-            async for event in _read(consumer, topic, ends, tenant):
+            reader = _Reader(settings, topic, tenant, unsigned_until)
+            async for event in reader.read(consumer, ends):
                 yield event
     except KafkaError as error:
         raise Unavailable(f"Kafka does not answer with the past of {topic.name}.") from error
@@ -78,35 +86,56 @@ async def _seek_to_time(
     return open_ends
 
 
-async def _read(
-    consumer: AIOKafkaConsumer, topic: Topic[T], ends: _Offsets, tenant: str | None
-) -> AsyncIterator[Event[T]]:
-    decoder = msgspec.json.Decoder(topic.payload)
-    owner = None if tenant is None else ("ce_tenant", tenant.encode())
-    while ends:
-        batches = await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=500)
-        if not batches:
-            raise Unavailable(f"Kafka does not answer with all of the past of {topic.name}.")
-        for partition, records in batches.items():
-            end = ends.get(partition, 0)
-            for record in records:
-                if record.offset >= end:
-                    break
-                if owner is not None and owner not in record.headers:
-                    continue
-                try:
-                    yield parse(topic, _consumed(record), decoder)
-                except InvalidInput:
-                    continue
-            # The position also passes offsets without a record: transaction markers, and records
-            # that compaction has removed.
-            if partition in ends and await consumer.position(partition) >= end:
-                del ends[partition]
-                consumer.pause(partition)
+class _Reader(Generic[T]):
+    """Reads a topic's events up to given ends."""
+
+    def __init__(
+        self, settings: Settings, topic: Topic[T], tenant: str | None, unsigned_until: int
+    ) -> None:
+        self._topic = topic
+        self._owner = None if tenant is None else ("ce_tenant", tenant.encode())
+        self._unsigned_until = unsigned_until
+        self._verifier = EventVerifier(settings)
+        self._decoder = msgspec.json.Decoder(topic.payload)
+
+    async def read(self, consumer: AIOKafkaConsumer, ends: _Offsets) -> AsyncIterator[Event[T]]:
+        """Read until each partition's end; `ends` is empty then."""
+        while ends:
+            batches = await consumer.getmany(timeout_ms=_TIMEOUT_MS, max_records=500)
+            if not batches:
+                raise Unavailable(
+                    f"Kafka does not answer with all of the past of {self._topic.name}."
+                )
+            for partition, records in batches.items():
+                end = ends.get(partition, 0)
+                for event in self._events(record for record in records if record.offset < end):
+                    yield event
+                # The position also passes offsets without a record: transaction markers, and
+                # records that compaction has removed.
+                if partition in ends and await consumer.position(partition) >= end:
+                    del ends[partition]
+                    consumer.pause(partition)
+
+    def _events(self, records: Iterable[ConsumerRecord]) -> Iterator[Event[T]]:
+        for record in records:
+            if self._owner is not None and self._owner not in record.headers:
+                continue
+            consumed = _consumed(record)
+            try:
+                self._verifier.verify(self._topic, consumed, self._unsigned_until)
+                yield parse(self._topic, consumed, self._decoder)
+            except InvalidInput:
+                continue
 
 
 def _consumed(record: ConsumerRecord) -> ConsumedRecord:
     headers = list(record.headers)
     return ConsumedRecord(
-        record.topic, record.partition, record.offset, record.key, record.value or b"", headers
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value or b"",
+        headers,
+        record.timestamp,
     )

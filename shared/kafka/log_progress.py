@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
-from shared.kafka.cluster import REQUEST_MS, administrator, consumer_group
+from shared.kafka.cluster import REQUEST_MS, administrator, client_options, consumer_group
 from shared.kafka.offsets import OFFSETS, PartitionKey
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -84,7 +84,7 @@ async def _read_bounds(settings: Settings, name: str) -> tuple[str, dict[int, tu
             TopicPartition(name, partition["partition"]) for partition in description["partitions"]
         ]
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             client_id="sentineliq-progress",
             request_timeout_ms=REQUEST_MS,
         )

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from shared.database import PLATFORM, Database
 from shared.events import ConsumedRecord
 from shared.kafka.cluster import administrator
+from shared.kafka.refusals import REPORT_SECONDS, Refusals
 from shared.settings import Settings
 
 _TIME: Final = sa.DateTime(timezone=True)
@@ -38,6 +39,12 @@ OFFSETS: Final = sa.Table(
     sa.Column("halted_at", _TIME),
     sa.Column("halted_reason", sa.Text),
     sa.Column("halted_version", sa.Text),
+    sa.Column("unsigned_until", _TIME),
+    sa.Column("refused_count", sa.BigInteger),
+    sa.Column("refused_first", sa.BigInteger),
+    sa.Column("refused_last", sa.BigInteger),
+    sa.Column("refused_reason", sa.Text),
+    sa.Column("refusals_reported_at", _TIME),
 )
 # The update changes nothing, but locks a row that exists, as FOR UPDATE would.
 _LOCK: Final = sa.text(
@@ -46,7 +53,10 @@ _LOCK: Final = sa.text(
     "ON CONFLICT (consumer_group, topic, partition) "
     "DO UPDATE SET last_offset = present.last_offset "
     "RETURNING last_offset, dead_offsets, dead_allowance, halted_at IS NOT NULL AS is_halted, "
-    "halted_version"
+    "halted_version, "
+    "coalesce(extract(epoch FROM unsigned_until) * 1000, 0)::bigint AS unsigned_until, "
+    "refused_count, refused_first, refused_last, refused_reason, "
+    "refusals_reported_at > now() - make_interval(secs => :report_seconds) AS is_reported"
 )
 _VERSIONS: Final = 8
 """The most versions of the code that a row remembers to have halted it."""
@@ -99,12 +109,14 @@ class StoredOffset:
         timestamp: of the record at that offset, in milliseconds since 1970; None if unknown.
         digest: of that record.
         halt: None while the partition is consumed.
+        refused: records that were passed over, of which the audit does not tell yet.
     """
 
     last: int
     timestamp: int | None = None
     digest: bytes | None = None
     halt: Halt | None = None
+    refused: int = 0
 
 
 async def cluster_id(settings: Settings) -> str:
@@ -132,17 +144,25 @@ class OffsetRow:
         dead_allowance: dead letters beyond the limit that a person has allowed.
         is_halted: whether the partition is halted.
         halting_versions: of the code that halted it since a person last released it.
+        unsigned_until: milliseconds since 1970; what the broker took before it may be unsigned.
+        refusals: records that were passed over, of which the audit does not tell yet.
+        is_report_due: whether it is time to tell.
     """
 
     def __init__(self, session: Session, key: PartitionKey) -> None:
         self._session = session
         self._key = key.values()
-        row = session.execute(_LOCK, self._key).one()
+        row = session.execute(_LOCK, self._key | {"report_seconds": REPORT_SECONDS}).one()
         self.last: int = row.last_offset
         self.dead_offsets: list[int] = row.dead_offsets
         self.dead_allowance: int = row.dead_allowance
         self.is_halted: bool = row.is_halted
         self.halting_versions = _split_versions(row.halted_version)
+        self.unsigned_until: int = row.unsigned_until
+        self.refusals = Refusals(
+            row.refused_count, row.refused_first, row.refused_last, row.refused_reason
+        )
+        self.is_report_due = self.refusals.count > 0 and not row.is_reported
 
     def advance(
         self, record: ConsumedRecord, dead_offsets: Sequence[int] = (), dead_allowance: int = 0
@@ -163,6 +183,14 @@ class OffsetRow:
             dead_offsets=list(dead_offsets),
             dead_allowance=dead_allowance,
         )
+
+    def store_refusals(self) -> None:
+        """Keep the count of the records that were passed over until the audit tells of them."""
+        self._update(**_refusal_columns(self.refusals))
+
+    def close_report(self) -> None:
+        """Begin a new count: the audit tells of the records so far."""
+        self._update(**_refusal_columns(Refusals()), refusals_reported_at=sa.func.now())
 
     def move(self, last: int) -> None:
         """Continue behind another offset, whose record is not known."""
@@ -209,7 +237,28 @@ def stored_offset(database: Database, key: PartitionKey) -> StoredOffset | None:
     digest = row.last_digest
     is_of_record = digest is not None and digest.startswith(place)
     digest = digest.removeprefix(place) if is_of_record else None
-    return StoredOffset(row.last_offset, row.last_timestamp, digest, halt)
+    return StoredOffset(
+        row.last_offset, row.last_timestamp, digest, halt, refused=row.refused_count
+    )
+
+
+def _refusal_columns(refusals: Refusals) -> dict[str, Any]:
+    return {
+        "refused_count": refusals.count,
+        "refused_first": refusals.first,
+        "refused_last": refusals.last,
+        "refused_reason": refusals.reason,
+    }
+
+
+def unsigned_until(session: Session) -> int:
+    """Return until when records of any partition may be unsigned, in milliseconds since 1970.
+
+    It is 0 where the service was installed with a version whose producers sign.
+    """
+    latest = sa.func.max(OFFSETS.c.unsigned_until)
+    milliseconds = sa.cast(sa.func.coalesce(sa.extract("epoch", latest) * 1000, 0), sa.BigInteger)
+    return int(session.execute(sa.select(milliseconds)).scalar_one())
 
 
 def _split_versions(text: str | None) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 """What happens to a partition beside its records: it begins, halts, is released, or has a gap.
 
+Records of strangers are passed over, and reported.
+
 Each is one transaction, and is told in the log, in a metric and by an event for the audit.
 """
 
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +30,8 @@ from shared.telemetry.metrics import CONSUMER_HALTED, LOG_GAPS
 log = get_logger(__name__)
 
 _REASON_LENGTH: Final = 2000
+_REPORT_PAUSE_SECONDS: Final = 5.0
+"""Between two looks whether the audit has to tell of refused records."""
 
 
 class PartitionState:
@@ -45,6 +50,13 @@ class PartitionState:
         self._key = key
         self._subscription = subscription
         self._name = f"{subscription.topic.name}/{key.partition}"
+        self._refused = 0
+        self._report_at = 0.0
+
+    @property
+    def is_report_due(self) -> bool:
+        """Whether to look whether the audit has to tell of records that were passed over."""
+        return self._refused > 0 and time.monotonic() >= self._report_at
 
     def read(self) -> StoredOffset | None:
         """Return what is stored; releases a partition that only other versions of the code halted.
@@ -59,7 +71,30 @@ class PartitionState:
             stored = stored_offset(self._database, self._key)
         is_halted = stored is not None and stored.halt is not None
         CONSUMER_HALTED.labels(*self._labels()).set(int(is_halted))
+        self._refused = stored.refused if stored is not None else 0
         return stored
+
+    def note_refused(self, count: int) -> None:
+        """Note that records were passed over."""
+        self._refused += count
+
+    def report_refusals(self) -> None:
+        """Tell in the audit of records that were passed over, unless it was told a moment ago.
+
+        A flood that has ended is one entry; one that goes on is an entry a minute.
+        """
+        if not self.is_report_due:
+            return
+        self._report_at = time.monotonic() + _REPORT_PAUSE_SECONDS
+        with self._database.transaction(PLATFORM) as session:
+            row = OffsetRow(session, self._key)
+            refusals = row.refusals
+            if not row.is_report_due:
+                return
+            row.close_report()
+            self._audit(session, "records.refuse", **refusals.details())
+        self._refused = 0
+        log.error("consumer.refusals_reported", partition=self._name, **refusals.details())
 
     def begin(self, start: int, end: int) -> None:
         """Store the first position of a partition without a row.

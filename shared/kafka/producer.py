@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, Event, Headers
-from shared.kafka.cluster import REQUEST_MS
+from shared.events.signature import EventSigner
+from shared.kafka.cluster import REQUEST_MS, client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -20,15 +21,17 @@ class Publisher:
 
     Args:
         settings: name the cluster.
+        signer: the service whose key signs events, or `OPERATOR`.
         in_flight: the number of unacknowledged records at which `send` waits.
     """
 
-    def __init__(self, settings: Settings, in_flight: int = 64) -> None:
+    def __init__(self, settings: Settings, signer: str, in_flight: int = 64) -> None:
         self._settings = settings
+        self.signer = EventSigner(settings, signer)
         self._in_flight = in_flight
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             client_id="sentineliq",
             enable_idempotence=True,
             acks="all",
@@ -42,8 +45,12 @@ class Publisher:
     async def __aenter__(self) -> Self:
         try:
             await self._producer.start()
-        except KafkaError as error:
-            raise Unavailable("Kafka does not answer; nothing was published.") from error
+        except BaseException as error:
+            # Also after a cancellation: it has connections by now.
+            await self._producer.stop()
+            if isinstance(error, KafkaError):
+                raise Unavailable("Kafka does not answer; nothing was published.") from error
+            raise
         return self
 
     async def __aexit__(
@@ -58,14 +65,21 @@ class Publisher:
             if future.done() and not future.cancelled():
                 future.exception()
 
-    async def publish(self, event: Event[Any]) -> None:
-        """Send one event, without waiting for its acknowledgement."""
-        await self.send(event.topic.name, event.key, event.payload(), event.headers())
+    async def publish(self, event: Event[Any]) -> asyncio.Future[Any]:
+        """Sign and send one event; return a future of its acknowledgement.
+
+        Raises:
+            Unavailable: the cluster did not accept this record or an earlier one in time.
+        """
+        topic = event.topic.name
+        payload = event.payload()
+        headers = self.signer.sign(topic, event.key, payload, event.headers())
+        return await self.send(topic, event.key, payload, headers)
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes, headers: Headers
     ) -> asyncio.Future[Any]:
-        """Send one record.
+        """Send one record as it is.
 
         Args:
             topic: its name in the catalogue.

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
+from shared.events.envelope import DEAD
 from shared.kafka.relay_producer import RecordRefused, RelayProducer, refusal
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
@@ -125,7 +126,9 @@ class Relay:
     async def _relay(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(_END_IDLE_SESSION, (f"{_SESSION_SECONDS:.0f}s",))
         await connection.execute(f"LISTEN {self._database.service}_outbox")
-        async with RelayProducer(self._settings, self._may_send) as producer:
+        async with RelayProducer(
+            self._settings, self._database.service, self._may_send
+        ) as producer:
             while True:
                 _end_if_cancelled()
                 published = await self._relay_batch(connection, producer)
@@ -305,6 +308,9 @@ async def _execute(
 
 async def _send(producer: RelayProducer, row: _OutboxRow) -> "asyncio.Future[object]":
     headers = [(name, value.encode("latin-1")) for name, value in row.headers]
+    # A dead letter keeps what its record had, also a signature that is wrong.
+    if not row.topic.endswith(DEAD):
+        headers = producer.signer.sign(row.topic, row.key, row.payload, headers)
     return await producer.send(row.topic, row.key, row.payload, headers)
 
 

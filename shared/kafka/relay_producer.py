@@ -63,11 +63,12 @@ class RelayProducer(Publisher):
 
     Args:
         settings: name the cluster.
+        signer: the service whose key signs events.
         may_send: asked before each request with records.
     """
 
-    def __init__(self, settings: Settings, may_send: Callable[[], bool]) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, signer: str, may_send: Callable[[], bool]) -> None:
+        super().__init__(settings, signer)
         self._may_send = may_send
         self._client = self._producer.client
         self._send_request = self._client.send

@@ -116,6 +116,26 @@ def extend_outbox(service: str) -> None:
         op.execute(f"CREATE INDEX outbox_{name} ON {service}.outbox ({columns}) WHERE {rows}")
 
 
+def require_signatures(service: str) -> None:
+    """Let consumers count records that they pass over, and want signed ones from now on.
+
+    Producers of the version before sign nothing, and run on for a while: what the broker takes
+    within an hour from now may be unsigned, in partitions that were consumed before. New ones, and
+    those of a service that is new, begin without such a time.
+    """
+    moment = "timestamp with time zone"
+    op.execute(
+        f"ALTER TABLE {service}.consumer_offset "
+        f"ADD COLUMN unsigned_until {moment}, "
+        "ADD COLUMN refused_count bigint NOT NULL DEFAULT 0, "
+        "ADD COLUMN refused_first bigint NOT NULL DEFAULT -1, "
+        "ADD COLUMN refused_last bigint NOT NULL DEFAULT -1, "
+        "ADD COLUMN refused_reason text NOT NULL DEFAULT '', "
+        f"ADD COLUMN refusals_reported_at {moment}"
+    )
+    op.execute(f"UPDATE {service}.consumer_offset SET unsigned_until = now() + interval '1 hour'")
+
+
 def create_sweep(service: str) -> None:
     """Create the table of a service's sweeps: when each is due, and which consumer runs it."""
     moment = sa.DateTime(timezone=True)

@@ -1,7 +1,8 @@
 """Celery for all services: one factory, one task class, and settings that lose no work.
 
 A queue message is a hint; the row it points to is the truth. Every message carries its tenant and
-actor in headers. docs/adr/0004-celery-settings.md gives the reason for each setting.
+actor in headers, and the signature of its sender (`shared.runtime.task_signatures`).
+docs/adr/0004-celery-settings.md gives the reason for each setting.
 """
 
 import time
@@ -55,6 +56,7 @@ class ServiceTask(Task):
     """
 
     abstract = True
+    Strategy = "shared.runtime.task_refusals:signed_strategy"
     acks_late = True
     reject_on_worker_lost = True
     max_retries = 5
@@ -78,6 +80,8 @@ class ServiceTask(Task):
 
 
 class _ServiceCelery(Celery):
+    amqp_cls = "shared.runtime.task_signatures:SignedQueues"
+
     def task(self, *args: Any, **options: Any) -> Any:
         """Register a task with this app only; by default Celery shares it with every app."""
         return super().task(*args, **{"shared": False, **options})

@@ -25,6 +25,7 @@ from shared.runtime import hints, pings
 from shared.runtime.liveness import WorkerLiveness
 from shared.runtime.probe import notify_ready, serve_probes
 from shared.runtime.process_title import set_process_title
+from shared.runtime.remote_control import limit_remote_control
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import multiprocess_registry
@@ -77,6 +78,7 @@ def run_worker(service: str, app: Celery, settings: Settings) -> None:
         app: its Celery app.
         settings: the port of probes, the level of logs.
     """
+    limit_remote_control()
     shutdown.share()
     pings.share()
     hostname = f"{service}-{os.getpid()}@{socket.gethostname()}"

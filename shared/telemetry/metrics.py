@@ -20,6 +20,11 @@ EVENTS_HANDLED = Counter(
 EVENTS_DEAD = Counter(
     "sentineliq_events_dead_total", "Records sent to a dead-letter topic.", ["service", "topic"]
 )
+EVENTS_REFUSED = Counter(
+    "sentineliq_events_refused_total",
+    "Records that nobody who may send them has signed; they were passed over.",
+    ["service", "topic"],
+)
 EVENT_SECONDS = Histogram(
     "sentineliq_event_batch_seconds", "Time of one handler transaction.", ["service", "topic"]
 )

@@ -86,6 +86,9 @@ class LetterRetries(BaseModel):
     letters: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
         min_length=1, max_length=1000, description="as `sentineliq dead list` names them"
     )
+    vouches: bool = Field(
+        default=False, description="whether the operator signs them in place of their service"
+    )
 
 
 class ReleasedPartitions(BaseModel):
@@ -111,7 +114,10 @@ def record_retries(principal: Operator, database: OwnDatabase, body: LetterRetri
     """Record that dead letters are sent again, before they are."""
     with database.transaction(PLATFORM) as session:
         for letter in body.letters:
-            audit(session, database.service, PUBLIC, principal.actor, "dead.retry", letter)
+            details = {"vouches": "true"} if body.vouches else {}
+            audit(
+                session, database.service, PUBLIC, principal.actor, "dead.retry", letter, **details
+            )
 
 
 @router.post("/release")

@@ -19,7 +19,11 @@ from shared.settings import Settings
 from tests.observables.enrichment.provider import Providers, running_providers
 
 SERVERS = {"DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_BOOTSTRAP_SERVERS"}
-OWN_VARIABLES = SERVERS | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
+LOGIN = {
+    f"KAFKA_{name}"
+    for name in ("SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD", "CA_FILE")
+}
+OWN_VARIABLES = SERVERS | LOGIN | {f"SENTINELIQ_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.fixture(scope="session")

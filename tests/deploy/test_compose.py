@@ -26,6 +26,8 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from shared.kafka.logins import BROKER
+from shared.kafka.rights import ADMINISTRATOR, LOGINS
 from shared.keys import DerivedKeys, KeyBundle, bundle_json, granted_keys
 from shared.settings import SERVICES, Settings
 
@@ -38,6 +40,7 @@ SECRETS = {
     **{f"{service.upper()}_KEYS": bundle_json(granted_keys(service, KEYS)) for service in SERVICES},
     "FLOWER_BASIC_AUTH": "operator:for-this-test",
     **{f"{service.upper()}_DATABASE_PASSWORD": f"{service}-of-this-test" for service in SERVICES},
+    **{f"KAFKA_PASSWORD_{login.upper()}": f"of-{login}" for login in (BROKER, *LOGINS)},
 }
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?P<operator>:\?|:-)(?P<word>[^}]*)\}")
 READY_WITHIN = 45.0
@@ -64,7 +67,8 @@ def _value(match: re.Match[str]) -> str:
 COMPOSE: dict[str, Any] = interpolated(yaml.safe_load(TEXT))
 ALL: dict[str, dict[str, Any]] = COMPOSE["services"]
 PARTS = ("kafka", "valkey", "postgres")
-OURS = {name: service for name, service in ALL.items() if name not in PARTS}
+SETUP = "kafka-logins"
+OURS = {name: service for name, service in ALL.items() if name not in {*PARTS, SETUP}}
 RESIDENT = {name: service for name, service in OURS.items() if not name.endswith("-migrate")}
 
 
@@ -140,8 +144,8 @@ def test_our_processes_run_as_the_images_user_and_may_take_their_time_to_stop(na
 @each(ALL)
 def test_health_is_checked(name: str) -> None:
     health = ALL[name]["healthcheck"]
-    if name.endswith("-migrate"):
-        waiting = [service for service in RESIDENT.values() if name in service["depends_on"]]
+    if name.endswith("-migrate") or name == SETUP:
+        waiting = [service for service in OURS.values() if name in service["depends_on"]]
         assert waiting
         for service in waiting:
             assert service["depends_on"][name] == {"condition": "service_completed_successfully"}
@@ -300,12 +304,44 @@ def here(settings: Settings, tmp_path: Path) -> dict[str, str]:
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "CELERY_BROKER_URL": settings.celery_broker_url.get_secret_value(),
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        **_login(settings),
         "SENTINELIQ_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "SENTINELIQ_KAFKA_PARTITIONS": "2",
         "SENTINELIQ_DATA_DIR": str(tmp_path / "data"),
         "SENTINELIQ_API_HOST": "127.0.0.1",
         "TMPDIR": str(tmp_path),
     }
+
+
+def _login(settings: Settings) -> dict[str, str]:
+    assert settings.kafka_username is not None
+    assert settings.kafka_password is not None
+    password = settings.kafka_password.get_secret_value()
+    return {"KAFKA_USERNAME": settings.kafka_username, "KAFKA_PASSWORD": password}
+
+
+def test_each_service_has_its_own_login_at_kafka_and_migrations_that_of_the_administrator() -> None:
+    for name, service in OURS.items():
+        owner, _, kind = name.partition("-")
+        if name == "flower":
+            continue
+        login = ADMINISTRATOR if kind == "migrate" else owner
+        environment = service["environment"]
+        assert environment["KAFKA_SECURITY_PROTOCOL"] == "SASL_PLAINTEXT"
+        assert environment["KAFKA_USERNAME"] == login
+        assert environment["KAFKA_PASSWORD"] == SECRETS[f"KAFKA_PASSWORD_{login.upper()}"]
+        others = {value for key, value in SECRETS.items() if key.startswith("KAFKA_PASSWORD_")}
+        assert not (others - {environment["KAFKA_PASSWORD"]}) & set(environment.values())
+    logins = {name for name in ALL[SETUP]["environment"] if name.startswith("KAFKA_PASSWORD_")}
+    assert logins == {f"KAFKA_PASSWORD_{login.upper()}" for login in LOGINS}
+
+
+def test_kafka_takes_nobody_without_a_login() -> None:
+    environment = ALL["kafka"]["environment"]
+    protocols = environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"]
+    assert protocols == "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT"
+    assert environment["KAFKA_AUTHORIZER_CLASS_NAME"].endswith("StandardAuthorizer")
+    assert "ALLOW_EVERYONE" not in str(environment)
 
 
 def image(service: str, folder: Path) -> Path:

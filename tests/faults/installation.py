@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from sentineliq.local.orphans import running_processes
 from shared.auth import issue_token
+from shared.kafka.rights import ADMINISTRATOR
 from tests.faults.receivers import Outside
 from tests.faults.servers import FaultyStack
 
@@ -107,9 +108,19 @@ class Installation:
         return self.stack.environment["DATABASE_URL"].replace(f":{proxy.port}/", own)
 
     @property
-    def brokers(self) -> str:
-        """Kafka's address, through its proxy (it tells its clients no other)."""
-        return self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"]
+    def brokers(self) -> dict[str, Any]:
+        """What a client of Kafka needs, as its administrator, through its proxy.
+
+        Kafka tells its clients no other address.
+        """
+        login = self.stack.kafka_login(ADMINISTRATOR)
+        return {
+            "bootstrap_servers": self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "security_protocol": login["KAFKA_SECURITY_PROTOCOL"],
+            "sasl_mechanism": login["KAFKA_SASL_MECHANISM"],
+            "sasl_plain_username": login["KAFKA_USERNAME"],
+            "sasl_plain_password": login["KAFKA_PASSWORD"],
+        }
 
     def pid(self, name: str) -> int:
         """A running component's process; waits for it to be there."""

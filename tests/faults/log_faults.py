@@ -64,9 +64,7 @@ def poisoned_records(trial: Trial) -> Figures:
 
 async def _send_poison(installation: Installation) -> int:
     count = 0
-    async with AIOKafkaProducer(
-        bootstrap_servers=installation.brokers, max_request_size=1 << 20
-    ) as producer:
+    async with AIOKafkaProducer(**installation.brokers, max_request_size=1 << 20) as producer:
         for topic, readers in _READERS.items():
             for partition in await producer.partitions_for(topic):
                 for value, headers in poison(topic):
@@ -91,7 +89,7 @@ def recreated_topic(trial: Trial) -> Figures:
 
 
 async def _recreate(installation: Installation, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.brokers)
+    admin = AIOKafkaAdminClient(**installation.brokers)
     await admin.start()
     try:
         partitions = len((await admin.describe_topics([topic]))[0]["partitions"])

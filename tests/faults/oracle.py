@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -121,8 +122,8 @@ class Oracle:
         return asyncio.run(_count_records(self._installation.brokers))
 
 
-async def _count_records(brokers: str) -> int:
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers)
+async def _count_records(brokers: dict[str, Any]) -> int:
+    consumer = AIOKafkaConsumer(**brokers)
     async with consumer:
         existing = await consumer.topics()
         parts = [TopicPartition(topic.dead, 0) for topic in CATALOGUE if topic.dead in existing]

@@ -62,9 +62,17 @@ ROWS = (
     Row(
         15,
         "Records that nobody can read, in every partition",
-        "Each is one dead letter; the records beside it are applied; a flood stops the consumer.",
+        "Each is one dead letter; the records beside it are applied. A flood of what no service has"
+        " signed is passed over and told once; a flood that our own handlers fail at halts the"
+        " partition.",
         (Trigger(log.poisoned_records, AFTER_PROCESS),),
-        tests_of("shared/kafka/test_halts.py", "test_restarts_do_not_let_more_records_pass"),
+        (
+            *tests_of(
+                "shared/kafka/test_refusals.py",
+                "test_a_flood_of_garbage_on_each_partition_is_passed_within_seconds",
+            ),
+            *tests_of("shared/kafka/test_halts.py", "test_restarts_do_not_let_more_records_pass"),
+        ),
     ),
     Row(
         16,
@@ -255,7 +263,8 @@ ROWS = (
     Row(
         31,
         "A tenant asks for another tenant's rows; an event with a forged tenant",
-        "Row-level security answers with nothing; a tenant that is none makes a dead letter.",
+        "Row-level security answers with nothing; a record that nobody who may has signed is a dead"
+        " letter, with an entry of the audit, and no answer tells of it.",
         (Trigger(log.poisoned_records, AFTER_PROCESS),),
         (
             *tests_of(
@@ -269,8 +278,12 @@ ROWS = (
             *tests_of(
                 "feeds/runs/test_runs.py", "test_feeds_of_other_tenants_cannot_be_seen_or_changed"
             ),
+            *tests_of(
+                "shared/kafka/test_refusals.py",
+                "test_forged_records_are_dead_letters_and_one_entry_of_the_audit",
+            ),
+            *tests_of("cli/test_forged_work.py", "test_no_lookup_tells_of_forged_events"),
         ),
-        "Who may write to Kafka may write in the name of every tenant.",
     ),
     Row(
         32,

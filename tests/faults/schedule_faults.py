@@ -46,7 +46,7 @@ def frozen_beat(trial: Trial) -> Figures:
 async def _fires(installation: Installation) -> Counter[tuple[str, str]]:
     """How often each due time of each schedule was fired, from the log."""
     fires: dict[str, tuple[str, str]] = {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=installation.brokers)
+    consumer = AIOKafkaConsumer(**installation.brokers)
     parts = await _partitions(installation)
     async with consumer:
         ends = await consumer.end_offsets(parts)
@@ -62,7 +62,7 @@ async def _fires(installation: Installation) -> Counter[tuple[str, str]]:
 
 
 async def _partitions(installation: Installation) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.brokers)
+    admin = AIOKafkaAdminClient(**installation.brokers)
     await admin.start()
     (topic,) = await admin.describe_topics([FIRED.name])
     await admin.close()

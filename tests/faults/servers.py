@@ -83,7 +83,7 @@ class ProxiedServer:
         if self.name == "kafka":
             folder: Path = self.server.folder  # type: ignore[attr-defined]
             properties = folder / "server.properties"
-            own = f"advertised.listeners=PLAINTEXT://{LOOPBACK}:"
+            own = f"advertised.listeners=CLIENTS://{LOOPBACK}:"
             lines = [
                 f"{own}{self.switch.proxy.port}" if line.startswith(own) else line
                 for line in properties.read_text().splitlines()

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,12 +26,14 @@ from sqlalchemy.orm import Session
 from shared.database import PLATFORM, Database, database
 from shared.errors import InvalidInput
 from shared.events import CATALOGUE, ConsumedRecord, Event, Topic, parse
+from shared.kafka import refusals
 from shared.kafka.batch_handler import BatchHandler, Subscription
 from shared.kafka.letters import MAX_LETTER_BYTES, compose_letter
 from shared.kafka.offsets import OffsetRow, PartitionKey
 from shared.settings import SERVICES, Settings
 from shared.tenants import is_tenant
 from tests.faults.record_mutation import RecordMutator
+from tests.signed_events import sign_headers
 
 SEED: Final = int(os.environ.get("SENTINELIQ_FUZZ_SEED", "15"))
 RECORDS: Final = int(os.environ.get("SENTINELIQ_FUZZ_RECORDS", "6000"))
@@ -123,11 +126,16 @@ class Applied:
     [pytest.param(*pair, id=f"{pair[0]}-{pair[1].topic.name}") for pair in subscriptions()],
 )
 def test_every_record_is_applied_or_a_dead_letter(
-    environment: Settings, service: str, subscription: Subscription[Any]
+    environment: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+    subscription: Subscription[Any],
 ) -> None:
+    # So has that on letters of records that nobody could sign.
+    monkeypatch.setattr(refusals, "MAX_LETTERS", 1_000_000)
     own = database(service)
     applied = Applied(subscription)
-    handler = BatchHandler(own, replace(subscription, handle=applied))
+    handler = BatchHandler(own, environment, replace(subscription, handle=applied))
     mutator = RecordMutator(subscription.topic, SEED)
     key = PartitionKey("fuzz", "fuzz", subscription.topic.name, 0)
     with own.transaction(PLATFORM) as session:
@@ -139,7 +147,9 @@ def test_every_record_is_applied_or_a_dead_letter(
     dead = 0
     started = time.perf_counter()
     for start in range(0, total, BATCH):
-        batch = [mutator.record(offset) for offset in range(start, start + BATCH)]
+        batch = [
+            sign(environment, mutator.record(offset)) for offset in range(start, start + BATCH)
+        ]
         applied.offsets.clear()
         handler.commit(key, batch, start)
         letters = dead_offsets(own)
@@ -152,6 +162,14 @@ def test_every_record_is_applied_or_a_dead_letter(
         f"{total - dead:,} applied, {dead:,} dead letters, 0 lost\n"
     )
     assert 0 < dead < total
+
+
+def sign(settings: Settings, record: ConsumedRecord) -> ConsumedRecord:
+    """The record as its topic's owner signs it; as it is if nobody can."""
+    with suppress(InvalidInput):
+        headers = sign_headers(settings, record.topic, record.key, record.value, record.headers)
+        return replace(record, headers=headers)
+    return record
 
 
 def dead_offsets(own: Database) -> list[int]:

@@ -22,7 +22,7 @@ from shared.database import PLATFORM, Database, database
 from shared.events import Event
 from shared.events.feeds import OBSERVED, IndicatorsObserved
 from shared.events.observables import APPLIED, RunApplied
-from shared.kafka.cluster import consumer_group
+from shared.kafka.cluster import client_options, consumer_group
 from shared.kafka.topics import topic_name
 from shared.runtime.hints import unmark
 from shared.settings import Settings
@@ -133,7 +133,7 @@ class Desk:
         """Tell Kafka, as the observables service does, that all chunks so far are handled."""
         topic = topic_name(self.settings, OBSERVED.name)
         async with AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            **client_options(self.settings),
             group_id=consumer_group(self.settings, "observables"),
             enable_auto_commit=False,
         ) as consumer:
@@ -174,7 +174,7 @@ class Desk:
             count = self.settings.kafka_partitions
             partitions = [TopicPartition(topic, number) for number in range(count)]
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self.settings.kafka_bootstrap_servers,
+                **client_options(self.settings),
                 auto_offset_reset="earliest",
             )
             consumer.assign(partitions)

@@ -25,7 +25,7 @@ def write(environment):
         connection.execute("INSERT INTO kept VALUES ('postgres')")
     with redis.Redis.from_url(environment["CELERY_BROKER_URL"]) as client:
         client.rpush("kept", "valkey")
-    asyncio.run(produce(environment["KAFKA_BOOTSTRAP_SERVERS"]))
+    asyncio.run(produce(login(environment)))
 
 
 def read(environment):
@@ -33,24 +33,32 @@ def read(environment):
         rows = connection.execute("SELECT value FROM kept").fetchall()
     with redis.Redis.from_url(environment["CELERY_BROKER_URL"]) as client:
         items = client.lrange("kept", 0, -1)
-    return rows, items, asyncio.run(consume(environment["KAFKA_BOOTSTRAP_SERVERS"]))
+    return rows, items, asyncio.run(consume(login(environment)))
 
 
-async def produce(servers):
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+def login(environment):
+    return {
+        "bootstrap_servers": environment["KAFKA_BOOTSTRAP_SERVERS"],
+        "security_protocol": environment["KAFKA_SECURITY_PROTOCOL"],
+        "sasl_mechanism": environment["KAFKA_SASL_MECHANISM"],
+        "sasl_plain_username": environment["KAFKA_USERNAME"],
+        "sasl_plain_password": environment["KAFKA_PASSWORD"],
+    }
+
+
+async def produce(options):
+    admin = AIOKafkaAdminClient(**options)
     await admin.start()
     await admin.create_topics([NewTopic(TOPIC, num_partitions=1, replication_factor=1)])
     await admin.close()
     async with AIOKafkaProducer(
-        bootstrap_servers=servers, enable_idempotence=True, compression_type="zstd"
+        **options, enable_idempotence=True, compression_type="zstd"
     ) as producer:
         await producer.send_and_wait(TOPIC, b"kafka")
 
 
-async def consume(servers):
-    async with AIOKafkaConsumer(
-        TOPIC, bootstrap_servers=servers, auto_offset_reset="earliest"
-    ) as consumer:
+async def consume(options):
+    async with AIOKafkaConsumer(TOPIC, **options, auto_offset_reset="earliest") as consumer:
         return (await asyncio.wait_for(consumer.getone(), 20)).value
 
 

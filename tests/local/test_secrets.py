@@ -34,6 +34,16 @@ def test_a_folder_of_before_gets_the_logins_that_it_lacks(tmp_path):
     ]
 
 
+def test_a_file_of_an_earlier_version_gets_what_it_lacks(tmp_path):
+    earlier = {"database_password": "a", "valkey_password": "b", "secret_key": "c"}
+    (tmp_path / "secrets.json").write_text(json.dumps(earlier))
+    secrets = load_secrets(tmp_path)
+    assert len(secrets.kafka_password) >= 32
+    assert (secrets.database_password, secrets.secret_key) == ("a", "c")
+    assert load_secrets(tmp_path) == secrets
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_damaged_secrets_are_an_error_and_stay_as_they_are(tmp_path):
     (tmp_path / "secrets.json").write_text('{"database_password": "x"}')
     with pytest.raises(StackError, match=r"secrets\.json cannot be used"):

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from starlette.testclient import TestClient
 
 from shared.events.mitre import RELEASED, TECHNIQUES, Released, TechniqueCard
+from shared.kafka.cluster import client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -46,7 +47,7 @@ async def read(settings: Settings, topic: str, count: int) -> dict[bytes, bytes]
     """The first records of a topic by key."""
     consumer = AIOKafkaConsumer(
         topic_name(settings, topic),
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **client_options(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )

@@ -12,6 +12,7 @@ from sentineliq.cli.client.kafka_reader import TopicRecord, read_topics, require
 from shared.errors import InvalidInput, NotFound
 from shared.events import CATALOGUE, now
 from shared.kafka.producer import Publisher
+from shared.keys import OPERATOR
 from shared.settings import Settings
 
 _RETRIED: Final = "dead-retried"
@@ -112,8 +113,15 @@ def _topic_of(letter_id: str) -> str:
     return require_topic(topic)
 
 
-async def resend_letters(settings: Settings, letters: Sequence[DeadLetter]) -> None:
+async def resend_letters(
+    settings: Settings, letters: Sequence[DeadLetter], *, vouches: bool = False
+) -> None:
     """Send letters to where they came from, with their own key, bytes and headers.
+
+    Args:
+        settings: name the cluster.
+        letters: which.
+        vouches: whether the operator signs them, in place of the service that made them.
 
     Raises:
         InvalidInput: a letter is not the whole record.
@@ -123,11 +131,14 @@ async def resend_letters(settings: Settings, letters: Sequence[DeadLetter]) -> N
             raise InvalidInput(
                 f"{letter.id} is not the whole record and cannot be sent again: {letter.cut}"
             )
-    async with Publisher(settings) as publisher:
+    async with Publisher(settings, OPERATOR) as publisher:
         for letter in letters:
             record = letter.record
             origin = record.topic.removesuffix(".dead")
-            await publisher.send(origin, record.key, record.value, letter.original_headers)
+            headers = letter.original_headers
+            if vouches:
+                headers = publisher.signer.sign(origin, record.key, record.value, headers)
+            await publisher.send(origin, record.key, record.value, headers)
             # Mark only what has arrived: an interrupted retry may send twice, and loses nothing.
             await publisher.flush()
             mark = [(_RETRIED, letter.id.encode()), ("dead-at", now().encode())]

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.errors import InvalidInput, Unavailable
 from shared.events import CATALOGUE, Headers
+from shared.kafka.cluster import client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
 
@@ -95,7 +96,7 @@ async def open_reader(settings: Settings, topics: Sequence[str]) -> AsyncIterato
     # Without a group a subscription is all partitions, at once.
     consumer = AIOKafkaConsumer(
         *names,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **client_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )

@@ -75,19 +75,28 @@ def retry_letters(
         bool, typer.Option("--all", help="Send all letters that were not sent again yet.")
     ] = False,
     topic: Topic = None,
+    vouch: Annotated[
+        bool,
+        typer.Option(
+            "--vouch",
+            help="Sign them yourself: records that no service has signed are refused again "
+            "without it. Look at each first.",
+        ),
+    ] = False,
 ) -> None:
     """Send dead letters again to where they came from.
 
-    They are sent with their own key, bytes and headers. The audit of the scheduler service tells
-    that you did so.
+    They are sent with their own key, bytes and headers; --vouch replaces the signature. The audit
+    of the scheduler service tells that you did so.
     """
     if bool(ids) == (all_ or topic is not None):
         raise typer.BadParameter("name letters, or use --all (you may add --topic)")
     letters = asyncio.run(_select(ctx.obj.settings, ids or [], topic))
     for start in range(0, len(letters), _RECORDED_AT_ONCE):
         names = [letter.id for letter in letters[start : start + _RECORDED_AT_ONCE]]
-        ctx.obj.client.post("scheduler", "/v1/consumers/retries", {"letters": names})
-    asyncio.run(resend_letters(ctx.obj.settings, letters))
+        retries = {"letters": names} | ({"vouches": True} if vouch else {})
+        ctx.obj.client.post("scheduler", "/v1/consumers/retries", retries)
+    asyncio.run(resend_letters(ctx.obj.settings, letters, vouches=vouch))
     lines = [
         f"{letter.id} was sent again to {letter.record.topic.removesuffix('.dead')}"
         for letter in letters

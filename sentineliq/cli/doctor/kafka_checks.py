@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from sentineliq.cli.client.dead_letters import dead_letters
 from sentineliq.cli.doctor.check import Check, start_step
-from shared.kafka.cluster import administrator, consumer_group
+from shared.kafka.cluster import administrator, client_options, consumer_group
 from shared.kafka.topics import missing_topics, topic_name
 from shared.settings import ServiceName, Settings
 
@@ -78,7 +78,7 @@ async def _check(settings: Settings) -> KafkaChecks:
 
 
 async def _check_consumers(settings: Settings) -> dict[ServiceName, Check]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    consumer = AIOKafkaConsumer(**client_options(settings))
     async with administrator(settings) as admin, consumer:
         return {
             service: await _check_group(admin, consumer, settings, service)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from services.feeds import NAME
 from services.feeds.runs.leased_run import LeasedRun
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, SOURCE, IndicatorsObserved
@@ -35,7 +36,7 @@ async def publish_chunks(
         LeaseLost: another worker has the run.
     """
     async with (
-        Publisher(settings) as publisher,
+        Publisher(settings, NAME) as publisher,
         Backpressure(settings, "observables", OBSERVED.name, MAX_UNHANDLED) as backpressure,
     ):
         await backpressure.wait_for_readers()
@@ -45,10 +46,16 @@ async def publish_chunks(
             run.check()
             await backpressure.wait_for_capacity()
             identity = str(uuid5(NAMESPACE_OID, f"{run.claim.id}/{number}"))
-            event = Event(OBSERVED, _EMPTY, run.claim.tenant, SOURCE, id=identity)
-            acknowledgement = await publisher.send(
-                OBSERVED.name, bucket_key(bucket), payload, event.headers()
+            event = Event(
+                OBSERVED,
+                _EMPTY,
+                run.claim.tenant,
+                SOURCE,
+                bucket_key(bucket),
+                identity,
+                encoded=payload,
             )
+            acknowledgement = await publisher.publish(event)
             backpressure.track(acknowledgement)
             run.sent = number - first + 1
             # Reading the chunks awaits nothing by itself: let the producer's own tasks have a turn.

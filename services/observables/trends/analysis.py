@@ -123,11 +123,9 @@ class Analysis:
         Raises:
             InvalidInput: it is no event of its topic; it counts as handled.
         """
-        place = (record.topic, record.partition)
-        if record.offset < self._positions[place]:
+        if not self.pass_over(record, timestamp):
             return []
-        self._positions[place] = record.offset + 1
-        self._times[place] = max(self._times[place], timestamp)
+        place = (record.topic, record.partition)
         topic = record.topic.removeprefix(self._prefix)
         if topic == OBSERVED_CHUNK.name:
             return self._handle_observed(place, record, timestamp)
@@ -136,6 +134,20 @@ class Analysis:
         elif self._numbers_of is not None:
             self._handle_changed(record, timestamp, self._numbers_of)
         return []
+
+    def pass_over(self, record: ConsumedRecord, timestamp: float) -> bool:
+        """Count a record as handled; return whether it is new.
+
+        Args:
+            record: of one of the plan's partitions.
+            timestamp: when it came into the log, in seconds since the epoch.
+        """
+        place = (record.topic, record.partition)
+        if record.offset < self._positions[place]:
+            return False
+        self._positions[place] = record.offset + 1
+        self._times[place] = max(self._times[place], timestamp)
+        return True
 
     def _handle_observed(
         self, place: Place, record: ConsumedRecord, timestamp: float

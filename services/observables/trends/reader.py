@@ -16,9 +16,12 @@ from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord
 from shared.events.feeds import OBSERVED
 from shared.events.observables import CHANGED, ENRICHED
+from shared.events.signature import EventVerifier
 from shared.kafka.cluster import consumer_group
+from shared.kafka.offsets import unsigned_until
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
+from shared.signing import Unauthentic
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import EVENTS_HANDLED
 
@@ -52,6 +55,9 @@ class LogReader:
         self._analysis: Analysis | None = None
         self._generation: int | None = None
         self._resume: dict[Place, int] = {}
+        self._verifier = EventVerifier(settings)
+        self._topics_by_name = {topic.name: topic for topic in (OBSERVED, CHANGED, ENRICHED)}
+        self._unsigned_until = 0
         # One record or tick at a time: a record is committed only after the rises of all minutes
         # that were over when it came are announced.
         self._lock = asyncio.Lock()
@@ -71,6 +77,7 @@ class LogReader:
         async with self._lock:
             await asyncio.to_thread(self._systems.reload_if_stale)
             if generation != self._generation or self._analysis is None:
+                self._unsigned_until = await asyncio.to_thread(self._read_unsigned_until)
                 plan = await replay.plan_replay(
                     self._settings, self.group, list(partitions), time.time()
                 )
@@ -95,7 +102,12 @@ class LogReader:
                 return  # of an earlier assignment; it will be read again
             topic = record.topic.removeprefix(self._settings.kafka_topic_prefix)
             try:
+                self._verifier.verify(self._topics_by_name[topic], record, self._unsigned_until)
                 trends = self._analysis.handle(record, timestamp)
+            except Unauthentic:
+                # The service's consumer passes it over, and tells of it.
+                self._analysis.pass_over(record, timestamp)
+                trends = []
             except InvalidInput as error:
                 # The service's consumer sends it to the dead letters.
                 log.warning(
@@ -141,6 +153,10 @@ class LogReader:
             # Waiting for the database is a sign of life: a new process would wait as well.
             self.beats += 1
             raise
+
+    def _read_unsigned_until(self) -> int:
+        with self._database.transaction(PLATFORM) as session:
+            return unsigned_until(session)
 
     def _commit_now(self, trends: list[Trend], peaks: Sequence[HourlyPeak]) -> int:
         with self._database.transaction(PLATFORM) as session:

@@ -16,7 +16,7 @@ from services.observables.trends.analysis import RISES_BACK, PartitionSpan, Plac
 from services.observables.trends.rises import HISTORY
 from services.observables.trends.trend import LATENESS, WINDOW
 from shared.events.observables import ENRICHED
-from shared.kafka.cluster import REQUEST_MS
+from shared.kafka.cluster import REQUEST_MS, client_options
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -49,12 +49,12 @@ class OffsetClient:
     """Asks a cluster about offsets; it reads no record and is no member of the group."""
 
     def __init__(self, settings: Settings) -> None:
-        servers = settings.kafka_bootstrap_servers
+        options = client_options(settings)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers, client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS
+            client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS, **options
         )
         self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=servers, client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS
+            client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS, **options
         )
 
     async def __aenter__(self) -> Self:

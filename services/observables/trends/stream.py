@@ -8,12 +8,14 @@ and no topics of its own.
 from typing import Any, Final
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, EventT, StreamT
 
 from services.observables.trends.analysis import Place
 from services.observables.trends.reader import LogReader
 from shared.events import ConsumedRecord
+from shared.kafka.cluster import tls_context
 from shared.settings import Settings
 
 _TICK_SECONDS: Final = 1.0
@@ -53,6 +55,7 @@ def create_app(settings: Settings, reader: LogReader) -> faust.App:
         broker=[
             f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")
         ],
+        broker_credentials=_credentials(settings),
         autodiscover=False,
         datadir=settings.data_dir / "faust",
         store="memory://",
@@ -95,11 +98,31 @@ def create_app(settings: Settings, reader: LogReader) -> faust.App:
     return app
 
 
+def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+    """This process's login, as Faust wants it."""
+    protocol = settings.kafka_security_protocol
+    context = tls_context(settings.kafka_ca_file) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL") and settings.kafka_password:
+        return SASLCredentials(
+            username=settings.kafka_username,
+            password=settings.kafka_password.get_secret_value(),
+            ssl_context=context,
+            mechanism=settings.kafka_sasl_mechanism,
+        )
+    return None if context is None else SSLCredentials(context=context)
+
+
 def _record(event: EventT[bytes]) -> ConsumedRecord:
     message: Any = event.message
     headers = list(message.headers or ())
     return ConsumedRecord(
-        message.topic, message.partition, message.offset, message.key, message.value or b"", headers
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value or b"",
+        headers,
+        int(message.timestamp * 1000),
     )
 
 

@@ -22,8 +22,9 @@ def test_a_dead_letter_is_listed_shown_and_sent_again(cli):
     ]
 
     async def poison() -> None:
-        async with Publisher(settings) as publisher:
-            await publisher.send("feeds.observed.v1", b"5", value, headers)
+        async with Publisher(settings, "feeds") as publisher:
+            signed = publisher.signer.sign("feeds.observed.v1", b"5", value, headers)
+            await publisher.send("feeds.observed.v1", b"5", value, signed)
             await publisher.flush()
 
     asyncio.run(poison())

@@ -140,7 +140,7 @@ class Stack:
         ]
         # One after the other: who reads them again later reads them together, so that the changes
         # come in other events.
-        async with Publisher(self.settings) as publisher:
+        async with Publisher(self.settings, "feeds") as publisher:
             for event in chunks:
                 await publisher.publish(event)
                 await publisher.flush()

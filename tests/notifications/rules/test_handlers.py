@@ -23,7 +23,7 @@ async def consuming(bench, steps):
     joined = asyncio.Event()
     task = asyncio.ensure_future(Consumer(bench.own, bench.settings, SUBSCRIPTIONS).run(joined.set))
     try:
-        async with Publisher(bench.settings) as publisher:
+        async with Publisher(bench.settings, "observables") as publisher:
             await asyncio.wait_for(joined.wait(), 20)
             await steps(publisher)
     finally:

@@ -195,7 +195,7 @@ def test_chunks_that_wait_in_the_log_are_not_missing(own: Database, settings: Se
     waiting = chunk(ADDRESS, run=run)
 
     async def publish() -> None:
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "feeds") as publisher:
             await publisher.publish(waiting)
             await publisher.flush()
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from shared.database import PLATFORM, Database
+from shared.errors import InvalidInput
 from shared.events import FeedRef
 from shared.events.feeds import Indicator
 from shared.events.observables import ObservablesChanged
@@ -148,7 +149,8 @@ def test_a_tenant_sees_its_own_and_the_public_knowledge_and_no_other(
 ) -> None:
     handle(own, chunk(ADDRESS), tenant="acme")
     handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
-    handle(own, chunk(DOMAIN, tenant="globex"), tenant="globex")
+    globex = FeedRef(UUID(int=3), "their own", 80, kind="snapshot")
+    handle(own, chunk(DOMAIN, feed=globex, tenant="globex"), tenant="globex")
     (view,) = client_for("observables", "acme", "viewer").get("/v1/observables").json()["items"]
     assert view["score"] == 85
     assert {assertion["tenant"] for assertion in view["assertions"]} == {"acme", "public"}
@@ -238,3 +240,13 @@ def test_what_is_taken_back_before_it_was_heard_of_is_over_when_it_arrives(own: 
 def test_what_is_listed_and_taken_back_at_once_is_listed(own: Database) -> None:
     handle(own, chunk(ADDRESS, gone=[ADDRESS]))
     assert changes(own) == [("192.0.2.1", "new", 72, None)]
+
+
+def test_a_feed_of_another_tenant_is_refused(own: Database) -> None:
+    """The feeds service signs both: it speaks for one tenant with the feed of another."""
+    feed = FeedRef(uuid4(), "a feed", kind="snapshot")
+    handle(own, chunk(ADDRESS, feed=feed))
+    with pytest.raises(InvalidInput, match="another tenant"):
+        handle(own, chunk(ADDRESS, feed=feed, tenant="globex"), tenant="globex")
+    other = FeedRef(uuid4(), "a feed")
+    handle(own, chunk(ADDRESS, feed=other, tenant="globex"), tenant="globex")

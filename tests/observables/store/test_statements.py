@@ -189,8 +189,9 @@ def test_a_repetition_of_a_list_writes_only_what_differs(own: Database) -> None:
 
 def test_a_public_statement_marks_the_rows_of_other_tenants_due(own: Database) -> None:
     value = BY_BUCKET[FIRST][0]
-    for tenant in ("public", "acme"):
-        handle(own, chunk(*indicators([value]), into=FIRST, tenant=tenant), tenant=tenant)
+    for tenant, feed in (("public", FEED), ("acme", OTHER)):
+        event = chunk(*indicators([value]), feed=feed, into=FIRST, tenant=tenant)
+        handle(own, event, tenant=tenant)
     with own.transaction("acme") as session:
         session.execute(sa.text("UPDATE observable SET due_at = NULL WHERE tenant = 'acme'"))
     handle(own, chunk(into=FIRST, at=after(5), tenant="public", statement=1), tenant="public")

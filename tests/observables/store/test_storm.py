@@ -30,6 +30,7 @@ from services.observables.store.repository import read
 from shared.database import PLATFORM, Database
 from shared.events import Event, FeedRef
 from shared.events.feeds import OBSERVED, Indicator, IndicatorsObserved
+from shared.kafka.cluster import client_options
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import bucket_key, topic_name
 from shared.settings import Settings
@@ -182,7 +183,7 @@ class Visitor:
                 topic_name(self._settings, subscription.topic.name)
                 for subscription in SUBSCRIPTIONS
             ),
-            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            **client_options(self._settings),
             group_id=f"{self._settings.kafka_topic_prefix}sentineliq.observables",
             enable_auto_commit=False,
             session_timeout_ms=10_000,
@@ -202,7 +203,7 @@ async def storm(own: Database, settings: Settings, events: list[Observed], folde
     consumers = await asyncio.to_thread(Consumers, folder)
     visitor = Visitor(settings)
     try:
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "feeds") as publisher:
             waiting = list(events)
             sent = 0
             hit = 0

@@ -128,7 +128,7 @@ def chunks(
 
 def send(settings: Settings, events: Sequence[Event[IndicatorsObserved]]) -> None:
     async def publish() -> None:
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "feeds") as publisher:
             for event in events:
                 await publisher.publish(event)
             await publisher.flush()

@@ -25,9 +25,10 @@ from services.observables.trends.autonomous_systems import AutonomousSystems
 from shared.database import PUBLIC, Database, database
 from shared.events import Event
 from shared.events.observables import CHANGED, ENRICHED, Change, Enriched, ObservablesChanged
-from shared.kafka.cluster import administrator
+from shared.kafka.cluster import administrator, client_options
 from shared.kafka.topics import MAX_MESSAGE_BYTES, topic_name
 from shared.settings import Settings
+from tests.signed_events import signed_headers
 
 HOUR = 3600.0
 TABLE = (
@@ -101,10 +102,10 @@ def send(settings: Settings, events: Sequence[tuple[float, Event]]) -> None:
                 [ConfigResource(ConfigResourceType.TOPIC, topic, timestamps) for topic in topics]
             )
             await asyncio.sleep(1)  # its answer comes before all of its threads know
-        async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
+        async with AIOKafkaProducer(**client_options(settings)) as producer:
             for at, event in events:
                 topic = topic_name(settings, event.topic.name)
-                headers = event.headers()
+                headers = signed_headers(settings, event)
                 await producer.send_and_wait(
                     topic, event.payload(), event.key, timestamp_ms=int(at * 1000), headers=headers
                 )

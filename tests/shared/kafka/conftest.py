@@ -15,6 +15,7 @@ from shared.database import PLATFORM, Database, database
 from shared.errors import InvalidInput
 from shared.events import Event
 from shared.events.audit import RECORDED, Recorded
+from shared.kafka.cluster import client_options
 from shared.kafka.producer import Publisher
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -39,7 +40,7 @@ class Bench:
             session.execute(query, {"target": event.data.target})
 
     async def produce(self, *targets: str, key: bytes = b"acme") -> None:
-        async with Publisher(self.settings) as publisher:
+        async with Publisher(self.settings, "observables") as publisher:
             for target in targets:
                 data = Recorded("kim", "feeds.create", target)
                 await publisher.publish(Event(RECORDED, data, "acme", "/test", key))
@@ -70,7 +71,7 @@ class Bench:
 
     async def recreate_topic(self, partitions: int = 1) -> None:
         """Delete the topic and make it anew."""
-        client = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        client = AIOKafkaAdminClient(**client_options(self.settings))
         await client.start()
         try:
             if self.topic in await client.list_topics():
@@ -87,7 +88,7 @@ class Bench:
 
     async def delete_records(self, before: int) -> None:
         """Delete a partition's first records, as retention does."""
-        client = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        client = AIOKafkaAdminClient(**client_options(self.settings))
         await client.start()
         try:
             await client.delete_records({TopicPartition(self.topic, 0): RecordsToDelete(before)})

@@ -9,7 +9,7 @@ from shared.errors import Unavailable
 from shared.events.audit import RECORDED
 from shared.kafka import backpressure
 from shared.kafka.backpressure import Backpressure
-from shared.kafka.cluster import consumer_group
+from shared.kafka.cluster import client_options, consumer_group
 from shared.kafka.consumer import Consumer, Subscription
 from tests.shared.kafka.conftest import Bench
 
@@ -22,7 +22,7 @@ async def commit(bench: Bench, offset: int) -> None:
     """Commit as a consumer of the group does."""
     partition = TopicPartition(bench.topic, 0)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bench.settings.kafka_bootstrap_servers,
+        **client_options(bench.settings),
         group_id=consumer_group(bench.settings, "mitre"),
         enable_auto_commit=False,
     )

@@ -19,6 +19,7 @@ from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord, Event
 from shared.events.audit import RECORDED, Recorded
 from shared.kafka.batch_handler import BatchHandler
+from shared.kafka.cluster import client_options
 from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.offsets import (
     OffsetRow,
@@ -32,6 +33,7 @@ from shared.kafka.producer import Publisher
 from shared.kafka.relay import Relay
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
+from tests.signed_events import sign_headers, signed_record
 
 EFFECTS = "CREATE TABLE IF NOT EXISTS observables.effect (tenant text, target text)"
 
@@ -52,7 +54,7 @@ def recorded(target: str, tenant: str = "acme") -> Event[Recorded]:
 
 
 async def produce(settings: Settings, *events: Event[Any]) -> None:
-    async with Publisher(settings) as publisher:
+    async with Publisher(settings, "observables") as publisher:
         for event in events:
             await publisher.publish(event)
         await publisher.flush()
@@ -114,8 +116,11 @@ def test_an_event_that_cannot_be_handled_is_dead_lettered_and_the_others_go_on(
     own: Database, settings: Settings
 ) -> None:
     async def scenario() -> dict[str, bytes]:
-        async with Publisher(settings) as publisher:
-            await publisher.send(RECORDED.name, b"acme", b"{not json", recorded("x").headers())
+        async with Publisher(settings, "observables") as publisher:
+            value = b"{not json"
+            headers = recorded("x").headers()
+            signed = sign_headers(settings, RECORDED.name, b"acme", value, headers)
+            await publisher.send(RECORDED.name, b"acme", value, signed)
             await publisher.flush()
         await produce(
             settings, recorded("poison-a"), recorded("poison-b-poison"), recorded("poison-c")
@@ -125,7 +130,7 @@ def test_an_event_that_cannot_be_handled_is_dead_lettered_and_the_others_go_on(
         relay = asyncio.ensure_future(Relay(own, settings).run())
         reader = AIOKafkaConsumer(
             topic_name(settings, RECORDED.dead),
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             auto_offset_reset="earliest",
         )
         async with reader:
@@ -162,18 +167,18 @@ def test_records_of_any_bytes_become_dead_letters_and_no_consumer_stops(
     ]
 
     async def scenario() -> list[Any]:
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "observables") as publisher:
             for value, changed in rotten:
                 headers: Any = list({**good, **changed}.items())
                 await publisher.send(RECORDED.name, b"acme", value, headers)
-            await publisher.send(RECORDED.name, b"acme", payload, list(good.items()))
+            await publisher.publish(recorded("rotten-good"))
             await publisher.flush()
         consumer = Consumer(own, settings, [Subscription(RECORDED, store)])
         await run_until(consumer.run(), lambda: effects(own, "rotten-") == ["rotten-good"])
         assert effects(own, "rotten-") == ["rotten-good"]
         reader = AIOKafkaConsumer(
             topic_name(settings, RECORDED.dead),
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=4_000_000,
         )
@@ -194,15 +199,11 @@ def test_records_of_any_bytes_become_dead_letters_and_no_consumer_stops(
     assert dict(letters[4].headers)["ce_tenant"] == b"a\x00b"
 
 
-def test_a_batch_that_was_applied_before_changes_nothing(own: Database) -> None:
+def test_a_batch_that_was_applied_before_changes_nothing(own: Database, settings: Settings) -> None:
     """A consumer that was frozen still has records in its memory, and a place that was right."""
     key = PartitionKey("cluster", "zombies", "audit.recorded.v1", 0)
-    events = [recorded(f"zombie-{number}") for number in range(4)]
-    batch = [
-        ConsumedRecord("audit.recorded.v1", 0, number, b"k", event.payload(), event.headers())
-        for number, event in enumerate(events)
-    ]
-    handler = BatchHandler(own, Subscription(RECORDED, store))
+    batch = [signed_record(settings, recorded(f"zombie-{number}"), number) for number in range(4)]
+    handler = BatchHandler(own, settings, Subscription(RECORDED, store))
     handler.commit(key, batch[:3], 0)
     handler.commit(key, batch[:2], 0)
     handler.commit(key, batch, 0)
@@ -285,12 +286,10 @@ def test_a_partition_that_waits_holds_no_other(own: Database, settings: Settings
 async def tenants_of_two_partitions(settings: Settings) -> tuple[str, str]:
     """Two tenants whose events go to different partitions."""
     by_partition: dict[int, str] = {}
-    async with Publisher(settings) as publisher:
+    async with Publisher(settings, "observables") as publisher:
         for number in range(100):
             event = recorded("partition", f"tenant-{number}")
-            sent = await publisher.send(
-                event.topic.name, event.key, event.payload(), event.headers()
-            )
+            sent = await publisher.publish(event)
             by_partition.setdefault((await sent).partition, event.tenant)
             if len(by_partition) == 2:
                 break

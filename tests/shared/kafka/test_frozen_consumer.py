@@ -63,7 +63,7 @@ async def wait_for_members(settings: Settings, count: int) -> None:
 
 
 async def produce(settings: Settings, *targets: str) -> None:
-    async with Publisher(settings) as publisher:
+    async with Publisher(settings, "observables") as publisher:
         for number, target in enumerate(targets):
             tenant = f"tenant-{number}"
             data = Recorded("kim", "feeds.create", target)

@@ -20,10 +20,10 @@ def recorded(number: int, tenant: str = "acme") -> Event[Recorded]:
 
 
 async def publish(settings: Settings, *numbers: int) -> None:
-    async with Publisher(settings) as publisher:
+    async with Publisher(settings, "observables") as publisher:
         for number in numbers:
             event = recorded(number)
-            await publisher.send(RECORDED.name, event.key, event.payload(), event.headers())
+            await publisher.publish(event)
         await publisher.flush()
 
 
@@ -66,10 +66,10 @@ def test_events_of_other_tenants_are_not_even_parsed(
 
     async def scenario() -> list[str]:
         start = datetime.now(UTC)
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "observables") as publisher:
             for number in range(20):
                 event = recorded(number, "globex" if number % 4 else "initech")
-                await publisher.send(RECORDED.name, event.key, event.payload(), event.headers())
+                await publisher.publish(event)
             await publisher.flush()
         return [event.tenant async for event in read_since(settings, RECORDED, start, "initech")]
 

@@ -14,6 +14,7 @@ from shared.kafka.consumer import Consumer, Subscription
 from shared.kafka.lenient_records import LenientRecords
 from shared.kafka.producer import Publisher
 from tests.shared.kafka.conftest import Bench
+from tests.signed_events import sign_headers
 
 
 class NoText(str):
@@ -58,12 +59,12 @@ def test_such_a_record_is_a_dead_letter(bench: Bench, monkeypatch: pytest.Monkey
     for module in (message_accumulator, producer):
         monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
     event = Event(RECORDED, Recorded("kim", "feeds.create", "bad"), "acme", "/test")
-    headers = [
-        (NoText(name) if name == "ce_id" else name, value) for name, value in event.headers()
-    ]
+    others = [(name, value) for name, value in event.headers() if name != "ce_id"]
+    signed = sign_headers(bench.settings, RECORDED.name, None, event.payload(), others)
+    headers = [(NoText("ce_id"), event.id.encode()), *signed]
 
     async def scenario() -> None:
-        async with Publisher(bench.settings) as publisher:
+        async with Publisher(bench.settings, "observables") as publisher:
             await publisher.send(RECORDED.name, None, event.payload(), headers)
             await publisher.flush()
         await bench.produce("good")

@@ -13,7 +13,9 @@ from aiokafka.errors import KafkaError
 from shared.database import PLATFORM, Database, database
 from shared.events import Event, Headers
 from shared.events.audit import RECORDED, Recorded
+from shared.events.signature import EventSigner
 from shared.kafka import relay
+from shared.kafka.cluster import client_options
 from shared.kafka.outbox import publish
 from shared.kafka.relay import Relay
 from shared.kafka.topics import topic_name
@@ -76,8 +78,8 @@ class SlowKafka:
     acknowledge: ClassVar[asyncio.Event]
     error: ClassVar[KafkaError | None] = None
 
-    def __init__(self, _settings: Settings, _may_send: Callable[[], bool]) -> None:
-        pass
+    def __init__(self, settings: Settings, signer: str, _may_send: Callable[[], bool]) -> None:
+        self.signer = EventSigner(settings, signer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +126,7 @@ def test_the_outbox_publishes_what_was_committed_and_nothing_else(
         values: list[bytes] = []
         reader = AIOKafkaConsumer(
             topic_name(settings, RECORDED.name),
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **client_options(settings),
             auto_offset_reset="earliest",
         )
         async with running(Relay(own, settings)), reader, asyncio.timeout(15):

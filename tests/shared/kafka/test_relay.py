@@ -39,10 +39,11 @@ from shared.kafka.relay import Relay
 from shared.kafka.relay_producer import RelayProducer
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
+from tests.signed_events import sign_headers
 
-MISSING = Topic("tests.missing.v1", Recorded, "It has no topic in Kafka.", "tenant")
-SMALL = Topic("tests.small.v1", Recorded, "Its topic takes small records only.", "tenant")
-COMPACTED = Topic("tests.compacted.v1", Recorded, "Its topic needs keys.", "tenant")
+MISSING = Topic("observables.missing.v1", Recorded, "It has no topic in Kafka.", "tenant")
+SMALL = Topic("observables.small.v1", Recorded, "Its topic takes small records only.", "tenant")
+COMPACTED = Topic("observables.compacted.v1", Recorded, "Its topic needs keys.", "tenant")
 LARGE = secrets.token_hex(4_000)
 """It stays large when it is compressed."""
 
@@ -178,7 +179,7 @@ def test_what_has_the_key_of_a_refused_row_waits_until_that_is_parked(
 def test_a_parked_row_is_sent_when_an_operator_retries_it_and_gone_when_he_discards_it(
     own: Database, settings: Settings
 ) -> None:
-    late = Topic("tests.late.v1", Recorded, "Its topic comes late.", "tenant")
+    late = Topic("observables.late.v1", Recorded, "Its topic comes late.", "tenant")
     commit(own, event("first", late), event("second", late, b"other"))
     relay_until(own, settings, lambda: len(parked(own)) == 2)
 
@@ -230,11 +231,11 @@ def test_a_producer_that_may_not_send_writes_nothing_and_ends_at_once(settings: 
 
     async def scenario() -> float:
         nonlocal may_send
-        headers = event("z").headers()
         started = time.monotonic()
         with suppress(KeyError):
-            async with RelayProducer(settings, lambda: may_send) as producer:
+            async with RelayProducer(settings, "observables", lambda: may_send) as producer:
                 payload = event("gate-open").payload()
+                headers = sign_headers(settings, RECORDED.name, b"g", payload, event("z").headers())
                 await (await producer.send(RECORDED.name, b"g", payload, headers))
                 may_send = False
                 payload = event("gate-closed").payload()

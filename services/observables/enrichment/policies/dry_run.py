@@ -21,10 +21,11 @@ from services.observables.enrichment.queues.repository import jobs
 from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.service import accesses_of
-from shared.database import Database
+from shared.database import PLATFORM, Database
 from shared.errors import InvalidInput
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
+from shared.kafka.offsets import unsigned_until
 from shared.kafka.outbox import audit
 from shared.settings import Settings
 from shared.timestamps import parse_timestamp
@@ -66,16 +67,18 @@ async def match_past(
 
     def match() -> PastMatches:
         past = PastMatches(days, 0, [], _accesses(database, tenant))
-        return asyncio.run(_match_past(past, environment, tenant, policy))
+        with database.transaction(PLATFORM) as session:
+            unsigned = unsigned_until(session)
+        return asyncio.run(_match_past(past, environment, tenant, policy, unsigned))
 
     return await asyncio.get_running_loop().run_in_executor(_READERS, match)
 
 
 async def _match_past(
-    past: PastMatches, environment: Settings, tenant: str, policy: Policy
+    past: PastMatches, environment: Settings, tenant: str, policy: Policy, unsigned: int
 ) -> PastMatches:
     since = datetime.now(UTC) - timedelta(days=past.days)
-    async for event in _changes(environment, tenant, since):
+    async for event in _changes(environment, tenant, since, unsigned):
         data = event.data
         at = parse_timestamp(event.time)
         past.changes += len(data.changes)
@@ -96,8 +99,10 @@ def _accesses(database: Database, tenant: str) -> dict[str, Access]:
         return accesses_of(session, tenant)
 
 
-async def _changes(environment: Settings, tenant: str, since: datetime) -> AsyncIterator[Any]:
-    async for event in read_since(environment, CHANGED, since, tenant):
+async def _changes(
+    environment: Settings, tenant: str, since: datetime, unsigned: int
+) -> AsyncIterator[Any]:
+    async for event in read_since(environment, CHANGED, since, tenant, unsigned):
         if event.time:
             yield event
 

@@ -24,7 +24,7 @@ from services.observables.store.plan import (
 )
 from services.observables.store.search_keys import key_of, prefix_of
 from shared.database import PLATFORM, PUBLIC, driver_connection, set_tenant
-from shared.errors import Unavailable
+from shared.errors import InvalidInput, Unavailable
 from shared.events import FeedRef
 from shared.events.observables import Change
 from shared.uuids import UuidArray
@@ -163,6 +163,9 @@ def put_source(
 
     It is read before it is written: ON CONFLICT DO UPDATE would lock its row even with nothing to
     change, and the partitions that carry one feed would wait for each other.
+
+    Raises:
+        InvalidInput: the feed is known as another tenant's.
     """
     row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp, "kind": feed.kind}
     is_source = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
@@ -180,6 +183,7 @@ def put_source(
         feed.tlp,
     )
     if stored is None:
+        _require_owner(session, tenant, feed.id)
         session.execute(
             insert(SOURCE).values(tenant=tenant, id=feed.id, **row).on_conflict_do_nothing()
         )
@@ -191,6 +195,16 @@ def put_source(
             )
         _change_source(session, tenant, feed.id, row)
     return source
+
+
+def _require_owner(session: Session, tenant: str, feed: UUID) -> None:
+    """Require that no other tenant has a feed of this id; only the platform sees that."""
+    set_tenant(session, NAME, PLATFORM)
+    others = sa.and_(SOURCE.c.id == feed, SOURCE.c.tenant != tenant)
+    is_of_another = session.execute(sa.select(sa.exists().where(others))).scalar_one()
+    set_tenant(session, NAME, tenant)
+    if is_of_another:
+        raise InvalidInput(f"The feed {feed} is another tenant's.", field="feed")
 
 
 def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) -> None:

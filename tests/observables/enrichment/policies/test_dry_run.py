@@ -40,10 +40,12 @@ def relay(world: World, settings: Settings) -> list[Event[ObservablesChanged]]:
         session.execute(sa.text("DELETE FROM outbox"))
 
     async def send() -> None:
-        async with Publisher(settings) as publisher:
+        async with Publisher(settings, "observables") as publisher:
             for row in rows:
                 headers = [(name, value.encode("latin-1")) for name, value in row.headers]
-                await publisher.send(row.topic, row.key, bytes(row.payload), headers)
+                payload = bytes(row.payload)
+                headers = publisher.signer.sign(row.topic, row.key, payload, headers)
+                await publisher.send(row.topic, row.key, payload, headers)
             await publisher.flush()
 
     asyncio.run(send())
