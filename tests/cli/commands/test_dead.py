@@ -11,6 +11,12 @@ from tests.cli.conftest import eventually
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the stack
 
 
+def signed_letters(cli, *options):
+    """The letters of records that a service has signed: other tests forge some."""
+    listed = cli.as_json("dead", "list", *options)
+    return [letter for letter in listed if not letter["reason"].startswith("Unauthentic")]
+
+
 def test_a_dead_letter_is_listed_shown_and_sent_again(cli):
     settings = CommandContext(cli.data_dir, "acme").settings
     value = b'{"feed": "nonsense"}'
@@ -28,8 +34,8 @@ def test_a_dead_letter_is_listed_shown_and_sent_again(cli):
             await publisher.flush()
 
     asyncio.run(poison())
-    [letter] = eventually(lambda: cli.as_json("dead", "list"))
-    assert letter["id"] == "feeds.observed.v1.dead/0/0"
+    [letter] = eventually(lambda: signed_letters(cli))
+    assert letter["id"].startswith("feeds.observed.v1.dead/0/")
     assert letter["origin"].startswith("feeds.observed.v1/")
     assert "does not fit feeds.observed.v1" in letter["reason"]
     shown = cli.as_json("dead", "show", letter["id"])
@@ -38,7 +44,7 @@ def test_a_dead_letter_is_listed_shown_and_sent_again(cli):
     assert "was sent again to feeds.observed.v1" in cli("dead", "retry", letter["id"]).stdout
     # It is as wrong as before: the same bytes come back as a new letter, and the old one is marked.
     [second] = eventually(
-        lambda: [other for other in cli.as_json("dead", "list") if other["id"] != letter["id"]]
+        lambda: [other for other in signed_letters(cli) if other["id"] != letter["id"]]
     )
     again = cli.as_json("dead", "show", second["id"])
     assert (again["key"], again["data"], again["headers"]) == (
@@ -46,6 +52,6 @@ def test_a_dead_letter_is_listed_shown_and_sent_again(cli):
         shown["data"],
         shown["headers"],
     )
-    letters = cli.as_json("dead", "list", "--all")
+    letters = signed_letters(cli, "--all")
     assert [bool(other["retried_at"]) for other in letters] == [True, False]
     assert cli("dead", "show", "feeds.observed.v1.dead/0/99").exit_code == 1
