@@ -10,10 +10,11 @@ of the one before it, so that a row that was changed, or is missing between two 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from annotated_types import MaxLen
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
@@ -92,14 +93,17 @@ class AuditRecord:
     recorded_at: datetime
 
 
+_Text = Annotated[str, MaxLen(500)]
+
+
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
     """Which records to list; None matches all."""
 
-    tenant: str | None = None
-    actor: str | None = None
-    action: str | None = None
-    target: str | None = None
+    tenant: _Text | None = None
+    actor: _Text | None = None
+    action: _Text | None = None
+    target: _Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

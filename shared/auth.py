@@ -84,6 +84,8 @@ PERMISSIONS: Final[dict[str, Role]] = {
     "audit:read": Role.admin,
     "tokens:read": Role.admin,
     "tokens:revoke": Role.admin,
+    "quotas:read": Role.admin,
+    "quotas:write": Role.operator,
     "outbox:operate": Role.operator,
     "consumers:operate": Role.operator,
     "platform:reconcile": Role.operator,

@@ -5,6 +5,8 @@
     │   └── TooLargeInput      413           failed             dead letter
     ├── Unauthenticated        401           failed             dead letter
     ├── Forbidden              403           failed             dead letter
+    │   └── QuotaExceeded      403           failed             dead letter
+    ├── RateExceeded           429           failed             dead letter
     ├── NotFound               404           failed             dead letter
     ├── Conflict               409           failed             dead letter
     ├── UpstreamError          502           retried if it may  retried if it may
@@ -82,6 +84,20 @@ class Forbidden(SentinelIQError):
 
     status = 403
     code = "forbidden"
+
+
+class QuotaExceeded(Forbidden):
+    """The tenant has as many of something as it may have."""
+
+    code = "quota-exceeded"
+
+
+class RateExceeded(SentinelIQError):
+    """More was used within a time than may be; `retry_after` tells when some is free again."""
+
+    status = 429
+    code = "rate-exceeded"
+    retryable = True
 
 
 class NotFound(SentinelIQError):

@@ -28,7 +28,9 @@ The holder is the fence. Each verb writes only where the row's holder is the cal
 worker that was frozen for longer than its lease changes nothing when it wakes up. All times are
 the database's; the clocks of workers do not count.
 
-An index on `coalesce(lease_until, next_attempt_at)` over the open states serves `claim` and `due`.
+An index on `coalesce(lease_until, next_attempt_at)` over the open states serves `claim` and `due`;
+one that begins with `tenant` serves `waiting_tenants`, for work that tenants take turns at
+(`shared/turns.py`).
 """
 
 import threading
@@ -282,6 +284,26 @@ class LeasedTable:
         if "attempts" in self.table.c:
             changes["attempts"] = self.table.c.attempts - 1
         self.release(session, holder, key, {**changes, **(values or {})})
+
+    # Turns by tenant
+
+    def waiting_tenants(self, session: Session) -> list[str]:
+        """The tenants that have rows to claim; for tables with the column `tenant`.
+
+        An index on the tenant and the due time over the open states finds each tenant at once,
+        however many rows it has.
+        """
+        tenant = self.table.c.tenant
+        is_open: sa.ColumnElement[bool] = sa.true()
+        if "state" in self.table.c:
+            is_open = self.table.c.state.in_([self.waiting, self.running])
+        walk = sa.select(sa.func.min(tenant).label("name")).where(is_open).cte("walk", True)
+        after = sa.select(sa.func.min(tenant)).where(is_open, tenant > walk.c.name)
+        step = sa.select(after.scalar_subquery()).where(walk.c.name.is_not(None))
+        walk = walk.union_all(step)
+        has_work = sa.exists().where(tenant == walk.c.name, self.claimable)
+        query = sa.select(walk.c.name).where(walk.c.name.is_not(None), has_work)
+        return list(session.scalars(query))
 
     # For sweeps
 

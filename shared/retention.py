@@ -103,6 +103,18 @@ INFRASTRUCTURE: Final = (
     ),
     RetentionPolicy(table="sweep", reason="One row for each sweep of the service."),
 )
+QUOTAS: Final = (
+    RetentionPolicy(
+        table="quota", reason="The limits of tenants stay until operators change them."
+    ),
+    RetentionPolicy(
+        table="quota_use",
+        reason="What was used in a time that has long passed means nothing.",
+        days=8,
+        age="started_at",
+    ),
+)
+"""The policies of services with quotas."""
 """The policies of the tables that every service has."""
 
 

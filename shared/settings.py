@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.tenants import is_tenant
+
 ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler"]
 SERVICES: tuple[ServiceName, ...] = ("feeds", "observables", "notifications", "mitre", "scheduler")
 
@@ -52,6 +54,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(4, ge=1, le=100)
     worker_concurrency: int | None = Field(None, ge=1, le=256)
     outbound_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    outbound_grants: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(default_factory=dict)
     enricher_urls: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=0, le=65535)
@@ -60,9 +63,11 @@ class Settings(BaseSettings):
     preview_seconds: float = Field(20, gt=0, le=600)
     api_connections: int = Field(1024, ge=16, le=65535)
     api_connections_per_peer: int = Field(512, ge=16, le=65535)
+    api_rate: float = Field(1000, ge=0, le=1_000_000)
     feed_check_days: int = Field(7, ge=0, le=365)
     reference_data: Literal["daily", "off"] = "daily"
     retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    quotas: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     probe_port: int | None = Field(None, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -84,6 +89,20 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("outbound_grants", mode="before")
+    @classmethod
+    def _grants(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        grants: dict[str, tuple[str, ...]] = {}
+        for part in filter(None, map(str.strip, value.split(","))):
+            tenant, separator, target = part.partition("=")
+            if not separator or not is_tenant(tenant.strip()) or not target.strip():
+                raise ValueError(f"{part}: write <tenant>=<network or name>[:<port>]")
+            name = tenant.strip()
+            grants[name] = (*grants.get(name, ()), target.strip())
+        return grants
 
     @field_validator("enricher_urls", mode="before")
     @classmethod
@@ -111,6 +130,17 @@ class Settings(BaseSettings):
         ):
             raise ValueError("KAFKA_USERNAME and KAFKA_PASSWORD go with KAFKA_SECURITY_PROTOCOL")
         return self
+
+    @field_validator("quotas", mode="before")
+    @classmethod
+    def _limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        for name, _, limit in pairs:
+            if not limit.strip().isdecimal():
+                raise ValueError(f"{name}: write <quota>=<number>")
+        return {name.strip(): int(limit) for name, _, limit in pairs}
 
     def service_url(self, service: str) -> str:
         """Return the base URL of a service's API."""

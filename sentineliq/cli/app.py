@@ -27,6 +27,7 @@ class RootGroup(DeferredGroup):
         ("consumers", "consumers:consumers", "Consumers: halted partitions, and gaps in logs."),
         ("audit", "audit:audit", "Audit: who changed what, and whether the records are whole."),
         ("tokens", "tokens:tokens", "Tokens for the APIs."),
+        ("quotas", "quotas:quotas", "Quotas: how much a tenant may use."),
         ("doctor", "doctor:doctor", "Check every component and say what to do next."),
     )
 

@@ -5,11 +5,13 @@ from fastapi import FastAPI
 from services.notifications import NAME
 from services.notifications.channels import api as channels
 from services.notifications.deliveries import api as deliveries
+from services.notifications.quotas.limits import QUOTAS
 from services.notifications.rules import api as rules
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox, tokens
+from shared.web import audit, consumers, outbox, quotas, tokens
 from shared.web.app import create_api
+from shared.web.quotas import offer_quotas
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -19,8 +21,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         rules.router,
         deliveries.router,
         audit.router,
+        quotas.router,
         tokens.router,
         consumers.router,
         outbox.router,
     ]
-    return create_api(NAME, "Notifications", routers, settings, database)
+    app = create_api(NAME, "Notifications", routers, settings, database)
+    offer_quotas(app, QUOTAS)
+    return app

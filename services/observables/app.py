@@ -7,6 +7,7 @@ from services.observables.enrichment.api import router as enrichment_router
 from services.observables.lookup.api import STRUCTS, fast_path
 from services.observables.lookup.api import router as lookup_router
 from services.observables.lookup.batching import Lookups
+from services.observables.quotas.limits import QUOTAS
 from services.observables.reference.api import router as reference_router
 from services.observables.reports.api import router as reports_router
 from services.observables.reports.extraction_pool import ExtractionPool
@@ -15,8 +16,9 @@ from services.observables.store.api import router as store_router
 from services.observables.trends.api import router as trends_router
 from shared.database import Database
 from shared.settings import Settings
-from shared.web import audit, consumers, outbox, tokens
+from shared.web import audit, consumers, outbox, quotas, tokens
 from shared.web.app import create_api
+from shared.web.quotas import offer_quotas
 from shared.web.request_body import MAX_BODY_BYTES, RequestBodies
 from shared.web.struct_schemas import add_struct_schemas
 
@@ -29,6 +31,7 @@ ROUTERS = [
     store_router,
     enrichment_router,
     audit.router,
+    quotas.router,
     tokens.router,
     outbox.router,
     consumers.router,
@@ -52,6 +55,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         fast_paths=[fast_path(lookups)],
     )
     add_struct_schemas(app, STRUCTS)
+    offer_quotas(app, QUOTAS)
     app.state.lookups = lookups
     app.state.data_dates = lookups.data_dates
     app.state.extraction_pool = ExtractionPool()

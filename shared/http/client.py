@@ -14,7 +14,7 @@ import httpcore2
 
 from shared.http.decode import Decoder
 from shared.http.errors import TooLarge, TooManyRedirects, UpstreamStatus
-from shared.http.guard import DEFAULT_PORTS, Network, OutboundPolicy
+from shared.http.guard import DEFAULT_PORTS, Allowance, OutboundPolicy
 from shared.http.limits import MIB, Limits
 from shared.http.outgoing import REDIRECTS, Outgoing
 from shared.http.response import Download, Headers, Response, StreamedResponse, translate_errors
@@ -29,7 +29,7 @@ class GuardedClient:
     An async context manager that keeps and reuses connections. Proxy variables are not read.
 
     Args:
-        allow: networks that may be reached although they are not public, on any port.
+        allow: what may be reached although it is not public: networks, on any port, and grants.
         limits: limits of requests without their own.
         resolver: resolves names to addresses; the system's resolver by default.
         ports: ports that may be reached on public addresses.
@@ -42,7 +42,7 @@ class GuardedClient:
 
     def __init__(  # noqa: PLR0913  # options of one client
         self,
-        allow: Sequence[Network] = (),
+        allow: Sequence[Allowance] = (),
         limits: Limits = Limits(),  # noqa: B008  # frozen
         resolver: Resolver | None = None,
         *,

@@ -6,7 +6,7 @@ Sources: the IANA special-purpose address registries (RFC 6890), RFC 4291, RFC 6
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 import ada_url
@@ -135,10 +135,59 @@ def origin_of(url: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboundPolicy:
-    """Allows public addresses on `ports`, and addresses within `allow` on any port."""
+class OutboundGrant:
+    """What an operator lets a tenant reach beyond the public internet.
 
-    allow: tuple[Network, ...] = ()
+    Attributes:
+        network: addresses; None for a name.
+        host: a name, in its canonical form; empty for a network.
+        port: the only one; None for any.
+    """
+
+    network: Network | None
+    host: str = ""
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `10.1.0.0/16`, `10.1.0.7:8443`, `[fd00::/8]:443` or `siem.example:443`.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        place, separator, port = text.strip().rpartition(":")
+        is_bare = not separator or "]" in port or (":" in place and not place.endswith("]"))
+        if is_bare:
+            place = text.strip()
+        number = None if is_bare else int(port)
+        if number is not None and not 1 <= number <= 65_535:
+            raise ValueError(f"{text} names no port")
+        place = place.strip("[]")
+        try:
+            return cls(ip_network(place), port=number)
+        except ValueError:
+            if "/" in place or not place:
+                raise
+        return cls(None, Target.parse(f"http://{place}/").host, number)
+
+    def covers(self, host: str, port: int, address: Address) -> bool:
+        """Whether an address of a host may be reached on a port."""
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is None:
+            return host.lower() == self.host
+        return address in self.network
+
+
+Allowance = Network | OutboundGrant
+"""What may be reached although it is not public."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundPolicy:
+    """Allows public addresses on `ports`, and what `allow` names: a network on any port."""
+
+    allow: tuple[Allowance, ...] = ()
     ports: frozenset[int] = DEFAULT_PORTS
 
     def vet(self, host: str, port: int, addresses: Sequence[str]) -> list[Address]:
@@ -149,11 +198,12 @@ class OutboundPolicy:
                 would disclose internal DNS.
         """
         vetted = [ip_address(address) for address in addresses]
-        others = [address for address in vetted if not self._is_exception(address)]
+        others = [address for address in vetted if not self._is_exception(host, port, address)]
         if not all(is_public(address) for address in others):
             raise ForbiddenTarget(
                 f"{host} is, or resolves to, an address outside the public internet; "
-                "an operator can allow it in SENTINELIQ_OUTBOUND_ALLOW",
+                "an operator can allow it in SENTINELIQ_OUTBOUND_ALLOW, or to a tenant in "
+                "SENTINELIQ_OUTBOUND_GRANTS",
                 host=host,
             )
         if port not in self.ports and others:
@@ -163,5 +213,10 @@ class OutboundPolicy:
             )
         return vetted
 
-    def _is_exception(self, address: Address) -> bool:
-        return any(address in network for network in self.allow)
+    def _is_exception(self, host: str, port: int, address: Address) -> bool:
+        return any(
+            allowance.covers(host, port, address)
+            if isinstance(allowance, OutboundGrant)
+            else address in allowance
+            for allowance in self.allow
+        )

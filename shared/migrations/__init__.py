@@ -17,6 +17,7 @@ __all__ = [
     "chain_audit",
     "create_audit",
     "create_infrastructure",
+    "create_quotas",
     "create_role",
     "create_sweep",
     "create_tokens",
@@ -286,6 +287,36 @@ def create_tokens(service: str) -> None:
     op.execute(
         f"ALTER POLICY reads ON {service}.token USING (tenant = {_TENANT} OR {_IS_PLATFORM})"
     )
+
+
+def create_quotas(service: str) -> None:
+    """Create the tables of quotas: the limits that operators set, and what tenants use in a time.
+
+    Not even those of `public` are for other tenants to read.
+    """
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "quota",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("most", sa.BigInteger, nullable=False),
+        sa.Column("changed_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("changed_by", sa.Text, nullable=False),
+        schema=service,
+    )
+    op.create_table(
+        "quota_use",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("started_at", moment, nullable=False, server_default=sa.func.now()),
+        schema=service,
+    )
+    for table in ("quota", "quota_use"):
+        protect(table, service)
+        op.execute(
+            f"ALTER POLICY reads ON {service}.{table} USING (tenant = {_TENANT} OR {_IS_PLATFORM})"
+        )
 
 
 def create_role(connection: sa.Connection, service: str) -> None:

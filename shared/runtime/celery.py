@@ -38,9 +38,9 @@ TIME_LIMIT: Final = 600
 """Seconds after which a task's process is killed; less than the broker's visibility timeout."""
 
 
-CONCURRENCY: Final = {"feeds": 3, "observables": 2}
-"""Tasks that a service's worker runs at once, if more than one: long lists and slow providers must
-leave room for other tasks."""
+CONCURRENCY: Final = {"feeds": 3, "notifications": 2, "observables": 2}
+"""Tasks that a service's worker runs at once, if more than one: long lists, slow receivers and slow
+providers must leave room for other tasks."""
 
 
 def worker_concurrency(service: str, settings: Settings) -> int:

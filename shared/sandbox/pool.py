@@ -13,6 +13,7 @@ from shared.sandbox.limits import JobLimits, ReaderFault, SandboxLimitExceeded, 
 from shared.sandbox.process import OnWait, SandboxProcess
 from shared.telemetry.logging import get_logger
 from shared.telemetry.metrics import SANDBOX_JOBS, SANDBOX_PROCESSES
+from shared.turns import TurnGate
 
 log = get_logger(__name__)
 
@@ -77,7 +78,7 @@ class SandboxPool:
         self._errors = tuple(errors)
         self._idle: list[SandboxProcess] = []
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(size)
+        self._turns = TurnGate(size)
         # A child ends with the thread that started it, so that it must live as long as the pool.
         self._starter = ThreadPoolExecutor(1, "sandbox")
         weakref.finalize(self, _close_all, self._idle, self._starter)
@@ -91,6 +92,7 @@ class SandboxPool:
         *,
         on_wait: OnWait | None = None,
         cancellation: Cancellation | None = None,
+        tenant: str = "",
     ) -> Iterator[bytearray]:
         """Run a job; its frames as they come.
 
@@ -101,6 +103,7 @@ class SandboxPool:
             limits: of this job.
             on_wait: called while the child computes; may raise to give the job up.
             cancellation: lets another thread give it up.
+            tenant: whose document it is: tenants take turns.
 
         Raises:
             Unavailable: other documents are still being read after `QUEUE_SECONDS`.
@@ -108,7 +111,7 @@ class SandboxPool:
         """
         name = f"{job.__module__}:{job.__qualname__}"
         ticket = cancellation or Cancellation()
-        with self._turn(), self._process() as process:
+        with self._turn(tenant), self._process() as process:
             ticket.attach(process)
             try:
                 with self._counted():
@@ -116,9 +119,16 @@ class SandboxPool:
             finally:
                 ticket.attach(None)
 
-    def call(self, job: Job, request: bytes, files: Sequence[int], limits: JobLimits) -> bytearray:
+    def call(
+        self,
+        job: Job,
+        request: bytes,
+        files: Sequence[int],
+        limits: JobLimits,
+        tenant: str = "",
+    ) -> bytearray:
         """Run a job whose result is one frame; the frame."""
-        (frame,) = self.run(job, request, files, limits)
+        (frame,) = self.run(job, request, files, limits, tenant=tenant)
         return frame
 
     def start(self) -> None:
@@ -146,13 +156,13 @@ class SandboxPool:
             SANDBOX_JOBS.labels(self._service, outcome).inc()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=QUEUE_SECONDS):
+    def _turn(self, tenant: str) -> Iterator[None]:
+        if not self._turns.acquire(tenant, QUEUE_SECONDS):
             raise busy()
         try:
             yield
         finally:
-            self._turns.release()
+            self._turns.release(tenant)
 
     @contextmanager
     def _process(self) -> Iterator[SandboxProcess]:

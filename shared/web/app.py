@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
+from math import ceil
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -32,6 +33,7 @@ from shared.telemetry.tracing import WorkSpan
 from shared.token_registry import TokenRegistry
 from shared.web import documentation
 from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.rate_limits import READ_COST, RequestGates, TokenBuckets, cost_of
 from shared.web.refusals import RefusalAudit
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
 from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, unknown_parameter
@@ -205,7 +207,7 @@ def problem(
 async def _sentineliq_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, SentinelIQError):
         raise error
-    headers = {"Retry-After": str(int(error.retry_after))} if error.retry_after else {}
+    headers = {"Retry-After": str(ceil(error.retry_after))} if error.retry_after else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.code, error.message, headers, **error.details)
@@ -326,6 +328,8 @@ class _RequestMiddleware:
         self._fast_paths = fast_paths
         self._refusals = _RefusalLog()
         self._refused = RefusalAudit(api.state.database)
+        self._buckets = TokenBuckets(api.state.settings.api_rate)
+        self._gates = RequestGates(api.state.database.connections)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -371,26 +375,55 @@ class _RequestMiddleware:
                 _admit(scope, principal)
                 if await self._answer_fast(scope, principal, send):
                     return
-                self._check_route(scope, principal)
-            if not self._bodies.has_body(headers):
-                await self._app(scope, receive, send)
-            elif self._bodies.is_upload(scope):
-                await self._app(scope, receive_upload(receive), send)
+                await self._answer_route(scope, headers, receive, send, principal)
             else:
-                await self._answer_with_body(scope, headers, receive, send)
+                await self._pass_on(scope, headers, receive, send)
         except SentinelIQError as error:
             response = await _sentineliq_problem(Request(scope), error)
             await response(scope, receive, send)
 
-    def _check_route(self, scope: Scope, principal: Principal) -> None:
+    async def _answer_route(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, str],
+        receive: Receive,
+        send: Send,
+        principal: Principal,
+    ) -> None:
+        """Answer within the bucket of the token, and in the turn of the tenant."""
+        facts = self._check_route(scope, principal)
+        path = facts.path if facts else "unmatched"
+        self._buckets.take(principal, cost_of(scope["method"], path))
+        gate = self._gates.gate_of(scope["method"], path)
+        async with gate.slot(principal.tenant) as slot:
+
+            async def send_and_release(message: Message) -> None:
+                # Who reads an answer slowly, or follows a stream, has no slot.
+                slot.release()
+                await send(message)
+
+            await self._pass_on(scope, headers, receive, send_and_release)
+
+    async def _pass_on(
+        self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
+    ) -> None:
+        if not self._bodies.has_body(headers):
+            await self._app(scope, receive, send)
+        elif self._bodies.is_upload(scope):
+            await self._app(scope, receive_upload(receive), send)
+        else:
+            await self._answer_with_body(scope, headers, receive, send)
+
+    def _check_route(self, scope: Scope, principal: Principal) -> RouteFacts | None:
         """Refuse by role and parameters, before the body is read."""
         facts = self._routes.find(scope)
         if facts is None:
-            return
+            return None
         scope["route"] = facts
         if facts.permission is not None:
             principal.require(facts.permission)
         _check_parameters(facts, scope["query_string"])
+        return facts
 
     async def _answer_with_body(
         self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
@@ -408,6 +441,7 @@ class _RequestMiddleware:
             return False
         scope["route"] = fast_path
         principal.require(fast_path.permission)
+        self._buckets.take(principal, READ_COST)
         body = await fast_path.answer(principal, scope["query_string"])
         if body is None:
             return False

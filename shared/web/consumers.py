@@ -71,8 +71,12 @@ class ReleaseOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    topic: str = Field(description="the topic's name, with or without the installation's prefix")
-    partition: int | None = Field(default=None, ge=0, description="all partitions if it is absent")
+    topic: str = Field(
+        max_length=249, description="the topic's name, with or without the installation's prefix"
+    )
+    partition: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="all partitions if it is absent"
+    )
     allow: int = Field(
         default=0, ge=0, le=1_000_000, description="dead letters that may come beyond the limit"
     )

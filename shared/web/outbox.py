@@ -23,6 +23,8 @@ router = APIRouter(prefix="/v1/outbox", tags=["operations"])
 Operator = Annotated[Principal, require_permission("outbox:operate")]
 OwnDatabase = Annotated[Database, Depends(database_of)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
+TopicName = Annotated[str, Field(max_length=249)]
 
 
 class ParkedEventView(BaseModel):
@@ -61,7 +63,7 @@ class ResendOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     since: AwareDatetime
-    topics: list[str] = Field(default=[], max_length=100, description="all topics if empty")
+    topics: list[TopicName] = Field(default=[], max_length=100, description="all topics if empty")
 
 
 class ResentEvents(BaseModel):
@@ -79,7 +81,7 @@ def get_outbox(_principal: Operator, database: OwnDatabase) -> OutboxView:
 
 @router.get("/parked", response_model=PageSchema[ParkedEventView])
 def list_parked(
-    _principal: Operator, database: OwnDatabase, after: str | None = None, limit: Limit = 100
+    _principal: Operator, database: OwnDatabase, after: After = None, limit: Limit = 100
 ) -> Page[ParkedEventView]:
     """Events that Kafka refuses, the oldest first."""
     place = decode_cursor(after, tuple[int])

@@ -18,7 +18,9 @@ Revoker = Annotated[Principal, require_permission("tokens:revoke")]
 OwnDatabase = Annotated[Database, Depends(database_of)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
-TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="the claim `jti`")]
+TokenId = Annotated[
+    str, Path(max_length=32, pattern=r"^[0-9a-f]{32}$", description="the claim `jti`")
+]
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 

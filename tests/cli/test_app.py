@@ -48,6 +48,7 @@ def test_help_lists_every_command(cli_without_stack):
         "dead",
         "audit",
         "tokens",
+        "quotas",
         "doctor",
         "enrich",
         "enrichers",

@@ -199,6 +199,12 @@ def _platform(service: str) -> list[Effect]:
     return [_effect(service, *row) for row in rows]
 
 
+def _quota(name: str) -> Callable[[World], Call]:
+    """Sets a limit that is far from what the tests use."""
+    path = f"/v1/quotas/{uuid4().hex}/{name}"
+    return lambda _: Call(path, json={"limit": 7_000})
+
+
 EFFECTS: list[Effect] = [
     *(_effect("feeds", *row) for row in _FEEDS),
     _effect("feeds", "POST", "/v1/ingest", "feeds.upload", _ingest_known),
@@ -216,6 +222,9 @@ EFFECTS: list[Effect] = [
     *(_effect("notifications", *row) for row in _NOTIFICATIONS),
     *(_effect("mitre", *row) for row in _MITRE),
     *(_effect("scheduler", *row) for row in _SCHEDULER),
+    *(_effect(service, "PUT", "/v1/quotas/{tenant}/{name}", "quotas.set", _quota(name))
+      for service, name in (("feeds", "feeds"), ("observables", "bulk-requests"),
+                            ("notifications", "rules"), ("scheduler", "schedules"))),
     *(effect for service in ("feeds", "observables", "notifications", "mitre", "scheduler")
       for effect in _platform(service)),
 ]  # fmt: skip

@@ -101,6 +101,10 @@ class Client:
         """Change a resource."""
         return self.call("PATCH", service, path, {}, body)
 
+    def put(self, service: ServiceName, path: str, body: Json) -> Any:
+        """Put a document in its place."""
+        return self.call("PUT", service, path, {}, body)
+
     def delete(self, service: ServiceName, path: str) -> None:
         """Delete a resource."""
         self.call("DELETE", service, path, {})

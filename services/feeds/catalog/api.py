@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 
 from services.feeds.catalog import service
 from services.feeds.catalog.schemas import CatalogEntry, CatalogPage, CatalogSubscription
@@ -14,6 +14,7 @@ router = APIRouter(prefix="/v1", tags=["feeds"])
 
 Reader = Annotated[Principal, require_permission("feeds:read")]
 Writer = Annotated[Principal, require_permission("feeds:write")]
+Slug = Annotated[str, Path(max_length=100)]
 
 
 @router.get("/catalogue")
@@ -23,14 +24,14 @@ def list_entries(_principal: Reader) -> CatalogPage:
 
 
 @router.get("/catalogue/{slug}")
-def get_entry(_principal: Reader, slug: str) -> CatalogEntry:
+def get_entry(_principal: Reader, slug: Slug) -> CatalogEntry:
     """One of them, with its licence, its provider's page and known trouble."""
     return service.get_entry(slug)
 
 
 @router.post("/catalogue/{slug}/subscribe", status_code=201)
 def subscribe(
-    request: Request, principal: Writer, slug: str, subscription: CatalogSubscription
+    request: Request, principal: Writer, slug: Slug, subscription: CatalogSubscription
 ) -> FeedView:
     """Subscribe to it."""
     feed = service.subscribe(database_of(request), principal, slug, subscription)

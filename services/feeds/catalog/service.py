@@ -59,6 +59,19 @@ def read_entry(path: Path) -> CatalogEntry:
         raise InvalidInput(f"{path.name} is no entry of the catalog: {error}") from None
 
 
+def address_interval(url: str) -> int:
+    """Least seconds between two fetches of an address; 0 when no entry of the catalog names it."""
+    return _address_intervals().get(url, 0)
+
+
+@cache
+def _address_intervals() -> dict[str, int]:
+    intervals: dict[str, int] = {}
+    for entry in list_entries():
+        intervals[entry.url] = max(entry.min_interval, intervals.get(entry.url, 0))
+    return intervals
+
+
 def get_entry(slug: str) -> CatalogEntry:
     """The entry of a slug.
 

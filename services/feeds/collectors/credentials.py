@@ -18,7 +18,7 @@ from shared.keys import FEED_CREDENTIALS
 PURPOSE: Final = FEED_CREDENTIALS
 
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
-_HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
+_HeaderName = Annotated[str, Field(max_length=100, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 _Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 _Pem = Annotated[SecretStr, Field(min_length=50, max_length=65_536)]
 

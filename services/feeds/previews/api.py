@@ -13,6 +13,7 @@ from services.feeds.previews.schemas import PreviewRequest, ReparseRequest
 from services.feeds.runs.schemas import RunView
 from services.feeds.subscriptions.vocabulary import FeedName, FileName, parse_options
 from shared.auth import Principal
+from shared.bounded_json import MAX_OBJECT_BYTES
 from shared.web.app import database_of, json_response, require_permission
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
@@ -22,25 +23,29 @@ Writer = Annotated[Principal, require_permission("feeds:write")]
 
 
 @router.post("/preview", response_model=dict[str, Any])
-async def preview(request: Request, _principal: Runner, address: PreviewRequest) -> Response:
+async def preview(request: Request, principal: Runner, address: PreviewRequest) -> Response:
     """The first records an address would give, and what would be left out; nothing is stored."""
     payloads: PayloadStore = request.app.state.payloads
     settings = request.app.state.settings
-    return json_response(await service.preview_address(settings, payloads, address))
+    return json_response(
+        await service.preview_address(settings, principal.tenant, payloads, address)
+    )
 
 
 @router.post("/preview/document", response_model=dict[str, Any])
 async def preview_document(
     request: Request,
-    _principal: Runner,
+    principal: Runner,
     name: FeedName = "document",
     file: Annotated[
         FileName | None, Query(description="the file's name: its ending may tell the format")
     ] = None,
     format: Annotated[  # noqa: A002  # the parameter's name
-        str | None, Query(description="guessed when not given")
+        str | None, Query(max_length=100, description="guessed when not given")
     ] = None,
-    options: Annotated[str | None, Query(description="the format's options as JSON")] = None,
+    options: Annotated[
+        str | None, Query(max_length=MAX_OBJECT_BYTES, description="the format's options as JSON")
+    ] = None,
 ) -> Response:
     """The same for a document that is the request's body."""
     payloads: PayloadStore = request.app.state.payloads
@@ -48,6 +53,7 @@ async def preview_document(
         upload = await payloads.receive(request.stream(), folder)
         result = await run_in_threadpool(
             service.preview_file,
+            principal.tenant,
             upload,
             file or name,
             format,

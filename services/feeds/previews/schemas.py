@@ -1,11 +1,10 @@
 """Previews as the API takes them."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.feeds.collectors.credentials import Auth
-from services.feeds.subscriptions.vocabulary import FormatOptions, Url
+from services.feeds.subscriptions.vocabulary import PluginName, Url
+from shared.bounded_json import BoundedObject
 
 
 class ReparseRequest(BaseModel):
@@ -13,8 +12,8 @@ class ReparseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: str | None = None
-    options: FormatOptions = Field(default_factory=dict)
+    format: PluginName | None = None
+    options: BoundedObject = Field(default_factory=dict)
     apply: bool = False
 
 
@@ -24,8 +23,8 @@ class PreviewRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: Url
-    format: str | None = Field(None, description="guessed when not given")
-    options: FormatOptions = Field(default_factory=dict)
-    collector: str = "http"
-    collector_options: dict[str, Any] = Field(default_factory=dict)
+    format: PluginName | None = Field(None, description="guessed when not given")
+    options: BoundedObject = Field(default_factory=dict)
+    collector: PluginName = "http"
+    collector_options: BoundedObject = Field(default_factory=dict)
     auth: Auth | None = None

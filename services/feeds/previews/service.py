@@ -36,17 +36,24 @@ from shared.database import Database
 from shared.errors import Conflict, InvalidInput
 from shared.http import GuardedClient, Limits
 from shared.http.guard import origin_of
+from shared.http.outbound import outbound_of
 from shared.settings import Settings, load_settings
 
 _LIMITS: Final = Limits(total=20.0, max_bytes=32 << 20, max_expanded=64 << 20)
 
 
-def preview_file(
-    file: Path, name: str, format_name: str | None, options: Mapping[str, Any], folder: Path
+def preview_file(  # what a preview is made of
+    tenant: str,
+    file: Path,
+    name: str,
+    format_name: str | None,
+    options: Mapping[str, Any],
+    folder: Path,
 ) -> DocumentPreview:
     """The first records of a file that may be wrapped in gzip, zip or zstd.
 
     Args:
+        tenant: whose turn it takes.
         file: the document.
         name: its file name or address, which may tell its format.
         format_name: guessed when None.
@@ -66,12 +73,13 @@ def preview_file(
             msgspec.msgpack.encode(order),
             [source.fileno(), content.fileno()],
             preview_limits(settings),
+            tenant,
         )
     return msgspec.msgpack.decode(frame, type=DocumentPreview)
 
 
 async def preview_address(
-    settings: Settings, payloads: PayloadStore, request: PreviewRequest
+    settings: Settings, tenant: str, payloads: PayloadStore, request: PreviewRequest
 ) -> DocumentPreview:
     """The first records of the first document that a collector brings from an address.
 
@@ -84,7 +92,7 @@ async def preview_address(
         async with (
             open_credentials(request.auth, folder) as (credentials, certificate),
             GuardedClient(
-                settings.outbound_allow,
+                outbound_of(settings, tenant),
                 _LIMITS,
                 certificate=certificate,
                 home=origin_of(request.url),
@@ -97,7 +105,7 @@ async def preview_address(
             raise InvalidInput("There is nothing at this address.", field="url")
         format_name = request.format or document.format
         return await asyncio.to_thread(
-            preview_file, document.path, request.url, format_name, request.options, folder
+            preview_file, tenant, document.path, request.url, format_name, request.options, folder
         )
 
 
@@ -150,6 +158,6 @@ def _compare(feed: Feed, document: StoredDocument, changes: FeedColumns) -> Pars
             files.append(stack.enter_context(path.open("rb")).fileno())
         encoded = msgspec.msgpack.encode(order)
         frame = preview_sandbox(settings).call(
-            comparison_job, encoded, files, preview_limits(settings)
+            comparison_job, encoded, files, preview_limits(settings), feed.tenant
         )
     return msgspec.msgpack.decode(frame, type=ParserComparison)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.retention import INFRASTRUCTURE, RetentionPolicy
+from shared.retention import INFRASTRUCTURE, QUOTAS, RetentionPolicy
 
 RUNS: Final = RetentionPolicy(
     table="run",
@@ -16,11 +16,18 @@ RUNS: Final = RetentionPolicy(
 
 POLICIES: Final = (
     *INFRASTRUCTURE,
+    *QUOTAS,
     RetentionPolicy(table="feed", reason="A feed stays until its tenant deletes it."),
     RUNS,
     RetentionPolicy(
         table="provider",
         reason="The time of the next polite visit; it means nothing once it has passed.",
+        days=1,
+        age="next_visit_at",
+    ),
+    RetentionPolicy(
+        table="provider_turn",
+        reason="The time of a tenant's next visit; it means nothing once it has passed.",
         days=1,
         age="next_visit_at",
     ),

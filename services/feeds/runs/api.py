@@ -21,6 +21,7 @@ from services.feeds.subscriptions.vocabulary import (
     parse_options,
 )
 from shared.auth import Principal
+from shared.bounded_json import MAX_OBJECT_BYTES
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
 from shared.web.audit import record_request
@@ -32,6 +33,7 @@ Runner = Annotated[Principal, require_permission("feeds:run")]
 Writer = Annotated[Principal, require_permission("feeds:write")]
 Platform = Annotated[Principal, require_permission("platform:reconcile")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
 
 
 @router.get("/runs")
@@ -42,7 +44,7 @@ def list_runs(
     before: Annotated[
         Timestamp | None, Query(description="only runs that were queued before this time")
     ] = None,
-    after: str | None = None,
+    after: After = None,
     limit: Limit = 50,
 ) -> RunPage:
     """Runs, newest first."""
@@ -95,13 +97,15 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
         FileName | None, Query(description="the file's name: its ending may tell the format")
     ] = None,
     format: Annotated[  # noqa: A002  # the parameter's name
-        str | None, Query(description="guessed when not given")
+        str | None, Query(max_length=100, description="guessed when not given")
     ] = None,
-    options: Annotated[str | None, Query(description="the format's options as JSON")] = None,
+    options: Annotated[
+        str | None, Query(max_length=MAX_OBJECT_BYTES, description="the format's options as JSON")
+    ] = None,
     confidence: Annotated[int | None, Query(ge=0, le=100)] = None,
     reliability: Reliability | None = None,
     tlp: Tlp | None = None,
-    tag: Annotated[list[Tag] | None, Query()] = None,
+    tag: Annotated[list[Tag] | None, Query(max_length=50)] = None,
     kind: Annotated[
         FeedKind | None, Query(description="of a feed that is new: stream when not given")
     ] = None,
@@ -119,13 +123,14 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     present = {key: value for key, value in parameters.items() if value is not None}
     settings = cast("FeedColumns", present)
     payloads: PayloadStore = request.app.state.payloads
+    database = database_of(request)
+    await run_in_threadpool(service.require_upload, database, principal.tenant)
     with payloads.scratch() as folder:
         upload = await payloads.receive(request.stream(), folder)
+        size = upload.stat().st_size
         payload = await run_in_threadpool(payloads.add, upload)
-    document = StoredDocument(payload.sha256, file_name=file)
-    run = await run_in_threadpool(
-        service.ingest, database_of(request), principal, name, document, settings
-    )
+    document = StoredDocument(payload.sha256, file_name=file, received=size)
+    run = await run_in_threadpool(service.ingest, database, principal, name, document, settings)
     return RunView.model_validate(run)
 
 

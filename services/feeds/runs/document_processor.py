@@ -1,7 +1,9 @@
 """Processing a document of a feed: read it, compare it with the snapshot, publish what changed."""
 
+import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import BinaryIO, Final
 
@@ -11,6 +13,7 @@ import numpy as np
 from services.feeds.formats.base import Format, ParsedIndicator
 from services.feeds.formats.registry import format_named
 from services.feeds.payloads.store import PayloadStore
+from services.feeds.quotas.limits import STORED_ROWS, remaining_rows
 from services.feeds.runs.chunks import Chunker
 from services.feeds.runs.leased_run import LeasedRun
 from services.feeds.runs.models import StoredDocument
@@ -28,6 +31,7 @@ from services.feeds.snapshots.snapshot import (
 from services.feeds.snapshots.store import SnapshotStore
 from services.feeds.subscriptions.models import Feed, FeedColumns, Quarantine
 from shared.database import PUBLIC
+from shared.errors import QuotaExceeded
 from shared.events.feeds import IndicatorsObserved
 from shared.settings import Settings
 from shared.stix.ids import observable_uuid
@@ -83,6 +87,7 @@ class DocumentProcessor:
             MalformedDocument, InvalidInput: it cannot be read; nothing was sent.
             SandboxLimitExceeded: it takes too much to read it, or breaks its reader.
             FeedMoved: an earlier attempt published what cannot be repeated.
+            QuotaExceeded: it lists more than the tenant's feeds may.
         """
         run = self._run
         feed = run.feed
@@ -103,6 +108,7 @@ class DocumentProcessor:
         self._note_kept_settings()
         format_ = self._format_of(document, payload)
         reader = DocumentReader(provenance_digest(feed), before, report)
+        rows_left = await asyncio.to_thread(self._rows_left)
         parse = parser_of_payload(
             document_sandbox(self._settings),
             payload,
@@ -115,7 +121,7 @@ class DocumentProcessor:
         chunker = Chunker(self._chunk_head(), report.chunks)
         if before is None and feed.listed == 0 and run.full_reason is None and format_.incremental:
             # Nothing can be lost from a first list: it is sent while it is read.
-            blocks = self._checked(reader.read(parse))
+            blocks = self._checked(reader.read(parse), rows_left)
             with report.stage("read and publish"):
                 chunks = chunker.seen(distinct(blocks))
                 await publish_chunks(run, self._settings, chunks, report.chunks)
@@ -126,6 +132,7 @@ class DocumentProcessor:
                 snapshot = reader.read_all(parse, run.check)
             with report.stage("compare"):
                 difference = compare(before, snapshot, reader.touched)
+            self._require_rows(difference.listed, rows_left)
             self._guard_against_shrinking(difference, before)
             with report.stage("publish"):
                 chunks = self._chunks(chunker, before, snapshot, difference, reader.retracted)
@@ -190,10 +197,34 @@ class DocumentProcessor:
             is_repetition=self._run.full_reason is not None,
         )
 
-    def _checked(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
-        for block in blocks:
-            self._run.check()
-            yield block
+    def _checked(
+        self, blocks: Generator[Rows, None, None], rows_left: int | None
+    ) -> Iterator[Rows]:
+        rows = 0
+        # Closed at once, whoever keeps the error: a child works on it.
+        with closing(blocks):
+            for block in blocks:
+                self._run.check()
+                rows += len(block.ids)
+                self._require_rows(rows, rows_left)
+                yield block
+
+    def _rows_left(self) -> int | None:
+        """Observables that the feed may list, so that the tenant's feeds keep their quota."""
+        feed = self._run.feed
+        with self._run.database.transaction(feed.tenant) as session:
+            return remaining_rows(session, feed.tenant, feed.listed)
+
+    def _require_rows(self, listed: int, most: int | None) -> None:
+        if most is None or listed <= most:
+            return
+        raise QuotaExceeded(
+            f"The feeds of this tenant may list so many observables that {most:,} are left for "
+            f"this one, and it lists {listed:,}.",
+            quota=STORED_ROWS.name,
+            left=most,
+            listed=listed,
+        )
 
     def _guard_against_shrinking(
         self, difference: SnapshotDifference, before: FeedSnapshot | None

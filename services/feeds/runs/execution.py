@@ -18,8 +18,10 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy.orm import Session
 
+from services.feeds import NAME
 from services.feeds.collectors.base import FetchedDocument
 from services.feeds.payloads.store import PayloadStore
 from services.feeds.runs.bulk_slots import bulk_slot
@@ -36,13 +38,16 @@ from shared.database import PLATFORM, Database
 from shared.errors import Conflict, InvalidInput, SentinelIQError, Unavailable
 from shared.leases import ShutdownRequested
 from shared.memory import release_memory
+from shared.runtime.celery import worker_concurrency
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
+from shared.turns import TurnOrder
 
 log = get_logger(__name__)
 
 MAX_DEATHS: Final = 5
 """Workers that may die over a run, with no progress in between, before it is given up."""
+_TURNS: Final = TurnOrder()
 _FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
 _FULL_DISK_PAUSE: Final = 30.0
 
@@ -62,13 +67,33 @@ def execute(database: Database, settings: Settings, tenant: str, run_id: UUID) -
         claim = _claim(session, run_id)
     if claim is None:
         return AttemptOutcome("skipped", run_id)
-    run = LeasedRun(database, *claim)
+    return _work_on(database, settings, *claim)
+
+
+def execute_next(database: Database, settings: Settings) -> AttemptOutcome | None:
+    """Make an attempt at a run of the tenant whose turn it is; None if no run may begin here now.
+
+    Of a worker's processes one tenant has all but one at most, if other tenants have feeds.
+    """
+    with database.transaction(PLATFORM) as session:
+        claim = _claim_in_turn(session, settings)
+    if claim is None:
+        return None
+    run, feed = claim
+    structlog.contextvars.bind_contextvars(tenant=run.tenant, actor=run.requested_by)
+    return _work_on(database, settings, run, feed)
+
+
+def _work_on(
+    database: Database, settings: Settings, claim: ClaimedRun, feed: Feed
+) -> AttemptOutcome:
+    run = LeasedRun(database, claim, feed)
     try:
         with run.lease:
             return _attempt(run, settings)
     except Conflict:
         # The transaction was rolled back: another worker has the run.
-        return AttemptOutcome("superseded", run_id)
+        return AttemptOutcome("superseded", claim.id)
     finally:
         release_memory()
 
@@ -88,6 +113,26 @@ def release_leases(database: Database) -> None:
 def _worker_name(pid: int) -> str:
     """The name of a worker: a process of this machine whose children run the tasks."""
     return f"{socket.gethostname()}:{pid}"
+
+
+def _claim_in_turn(session: Session, settings: Settings) -> tuple[ClaimedRun, Feed] | None:
+    """Claim a run of the tenant that has the fewest of this worker's processes."""
+    worker = _worker_name(os.getppid())
+    claims.lock_worker(session, worker)
+    waiting = set(claims.waiting_tenants(session))
+    running = claims.count_running(session, worker)
+    slots = worker_concurrency(NAME, settings)
+    is_shared = subscriptions.has_many_tenants(session)
+    most = max(1, slots - 1) if is_shared else slots
+    while chosen := _TURNS.choose(waiting, running, free=1, limit=1, most=most):
+        [tenant] = chosen
+        run_id = claims.find_due_run(session, tenant)
+        claim = None if run_id is None else _claim(session, run_id)
+        if claim is not None:
+            return claim
+        # Its runs wait for others of their feeds, or another worker was faster.
+        waiting.discard(tenant)
+    return None
 
 
 def _claim(session: Session, run_id: UUID) -> tuple[ClaimedRun, Feed] | None:
@@ -162,7 +207,7 @@ async def _execute(run: LeasedRun, settings: Settings) -> AttemptOutcome:
     document_sandbox(settings).start()
     async with aclosing(_documents(run, settings, payloads)) as documents:
         async for document in documents:
-            with bulk_slot(run.database, settings, payloads.size(document.payload)):
+            with bulk_slot(run, settings, payloads.size(document.payload)):
                 changes = await processor.process(document)
                 if run.is_whole:
                     # One document is all: a second one would speak for the same moment.
@@ -208,6 +253,12 @@ async def _store(
     run.report.bytes += document.received
     with run.report.stage("unpack"):
         unpacked = await asyncio.to_thread(payloads.add, document.path)
-    stored = StoredDocument(unpacked.sha256, document.format, dict(document.cursor), document.name)
+    stored = StoredDocument(
+        unpacked.sha256,
+        document.format,
+        dict(document.cursor),
+        document.name,
+        received=document.received,
+    )
     await asyncio.to_thread(run.pin, stored)
     return stored

@@ -8,21 +8,30 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from services.feeds.catalog.service import address_interval
 from services.feeds.collectors.base import Credentials, FeedSource, FetchedDocument
 from services.feeds.collectors.credentials import open_credentials
 from services.feeds.collectors.registry import collector_named
+from services.feeds.quotas.limits import FETCHED_BYTES
 from services.feeds.runs.leased_run import LeasedRun, Postponed
+from services.feeds.runs.models import Visit
 from services.feeds.runs.repository import turns
 from services.feeds.subscriptions.service import unseal_credentials
 from shared.database import PLATFORM
-from shared.errors import UpstreamError
+from shared.errors import RateExceeded, UpstreamError
 from shared.http import GuardedClient, Limits
 from shared.http.guard import origin_of
+from shared.http.outbound import outbound_of
+from shared.quotas import require_rate
 from shared.settings import Settings
 
 _LIMITS: Final = Limits(total=600.0)
 _MAX_WAIT: Final = 2.0
 """Seconds that a run waits for its turn at a provider without giving its worker up."""
+_MAX_PAUSE: Final = 86_400.0
+"""Seconds that a host may ask for."""
+_BUSY_PAUSE: Final = 60.0
+"""Seconds for which a host is left alone that answers 429 and names no time."""
 
 
 async def fetch_documents(
@@ -36,12 +45,13 @@ async def fetch_documents(
         scratch: a folder for the documents' files.
 
     Raises:
-        Postponed: other runs visit the provider first.
+        Postponed: other runs visit the provider first, or the tenant has fetched enough today.
         UpstreamError: the provider failed or refused.
     """
     feed = run.feed
     url = feed.url or ""
     host = urlsplit(url).hostname or ""
+    await asyncio.to_thread(_check_quota, run)
     await asyncio.to_thread(_wait_for_turn, run, host)
     collector = collector_named(feed.collector)
     async with _client(run, settings, scratch) as (client, credentials):
@@ -57,23 +67,49 @@ async def fetch_documents(
                         return
                     yield document
         except UpstreamError as error:
-            if error.retry_after:
-                await asyncio.to_thread(_postpone_visits, run, host, error.retry_after)
+            if pause := _pause_of(error):
+                await asyncio.to_thread(_postpone_visits, run, host, pause)
             raise
 
 
+def _check_quota(run: LeasedRun) -> None:
+    tenant = run.feed.tenant
+    try:
+        with run.database.transaction(tenant) as session:
+            require_rate(session, tenant, FETCHED_BYTES)
+    except RateExceeded as error:
+        raise Postponed(error.retry_after or 1.0, error.message) from None
+
+
+def _pause_of(error: UpstreamError) -> float:
+    """Seconds for which the host wants to be left alone."""
+    if error.retry_after:
+        return min(error.retry_after, _MAX_PAUSE)
+    return _BUSY_PAUSE if error.details.get("upstream_status") == 429 else 0.0
+
+
 def _postpone_visits(run: LeasedRun, host: str, seconds: float) -> None:
+    feed = run.feed
+    # What a host answers to an account is about that account, and no other tenant's matter.
+    is_personal = feed.auth is not None or bool(feed.collector_options.get("headers"))
     with run.database.transaction(PLATFORM) as session:
-        turns.postpone_visits(session, host, seconds)
+        if is_personal:
+            turns.postpone_tenant(session, host, feed.tenant, seconds)
+        else:
+            turns.postpone_visits(session, host, seconds)
 
 
 def _wait_for_turn(run: LeasedRun, host: str) -> None:
+    feed = run.feed
+    url = feed.url or ""
+    visit = Visit(feed.tenant, host, url, address_interval(url), feed.min_interval)
+    end = time.monotonic() + _MAX_WAIT
     while True:
         with run.database.transaction(PLATFORM) as session:
-            wait = turns.take_turn(session, host, run.feed.min_interval)
+            wait = turns.take_turn(session, visit)
         if not wait:
             return
-        if wait > _MAX_WAIT:
+        if time.monotonic() + wait > end:
             raise Postponed(wait, f"{host} was visited a moment ago, or asked for a pause")
         time.sleep(wait)
 
@@ -87,7 +123,7 @@ async def _client(
     async with (
         open_credentials(auth, scratch) as (credentials, certificate),
         GuardedClient(
-            settings.outbound_allow,
+            outbound_of(settings, run.feed.tenant),
             _LIMITS,
             certificate=certificate,
             home=origin_of(run.feed.url),

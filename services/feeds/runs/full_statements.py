@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.models import CHECK, NewRun, QueuedRun, RunSummary
 from services.feeds.runs.repository import records
 from services.feeds.runs.service import SYSTEM, enqueue_run, enqueued
@@ -17,6 +18,7 @@ from services.feeds.subscriptions.models import Feed
 from shared.auth import Principal
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict
+from shared.quotas import spend
 from shared.settings import load_settings
 
 _CHECKS_AT_ONCE: Final = 10
@@ -75,4 +77,6 @@ def request_statement(session: Session, feed: Feed, actor: str, reason: str) -> 
         "stored" if is_stored else "fetch",
         full_reason=reason,
     )
+    if actor != SYSTEM:
+        spend(session, feed.tenant, RUNS)
     return records.insert_run(session, run)

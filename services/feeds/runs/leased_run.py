@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from services.feeds.collectors.registry import collector_named
 from services.feeds.health.assessment import MAX_RUNS
 from services.feeds.health.service import update_health
+from services.feeds.quotas.limits import FETCHED_BYTES
 from services.feeds.runs.models import ClaimedRun, NewRun, RunState, StoredDocument
 from services.feeds.runs.report import RunReport
 from services.feeds.runs.repository import claims, records
@@ -23,6 +24,7 @@ from shared.events import Event, derived_id
 from shared.events.feeds import FINISHED, SOURCE, RunFinished
 from shared.kafka.outbox import publish
 from shared.leases import LeaseKeeper
+from shared.quotas import note_use
 from shared.runtime.celery import retry_delay
 
 MAX_FAILURES: Final = 5
@@ -138,6 +140,7 @@ class LeasedRun:
         """Fix the document before anything of it is sent: another attempt reads the same."""
         with self.database.transaction(self.claim.tenant) as session:
             claims.pin_document(session, self.claim, document)
+            note_use(session, self.claim.tenant, FETCHED_BYTES, document.received)
 
     def finish_page(self, changes: FeedColumns) -> None:
         """A page was sent and acknowledged: write the report and the feed's progress.

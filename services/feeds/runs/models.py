@@ -53,7 +53,39 @@ PROVIDER = sa.Table(
     sa.Column("next_visit_at", _TIME),
 )
 
+PROVIDER_TURN = sa.Table(
+    "provider_turn",
+    METADATA,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("next_visit_at", _TIME),
+    sa.Column("visited_at", _TIME),
+    sa.Column("waits_until", _TIME),
+)
+"""Visits of each tenant at each host. Rows of the platform's tenant are addresses of the catalog,
+between whose visits the catalog sets a time."""
+
 RunInput = Literal["fetch", "upload", "stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What is to be visited, and how often.
+
+    Attributes:
+        tenant: visits.
+        host: whose feeds take turns.
+        url: the feed's address.
+        address_seconds: least time between two visits of the platform to the address; 0 when the
+            catalog does not name it.
+        tenant_seconds: least time between two visits of the tenant to the host.
+    """
+
+    tenant: str
+    host: str
+    url: str
+    address_seconds: float
+    tenant_seconds: float
 
 
 CHECK: Final = "check"
@@ -88,6 +120,7 @@ class StoredDocument:
         cursor: the feed's cursor once it is published; None when it was not fetched.
         name: for people, such as "page 3"; empty when it was not fetched.
         file_name: of the file that was uploaded; None when it was fetched.
+        received: bytes that came over the network for it, while that is not counted yet.
     """
 
     payload: str
@@ -95,6 +128,7 @@ class StoredDocument:
     cursor: dict[str, Any] | None = None
     name: str = ""
     file_name: str | None = None
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from services.feeds.health.assessment import MAX_RUNS
 from services.feeds.health.service import update_health
 from services.feeds.payloads.store import PayloadStore
+from services.feeds.quotas.limits import FETCHED_BYTES, RUNS
 from services.feeds.runs.models import NewRun, QueuedRun, RunInput, RunSummary, StoredDocument
 from services.feeds.runs.pacing import next_time
 from services.feeds.runs.repository import claims, records
@@ -23,6 +24,7 @@ from shared.database import PLATFORM, Database, is_transient
 from shared.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from shared.keys import FEED_TIMES, keys_of
 from shared.pagination import Page, decode_cursor
+from shared.quotas import note_use, require_rate, spend
 from shared.runtime.celery import send_hint
 from shared.settings import Settings, load_settings
 from shared.telemetry.logging import get_logger
@@ -81,6 +83,7 @@ def _insert_fetch(session: Session, tenant: str, feed_id: UUID, actor: str) -> t
     subscriptions.lock_feed(session, feed.id)
     run_id = records.renew_queued_fetch(session, feed.id)
     if run_id is None:
+        spend(session, feed.tenant, RUNS)
         run_id = records.insert_run(session, NewRun(feed.tenant, feed.id, actor))
     return feed, run_id
 
@@ -103,14 +106,26 @@ def ingest(
 
     Raises:
         Forbidden, Conflict: as `ensure_feed`.
+        RateExceeded: the tenant has had as many runs as it may have.
     """
     subscriptions.check_settings(settings)
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.ensure_feed(session, principal, name, settings)
         run_id = _insert_stored_run(session, feed, principal, "upload", document)
+        note_use(session, principal.tenant, FETCHED_BYTES, document.received)
         details = {"run": str(run_id), "payload": document.payload}
         subscriptions.audit_feed(session, principal, "feeds.upload", feed, **details)
     return enqueued(database, principal, run_id)
+
+
+def require_upload(database: Database, tenant: str) -> None:
+    """Require that a tenant may bring more bytes today.
+
+    Raises:
+        RateExceeded: it may not.
+    """
+    with database.transaction(tenant) as session:
+        require_rate(session, tenant, FETCHED_BYTES)
 
 
 def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:
@@ -158,6 +173,13 @@ def enqueue_next(database: Database, tenant: str, run_id: UUID) -> bool:
         feed_id = claims.find_feed(session, run_id)
         run = None if feed_id is None else claims.find_next_run(session, feed_id)
     return run is not None and enqueue_run(run, SYSTEM)
+
+
+def enqueue_waiting(database: Database) -> bool:
+    """Send a message if a run could begin, such as one that had no worker; whether it was sent."""
+    with database.transaction(PLATFORM) as session:
+        waiting = claims.unattended_runs(session, 1)
+    return bool(enqueue_runs(waiting, SYSTEM))
 
 
 def get_run(database: Database, tenant: str, run_id: UUID) -> RunSummary:
@@ -269,6 +291,7 @@ def _insert_stored_run(
         file_name=document.file_name if document else None,
         is_confirmed=is_confirmed,
     )
+    spend(session, feed.tenant, RUNS)
     return records.insert_run(session, run)
 
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from services.feeds import NAME
 from services.feeds.runs import service
-from services.feeds.runs.execution import execute
+from services.feeds.runs.execution import execute_next
 from services.feeds.worker import celery
-from shared.database import database
+from shared.database import PLATFORM, database
 from shared.runtime.celery import ServiceTask
 from shared.settings import load_settings
 
@@ -20,12 +20,14 @@ RUN_LIMIT: Final = 4 * 3600
 @celery.task(
     name="feeds.tasks.run_feed", bind=True, time_limit=RUN_LIMIT, soft_time_limit=RUN_LIMIT - 60
 )
-def run_feed(self: ServiceTask, run_id: str) -> dict[str, Any]:
-    """Make an attempt at a run; one that is done or has a worker is skipped."""
+def run_feed(_self: ServiceTask, run_id: str) -> dict[str, Any]:
+    """Make an attempt at the run whose turn it is: the message says that runs wait, not which."""
     own_database = database(NAME)
-    outcome = execute(own_database, load_settings(), self.tenant, UUID(run_id))
-    if outcome.is_end:
-        service.enqueue_next(own_database, self.tenant, UUID(run_id))
+    outcome = execute_next(own_database, load_settings())
+    if outcome is None:
+        return {"status": "skipped", "run": run_id}
+    if not (outcome.is_end and service.enqueue_next(own_database, PLATFORM, outcome.run_id)):
+        service.enqueue_waiting(own_database)
     return outcome.as_dict()
 
 

@@ -4,7 +4,7 @@ Blocks come from a parser, which may run in another process. They are checked fo
 relies on: a parser that a document broke may say anything.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -82,7 +82,7 @@ class DocumentReader:
         self._line_index: LineIndex | None = None
         self._line_numbers: list[LineNumbers] = []
 
-    def read(self, parse: Parse) -> Iterator[Rows]:
+    def read(self, parse: Parse) -> Generator[Rows, None, None]:
         """Read the document to its end; what is new comes block by block, with its texts.
 
         Args:

@@ -15,11 +15,12 @@ router = APIRouter(prefix="/v1", tags=["feeds"])
 Reader = Annotated[Principal, require_permission("feeds:read")]
 Writer = Annotated[Principal, require_permission("feeds:write")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
 
 
 @router.get("/feeds")
 def list_feeds(
-    request: Request, principal: Reader, after: str | None = None, limit: Limit = 100
+    request: Request, principal: Reader, after: After = None, limit: Limit = 100
 ) -> FeedPage:
     """The tenant's feeds and the public ones."""
     page = service.list_feeds(database_of(request), principal.tenant, after, limit)

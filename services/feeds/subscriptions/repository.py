@@ -117,6 +117,12 @@ def list_feeds(session: Session, after: UUID | None, limit: int) -> Page[Feed]:
     return paginate(feeds, limit, lambda feed: (feed.id,))
 
 
+def has_many_tenants(session: Session) -> bool:
+    """Whether more than one tenant has feeds; the session is the platform's."""
+    query = sa.select(sa.func.min(FEED.c.tenant) != sa.func.max(FEED.c.tenant))
+    return bool(session.scalar(query))
+
+
 def update_feed(
     session: Session, tenant: str, feed_id: UUID, values: FeedColumns, *, is_due: bool = False
 ) -> Feed:

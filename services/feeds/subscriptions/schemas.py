@@ -11,11 +11,13 @@ from services.feeds.subscriptions.vocabulary import (
     FeedKind,
     FeedName,
     FormatOptions,
+    PluginName,
     Reliability,
     Tag,
     Tlp,
     Url,
 )
+from shared.bounded_json import BoundedObject
 from shared.pagination import PageSchema
 
 
@@ -27,10 +29,10 @@ class FeedSettings(BaseModel):
     url: Url | None = Field(
         None, description="where it is fetched; none for a feed that is only ever uploaded"
     )
-    format: str | None = Field(
+    format: PluginName | None = Field(
         None, description="a format of docs/feeds.md; guessed from the content when not given"
     )
-    options: FormatOptions = Field(
+    options: BoundedObject = Field(
         default_factory=dict, description="options of the format: docs/feeds.md"
     )
     confidence: int = Field(50, ge=0, le=100, description="of indicators that name none")
@@ -43,10 +45,10 @@ class FeedSettings(BaseModel):
         None, ge=60, le=31 * 86400, description="how often it is fetched"
     )
     enabled: bool = True
-    collector: str = Field(
+    collector: PluginName = Field(
         "http", description="http (one document), taxii (a collection) or misp (a MISP feed)"
     )
-    collector_options: dict[str, Any] = Field(default_factory=dict, description="docs/feeds.md")
+    collector_options: BoundedObject = Field(default_factory=dict, description="docs/feeds.md")
     kind: FeedKind = Field(
         "snapshot", description="snapshot: a whole list each time; stream: only what is recent"
     )
@@ -86,6 +88,11 @@ class FeedView(FeedSettings):
 
     model_config = ConfigDict(extra="ignore", from_attributes=True)
 
+    # Feeds of before have no bounds here.
+    format: str | None
+    options: FormatOptions
+    collector: str
+    collector_options: dict[str, Any]
     id: UUID
     tenant: str
     name: str

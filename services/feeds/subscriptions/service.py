@@ -11,6 +11,7 @@ from services.feeds.collectors import credentials
 from services.feeds.collectors.credentials import Auth
 from services.feeds.collectors.registry import collector_named
 from services.feeds.formats.registry import check_options, format_named
+from services.feeds.quotas.limits import FEEDS
 from services.feeds.subscriptions import repository
 from services.feeds.subscriptions.models import Feed, FeedColumns
 from services.feeds.subscriptions.schemas import FeedCreate, FeedPatch, FeedSettings
@@ -23,6 +24,7 @@ from shared.http.guard import origin_of
 from shared.kafka.outbox import audit
 from shared.keys import keys_of
 from shared.pagination import Page, decode_cursor
+from shared.quotas import require_room
 from shared.settings import Settings, load_settings
 
 
@@ -50,12 +52,14 @@ def create_feed(
 
     Raises:
         Conflict: the tenant has a feed of that name.
+        QuotaExceeded: it has as many as it may have.
         InvalidInput: a setting is wrong; `field` names it.
     """
     values = cast("FeedColumns", {**feed.model_dump(exclude={"auth"}), "catalog": catalog})
     check_settings(values)
     feed_id = uuid4()
     with database.transaction(principal.tenant) as session:
+        require_room(session, principal.tenant, FEEDS)
         created = repository.insert_feed(
             session,
             {**values, **_sealed(feed_id, feed.auth, feed.url)},
@@ -209,6 +213,7 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
     principal.require("feeds:write")
     # Reports and exports add to what is there; a list whose lines go has to say that it is one.
     defaults = cast("FeedColumns", FeedSettings.model_validate({"kind": "stream"}).model_dump())
+    require_room(session, principal.tenant, FEEDS)
     feed = repository.insert_feed(
         session,
         {**defaults, **values, "name": name},
@@ -247,6 +252,11 @@ def change_reading(session: Session, feed: Feed, values: FeedColumns) -> Feed:
     changed = save_feed(session, feed, values)
     _check_options(changed, values)
     return changed
+
+
+def has_many_tenants(session: Session) -> bool:
+    """Whether more than one tenant has feeds; the session is the platform's."""
+    return repository.has_many_tenants(session)
 
 
 def list_scheduled_feeds(session: Session, after: UUID | None, limit: int) -> list[Feed]:

@@ -16,6 +16,7 @@ Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
 Reliability = Literal["A", "B", "C", "D", "E", "F"]
 FeedKind = Literal["snapshot", "stream"]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
+PluginName = Annotated[str, Field(max_length=100)]
 FormatOptions = dict[str, Any]
 """Options of a format, which checks them itself."""
 

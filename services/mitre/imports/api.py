@@ -74,7 +74,9 @@ def list_imports(
     before: Annotated[
         Timestamp | None, Query(description="only loads that were requested before this time")
     ] = None,
-    after: str | None = None,
+    after: Annotated[
+        str | None, Query(max_length=1000, description="`next` of the page before")
+    ] = None,
     limit: Limit = 50,
 ) -> ImportPage:
     """Loads, newest first."""

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import StringConstraints
 
 from services.mitre.releases.domains import DomainName
 from services.mitre.releases.schemas import ReleaseVersion
@@ -68,7 +69,8 @@ def export_layer(
     principal: Reader,
     domain: DomainName,
     technique: Annotated[
-        list[str], Query(min_length=1, max_length=2000, examples=[["T1059", "T1003.001:75"]])
+        list[Annotated[str, StringConstraints(max_length=100)]],
+        Query(min_length=1, max_length=2000, examples=[["T1059", "T1003.001:75"]]),
     ],
     name: Text = "SentinelIQ",
     version: Annotated[ReleaseVersion | None, Query()] = None,

@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.pagination import PageSchema
 
-AttackId = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[Tt][0-9]{4}(\.[0-9]{3})?$")]
+AttackId = Annotated[
+    str,
+    StringConstraints(to_upper=True, max_length=9, pattern=r"^[Tt][0-9]{4}(\.[0-9]{3})?$"),
+]
 
 
 class TechniqueView(BaseModel):

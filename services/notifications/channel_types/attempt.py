@@ -7,7 +7,7 @@ from typing import Any, Final
 from services.notifications.channel_types.base import ChannelGone, ChannelType, Notification
 from shared.errors import SentinelIQError, UpstreamError
 from shared.http.client import GuardedClient
-from shared.http.guard import Network
+from shared.http.guard import Allowance
 from shared.http.limits import Limits
 from shared.telemetry.logging import get_logger
 
@@ -35,7 +35,7 @@ class AttemptResult:
         return isinstance(self.error, ChannelGone)
 
 
-def channel_client(allow: tuple[Network, ...]) -> GuardedClient:
+def channel_client(allow: tuple[Allowance, ...]) -> GuardedClient:
     """A client for channels. It follows no redirects and reads 64 KiB of an answer at most."""
     return GuardedClient(
         allow=allow, limits=Limits(total=TIMEOUT, max_bytes=64 * 1024, redirects=0)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from shared.errors import UpstreamError
 from shared.http.client import GuardedClient
-from shared.http.guard import Network
+from shared.http.guard import Allowance
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -69,12 +69,12 @@ class ChannelType(Protocol[Config]):
     config: type[Config]
     signs: ClassVar[bool]
 
-    async def check(self, config: Config, allow: tuple[Network, ...]) -> None:
+    async def check(self, config: Config, allow: tuple[Allowance, ...]) -> None:
         """Check a configuration before it is stored.
 
         Args:
             config: the validated configuration.
-            allow: private networks that may be reached all the same.
+            allow: what may be reached although it is not public.
 
         Raises:
             InvalidInput: the configuration can never work; `field` names the part of it.

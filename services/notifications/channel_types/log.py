@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.notifications.channel_types.base import Notification
 from shared.http.client import GuardedClient
-from shared.http.guard import Network
+from shared.http.guard import Allowance
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -25,7 +25,7 @@ class LogChannel:
     config: type[LogConfig] = LogConfig
     signs: ClassVar[bool] = False
 
-    async def check(self, config: LogConfig, allow: tuple[Network, ...]) -> None:
+    async def check(self, config: LogConfig, allow: tuple[Allowance, ...]) -> None:
         """Accept every configuration."""
 
     async def send(

@@ -14,7 +14,7 @@ from services.notifications.channel_types.base import MAX_MATCHES, ChannelGone, 
 from shared.errors import InvalidInput, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.errors import ForbiddenTarget, UpstreamStatus
-from shared.http.guard import Network, OutboundPolicy, Target
+from shared.http.guard import Allowance, OutboundPolicy, Target
 from shared.http.response import BufferedResponse
 from shared.http.transport import resolve
 
@@ -37,7 +37,7 @@ class WebhookChannel:
     config: type[WebhookConfig] = WebhookConfig
     signs: ClassVar[bool] = True
 
-    async def check(self, config: WebhookConfig, allow: tuple[Network, ...]) -> None:
+    async def check(self, config: WebhookConfig, allow: tuple[Allowance, ...]) -> None:
         """Refuse an address that no attempt may reach; a name that does not resolve yet may pass.
 
         Raises:

@@ -52,6 +52,12 @@ def find_many(session: Session, channel_ids: Collection[UUID]) -> dict[UUID, Cha
     return {row.id: Channel(*row) for row in session.execute(query)}
 
 
+def list_configs(session: Session, tenant: str) -> dict[UUID, dict[str, Any]]:
+    """The configurations of a tenant's channels, by their ids."""
+    query = sa.select(CHANNEL.c.id, CHANNEL.c.config).where(CHANNEL.c.tenant == tenant)
+    return {row.id: row.config for row in session.execute(query)}
+
+
 def list_by_name(session: Session, after: tuple[str, UUID] | None, limit: int) -> Sequence[Channel]:
     """Channels by name, from behind the name and id `after`."""
     query = sa.select(CHANNEL).order_by(CHANNEL.c.name, CHANNEL.c.id).limit(limit)

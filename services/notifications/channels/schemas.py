@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.bounded_json import BoundedObject
+
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -21,7 +23,7 @@ def _check_secret(text: str) -> str:
     return text
 
 
-Secret = Annotated[str, AfterValidator(_check_secret)]
+Secret = Annotated[str, Field(max_length=100), AfterValidator(_check_secret)]
 
 
 class ChannelCreate(BaseModel):
@@ -31,7 +33,7 @@ class ChannelCreate(BaseModel):
 
     name: Name
     kind: Name
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: BoundedObject = Field(default_factory=dict)
     secret: Secret | None = None
     enabled: bool = True
 
@@ -42,7 +44,7 @@ class ChannelPatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
-    config: dict[str, Any] | None = None
+    config: BoundedObject | None = None
     secret: Secret | None = None
     enabled: bool | None = None
 

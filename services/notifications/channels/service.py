@@ -28,15 +28,18 @@ from services.notifications.channels.schemas import (
     ChannelView,
     SampleOutcome,
 )
+from services.notifications.quotas.limits import CHANNELS
 from shared.audit import changes_between
 from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.http.guard import origin_of
+from shared.http.guard import Allowance, origin_of
+from shared.http.outbound import outbound_of
 from shared.kafka.outbox import audit
 from shared.keys import CHANNEL_SECRETS, keys_of
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 from shared.settings import Settings
 
 __all__ = [
@@ -44,8 +47,10 @@ __all__ = [
     "Channel",
     "change_channel",
     "channel_sealer",
+    "channels_to",
     "create_channel",
     "delete_channel",
+    "destination_of",
     "disable_channel",
     "enabled_channel_names",
     "find_channels",
@@ -115,9 +120,10 @@ def create_channel(
     Raises:
         InvalidInput: its configuration cannot work; `field` names the part of it.
         Conflict: the tenant has a channel of that name.
+        QuotaExceeded: it has as many as it may have.
     """
     kind = channel_type_named(body.kind)
-    config = _checked_config(kind, body.config, settings)
+    config = _checked_config(kind, body.config, outbound_of(settings, principal.tenant))
     _refuse_useless_secret(kind, body.secret)
     secret = body.secret
     if secret is None and kind.signs:
@@ -136,6 +142,7 @@ def create_channel(
         "enabled": body.enabled,
     }
     with database.transaction(principal.tenant) as session:
+        require_room(session, principal.tenant, CHANNELS)
         channel = repository.insert(session, values)
         _audit(session, principal, "create", channel, after=channel)
     return ChannelCreated(**ChannelView.model_validate(channel).model_dump(), secret=secret)
@@ -159,7 +166,7 @@ def change_channel(
         # It may resolve a name, which takes its time: not while the channel is locked.
         with database.transaction(principal.tenant) as session:
             kind = channel_type_named(_get(session, channel_id).kind)
-        config = _checked_config(kind, body.config, settings)
+        config = _checked_config(kind, body.config, outbound_of(settings, principal.tenant))
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id, lock=True)
         patched = apply_patch(ChannelCreate, channel, body, without="secret")
@@ -222,7 +229,7 @@ async def _send_sample(
 ) -> SampleOutcome:
     kind = channel_type_named(channel.kind)
     started = time.perf_counter()
-    async with channel_client(settings.outbound_allow) as outbound:
+    async with channel_client(outbound_of(settings, channel.tenant)) as outbound:
         result = await attempt(kind, channel.config, secret, sample, outbound)
     return SampleOutcome(
         state="failed" if result.error else "delivered",
@@ -261,11 +268,11 @@ def _get(session: Session, channel_id: UUID, *, lock: bool = False) -> Channel:
 
 
 def _checked_config(
-    kind: ChannelType[Any], config: dict[str, Any], settings: Settings
+    kind: ChannelType[Any], config: dict[str, Any], allow: tuple[Allowance, ...]
 ) -> dict[str, Any]:
     """The configuration as it is stored, once it is valid and its target is allowed."""
     valid = validated(kind.config, config, "config")
-    asyncio.run(kind.check(valid, settings.outbound_allow))
+    asyncio.run(kind.check(valid, allow))
     return dict(valid.model_dump(mode="json"))
 
 
@@ -325,6 +332,17 @@ def require_channels(session: Session, channel_ids: Collection[UUID]) -> None:
 def find_channels(session: Session, channel_ids: Collection[UUID]) -> dict[UUID, Channel]:
     """Those of some channels that exist, by their ids."""
     return repository.find_many(session, channel_ids)
+
+
+def destination_of(channel: Channel) -> str:
+    """The receiver of a channel: the origin of its address; empty if its kind has none."""
+    return _origin(channel.config)
+
+
+def channels_to(session: Session, tenant: str, destinations: Collection[str]) -> set[UUID]:
+    """A tenant's channels to some receivers."""
+    configs = repository.list_configs(session, tenant)
+    return {name for name, config in configs.items() if _origin(config) in destinations}
 
 
 def disable_channel(session: Session, channel_id: UUID, reason: str) -> None:

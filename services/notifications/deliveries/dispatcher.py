@@ -1,12 +1,16 @@
 """The dispatcher: claims due deliveries, attempts them concurrently, and records the results.
 
 A slow receiver occupies only its own slots. Deliveries that become due meanwhile are claimed at
-once, up to `_SLOTS` at a time and `_SLOTS_PER_CHANNEL` for one channel.
+once, up to `_SLOTS` at a time, `_SLOTS_PER_CHANNEL` for one channel and `_SLOTS_PER_DESTINATION`
+for one tenant's channels to one receiver. Tenants take turns, and none has more slots than are
+free, so that a slot is there for the alert of a tenant whose neighbour's receivers hang.
 """
 
 import asyncio
+import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -20,6 +24,8 @@ from services.notifications.channel_types.base import MAX_MATCHES
 from services.notifications.channels.service import (
     Channel,
     channel_sealer,
+    channels_to,
+    destination_of,
     disable_channel,
     find_channels,
     open_secret,
@@ -33,19 +39,25 @@ from shared.errors import NotFound, SentinelIQError, UpstreamError
 from shared.events import Event, derived_id
 from shared.events.notifications import DELIVERED, Delivered
 from shared.http.client import GuardedClient
+from shared.http.outbound import outbound_of
 from shared.kafka.outbox import publish
 from shared.leases import LeaseLost
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
+from shared.turns import TurnOrder
 
 log = get_logger(__name__)
 
 SOURCE: Final = "/services/notifications"
 
-_SLOTS: Final = 100
+_SLOTS: Final = 200
 _SLOTS_PER_CHANNEL: Final = 10
+_SLOTS_PER_DESTINATION: Final = 20
+_BATCH: Final = 10
 _POLL_SECONDS: Final = 0.25
-_RUN_SECONDS: Final = 60.0
+_RUN_SECONDS: Final = (240.0, 480.0)
+"""The shortest and the longest run. Runs that began together do not end together: a worker whose
+run is over claims nothing while its last attempts wait for their receivers."""
 
 
 class _Job(NamedTuple):
@@ -58,6 +70,14 @@ class _Job(NamedTuple):
     claimed: ClaimedDelivery
     channel: Channel | None
     matches: list[dict[str, Any]]
+
+
+class _Slot(NamedTuple):
+    """Who occupies a slot."""
+
+    tenant: str
+    channel_id: UUID
+    destination: str
 
 
 _Attempt = asyncio.Task[tuple[_Job, AttemptResult]]
@@ -74,18 +94,31 @@ class DispatchCounts:
 
 
 class DeliveryDispatcher:
-    """Delivers until nothing is due, for at most a minute.
+    """Delivers until nothing is due, for some minutes at most.
 
     Args:
         database: the service's.
         settings: name the private networks that may be reached, and the address of the API.
+        wake_successor: called when the run's time is over, so that another worker goes on at once.
+        seconds: of the run; by default a random time.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        wake_successor: Callable[[], None] | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self._database = database
         self._settings = settings
+        self._wake_successor = wake_successor
+        if seconds is None:
+            seconds = random.uniform(*_RUN_SECONDS)  # noqa: S311  # no secret depends on it
+        self._seconds = seconds
         self._sealer = channel_sealer(settings)
-        self._running: dict[_Attempt, UUID] = {}
+        self._turns = TurnOrder()
+        self._running: dict[_Attempt, _Slot] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._counts = DispatchCounts()
 
@@ -96,40 +129,46 @@ class DeliveryDispatcher:
             Unavailable: the database does not answer. Claimed deliveries are claimed again when
                 their leases end.
         """
-        asyncio.run(self._run_until(time.monotonic() + _RUN_SECONDS))
+        asyncio.run(self._run_until(time.monotonic() + self._seconds))
         return self._counts
 
     async def _run_until(self, end: float) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cancel_running)
             while True:
-                is_over = time.monotonic() >= end or shutdown.is_requested()
-                jobs = [] if is_over else await self._claim_jobs()
+                if not self._counts.has_more and self._is_over(end):
+                    await self._hand_over()
+                jobs = [] if self._counts.has_more else await self._claim_jobs()
                 for job in jobs:
                     await self._start(job, stack)
                 if not self._running:
                     break
                 # A full claim means that more is due: claim again at once.
-                pause = 0.0 if len(jobs) == _SLOTS_PER_CHANNEL else _POLL_SECONDS
+                pause = 0.0 if len(jobs) == _BATCH else _POLL_SECONDS
                 ended, _ = await asyncio.wait(
                     self._running, timeout=pause, return_when=asyncio.FIRST_COMPLETED
                 )
                 if ended:
                     await self._record(ended)
-        # Deliveries that were due when the worker was told to stop are another worker's.
-        self._counts.has_more = time.monotonic() >= end or shutdown.is_requested()
+
+    def _is_over(self, end: float) -> bool:
+        return time.monotonic() >= end or shutdown.is_requested()
+
+    async def _hand_over(self) -> None:
+        """Claim nothing more: what is due from now on is another worker's."""
+        self._counts.has_more = True
+        if self._wake_successor is not None:
+            await asyncio.to_thread(self._wake_successor)
 
     async def _claim_jobs(self) -> list[_Job]:
-        slots = min(_SLOTS - len(self._running), _SLOTS_PER_CHANNEL)
-        if slots <= 0:
+        count = min(_SLOTS - len(self._running), _BATCH)
+        if count <= 0:
             return []
-        attempts = Counter(self._running.values())
-        busy = [channel for channel, count in attempts.items() if count >= _SLOTS_PER_CHANNEL]
-        return await asyncio.to_thread(self._claim, slots, busy)
+        return await asyncio.to_thread(self._claim, count)
 
-    def _claim(self, slots: int, busy_channels: list[UUID]) -> list[_Job]:
+    def _claim(self, count: int) -> list[_Job]:
         with self._database.transaction(PLATFORM) as session:
-            claims = repository.claim(session, slots, busy_channels)
+            claims = self._claim_in_turn(session, count)
             if not claims:
                 return []
             deliveries = [claimed.delivery for claimed in claims]
@@ -146,14 +185,46 @@ class DeliveryDispatcher:
             for claimed in claims
         ]
 
+    def _claim_in_turn(self, session: Session, count: int) -> list[ClaimedDelivery]:
+        waiting = set(repository.waiting_tenants(session))
+        running = Counter(slot.tenant for slot in self._running.values())
+        claims: list[ClaimedDelivery] = []
+        while waiting and len(claims) < count:
+            free = _SLOTS - running.total()
+            chosen = self._turns.choose(waiting, running, free=free, limit=count - len(claims))
+            if not chosen:
+                break
+            for tenant, share in Counter(chosen).items():
+                busy = self._busy_channels(session, tenant)
+                claimed = repository.claim(session, tenant, share, busy)
+                claims += claimed
+                running[tenant] += len(claimed)
+                if len(claimed) < share:
+                    # The rest of it waits for busy channels, or is another worker's.
+                    waiting.discard(tenant)
+        return claims
+
+    def _busy_channels(self, session: Session, tenant: str) -> set[UUID]:
+        slots = [slot for slot in self._running.values() if slot.tenant == tenant]
+        attempts = Counter(slot.channel_id for slot in slots)
+        busy = {channel for channel, number in attempts.items() if number >= _SLOTS_PER_CHANNEL}
+        to_destinations = Counter(slot.destination for slot in slots if slot.destination)
+        full = {
+            destination
+            for destination, number in to_destinations.items()
+            if number >= _SLOTS_PER_DESTINATION
+        }
+        return busy | channels_to(session, tenant, full) if full else busy
+
     async def _start(self, job: _Job, stack: AsyncExitStack) -> None:
         # Each channel has its own client: it reuses its connections, and cannot use up others'.
         channel_id = job.claimed.delivery.channel_id
         if channel_id not in self._clients:
-            client = channel_client(self._settings.outbound_allow)
+            client = channel_client(outbound_of(self._settings, job.claimed.delivery.tenant))
             self._clients[channel_id] = await stack.enter_async_context(client)
         task = asyncio.create_task(self._attempt(job, self._clients[channel_id]))
-        self._running[task] = channel_id
+        destination = destination_of(job.channel) if job.channel else ""
+        self._running[task] = _Slot(job.claimed.delivery.tenant, channel_id, destination)
 
     async def _attempt(self, job: _Job, outbound: GuardedClient) -> tuple[_Job, AttemptResult]:
         channel = job.channel

@@ -93,21 +93,32 @@ def add(session: Session, deliveries: Sequence[NewDelivery]) -> None:
     session.execute(_ADD, deliveries)
 
 
-def claim(session: Session, limit: int, busy_channels: Iterable[UUID]) -> list[ClaimedDelivery]:
-    """Claim deliveries that are due, those that are due the longest first.
+def waiting_tenants(session: Session) -> list[str]:
+    """The tenants that have deliveries to claim."""
+    return DELIVERIES.waiting_tenants(session)
+
+
+def claim(
+    session: Session, tenant: str, limit: int, busy_channels: Iterable[UUID]
+) -> list[ClaimedDelivery]:
+    """Claim deliveries of a tenant that are due, those that are due the longest first.
 
     Args:
         session: the platform's own transaction.
+        tenant: whose.
         limit: most deliveries.
         busy_channels: channels to leave out.
     """
     holder = uuid4()
     busy = list(busy_channels)
+    where = DELIVERY.c.tenant == tenant
+    if busy:
+        where = sa.and_(where, DELIVERY.c.channel_id.not_in(busy))
     rows = DELIVERIES.claim(
         session,
         holder,
         limit=limit,
-        where=DELIVERY.c.channel_id.not_in(busy) if busy else None,
+        where=where,
         order_by=[_DUE_AT],
         values={"next_attempt_at": None},
     )

@@ -1,5 +1,7 @@
 """Tasks of deliveries."""
 
+from functools import partial
+
 from services.notifications import NAME
 from services.notifications.deliveries.dispatcher import DeliveryDispatcher
 from services.notifications.deliveries.wakeup import DELIVER_PENDING, wake_worker
@@ -11,10 +13,9 @@ from shared.settings import load_settings
 
 @celery.task(name=DELIVER_PENDING, bind=True)
 def deliver_pending(self: ServiceTask) -> dict[str, object]:
-    """Deliver what is due through all channels; wake another worker if deliveries are left."""
-    counts = DeliveryDispatcher(database(NAME), load_settings()).run()
-    if counts.has_more:
-        wake_worker(self.actor)
+    """Deliver what is due through all channels; wake another worker when the time is over."""
+    wake = partial(wake_worker, self.actor)
+    counts = DeliveryDispatcher(database(NAME), load_settings(), wake).run()
     return {
         "status": "ok",
         "delivered": counts.delivered,

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from shared.retention import INFRASTRUCTURE, RetentionPolicy
+from shared.retention import INFRASTRUCTURE, QUOTAS, RetentionPolicy
 
 POLICIES: Final = (
     *INFRASTRUCTURE,
+    *QUOTAS,
     RetentionPolicy(table="channel", reason="A channel stays until its tenant deletes it."),
     RetentionPolicy(table="rule", reason="A rule stays until its tenant deletes it."),
     RetentionPolicy(table="rule_version", reason="One row for each tenant."),

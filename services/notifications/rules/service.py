@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 
 from services.notifications.channels.patches import apply_patch
 from services.notifications.channels.service import require_channels
+from services.notifications.quotas.limits import RULES
 from services.notifications.rules import repository
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.schemas import RuleCreate, RulePatch, RuleView
@@ -17,6 +18,7 @@ from shared.database import Database
 from shared.errors import NotFound
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 
 
 def list_rules(
@@ -46,8 +48,10 @@ def create_rule(database: Database, principal: Principal, body: RuleCreate) -> R
     Raises:
         InvalidInput: a channel does not exist.
         Conflict: the tenant has a rule of that name.
+        QuotaExceeded: it has as many as it may have.
     """
     with database.transaction(principal.tenant) as session:
+        require_room(session, principal.tenant, RULES)
         values = _checked_values(session, body)
         rule = repository.insert(session, {"id": uuid7(), "tenant": principal.tenant, **values})
         _audit(session, principal, "create", rule, after=rule)

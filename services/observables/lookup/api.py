@@ -21,6 +21,7 @@ from services.observables.lookup.repository import Filter
 from services.observables.lookup.service import DatedExplanation, DatedPage, RelationPage
 from services.observables.reference.data_dates import UNKNOWN, DatasetDates
 from services.observables.sightings.schemas import RelationKind
+from services.observables.store.references import StixId
 from services.observables.store.search_keys import check_literal
 from services.observables.store.search_keys import under as ranges_under
 from shared.auth import Principal
@@ -207,7 +208,7 @@ def count_observables(request: Request, principal: Reader, conditions: Filtered)
 
 @router.get("/observables/{identity}", responses=struct_response(DatedObservable))
 def get_observable(
-    request: Request, principal: Reader, identity: str, as_of: AsOf = None
+    request: Request, principal: Reader, identity: StixId, as_of: AsOf = None
 ) -> Response:
     """Get an observable by its STIX id, now or as recorded at a moment."""
     moment = service.check_past(as_of)
@@ -217,7 +218,7 @@ def get_observable(
 
 @router.get("/observables/{identity}/explain", responses=struct_response(DatedExplanation))
 def explain_observable(
-    request: Request, principal: Reader, identity: str, as_of: AsOf = None
+    request: Request, principal: Reader, identity: StixId, as_of: AsOf = None
 ) -> Response:
     """Explain a score by its parts, now or as recorded at a moment."""
     moment = service.check_past(as_of)
@@ -229,7 +230,7 @@ def explain_observable(
 def list_relations(
     request: Request,
     principal: Reader,
-    identity: str,
+    identity: StixId,
     kind: RelationKind | None = None,
     after: After = None,
     limit: Limit = 100,

@@ -43,7 +43,7 @@ async def extract(request: Request, principal: Reader) -> Response:
     # A file: reports that are sent slowly take no memory.
     with TemporaryFile() as document:
         await _receive(request, document)
-        answer = await pool.extract(document, media_type, annotate)
+        answer = await pool.extract(principal.tenant, document, media_type, annotate)
     dates = bytes(await data_dates.get_async())
     return Response(b'%b,"reference":%b}' % (answer[:-1], dates), media_type="application/json")
 

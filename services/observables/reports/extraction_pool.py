@@ -16,6 +16,8 @@ from shared.sandbox.limits import JobLimits, SandboxLimitExceeded, SandboxLimits
 from shared.sandbox.pool import Cancellation, SandboxPool
 
 _MAX_MEDIA_TYPE: Final = 1_000
+_MAX_WAITING: Final = 32
+"""Documents that are read or wait for it; the gate of requests lets a tenant have half of them."""
 _TOO_LARGE: Final = frozenset({"processor-time", "wall-clock", "memory", "result"})
 
 Annotate = Callable[[Sequence[ExtractedValue]], Sequence[msgspec.Struct]]
@@ -37,12 +39,15 @@ class ExtractionPool:
         warm = [extraction_job.__module__]
         self._sandbox = SandboxPool(NAME, limits, warm=warm, errors=[TooLargeInput])
         # Threads of their own: lookups must not wait for documents.
-        self._threads = ThreadPoolExecutor(pool.MAX_PROCESSES, "extract")
+        self._threads = ThreadPoolExecutor(_MAX_WAITING, "extract")
 
-    async def extract(self, document: IO[bytes], media_type: str, annotate: Annotate) -> bytes:
+    async def extract(
+        self, tenant: str, document: IO[bytes], media_type: str, annotate: Annotate
+    ) -> bytes:
         """The values in a document, as a JSON object in the shape of `ExtractionView`.
 
         Args:
+            tenant: whose turn it takes.
             document: an open file, flushed.
             media_type: its `Content-Type`.
             annotate: is called for some thousand observables at a time.
@@ -53,7 +58,7 @@ class ExtractionPool:
             InvalidInput: it cannot be read.
         """
         cancellation = Cancellation()
-        work = self._threads.submit(self._run, cancellation, document, media_type, annotate)
+        work = self._threads.submit(self._run, cancellation, tenant, document, media_type, annotate)
         answer = asyncio.wrap_future(work)
         try:
             done, _ = await asyncio.wait([answer], timeout=pool.QUEUE_SECONDS)
@@ -67,7 +72,12 @@ class ExtractionPool:
             raise
 
     def _run(
-        self, cancellation: Cancellation, document: IO[bytes], media_type: str, annotate: Annotate
+        self,
+        cancellation: Cancellation,
+        tenant: str,
+        document: IO[bytes],
+        media_type: str,
+        annotate: Annotate,
     ) -> bytes:
         kind = media_type[:_MAX_MEDIA_TYPE].encode("utf-8", "replace")
         try:
@@ -77,6 +87,7 @@ class ExtractionPool:
                 [document.fileno()],
                 self._job_limits,
                 cancellation=cancellation,
+                tenant=tenant,
             )
             header = msgspec.msgpack.decode(next(frames), type=ExtractionHeader)
             return _encode(header, frames, annotate)

@@ -8,7 +8,7 @@ asserts it any more: a value is new once, a late report is compared with the new
 from typing import Final
 
 from services.observables.store.models import HISTORY_DAYS
-from shared.retention import INFRASTRUCTURE, RetentionPolicy
+from shared.retention import INFRASTRUCTURE, QUOTAS, RetentionPolicy
 
 
 def _history(table: str) -> RetentionPolicy:
@@ -67,6 +67,7 @@ FAILED_ROWS: Final = RetentionPolicy(
 
 POLICIES: Final = (
     *INFRASTRUCTURE,
+    *QUOTAS,
     RetentionPolicy(table="source", reason="One row for each feed."),
     RetentionPolicy(table="observable", reason="A value is new once, and has a past."),
     RetentionPolicy(

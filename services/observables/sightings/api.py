@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from services.observables.sightings import schemas, service
 from services.observables.sightings.service import ReportedRelation, SightingReport
-from services.observables.store.references import observable_of, uuid_of
+from services.observables.store.references import StixId, observable_of, uuid_of
 from services.observables.store.schemas import ReferenceView
 from shared.auth import Principal
 from shared.errors import InvalidInput
@@ -81,7 +81,7 @@ def _span(first: datetime | None, last: datetime | None, field: str) -> tuple[da
 
 
 @router.delete("/sightings/{identity}", status_code=204)
-def withdraw_sighting(request: Request, principal: Writer, identity: str) -> None:
+def withdraw_sighting(request: Request, principal: Writer, identity: StixId) -> None:
     """Withdraw a report that was wrong; answers about the time before it stay as they were."""
     service.withdraw(
         database_of(request), principal.tenant, principal.actor, UUID(uuid_of(identity))

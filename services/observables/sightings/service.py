@@ -1,13 +1,14 @@
 """Reports of people and sensors: an observable was seen, is harmless, or is related to another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
 from services.observables import NAME
+from services.observables.quotas.limits import SIGHTINGS
 from services.observables.reference import context
 from services.observables.scoring.inputs import ObservableState, ScoreUpdate
 from services.observables.sightings import repository
@@ -21,8 +22,12 @@ from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.observables import Change
 from shared.kafka.outbox import audit
+from shared.quotas import spend
 from shared.stix import Observable, bucket, stix_id
 from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id
+
+_BATCH: Final = 50
+"""Reports of a transaction."""
 
 
 class SightingReport(NamedTuple):
@@ -68,18 +73,48 @@ def report(
 ) -> list[SightingOutcome]:
     """Store sightings and publish the scores they move; a repeated report changes nothing.
 
+    Many reports are stored in several transactions: if one of them fails, those before it stay.
+
     Raises:
+        RateExceeded: the tenant has reported as many as it may today.
         Conflict: an id is that of a sighting of another observable.
     """
+    now = datetime.now(UTC)
+    with database.transaction(tenant) as session:
+        spend(session, tenant, SIGHTINGS, len(reports))
+        _check_ids(session, tenant, reports)
+    outcomes: dict[int, SightingOutcome] = {}
+    for batch in _batches(reports):
+        stored = _store(database, tenant, actor, [reports[number] for number in batch], now)
+        outcomes |= zip(batch, stored, strict=True)
+    return [outcomes[number] for number in range(len(reports))]
+
+
+def _batches(reports: Sequence[SightingReport]) -> Iterator[list[int]]:
+    """The places of reports, in batches that lock few buckets each, and each for a short time.
+
+    The locks of buckets are everybody's: a transaction of a thousand reports would hold them all.
+    """
+    keys = [(bucket(report.observable_id), report.observable_id) for report in reports]
+    places = sorted(range(len(reports)), key=keys.__getitem__)
+    for start in range(0, len(places), _BATCH):
+        yield places[start : start + _BATCH]
+
+
+def _store(
+    database: Database,
+    tenant: str,
+    actor: str,
+    reports: Sequence[SightingReport],
+    now: datetime,
+) -> list[SightingOutcome]:
+    """Store some reports in a transaction of their own."""
     observables = {report.observable_id: report.observable for report in reports}
     ids = sorted(observables)
-    now = datetime.now(UTC)
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
         write.lock(session, {bucket(identity) for identity in ids})
-        _check_ids(
-            reports, repository.observables_of(session, tenant, [report.id for report in reports])
-        )
+        _check_ids(session, tenant, reports)
         before = read.read_states(session, tenant, ids)
         new_observables.put(session, tenant, observables, now)
         rows = [_row(report, tenant, actor, now) for report in reports]
@@ -98,7 +133,8 @@ def report(
     ]
 
 
-def _check_ids(reports: Sequence[SightingReport], stored: dict[UUID, str]) -> None:
+def _check_ids(session: Session, tenant: str, reports: Sequence[SightingReport]) -> None:
+    stored = repository.observables_of(session, tenant, [report.id for report in reports])
     for number, report in enumerate(reports):
         if stored.setdefault(report.id, report.observable_id) != report.observable_id:
             raise Conflict(

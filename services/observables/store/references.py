@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from annotated_types import MaxLen
 from sqlalchemy.orm import Session
 
 from services.observables.scoring.inputs import ObservableState
@@ -60,6 +61,10 @@ def observable_of(value: str, type_: ObservableType | None, field: str) -> Obser
         return detect(value) if type_ is None else Observable(type_, normalise(type_, value))
     except NotAnObservable as error:
         raise InvalidInput(f"{field}: {error}", field=field) from None
+
+
+StixId = Annotated[str, MaxLen(200)]
+"""A STIX id, as a path has it."""
 
 
 def uuid_of(identity: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.retention import INFRASTRUCTURE, RetentionPolicy
+from shared.retention import INFRASTRUCTURE, QUOTAS, RetentionPolicy
 
 FIRINGS: Final = RetentionPolicy(
     table="fire",
@@ -14,6 +14,7 @@ FIRINGS: Final = RetentionPolicy(
 
 POLICIES: Final = (
     *INFRASTRUCTURE,
+    *QUOTAS,
     RetentionPolicy(table="schedule", reason="A schedule stays until its tenant deletes it."),
     FIRINGS,
     RetentionPolicy(

@@ -33,7 +33,11 @@ Cron = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Every = Annotated[int, Field(ge=1, le=366 * 86400)]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Jitter = Annotated[int, Field(ge=0, le=86400)]
-Args = Annotated[list[JsonValue], Field(max_length=20), AfterValidator(_check_args)]
+Args = Annotated[
+    list[JsonValue],
+    Field(max_length=20, json_schema_extra={"x-max-bytes": MAX_ARGS_BYTES}),
+    AfterValidator(_check_args),
+]
 
 
 class ScheduleCreate(BaseModel):

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
+from services.scheduler.quotas.limits import SCHEDULES
 from services.scheduler.schedules import repository
 from services.scheduler.schedules.core_schedules import CoreSchedule
 from services.scheduler.schedules.fired_event import fired_event, rfc3339
@@ -31,6 +32,7 @@ from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.scheduler import Fired
 from shared.kafka.outbox import audit, publish
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 
 _TIMING_FIELDS = ("cron", "every_seconds", "timezone", "jitter_seconds")
 
@@ -86,6 +88,7 @@ def create_schedule(database: Database, principal: Principal, body: ScheduleCrea
     Raises:
         InvalidInput: it never fires, or its task may not be scheduled; `field` tells which.
         Conflict: the tenant has a schedule of that name.
+        QuotaExceeded: it has as many as it may have.
     """
     schedule_id = uuid4()
     values = body.model_dump() | {
@@ -97,6 +100,7 @@ def create_schedule(database: Database, principal: Principal, body: ScheduleCrea
         "updated_by": principal.actor,
     }
     with database.transaction(_access_of(principal).tenant) as session:
+        require_room(session, principal.tenant, SCHEDULES)
         times = _times(session, schedule_id, values)
         schedule = repository.insert(session, values | times)
         _audit(session, principal, "schedules.create", schedule, None, schedule)

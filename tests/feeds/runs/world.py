@@ -70,7 +70,7 @@ class World:
 
     def _truncate(self) -> None:
         with self.feeds.engine.begin() as connection:
-            tables = "feeds.feed, feeds.run, feeds.provider, feeds.outbox"
+            tables = "feeds.feed, feeds.run, feeds.provider, feeds.provider_turn, feeds.outbox"
             connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
             tables = ", ".join(f"observables.{table}" for table in self._observables_tables())
             connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
@@ -142,6 +142,7 @@ class World:
     def work(self, run_id: UUID | None = None) -> AttemptOutcome | None:
         """Work on a run, by default on one that may begin."""
         self.change("DELETE FROM provider")
+        self.change("DELETE FROM provider_turn")
         if run_id is None:
             with self.feeds.transaction(PLATFORM) as session:
                 waiting = claims.unattended_runs(session)

@@ -206,7 +206,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(bench, receiver):
     with bench.own.transaction(PLATFORM) as session:
         [zombie] = [
             claimed
-            for claimed in repository.claim(session, 100, [])
+            for claimed in repository.claim(session, "acme", 100, [])
             if str(claimed.delivery.rule_id) == rule["id"]
         ]
     bench.make_due(rule)

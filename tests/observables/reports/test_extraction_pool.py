@@ -47,7 +47,9 @@ def file_of(content: bytes) -> Iterator[IO[bytes]]:
 
 async def extract(pool: ExtractionPool, content: bytes, kind: str = "text/plain") -> dict[str, Any]:
     with file_of(content) as file:
-        answer: dict[str, Any] = msgspec.json.decode(await pool.extract(file, kind, annotate))
+        answer: dict[str, Any] = msgspec.json.decode(
+            await pool.extract("acme", file, kind, annotate)
+        )
     return answer
 
 
@@ -199,7 +201,7 @@ async def extract(content):
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
-        await pool.extract(file, "text/plain", lambda values: [])
+        await pool.extract("acme", file, "text/plain", lambda values: [])
 pool = ExtractionPool()
 asyncio.run(extract(b"evil.com"))
 print(pool._sandbox._idle[0].pid, flush=True)

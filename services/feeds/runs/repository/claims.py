@@ -198,6 +198,37 @@ def unattended_runs(session: Session, limit: int = 1000) -> list[QueuedRun]:
     return [QueuedRun(*row) for row in session.execute(query)]
 
 
+def lock_worker(session: Session, worker: str) -> None:
+    """Let the processes of a worker claim one at a time, until the transaction ends."""
+    session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(worker, 0))))
+
+
+def waiting_tenants(session: Session) -> list[str]:
+    """The tenants that have runs which are due."""
+    return RUNS.waiting_tenants(session)
+
+
+def count_running(session: Session, worker: str) -> dict[str, int]:
+    """How many runs of each tenant a worker has."""
+    query = (
+        sa.select(RUN.c.tenant, sa.func.count())
+        .where(RUN.c.state == RunState.RUNNING, RUN.c.worker == worker, RUN.c.lease_until > _NOW)
+        .group_by(RUN.c.tenant)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def find_due_run(session: Session, tenant: str) -> UUID | None:
+    """A tenant's run that may begin now, of those the one that is due the longest."""
+    query = (
+        sa.select(RUN.c.id)
+        .where(RUN.c.tenant == tenant, RUNS.claimable, _is_next())
+        .order_by(sa.func.coalesce(RUN.c.lease_until, RUN.c.next_attempt_at))
+        .limit(1)
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
 def find_next_run(session: Session, feed_id: UUID) -> QueuedRun | None:
     """The run of a feed that may begin now; None when none waits."""
     query = sa.select(RUN.c.id, RUN.c.tenant).where(

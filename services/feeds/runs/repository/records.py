@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
 from services.feeds.health.assessment import PastRun
+from services.feeds.quotas.limits import RUNS
 from services.feeds.runs.models import (
     RUN,
     AppliedCounts,
@@ -22,8 +23,9 @@ from services.feeds.runs.models import (
     StoredDocument,
 )
 from services.feeds.subscriptions.models import FEED
-from shared.errors import NotFound
+from shared.errors import NotFound, RateExceeded
 from shared.pagination import Page, paginate
+from shared.quotas import spend
 
 _NOW: Final = sa.func.now()
 _IS_OPEN: Final = RUN.c.state.in_((RunState.QUEUED, RunState.RUNNING))
@@ -216,7 +218,7 @@ def insert_due_runs(
     Args:
         session: of the platform.
         actor: starts them.
-        limit: at most so many.
+        limit: at most so many. A feed whose tenant has had all its runs of the hour comes later.
         next_time: of a feed's id, its cadence in seconds, and now.
     """
     has_open_run = sa.exists().where(RUN.c.feed_id == FEED.c.id, _IS_OPEN)
@@ -228,12 +230,26 @@ def insert_due_runs(
         .with_for_update(skip_locked=True)
     )
     queued = []
-    for feed in session.execute(due).all():
+    # In the order of tenants, in which all who use the quotas of several lock them.
+    for feed in sorted(session.execute(due).all(), key=lambda feed: (feed.tenant, feed.id)):
         next_run_at = next_time(feed.id, feed.every_seconds, feed.time)
+        wait = _spend_run(session, feed.tenant)
+        if wait:
+            next_run_at = max(next_run_at, feed.time + timedelta(seconds=wait))
         session.execute(sa.update(FEED).where(FEED.c.id == feed.id).values(next_run_at=next_run_at))
-        run_id = insert_run(session, NewRun(feed.tenant, feed.id, actor))
-        queued.append(QueuedRun(run_id, feed.tenant))
+        if not wait:
+            run_id = insert_run(session, NewRun(feed.tenant, feed.id, actor))
+            queued.append(QueuedRun(run_id, feed.tenant))
     return queued
+
+
+def _spend_run(session: Session, tenant: str) -> float:
+    """Use a run of a tenant's quota; the seconds to wait when it is used up."""
+    try:
+        spend(session, tenant, RUNS)
+    except RateExceeded as error:
+        return error.retry_after or 1.0
+    return 0.0
 
 
 def list_payloads(session: Session) -> set[str]:

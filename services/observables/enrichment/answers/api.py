@@ -6,6 +6,7 @@ import zstandard
 from fastapi import APIRouter, Path, Request, Response
 
 from services.observables.enrichment.answers import service
+from services.observables.store.references import StixId
 from shared.auth import Principal
 from shared.web.app import database_of, require_permission
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["enrichment"])
 def get_raw(
     request: Request,
     principal: Annotated[Principal, require_permission("enrichment:read")],
-    identity: str,
+    identity: StixId,
     enricher: Annotated[str, Path(max_length=100)],
 ) -> Response:
     """Give the bytes that a provider sent about an observable; they are kept for 30 days."""

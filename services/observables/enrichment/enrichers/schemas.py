@@ -90,7 +90,7 @@ class EnricherPatch(_Body):
 
     enabled: bool | None = None
     key: dict[str, KeyField] | None = Field(
-        None, description="write-only; by the names in `key_fields`"
+        None, max_length=20, description="write-only; by the names in `key_fields`"
     )
     max_tlp: Tlp | None = None
     rate: RatePatch | None = Field(None, description="of the plan that the key belongs to")

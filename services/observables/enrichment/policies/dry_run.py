@@ -22,18 +22,21 @@ from services.observables.enrichment.queues.wakeup import wake_after_commit
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.service import accesses_of
 from shared.database import PLATFORM, Database
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, Unavailable
 from shared.events.observables import CHANGED
 from shared.kafka.history import read_since
 from shared.kafka.offsets import unsigned_until
 from shared.kafka.outbox import audit
 from shared.settings import Settings
 from shared.timestamps import parse_timestamp
+from shared.turns import TurnGate
 
 MOST_DAYS: Final = 7
 """The log keeps changes for so many days."""
 
-_READERS: Final = ThreadPoolExecutor(2, "dry-run")
+_THREADS: Final = ThreadPoolExecutor(16, "dry-run")
+_READERS: Final = TurnGate(2)
+_QUEUE_SECONDS: Final = 60.0
 _EXAMPLES: Final = 20
 _BATCH: Final = 20_000
 _MOST_CANDIDATES: Final = 500_000
@@ -59,19 +62,25 @@ async def match_past(
     """Match a policy against the changes of the last days, in a thread of its own.
 
     Seven days are many events: the loop answers other requests meanwhile, and few threads read.
+    Tenants take turns at these.
 
     Raises:
-        Unavailable: the log does not answer.
+        Unavailable: the log does not answer, or others are reading.
         InvalidInput: the policy matches too much.
     """
 
     def match() -> PastMatches:
-        past = PastMatches(days, 0, [], _accesses(database, tenant))
-        with database.transaction(PLATFORM) as session:
-            unsigned = unsigned_until(session)
-        return asyncio.run(_match_past(past, environment, tenant, policy, unsigned))
+        if not _READERS.acquire(tenant, _QUEUE_SECONDS):
+            raise Unavailable("Other dry runs are under way: try again in a minute.")
+        try:
+            past = PastMatches(days, 0, [], _accesses(database, tenant))
+            with database.transaction(PLATFORM) as session:
+                unsigned = unsigned_until(session)
+            return asyncio.run(_match_past(past, environment, tenant, policy, unsigned))
+        finally:
+            _READERS.release(tenant)
 
-    return await asyncio.get_running_loop().run_in_executor(_READERS, match)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, match)
 
 
 async def _match_past(

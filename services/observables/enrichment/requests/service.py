@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
@@ -30,6 +30,7 @@ from services.observables.enrichment.requests.schemas import EnrichmentView, Job
 from services.observables.enrichment.settings.access import Access
 from services.observables.enrichment.settings.service import accesses_of
 from services.observables.providers.base import Query
+from services.observables.quotas.limits import BULK_REQUESTS
 from services.observables.reference import context
 from services.observables.store import new_observables
 from services.observables.store.repository import write
@@ -38,8 +39,14 @@ from shared.database import Database
 from shared.errors import InvalidInput, NotFound
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
+from shared.quotas import require_room
 from shared.stix import Observable, ObservableType, bucket
 from shared.stix.ids import observable_id
+
+FEW_VALUES: Final = 20
+"""Values of a request that counts as none for many."""
+_BATCH: Final = 50
+"""Observables that a transaction stores."""
 
 
 class EnrichmentRequest(NamedTuple):
@@ -64,6 +71,7 @@ def create(database: Database, tenant: str, actor: str, request: EnrichmentReque
 
     Raises:
         InvalidInput: there is no enricher of a name.
+        QuotaExceeded: as many requests for many values are open as the tenant may have.
     """
     request_id = uuid4()
     now = datetime.now(UTC)
@@ -71,17 +79,48 @@ def create(database: Database, tenant: str, actor: str, request: EnrichmentReque
         observable_id(observable.type, observable.value): observable
         for observable in request.observables
     }
+    is_bulk = len(observables) > FEW_VALUES
+    if is_bulk:
+        with database.transaction(tenant) as session:
+            # What is refused below stores nothing.
+            _chosen_accesses(accesses_of(session, tenant), request.enrichers)
+            require_room(session, tenant, BULK_REQUESTS)
+        _put_in_batches(database, tenant, observables, now)
     with database.transaction(tenant) as session:
         context.reload_if_stale(session)
         accesses = _chosen_accesses(accesses_of(session, tenant), request.enrichers)
-        write.lock(session, {bucket(identity) for identity in observables})
-        new_observables.put(session, tenant, observables, now)
+        if is_bulk:
+            require_room(session, tenant, BULK_REQUESTS)
+        else:
+            _put(session, tenant, observables, now)
         job_requests = _job_requests(request, observables, accesses, actor)
         ended, waiting = _split(session, tenant, job_requests, accesses, now)
         ids = _store(session, tenant, ended, waiting, accesses)
         repository.add(session, tenant, request_id, actor, ids)
         wake_after_commit(session)
     return request_id
+
+
+def _put_in_batches(
+    database: Database, tenant: str, observables: Mapping[str, Observable], now: datetime
+) -> None:
+    """Store observables in several transactions: the locks of buckets are everybody's.
+
+    Each transaction holds a few of them, for a short time.
+    """
+    ids = sorted(observables, key=lambda identity: (bucket(identity), identity))
+    for start in range(0, len(ids), _BATCH):
+        with database.transaction(tenant) as session:
+            context.reload_if_stale(session)
+            batch = {identity: observables[identity] for identity in ids[start : start + _BATCH]}
+            _put(session, tenant, batch, now)
+
+
+def _put(
+    session: Session, tenant: str, observables: Mapping[str, Observable], now: datetime
+) -> None:
+    write.lock(session, {bucket(identity) for identity in observables})
+    new_observables.put(session, tenant, observables, now)
 
 
 def _chosen_accesses(

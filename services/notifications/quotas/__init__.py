@@ -1,0 +1,1 @@
+"""How much of the service a tenant may use."""

@@ -1,0 +1,17 @@
+"""SQL of what tenants have of quotas."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+_COUNT_BULK: Final = sa.text(
+    "SELECT count(DISTINCT request.request_id) FROM enrichment_request_job request "
+    "JOIN enrichment_job job ON job.id = request.job_id "
+    "WHERE request.tenant = :tenant AND job.state IN ('waiting', 'running')"
+)
+
+
+def count_bulk(session: Session, tenant: str) -> int:
+    """The number of a tenant's requests that have open jobs."""
+    return int(session.scalars(_COUNT_BULK, {"tenant": tenant}).one())
