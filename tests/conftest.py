@@ -142,6 +142,7 @@ def environment(
             # What was published is deleted at once: an empty outbox has published everything.
             "SENTINELIQ_OUTBOX_KEEP_HOURS": "0",
             "SENTINELIQ_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "SENTINELIQ_API_RATE": "0",  # tests send as fast as they can
         }.items():
             patch.setenv(name, value)
         load_settings.cache_clear()
