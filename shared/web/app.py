@@ -34,7 +34,7 @@ from shared.token_registry import TokenRegistry
 from shared.web import documentation
 from shared.web.authentication import OPEN_PATHS, authenticate
 from shared.web.rate_limits import READ_COST, RequestGates, TokenBuckets, cost_of
-from shared.web.refusals import RefusalAudit
+from shared.web.refusals import RefusalAudit, RefusalLog
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
 from shared.web.route_table import PERMISSION, RouteFacts, RouteTable, unknown_parameter
 
@@ -290,23 +290,6 @@ def _admit(scope: Scope, principal: Principal) -> None:
     structlog.contextvars.bind_contextvars(tenant=principal.tenant, actor=principal.actor)
 
 
-class _RefusalLog:
-    """Logs requests without a valid token, a line in a second at most: anybody can send many."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._logged_at = 0.0
-
-    def note(self, route: str) -> None:
-        """Count a refusal; log it with those that had no line of their own."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._logged_at >= 1:
-            log.info("request.unauthenticated", route=route, count=self._count)
-            self._logged_at = now
-            self._count = 0
-
-
 class _RequestMiddleware:
     """Traces, times, logs and limits every request. Plain ASGI, since it must not buffer bodies."""
 
@@ -326,7 +309,7 @@ class _RequestMiddleware:
         self._service: str = api.state.service
         self._keys = keys_of(api.state.settings)
         self._fast_paths = fast_paths
-        self._refusals = _RefusalLog()
+        self._refusals = RefusalLog()
         self._refused = RefusalAudit(api.state.database)
         self._buckets = TokenBuckets(api.state.settings.api_rate)
         self._gates = RequestGates(api.state.database.connections)

@@ -1,4 +1,4 @@
-"""Requests that a token may not make, in the audit of the service."""
+"""Requests that are refused: in the audit of the service, or, without a token, in the log."""
 
 import asyncio
 import time
@@ -62,3 +62,20 @@ class RefusalAudit:
                 route,
                 **details,
             )
+
+
+class RefusalLog:
+    """Logs requests without a valid token, a line in a second at most: anybody can send many."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._logged_at = 0.0
+
+    def note(self, route: str) -> None:
+        """Count a refusal; log it with those that had no line of their own."""
+        self._count += 1
+        now = time.monotonic()
+        if now - self._logged_at >= 1:
+            log.info("request.unauthenticated", route=route, count=self._count)
+            self._logged_at = now
+            self._count = 0

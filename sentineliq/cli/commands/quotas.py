@@ -25,7 +25,10 @@ def list_quotas(
         str | None, typer.Option("--of", help="Another tenant's, for operators.")
     ] = None,
 ) -> None:
-    """List the tenant's quotas and what is used; for operators also those they have set."""
+    """List quotas and what is used of them.
+
+    Operators also see the limits that they have set for other tenants.
+    """
     documents = _documents(ctx.obj, tenant)
     rows = [
         (
@@ -49,7 +52,10 @@ def set_quota(
     name: Annotated[str, typer.Argument(metavar="QUOTA", help="As `quotas list` names it.")],
     limit: Annotated[str, typer.Argument(metavar="LIMIT", help="A number, or `default`.")],
 ) -> None:
-    """Set a limit of a tenant, as an operator. What the tenant has already stays."""
+    """Set a limit of a tenant, as an operator.
+
+    What the tenant has already stays, also if that is more.
+    """
     if limit != "default" and not limit.isdecimal():
         raise InvalidInput("A limit is a number, or `default`.", field="LIMIT")
     service = _service_of(ctx.obj, name)
