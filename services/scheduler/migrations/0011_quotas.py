@@ -2,10 +2,10 @@
 
 from shared.migrations import create_quotas
 
-revision = "feeds_0016"
-down_revision = "feeds_0015"
+revision = "scheduler_0011"
+down_revision = "scheduler_0010"
 
 
 def upgrade() -> None:
     """Create the tables; the version before does without them."""
-    create_quotas("feeds")
+    create_quotas("scheduler")

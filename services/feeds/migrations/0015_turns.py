@@ -5,8 +5,8 @@ from alembic import op
 
 from shared.migrations import protect
 
-revision = "feeds_0014"
-down_revision = "feeds_0013"
+revision = "feeds_0015"
+down_revision = "feeds_0014"
 
 _TIME = sa.DateTime(timezone=True)
 

@@ -2,10 +2,10 @@
 
 from shared.migrations import create_quotas
 
-revision = "observables_0022"
-down_revision = "observables_0021"
+revision = "notifications_0013"
+down_revision = "notifications_0012"
 
 
 def upgrade() -> None:
     """Create the tables; the version before does without them."""
-    create_quotas("observables")
+    create_quotas("notifications")

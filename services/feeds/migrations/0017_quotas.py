@@ -2,10 +2,10 @@
 
 from shared.migrations import create_quotas
 
-revision = "notifications_0012"
-down_revision = "notifications_0011"
+revision = "feeds_0017"
+down_revision = "feeds_0016"
 
 
 def upgrade() -> None:
     """Create the tables; the version before does without them."""
-    create_quotas("notifications")
+    create_quotas("feeds")

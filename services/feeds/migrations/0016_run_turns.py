@@ -2,8 +2,8 @@
 
 from shared.migrations import build_index
 
-revision = "feeds_0015"
-down_revision = "feeds_0014"
+revision = "feeds_0016"
+down_revision = "feeds_0015"
 
 
 def upgrade() -> None:

@@ -2,8 +2,8 @@
 
 from shared.migrations import build_index
 
-revision = "notifications_0011"
-down_revision = "notifications_0010"
+revision = "notifications_0012"
+down_revision = "notifications_0011"
 
 
 def upgrade() -> None:

@@ -2,10 +2,10 @@
 
 from shared.migrations import create_quotas
 
-revision = "scheduler_0010"
-down_revision = "scheduler_0009"
+revision = "observables_0023"
+down_revision = "observables_0022"
 
 
 def upgrade() -> None:
     """Create the tables; the version before does without them."""
-    create_quotas("scheduler")
+    create_quotas("observables")
