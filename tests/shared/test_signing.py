@@ -74,12 +74,12 @@ def test_what_is_no_signature_of_the_content_is_refused(signature: str, content:
 
 
 def test_a_service_has_its_own_keys_to_sign_with_and_the_public_ones_of_all() -> None:
-    everything = keys_of(settings_of())
-    bundle = KeyBundle(granted_keys("mitre", everything))
+    installation_keys = keys_of(settings_of())
+    bundle = KeyBundle(granted_keys("mitre", installation_keys))
     for purpose in SIGNED_PURPOSES:
-        assert bundle.private(purpose, "mitre") == everything.private(purpose, "mitre")
+        assert bundle.private(purpose, "mitre") == installation_keys.private(purpose, "mitre")
         for signer in SIGNERS:
-            assert bundle.public(purpose, signer) == everything.public(purpose, signer)
+            assert bundle.public(purpose, signer) == installation_keys.public(purpose, signer)
             if signer != "mitre":
                 with pytest.raises(MissingKey):
                     bundle.private(purpose, signer)
