@@ -88,7 +88,7 @@ class World:
     def installed(self) -> Iterator["World"]:
         """The log and the provider stand in for Kafka and for HTTP."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(publisher, "Publisher", lambda _settings: _LogWriter(self))
+            patch.setattr(publisher, "Publisher", lambda _settings, _signer: _LogWriter(self))
             patch.setattr(publisher, "Backpressure", lambda *_: _NoLimit())
             patch.setattr(HttpCollector, "collect", self._collect)
             patch.setattr(service, "send_hint", lambda *_, **__: True)
@@ -366,11 +366,10 @@ class _LogWriter:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def send(
-        self, _topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
-    ) -> None:
+    async def publish(self, event: Event[Any]) -> None:
+        assert event.key is not None
         self._world.on_send(self._sent)
-        self._world.append(key, value, headers)
+        self._world.append(event.key, event.payload(), event.headers())
         self._sent += 1
 
     async def flush(self) -> None:

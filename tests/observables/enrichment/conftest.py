@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 import sqlalchemy as sa
@@ -74,7 +74,7 @@ class World:
     ) -> None:
         """Let a feed assert values."""
         feed = FeedRef(
-            UUID(int=sum(map(ord, tlp))), f"feed {tlp}", FEED.reliability, tlp, "snapshot"
+            uuid5(FEED.id, f"{tenant}/{tlp}"), f"feed {tlp}", FEED.reliability, tlp, "snapshot"
         )
         indicators = [Indicator(type_, value, tags=tags) for value in values]
         handle(self.own, chunk(*indicators, feed=feed, tenant=tenant), tenant=tenant)

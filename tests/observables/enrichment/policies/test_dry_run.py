@@ -76,10 +76,10 @@ def day(world: World, settings: Settings, tenant: str) -> list[Event[Observables
     second = [Indicator("domain-name", f"evil{number}.com.br") for number in range(60)]
     private = [Indicator("ipv4-addr", f"10.0.0.{number}") for number in range(1, 20)]
     handle(world.own, chunk(*first, *private, tenant=tenant), tenant=tenant)
-    handle(world.own, chunk(*second, feed=OTHER, tenant=tenant), tenant=tenant)
-    handle(
-        world.own, chunk(*first[:50], feed=OTHER, tenant=tenant), tenant=tenant
-    )  # their scores change
+    other = msgspec.structs.replace(OTHER, id=uuid4())
+    handle(world.own, chunk(*second, feed=other, tenant=tenant), tenant=tenant)
+    # Their scores change.
+    handle(world.own, chunk(*first[:50], feed=other, tenant=tenant), tenant=tenant)
     handle(world.own, chunk(*first[:5], tenant="rival"), tenant="rival")
     return [event for event in relay(world, settings) if event.tenant == tenant]
 
