@@ -1,7 +1,8 @@
 """The vocabulary of all services: observable types, canonical values, deterministic STIX ids."""
 
 from shared.stix.defang import defang, refang
-from shared.stix.ids import bucket, observable_uuid, sco, stix_id
+from shared.stix.exchange import sco, standard_id
+from shared.stix.ids import bucket, observable_uuid, stix_id
 from shared.stix.observable import detect, normalise
 from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType
 
@@ -16,5 +17,6 @@ __all__ = [
     "observable_uuid",
     "refang",
     "sco",
+    "standard_id",
     "stix_id",
 ]

@@ -12,7 +12,7 @@ JSON (`_TYPED`). The cost: ids of mutexes and certificates differ from those of 
 
 import uuid
 from hashlib import sha1
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -119,7 +119,11 @@ def observable_id(kind: ObservableType | str, value: str) -> str:
 
 
 def stix_id(kind: ObservableType | str, value: str) -> str:
-    """Return an observable's STIX id, such as `ipv4-addr--…`; `value` must be canonical."""
+    """Return an observable's key with its STIX type, such as `ipv4-addr--…`.
+
+    Of types in `_TYPED` it is not the id that leaves the house: see `exchange.standard_id`.
+    `value` must be canonical.
+    """
     return f"{_SHAPES[ObservableType(kind)][0]}--{uuid.UUID(bytes=observable_uuid(kind, value))}"
 
 
@@ -144,23 +148,9 @@ def bucket_range(number: int) -> tuple[str, str]:
     return str(low), str(high)
 
 
-def sco(kind: ObservableType | str, value: str) -> dict[str, Any]:
-    """Return the STIX 2.1 object of an observable; `value` must be canonical.
-
-    A vulnerability is a domain object, for which STIX requires times: they are the epoch, and
-    callers that know when it was first seen replace them.
-    """
-    name, head, tail = _SHAPES[ObservableType(kind)]
-    text = msgspec.json.encode(value) if kind != "autonomous-system" else value[2:].encode()
-    properties = msgspec.json.decode(head.encode() + text + tail.encode())
-    stix_object = {"type": name, "spec_version": "2.1", "id": stix_id(kind, value), **properties}
-    if kind == "vulnerability":
-        stix_object |= {
-            "created": "1970-01-01T00:00:00.000Z",
-            "modified": "1970-01-01T00:00:00.000Z",
-        }
-        stix_object["external_references"] = [{"source_name": "cve", "external_id": value}]
-    return stix_object
+def shape_of(kind: ObservableType | str) -> tuple[str, str, str]:
+    """Return the STIX object type, and the JSON of the identifying properties around the value."""
+    return _SHAPES[ObservableType(kind)]
 
 
 def stix_type(kind: ObservableType | str) -> str:
