@@ -29,6 +29,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
             `closed` (PAP:RED, or a marking that is unknown here).
         attack_stated: those of `attack` that sources name: software, groups, and techniques by
             their ids. The others are techniques that this software and these groups use.
+        standard_id: the STIX id as other producers compute it; absent where `id` is that.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     cause: str | None = None
     tlp: str = "clear"
     attack_stated: tuple[str, ...] = ()
+    standard_id: str | None = None
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):

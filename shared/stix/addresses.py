@@ -16,6 +16,8 @@ _MAC = re.compile(
 )
 _SERIAL = re.compile("[0-9a-f]{2}(?::[0-9a-f]{2}){7}", re.IGNORECASE)
 _PADDED = re.compile(r"[0-2][0-9]{2}(?:\.[0-2][0-9]{2}){3}", re.ASCII)
+_ZONE = re.compile(r"%[A-Za-z0-9._-]{1,64}(?=\]?$)", re.ASCII)
+_MAPPED = "::ffff:"
 _MAPPED_LOOPBACK = "::ffff:127."
 
 
@@ -37,6 +39,8 @@ def is_ipv6(text: str) -> bool:
     """Whether `text` is an IPv6 address, bare or in brackets."""
     if ":" not in text:
         return False
+    if "%" in text:
+        text = _ZONE.sub("", text)
     try:
         inet_pton(AF_INET6, text.removeprefix("[").removesuffix("]"))
     except (OSError, ValueError):
@@ -71,8 +75,10 @@ def check_ipv4(address: str) -> str:
 def ipv4(text: str) -> str:
     """Return the canonical address, or for a prefix shorter than /32 the network.
 
-    The prefix may be a netmask (`/255.255.255.0`). An address whose numbers are all padded to three
-    digits is decimal: `198.051.100.007`. Other leading zeros may mean octal, and are refused.
+    `198.51.100.7/24` is an address with the length of its network, as interfaces are written: it
+    is the address. The prefix may be a netmask (`/255.255.255.0`). An address whose numbers are
+    all padded to three digits is decimal: `198.051.100.007`. Other leading zeros may mean octal,
+    and are refused.
 
     Raises:
         NotAnObservable: not strict dotted decimal, a wrong prefix, loopback or unspecified.
@@ -100,10 +106,13 @@ def _prefix_of_netmask(netmask: str) -> str:
 def ipv6(text: str) -> str:
     """Return the canonical (RFC 5952) address, or for a prefix below /128 the network.
 
+    The zone of an address (`fe80::1%eth0`) says something about one host, and is dropped.
+
     Raises:
         NotAnObservable: malformed, a wrong prefix, loopback or unspecified.
     """
     address, slash, prefix = text.partition("/")
+    address = _ZONE.sub("", address)
     try:
         address = inet_ntop(
             AF_INET6, inet_pton(AF_INET6, address.removeprefix("[").removesuffix("]"))
@@ -132,7 +141,16 @@ def _network(family: AddressFamily, address: str, prefix: str) -> str:
     start = int.from_bytes(packed) >> (bits - length) << (bits - length)
     if not start:
         raise NotAnObservable("unspecified address", f"{address}/{length}")
+    if start != int.from_bytes(packed):
+        return address  # a network has no host bits: this is a host, and a host it stays
     return f"{inet_ntop(family, start.to_bytes(len(packed)))}/{length}"
+
+
+def mapped_ipv4(address: str) -> str | None:
+    """The IPv4 address that a canonical IPv6 address stands for (RFC 4291 §2.5.5.2), or None."""
+    if not address.startswith(_MAPPED) or not is_ipv4(address.removeprefix(_MAPPED)):
+        return None
+    return address.removeprefix(_MAPPED)
 
 
 def mac(text: str) -> str:

@@ -11,7 +11,7 @@ it, and the type comes with an extension definition (§7.3) that says what it is
 import sys
 from collections.abc import Iterable
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 import msgspec
 
@@ -20,6 +20,14 @@ from shared.stix.vocabulary import ObservableType as Type
 
 _CREATED: Final = "2026-11-30T00:00:00.000Z"
 _EPOCH: Final = "1970-01-01T00:00:00.000Z"
+_EXTENSIONS: Final[dict[str, str]] = {
+    Type.FILE_PATH: "966e4ef3-05f1-4071-8d47-136712b73f8c",
+    Type.JA3: "98dfbdcd-f461-4b8a-8866-594ea37a7ff5",
+    Type.JA4: "94609b63-4b31-4d66-aaaf-bfea4521b7fa",
+    Type.USER_AGENT: "d412afa6-d794-4e8e-be1f-c54dc61836a4",
+    Type.WALLET: "e6979a6a-9abd-4aa2-b333-17d8c0d7b6a2",
+}
+"""Random ids of the extension definitions, given once; they never change."""
 _OWN_TYPES: Final[dict[str, str]] = {
     Type.FILE_PATH: "The whole path of a file on a host.",
     Type.JA3: "The JA3 fingerprint of a TLS client: the MD5 of its greeting.",
@@ -43,7 +51,7 @@ _TYPED: Final = frozenset(
 _IDENTITY: Final[dict[str, Any]] = {
     "type": "identity",
     "spec_version": "2.1",
-    "id": f"identity--{uuid5(SENTINELIQ_NAMESPACE, 'identity')}",
+    "id": "identity--8bf8e296-0bdf-4e51-9a9e-631b181929f3",
     "created": _CREATED,
     "modified": _CREATED,
     "name": "SentinelIQ",
@@ -91,18 +99,16 @@ def _properties(kind: Type | str, value: str) -> dict[str, Any]:
     properties: dict[str, Any] = msgspec.json.decode(head.encode() + text + tail.encode())
     if kind == Type.IMPHASH:
         # STIX has a property for it, requires the kind of image beside it, and of a file a hash
-        # or a name (§6.7). Imports are hashed of images that can be loaded.
+        # or a name (§6.7): what it does not list as a hash begins with `x_`. Imports are hashed
+        # of images that can be loaded.
+        properties = {"hashes": {"x_imphash": value}}
         image = {"imphash": value, "pe_type": "exe"}
         properties["extensions"] = {"windows-pebinary-ext": image}
     return properties
 
 
 def _extension_id(kind: Type | str) -> str:
-    return f"extension-definition--{_extension_uuid(kind)}"
-
-
-def _extension_uuid(kind: Type | str) -> UUID:
-    return uuid5(SENTINELIQ_NAMESPACE, f"extension {Type(kind)}")
+    return f"extension-definition--{_EXTENSIONS[kind]}"
 
 
 def extension_definitions(kinds: Iterable[Type | str] = tuple(_OWN_TYPES)) -> list[dict[str, Any]]:

@@ -43,12 +43,12 @@ def ja4(text: str) -> str:
 
 
 def user_agent(text: str) -> str:
-    """Return the value of a User-Agent header, each run of white space as one blank.
+    """Return the value of a User-Agent header: its blanks may be what gives a program away.
 
     Raises:
         NotAnObservable: it has more than 1,024 characters.
     """
-    value = " ".join(text.split())
+    value = text.strip()
     if len(value) > _MAX_USER_AGENT:
         raise NotAnObservable(
             "too long", f"{len(value)} characters, at most {_MAX_USER_AGENT} are kept"

@@ -1,5 +1,8 @@
 """Canonical domain names, URLs and e-mail addresses."""
 
+import base64
+import binascii
+import hashlib
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +41,7 @@ _PLAIN_URL = re.compile(
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]*([^/\\?#]*)")
 # `mailto:`, `sip:`, `tel:` …; of `name:8080/path` the part behind the colon is a port.
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,253}+:(?![0-9]{0,5}(?:[/?#\\]|$))", re.ASCII)
+_ONION_LENGTH = 56
 URL_SCHEME = re.compile(r"(?:https?|ftp|wss?):|[a-z][a-z0-9+-]{0,30}://", re.IGNORECASE | re.ASCII)
 
 
@@ -73,7 +77,35 @@ def is_plain_domain(text: str) -> bool:
         text.rpartition(".")[2] in TOP_LEVEL_DOMAINS
         and len(text) <= 253
         and bool(_LABELS.fullmatch(text))
+        and (text[-6:] != ".onion" or _is_onion(text))
+        and ("xn--" not in text or _is_punycode(text))
     )
+
+
+def _is_onion(name: str) -> bool:
+    """Whether the checksum of an onion address of version 3 is right; others have none.
+
+    Source: rend-spec-v3 of Tor, "Encoding onion addresses".
+    """
+    address = name[:-6].rpartition(".")[2]
+    if len(address) != _ONION_LENGTH:
+        return True
+    try:
+        packed = base64.b32decode(address.upper())
+    except binascii.Error:
+        return False
+    key = packed[:32]
+    checksum = hashlib.sha3_256(b".onion checksum" + key + b"\x03").digest()[:2]
+    return packed[32:] == checksum + b"\x03"
+
+
+def _is_punycode(name: str) -> bool:
+    """Whether labels in ASCII form stand for letters that are written so."""
+    try:
+        letters = ada_url.idna.decode(name)
+        return "xn--" not in letters and bool(ada_url.idna.encode(letters).decode() == name)
+    except ValueError:
+        return False
 
 
 def domain(text: str) -> str:
@@ -107,6 +139,8 @@ def _domain_error(name: str, text: str) -> NotAnObservable:
         return NotAnObservable("malformed domain name", excerpt(text))
     if "." not in name:
         return NotAnObservable("single label", excerpt(text))
+    if name.rpartition(".")[2] in TOP_LEVEL_DOMAINS:
+        return NotAnObservable("malformed domain name", f"{excerpt(text)}: checksum or punycode")
     return NotAnObservable("not a public suffix", f".{name.rpartition('.')[2]} in {excerpt(text)}")
 
 

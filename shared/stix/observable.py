@@ -23,6 +23,8 @@ _HASHES = {
 _HEX = re.compile("[0-9a-f]+")
 _CVE = re.compile(r"CVE-[12][0-9]{3}-[0-9]{4,19}", re.ASCII)
 _SSDEEP = re.compile(r"[0-9]{1,10}:[A-Za-z0-9/+]{1,128}:[A-Za-z0-9/+]{1,128}", re.ASCII)
+_SSDEEP_BLOCK = 3
+"""The least block size; others are its doubles."""
 _TLSH = re.compile(r"[0-9A-F]{70}", re.ASCII)
 _HIVES = {
     "HKLM": "HKEY_LOCAL_MACHINE",
@@ -69,12 +71,17 @@ def _cve(text: str) -> str:
     value = text.upper()
     if not _CVE.fullmatch(value):
         raise NotAnObservable("malformed CVE id", excerpt(text))
-    return value
+    head, _, number = value.rpartition("-")
+    # Numbers have four digits or more, and no surplus zeros.
+    return f"{head}-{number.lstrip('0'):0>4}"
 
 
 def _ssdeep(text: str) -> str:
     if not _SSDEEP.fullmatch(text):
         raise NotAnObservable("malformed hash", f"{excerpt(text)}: size:hash:hash expected")
+    size = int(text.partition(":")[0])
+    if size < _SSDEEP_BLOCK or size % _SSDEEP_BLOCK or (size // _SSDEEP_BLOCK).bit_count() != 1:
+        raise NotAnObservable("malformed hash", f"{excerpt(text)}: block sizes are 3, 6, 12, …")
     return text
 
 
@@ -89,7 +96,8 @@ def _tlsh(text: str) -> str:
 def _registry_key(text: str) -> str:
     while (shorter := text.rstrip("\\").rstrip()) != text:
         text = shorter
-    hive, _, rest = text.partition("\\")
+    # Programs that escape backslashes write two of them, which no key has.
+    hive, _, rest = re.sub(r"\\{2,}", r"\\", text).partition("\\")
     hive = _HIVES.get(hive.upper(), hive.upper())
     if hive not in _HIVE_NAMES or not rest:
         raise NotAnObservable(
@@ -192,7 +200,14 @@ def detect(raw: str) -> Observable:
     if colon and port.isdigit() and addresses.is_ipv4(head):
         return Observable(ObservableType.IPV4, addresses.check_ipv4(head))
     kind, value = _guess(refang(token))
-    return Observable(kind, _NORMALISERS[kind](value if kind in _DEFANGED else token))
+    return as_meant(kind, _NORMALISERS[kind](value if kind in _DEFANGED else token))
+
+
+def as_meant(kind: ObservableType, value: str) -> Observable:
+    """A canonical value with the type that it has: a mapped IPv6 address is the IPv4 address."""
+    if kind is ObservableType.IPV6 and (mapped := addresses.mapped_ipv4(value)) is not None:
+        return Observable(ObservableType.IPV4, addresses.check_ipv4(mapped))
+    return Observable(kind, value)
 
 
 def _guess(token: str) -> tuple[ObservableType, str]:

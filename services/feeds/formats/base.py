@@ -23,6 +23,7 @@ from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.events.feeds import IndicatorRelation
 from shared.stix import NotAnObservable, detect, normalise
+from shared.stix.observable import as_meant
 from shared.stix.vocabulary import ObservableType
 
 BATCH_SIZE = 1000
@@ -286,13 +287,20 @@ def typed_value(kind: ObservableType | None, raw: str) -> tuple[str, str]:
     """
     if kind is not None:
         try:
-            return kind, normalise(kind, raw)
+            return _as_meant(kind, normalise(kind, raw))
         except NotAnObservable:
             host = _WITH_PORT.fullmatch(raw.strip()) if kind in _TYPES_OF_HOSTS else None
             if host is None:
                 raise
-            return kind, normalise(kind, host[1])
+            return _as_meant(kind, normalise(kind, host[1]))
     observable = detect(raw)
+    return observable.type, observable.value
+
+
+def _as_meant(kind: ObservableType, value: str) -> tuple[str, str]:
+    if kind is not ObservableType.IPV6:
+        return kind, value
+    observable = as_meant(kind, value)
     return observable.type, observable.value
 
 

@@ -58,7 +58,7 @@ TYPES_BY_NAME: dict[str, ObservableType] = {
     **dict.fromkeys(("mac", "mac_address", "mac-address"), _T.MAC),
     **dict.fromkeys(("filename", "file_name"), _T.FILE_NAME),
     **dict.fromkeys(("regkey", "registry_key"), _T.REGISTRY_KEY),
-    **dict.fromkeys(("imphash", "imphash_hash", "imphash-hash"), _T.IMPHASH),
+    **dict.fromkeys(("imphash", "imphash_hash", "imphash-hash", "x_imphash"), _T.IMPHASH),
     **dict.fromkeys(
         ("ja3", "ja3_md5", "ja3_hash", "ja3-fingerprint-md5", "ja3_fingerprint", "ja3s"), _T.JA3
     ),

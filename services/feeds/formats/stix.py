@@ -19,7 +19,7 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
-from services.feeds.formats.stix_objects import BundleObject, as_list, read_objects
+from services.feeds.formats.stix_objects import BundleObject, as_dict, as_list, read_objects
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
 from services.feeds.formats.stix_references import (
     DETECTION_FLAG,
@@ -43,6 +43,7 @@ _TYPES_WITH_VALUE["hostname"] = _T.DOMAIN  # an object of OpenCTI
 _TYPES_WITH_VALUE |= {
     str(kind): kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4, _T.USER_AGENT, _T.WALLET)
 }
+_TYPES_WITH_VALUE |= {f"x-{kind}": kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4)}
 _TYPES_WITH_NAME = {"mutex": _T.MUTEX, "vulnerability": _T.VULNERABILITY}
 _OBSERVED_TYPES = frozenset(
     {
@@ -280,6 +281,9 @@ def _hash_values(prefix: str, stix_object: BundleObject) -> list[tuple[Observabl
     values: dict[ObservableType | None, Any] = {
         kind: value for name, value in hashes.items() if (kind := _hash_type(prefix, name))
     }
+    image = as_dict(as_dict(stix_object.extensions).get("windows-pebinary-ext"))
+    if stix_object.type == "file" and isinstance(imphash := image.get("imphash"), str):
+        values[_T.IMPHASH] = imphash
     if not hashes and stix_object.type == "file" and not stix_object.hashes:
         return [(_T.FILE_NAME, stix_object.name)]
     return [*values.items()]

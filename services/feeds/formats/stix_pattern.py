@@ -66,6 +66,10 @@ _TYPES: dict[str, ObservableType | None] = {
     "vulnerability:name": _T.VULNERABILITY,
     # Types that STIX lacks, by the names under which this platform writes them.
     **{f"{kind}:value": kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4, _T.USER_AGENT, _T.WALLET)},
+    **{f"x-{kind}:value": kind for kind in (_T.FILE_PATH, _T.JA3, _T.JA4)},
+    # Quotes around steps of a path are left out.
+    "file:extensions.windows-pebinary-ext.imphash": _T.IMPHASH,
+    "network-traffic:extensions.http-request-ext.request_header.user-agent": _T.USER_AGENT,
 }
 
 

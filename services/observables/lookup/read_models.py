@@ -22,6 +22,7 @@ from services.observables.scoring.inputs import (
 from services.observables.scoring.score import Claim, Contribution, Verdict
 from services.observables.store.references import ObservableReference, ObservableTypeName
 from services.observables.store.repository.read import AnswerRow, ObservableRow, StoredRows
+from shared.stix.exchange import has_standard_key, standard_id
 from shared.stix.ids import stix_type
 from shared.stix.markings import marking_of
 
@@ -152,6 +153,13 @@ class ObservableView(msgspec.Struct):
             "reported"
         ),
     ]
+    standard_id: Annotated[
+        str,
+        Meta(
+            description="the id that STIX 2.1 §2.9 describes, as other producers compute it; it "
+            "differs from `id` for mutexes, certificates, import hashes and types that STIX lacks"
+        ),
+    ]
 
 
 class DatedObservable(ObservableView):
@@ -247,8 +255,9 @@ def _view(
         judgement = _judge(row, effects, rows, now) if shared is None else shared
         if shared is None:
             judgements[key] = judgement
+    stix_id = f"{stix_type(type_)}--{identity}"
     return ObservableView(
-        f"{stix_type(type_)}--{identity}",
+        stix_id,
         type_,
         value,
         judgement.score,
@@ -264,6 +273,7 @@ def _view(
         judgement.sightings,
         judgement.answers,
         0 if assertions or judgement.sightings else depth,
+        stix_id if has_standard_key(type_) else standard_id(type_, value),
     )
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,7 @@ from shared.events.envelope import MAX_EVENT_BYTES
 from shared.events.observables import CHANGED, Change, ChangeKind, ObservablesChanged
 from shared.kafka.topics import bucket_key
 from shared.stix import bucket
+from shared.stix.exchange import has_standard_key, standard_id
 from shared.stix.ids import stix_type
 from shared.stix.markings import marking_of, strictest
 
@@ -36,32 +37,48 @@ def is_news(before: int, after: int) -> bool:
     return crossed or abs(after - before) >= NEWS
 
 
-def new_change(  # noqa: PLR0913  # the parts of one change
-    identity: str,
-    type_: str,
-    value: str,
-    score: int,
-    *,
-    tags: tuple[str, ...] = (),
-    sources: int = 0,
-    attack: tuple[str, ...] = (),
-    tlp: str | None = None,
+class ChangeLabels(NamedTuple):
+    """What the change of a new observable says beside its value and score.
+
+    Many observables share one: their source says the same about them.
+    """
+
+    tags: tuple[str, ...] = ()
+    sources: int = 0
+    attack: tuple[str, ...] = ()
+    tlp: str = "clear"
+    attack_stated: tuple[str, ...] = ()
+
+
+def labels_of_report(
+    tags: tuple[str, ...], attack: tuple[str, ...], tlp: str | None
+) -> ChangeLabels:
+    """The labels of what one source reports; `tlp` is the source's marking."""
+    marking = marking_of(tags, tlp) or "clear"
+    return ChangeLabels(tags, 1, attack, marking, statements(attack, tags).stated)
+
+
+NO_LABELS: Final = ChangeLabels()
+
+
+def new_change(
+    identity: str, type_: str, value: str, score: int, about: ChangeLabels = NO_LABELS
 ) -> Change:
     """The change of an observable that readers of the tenant see for the first time."""
-    stix_id = f"{stix_type(type_)}--{identity}"
-    stated = statements(attack, tags).stated
     return Change(
-        stix_id,
+        f"{stix_type(type_)}--{identity}",
         type_,
         value,
         "new",
         score,
         None,
-        tags,
-        sources,
-        attack,
-        tlp=tlp or "clear",
-        attack_stated=stated,
+        about.tags,
+        about.sources,
+        about.attack,
+        None,
+        about.tlp,
+        about.attack_stated,
+        None if has_standard_key(type_) else standard_id(type_, value),
     )
 
 
@@ -103,7 +120,13 @@ def build_change(
         cause,
         strictest([marking_of(tuple(row.tags), row.tlp) for row in active]) or "clear",
         stated_ids(active),
+        _other_id(after.type, after.value),
     )
+
+
+def _other_id(type_: str, value: str) -> str | None:
+    """The standard's id, where the key inside is another one."""
+    return None if has_standard_key(type_) else standard_id(type_, value)
 
 
 def _kind(

@@ -28,14 +28,15 @@ from services.observables.scoring.inputs import (
     evaluate,
 )
 from services.observables.store.changes import (
+    ChangeLabels,
     attack_ids,
     build_change,
     is_news,
     labels,
+    labels_of_report,
     new_change,
 )
 from shared.events.observables import Change
-from shared.stix.markings import marking_of
 
 
 class AssertionData(NamedTuple):
@@ -169,10 +170,7 @@ def build_plan(
                     assertion.type,
                     assertion.value,
                     scored.score,
-                    tags=data.tags,
-                    sources=1,
-                    attack=data.attack,
-                    tlp=marking_of(data.tags, source.tlp),
+                    first_scores.labels(data),
                 )
             )
         elif not state.own:
@@ -191,11 +189,20 @@ def build_plan(
 
 
 class _FirstScores:
-    """Scores of new observables, shared: a list reports the same about most of its lines."""
+    """Scores and labels of new observables, shared: most lines of a list report the same."""
 
     def __init__(self, source: AssertingSource) -> None:
         self._source = source
         self._scores: dict[tuple[object, ...], ScoreUpdate] = {}
+        self._labels: dict[int, ChangeLabels] = {}
+
+    def labels(self, data: AssertionData) -> ChangeLabels:
+        """What a change says of a new observable that only this source reports."""
+        shared = self._labels.get(id(data))
+        if shared is None:
+            shared = labels_of_report(data.tags, data.attack, self._source.tlp)
+            self._labels[id(data)] = shared
+        return shared
 
     def score(self, assertion: IncomingAssertion, effects: Effects) -> ScoreUpdate:
         # By identity: lines share their data, and hashing its fields takes longer than scoring. The

@@ -78,7 +78,7 @@ RAW = {
     T.SHA512: _hex(128),
     T.SSDEEP: st.builds(
         lambda size, first, second: f"{size}:{first}:{second}",
-        st.integers(3, 10**6),
+        st.integers(0, 20).map(lambda doubled: 3 << doubled),
         # Shorter parts, or such without letters, are taken for a time of day.
         _label.map(lambda label: f"{label}aBcD/+"),
         _label.map(lambda label: f"{label}xyz"),

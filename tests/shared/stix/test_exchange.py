@@ -25,7 +25,7 @@ LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABC0123456789 _.-äß€\"\\/'"
 
 def image(imphash: str) -> Any:
     extension = stix2.v21.WindowsPEBinaryExt(pe_type="exe", imphash=imphash)
-    hashes = {"IMPHASH": imphash}  # a file has a hash or a name
+    hashes = {"x_imphash": imphash}  # a file has a hash or a name
     return stix2.v21.File(
         hashes=hashes, extensions={"windows-pebinary-ext": extension}, allow_custom=True
     )

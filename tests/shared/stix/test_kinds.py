@@ -56,9 +56,14 @@ def test_fingerprints_of_clients():
         normalise(T.JA3, "E7D705A3286E19EA42F587B344EE6865") == "e7d705a3286e19ea42f587b344ee6865"
     )
     assert (
-        normalise(T.USER_AGENT, " Mozilla/4.0  (compatible;  x) ") == "Mozilla/4.0 (compatible; x)"
-    )
+        normalise(T.USER_AGENT, " Mozilla/4.0  (compatible;  x) ")
+        == "Mozilla/4.0  (compatible;  x)"
+    ), "a double blank may be what tells a program"
     assert detect("e7d705a3286e19ea42f587b344ee6865").type is T.MD5
+
+
+ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
+"""The address of Tor's own site."""
 
 
 @pytest.mark.parametrize(
@@ -80,3 +85,38 @@ def test_a_path_normalised_twice_is_the_same(raw):
     except NotAnObservable:
         return
     assert normalise(T.FILE_PATH, value) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        (T.VULNERABILITY, "CVE-2021-0044228", "CVE-2021-44228"),
+        (T.VULNERABILITY, "cve-2021-0001", "CVE-2021-0001"),
+        (T.SSDEEP, "96:abcDEF:abc", "96:abcDEF:abc"),
+        (T.REGISTRY_KEY, r"HKLM\\Software\\\\X", r"HKEY_LOCAL_MACHINE\Software\X"),
+        (T.DOMAIN, "xn--mnchen-3ya.de", "xn--mnchen-3ya.de"),
+        (T.DOMAIN, f"www.{ONION}", f"www.{ONION}"),
+        (T.DOMAIN, "expyuzz4wqqyqhjn.onion", "expyuzz4wqqyqhjn.onion"),
+    ],
+)
+def test_a_value_has_one_form(kind, raw, value):
+    assert normalise(kind, raw) == value
+    assert normalise(kind, value) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        (T.SSDEEP, "7:abcDEF:abc"),
+        (T.SSDEEP, "0:abcDEF:abc"),
+        (T.DOMAIN, "xn--a.com"),
+        (T.DOMAIN, ONION.replace("d.onion", "e.onion")),
+        (T.DOMAIN, ONION.replace("2", "3", 1)),
+        (T.URL, f"http://{ONION.replace('2', '3', 1)}/"),
+        (T.URL, "mailto:x@bank.com"),
+        (T.IPV4, "192.0.2.4/0"),
+    ],
+)
+def test_what_its_own_checks_deny_is_refused(kind, raw):
+    with pytest.raises(NotAnObservable):
+        normalise(kind, raw)

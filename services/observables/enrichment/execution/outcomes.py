@@ -24,7 +24,7 @@ from services.observables.enrichment.queues.repository import jobs, provider_que
 from services.observables.enrichment.rate_limiter import RateLimiter
 from services.observables.providers.base import Finding, RelatedObservable, RemoteEnricher
 from services.observables.store import new_observables, rescore
-from services.observables.store.changes import new_change
+from services.observables.store.changes import ChangeLabels, new_change
 from services.observables.store.repository import write
 from services.observables.store.repository.relations import NewRelation, put_relations
 from shared.database import PLATFORM, PUBLIC, Database, set_tenant
@@ -212,9 +212,8 @@ def _store_related(
         for identity, observable in observables.items():
             score = scores[identity].score if identity in scores else 0
             cause = f"{answer.enricher.name} about {answer.job.observable_id}"
-            change = new_change(
-                identity, observable.type, observable.value, score, tlp=answer.marking
-            )
+            about = ChangeLabels(tlp=answer.marking or "clear")
+            change = new_change(identity, observable.type, observable.value, score, about)
             changes.append(replace(change, cause=cause))
         follow_answer(session, tenant, answer.job, observables, contexts, now)
     put_relations(session, _relation_rows(tenant, answered, now))
