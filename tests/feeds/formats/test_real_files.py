@@ -25,8 +25,9 @@ EXPECTED = [
         "maltrail-elf-mirai.txt",
         "text",
         {},
-        {"ipv4-addr": 7370, "domain-name": 4168, "url": 1831},
-        {"path without a host": 37_611, "not a public suffix": 5},
+        {"ipv4-addr": 7370, "domain-name": 4167, "url": 1831},
+        # An onion address whose checksum is wrong is malformed.
+        {"path without a host": 37_611, "not a public suffix": 5, "malformed domain name": 1},
     ),
     ("aptnotes.csv", "csv", {}, {"file-sha1": 687}, {}),
     (
