@@ -41,6 +41,11 @@ class Sealer:
         self._purpose = purpose
 
     @property
+    def has_former_keys(self) -> bool:
+        """Whether secrets may be sealed under a key that is to end."""
+        return len(self._keys.secret(self._purpose)) > 1
+
+    @property
     def prefix(self) -> bytes:
         """What all begins with that is sealed under the present key."""
         return _prefix(self._keys.secret(self._purpose)[0])

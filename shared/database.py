@@ -9,7 +9,7 @@ nothing when no tenant is set.
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final
@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from shared import tenants
 from shared.errors import TooLargeInput, Unavailable
+from shared.keys import current_url
 from shared.postgres.connection import (
     AsyncWatchedConnection,
     WatchedConnection,
@@ -37,7 +38,10 @@ from shared.postgres.reader_pool import ReaderPool
 from shared.postgres.sqlstates import blames_value, is_transient_error
 from shared.postgres.watchdog import is_answered
 from shared.settings import load_settings
+from shared.telemetry.logging import get_logger
 from shared.uuids import register_dumper
+
+log = get_logger(__name__)
 
 PUBLIC: Final = tenants.PUBLIC
 PLATFORM: Final = tenants.PLATFORM
@@ -67,20 +71,27 @@ _LOCK_LIMITS: Final = SessionLimits(idle=10)
 
 
 def make_engine(
-    url: str, limits: SessionLimits, application: str = "sentineliq", **pool: Any
+    url: str | Callable[[], str],
+    limits: SessionLimits,
+    application: str = "sentineliq",
+    **pool: Any,
 ) -> Engine:
     """Make an engine that connects with libpq's reading of the URL, which may name several hosts.
 
     Args:
-        url: libpq URL.
+        url: libpq URL, or a function that returns the one for a new connection.
         limits: of its sessions.
         application: the name that PostgreSQL shows.
         pool: SQLAlchemy's arguments about its pool.
     """
-    parameters = connection_parameters(url, application, limits)
+
+    def connect() -> WatchedConnection:
+        address = url if isinstance(url, str) else url()
+        return open_connection(connection_parameters(address, application, limits))
+
     return sqlalchemy.create_engine(
         "postgresql+psycopg://",
-        creator=partial(open_connection, parameters),
+        creator=connect,
         # A traceback that shows values would put them into logs and dead letters.
         hide_parameters=True,
         **pool,
@@ -100,20 +111,31 @@ class Database:
         service: the service's name, which is also its schema's.
         pool_size: connections for `read_transaction`; `transaction` has twice as many. They are
             opened when they are needed, and stay open.
+        present_url: returns the URL with the login that is valid at present, if logins are
+            replaced while the process runs. Connections of the one before are closed then, when
+            nobody uses them.
 
     Attributes:
         connections: the most transactions at a time.
     """
 
-    def __init__(self, url: str, service: str, pool_size: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        pool_size: int = 4,
+        present_url: Callable[[], str] | None = None,
+    ) -> None:
         self.service = service
         self.url = url
+        self._present_url = present_url
+        self._renewal = threading.Lock()
         self.connections = 2 * pool_size
         # A caller that reads in steps opens a transaction before another has ended.
         self._reader_count = max(pool_size, 2)
         self._application = f"sentineliq-{service}"
         self.engine: Engine = make_engine(
-            url,
+            lambda: self.url,
             SessionLimits(),
             self._application,
             # No overflow: a connection that is closed again loses its prepared plans and its
@@ -142,6 +164,7 @@ class Database:
             Unavailable: the database cannot be reached or aborted the transaction; a retry is safe.
             TooLargeInput: a statement took longer than `seconds`.
         """
+        self._follow_login()
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 set_tenant(session, self.service, tenant)
@@ -170,6 +193,7 @@ class Database:
         Raises:
             Unavailable: the database cannot be reached or aborted the transaction; a retry is safe.
         """
+        self._follow_login()
         try:
             with self._readers.connection() as connection:
                 try:
@@ -191,8 +215,26 @@ class Database:
             raise Unavailable("The database does not answer; nothing was read.") from error
 
     def _make_readers(self) -> ReaderPool:
-        parameters = connection_parameters(self.url, self._application, _READER_LIMITS)
-        return ReaderPool(partial(_open_reader, parameters), self._reader_count, _POOL_SECONDS)
+        def connect() -> WatchedConnection:
+            parameters = connection_parameters(self.url, self._application, _READER_LIMITS)
+            return _open_reader(parameters)
+
+        return ReaderPool(connect, self._reader_count, _POOL_SECONDS)
+
+    def _follow_login(self) -> None:
+        """Connect with the present login from now on, if it is another."""
+        if self._present_url is None or self._present_url() == self.url:
+            return
+        with self._renewal:
+            url = self._present_url()
+            if url == self.url:
+                return
+            self.url = url
+            self.engine.dispose()
+            readers = self._readers
+            self._readers = self._make_readers()
+            readers.close()
+        log.info("database.login_replaced")
 
     def connect(self) -> WatchedConnection:
         """Open an autocommit connection outside the pool, whose session can hold a lock.
@@ -200,6 +242,7 @@ class Database:
         PostgreSQL ends a session that is silent for ten seconds, and its locks with it: a process
         that holds a lock shows with `SELECT 1` that it is not frozen.
         """
+        self._follow_login()
         parameters = connection_parameters(self.url, self._application, _LOCK_LIMITS)
         connection = open_connection(parameters)
         connection.autocommit = True
@@ -210,6 +253,7 @@ class Database:
 
         Its session can hold a lock and listen.
         """
+        self._follow_login()
         parameters = connection_parameters(self.url, self._application, SessionLimits())
         connection = await open_async_connection(parameters)
         try:
@@ -233,6 +277,7 @@ class Database:
         with self._checking:
             if time.monotonic() - self._checked_at < _PROBE_VALID_SECONDS:
                 return
+            self._follow_login()
             settings = {"role": role_name(self.service)}
             parameters = connection_parameters(
                 self.url, "sentineliq-probe", _PROBE_LIMITS, settings
@@ -263,6 +308,7 @@ class Database:
         self.engine.dispose(close=False)
         self._readers = self._make_readers()
         self._checking = threading.Lock()
+        self._renewal = threading.Lock()
 
 
 _databases: WeakSet[Database] = WeakSet()
@@ -280,7 +326,8 @@ os.register_at_fork(after_in_child=_forget_connections)
 def database(service: str) -> Database:
     """Return this process's database of a service, from the settings."""
     settings = load_settings()
-    return Database(settings.database_url.get_secret_value(), service, settings.database_pool_size)
+    present_url = partial(current_url, settings, "database_url")
+    return Database(present_url(), service, settings.database_pool_size, present_url)
 
 
 def driver_connection(session: Session) -> psycopg.Connection:

@@ -258,6 +258,8 @@ class KeyBundle:
 class KeyFile:
     """The keys of one process in a file, which is read again within a second after it changed.
 
+    The file may also name the addresses of servers, with logins that replace those of the settings.
+
     Args:
         path: the file, which is replaced as a whole.
 
@@ -267,8 +269,10 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = self._look()
-        self._bundle = KeyBundle.from_json(path.read_text())
+        self._state = (0, 0)
+        self._bundle = KeyBundle(())
+        self._urls: dict[str, str] = {}
+        self._read()
         self._looked_at = time.monotonic()
 
     def secret(self, purpose: str) -> tuple[Key, ...]:
@@ -283,6 +287,15 @@ class KeyFile:
         """Return the valid keys that verify an owner's signatures."""
         return self._current().public(purpose, owner)
 
+    def url(self, name: str) -> str | None:
+        """Return the address that stands in the place of a setting; None if none does.
+
+        Args:
+            name: the setting's, such as `database_url`.
+        """
+        self._current()
+        return self._urls.get(name)
+
     def _current(self) -> KeyBundle:
         now = time.monotonic()
         if now - self._looked_at >= _READ_SECONDS:
@@ -295,7 +308,9 @@ class KeyFile:
     def _read(self) -> None:
         state = self._look()
         if state != self._state:
-            self._bundle = KeyBundle.from_json(self._path.read_text())
+            text = self._path.read_text()
+            self._bundle = KeyBundle.from_json(text)
+            self._urls = dict(json.loads(text).get("urls", {}))
             self._state = state
 
     def _look(self) -> tuple[int, int]:
@@ -317,6 +332,19 @@ def keys_of(settings: Settings) -> Keys:
     return _bundled(settings.keys)
 
 
+def current_url(settings: Settings, name: Literal["database_url", "celery_broker_url"]) -> str:
+    """Return the address of a server with the login that is valid at present.
+
+    Args:
+        settings: of the process.
+        name: the setting.
+    """
+    keys = keys_of(settings)
+    renewed = keys.url(name) if isinstance(keys, KeyFile) else None
+    secret: SecretStr = getattr(settings, name)
+    return renewed or secret.get_secret_value()
+
+
 def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
     """Return the keys that the processes of a service need.
 
@@ -334,9 +362,15 @@ def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
     return granted
 
 
-def bundle_json(keys: Iterable[Key]) -> str:
-    """Write keys as `SENTINELIQ_KEYS` takes them."""
-    return json.dumps({"keys": [key.as_dict() for key in keys]})
+def bundle_json(keys: Iterable[Key], urls: Mapping[str, str] | None = None) -> str:
+    """Write keys as `SENTINELIQ_KEYS` takes them.
+
+    Args:
+        keys: of several with the same purpose, owner and kind, the one to use comes first.
+        urls: addresses that stand in the place of settings.
+    """
+    addresses = {"urls": dict(urls)} if urls else {}
+    return json.dumps({"keys": [key.as_dict() for key in keys], **addresses})
 
 
 def _place(key: Key) -> tuple[KeyKind, str, str]:

@@ -6,9 +6,11 @@ from services.feeds.runs.accounts import mark_unconfirmed
 from services.feeds.runs.full_statements import start_checks
 from services.feeds.runs.handlers import handle_applied
 from services.feeds.runs.service import reconcile, start_due_feeds
+from services.feeds.subscriptions.service import reseal_credentials
 from shared.events.observables import APPLIED
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
+from shared.sealed_rows import RESEAL_SECONDS
 
 SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [Subscription(APPLIED, handle_applied)]
 
@@ -18,4 +20,5 @@ SWEEPS: Final = [
     Sweep("due-feeds", 30.0, start_due_feeds),
     Sweep("unconfirmed-runs", 30.0, mark_unconfirmed),
     Sweep("feed-checks", 300.0, start_checks),
+    Sweep("sealed-credentials", RESEAL_SECONDS, reseal_credentials),
 ]

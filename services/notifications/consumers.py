@@ -2,12 +2,14 @@
 
 from typing import Any, Final
 
+from services.notifications.channels.service import reseal_secrets
 from services.notifications.deliveries.service import wake_if_due
 from services.notifications.rules.handlers import RuleMatcher
 from shared.events.feeds import HEALTH
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
+from shared.sealed_rows import RESEAL_SECONDS
 
 _MATCHER: Final = RuleMatcher()
 
@@ -16,4 +18,7 @@ SUBSCRIPTIONS: Final[list[Subscription[Any]]] = [
     Subscription(HEALTH, _MATCHER.handle_health, platform=True),
 ]
 
-SWEEPS: Final = [Sweep("due-deliveries", 10.0, wake_if_due)]
+SWEEPS: Final = [
+    Sweep("due-deliveries", 10.0, wake_if_due),
+    Sweep("sealed-secrets", RESEAL_SECONDS, reseal_secrets),
+]

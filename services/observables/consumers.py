@@ -5,6 +5,7 @@ from typing import Any, Final
 from services.observables.attack.handlers import handle_techniques
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
+from services.observables.enrichment.settings.service import reseal_keys
 from services.observables.store import due_scores, expectations
 from services.observables.store.handlers import handle_finished, handle_observed
 from shared.events.feeds import FINISHED, OBSERVED
@@ -12,6 +13,7 @@ from shared.events.mitre import TECHNIQUES
 from shared.events.observables import CHANGED
 from shared.kafka.consumer import Subscription
 from shared.runtime.sweeps import Sweep
+from shared.sealed_rows import RESEAL_SECONDS
 
 SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(OBSERVED, handle_observed, repair=expectations.request_statements),
@@ -22,6 +24,7 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
 
 SWEEPS: Final = [
     Sweep("due-queries", 10.0, wake_if_due),
+    Sweep("sealed-keys", RESEAL_SECONDS, reseal_keys),
     # Beat asks for due scores every few seconds; without it they are asked for here.
     Sweep("due-scores", 60.0, due_scores.wake_if_due),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),

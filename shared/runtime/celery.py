@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
 from shared.runtime import hints, pings
+from shared.runtime.broker_login import broker_url
 from shared.runtime.process_title import set_process_title
 from shared.runtime.queues import QUEUES
 from shared.settings import Settings, load_settings
@@ -109,7 +110,7 @@ def make_celery(service: str, include: Sequence[str] = ()) -> Celery:
 def _settings(service: str) -> dict[str, Any]:
     queue = QUEUES[service]
     return {
-        "broker_url": load_settings().celery_broker_url.get_secret_value(),
+        "broker_url": broker_url(load_settings()),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 30,

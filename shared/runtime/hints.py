@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Final
+from urllib.parse import urlsplit
 
 import redis
 
+from shared.runtime.broker_login import BrokerLogin
 from shared.runtime.queues import QUEUES
 from shared.settings import load_settings
 
@@ -42,8 +44,10 @@ class _Broker:
 
     def __init__(self, url: str) -> None:
         self._retry_at = 0.0
+        address = urlsplit(url)
         self._client = redis.Redis.from_url(
-            url,
+            address._replace(netloc=address.netloc.rpartition("@")[2]).geturl(),
+            credential_provider=BrokerLogin() if address.password else None,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
             socket_keepalive=True,

@@ -9,8 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.feeds.subscriptions.models import FEED, Feed, FeedColumns, Quarantine
+from shared.crypto import places_of
 from shared.errors import Conflict, NotFound
+from shared.http.guard import origin_of
 from shared.pagination import Page, paginate
+from shared.sealed_rows import SealedColumn
 
 _NOW: Final = sa.func.now()
 _DECIDING: Final = (
@@ -27,6 +30,10 @@ _DECIDING: Final = (
     "kind",
 )
 """Settings that decide what is fetched, and what is said of it."""
+
+CREDENTIALS: Final = SealedColumn(
+    FEED, "secret", ("id",), lambda row: places_of(str(row.id), origin_of(row.url))
+)
 
 
 def insert_feed(

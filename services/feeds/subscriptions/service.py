@@ -25,6 +25,7 @@ from shared.kafka.outbox import audit
 from shared.keys import keys_of
 from shared.pagination import Page, decode_cursor
 from shared.quotas import require_room
+from shared.sealed_rows import reseal_rows
 from shared.settings import Settings, load_settings
 
 
@@ -328,6 +329,12 @@ def unseal_credentials(feed: Feed, settings: Settings) -> Auth | None:
         return None
     sealer = Sealer(keys_of(settings), credentials.PURPOSE)
     return credentials.unseal(feed.auth, feed.secret, sealer, str(feed.id), feed.url)
+
+
+def reseal_credentials(database: Database) -> int:
+    """Seal credentials under the present key, if a former one has sealed them; how many."""
+    sealer = Sealer(keys_of(load_settings()), credentials.PURPOSE)
+    return reseal_rows(database, sealer, repository.CREDENTIALS)
 
 
 def _sealed(feed_id: UUID, auth: Auth | None, url: str | None) -> FeedColumns:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,10 +11,26 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.notifications.channels.models import CHANNEL
+from shared.crypto import places_of
 from shared.errors import Conflict
+from shared.http.guard import origin_of
+from shared.sealed_rows import SealedColumn
 
 # Rules stand on channels: this room reads their table itself rather than import their room.
 _RULES_USING = sa.text("SELECT name FROM rule WHERE :channel_id = ANY (channel_ids) ORDER BY name")
+
+
+def _places(row: sa.Row[Any]) -> tuple[str, str]:
+    return places_of(str(row.id), receiver_of(row.config))
+
+
+CHANNEL_SECRET: Final = SealedColumn(CHANNEL, "secret", ("id",), _places)
+
+
+def receiver_of(config: Mapping[str, Any]) -> str:
+    """The receiver that a channel's secret is for: the origin of its address, if it has one."""
+    url = config.get("url")
+    return origin_of(url) if isinstance(url, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

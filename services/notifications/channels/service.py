@@ -7,7 +7,7 @@ Functions with a `Database` run one transaction of the principal's tenant. Funct
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 from secrets import token_bytes
 from typing import Any, Final
@@ -20,7 +20,7 @@ from services.notifications.channel_types import ChannelType, Notification, chan
 from services.notifications.channel_types.attempt import attempt, channel_client
 from services.notifications.channels import repository
 from services.notifications.channels.patches import apply_patch, validated
-from services.notifications.channels.repository import Channel
+from services.notifications.channels.repository import Channel, receiver_of
 from services.notifications.channels.schemas import (
     ChannelCreate,
     ChannelCreated,
@@ -34,13 +34,14 @@ from shared.auth import Principal
 from shared.crypto import Sealer
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.http.guard import Allowance, origin_of
+from shared.http.guard import Allowance
 from shared.http.outbound import outbound_of
 from shared.kafka.outbox import audit
 from shared.keys import CHANNEL_SECRETS, keys_of
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
-from shared.settings import Settings
+from shared.sealed_rows import reseal_rows
+from shared.settings import Settings, load_settings
 
 __all__ = [
     "SECRETS",
@@ -58,6 +59,7 @@ __all__ = [
     "list_channels",
     "open_secret",
     "require_channels",
+    "reseal_secrets",
     "test_channel",
 ]
 
@@ -79,13 +81,13 @@ def open_secret(channel: Channel, sealer: Sealer) -> str | None:
     """
     if not channel.secret:
         return None
-    return sealer.open_at(channel.secret, str(channel.id), _origin(channel.config))
+    return sealer.open_at(channel.secret, str(channel.id), receiver_of(channel.config))
 
 
-def _origin(config: Mapping[str, Any]) -> str:
-    """The receiver that a channel's secret is for: the origin of its address, if it has one."""
-    url = config.get("url")
-    return origin_of(url) if isinstance(url, str) else ""
+def reseal_secrets(database: Database) -> int:
+    """Seal secrets under the present key, if a former one has sealed them; how many."""
+    sealer = channel_sealer(load_settings())
+    return reseal_rows(database, sealer, repository.CHANNEL_SECRET)
 
 
 # For the API
@@ -131,7 +133,7 @@ def create_channel(
     channel_id = uuid7()
     sealed = None
     if secret:
-        sealed = channel_sealer(settings).seal_at(secret, str(channel_id), _origin(config))
+        sealed = channel_sealer(settings).seal_at(secret, str(channel_id), receiver_of(config))
     values = {
         "id": channel_id,
         "tenant": principal.tenant,
@@ -174,13 +176,13 @@ def change_channel(
         values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
         if config is not None:
             values["config"] = config
-        origin = _origin(values.get("config", channel.config))
+        origin = receiver_of(values.get("config", channel.config))
         if patched.secret is not None:
             sealer = channel_sealer(settings)
             values["secret"] = sealer.seal_at(patched.secret, str(channel.id), origin)
-        elif channel.secret and origin != _origin(channel.config):
+        elif channel.secret and origin != receiver_of(channel.config):
             raise InvalidInput(
-                f"The secret is for {_origin(channel.config)} alone: give one for the new address.",
+                f"The secret is for {receiver_of(channel.config)} alone: give one for the new address.",
                 field="secret",
             )
         if patched.enabled:
@@ -336,13 +338,13 @@ def find_channels(session: Session, channel_ids: Collection[UUID]) -> dict[UUID,
 
 def destination_of(channel: Channel) -> str:
     """The receiver of a channel: the origin of its address; empty if its kind has none."""
-    return _origin(channel.config)
+    return receiver_of(channel.config)
 
 
 def channels_to(session: Session, tenant: str, destinations: Collection[str]) -> set[UUID]:
     """A tenant's channels to some receivers."""
     configs = repository.list_configs(session, tenant)
-    return {name for name, config in configs.items() if _origin(config) in destinations}
+    return {name for name, config in configs.items() if receiver_of(config) in destinations}
 
 
 def disable_channel(session: Session, channel_id: UUID, reason: str) -> None:

@@ -1,13 +1,13 @@
 """Provider keys: sealed in the database, opened only by the worker that uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from services.observables.enrichment.settings.models import EnricherSetting
-from shared.crypto import Sealer
+from shared.crypto import Sealer, places_of
 from shared.http.guard import origin_of
 from shared.keys import PROVIDER_KEYS, Keys
 
@@ -43,6 +43,19 @@ def unseal(keys: Keys, setting: EnricherSetting, url: str, *, is_usual: bool) ->
     origin = origin_of(url)
     text = sealer.open_at(sealed, label, origin, accepts_any=is_usual)
     return msgspec.json.decode(text, type=dict[str, str])
+
+
+def places_of_key(tenant: str, key_id: UUID, urls: Iterable[str]) -> tuple[str, ...]:
+    """The places that a stored key may be sealed for, as `Sealer.reseal` takes them.
+
+    Args:
+        tenant: the key's.
+        key_id: the key's.
+        urls: addresses of its provider, the usual one and others.
+    """
+    label = _label(tenant, key_id)
+    places = [place for url in urls for place in places_of(label, origin_of(url))]
+    return tuple(dict.fromkeys(places))
 
 
 def _label(tenant: str, key_id: UUID) -> str:

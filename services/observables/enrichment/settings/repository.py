@@ -1,5 +1,6 @@
 """The SQL of enricher settings."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.observables.enrichment.settings.models import SETTING, EnricherSetting
 from shared.database import PUBLIC
+from shared.sealed_rows import SealedColumn
 
 _COLUMNS: Final = tuple(SETTING.c[name] for name in EnricherSetting._fields)
 _LOCK: Final = sa.text(
@@ -38,6 +40,15 @@ def put(
     session.execute(
         statement.on_conflict_do_update(index_elements=["tenant", "enricher"], set_=values)
     )
+
+
+def sealed_keys(places: Callable[[sa.Row[Any]], Iterable[str]]) -> SealedColumn:
+    """The column of the keys.
+
+    Args:
+        places: returns what the key of a row may be sealed for.
+    """
+    return SealedColumn(SETTING, "sealed_key", ("tenant", "enricher"), places)
 
 
 def lock(session: Session, enricher: str) -> None:
