@@ -28,6 +28,7 @@ class RootGroup(DeferredGroup):
         ("audit", "audit:audit", "Audit: who changed what, and whether the records are whole."),
         ("tokens", "tokens:tokens", "Tokens for the APIs."),
         ("quotas", "quotas:quotas", "Quotas: how much a tenant may use."),
+        ("secrets", "secrets:secrets", "The secrets of this machine's stack: replace, list, end."),
         ("doctor", "doctor:doctor", "Check every component and say what to do next."),
     )
 

@@ -1,12 +1,13 @@
 """The keys of each service in a file of its own, which its processes read again when it changes."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from sentineliq.local.private_file import write_private
-from shared.keys import DerivedKeys, bundle_json, granted_keys
-from shared.settings import SERVICES
+from shared.keys import Key, bundle_json
 
-_FOLDER = "keys"
+_FOLDER: Final = "keys"
 
 
 def key_file(data_dir: Path, service: str) -> Path:
@@ -14,9 +15,17 @@ def key_file(data_dir: Path, service: str) -> Path:
     return data_dir / _FOLDER / f"{service}.json"
 
 
-def write_key_files(data_dir: Path, keys: DerivedKeys) -> None:
-    """Replace the keys of all services by those that they need of an installation's."""
-    (data_dir / _FOLDER).mkdir(mode=0o700, exist_ok=True)
-    for service in SERVICES:
-        text = bundle_json(granted_keys(service, keys))
-        write_private(key_file(data_dir, service), text + "\n")
+def write_key_file(
+    data_dir: Path, service: str, keys: Iterable[Key], urls: Mapping[str, str]
+) -> None:
+    """Replace the keys of a service.
+
+    Args:
+        data_dir: the installation's.
+        service: its name.
+        keys: those that its processes need.
+        urls: the addresses of servers with its logins, by setting.
+    """
+    path = key_file(data_dir, service)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(path, bundle_json(keys, urls) + "\n")

@@ -133,6 +133,11 @@ def fresh_login(prefix: str, generation: int = 1) -> Login:
     return Login(f"{prefix}_{generation}", secrets.token_urlsafe(32), generation, time.time())
 
 
+def fresh_password() -> str:
+    """A password or secret of 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
 def _database_logins() -> dict[str, Login]:
     return {service: fresh_login(f"sentineliq_{service}_login") for service in SERVICES}
 

@@ -23,7 +23,7 @@ from sentineliq.local.components import ServerProcess, ServiceProcess
 from sentineliq.local.data_dir_lock import locked
 from sentineliq.local.environment import store_environment
 from sentineliq.local.kafka import Kafka
-from sentineliq.local.key_files import key_file, write_key_files
+from sentineliq.local.key_files import key_file, write_key_file
 from sentineliq.local.managed_process import OnLine, OnState, ProcessMonitor
 from sentineliq.local.orphans import ProcessRegistry
 from sentineliq.local.ports import Ports
@@ -34,10 +34,10 @@ from sentineliq.local.server import LOOPBACK, Server
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
 from shared.kafka.rights import ADMINISTRATOR, LOGINS
-from shared.keys import OPERATOR, DerivedKeys, derive_key
+from shared.keys import OPERATOR, DerivedKeys, derive_key, granted_keys
 from shared.private_files import close_folder, private_files
+from shared.settings import SERVICES
 
-SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
 MIGRATIONS = tuple((service, "migrate") for service in SERVICES)
 PROCESSES = (
     *((service, kind) for service in SERVICES for kind in ("api", "worker", "consumer")),
@@ -179,11 +179,20 @@ class Stack:
         close_folder(self.data_dir)
         return load_secrets(self.data_dir)
 
-    def _keys(self) -> DerivedKeys:
-        """All keys, of the secret in the environment if there is one."""
+    def _write_key_files(self) -> None:
+        """Give each service its keys, of the secret in the environment if there is one."""
         stored = load_secrets(self.data_dir)
         secret = self.environment["SENTINELIQ_SECRET_KEY"]
-        return stored.keys if secret == stored.secret_key else DerivedKeys(SecretStr(secret))
+        is_stored = secret == stored.secret_key
+        keys = stored.keys if is_stored else DerivedKeys(SecretStr(secret))
+        for service in SERVICES:
+            # Logins of servers that the stack starts may be replaced while it runs.
+            urls = {}
+            if "DATABASE_URL" in self._servers():
+                urls["database_url"] = self._database_url(service) or ""
+            if "CELERY_BROKER_URL" in self._servers():
+                urls["celery_broker_url"] = self.environment["CELERY_BROKER_URL"]
+            write_key_file(self.data_dir, service, granted_keys(service, keys), urls)
 
     def kafka_login(self, login: str) -> dict[str, str]:
         """The variables of a login at the Kafka that this stack starts; none at another one."""
@@ -207,7 +216,10 @@ class Stack:
                 self.data_dir / "postgres", self.ports.postgres, self._secrets.database_password
             ),
             "CELERY_BROKER_URL": Valkey(
-                self.data_dir / "valkey", self.ports.valkey, self._secrets.valkey_password
+                self.data_dir / "valkey",
+                self.ports.valkey,
+                self._secrets.valkey_password,
+                lambda: load_secrets(self.data_dir).valkey_password,
             ),
             "KAFKA_BOOTSTRAP_SERVERS": Kafka(
                 self.data_dir / "kafka",
@@ -230,7 +242,7 @@ class Stack:
             self.on_state(name, "stopped", "it was left over from a run that was killed")
         self.ports.require_free(self._listening())
         store_environment(self.data_dir, self.environment)
-        write_key_files(self.data_dir, self._keys())
+        self._write_key_files()
         fork_server = ForkServer(self.preload)
         servers = [ServerProcess(server) for server in self._servers().values()]
         migrations = [

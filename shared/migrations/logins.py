@@ -54,7 +54,9 @@ def make_login(service: str, admin_url: str, login_url: str) -> None:
         verb = sql.SQL("CREATE" if before is None else "ALTER")
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN NOINHERIT PASSWORD {}").format(
-                verb, sql.Identifier(name), sql.Literal(_verifier(connection, name, password))
+                verb,
+                sql.Identifier(name),
+                sql.Literal(encrypted_password(connection, name, password)),
             )
         )
         grant = sql.SQL("GRANT {} TO {}")
@@ -86,6 +88,14 @@ def drop_login(admin_url: str, name: str) -> None:
         connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
+def encrypted_password(connection: psycopg.Connection[Any], name: str, password: str) -> str:
+    """Return what the server stores of a password, which itself would stand in its log."""
+    encrypted = connection.pgconn.encrypt_password(
+        password.encode(), name.encode(), b"scram-sha-256"
+    )
+    return encrypted.decode()
+
+
 def _credentials(url: str) -> tuple[str, str]:
     parameters = conninfo_to_dict(url)
     name = parameters.get("user")
@@ -107,11 +117,3 @@ def _refuse_rights(
             f"The login {name} {rights}: a service's login may take the service's role and no "
             "more. Choose another name in SENTINELIQ_SERVICE_DATABASE_URL."
         )
-
-
-def _verifier(connection: psycopg.Connection[Any], name: str, password: str) -> str:
-    """Return what the server stores: the password itself would stand in its log."""
-    encrypted = connection.pgconn.encrypt_password(
-        password.encode(), name.encode(), b"scram-sha-256"
-    )
-    return encrypted.decode()

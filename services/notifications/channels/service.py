@@ -181,8 +181,9 @@ def change_channel(
             sealer = channel_sealer(settings)
             values["secret"] = sealer.seal_at(patched.secret, str(channel.id), origin)
         elif channel.secret and origin != receiver_of(channel.config):
+            receiver = receiver_of(channel.config)
             raise InvalidInput(
-                f"The secret is for {receiver_of(channel.config)} alone: give one for the new address.",
+                f"The secret is for {receiver} alone: give one for the new address.",
                 field="secret",
             )
         if patched.enabled:
