@@ -54,6 +54,7 @@ def test_help_lists_every_command(cli_without_stack):
         "enrichers",
         "enrichments",
         "policies",
+        "secrets",
     }
     text = cli_without_stack("--help").stdout
     assert [word for word in words if word not in text] == []

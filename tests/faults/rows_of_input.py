@@ -246,8 +246,15 @@ ROWS = (
     Row(
         30,
         "Keys and secrets are replaced under load",
-        "A provider's new key is used at once, by waiting jobs too.",
+        "Nothing that is valid is refused while the installation's secret and all logins are"
+        " replaced; stored secrets open; nothing of the former ones is valid five seconds after"
+        " they end. A provider's new key is used at once, by waiting jobs too.",
         proofs=(
+            *tests_of(
+                "cli/test_rotation.py",
+                "test_nothing_valid_is_refused_while_everything_is_replaced",
+                "test_nothing_of_the_former_keys_is_valid_after_a_rotation_at_once",
+            ),
             *tests_of(
                 "observables/enrichment/requests/test_api.py",
                 "test_waiting_jobs_go_on_with_a_new_key",
@@ -257,8 +264,7 @@ ROWS = (
                 "test_a_job_of_a_lost_worker_uses_the_key_that_was_set_meanwhile",
             ),
         ),
-        gap="SENTINELIQ_SECRET_KEY and the secrets of webhooks have no overlap: tokens and"
-        " signatures change at the moment of the change.",
+        gap="The secrets of webhooks have no overlap: signatures change at once.",
     ),
     Row(
         31,

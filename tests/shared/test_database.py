@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.database import PLATFORM, PUBLIC, Database, database, driver_connection, role_name
 from shared.errors import TooLargeInput, Unavailable
-from shared.migrations import migrate, pending_revisions
+from shared.migrations import drop_login, make_login, migrate, pending_revisions
 from shared.settings import SERVICES, Settings
 
 
@@ -153,3 +154,37 @@ def test_a_traceback_shows_no_values(own: Database) -> None:
         session.execute(statement, {"value": "hunter2"})
     # PostgreSQL itself quotes a value that it cannot read; SQLAlchemy would add all of them.
     assert "parameters hidden" in str(caught.value)
+
+
+def test_a_process_follows_its_login_while_it_runs(environment: Settings) -> None:
+    admin_url = environment.database_url.get_secret_value()
+    urls = [_with_login(admin_url, f"follows_{uuid4().hex[:8]}") for _ in range(2)]
+    for url in urls:
+        make_login("observables", admin_url, url)
+    present = urls[0]
+    own = Database(urls[0], "observables", present_url=lambda: present)
+    names = [urlsplit(url).username for url in urls]
+
+    def users() -> set[str]:
+        with own.transaction("acme") as session, own.read_transaction("acme") as connection:
+            row = connection.execute("SELECT session_user").fetchone()
+            return {session.scalar(sa.text("SELECT session_user")), row[0] if row else ""}
+
+    assert users() == {names[0]}
+    with own.transaction("acme") as session:
+        present = urls[1]
+        assert users() == {names[1]}
+        assert session.scalar(sa.text("SELECT session_user")) == names[0], "it goes on"
+    own.check()
+    with own.connect() as connection:
+        assert connection.info.user == names[1]
+    drop_login(admin_url, str(names[0]))
+    assert users() == {names[1]}
+    own.close()
+    drop_login(admin_url, str(names[1]))
+
+
+def _with_login(url: str, name: str) -> str:
+    address = urlsplit(url)
+    netloc = f"{name}:its-password@{address.hostname}:{address.port}"
+    return address._replace(netloc=netloc).geturl()

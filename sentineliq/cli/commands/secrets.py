@@ -34,7 +34,7 @@ def rotate_secrets(
         bool, typer.Option("--now", help="End everything that the former keys have signed.")
     ] = False,
 ) -> None:
-    """Replace the installation's secret and all logins while the stack runs.
+    """Replace the secret and all logins while the stack runs.
 
     Services go on working. Stored secrets are sealed anew. With --now all tokens of before end, and
     what is logged in with a former login is cut off.
@@ -54,7 +54,7 @@ def rotate_secrets(
 def revoke_key(
     ctx: Context, key: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 ) -> None:
-    """End a former key: within seconds nothing that it signed or sealed is accepted any more."""
+    """End a former key: nothing of it is valid after some seconds."""
     with open_rotation(ctx.obj.data_dir, output.print_note) as rotation:
         rotation.revoke(key)
     ctx.obj.answer({"revoked": key}, output.cell(f"{key} has ended"))
@@ -62,7 +62,7 @@ def revoke_key(
 
 @secrets.command("list")
 def list_secrets(ctx: Context) -> None:
-    """List the ids and ages of keys and logins, which tell nothing of them."""
+    """List keys and logins by their ids, with their ages."""
     _answer(ctx, _documents(load_secrets(ctx.obj.data_dir)))
 
 

@@ -1,0 +1,82 @@
+"""What a rotation does to the secrets of a folder; `tests/cli/test_rotation.py` runs one."""
+
+import time
+
+import pytest
+
+from sentineliq.local import rotation
+from sentineliq.local.environment import store_environment
+from sentineliq.local.errors import StackError
+from sentineliq.local.rotation import all_keys, open_rotation
+from sentineliq.local.secrets import load_secrets, store_secrets
+from sentineliq.local.valkey import Valkey
+from shared.keys import FEED_TIMES, OPERATOR, SEALED, TOKENS
+
+
+def renewed(secrets, token_seconds=100.0, signed_seconds=50.0):
+    return rotation._renewed(secrets, token_seconds, signed_seconds)
+
+
+def test_former_keys_verify_for_a_while_and_open_until_all_is_sealed_anew(tmp_path):
+    before = load_secrets(tmp_path)
+    after = renewed(before)
+    assert after.secret_key != before.secret_key
+    former = {key.purpose: key for key in after.former_keys}
+    assert {key.kind for key in former.values()} == {"public", "secret"}
+    assert former[TOKENS].until == pytest.approx(time.time() + 100, abs=5)
+    assert all(former[purpose].until is None for purpose in SEALED)
+    assert FEED_TIMES not in former, "nothing depends on it"
+    for purpose in SEALED:
+        ids = [key.id for key in after.keys.secret(purpose)]
+        assert ids == [after.keys.secret(purpose)[0].id, before.keys.secret(purpose)[0].id]
+    [new, old] = after.keys.public(TOKENS, OPERATOR)
+    assert (new.until, old.id) == (None, before.keys.public(TOKENS, OPERATOR)[0].id)
+
+
+def test_a_second_rotation_keeps_what_has_not_ended(tmp_path):
+    first = load_secrets(tmp_path)
+    third = renewed(renewed(first))
+    assert len(third.keys.public(TOKENS, OPERATOR)) == 3
+    over = renewed(renewed(first, token_seconds=-1.0))
+    assert len(over.keys.public(TOKENS, OPERATOR)) == 2
+    assert all(len(third.keys.secret(purpose)) == 3 for purpose in SEALED)
+
+
+def test_secrets_are_stored_with_their_former_keys_and_not_with_former_secrets(tmp_path):
+    before = load_secrets(tmp_path)
+    after = renewed(before)
+    store_secrets(tmp_path, after)
+    assert load_secrets(tmp_path) == after
+    assert before.secret_key not in (tmp_path / "secrets.json").read_text()
+
+
+def test_each_key_is_listed_once(tmp_path):
+    keys = all_keys(renewed(load_secrets(tmp_path)))
+    assert len(keys) == len({key.id for key in keys})
+    assert "private" not in {key.kind for key in keys}
+
+
+def test_a_stack_that_does_not_run_rotates_nothing(tmp_path):
+    secrets = load_secrets(tmp_path)
+    store_environment(tmp_path, {"SENTINELIQ_SECRET_KEY": secrets.secret_key})
+    with pytest.raises(StackError, match="does not run"), open_rotation(tmp_path, print):
+        pass
+    store_environment(tmp_path, {"SENTINELIQ_SECRET_KEY": "x" * 40})
+    with pytest.raises(StackError, match="change it there"), open_rotation(tmp_path, print):
+        pass
+    assert load_secrets(tmp_path) == secrets
+
+
+def test_one_command_at_a_time_replaces_secrets(tmp_path):
+    with (
+        rotation._alone(tmp_path),
+        pytest.raises(StackError, match="another command"),
+        rotation._alone(tmp_path),
+    ):
+        pass
+
+
+def test_a_server_that_starts_again_takes_the_present_password(tmp_path):
+    server = Valkey(tmp_path, 1, "first", lambda: "second")
+    server.prepare()
+    assert "requirepass second\n" in (tmp_path / "valkey.conf").read_text()
