@@ -110,12 +110,12 @@ class Rotation:
         self._store_environment()
         if at_once:
             self._end_former_keys(lambda key: key.purpose not in SEALED)
-        waiting = self._await_resealed()
-        if not waiting:
-            self._end_former_keys(lambda key: key.purpose in SEALED)
         for part in self.parts:
             self.report(f"ending the former logins of {part.name}")
             part.retire(self.environment, self.secrets, at_once=at_once)
+        waiting = self._await_resealed()
+        if not waiting:
+            self._end_former_keys(lambda key: key.purpose in SEALED)
         return waiting
 
     def revoke(self, key_id: str) -> None:
@@ -203,9 +203,9 @@ def open_rotation(data_dir: Path, report: Report) -> Iterator[Rotation]:
     environment = stored_environment(data_dir)
     stored = load_secrets(data_dir)
     # A rotation that was cut short has left the command line with the secret of before.
-    known = {key.id for key in (*all_keys(stored), *stored.former_keys)}
+    own = {key.id for key in (*all_keys(stored), *stored.former_keys)}
     used = DerivedKeys(SecretStr(environment["SENTINELIQ_SECRET_KEY"]))
-    if used.private(TOKENS, OPERATOR).id not in known:
+    if used.private(TOKENS, OPERATOR).id not in own:
         raise StackError(
             "the secret comes from SENTINELIQ_SECRET_KEY in the environment of `sentineliq up`: "
             "change it there"
