@@ -55,11 +55,7 @@ class Postgres:
     @property
     def url(self) -> str:
         """The address for psycopg and SQLAlchemy."""
-        return self.url_of(OWNER, self.password)
-
-    def url_of(self, login: str, password: str) -> str:
-        """The address with another login."""
-        return f"postgresql://{login}:{password}@{LOOPBACK}:{self.port}/{OWNER}"
+        return f"postgresql://{OWNER}:{self.password}@{LOOPBACK}:{self.port}/{OWNER}"
 
     @property
     def user(self) -> str | None:

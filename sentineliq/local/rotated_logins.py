@@ -15,6 +15,7 @@ import redis
 from psycopg import sql
 
 from sentineliq.local.secrets import Login, Secrets, fresh_login, fresh_password
+from sentineliq.local.server import url_with_login
 from shared.migrations.logins import drop_login, encrypted_password, make_login
 from shared.postgres.conninfo import SessionLimits, connection_parameters
 from shared.settings import SERVICES, ServiceName
@@ -97,7 +98,7 @@ class DatabaseLogins:
         for service in SERVICES:
             before = stored.database_logins[service]
             login = fresh_login(f"sentineliq_{service}_login", before.generation + 1)
-            url = _with_login(environment["DATABASE_URL"], login)
+            url = url_with_login(environment["DATABASE_URL"], login.name, login.password)
             make_login(service, environment["DATABASE_URL"], url)
             logins[service] = login
         return replace(stored, database_logins=logins, database_password=fresh_password())
@@ -108,10 +109,10 @@ class DatabaseLogins:
         """The address for a service's processes; for who runs the installation the superuser's."""
         url = environment["DATABASE_URL"]
         if service is not None:
-            return {"database_url": _with_login(url, stored.database_logins[service])}
-        name = urlsplit(url).username or ""
-        owner = Login(name, stored.database_password, 1, 0)
-        return {"database_url": _with_login(url, owner)}
+            login = stored.database_logins[service]
+            return {"database_url": url_with_login(url, login.name, login.password)}
+        owner = urlsplit(url).username or ""
+        return {"database_url": url_with_login(url, owner, stored.database_password)}
 
     def retire(self, environment: Mapping[str, str], stored: Secrets, *, at_once: bool) -> None:
         """Drop the logins of other generations, when their transactions have ended."""
@@ -152,8 +153,8 @@ class BrokerPassword:
         service: ServiceName | None,  # noqa: ARG002  # all share one
     ) -> dict[str, str]:
         """The address, which all share."""
-        login = Login("", stored.valkey_password, 1, 0)
-        return {"celery_broker_url": _with_login(environment["CELERY_BROKER_URL"], login)}
+        url = url_with_login(environment["CELERY_BROKER_URL"], "", stored.valkey_password)
+        return {"celery_broker_url": url}
 
     def retire(self, environment: Mapping[str, str], stored: Secrets, *, at_once: bool) -> None:
         """Let the server take the new password alone."""
@@ -194,9 +195,3 @@ def _parameters(url: str) -> dict[str, Any]:
 def _count_active(connection: psycopg.Connection[Any], names: list[str]) -> int:
     row = connection.execute(_ACTIVE, (names,)).fetchone()
     return int(row[0]) if row else 0
-
-
-def _with_login(url: str, login: Login) -> str:
-    address = urlsplit(url)
-    place = address.netloc.rpartition("@")[2]
-    return address._replace(netloc=f"{login.name}:{login.password}@{place}").geturl()

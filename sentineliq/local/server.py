@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
@@ -78,6 +79,19 @@ def exchange(port: int, request: bytes, size: int) -> bytes:
         while connection.recv(1 << 12):
             pass
     return received
+
+
+def url_with_login(url: str, name: str, password: str) -> str:
+    """The address of a server with another login.
+
+    Args:
+        url: its address.
+        name: the login's; empty where a server asks for a password alone.
+        password: the login's.
+    """
+    address = urlsplit(url)
+    place = address.netloc.rpartition("@")[2]
+    return address._replace(netloc=f"{name}:{password}@{place}").geturl()
 
 
 def identity(user: str | None) -> dict[str, Any]:

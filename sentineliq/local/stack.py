@@ -30,7 +30,7 @@ from sentineliq.local.ports import Ports
 from sentineliq.local.postgres import Postgres
 from sentineliq.local.processes import ForkServer, PythonProcess
 from sentineliq.local.secrets import Secrets, load_secrets
-from sentineliq.local.server import LOOPBACK, Server
+from sentineliq.local.server import LOOPBACK, Server, url_with_login
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
 from shared.kafka.rights import ADMINISTRATOR, LOGINS
@@ -138,9 +138,9 @@ class Stack:
     def _database_url(self, service: str) -> str | None:
         """What a service's login is, unless all use that of an external server."""
         server = self._servers().get("DATABASE_URL")
-        if isinstance(server, Postgres):
+        if server is not None:
             login = load_secrets(self.data_dir).database_logins[service]
-            return server.url_of(login.name, login.password)
+            return url_with_login(server.url, login.name, login.password)
         return self.environ.get(f"SENTINELIQ_{service.upper()}_DATABASE_URL")
 
     @contextmanager
