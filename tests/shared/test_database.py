@@ -1,6 +1,7 @@
 """One transaction, one tenant: row-level security on every table, also without a tenant."""
 
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -188,3 +189,10 @@ def _with_login(url: str, name: str) -> str:
     address = urlsplit(url)
     netloc = f"{name}:its-password@{address.hostname}:{address.port}"
     return address._replace(netloc=netloc).geturl()
+
+
+def test_an_error_does_not_show_the_values_of_its_statement(own: Database) -> None:
+    statement = sa.text("SELECT CAST(:value AS text) FROM no_such_table")
+    with pytest.raises(DBAPIError) as caught, own.transaction("acme") as session:
+        session.execute(statement, {"value": "of-a-statement"})
+    assert "of-a-statement" not in "".join(traceback.format_exception(caught.value))
