@@ -110,7 +110,10 @@ def make_celery(service: str, include: Sequence[str] = ()) -> Celery:
 def _settings(service: str) -> dict[str, Any]:
     queue = QUEUES[service]
     return {
-        "broker_url": broker_url(load_settings()),
+        "broker_url": load_settings().celery_broker_url.get_secret_value(),
+        # Celery prefers its own reading of CELERY_BROKER_URL to the setting above.
+        "broker_read_url": broker_url(load_settings()),
+        "broker_write_url": broker_url(load_settings()),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 30,

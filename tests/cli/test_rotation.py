@@ -26,6 +26,8 @@ from sentineliq.local.ports import Ports
 from sentineliq.local.secrets import load_secrets
 from sentineliq.local.stack import Stack
 from shared.auth import issue_token
+from shared.crypto import Sealer
+from shared.keys import CHANNEL_SECRETS, FEED_CREDENTIALS
 from shared.settings import SERVICES
 from tests.cli.conftest import OWN_VARIABLES, CommandLine, eventually
 
@@ -272,8 +274,11 @@ def test_nothing_valid_is_refused_while_everything_is_replaced(
     assert [url for url in former_logins if is_valid(url)] == []
     assert all(is_valid(url) for url in logins_of(stack.data_dir))
     assert before.secret_key not in (stack.data_dir / "secrets.json").read_text()
-    [prefix] = sealed_prefixes(stack.data_dir)
-    assert prefix[:1] == b"\2", "it names the new key"
+    present = {
+        Sealer(after.keys, purpose).prefix for purpose in (FEED_CREDENTIALS, CHANNEL_SECRETS)
+    }
+    assert sealed_prefixes(stack.data_dir) == present
+    assert {prefix[:1] for prefix in present} == {b"\2"}, "they name the new keys"
     fetch(stack, feed, neighbour)
     assert neighbour.wrong == []
     assert neighbour.signed > 0

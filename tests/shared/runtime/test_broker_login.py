@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from shared.keys import FEED_TIMES, DerivedKeys, bundle_json
 from shared.runtime.broker_login import BrokerLogin, broker_url
+from shared.runtime.celery import make_celery
 from shared.settings import Settings, load_settings
 
 ALL = DerivedKeys(SecretStr("one-secret-key-of-more-than-thirty-two-characters"))
@@ -67,3 +68,9 @@ def test_a_process_without_a_file_has_its_settings_alone(key_file: Path) -> None
     ):
         values = {"celery_broker_url": url, "data_dir": ".", "keys": keys, **parts}
         assert broker_url(Settings.model_validate(values)) == url
+
+
+def test_celery_of_a_service_does_not_read_its_variable_instead(key_file: Path) -> None:
+    celery = make_celery("mitre")
+    for connection in (celery.connection_for_read(), celery.connection_for_write()):
+        assert symbol_by_name(connection.clone().credential_provider) is BrokerLogin
