@@ -34,7 +34,7 @@ def rotate_secrets(
         bool, typer.Option("--now", help="End everything that the former keys have signed.")
     ] = False,
 ) -> None:
-    """Replace the secret and all logins while the stack runs.
+    """Replace the secret and the logins while the stack runs.
 
     Services go on working. Stored secrets are sealed anew. With --now all tokens of before end, and
     what is logged in with a former login is cut off.
