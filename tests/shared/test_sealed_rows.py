@@ -23,7 +23,7 @@ AFTER = DerivedKeys(NEW, BEFORE.secret(FEED_CREDENTIALS), since=time.time())
 ALONE = Sealer(DerivedKeys(NEW, since=time.time()), FEED_CREDENTIALS)
 INSERT = sa.text(
     "INSERT INTO feed (tenant, id, name, url, secret, created_by, format, options, confidence, "
-    "reliability, tlp, tags, enabled, auth) VALUES (:tenant, :id, :id, :url, :secret, 'kim', "
+    "reliability, tlp, tags, enabled, auth) VALUES (:tenant, :id, :name, :url, :secret, 'kim', "
     "'text', '{}', 50, 'B', 'clear', '{}', true, '{\"kind\": \"bearer\"}')"
 )
 ORIGIN = "https://paid.example.com"
@@ -42,7 +42,7 @@ def insert(own: Database, sealed: dict[UUID, bytes]) -> None:
     for feed_id, secret in sealed.items():
         with own.transaction("acme") as session:
             values = {"tenant": "acme", "url": f"{ORIGIN}/list", "secret": secret}
-            session.execute(INSERT, {**values, "id": str(feed_id)})
+            session.execute(INSERT, {**values, "id": feed_id, "name": str(feed_id)})
 
 
 def stored(own: Database) -> dict[UUID, bytes]:
