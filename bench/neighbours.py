@@ -30,6 +30,14 @@ _WARM_SECONDS = 15.0
 _numbers = count(1)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Takes as many connections at once as the hostile tenant's channels open."""
+
+    request_queue_size = 512
+    daemon_threads = True
+    block_on_close = False
+
+
 class _Receiver(http.server.BaseHTTPRequestHandler):
     """Notes when webhooks arrive; a path that begins with /hang is never answered."""
 
@@ -53,9 +61,7 @@ class _Receiver(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def _receiver() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Server(("127.0.0.1", 0), _Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -244,13 +250,14 @@ def main() -> None:
     }
     with (
         _receiver() as hook,
+        _receiver() as hostile_hook,
         throwaway_stack(SENTINELIQ_OUTBOUND_ALLOW="127.0.0.0/8") as (stack, _),
     ):
         victim = Victim(stack, hook)
         _measure(victim, dict.fromkeys(counts, 5))
         alone = _measure(victim, counts)
         hostile = multiprocessing.get_context("fork").Process(
-            target=be_hostile, args=(stack, hook), daemon=True
+            target=be_hostile, args=(stack, hostile_hook), daemon=True
         )
         hostile.start()
         time.sleep(_WARM_SECONDS)
