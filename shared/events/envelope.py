@@ -244,6 +244,9 @@ class FeedRef(msgspec.Struct, frozen=True):
         tlp: marking of its contents (clear, green, amber, amber+strict, red).
         kind: snapshot: its list is complete each time, so that it retracts what it no longer lists;
             stream: it lists only what is recent.
+        origin: whose observations it publishes, mostly its provider; empty when nobody has named
+            it.
+        derived_from: the origins whose observations it repeats, of a list made of others.
     """
 
     id: UUID
@@ -251,3 +254,5 @@ class FeedRef(msgspec.Struct, frozen=True):
     reliability: int = 50
     tlp: str = "clear"
     kind: str = "stream"
+    origin: str = ""
+    derived_from: tuple[str, ...] = ()

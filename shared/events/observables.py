@@ -30,6 +30,9 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
         attack_stated: those of `attack` that sources name: software, groups, and techniques by
             their ids. The others are techniques that this software and these groups use.
         standard_id: the STIX id as other producers compute it; absent where `id` is that.
+        malicious: 0 to 100, how sure it is that it was ever bad; absent when it is the score.
+        active: 0 to 100, how sure it is that it is bad now; absent when it is the score.
+        relevant: 0 to 100, how much it was seen in this tenant lately; absent when it is 0.
     """
 
     id: str
@@ -45,6 +48,9 @@ class Change(msgspec.Struct, omit_defaults=True, frozen=True):
     tlp: str = "clear"
     attack_stated: tuple[str, ...] = ()
     standard_id: str | None = None
+    malicious: int | None = None
+    active: int | None = None
+    relevant: int | None = None
 
 
 class ObservablesChanged(msgspec.Struct, omit_defaults=True):

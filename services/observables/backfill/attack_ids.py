@@ -130,4 +130,4 @@ def _changes(
     ]
     if attack_ids(before) == attack_ids(after):
         return []
-    return [build_change(identity, state, state, state.score, after, cause)]
+    return [build_change(identity, state, state, state.score, after, now, cause)]

@@ -20,6 +20,7 @@ from services.observables.lookup.read_models import AssertionView, DatedObservab
 from services.observables.lookup.repository import Filter
 from services.observables.lookup.service import DatedExplanation, DatedPage, RelationPage
 from services.observables.reference.data_dates import UNKNOWN, DatasetDates
+from services.observables.scoring.assessment import Assessment
 from services.observables.sightings.schemas import RelationKind
 from services.observables.store.references import StixId
 from services.observables.store.search_keys import check_literal
@@ -42,6 +43,7 @@ router = APIRouter(prefix="/v1", tags=["observables"])
 Reader = Annotated[Principal, require_permission("observables:read")]
 STRUCTS: Final = (
     AssertionView,
+    Assessment,
     DatedExplanation,
     DatedLookupAnswer,
     DatedObservable,

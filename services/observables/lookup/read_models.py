@@ -13,15 +13,24 @@ from msgspec import Meta
 from services.observables.attack.index import Statements, statements
 from services.observables.reference import context
 from services.observables.scoring import score as scoring
+from services.observables.scoring.assessment import AssessmentParts, assess, assessment_parts
+from services.observables.scoring.claims import Claim, Contribution, Verdict
+from services.observables.scoring.first_model import first_contributions
 from services.observables.scoring.inputs import (
     Effects,
     SightingRow,
     StoredAssertion,
+    renewed,
     reported_claims,
+    seen_times,
 )
-from services.observables.scoring.score import Claim, Contribution, Verdict
 from services.observables.store.references import ObservableReference, ObservableTypeName
-from services.observables.store.repository.read import AnswerRow, ObservableRow, StoredRows
+from services.observables.store.repository.read import (
+    FIRST_MODEL,
+    AnswerRow,
+    ObservableRow,
+    StoredRows,
+)
 from shared.stix.exchange import has_standard_key, standard_id
 from shared.stix.ids import stix_type
 from shared.stix.markings import marking_of
@@ -90,7 +99,9 @@ class SightingView(msgspec.Struct):
     """A report that an observable was seen, or that it is harmless."""
 
     id: str
-    kind: Annotated[str, Meta(extra_json_schema={"enum": ["seen", "false-positive"]})]
+    kind: Annotated[
+        str, Meta(extra_json_schema={"enum": ["seen", "confirmed-malicious", "false-positive"]})
+    ]
     count: int
     place: str
     note: str
@@ -124,6 +135,14 @@ class ObservableView(msgspec.Struct):
     value: str
     score: Annotated[int, Meta(description="0 to 100 at this moment; `explain` lists its parts")]
     verdict: Verdict
+    assessment: Annotated[
+        msgspec.Raw,
+        _json(
+            "whether it was ever bad, is bad now, and was seen here; null for times at which the "
+            "first model of scores held",
+            anyOf=[{"$ref": SCHEMAS.format(name="Assessment")}, {"type": "null"}],
+        ),
+    ]
     tags: Sequence[str]
     attack: Annotated[Sequence[str], Meta(description="ATT&CK ids that malware and tags stand for")]
     attack_stated: Annotated[Sequence[str], Meta(description=STATED)]
@@ -176,6 +195,7 @@ class _Judgement(NamedTuple):
 
     score: int
     verdict: Verdict
+    assessment: msgspec.Raw
     tags: list[str]
     attack: list[str]
     stated: list[str]
@@ -209,34 +229,49 @@ def _is_visible(row: ObservableRow, rows: StoredRows, now: datetime) -> bool:
     return is_reported or (row.depth > 0 and row.first_seen <= now)
 
 
-def contributions(rows: StoredRows, now: datetime) -> dict[str, list[Contribution]]:
+class ScoreParts(NamedTuple):
+    """The contributions to a score, and to the three numbers behind it.
+
+    Attributes:
+        numbers: None when the first model of scores held, which knew one number.
+    """
+
+    contributions: list[Contribution]
+    numbers: AssessmentParts | None
+
+
+def score_parts(rows: StoredRows, now: datetime) -> dict[str, ScoreParts]:
     """The parts of each score; they add up to the score of its view."""
-    parts: dict[str, list[Contribution]] = {}
+    parts: dict[str, ScoreParts] = {}
     for row in rows.observables:
         if row.id not in parts:
-            assertions = rows.assertions.get(row.id, ())
-            active = [assertion for assertion in assertions if assertion.active(now)]
-            claims, effects = _claims(row.id, active, context.effects(row.context), rows)
-            parts[row.id] = scoring.contributions(row.type, claims, effects, now)
+            parts[row.id] = _parts(row, context.effects(row.context), rows, now)
     return parts
+
+
+def _parts(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime) -> ScoreParts:
+    assertions = rows.assertions.get(row.id, ())
+    sightings = rows.sightings.get(row.id, ())
+    weights = [answer.weight for answer in rows.answers.get(row.id, ())]
+    active = [assertion for assertion in assertions if assertion.active(now)]
+    if rows.model == FIRST_MODEL:
+        return ScoreParts(
+            first_contributions(row.type, active, sightings, weights, effects, now), None
+        )
+    reported: tuple[Claim, ...] = ()
+    if sightings or weights:
+        reported, lowering = reported_claims(sightings, weights)
+        effects += lowering
+    claims = [*(assertion.claim for assertion in active), *reported]
+    if sightings:
+        claims = renewed(row.type, claims, seen_times(sightings))
+    numbers = assessment_parts(row.type, assertions, reported, effects, sightings, now)
+    return ScoreParts(scoring.contributions(row.type, claims, effects, now), numbers)
 
 
 def reference_of(view: ObservableView) -> ObservableReference:
     """A view in short."""
     return ObservableReference(view.id, view.type, view.value, view.score, view.verdict)
-
-
-def _claims(
-    identity: str, active: Sequence[StoredAssertion], effects: Effects, rows: StoredRows
-) -> tuple[list[Claim], Effects]:
-    claims = [assertion.claim for assertion in active]
-    sightings = rows.sightings.get(identity, ())
-    answers = rows.answers.get(identity, ())
-    if sightings or answers:
-        reported, lowering = reported_claims(sightings, [answer.weight for answer in answers])
-        claims += reported
-        effects += lowering
-    return claims, effects
 
 
 def _view(
@@ -262,6 +297,7 @@ def _view(
         value,
         judgement.score,
         judgement.verdict,
+        judgement.assessment,
         judgement.tags,
         judgement.attack,
         judgement.stated,
@@ -281,12 +317,13 @@ def _judge(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime
     assertions = rows.assertions.get(row.id, ())
     sightings = rows.sightings.get(row.id, ())
     active = [assertion for assertion in assertions if assertion.active(now)]
-    claims, effects = _claims(row.id, active, effects, rows)
-    score = scoring.score(row.type, claims, effects, now)
+    parts, numbers = _parts(row, effects, rows, now)
+    score = scoring.total(parts)
     dated = (*assertions, *sightings)
     return _Judgement(
         score,
         scoring.verdict(score),
+        msgspec.Raw(_encode(None if numbers is None else assess(row.type, score, numbers))),
         _union([assertion.tags for assertion in active]),
         _union([assertion.attack for assertion in active]),
         _union([_statements(assertion).stated for assertion in active]),

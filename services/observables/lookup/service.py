@@ -9,9 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from services.observables.lookup import read_models, repository
-from services.observables.lookup.read_models import DataDates, ObservableView, ZonedTime
+from services.observables.lookup.read_models import (
+    DataDates,
+    ObservableView,
+    ScoreParts,
+    ZonedTime,
+)
 from services.observables.lookup.repository import Filter
-from services.observables.scoring.score import Contribution, Verdict
+from services.observables.scoring.assessment import AssessmentParts
+from services.observables.scoring.claims import Contribution, Verdict
 from services.observables.store.models import HISTORY_DAYS
 from services.observables.store.references import ObservableReference, read_references, uuid_of
 from services.observables.store.repository import read, relations
@@ -38,6 +44,22 @@ class Explanation(msgspec.Struct):
     score: int
     verdict: Verdict
     contributions: Sequence[Contribution]
+    assessment: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="the three numbers behind the verdict, and the sentence that they make",
+            extra_json_schema={
+                "anyOf": [{"$ref": "#/components/schemas/Assessment"}, {"type": "null"}]
+            },
+        ),
+    ]
+    numbers: Annotated[
+        AssessmentParts | None,
+        Meta(
+            description="the parts that add up to each of the three numbers; null for times at "
+            "which the first model of scores held"
+        ),
+    ]
 
 
 class DatedPage(ObservablePage):
@@ -111,12 +133,20 @@ def explain(
         NotFound: the tenant sees, or saw, no such observable.
     """
     view, parts = _read_view(database, tenant, identity, as_of)
-    return Explanation(identity, view.value, view.score, view.verdict, parts)
+    return Explanation(
+        identity,
+        view.value,
+        view.score,
+        view.verdict,
+        parts.contributions,
+        view.assessment,
+        parts.numbers,
+    )
 
 
 def _read_view(
     database: Database, tenant: str, identity: str, as_of: datetime | None
-) -> tuple[ObservableView, list[Contribution]]:
+) -> tuple[ObservableView, ScoreParts]:
     uuid = uuid_of(identity)
     now = as_of or datetime.now(UTC)
     with database.read_transaction(tenant) as connection:
@@ -125,7 +155,7 @@ def _read_view(
     if view is None or view.id != identity:
         when = f" at {as_of.isoformat()}" if as_of else ""
         raise NotFound(f"There is no observable {identity} in this tenant{when}.")
-    return view, read_models.contributions(rows, now)[uuid]
+    return view, read_models.score_parts(rows, now)[uuid]
 
 
 def page(

@@ -137,6 +137,7 @@ class RemoteEnricher(ABC):
         max_tlp: the strictest marking of an observable that may be disclosed to the provider.
         lifetime: how long a response is fresh; a fresh one is not fetched again.
         weights_lifetime: how long the weights count in the score.
+        origin: whose observations the answers repeat; the provider's own name when empty.
         shareable: whether a response obtained without a tenant's own key may serve other tenants.
         timeout: seconds for one call.
         max_body: bytes of a response; a larger one is refused.
@@ -159,6 +160,7 @@ class RemoteEnricher(ABC):
     max_tlp: ClassVar[Tlp] = "green"
     lifetime: ClassVar[timedelta] = timedelta(days=1)
     weights_lifetime: ClassVar[timedelta] = timedelta(days=30)
+    origin: ClassVar[str] = ""
     shareable: ClassVar[bool] = True
     timeout: ClassVar[float] = 20.0
     max_body: ClassVar[int] = 2 * 1024 * 1024

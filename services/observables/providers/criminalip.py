@@ -49,6 +49,7 @@ class CriminalIP(RemoteEnricher):
 
     name: ClassVar[str] = "criminalip"
     title: ClassVar[str] = "Criminal IP"
+    origin: ClassVar[str] = "criminal-ip"
     documentation: ClassVar[str] = "https://www.criminalip.io/developer/api/get-asset-ip-summary"
     base_url: ClassVar[str] = "https://api.criminalip.io/v1"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})

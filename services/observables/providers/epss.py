@@ -42,6 +42,7 @@ class EPSS(RemoteEnricher):
 
     name: ClassVar[str] = "epss"
     title: ClassVar[str] = "FIRST EPSS"
+    origin: ClassVar[str] = "first"
     documentation: ClassVar[str] = "https://api.first.org/epss/"
     base_url: ClassVar[str] = "https://api.first.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.VULNERABILITY})

@@ -56,6 +56,7 @@ class IscDShield(RemoteEnricher):
 
     name: ClassVar[str] = "isc_dshield"
     title: ClassVar[str] = "SANS ISC (DShield)"
+    origin: ClassVar[str] = "sans-isc"
     documentation: ClassVar[str] = "https://isc.sans.edu/api/#ip"
     base_url: ClassVar[str] = "https://isc.sans.edu/api"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4})

@@ -90,6 +90,7 @@ class OTX(RemoteEnricher):
 
     name: ClassVar[str] = "otx"
     title: ClassVar[str] = "AlienVault OTX"
+    origin: ClassVar[str] = "levelblue"
     documentation: ClassVar[str] = "https://otx.alienvault.com/assets/static/external_api.html"
     base_url: ClassVar[str] = "https://otx.alienvault.com"
     types: ClassVar[frozenset[str]] = frozenset({*_KINDS, Type.DOMAIN})

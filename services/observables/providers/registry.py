@@ -107,3 +107,14 @@ def enricher_named(name: str) -> RemoteEnricher:
         raise NotFound(
             f"There is no remote enricher named {name!r}; `GET /v1/enrichers` lists them."
         ) from None
+
+
+@cache
+def origin_of(name: str) -> str:
+    """Whose observations the answers of an enricher repeat.
+
+    Feeds of the same origin and the enricher are one witness. An enricher that is not installed any
+    more, and whose answers are still stored, is an origin of its own.
+    """
+    enricher = enrichers().get(name)
+    return (enricher.origin if enricher else "") or name.replace("_", "-")

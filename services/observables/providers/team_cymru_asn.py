@@ -57,6 +57,7 @@ class TeamCymruASN(RemoteEnricher):
 
     name: ClassVar[str] = "team_cymru_asn"
     title: ClassVar[str] = "Team Cymru IP to ASN"
+    origin: ClassVar[str] = "team-cymru"
     documentation: ClassVar[str] = "https://www.team-cymru.com/ip-asn-mapping"
     base_url: ClassVar[str] = "https://dns.google"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})

@@ -33,6 +33,7 @@ class TeamCymruMHR(RemoteEnricher):
 
     name: ClassVar[str] = "team_cymru_mhr"
     title: ClassVar[str] = "Team Cymru Malware Hash Registry"
+    origin: ClassVar[str] = "team-cymru"
     documentation: ClassVar[str] = "https://hash.cymru.com/docs_dns"
     base_url: ClassVar[str] = "https://dns.google"
     types: ClassVar[frozenset[str]] = frozenset({Type.MD5, Type.SHA1, Type.SHA256})

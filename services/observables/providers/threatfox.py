@@ -63,6 +63,7 @@ class ThreatFox(RemoteEnricher):
 
     name: ClassVar[str] = "threatfox"
     title: ClassVar[str] = "abuse.ch ThreatFox"
+    origin: ClassVar[str] = "abuse.ch"
     documentation: ClassVar[str] = "https://threatfox.abuse.ch/api/"
     base_url: ClassVar[str] = "https://threatfox-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.DOMAIN, Type.URL, *_FILES})

@@ -64,6 +64,7 @@ class TorExits(RemoteEnricher):
 
     name: ClassVar[str] = "tor_exits"
     title: ClassVar[str] = "Tor relays (Onionoo)"
+    origin: ClassVar[str] = "tor-project"
     documentation: ClassVar[str] = "https://metrics.torproject.org/onionoo.html#details"
     base_url: ClassVar[str] = "https://onionoo.torproject.org"
     types: ClassVar[frozenset[str]] = frozenset({Type.IPV4, Type.IPV6})

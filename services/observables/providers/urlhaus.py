@@ -107,6 +107,7 @@ class URLhaus(RemoteEnricher):
 
     name: ClassVar[str] = "urlhaus"
     title: ClassVar[str] = "abuse.ch URLhaus"
+    origin: ClassVar[str] = "abuse.ch"
     documentation: ClassVar[str] = "https://urlhaus-api.abuse.ch/"
     base_url: ClassVar[str] = "https://urlhaus-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset(_ENDPOINTS)

@@ -82,6 +82,7 @@ class YARAify(RemoteEnricher):
 
     name: ClassVar[str] = "yaraify"
     title: ClassVar[str] = "abuse.ch YARAify"
+    origin: ClassVar[str] = "abuse.ch"
     documentation: ClassVar[str] = "https://yaraify.abuse.ch/api/"
     base_url: ClassVar[str] = "https://yaraify-api.abuse.ch"
     types: ClassVar[frozenset[str]] = frozenset({Type.MD5, Type.SHA1, Type.SHA256})

@@ -16,8 +16,8 @@ from services.observables.reference.datasets import BY_NAME
 from services.observables.reference.enrichers.base import OfflineEnricher
 from services.observables.reference.enrichers.registry import create_enrichers
 from services.observables.reference.reloading_cache import ReloadingCache
+from services.observables.scoring.claims import Effect
 from services.observables.scoring.inputs import Effects
-from services.observables.scoring.score import Effect
 
 NOTHING: Final = "{}"
 """The context of an observable without any facts."""

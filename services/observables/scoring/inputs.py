@@ -6,8 +6,10 @@ from functools import cache
 from typing import NamedTuple
 
 from services.observables.scoring import score as scoring
-from services.observables.scoring.decay import HELD_FOR, end_of_day
-from services.observables.scoring.score import Claim, Effect
+from services.observables.scoring.claims import Claim, Effect
+from services.observables.scoring.decay import HELD_FOR, curve_of, end_of_day
+from services.observables.scoring.due_time import due
+from services.observables.scoring.threats import threat_kind
 
 Effects = tuple[Effect, ...]
 
@@ -23,6 +25,8 @@ class StoredAssertion(NamedTuple):
         confirmed_at: when a snapshot source last confirmed its whole list.
         observed_at: the time of the newest run that asserted it. If only a retraction is stored, it
             is the time of that, like `retracted_at`.
+        origin: whose observation the source publishes; empty when nobody has named it.
+        derived_from: the origins that the source is made of.
     """
 
     tenant: str
@@ -41,6 +45,8 @@ class StoredAssertion(NamedTuple):
     kind: str
     confirmed_at: datetime | None
     observed_at: datetime
+    origin: str = ""
+    derived_from: Sequence[str] = ()
 
     @property
     def retracted(self) -> bool:
@@ -67,11 +73,21 @@ class StoredAssertion(NamedTuple):
     def fades_from(self) -> datetime:
         """When the assertion begins to fade.
 
-        That of a stream begins with the end of the day it was seen on, that of a snapshot some days
-        after the source confirmed its list for the last time.
+        It begins with the end of the day on which the source saw the observable last. A snapshot
+        that does not say when names it until the list is confirmed no more, and some days longer.
         """
-        if self.kind != "snapshot":
+        if self.kind != "snapshot" or self.is_dated:
             return end_of_day(self.last_seen)
+        return self.confirmed_until
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the source says itself when it saw the observable last."""
+        return self.last_seen < self.observed_at
+
+    @property
+    def confirmed_until(self) -> datetime:
+        """Until when a snapshot counts as confirmed, if it is not confirmed again."""
         confirmed_at = self.confirmed_at
         if confirmed_at is None or confirmed_at < self.observed_at:
             confirmed_at = self.observed_at
@@ -81,7 +97,19 @@ class StoredAssertion(NamedTuple):
     def claim(self) -> Claim:
         """The assertion as the score sees it."""
         weight, reason = _source_weight(self.reliability, self.confidence)
-        return Claim("source", self.source, weight, self.fades_from, reason)
+        return Claim(
+            "source",
+            self.source,
+            weight,
+            self.fades_from,
+            reason,
+            None,
+            self.origin,
+            tuple(self.derived_from),
+            self.reliability,
+            threat_kind(self.tags, self.malware),
+            min(self.last_seen, self.observed_at),
+        )
 
 
 class RepeatedAssertion(StoredAssertion):
@@ -108,7 +136,7 @@ class SightingRow(NamedTuple):
     """A report that an observable was seen, or that it is harmless, in the order of its columns.
 
     Attributes:
-        kind: `seen` or `false-positive`.
+        kind: `seen`, `confirmed-malicious` or `false-positive`.
         times: how often it was seen.
         place: where it was seen, for instance the name of a sensor.
     """
@@ -129,12 +157,14 @@ class EnrichmentWeight(NamedTuple):
     Attributes:
         weights: weight and reason; above 0 a claim that fades, below 0 a share that is taken away.
         counts_until: from then on it is no part of the score.
+        origin: whose observation the answer repeats; empty when it is the provider's own.
     """
 
     enricher: str
     weights: Sequence[tuple[float, str]]
     obtained_at: datetime
     counts_until: datetime
+    origin: str = ""
 
 
 class ObservableState(NamedTuple):
@@ -143,7 +173,7 @@ class ObservableState(NamedTuple):
     Attributes:
         score: the score that was last published.
         assertions: the tenant's own, by source id.
-        claims: those of sightings and of remote enrichers.
+        claims: those of confirmations and of remote enrichers.
         effects: those of offline enrichers, of false positives, and of remote enrichers.
         scored_at: the newest moment that the score was computed for.
         due: when the score has to be computed again.
@@ -151,6 +181,7 @@ class ObservableState(NamedTuple):
         own: whether the tenant has a row; otherwise the observable is only public.
         depth: how many answers of enrichers it is away from what a source or a person reported.
         reported: whether a sighting or an answer of an enricher is stored.
+        sightings: of all kinds. That it was seen renews claims which have not faded.
     """
 
     type: str
@@ -165,6 +196,12 @@ class ObservableState(NamedTuple):
     own: bool = True
     depth: int = 0
     reported: bool = False
+    sightings: tuple[SightingRow, ...] = ()
+
+    @property
+    def seen(self) -> tuple[datetime, ...]:
+        """When it was seen, in order."""
+        return seen_times(self.sightings) if self.sightings else ()
 
     @property
     def all_assertions(self) -> list[StoredAssertion]:
@@ -191,7 +228,7 @@ class ObservableState(NamedTuple):
 
     def evaluate(self, now: datetime) -> "ScoreUpdate":
         """The score of all that is stored at a moment, and when it is due again."""
-        return evaluate(self.type, self.all_assertions, self.claims, self.effects, now)
+        return evaluate(self.type, self.all_assertions, self.claims, self.effects, now, self.seen)
 
 
 class ScoreUpdate(NamedTuple):
@@ -207,35 +244,66 @@ def evaluate(
     claims: Iterable[Claim],
     effects: Effects,
     now: datetime,
+    seen: Sequence[datetime] = (),
 ) -> ScoreUpdate:
     """The score at a moment, and when it has to be computed again.
 
     Args:
         type_: the observable's.
         assertions: those that hold at `now` count.
-        claims: those of sightings and of remote enrichers.
+        claims: those of confirmations and of remote enrichers.
         effects: those of the value itself, and of reports about it.
         now: the moment.
+        seen: when it was seen.
     """
     active = [assertion for assertion in assertions if assertion.active(now)]
     all_claims = [*(assertion.claim for assertion in active), *claims]
+    if seen:
+        all_claims = renewed(type_, all_claims, seen)
     score = scoring.score(type_, all_claims, effects, now)
     ends = [assertion.valid_until for assertion in active if assertion.valid_until is not None]
     untils = (*(claim.until for claim in all_claims), *(effect.until for effect in effects))
     ends += [until for until in untils if until is not None and until > now]
-    fades = scoring.due(type_, all_claims, effects, now, score)
+    if effects:
+        ends += scoring.false_positive_ends(effects, now)
+    fades = due(type_, all_claims, effects, now, score)
     if fades is not None:
         ends.append(fades)
     return ScoreUpdate(score, min(ends, default=None))
+
+
+def renewed(type_: str, claims: Iterable[Claim], seen: Sequence[datetime]) -> list[Claim]:
+    """Claims that begin to fade when the observable was seen last, if they had not faded by then.
+
+    A sighting says that something is still there. It wakes no claim that time has taken away.
+
+    Args:
+        type_: the observable's.
+        claims: the claims.
+        seen: when the observable was seen, in order.
+    """
+    fresh = []
+    for claim in claims:
+        since = claim.since
+        lifetime = curve_of(type_, claim.threat).until(0.0)
+        for moment in seen:
+            if since < moment < since + lifetime:
+                since = moment
+        if since != claim.since:
+            reason = f"{claim.reason}; seen {since:%Y-%m-%d %H:%M}"
+            dated = claim.dated or claim.since
+            claim = claim._replace(since=since, reason=reason, dated=dated)  # noqa: PLW2901
+        fresh.append(claim)
+    return fresh
 
 
 def reported_claims(
     sightings: Iterable[SightingRow], weights: Iterable[EnrichmentWeight]
 ) -> tuple[tuple[Claim, ...], Effects]:
     """The claims and effects of sightings and of remote enrichers."""
-    seen, false_positives = claims_from_sightings(sightings)
+    confirmed, false_positives = claims_from_sightings(sightings)
     claims, effects = claims_from_enrichments(weights)
-    return (*seen, *claims), (*false_positives, *effects)
+    return (*confirmed, *claims), (*false_positives, *effects)
 
 
 def claims_from_enrichments(
@@ -244,11 +312,11 @@ def claims_from_enrichments(
     """The claims of remote enrichers, and the effects that lower the score."""
     claims: list[Claim] = []
     effects: list[Effect] = []
-    for enricher, weights, obtained_at, counts_until in answers:
+    for enricher, weights, obtained_at, counts_until, origin in answers:
         for weight, reason in weights:
             if weight > 0:
                 claims.append(
-                    Claim("enrichment", enricher, weight, obtained_at, reason, counts_until)
+                    Claim("enrichment", enricher, weight, obtained_at, reason, counts_until, origin)
                 )
             else:
                 effects.append(Effect("enrichment", enricher, weight, reason, counts_until))
@@ -258,26 +326,39 @@ def claims_from_enrichments(
 def claims_from_sightings(
     sightings: Iterable[SightingRow],
 ) -> tuple[tuple[Claim, ...], Effects]:
-    """The claims of sightings, place by place, and the effect of reports of false positives."""
-    by_place: dict[str, list[SightingRow]] = {}
-    harmless = 0
+    """The claims of confirmations, and the effects of false positives, by who reports them.
+
+    That something was seen is no claim.
+    """
+    newest: dict[tuple[str, str], datetime] = {}
     for sighting in sightings:
-        if sighting.kind == "seen":
-            by_place.setdefault(sighting.place, []).append(sighting)
+        if sighting.kind != "seen":
+            key = (sighting.kind, sighting.actor)
+            newest[key] = max(sighting.last_seen, newest.get(key, sighting.last_seen))
+    claims: list[Claim] = []
+    effects: list[Effect] = []
+    for (kind, actor), moment in sorted(newest.items()):
+        when = f"{moment:%Y-%m-%d %H:%M}"
+        if kind == "confirmed-malicious":
+            reason = f"confirmed as malicious, {when}"
+            claims.append(
+                Claim(
+                    "confirmation",
+                    actor,
+                    scoring.CONFIRMATION,
+                    moment,
+                    reason,
+                    origin=f"reporter {actor}",
+                )
+            )
         else:
-            harmless += sighting.times
-    claims = tuple(_place_claim(place, reports) for place, reports in sorted(by_place.items()))
-    if not harmless:
-        return claims, ()
-    weight = scoring.false_positive_weight(harmless)
-    reason = f"reported as a false positive {harmless} time{'s' if harmless > 1 else ''}"
-    return claims, (Effect("false-positive", "false positives", weight, reason),)
+            reason = f"reported as a false positive, {when}"
+            effects.append(
+                Effect("false-positive", actor, scoring.FALSE_POSITIVE, reason, dated=moment)
+            )
+    return tuple(claims), tuple(effects)
 
 
-def _place_claim(place: str, reports: list[SightingRow]) -> Claim:
-    count = sum(report.times for report in reports)
-    last = max(report.last_seen for report in reports)
-    reason = f"seen {count} time{'s' if count > 1 else ''}, last {last:%Y-%m-%d %H:%M}"
-    return Claim(
-        "sighting", place or "no place given", scoring.sighting_weight(count), last, reason
-    )
+def seen_times(sightings: Iterable[SightingRow]) -> tuple[datetime, ...]:
+    """When an observable was seen, in order."""
+    return tuple(sorted(report.last_seen for report in sightings if report.kind == "seen"))

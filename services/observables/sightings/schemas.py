@@ -9,7 +9,7 @@ from services.observables.store.schemas import ReferenceView
 from shared.stix import ObservableType
 from shared.timestamps import Timestamp
 
-SightingKind = Literal["seen", "false-positive"]
+SightingKind = Literal["seen", "confirmed-malicious", "false-positive"]
 RelationKind = Literal[
     "resolves-to",
     "belongs-to",

@@ -35,7 +35,7 @@ class SightingReport(NamedTuple):
 
     Attributes:
         id: the reporter's, or made from the content: a report that is sent twice counts once.
-        kind: `seen` or `false-positive`.
+        kind: `seen`, `confirmed-malicious` or `false-positive`.
         times: how often, in all.
         place: where it was seen, for instance the name of a sensor.
     """
@@ -187,7 +187,9 @@ def _rescore(
         seen = before.get(identity)
         if seen is not None and not seen.visible:
             seen = None
-        changes.append(build_change(identity, seen, state, fresh.score, state.active(now), cause))
+        changes.append(
+            build_change(identity, seen, state, fresh.score, state.active(now), now, cause)
+        )
     write.write_scores(session, tenant, scored, now)
     rescore.publish_changes(session, tenant, changes, "sighting")
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import accumulate
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from services.observables import EVENT_SOURCE
 from services.observables.attack.index import statements
+from services.observables.scoring.assessment import other_numbers
 from services.observables.scoring.decay import THRESHOLDS
 from services.observables.scoring.inputs import ObservableState, StoredAssertion
 from shared.events import Event, content_id
@@ -88,6 +90,7 @@ def build_change(
     after: ObservableState,
     score: int,
     active: Sequence[StoredAssertion],
+    now: datetime,
     cause: str | None = None,
 ) -> Change:
     """The change of an observable, decided in one place: `new`, `changed` or `expired`.
@@ -101,12 +104,16 @@ def build_change(
         after: what they see now; its assertions may be those of `before`.
         score: the score after the change.
         active: the assertions that hold after it.
+        now: the moment of the score.
         cause: what caused it; None for a feed run, which the event names.
     """
     if before is None:
         kind: ChangeKind = "new"
     else:
         kind = _kind(before, after, score, active)
+    numbers = other_numbers(
+        after.type, score, active, after.claims, after.effects, after.sightings, now
+    )
     return Change(
         f"{stix_type(after.type)}--{identity}",
         after.type,
@@ -121,6 +128,7 @@ def build_change(
         strictest([marking_of(tuple(row.tags), row.tlp) for row in active]) or "clear",
         stated_ids(active),
         _other_id(after.type, after.value),
+        *numbers,
     )
 
 
@@ -139,7 +147,7 @@ def _kind(
     lapsed = score < THRESHOLDS[-1] <= before.score
     was_claimed = bool(before.active_before or before.claims)
     is_claimed = bool(active or after.claims)
-    has_expired = lapsed or (was_claimed and not is_claimed)
+    has_expired = lapsed or (was_claimed and not is_claimed) or not after.visible
     return "expired" if has_expired else "changed"
 
 

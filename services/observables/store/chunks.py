@@ -80,6 +80,7 @@ def read_chunk(
     origin = batch.origin
     source = batch.source
     observed_at = source.observed_at
+    is_stream = source.kind != "snapshot"
     defaults = AssertionData(
         payload.confidence,
         payload.tags,
@@ -93,7 +94,9 @@ def read_chunk(
         identity = ""
         try:
             identity = _identity(indicator)
-            data = _assertion_data(indicator, defaults, stands_for, observed_at)
+            data = _assertion_data(
+                indicator, defaults, stands_for, observed_at, is_stream=is_stream
+            )
             if indicator.relations:
                 batch.relations.update(_relations(identity, indicator.relations))
         except InvalidInput as error:
@@ -120,8 +123,18 @@ def read_chunk(
 
 
 def _assertion_data(
-    indicator: Indicator, defaults: AssertionData, stands_for: StandsFor, observed_at: datetime
+    indicator: Indicator,
+    defaults: AssertionData,
+    stands_for: StandsFor,
+    observed_at: datetime,
+    *,
+    is_stream: bool,
 ) -> AssertionData:
+    """What an indicator says, with the defaults of its chunk.
+
+    A stream that says only when it saw an observable first has not seen it since: what it reports
+    gets no younger by being fetched. A list vouches for all that it names.
+    """
     if (
         indicator.confidence is None
         and not indicator.tags
@@ -142,13 +155,17 @@ def _assertion_data(
         tags = tuple(sorted({*tags, *indicator.tags}))
     if indicator.malware or indicator.tags:
         attack = stands_for(indicator.malware, tags)
+    first_seen = _seen_at(indicator.first_seen, observed_at)
+    last_seen = _seen_at(indicator.last_seen, observed_at)
+    if last_seen is None and is_stream:
+        last_seen = first_seen
     return AssertionData(
         confidence,
         tags,
         indicator.malware,
-        _seen_at(indicator.first_seen, observed_at) or defaults.first_seen,
+        first_seen or defaults.first_seen,
         None if indicator.valid_until is None else parse_time(indicator.valid_until),
-        _seen_at(indicator.last_seen, observed_at),
+        last_seen,
         attack,
     )
 

@@ -16,7 +16,7 @@ from services.observables.store.plan import (
     IngestPlan,
     build_plan,
 )
-from services.observables.store.repository import read, write
+from services.observables.store.repository import repeats, write
 from shared.kafka.outbox import publish
 
 
@@ -59,7 +59,7 @@ def ingest(
         listed = {row.id for row in asserted}
         dropped = [row for row in dropped if row.id not in listed]
     ids = [row.id for row in (*asserted, *dropped)]
-    states = read.read_states_of_run(session, tenant, ids, buckets, source.observed_at, run_id)
+    states = repeats.read_states_of_run(session, tenant, ids, buckets, source.observed_at, run_id)
     contexts = context.describe_values(
         (row.id, row.type, row.value)
         for row in (*dropped, *asserted)

@@ -21,6 +21,8 @@ SOURCE = sa.Table(
     sa.Column("kind", sa.Text),
     sa.Column("confirmed_at", _TIME),
     sa.Column("recorded_at", _TIME),
+    sa.Column("origin", sa.Text),
+    sa.Column("derived_from", pg.ARRAY(sa.Text)),
 )
 OBSERVABLE = sa.Table(
     "observable",

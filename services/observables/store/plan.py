@@ -72,6 +72,8 @@ class AssertingSource(NamedTuple):
 
     Attributes:
         is_repetition: whether the run says everything again.
+        origin: whose observation it publishes; empty when nobody has named it.
+        derived_from: the origins that it is made of.
     """
 
     id: str
@@ -83,6 +85,8 @@ class AssertingSource(NamedTuple):
     tenant: str = ""
     tlp: str = ""
     is_repetition: bool = False
+    origin: str = ""
+    derived_from: tuple[str, ...] = ()
 
     def stored(self, data: AssertionData) -> StoredAssertion:
         """A report of this source as it is stored."""
@@ -104,6 +108,8 @@ class AssertingSource(NamedTuple):
             self.kind,
             self.confirmed_at,
             observed_at,
+            self.origin,
+            self.derived_from,
         )
 
 
@@ -226,10 +232,10 @@ def _join_public(
     """Plan the tenant's first report about an observable that is only public."""
     now = state.newest(source.observed_at)
     assertions = [source.stored(assertion.data), *state.all_assertions]
-    scored = evaluate(state.type, assertions, state.claims, state.effects, now)
+    scored = evaluate(state.type, assertions, state.claims, state.effects, now, state.seen)
     active = [row for row in assertions if row.active(now)]
     plan.created.append((assertion, scored))
-    plan.changes.append(build_change(assertion.id, None, state, scored.score, active))
+    plan.changes.append(build_change(assertion.id, None, state, scored.score, active, now))
 
 
 def _assert(
@@ -322,7 +328,8 @@ def _can_be_noted(
         return False
     if fresh.kind == "snapshot":
         is_seen_then = data.last_seen is None or data.last_seen == stored.last_seen
-        return source.is_repetition and is_seen_then and source.observed_at <= stored.fades_from
+        is_fresh = stored.is_dated or source.observed_at <= stored.confirmed_until
+        return source.is_repetition and is_seen_then and is_fresh
     is_same_day = end_of_day(fresh.observed_at) == end_of_day(asserted_at)
     return is_same_day and end_of_day(fresh.last_seen) == end_of_day(stored.last_seen)
 
@@ -369,10 +376,10 @@ def _update(
     before = state.active(state.scored_at or at)
     after = {**state.assertions, source.id: fresh}
     active = [row for row in (*after.values(), *state.public) if row.active(now)]
-    scored = evaluate(state.type, active, state.claims, state.effects, now)
+    scored = evaluate(state.type, active, state.claims, state.effects, now, state.seen)
     if _reader_view(before) != _reader_view(active) or is_news(state.score, scored.score):
         plan.rescored.append((identity, scored))
-        plan.changes.append(build_change(identity, state, state, scored.score, active))
+        plan.changes.append(build_change(identity, state, state, scored.score, active, now))
     elif scored.due is not None and (state.due is None or scored.due < state.due):
         plan.rescored.append((identity, scored._replace(score=state.score)))
 

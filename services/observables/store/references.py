@@ -9,8 +9,9 @@ import msgspec
 from annotated_types import MaxLen
 from sqlalchemy.orm import Session
 
+from services.observables.scoring.claims import Verdict
 from services.observables.scoring.inputs import ObservableState
-from services.observables.scoring.score import Verdict, verdict
+from services.observables.scoring.score import verdict
 from services.observables.store.repository import read
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, Observable, ObservableType, detect, normalise

@@ -44,12 +44,12 @@ def rescore(
     scored: list[tuple[str, ScoreUpdate]] = []
     for identity, state in read.read_states(session, tenant, list(ids)).items():
         active = state.active(now)
-        fresh = evaluate(state.type, active, state.claims, state.effects, now)
+        fresh = evaluate(state.type, active, state.claims, state.effects, now, state.seen)
         # What had lapsed by the last time was published then.
         have_all_lapsed = bool(state.active_before) and not active
         if is_news(state.score, fresh.score) or (have_all_lapsed and state.score):
             cause = causes.get(identity) or f"due {state.due}"
-            changes.append(build_change(identity, state, state, fresh.score, active, cause))
+            changes.append(build_change(identity, state, state, fresh.score, active, now, cause))
         else:
             fresh = fresh._replace(score=state.score)  # the row keeps the score that was published
         if fresh.due is not None and fresh.due <= now:

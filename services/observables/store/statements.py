@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.observables.store.ingest import SourceRun, ingest, retraction
 from services.observables.store.plan import IncomingAssertion
-from services.observables.store.repository import read, statements
+from services.observables.store.repository import repeats, statements
 from services.observables.store.repository.statements import BucketCounts, CompleteStatement
 from shared.stix import bucket
 
@@ -99,7 +99,7 @@ def _retract_rest(session: Session, run: SourceRun, statement: CompleteStatement
 
 def _repeated_since(session: Session, run: SourceRun, number: int) -> set[str]:
     """Observables that the source repeated, in this run or a newer one: noted, and not written."""
-    notes = read.read_repeats(session, run.tenant, [number], run.source.observed_at, _ANY_RUN)
+    notes = repeats.read_repeats(session, run.tenant, [number], run.source.observed_at, _ANY_RUN)
     return {
         str(UUID(bytes=ids[start : start + 16]))
         for source_id, _, ids in notes

@@ -1,18 +1,17 @@
 """The score: bounded, monotone, fading, and equal to the sum of its parts."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.observables.scoring.claims import Claim, Effect
 from services.observables.scoring.decay import THRESHOLDS, curve_of, next_crossing
+from services.observables.scoring.due_time import due
 from services.observables.scoring.score import (
-    Claim,
-    Effect,
     contributions,
-    due,
-    false_positive_weight,
     score,
     sighting_weight,
     source_weight,
@@ -21,20 +20,63 @@ from services.observables.scoring.score import (
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 percent = st.integers(0, 100)
-types = st.sampled_from(["ipv4-addr", "domain-name", "file-sha256", "mutex"])
+types = st.sampled_from(["ipv4-addr", "domain-name", "file-sha256", "mutex", "vulnerability"])
 moments = st.integers(-600 * 24, 60 * 24).map(lambda hours: NOW + timedelta(hours=hours))
 weights = st.builds(source_weight, percent, percent)
 names = st.text(max_size=5)
 ends = st.none() | moments
-claim = st.builds(Claim, st.just("source"), names, weights, moments, until=st.none())
+origins = st.sampled_from(["", "", "a", "b", "c"])
+derivations = st.sampled_from([(), (), (), ("a",), ("b", "c"), ("d",)])
+
+
+def claim_of(reliability: int, confidence: int, **fields: Any) -> Claim:
+    return Claim(
+        "source",
+        weight=source_weight(reliability, confidence),
+        reliability=reliability,
+        **fields,
+    )
+
+
+claim = st.builds(
+    claim_of,
+    st.sampled_from([20, 40, 50, 60, 80, 100]),
+    percent,
+    name=names,
+    since=moments,
+    origin=origins,
+    derived_from=derivations,
+    threat=st.sampled_from(["", "phishing", "scanner", "exploited"]),
+    dated=st.none() | moments,
+)
 claims = st.lists(claim, max_size=8)
-effect = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 1), until=st.none())
+effect = st.builds(
+    Effect,
+    st.sampled_from(["enrichment", "hosting"]),
+    names,
+    st.floats(-1, 1),
+    until=st.none(),
+    dated=st.none(),
+)
+doubts = st.builds(
+    Effect, st.just("false-positive"), names, st.just(-0.8), until=st.none(), dated=moments
+)
 effects = st.lists(effect, max_size=4)
 # What remote enrichers said counts until a moment.
 enrichment_claims = st.builds(
-    Claim, st.just("enrichment"), names, st.floats(0, 1), moments, until=ends
+    Claim,
+    st.just("enrichment"),
+    names,
+    st.floats(0, 1),
+    moments,
+    until=ends,
+    origin=origins,
+    derived_from=derivations,
+    dated=st.none(),
 )
-enrichment_effects = st.builds(Effect, st.just("enrichment"), names, st.floats(-1, 0), until=ends)
+enrichment_effects = st.builds(
+    Effect, st.just("enrichment"), names, st.floats(-1, 0), until=ends, dated=st.none()
+)
 
 
 def fresh(*weights: float) -> list[Claim]:
@@ -44,7 +86,7 @@ def fresh(*weights: float) -> list[Claim]:
 @given(
     types,
     st.lists(claim | enrichment_claims, max_size=8),
-    st.lists(effect | enrichment_effects, max_size=4),
+    st.lists(effect | enrichment_effects | doubts, max_size=4),
     moments,
 )
 def test_contributions_add_up_to_the_score(
@@ -101,11 +143,14 @@ def test_no_threshold_is_crossed_before_the_score_is_due(
         ) >= below or moment - now < timedelta(seconds=3)
 
 
-@given(types, st.lists(weights, min_size=1, max_size=4).map(tuple))
+@given(
+    st.sampled_from(["ipv4-addr", "domain-name", "mutex"]),
+    st.lists(weights, min_size=1, max_size=4).map(tuple),
+)
 def test_the_bound_is_exact_for_voices_of_one_age(kind: str, claimed: tuple[float, ...]) -> None:
     claims = fresh(*claimed)
     points = score(kind, claims, (), NOW)
-    moment = next_crossing(kind, claimed, 1.0, NOW, points)
+    moment = next_crossing(curve_of(kind), claimed, 1.0, NOW, points)
     if moment is not None:
         below = next(threshold for threshold in THRESHOLDS if threshold <= points)
         assert score(kind, claims, (), moment + timedelta(minutes=1)) < below
@@ -131,14 +176,11 @@ def test_half_of_an_address_is_gone_after_a_fortnight_and_half_of_a_file_after_e
     assert left("ipv4-addr", -5) == 1
 
 
-def test_seen_more_often_weighs_more_and_false_positives_take_more() -> None:
+def test_seen_more_often_is_more_relevant() -> None:
     seen = [sighting_weight(count) for count in (0, 1, 2, 10, 1000)]
     assert seen == sorted(seen)
     assert seen[0] == 0
     assert seen[-1] == 0.9
-    harmless = [false_positive_weight(count) for count in (0, 1, 2, 10, 1000)]
-    assert harmless == sorted(harmless, reverse=True)
-    assert harmless[1] == -0.5
 
 
 def test_what_does_not_count_any_more_does_not_hold_the_next_look_back() -> None:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from shared.database import Database
 from shared.events.feeds import Indicator
-from tests.observables.conftest import OTHER, changes, chunk, handle
+from shared.events.observables import ObservablesChanged
+from tests.observables.conftest import OTHER, after, changes, chunk, handle, outbox
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
 
@@ -28,19 +30,42 @@ def report(client: TestClient, **sighting: object) -> dict:
     return item
 
 
-def test_a_sighting_raises_the_score_and_is_announced(own: Database, client: TestClient) -> None:
+def test_a_sighting_is_no_claim_and_is_announced_as_relevance(
+    own: Database, client: TestClient
+) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
-    outcome = report(client, place="proxy", count=1)
+    outcome = report(client, place="proxy", count=1000)
     assert not outcome["repeated"]
-    assert outcome["observable"]["score"] == 81  # 28 % of doubt, a third of it gone
-    assert changes(own) == [("192.0.2.1", "changed", 81, 72)]
+    assert outcome["observable"]["score"] == 72
+    (payload,) = outbox(own)
+    (change,) = msgspec.json.decode(payload, type=ObservablesChanged).changes
+    assert (change.score, change.score_before, change.relevant) == (72, 72, 90)
     explained = client.get(f"/v1/observables/{outcome['observable']['id']}/explain").json()
     assert [(part["kind"], part["name"]) for part in explained["contributions"]] == [
-        ("source", "blocklist"),
-        ("sighting", "proxy"),
+        ("source", "blocklist")
     ]
-    assert sum(part["points"] for part in explained["contributions"]) == pytest.approx(81, abs=0.5)
+    numbers = explained["numbers"]
+    assert [(part["kind"], part["name"]) for part in numbers["relevant"]] == [("sighting", "proxy")]
+    for name, parts in numbers.items():
+        points = sum(part["points"] for part in parts)
+        assert points == pytest.approx(explained["assessment"][name], abs=0.5)
+    assert "72" in explained["assessment"]["sentence"]
+
+
+def test_what_nobody_claims_is_not_bad_however_often_it_is_seen(
+    own: Database, client: TestClient
+) -> None:
+    for place in ("proxy", "gate", "mail", "dns", "host"):
+        outcome = report(client, place=place, count=200)
+    assert outcome["observable"]["score"] == 0
+    view = client.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]
+    assert (view["assessment"]["malicious"], view["assessment"]["relevant"]) == (0, 100)
+
+
+def test_a_confirmation_is_a_claim(own: Database, client: TestClient) -> None:
+    assert report(client, kind="confirmed-malicious")["observable"]["score"] == 90
+    assert changes(own) == [("192.0.2.1", "new", 90, None)]
 
 
 def test_a_report_that_is_sent_twice_counts_once(own: Database, client: TestClient) -> None:
@@ -52,13 +77,25 @@ def test_a_report_that_is_sent_twice_counts_once(own: Database, client: TestClie
     assert changes(own) == [("192.0.2.1", "new", first["observable"]["score"], None)]
 
 
-def test_a_false_positive_takes_half_of_the_score_away(own: Database, client: TestClient) -> None:
+def test_a_false_positive_yields_to_newer_evidence(own: Database, client: TestClient) -> None:
     handle(own, chunk(ADDRESS))
     changes(own)
-    assert (
-        report(client, kind="false-positive", note="our own scanner")["observable"]["score"] == 36
-    )
-    assert changes(own) == [("192.0.2.1", "changed", 36, 72)]
+    seen = {"first_seen": after(1), "last_seen": after(1)}
+    outcome = report(client, kind="false-positive", note="our own scanner", **seen)
+    assert outcome["observable"]["score"] == 14
+    assert changes(own) == [("192.0.2.1", "expired", 14, 72)]
+    handle(own, chunk(ADDRESS, feed=OTHER, at=after(2)))
+    assert changes(own) == [("192.0.2.1", "changed", 53, 14)]
+
+
+def test_a_false_positive_counts_in_its_tenant(
+    own: Database, client: TestClient, client_for: Callable[..., TestClient]
+) -> None:
+    handle(own, chunk(ADDRESS, tenant="public"), tenant="public")
+    assert report(client, kind="false-positive")["observable"]["score"] == 14
+    stranger = client_for("observables", "globex")
+    view = stranger.get("/v1/lookup", params={"value": "192.0.2.1"}).json()["observable"]
+    assert view["score"] == 72
 
 
 def test_what_nobody_knew_is_known_by_its_sighting_and_only_to_its_tenant(
@@ -81,8 +118,8 @@ def test_a_sighting_of_something_public_is_added_to_what_is_public(
 ) -> None:
     handle(own, chunk(ADDRESS, feed=OTHER, tenant="public"), tenant="public")
     changes(own)
-    assert report(client)["observable"]["score"] == 63
-    assert changes(own) == [("192.0.2.1", "changed", 63, 45)]
+    assert report(client)["observable"]["score"] == 45
+    assert changes(own) == [("192.0.2.1", "changed", 45, 45)]
 
 
 def test_a_source_that_comes_after_a_sighting_is_added_to_it(
@@ -91,7 +128,7 @@ def test_a_source_that_comes_after_a_sighting_is_added_to_it(
     report(client)
     changes(own)
     handle(own, chunk(ADDRESS, at=datetime.now(UTC).isoformat()))
-    assert changes(own) == [("192.0.2.1", "changed", 81, 33)]
+    assert changes(own) == [("192.0.2.1", "changed", 72, 0)]
 
 
 def test_an_id_is_that_of_one_sighting(own: Database, client: TestClient) -> None:
@@ -117,7 +154,7 @@ def test_a_report_that_something_is_harmless_makes_it_expire(
     changes(own)
     reports = [{"value": ADDRESS.value, "kind": "false-positive", "count": 5}]
     client.post("/v1/sightings", json={"sightings": reports}).raise_for_status()
-    assert changes(own) == [(ADDRESS.value, "expired", 4, 72)]
+    assert changes(own) == [(ADDRESS.value, "expired", 14, 72)]
 
 
 def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient) -> None:
@@ -127,14 +164,14 @@ def test_a_report_that_was_wrong_is_taken_back(own: Database, client: TestClient
     changes(own)
     for _ in range(2):
         assert client.delete(f"/v1/sightings/{outcome['id']}").status_code == 204
-    assert changes(own) == [(ADDRESS.value, "changed", 72, 4)]
+    assert changes(own) == [(ADDRESS.value, "changed", 72, 14)]
     query = {"value": ADDRESS.value}
     view = client.get("/v1/lookup", params=query).json()["observable"]
     assert (view["score"], view["sightings"]) == (72, [])
     then = client.get("/v1/lookup", params={**query, "as_of": before.isoformat()}).json()[
         "observable"
     ]
-    assert (then["score"], len(then["sightings"])) == (4, 1)
+    assert (then["score"], len(then["sightings"])) == (14, 1)
     assert client.delete(f"/v1/sightings/sighting--{uuid4()}").status_code == 404
 
 
@@ -142,7 +179,7 @@ def test_what_only_a_report_spoke_of_expires_with_it(own: Database, client: Test
     outcome = report(client)
     changes(own)
     client.delete(f"/v1/sightings/{outcome['id']}")
-    assert changes(own) == [(ADDRESS.value, "expired", 0, 33)]
+    assert changes(own) == [(ADDRESS.value, "expired", 0, 0)]
     assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
 
 
@@ -155,7 +192,7 @@ def test_a_report_that_was_withdrawn_stays_so_when_it_is_sent_again(
     client.delete(f"/v1/sightings/sighting--{sent['id']}").raise_for_status()
     again, fresh = client.post("/v1/sightings", json={"sightings": [sent, other]}).json()["items"]
     assert (again["repeated"], again["observable"]["score"]) == (True, 0)
-    assert (fresh["repeated"], fresh["observable"]["score"]) == (False, 33)
+    assert (fresh["repeated"], fresh["observable"]["score"]) == (False, 0)
     assert client.get("/v1/lookup", params={"value": ADDRESS.value}).json()["observable"] is None
 
 

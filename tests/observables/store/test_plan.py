@@ -19,7 +19,7 @@ from services.observables.store.plan import (
     IncomingAssertion,
     IngestPlan,
 )
-from services.observables.store.repository.read import add_repeats
+from services.observables.store.repository.repeats import add_repeats
 from services.observables.store.repository.write import pack_ids
 from shared.stix.ids import observable_uuid
 from tests.observables.store.naive import Spoken, outcome, promised, written

@@ -16,7 +16,7 @@ from psycopg import sql
 from starlette.testclient import TestClient
 
 from services.observables.store.handlers import handle_observed
-from services.observables.store.repository import read
+from services.observables.store.repository import repeats
 from shared.database import Database
 from shared.events.feeds import Indicator
 from shared.migrations import alembic_config, migrate, pending_revisions
@@ -329,7 +329,7 @@ def test_notes_of_what_was_repeated_are_found_by_the_new_bucket(url: str) -> Non
     try:
         for observable in (MUTEX, JA3):
             with own.transaction("acme") as session:
-                notes = read.read_repeats(
+                notes = repeats.read_repeats(
                     session, "acme", [bucket(observable_id(*observable))], START, uuid4()
                 )
             assert [(source, at) for source, at, ids in notes if new(observable).bytes in ids] == [

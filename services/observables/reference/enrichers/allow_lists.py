@@ -6,7 +6,7 @@ from typing import Final
 
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.warning_list_index import Hit, WarningListIndex
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 from shared.stix.vocabulary import ObservableType
 
 _MAX_HITS: Final = 10

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 
 Facts = Mapping[str, Any]
 """An enricher's facts about one value: small, JSON, stable keys.

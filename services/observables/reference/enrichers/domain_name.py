@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.hosts import host_of
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 from shared.stix.addresses import is_ipv4
 from shared.stix.domains import DomainParts, split_domain
 from shared.stix.vocabulary import ObservableType as Type

@@ -22,7 +22,7 @@ import numpy as np
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.domain_name import split_many
 from services.observables.reference.packed_arrays import Array
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 from shared.stix.vocabulary import ObservableType as Type
 
 SHORTEST: Final = 7

@@ -6,7 +6,7 @@ from typing import Final
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.hosts import host_of
 from services.observables.reference.networks import Network, Networks
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 from shared.stix.addresses import is_ipv4, is_ipv6
 from shared.stix.vocabulary import ObservableType as Type
 

@@ -10,7 +10,7 @@ import numpy as np
 from services.observables.reference.address_ranges import AddressRanges
 from services.observables.reference.enrichers.base import Facts
 from services.observables.reference.enrichers.network import ADDRESSED, addresses_of
-from services.observables.scoring.score import Effect
+from services.observables.scoring.claims import Effect
 from shared.stix.vocabulary import ObservableType as Type
 
 

@@ -4,21 +4,20 @@ Both see the tenant's own rows and the public ones. Rows have names; queries sel
 their order.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
-from uuid import UUID
 
 import msgspec
 import psycopg
 from sqlalchemy.orm import Session
 
+from services.observables.providers.registry import origin_of
 from services.observables.reference import context
 from services.observables.scoring.inputs import (
     EnrichmentWeight,
     ObservableState,
-    RepeatedAssertion,
     SightingRow,
     StoredAssertion,
     reported_claims,
@@ -33,7 +32,7 @@ _T = TypeVar("_T")
 _ASSERTION_COLUMNS: Final = (
     "a.tenant, s.name, a.source_id::text, s.tlp, a.first_seen, s.reliability, a.confidence, "
     "a.tags, a.attack, a.malware, a.last_seen, a.valid_until, a.retracted_at, s.kind, "
-    "s.confirmed_at, a.observed_at"
+    "s.confirmed_at, a.observed_at, s.origin, s.derived_from"
 )
 _SIGHTING_COLUMNS: Final = (
     "observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor"
@@ -76,10 +75,6 @@ _STATE_WEIGHTS: Final = newest_answers(
     # The public answer about an observable may be there although the observable is not public.
     f"enrichment WHERE tenant IN (%(tenant)s, '{PUBLIC}') AND observable_id = ANY(%(ids)s)",
 )
-_REPEATS: Final = """
-SELECT source_id::text, observed_at, repeated FROM run_chunk
-WHERE tenant = %(tenant)s AND bucket = ANY(%(buckets)s) AND repeated IS NOT NULL
-    AND observed_at >= %(observed_at)s AND run_id <> %(run)s"""
 
 
 def read_states(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, ObservableState]:
@@ -108,6 +103,7 @@ def read_states(session: Session, tenant: str, ids: Sequence[str]) -> dict[str, 
             effects=(*state.effects, *effects),
             public=tuple(public.get(identity, ())),
             reported=identity in sightings or identity in weights,
+            sightings=tuple(sightings.get(identity, ())),
         )
     return states
 
@@ -151,7 +147,8 @@ def _add_assertions(
 
 def _weight(columns: Row) -> EnrichmentWeight:
     enricher, weights, obtained_at, counts_until = columns
-    return EnrichmentWeight(enricher, _decode_weights(weights), obtained_at, counts_until)
+    origin = origin_of(enricher)
+    return EnrichmentWeight(enricher, _decode_weights(weights), obtained_at, counts_until, origin)
 
 
 def _grouped(rows: Iterable[Row], make: Callable[[Row], _T]) -> dict[str, list[_T]]:
@@ -164,56 +161,6 @@ def _grouped(rows: Iterable[Row], make: Callable[[Row], _T]) -> dict[str, list[_
         else:
             grouped[identity] = [make(row[1:])]
     return grouped
-
-
-def read_states_of_run(
-    session: Session,
-    tenant: str,
-    ids: Sequence[str],
-    buckets: Iterable[int],
-    observed_at: datetime,
-    run_id: UUID,
-) -> dict[str, ObservableState]:
-    """Return what is stored about a run's observables, with the repetitions that are noted."""
-    states = read_states(session, tenant, ids)
-    if states:
-        add_repeats(states, read_repeats(session, tenant, buckets, observed_at, run_id))
-    return states
-
-
-def read_repeats(
-    session: Session, tenant: str, buckets: Iterable[int], observed_at: datetime, run: UUID
-) -> list[tuple[str, datetime, bytes]]:
-    """Reports of other runs, of this moment or newer, that were noted and not written.
-
-    Runs that arrive in their order find none; the notes are for those that come late.
-    """
-    arguments = {"tenant": tenant, "buckets": list(buckets), "observed_at": observed_at, "run": run}
-    with driver_connection(session).cursor() as cursor:
-        return cursor.execute(_REPEATS, arguments).fetchall()
-
-
-def add_repeats(
-    states: Mapping[str, ObservableState], notes: Iterable[tuple[str, datetime, bytes]]
-) -> None:
-    """Add the reports that were noted and not written to what is stored.
-
-    Args:
-        states: what is stored, by observable id; the assertions in it are replaced.
-        notes: source id, time of the run, and the ids (16 bytes each, one after the other) that it
-            repeated.
-    """
-    by_bytes = {bytes.fromhex(identity.replace("-", "")): identity for identity in states}
-    for source_id, observed_at, ids in notes:
-        for start in range(0, len(ids), 16):
-            identity = by_bytes.get(ids[start : start + 16])
-            if identity is None:
-                continue
-            assertions = states[identity].assertions
-            stored = assertions.get(source_id)
-            if stored and stored.asserted_at and observed_at > stored.asserted_at:
-                repeated = stored._replace(observed_at=observed_at)
-                assertions[source_id] = RepeatedAssertion._make(repeated)
 
 
 # Rows: what lookups answer with, now or as recorded at a moment.
@@ -234,7 +181,9 @@ _ASSERTIONS_THEN: Final = (
     f"UNION ALL SELECT {_COLUMNS} FROM assertion_past WHERE {_OF_OBSERVABLES} "
     "AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
 )
-_SOURCE_COLUMNS: Final = "tenant, id, name, reliability, tlp, kind, confirmed_at"
+_SOURCE_COLUMNS: Final = (
+    "tenant, id, name, reliability, tlp, kind, confirmed_at, origin, derived_from"
+)
 _SOURCES_THEN: Final = (
     f"(SELECT {_SOURCE_COLUMNS} FROM source WHERE recorded_at <= %(as_of)s "  # noqa: S608
     f"UNION ALL SELECT {_SOURCE_COLUMNS} FROM source_past "
@@ -259,7 +208,8 @@ def _observables_with_assertions(assertions: str, sources: str) -> str:
         f"FROM ({assertions}) each_one GROUP BY {_DATA}) "
         "SELECT id::text, tenant, type, value, context, first_seen, depth, NULL::smallint, "
         "NULL::text[], NULL::text[], NULL::text, NULL::timestamptz, NULL::timestamptz, "
-        "NULL::timestamptz, NULL::text, NULL::timestamptz, NULL::timestamptz FROM observables "
+        "NULL::timestamptz, NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::text, "
+        "NULL::text[] FROM observables "
         f"UNION ALL SELECT a.ids, {_ASSERTION_COLUMNS} FROM alike a "
         f"JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
     )
@@ -306,6 +256,11 @@ _ANSWERS_NOW: Final = newest_answers(_ANSWER_COLUMNS, f"({_STORED_ANSWERS}) e")
 _ANSWERS_THEN: Final = newest_answers(_ANSWER_COLUMNS, f"({_STORED_ANSWERS_THEN}) e")
 
 
+_MODEL_THEN: Final = "SELECT max(version) FROM scoring_model WHERE since <= %(as_of)s"
+FIRST_MODEL: Final = 1
+CURRENT_MODEL: Final = 2
+
+
 class ObservableRow(NamedTuple):
     """An observable as one tenant stores it, in the order of its columns.
 
@@ -349,12 +304,14 @@ class StoredRows(NamedTuple):
             assertions share the sequence.
         sightings: by id.
         answers: of remote enrichers, by id.
+        model: the version of the model of scores that held at the moment.
     """
 
     observables: Sequence[ObservableRow]
     assertions: dict[str, Sequence[StoredAssertion]]
     sightings: dict[str, list[SightingRow]]
     answers: dict[str, list[AnswerRow]]
+    model: int = CURRENT_MODEL
 
 
 class PendingRows(NamedTuple):
@@ -364,6 +321,7 @@ class PendingRows(NamedTuple):
     sightings: psycopg.Cursor
     answers: psycopg.Cursor
     contexts: psycopg.Cursor | None
+    model: psycopg.Cursor | None
 
 
 def send_rows(
@@ -383,8 +341,11 @@ def send_rows(
     observables, sightings, answers = (
         connection.cursor(binary=True).execute(statement, arguments) for statement in statements
     )
-    contexts = connection.execute(_CONTEXTS_THEN, arguments) if as_of is not None else None
-    return PendingRows(observables, sightings, answers, contexts)
+    if as_of is None:
+        return PendingRows(observables, sightings, answers, None, None)
+    contexts = connection.execute(_CONTEXTS_THEN, arguments)
+    model = connection.execute(_MODEL_THEN, arguments)
+    return PendingRows(observables, sightings, answers, contexts, model)
 
 
 def fetch_rows(pending: PendingRows | None) -> StoredRows:
@@ -408,6 +369,7 @@ def fetch_rows(pending: PendingRows | None) -> StoredRows:
         _shared_assertions([row for row in rows if row[_CONFIDENCE] is not None]),
         _grouped(pending.sightings.fetchall(), SightingRow._make),
         _grouped(pending.answers.fetchall(), _answer),
+        CURRENT_MODEL if pending.model is None else pending.model.fetchall()[0][0] or FIRST_MODEL,
     )
 
 
@@ -420,7 +382,7 @@ def read_rows(
 
 def _answer(columns: Row) -> AnswerRow:
     enricher, tenant, is_found, facts, weights, obtained_at, expires_at, counts_until = columns
-    weight = EnrichmentWeight(enricher, _decode_weights(weights), obtained_at, counts_until)
+    weight = _weight((enricher, weights, obtained_at, counts_until))
     return AnswerRow(weight, tenant, is_found, facts, expires_at)
 
 

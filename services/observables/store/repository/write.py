@@ -90,8 +90,9 @@ _HAS_NEWER_RUN: Final = sa.text(
 _COPY_SOURCE_TO_PAST: Final = sa.text(
     "WITH stored AS (SELECT * FROM source WHERE tenant = :tenant AND id = :id FOR UPDATE) "
     "INSERT INTO source_past (tenant, id, name, reliability, tlp, kind, confirmed_at, recorded_at, "
-    "recorded_until) SELECT tenant, id, name, reliability, tlp, kind, confirmed_at, recorded_at, "
-    "clock_timestamp() FROM stored RETURNING recorded_until"
+    "recorded_until, origin, derived_from) SELECT tenant, id, name, reliability, tlp, kind, "
+    "confirmed_at, recorded_at, clock_timestamp(), origin, derived_from "
+    "FROM stored RETURNING recorded_until"
 )
 # A bucket of observables has one writer at a time: a consumer, a report, or a task.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('sentineliq.observables.bucket'), %s)"
@@ -167,7 +168,14 @@ def put_source(
     Raises:
         InvalidInput: the feed is known as another tenant's.
     """
-    row = {"name": feed.name, "reliability": feed.reliability, "tlp": feed.tlp, "kind": feed.kind}
+    row = {
+        "name": feed.name,
+        "reliability": feed.reliability,
+        "tlp": feed.tlp,
+        "kind": feed.kind,
+        "origin": feed.origin,
+        "derived_from": list(feed.derived_from),
+    }
     is_source = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
     stored = session.execute(
         sa.select(*(SOURCE.c[name] for name in row), SOURCE.c.confirmed_at).where(is_source)
@@ -181,6 +189,8 @@ def put_source(
         stored.confirmed_at if stored else None,
         tenant,
         feed.tlp,
+        origin=feed.origin,
+        derived_from=feed.derived_from,
     )
     if stored is None:
         _require_owner(session, tenant, feed.id)
@@ -191,7 +201,12 @@ def put_source(
         run = {"tenant": tenant, "id": feed.id, "observed_at": observed_at}
         if session.execute(_HAS_NEWER_RUN, run).scalar_one():
             return source._replace(
-                name=stored.name, reliability=stored.reliability, kind=stored.kind, tlp=stored.tlp
+                name=stored.name,
+                reliability=stored.reliability,
+                kind=stored.kind,
+                tlp=stored.tlp,
+                origin=stored.origin,
+                derived_from=tuple(stored.derived_from),
             )
         _change_source(session, tenant, feed.id, row)
     return source

@@ -1,0 +1,201 @@
+"""What three numbers say about an observable: whether it was ever bad, is now, and concerns us.
+
+No I/O.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from services.observables.scoring import score as scoring
+from services.observables.scoring.claims import Claim, Contribution, Effect, Verdict
+from services.observables.scoring.decay import CONTENT, Curve
+from services.observables.scoring.inputs import SightingRow, StoredAssertion, renewed, seen_times
+from services.observables.scoring.score import VULNERABILITY, contributions, total
+
+_RELEVANCE: Final = Curve(180, 0.5)
+"""How sightings here lose their relevance."""
+_ALIVE: Final = 50
+"""The least activity of what a sentence calls active."""
+_WORDS: Final[dict[Verdict, str]] = {
+    "malicious": "Malicious",
+    "suspicious": "Suspicious",
+    "weak": "Weak signs",
+    "none": "No sign of harm",
+}
+
+
+class Assessment(msgspec.Struct):
+    """The three numbers behind a verdict, and the sentence that they make."""
+
+    malicious: Annotated[int, Meta(description="how sure it is that it was ever bad, 0 to 100")]
+    active: Annotated[int, Meta(description="how sure it is that it is bad now, 0 to 100")]
+    relevant: Annotated[int, Meta(description="how much it was seen here lately, 0 to 100")]
+    sources: Annotated[int, Meta(description="how many sources, people and enrichers claim it")]
+    independent: Annotated[
+        float, Meta(description="how many independent witnesses these are worth")
+    ]
+    sentence: str
+
+
+class AssessmentParts(msgspec.Struct):
+    """The contributions that add up to each of the three numbers."""
+
+    malicious: list[Contribution]
+    active: list[Contribution]
+    relevant: list[Contribution]
+
+
+def assessment_parts(
+    type_: str,
+    assertions: Iterable[StoredAssertion],
+    reported: Sequence[Claim],
+    effects: Sequence[Effect],
+    sightings: Sequence[SightingRow],
+    now: datetime,
+) -> AssessmentParts:
+    """The parts of the three numbers at a moment.
+
+    Args:
+        type_: the observable's.
+        assertions: those that no source has retracted; whether it was ever bad does not end with
+            the time for which a source vouches.
+        reported: the claims of confirmations and of remote enrichers.
+        effects: the effects.
+        sightings: all sightings.
+        now: the moment.
+    """
+    standing = [row for row in assertions if not row.retracted]
+    memory = [*(row.claim for row in standing), *(claim._replace(until=None) for claim in reported)]
+    holding = [*(row.claim for row in standing if row.active(now)), *reported]
+    seen = seen_times(sightings)
+    if seen:
+        holding = renewed(type_, holding, seen)
+    return AssessmentParts(
+        contributions(type_, memory, effects, now, is_memory=True),
+        contributions(type_, holding, effects, now, is_activity=True),
+        relevance(sightings, now),
+    )
+
+
+class OtherNumbers(NamedTuple):
+    """The three numbers, each only where it is not what the score tells: None otherwise."""
+
+    malicious: int | None = None
+    active: int | None = None
+    relevant: int | None = None
+
+
+_AS_THE_SCORE: Final = OtherNumbers()
+_FRESH: Final = timedelta(days=1)
+
+
+def other_numbers(
+    type_: str,
+    score: int,
+    assertions: Sequence[StoredAssertion],
+    reported: Sequence[Claim],
+    effects: Sequence[Effect],
+    sightings: Sequence[SightingRow],
+    now: datetime,
+) -> OtherNumbers:
+    """The three numbers of a change, beside its score; for the arguments see `assessment_parts`.
+
+    Claims of the last day have not faded: nearly all that a feed brings is as its score says.
+    """
+    since = [*(row.fades_from for row in assertions), *(claim.since for claim in reported)]
+    if not sightings and type_ != VULNERABILITY and min(since, default=now) >= now - _FRESH:
+        return _AS_THE_SCORE
+    parts = assessment_parts(type_, assertions, reported, effects, sightings, now)
+    malicious = total(parts.malicious)
+    active = total(parts.active)
+    return OtherNumbers(
+        None if malicious == score else malicious,
+        None if active == score else active,
+        total(parts.relevant) or None,
+    )
+
+
+def relevance(sightings: Iterable[SightingRow], now: datetime) -> list[Contribution]:
+    """The parts of the relevance: each place where it was seen, the one that counts most first."""
+    by_place: dict[str, list[SightingRow]] = {}
+    for report in sightings:
+        if report.kind == "seen":
+            by_place.setdefault(report.place, []).append(report)
+    weighed = []
+    for place, reports in by_place.items():
+        count = sum(report.times for report in reports)
+        last = max(report.last_seen for report in reports)
+        reporters = len({report.actor for report in reports})
+        reason = (
+            f"seen {_counted(count, 'time')} by {_counted(reporters, 'reporter')}, "
+            f"last {last:%Y-%m-%d %H:%M}"
+        )
+        left = _RELEVANCE.left(now - last)
+        weighed.append((scoring.sighting_weight(count), left, place or "no place given", reason))
+    weighed.sort(key=lambda part: (-part[0] * part[1], part[2]))
+    parts = []
+    doubt = 1.0
+    for weight, left, place, reason in weighed:
+        points = 100 * doubt * weight * left
+        parts.append(Contribution("sighting", place, weight, left, points, reason))
+        doubt *= 1 - weight * left
+    return parts
+
+
+def assess(type_: str, score: int, parts: AssessmentParts) -> Assessment:
+    """The three numbers, the witnesses behind them, and the sentence that they make.
+
+    Args:
+        type_: the observable's.
+        score: the score that the verdict follows from.
+        parts: of the numbers.
+    """
+    claims = [part for part in parts.malicious if _is_claim(part)]
+    sources = len({(part.kind, part.name) for part in claims})
+    independent = round(sum(part.share for part in claims if part.points > 0), 1)
+    malicious = total(parts.malicious)
+    active = total(parts.active)
+    relevant = total(parts.relevant)
+    sentence = _sentence(type_, score, active, sources, independent, parts)
+    return Assessment(malicious, active, relevant, sources, independent, sentence)
+
+
+def _is_claim(part: Contribution) -> bool:
+    return part.kind in ("source", "confirmation", "enrichment") and part.weight > 0
+
+
+def _sentence(
+    type_: str, score: int, active: int, sources: int, independent: float, parts: AssessmentParts
+) -> str:
+    word = _WORDS[scoring.verdict(score)]
+    if not sources:
+        clauses = ["nobody claims that it is bad"]
+    elif type_ == VULNERABILITY:
+        clauses = [f"exploitation rests on the strongest of {_counted(sources, 'claim')}"]
+    else:
+        clauses = [f"{_counted(sources, 'source')}, {independent:g} independent"]
+        clauses.append(_activity(type_, score, active))
+    lowering = min(parts.active, key=lambda part: part.points, default=None)
+    if lowering is not None and lowering.points < 0:
+        clauses.append(f"lowered because {lowering.reason.rstrip('.')}")
+    if parts.relevant:
+        clauses.append(f"seen here at {_counted(len(parts.relevant), 'place')}")
+    else:
+        clauses.append("not seen here")
+    return f"{word} ({score}): {'; '.join(clauses)}."
+
+
+def _activity(type_: str, score: int, active: int) -> str:
+    if active >= _ALIVE:
+        return "active now"
+    if type_ in CONTENT and score > active:
+        return "not active lately, and still what it was"
+    return "hardly active now" if active else "not active now"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
