@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from services.observables.attack.handlers import handle_techniques
+from services.observables.backfill import model_change
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.settings.service import reseal_keys
@@ -27,5 +28,6 @@ SWEEPS: Final = [
     Sweep("sealed-keys", RESEAL_SECONDS, reseal_keys),
     # Beat asks for due scores every few seconds; without it they are asked for here.
     Sweep("due-scores", 60.0, due_scores.wake_if_due),
+    Sweep("unfinished-model", 30.0, model_change.wake_if_unfinished),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
 ]

@@ -27,6 +27,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     feeds.HEALTH,
     observables.CHANGED,
     observables.APPLIED,
+    observables.RESCORED,
     observables.ENRICHED,
     observables.TRENDING,
     mitre.RELEASED,

@@ -93,6 +93,24 @@ class RunApplied(msgspec.Struct, omit_defaults=True):
     missing: dict[int, int] = msgspec.field(default_factory=dict)
 
 
+class ScoresComputed(msgspec.Struct):
+    """All stored scores were computed again with another model; single changes are not published.
+
+    Attributes:
+        model: the version of the model of scores.
+        observables: how many were scored, over all tenants.
+        moved: of how many the score moved by five points or across 80, 50 or 20.
+        before: how many had each verdict.
+        after: how many have it now.
+    """
+
+    model: int
+    observables: int
+    moved: int
+    before: dict[str, int] = msgspec.field(default_factory=dict)
+    after: dict[str, int] = msgspec.field(default_factory=dict)
+
+
 class Enriched(msgspec.Struct, omit_defaults=True):
     """One enricher's answer about one observable.
 
@@ -162,6 +180,12 @@ APPLIED = Topic(
     RunApplied,
     "A feed run was applied, or chunks of it are missing.",
     "feed",
+)
+RESCORED = Topic(
+    "observables.rescored.v1",
+    ScoresComputed,
+    "All stored scores were computed again with another model.",
+    "tenant",
 )
 ENRICHED = Topic(
     "observables.enriched.v1", Enriched, "An enricher answered about an observable.", "observable"

@@ -1,9 +1,11 @@
 """The SQL of the backfill: pages of all tenants' rows, and what changes in them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -130,3 +132,73 @@ def change_mappings(session: Session, tenant: str, mappings: Sequence[NewMapping
     ]
     session.execute(_KEEP_ASSERTION, rows)
     session.execute(_CHANGE_ASSERTION, rows)
+
+
+class ModelState(NamedTuple):
+    """How far stored scores follow a model of scores, in the order of its columns.
+
+    Attributes:
+        progress: tenant and id of the last observable that was scored.
+        verdicts: how many observables had each verdict `before`, and have it `after`.
+    """
+
+    version: int
+    since: datetime
+    progress: str | None
+    observables: int
+    moved: int
+    verdicts: Mapping[str, dict[str, int]]
+
+
+_MODEL_COLUMNS: Final = "version, since, progress, observables, moved, verdicts"
+_UNFINISHED_MODEL: Final = sa.text(
+    f"SELECT {_MODEL_COLUMNS} FROM scoring_model "  # noqa: S608  # constants
+    "WHERE finished_at IS NULL ORDER BY version DESC LIMIT 1"
+)
+_MODEL_VERDICTS: Final = sa.text(
+    "SELECT verdicts FROM scoring_model WHERE version = :version FOR UPDATE"
+)
+_RECORD_MODEL: Final = sa.text(
+    "UPDATE scoring_model SET progress = :progress, observables = observables + :observables, "
+    "moved = moved + :moved, verdicts = CAST(:verdicts AS jsonb) WHERE version = :version"
+)
+_FINISH_MODEL: Final = sa.text(
+    "UPDATE scoring_model SET finished_at = now() "  # noqa: S608  # constants
+    f"WHERE version = :version AND finished_at IS NULL RETURNING {_MODEL_COLUMNS}"
+)
+
+
+def unfinished_model(session: Session) -> ModelState | None:
+    """The model that not all stored scores follow yet."""
+    row = session.execute(_UNFINISHED_MODEL).one_or_none()
+    return None if row is None else ModelState(*row)
+
+
+def record_model_progress(
+    session: Session,
+    version: int,
+    progress: str,
+    observables: int,
+    moved: int,
+    verdicts: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Add what one step of scoring with a model did."""
+    stored = session.execute(_MODEL_VERDICTS, {"version": version}).scalar_one()
+    total = {
+        when: dict(Counter(stored.get(when, {})) + Counter(counts))
+        for when, counts in verdicts.items()
+    }
+    values = {
+        "version": version,
+        "progress": progress,
+        "observables": observables,
+        "moved": moved,
+        "verdicts": msgspec.json.encode(total).decode(),
+    }
+    session.execute(_RECORD_MODEL, values)
+
+
+def finish_model(session: Session, version: int) -> ModelState | None:
+    """Note that all stored scores follow a model; None if that is noted already."""
+    row = session.execute(_FINISH_MODEL, {"version": version}).one_or_none()
+    return None if row is None else ModelState(*row)

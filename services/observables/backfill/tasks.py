@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from services.observables.backfill import model_change
 from services.observables.backfill.attack_ids import remap_assertions
 from services.observables.backfill.contexts import redescribe
 from services.observables.reference.service import refresh_datasets
@@ -34,11 +35,32 @@ def refresh_reference(_self: ServiceTask) -> dict[str, Any]:
     return result
 
 
+@celery.task(
+    name="observables.tasks.apply_model",
+    bind=True,
+    time_limit=_TIME_LIMIT,
+    soft_time_limit=_TIME_LIMIT - 30,
+)
+def apply_model(_self: ServiceTask) -> dict[str, Any]:
+    """Compute stored scores again with the present model of scores, without single events."""
+    result: dict[str, Any] = {"status": "failed"}
+    work = Sweep(
+        "scoring-model",
+        0.0,
+        lambda own: result.update({"status": "ok", "finished": model_change.apply_model(own)}),
+        longest=_TIME_LIMIT,
+    )
+    if not run_sweep(database("observables"), work):
+        return {"status": "skipped"}
+    return result
+
+
 def _refresh(observables: Database) -> dict[str, Any]:
     settings = load_settings()
     mapped = remap_assertions(observables)
     if settings.reference_data == "off":
         return {"status": "ok", "datasets": {}, "described": 0, "mapped": mapped}
     outcomes = refresh_datasets(observables, settings)
-    described = redescribe(observables)
+    # While scores follow another model, each change would be published: that describes as well.
+    described = 0 if model_change.is_unfinished(observables) else redescribe(observables)
     return {"status": "ok", "datasets": outcomes, "described": described, "mapped": mapped}

@@ -102,8 +102,16 @@ def _is_public_name(name: str) -> bool:
 
 
 def _false_positive_list(context: str) -> str | None:
-    """The list of false positives that has the value; lists of well-known values do not count."""
+    """The list that says that the value itself is harmless.
+
+    Lists of well-known values do not count, and no list of hosts for what lies on a host.
+    """
     hits = _decode_context(context).get("allow_lists", {}).get("hits", [])
     if not isinstance(hits, list):
         return None
-    return next((str(name) for name, category, *_ in hits if category == "false_positive"), None)
+    return next((str(name) for name, *about in hits if _is_harmless(*about)), None)
+
+
+def _is_harmless(category: str, _kind: str, _entry: str, word: str | None = None) -> bool:
+    """Whether a hit says so; one that was stored before hits had words, by its list's category."""
+    return category == "false_positive" if word is None else word in ("harmless", "own")

@@ -83,6 +83,10 @@ POLICIES: Final = (
     RetentionPolicy(table="enricher_setting", reason="A tenant's settings of an enricher."),
     RetentionPolicy(table="enrichment_policy", reason="It stays until its tenant deletes it."),
     RetentionPolicy(table="attack_technique", reason="One row for each technique of ATT&CK."),
+    RetentionPolicy(
+        table="scoring_model",
+        reason="One row for each model of scores: `as_of` answers by the model of the time.",
+    ),
     RetentionPolicy(table="dataset", reason="One row for each set of reference data."),
     RUN_CHUNKS,
     EXPECTATIONS,
