@@ -129,12 +129,12 @@ def _score_rows(session: Session, tenant: str, rows: Sequence[StoredContext]) ->
     write.lock(session, {bucket(row.id) for row in rows})
     now = database_now(session)
     described = context.describe_values((row.id, row.type, row.value) for row in rows)
-    changed = {
-        row.id: fresh
-        for row in rows
-        if context.decoded(fresh := described.get(row.id, context.NOTHING))
-        != context.decoded(row.context)
-    }
+    changed: dict[str, str] = {}
+    for row in rows:
+        text = described.get(row.id, context.NOTHING)
+        # As objects: the stored text may order its members differently.
+        if context.decoded(text) != context.decoded(row.context):
+            changed[row.id] = text
     if changed:
         repository.change_contexts(session, tenant, changed, now)
     counts = ModelCounts()
