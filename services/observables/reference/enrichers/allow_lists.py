@@ -39,7 +39,7 @@ class AllowLists:
         """The lists that each value, or what it belongs to, is on."""
         all_hits = self._lists.check_many(type_, values)
         return [
-            _facts(hits, tuple(place_of(type_, value, hit.entry) for hit in hits)) if hits else None
+            _facts_about(type_, value, hits) if hits else None
             for value, hits in zip(values, all_hits, strict=True)
         ]
 
@@ -65,6 +65,10 @@ def _weight(hit: Sequence[Any]) -> float:
     if len(hit) <= _WORD:
         return _WEIGHTS_BEFORE.get(hit[1], 0.0)
     return -list_effects().weights.get(hit[_WORD], 0.0)
+
+
+def _facts_about(type_: str, value: str, hits: tuple[Hit, ...]) -> Facts:
+    return _facts(hits, tuple(place_of(type_, value, hit.entry) for hit in hits))
 
 
 def _of_list(hit: Hit) -> list[str]:
