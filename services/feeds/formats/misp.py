@@ -1,7 +1,7 @@
 """MISP events: their attributes, and the attributes of their objects."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, ClassVar, TypeVar
+from typing import Any, BinaryIO, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -53,11 +53,19 @@ class _Event(msgspec.Struct):
 
     info: Any = None
     uuid: Any = None
+    date: Any = None
+    timestamp: Any = None
     Tag: Any = None
     Attribute: _Entries | msgspec.UnsetType = msgspec.UNSET
     Object: _Entries | msgspec.UnsetType = msgspec.UNSET
     type: Any = None
     value: Any = None
+
+    @property
+    def stated_date(self) -> str | None:
+        """The date of the event, or else of its last change, as RFC 3339."""
+        changed = None if self.timestamp in (0, "0") else fields.timestamp(self.timestamp)
+        return fields.timestamp(self.date) or changed
 
     @property
     def is_event(self) -> bool:
@@ -70,6 +78,13 @@ class _Event(msgspec.Struct):
         )
 
 
+class _EventContext(NamedTuple):
+    """What an event says of all its attributes: its tags and its date."""
+
+    tags: list[str]
+    date: str | None
+
+
 class _EventWrapper(_Event):
     Event: _Event | None = None
 
@@ -80,6 +95,8 @@ class _EventWrapper(_Event):
             return self if has_entries else None
         if has_entries and not (self.Event.Attribute or self.Event.Object):
             self.info = self.Event.info
+            self.date = self.Event.date
+            self.timestamp = self.Event.timestamp
             self.Tag = self.Event.Tag
             return self
         return self.Event if self.Event.is_event else None
@@ -132,12 +149,12 @@ def _items(
 def _event_items(
     place: str, event: _Event, options: MispOptions, account: UnitAccount
 ) -> Iterator[ParsedIndicator | DroppedItem]:
-    event_tags = tag_names(event.Tag)
+    context = _EventContext(tag_names(event.Tag), event.stated_date)
     attributes = _as_list(event.Attribute)
     account.total += len(attributes)
     for at, raw in enumerate(attributes):
         where = f"{place}Attribute[{at}]"
-        yield from counted(_attribute_items(where, raw, event_tags, options), account)
+        yield from counted(_attribute_items(where, raw, context, options), account)
     for object_at, raw_object in enumerate(_as_list(event.Object)):
         object_place = f"{place}Object[{object_at}]"
         misp_object = _decoded(object_place, raw_object, _decode_object, "malformed object")
@@ -150,7 +167,7 @@ def _event_items(
         account.total += len(of_object)
         for at, raw in enumerate(of_object):
             where = f"{object_place}.Attribute[{at}]"
-            items = _attribute_items(where, raw, event_tags, options, deleted=deleted)
+            items = _attribute_items(where, raw, context, options, deleted=deleted)
             yield from counted(items, account)
 
 
@@ -238,7 +255,7 @@ def _dropped(where: str, raw: msgspec.Raw, reason: str, detail: str) -> DroppedI
 def _attribute_items(
     where: str,
     raw: msgspec.Raw,
-    event_tags: list[str],
+    event: _EventContext,
     options: MispOptions,
     *,
     deleted: bool | None = False,
@@ -251,7 +268,12 @@ def _attribute_items(
         yield _dropped(where, raw, "malformed attribute", detail)
     else:
         yield from attribute_items(
-            where, attribute, event_tags, include_context=options.include_context, deleted=deleted
+            where,
+            attribute,
+            event.tags,
+            include_context=options.include_context,
+            deleted=deleted,
+            event_date=event.date,
         )
 
 

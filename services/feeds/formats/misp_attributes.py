@@ -94,6 +94,7 @@ class MispAttribute(msgspec.Struct):
     comment: Any = None
     first_seen: Any = None
     last_seen: Any = None
+    timestamp: Any = None
     Tag: Any = None
 
 
@@ -104,6 +105,7 @@ def attribute_items(
     *,
     include_context: bool = False,
     deleted: bool = False,
+    event_date: str | None = None,
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     """The observables that an attribute names.
 
@@ -113,6 +115,7 @@ def attribute_items(
         event_tags: names of the event's tags.
         include_context: whether attributes that are not meant for detection count as well.
         deleted: whether its object is deleted; what is deleted retracts.
+        event_date: RFC 3339; the event's date, for an attribute that states none.
     """
     if unusable := _unusable_item(where, attribute, include_context=include_context):
         yield unusable
@@ -120,7 +123,7 @@ def attribute_items(
     context = (
         {"retracted": True}
         if deleted or is_set(attribute.deleted)
-        else _context(attribute, event_tags)
+        else _context(attribute, event_tags, event_date)
     )
     parts = list(_parts(attribute.type, attribute.value))
     if not parts:
@@ -222,17 +225,26 @@ def _typed_part(name: str, value: str) -> tuple[str, str]:
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::|\[:\])//")
 
 
-def _context(attribute: MispAttribute, event_tags: list[str]) -> dict[str, Any]:
+def _context(
+    attribute: MispAttribute, event_tags: list[str], event_date: str | None
+) -> dict[str, Any]:
     names = [*tag_names(attribute.Tag), *event_tags]
     family = next((match[1] for name in names if (match := _FAMILY_TAG.match(name))), None)
+    first_seen = fields.timestamp(attribute.first_seen)
+    stated = (first_seen, fields.timestamp(attribute.last_seen), _changed_at(attribute.timestamp))
     return {
         "tags": fields.tags([tag for name in names if (tag := _tag(name))]),
         "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
-        "first_seen": fields.timestamp(attribute.first_seen),
-        "last_seen": fields.timestamp(attribute.last_seen),
+        "first_seen": first_seen,
+        "last_seen": max((time for time in stated if time), default=event_date),
         "description": fields.short_text(attribute.comment),
         "ref": fields.short_text(attribute.uuid, 64),
     }
+
+
+def _changed_at(timestamp: Any) -> str | None:
+    """When an attribute was changed last; a time of 0 is none."""
+    return None if timestamp in (0, "0", "") else fields.timestamp(timestamp)
 
 
 def _tag(name: str) -> str | None:

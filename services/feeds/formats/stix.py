@@ -4,6 +4,7 @@ Source: STIX 2.1 §4.7 (indicators) and §6 (cyber-observable objects).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -20,6 +21,7 @@ from services.feeds.formats.base import (
     typed_value,
 )
 from services.feeds.formats.stix_objects import BundleObject, as_dict, as_list, read_objects
+from services.feeds.formats.stix_objects import BundleObject, as_list, as_texts, read_objects
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
 from services.feeds.formats.stix_references import (
     DETECTION_FLAG,
@@ -27,6 +29,7 @@ from services.feeds.formats.stix_references import (
     ends_early,
     is_for_detection,
     read_time,
+    stix_time,
 )
 from services.feeds.formats.streams import read_text_document
 from services.feeds.formats.unit_account import UnitAccount
@@ -70,8 +73,9 @@ class StixFormat:
     `marking:unknown`), techniques that an indicator `indicates` or refers to (`attack:T1059`), and
     ATT&CK tactics in its kill chain (`attack:initial-access`). A malware or tool that it
     `indicates` becomes its family. A revoked object retracts. Of several versions of an object the
-    newest counts. Times in the year 9999 stand for no time, and an end that is not later than the
-    beginning is passed over with a note.
+    newest counts. What was observed, is benign or is not valid yet is no indicator. An indicator is
+    as old as the newest date that it or a sighting of it states. Times in the year 9999 stand for
+    no time, and an end that is not later than the beginning is passed over with a note.
     """
 
     name: ClassVar[str] = "stix"
@@ -144,13 +148,33 @@ def _indicator_items(
     except PatternProblem as problem:
         where = f"objects[{number}].pattern"
         return [DroppedItem(where, excerpt(pattern), problem.reason, problem.detail)]
+    if not indicator.revoked and (refusal := _no_claim(number, indicator, references)):
+        return [refusal]
     context = () if indicator.revoked else _context(indicator, references)
     return [_compared_item(number, value, context, indicator.revoked) for value in values]
 
 
+def _no_claim(number: int, indicator: BundleObject, references: References) -> DroppedItem | None:
+    """The item for an indicator that says nothing against its values now; None if it does."""
+    types = {*as_texts(indicator.indicator_types), *as_texts(indicator.labels)}
+    since = stix_time(indicator.valid_from)
+    if "benign" in types:
+        reason = "benign"
+        detail = "its type says that this is no sign of harm by itself"
+    elif since is not None and since[:19] > f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}":
+        reason = "not valid yet"
+        detail = f"valid_from is {since}"
+    elif references.opinions.get(indicator.id) == 1.0:
+        reason = "disputed"
+        detail = "an opinion in this bundle strongly disagrees"
+    else:
+        return None
+    return DroppedItem(f"objects[{number}]", excerpt(indicator.pattern), reason, detail)
+
+
 def _undetected_item(where: str, stix_object: BundleObject) -> DroppedItem:
-    """The item for what MISP saw and does not seek; its indicators come by themselves."""
-    detail = f"MISP lists this {excerpt(stix_object.type)}, and not for detection"
+    """The item for what somebody saw and does not seek; indicators come by themselves."""
+    detail = f"this {excerpt(stix_object.type)} was seen, and is not for detection"
     return DroppedItem(where, excerpt(stix_object.id), "not for detection", detail)
 
 
@@ -162,7 +186,7 @@ def _compared_item(
             f"objects[{number}].pattern",
             excerpt(comparison.value),
             "context",
-            "the name of a file beside its hash",
+            "alone it does not satisfy the pattern",
         )
     if not comparison.is_known:
         return DroppedItem(
@@ -192,12 +216,15 @@ def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]
     until = indicator.valid_until
     if references.early_ends and ends_early(indicator):
         until = None
+    confidence = fields.confidence(indicator.confidence)
+    if doubt := references.opinions.get(indicator.id):
+        confidence = round((50 if confidence is None else confidence) * (1 - doubt))
     return (
-        fields.confidence(indicator.confidence),
+        confidence,
         references.tags(indicator),
         references.families.get(indicator.id),
         read_time(since) if isinstance(since, str) else None,
-        None,
+        references.last_seen(indicator),
         read_time(until) if isinstance(until, str) else None,
         text or fields.short_text(indicator.name),
         fields.short_text(indicator.id, 128),
@@ -209,16 +236,9 @@ def _observable_items(
 ) -> Iterator[ParsedIndicator | DroppedItem]:
     """The items of an object that is no indicator."""
     markings = references.marking_tags(stix_object)
-    if stix_object.type == "observed-data" and isinstance(stix_object.objects, dict):
-        for name, inner in stix_object.objects.items():
-            inner_where = f"{where}.objects.{excerpt(name)}"
-            items = _observed_items(inner_where, inner, stix_object.id, markings)
-            yield from map(_retracted, items) if stix_object.revoked else items
-    elif values := _observable_values(stix_object):
+    if values := _observable_values(stix_object):
         for kind, value in values:
-            item = _observable_item(
-                where, kind, value, stix_object, stix_object.id or None, markings
-            )
+            item = _observable_item(where, kind, value, stix_object, references, markings)
             yield _retracted(item) if stix_object.revoked else item
     elif stix_object.type == "file" and stix_object.hashes:
         yield _unread_hashes(where, stix_object)
@@ -241,23 +261,6 @@ def _unread_hashes(where: str, file: BundleObject) -> DroppedItem:
     return DroppedItem(
         where, excerpt(file.name), "unsupported property", f"{excerpt(names)} of a file"
     )
-
-
-def _observed_items(
-    where: str, inner: Any, ref: str, markings: list[str]
-) -> Iterator[ParsedIndicator | DroppedItem]:
-    """The items of a cyber-observable within the observed-data of STIX 2.0."""
-    try:
-        observable = msgspec.convert(inner, BundleObject)
-    except msgspec.ValidationError as problem:
-        yield DroppedItem(where, excerpt(inner), "malformed object", str(problem))
-        return
-    if observable.type == "file" and observable.hashes and not _observable_values(observable):
-        yield _unread_hashes(where, observable)
-    for kind, value in _observable_values(observable):
-        yield _observable_item(
-            where, kind, value, observable, fields.short_text(ref, 128), markings
-        )
 
 
 def _observable_values(stix_object: BundleObject) -> list[tuple[ObservableType | None, Any]]:
@@ -304,7 +307,7 @@ def _observable_item(
     kind: ObservableType | None,
     value: Any,
     stix_object: BundleObject,
-    ref: str | None,
+    references: References,
     markings: list[str],
 ) -> ParsedIndicator | DroppedItem:
     if not isinstance(value, str):
@@ -315,4 +318,5 @@ def _observable_item(
     except NotAnObservable as refusal:
         return refused_item(where, value, refusal)
     tags = fields.tags(as_list(stix_object.labels), markings)
-    return ParsedIndicator(type_, canonical, tags=tags, ref=ref)
+    seen = references.last_seen(stix_object)
+    return ParsedIndicator(type_, canonical, tags=tags, last_seen=seen, ref=stix_object.id or None)

@@ -42,6 +42,11 @@ class BundleObject(msgspec.Struct, gc=False):
     valid_from: Any = None
     valid_until: Any = None
     modified: Any = None
+    created: Any = None
+    sighting_of_ref: Any = None
+    last_seen: Any = None
+    count: Any = None
+    opinion: Any = None
     kill_chain_phases: Any = None
     external_references: Any = None
     object_marking_refs: Any = None
@@ -145,6 +150,11 @@ _decode_bundle = msgspec.json.Decoder(_DecodedBundle).decode
 def as_list(value: Any) -> list[Any]:
     """A value that should be a list; empty if it is none."""
     return value if isinstance(value, list) else []
+
+
+def as_texts(value: Any) -> list[str]:
+    """The texts in a value that should be a list of them."""
+    return [entry for entry in as_list(value) if isinstance(entry, str)]
 
 
 def as_dict(value: Any) -> dict[str, Any]:

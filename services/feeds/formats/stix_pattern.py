@@ -11,7 +11,7 @@ Source: STIX 2.1 §9, and its grammar, https://github.com/oasis-open/cti-stix2-j
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -90,7 +90,8 @@ class Comparison(NamedTuple):
         type: the type of the values of that path; None to detect it.
         is_known: whether values of that path are observables at all.
         value: as written in the pattern; of a binary constant its bytes in hexadecimal.
-        is_context: whether it only describes another value: a file's name beside a hash.
+        is_context: whether it alone does not satisfy the pattern: a file's name beside a hash, an
+            address beside a port.
     """
 
     path: str
@@ -103,7 +104,8 @@ class Comparison(NamedTuple):
 def comparisons(pattern: str) -> list[Comparison]:
     """The values that a pattern names, in their order.
 
-    Every value of an AND counts; a file's name beside another value is context there.
+    Of an AND a value counts that all other parts only describe: the hash of a file with a name, a
+    URL and the name of its host. All others are context.
 
     Raises:
         PatternProblem: the pattern is too long, too deep, malformed, or no set of values.
@@ -133,6 +135,44 @@ def _type_at(path: str) -> tuple[ObservableType | None, bool]:
 def _unquoted(string: str) -> str:
     text = string[1:-1]
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if "\\" in text else text
+
+
+def _stands_for_all(value: Comparison, parts: Sequence[Comparison]) -> bool:
+    """Whether what has this value has the others too, as far as a pattern can tell."""
+    return all(_is_implied(part, value) for part in parts)
+
+
+def _is_implied(part: Comparison, value: Comparison) -> bool:
+    """Whether another part only describes the object that a value identifies."""
+    if part.path == value.path:
+        return part.value == value.value
+    owner = value.path.partition(":")[0]
+    if part.path.startswith(f"{owner}:"):
+        return _is_identity(value)
+    is_host = value.path == "url:value" and part.path in _HOST_PATHS
+    return is_host and _host_text(value.value) == part.value.lower()
+
+
+def _is_identity(value: Comparison) -> bool:
+    """Whether a value makes an object what it is: a hash, a name of hosts, an address."""
+    return value.path in _IDENTITIES or ":hashes." in value.path
+
+
+def _host_text(url: str) -> str:
+    """The host in a URL as a pattern writes it, in lower case; empty when there is none."""
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return authority.partition(":")[0].lower()
+
+
+_HOST_PATHS = frozenset({"domain-name:value", "hostname:value", "ipv4-addr:value"})
+_IDENTITIES = frozenset(
+    {
+        *("domain-name:value", "hostname:value", "url:value", "email-addr:value", "mac-addr:value"),
+        *("ipv4-addr:value", "ipv6-addr:value", "autonomous-system:number"),
+        *("mutex:name", "vulnerability:name"),
+    }
+)
+"""Paths that identify an object; its other properties describe it."""
 
 
 class _Token(NamedTuple):
@@ -187,20 +227,17 @@ class _Parser:
         return values
 
     def _conjunction(self, rule: _Rule) -> list[Comparison]:
-        """Parts that AND joins. A file's name beside something else only describes that."""
+        """Parts that AND joins: a value that does not stand for all of them is context."""
         values = rule()
         if self._keyword() != "AND":
             return values
         while self._keyword() == "AND":
             self._next()
             values += rule()
-        types = {_type_at(value.path) for value in values}
-        if any(is_known and kind is not _T.FILE_NAME for kind, is_known in types):
-            values = [
-                value._replace(is_context=True) if value.type is _T.FILE_NAME else value
-                for value in values
-            ]
-        return values
+        return [
+            value if _stands_for_all(value, values) else value._replace(is_context=True)
+            for value in values
+        ]
 
     def _nested(self, opening: str, closing: str, rule: _Rule) -> list[Comparison]:
         self._expect(opening)

@@ -16,6 +16,10 @@ _TLP_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 """The extension by which marking definitions give a level of TLP 2.0."""
 _MAX_STATEMENT = 110
 """Characters of a statement marking: with its prefix it is one tag."""
+_REPORTS = frozenset({"observed-data", "opinion", "sighting"})
+"""Types of objects that tell what somebody saw, or thinks of another object."""
+_DISAGREEMENT = {"strongly-disagree": 1.0, "disagree": 0.5}
+"""The share of its confidence that an object loses by the opinion of others (STIX 2.1 §5.10)."""
 _MISP_LABEL = "misp:"
 """Begins the labels by which misp-stix says what an attribute or object of MISP was."""
 _NOT_FOR_DETECTION = 'misp:to_ids="False"'
@@ -46,19 +50,25 @@ class References:
             statement. A definition that says nothing we know is an unknown marking.
         has_flags: whether the bundle may say of indicators that they are not for detection.
         early_ends: number of indicators that end before they begin.
-        context: ids of cyber-observables that MISP saw. Which of its values are for detection, its
-            indicators say.
+        observed: ids of cyber-observables that somebody saw: that says nothing against them. Which
+            values are for detection, indicators say.
+        sightings: id of an object -> when it was seen last, by the sightings in the bundle.
+        opinions: id of an object -> the strongest disagreement with it, see `_DISAGREEMENT`.
     """
 
     def __init__(self, objects: Sequence[BundleObject | DroppedItem], *, has_flags: bool) -> None:
         self.has_flags = has_flags
         self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
         decoded = _decoded(objects)
+        self._objects = decoded
+        self._bundle_date: str | None = None
         self.newest = _newest_versions(decoded)
         self.families: dict[str, str] = {}
         self.techniques: dict[str, list[str]] = {}
         self.markings = dict(_TLP)
-        self.context: set[str] = set()
+        self.observed: set[str] = set()
+        self.sightings: dict[str, str] = {}
+        self.opinions: dict[str, float] = {}
         self.early_ends = 0
         names: dict[str, str] = {}
         attack_tags: dict[str, list[str]] = {}
@@ -74,8 +84,8 @@ class References:
                 attack_tags[stix_object.id] = _techniques(stix_object)
             elif stix_object.type == "marking-definition":
                 self.markings.setdefault(stix_object.id, _marking_tag(stix_object))
-            elif stix_object.object_refs and is_of_misp(stix_object):
-                self.context.update(filter(_is_text, as_list(stix_object.object_refs)))
+            elif stix_object.type in _REPORTS:
+                self._read_report(stix_object)
             elif stix_object.relationship_type == "indicates":
                 indicates.append((str(stix_object.source_ref), str(stix_object.target_ref)))
         for source, target in indicates:
@@ -83,14 +93,44 @@ class References:
                 self.families.setdefault(source, names[target])
             self.techniques.setdefault(source, []).extend(attack_tags.get(target, ()))
 
+    def _read_report(self, stix_object: BundleObject) -> None:
+        """Note what somebody saw, or says about an object."""
+        refs = [ref for ref in as_list(stix_object.object_refs) if _is_text(ref)]
+        if stix_object.type == "observed-data":
+            self.observed.update(refs)
+        elif stix_object.type == "opinion":
+            doubt = _DISAGREEMENT.get(str(stix_object.opinion), 0.0)
+            for ref in refs:
+                self.opinions[ref] = max(doubt, self.opinions.get(ref, 0.0))
+        elif stix_object.count != 0 and _is_text(stix_object.sighting_of_ref):
+            seen = newest_time(stix_object.last_seen, stix_object.modified)
+            before = self.sightings.get(stix_object.sighting_of_ref, "")
+            self.sightings[stix_object.sighting_of_ref] = max(before, seen or "")
+
+    def last_seen(self, stix_object: BundleObject) -> str | None:
+        """The newest date that an object states, or a sighting of it; otherwise the bundle's."""
+        stated = newest_time(stix_object.valid_from, stix_object.modified, stix_object.created)
+        seen = self.sightings.get(stix_object.id)
+        return max(stated or "", seen or "") or self._date_of_bundle()
+
+    def _date_of_bundle(self) -> str | None:
+        if self._bundle_date is None:
+            dates = [newest_time(other.modified, other.created) or "" for other in self._objects]
+            self._bundle_date = max(dates, default="")
+        return self._bundle_date or None
+
     def is_old(self, stix_object: BundleObject) -> bool:
         """Whether the bundle holds a newer version of the object."""
         newest = self.newest.get(stix_object.id) if self.newest else None
         return newest is not None and _version(stix_object) < newest
 
     def is_context(self, stix_object: BundleObject) -> bool:
-        """Whether a cyber-observable, or what holds some, is what MISP saw and does not seek."""
-        return stix_object.id in self.context or is_of_misp(stix_object)
+        """Whether a cyber-observable, or what holds some, was seen, and is not sought."""
+        return (
+            stix_object.type == "observed-data"
+            or stix_object.id in self.observed
+            or is_of_misp(stix_object)
+        )
 
     def notes(self) -> list[str]:
         """What a reader of the run should know about the bundle."""
@@ -245,6 +285,12 @@ def read_time(text: str) -> str | None:
     """A time as RFC 3339; None if it is none, or in the year 9999, which stands for "no end"."""
     time = fields.timestamp(text)
     return None if time is None or time.startswith("9999") else time
+
+
+def newest_time(*values: Any) -> str | None:
+    """The newest of some properties that are times, as RFC 3339; None if none is a time."""
+    times = [time for value in values if (time := stix_time(value)) is not None]
+    return max(times, default=None)
 
 
 def stix_time(value: Any) -> str | None:
