@@ -1,14 +1,16 @@
 """Entries of the catalog, as their files and the API have them."""
 
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.feeds.collectors.credentials import Auth
 from services.feeds.subscriptions.vocabulary import (
     FeedKind,
     FeedName,
     FormatOptions,
+    Origin,
     Reliability,
     Tag,
     Tlp,
@@ -18,6 +20,11 @@ from shared.stix import ObservableType
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 _UNIT_SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
+
+
+def origin_named(provider: str) -> str:
+    """A provider's name as an origin: in lower case, with dashes for blanks."""
+    return re.sub(r"[^a-z0-9._]+", "-", provider.lower()).strip("-.")
 
 
 class _Strict(BaseModel):
@@ -63,6 +70,8 @@ class CatalogEntry(_Strict):
         types: observable types that it gives.
         every: how often it is worth fetching: 30m, 1h, 1d.
         min_interval: least seconds between two visits to the provider.
+        origin: whose observations it publishes; its provider's name in lower case when not given.
+        derived_from: origins that it is made of, or copies.
         known_trouble: warnings for users.
         retired: why it is of no use any more; the entry stays as a warning.
     """
@@ -82,12 +91,23 @@ class CatalogEntry(_Strict):
     min_interval: Annotated[int, Field(ge=1, le=86400)] = 60
     licence: Licence
     tlp: Tlp = "clear"
+    origin: Origin | None = None
+    derived_from: list[Origin] = []
     reliability: Reliability
     confidence: Annotated[int, Field(ge=0, le=100)] = 50
     tags: list[Tag] = []
     auth: RequiredCredentials | None = None
     known_trouble: list[Text] = []
     retired: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_origin(cls, values: Any) -> Any:
+        """An entry's origin is its provider unless it says otherwise."""
+        if isinstance(values, dict) and not values.get("origin"):
+            provider = str(values.get("provider", ""))
+            return {**values, "origin": origin_named(provider)}
+        return values
 
     @property
     def every_seconds(self) -> int:

@@ -29,6 +29,8 @@ _INHERITED: Final = {
     "min_interval",
     "confidence",
     "reliability",
+    "origin",
+    "derived_from",
     "tlp",
     "tags",
 }

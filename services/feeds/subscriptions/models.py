@@ -63,6 +63,8 @@ FEED = sa.Table(
     sa.Column("health_evidence", pg.JSONB),
     sa.Column("created_at", _TIME),
     sa.Column("created_by", sa.Text),
+    sa.Column("origin", sa.Text),
+    sa.Column("derived_from", pg.ARRAY(sa.Text)),
 )
 
 
@@ -128,6 +130,8 @@ class Feed:
         needs_full_statement: why the next run has to say everything again; None when it does not.
         data_folder: id of the data folder that the snapshot's file is in.
         check_at: when it says everything again next, as a check.
+        origin: whose observations it publishes; None when nobody has named it.
+        derived_from: the origins whose observations it repeats.
     """
 
     tenant: str
@@ -168,12 +172,22 @@ class Feed:
     health_evidence: dict[str, Any]
     created_at: datetime
     created_by: str
+    origin: str | None = None
+    derived_from: list[str] = field(default_factory=list)
 
     @property
     def ref(self) -> FeedRef:
         """The feed as events name it."""
         percent = RELIABILITY_PERCENT[self.reliability]
-        return FeedRef(self.id, self.name, percent, self.tlp, self.kind)
+        return FeedRef(
+            self.id,
+            self.name,
+            percent,
+            self.tlp,
+            self.kind,
+            self.origin or "",
+            tuple(self.derived_from),
+        )
 
 
 class FeedColumns(TypedDict, total=False):
@@ -192,6 +206,8 @@ class FeedColumns(TypedDict, total=False):
     collector: str
     collector_options: dict[str, Any]
     kind: FeedKind
+    origin: str | None
+    derived_from: list[str]
     auth: dict[str, Any] | None
     secret: bytes | None
     catalog: str | None

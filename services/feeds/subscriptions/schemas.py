@@ -11,6 +11,7 @@ from services.feeds.subscriptions.vocabulary import (
     FeedKind,
     FeedName,
     FormatOptions,
+    Origin,
     PluginName,
     Reliability,
     Tag,
@@ -54,6 +55,14 @@ class FeedSettings(BaseModel):
     )
     min_interval: int = Field(
         1, ge=1, le=86400, description="least seconds between two visits to the provider"
+    )
+    origin: Origin | None = Field(
+        None,
+        description="whose observations it publishes, mostly its provider (`abuse.ch`): of one "
+        "origin the strongest claim counts",
+    )
+    derived_from: Annotated[list[Origin], Field(max_length=50)] = Field(
+        [], description="the origins whose observations it repeats, of a list made of others"
     )
     retention_days: int = Field(7, ge=1, le=3650, description="how long payloads are kept")
 

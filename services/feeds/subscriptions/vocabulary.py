@@ -10,6 +10,8 @@ from shared.errors import InvalidInput
 FeedName = Annotated[
     str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/()+-]*$")
 ]
+Origin = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+"""Whose observations a feed publishes, in lower case: `abuse.ch`."""
 FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/]+$")]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://")]

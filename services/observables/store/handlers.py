@@ -140,12 +140,15 @@ def _progress(
 
 
 def handle_finished(session: Session, events: Sequence[Event[RunFinished]]) -> None:
-    """Note what runs published, and that a source confirmed its list.
+    """Note what runs published, how their source is described, and that it confirmed its list.
 
     A run that failed or was quarantined confirms nothing.
     """
     for event in events:
-        if event.data.state in {"succeeded", "unchanged"} and event.data.feed.kind == "snapshot":
-            confirmed_at = run_time(event.time, database_now(session))
-            write.confirm_source(session, event.tenant, event.data.feed.id, confirmed_at)
+        feed = event.data.feed
+        if event.data.state in {"succeeded", "unchanged"}:
+            ended_at = run_time(event.time, database_now(session))
+            write.put_source(session, event.tenant, feed, ended_at)
+            if feed.kind == "snapshot":
+                write.confirm_source(session, event.tenant, feed.id, ended_at)
         expectations.expect(session, event.tenant, event.data)

@@ -1,4 +1,4 @@
-"""`sentineliq feeds list|show|add|delete`."""
+"""`sentineliq feeds list|show|add|origin|delete`."""
 
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from sentineliq.cli.parameters import (
     Reliability,
     feed_settings,
     parse_duration,
+    without_none,
 )
 
 subscription_commands = CommandGroup()
@@ -86,6 +87,13 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
     tlp: FeedTlp = None,
     tag: FeedTags = None,
     option: FormatOptions = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Whose observations it publishes: abuse.ch.")
+    ] = None,
+    derived_from: Annotated[
+        list[str] | None,
+        typer.Option(help="An origin whose observations it repeats; may be given several times."),
+    ] = None,
     kind: Annotated[
         str,
         typer.Option(
@@ -111,6 +119,7 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
         **feed_settings(format, confidence, reliability, tlp, tag, option),
         "kind": kind,
         "collector": collector,
+        **without_none({"origin": origin, "derived_from": derived_from or None}),
     }
     if every:
         body["every_seconds"] = parse_duration(every)
@@ -118,6 +127,26 @@ def add_feed(  # noqa: PLR0913  # a command's parameters are its documentation
         body["auth"] = credentials
     feed = ctx.obj.client.post("feeds", "/v1/feeds", body)
     ctx.obj.answer(feed, output.details(feed))
+
+
+@subscription_commands.command("origin")
+def set_origin(
+    ctx: Context,
+    feed: FeedReference,
+    origin: Annotated[str, typer.Argument(help="Whose observations it publishes: abuse.ch.")],
+    derived_from: Annotated[
+        list[str] | None,
+        typer.Option(help="An origin whose observations it repeats; may be given several times."),
+    ] = None,
+) -> None:
+    """Say whose observations a feed publishes.
+
+    Of the claims of one origin the strongest counts. The next run of the feed carries it on.
+    """
+    item = ctx.obj.client.resolve("feeds", "/v1/feeds", feed)
+    body: Json = {"origin": origin, "derived_from": derived_from or []}
+    document = ctx.obj.client.patch("feeds", f"/v1/feeds/{item.id}", body)
+    ctx.obj.answer(document, output.details(document))
 
 
 @subscription_commands.command("delete")
