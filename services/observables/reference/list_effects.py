@@ -55,7 +55,7 @@ def word_of(list_name: str, category: str, entry: str, place: str) -> str:
     """
     data = list_effects()
     effect = data.effects.get(list_name) or _BY_CATEGORY.get(category, "none")
-    if effect == "shared" and entry in data.leading:
+    if effect == "shared" and entry.removesuffix("/32") in data.leading:
         effect = "leading"
     return data.places[effect].get(place, "")
 
