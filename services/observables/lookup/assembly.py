@@ -12,6 +12,7 @@ from msgspec import Meta
 from services.observables.lookup import read_models
 from services.observables.lookup.read_models import DataDates, ObservableView
 from services.observables.reference import context
+from services.observables.scoring.inheritance import Inheritance, inherited
 from services.observables.store.references import ObservableReference
 from services.observables.store.repository import networks, read
 from services.observables.store.repository.read import StoredRows
@@ -83,6 +84,13 @@ class LookupAnswer(msgspec.Struct, omit_defaults=True):
             "the nearest first"
         ),
     ] = ()
+    inherited: Annotated[
+        Inheritance | None,
+        Meta(
+            description="what it inherits from what it lies `within`; no part of its own score, "
+            "and also there for a value that is not stored"
+        ),
+    ] = None
     inside: Annotated[
         Sequence[ObservableReference],
         Meta(
@@ -260,6 +268,7 @@ def _assemble(
     for index, ids in above.items():
         if references := _references(ids, views):
             answers[index].within = references
+            answers[index].inherited = _inheritance(queries[index], answers[index])
     for index, ids in inside.items():
         network = queries[index].id
         listed = [identity for identity in ids if identity != network][:MAX_INSIDE]
@@ -268,6 +277,13 @@ def _assemble(
             references.sort(key=lambda reference: (-reference.score, reference.value))
             answers[index].inside = references
     return answers
+
+
+def _inheritance(query: ValueQuery, answer: LookupAnswer) -> Inheritance | None:
+    """What a value inherits from what lies around it."""
+    own_score = 0 if answer.observable is None else answer.observable.score
+    enclosing = ((other.type, other.value, other.score) for other in answer.within)
+    return inherited(query.type, query.text, own_score, enclosing)
 
 
 def _answer_of_several(query: ValueQuery, views: dict[str, ObservableView]) -> LookupAnswer:
