@@ -28,6 +28,7 @@ from services.feeds.formats.stix_references import (
     References,
     ends_early,
     is_for_detection,
+    is_of_misp,
     read_time,
     stix_time,
 )
@@ -174,8 +175,9 @@ def _no_claim(number: int, indicator: BundleObject, references: References) -> D
 
 def _undetected_item(where: str, stix_object: BundleObject) -> DroppedItem:
     """The item for what somebody saw and does not seek; indicators come by themselves."""
-    detail = f"this {excerpt(stix_object.type)} was seen, and is not for detection"
-    return DroppedItem(where, excerpt(stix_object.id), "not for detection", detail)
+    reason = "not for detection" if is_of_misp(stix_object) else "observed"
+    detail = f"this {excerpt(stix_object.type)} was seen, which says nothing against it"
+    return DroppedItem(where, excerpt(stix_object.id), reason, detail)
 
 
 def _compared_item(

@@ -137,20 +137,29 @@ def _unquoted(string: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if "\\" in text else text
 
 
-def _stands_for_all(value: Comparison, parts: Sequence[Comparison]) -> bool:
-    """Whether what has this value has the others too, as far as a pattern can tell."""
-    return all(_is_implied(part, value) for part in parts)
+def _stands_for_all(value: Comparison, parts: Sequence[Comparison], *, is_single: bool) -> bool:
+    """Whether what has this value has the others too, as far as a pattern can tell.
+
+    Args:
+        value: the value.
+        parts: of the conjunction, the value among them.
+        is_single: whether all of them are about one observation.
+    """
+    return all(_is_implied(part, value, is_single=is_single) for part in parts)
 
 
-def _is_implied(part: Comparison, value: Comparison) -> bool:
+def _is_implied(part: Comparison, value: Comparison, *, is_single: bool) -> bool:
     """Whether another part only describes the object that a value identifies."""
     if part.path == value.path:
         return part.value == value.value
+    if part.path in _HOST_PATHS and value.path == "url:value":
+        return _host_text(value.value) == part.value.lower() != ""
+    if not is_single:
+        return False
+    if value.path.endswith("_ref.value") and part.path == f"{value.path[:-5]}type":
+        return True
     owner = value.path.partition(":")[0]
-    if part.path.startswith(f"{owner}:"):
-        return _is_identity(value)
-    is_host = value.path == "url:value" and part.path in _HOST_PATHS
-    return is_host and _host_text(value.value) == part.value.lower()
+    return part.path.startswith(f"{owner}:") and _is_identity(value)
 
 
 def _is_identity(value: Comparison) -> bool:
@@ -234,8 +243,11 @@ class _Parser:
         while self._keyword() == "AND":
             self._next()
             values += rule()
+        is_single = rule != self._observation
         return [
-            value if _stands_for_all(value, values) else value._replace(is_context=True)
+            value
+            if _stands_for_all(value, values, is_single=is_single)
+            else value._replace(is_context=True)
             for value in values
         ]
 

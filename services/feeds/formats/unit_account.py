@@ -15,7 +15,7 @@ import msgspec
 NO_OBSERVABLE: Final = "no observable"
 """The kind of context whose format says no more about it."""
 
-_CONTEXT_REASONS: Final = frozenset({"context", "not an indicator", "older version"})
+_CONTEXT_REASONS: Final = frozenset({"context", "not an indicator", "observed", "older version"})
 """Reasons of dropped items that say what a unit is, and that nothing is wrong with it."""
 
 

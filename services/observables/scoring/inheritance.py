@@ -98,4 +98,4 @@ def _below(domain: str) -> float:
 def _share_of_network(type_: str, network: str) -> float:
     length = network.partition("/")[2]
     missing = max(_FULL_LENGTH[type_] - int(length), 0) if length else 0
-    return _NEAR * 0.5 ** (missing / _HALVED_BY[type_])
+    return float(_NEAR * 0.5 ** (missing / _HALVED_BY[type_]))

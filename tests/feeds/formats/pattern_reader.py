@@ -7,8 +7,11 @@ from typing import Any
 from stix2patterns.exceptions import ParseException
 from stix2patterns.v21.pattern import Pattern
 
-UNREAD = {"process:pid", "network-traffic:extensions.'http-request-ext'.request_value"}
-"""Paths in generated patterns whose values are no observables."""
+IDENTIFYING = re.compile(
+    r"(?:domain-name|hostname|url|email-addr|mac-addr|ipv[46]-addr):value|autonomous-system:number"
+    r"|mutex:name|vulnerability:name|[a-z0-9-]+:hashes\..+"
+)
+"""Paths whose value makes an object what it is."""
 
 Value = tuple[str, str, bool]
 """Path, constant, and whether it only describes another value."""
@@ -45,10 +48,27 @@ def read_node(node: Any) -> list[Value]:
     if kind == "PropTestIsSubsetContext":
         return [(node.objectPath().getText(), node.StringLiteral().getText()[1:-1], False)]
     values = [value for child in getattr(node, "children", ()) for value in read_node(child)]
-    is_conjunction = kind.endswith("ExpressionAndContext") and len(node.children) > 1
-    if is_conjunction and {path for path, _, _ in values} - UNREAD - {"file:name"}:
-        return [(path, text, flag or path == "file:name") for path, text, flag in values]
-    return values
+    if not kind.endswith("ExpressionAndContext") or len(node.children) < 2:
+        return values
+    is_single = kind.startswith("Comparison")
+    return [
+        (path, text, flag or not all(implies((path, text), other, is_single) for other in values))
+        for path, text, flag in values
+    ]
+
+
+def implies(value: tuple[str, str], other: Value, is_single: bool) -> bool:
+    """Whether an object with a value satisfies another part of a conjunction as well."""
+    path, text = value
+    other_path, other_text, _ = other
+    if path == other_path:
+        return text == other_text
+    if path == "url:value" and other_path in ("domain-name:value", "ipv4-addr:value"):
+        host = re.match(r".*?://(?:[^/?]*@)?([^/?:@]*)", text, re.DOTALL)
+        return host is not None and host[1] != "" and host[1].lower() == other_text.lower()
+    same_object = path.split(":")[0] == other_path.split(":")[0]
+    is_type = path.endswith("_ref.value") and other_path == path.removesuffix("value") + "type"
+    return is_single and (is_type or (same_object and IDENTIFYING.fullmatch(path) is not None))
 
 
 def read_constant(test: Any, literal: Any) -> Value:

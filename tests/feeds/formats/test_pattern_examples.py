@@ -12,27 +12,22 @@ SPECIFICATION = (
     files("stix2patterns.test.v21").joinpath("spec_examples.txt").read_text().splitlines()
 )
 SHA256 = "aec070645fe53ee3b3763059376134f058cc337247c978add178b6ccdfb0019f"
-OTHER_SHA256 = "bf07a7fbb825fc0aae7bf4a1177b2b31fcf8a3feeaf7092761e18c859ee52a9c"
 NO_SINGLE_VALUE = "names no single value"
 HKCU = "HKEY_CURRENT_USER\\Software"
 EXPECTED: list[list[tuple[str, str]] | str] = [
     [("file-sha256", SHA256)],
     f"email-message:from_ref.value MATCHES {NO_SINGLE_VALUE}",
     [("file-sha256", SHA256)],
-    [
-        ("file-sha256", OTHER_SHA256),
-        ("file-md5", "cead3f77f6cda6ec00f57d76c9a6879f"),
-        ("file-sha256", SHA256),
-    ],
+    [],
     "FOLLOWEDBY is about an order in time",
     [],
     f"artifact:payload_bin MATCHES {NO_SINGLE_VALUE}",
-    [("file-name", "foo.dll")],
+    [],
     f"file:extensions.'windows-pebinary-ext'.sections[*].entropy > {NO_SINGLE_VALUE}",
     [],
     [("address", "203.0.113.33/32")],
     "REPEATS is about times, not about values",
-    [("domain-name", "www.5z8.info"), ("address", "198.51.100.1/32")],
+    [("domain-name", "www.5z8.info")],
     [("url", "http://example.com/foo"), ("url", "http://example.com/bar")],
     [],
     [
@@ -42,15 +37,15 @@ EXPECTED: list[list[tuple[str, str]] | str] = [
             f"{HKCU}\\Microsoft\\CurrentVersion\\Run\\CryptoLocker_0388",
         ),
     ],
-    [("file-name", "pdf.exe")],
-    [("email-addr", "jdoe@example.com")],
+    [],
+    [],
     [],
     f"process:command_line MATCHES {NO_SINGLE_VALUE}",
     [("address", "2001:0db8:dead:beef:0000:0000:0000:0000/64")],
-    [("file-name", "foo.dll")],
+    [],
     [("file-md5", "cead3f77f6cda6ec00f57d76c9a69faa")],
 ]
-"""What each example of the specification names, in the order of the file: values, or the reason."""
+"""What each example claims, in the order of the file: values that satisfy it, or the reason."""
 
 
 def test_every_example_of_the_specification_has_its_expectation() -> None:

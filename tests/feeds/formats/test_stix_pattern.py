@@ -75,9 +75,9 @@ def test_what_a_pattern_names(pattern, expected):
         ),
         (
             f"[file:name = 'x'] AND [file:hashes.MD5 = '{MD5}'] OR [file:name = 'y']",
-            ["x"],
+            ["x", MD5],
         ),
-        ("[file:name = 'x' AND process:pid = 5]", []),
+        ("[file:name = 'x' AND process:pid = 5]", ["x", "5"]),
     ],
 )
 def test_a_files_name_beside_a_hash_is_context_in_its_own_branch(pattern, context):

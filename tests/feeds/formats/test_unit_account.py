@@ -155,7 +155,7 @@ def lines_in(data: bytes) -> int:
                 4,
                 1,
                 {"not a STIX pattern": 1},
-                {"not an indicator": 1, "no observable": 1},
+                {"not an indicator": 1, "observed": 1},
             ),
         ),
         (
