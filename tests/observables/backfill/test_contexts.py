@@ -149,20 +149,20 @@ def test_older_observables_are_described_with_newer_data(
     handle(empty, chunk(ADDRESS, CVE))
     assert changes(empty) == [
         ("198.51.100.7", "new", 72, None),
-        ("CVE-2021-44228", "new", 72, None),
+        ("CVE-2021-44228", "new", 40, None),
     ]
     result = refresh(empty, settings, datasets(provider))
     assert result["datasets"]["networks"] == f"{provider}/v4.tsv.gz"
     assert result["described"] == 2
     assert changes(empty) == [
-        ("198.51.100.7", "expired", 14, 72),
-        ("CVE-2021-44228", "changed", 89, 72),
+        ("198.51.100.7", "expired", 4, 72),
+        ("CVE-2021-44228", "changed", 95, 40),
     ]
     client = client_for("observables")
     facts = context(client, "198.51.100.7")
     assert facts["network"] == {"asn": 64500, "as_name": "EXAMPLE", "country": "NL"}
     assert facts["allow_lists"]["hits"] == [
-        ["our own servers", "false_positive", "cidr", "198.51.100.0/24"]
+        ["our own servers", "false_positive", "cidr", "198.51.100.0/24", "harmless"]
     ]
     assert context(client, "CVE-2021-44228")["known_exploited"]["since"] == "2021-12-10"
     assert refresh(empty, settings, datasets(provider)) == {
