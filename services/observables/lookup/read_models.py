@@ -5,6 +5,7 @@ The structs are what answers encode, and what the OpenAPI document describes.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -13,16 +14,19 @@ from msgspec import Meta
 from services.observables.attack.index import Statements, statements
 from services.observables.reference import context
 from services.observables.scoring import score as scoring
-from services.observables.scoring.assessment import AssessmentParts, assess, assessment_parts
+from services.observables.scoring.assessment import (
+    Assessment,
+    AssessmentParts,
+    assess,
+    assessed_score,
+)
 from services.observables.scoring.claims import Claim, Contribution, Verdict
 from services.observables.scoring.first_model import first_contributions
 from services.observables.scoring.inputs import (
     Effects,
     SightingRow,
     StoredAssertion,
-    renewed,
     reported_claims,
-    seen_times,
 )
 from services.observables.store.references import ObservableReference, ObservableTypeName
 from services.observables.store.repository.read import (
@@ -210,6 +214,11 @@ _Judgements = dict[tuple[str, Effects, int], _Judgement]
 _encode: Final = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=16_384)
+def _encode_assessment(assessment: Assessment | None) -> msgspec.Raw:
+    return msgspec.Raw(_encode(assessment))
+
+
 def views(rows: StoredRows, now: datetime) -> dict[str, ObservableView]:
     """Views by the id's UUID; an observable that nothing reports at that moment has none."""
     by_id: dict[str, ObservableView] = {}
@@ -253,8 +262,8 @@ def _parts(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime
     assertions = rows.assertions.get(row.id, ())
     sightings = rows.sightings.get(row.id, ())
     weights = [answer.weight for answer in rows.answers.get(row.id, ())]
-    active = [assertion for assertion in assertions if assertion.active(now)]
     if rows.model == FIRST_MODEL:
+        active = [assertion for assertion in assertions if assertion.active(now)]
         return ScoreParts(
             first_contributions(row.type, active, sightings, weights, effects, now), None
         )
@@ -262,11 +271,8 @@ def _parts(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime
     if sightings or weights:
         reported, lowering = reported_claims(sightings, weights)
         effects += lowering
-    claims = [*(assertion.claim for assertion in active), *reported]
-    if sightings:
-        claims = renewed(row.type, claims, seen_times(sightings))
-    numbers = assessment_parts(row.type, assertions, reported, effects, sightings, now)
-    return ScoreParts(scoring.contributions(row.type, claims, effects, now), numbers)
+    assessed = assessed_score(row.type, assertions, reported, effects, sightings, now)
+    return ScoreParts(assessed.contributions, assessed.numbers)
 
 
 def reference_of(view: ObservableView) -> ObservableReference:
@@ -323,7 +329,7 @@ def _judge(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime
     return _Judgement(
         score,
         scoring.verdict(score),
-        msgspec.Raw(_encode(None if numbers is None else assess(row.type, score, numbers))),
+        _encode_assessment(None if numbers is None else assess(row.type, score, numbers)),
         _union([assertion.tags for assertion in active]),
         _union([assertion.attack for assertion in active]),
         _union([_statements(assertion).stated for assertion in active]),

@@ -5,6 +5,8 @@ No I/O.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -28,7 +30,7 @@ _WORDS: Final[dict[Verdict, str]] = {
 }
 
 
-class Assessment(msgspec.Struct):
+class Assessment(msgspec.Struct, frozen=True):
     """The three numbers behind a verdict, and the sentence that they make."""
 
     malicious: Annotated[int, Meta(description="how sure it is that it was ever bad, 0 to 100")]
@@ -49,36 +51,55 @@ class AssessmentParts(msgspec.Struct):
     relevant: list[Contribution]
 
 
-def assessment_parts(
+class AssessedScore(NamedTuple):
+    """The contributions to a score, and to the three numbers behind it."""
+
+    contributions: list[Contribution]
+    numbers: AssessmentParts
+
+
+def assessed_score(
     type_: str,
     assertions: Iterable[StoredAssertion],
     reported: Sequence[Claim],
     effects: Sequence[Effect],
     sightings: Sequence[SightingRow],
     now: datetime,
-) -> AssessmentParts:
-    """The parts of the three numbers at a moment.
+) -> AssessedScore:
+    """The parts of the score and of the three numbers at a moment.
+
+    One of the numbers is the score, and as long as nothing fades or has lapsed, two are: they share
+    their parts.
 
     Args:
         type_: the observable's.
-        assertions: those that no source has retracted; whether it was ever bad does not end with
-            the time for which a source vouches.
+        assertions: all of them. Whether it was ever bad does not end with the time for which a
+            source vouches; what a source has retracted counts for nothing.
         reported: the claims of confirmations and of remote enrichers.
         effects: the effects.
         sightings: all sightings.
         now: the moment.
     """
-    standing = [row for row in assertions if not row.retracted]
-    memory = [*(row.claim for row in standing), *(claim._replace(until=None) for claim in reported)]
-    holding = [*(row.claim for row in standing if row.active(now)), *reported]
-    seen = seen_times(sightings)
-    if seen:
+    standing = [row for row in assertions if row.retracted_at is None]
+    active_rows = [row for row in standing if row.active(now)]
+    holding = [row.claim for row in active_rows]
+    holding += reported
+    if sightings and (seen := seen_times(sightings)):
         holding = renewed(type_, holding, seen)
-    return AssessmentParts(
-        contributions(type_, memory, effects, now, is_memory=True),
-        contributions(type_, holding, effects, now, is_activity=True),
-        relevance(sightings, now),
-    )
+    score_parts = contributions(type_, holding, effects, now)
+    is_fresh = all(claim.since >= now for claim in holding)
+    has_lapsed = len(active_rows) < len(standing) or any(claim.until for claim in reported)
+    is_content = type_ in CONTENT
+    active = score_parts
+    if is_content and not is_fresh:
+        active = contributions(type_, holding, effects, now, is_activity=True)
+    malicious = score_parts
+    if has_lapsed or not (is_content or is_fresh):
+        memory = [row.claim for row in standing]
+        memory += [claim._replace(until=None) for claim in reported]
+        malicious = contributions(type_, memory, effects, now, is_memory=True)
+    relevant = relevance(sightings, now) if sightings else []
+    return AssessedScore(score_parts, AssessmentParts(malicious, active, relevant))
 
 
 class OtherNumbers(NamedTuple):
@@ -102,14 +123,14 @@ def other_numbers(
     sightings: Sequence[SightingRow],
     now: datetime,
 ) -> OtherNumbers:
-    """The three numbers of a change, beside its score; for the arguments see `assessment_parts`.
+    """The three numbers of a change, beside its score; for the arguments see `assessed_score`.
 
     Claims of the last day have not faded: nearly all that a feed brings is as its score says.
     """
     since = [*(row.fades_from for row in assertions), *(claim.since for claim in reported)]
     if not sightings and type_ != VULNERABILITY and min(since, default=now) >= now - _FRESH:
         return _AS_THE_SCORE
-    parts = assessment_parts(type_, assertions, reported, effects, sightings, now)
+    parts = assessed_score(type_, assertions, reported, effects, sightings, now).numbers
     malicious = total(parts.malicious)
     active = total(parts.active)
     return OtherNumbers(
@@ -154,39 +175,60 @@ def assess(type_: str, score: int, parts: AssessmentParts) -> Assessment:
         score: the score that the verdict follows from.
         parts: of the numbers.
     """
-    claims = [part for part in parts.malicious if _is_claim(part)]
-    sources = len({(part.kind, part.name) for part in claims})
-    independent = round(sum(part.share for part in claims if part.points > 0), 1)
+    names: set[tuple[str, str]] = set()
+    independent = 0.0
+    for part in parts.malicious:
+        if part.kind in _CLAIMING and part.weight > 0:
+            names.add((part.kind, part.name))
+            independent += part.share if part.points > 0 else 0.0
+    lowering = min(parts.active, key=_points, default=None)
+    reason = lowering.reason if lowering is not None and lowering.points < 0 else ""
     malicious = total(parts.malicious)
-    active = total(parts.active)
-    relevant = total(parts.relevant)
-    sentence = _sentence(type_, score, active, sources, independent, parts)
-    return Assessment(malicious, active, relevant, sources, independent, sentence)
+    figures = _Figures(
+        malicious,
+        malicious if parts.active is parts.malicious else total(parts.active),
+        total(parts.relevant) if parts.relevant else 0,
+        len(names),
+        round(independent, 1),
+        reason,
+        len(parts.relevant),
+    )
+    return _assessment(type_, score, figures)
 
 
-def _is_claim(part: Contribution) -> bool:
-    return part.kind in ("source", "confirmation", "enrichment") and part.weight > 0
+class _Figures(NamedTuple):
+    """What an assessment is written from."""
+
+    malicious: int
+    active: int
+    relevant: int
+    sources: int
+    independent: float
+    lowering: str
+    places: int
 
 
-def _sentence(
-    type_: str, score: int, active: int, sources: int, independent: float, parts: AssessmentParts
-) -> str:
-    word = _WORDS[scoring.verdict(score)]
+_CLAIMING: Final = frozenset({"source", "confirmation", "enrichment"})
+_points: Final = attrgetter("points")
+
+
+@lru_cache(maxsize=65_536)
+def _assessment(type_: str, score: int, figures: _Figures) -> Assessment:
+    """The assessment of some figures: many observables have the same."""
+    malicious, active, relevant, sources, independent, lowering, places = figures
+    clauses = []
     if not sources:
-        clauses = ["nobody claims that it is bad"]
+        clauses.append("nobody claims that it is bad")
     elif type_ == VULNERABILITY:
-        clauses = [f"exploitation rests on the strongest of {_counted(sources, 'claim')}"]
+        clauses.append(f"exploitation rests on the strongest of {_counted(sources, 'claim')}")
     else:
-        clauses = [f"{_counted(sources, 'source')}, {independent:g} independent"]
+        clauses.append(f"{_counted(sources, 'source')}, {independent:g} independent")
         clauses.append(_activity(type_, score, active))
-    lowering = min(parts.active, key=lambda part: part.points, default=None)
-    if lowering is not None and lowering.points < 0:
-        clauses.append(f"lowered because {lowering.reason.rstrip('.')}")
-    if parts.relevant:
-        clauses.append(f"seen here at {_counted(len(parts.relevant), 'place')}")
-    else:
-        clauses.append("not seen here")
-    return f"{word} ({score}): {'; '.join(clauses)}."
+    if lowering:
+        clauses.append(f"lowered because {lowering.rstrip('.')}")
+    clauses.append(f"seen here at {_counted(places, 'place')}" if places else "not seen here")
+    sentence = f"{_WORDS[scoring.verdict(score)]} ({score}): {'; '.join(clauses)}."
+    return Assessment(malicious, active, relevant, sources, independent, sentence)
 
 
 def _activity(type_: str, score: int, active: int) -> str:

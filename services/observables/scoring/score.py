@@ -160,6 +160,9 @@ def _counted_evidence(
     weighed: Sequence[_WeighedClaim], copying: CopyProbabilities = NO_COPYING
 ) -> list[tuple[float, float]]:
     """The evidence of each claim that counts, and its share that is independent of others."""
+    if len(weighed) == 1:  # no limit lies below what one source gives
+        evidence_alone = evidence_of(weighed[0].weight)
+        return [(evidence_alone, 1.0 if evidence_alone else 0.0)]
     witnesses = [
         Witness(
             claim.name,

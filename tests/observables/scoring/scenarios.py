@@ -13,7 +13,7 @@ from services.observables.reference.enrichers.known_exploited import KnownExploi
 from services.observables.reference.kev_catalog import KevCatalog
 from services.observables.reference.warning_list_index import WarningListIndex
 from services.observables.reference.warning_lists import bundled, pack
-from services.observables.scoring.assessment import Assessment, assess, assessment_parts
+from services.observables.scoring.assessment import Assessment, assess, assessed_score
 from services.observables.scoring.inputs import (
     EnrichmentWeight,
     SightingRow,
@@ -151,9 +151,9 @@ def play(scenario: Scenario) -> Outcome:
             effects += enricher.effects(facts) if facts else []
     claims, lowering = reported_claims(scenario.sightings, scenario.answers)
     all_effects = (*effects, *lowering)
-    times = seen_times(scenario.sightings)
-    score = evaluate(scenario.type, scenario.assertions, claims, all_effects, NOW, times).score
-    parts = assessment_parts(
+    seen_at = seen_times(scenario.sightings)
+    score = evaluate(scenario.type, scenario.assertions, claims, all_effects, NOW, seen_at).score
+    parts = assessed_score(
         scenario.type, scenario.assertions, claims, all_effects, scenario.sightings, NOW
     )
-    return Outcome(score, assess(scenario.type, score, parts))
+    return Outcome(score, assess(scenario.type, score, parts.numbers))
