@@ -24,6 +24,9 @@ _LOCAL_NAMES: Final = (
 _CLOSED_MESSAGE: Final = (
     "It is marked PAP:RED, or by a marking that is unknown here: no provider is asked about it."
 )
+_WORD: Final = 2
+"""The place of its word behind a hit's category."""
+_HARMLESS: Final = frozenset({"harmless", "own"})
 _decode_context: Final = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
 
 
@@ -112,6 +115,6 @@ def _false_positive_list(context: str) -> str | None:
     return next((str(name) for name, *about in hits if _is_harmless(*about)), None)
 
 
-def _is_harmless(category: str, _kind: str, _entry: str, word: str | None = None) -> bool:
+def _is_harmless(category: str, *about: str) -> bool:
     """Whether a hit says so; one that was stored before hits had words, by its list's category."""
-    return category == "false_positive" if word is None else word in ("harmless", "own")
+    return category == "false_positive" if len(about) <= _WORD else about[_WORD] in _HARMLESS

@@ -103,7 +103,7 @@ def test_an_assertion_that_lapsed_is_published_once_however_often_it_is_scored(
 ) -> None:
     limited = Indicator("ipv4-addr", "192.0.2.1", valid_until=ago(minutes=1))
     handle(own, chunk(limited, at=ago(hours=1)))
-    report = {"value": "192.0.2.1", "kind": "seen", "place": "sensor"}
+    report = {"value": "192.0.2.1", "kind": "confirmed-malicious", "place": "sensor"}
     client = client_for("observables", "acme", "analyst")
     client.post("/v1/sightings", json={"sightings": [report]}).raise_for_status()
     changes(own)
@@ -127,6 +127,6 @@ def test_what_had_lapsed_before_does_not_expire_again(own: Database) -> None:
         (state,) = read.read_states(
             session, "acme", [observable_id("ipv4-addr", "192.0.2.1")]
         ).values()
-    assert build_change("x", state, state, 0, []).kind == "changed"
+    assert build_change("x", state, state, 0, [], datetime.now(UTC)).kind == "changed"
     handle(own, chunk(gone=[ADDRESS], at=ago(seconds=0)))
     assert changes(own) == []

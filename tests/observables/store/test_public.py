@@ -66,7 +66,10 @@ def test_a_tenant_that_never_said_it_and_takes_it_back_changes_nothing(
 
 
 def test_time_and_answers_do_not_undo_what_is_public(own: Database, client: TestClient) -> None:
-    client.post("/v1/sightings", json={"sightings": [{"value": ADDRESS.value}]}).raise_for_status()
+    client.post(
+        "/v1/sightings",
+        json={"sightings": [{"value": ADDRESS.value, "kind": "confirmed-malicious"}]},
+    ).raise_for_status()
     seen = read(client)["score"]
     assert changes(own) == [(ADDRESS.value, "changed", seen, 81)]
     assert stored(own) == seen > 81

@@ -137,7 +137,11 @@ def _add_assertions(
     public: dict[str, list[StoredAssertion]] = {}
     for identity, *columns in cursor:
         assertion = StoredAssertion._make(columns)
-        assertion = assertion._replace(tags=tuple(assertion.tags), attack=tuple(assertion.attack))
+        assertion = assertion._replace(
+            tags=tuple(assertion.tags),
+            attack=tuple(assertion.attack),
+            derived_from=tuple(assertion.derived_from),
+        )
         if assertion.tenant == tenant:
             states[identity].assertions[assertion.source_id] = assertion
         else:

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from shared.migrations import protect
 
-revision = "observables_0021"
-down_revision = "observables_0020"
+revision = "observables_0022"
+down_revision = "observables_0021"
 
 SCHEMA = "observables"
 _TIME = sa.DateTime(timezone=True)
@@ -37,5 +37,5 @@ def upgrade() -> None:
         sa.Column("finished_at", _TIME),
         schema=SCHEMA,
     )
-    protect("scoring_model", SCHEMA)
     op.execute(f"INSERT INTO {SCHEMA}.scoring_model (tenant, version) VALUES ('public', 2)")
+    protect("scoring_model", SCHEMA)
