@@ -50,14 +50,14 @@ def test_new_and_changed_observables_carry_the_stricter_marking(
     incoming = IncomingAssertion(IDENTITY, "ipv4-addr", "192.0.2.1", data(*tags))
     (new,) = build_plan(source(tlp), [incoming], [], {}).changes
     stored = source(tlp).stored(data(*tags))
-    changed = build_change(IDENTITY, state(), state(), 50, [stored])
+    changed = build_change(IDENTITY, state(), state(), 50, [stored], NOW)
     assert (new.tlp, changed.tlp) == (marking, marking)
     assert _assertion_view(stored).tlp == (marking if tlp else "")
 
 
 def test_the_strictest_of_all_assertions_counts() -> None:
     active = [source("clear").stored(data()), source("green").stored(data("tlp:amber"))]
-    assert build_change(IDENTITY, None, state(), 50, active).tlp == "amber"
+    assert build_change(IDENTITY, None, state(), 50, active, NOW).tlp == "amber"
 
 
 @pytest.mark.parametrize("marking", MARKINGS)
