@@ -1,5 +1,6 @@
 """`sentineliq lookup` and `sentineliq observables`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -115,7 +116,7 @@ def explain(
 ) -> None:
     """Explain a score by the parts that it is made of.
 
-    Each source, sighting and enricher has a part in it.
+    Each source, confirmation and enricher has a part in it.
     """
     client = ctx.obj.client
     identity = value if "--" in value else _observable_id(client, value)
@@ -133,7 +134,18 @@ def explain(
     head = f"{document['value']} has the score {document['score']} ({document['verdict']}):"
     columns = ("part", "name", "why", "left", "points")
     contributions = output.table(columns, rows, empty="no source asserts it now")
-    ctx.obj.answer(document, output.cell(head), contributions)
+    assessment = document.get("assessment")
+    sentence = [] if assessment is None else [output.cell(_assessment(assessment))]
+    ctx.obj.answer(document, output.cell(head), contributions, *sentence)
+
+
+def _assessment(assessment: Mapping[str, Any]) -> str:
+    """The three numbers and their sentence."""
+    numbers = ", ".join(f"{name} {assessment[name]}" for name in _NUMBERS)
+    return f"{assessment['sentence']} ({numbers})"
+
+
+_NUMBERS = ("malicious", "active", "relevant")
 
 
 def _observable_id(client: Client, value: str) -> str:
