@@ -30,6 +30,15 @@ def test_every_entry_reads_its_sample_as_expected() -> None:
     assert len(list_entries()) >= 80
 
 
+def test_entries_have_origins_and_derive_from_those_of_others() -> None:
+    origins = {entry.origin for entry in list_entries()}
+    assert None not in origins
+    assert get_entry("urlhaus").origin == get_entry("threatfox").origin == "abuse.ch"
+    for entry in list_entries():
+        assert set(entry.derived_from) <= origins - {entry.origin}, entry.slug
+    assert get_entry("ipsum-level3").derived_from == get_entry("ipsum").derived_from != []
+
+
 def test_a_wrong_expectation_is_reported(tmp_path: Path) -> None:
     for path in SAMPLES.glob("openphish.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
