@@ -84,7 +84,8 @@ def assessed_score(
     active_rows = [row for row in standing if row.active(now)]
     holding = [row.claim for row in active_rows]
     holding += reported
-    if sightings and (seen := seen_times(sightings)):
+    seen = seen_times(sightings) if sightings else ()
+    if seen:
         holding = renewed(type_, holding, seen)
     score_parts = contributions(type_, holding, effects, now)
     is_fresh = all(claim.since >= now for claim in holding)
@@ -97,6 +98,8 @@ def assessed_score(
     if has_lapsed or not (is_content or is_fresh):
         memory = [row.claim for row in standing]
         memory += [claim._replace(until=None) for claim in reported]
+        if seen:
+            memory = renewed(type_, memory, seen)
         malicious = contributions(type_, memory, effects, now, is_memory=True)
     relevant = relevance(sightings, now) if sightings else []
     return AssessedScore(score_parts, AssessmentParts(malicious, active, relevant))
