@@ -8,8 +8,8 @@ from alembic import op
 
 from services.feeds.catalog.schemas import origin_named
 
-revision = "feeds_0015"
-down_revision = "feeds_0014"
+revision = "feeds_0018"
+down_revision = "feeds_0017"
 
 SCHEMA = "feeds"
 _ENTRIES = Path(__file__).parents[1] / "catalog" / "entries"

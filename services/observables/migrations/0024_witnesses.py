@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from shared.migrations import protect
 
-revision = "observables_0023"
-down_revision = "observables_0022"
+revision = "observables_0024"
+down_revision = "observables_0023"
 
 SCHEMA = "observables"
 _TIME = sa.DateTime(timezone=True)
