@@ -52,9 +52,14 @@ def read_node(node: Any) -> list[Value]:
         return values
     is_single = kind.startswith("Comparison")
     return [
-        (path, text, flag or not all(implies((path, text), other, is_single) for other in values))
+        (path, text, flag or not implies_all((path, text), values, is_single))
         for path, text, flag in values
     ]
+
+
+def implies_all(value: tuple[str, str], others: list[Value], is_single: bool) -> bool:
+    """Whether an object with a value satisfies all parts of a conjunction."""
+    return all(implies(value, other, is_single) for other in others)
 
 
 def implies(value: tuple[str, str], other: Value, is_single: bool) -> bool:
