@@ -81,12 +81,16 @@ class World:
 
     def _where(self) -> dict[str, Any]:
         number = self._chance.randrange(1, 4)
+        tenant = self._tenant()
         reliability = self._chance.choice([40, 80, 80, 100])
         at = datetime.now(UTC) - timedelta(minutes=self._chance.choice([0, 0, 1, 30, 3000]))
         feed = FeedRef(
-            UUID(int=number), f"feed {number}", reliability, kind=("snapshot", "stream")[number % 2]
+            UUID(int=number + (10 if tenant == "acme" else 20)),
+            f"feed {number}",
+            reliability,
+            kind=("snapshot", "stream")[number % 2],
         )
-        return {"feed": feed, "at": at.isoformat(), "tenant": self._tenant()}
+        return {"feed": feed, "at": at.isoformat(), "tenant": tenant}
 
     def _tenant(self) -> str:
         return self._chance.choice(["acme", "acme", PUBLIC])
