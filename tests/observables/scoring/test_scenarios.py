@@ -15,7 +15,7 @@ _HEAD = """# Scores by example
 What an analyst expects, what comes out, and why. Each line is a test; this page is written by
 `python -m tests.observables.scoring.test_scenarios`. The rules are in
 [observables.md](observables.md#score), the reasons in
-[ADR 0017](adr/0017-three-numbers-from-witnesses.md).
+[ADR 0019](adr/0019-three-numbers-from-witnesses.md).
 """
 
 
