@@ -20,8 +20,13 @@ from services.feeds.formats.base import (
     refused_item,
     typed_value,
 )
-from services.feeds.formats.stix_objects import BundleObject, as_dict, as_list, read_objects
-from services.feeds.formats.stix_objects import BundleObject, as_list, as_texts, read_objects
+from services.feeds.formats.stix_objects import (
+    BundleObject,
+    as_dict,
+    as_list,
+    as_texts,
+    read_objects,
+)
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
 from services.feeds.formats.stix_references import (
     DETECTION_FLAG,
