@@ -4,6 +4,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -352,10 +353,16 @@ def _networks_around(type_: str, value: str, prefixes: dict[str, list[int]]) -> 
     address, _, own = value.partition("/")
     shorter = [length for length in prefixes.get(type_, ()) if not own or length < int(own)]
     network = ipv6 if ":" in address else ipv4
+    family = AF_INET6 if ":" in address else AF_INET
+    packed = inet_pton(family, address)
+    number = int.from_bytes(packed)
     around = []
     for length in sorted(shorter, reverse=True):
+        # An address with the length of its network is the address: the other bits go first.
+        free = 8 * len(packed) - length
+        base = inet_ntop(family, (number >> free << free).to_bytes(len(packed)))
         try:
-            around.append(network(f"{address}/{length}"))
+            around.append(network(f"{base}/{length}"))
         except NotAnObservable:  # the network that starts at zero is no observable
             continue
     return around
