@@ -33,6 +33,7 @@ from shared.telemetry.tracing import WorkSpan
 from shared.token_registry import TokenRegistry
 from shared.web import documentation
 from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.problems import PROBLEM_TYPE, add_problems
 from shared.web.rate_limits import READ_COST, RequestGates, TokenBuckets, cost_of
 from shared.web.refusals import RefusalAudit, RefusalLog
 from shared.web.request_body import RequestBodies, receive_once, receive_upload
@@ -118,6 +119,7 @@ def create_api(
     routes.add(app.routes)
     app.include_router(documentation.router)
     app.include_router(_operations())
+    add_problems(app)
     return app
 
 
@@ -201,7 +203,7 @@ def problem(
 ) -> Response:
     """RFC 9457 problem details."""
     body = {"type": f"urn:sentineliq:problem:{code}", "title": message, "status": status, **details}
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 async def _sentineliq_problem(_request: Request, error: Exception) -> Response:

@@ -54,7 +54,8 @@ class OutboxView(BaseModel):
 class ParkedEventIds(BaseModel):
     """Parked events, by their ids."""
 
-    ids: list[Annotated[int, Field(ge=1, le=2**63 - 1)]] = Field(min_length=1, max_length=1000)
+    # JSON Schema's bounds are floats in the document: 2**63 - 1 would stand there as 2**63.
+    ids: list[Annotated[int, Field(ge=1, le=2**53 - 1)]] = Field(min_length=1, max_length=1000)
 
 
 class ResendOrder(BaseModel):

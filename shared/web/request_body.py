@@ -27,6 +27,16 @@ _UPLOAD_BYTES_PER_SECOND: Final = 4 * 1024
 """The slowest upload, after its first minute."""
 
 
+UPLOAD_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "The document, as it is.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""`openapi_extra` of a route that reads its body as a stream."""
+
+
 class SlowRequest(SentinelIQError):
     """The client sends its request too slowly."""
 

@@ -15,6 +15,8 @@ from services.feeds.subscriptions.vocabulary import FeedName, FileName, parse_op
 from shared.auth import Principal
 from shared.bounded_json import MAX_OBJECT_BYTES
 from shared.web.app import database_of, json_response, require_permission
+from shared.web.problems import upstream_problem
+from shared.web.request_body import UPLOAD_BODY
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
 
@@ -22,7 +24,7 @@ Runner = Annotated[Principal, require_permission("feeds:run")]
 Writer = Annotated[Principal, require_permission("feeds:write")]
 
 
-@router.post("/preview", response_model=dict[str, Any])
+@router.post("/preview", response_model=dict[str, Any], responses=upstream_problem())
 async def preview(request: Request, principal: Runner, address: PreviewRequest) -> Response:
     """The first records an address would give, and what would be left out; nothing is stored."""
     payloads: PayloadStore = request.app.state.payloads
@@ -32,7 +34,7 @@ async def preview(request: Request, principal: Runner, address: PreviewRequest) 
     )
 
 
-@router.post("/preview/document", response_model=dict[str, Any])
+@router.post("/preview/document", response_model=dict[str, Any], openapi_extra=UPLOAD_BODY)
 async def preview_document(
     request: Request,
     principal: Runner,

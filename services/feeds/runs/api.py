@@ -25,6 +25,7 @@ from shared.bounded_json import MAX_OBJECT_BYTES
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
 from shared.web.audit import record_request
+from shared.web.request_body import UPLOAD_BODY
 
 router = APIRouter(prefix="/v1", tags=["feeds"])
 
@@ -88,7 +89,7 @@ def resync(request: Request, principal: Runner, feed_id: UUID) -> RunView:
     return RunView.model_validate(run)
 
 
-@router.post("/ingest", status_code=202)
+@router.post("/ingest", status_code=202, openapi_extra=UPLOAD_BODY)
 async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its documentation
     request: Request,
     principal: Runner,

@@ -23,6 +23,7 @@ from shared.auth import Principal
 from shared.timestamps import Timestamp
 from shared.web.app import database_of, require_permission
 from shared.web.audit import record_request
+from shared.web.request_body import UPLOAD_BODY
 
 router = APIRouter(prefix="/v1", tags=["mitre"])
 
@@ -39,7 +40,7 @@ def create_import(request: Request, principal: Writer, body: ImportCreate) -> Im
     return ImportView.model_validate(item)
 
 
-@router.post("/loads/upload", status_code=202)
+@router.post("/loads/upload", status_code=202, openapi_extra=UPLOAD_BODY)
 async def upload(
     request: Request,
     principal: Writer,

@@ -24,7 +24,7 @@ class LookupQuery(BaseModel):
 
 def parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     """The query parameters that a model describes, as OpenAPI lists them."""
-    schema = query.model_json_schema()
+    schema = _schema(query)
     required = schema.get("required", ())
     return [
         {"name": name, "in": "query", "required": name in required, "schema": described}
@@ -34,8 +34,15 @@ def parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
 
 def body(model: type[BaseModel]) -> dict[str, Any]:
     """The request body that a model describes, as OpenAPI writes it."""
-    content = {"application/json": {"schema": model.model_json_schema()}}
+    content = {"application/json": {"schema": _schema(model)}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a model; what it refers to are enumerations that other routes bring along."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return schema
 
 
 class LookupRequest(BaseModel):
