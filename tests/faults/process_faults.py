@@ -153,7 +153,7 @@ def another(
     """A further process of a service, beside the supervisor's."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"services.{service}", kind],
-        env={**installation.stack.environment, **settings},
+        env={**installation.stack.process_environment(service, kind), **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
