@@ -23,7 +23,7 @@ WEEK_HOURS: Final = 168
 HISTORY_HOURS: Final = 4 * WEEK_HOURS
 """Hours that a subject's expectation rests on: four weeks."""
 
-FALSE_ALARMS: Final = 0.25
+FALSE_ALARMS: Final = 0.15
 """Expected rises a day, in all subjects of a tenant together, where nothing has happened.
 
 Documents promise 0.5 over 300 subjects.
