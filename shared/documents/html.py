@@ -10,11 +10,12 @@ and 0.05 s here, 120 kB 1.2 s and 0.10 s, 600 kB more than 20 s and 0.50 s. Nest
 0.36 s), but its tree takes 88 MiB. A test compares the texts of both.
 """
 
-import codecs
 import html
 import re
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
+
+from shared.documents.page_encoding import decode_page
 
 UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "head"]
 """Elements whose text is not shown."""
@@ -29,18 +30,6 @@ BLOCKS = (
     "thead", "tr", "ul",
 )  # fmt: skip
 """Elements that end a line: `<td>evil.example</td><td>192.0.2.1</td>` are two words."""
-
-_CHARSET = re.compile(
-    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
-)
-_BOM = b"\xef\xbb\xbf"
-# The encodings of browsers. Python has more, some of which (punycode, idna) take quadratic time.
-_ENCODINGS = frozenset((
-    "utf-8", "cp866", "koi8-r", "koi8-u", "mac-roman", "mac-cyrillic", "cp874", "gbk", "gb2312",
-    "gb18030", "big5", "big5hkscs", "euc_jp", "iso2022_jp", "shift_jis", "cp932", "euc_kr", "cp949",
-    *(f"cp{number}" for number in range(1250, 1259)),
-    *(f"iso8859-{number}" for number in range(1, 17)),
-))  # fmt: skip
 
 _BREAKS: Final = frozenset(BLOCKS) | {"fieldset", "footer", "form", "header", "legend", "nav"}
 # The whole page of some systems is one form. A header may belong to an article.
@@ -102,8 +91,31 @@ _ENTITY = re.compile(
 _LEFT_OUT_NAMED = 5
 
 
+class Cell(NamedTuple):
+    """A cell of a table: its text, and whether it is a heading."""
+
+    text: str
+    is_heading: bool
+
+
+Table = list[list[Cell]]
+"""The rows of a table that holds no other table."""
+
+
 def text(content: bytes, charset: str | None, notes: list[str], *, xml: bool = False) -> str:
     """Extract the visible text of a page, each block and cell on a line of its own, in linear time.
+
+    Args: see `parts`.
+    """
+    return "".join(_shown(content, charset, notes, xml=xml).shown)
+
+
+def parts(
+    content: bytes, charset: str | None, notes: list[str], *, xml: bool = False
+) -> list[str | Table]:
+    """Extract the visible text of a page and its tables, in their order, in linear time.
+
+    Tables that hold others are layout; their text is text.
 
     Args:
         content: the page; bytes that its encoding lacks become U+FFFD, as in browsers.
@@ -111,6 +123,32 @@ def text(content: bytes, charset: str | None, notes: list[str], *, xml: bool = F
         notes: receives what was left out: most of the page, or all behind an unfinished tag.
         xml: whether it is XHTML, where `/>` closes any element.
     """
+    page = _shown(content, charset, notes, xml=xml)
+    result: list[str | Table] = []
+    at = 0
+    for span in page.tables:
+        result.append("".join(page.shown[at : span.start]))
+        result.append(_table(span, page.shown))
+        at = span.end
+    result.append("".join(page.shown[at:]))
+    return result
+
+
+def _table(span: "_TableSpan", shown: list[str]) -> Table:
+    """The rows of a table whose cells begin at some of the texts that are shown."""
+    starts = [start for row in span.rows for start, _ in row]
+    ends = iter([*starts[1:], span.end])
+    table: Table = []
+    for row in span.rows:
+        table.append([])
+        for start, is_heading in row:
+            words = "".join(shown[start : next(ends)]).split()
+            table[-1].append(Cell(" ".join(words), is_heading))
+    return table
+
+
+def _shown(content: bytes, charset: str | None, notes: list[str], *, xml: bool) -> "_VisibleText":
+    """What is shown of a page; `notes` receives what was left out."""
     page = _VisibleText()
     unfinished, rest = _walk(decode_page(content, charset), page, xml=xml)
     shown = "".join(page.shown)
@@ -130,12 +168,29 @@ def text(content: bytes, charset: str | None, notes: list[str], *, xml: bool = F
         )
     elif not shown_count and not _count_visible(rest) and content.strip():
         notes.append("the page itself shows no text; its scripts are not run")
-    return shown
+    return page
 
 
 def _count_visible(piece: str) -> int:
     """Count characters other than blanks and line ends."""
     return len(piece) - sum(map(piece.count, " \n\r\t"))
+
+
+class _TableSpan:
+    """The places of a table among the texts that are shown.
+
+    Attributes:
+        start: of the text with which it begins.
+        end: of the text behind it.
+        rows: for each cell the place where its texts begin, and whether it is a heading.
+        is_layout: whether it holds another table.
+    """
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self.rows: list[list[tuple[int, bool]]] = []
+        self.is_layout = False
 
 
 class _VisibleText:
@@ -145,10 +200,13 @@ class _VisibleText:
         shown: the texts, and a line end where a block begins or ends.
         hidden_counts: characters that are not shown, by the outermost element that hides them;
             scripts and styles do not count.
+        tables: those that are shown and hold no other, in their order.
     """
 
     def __init__(self) -> None:
         self.shown: list[str] = []
+        self.tables: list[_TableSpan] = []
+        self._open_tables: list[_TableSpan] = []
         self.hidden_counts = Counter[str]()
         self._opened: list[str] = []
         self._within = Counter[str]()
@@ -186,6 +244,8 @@ class _VisibleText:
             return
         if name in _BREAKS:
             self._break()
+            if self._open_tables:
+                self._begin_part(name)
         if not closed and (
             name in _WITHIN_FOREIGN or name in _HTML_AGAIN if foreign else name in _CONTAINERS
         ):
@@ -202,6 +262,27 @@ class _VisibleText:
         if self._within[name]:
             while self._close() != name:
                 pass
+
+    def _begin_part(self, name: str) -> None:
+        """Note where a row or cell of the innermost table begins."""
+        rows = self._open_tables[-1].rows
+        if name == "tr":
+            rows.append([])
+        elif name in ("td", "th"):
+            if not rows:
+                rows.append([])
+            rows[-1].append((len(self.shown), name == "th"))
+
+    def _begin_table(self) -> None:
+        if self._open_tables:
+            self._open_tables[-1].is_layout = True
+        self._open_tables.append(_TableSpan(len(self.shown)))
+
+    def _end_table(self) -> None:
+        table = self._open_tables.pop()
+        table.end = len(self.shown)
+        if table.rows and not table.is_layout and not self._hidden:
+            self.tables.append(table)
 
     def _break(self) -> None:
         if not self._hidden and self.shown and self.shown[-1] != "\n":
@@ -223,6 +304,8 @@ class _VisibleText:
     def _open(self, name: str) -> None:
         self._opened.append(name)
         self._within[name] += 1
+        if name == "table":
+            self._begin_table()
         if self._hides(name):
             self._hidden += 1
             if self._hidden == 1:
@@ -230,6 +313,8 @@ class _VisibleText:
 
     def _close(self) -> str:
         last = self._opened.pop()
+        if last == "table":
+            self._end_table()
         self._hidden -= self._hides(last)
         self._within[last] -= 1
         return last
@@ -339,20 +424,3 @@ def _skip_comment(markup: str, at: int) -> tuple[str, int, int]:
 
 def _unescape(piece: str) -> str:
     return _ENTITY.sub(lambda match: html.unescape(match[0]), piece) if "&" in piece else piece
-
-
-def decode_page(content: bytes, charset: str | None = None) -> str:
-    """Decode a page.
-
-    Its encoding is that of the byte order mark, of `charset`, or the one that the page names, in
-    this order; else UTF-8.
-    """
-    if content.startswith(_BOM):
-        return content.removeprefix(_BOM).decode("utf-8", "replace")
-    if charset is None and (match := _CHARSET.search(content[:4096])):
-        charset = match[1].decode()
-    try:
-        codec = codecs.lookup(charset or "utf-8").name
-    except LookupError:
-        codec = "utf-8"
-    return content.decode(codec if codec in _ENCODINGS else "utf-8", "replace")

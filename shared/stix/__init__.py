@@ -3,7 +3,7 @@
 from shared.stix.defang import defang, refang
 from shared.stix.exchange import sco, standard_id
 from shared.stix.ids import bucket, observable_uuid, stix_id
-from shared.stix.observable import detect, normalise
+from shared.stix.observable import canonical_type, detect, normalise
 from shared.stix.vocabulary import NotAnObservable, Observable, ObservableType
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Observable",
     "ObservableType",
     "bucket",
+    "canonical_type",
     "defang",
     "detect",
     "normalise",

@@ -178,6 +178,17 @@ def normalise(kind: ObservableType | str, raw: str) -> str:
     return normaliser(refang(token) if kind in _DEFANGED else token)
 
 
+def canonical_type(text: str) -> ObservableType | None:
+    """The type of a text that is a canonical address of IPv4 or a canonical name; else None.
+
+    Of these `detect` gives the same, at three times the cost.
+    """
+    if text[-1:].isdigit():
+        is_address = addresses.is_ipv4(text) and not text.startswith(("127.", "0."))
+        return ObservableType.IPV4 if is_address else None
+    return ObservableType.DOMAIN if names.is_plain_domain(text) else None
+
+
 def detect(raw: str) -> Observable:
     """Return the observable that a token is, by its shape.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.feeds.formats.column_profiles import Profile
 from services.feeds.formats.fields import type_of
-from services.feeds.formats.table_layout import column_key
+from services.feeds.formats.table_headers import header_key
 from services.feeds.formats.type_words import ADDRESSES
 
 _PREFIXES: Final = frozenset(
@@ -35,7 +35,7 @@ def range_columns(
     It is empty unless the headers say so and the cells are what they say: `from` and `to` are the
     ends of a connection as well as those of a range.
     """
-    keys = [column_key(name) for name in names]
+    keys = [header_key(name) for name in names]
     for profile in profiles:
         if profile.type not in ADDRESSES or profile.at >= len(keys):
             continue

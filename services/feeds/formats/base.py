@@ -304,6 +304,17 @@ def _as_meant(kind: ObservableType, value: str) -> tuple[str, str]:
     return observable.type, observable.value
 
 
+def count_unit(items: Sequence[ParsedIndicator | DroppedItem], account: UnitAccount) -> None:
+    """Count a unit by its items: as read, or by the reason of the first one."""
+    reason: str | None = None
+    for item in items:
+        if isinstance(item, ParsedIndicator):
+            account.read += 1
+            return
+        reason = reason or item.reason
+    account.count(reason)
+
+
 def counted(
     items: Iterable[ParsedIndicator | DroppedItem], account: UnitAccount, units: int = 1
 ) -> Iterator[ParsedIndicator | DroppedItem]:

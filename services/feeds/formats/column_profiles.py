@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from services.feeds.formats.fields import type_of
+from services.feeds.formats.fields import is_own_address, type_of
 from services.feeds.formats.table_headers import Header, read_header
 from services.feeds.formats.table_layout import is_placeholder
 from services.feeds.formats.type_words import (
@@ -43,6 +43,7 @@ class Profile(NamedTuple):
         score: how probably its cells are what the table is about.
         is_described: whether the words of its header show that it only describes the row.
         is_repeated: whether its cells show that.
+        is_own: whether all of its cells are addresses of private networks.
     """
 
     at: int
@@ -54,6 +55,7 @@ class Profile(NamedTuple):
     score: float
     is_described: bool
     is_repeated: bool
+    is_own: bool = False
 
     @property
     def is_context(self) -> bool:
@@ -78,6 +80,8 @@ def column_profile(table: list[list[str]], names: list[str], at: int) -> Profile
     cells = [cell for row in table if at < len(row) and (cell := row[at].strip())]
     cells = [cell for cell in cells if not is_placeholder(cell)]
     name = names[at] if at < len(names) else ""
+    if not cells and not name:
+        return None
     header = read_header(name)
     label = f"{name!r}" if name else f"number {at + 1}"
     if not cells:
@@ -102,9 +106,9 @@ def column_profile(table: list[list[str]], names: list[str], at: int) -> Profile
         or all(map(_SERIAL.fullmatch, cells))
     )
     score = header.rank + hits / max(len(table), 1) - at / 1000
-    return Profile(
-        at, label, header, hits, kind, binding, score, is_described, _is_repeated(cells, kind)
-    )
+    is_own = kind in ADDRESSES and all(map(is_own_address, cells))
+    repeated = _is_repeated(cells, kind)
+    return Profile(at, label, header, hits, kind, binding, score, is_described, repeated, is_own)
 
 
 def _empty_profile(header: Header, at: int, label: str) -> Profile | None:

@@ -1,10 +1,9 @@
 """Tables: comma, semicolon, tab or bar separated, with named or numbered columns."""
 
 import csv
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -18,13 +17,24 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     ReadLines,
     batched,
+    count_unit,
     counted,
     read_options,
 )
 from services.feeds.formats.fixed_width import column_starts, in_tabs
 from services.feeds.formats.streams import numbered_lines
-from services.feeds.formats.table_columns import declared_columns, guess_columns
-from services.feeds.formats.table_rows import Columns, MispRowReader, RowOptions, RowReader
+from services.feeds.formats.table_columns import (
+    declared_columns,
+    guess_columns,
+)
+from services.feeds.formats.table_preface import preface_length
+from services.feeds.formats.table_rows import (
+    Columns,
+    MispRowReader,
+    RowOptions,
+    RowReader,
+    with_described,
+)
 from services.feeds.formats.type_words import as_types
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
 from shared.errors import InvalidInput
@@ -38,8 +48,7 @@ _MAX_ROW_LINES = 200
 _MAX_ROW_LENGTH = 128 * 1024
 """Lines and characters of a row; beyond them a quote counts as not closed."""
 
-
-_NUMBERED = re.compile(r"#[0-9]{1,9}\"?\s?([,;\t|])")
+_PREFACE = "line above the header"
 _ZEEK_FIELDS = "#fields\t"
 """Begins the comment that names the columns in files of Zeek; another one names their types."""
 
@@ -48,7 +57,8 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of a table. Those that are not set are guessed, and a note says how.
 
     Attributes:
-        columns: see `Columns`.
+        columns: see `Columns`. Where `value` is given alone, the columns that describe it are
+            guessed by their names.
         type: the type of every value; without it each value's type is detected.
         types: type names in the column `type` beyond the usual ones.
         family: malware family of all rows that name none.
@@ -57,6 +67,7 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
             (`#1,…`) and hold an observable are none.
         delimiter: one character.
         header: whether the first row, or a comment before it, names the columns.
+        skip: the number of lines above the header that are passed over, such as a title.
         starts: of text in columns of fixed width the places, from 0, where the columns begin.
     """
 
@@ -68,6 +79,7 @@ class CsvOptions(msgspec.Struct, forbid_unknown_fields=True):
     comment: str = "#"
     delimiter: str | None = None
     header: bool | None = None
+    skip: int | None = None
     starts: list[int] | None = None
 
 
@@ -98,7 +110,10 @@ class CsvFormat:
     def reader(self, head: Sequence[str], options: Mapping[str, Any]) -> "CsvReader | None":
         """See `LineFormat.reader`. Without a row in the head nothing is known of the columns."""
         csv_options = _read_options(options)
-        if not any(_is_data(line, csv_options.comment) for line in head):
+        if not any(
+            table_layout.is_data(line, csv_options.comment)
+            for line in head[csv_options.skip or 0 :]
+        ):
             return None
         return CsvReader(head, csv_options)
 
@@ -107,6 +122,8 @@ def _read_options(options: Mapping[str, Any]) -> CsvOptions:
     csv_options = read_options(CsvOptions, options)
     if csv_options.delimiter is not None and len(csv_options.delimiter) != 1:
         raise InvalidInput("a delimiter is one character", field="options.delimiter")
+    if csv_options.skip is not None and csv_options.skip < 0:
+        raise InvalidInput("a number of lines is not negative", field="options.skip")
     fields.types_option(csv_options.types)
     return csv_options
 
@@ -122,15 +139,31 @@ def _items(
         return
     start, lines = first
     numbered_data = _numbered_data(chain(empty, [first], blocks), options.comment, account)
-    row = next(numbered_data, None)
+    row = _first_row(numbered_data, options.skip or 0, account)
     if row is None:
         return
     number, line = row
-    # A table behind a long preface is judged by its first row alone.
-    head = lines[:_SAMPLED_LINES] if number < start + _SAMPLED_LINES else [line]
-    reader = CsvReader(head, options, number)
+    ahead: list[tuple[int, str]] = []
+    head = lines[:_SAMPLED_LINES]
+    if number >= start + _SAMPLED_LINES:
+        ahead = list(islice(numbered_data, _SAMPLED_LINES))
+        neighbours = takewhile(lambda row: row[1][0] == number + row[0], enumerate(ahead, 1))
+        head = [line, *(text for _, (_, text) in neighbours)]
+        start = number
+    reader = CsvReader(head, options, start)
     yield from map(Note, reader.notes)
-    yield from reader.indicators(chain([row], numbered_data), account)
+    yield from reader.indicators(chain([row], ahead, numbered_data), account)
+
+
+def _first_row(
+    numbered_data: Iterator[tuple[int, str]], skip: int, account: UnitAccount
+) -> tuple[int, str] | None:
+    """The first line behind those that are passed over; None if there is none."""
+    for number, line in numbered_data:
+        if number > skip:
+            return number, line
+        account.count_context(_PREFACE)
+    return None
 
 
 def _filled_blocks(
@@ -151,7 +184,7 @@ def _numbered_data(
     for start, lines in blocks:
         account.total += len(lines)
         for number, line in enumerate(lines, start):
-            if _is_data(line, comment):
+            if table_layout.is_data(line, comment):
                 yield number, line
             else:
                 account.count_context("comment" if line.strip() else "blank")
@@ -169,45 +202,29 @@ def _guess_starts(
     return starts
 
 
-def _count_row(items: Sequence[ParsedIndicator | DroppedItem], account: UnitAccount) -> None:
-    """Count a row of one line."""
-    reason: str | None = None
-    for item in items:
-        if isinstance(item, ParsedIndicator):
-            account.read += 1
-            return
-        reason = reason or item.reason
-    account.count(reason)
+def _divided_head(
+    head: Sequence[str], comment: str, start: int, skip: int
+) -> tuple[str, list[str], list[int]]:
+    """The comment that may name the columns, the lines with data, and the numbers of these.
 
-
-def _divided_head(head: Sequence[str], comment: str) -> tuple[str, list[str], int | None]:
-    """The comment that may name the columns, the lines with data, and the number of their first."""
+    Args:
+        head: the first lines.
+        comment: the beginning of a comment line.
+        start: the number of the first line.
+        skip: the number of the last line that is passed over.
+    """
     names = ""
     sample: list[str] = []
-    first: int | None = None
-    for number, line in enumerate(head, 1):
-        if _is_data(line, comment):
-            first = first or number
+    numbers: list[int] = []
+    for number, line in enumerate(head, start):
+        if number <= skip:
+            continue
+        if table_layout.is_data(line, comment):
             sample.append(line.replace("\r", ""))
+            numbers.append(number)
         elif not sample and line.strip() and not names.startswith(_ZEEK_FIELDS):
             names = line
-    return names, sample, first
-
-
-def _is_data(line: str, comment: str) -> bool:
-    text = line.strip()
-    if not (comment and text.startswith(comment)):
-        return bool(text)
-    return comment == "#" and _is_numbered(text)
-
-
-def _is_numbered(line: str) -> bool:
-    """Whether a line that begins with `#` is a row with a number and an observable: `#1,…`."""
-    match = _NUMBERED.match(line)
-    if match is None:
-        return False
-    row = table_layout.rows([line], match[1])[:1]
-    return any(fields.type_of(cell.strip()) for cell in row[0][1:])
+    return names, sample, numbers
 
 
 class CsvReader:
@@ -216,21 +233,33 @@ class CsvReader:
     Args:
         head: the document's first lines.
         options: of the format.
-        number: of the first line that holds data, if it is known.
+        start: number of the first of these lines.
 
     Attributes:
         header: number of the line that names the columns, if one does.
+        skipped: number of the last line above the header that is passed over; 0 if there is none.
     """
 
-    def __init__(self, head: Sequence[str], options: CsvOptions, number: int | None = None) -> None:
+    def __init__(self, head: Sequence[str], options: CsvOptions, start: int = 1) -> None:
         notes: list[str] = []
-        comment, sample, first = _divided_head(head, options.comment)
-        number = number or first
+        self.skipped = options.skip or 0
+        comment, sample, numbers = _divided_head(head, options.comment, start, self.skipped)
         delimiter = options.delimiter or table_layout.guess_delimiter(sample)
         self._starts = options.starts or _guess_starts(sample, options, delimiter, notes)
         if self._starts:
             delimiter = "\t"
             sample = [in_tabs(line, self._starts) for line in sample]
+        if options.skip is None and options.header is not False:
+            above = preface_length(sample, delimiter)
+            del sample[:above]
+            self.skipped = numbers[above] - 1 if above else 0
+            del numbers[:above]
+        if self.skipped and options.skip is None:
+            notes.append(
+                f"what stands above line {numbers[0]} is no part of the table and is passed over "
+                f"(`--option skip={self.skipped}`)"
+            )
+        number = numbers[0] if numbers else start
         names, header_lines = table_layout.header(
             sample,
             comment.lstrip().lstrip(options.comment),
@@ -246,12 +275,14 @@ class CsvReader:
             notes.append("a table of MISP attributes, read by their types; to_ids 0 is left out")
             row_reader = MispRowReader(names)
             mapping = Columns(value="value")
+        table = table_layout.rows(sample[header_lines:], delimiter)
         if mapping is None:
-            table = table_layout.rows(sample[header_lines:], delimiter)
             guess = guess_columns(table, names, where)
             mapping = msgspec.convert(guess.columns, Columns)
             kinds = {} if kind is not None else guess.kinds
             notes += guess.notes
+        elif row_reader is None:
+            mapping = with_described(mapping, table, names, where, notes)
         self.notes: Sequence[str] = notes
         self._comment = options.comment
         self._delimiter = delimiter
@@ -269,7 +300,6 @@ class CsvReader:
         self._row: RowReader | MispRowReader
         if row_reader is None:
             self._row = RowReader(mapping, names, where, kind, row_options, kinds)
-            table = table_layout.rows(sample[header_lines:], delimiter)
             notes += self._row.unread_times(table[:_SAMPLED_ROWS], names)
         else:
             self._row = row_reader
@@ -281,7 +311,9 @@ class CsvReader:
         data = [
             at
             for at, line in enumerate(lines)
-            if _is_data(line, self._comment) and numbers[at] != self.header
+            if numbers[at] > self.skipped
+            and table_layout.is_data(line, self._comment)
+            and numbers[at] != self.header
         ]
         texts = [lines[at].replace("\r", "") for at in data]
         if self._starts:
@@ -322,8 +354,12 @@ class CsvReader:
             return {}
         blank = len(lines) - sum(map(bool, map(str.strip, lines)))
         header = int(self.header is not None and self.header in numbers)
-        comments = len(lines) - data - blank - header
-        return {"blank": blank, "header": header, "comment": comments}
+        preface = sum(
+            number <= self.skipped and table_layout.is_data(line, self._comment)
+            for line, number in zip(lines, numbers, strict=True)
+        )
+        comments = len(lines) - data - blank - header - preface
+        return {"blank": blank, "header": header, _PREFACE: preface, "comment": comments}
 
     def indicators(
         self, numbered_lines: Iterable[tuple[int, str]], account: UnitAccount
@@ -335,20 +371,20 @@ class CsvReader:
         """
         lines = deque[tuple[int, str]]()
         rest = iter(numbered_lines)
+        above = max(self.skipped, self.header or 0)
         while True:
-            if not lines:
-                lines.extend(islice(rest, 1))
-            if not lines:
+            row = lines.popleft() if lines else next(rest, None)
+            if row is None:
                 return
-            number, line = lines.popleft()
-            if number == self.header:
-                account.count_context("header")
+            number, line = row
+            if number <= above:
+                account.count_context("header" if number == self.header else _PREFACE)
                 continue
             if self._starts:
                 line = in_tabs(line, self._starts)
             if '"' not in line:
                 items = self._row.indicators(self._cells(line), number)
-                _count_row(items, account)
+                count_unit(items, account)
                 yield from items
                 continue
             texts = [line]

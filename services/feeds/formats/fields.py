@@ -13,6 +13,7 @@ from shared.stix.vocabulary import ObservableType
 __all__ = (
     "TYPES_BY_NAME",
     "confidence",
+    "is_own_address",
     "short_text",
     "tags",
     "timestamp",
@@ -33,8 +34,19 @@ _CONFIDENCE_WORDS = {
     "moderate": 50,
     "high": 85,
     "very high": 95,
+    **dict.fromkeys(("niedrig", "gering", "faible", "baja", "bajo", "baixa", "baixo"), 15),
+    **dict.fromkeys(
+        ("mittel", "moyen", "moyenne", "media", "medio", "m\u00e9dia", "m\u00e9dio"), 50
+    ),
+    **dict.fromkeys(("hoch", "\u00e9lev\u00e9", "\u00e9lev\u00e9e", "alta", "alto"), 85),
+    **dict.fromkeys(("sehr hoch", "tr\u00e8s \u00e9lev\u00e9", "muy alta", "muito alta"), 95),
 }
-"""STIX 2.1 appendix A, scale None/Low/Med/High."""
+"""STIX 2.1 appendix A, scale None/Low/Med/High, also in other languages."""
+_OWN_NETWORKS = re.compile(
+    r"10\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|127\.|169\.254\."
+    r"|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|f[cd][0-9a-f]{2}:|fe80:",
+    re.IGNORECASE,
+)
 _SEPARATORS = re.compile(r"[,;|\n]")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -81,6 +93,14 @@ def type_of(text: str) -> ObservableType | None:
         return detect(text).type
     except NotAnObservable:
         return None
+
+
+def is_own_address(text: str) -> bool:
+    """Whether an address is of a private network, the host itself or its link.
+
+    Beside an address of the Internet it is where the other one was seen.
+    """
+    return _OWN_NETWORKS.match(text) is not None
 
 
 def type_option(name: str | None, field: str = "options.type") -> ObservableType | None:
@@ -170,6 +190,6 @@ def short_text(value: Any, length: int = _MAX_TEXT_LENGTH) -> str | None:
     """A text of at most `length` characters that PostgreSQL can store; None if there is none."""
     if not isinstance(value, str):
         return None
-    if len(value) <= length and value.isascii() and value.isprintable():
+    if len(value) <= length and value.isprintable():  # so are no control characters and surrogates
         return value.strip() or None
     return _UNSTORABLE.sub(" ", value[: length * 2]).strip()[:length].rstrip() or None

@@ -15,6 +15,7 @@ from services.feeds.formats.base import (
     excerpt,
     read_options,
 )
+from services.feeds.formats.page_tables import PageTable, read_table
 from services.feeds.formats.prose import (
     LOST_LETTER,
     ProseOptions,
@@ -25,7 +26,8 @@ from services.feeds.formats.prose import (
 from services.feeds.formats.streams import HEAD, in_utf8, refuse_foreign
 from services.feeds.formats.unit_account import UnitAccount
 from shared.documents import html
-from shared.documents.html import BLOCKS, UNSEEN, decode_page
+from shared.documents.html import BLOCKS, UNSEEN
+from shared.documents.page_encoding import decode_page
 from shared.errors import InvalidInput
 
 _BOM = b"\xef\xbb\xbf"
@@ -38,9 +40,14 @@ class HtmlOptions(ProseOptions, forbid_unknown_fields=True):
     Attributes:
         selector: CSS selector of the part that counts, such as `article` or `table.iocs`. Only
             scripts and styles of that part are left out.
+        tables: whether tables are read by their columns; if not, they are text. With a selector all
+            is text.
+        columns: the headers of the columns of tables that hold indicators; guessed if not set.
     """
 
     selector: str | None = None
+    tables: bool = True
+    columns: list[str] | None = None
 
 
 class HtmlFormat:
@@ -63,7 +70,7 @@ class HtmlFormat:
             InvalidInput: also if the selector is no CSS selector.
         """
         html_options = read_options(HtmlOptions, options)
-        return batched(_items(stream, html_options, ProseReader(html_options.types)))
+        return batched(_items(stream, html_options, ProseReader(html_options)))
 
 
 def _items(
@@ -78,12 +85,31 @@ def _items(
         yield Note(f"page: {words}")
     own_hosts = _own_hosts(head)
     notes: list[str] = []
-    for text in _visible_texts(content, options.selector, notes):
-        if LOST_LETTER in text and not notes:
+    tables = 0
+    for part in _parts(content, options, notes):
+        if isinstance(part, PageTable):
+            tables += 1
+            yield Note(part.note(tables))
+            yield from _table_items(part, prose, own_hosts)
+            continue
+        if LOST_LETTER in part and not notes:
             notes.append("some characters are lost: the page is not in the encoding that it names")
-        yield from prose.indicators(text, own_hosts=own_hosts)
+        yield from prose.indicators(part, own_hosts=own_hosts)
     yield from map(Note, notes)
     yield from prose.end()
+
+
+def _table_items(
+    table: PageTable, prose: ProseReader, own_hosts: frozenset[str]
+) -> Iterator[ParsedIndicator | DroppedItem]:
+    """What the cells of a table name; in other columns than those of the values it is context."""
+    for row in table.rows:
+        context = table.context(row)
+        for at, cell in enumerate(row):
+            if at in table.values:
+                yield from prose.indicators(cell, own_hosts=own_hosts, **context)
+            else:
+                prose.count_context(cell, "other column of a table")
 
 
 def _refuse_other_kinds(content: bytes) -> None:
@@ -102,10 +128,30 @@ def _own_hosts(page: LexborHTMLParser) -> frozenset[str]:
     return frozenset(host for link in links if (host := host_of(link)))
 
 
-def _visible_texts(content: bytes, selector: str | None, notes: list[str]) -> list[str]:
-    """The text of the page, or of each part that the selector matches."""
-    if selector is None:
+def _parts(content: bytes, options: HtmlOptions, notes: list[str]) -> list[str | PageTable]:
+    """The texts and tables of the page, or the text of each part that the selector matches.
+
+    Raises:
+        AmbiguousDocument: nothing tells which columns of a table hold indicators.
+    """
+    selector = options.selector
+    if selector is None and not options.tables:
         return [html.text(content, None, notes)]
+    if selector is None:
+        return [_part(part, options) for part in html.parts(content, None, notes)]
+    return [*_selected_texts(content, selector)]
+
+
+def _part(part: str | html.Table, options: HtmlOptions) -> str | PageTable:
+    """A text, or a table whose columns tell what they hold; another table as a text of its own."""
+    if isinstance(part, str):
+        return part
+    text = "".join(f"{cell.text}\n" for row in part for cell in row)
+    return read_table(part, options.columns) or text
+
+
+def _selected_texts(content: bytes, selector: str) -> list[str]:
+    """The text of each part of a page that a selector matches."""
     page = LexborHTMLParser(decode_page(content))
     try:
         nodes = page.css(selector)

@@ -1,7 +1,7 @@
 """JSON and JSON Lines: JMESPath expressions locate the items, and the fields of each item."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, Final
 
 import msgspec
@@ -23,7 +23,12 @@ from services.feeds.formats.base import (
     typed_value,
 )
 from services.feeds.formats.entry_relations import relate
-from services.feeds.formats.json_items import guess_row_values, guess_values, late_values
+from services.feeds.formats.json_items import (
+    described_fields,
+    guess_row_values,
+    guess_values,
+    late_values,
+)
 from services.feeds.formats.json_lists import find_items
 from services.feeds.formats.json_paths import JsonPath
 from services.feeds.formats.misp_attributes import is_set
@@ -33,6 +38,7 @@ from services.feeds.formats.streams import (
     numbered_lines,
     read_text_document,
     text_head,
+    with_legacy_letters,
 )
 from services.feeds.formats.table_layout import name_or_none
 from services.feeds.formats.type_words import (
@@ -98,7 +104,10 @@ class JsonFormat:
         """See `Format.parse`."""
         json_options = read_options(JsonOptions, options)
         item_reader = _ItemReader(json_options)
-        data = read_text_document(stream)
+        notes: list[str] = []
+        data = with_legacy_letters(read_text_document(stream), notes)
+        if notes:
+            yield ParsedBatch(notes=notes)
         head = text_head(data[:HEAD]).decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
         if _is_json_lines(head, json_options):
             reader = JsonLinesReader(item_reader, head)
@@ -244,18 +253,18 @@ class _ItemReader:
         self._type = None if options.type_at is None else JsonPath(options.type_at, "type_at")
         self._words = TypeWords(fields.types_option(options.types), self._kind)
         self._family = options.family
-        self._context_fields = [
-            (name, JsonPath(text, name), read_field)
-            for name, read_field in _FIELD_READERS.items()
-            if (text := getattr(options, name)) is not None
-        ]
+        texts = {name: getattr(options, name) for name in _FIELD_READERS}
+        self._context_fields = _field_expressions(texts)
 
     def layout(self) -> str:
         """What was guessed: `LineReader.layout`."""
         kinds = [
             (path.text, sorted(as_types(kind)) if kind else None) for path, kind in self._values
         ]
-        return repr((kinds, self._type and self._type.text, sorted(self._sampled or ())))
+        described = [path.text for _, path, _ in self._context_fields]
+        described += [path.text for path in self._tags]
+        type_text = self._type and self._type.text
+        return repr((kinds, type_text, described, sorted(self._sampled or ())))
 
     def guess_values(self, items: Sequence[Any], columns: Sequence[str] = ()) -> list[str]:
         """Guess the expressions of the values unless an option gives them; the notes about them.
@@ -268,6 +277,8 @@ class _ItemReader:
             MalformedDocument: no property holds observables, or it is in doubt which ones do.
         """
         if self._values or not items:
+            values = [path.text for path, _ in self._values]
+            self._describe(described_fields(items[:_SAMPLED_ITEMS], values))
             return []
         if all(isinstance(item, str) for item in items[:_SAMPLED_ITEMS]):
             self._values = [(JsonPath("@", "value"), None)]
@@ -280,6 +291,7 @@ class _ItemReader:
             guess = guess_values(items)
             sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
             self._sampled = frozenset(name for item in sample for name in item)
+        self._describe(guess.fields)
         if self._type is None and self._kind is None and guess.type_name is not None:
             self._type = JsonPath(guess.type_name, "type_at")
         # The words of types are about the property that names no type itself.
@@ -290,6 +302,12 @@ class _ItemReader:
             for name, kind in zip(guess.names, guess.kinds, strict=True)
         ]
         return guess.notes
+
+    def _describe(self, texts: Mapping[str, str]) -> None:
+        """Take the expressions of what describes the values, unless options give some."""
+        if not self._context_fields and not self._tags:
+            self._context_fields = _field_expressions(texts)
+            self._tags = [JsonPath(texts["tags"], "tags")] if "tags" in texts else []
 
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
@@ -371,11 +389,22 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(element)
 
 
+def _field_expressions(
+    texts: Mapping[str, str | None],
+) -> list[tuple[str, JsonPath, Callable[[Any], Any]]]:
+    """The expressions and readers of the fields for which a text is given."""
+    return [
+        (name, JsonPath(text, name), read_field)
+        for name, read_field in _FIELD_READERS.items()
+        if (text := texts.get(name)) is not None
+    ]
+
+
 def _family(value: Any) -> str | None:
     return name_or_none(value) if isinstance(value, str) else None
 
 
-_FIELD_READERS = {
+_FIELD_READERS: dict[str, Callable[[Any], Any]] = {
     "confidence": fields.confidence,
     "malware": _family,
     "first_seen": fields.timestamp,

@@ -1,12 +1,19 @@
 """Which properties of the items of a JSON document hold the observables."""
 
-from collections.abc import Callable, Sequence
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
-from services.feeds.formats.table_columns import ColumnGuess, guess_columns, is_of_context
+from services.feeds.formats.table_columns import (
+    ColumnGuess,
+    described_columns,
+    guess_columns,
+    is_of_context,
+)
 from services.feeds.formats.table_headers import read_header
 from services.feeds.formats.table_layout import are_names
 from services.feeds.formats.type_words import TEXTS, Declared
@@ -14,6 +21,21 @@ from shared.stix import ObservableType
 
 SAMPLED_ITEMS: Final = 50
 _MAX_DEPTH: Final = 3
+_PLACES: Final = re.compile(r"columns\.value=\[([0-9,]+)\]")
+_WORDS_OF_TABLES: Final = re.compile(
+    r"'[^']*'|`columns`|columns\.value=|each row's|\brows?\b|\b[Cc]olumns?\b"
+)
+_WORDS_OF_JSON: Final = {
+    "`columns`": "`value`",
+    "columns.value=": "value=",
+    "each row's": "each item's",
+    "row": "item",
+    "rows": "items",
+    "Columns": "Properties",
+    "columns": "properties",
+    "Column": "Property",
+    "column": "property",
+}
 
 
 class ValueGuess(NamedTuple):
@@ -26,6 +48,7 @@ class ValueGuess(NamedTuple):
         types: the types of most of the values.
         type_name: the expression for the property that says of which type they are, if there is
             one.
+        fields: for each field that describes the values the expression that gives it.
     """
 
     names: list[str]
@@ -33,6 +56,7 @@ class ValueGuess(NamedTuple):
     notes: list[str]
     types: frozenset[ObservableType]
     type_name: str | None = None
+    fields: Mapping[str, str] = {}
 
 
 def guess_values(items: Sequence[Any]) -> ValueGuess:
@@ -107,13 +131,45 @@ def _value_guess(guess: ColumnGuess, paths: Sequence[str]) -> ValueGuess:
     at = guess.columns["value"]
     places = at if isinstance(at, list) else [at]
     type_at = guess.columns.get("type")
+    described = {
+        field: paths[place]
+        for field, place in guess.columns.items()
+        if field not in _NO_FIELDS and isinstance(place, int)
+    }
     return ValueGuess(
         [paths[place] for place in places],
         [guess.kinds.get(place) for place in places],
-        [_in_words_of_json(note) for note in guess.notes],
+        [_in_words_of_json(_with_paths(note, paths)) for note in guess.notes],
         guess.types,
         None if type_at is None else paths[type_at],
+        described,
     )
+
+
+_NO_FIELDS: Final = frozenset({"value", "type", "prefix", "end"})
+
+
+def described_fields(items: Sequence[Any], values: Sequence[str]) -> dict[str, str]:
+    """For each field that describes the values the expression that gives it, by its usual names.
+
+    Args:
+        items: the first items.
+        values: the expressions that give the values.
+    """
+    names = list(dict.fromkeys(name for item in items if isinstance(item, dict) for name in item))
+    paths = [*map(step, names)]
+    columns = described_columns([], names, {at for at, path in enumerate(paths) if path in values})
+    return {field: paths[at] for field, at in columns.items() if field not in _NO_FIELDS}
+
+
+def _with_paths(note: str, paths: Sequence[str]) -> str:
+    """A note whose option names expressions instead of columns."""
+
+    def option(match: re.Match[str]) -> str:
+        places = [paths[int(place)] for place in match[1].split(",")]
+        return shlex.quote(f"value={msgspec.json.encode(places).decode()}")
+
+    return _PLACES.sub(option, note)
 
 
 def _doubt(doubt: AmbiguousDocument, paths: Sequence[str]) -> AmbiguousDocument:
@@ -129,10 +185,8 @@ def _doubt(doubt: AmbiguousDocument, paths: Sequence[str]) -> AmbiguousDocument:
 
 
 def _in_words_of_json(text: str) -> str:
-    text = text.replace("columns.value=", "value=").replace("`columns`", "`value`")
-    text = text.replace("each row's", "each item's").replace("rows", "items")
-    text = text.replace("Columns", "Properties").replace("columns", "properties")
-    return text.replace("column", "property")
+    """A text about a table in the words of JSON; names between quotes stay."""
+    return _WORDS_OF_TABLES.sub(lambda word: _WORDS_OF_JSON.get(word[0], word[0]), text)
 
 
 def late_values(item: dict[str, Any], sampled: frozenset[str]) -> list[tuple[str, Declared]]:

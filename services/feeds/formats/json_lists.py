@@ -1,5 +1,6 @@
 """Where the items of a JSON document are: its lists, its keys, or the document itself."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,9 @@ _CLOSE: Final = 0.4
 """A second list that holds so many observables as a share of the best one is a doubt."""
 
 _NEARLY_ALL: Final = 0.8
+_PLAIN_PATH: Final = re.compile(r"[\w.\"-]+")
+"""Lists that can be joined: names alone."""
+
 _NOT_MEANT: Final = "Only the lists {} hold observables, which are not meant by their names"
 _COLUMN_NAMES: Final = frozenset({"columns", "fields", "header", "headers", "names", "cols"})
 _FAILURES: Final = frozenset({"error", "errors", "failed", "failure", "fail"})
@@ -143,11 +147,14 @@ def _ambiguous(
     candidates: Sequence[ItemList], words: str = "The lists {} hold observables"
 ) -> AmbiguousDocument:
     paths = [candidate.path for candidate in candidates]
+    choices = list(paths)
+    if all(map(_PLAIN_PATH.fullmatch, paths)) and not any(each.columns for each in candidates):
+        choices.append(f"[{', '.join(paths)}][]")
     return AmbiguousDocument(
         f"{words.format(', '.join(paths))}: say by the option `items` which of them are "
         "indicators.",
         "$",
-        [{"format": "json", "options": {"items": path}} for path in paths],
+        [{"format": "json", "options": {"items": choice}} for choice in choices],
     )
 
 

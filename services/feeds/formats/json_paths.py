@@ -31,6 +31,9 @@ class JsonPath:
         self.text = text
         try:
             self._parsed = jmespath.compile(text).parsed
+            # Most expressions name one property, which needs no interpreter.
+            is_name = self._parsed["type"] == "field"
+            self._name: str | None = self._parsed["value"] if is_name else None
         except JMESPathError as problem:
             summary = str(problem).splitlines()[0]
             raise self._problem(f"{text!r} is no JMESPath expression: {summary}") from None
@@ -43,6 +46,8 @@ class JsonPath:
         Raises:
             InvalidInput: the expression multiplies what it is given.
         """
+        if self._name is not None:
+            return item.get(self._name) if isinstance(item, dict) else None
         try:
             return _BoundedInterpreter().visit(self._parsed, item)
         except JMESPathError:

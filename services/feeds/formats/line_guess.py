@@ -8,7 +8,8 @@ from services.feeds.formats import styles, table_layout
 from services.feeds.formats.base import AmbiguousDocument
 from services.feeds.formats.fields import type_of
 from services.feeds.formats.fixed_width import column_starts, in_tabs
-from services.feeds.formats.list_layout import guess_list, plain_texts
+from services.feeds.formats.list_layout import guess_list, plain_texts, texts_without_ports
+from services.feeds.formats.log_columns import has_ports
 from services.feeds.formats.text import TextFormat, TextOptions
 from shared.errors import InvalidInput
 from shared.stix.extract import extract
@@ -111,7 +112,8 @@ def _fit(table: Sequence[Sequence[str]], width: int) -> bool:
 def _guess_list_or_report(lines: Sequence[str], ending: str) -> tuple[str, str]:
     data = [line.strip() for line in lines if not line.lstrip().startswith(_COMMENTS)]
     data = data or [line.strip() for line in lines]
-    hits = sum(all(map(type_of, plain_texts(line))) for line in data)
+    texts_of = texts_without_ports if has_ports(data[:_SAMPLED]) else plain_texts
+    hits = sum(all(map(type_of, texts_of(line))) for line in data)
     if hits > len(data) * _MANY:
         return "text", f"{hits} of its first {len(data)} lines begin with an observable"
     guess = guess_list(data[:_SAMPLED], None)

@@ -35,7 +35,7 @@ class PdfFormat:
         Raises:
             MalformedDocument: also if the document is broken or encrypted.
         """
-        prose = ProseReader(read_options(ProseOptions, options).types)
+        prose = ProseReader(read_options(ProseOptions, options))
         return batched(_items(stream, prose))
 
 

@@ -1,7 +1,7 @@
 """Observables that prose names; `report`, `html`, `pdf` and `rss` bring their texts here."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import msgspec
@@ -14,6 +14,7 @@ from services.feeds.formats.base import (
     ParsedIndicator,
     excerpt,
 )
+from services.feeds.formats.prose_context import context_kinds, may_hold_context
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
 from shared.stix.extract import Match, attack_ids, extract
@@ -29,6 +30,7 @@ _CONTEXT_LENGTH = 100
 """Characters of description on either side of a mention."""
 
 _MAX_IDS_IN_NOTE = 100
+_MAX_NAMED = 10
 # Marks where a long word may be broken; readers do not see them.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _MARKING = re.compile(
@@ -43,16 +45,19 @@ class ProseOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         types: the types of observables to take; all if not set.
+        context: whether what is not defanged beside defanged values, and what stands in the header
+            of a mail, is taken as well.
     """
 
     types: list[str] | None = None
+    context: bool = False
 
 
 class ProseReader:
     """Reads the texts of one document and collects the ATT&CK ids that they name.
 
     Args:
-        types: the types of observables to take; None for all.
+        options: what is taken.
         has_entries: whether each text is an entry by itself, so that a label of TLP marks it alone
             and not what follows.
 
@@ -60,7 +65,9 @@ class ProseReader:
         account: of the observables and ATT&CK ids that the texts mention, each time they do.
     """
 
-    def __init__(self, types: Iterable[str] | None, *, has_entries: bool = False) -> None:
+    def __init__(self, options: ProseOptions, *, has_entries: bool = False) -> None:
+        types = options.types
+        self._takes_context = options.context
         self._kinds: frozenset[Any] | None = None
         if types is not None:
             self._kinds = frozenset(fields.type_option(name, "options.types") for name in types)
@@ -70,6 +77,7 @@ class ProseReader:
         self._attack_ids: dict[str, None] = {}
         self._has_entries = has_entries
         self._marking: str | None = None
+        self._set_aside: dict[str, None] = {}
 
     def indicators(
         self, text: str, *, own_hosts: frozenset[str] = frozenset(), **context: Any
@@ -95,8 +103,12 @@ class ProseReader:
             account.total += 1
             account.count_context("ATT&CK id")
         doubts: list[Match] = []
-        for kind, value, start, end in extract(text, doubts):
+        for (kind, value, start, end), reason in self._mentions(text, doubts):
             account.total += 1
+            if reason:
+                account.count_context(reason)
+                self._set_aside[value] = None
+                continue
             if self._kinds is not None and kind not in self._kinds:
                 account.count_context("type that is not taken")
                 continue
@@ -111,14 +123,37 @@ class ProseReader:
             account.count(reason)
             yield DroppedItem(f"character {start + 1}", excerpt(text[start:end]), reason)
 
-    def end(self) -> Iterator[Note | UnitAccount]:
-        """The account, the document's marking, and a note on the ATT&CK ids.
+    def count_context(self, text: str, kind: str) -> None:
+        """Count the mentions of a text that is context."""
+        mentions = sum(1 for _ in extract(_INVISIBLE.sub("", text)))
+        self.account.total += mentions
+        self.account.count_context(kind, mentions)
 
-        The ids are the subject, and no observables.
+    def _mentions(self, text: str, doubts: list[Match]) -> Iterator[tuple[Match, str]]:
+        """The mentions of a text, each with the kind of context that it is, if it is any."""
+        if self._takes_context or not may_hold_context(text):
+            for match in extract(text, doubts):
+                yield match, ""
+            return
+        matches = list(extract(text, doubts))
+        yield from zip(matches, context_kinds(text, matches), strict=True)
+
+    def end(self) -> Iterator[Note | UnitAccount]:
+        """The account, the document's marking, and notes on what was not taken.
+
+        ATT&CK ids are the subject, and no observables.
         """
         yield self.account
         if self._marking is not None and not self._has_entries:
             yield Note(f"marked {self._marking}: its first label of TLP")
+        if self._set_aside:
+            shown = list(self._set_aside)[:_MAX_NAMED]
+            rest = len(self._set_aside) - len(shown)
+            more = f" and {rest} more" if rest else ""
+            yield Note(
+                f"{', '.join(shown)}{more}: context, as they are in the header of a mail, or not "
+                "defanged beside values that are; `--option context=true` takes them, too"
+            )
         if not self._attack_ids:
             return
         ids = list(self._attack_ids)

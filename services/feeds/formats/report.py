@@ -12,7 +12,7 @@ from services.feeds.formats.base import (
     read_options,
 )
 from services.feeds.formats.prose import LOST_LETTER, ProseOptions, ProseReader
-from services.feeds.formats.streams import read_text_document
+from services.feeds.formats.streams import read_text_document, with_legacy_letters
 from services.feeds.formats.unit_account import UnitAccount
 
 
@@ -25,14 +25,16 @@ class ProseFormat:
 
     def parse(self, stream: BinaryIO, options: Mapping[str, Any]) -> Iterator[ParsedBatch]:
         """See `Format.parse`."""
-        prose = ProseReader(read_options(ProseOptions, options).types)
+        prose = ProseReader(read_options(ProseOptions, options))
         return batched(_items(stream, prose))
 
 
 def _items(
     stream: BinaryIO, prose: ProseReader
 ) -> Iterator[ParsedIndicator | DroppedItem | Note | UnitAccount]:
-    text = read_text_document(stream).decode("utf-8", "replace")
+    notes: list[str] = []
+    text = with_legacy_letters(read_text_document(stream), notes).decode("utf-8", "replace")
+    yield from map(Note, notes)
     if LOST_LETTER in text:
         yield Note("the text is not UTF-8: some of its characters are lost")
     yield from prose.indicators(text)

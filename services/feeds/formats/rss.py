@@ -53,7 +53,7 @@ class RssFormat:
         Raises:
             MalformedDocument: also if the document is cut off.
         """
-        prose = ProseReader(read_options(ProseOptions, options).types, has_entries=True)
+        prose = ProseReader(read_options(ProseOptions, options), has_entries=True)
         return batched(_items(stream, prose))
 
 

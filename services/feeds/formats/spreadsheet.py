@@ -3,11 +3,12 @@
 import csv
 import io
 import re
+import shlex
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
 
 from python_calamine import CalamineError, CalamineWorkbook
 
@@ -20,6 +21,7 @@ from services.feeds.formats.base import (
     read_options,
 )
 from services.feeds.formats.csv import CsvFormat, CsvOptions
+from services.feeds.formats.fields import type_of
 from services.feeds.formats.prose import read_binary_document
 from services.feeds.formats.unit_account import UnitAccount
 from shared.errors import InvalidInput
@@ -41,6 +43,12 @@ _MAX_EMPTY: Final = 20
 _SMALL_AREA: Final = 1 << 20
 _PLACE: Final = re.compile(rb"""\sr\s{0,9}=\s{0,9}["']([A-Za-z]{0,3})([0-9]{1,10})["']""")
 _DELIMITER: Final = "\t"
+_ALL: Final = "*"
+"""Stands for all sheets; Excel and OpenDocument allow no name with it."""
+
+_SAMPLED_ROWS: Final = 100
+_SAMPLED_CELLS: Final = 100
+_MAX_NAMED: Final = 10
 _BLANKS: Final = str.maketrans("\r\n\t", "   ")
 
 
@@ -48,7 +56,7 @@ class SpreadsheetOptions(CsvOptions, forbid_unknown_fields=True):
     """Options of a spreadsheet: those of a table, and its sheet.
 
     Attributes:
-        sheet: the sheet's name.
+        sheet: the sheet's name; `*` for all sheets, each a table of its own.
     """
 
     sheet: str | None = None
@@ -57,8 +65,9 @@ class SpreadsheetOptions(CsvOptions, forbid_unknown_fields=True):
 class SpreadsheetFormat:
     """XLSX, XLSB, XLS and ODS: one sheet, whose cells are read as those of a table.
 
-    The options are those of `csv`, and `sheet`: the sheet's name; without it the sheet with most
-    rows is read. Formulas count by the value that was stored with them.
+    The options are those of `csv`, and `sheet`: the sheet's name, or `*` for all. Without it the
+    sheet with most rows of those that hold observables is read, and a note names the others.
+    Formulas count by the value that was stored with them.
     """
 
     name: ClassVar[str] = "spreadsheet"
@@ -86,18 +95,40 @@ class SpreadsheetFormat:
             _refuse_bomb(data)
         with _broken_documents_refused():
             workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
-            name, rows, others = _sheet(workbook, sheet)
-        account = UnitAccount("row", others)
-        account.count_context("row of another sheet", others)
-        yield from batched([Note(f"sheet {name!r}: {len(rows)} rows"), account])
+            chosen, others = _chosen_sheets(workbook, sheet)
+        count = sum(len(other.rows) for other in others)
+        account = UnitAccount("row", count)
+        account.count_context("row of another sheet", count)
+        notes = [Note(f"sheet {read.name!r}: {len(read.rows)} rows") for read in chosen]
+        yield from batched([*notes, *map(Note, _notes_on_others(others)), account])
         table_options["delimiter"] = _DELIMITER
+        for read in chosen:
+            try:
+                yield from self._batches(read, table_options, is_only=len(chosen + others) == 1)
+            except AmbiguousDocument:
+                raise
+            except MalformedDocument as problem:
+                if len(chosen) == 1:
+                    raise
+                account = UnitAccount("row", len(read.rows))
+                account.count_context("row of a sheet without observables", len(read.rows))
+                yield from batched([Note(f"sheet {read.name!r}: {problem.message}"), account])
+
+    def _batches(
+        self, sheet: "Sheet", options: Mapping[str, Any], *, is_only: bool
+    ) -> Iterator[ParsedBatch]:
+        """What a sheet gives."""
         try:
-            for batch in CsvFormat().parse(_as_csv(rows), table_options):
+            for batch in CsvFormat().parse(_as_csv(sheet.rows), options):
                 if batch.account is not None:
                     batch.account.unit = "row"
                 yield batch
         except AmbiguousDocument as doubt:
-            alternatives = [{**choice, "format": self.name} for choice in doubt.alternatives]
+            place = {} if is_only else {"sheet": sheet.name}
+            alternatives = [
+                {"format": self.name, "options": {**place, **choice["options"]}}
+                for choice in doubt.alternatives
+            ]
             message = doubt.message.removeprefix(f"{doubt.where}: ")
             raise AmbiguousDocument(message, doubt.where, alternatives) from None
 
@@ -150,23 +181,67 @@ def _refuse_too_large(data: bytes, members: Sequence[zipfile.ZipInfo]) -> None:
         raise MalformedDocument("the spreadsheet expands to more than a feed may have")
 
 
-def _sheet(workbook: CalamineWorkbook, name: str | None) -> tuple[str, list[list[Any]], int]:
-    """The name and the rows of the sheet that is read, and how many rows the others have."""
+class Sheet(NamedTuple):
+    """A sheet of a workbook.
+
+    Attributes:
+        name: its name.
+        rows: its rows.
+        holds_observables: whether one of the first rows holds one.
+    """
+
+    name: str
+    rows: list[list[Any]]
+    holds_observables: bool
+
+
+def _chosen_sheets(workbook: CalamineWorkbook, name: str | None) -> tuple[list[Sheet], list[Sheet]]:
+    """The sheets that are read, and the others.
+
+    Raises:
+        InvalidInput: there is no sheet of that name.
+        MalformedDocument: there is no sheet.
+    """
     names = workbook.sheet_names
-    if name is not None and name not in names:
+    if name not in (None, _ALL, *names):
         listed = ", ".join(names[:20])
         raise InvalidInput(
             f"There is no sheet {name!r}; there are {listed}.", field="options.sheet"
         )
-    sheets = [
-        (candidate, workbook.get_sheet_by_name(candidate).to_python(skip_empty_area=True))
-        for candidate in names
-    ]
+    sheets = [_sheet(workbook, candidate) for candidate in names]
     if not sheets:
         raise MalformedDocument("the spreadsheet has no sheet")
-    chosen = [sheet for sheet in sheets if sheet[0] == name] or sheets
-    name_read, rows = max(chosen, key=lambda sheet: len(sheet[1]))
-    return name_read, rows, sum(len(other) for _, other in sheets) - len(rows)
+    telling = [sheet for sheet in sheets if sheet.holds_observables] or sheets
+    if name == _ALL:
+        chosen = telling
+    elif name is None:
+        chosen = [max(telling, key=lambda sheet: len(sheet.rows))]
+    else:
+        chosen = [sheet for sheet in sheets if sheet.name == name]
+    read = {sheet.name for sheet in chosen}
+    return chosen, [sheet for sheet in sheets if sheet.name not in read]
+
+
+def _sheet(workbook: CalamineWorkbook, name: str) -> Sheet:
+    rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
+    head = (cell for row in rows[:_SAMPLED_ROWS] for cell in row[:_SAMPLED_CELLS])
+    holds_observables = any(isinstance(cell, str) and type_of(cell) for cell in head)
+    return Sheet(name, rows, holds_observables)
+
+
+def _notes_on_others(others: Sequence[Sheet]) -> list[str]:
+    """A note on the sheets that are not read."""
+    filled = [sheet for sheet in others if sheet.rows]
+    if not filled:
+        return []
+    labels = ", ".join(f"{sheet.name!r} ({len(sheet.rows)} rows)" for sheet in filled[:_MAX_NAMED])
+    more = f" and {len(filled) - _MAX_NAMED} more" if len(filled) > _MAX_NAMED else ""
+    option = shlex.quote(f"sheet={filled[0].name}")
+    note = (
+        f"other sheets are not read: {labels}{more}; `--option {option}` reads another one, "
+        "`--option 'sheet=*'` all that hold observables"
+    )
+    return [note]
 
 
 def _as_csv(rows: list[list[Any]]) -> io.BytesIO:

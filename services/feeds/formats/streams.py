@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from services.feeds.formats.base import BATCH_SIZE, MalformedDocument
+from services.feeds.formats.legacy_encodings import encoding_note, guess_legacy_encoding
 
 HEAD = 65536
 """Bytes that decide whether a document can be read at all."""
@@ -73,8 +74,8 @@ def refuse_foreign(head: bytes) -> None:
 def guess_encoding(head: bytes) -> str:
     """The encoding of a text by its first bytes: UTF-16, UTF-32, or else UTF-8.
 
-    Legacy encodings are not guessed: a wrong guess would invent names. Their characters beyond
-    ASCII become U+FFFD, which no observable may hold.
+    What is neither may be in an encoding that `legacy_encodings` knows. In all others characters
+    beyond ASCII become U+FFFD, which no observable may hold.
     """
     for mark, name in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
@@ -115,7 +116,10 @@ class _Transcoder:
         self._decoder: codecs.IncrementalDecoder | None = None
         encoding = guess_encoding(head)
         if encoding == "utf-8" and not _is_utf8(head):
-            notes.append("the text is not UTF-8: some of its characters are lost")
+            legacy = guess_legacy_encoding(head)
+            encoding = legacy or encoding
+            lost = "the text is not UTF-8: some of its characters are lost"
+            notes.append(encoding_note(legacy) if legacy else lost)
         if encoding != "utf-8":
             self._decoder = codecs.getincrementaldecoder(encoding)("replace")
             head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
@@ -148,6 +152,23 @@ class _Transcoder:
 def text_head(head: bytes) -> bytes:
     """The first bytes of a text as UTF-8, without its byte order mark."""
     return _Transcoder(head, []).convert(head).removeprefix(_BOM)
+
+
+def with_legacy_letters(document: bytes, notes: list[str]) -> bytes:
+    """A whole document in UTF-8, if its first bytes tell that it is in a legacy encoding.
+
+    Args:
+        document: in UTF-8 or a legacy encoding.
+        notes: receives what a reader should know about the encoding.
+    """
+    head = document[:HEAD]
+    if head.isascii() or _is_utf8(head):
+        return document
+    codec = guess_legacy_encoding(head)
+    if codec is None:
+        return document
+    notes.append(encoding_note(codec))
+    return document.decode(codec, "replace").encode()
 
 
 def in_utf8(document: bytes) -> bytes:
@@ -354,8 +375,10 @@ def json_lines(data: bytes) -> list[bytes]:
 
     A document is JSON Lines if it has several lines, and the first by itself is a whole value.
     """
-    first, _, rest = data.strip().partition(b"\n")
-    if not rest or first.rstrip()[-1:] not in (b"}", b"]"):
+    text = data.strip()
+    end = text.find(b"\n")  # a document may be one line, which need not be copied
+    first = text[:end].rstrip() if end > 0 else b""
+    if first[-1:] not in (b"}", b"]"):
         return []
     try:
         msgspec.json.decode(first, type=msgspec.Raw)

@@ -5,14 +5,14 @@ All columns that are not context give observables, each row's together. Two colu
 nothing tells apart are a doubt: a guess must not decide which of two addresses is the attacker's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from services.feeds.formats.address_ranges import range_columns
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
 from services.feeds.formats.column_profiles import DESCRIBING, Profile, column_profile
-from services.feeds.formats.table_headers import read_header
-from services.feeds.formats.table_layout import column_key, column_list
+from services.feeds.formats.table_headers import header_key, read_header
+from services.feeds.formats.table_layout import column_list
 from services.feeds.formats.type_words import (
     ADDRESSES,
     HASHES,
@@ -40,6 +40,7 @@ _FIELDS: Final = {
         "malware_printable", "malware_family", "malware", "signature", "family", "malware_name",
     ),
     "confidence": ("confidence_level", "confidence", "score_confidence"),
+    "description": ("description", "comment", "comments"),
     "type": (
         "ioc_type", "indicator_type", "observable_type", "value_type", "attribute_type", "type",
     ),
@@ -99,12 +100,11 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
         "value": values[0].at if len(values) == 1 else [value.at for value in values]
     }
     mapping |= ends
-    mapping |= _described_by(names, {value.at for value in values})
-    if not _holds_types(table, names, mapping.get("type"), values):
-        mapping.pop("type", None)
     used = {value.at for value in values}
+    mapping |= described_columns(table, names, used)
     used.update(at for at in mapping.values() if isinstance(at, int))
-    notes = [_note(values, len(table)), *_notes_aside([p for p in profiles if p.at not in used])]
+    aside = [profile for profile in profiles if profile.at not in used]
+    notes = [_note(values, len(table)), *_notes_aside(aside, values)]
     kinds = {value.at: value.binding for value in values if value.binding is not None}
     return ColumnGuess(mapping, kinds, notes, frozenset(value.type for value in values))
 
@@ -116,14 +116,16 @@ def declared_columns(names: Sequence[str]) -> dict[int, Declared]:
 
 
 def _holds_types(
-    table: list[list[str]], names: list[str], at: int | None, values: Sequence[Profile]
+    table: list[list[str]], names: list[str], at: int | None, values: Collection[int]
 ) -> bool:
     """Whether a column holds the types of the values, and no kinds of threats."""
     if at is None:
         return False
-    if len(values) > 1 and not any(value.header.is_general for value in values):
+    if len(values) > 1 and not any(
+        read_header(names[value]).is_general for value in values if value < len(names)
+    ):
         return False
-    if column_key(names[at]) in _TYPE_NAMES:
+    if header_key(names[at]) in _TYPE_NAMES:
         return True
     return any(is_type_word(row[at]) for row in table if at < len(row) and row[at].strip())
 
@@ -140,12 +142,16 @@ def _note(values: Sequence[Profile], rows: int) -> str:
     )
 
 
-def _notes_aside(profiles: Sequence[Profile]) -> list[str]:
+def _notes_aside(profiles: Sequence[Profile], values: Sequence[Profile]) -> list[str]:
     """A note on the columns that are not read."""
     if not profiles:
         return []
     labels = ", ".join(f"{profile.label} ({profile.type})" for profile in profiles)
-    option = "`--option columns.value=NAME` reads another column instead"
+    several = ",".join(str(profile.at) for profile in [*values, profiles[0]])
+    option = (
+        "`--option columns.value=NAME` reads another column instead, and "
+        f"`--option columns.value=[{several}]` reads {profiles[0].label} as well"
+    )
     return [f"left aside as context: {labels}; {option}"]
 
 
@@ -160,15 +166,38 @@ def _value_columns(profiles: list[Profile], where: str) -> list[Profile]:
     if telling and named and not any(value.rank for value in telling):
         raise _ambiguous([*telling, *named], where)
     # Beside a column whose header says that it holds values, one that only looks so is context.
-    candidates = named if telling and named else telling or candidates
+    candidates = _of_others(named if telling and named else telling or candidates)
+    _refuse_unknown(candidates, where)
     empty = [profile for profile in profiles if not profile.hits]
     chosen: dict[object, Profile] = {}
     for candidate in [*sorted(candidates, key=lambda value: -value.score), *empty]:
         rival = chosen.setdefault(_family(candidate, chosen), candidate)
         is_as_full = 0 < rival.hits <= candidate.hits * 2
         if rival is not candidate and is_as_full and rival.rank == candidate.rank:
-            raise _ambiguous([rival, candidate], where)
+            family = _family(candidate, chosen)
+            rivals = [other for other in candidates if _family(other, chosen) == family]
+            raise _ambiguous([other for other in rivals if other.rank == rival.rank], where)
     return list(chosen.values())
+
+
+def _of_others(candidates: list[Profile]) -> list[Profile]:
+    """The columns without those that hold addresses of the reader's own network alone.
+
+    Beside an address of the Internet such an address tells where the other one was seen.
+    """
+    has_others = any(value.type in ADDRESSES and not value.is_own for value in candidates)
+    return [value for value in candidates if not (has_others and value.is_own)]
+
+
+def _refuse_unknown(candidates: Sequence[Profile], where: str) -> None:
+    """Refuse columns of several types whose headers name neither a type nor values.
+
+    One of them may be about the reader, or about who reports.
+    """
+    is_unknown = all(value.header.name and not value.rank for value in candidates)
+    families = {"hash" if value.type in HASHES else _family(value, {}) for value in candidates}
+    if is_unknown and len(families) > 1:
+        raise _ambiguous(candidates, where)
 
 
 def _family(column: Profile, chosen: Mapping[object, Profile]) -> object:
@@ -212,6 +241,7 @@ def _choice(column: Profile) -> dict[str, Any]:
 
 
 def _ambiguous(columns: Sequence[Profile], where: str) -> AmbiguousDocument:
+    columns = sorted(columns, key=lambda column: column.at)[:_MAX_CHOICES]
     labels = " and ".join(f"{column.label} ({column.type})" for column in columns)
     both = {"columns": {"value": [column.at for column in columns]}}
     return AmbiguousDocument(
@@ -222,12 +252,24 @@ def _ambiguous(columns: Sequence[Profile], where: str) -> AmbiguousDocument:
     )
 
 
-def _described_by(names: list[str], values: set[int]) -> dict[str, int]:
-    """The columns of times, tags and such, by their usual names."""
-    keys = [column_key(name) for name in names]
+def described_columns(
+    table: list[list[str]], names: list[str], values: Collection[int]
+) -> dict[str, int]:
+    """The columns of times, tags and such, by their usual names.
+
+    Args:
+        table: the first rows.
+        names: the header.
+        values: the columns of the observables.
+    """
+    if not names:
+        return {}
+    keys = [header_key(name) for name in names]
     columns: dict[str, int] = {}
     for field, usual_names in _FIELDS.items():
         at = next((keys.index(name) for name in usual_names if name in keys), None)
         if at is not None and at not in values:
             columns[field] = at
+    if not _holds_types(table[:_SAMPLED_ROWS], names, columns.get("type"), values):
+        columns.pop("type", None)
     return columns

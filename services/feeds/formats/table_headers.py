@@ -1,8 +1,10 @@
 """What the header of a column says of its cells: observables, of which type, or what describes."""
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from services.feeds.formats.header_languages import english_header
 from services.feeds.formats.table_layout import column_key
 from services.feeds.formats.type_words import ADDRESSES, Declared, declared_type
 
@@ -24,6 +26,7 @@ _CONTEXT_WORDS: Final = frozenset({
     "comment", "note", "notes", "details", "provider", "reported", "detected", "urlhaus",
     "meta", "brand", "signer", "issuer", "subject", "product", "vendor", "publisher", "license",
     "referer", "referrer", "logo", "icon", "image", "thumbnail", "documentation", "docs", "support",
+    "our", "own", "internal", "gateway", "resolver", "recipient", "reporting", "collector",
     "impersonated", "spoofed", "legitimate", "authentihash", "pehash", "vhash", "telfhash", "dhash",
 })
 """Words in the headers of columns that hold addresses and are seldom the observable."""
@@ -70,8 +73,18 @@ class Header(NamedTuple):
     is_general: bool
 
 
+def header_key(name: str) -> str:
+    """The name of a column in English, in the form in which names are compared."""
+    return column_key(english_header(name))
+
+
+@lru_cache(4096)
 def read_header(name: str) -> Header:
     """What the header `name` says; the name of a JSON property may be a path (`ioc.value`)."""
+    return _read_header(name, english_header(name))
+
+
+def _read_header(label: str, name: str) -> Header:
     path = [part.strip('"') for part in name.split(".")] if "." in name else [name]
     key = column_key(path[-1])
     # A name such as `_source` is that of a storage, and no word about its content.
@@ -90,7 +103,7 @@ def read_header(name: str) -> Header:
     context = _CONTEXT_WORDS.intersection(last_words) - no_context
     is_described = bool(_CONTEXT_WORDS.intersection(parents) - no_context)
     return Header(
-        name,
+        label,
         declared,
         rank,
         is_context=bool(context) and not is_attacker,

@@ -13,6 +13,7 @@ _SAMPLED_ROWS: Final = 50
 _FORMULA: Final = re.compile(
     r"""((?:^|[,;\t|])[ ]?)(?:=["]([^"]*)["]|["]=["]{2}([^"]*)["]{3})(?=\s*(?:$|[,;\t|]))"""
 )
+_NUMBERED: Final = re.compile(r"#[0-9]{1,9}\"?\s?([,;\t|])")
 _NO_NAME: Final = frozenset({"none", "n/a", "-", "unknown", "null", "nan", "(empty)"})
 
 
@@ -34,12 +35,19 @@ def plain_text(line: str) -> str:
 
 
 def guess_delimiter(lines: list[str]) -> str:
-    """The delimiter that gives most rows the same number (over 1) of columns; else a comma."""
+    """The delimiter that gives most rows the same number (over 1) of columns; else a comma.
 
-    def agreement(delimiter: str) -> tuple[float, int]:
+    Where titles are more than rows, those that have it decide.
+    """
+
+    def agreement(delimiter: str) -> tuple[float, int, int]:
         widths = Counter(len(row) for row in rows(lines, delimiter))
         width, count = widths.most_common(1)[0] if widths else (0, 0)
-        return (count / sum(widths.values()), width) if width > 1 else (0.0, 0)
+        if width > 1:
+            return count / widths.total(), width, 0
+        # Two cells may also be a list in a table of one column.
+        counts = [count for width, count in widths.items() if width > 2 and count > 1]
+        return 0.0, 0, max(counts, default=0)
 
     return max(_DELIMITERS, key=agreement)
 
@@ -94,13 +102,30 @@ def _commented_names(comment: str, delimiter: str) -> list[str]:
 
 def are_names(cells: list[str]) -> bool:
     """Whether the cells of a row name columns; those at its end may be empty."""
-    while cells and not cells[-1]:
-        cells = cells[:-1]
+    width = next((at for at in range(len(cells), 0, -1) if cells[at - 1]), 0)
+    cells = cells[:width]
     return (
         bool(cells)
         and all(re.search("[A-Za-z]", cell) and len(cell) < 64 for cell in cells)
         and not any(map(type_of, cells))
     )
+
+
+def is_data(line: str, comment: str) -> bool:
+    """Whether a line is a row, and neither blank nor a comment, which begins with `comment`."""
+    text = line.strip()
+    if not (comment and text.startswith(comment)):
+        return bool(text)
+    return comment == "#" and _is_numbered(text)
+
+
+def _is_numbered(line: str) -> bool:
+    """Whether a line that begins with `#` is a row with a number and an observable: `#1,…`."""
+    match = _NUMBERED.match(line)
+    if match is None:
+        return False
+    row = rows([line], match[1])[:1]
+    return any(type_of(cell.strip()) for cell in row[0][1:])
 
 
 def column_index(column: str | int, names: list[str], where: str) -> int:

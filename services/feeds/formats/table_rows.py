@@ -1,6 +1,6 @@
 """Rows of a table: their observables, and what describes these."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from services.feeds.formats.column_profiles import split_cell
 from services.feeds.formats.entry_relations import relate
 from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.styles import networks_of_range
+from services.feeds.formats.table_columns import described_columns
 from services.feeds.formats.table_layout import is_placeholder
 from services.feeds.formats.type_words import Declared, TypeWords, value_of
 from shared.stix import NotAnObservable, ObservableType
@@ -290,6 +291,38 @@ class RowReader:
         return context
 
 
+def with_described(
+    columns: Columns, table: list[list[str]], names: list[str], where: str, notes: list[str]
+) -> Columns:
+    """Columns of which the value alone is given, with those that describe it.
+
+    Raises:
+        MalformedDocument: there is no such column.
+    """
+    options = msgspec.structs.asdict(columns)
+    if any(option is not None for name, option in options.items() if name != "value"):
+        return columns
+    places = [columns.value] if isinstance(columns.value, str | int) else columns.value
+    values = {table_layout.column_index(column, names, where) for column in places}
+    described = described_columns(table, names, values)
+    if described:
+        labels = ", ".join(f"{names[at]!r} as {name}" for name, at in described.items())
+        notes.append(f"columns that describe the value: {labels}")
+    return msgspec.structs.replace(columns, **described)
+
+
+def context_of(columns: Columns, row: Sequence[str]) -> dict[str, Any]:
+    """The fields that describe the values of a row, by columns that are indices."""
+    fields_ = {
+        name: read_field(row[at])
+        for name, read_field in _FIELD_READERS.items()
+        if isinstance(at := getattr(columns, name), int) and at < len(row)
+    }
+    if isinstance(columns.tags, int) and columns.tags < len(row):
+        fields_["tags"] = fields.tags(row[columns.tags])
+    return {name: value for name, value in fields_.items() if value}
+
+
 def _cell_at(row: Sequence[str], at: int | None) -> str:
     return row[at].strip() if at is not None and at < len(row) else ""
 
@@ -298,7 +331,7 @@ def _as_list(columns: Column | list[Column]) -> list[Column]:
     return columns if isinstance(columns, list) else [columns]
 
 
-_FIELD_READERS = {
+_FIELD_READERS: dict[str, Callable[[str], Any]] = {
     "confidence": fields.confidence,
     "malware": table_layout.name_or_none,
     "first_seen": fields.timestamp,

@@ -26,6 +26,13 @@ _RFC2822: Final = re.compile(
     (?:\s*(?P<half>[AP]M))?(?:\s*(?P<zone>[+-][0-9]{4}|[A-Z]{1,5}))?(?:\s*\([A-Z]{1,5}\))?)?""",
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
+_DOTTED: Final = re.compile(
+    r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})"
+    r"(?:,?\s+([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\s+Uhr)?)?",
+    re.ASCII,
+)
+"""Day, month and year between dots, as in German and most languages of Europe."""
+
 _MONTH_NAMES: Final = "janfebmaraprmayjunjulaugsepoctnovdec"
 _MONTHS: Final = tuple(_MONTH_NAMES[at : at + 3] for at in range(0, 36, 3))
 _ZONES: Final = {
@@ -45,8 +52,9 @@ _ZONES: Final = {
 def timestamp(value: Any) -> str | None:
     """RFC 3339 in UTC, from the forms in which sources write times; None if it is none of them.
 
-    They are ISO 8601 in its usual variants, RFC 2822, dates with a zone (`xs:date`), and seconds,
-    milliseconds, microseconds or nanoseconds since 1970. A time without a zone is in UTC. Not
+    They are ISO 8601 in its usual variants, RFC 2822, dates with a zone (`xs:date`), day, month and
+    year between dots (`24.11.2026 13:05`), and seconds, milliseconds, microseconds or nanoseconds
+    since 1970. A time without a zone is in UTC. Not
     guessed are an ambiguous order of day and month, a zone's name that RFC 2822 does not define,
     and ten digits that are an hour of a day as well as seconds since 1970.
     """
@@ -78,6 +86,9 @@ def _moment(text: str) -> datetime:
         return _moment_of_digits(epoch[1])
     if date := _DATE_WITH_ZONE.fullmatch(text):
         return datetime.fromisoformat(f"{date[1]}T00:00:00{date[2].upper()}")
+    if dotted := _DOTTED.fullmatch(text):
+        day, month, year, hour, minute, second = map(int, dotted.groups(default="0"))
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     if parts := _RFC2822.fullmatch(text):
         return _moment_of_parts(parts)
     return datetime.fromisoformat(_OFFSET.sub("", text).upper().replace("/", "-"))

@@ -32,7 +32,10 @@ sha1_hash,xyz,Cobalt Strike,
 """
 
 
-OTHER_COLUMNS = "`--option columns.value=NAME` reads another column instead"
+OTHER_COLUMNS = (
+    "`--option columns.value=NAME` reads another column instead, and "
+    "`--option columns.value=[2,7]` reads 'urlhaus_link' as well"
+)
 
 
 class TestCsv(FormatContract):

@@ -3,6 +3,7 @@
 import pytest
 
 from services.feeds.formats import MalformedDocument
+from services.feeds.formats.base import AmbiguousDocument
 from services.feeds.formats.html import HtmlFormat
 from shared.errors import InvalidInput
 from tests.feeds.formats.contract import FormatContract, pairs, parse
@@ -13,7 +14,7 @@ PAGE = b"""<!DOCTYPE html><html><head><title>A
 <p>It calls <b>evil</b>[.]com, said blog.vendor.example.org<br>bad[.]net, too: T1566.</p>
 <table class="iocs"><tr><td>x.example.com</td><td>192.0.2.7</td></tr></table>
 <script>"script.example.com"</script><style>url(style.example.com)</style>
-<p>More <a href="http://link.example.com/">here</a>; very<wbr>.long.example.net</p>
+<p>More <a href="http://link.example.com/">here</a>; very<wbr>.long[.]example.net</p>
 <footer>foot.example.com</footer></body></html>
 """
 
@@ -55,7 +56,9 @@ def test_what_a_reader_sees_counts_each_block_and_cell_by_itself():
         ("domain-name", "very.long.example.net"),
     ]
     assert whole.indicators[0].description == "It calls evil[.]com, said blog.vendor.example.org"
-    assert whole.notes == ["page: A report", "names ATT&CK T1566"]
+    first, context, last = whole.notes
+    assert (first, last) == ("page: A report", "names ATT&CK T1566")
+    assert context.startswith("blog.vendor.example.org: context")
 
 
 def test_a_selector_names_the_part_that_counts():
@@ -105,3 +108,47 @@ def test_a_page_that_was_mostly_left_out_is_told():
     whole = parse(HtmlFormat(), page)
     assert pairs(whole) == [("domain-name", "evil.com")]
     assert "most of the page was left out" in whole.notes[0]
+
+
+@pytest.mark.parametrize("tag", ["th", "td"])
+def test_a_table_of_a_page_is_read_by_its_columns(tag):
+    """At 929fb88 the sensor of each row was an indicator."""
+    cells = ("Address", "Malware", "Sensor")
+    header = "".join(f"<{tag}>{cell}</{tag}>" for cell in cells)
+    rows = "".join(
+        f"<tr><td><a href='/x'>45[.]155[.]205[.]{at}</a> (C2)</td><td>Mirai</td>"
+        "<td>203.0.113.10</td></tr>"
+        for at in range(1, 4)
+    )
+    rows = rows.replace(" (C2)", "", 2)
+    page = f"<html><p>See a.example.org.</p><table><tr>{header}</tr>{rows}</table></html>".encode()
+    whole = parse(HtmlFormat(), page)
+    values = [item.value for item in whole.indicators]
+    assert values == ["a.example.org", "45.155.205.1", "45.155.205.2", "45.155.205.3"]
+    assert [item.malware for item in whole.indicators[1:]] == ["Mirai"] * 3
+    assert whole.account is not None
+    assert whole.account.context == {"other column of a table": 3}
+    assert any("--option tables=false" in note for note in whole.notes)
+
+
+def test_a_table_of_two_hosts_is_a_doubt_with_its_answers():
+    rows = "".join(
+        f"<tr><td>45.155.205.{at}</td><td>203.0.113.{at}</td></tr>" for at in range(1, 4)
+    )
+    page = f"<html><table><tr><th>src</th><th>dst</th></tr>{rows}</table></html>".encode()
+    with pytest.raises(AmbiguousDocument) as doubt:
+        parse(HtmlFormat(), page)
+    counts = [
+        len(parse(HtmlFormat(), page, **choice["options"]).indicators)
+        for choice in doubt.value.alternatives
+    ]
+    assert counts == [3, 3, 6, 6]
+
+
+def test_a_table_that_holds_another_is_layout():
+    inner = "<table><tr><th>ip</th><th>n</th></tr><tr><td>192.0.2.7</td><td>1</td></tr></table>"
+    page = f"<html><table><tr><td>x.example.com</td><td>{inner}</td></tr></table></html>"
+    assert [value for _, value in pairs(parse(HtmlFormat(), page.encode()))] == [
+        "x.example.com",
+        "192.0.2.7",
+    ]

@@ -132,3 +132,24 @@ def test_a_spreadsheet_within_an_archive_is_unpacked_once():
     assert sink.getvalue() == workbook(list=ROWS) or guess_format("x", sink.getvalue())[0] == (
         "spreadsheet"
     )
+
+
+def test_other_sheets_are_named_and_can_be_read():
+    """At 929fb88 the rows of other sheets were lost without a word."""
+    data = workbook(
+        Cover=[("a report",)] * 9,
+        IPs=[("ip",), ("192.0.2.1",), ("192.0.2.2",)],
+        Names=[("domain",), ("evil.example.com",)],
+    )
+    whole = parse(SpreadsheetFormat(), data)
+    assert [value for _, value in pairs(whole)] == ["192.0.2.1", "192.0.2.2"]
+    (note,) = [note for note in whole.notes if "other sheets" in note]
+    assert "'Cover' (9 rows), 'Names' (2 rows)" in note
+    all_sheets = parse(SpreadsheetFormat(), data, sheet="*")
+    assert [value for _, value in pairs(all_sheets)] == [
+        "192.0.2.1",
+        "192.0.2.2",
+        "evil.example.com",
+    ]
+    other = parse(SpreadsheetFormat(), data, sheet="Names")
+    assert [value for _, value in pairs(other)] == ["evil.example.com"]

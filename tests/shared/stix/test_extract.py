@@ -129,7 +129,7 @@ def test_mentions_come_in_order_with_their_places():
         "They were infected.In May it ended.So what?",
         "version 1.2.3.4, v1.2.3.4, v 1.2.3.4, build 10.0.0.1, Chrome/109.0.0.1",
         "1.3.6.1.4.1, 1.2.3, 300.1.1.1",
-        "192.0.2.4/0, 10.0.0.1/33 and 192.0.2.1/129",
+        "192.0.2.4/0",
         "127.0.0.1 0.0.0.0 ::1 localhost http://localhost/a http://127.0.0.1:80/a",
         "http://server01/a",
         "12:34:56, std::string, Foo::Bar, ::add, 10:30, a::b",

@@ -96,7 +96,7 @@ def test_marks_of_defanging_join_the_whole_name(before, dots, behind):
 
 @given(
     st.sampled_from(["evil.co", "evil[.]co", "198.51.100.7"]),
-    st.sampled_from(["[.]\nuk", "[.]\r\n  uk", " DOT uk", "\u2026", "...", "[.] uk", "(dot) uk"]),
+    st.sampled_from(["[.]\nuk", "[.]\r\n  uk", " DOT in", "\u2026", "...", "[.] uk", "(dot) uk"]),
 )
 def test_a_name_that_goes_on_is_left_out(name, rest):
     text = f"see {name}{rest} and"
@@ -146,3 +146,29 @@ def test_eight_pairs_are_a_serial_number(pairs_of_digits):
     assert values(f"serial {serial} of") == []
     with pytest.raises(NotAnObservable, match="serial number"):
         detect(serial)
+
+
+@given(st.integers(33, 65535), st.sampled_from(["outside:", "", "dst inside:", "("]))
+def test_a_number_beyond_32_behind_an_address_is_a_port(port, before):
+    """At 929fb88 `203.0.113.7/443` was left out, and of a longer port a URL."""
+    assert values(f"tcp {before}203.0.113.7/{port} closed") == ["203.0.113.7"]
+
+
+@given(st.integers(1, 32), st.sampled_from(["%ASA-4-106023: Deny", "%FTD-6-302013: Built", "x"]))
+def test_a_number_that_may_be_a_prefix_is_a_port_in_a_log(number, mark):
+    line = f"{mark} tcp src outside:203.0.113.7/51234 dst inside:198.51.100.5/{number} by x"
+    assert values(line) == ["203.0.113.7", "198.51.100.5"]
+
+
+@given(st.integers(16, 30))
+def test_a_prefix_in_prose_stays_one(number):
+    assert values(f"the network 203.0.113.0/{number} is theirs")[0].endswith(f"/{number}")
+
+
+@given(
+    st.lists(st.sampled_from(["login", "evil-bank", "a1"]), min_size=1),
+    st.sampled_from(["com", "net", "ru"]),
+)
+def test_dots_in_words_of_capitals_make_a_name(labels, last):
+    assert values(f"They use {' DOT '.join([*labels, last])} now") == [".".join([*labels, last])]
+    assert values("the DOT in Ohio and the DOT of it") == []
