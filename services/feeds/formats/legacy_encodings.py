@@ -31,12 +31,14 @@ def guess_legacy_encoding(head: bytes) -> str | None:
     if _UTF8.search(head) or _RUNS.search(head):
         return None  # UTF-8 with a fault, or a script whose words have no letters of ASCII
     letters = frozenset(b"".join(_WITHIN_WORD.findall(head)))
+    if len(letters) == 1:
+        return None  # one letter is no evidence of the others
     if letters:
         if letters <= _WESTERN and not all(not letters.isdisjoint(some) for some in _CENTRAL):
             return "cp1252"
         return "cp850" if letters <= _DOS and min(letters) < 0xA6 else None
     at_words = frozenset(b"".join(_AT_WORD.findall(head)))
-    is_western = bool(at_words) and at_words <= _WESTERN
+    is_western = len(at_words) > 1 and at_words <= _WESTERN
     return "cp1252" if is_western and frozenset(b"".join(_HIGH.findall(head))) <= at_words else None
 
 

@@ -71,8 +71,8 @@ def test_a_document_is_read_in_its_encoding_and_a_note_says_so():
         ("xn--bse-bank-n4a.de", "B\u00e4r")
     ]
     assert any("windows-1252" in note for note in whole.notes)
-    items = '[{"domain": "evil-bank.com", "malware": "B\u00e4r"}]'.encode("cp1252")
-    assert parse(JsonFormat(), items).indicators[0].malware == "B\u00e4r"
+    items = '[{"domain": "evil-bank.com", "malware": "B\u00e4rl\u00f6we"}]'.encode("cp1252")
+    assert parse(JsonFormat(), items).indicators[0].malware == "B\u00e4rl\u00f6we"
     prose = parse(ProseFormat(), "Die Dom\u00e4ne evil-bank.com ist b\u00f6se.".encode("cp1252"))
     assert prose.indicators[0].description == "Die Dom\u00e4ne evil-bank.com ist b\u00f6se."
 
