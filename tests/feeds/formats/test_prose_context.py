@@ -20,8 +20,10 @@ MEANT = {"login.evil-bank.com", "evil-login.com", "http://evil-c.com/a", "evil-d
 CLEAR = ("https://www.cert.at/reports/1", "max@cert.at", "www.cert.at", "https://github.com/a/b")
 HEADER = (
     "Return-Path: <max@cert.at>",
-    "Received: from mail.cert.at (mail.cert.at [83.136.33.1]) by mx.example.org with ESMTP;\n"
-    "\tSun, 29 Nov 2026 10:00:00 +0100",
+    (
+        "Received: from mail.cert.at (mail.cert.at [83.136.33.1]) by mx.example.org with ESMTP;\n"
+        "\tSun, 29 Nov 2026 10:00:00 +0100"
+    ),
     "Message-ID: <4711@mail.cert.at>",
     "Von: Max Muster <max@cert.at>",
     "De: Max <max@cert.at>",
