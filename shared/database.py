@@ -22,6 +22,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared import tenants
 from shared.errors import TooLargeInput, Unavailable
@@ -147,6 +148,9 @@ class Database:
             pool_recycle=1800,
         )
         event.listen(self.engine, "connect", _prepare_connection)
+        if present_url is not None:
+            event.listen(self.engine, "connect", self._note_login)
+            event.listen(self.engine, "checkin", self._close_former)
         self._readers = self._make_readers()
         self._checking = threading.Lock()
         self._checked_at = 0.0
@@ -220,6 +224,16 @@ class Database:
             return _open_reader(parameters)
 
         return ReaderPool(connect, self._reader_count, _POOL_SECONDS)
+
+    def _note_login(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["url"] = self.url
+
+    def _close_former(
+        self, connection: psycopg.Connection | None, record: ConnectionPoolEntry
+    ) -> None:
+        """Close a connection of a former login when it comes back; no pool lends it any more."""
+        if connection is not None and record.info.get("url") != self.url:
+            connection.close()
 
     def _follow_login(self) -> None:
         """Connect with the present login from now on, if it is another."""

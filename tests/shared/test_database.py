@@ -1,6 +1,7 @@
 """One transaction, one tenant: row-level security on every table, also without a tenant."""
 
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -179,6 +180,12 @@ def test_a_process_follows_its_login_while_it_runs(environment: Settings) -> Non
     own.check()
     with own.connect() as connection:
         assert connection.info.user == names[1]
+        # What came back is closed; the server notices some milliseconds later.
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+        deadline = time.monotonic() + 10
+        while connection.execute(query, (names[0],)).fetchone() != (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     drop_login(admin_url, str(names[0]))
     assert users() == {names[1]}
     own.close()
