@@ -43,6 +43,8 @@ class ModelField(NamedTuple):
         attributes: names of the attributes that lead to its value in Python.
         phrase: its name in a sentence, such as `the score`.
         is_optional: whether it may be absent, which is None in Python. A list never is.
+        is_shared: whether all subjects of a call have it in common; its attributes are then those
+            of the environment.
     """
 
     path: str
@@ -50,6 +52,7 @@ class ModelField(NamedTuple):
     attributes: tuple[str, ...]
     phrase: str
     is_optional: bool = False
+    is_shared: bool = False
 
 
 class FilterModel:

@@ -4,6 +4,7 @@ A filter that is true only when `observable.type` is `url` needs not be tried on
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from shared.filters.conditions import (
     Condition,
@@ -15,9 +16,14 @@ from shared.filters.conditions import (
     ListMembership,
     Membership,
     Negation,
+    SomeElement,
+    UnderDomain,
     Value,
     ValueComparison,
 )
+
+UNDER: Final = ".under"
+"""Follows the path of a field whose value has to be below one of some domains."""
 
 Requirements = Mapping[str, frozenset[Constant]]
 """Path of a field -> the values, of which it has one whenever the filter matches. The value of a
@@ -45,6 +51,12 @@ def _required(condition: Condition, *, is_negated: bool) -> dict[str, frozenset[
             required = {field.path: frozenset(constants)}
         case ListMembership(ConstantValue(constant), FieldValue(field)) if not is_negated:
             required = {field.path: frozenset((constant,))}
+        case SomeElement(FieldValue(field), variable, Membership(member, constants)) if (
+            member == variable and not is_negated
+        ):
+            required = {field.path: frozenset(constants)}
+        case UnderDomain(FieldValue(field), domain) if not is_negated:
+            required = {f"{field.path}{UNDER}": frozenset((domain,))}
         case _:
             required = {}
     return required

@@ -36,10 +36,23 @@ def domain_test(domain: str) -> Callable[[str], bool]:
     below = f".{domain}"
 
     def is_under(text: str) -> bool:
+        # Most texts are told apart without a look for their host.
+        if domain not in text.lower():
+            return False
         name = host_of(text)
         return name == domain or name.endswith(below)
 
     return is_under
+
+
+def domains_above(text: str) -> list[str]:
+    """All domains that a text is under: `a.example.com`, `example.com`, `com`."""
+    name = host_of(text)
+    domains = [name]
+    while (dot := name.find(".")) >= 0:
+        name = name[dot + 1 :]
+        domains.append(name)
+    return domains
 
 
 def host_of(text: str) -> str:

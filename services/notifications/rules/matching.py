@@ -1,17 +1,28 @@
 """Rules against chunks of changes, as plain functions without I/O.
 
 A rule with a minimum score matches changes that cross it: new at or above it, or risen to it from
-below. A rule without one matches what is new. Only rules with `expired` match what expired; with a
-minimum score they match what had reached it.
+below. A rule without one matches what is new, and, if it has a filter, what has changed. Only rules
+with `expired` match what expired; with a minimum score they match what had reached it. A filter has
+to match as well.
+
+Rules are indexed by what they require, whether a condition or the filter says so: the source, the
+type and the kind of change decide once for a group of changes, a tag or a value decides by one
+look into a table.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from services.notifications.rules.expression import rule_expression
 from shared.database import PUBLIC
 from shared.events.observables import Change, ChangeKind
+from shared.filters.filter import FilterExpression
+from shared.filters.matcher import Watchlist
+from shared.filters.requirements import UNDER
+from shared.filters.text_tests import domains_above
 
 Occasion = ChangeKind | Literal["health"]
 """What may cause a notification: a kind of change, or a change of a feed's health."""
@@ -28,6 +39,7 @@ class Conditions:
         min_score: 1 to 100.
         sources: names of feeds.
         tags: one of them must be there.
+        filter: an expression that has to match, too; empty for none.
     """
 
     rule_id: UUID
@@ -38,27 +50,103 @@ class Conditions:
     min_score: int | None = None
     sources: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    filter: str = ""
 
 
-_Group = tuple[str, ChangeKind]
-"""Type and kind of change."""
+@dataclass(frozen=True, slots=True)
+class ChangeEnvironment:
+    """What all changes of an event have in common.
 
+    Attributes:
+        source: name of the feed that caused them.
+    """
+
+    source: str
+    now: datetime
+    watchlists: Mapping[str, Watchlist] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _IndexedRule:
+    """A rule with its whole condition, and what that requires; None means anything.
+
+    Attributes:
+        kinds: of change; a rule names all that it is about.
+    """
+
+    rule: Conditions
+    expression: FilterExpression
+    sources: frozenset[object] | None
+    types: frozenset[object] | None
+    kinds: frozenset[object]
+    tags: frozenset[object] | None
+    values: frozenset[object] | None
+    domains: frozenset[object] | None
+
+    def concerns(self, source: str, tenant: str) -> bool:
+        """Whether it may match an event; events of `public` concern all tenants' rules."""
+        is_visible = tenant in (PUBLIC, self.rule.tenant)
+        return is_visible and (self.sources is None or source in self.sources)
+
+
+_Matches = dict[UUID, tuple[Conditions, list[Change]]]
+
+
+class _GroupIndex:
+    """The rules that may match changes of one source, type and kind."""
+
+    def __init__(self, rules: Iterable[_IndexedRule]) -> None:
+        self._by_value: dict[object, list[_IndexedRule]] = {}
+        self._by_domain: dict[object, list[_IndexedRule]] = {}
+        self._by_tag: dict[object, list[_IndexedRule]] = {}
+        self._others: list[_IndexedRule] = []
+        for rule in rules:
+            if rule.values is not None:
+                _enter(self._by_value, rule.values, rule)
+            elif rule.domains is not None:
+                _enter(self._by_domain, rule.domains, rule)
+            elif rule.tags is not None:
+                _enter(self._by_tag, rule.tags, rule)
+            else:
+                self._others.append(rule)
+
+    def match(
+        self, changes: list[Change], environment: ChangeEnvironment, matches: _Matches
+    ) -> None:
+        """Enter the rules that match some of the changes, with these."""
+        if self._by_value:
+            values = ((change.value,) for change in changes)
+            _match_keys(self._by_value, values, changes, environment, matches)
+        if self._by_domain:
+            domains = (domains_above(change.value) for change in changes)
+            _match_keys(self._by_domain, domains, changes, environment, matches)
+        if self._by_tag:
+            tags = (change.tags for change in changes)
+            _match_keys(self._by_tag, tags, changes, environment, matches)
+        for rule in self._others:
+            selected = rule.expression.selector(changes, environment)
+            if selected:
+                matches.setdefault(rule.rule.rule_id, (rule.rule, []))[1].extend(selected)
+
+
+_MAX_CACHED_GROUPS: Final = 50_000
 _MAX_CACHED_SOURCES: Final = 10_000
 
 
 class RuleSet:
-    """Rules that are prepared once and matched against many chunks.
-
-    A chunk is first divided into groups of one type and kind, so that a rule compares types and
-    kinds once for each group, not for each change.
-    """
+    """Rules that are prepared once and matched against many chunks."""
 
     def __init__(self, rules: Iterable[Conditions]) -> None:
-        self._rules = tuple(rules)
-        self._by_source: dict[tuple[str, str], tuple[Conditions, ...]] = {}
+        self._rules = tuple(_indexed(rule) for rule in rules)
+        self._by_source: dict[tuple[str, str], tuple[_IndexedRule, ...]] = {}
+        self._by_group: dict[tuple[str, str, str, str], _GroupIndex] = {}
 
     def match(
-        self, tenant: str, source: str, changes: Sequence[Change]
+        self,
+        tenant: str,
+        source: str,
+        changes: Sequence[Change],
+        watchlists: Mapping[str, Watchlist] | None = None,
     ) -> list[tuple[Conditions, list[Change]]]:
         """The rules that match, each with the changes that it matches.
 
@@ -66,60 +154,85 @@ class RuleSet:
             tenant: the event's tenant; events of `public` concern all tenants' rules.
             source: name of the feed that caused the changes.
             changes: at most a chunk.
+            watchlists: those that filters refer to.
         """
-        rules = self._concerned_rules(tenant, source)
-        if not rules:
+        if not self._concerned_rules(tenant, source):
             return []
-        groups: dict[_Group, list[Change]] = {}
+        environment = ChangeEnvironment(source, datetime.now(UTC), watchlists or {})
+        groups: dict[tuple[str, ChangeKind], list[Change]] = {}
         for change in changes:
-            key = (change.type, change.kind)
-            try:
-                groups[key].append(change)
-            except KeyError:
-                groups[key] = [change]
-        return [(rule, matches) for rule in rules if (matches := _matches(rule, groups))]
+            groups.setdefault((change.type, change.kind), []).append(change)
+        matches: _Matches = {}
+        for (type_, kind), group in groups.items():
+            self._group_index(tenant, source, type_, kind).match(group, environment, matches)
+        return list(matches.values())
 
     def watching_health(self, tenant: str, source: str) -> list[Conditions]:
         """The rules that notify of a feed's health."""
-        return [rule for rule in self._concerned_rules(tenant, source) if "health" in rule.on]
+        rules = self._concerned_rules(tenant, source)
+        return [each.rule for each in rules if "health" in each.rule.on]
 
-    def _concerned_rules(self, tenant: str, source: str) -> tuple[Conditions, ...]:
+    def _concerned_rules(self, tenant: str, source: str) -> tuple[_IndexedRule, ...]:
         key = (tenant, source)
         rules = self._by_source.get(key)
         if rules is None:
             if len(self._by_source) >= _MAX_CACHED_SOURCES:
                 self._by_source.clear()
-            rules = self._by_source[key] = tuple(
-                rule
-                for rule in self._rules
-                if tenant in (PUBLIC, rule.tenant) and (not rule.sources or source in rule.sources)
-            )
+            rules = tuple(rule for rule in self._rules if rule.concerns(source, tenant))
+            self._by_source[key] = rules
         return rules
 
+    def _group_index(self, tenant: str, source: str, type_: str, kind: str) -> _GroupIndex:
+        key = (tenant, source, type_, kind)
+        index = self._by_group.get(key)
+        if index is None:
+            if len(self._by_group) >= _MAX_CACHED_GROUPS:
+                self._by_group.clear()
+            index = self._by_group[key] = _GroupIndex(
+                rule
+                for rule in self._concerned_rules(tenant, source)
+                if (rule.types is None or type_ in rule.types) and kind in rule.kinds
+            )
+        return index
 
-def _matches(rule: Conditions, groups: dict[_Group, list[Change]]) -> list[Change]:
-    matches: list[Change] = []
-    for (type_, kind), group in groups.items():
-        if kind in rule.on and (not rule.types or type_ in rule.types):
-            matches += _select(rule, kind, group)
-    return matches
+
+def _indexed(rule: Conditions) -> _IndexedRule:
+    expression = rule_expression(
+        rule.on, rule.types, rule.min_score, rule.sources, rule.tags, rule.filter
+    )
+    required = expression.requirements
+    return _IndexedRule(
+        rule,
+        expression,
+        sources=required.get("source.name"),
+        types=required.get("observable.type"),
+        kinds=required.get("change.kind", frozenset()),
+        tags=required.get("observable.tags"),
+        values=required.get("observable.value"),
+        domains=required.get(f"observable.value{UNDER}"),
+    )
 
 
-def _select(rule: Conditions, kind: ChangeKind, group: list[Change]) -> list[Change]:
-    """The changes of a group that match a rule whose kinds and types match the group."""
-    minimum = rule.min_score
-    if minimum is None:
-        selected = [] if kind == "changed" else group
-    elif kind == "new":
-        selected = [change for change in group if change.score >= minimum]
-    elif kind == "changed":
-        selected = [
-            change for change in group if (change.score_before or 0) < minimum <= change.score
-        ]
-    else:
-        selected = [
-            change for change in group if minimum <= max(change.score, change.score_before or 0)
-        ]
-    if not rule.tags:
-        return selected
-    return [change for change in selected if not rule.tags.isdisjoint(change.tags)]
+def _enter(
+    index: dict[object, list[_IndexedRule]], keys: frozenset[object], rule: _IndexedRule
+) -> None:
+    for key in keys:
+        index.setdefault(key, []).append(rule)
+
+
+def _match_keys(
+    index: dict[object, list[_IndexedRule]],
+    keys: Iterable[Sequence[object]],
+    changes: list[Change],
+    environment: ChangeEnvironment,
+    matches: _Matches,
+) -> None:
+    """Try on each change the rules that its keys name."""
+    for change, own_keys in zip(changes, keys, strict=True):
+        for key in own_keys:
+            for rule in index.get(key, ()):
+                if rule.expression.matcher(change, environment):
+                    _, selected = matches.setdefault(rule.rule.rule_id, (rule.rule, []))
+                    # Two of a change's tags may name one rule.
+                    if not selected or selected[-1] is not change:
+                        selected.append(change)

@@ -13,6 +13,34 @@ TAGS = ["c2", "phishing", "tor"]
 FEEDS = ["ipsum", "urlhaus"]
 KINDS = ["new", "changed", "expired"]
 SCORES = st.integers(0, 100)
+VALUES = ["192.0.2.1", "192.0.2.2", "www.example.com"]
+FILTERS = {
+    "": lambda _source, _change: True,
+    'observable.type == "url"': lambda _source, change: change.type == "url",
+    'observable.type in ["url"] && source.name == "ipsum"': (
+        lambda source, change: change.type == "url" and source == "ipsum"
+    ),
+    '"c2" in observable.tags || "tor" in observable.tags': (
+        lambda _source, change: bool({"c2", "tor"} & set(change.tags))
+    ),
+    'observable.value == "192.0.2.1" && change.kind != "expired"': (
+        lambda _source, change: change.value == "192.0.2.1" and change.kind != "expired"
+    ),
+    'change.kind == "new" && change.score > 30': (
+        lambda _source, change: change.kind == "new" and change.score > 30
+    ),
+    "change.score > change.score_before": (
+        lambda _source, change: (
+            change.score_before is not None and change.score > change.score_before
+        )
+    ),
+    'observable.value.under("example.com")': (
+        lambda _source, change: change.value == "www.example.com"
+    ),
+    'cidr("192.0.2.2/31").containsIP(observable.value)': (
+        lambda _source, change: change.value == "192.0.2.2"
+    ),
+}
 
 
 def some(words):
@@ -24,7 +52,7 @@ CHANGES = st.lists(
         Change,
         id=st.uuids().map(lambda id_: f"x--{id_}"),
         type=st.sampled_from(TYPES),
-        value=st.just("192.0.2.1"),
+        value=st.sampled_from(VALUES),
         kind=st.sampled_from(KINDS),
         score=SCORES,
         score_before=st.none() | SCORES,
@@ -43,6 +71,7 @@ RULES = st.lists(
         min_score=st.none() | st.integers(1, 100),
         sources=some(FEEDS),
         tags=some(TAGS),
+        filter=st.sampled_from(sorted(FILTERS)),
     ),
     max_size=8,
     unique_by=lambda rule: rule.rule_id,
@@ -50,7 +79,7 @@ RULES = st.lists(
 
 
 def concerns(rule, tenant, source, change):
-    """Whether a change matches, condition by condition."""
+    """Whether a change matches, condition by condition, the filter among them."""
     conditions = [
         tenant in ("public", rule.tenant),
         change.kind in rule.on,
@@ -60,9 +89,11 @@ def concerns(rule, tenant, source, change):
     ]
     if not all(conditions):
         return False
+    if not FILTERS[rule.filter](source, change):
+        return False
     before = change.score_before or 0
     if rule.min_score is None:
-        return change.kind in ("new", "expired")
+        return change.kind in ("new", "expired") or bool(rule.filter)
     if change.kind == "expired":
         return change.score >= rule.min_score or before >= rule.min_score
     reached = change.score >= rule.min_score

@@ -10,7 +10,9 @@ import pytest
 from shared.filters.filter import parse_filter
 from shared.filters.literals import moment, time_span
 from shared.filters.parser import parse
+from shared.filters.requirements import UNDER
 from shared.filters.syntax import Binary, Call, ListOf, Literal, Node, Path, Unary
+from shared.filters.text_tests import domains_above
 from tests.shared.filters.sample_model import ENVIRONMENT, MODEL, FilterMaker, Subject
 
 _OPERATORS = {
@@ -102,11 +104,14 @@ def test_the_function_means_what_the_tree_says(seed: int) -> None:
         text = maker.condition()
         tree = parse(text)
         filter_ = parse_filter(text, MODEL)
-        for _ in range(10):
-            subject = maker.subject()
+        subjects = [maker.subject() for _ in range(10)]
+        matching = []
+        for subject in subjects:
             expected = value_of(tree, subject.as_maps()) is True
             outcomes.add(expected)
             assert filter_.matches(subject, ENVIRONMENT) is expected, (text, subject)
+            matching += [subject] if expected else []
+        assert filter_.selector(subjects, ENVIRONMENT) == matching
     assert outcomes == {True, False}
 
 
@@ -121,12 +126,19 @@ def test_what_a_filter_requires_is_so_whenever_it_matches(seed: int) -> None:
             if not filter_.matches(subject, ENVIRONMENT):
                 continue
             for path, values in filter_.requirements.items():
+                assert not path.endswith(UNDER)
                 field = MODEL.fields[path]
                 value = getattr(subject, field.attributes[0])
                 present = set(value) if field.type.element else {value}
                 assert present & values, (filter_.text, subject)
                 required += 1
     assert required > 20
+
+
+def test_a_domain_is_required_where_names_have_to_be_under_it() -> None:
+    filter_ = parse_filter('observable.own && observable.value.under("example.com")', MODEL)
+    assert filter_.requirements == {f"observable.value{UNDER}": frozenset({"example.com"})}
+    assert domains_above("https://www.example.com/a") == ["www.example.com", "example.com", "com"]
 
 
 def test_the_narrowest_requirement_counts() -> None:
