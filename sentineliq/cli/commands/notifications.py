@@ -101,6 +101,14 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
         list[str] | None,
         typer.Option(help="Only observables with this tag; you may repeat this option."),
     ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            help="Only what this expression matches, e.g. "
+            "'observable.value.under(\"example.com\") && change.score >= 50'.",
+        ),
+    ] = None,
     on: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,6 +129,7 @@ def add_rule(  # noqa: PLR0913  # a command's parameters are its documentation
         "tags": tag,
         "on": on,
         "min_score": min_score,
+        "filter": filter_,
     }
     body: Json = {"name": name, "channel_ids": ids}
     body |= {field: value for field, value in conditions.items() if value}

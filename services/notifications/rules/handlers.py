@@ -107,6 +107,7 @@ def _conditions(rule: Rule) -> Conditions:
         min_score=rule.min_score,
         sources=frozenset(rule.sources),
         tags=frozenset(rule.tags),
+        filter=rule.filter,
     )
 
 

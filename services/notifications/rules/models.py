@@ -21,4 +21,5 @@ RULE = sa.Table(
     sa.Column("channel_ids", pg.ARRAY(pg.UUID(as_uuid=True))),
     sa.Column("created_at", _TIME),
     sa.Column("updated_at", _TIME),
+    sa.Column("filter", sa.Text),
 )

@@ -30,6 +30,7 @@ class Rule:
         on: kinds of change, and `health` for the health of feeds.
         sources: names of feeds.
         tags: one of them must be there.
+        filter: an expression that has to match, too; empty for none.
     """
 
     id: UUID
@@ -44,6 +45,7 @@ class Rule:
     channel_ids: list[UUID]
     created_at: datetime
     updated_at: datetime
+    filter: str
 
 
 def rules_version(session: Session) -> tuple[str, int]:

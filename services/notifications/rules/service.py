@@ -10,12 +10,13 @@ from services.notifications.channels.patches import apply_patch
 from services.notifications.channels.service import require_channels
 from services.notifications.quotas.limits import RULES
 from services.notifications.rules import repository
+from services.notifications.rules.expression import parse_rule_filter
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.schemas import RuleCreate, RulePatch, RuleView
 from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import Database
-from shared.errors import NotFound
+from shared.errors import InvalidInput, NotFound
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
@@ -46,7 +47,7 @@ def create_rule(database: Database, principal: Principal, body: RuleCreate) -> R
     """Create a rule.
 
     Raises:
-        InvalidInput: a channel does not exist.
+        InvalidInput: a channel does not exist, or the filter cannot be used.
         Conflict: the tenant has a rule of that name.
         QuotaExceeded: it has as many as it may have.
     """
@@ -97,10 +98,20 @@ def _get(session: Session, rule_id: UUID, *, lock: bool = False) -> Rule:
 
 def _checked_values(session: Session, body: RuleCreate) -> dict[str, Any]:
     """The columns of a rule, once its channels exist; they are named once each."""
+    _check_filter(body.filter)
     channel_ids = list(dict.fromkeys(body.channel_ids))
     require_channels(session, channel_ids)
     values = body.model_dump(mode="json", exclude={"channel_ids"})
     return {**values, "channel_ids": channel_ids}
+
+
+def _check_filter(text: str) -> None:
+    if not text:
+        return
+    watchlists = parse_rule_filter(text).watchlists
+    if watchlists:
+        name = min(watchlists)
+        raise InvalidInput(f"There is no watchlist {name}.", field="filter")
 
 
 def _audit(

@@ -36,6 +36,9 @@ def test_rules_from_making_to_deleting(bench, receiver):
         ({"on": []}, "on"),
         ({"on": ["changed"]}, "body"),
         ({"name": None}, "name"),
+        ({"filter": "change.scor > 3"}, "filter"),
+        ({"filter": 'observable.value in watchlist("ours")'}, "filter"),
+        ({"filter": "x" * 4097}, "filter"),
         ({"channel_ids": []}, "channel_ids"),
         ({"channel_ids": [str(uuid4())]}, "channel_ids"),
     ],
@@ -45,3 +48,26 @@ def test_a_bad_rule_is_refused_with_its_field(bench, receiver, change, field):
     body = {"name": "bad", "channel_ids": rule["channel_ids"]} | change
     problem(bench.api.post("/v1/rules", json=body), 422, field)
     problem(bench.api.patch(f"/v1/rules/{rule['id']}", json=change), 422, field)
+
+
+def test_a_filter_is_told_in_words_and_its_mistake_at_its_place(bench, receiver):
+    channel = bench.channel(receiver.url)
+    text = 'observable.value.under("example.com") && change.score >= 50'
+    rule = bench.rule(channel, name="Ours", filter=text)
+    assert rule["filter"] == text
+    assert rule["filter_sentence"] == (
+        "the value is example.com or below it and the score is at least 50"
+    )
+    assert bench.rule(channel, name="Any")["filter_sentence"] is None
+    mistake = {"filter": "change.score > 50 and true"}
+    answer = bench.api.patch(f"/v1/rules/{rule['id']}", json=mistake).json()
+    assert "Write && for and." in answer["title"] + answer.get("detail", "")
+    assert answer["position"] == 18
+
+
+def test_a_filter_makes_changes_news_without_a_score(bench, receiver):
+    channel = bench.channel(receiver.url)
+    body = {"name": "Moves", "on": ["changed"], "channel_ids": [channel["id"]]}
+    problem(bench.api.post("/v1/rules", json=body), 422, "body")
+    answer = bench.api.post("/v1/rules", json={**body, "filter": "change.score > 50"})
+    assert answer.status_code == 201

@@ -15,6 +15,7 @@ from shared.database import PLATFORM
 from shared.errors import Unavailable
 from shared.kafka.consumer import Consumer
 from shared.kafka.producer import Publisher
+from tests.notifications.conftest import change
 from tests.notifications.receiver import Receiver
 
 
@@ -171,3 +172,17 @@ def test_the_worker_is_woken_after_the_commit_and_not_without_one(bench, receive
         assert woken == [], "a savepoint is no commit"
     assert [len(seen) for seen in woken] == [2], "once, and when the rows can be seen"
     bench.deliver()
+
+
+def test_a_rule_notifies_only_of_what_its_filter_matches(bench, receiver: Receiver):
+    text = 'observable.value.under("example.com") || change.score == 77'
+    _, rule, feed = bench.hook(receiver, filter=text)
+    changes = [
+        change(type="domain-name", value="www.example.com", score=10),
+        change(type="domain-name", value="www.example.net", score=20),
+        change(type="ipv4-addr", value="192.0.2.77", score=77),
+    ]
+    bench.handle(bench.event(feed, *changes))
+    [delivery] = bench.ledger(rule)
+    document = bench.api.get(f"/v1/deliveries/{delivery['id']}").json()
+    assert [match["value"] for match in document["matches"]] == ["192.0.2.77", "www.example.com"]
