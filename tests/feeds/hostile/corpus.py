@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shared.sandbox.limits import Cause
 
@@ -43,7 +43,7 @@ class HostileDocument(NamedTuple):
     outcomes: frozenset[str] = frozenset({"read", "refused"})
 
 
-def _limits(*causes: Cause) -> frozenset[str]:
+def _limits(*causes: Cause | Literal["read"]) -> frozenset[str]:
     # On a busy machine the clock runs out before the processor time does.
     by_clock = {"wall-clock"} if "processor-time" in causes else set()
     return frozenset({"refused", *causes, *by_clock})
