@@ -32,7 +32,9 @@ _NEXT_URL: Final = re.compile(r"[,;](?=[A-Za-z][A-Za-z0-9+.-]{0,30}+://)|\|")
 """Between the URLs of a list: other commas may belong to one."""
 _ADDRESSES: Final = frozenset({ObservableType.IPV4, ObservableType.IPV6})
 _COMMENT: Final = re.compile(r"(?:^|\s)(?:#|;|//|!).*$")
-_SPACED_DOT: Final = re.compile(r"\s+(?:dot|\.|[\[({]{1,3}(?:\.|dot)[\])}]{1,3})\s+", re.IGNORECASE)
+_SPACED_DOT: Final = re.compile(
+    r"(?<!\s)\s++(?:dot|\.|[\[({]{1,3}(?:\.|dot)[\])}]{1,3})\s++", re.IGNORECASE
+)
 _SPACED_RANGE: Final = re.compile(r"-\s+([0-9a-fA-F.:]+)")
 _SAMPLED: Final = 200
 _SAMPLED_PIECES: Final = 50

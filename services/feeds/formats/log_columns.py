@@ -24,7 +24,7 @@ _CLEAR: Final = 0.8
 _COMMENT: Final = re.compile(r"(?:^|\s)(?:#|;|//|!).*$")
 _ENDPOINT: Final = re.compile(
     r"\(?(?P<interface>[A-Za-z][\w.-]{0,40}+:)?(?P<address>(?:[0-9]{1,3}\.){3}[0-9]{1,3})"
-    r"(?P<mark>[/:#.])(?P<port>[0-9]{1,5})(?:\(\S*)?[:,;|)]*",
+    r"(?P<mark>[/:#.])(?P<port>[0-9]{1,5})(?:\(\S*+|[:,;|)]*+)",
     re.ASCII,
 )
 """An end of a connection: `outside:192.0.2.7/443` (Cisco), `192.0.2.7#53` (BIND), `192.0.2.7.443`
