@@ -100,7 +100,7 @@ def main() -> None:
     watched = [*rules, _rule('observable.value in watchlist("ours")')]
     watchlist = frozenset(_value(source, "ipv4-addr") for _ in range(100_000))
     with_watchlist = total / _seconds(RuleSet(watched), events, {"ours": watchlist})
-    ours = _evaluation_seconds(expressions, events)
+    evaluation = _evaluation_seconds(expressions, events)
     figures: dict[str, Any] = {
         "rules": arguments.rules,
         "changes": total,
@@ -109,14 +109,14 @@ def main() -> None:
         "changes/s of a loop over all rules": looped,
         "times the loop": indexed / looped,
         "changes/s with a watchlist of 100,000": with_watchlist,
-        "an evaluation (µs)": ours * 1e6,
+        "an evaluation (µs)": evaluation * 1e6,
     }
     problems = []
     for name, seconds in _libraries(texts, events):
         figures[f"an evaluation by {name} (µs)"] = seconds * 1e6
-        figures[f"times as fast as {name}"] = seconds / ours
-        if seconds / ours < MIN_TIMES_A_LIBRARY:
-            problems.append(f"only {seconds / ours:.0f} times as fast as {name}")
+        figures[f"times as fast as {name}"] = seconds / evaluation
+        if seconds / evaluation < MIN_TIMES_A_LIBRARY:
+            problems.append(f"only {seconds / evaluation:.0f} times as fast as {name}")
     if indexed < MIN_CHANGES_PER_SECOND:
         problems.append(f"fewer than {MIN_CHANGES_PER_SECOND:,} changes/s")
     if indexed / looped < MIN_TIMES_THE_LOOP:

@@ -202,6 +202,22 @@ def _guess_starts(
     return starts
 
 
+def _pass_preface(sample: list[str], numbers: list[int], delimiter: str, notes: list[str]) -> int:
+    """Take the lines above a table away; how many lines of the document that are."""
+    above = preface_length(sample, delimiter)
+    if not above:
+        return 0
+    skipped = numbers[above] - 1
+    del sample[:above]
+    del numbers[:above]
+    if skipped:
+        notes.append(
+            f"what stands above line {numbers[0]} is no part of the table and is passed over "
+            f"(`--option skip={skipped}`)"
+        )
+    return skipped
+
+
 def _divided_head(
     head: Sequence[str], comment: str, start: int, skip: int
 ) -> tuple[str, list[str], list[int]]:
@@ -250,15 +266,7 @@ class CsvReader:
             delimiter = "\t"
             sample = [in_tabs(line, self._starts) for line in sample]
         if options.skip is None and options.header is not False:
-            above = preface_length(sample, delimiter)
-            del sample[:above]
-            self.skipped = numbers[above] - 1 if above else 0
-            del numbers[:above]
-        if self.skipped and options.skip is None:
-            notes.append(
-                f"what stands above line {numbers[0]} is no part of the table and is passed over "
-                f"(`--option skip={self.skipped}`)"
-            )
+            self.skipped = _pass_preface(sample, numbers, delimiter, notes)
         number = numbers[0] if numbers else start
         names, header_lines = table_layout.header(
             sample,

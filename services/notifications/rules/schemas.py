@@ -87,7 +87,7 @@ class RuleView(BaseModel):
     created_at: datetime
     updated_at: datetime
 
-    @computed_field(description="What the filter says, after the word when.")  # type: ignore[prop-decorator]
+    @computed_field(description="The filter in words.")  # type: ignore[prop-decorator]
     @property
     def filter_sentence(self) -> str | None:
         """The filter in words; None if there is none."""

@@ -5,18 +5,26 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-_WORDS: Final = (
-    ("exploited", r"exploited|kev|exploit[ _-]?kit|in[ _-]the[ _-]wild"),
-    ("phishing", r"phish(?:ing)?|credential[ _-]?(?:theft|harvesting)|fake[ _-]?login"),
+_KINDS: Final = (
+    ("exploited", re.compile(r"exploited|kev|exploit[ _-]?kit|in[ _-]the[ _-]wild")),
+    (
+        "phishing",
+        re.compile(r"phish(?:ing)?|credential[ _-]?(?:theft|harvesting)|fake[ _-]?login"),
+    ),
     (
         "scanner",
-        r"scan(?:ner|ning)?|brute[ _-]?force(?:r|login)?|ssh|telnet|sip|vnc|rdp|ftp|imap|attack",
+        re.compile(
+            r"scan(?:ner|ning)?|brute[ _-]?force(?:r|login)?"
+            r"|ssh|telnet|sip|vnc|rdp|ftp|imap|attack"
+        ),
     ),
-    ("spam", r"spam(?:mer|ming)?|comment[ _-]?spam"),
-    ("c2", r"c2|c&c|cnc|command[ _-]and[ _-]control|botnet(?:[ _-]?cc)?"),
-    ("delivery", r"malware[ _-]?(?:download|distribution|hosting|url)|payload[ _-]?delivery"),
+    ("spam", re.compile(r"spam(?:mer|ming)?|comment[ _-]?spam")),
+    ("c2", re.compile(r"c2|c&c|cnc|command[ _-]and[ _-]control|botnet(?:[ _-]?cc)?")),
+    (
+        "delivery",
+        re.compile(r"malware[ _-]?(?:download|distribution|hosting|url)|payload[ _-]?delivery"),
+    ),
 )
-_KINDS: Final = tuple((kind, re.compile(words)) for kind, words in _WORDS)
 
 
 def threat_kind(tags: Sequence[str], malware: str | None) -> str:
