@@ -156,7 +156,7 @@ def _is_implied(part: Comparison, value: Comparison, *, is_single: bool) -> bool
         return _host_text(value.value) == part.value.lower() != ""
     if not is_single:
         return False
-    if value.path.endswith("_ref.value") and part.path == f"{value.path[:-5]}type":
+    if value.path.endswith("_ref.value") and part.path in (f"{value.path[:-5]}type", _STATE):
         return True
     owner = value.path.partition(":")[0]
     return part.path.startswith(f"{owner}:") and _is_identity(value)
@@ -173,6 +173,8 @@ def _host_text(url: str) -> str:
     return authority.partition(":")[0].lower()
 
 
+_STATE = "network-traffic:is_active"
+"""Whether traffic goes on: true of any traffic at some time, so that it narrows no address."""
 _HOST_PATHS = frozenset({"domain-name:value", "hostname:value", "ipv4-addr:value"})
 _IDENTITIES = frozenset(
     {

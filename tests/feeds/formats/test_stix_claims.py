@@ -45,6 +45,10 @@ def indicator(pattern=ADDRESS, **more):
             [],
         ),
         (
+            "[network-traffic:dst_ref.value = '192.0.2.1' AND network-traffic:is_active = true]",
+            ["192.0.2.1"],
+        ),
+        (
             "[url:value = 'http://a.example/x' AND domain-name:value = 'b.example']",
             [],
         ),
