@@ -13,7 +13,7 @@ MAX_SPAN: Final = timedelta(days=36_525)
 """Longer time spans are refused, so that no sum leaves the years that there are."""
 
 _SPAN: Final = re.compile(r"(-?)((?:[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ns|us|ms|d|h|m|s))+)")
-_SPAN_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|d|h|m|s)")
+_SPAN_PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ns|us|ms|d|h|m|s)")
 _SECONDS: Final = {
     "ns": 1e-9,
     "us": 1e-6,

@@ -144,8 +144,9 @@ def _items(
         return
     number, line = row
     ahead: list[tuple[int, str]] = []
-    head = lines[:_SAMPLED_LINES]
-    if number >= start + _SAMPLED_LINES:
+    # Lines that are skipped take no place in the sample.
+    head = lines[: (options.skip or 0) + _SAMPLED_LINES]
+    if number >= start + len(head):
         ahead = list(islice(numbered_data, _SAMPLED_LINES))
         neighbours = takewhile(lambda row: row[1][0] == number + row[0], enumerate(ahead, 1))
         head = [line, *(text for _, (_, text) in neighbours)]

@@ -78,7 +78,7 @@ STIX_MARKINGS: Final = [
 
 
 @pytest.mark.parametrize(("definitions", "refs", "marking"), STIX_MARKINGS)
-@pytest.mark.parametrize("way", ["indicator", "observable", "observed-data", "granular"])
+@pytest.mark.parametrize("way", ["indicator", "observable", "granular"])
 def test_a_marking_of_stix_binds_to_its_object_alone(
     definitions: list[dict[str, Any]], refs: list[str], marking: str | None, way: str
 ) -> None:
@@ -86,12 +86,6 @@ def test_a_marking_of_stix_binds_to_its_object_alone(
     marked = {
         "indicator": indicator(ADDRESS, object_marking_refs=refs),
         "observable": {**observable, "object_marking_refs": refs},
-        "observed-data": {
-            "type": "observed-data",
-            "id": "observed-data--1",
-            "objects": {"0": observable},
-            "object_marking_refs": refs,
-        },
         "granular": indicator(
             ADDRESS, granular_markings=[{"marking_ref": refs[0], "selectors": ["pattern"]}]
         ),

@@ -380,8 +380,8 @@ def test_what_misp_saw_is_no_indicator_and_what_it_seeks_is():
         StixFormat(), bundle(observed, domain("a.example.com"), inner, sought, denied, other)
     )
     assert pairs(whole) == [("domain-name", "c.example.com"), ("domain-name", "d.example.com")]
-    assert {reason for _, reason in drops(whole)} == {"not for detection"}
-    assert whole.account.left_out == {"not for detection": 4}
+    assert {reason for _, reason in drops(whole)} == {"not for detection", "observed"}
+    assert whole.account.left_out == {"not for detection": 3}
 
 
 def test_a_reference_names_an_address_or_a_host():

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.feeds.formats import format_named
@@ -54,6 +54,7 @@ def test_a_title_above_the_header_is_passed_over(titles, delimiter, header, is_p
 
 
 @given(st.integers(0, 300))
+@example(199)
 def test_the_option_skip_passes_lines_over(count):
     document = rows(",", *[["no part,of it"]] * count, ["ip", "malware"], [ADDRESSES[0], "Mirai"])
     whole = parse(CsvFormat(), document, skip=count)

@@ -29,7 +29,7 @@ def new_and_changed(type_: str, value: str) -> tuple[Change, Change]:
     incoming = IncomingAssertion(identity, type_, value, DATA)
     (new,) = build_plan(SOURCE, [incoming], [], {}).changes
     state = ObservableState(type_, value, 0, {})
-    return new, build_change(identity, state, state, 50, [SOURCE.stored(DATA)])
+    return new, build_change(identity, state, state, 50, [SOURCE.stored(DATA)], NOW)
 
 
 def test_techniques_of_named_software_are_not_stated() -> None:
