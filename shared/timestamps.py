@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -31,5 +31,17 @@ def parse_timestamp(text: str) -> datetime:
     return in_utc(datetime.fromisoformat(text))
 
 
-Timestamp = Annotated[datetime, AfterValidator(in_utc)]
+def _refuse_number(value: object) -> object:
+    """Refuse what Pydantic would read as the seconds since 1970."""
+    if not isinstance(value, str | int | float):
+        return value
+    try:
+        float(value)
+    except (ValueError, OverflowError):
+        if isinstance(value, str):
+            return value
+    raise ValueError("write the time as text, as in 2026-11-30T08:00:00Z")
+
+
+Timestamp = Annotated[datetime, BeforeValidator(_refuse_number), AfterValidator(in_utc)]
 """A time in a request, in RFC 3339; without an offset it is in UTC."""

@@ -272,7 +272,7 @@ def test_a_sender_that_waited_in_vain_is_told_when_to_retry(
     client = client_for("observables")
     pool = client.app.state.extraction_pool  # type: ignore[attr-defined]
     for _ in range(sandbox_pool.MAX_PROCESSES):
-        pool._threads.submit(time.sleep, 1)
+        assert pool._sandbox._turns.acquire("acme", 0)
     answer = client.post("/v1/extract", content=b"evil.com", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "send this one again" in answer.json()["title"]

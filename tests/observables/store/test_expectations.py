@@ -140,6 +140,7 @@ def test_missing_chunks_are_reported_some_times_and_then_no_more(own: Database) 
 
 
 def test_the_sweep_reports_what_two_transactions_did_not_see_of_each_other(own: Database) -> None:
+    handle(own, chunk(ADDRESS))  # both find the source: of two that store it, one waits
     run = uuid4()
     with own.transaction("acme") as session:
         handle_observed(session, [chunk(ADDRESS, run=run)])
