@@ -22,4 +22,5 @@ def _grants(texts: tuple[str, ...]) -> tuple[OutboundGrant, ...]:
     try:
         return tuple(map(OutboundGrant.parse, texts))
     except (ValueError, ForbiddenTarget) as error:
-        raise InvalidInput(f"SENTINELIQ_OUTBOUND_GRANTS: {error}", field="grants") from error
+        message = f"SENTINELIQ_OUTBOUND_GRANTS: {error}"
+        raise InvalidInput(message, field="outbound_grants") from error

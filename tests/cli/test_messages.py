@@ -214,6 +214,7 @@ ELSEWHERE = {
     "headers": "of a request that goes out, which no person writes",
     "method": "of a request that goes out, which no person writes",
     "payload": "of an event",
+    "signature": "of an event or a task, which no person writes",
 }
 """What problems name as their field beside fields of the API, of settings, and of events."""
 

@@ -253,6 +253,8 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "collector_options": {"collector_options": {"collection": "x"}},
         "kind": {"kind": "stream"},
         "min_interval": {"min_interval": 9},
+        "origin": {"origin": "abuse.ch"},
+        "derived_from": {"derived_from": ["abuse.ch"]},
         "retention_days": {"retention_days": 9},
         "auth": {"auth": {"kind": "bearer", "token": "SECRET-OF-A-FEED"}},
     },
@@ -270,6 +272,7 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "min_score": {"min_score": 50},
         "sources": {"sources": ["a feed"]},
         "tags": {"tags": ["c2"]},
+        "filter": {"filter": "change.score > 50"},
         "channel_ids": {"channel_ids": []},
     },
     _SCHEDULES: {

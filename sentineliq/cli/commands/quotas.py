@@ -57,7 +57,7 @@ def set_quota(
     What the tenant has already stays, also if that is more.
     """
     if limit != "default" and not limit.isdecimal():
-        raise InvalidInput("A limit is a number, or `default`.", field="LIMIT")
+        raise InvalidInput("A limit is a number, or `default`.", field="limit")
     service = _service_of(ctx.obj, name)
     body: Json = {"limit": None if limit == "default" else int(limit)}
     document = ctx.obj.client.put(service, f"{_PATH}/{tenant}/{name}", body)

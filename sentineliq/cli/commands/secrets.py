@@ -45,7 +45,8 @@ def rotate_secrets(
     if waiting:
         output.print_note(
             f"{waiting} stored secrets could not be sealed anew; their key stays valid. Set them "
-            "anew, and rotate again, or end the key with `sentineliq secrets revoke`."
+            "anew, and rotate again, or end the key with `sentineliq secrets revoke ID`: "
+            "`sentineliq secrets list` shows its id."
         )
     _answer(ctx, documents)
 

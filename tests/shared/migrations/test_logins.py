@@ -61,7 +61,7 @@ def test_a_login_does_its_services_work(
         own.close()
 
 
-@pytest.mark.parametrize(("service", "other"), permutations(SERVICES, 2))
+@pytest.mark.parametrize(("service", "other"), list(permutations(SERVICES, 2)))
 def test_a_login_neither_reads_nor_writes_another_services_tables(
     admin_url: str, logins: dict[str, str], service: str, other: str
 ) -> None:
