@@ -107,3 +107,17 @@ def messages(broker: redis.Redis) -> Callable[[str], list[dict[str, Any]]]:
         return [json.loads(raw)["headers"] for raw in broker.lrange(queue, 0, -1)]
 
     return read
+
+
+@pytest.fixture
+def restore_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """No broker answers until this is called, or the test ends."""
+
+    def restore() -> None:
+        monkeypatch.undo()
+        load_settings.cache_clear()
+
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    load_settings.cache_clear()
+    yield restore
+    restore()

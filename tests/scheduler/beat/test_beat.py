@@ -29,7 +29,6 @@ from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
 from shared.runtime.celery import make_celery
 from shared.runtime.hints import unmark
-from shared.settings import load_settings
 
 Add = Callable[..., list[UUID]]
 Query = Callable[..., list[sa.Row[Any]]]
@@ -305,18 +304,15 @@ def _loop(beat: PostgresScheduler) -> None:
 
 
 def test_broker_away_delays_and_loses_nothing(
-    add: Add, own: Database, query: Query, messages: Messages
+    add: Add, own: Database, query: Query, messages: Messages, restore_broker: Callable[[], None]
 ):
     add(count=3)
     unconnected = PostgresScheduler(make_celery("scheduler"), own)
     unconnected.ready = True
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
-        load_settings.cache_clear()
-        started = time.monotonic()
-        assert unconnected.tick() == 1.0
-        assert time.monotonic() - started < 5
-    load_settings.cache_clear()
+    started = time.monotonic()
+    assert unconnected.tick() == 1.0
+    assert time.monotonic() - started < 5
+    restore_broker()
     assert [row.state for row in query("SELECT DISTINCT state FROM fire")] == ["pending"]
     assert query("SELECT 1 FROM beat")
     with pytest.raises(Unavailable, match="Beat has not ticked"):
