@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars documents run demo test test-all faults faults-short check catalog format bench lock env clean
+.PHONY: help jars documents run demo test test-all test-again faults faults-short check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,12 @@ test: $(VENV)/.dev jars documents ## run the tests on the real parts, but for th
 	@$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.dev jars documents ## run every test but the fault matrix
-	@$(PYTEST) -m "not matrix"
+	@$(PYTEST) -m "not matrix" || { [ $$? -eq 1 ] && $(MAKE) test-again; }
+
+# Exit code 1 of pytest: every test ran, and some failed. Nothing else is worth a second run.
+test-again: ## run the tests that failed last once more, one at a time: it tells a slow machine from a mistake
+	@echo "These tests failed beside others and run once more, alone:"
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not matrix" -v
 
 faults-short: $(VENV)/.dev jars ## run the short fault matrix, on a machine that does nothing else
 	@$(BIN)/python -m pytest tests/faults/test_matrix.py
