@@ -203,6 +203,7 @@ class _Judgement(NamedTuple):
     tags: list[str]
     attack: list[str]
     stated: list[str]
+    inherited: list[str]
     first_seen: datetime
     last_seen: datetime
     assertions: msgspec.Raw
@@ -210,7 +211,29 @@ class _Judgement(NamedTuple):
     answers: list[AnswerView]
 
 
-_Judgements = dict[tuple[str, Effects, int], _Judgement]
+class _Score(NamedTuple):
+    """The part of a judgement that follows from the claims."""
+
+    score: int
+    verdict: Verdict
+    assessment: msgspec.Raw
+
+
+class _Batch(NamedTuple):
+    """What the views of some rows at a moment are made of.
+
+    Attributes:
+        judgements: by type, effects and identity of the assertions.
+        scores: by type, effects and claims: feeds say the same about most of what they list, at
+            different times of a day.
+    """
+
+    rows: StoredRows
+    now: datetime
+    judgements: dict[tuple[str, Effects, int], _Judgement]
+    scores: dict[tuple[str, Effects, tuple[tuple[Claim, bool, bool], ...]], _Score]
+
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -222,10 +245,10 @@ def _encode_assessment(assessment: Assessment | None) -> msgspec.Raw:
 def views(rows: StoredRows, now: datetime) -> dict[str, ObservableView]:
     """Views by the id's UUID; an observable that nothing reports at that moment has none."""
     by_id: dict[str, ObservableView] = {}
-    judgements: _Judgements = {}
+    batch = _Batch(rows, now, {}, {})
     for row in rows.observables:
         if row[0] not in by_id and _is_visible(row, rows, now):
-            by_id[row[0]] = _view(row, rows, now, judgements)
+            by_id[row[0]] = _view(row, batch)
     return by_id
 
 
@@ -280,22 +303,21 @@ def reference_of(view: ObservableView) -> ObservableReference:
     return ObservableReference(view.id, view.type, view.value, view.score, view.verdict)
 
 
-def _view(
-    row: ObservableRow, rows: StoredRows, now: datetime, judgements: _Judgements
-) -> ObservableView:
+def _view(row: ObservableRow, batch: _Batch) -> ObservableView:
     identity, _, type_, value, described, _, depth = row
+    rows = batch.rows
     effects = context.effects(described)
     assertions = rows.assertions.get(identity, ())
     if not assertions or identity in rows.sightings or identity in rows.answers:
-        judgement = _judge(row, effects, rows, now)
+        judgement = _judge(row, effects, batch)
     else:
         # By identity: observables with the same assertions share the sequence, and hashing its
         # fields takes longer than judging.
         key = (type_, effects, id(assertions))
-        shared = judgements.get(key)
-        judgement = _judge(row, effects, rows, now) if shared is None else shared
+        shared = batch.judgements.get(key)
+        judgement = _judge(row, effects, batch) if shared is None else shared
         if shared is None:
-            judgements[key] = judgement
+            batch.judgements[key] = judgement
     stix_id = f"{stix_type(type_)}--{identity}"
     return ObservableView(
         stix_id,
@@ -307,7 +329,7 @@ def _view(
         judgement.tags,
         judgement.attack,
         judgement.stated,
-        sorted(set(judgement.attack) - set(judgement.stated)),
+        judgement.inherited,
         judgement.first_seen,
         judgement.last_seen,
         msgspec.Raw(described.encode()),
@@ -319,26 +341,53 @@ def _view(
     )
 
 
-def _judge(row: ObservableRow, effects: Effects, rows: StoredRows, now: datetime) -> _Judgement:
+def _judge(row: ObservableRow, effects: Effects, batch: _Batch) -> _Judgement:
+    rows = batch.rows
     assertions = rows.assertions.get(row.id, ())
     sightings = rows.sightings.get(row.id, ())
-    active = [assertion for assertion in assertions if assertion.active(now)]
-    parts, numbers = _parts(row, effects, rows, now)
-    score = scoring.total(parts)
+    answers = rows.answers.get(row.id, ())
+    active = [assertion for assertion in assertions if assertion.active(batch.now)]
+    if sightings or answers or rows.model == FIRST_MODEL:
+        score = _score(row, effects, batch)
+    else:
+        score = _shared_score(row, assertions, effects, batch)
+    attack = _union([assertion.attack for assertion in active])
+    stated = _union([_statements(assertion).stated for assertion in active])
     dated = (*assertions, *sightings)
     return _Judgement(
-        score,
-        scoring.verdict(score),
-        _encode_assessment(None if numbers is None else assess(row.type, score, numbers)),
+        *score,
         _union([assertion.tags for assertion in active]),
-        _union([assertion.attack for assertion in active]),
-        _union([_statements(assertion).stated for assertion in active]),
+        attack,
+        stated,
+        sorted(set(attack) - set(stated)),
         min([report.first_seen for report in dated], default=row.first_seen),
         max([report.last_seen for report in dated], default=row.first_seen),
         msgspec.Raw(_encode([_assertion_view(assertion) for assertion in assertions])),
         [_sighting_view(sighting) for sighting in sightings],
-        [_answer_view(answer) for answer in rows.answers.get(row.id, ())],
+        [_answer_view(answer) for answer in answers],
     )
+
+
+def _shared_score(
+    row: ObservableRow, assertions: Sequence[StoredAssertion], effects: Effects, batch: _Batch
+) -> _Score:
+    """The score of what only sources report, computed once for all whose claims are alike."""
+    claims = [
+        (assertion.undated_claim, assertion.active(batch.now), assertion.retracted_at is None)
+        for assertion in assertions
+    ]
+    key = (row.type, effects, tuple(claims))
+    score = batch.scores.get(key)
+    if score is None:
+        score = batch.scores[key] = _score(row, effects, batch)
+    return score
+
+
+def _score(row: ObservableRow, effects: Effects, batch: _Batch) -> _Score:
+    parts, numbers = _parts(row, effects, batch.rows, batch.now)
+    score = scoring.total(parts)
+    assessment = None if numbers is None else assess(row.type, score, numbers)
+    return _Score(score, scoring.verdict(score), _encode_assessment(assessment))
 
 
 def _assertion_view(assertion: StoredAssertion) -> AssertionView:
@@ -381,6 +430,8 @@ def _answer_view(answer: AnswerRow) -> AnswerView:
 
 def _union(lists: Sequence[Sequence[str]]) -> list[str]:
     """The texts of all lists, each once, in order."""
+    if not any(lists):
+        return []
     if len(lists) == 1:
         return sorted(lists[0])
     return sorted({text for texts in lists for text in texts})

@@ -96,6 +96,17 @@ class StoredAssertion(NamedTuple):
     @property
     def claim(self) -> Claim:
         """The assertion as the score sees it."""
+        return self._claim_dated(min(self.last_seen, self.observed_at))
+
+    @property
+    def undated_claim(self) -> Claim:
+        """The claim where no false positive is reported, so that the date of the evidence is idle.
+
+        Many assertions of a feed make the same one: it fades from the end of a day.
+        """
+        return self._claim_dated(None)
+
+    def _claim_dated(self, dated: datetime | None) -> Claim:
         weight, reason = _source_weight(self.reliability, self.confidence)
         return Claim(
             "source",
@@ -108,7 +119,7 @@ class StoredAssertion(NamedTuple):
             tuple(self.derived_from),
             self.reliability,
             threat_kind(self.tags, self.malware),
-            min(self.last_seen, self.observed_at),
+            dated,
         )
 
 
