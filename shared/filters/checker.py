@@ -36,6 +36,13 @@ from shared.filters.syntax import Binary, Call, ListOf, Literal, Node, Path, Una
 from shared.filters.values import Scope, ValueReader, read_argument, text_argument
 
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
+ELEMENTS: Final = 100
+"""The length of a list that steps are counted with; few observables have more tags."""
+MAX_STEPS: Final = 20_000
+"""Limit of the conditions that are evaluated for one subject: a millisecond or two. `exists` within
+`exists` multiplies them, so that a text of a few hundred characters would never end."""
+_MEMBERSHIP: Final = 10
+"""Steps of looking for a value in a list of that length."""
 _CONDITION_CALLS: Final = (
     "has(field)",
     "text.startsWith(text)",
@@ -67,8 +74,10 @@ class _Checker:
     def __init__(self, text: str, model: FilterModel) -> None:
         self._text = text
         self._values = ValueReader(text, model)
+        self._steps = 0
 
     def condition(self, node: Node, scope: Scope) -> Condition:
+        self._count_steps(node, ELEMENTS ** len(scope))
         if isinstance(node, Literal) and isinstance(node.value, bool):
             return Always(node.value)
         if isinstance(node, Unary) and node.operator == "!":
@@ -127,6 +136,7 @@ class _Checker:
         if type_of(member) is not element:
             reason = f"A {type_of(values).value} holds no {type_of(member).value}."
             raise self._error(reason, node)
+        self._count_steps(node, _MEMBERSHIP * ELEMENTS ** len(scope))
         return ListMembership(member, values)
 
     def _constant(self, node: Node, member: Value) -> Constant:
@@ -194,6 +204,15 @@ class _Checker:
         condition = self.condition(node.arguments[1], {**scope, name: item})
         kind = SomeElement if node.function == "exists" else EveryElement
         return kind(values, item, condition)
+
+    def _count_steps(self, node: Node, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            reason = (
+                f"This takes more than {MAX_STEPS:,} steps for lists of {ELEMENTS} elements: "
+                "`exists`, `all` and `in` within one another multiply. Say it with fewer of them."
+            )
+            raise self._error(reason, node)
 
     def _subject(self, node: Node, scope: Scope) -> Subject:
         value = self._values.value(node, scope)

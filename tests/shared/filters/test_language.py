@@ -240,8 +240,24 @@ def test_as_many_parts_as_are_allowed_still_compile() -> None:
     assert matches(wide, Subject(score=2))
     deep = "!(" * 14 + "observable.own" + ")" * 14
     assert matches(deep, Subject(own=True))
-    tags = "observable.tags.exists(a, " * 9 + "true" + ")" * 9
+    tags = "observable.tags.exists(a, observable.tags.all(b, a == b))"
     assert matches(tags, Subject(tags=("x",)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"observable.tags.exists({name}, " for name in "abc") + 'a == "x"' + ")" * 3,
+        "".join(f"observable.tags.all({name}, " for name in "abcdefghijklmn") + "false" + ")" * 14,
+        "observable.tags.exists(a, observable.tags.exists(b, a in observable.tags))",
+        " || ".join(["observable.tags.exists(a, observable.tags.exists(b, a == b))"] * 2),
+        " && ".join(["observable.tags.exists(a, a in observable.tags)"] * 25),
+    ],
+)
+def test_what_would_take_too_many_steps_is_refused(text: str) -> None:
+    """Two lists within one another multiply: fourteen of them in 400 characters never end."""
+    with pytest.raises(FilterError, match=r"takes more than 20,000 steps"):
+        parse_filter(text, MODEL)
 
 
 def test_an_inner_variable_hides_an_outer_of_the_same_name() -> None:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import kombu
 import pytest
 import redis
 import sqlalchemy as sa
 from celery import Celery
+from kombu.compression import compress
 
 from shared.database import PLATFORM, Database, database
 from shared.runtime import task_refusals
@@ -91,6 +93,16 @@ def test_arguments_cannot_be_changed(signed: Message) -> None:
     body = base64.b64decode(signed["body"]).replace(b"a line", b"b line")
     with pytest.raises(Unauthentic):
         verify_message("feeds", signed["headers"], body)
+
+
+@pytest.mark.parametrize("name", ["application/x-bz2", "gzip", "lzma"])
+def test_a_compressed_message_is_not_expanded(signed: Message, name: str) -> None:
+    bomb = compress(bytes(64 << 20), name)[0]
+    headers = signed["headers"] | {"compression": name}
+    received = kombu.Message(bomb, headers=headers)
+    assert received.body == bomb
+    with pytest.raises(Unauthentic):
+        verify_message("feeds", received.headers, received.body)
 
 
 @pytest.fixture
