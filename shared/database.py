@@ -30,6 +30,7 @@ from shared.keys import current_url
 from shared.postgres.connection import (
     AsyncWatchedConnection,
     WatchedConnection,
+    closing_on_error,
     open_async_connection,
     open_connection,
 )
@@ -131,6 +132,7 @@ class Database:
         self.url = url
         self._present_url = present_url
         self._renewal = threading.Lock()
+        self._pool_number = 0
         self.connections = 2 * pool_size
         # A caller that reads in steps opens a transaction before another has ended.
         self._reader_count = max(pool_size, 2)
@@ -148,9 +150,8 @@ class Database:
             pool_recycle=1800,
         )
         event.listen(self.engine, "connect", _prepare_connection)
-        if present_url is not None:
-            event.listen(self.engine, "connect", self._note_login)
-            event.listen(self.engine, "checkin", self._close_former)
+        event.listen(self.engine, "connect", self._note_pool)
+        event.listen(self.engine, "checkin", self._close_former)
         self._readers = self._make_readers()
         self._checking = threading.Lock()
         self._checked_at = 0.0
@@ -225,14 +226,14 @@ class Database:
 
         return ReaderPool(connect, self._reader_count, _POOL_SECONDS)
 
-    def _note_login(self, _connection: object, record: ConnectionPoolEntry) -> None:
-        record.info["url"] = self.url
+    def _note_pool(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["pool"] = self._pool_number
 
     def _close_former(
         self, connection: psycopg.Connection | None, record: ConnectionPoolEntry
     ) -> None:
-        """Close a connection of a former login when it comes back; no pool lends it any more."""
-        if connection is not None and record.info.get("url") != self.url:
+        """Close a connection of a former pool when it comes back; nobody lends it any more."""
+        if connection is not None and record.info.get("pool") != self._pool_number:
             connection.close()
 
     def _follow_login(self) -> None:
@@ -244,10 +245,7 @@ class Database:
             if url == self.url:
                 return
             self.url = url
-            self.engine.dispose()
-            readers = self._readers
-            self._readers = self._make_readers()
-            readers.close()
+            self.close()
         log.info("database.login_replaced")
 
     def connect(self) -> WatchedConnection:
@@ -259,7 +257,8 @@ class Database:
         self._follow_login()
         parameters = connection_parameters(self.url, self._application, _LOCK_LIMITS)
         connection = open_connection(parameters)
-        connection.autocommit = True
+        with closing_on_error(connection):
+            connection.autocommit = True
         return connection
 
     async def connect_async(self, tenant: str) -> AsyncWatchedConnection:
@@ -309,10 +308,12 @@ class Database:
             self._checked_at = time.monotonic()
 
     def close(self) -> None:
-        """Close the pools; they open again when they are used."""
+        """Close the pools, and what is in use when it comes back; they open again when used."""
+        self._pool_number += 1
         self.engine.dispose()
-        self._readers.close()
+        readers = self._readers
         self._readers = self._make_readers()
+        readers.close()
 
     def forget_connections(self) -> None:
         """Start anew in a child process: the connections, and who waits for them, are the parent's.
@@ -401,9 +402,10 @@ def _open_reader(parameters: dict[str, Any]) -> WatchedConnection:
     # Readers repeat a few statements with other values: planning takes longer than reading some
     # rows by their keys.
     connection = open_connection(parameters)
-    connection.autocommit = True
-    connection.execute("SET plan_cache_mode = force_generic_plan")
-    register_dumper(connection)
+    with closing_on_error(connection):
+        connection.autocommit = True
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        register_dumper(connection)
     return connection
 
 

@@ -27,6 +27,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     def __init__(self, consume: Callable[[TopicPartition], Coroutine[Any, Any, None]]) -> None:
         self._consume = consume
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._is_closed = False
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Cancel the tasks of partitions that others may have from now on."""
@@ -38,6 +39,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start a task for each partition."""
+        if self._is_closed:
+            return
         for partition in sorted(assigned - self._tasks.keys()):
             name = f"{partition.topic}/{partition.partition}"
             self._tasks[partition] = asyncio.create_task(self._consume(partition), name=name)
@@ -53,7 +56,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
                     task.result()
 
     async def close(self) -> None:
-        """Cancel all tasks and wait for their ends."""
+        """Cancel all tasks and wait for their ends; none is started from now on."""
+        self._is_closed = True
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:

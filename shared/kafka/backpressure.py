@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import Unavailable
+from shared.kafka.clients import close_client, running
 from shared.kafka.cluster import REQUEST_MS, client_options, consumer_group
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -61,8 +62,7 @@ class Backpressure:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._started:
-            await self._admin.close()
+        await close_client(self._admin)
 
     def track(self, acknowledgement: asyncio.Future[Any]) -> None:
         """Count a record.
@@ -90,7 +90,7 @@ class Backpressure:
                 TopicPartition(self._topic, partition["partition"])
                 for partition in topic["partitions"]
             ]
-            async with consumer:
+            async with running(consumer):
                 begins = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
         except KafkaError as error:

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.kafka.clients import close_completely, running
 from shared.kafka.lenient_records import read_leniently
 from shared.settings import Settings
 
 REQUEST_MS: Final = 10_000
 """The longest wait for an answer of Kafka: a broker that is frozen or gone is given up then."""
 
+close_completely()
 read_leniently()
 
 
@@ -58,8 +60,5 @@ async def administrator(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
         client_id="sentineliq-admin",
         request_timeout_ms=REQUEST_MS,
     )
-    try:
-        await client.start()
+    async with running(client):
         yield client
-    finally:
-        await client.close()

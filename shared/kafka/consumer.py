@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -30,6 +31,7 @@ from shared.kafka.batch_handler import (
     RowMovedBack,
     Subscription,
 )
+from shared.kafka.clients import close_client
 from shared.kafka.cluster import REQUEST_MS, client_options, consumer_group
 from shared.kafka.dlq_limit import DlqLimitExceeded
 from shared.kafka.fetch_watch import FetchWatch
@@ -128,13 +130,13 @@ class Consumer:
         watch = FetchWatch(consumer)
         assignment = Assignment(partial(self._consume_partition, consumer, watch))
         consumer.subscribe(list(self._handlers), listener=assignment)
-        try:
+        async with AsyncExitStack() as ending:
+            ending.push_async_callback(close_client, consumer)
+            # Before that: a partition's task asks the consumer, which would connect for it again.
+            ending.push_async_callback(assignment.close)
             await consumer.start()
             ready()
             await assignment.watch(consumer)
-        finally:
-            await consumer.stop()
-            await assignment.close()
 
     async def _consume_partition(
         self, consumer: AIOKafkaConsumer, watch: FetchWatch, partition: TopicPartition

@@ -12,6 +12,7 @@ from shared.errors import InvalidInput, Unavailable
 from shared.events import ConsumedRecord, Event, Topic, parse
 from shared.events.envelope import T
 from shared.events.signature import EventVerifier
+from shared.kafka.clients import running
 from shared.kafka.cluster import REQUEST_MS, administrator, client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -52,7 +53,7 @@ async def read_since(
             request_timeout_ms=REQUEST_MS,
         )
         consumer.assign(partitions)
-        async with consumer:
+        async with running(consumer):
             ends = await _seek_to_time(consumer, partitions, since)
             reader = _Reader(settings, topic, tenant, unsigned_until)
             async for event in reader.read(consumer, ends):

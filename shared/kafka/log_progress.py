@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from shared.database import PLATFORM, Database
 from shared.errors import Unavailable
+from shared.kafka.clients import running
 from shared.kafka.cluster import REQUEST_MS, administrator, client_options, consumer_group
 from shared.kafka.offsets import OFFSETS, PartitionKey
 from shared.kafka.topics import topic_name
@@ -88,7 +89,7 @@ async def _read_bounds(settings: Settings, name: str) -> tuple[str, dict[int, tu
             client_id="sentineliq-progress",
             request_timeout_ms=REQUEST_MS,
         )
-        async with consumer:
+        async with running(consumer):
             starts = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
     return cluster, {item.partition: (starts[item], ends[item]) for item in partitions}

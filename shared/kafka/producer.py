@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from shared.errors import Unavailable
 from shared.events import MAX_EVENT_BYTES, Event, Headers
 from shared.events.signature import EventSigner
+from shared.kafka.clients import close_client
 from shared.kafka.cluster import REQUEST_MS, client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -47,7 +48,7 @@ class Publisher:
             await self._producer.start()
         except BaseException as error:
             # Also after a cancellation: it has connections by now.
-            await self._producer.stop()
+            await close_client(self._producer)
             if isinstance(error, KafkaError):
                 raise Unavailable("Kafka does not answer; nothing was published.") from error
             raise
@@ -59,7 +60,7 @@ class Publisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._producer.stop()
+        await close_client(self._producer)
         # A failed send was raised already. Retrieve the other errors, or asyncio warns of them.
         for future in self._pending:
             if future.done() and not future.cancelled():

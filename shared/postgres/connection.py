@@ -1,6 +1,7 @@
 """Connections whose statements end when their server falls silent, and which no fork inherits."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -66,9 +67,20 @@ def open_connection(parameters: Mapping[str, Any]) -> WatchedConnection:
     except psycopg.errors.ConnectionTimeout:
         _suspect(parameters)
         raise
-    connection.watchdog = _watchdog(connection.pgconn, parameters)
-    note_server(connection.pgconn)
+    with closing_on_error(connection):
+        connection.watchdog = _watchdog(connection.pgconn, parameters)
+        note_server(connection.pgconn)
     return connection
+
+
+@contextmanager
+def closing_on_error(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Close a connection that is being prepared, if the block fails."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 async def open_async_connection(parameters: Mapping[str, Any]) -> AsyncWatchedConnection:
@@ -82,8 +94,12 @@ async def open_async_connection(parameters: Mapping[str, Any]) -> AsyncWatchedCo
     except psycopg.errors.ConnectionTimeout:
         _suspect(parameters)
         raise
-    connection.watchdog = _watchdog(connection.pgconn, parameters)
-    note_server(connection.pgconn)
+    try:
+        connection.watchdog = _watchdog(connection.pgconn, parameters)
+        note_server(connection.pgconn)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 

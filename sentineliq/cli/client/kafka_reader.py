@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.errors import InvalidInput, Unavailable
 from shared.events import CATALOGUE, Headers
+from shared.kafka.clients import close_client
 from shared.kafka.cluster import client_options
 from shared.kafka.topics import topic_name
 from shared.settings import Settings
@@ -113,7 +114,7 @@ async def open_reader(settings: Settings, topics: Sequence[str]) -> AsyncIterato
             f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {error}"
         ) from error
     finally:
-        await consumer.stop()
+        await close_client(consumer)
 
 
 async def read_topics(settings: Settings, topics: Sequence[str]) -> list[TopicRecord]:

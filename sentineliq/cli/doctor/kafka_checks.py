@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from sentineliq.cli.client.dead_letters import dead_letters
 from sentineliq.cli.doctor.check import Check, start_step
+from shared.kafka.clients import running
 from shared.kafka.cluster import administrator, client_options, consumer_group
 from shared.kafka.topics import missing_topics, topic_name
 from shared.settings import ServiceName, Settings
@@ -79,7 +80,7 @@ async def _check(settings: Settings) -> KafkaChecks:
 
 async def _check_consumers(settings: Settings) -> dict[ServiceName, Check]:
     consumer = AIOKafkaConsumer(**client_options(settings))
-    async with administrator(settings) as admin, consumer:
+    async with administrator(settings) as admin, running(consumer):
         return {
             service: await _check_group(admin, consumer, settings, service)
             for service in CONSUMED_TOPICS

@@ -4,6 +4,7 @@ import psycopg
 
 from services.observables.trends import repository
 from shared.database import Database
+from shared.postgres.connection import closing_on_error
 
 
 class LeaderLock:
@@ -34,9 +35,10 @@ class LeaderLock:
             else:
                 return True
         connection = self._database.connect()
-        if repository.try_leader_lock(connection):
-            self._connection = connection
-            return True
+        with closing_on_error(connection):
+            if repository.try_leader_lock(connection):
+                self._connection = connection
+                return True
         connection.close()
         return False
 

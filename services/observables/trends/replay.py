@@ -7,6 +7,7 @@ the last two windows are announced.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
 from typing import Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,6 +17,7 @@ from services.observables.trends.analysis import RISES_BACK, PartitionSpan, Plac
 from services.observables.trends.rises import HISTORY
 from services.observables.trends.trend import LATENESS, WINDOW
 from shared.events.observables import ENRICHED
+from shared.kafka.clients import running
 from shared.kafka.cluster import REQUEST_MS, client_options
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
@@ -57,14 +59,17 @@ class OffsetClient:
             client_id="sentineliq-trends", request_timeout_ms=REQUEST_MS, **options
         )
 
+        self._running = AsyncExitStack()
+
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
-        await self._admin.start()
+        async with AsyncExitStack() as started:
+            await started.enter_async_context(running(self._consumer))
+            await started.enter_async_context(running(self._admin))
+            self._running = started.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._admin.close()
-        await self._consumer.stop()
+        await self._running.aclose()
 
     async def ends(self, topics: Collection[str]) -> dict[Place, int]:
         """The end of every partition of these topics."""

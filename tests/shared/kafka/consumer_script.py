@@ -4,7 +4,6 @@ It freezes at the first record whose target ends with `-freeze`, and only once.
 """
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -30,7 +29,9 @@ def store(session: Session, events: Sequence[Event[Recorded]]) -> None:
         )
     if any(event.data.target.endswith("-freeze") for event in events) and not has_frozen.is_set():
         has_frozen.set()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread: of a signal to the process, another thread is told, and until that one
+        # runs, which takes a while on a busy machine, this one would go on and commit.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 if __name__ == "__main__":

@@ -127,5 +127,5 @@ def test_a_frozen_consumer_is_replaced_and_fenced(
     wait_until(own, {*first, *later}, 90)
     wait_until(own, {"one-freeze"}, 90)
     assert effects(own) == sorted([*first, *later, "one-freeze"])
-    # The machine may be busy: a machine that does nothing else needs 11 seconds.
-    assert seconds < FENCED + 5
+    # A machine that does nothing else needs 11 seconds; this one may be busy.
+    assert seconds < 2 * FENCED
