@@ -85,19 +85,33 @@ class TurnGate:
             self._times[tenant] = time.monotonic()
             self._waiting.setdefault(tenant, deque()).append(ticket)
             self._grant()
-            is_granted = self._changed.wait_for(lambda: ticket in self._granted, seconds)
+            try:
+                is_granted = self._changed.wait_for(lambda: ticket in self._granted, seconds)
+            except BaseException:  # a time limit of Celery, or Ctrl-C: nobody will use the slot
+                if ticket in self._granted:
+                    self._granted.remove(ticket)
+                    self._give_back(tenant)
+                else:
+                    self._stop_waiting(tenant, ticket)
+                raise
             if is_granted:
                 self._granted.remove(ticket)
             else:
-                self._waiting[tenant].remove(ticket)
-                self._drop_empty(tenant)
+                self._stop_waiting(tenant, ticket)
         return is_granted
 
     def release(self, tenant: str) -> None:
         """Give a slot back."""
         with self._changed:
-            self._running[tenant] -= 1
-            self._grant()
+            self._give_back(tenant)
+
+    def _give_back(self, tenant: str) -> None:
+        self._running[tenant] -= 1
+        self._grant()
+
+    def _stop_waiting(self, tenant: str, ticket: object) -> None:
+        self._waiting[tenant].remove(ticket)
+        self._drop_empty(tenant)
 
     def _grant(self) -> None:
         most = self._slots if self._is_single() else max(1, self._slots - 1)

@@ -168,9 +168,11 @@ class RequestGate:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await turn
         except TimeoutError:
-            error = Unavailable("Too many requests of this tenant are under way: try again.")
-            error.retry_after = 1.0
-            raise error from None
+            if turn.cancelled():
+                error = Unavailable("Too many requests of this tenant are under way: try again.")
+                error.retry_after = 1.0
+                raise error from None
+            # Otherwise it was granted in the moment in which the time was over, and is used.
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._leave(tenant)  # it was granted just now

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +104,30 @@ def test_threads_of_a_tenant_with_a_backlog_wait_behind_another_s() -> None:
     for thread in threads:
         thread.join(10)
     assert len(started) == 8
+
+
+class TimeIsOver(Exception):
+    """As Celery's soft time limit: a signal's handler raises it wherever the thread is."""
+
+
+@pytest.mark.parametrize("is_granted", [False, True])
+def test_a_slot_is_not_lost_with_who_waited_for_it(
+    is_granted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = TurnGate(1)
+    assert gate.acquire("acme", 1)
+
+    def interrupt(_predicate: object, _seconds: float) -> bool:
+        if is_granted:
+            gate._give_back("acme")
+        raise TimeIsOver
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate._changed, "wait_for", interrupt)
+        with pytest.raises(TimeIsOver):
+            gate.acquire("beta", 5)
+    if not is_granted:
+        gate.release("acme")
+    assert gate._running.total() == 0
+    assert not gate._waiting
+    assert gate.acquire("gamma", 1)

@@ -25,7 +25,8 @@ from services.observables.store.repository import read, write
 from services.observables.store.set_aside import apply_isolated
 from services.observables.worker import celery
 from shared.clock import database_now
-from shared.database import PLATFORM, PUBLIC, Database
+from shared.database import PLATFORM, PUBLIC, Database, set_tenant
+from shared.errors import Unavailable
 from shared.events import Event, derived_id
 from shared.events.observables import RESCORED, ScoresComputed
 from shared.kafka.outbox import publish
@@ -82,46 +83,76 @@ def apply_model(database: Database, seconds: float = 600) -> bool:
         state = repository.unfinished_model(session)
     if state is None:
         return True
-    progress = state.progress or _START
+    walk = _ModelWalk(database, state)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        tenant, _, after = progress.partition(" ")
+        tenant, _, after = (walk.progress or _START).partition(" ")
         with database.transaction(PLATFORM) as session:
             rows = repository.next_contexts(session, tenant, after, _CHUNK)
         if not rows:
             _finish(database, state)
             return True
-        counts = ModelCounts()
-        for owner in dict.fromkeys(row.tenant for row in rows):
-            by_id = {row.id: row for row in rows if row.tenant == owner}
-            _apply(database, owner, by_id, counts)
-        progress = f"{rows[-1].tenant} {rows[-1].id}"
-        with database.transaction(PUBLIC) as session:
-            repository.record_model_progress(
-                session,
-                state.version,
-                progress,
-                counts.observables,
-                counts.moved,
-                {"before": dict(counts.before), "after": dict(counts.after)},
-            )
+        try:
+            for owner in dict.fromkeys(row.tenant for row in rows):
+                walk.score(owner, {row.id: row for row in rows if row.tenant == owner})
+        except WalkOvertaken as error:
+            log.warning("model.walk_overtaken", version=state.version, reason=error.message)
+            return False
     return False
 
 
-def _apply(
-    database: Database, tenant: str, by_id: Mapping[str, StoredContext], counts: ModelCounts
-) -> None:
-    """Score a tenant's observables, and count what changes."""
+class WalkOvertaken(Unavailable):
+    """Another worker has gone on from the same place, since this one was frozen for long."""
 
-    def work(session: Session, ids: Sequence[str]) -> int:
-        done = _score_rows(session, tenant, [by_id[identity] for identity in ids])
-        counts.observables += done.observables
-        counts.moved += done.moved
-        counts.before += done.before
-        counts.after += done.after
-        return done.observables
 
-    apply_isolated(database, tenant, list(by_id), WORK, work)
+class _ModelWalk:
+    """Scores observables in the order of tenant and id, each of them once.
+
+    Args:
+        database: the service's.
+        state: how far earlier walks came.
+
+    Attributes:
+        progress: where this one is, as it is stored.
+    """
+
+    def __init__(self, database: Database, state: ModelState) -> None:
+        self._database = database
+        self._version = state.version
+        self.progress = state.progress
+
+    def score(self, tenant: str, by_id: Mapping[str, StoredContext]) -> None:
+        """Score a tenant's next observables, and count what changes in the same transaction.
+
+        Raises:
+            WalkOvertaken: another worker goes on; nothing was stored.
+        """
+
+        def work(session: Session, ids: Sequence[str]) -> int:
+            counts = _score_rows(session, tenant, [by_id[identity] for identity in ids])
+            self._advance(session, f"{tenant} {ids[-1]}", counts)
+            return counts.observables
+
+        apply_isolated(self._database, tenant, list(by_id), WORK, work)
+        end = f"{tenant} {list(by_id)[-1]}"
+        if self.progress != end:  # the last ones were set aside
+            with self._database.transaction(PUBLIC) as session:
+                self._advance(session, end, ModelCounts())
+
+    def _advance(self, session: Session, end: str, counts: ModelCounts) -> None:
+        set_tenant(session, self._database.service, PUBLIC)
+        verdicts = {"before": counts.before, "after": counts.after}
+        is_next = repository.record_model_progress(
+            session,
+            self._version,
+            (self.progress, end),
+            counts.observables,
+            counts.moved,
+            verdicts,
+        )
+        if not is_next:
+            raise WalkOvertaken("Another worker has scored these observables.")
+        self.progress = end
 
 
 def _score_rows(session: Session, tenant: str, rows: Sequence[StoredContext]) -> ModelCounts:

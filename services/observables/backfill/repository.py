@@ -155,8 +155,8 @@ _UNFINISHED_MODEL: Final = sa.text(
     f"SELECT {_MODEL_COLUMNS} FROM scoring_model "  # noqa: S608  # constants
     "WHERE finished_at IS NULL ORDER BY version DESC LIMIT 1"
 )
-_MODEL_VERDICTS: Final = sa.text(
-    "SELECT verdicts FROM scoring_model WHERE version = :version FOR UPDATE"
+_LOCK_MODEL: Final = sa.text(
+    "SELECT progress, verdicts FROM scoring_model WHERE version = :version FOR UPDATE"
 )
 _RECORD_MODEL: Final = sa.text(
     "UPDATE scoring_model SET progress = :progress, observables = observables + :observables, "
@@ -177,25 +177,41 @@ def unfinished_model(session: Session) -> ModelState | None:
 def record_model_progress(
     session: Session,
     version: int,
-    progress: str,
+    step: tuple[str | None, str],
     observables: int,
     moved: int,
     verdicts: Mapping[str, Mapping[str, int]],
-) -> None:
-    """Add what one step of scoring with a model did."""
-    stored = session.execute(_MODEL_VERDICTS, {"version": version}).scalar_one()
+) -> bool:
+    """Add what one step of scoring with a model did, unless another worker has done it.
+
+    Args:
+        session: that of the step, so that its scores and its counts are stored together.
+        version: of the model.
+        step: where it begins, as it was stored, and where it ends.
+        observables: how many it scored.
+        moved: of how many the score moved.
+        verdicts: what it adds to those `before` and `after`.
+
+    Returns:
+        Whether the walk was still where the step begins.
+    """
+    begin, end = step
+    stored = session.execute(_LOCK_MODEL, {"version": version}).one()
+    if stored.progress != begin:
+        return False
     total = {
-        when: dict(Counter(stored.get(when, {})) + Counter(counts))
+        when: dict(Counter(stored.verdicts.get(when, {})) + Counter(counts))
         for when, counts in verdicts.items()
     }
     values = {
         "version": version,
-        "progress": progress,
+        "progress": end,
         "observables": observables,
         "moved": moved,
         "verdicts": msgspec.json.encode(total).decode(),
     }
     session.execute(_RECORD_MODEL, values)
+    return True
 
 
 def finish_model(session: Session, version: int) -> ModelState | None:

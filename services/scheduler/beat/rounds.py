@@ -5,6 +5,7 @@ after a message was sent and before that was recorded sends it again with the sa
 a hint: its task may receive it twice.
 """
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,9 @@ log = get_logger(__name__)
 CLAIM_BATCH: Final = 1000
 SEND_BATCH: Final = 200
 """Messages that a crash at the wrong moment may repeat."""
+_SEND_SECONDS: Final = 1.0
+"""After that a round records what it has sent, however few: PostgreSQL ends its transaction when it
+is silent for longer, and all would be sent again. A slow broker takes few messages in this time."""
 
 _FIRES = Counter("sentineliq_schedule_fires_total", "Schedules that came due.", ["outcome"])
 _LATENESS = Histogram(
@@ -104,6 +108,8 @@ def send_pending(
 ) -> int:
     """Send up to `SEND_BATCH` recorded firings, or drop those that are stale; their number.
 
+    To a broker that is slow it sends fewer.
+
     Args:
         database: the service's.
         send: gives one message to the broker.
@@ -121,11 +127,15 @@ def send_pending(
         if missed:
             repository.mark_missed(session, missed)
             publish(session, [_missed_event(fire) for fire in missed])
+        deadline = time.monotonic() + _SEND_SECONDS
         try:
             for fire in pending:
-                if not _is_stale(fire):
-                    send(fire)
-                    sent.append(fire)
+                if _is_stale(fire):
+                    continue
+                if time.monotonic() > deadline:
+                    break
+                send(fire)
+                sent.append(fire)
         except Unavailable as error:
             failure = error
         if sent:
@@ -133,7 +143,7 @@ def send_pending(
     _FIRES.labels("missed").inc(len(missed))
     if failure is not None:
         raise failure
-    return len(pending)
+    return len(missed) + len(sent)
 
 
 def _is_stale(fire: PendingFiring) -> bool:

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from services.observables.backfill import model_change, repository
 from services.observables.backfill.model_change import apply_model
 from shared.database import PLATFORM, Database
 from shared.events.feeds import Indicator
-from shared.events.observables import ScoresComputed
+from shared.events.observables import RESCORED, ScoresComputed
 from tests.observables.conftest import OTHER, changes, chunk, handle, outbox
 
 VALUES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
@@ -95,3 +97,55 @@ def test_the_past_is_answered_by_the_model_of_its_time(
     now = client.get("/v1/lookup", params=query).json()["observable"]
     assert now["score"] == round(100 * (1 - 0.28 * 0.55))
     assert now["assessment"]["sources"] == 2
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def rescored(upgraded: Database) -> ScoresComputed:
+    while not apply_model(upgraded):
+        pass
+    (payload,) = outbox(upgraded, RESCORED.name)
+    return msgspec.json.decode(payload, type=ScoresComputed)
+
+
+def test_a_worker_killed_after_scoring_is_counted_once(
+    upgraded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle(upgraded, chunk(*(Indicator("ipv4-addr", value) for value in VALUES)))
+    changes(upgraded)
+    begin_model(upgraded)
+
+    def die(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repository, "record_model_progress", die)
+        with pytest.raises(Killed):
+            apply_model(upgraded)
+    counts = rescored(upgraded)
+    assert (counts.observables, counts.moved) == (len(VALUES), len(VALUES))
+    assert sum(counts.before.values()) == sum(counts.after.values()) == len(VALUES)
+
+
+def test_a_worker_that_wakes_up_late_counts_nothing_again(
+    upgraded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle(upgraded, chunk(*(Indicator("ipv4-addr", value) for value in VALUES)))
+    changes(upgraded)
+    begin_model(upgraded)
+    find = repository.next_contexts
+
+    def freeze(*arguments: Any) -> list[repository.StoredContext]:
+        rows = find(*arguments)
+        monkeypatch.setattr(repository, "next_contexts", find)
+        # Meanwhile another worker goes on, and is not at the end yet.
+        with monkeypatch.context() as patch:
+            patch.setattr(model_change, "_finish", lambda *_: None)
+            apply_model(upgraded)
+        return rows
+
+    monkeypatch.setattr(repository, "next_contexts", freeze)
+    assert not apply_model(upgraded)
+    assert rescored(upgraded).observables == len(VALUES)

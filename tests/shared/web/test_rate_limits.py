@@ -144,6 +144,34 @@ def test_slots_come_back_whatever_is_cancelled(requests: list[tuple[str, bool]])
     asyncio.run(run())
 
 
+def test_a_slot_that_is_granted_when_the_time_is_over_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rate_limits, "_WAIT_SECONDS", 0.05)
+
+    async def run() -> None:
+        gate = RequestGate(1)
+        served = []
+
+        async def wait() -> None:
+            async with gate.slot("acme"):
+                served.append("acme")
+
+        async with gate.slot("acme") as first:
+            waiting = asyncio.create_task(wait())
+            await asyncio.sleep(0)
+            # The loop is late: the deadline has passed when this task goes on, and its callback
+            # comes behind it in the same turn.
+            time.sleep(0.1)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+            first.release()
+            await waiting
+        assert served == ["acme"]
+        assert not gate._running
+
+    asyncio.run(run())
+
+
 def test_an_api_answers_429_with_the_time(
     environment: Settings, make_token: Callable[..., str]
 ) -> None:
