@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import psycopg
 import sqlalchemy
@@ -133,6 +133,7 @@ class Database:
         self._present_url = present_url
         self._renewal = threading.Lock()
         self._pool_number = 0
+        self._opened: set[psycopg.Connection] = set()
         self.connections = 2 * pool_size
         # A caller that reads in steps opens a transaction before another has ended.
         self._reader_count = max(pool_size, 2)
@@ -156,6 +157,8 @@ class Database:
         self._checking = threading.Lock()
         self._checked_at = 0.0
         _databases.add(self)
+        # A database that nobody refers to any more takes its connections with it.
+        finalize(self, _close_all, self._opened).atexit = False
 
     @contextmanager
     def transaction(self, tenant: str, seconds: int | None = None) -> Iterator[Session]:
@@ -222,12 +225,20 @@ class Database:
     def _make_readers(self) -> ReaderPool:
         def connect() -> WatchedConnection:
             parameters = connection_parameters(self.url, self._application, _READER_LIMITS)
-            return _open_reader(parameters)
+            reader = _open_reader(parameters)
+            self._note_opened(reader)
+            return reader
 
         return ReaderPool(connect, self._reader_count, _POOL_SECONDS)
 
-    def _note_pool(self, _connection: object, record: ConnectionPoolEntry) -> None:
+    def _note_pool(self, connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         record.info["pool"] = self._pool_number
+        self._note_opened(connection)
+
+    def _note_opened(self, connection: psycopg.Connection) -> None:
+        for former in [former for former in list(self._opened) if former.closed]:
+            self._opened.discard(former)
+        self._opened.add(connection)
 
     def _close_former(
         self, connection: psycopg.Connection | None, record: ConnectionPoolEntry
@@ -321,6 +332,7 @@ class Database:
         Their sockets are closed already (`shared.postgres.inheritance`).
         """
         self.engine.dispose(close=False)
+        self._opened.clear()
         self._readers = self._make_readers()
         self._checking = threading.Lock()
         self._renewal = threading.Lock()
@@ -396,6 +408,11 @@ def _original(error: BaseException) -> BaseException:
 def is_cancelled(error: BaseException) -> bool:
     """Whether a statement was cancelled because it took too long."""
     return isinstance(_original(error), psycopg.errors.QueryCanceled)
+
+
+def _close_all(connections: set[psycopg.Connection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _open_reader(parameters: dict[str, Any]) -> WatchedConnection:

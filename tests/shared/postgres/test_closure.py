@@ -45,6 +45,18 @@ def test_a_connection_that_is_in_use_while_the_pools_close_is_closed_when_it_com
     assert len(open_connections()) == before
 
 
+def test_a_database_that_nobody_refers_to_takes_its_connections_with_it(
+    environment: Settings,
+) -> None:
+    before = len(open_connections())
+    own = make_database(environment)
+    with own.transaction(PLATFORM), own.read_transaction(PLATFORM):
+        pass
+    assert len(open_connections()) == before + 2
+    del own
+    assert len(open_connections()) == before
+
+
 def fail(*_: object) -> None:
     raise psycopg.OperationalError("the server went away")
 

@@ -47,6 +47,7 @@ def client(environment: Settings, make_token: Callable[..., str]) -> Iterator[Te
     headers = {"Authorization": f"Bearer {make_token()}"}
     with TestClient(app, headers=headers, raise_server_exceptions=False) as client:
         yield client
+    database.close()
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,4 @@ def test_a_frozen_database_is_answered_with_503(
             while get(path)[1].status_code != 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+        own.close()
