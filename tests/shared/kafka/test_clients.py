@@ -82,7 +82,7 @@ def test_a_cancelled_end_closes_everything(
     settings: Settings, make: Callable[[Settings], Any]
 ) -> None:
     async def scenario() -> None:
-        for step in range(6):
+        for step in range(1, 7):
             client = make(settings)
             await client.start()
             await cancel_after(step, close_client(client))
