@@ -227,10 +227,7 @@ class KeyBundle:
         Raises:
             ValueError: the text is another.
         """
-        try:
-            return cls(Key.from_dict(stored) for stored in json.loads(text)["keys"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError("SENTINELIQ_KEYS is no bundle of keys.") from error
+        return cls(read_bundle(text))
 
     def secret(self, purpose: str) -> tuple[Key, ...]:
         """Return the valid secret keys of a purpose, the one to use first."""
@@ -360,6 +357,18 @@ def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
     for purpose in SECRET_PURPOSES[service]:
         granted += keys.secret(purpose)
     return granted
+
+
+def read_bundle(text: str) -> list[Key]:
+    """Return the keys of a bundle that `bundle_json` has written, in order.
+
+    Raises:
+        ValueError: the text is another.
+    """
+    try:
+        return [Key.from_dict(stored) for stored in json.loads(text)["keys"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("SENTINELIQ_KEYS is no bundle of keys.") from error
 
 
 def bundle_json(keys: Iterable[Key], urls: Mapping[str, str] | None = None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from sentineliq.local.private_file import write_private
-from shared.keys import Key, bundle_json
+from shared.keys import Key, bundle_json, read_bundle
 
 _FOLDER: Final = "keys"
 
@@ -13,6 +13,16 @@ _FOLDER: Final = "keys"
 def key_file(data_dir: Path, service: str) -> Path:
     """Where the keys of a service are."""
     return data_dir / _FOLDER / f"{service}.json"
+
+
+def read_key_file(data_dir: Path, service: str) -> list[Key]:
+    """The keys that the processes of a service have, in order; none before they have any.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = key_file(data_dir, service)
+    return read_bundle(path.read_text()) if path.exists() else []
 
 
 def write_key_file(

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from sentineliq.local.environment import store_environment, stored_environment
 from sentineliq.local.errors import StackError
-from sentineliq.local.key_files import write_key_file
+from sentineliq.local.key_files import read_key_file, write_key_file
 from sentineliq.local.orphans import running_processes
 from sentineliq.local.rotated_logins import (
     LOGINS,
@@ -134,8 +134,13 @@ class Rotation:
         """Let all processes know the new keys, and then use them."""
         self.report("all services learn the new keys")
         for service in SERVICES:
-            # Of a purpose, the first is the one in use.
-            keys = [*granted_keys(service, before.keys), *granted_keys(service, self.secrets.keys)]
+            # Of a purpose, the first is the one in use: as in the present file. A rotation that was
+            # cut short may have stored keys that no process has heard of.
+            keys = [
+                *read_key_file(self.data_dir, service),
+                *granted_keys(service, before.keys),
+                *granted_keys(service, self.secrets.keys),
+            ]
             write_key_file(self.data_dir, service, _unique(keys), self._urls(service))
         time.sleep(MOVE_SECONDS)
         self.report("all services use the new keys and logins")

@@ -1,16 +1,19 @@
 """What a rotation does to the secrets of a folder; `tests/cli/test_rotation.py` runs one."""
 
 import time
+from itertools import product
 
 import pytest
 
 from sentineliq.local import rotation
 from sentineliq.local.environment import store_environment
 from sentineliq.local.errors import StackError
-from sentineliq.local.rotation import all_keys, open_rotation
+from sentineliq.local.key_files import read_key_file, write_key_file
+from sentineliq.local.rotation import Rotation, all_keys, open_rotation
 from sentineliq.local.secrets import load_secrets, store_secrets
 from sentineliq.local.valkey import Valkey
-from shared.keys import FEED_TIMES, OPERATOR, SEALED, TOKENS
+from shared.keys import EVENTS, FEED_TIMES, OPERATOR, SEALED, TOKENS, KeyBundle, granted_keys
+from shared.settings import SERVICES
 
 
 def renewed(secrets, token_seconds=100.0, signed_seconds=50.0):
@@ -80,3 +83,57 @@ def test_a_server_that_starts_again_takes_the_present_password(tmp_path):
     server = Valkey(tmp_path, 1, "first", lambda: "second")
     server.prepare()
     assert "requirepass second\n" in (tmp_path / "valkey.conf").read_text()
+
+
+class Killed(BaseException):
+    """The command ends here, as after Ctrl-C or the loss of its terminal."""
+
+
+def refused(files):
+    """Who would refuse whose events, with the keys that are in the files at present."""
+    keys = {service: KeyBundle(read_key_file(files, service)) for service in SERVICES}
+    return [
+        (signer, reader)
+        for signer, reader in product(SERVICES, SERVICES)
+        if keys[signer].private(EVENTS, signer).id
+        not in {key.id for key in keys[reader].public(EVENTS, signer)}
+    ]
+
+
+@pytest.mark.parametrize(
+    "killed_in", ["store_secrets", "_move_processes", "_replace_owner_password"]
+)
+def test_a_rotation_after_one_that_was_cut_short_refuses_nothing(tmp_path, monkeypatch, killed_in):
+    monkeypatch.setattr(rotation, "MOVE_SECONDS", 0.0)
+    monkeypatch.setattr(Rotation, "_await_resealed", lambda _self: 0)
+
+    def open_again():
+        stored = load_secrets(tmp_path)
+        return Rotation(tmp_path, {"SENTINELIQ_SECRET_KEY": stored.secret_key}, stored, [], str)
+
+    def kill(*_):
+        raise Killed
+
+    for service in SERVICES:
+        write_key_file(tmp_path, service, granted_keys(service, load_secrets(tmp_path).keys), {})
+    with monkeypatch.context() as patch:
+        if killed_in == "store_secrets":
+            store = rotation.store_secrets
+            patch.setattr(rotation, killed_in, lambda *given: (store(*given), kill()))
+        else:
+            patch.setattr(Rotation, killed_in, kill)
+        with pytest.raises(Killed):
+            open_again().rotate(3600, at_once=False)
+    assert refused(tmp_path) == []
+    write = rotation.write_key_file
+    looks = []
+
+    def write_and_look(*values):
+        write(*values)
+        looks.append(refused(tmp_path))
+
+    monkeypatch.setattr(rotation, "write_key_file", write_and_look)
+    open_again().rotate(3600, at_once=False)
+    assert len(looks) >= 2 * len(SERVICES)
+    # As long as the first step lasts, and after it, everybody knows every signature.
+    assert looks == [[]] * len(looks)
