@@ -53,6 +53,8 @@ def remap_assertions(
         current_index.reload_if_stale(session, now=True)
         context.reload_if_stale(session)
     changed = 0
+    # With the time: what the same index causes when it comes again is another change.
+    cause = f"attack {state.digest!r} {state.obtained_at}"
     deadline = time.monotonic() + seconds
     after = AssertionKey(*state.progress.split(" ")) if state.progress else _START
     while time.monotonic() < deadline:
@@ -63,7 +65,7 @@ def remap_assertions(
                 datasets.record_described(session, state.name, state.digest, state.obtained_at)
             return changed
         for tenant, ids in _outdated(rows).items():
-            changed += _remap(database, tenant, sorted(ids), f"attack {state.digest!r}")
+            changed += _remap(database, tenant, sorted(ids), cause)
         after = rows[-1].key
     with database.transaction(PUBLIC) as session:
         datasets.record_progress(session, state.name, state.digest, " ".join(after))

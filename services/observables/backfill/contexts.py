@@ -48,7 +48,10 @@ def redescribe(
     if not outdated or not _is_settled(outdated, datetime.now(UTC) - settle_time):
         return 0
     changed = 0
-    cause = derived_id(*sorted(f"{state.name} {state.digest!r}" for state in outdated))
+    # With the time: what the same data causes when it comes again is another change.
+    cause = derived_id(
+        *sorted(f"{state.name} {state.digest!r} {state.obtained_at}" for state in outdated)
+    )
     deadline = time.monotonic() + seconds
     # A dataset that came while another one was worked on begins anew.
     progress = min(state.progress or _START for state in outdated)

@@ -74,8 +74,14 @@ def dates(session: Session) -> dict[str, datetime]:
 def upsert(session: Session, name: str, **columns: Any) -> None:
     """Change columns of a dataset's row, or insert it; the session is that of `public`."""
     statement = insert(DATASET).values(tenant=PUBLIC, name=name, **columns)
+    changes = dict(columns)
+    if "digest" in columns:
+        # From now on some observables are described with the new bytes. Should those of before come
+        # back, they are not yet what all are described with.
+        is_same = DATASET.c.digest.is_not_distinct_from(columns["digest"])
+        changes["described"] = sa.case((is_same, DATASET.c.described), else_=sa.null())
     session.execute(
-        statement.on_conflict_do_update(index_elements=["tenant", "name"], set_=columns)
+        statement.on_conflict_do_update(index_elements=["tenant", "name"], set_=changes)
     )
 
 

@@ -45,6 +45,7 @@ from shared.stix.ids import observable_id
 
 FEW_VALUES: Final = 20
 """Values of a request that counts as none for many."""
+_ENQUEUE_ATTEMPTS: Final = 10
 _BATCH: Final = 50
 """Observables that a transaction stores."""
 
@@ -223,16 +224,22 @@ def _store(
 ) -> list[UUID]:
     """Store jobs; open ones about the same query are expedited instead. The ids of all."""
     jobs.add_ended(session, tenant, ended)
-    added = enqueue(session, tenant, waiting, accesses)
-    pairs = [(request.observable_id, request.enricher) for request in waiting]
-    missing = [pair for pair in pairs if pair not in added]
+    ids = [end.id for _, end in ended]
+    missing = {(request.observable_id, request.enricher): request for request in waiting}
     existing: list[UUID] = []
-    if missing:
+    # An open job may end before it is looked up; then there is room for a new one.
+    for _ in range(_ENQUEUE_ATTEMPTS):
+        if not missing:
+            break
+        added = enqueue(session, tenant, list(missing.values()), accesses)
+        missing = {pair: missing[pair] for pair in missing if pair not in added}
         open_jobs = jobs.open_jobs(session, tenant, sorted({pair[0] for pair in missing}))
-        existing = [open_jobs[pair] for pair in missing if pair in open_jobs]
+        ids += added.values()
+        existing += [open_jobs[pair] for pair in missing if pair in open_jobs]
+        missing = {pair: missing[pair] for pair in missing if pair not in open_jobs}
     if existing:
         jobs.expedite(session, tenant, existing, waiting[0])
-    return [*(end.id for _, end in ended), *added.values(), *existing]
+    return [*ids, *existing]
 
 
 def create_trial(database: Database, tenant: str, actor: str, name: str) -> UUID:

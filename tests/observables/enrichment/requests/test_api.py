@@ -8,6 +8,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from services.observables.enrichment.queues.models import JobEnd
+from services.observables.enrichment.queues.repository import jobs
+from services.observables.enrichment.requests import service
 from services.observables.providers.base import RateLimit
 from shared.database import PLATFORM
 from tests.observables.enrichment.conftest import World, identity
@@ -257,3 +260,32 @@ def test_invalid_requests_get_a_clear_error(world: World, ask):
         ).status_code
         == 404
     )
+
+
+def test_a_job_that_ends_while_it_is_asked_for_again_is_followed_by_another(
+    world: World, ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enricher()
+    client = ask()
+    world.ask(ADDRESS)  # a policy has asked
+    worker = uuid4()
+    with world.own.transaction(PLATFORM) as session:
+        queue = session.scalar(sa.text("SELECT queue_id FROM enrichment_job"))
+        (job,) = jobs.claim(session, worker, queue, 1, 1)
+    enqueue = service.enqueue
+
+    def enqueue_and_end(*arguments: Any) -> Any:
+        added = enqueue(*arguments)
+        monkeypatch.setattr(service, "enqueue", enqueue)
+        # The open job kept the new one away, and its worker stores that the provider failed.
+        end = JobEnd(job.id, "failed", reason='{"code": "upstream"}', attempts=4)
+        with world.own.transaction(PLATFORM) as session:
+            jobs.end(session, worker, [end])
+        return added
+
+    monkeypatch.setattr(service, "enqueue", enqueue_and_end)
+    created = client.post("/v1/enrichments", json={"values": [ADDRESS], "fresh": True}).json()
+    (waiting,) = created["jobs"]
+    assert waiting["state"] == "waiting"
+    (answered,) = finished(world, client, created["id"])["jobs"]
+    assert answered["state"] == "done"
