@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.private_file import write_private
+from shared.private_files import write_private
 
 _FILE = "environment.json"
 _PREFIXES = ("SENTINELIQ_", "DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_")

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from sentineliq.local import jars
 from sentineliq.local.errors import StackError
-from sentineliq.local.private_file import write_private
 from sentineliq.local.server import LOOPBACK
 from shared.errors import Unavailable
 from shared.kafka.logins import BROKER, Address, make_logins
 from shared.kafka.rights import ADMINISTRATOR
+from shared.private_files import write_private
 
 # Without a binding for slf4j the broker logs nothing.
 COORDINATES = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")

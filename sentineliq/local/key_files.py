@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from sentineliq.local.private_file import write_private
 from shared.keys import Key, bundle_json, read_bundle
+from shared.private_files import write_private
 
 _FOLDER: Final = "keys"
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from sentineliq.local.errors import StackError
-from sentineliq.local.private_file import write_private
 from shared.keys import DerivedKeys, Key
+from shared.private_files import write_private
 from shared.settings import SERVICES
 
 _FILE: Final = "secrets.json"

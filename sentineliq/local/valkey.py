@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sentineliq.local.private_file import write_private
 from sentineliq.local.server import LOOPBACK, exchange
+from shared.private_files import write_private
 
 
 @dataclass(frozen=True)

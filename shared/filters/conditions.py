@@ -100,21 +100,21 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """The opposite."""
+    """Whether a condition is not true: of an absent field neither is."""
 
     condition: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Conjunction:
-    """All of them."""
+    """Whether all of some conditions are true."""
 
     conditions: "tuple[Condition, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Disjunction:
-    """At least one of them."""
+    """Whether at least one of some conditions is true."""
 
     conditions: "tuple[Condition, ...]"
 

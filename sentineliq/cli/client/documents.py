@@ -154,7 +154,7 @@ class StoredCounts(msgspec.Struct, frozen=True):
 
 
 class EnrichmentJob(msgspec.Struct, frozen=True):
-    """One question to one enricher."""
+    """One query to one enricher."""
 
     id: str
     value: str

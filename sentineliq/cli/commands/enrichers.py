@@ -111,7 +111,7 @@ def set_limits(  # noqa: PLR0913  # a command's parameters are its documentation
     *,
     enabled: Annotated[
         bool | None,
-        typer.Option("--enable/--disable", help="Allow questions to it, or stop them."),
+        typer.Option("--enable/--disable", help="Allow queries to it, or stop them."),
     ] = None,
     max_tlp: Annotated[
         str | None, typer.Option(help="The strictest marking of values that it may see.")
@@ -199,7 +199,7 @@ def forget_key(ctx: Context, name: Name) -> None:
 
 @enrichers.command("test")
 def test_enricher(ctx: Context, name: Name) -> None:
-    """Ask a provider a harmless question to test it and your key."""
+    """Send a provider a harmless query to test it and your key."""
     request = ctx.obj.client.post("observables", f"/v1/enrichers/{name}/test")
     request = EnrichmentFollower(ctx.obj.client, notice=lambda _: None).follow(request)
     (job,) = decode(FollowedRequest, request).jobs

@@ -22,7 +22,7 @@ enrichments = CommandGroup("Enrichment jobs: follow, list, cancel.")
 MAX_VALUES: Final = 1000
 _RESULT_COLUMNS: Final = ("value", "enricher", "outcome", "facts")
 _JOB_COLUMNS: Final = (
-    "asked",
+    "requested",
     "value",
     "enricher",
     "state",
@@ -74,7 +74,7 @@ def enrich_values(
         return
     EnrichmentFollower(ctx.obj.client).report(document)
     request = decode(FollowedRequest, document)
-    hint = f"{request.open:,} questions wait: sentineliq enrichments follow {request.id}"
+    hint = f"{request.open:,} queries wait: sentineliq enrichments follow {request.id}"
     ctx.obj.answer(document, output.cell(hint))
 
 
@@ -97,7 +97,7 @@ def _follow_and_answer(context: CommandContext, document: Json) -> None:
         document = EnrichmentFollower(context.client).follow(document)
     except KeyboardInterrupt:
         hint = f"sentineliq enrichments follow {document['id']}"
-        output.print_note(f"the remaining questions are still asked: {hint}")
+        output.print_note(f"the remaining queries are still sent: {hint}")
         raise typer.Exit(130) from None
     jobs = decode(FollowedRequest, document).jobs
     documents = _look_up(context.client, list(dict.fromkeys(job.value for job in jobs)))
@@ -134,7 +134,7 @@ def _results(jobs: list[EnrichmentJob], observables: list[ObservableSummary]) ->
         # A job that only tested a key, or was refused, stored no facts.
         job_facts = facts.get((job.value, job.enricher), {}) if job.state == "done" else {}
         rows.append((job.value, job.enricher, job_outcome(job), format_facts(job_facts)))
-    empty = "no enricher answers questions about this"
+    empty = "no enricher answers queries about this"
     return output.table(_RESULT_COLUMNS, rows, empty=empty)
 
 
@@ -203,4 +203,4 @@ def cancel_jobs(
         raise typer.BadParameter("name the jobs by id, --enricher or --all")
     body = {"ids": ids or None, "enricher": enricher}
     result = ctx.obj.client.post("observables", "/v1/enrichment-jobs/cancel", body)
-    ctx.obj.answer(result, output.cell(f"{result['cancelled']:,} questions are cancelled"))
+    ctx.obj.answer(result, output.cell(f"{result['cancelled']:,} queries are cancelled"))

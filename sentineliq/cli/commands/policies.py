@@ -20,7 +20,7 @@ _PATH: Final = "/v1/enrichment-policies"
 _COLUMNS: Final = (
     "name",
     "enabled",
-    "asks",
+    "queries",
     "types",
     "sources",
     "tags",
@@ -56,7 +56,7 @@ Depth = Annotated[
     int | None,
     typer.Option(min=0, max=3, help="Also ask about observables that so many answers led to."),
 ]
-Daily = Annotated[int | None, typer.Option(min=0, help="At most so many questions a day (UTC).")]
+Daily = Annotated[int | None, typer.Option(min=0, help="At most so many queries a day (UTC).")]
 Days = Annotated[int, typer.Option(min=1, max=7, help="Look at so many days back.")]
 
 
@@ -80,7 +80,7 @@ def _row(policy: Json) -> tuple[Any, ...]:
         policy["tags"] or ANY,
         f"at least {policy['min_score']}",
         policy["depth"],
-        f"{policy['asked_today']:,}{limit}",
+        f"{policy['queries_today']:,}{limit}",
         policy["over_budget_today"],
     )
 
@@ -174,7 +174,7 @@ def change_policy(  # noqa: PLR0913  # a command's parameters are its documentat
 
 @policies.command("delete")
 def delete_policy(ctx: Context, policy: PolicyReference) -> None:
-    """Delete a policy; its waiting questions are still asked."""
+    """Delete a policy; its waiting queries are still sent."""
     item = _resolve(ctx.obj, policy)
     ctx.obj.client.delete("observables", f"{_PATH}/{item.id}")
     ctx.obj.answer({"deleted": item.id}, output.cell(f"{item.name} is deleted"))
@@ -210,7 +210,7 @@ def apply_policy(ctx: Context, policy: PolicyReference, *, days: Days = 1) -> No
     """Ask now what a policy would have asked in the last days."""
     item = _resolve(ctx.obj, policy)
     result = ctx.obj.client.post("observables", f"{_PATH}/{item.id}/apply", days=days)
-    ctx.obj.answer(result, output.cell(f"{item.name} asks {result['asked']:,} questions"))
+    ctx.obj.answer(result, output.cell(f"{item.name} sends {result['queries']:,} queries"))
 
 
 def _resolve(context: CommandContext, reference: str) -> NamedItem:

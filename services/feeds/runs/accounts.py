@@ -42,13 +42,13 @@ def mark_unconfirmed(database: Database) -> int:
         return records.mark_unconfirmed(session, APPLY_SECONDS, _UNCONFIRMED)
 
 
-def account_for(session: Session, applied: RunApplied, told_at: datetime | None) -> None:
+def account_for(session: Session, applied: RunApplied, stated_at: datetime | None) -> None:
     """Store what the observables service says about a run, and let be repeated what is missing.
 
     Args:
         session: of the run's tenant.
         applied: what it says.
-        told_at: when it said so; None if that is not known.
+        stated_at: when it stated that; None if that is not known.
     """
     missing = sum(applied.missing.values())
     counts = AppliedCounts(
@@ -68,7 +68,7 @@ def account_for(session: Session, applied: RunApplied, told_at: datetime | None)
     except NotFound:
         return  # it was deleted meanwhile
     if run is None:
-        _account_for_unknown(session, feed, applied, told_at)
+        _account_for_unknown(session, feed, applied, stated_at)
         return
     _count_corrections(feed, run, applied)
     if error is not None:
@@ -84,7 +84,7 @@ def account_for(session: Session, applied: RunApplied, told_at: datetime | None)
 
 
 def _account_for_unknown(
-    session: Session, feed: Feed, applied: RunApplied, told_at: datetime | None
+    session: Session, feed: Feed, applied: RunApplied, stated_at: datetime | None
 ) -> None:
     """Let a feed say everything again that has a run which is not known here.
 
@@ -98,8 +98,8 @@ def _account_for_unknown(
         "the database was put back, or a log has lost records."
     )
     state = None
-    if told_at is not None:
-        state = records.newest_statement_state(session, feed.id, told_at + CLOCK_SKEW)
+    if stated_at is not None:
+        state = records.newest_statement_state(session, feed.id, stated_at + CLOCK_SKEW)
     if state in {RunState.QUEUED, RunState.RUNNING}:
         # Should it fail, the next run of the feed says everything.
         subscriptions.save_feed(session, feed, {"needs_full_statement": reason})

@@ -200,7 +200,7 @@ def assess(type_: str, score: int, parts: AssessmentParts) -> Assessment:
 
 
 class _Figures(NamedTuple):
-    """What an assessment is written from."""
+    """The three numbers, and what the sentence tells of the parts behind them."""
 
     malicious: int
     active: int

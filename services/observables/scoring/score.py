@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.observables.scoring.claims import Claim, Contribution, Effect, Verdict
-from services.observables.scoring.decay import CONTENT, curve_of, memory_left
+from services.observables.scoring.decay import CONTENT, THRESHOLDS, curve_of, memory_left
 from services.observables.scoring.independence import (
     NO_COPYING,
     CopyProbabilities,
@@ -292,11 +292,8 @@ def score(type_: str, claims: Sequence[Claim], effects: Sequence[Effect], now: d
     return total(contributions(type_, claims, effects, now))
 
 
-_VERDICTS: Final[tuple[tuple[int, Verdict], ...]] = (
-    (80, "malicious"),
-    (50, "suspicious"),
-    (20, "weak"),
-)
+_WORDS: Final[tuple[Verdict, ...]] = ("malicious", "suspicious", "weak")
+_VERDICTS: Final = tuple(zip(THRESHOLDS, _WORDS, strict=True))
 
 
 def verdict(points: int) -> Verdict:

@@ -121,7 +121,7 @@ def test_a_queue_is_seen_and_taken_back(cli, replies):
     assert all(job["estimate"] for job in waiting)
     assert len(waiting) == 3
     assert cli("enrichments", "cancel").exit_code == 2
-    assert "1 questions" in cli("enrichments", "cancel", waiting[0]["id"]).stdout
+    assert "1 queries" in cli("enrichments", "cancel", waiting[0]["id"]).stdout
     assert cli.as_json("enrichments", "cancel", "--enricher", "stopforumspam") == {"cancelled": 2}
     assert cli.as_json("enrichments", "cancel", "--all") == {"cancelled": 0}
 
@@ -275,11 +275,11 @@ def test_a_policy_is_tried_made_changed_and_applied(cli, tmp_path, providers):
         [],
         1,
     ]
-    assert say("apply", "Bad") == {"asked": 4}
+    assert say("apply", "Bad") == {"queries": 4}
     listed("after", "45.33.42.9")
     eventually(lambda: {*values, "45.33.42.9"} <= set(providers.queries_of("shodan_internetdb")))
     [shown] = say("list")
-    assert shown["asked_today"] == 5
+    assert shown["queries_today"] == 5
     assert cli("policies", "change", "Bad", tenant="hooli").exit_code == 2
     assert cli("policies", "delete", "Bad", tenant="hooli").exit_code == 0
     assert "there is no policy 'Bad'" in cli("policies", "delete", "Bad", tenant="hooli").stderr

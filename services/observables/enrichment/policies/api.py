@@ -101,7 +101,7 @@ async def apply_policy(
         policy_id,
         past,
     )
-    return json_response({"asked": stored}, 202)
+    return json_response({"queries": stored}, 202)
 
 
 async def _match_past(request: Request, tenant: str, policy_id: UUID, days: int) -> PastMatches:

@@ -117,7 +117,7 @@ async def _changes(
 
 
 def forecast(database: Database, tenant: str, past: PastMatches) -> PolicyForecast:
-    """What the policy would have asked: the same selection as for live events."""
+    """The queries that the policy would have made: the same selection as for live events."""
     with database.transaction(tenant) as session:
         selected = _select_as_of_then(session, tenant, past)
     by_enricher: dict[str, int] = {}
@@ -168,7 +168,7 @@ def apply(database: Database, tenant: str, actor: str, policy: UUID, past: PastM
         for start in range(0, len(past.candidates), _BATCH):
             batch = past.candidates[start : start + _BATCH]
             stored += len(enqueue_candidates(session, tenant, batch, past.accesses).requests)
-        details = {"days": str(past.days), "asked": str(stored)}
+        details = {"days": str(past.days), "queries": str(stored)}
         audit(session, SERVICE, tenant, actor, "policies.apply", policy, **details)
         wake_after_commit(session)
     return stored

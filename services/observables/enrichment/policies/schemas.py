@@ -63,7 +63,7 @@ class PolicyView:
     daily_budget: int | None
     created_at: datetime
     created_by: str
-    asked_today: int
+    queries_today: int
     over_budget_today: int
 
 
@@ -86,4 +86,4 @@ class PolicyForecast:
 class AppliedPolicy(BaseModel):
     """How many jobs a policy stored about the past."""
 
-    stored: int = Field(serialization_alias="asked")
+    stored: int = Field(serialization_alias="queries")

@@ -27,7 +27,7 @@ def overview(database: Database, tenant: str) -> list[PolicyView]:
 
 def _view(row: PolicyRow, uses: Mapping[UUID, PolicyUse]) -> PolicyView:
     use = uses.get(row.id, PolicyUse(0, 0))
-    return PolicyView(**row._asdict(), asked_today=use.stored, over_budget_today=use.over_budget)
+    return PolicyView(**row._asdict(), queries_today=use.stored, over_budget_today=use.over_budget)
 
 
 def create(database: Database, tenant: str, actor: str, policy: PolicyCreate) -> PolicyView:

@@ -115,13 +115,13 @@ def test_a_dry_run_forecasts_what_the_policy_then_does(
         applied = client.post(
             f"/v1/enrichment-policies/{policy['id']}/apply", params={"days": 1}
         ).json()
-        assert applied == {"asked": forecast["calls"]}
+        assert applied == {"queries": forecast["calls"]}
     world.run_worker()
     calls = {name: len(world.providers.queries_of(name)) for name in ("probe", "second")}
     assert {name: count for name, count in calls.items() if count} == forecast["by_enricher"]
     assert sum(calls.values()) == forecast["calls"]
     (view,) = client.get("/v1/enrichment-policies").json()
-    assert (view["asked_today"], view["over_budget_today"]) == (
+    assert (view["queries_today"], view["over_budget_today"]) == (
         forecast["calls"],
         forecast["over_budget"],
     )
@@ -190,7 +190,7 @@ def test_changes_are_audited_without_secrets(world: World, settings: Settings, c
     path = f"/v1/enrichment-policies/{created['id']}"
     client.patch(path, json={"min_score": 50})
     client.patch(path, json={"min_score": 999})
-    stored = client.post(f"{path}/apply").json()["asked"]
+    stored = client.post(f"{path}/apply").json()["queries"]
     client.delete(path)
     client.delete(path)
     with world.own.transaction(PLATFORM) as session:
@@ -203,7 +203,7 @@ def test_changes_are_audited_without_secrets(world: World, settings: Settings, c
         ("enrichers.change", "probe", {"fields": "key, max_tlp"}),
         ("policies.create", created["id"], {"name": "mine"}),
         ("policies.change", created["id"], {"fields": "min_score"}),
-        ("policies.apply", created["id"], {"days": "1", "asked": str(stored)}),
+        ("policies.apply", created["id"], {"days": "1", "queries": str(stored)}),
         ("policies.delete", created["id"], {}),
     ]
     assert b"hush" not in b"".join(payloads)
