@@ -6,6 +6,7 @@ They use psycopg alone: SQLAlchemy and Alembic would take longer to import than 
 import time
 from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -121,6 +122,14 @@ class DatabaseChecks:
         if self._connection is not None:
             self._connection.close()
 
+    @cached_property
+    def _tables(self) -> frozenset[str]:
+        """The tables of all services, with their schemas; none without a connection."""
+        if self._connection is None:
+            return frozenset()
+        query = "SELECT schemaname || '.' || tablename FROM pg_tables"
+        return frozenset(name for (name,) in self._connection.execute(query))
+
     def connect(self) -> Check:
         """Whether PostgreSQL answers; looks at the outboxes for the first time."""
         try:
@@ -140,7 +149,9 @@ class DatabaseChecks:
 
     def migrations(self, service: ServiceName) -> Check:
         """Whether a schema is at the newest version."""
-        row = self._row("SELECT max(version_num) FROM {}.alembic_version", service)
+        row = self._row(
+            "SELECT max(version_num) FROM {}.alembic_version", service, "alembic_version"
+        )
         current = row[0] if row else None
         pending = [
             revision for revision in revisions(service) if current is None or revision > current
@@ -177,7 +188,7 @@ class DatabaseChecks:
 
     def sweeps(self, service: ServiceName) -> Check:
         """Whether the service looks for its own rows that wait."""
-        row = self._row(_SWEEPS, service)
+        row = self._row(_SWEEPS, service, "sweep")
         subject = f"{service} sweeps"
         if row is None or not row[0]:
             return Check(subject, "ok", "none has run yet")
@@ -201,7 +212,7 @@ class DatabaseChecks:
     def consumers(self, service: ServiceName) -> list[Check]:
         """Halted partitions of a service, and places where its logs lost records; empty if none."""
         checks = []
-        halted = self._row(_HALTED, service)
+        halted = self._row(_HALTED, service, "consumer_offset")
         if halted is not None and halted[0] is not None:
             partitions, since, reason = halted
             seen = f"halted since {since:%Y-%m-%d %H:%M}: {partitions}. {reason}"
@@ -210,7 +221,7 @@ class DatabaseChecks:
                 "`sentineliq consumers release TOPIC` lets it go on"
             )
             checks.append(Check(f"{service} partitions", "problem", seen, step))
-        gaps = self._row(_GAPS, service)
+        gaps = self._row(_GAPS, service, "log_gap")
         if gaps is not None and gaps[0]:
             count, open_count, places, latest = gaps
             seen = f"{count:,} gaps in 7 days, the last {latest:%Y-%m-%d %H:%M}: {places}"
@@ -222,7 +233,7 @@ class DatabaseChecks:
     def unfinished_work(self, service: ServiceName) -> list[Check]:
         """Runs that were published and not applied, rows that upkeep fails on; empty if none."""
         checks = []
-        unconfirmed = self._row(_UNCONFIRMED, service)
+        unconfirmed = self._row(_UNCONFIRMED, service, "feed")
         if unconfirmed is not None and unconfirmed[0]:
             count, since, name = unconfirmed
             seen = (
@@ -231,13 +242,13 @@ class DatabaseChecks:
             )
             step = "does the observables consumer read? then `sentineliq feeds resync NAME`"
             checks.append(Check(f"{service} runs", "look", seen, step))
-        incomplete = self._row(_INCOMPLETE, service)
+        incomplete = self._row(_INCOMPLETE, service, "run_expectation")
         if incomplete is not None and incomplete[0]:
             count, since = incomplete
             seen = f"chunks of {count:,} runs did not arrive, since {since:%Y-%m-%d %H:%M}"
             step = "their feeds say everything again; if not, `sentineliq feeds resync NAME`"
             checks.append(Check(f"{service} runs", "look", seen, step))
-        set_aside = self._row(_SET_ASIDE, service)
+        set_aside = self._row(_SET_ASIDE, service, "failed_row")
         if set_aside is not None and set_aside[0]:
             count, works, reason = set_aside
             seen = f"{count:,} set aside in 7 days ({works}); the last: {reason}"
@@ -247,12 +258,15 @@ class DatabaseChecks:
 
     def _outbox(self, service: ServiceName) -> OutboxState:
         # Without a schema there is no row; the check of the migrations reports it.
-        row = self._row(_OUTBOX, service)
+        row = self._row(_OUTBOX, service, "outbox")
         return OutboxState(*row) if row else OutboxState(None, 0, None, 0, 0)
 
-    def _row(self, query: Any, service: ServiceName) -> tuple[Any, ...] | None:
-        """The row of a query in a service's schema; None where the table does not exist."""
-        if self._connection is None:
+    def _row(self, query: Any, service: ServiceName, table: str) -> tuple[Any, ...] | None:
+        """The row of a query in a service's schema; None where the table does not exist.
+
+        Which tables there are is looked up first: PostgreSQL's log tells of each query that fails.
+        """
+        if self._connection is None or f"{service}.{table}" not in self._tables:
             return None
         with suppress(*_MISSING):
             statement = sql.SQL(query).format(sql.Identifier(service))
