@@ -98,8 +98,11 @@ def noticing_tests(mutation: str) -> list[str]:
         )
     if result.returncode not in (0, _SOME_TEST_FAILED) or "Error in sitecustomize" in result.stderr:
         raise RuntimeError(f"{mutation}: {result.stdout[-2000:]}{result.stderr[-2000:]}")
-    # An error of a fixture is no notice.
-    return re.findall(r"^FAILED (\S+)", result.stdout, re.MULTILINE)
+    failed = re.findall(r"^FAILED (\S+)", result.stdout, re.MULTILINE)
+    if not failed and result.returncode == _SOME_TEST_FAILED:
+        # An error of a fixture is no notice, and says nothing of the mistake either.
+        raise RuntimeError(f"{mutation}: no test has run: {result.stdout[-2000:]}")
+    return failed
 
 
 def noticing_scenarios(mutation: str) -> list[str]:

@@ -198,7 +198,7 @@ def older_log(trial: Trial) -> Figures:
         _upload_to_each(load, trial.items)
     removed_at = time.monotonic()
     recovery = trial.probe.seconds(removed_at)
-    load.upload(trial.items)
+    wait_until(lambda: load.try_upload(trial.items), "an upload is accepted")
     return trial.count(oracle, load, recovery)
 
 
