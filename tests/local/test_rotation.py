@@ -92,12 +92,12 @@ class Killed(BaseException):
 def refused(files):
     """Who would refuse whose events, with the keys that are in the files at present."""
     keys = {service: KeyBundle(read_key_file(files, service)) for service in SERVICES}
-    return [
-        (signer, reader)
-        for signer, reader in product(SERVICES, SERVICES)
-        if keys[signer].private(EVENTS, signer).id
-        not in {key.id for key in keys[reader].public(EVENTS, signer)}
-    ]
+    pairs = []
+    for signer, reader in product(SERVICES, SERVICES):
+        verifying = {key.id for key in keys[reader].public(EVENTS, signer)}
+        if keys[signer].private(EVENTS, signer).id not in verifying:
+            pairs.append((signer, reader))
+    return pairs
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_rotation_after_one_that_was_cut_short_refuses_nothing(tmp_path, monke
     with monkeypatch.context() as patch:
         if killed_in == "store_secrets":
             store = rotation.store_secrets
-            patch.setattr(rotation, killed_in, lambda *given: (store(*given), kill()))
+            patch.setattr(rotation, killed_in, lambda *values: (store(*values), kill()))
         else:
             patch.setattr(Rotation, killed_in, kill)
         with pytest.raises(Killed):

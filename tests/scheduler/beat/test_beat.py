@@ -19,8 +19,7 @@ import redis
 import sqlalchemy as sa
 
 from services.scheduler.beat.messages import FULL_QUEUE
-from services.scheduler.beat.repository import PendingFiring
-from services.scheduler.beat.rounds import claim_due, send_pending
+from services.scheduler.beat.rounds import send_pending
 from services.scheduler.beat.scheduler import PostgresScheduler
 from services.scheduler.beat.service import send_left_firings
 from services.scheduler.schedules import repository
@@ -92,26 +91,6 @@ def test_five_beats_fire_each_due_time_once(
     assert len(events) == len(fires) == len({(fire.schedule_id, fire.due_at) for fire in fires})
     assert len({fire.schedule_id for fire in fires}) == 200
     assert len(fires) >= 400
-
-
-def test_a_slow_broker_gets_each_message_once(
-    add: Add, query: Query, messages: Messages, new_beat: NewBeat
-):
-    add(count=120, every=3600, late=1)
-    beat = new_beat()
-    claim_due(beat._database)
-
-    def send_slowly(fire: PendingFiring) -> None:
-        time.sleep(0.06)  # all of them take longer than PostgreSQL lets a transaction be silent
-        beat._send(fire)
-
-    rounds = 0
-    while send_pending(beat._database, send_slowly):
-        rounds += 1
-        assert rounds < 60
-    sent = [message["id"] for message in messages("feeds")]
-    assert len(sent) == len(set(sent)) == 120
-    assert {fire.state for fire in query("SELECT state FROM fire")} == {"sent"}
 
 
 def test_a_message_names_its_tenant_and_actor(
