@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 IMAGES := feeds observables notifications mitre scheduler flower
 
-.PHONY: help jars documents run demo test test-all test-again faults faults-short check catalog format bench lock env clean
+.PHONY: help jars documents run demo test test-all test-again api-cases faults faults-short check catalog format bench lock env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-all: $(VENV)/.dev jars documents ## run every test but the fault matrix
 test-again: ## run the tests that failed last once more, one at a time: it tells a slow machine from a mistake
 	@echo "These tests failed beside others and run once more, alone:"
 	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not matrix" -v
+
+api-cases: $(VENV)/.dev ## send 2,000 requests made from each API's document (about an hour)
+	@SENTINELIQ_API_CASES=2000 $(BIN)/python -m pytest --durations=5 tests/shared/web/test_documents.py
 
 faults-short: $(VENV)/.dev jars ## run the short fault matrix, on a machine that does nothing else
 	@$(BIN)/python -m pytest tests/faults/test_matrix.py

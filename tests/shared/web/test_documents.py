@@ -5,6 +5,7 @@ other way round, is a mistake of the document or of the API.
 """
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,8 @@ from shared.settings import SERVICES, Settings
 ClientFor = Callable[..., TestClient]
 
 SHORT_CASES = 100
-LONG_CASES = 2000
+LONG_CASES = int(os.environ.get("SENTINELIQ_API_CASES", "400"))
+"""`make api-cases` sends 2,000 to each API, which takes too long for each change."""
 _UPSTREAM = ("/v1/preview",)
 """Routes that answer 502 when another system fails."""
 _CONFIG: dict[str, Any] = {
@@ -127,9 +129,9 @@ def test_requests_made_from_a_document_are_answered_as_it_says(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("service", SERVICES)
-def test_two_thousand_requests_made_from_a_document_are_answered_as_it_says(
+def test_many_requests_made_from_a_document_are_answered_as_it_says(
     service: str, client_for: ClientFor, settings: Settings
 ) -> None:
     failures = list_failures(client_for(service, role="operator"), LONG_CASES)
