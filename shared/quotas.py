@@ -152,14 +152,16 @@ def note_use(session: Session, tenant: str, quota: Quota, amount: int) -> None:
     )
 
 
-def require_rate(session: Session, tenant: str, quota: Quota) -> None:
-    """Require that something is left of a quota for a time, whose use is noted afterwards.
+def require_rate(session: Session, tenant: str, quota: Quota, amount: int = 1) -> None:
+    """Require that some is left of a quota for a time, whose use is noted or spent afterwards.
 
     Raises:
-        RateExceeded: nothing is.
+        RateExceeded: too little is.
     """
     limit = limit_of(session, tenant, quota)
-    if limit is not None and _use_of(session, tenant, quota)[0] >= limit:
+    if limit is None or not amount:
+        return
+    if _use_of(session, tenant, quota)[0] + amount > limit:
         raise _rate_exceeded(session, tenant, quota, limit)
 
 

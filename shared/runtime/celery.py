@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from shared.database import PLATFORM
 from shared.errors import InvalidInput, Unavailable, UpstreamError
-from shared.runtime import hints, pings
+from shared.runtime import firings, hints, pings
 from shared.runtime.broker_login import broker_url
 from shared.runtime.process_title import set_process_title
 from shared.runtime.queues import QUEUES
@@ -37,6 +37,8 @@ BROKER_ERRORS: Final = (OperationalError, RedisError, OSError)
 
 TIME_LIMIT: Final = 600
 """Seconds after which a task's process is killed; less than the broker's visibility timeout."""
+_END_SECONDS: Final = 60
+"""Seconds after its limit within which the end of a task is noted."""
 
 
 CONCURRENCY: Final = {"feeds": 3, "notifications": 2, "observables": 2}
@@ -266,6 +268,7 @@ def _on_task_start(task_id: str, task: Task, **_: object) -> None:
     request.span = WorkSpan(task.name, request.get("traceparent"), SpanKind.CONSUMER)
     request.span.start()
     _forget_hint(task)
+    _note_begin(task_id, task)
     structlog.contextvars.bind_contextvars(
         task=task.name, task_id=task_id, tenant=request.get("tenant"), actor=request.get("actor")
     )
@@ -287,8 +290,31 @@ def _forget_hint(task: Task) -> None:
         log.warning("hint.kept", task=task.name, reason=str(error))
 
 
+def _note_begin(task_id: str, task: Task) -> None:
+    if not task.request.get(firings.HEADER):
+        return
+    try:
+        firings.note_begin(task_id, (task.time_limit or TIME_LIMIT) + _END_SECONDS)
+    except RedisError as error:
+        log.warning("firing.not_noted", task=task.name, reason=str(error))
+
+
+def _note_end(task_id: str, task: Task, state: str, result: object) -> None:
+    """Let the scheduler know that a firing's task has run; without a note it sends it again."""
+    if not task.request.get(firings.HEADER) or state not in {"SUCCESS", "FAILURE"}:
+        return
+    try:
+        if isinstance(result, Unavailable):  # after all its retries
+            firings.forget(task_id)
+        else:
+            firings.note_end(task_id)
+    except RedisError as error:
+        log.warning("firing.not_noted", task=task.name, reason=str(error))
+
+
 @signals.task_postrun.connect
-def _on_task_end(task: Task, state: str, retval: object, **_: object) -> None:
+def _on_task_end(task_id: str, task: Task, state: str, retval: object, **_: object) -> None:
+    _note_end(task_id, task, state, retval)
     seconds = time.perf_counter() - getattr(task.request, "started", time.perf_counter())
     TASK_SECONDS.labels(task.name, state).observe(seconds)
     result: dict[str, Any] = {}

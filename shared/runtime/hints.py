@@ -39,7 +39,7 @@ Who sends hints has other work to do, and the rows wait.
 """
 
 
-class _Broker:
+class BrokerConnections:
     """The connections to the broker, and whether it is worth asking."""
 
     def __init__(self, url: str) -> None:
@@ -71,12 +71,13 @@ class _Broker:
 
 
 @cache
-def _broker_at(url: str) -> _Broker | None:
+def _broker_at(url: str) -> BrokerConnections | None:
     # Another kind of broker does not count hints.
-    return _Broker(url) if url.startswith(("redis://", "rediss://", "unix://")) else None
+    return BrokerConnections(url) if url.startswith(("redis://", "rediss://", "unix://")) else None
 
 
-def _broker() -> _Broker | None:
+def open_broker() -> BrokerConnections | None:
+    """Return the connections to the broker; None if it is of a kind that keeps no marks."""
     return _broker_at(load_settings().celery_broker_url.get_secret_value())
 
 
@@ -90,7 +91,7 @@ def queue_lengths() -> dict[str, int]:
     Raises:
         redis.RedisError: the broker does not answer.
     """
-    broker = _broker()
+    broker = open_broker()
     if broker is None:
         return {}
     queues = list(QUEUES.values())
@@ -113,7 +114,7 @@ def mark(task: str, args: tuple[object, ...]) -> bool:
     Raises:
         redis.RedisError: the broker does not answer, or accepts nothing.
     """
-    broker = _broker()
+    broker = open_broker()
     if broker is None:
         return True
     with broker.client() as client, client.pipeline(transaction=False) as pipeline:
@@ -132,7 +133,7 @@ def unmark(task: str, args: tuple[object, ...]) -> None:
     Raises:
         redis.RedisError: the broker does not answer.
     """
-    broker = _broker()
+    broker = open_broker()
     if broker is not None:
         with broker.client() as client:
             client.delete(_key(task, args))
@@ -147,7 +148,7 @@ def forget_marks(service: str) -> None:
     Raises:
         redis.RedisError: the broker does not answer.
     """
-    broker = _broker()
+    broker = open_broker()
     if broker is not None:
         with broker.client() as client:
             for key in client.scan_iter(f"{_PREFIX}{service}.*", count=1000):

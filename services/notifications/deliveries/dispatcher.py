@@ -337,5 +337,6 @@ def _delivered_event(
         error={key: str(value) for key, value in error.items()} if error else None,
     )
     key = str(delivery.rule_id).encode()
-    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.attempts)
+    # By its claim: the attempts of a delivery that a person repeats are counted anew.
+    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.holder)
     return Event(DELIVERED, data, delivery.tenant, SOURCE, key, event_id)

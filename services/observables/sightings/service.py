@@ -22,7 +22,7 @@ from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.events.observables import Change
 from shared.kafka.outbox import audit
-from shared.quotas import spend
+from shared.quotas import require_rate, spend
 from shared.stix import Observable, bucket, stix_id
 from shared.stix.ids import SENTINELIQ_NAMESPACE, observable_id
 
@@ -81,8 +81,10 @@ def report(
     """
     now = datetime.now(UTC)
     with database.transaction(tenant) as session:
-        spend(session, tenant, SIGHTINGS, len(reports))
-        _check_ids(session, tenant, reports)
+        stored_ids = _check_ids(session, tenant, reports)
+        # They are spent where they are stored: what is repeated, or fails, costs nothing.
+        count = len({report.id for report in reports} - stored_ids)
+        require_rate(session, tenant, SIGHTINGS, count)
     outcomes: dict[int, SightingOutcome] = {}
     for batch in _batches(reports):
         stored = _store(database, tenant, actor, [reports[number] for number in batch], now)
@@ -119,6 +121,7 @@ def _store(
         new_observables.put(session, tenant, observables, now)
         rows = [_row(report, tenant, actor, now) for report in reports]
         new_ids = repository.put_sightings(session, rows)
+        spend(session, tenant, SIGHTINGS, len(new_ids))
         after = read.read_states(session, tenant, ids)
         causes = {
             report.observable_id: f"sighting {report.id}"
@@ -133,8 +136,10 @@ def _store(
     ]
 
 
-def _check_ids(session: Session, tenant: str, reports: Sequence[SightingReport]) -> None:
+def _check_ids(session: Session, tenant: str, reports: Sequence[SightingReport]) -> set[UUID]:
+    """Require that each id is of one observable; those that are stored already."""
     stored = repository.observables_of(session, tenant, [report.id for report in reports])
+    stored_ids = set(stored)
     for number, report in enumerate(reports):
         if stored.setdefault(report.id, report.observable_id) != report.observable_id:
             raise Conflict(
@@ -142,6 +147,7 @@ def _check_ids(session: Session, tenant: str, reports: Sequence[SightingReport])
                 "give each sighting its own id.",
                 field=f"sightings.{number}.id",
             )
+    return stored_ids
 
 
 def _row(report: SightingReport, tenant: str, actor: str, now: datetime) -> NewSighting:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from services.scheduler.beat.repository import PendingFiring
 from shared.database import PLATFORM
 from shared.errors import Unavailable
+from shared.runtime import firings
 from shared.runtime.celery import BROKER_ERRORS
 from shared.runtime.hints import MESSAGE_SECONDS, mark, queue_lengths, unmark
 
@@ -58,6 +59,7 @@ def _send(app: Celery, firing: PendingFiring, producer: Producer | None) -> None
     # The message's id is the trace's id too: UUIDs and trace ids are both 16 bytes.
     trace = firing.message_id.hex
     headers = {
+        firings.HEADER: firing.tenant != PLATFORM,
         "tenant": firing.tenant,
         "actor": firing.actor,
         "traceparent": f"00-{trace}-{trace[:16]}-01",

@@ -43,11 +43,32 @@ _MISSED: Final = (
     .where(FIRE.c.schedule_id == sa.bindparam("key"), FIRE.c.due_at == sa.bindparam("due"))
     .values(state="missed")
 )
+_CLOCK: Final = sa.func.clock_timestamp()
+_CONFIRM_AFTER: Final = sa.text(
+    # Longer each time, so that what never runs is sent a few times a day.
+    "least(greatest(clock_timestamp() - fired_at, interval '2 minutes'), interval '1 hour')"
+)
 _SENT: Final = (
     sa.update(FIRE)
     .where(FIRE.c.schedule_id == sa.bindparam("key"), FIRE.c.due_at == sa.bindparam("due"))
-    .values(state="sent", sent_at=sa.func.clock_timestamp())
+    .values(
+        state="sent",
+        sent_at=_CLOCK,
+        # The platform's own tasks look for rows: their next firing does the same.
+        confirm_by=sa.case((FIRE.c.tenant != PLATFORM, _CLOCK + _CONFIRM_AFTER)),
+    )
 )
+_UNCONFIRMED: Final = sa.and_(
+    FIRE.c.schedule_id == sa.bindparam("key"),
+    FIRE.c.due_at == sa.bindparam("due"),
+    FIRE.c.state == "sent",
+    FIRE.c.confirm_by == sa.bindparam("by"),
+)
+_CONFIRM: Final = sa.update(FIRE).where(_UNCONFIRMED).values(confirm_by=None)
+_POSTPONE: Final = (
+    sa.update(FIRE).where(_UNCONFIRMED).values(confirm_by=_CLOCK + sa.text("interval '2 minutes'"))
+)
+_RETURN: Final = sa.update(FIRE).where(_UNCONFIRMED).values(state="pending", confirm_by=None)
 _RECORD: Final = sa.text(
     "INSERT INTO fire (tenant, schedule_id, due_at, state, actor, message_id) "
     "SELECT v.tenant, v.id, v.due, v.state, 'system', v.message "
@@ -92,6 +113,21 @@ class PendingFiring:
     catch_up: CatchUp
     waited: timedelta
     is_superseded: bool
+
+
+class UnconfirmedFiring(NamedTuple):
+    """A firing that was sent a while ago, and of whose task nothing is known yet.
+
+    Attributes:
+        is_expired: whether a worker would drop its message unread.
+    """
+
+    schedule_id: UUID
+    due_at: datetime
+    message_id: UUID
+    queue: str
+    confirm_by: datetime
+    is_expired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +291,60 @@ def mark_missed(session: Session, fires: Sequence[PendingFiring]) -> None:
     """Record that some firings are not sent any more."""
     rows = [{"key": fire.schedule_id, "due": fire.due_at} for fire in fires]
     session.connection().execute(_MISSED, rows)
+
+
+def list_unconfirmed(
+    session: Session, limit: int, message_seconds: float
+) -> list[UnconfirmedFiring]:
+    """Firings whose tasks should have run by now, those that have waited longest first.
+
+    Args:
+        session: the transaction.
+        limit: most firings.
+        message_seconds: how long workers take a message.
+    """
+    age = sa.func.make_interval(0, 0, 0, 0, 0, 0, message_seconds)
+    query = (
+        sa.select(
+            FIRE.c.schedule_id,
+            FIRE.c.due_at,
+            FIRE.c.message_id,
+            SCHEDULE.c.queue,
+            FIRE.c.confirm_by,
+            FIRE.c.sent_at < _CLOCK - age,
+        )
+        .join(
+            SCHEDULE,
+            sa.and_(SCHEDULE.c.tenant == FIRE.c.tenant, SCHEDULE.c.id == FIRE.c.schedule_id),
+        )
+        .where(FIRE.c.confirm_by < _CLOCK, FIRE.c.state == "sent")
+        .order_by(FIRE.c.confirm_by)
+        .limit(limit)
+    )
+    return [UnconfirmedFiring(*tuple(row)) for row in session.execute(query)]
+
+
+def confirm(session: Session, fires: Sequence[UnconfirmedFiring]) -> None:
+    """Record that the tasks of some firings have run."""
+    _change_unconfirmed(session, _CONFIRM, fires)
+
+
+def postpone_confirmation(session: Session, fires: Sequence[UnconfirmedFiring]) -> None:
+    """Wait longer for the tasks of some firings."""
+    _change_unconfirmed(session, _POSTPONE, fires)
+
+
+def return_to_pending(session: Session, fires: Sequence[UnconfirmedFiring]) -> None:
+    """Record that the messages of some firings are lost: the next round judges them anew."""
+    _change_unconfirmed(session, _RETURN, fires)
+
+
+def _change_unconfirmed(
+    session: Session, statement: sa.Update, fires: Sequence[UnconfirmedFiring]
+) -> None:
+    rows = [{"key": fire.schedule_id, "due": fire.due_at, "by": fire.confirm_by} for fire in fires]
+    if rows:
+        session.connection().execute(statement, rows)
 
 
 def count_pending(session: Session) -> int:

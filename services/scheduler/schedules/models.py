@@ -42,4 +42,5 @@ FIRE = sa.Table(
     sa.Column("fired_at", _TIME),
     sa.Column("sent_at", _TIME),
     sa.Column("message_id", _ID),
+    sa.Column("confirm_by", _TIME),
 )

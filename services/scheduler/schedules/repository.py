@@ -55,7 +55,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A stored firing; `state` is `pending`, `sent` or `missed`."""
+    """A stored firing; `state` is `pending`, `sent` or `missed`.
+
+    Attributes:
+        confirm_by: when a message that was sent is taken for lost; None if its task has run, or
+            nobody asks.
+    """
 
     tenant: str
     schedule_id: UUID
@@ -65,6 +70,7 @@ class Firing:
     fired_at: datetime
     sent_at: datetime | None
     message_id: UUID
+    confirm_by: datetime | None
 
 
 def now(session: Session) -> datetime:
