@@ -127,6 +127,22 @@ def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
     ] * 2
 
 
+def test_each_end_of_a_repeated_delivery_has_an_event_of_its_own(bench, receiver):
+    _, rule, feed = bench.hook(receiver)
+    receiver.answers = [Answer(404), Answer(404)]
+    bench.handle(bench.event(feed))
+    bench.deliver()
+    delivery = single_delivery(bench, rule)
+    assert bench.api.post(f"/v1/deliveries/{delivery['id']}/retry").status_code == 202
+    bench.deliver()
+    assert len(bench.events_about(delivery["id"])) == 2
+    rows = bench.sql(
+        "SELECT headers, payload FROM outbox WHERE topic = 'notifications.delivered.v1'"
+    )
+    ids = [dict(row.headers)["ce_id"] for row in rows if delivery["id"] in row.payload.decode()]
+    assert len(set(ids)) == 2
+
+
 def test_a_redirect_is_not_followed_and_final(bench, receiver):
     _, rule, feed = bench.hook(receiver)
     receiver.answers = [Answer(302, {"location": receiver.url})]

@@ -6,11 +6,14 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from shared.database import Database
+from services.observables.quotas.limits import SIGHTINGS
+from shared.database import PLATFORM, Database
 from shared.events.feeds import Indicator
 from shared.events.observables import ObservablesChanged
+from shared.quotas import set_limit
 from tests.observables.conftest import OTHER, after, changes, chunk, handle, outbox
 
 ADDRESS = Indicator("ipv4-addr", "192.0.2.1")
@@ -75,6 +78,27 @@ def test_a_report_that_is_sent_twice_counts_once(own: Database, client: TestClie
     assert (first["repeated"], again["repeated"]) == (False, True)
     assert first["id"] == again["id"]
     assert changes(own) == [("192.0.2.1", "new", first["observable"]["score"], None)]
+
+
+def test_a_report_that_is_repeated_uses_nothing_of_the_quota(
+    own: Database, client: TestClient
+) -> None:
+    with own.transaction(PLATFORM) as session:
+        set_limit(session, "acme", SIGHTINGS, 3, "ops@example")
+    try:
+        same = str(uuid4())
+        repeated = [report(client, id=same)["repeated"] for _ in range(5)]
+        assert repeated == [False, True, True, True, True]
+        for _ in range(2):
+            report(client)
+        sighting = {"value": "192[.]0[.]2[.]1", "id": str(uuid4())}
+        refused = client.post("/v1/sightings", json={"sightings": [sighting]})
+        assert (refused.status_code, refused.json()["used"]) == (429, 3)
+        assert report(client, id=same)["repeated"]
+    finally:
+        with own.transaction(PLATFORM) as session:
+            session.execute(sa.text("DELETE FROM quota"))
+            session.execute(sa.text("DELETE FROM quota_use"))
 
 
 def test_a_false_positive_yields_to_newer_evidence(own: Database, client: TestClient) -> None:
