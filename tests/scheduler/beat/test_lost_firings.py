@@ -8,6 +8,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 from celery import Celery
+from celery.app.trace import trace_task
 
 from services.scheduler.beat.scheduler import PostgresScheduler
 from services.scheduler.beat.service import return_lost_firings
@@ -154,17 +155,21 @@ def app(broker: redis.Redis) -> Celery:
     return celery
 
 
+def run_task(app: Celery, identity: str, outcome: str, headers: dict[str, Any]) -> None:
+    """Run a task as a worker does with a message that has these headers."""
+    task = app.tasks["feeds.tasks.start_feed"]
+    trace_task(task, identity, [outcome], {}, {"id": identity, **headers}, app=app)
+
+
 @pytest.mark.parametrize(
     ("outcome", "progress"), [("ok", "ended"), ("refused", "ended"), ("away", None)]
 )
 def test_a_worker_notes_what_became_of_a_firing(app: Celery, outcome: str, progress: str | None):
     identity = UUID(int=7)
-    headers = {"tenant": "acme", firings.HEADER: True}
-    app.tasks["feeds.tasks.start_feed"].apply([outcome], task_id=str(identity), headers=headers)
+    run_task(app, str(identity), outcome, {"tenant": "acme", firings.HEADER: True})
     assert firings.read_progress([identity]).get(identity) == progress
 
 
 def test_of_other_messages_nothing_is_noted(app: Celery, broker: redis.Redis):
-    task = app.tasks["feeds.tasks.start_feed"]
-    task.apply(["ok"], task_id=str(UUID(int=8)), headers={"tenant": "acme"})
+    run_task(app, str(UUID(int=8)), "ok", {"tenant": "acme"})
     assert not list(broker.scan_iter("sentineliq.firing.*"))
