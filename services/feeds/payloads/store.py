@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
 
@@ -19,8 +19,21 @@ from shared.durable_files import sync_folder
 from shared.errors import InvalidInput, TooLargeInput
 
 MAX_UPLOAD: Final = 512 * 1024 * 1024
+_UPLOAD: Final = "upload"
 _GRACE_SECONDS: Final = 24 * 3600.0
 """A run that has not committed yet may use a file that is younger."""
+
+
+class PackedPayload(NamedTuple):
+    """A payload that is not in its place yet.
+
+    Attributes:
+        content: what was unwrapped.
+        file: its compressed bytes, in a scratch folder.
+    """
+
+    content: Unpacked
+    file: Path
 
 
 class PayloadStore:
@@ -56,13 +69,19 @@ class PayloadStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def add(self, file: Path) -> Unpacked:
-        """Unwrap a file (gzip, zip, zstd), store its content, and remove the file.
+        """Unwrap a file, and store its content: `pack`, then `keep`."""
+        packed = self.pack(file)
+        self.keep(packed)
+        return packed.content
+
+    def pack(self, file: Path) -> PackedPayload:
+        """Unwrap a file (gzip, zip, zstd), compress its content beside it, and remove the file.
 
         A child process unwraps it; its digest is computed here, where no document can reach.
 
         Raises:
-            MalformedDocument: see `unpack`; nothing is stored.
-            SandboxLimitExceeded: it takes too much to unwrap it; nothing is stored.
+            MalformedDocument: see `unpack`; nothing is left.
+            SandboxLimitExceeded: it takes too much to unwrap it; nothing is left.
         """
         packed = file.with_name(f"{file.name}.zst")
         digest = hashlib.sha256()
@@ -79,18 +98,22 @@ class PayloadStore:
                     digest.update(piece)
                     size += len(piece)
                     sink.write(piece)
-            unpacked = Unpacked(digest.hexdigest(), size, tuple(wrapping))
             with packed.open("rb") as written:
                 os.fsync(written.fileno())
-            final = self.path(unpacked.sha256)
-            final.parent.mkdir(exist_ok=True)
-            packed.replace(final)
-            # A run is pinned to it, also after a power cut.
-            sync_folder(final.parent)
-        finally:
+        except BaseException:
             packed.unlink(missing_ok=True)
+            raise
+        finally:
             file.unlink(missing_ok=True)
-        return unpacked
+        return PackedPayload(Unpacked(digest.hexdigest(), size, tuple(wrapping)), packed)
+
+    def keep(self, packed: PackedPayload) -> None:
+        """Move a payload to its place, where it stays as long as something refers to it."""
+        final = self.path(packed.content.sha256)
+        final.parent.mkdir(exist_ok=True)
+        packed.file.replace(final)
+        # A run is pinned to it, also after a power cut.
+        sync_folder(final.parent)
 
     def file(self, digest: str) -> BinaryIO:
         """A payload's file, as it is stored: for a child process to read.
@@ -121,7 +144,7 @@ class PayloadStore:
         Raises:
             TooLargeInput: it is larger than an upload may be.
         """
-        path = folder / "upload"
+        path = folder / _UPLOAD
         size = 0
         with path.open("wb") as file:  # into the page cache, piece by piece
             async for chunk in stream:
@@ -147,3 +170,11 @@ class PayloadStore:
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
         return removed
+
+
+def received_bytes(folder: Path) -> int:
+    """Bytes of the upload that has come into a scratch folder, complete or not."""
+    try:
+        return (folder / _UPLOAD).stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,12 +1,13 @@
 """Routes of runs."""
 
+from functools import partial
 from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from services.feeds.payloads.store import PayloadStore
+from services.feeds.payloads.store import PayloadStore, received_bytes
 from services.feeds.runs import full_statements, service
 from services.feeds.runs.models import StoredDocument
 from services.feeds.runs.schemas import ReconciledRuns, RunPage, RunView
@@ -125,13 +126,26 @@ async def ingest(  # noqa: PLR0913, PLR0917  # a route's parameters are its docu
     settings = cast("FeedColumns", present)
     payloads: PayloadStore = request.app.state.payloads
     database = database_of(request)
-    await run_in_threadpool(service.require_upload, database, principal.tenant)
+    # Whoever may not upload this is refused before his body is read.
+    await run_in_threadpool(service.require_upload, database, principal, name, settings)
     with payloads.scratch() as folder:
-        upload = await payloads.receive(request.stream(), folder)
-        size = upload.stat().st_size
-        payload = await run_in_threadpool(payloads.add, upload)
-    document = StoredDocument(payload.sha256, file_name=file, received=size)
-    run = await run_in_threadpool(service.ingest, database, principal, name, document, settings)
+        try:
+            upload = await payloads.receive(request.stream(), folder)
+        finally:
+            # What was received counts, whatever becomes of it.
+            size = received_bytes(folder)
+            await run_in_threadpool(service.note_received, database, principal.tenant, size)
+        packed = await run_in_threadpool(payloads.pack, upload)
+        document = StoredDocument(packed.content.sha256, file_name=file, received=size)
+        run = await run_in_threadpool(
+            service.ingest,
+            database,
+            principal,
+            name,
+            document,
+            settings,
+            partial(payloads.keep, packed),
+        )
     return RunView.model_validate(run)
 
 

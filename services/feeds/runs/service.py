@@ -1,6 +1,6 @@
 """Runs: start, list, reconcile and prune them; assess the health of feeds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -94,6 +94,7 @@ def ingest(
     name: str,
     document: StoredDocument,
     settings: FeedColumns,
+    keep: Callable[[], None],
 ) -> RunSummary:
     """Run an uploaded payload through a feed of that name, which is made when there is none.
 
@@ -103,6 +104,8 @@ def ingest(
         name: the feed's name in the tenant.
         document: what was uploaded.
         settings: of a feed that is made; those of one that exists have to be the same.
+        keep: moves the payload to its place. It is called once nothing refuses the upload any
+            more, so that a refused one leaves nothing behind.
 
     Raises:
         Forbidden, Conflict: as `ensure_feed`.
@@ -112,20 +115,35 @@ def ingest(
     with database.transaction(principal.tenant) as session:
         feed = subscriptions.ensure_feed(session, principal, name, settings)
         run_id = _insert_stored_run(session, feed, principal, "upload", document)
-        note_use(session, principal.tenant, FETCHED_BYTES, document.received)
         details = {"run": str(run_id), "payload": document.payload}
         subscriptions.audit_feed(session, principal, "feeds.upload", feed, **details)
+        keep()
     return enqueued(database, principal, run_id)
 
 
-def require_upload(database: Database, tenant: str) -> None:
-    """Require that a tenant may bring more bytes today.
+def require_upload(
+    database: Database, principal: Principal, name: str, settings: FeedColumns
+) -> None:
+    """Require that somebody may upload to a feed of that name, before his upload is read.
+
+    `ingest` decides again, in the transaction that adds the run.
 
     Raises:
-        RateExceeded: it may not.
+        Forbidden, Conflict, InvalidInput: as `ingest`.
+        RateExceeded: the tenant may bring no more bytes today, or start no more runs this hour.
     """
-    with database.transaction(tenant) as session:
-        require_rate(session, tenant, FETCHED_BYTES)
+    subscriptions.check_settings(settings)
+    with database.transaction(principal.tenant) as session:
+        require_rate(session, principal.tenant, FETCHED_BYTES)
+        require_rate(session, principal.tenant, RUNS)
+        subscriptions.require_upload(session, principal, name, settings)
+
+
+def note_received(database: Database, tenant: str, size: int) -> None:
+    """Count the bytes of an upload, also of one that is refused afterwards."""
+    if size:
+        with database.transaction(tenant) as session:
+            note_use(session, tenant, FETCHED_BYTES, size)
 
 
 def confirm(database: Database, principal: Principal, feed_id: UUID) -> RunSummary:

@@ -204,7 +204,7 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
     """
     feed = repository.lock_feed_by_name(session, principal.tenant, name)
     if feed is not None:
-        if values and feed.url is None and feed.payload is None and principal.may("feeds:write"):
+        if values and _is_open(principal, feed):
             # Nothing of it was read yet: its first upload was refused, and this settles why.
             changed = change_reading(session, feed, values)
             audit_feed(session, principal, "feeds.update", changed, feed, changed)
@@ -224,6 +224,25 @@ def ensure_feed(session: Session, principal: Principal, name: str, values: FeedC
     _check_options(feed, values)
     audit_feed(session, principal, "feeds.create", feed, None, feed)
     return feed
+
+
+def require_upload(session: Session, principal: Principal, name: str, values: FeedColumns) -> None:
+    """Require what `ensure_feed` requires, and change nothing.
+
+    Raises:
+        Forbidden, Conflict, QuotaExceeded: as `ensure_feed`.
+    """
+    feed = repository.lock_feed_by_name(session, principal.tenant, name)
+    if feed is None:
+        principal.require("feeds:write")
+        require_room(session, principal.tenant, FEEDS)
+    elif not _is_open(principal, feed):
+        _require_same(principal, feed, values)
+
+
+def _is_open(principal: Principal, feed: Feed) -> bool:
+    """Whether an upload of a principal may settle how a feed is read: nothing of it was read."""
+    return feed.url is None and feed.payload is None and principal.may("feeds:write")
 
 
 def _require_same(principal: Principal, feed: Feed, values: FeedColumns) -> None:
