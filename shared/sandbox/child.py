@@ -31,7 +31,13 @@ from shared.sandbox.protocol import JobOrder, JobRefusal
 Job = Callable[[bytes, list[int]], Iterator[bytes]]
 """Takes a request and descriptors, which stay the child's; yields the frames of the result."""
 
-_SYSTEM_FOLDERS: Final = ("/usr", "/lib", "/lib64", "/etc", "/opt", "/proc/self", "/dev/urandom")
+_SYSTEM_FILES: Final = (
+    *("/usr", "/lib", "/lib64", "/opt", "/dev/urandom", "/dev/null"),
+    # What the loader of libraries, times and kinds of files need; no accounts, keys or hosts.
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types"),
+    # Of the child itself, for its memory and threads; neither its network nor its mounts.
+    *(f"/proc/self/{name}" for name in ("statm", "stat", "status", "maps", "fd", "task")),
+)
 _MAX_TRACE: Final = 4_000
 
 
@@ -63,7 +69,7 @@ def main(options: ChildOptions) -> None:
 
 
 def _readable_folders() -> list[Path]:
-    folders = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, *_SYSTEM_FOLDERS]
+    folders = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, *_SYSTEM_FILES]
     return [Path(folder) for folder in dict.fromkeys(folders) if folder]
 
 

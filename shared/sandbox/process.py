@@ -31,6 +31,8 @@ _COMMAND: Final = [sys.executable, "-P", "-m", "shared.sandbox.child"]
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 0.5
 _POLL_SECONDS: Final = 0.25
+_TIMER_SLACK_SECONDS: Final = 0.5
+"""Seconds by which the parent's limit of processor time is later than the child's own timer."""
 _BUFFER_BYTES: Final = 1 << 20
 _STOPPED_FROM_OUTSIDE: Final = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _CAUSES: Final[dict[int, Cause]] = {
@@ -140,12 +142,12 @@ class SandboxProcess:
         """
         self.wait_until_ready()
         self.is_free = False
-        clock = _Clock(limits.wall_seconds, on_wait)
+        clock = _Clock(limits.wall_seconds, on_wait, _ProcessorTime(self.pid, limits.seconds))
         try:
             self._order(job, request, files, limits)
             yield from self._frames(limits, clock)
-        except _TooLate:
-            self._ending = "wall-clock"
+        except _TooLate as late:
+            self._ending = late.cause
             self.kill()
             raise self._exceeded(limits) from None
         except (OSError, protocol.PeerClosed) as error:
@@ -252,7 +254,46 @@ class SandboxProcess:
 
 
 class _TooLate(Exception):
-    """The child was waited for as long as its limit allows."""
+    """The child took as long as its limit allows.
+
+    Attributes:
+        cause: which limit.
+    """
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause)
+        self.cause: Cause = cause
+
+
+class _ProcessorTime:
+    """The processor time that a child takes for one job, as its parent sees it.
+
+    The child's own timer is exact, and ends a document that is slow; a document that has taken the
+    child over can switch it off.
+
+    Args:
+        pid: the child.
+        limit: seconds of processor time of the job.
+    """
+
+    def __init__(self, pid: int, limit: float) -> None:
+        # The number of the clock of another process, see clock_getcpuclockid(3) and
+        # include/linux/posix-timers.h.
+        self._number = (~pid << 3) | 2
+        self._end = self._now() + limit + _TIMER_SLACK_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the child took more than its limit, and did not end by itself."""
+        return self._now() > self._end
+
+    def _now(self) -> float:
+        if sys.platform != "linux":
+            return 0.0
+        try:
+            return time.clock_gettime(self._number)
+        except OSError:  # the child has ended, which its socket tells
+            return 0.0
 
 
 class _Clock:
@@ -261,20 +302,26 @@ class _Clock:
     Args:
         limit: of these seconds.
         on_wait: is called each time that nothing came.
+        processor_time: of the job, which ends here if the child's own timer did not end it.
     """
 
-    def __init__(self, limit: float, on_wait: OnWait | None) -> None:
+    def __init__(
+        self, limit: float, on_wait: OnWait | None, processor_time: _ProcessorTime | None = None
+    ) -> None:
         self._rest = limit
         self._on_wait = on_wait
+        self._processor_time = processor_time
 
     def count(self, seconds: float, *, is_idle: bool) -> None:
         """Count seconds of waiting.
 
         Raises:
-            _TooLate: they are over the limit.
+            _TooLate: they are over the limit, or the processor time is.
         """
         self._rest -= seconds
         if self._rest < 0:
-            raise _TooLate
+            raise _TooLate("wall-clock")
+        if self._processor_time is not None and self._processor_time.is_over:
+            raise _TooLate("processor-time")
         if is_idle and self._on_wait is not None:
             self._on_wait()

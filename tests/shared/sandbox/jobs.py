@@ -2,8 +2,10 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -126,7 +128,81 @@ def _attempts(parent: int, secret_file: str) -> list:
         ("remove", lambda: Path(secret_file).unlink()),
         ("descriptor", lambda: os.pidfd_open(parent)),
         ("memory limit", _raise_limit),
+        *_changes_of_files(secret_file),
+        *_changes_of_processes(parent),
+        *_changes_of_the_machine(),
+        ("accounts", lambda: Path("/etc/passwd").read_bytes()),
+        ("hosts", lambda: Path("/etc/hosts").read_bytes()),
+        ("connections", lambda: Path("/proc/net/tcp").read_bytes()),
+        ("mounts", lambda: Path("/proc/self/mountinfo").read_bytes()),
     ]
+
+
+def _changes_of_files(file: str) -> list:
+    return [
+        ("mode", lambda: os.chmod(file, 0o777)),  # noqa: PTH101, S103
+        ("mode of a descriptor", lambda: os.chmod(0, 0o777)),  # noqa: S103
+        ("owner", lambda: os.chown(file, -1, -1)),
+        ("times", lambda: os.utime(file, (1, 1))),
+        ("attribute", lambda: os.setxattr(file, "user.x", b"1")),
+        ("lock", lambda: fcntl.flock(0, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+    ]
+
+
+def _changes_of_processes(parent: int) -> list:
+    return [
+        ("priority", lambda: os.setpriority(os.PRIO_PROCESS, parent, 19)),
+        ("policy", lambda: os.sched_setscheduler(parent, os.SCHED_IDLE, os.sched_param(0))),
+        ("processors", lambda: os.sched_setaffinity(parent, os.sched_getaffinity(0))),
+        # The class "none", which is what processes have.
+        ("disk priority", lambda: _call(251, 1, parent, 0)),
+        ("signal of a socket", lambda: fcntl.fcntl(0, 8, parent)),  # F_SETOWN
+        ("queued signal", lambda: _call(297, parent, parent, 0, bytes(128))),
+        ("signal of a thread", lambda: _call(234, parent, parent, 0)),
+        ("signal of its parent's end", lambda: _call(157, 1, 0, 0, 0, 0)),
+        ("timer", lambda: signal.setitimer(signal.ITIMER_REAL, 0)),
+    ]
+
+
+def _changes_of_the_machine() -> list:
+    """Calls that are refused before the kernel looks at their arguments, which are no good ones."""
+    return [
+        ("host name", lambda: _call(170, 0, -1)),
+        ("domain name", lambda: _call(171, 0, -1)),
+        ("shared memory", lambda: _call(29, 0, 0, 0)),
+        ("message queue", lambda: _call(68, -1, 0)),
+        ("semaphores", lambda: _call(64, 0, -1, 0)),
+        ("memory file", lambda: os.close(os.memfd_create("x"))),
+        ("posix timer", lambda: _call(222, 99, 0, 0)),
+    ]
+
+
+def refused_numbers(_request: bytes, _files: list[int]) -> Iterator[bytes]:
+    """Numbers of calls that are not refused by the filter, of those that must be."""
+    refused = (170, 171, 29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 90, 91, 92, 93, 94, 132, 141)
+    for number in (*refused, 142, 144, 157, 188, 189, 190, 203, 222, 235, 251, 260, 261, 268, 280):
+        try:
+            _call(number, -1, -1, -1, -1, -1)
+        except PermissionError:
+            continue
+        except OSError as error:
+            yield f"{number} {error.errno}".encode()
+        else:
+            yield f"{number} succeeded".encode()
+
+
+def outrun(_request: bytes, _files: list[int]) -> Iterator[bytes]:
+    """Switch the timer of the job off, and compute without end."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    yield b"begun"
+    sum(range(1 << 62))
+
+
+def _call(number: int, *arguments: object) -> None:
+    """Make a system call of x86_64."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _succeeds(attempt) -> bool:

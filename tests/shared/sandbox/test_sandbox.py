@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -106,6 +107,18 @@ def test_a_child_has_nothing_of_its_parent_and_reaches_nothing(
     limits = Path(f"/proc/{pid_of(pool)}/limits").read_text()
     assert "Max core file size        0 " in limits
     assert "Max open files            64 " in limits
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86_64")
+def test_calls_that_reach_beyond_the_child_are_refused(sandbox: SandboxPool) -> None:
+    assert [bytes(frame) for frame in sandbox.run(jobs.refused_numbers, b"", [])] == []
+
+
+def test_a_child_that_switches_its_timer_off_ends_all_the_same() -> None:
+    pool = make_pool()
+    with pytest.raises(SandboxLimitExceeded) as refused:
+        drain(pool, jobs.outrun, seconds=0.3, wall_seconds=120)
+    assert refused.value.cause == "processor-time"
 
 
 def test_a_child_reads_files_that_it_is_given(sandbox: SandboxPool) -> None:
