@@ -1,10 +1,11 @@
 """The form of answers: tables for people, JSON for programs, one line on stderr for errors."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from rich import box
@@ -12,6 +13,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+_CONTROLS: Final = re.compile("[\x7f-\x9f]")
+"""Control characters that JSON need not escape: DEL and C1."""
 _PLAIN_WIDTH = 200
 """Columns where there is no terminal: wide enough that a line stays a line."""
 
@@ -38,7 +41,7 @@ def print_note(message: str) -> None:
 
 def print_json(data: Any) -> None:
     """Print JSON on stdout."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    typer.echo(_escaped(json.dumps(data, indent=2, ensure_ascii=False, default=str)))
 
 
 def print_json_line(data: Any) -> None:
@@ -126,4 +129,12 @@ def format_counts(counts: Mapping[str, int]) -> str:
 
 def to_json(data: Any) -> str:
     """Data as JSON on one line."""
-    return json.dumps(data, ensure_ascii=False, default=str)
+    return _escaped(json.dumps(data, ensure_ascii=False, default=str))
+
+
+def _escaped(document: str) -> str:
+    """JSON in which DEL and the C1 control characters, as others, are escapes.
+
+    A terminal would obey them. In JSON they stand in strings alone, where escapes mean the same.
+    """
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", document)

@@ -77,6 +77,13 @@ def is_public_network(network: Network) -> bool:
     return is_public(network.network_address) and is_public(network.broadcast_address)
 
 
+def _is_local(address: Address) -> bool:
+    """Whether an address leads to this machine or its link, also as an IPv4 address in IPv6."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    plain = mapped or address
+    return plain.is_loopback or plain.is_link_local or plain.is_unspecified
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A parsed http or https URL; `host` is in its canonical form, without brackets."""
@@ -175,7 +182,8 @@ class OutboundGrant:
         if self.port is not None and self.port != port:
             return False
         if self.network is None:
-            return host.lower() == self.host
+            # Who answers for the name would reach this machine and the cloud's metadata by it.
+            return host.lower() == self.host and not _is_local(address)
         return address in self.network
 
 

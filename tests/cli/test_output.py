@@ -1,5 +1,10 @@
 """How answers are printed."""
 
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,3 +19,15 @@ def test_source_data_cannot_steer_the_terminal(text):
 
 def test_counts_as_text():
     assert output.format_counts({"url": 2, "ipv4-addr": 1200}) == "1,200 ipv4-addr, 2 url"
+
+
+@pytest.mark.parametrize("show_json", [output.print_json, output.print_json_line])
+def test_json_carries_no_control_character_to_a_terminal(
+    capsys: pytest.CaptureFixture[str], show_json: Callable[[Any], None]
+) -> None:
+    data = {"tag \x9b31m": ["\x7f\x85\x1b[2J", "Zürich"]}
+    show_json(data)
+    printed = capsys.readouterr().out
+    assert all(sign.isprintable() or sign == "\n" for sign in printed)
+    assert "Zürich" in printed
+    assert json.loads(printed) == data

@@ -67,6 +67,16 @@ def test_a_grant_is_one_tenant_s_and_one_port_s() -> None:
     assert not vet(settings, "gamma", "10.1.2.3", 8443, "10.1.2.3")
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "127.8.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1", "::ffff:127.0.0.1"],  # noqa: S104
+)
+def test_a_grant_of_a_name_never_leads_to_this_machine_or_its_link(address: str) -> None:
+    assert not vet(settings_with("acme=siem.internal:9000"), "acme", "siem.internal", 9000, address)
+    granted = settings_with("acme=127.0.0.1:9000")
+    assert vet(granted, "acme", "127.0.0.1", 9000, "127.0.0.1"), "a network can be granted"
+
+
 @pytest.mark.parametrize("text", ["10.1.0.0/16", "Acme=10.1.0.0/16", "acme=", "*=10.0.0.0/8"])
 def test_a_setting_without_a_tenant_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
