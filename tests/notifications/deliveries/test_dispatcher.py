@@ -129,7 +129,7 @@ def test_a_receiver_that_is_gone_switches_its_channel_off(bench, receiver):
 
 def test_each_end_of_a_repeated_delivery_has_an_event_of_its_own(bench, receiver):
     _, rule, feed = bench.hook(receiver)
-    receiver.answers = [Answer(404), Answer(404)]
+    receiver.answers = [Answer(302, {"location": receiver.url})] * 2
     bench.handle(bench.event(feed))
     bench.deliver()
     delivery = single_delivery(bench, rule)
