@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.observables import NAME
 from services.observables.enrichment.api import router as enrichment_router
+from services.observables.evidence.api import router as evidence_router
 from services.observables.lookup.api import STRUCTS, fast_path
 from services.observables.lookup.api import router as lookup_router
 from services.observables.lookup.batching import Lookups
@@ -29,6 +30,7 @@ ROUTERS = [
     trends_router,
     reference_router,
     store_router,
+    evidence_router,
     enrichment_router,
     audit.router,
     quotas.router,

@@ -9,6 +9,7 @@ celery = make_celery(
         "services.observables.store.tasks",
         "services.observables.backfill.tasks",
         "services.observables.enrichment.tasks",
+        "services.observables.evidence.tasks",
         "services.observables.retention.tasks",
     ],
 )

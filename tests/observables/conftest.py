@@ -28,6 +28,7 @@ def after(minutes: int) -> str:
 TABLES = (
     "source",
     "source_past",
+    "source_pair",
     "observable",
     "context_past",
     "assertion",

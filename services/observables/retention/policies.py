@@ -87,6 +87,9 @@ POLICIES: Final = (
         table="scoring_model",
         reason="One row for each model of scores: `as_of` answers by the model of the time.",
     ),
+    RetentionPolicy(
+        table="source_pair", reason="One row for each pair of sources of which one copies another."
+    ),
     RetentionPolicy(table="dataset", reason="One row for each set of reference data."),
     RUN_CHUNKS,
     EXPECTATIONS,

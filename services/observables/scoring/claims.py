@@ -26,6 +26,8 @@ class Claim(NamedTuple):
         reliability: of the source, 0 to 100.
         threat: the kind of threat, see `threats`.
         dated: the date of the newest evidence behind it; None when that is `since`.
+        source_id: of the claim of a source.
+        copies: the sources that this one copies, as measured.
     """
 
     kind: Kind
@@ -39,6 +41,8 @@ class Claim(NamedTuple):
     reliability: int = 100
     threat: str = ""
     dated: datetime | None = None
+    source_id: str = ""
+    copies: tuple[tuple[str, float], ...] = ()
 
 
 class Effect(NamedTuple):

@@ -63,7 +63,7 @@ def _fading_weights(
 ) -> tuple[float, ...] | None:
     """The weights that fade independently of each other; None if it is not as simple as that."""
     is_limited = any(claim.reliability <= WEAK for claim in claims) and len(claims) > 1
-    is_derived = any(claim.derived_from for claim in claims)
+    is_derived = any(claim.derived_from or claim.copies for claim in claims)
     is_doubted = any(effect.dated is not None for effect in effects)
     if is_limited or is_derived or is_doubted or type_ == VULNERABILITY:
         return None

@@ -4,21 +4,20 @@ Evidence is -ln(1 - weight): that of independent witnesses adds up. Of one origi
 claim counts. A claim of a source that is derived from other origins counts with what it says beyond
 the strongest claim of these, and of all derived claims only the largest such rest counts. A further
 claim never lowers the sum, and the order of claims does not matter.
+
+A source of which it is measured that it copies another counts, as far as that is probable, with
+what it says beyond the other. The strongest claim always counts.
 """
 
 from collections.abc import Mapping, Sequence
 from math import exp, log
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 _MAX_WEIGHT: Final = 1 - 1e-6
 """Nothing is entirely certain; the evidence of certainty would have no end."""
 
-CopyProbabilities = Mapping[frozenset[str], float]
-"""By the names of two sources, the probability that one of them copies the other, 0 to 1."""
-
-NO_COPYING: Final[CopyProbabilities] = MappingProxyType({})
-"""What holds as long as copying is not measured."""
+CopyProbabilities = tuple[tuple[str, float], ...]
+"""Ids of other sources, each with the probability that what both claim is copied from it."""
 
 
 class Witness(NamedTuple):
@@ -28,12 +27,14 @@ class Witness(NamedTuple):
         origin: whose observation it is.
         derived_from: the origins that it repeats, for lists that are made of others.
         evidence: of the claim.
+        copies: the names of witnesses that it copies, as measured.
     """
 
     name: str
     origin: str
     derived_from: tuple[str, ...]
     evidence: float
+    copies: CopyProbabilities = ()
 
 
 def evidence_of(weight: float) -> float:
@@ -46,12 +47,11 @@ def weight_of(evidence: float) -> float:
     return 1 - exp(-evidence)
 
 
-def shares(witnesses: Sequence[Witness], copying: CopyProbabilities = NO_COPYING) -> list[float]:
+def shares(witnesses: Sequence[Witness]) -> list[float]:
     """The share of each witness's evidence that counts, 0 to 1; the sum is the effective number.
 
     Args:
         witnesses: the strongest first.
-        copying: measured probabilities; a claim is discounted by those of all stronger ones.
     """
     strongest: dict[str, float] = {}
     result = [0.0] * len(witnesses)
@@ -60,7 +60,10 @@ def shares(witnesses: Sequence[Witness], copying: CopyProbabilities = NO_COPYING
             strongest[witness.origin] = witness.evidence
             result[place] = 1.0 if witness.evidence > 0 else 0.0
     _add_derived(witnesses, strongest, result)
-    return _discounted(witnesses, result, copying) if copying else result
+    for witness in witnesses:
+        if witness.copies:
+            return _without_copies(witnesses, result)
+    return result
 
 
 def _add_derived(
@@ -81,13 +84,26 @@ def _add_derived(
         result[at] = largest / witnesses[at].evidence
 
 
-def _discounted(
-    witnesses: Sequence[Witness], counted: Sequence[float], copying: CopyProbabilities
-) -> list[float]:
+def _without_copies(witnesses: Sequence[Witness], counted: Sequence[float]) -> list[float]:
+    """Shares without what is probably copied.
+
+    Of several that a witness copies the one counts that explains most of it: they may have copied
+    each other.
+    """
+    evidence: dict[str, float] = {}
+    for witness in witnesses:
+        evidence[witness.name] = max(witness.evidence, evidence.get(witness.name, 0.0))
     result = list(counted)
     for place, witness in enumerate(witnesses):
-        for other in range(place):
-            if counted[other]:
-                pair = frozenset((witness.name, witnesses[other].name))
-                result[place] *= 1 - copying.get(pair, 0.0)
+        own = witness.evidence * counted[place]
+        if witness.copies and own > 0:
+            copied = [
+                probability * min(own, evidence.get(name, 0.0))
+                for name, probability in witness.copies
+            ]
+            result[place] -= max(copied) / witness.evidence
+    # Measured at another time than the origins that are stated now, copies might go in a circle.
+    total = sum(witness.evidence * share for witness, share in zip(witnesses, result, strict=True))
+    if witnesses and total < witnesses[0].evidence:
+        result[0] = min(1.0, result[0] + 1 - total / witnesses[0].evidence)
     return result

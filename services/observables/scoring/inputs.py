@@ -9,6 +9,7 @@ from services.observables.scoring import score as scoring
 from services.observables.scoring.claims import Claim, Effect
 from services.observables.scoring.decay import HELD_FOR, curve_of, end_of_day
 from services.observables.scoring.due_time import due
+from services.observables.scoring.measurements import read_measurements
 from services.observables.scoring.threats import threat_kind
 
 Effects = tuple[Effect, ...]
@@ -27,6 +28,7 @@ class StoredAssertion(NamedTuple):
             is the time of that, like `retracted_at`.
         origin: whose observation the source publishes; empty when nobody has named it.
         derived_from: the origins that the source is made of.
+        measurements: of the source, as JSON; empty if there are none.
     """
 
     tenant: str
@@ -47,6 +49,7 @@ class StoredAssertion(NamedTuple):
     observed_at: datetime
     origin: str = ""
     derived_from: Sequence[str] = ()
+    measurements: str = ""
 
     @property
     def retracted(self) -> bool:
@@ -120,6 +123,8 @@ class StoredAssertion(NamedTuple):
             self.reliability,
             threat_kind(self.tags, self.malware),
             dated,
+            self.source_id,
+            read_measurements(self.measurements).copies if self.measurements else (),
         )
 
 

@@ -19,14 +19,7 @@ import msgspec
 
 from services.observables.scoring.claims import Claim, Contribution, Effect, Verdict
 from services.observables.scoring.decay import CONTENT, THRESHOLDS, curve_of, memory_left
-from services.observables.scoring.independence import (
-    NO_COPYING,
-    CopyProbabilities,
-    Witness,
-    evidence_of,
-    shares,
-    weight_of,
-)
+from services.observables.scoring.independence import Witness, evidence_of, shares, weight_of
 
 UNRELIABLE: Final = 20
 """The reliability of grade E: sources up to it give at most `_UNRELIABLE_LIMIT` together."""
@@ -66,7 +59,6 @@ def contributions(
     *,
     is_memory: bool = False,
     is_activity: bool = False,
-    copying: CopyProbabilities = NO_COPYING,
 ) -> list[Contribution]:
     """The parts of a score at a moment: claims first, the strongest of them first, then effects.
 
@@ -80,7 +72,6 @@ def contributions(
         now: the moment.
         is_memory: whether claims fade only as statements about the past do.
         is_activity: whether claims about content fade as well, though it stays what it is.
-        copying: measured probabilities that one source copies another.
     """
     counting = [effect for effect in effects if effect.until is None or effect.until > now]
     is_memory = is_memory or (type_ in CONTENT and not is_activity)
@@ -90,7 +81,7 @@ def contributions(
     parts: list[Contribution] = []
     doubt = 1.0
     for (_, left, claim), (evidence, share) in zip(
-        weighed, _counted_evidence(weighed, copying), strict=True
+        weighed, _counted_evidence(weighed), strict=True
     ):
         added = weight_of(evidence)
         parts.append(_claim_part(claim, left, 100 * doubt * added, share))
@@ -104,7 +95,7 @@ def contributions(
         if effect.dated is not None:
             left = _false_positive_left(now - effect.dated)
             doubted = _doubt_older(weighed, effect.dated, -effect.weight * left)
-            change = points * (_relation(doubted, weighed, copying) - 1)
+            change = points * (_relation(doubted, weighed) - 1)
             weighed = doubted
         elif weighed:
             change = effect.weight * ((100 - points) if effect.weight > 0 else points)
@@ -156,23 +147,22 @@ def is_hosted(effects: Iterable[Effect]) -> bool:
     return any(effect.kind == "hosting" for effect in effects)
 
 
-def _counted_evidence(
-    weighed: Sequence[_WeighedClaim], copying: CopyProbabilities = NO_COPYING
-) -> list[tuple[float, float]]:
+def _counted_evidence(weighed: Sequence[_WeighedClaim]) -> list[tuple[float, float]]:
     """The evidence of each claim that counts, and its share that is independent of others."""
     if len(weighed) == 1:  # no limit lies below what one source gives
         evidence_alone = evidence_of(weighed[0].weight)
         return [(evidence_alone, 1.0 if evidence_alone else 0.0)]
     witnesses = [
         Witness(
-            claim.name,
+            claim.source_id or claim.name,
             claim.origin or f"{claim.kind} {claim.name}",
             claim.derived_from,
             evidence_of(weight),
+            claim.copies,
         )
         for weight, _, claim in weighed
     ]
-    independent = shares(witnesses, copying)
+    independent = shares(witnesses)
     evidence = [
         witness.evidence * share for witness, share in zip(witnesses, independent, strict=True)
     ]
@@ -196,16 +186,14 @@ def _limit(evidence: list[float], places: Sequence[int], limit: float) -> None:
             evidence[at] *= limit / together
 
 
-def _combined(weighed: Sequence[_WeighedClaim], copying: CopyProbabilities) -> float:
-    return weight_of(sum(evidence for evidence, _ in _counted_evidence(weighed, copying)))
+def _combined(weighed: Sequence[_WeighedClaim]) -> float:
+    return weight_of(sum(evidence for evidence, _ in _counted_evidence(weighed)))
 
 
-def _relation(
-    doubted: Sequence[_WeighedClaim], weighed: Sequence[_WeighedClaim], copying: CopyProbabilities
-) -> float:
+def _relation(doubted: Sequence[_WeighedClaim], weighed: Sequence[_WeighedClaim]) -> float:
     """What is left of the points when claims are doubted, 0 to 1."""
-    before = _combined(weighed, copying)
-    return _combined(doubted, copying) / before if before else 1.0
+    before = _combined(weighed)
+    return _combined(doubted) / before if before else 1.0
 
 
 def _doubt_older(

@@ -23,6 +23,7 @@ SOURCE = sa.Table(
     sa.Column("recorded_at", _TIME),
     sa.Column("origin", sa.Text),
     sa.Column("derived_from", pg.ARRAY(sa.Text)),
+    sa.Column("measurements", sa.Text),
 )
 OBSERVABLE = sa.Table(
     "observable",

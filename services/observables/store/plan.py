@@ -74,6 +74,7 @@ class AssertingSource(NamedTuple):
         is_repetition: whether the run says everything again.
         origin: whose observation it publishes; empty when nobody has named it.
         derived_from: the origins that it is made of.
+        measurements: of it, as its row holds them.
     """
 
     id: str
@@ -87,6 +88,7 @@ class AssertingSource(NamedTuple):
     is_repetition: bool = False
     origin: str = ""
     derived_from: tuple[str, ...] = ()
+    measurements: str = ""
 
     def stored(self, data: AssertionData) -> StoredAssertion:
         """A report of this source as it is stored."""
@@ -110,6 +112,7 @@ class AssertingSource(NamedTuple):
             observed_at,
             self.origin,
             self.derived_from,
+            self.measurements,
         )
 
 

@@ -59,6 +59,12 @@ CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
     CoreSchedule(
         "refresh reference data", "observables.tasks.refresh_reference", Timing(every_seconds=600)
     ),
+    CoreSchedule(
+        "measure sources",
+        "observables.tasks.measure_sources",
+        Timing(cron="17 4 * * *"),
+        catch_up="once",
+    ),
     CoreSchedule("measure growth", "scheduler.tasks.measure_growth", Timing(every_seconds=3600)),
     *(
         CoreSchedule(

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 _ASSERTION_COLUMNS: Final = (
     "a.tenant, s.name, a.source_id::text, s.tlp, a.first_seen, s.reliability, a.confidence, "
     "a.tags, a.attack, a.malware, a.last_seen, a.valid_until, a.retracted_at, s.kind, "
-    "s.confirmed_at, a.observed_at, s.origin, s.derived_from"
+    "s.confirmed_at, a.observed_at, s.origin, s.derived_from, s.measurements"
 )
 _SIGHTING_COLUMNS: Final = (
     "observable_id::text, id::text, kind, count, place, note, first_seen, last_seen, actor"
@@ -186,7 +186,7 @@ _ASSERTIONS_THEN: Final = (
     "AND recorded_at <= %(as_of)s AND recorded_until > %(as_of)s"
 )
 _SOURCE_COLUMNS: Final = (
-    "tenant, id, name, reliability, tlp, kind, confirmed_at, origin, derived_from"
+    "tenant, id, name, reliability, tlp, kind, confirmed_at, origin, derived_from, measurements"
 )
 _SOURCES_THEN: Final = (
     f"(SELECT {_SOURCE_COLUMNS} FROM source WHERE recorded_at <= %(as_of)s "  # noqa: S608
@@ -213,7 +213,7 @@ def _observables_with_assertions(assertions: str, sources: str) -> str:
         "SELECT id::text, tenant, type, value, context, first_seen, depth, NULL::smallint, "
         "NULL::text[], NULL::text[], NULL::text, NULL::timestamptz, NULL::timestamptz, "
         "NULL::timestamptz, NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::text, "
-        "NULL::text[] FROM observables "
+        "NULL::text[], NULL::text FROM observables "
         f"UNION ALL SELECT a.ids, {_ASSERTION_COLUMNS} FROM alike a "
         f"JOIN {sources} s ON s.tenant = a.tenant AND s.id = a.source_id"
     )

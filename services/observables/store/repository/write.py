@@ -90,8 +90,8 @@ _HAS_NEWER_RUN: Final = sa.text(
 _COPY_SOURCE_TO_PAST: Final = sa.text(
     "WITH stored AS (SELECT * FROM source WHERE tenant = :tenant AND id = :id FOR UPDATE) "
     "INSERT INTO source_past (tenant, id, name, reliability, tlp, kind, confirmed_at, recorded_at, "
-    "recorded_until, origin, derived_from) SELECT tenant, id, name, reliability, tlp, kind, "
-    "confirmed_at, recorded_at, clock_timestamp(), origin, derived_from "
+    "recorded_until, origin, derived_from, measurements) SELECT tenant, id, name, reliability, "
+    "tlp, kind, confirmed_at, recorded_at, clock_timestamp(), origin, derived_from, measurements "
     "FROM stored RETURNING recorded_until"
 )
 # A bucket of observables has one writer at a time: a consumer, a report, or a task.
@@ -178,7 +178,9 @@ def put_source(
     }
     is_source = sa.and_(SOURCE.c.tenant == tenant, SOURCE.c.id == feed.id)
     stored = session.execute(
-        sa.select(*(SOURCE.c[name] for name in row), SOURCE.c.confirmed_at).where(is_source)
+        sa.select(
+            *(SOURCE.c[name] for name in row), SOURCE.c.confirmed_at, SOURCE.c.measurements
+        ).where(is_source)
     ).first()
     source = AssertingSource(
         str(feed.id),
@@ -191,13 +193,14 @@ def put_source(
         feed.tlp,
         origin=feed.origin,
         derived_from=feed.derived_from,
+        measurements=stored.measurements if stored else "",
     )
     if stored is None:
         _require_owner(session, tenant, feed.id)
         session.execute(
             insert(SOURCE).values(tenant=tenant, id=feed.id, **row).on_conflict_do_nothing()
         )
-    elif stored[:-1] != tuple(row.values()):
+    elif stored[: len(row)] != tuple(row.values()):
         run = {"tenant": tenant, "id": feed.id, "observed_at": observed_at}
         if session.execute(_HAS_NEWER_RUN, run).scalar_one():
             return source._replace(
@@ -230,6 +233,11 @@ def confirm_source(session: Session, tenant: str, source: UUID, at: datetime) ->
         stored.confirmed_at is None or end_of_day(at) > end_of_day(stored.confirmed_at)
     ):
         _change_source(session, tenant, source, {"confirmed_at": at})
+
+
+def put_measurements(session: Session, tenant: str, source: UUID, measurements: str) -> None:
+    """Store what is measured of a source, as `scoring.measurements` writes it."""
+    _change_source(session, tenant, source, {"measurements": measurements})
 
 
 def _change_source(session: Session, tenant: str, source: UUID, values: dict[str, Any]) -> None:

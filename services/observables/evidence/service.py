@@ -1,0 +1,171 @@
+"""Measure which sources copy others, apply it to scores, and list what was measured."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.observables.evidence import repository
+from services.observables.evidence.copies import (
+    CopiedPair,
+    SourceOrigin,
+    measure_copies,
+    steady,
+)
+from services.observables.evidence.listings import Listings
+from services.observables.evidence.repository import IdRange, ListedSource, PairRow
+from services.observables.reference.list_effects import list_effects
+from services.observables.scoring.measurements import read_measurements, write_measurements
+from services.observables.store.repository import write
+from shared.database import PLATFORM, Database
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+PATIENCE: Final = 60
+"""Seconds that one page may take."""
+_PAGE: Final = 50_000
+"""Assertions of one page, about."""
+_MAX_PAGES: Final = 20
+"""Pages that are read of each tenant: a million assertions are enough to tell who copies."""
+_MARKED_PAGES: Final = 64
+_HARMLESS: Final = 0.5
+"""An entry of an allow-list that takes at least this share of a score says: harmless."""
+
+Copies = Mapping[str, float]
+
+
+@dataclass(slots=True)
+class MeasuredSources:
+    """What a measurement did.
+
+    Attributes:
+        tenants: those with sources.
+        pairs: pairs of sources of which one copies the other.
+        changed: sources whose measurements are others now.
+        due: scores that are computed again because of that.
+    """
+
+    tenants: int = 0
+    pairs: int = 0
+    changed: int = 0
+    due: int = 0
+
+
+def measure_sources(database: Database) -> MeasuredSources:
+    """Measure the sources of every tenant, and apply what was measured."""
+    outcome = MeasuredSources()
+    with database.transaction(PLATFORM) as session:
+        tenants = repository.tenants_with_sources(session)
+        estimate = repository.estimated_assertions(session)
+    pages = min(max(-(-estimate // _PAGE), 1), 4096)
+    for tenant in tenants:
+        _measure_tenant(database, tenant, pages, outcome)
+        outcome.tenants += 1
+    return outcome
+
+
+def list_pairs(database: Database, tenant: str) -> list[sa.Row[Any]]:
+    """The pairs of sources of which one copies the other, as the tenant sees them."""
+    with database.transaction(tenant) as session:
+        return repository.list_pairs(session)
+
+
+def _measure_tenant(database: Database, tenant: str, pages: int, outcome: MeasuredSources) -> None:
+    with database.transaction(tenant) as session:
+        sources = repository.list_sources(session, tenant)
+    listings = _read_listings(database, tenant, sources, pages)
+    origins = [
+        SourceOrigin(str(source.id), source.origin or str(source.id), source.derived_from)
+        for source in sources
+    ]
+    pairs = [
+        _of_own(pair, sources, tenant)
+        for pair in measure_copies(listings, origins)
+        if tenant in {sources[pair.copier].tenant, sources[pair.original].tenant}
+    ]
+    with database.transaction(tenant) as session:
+        moved = _store(session, tenant, sources, pairs)
+    outcome.pairs += len(pairs)
+    outcome.changed += len(moved)
+    for copier, originals in moved.items():
+        log.info("source.measured", tenant=tenant, source=str(copier), copies=len(originals))
+        for original in originals:
+            outcome.due += _mark_due(database, tenant, copier, original)
+
+
+def _read_listings(
+    database: Database, tenant: str, sources: list[ListedSource], pages: int
+) -> Listings:
+    """Who lists what: all of it, or of many observables a sample. Ids are hashes."""
+    harmless = [word for word, share in list_effects().weights.items() if share >= _HARMLESS]
+    listings = Listings()
+    starts: dict[UUID, datetime] = {}
+    for ids in list(_id_ranges(pages))[:_MAX_PAGES]:
+        with database.transaction(tenant, PATIENCE) as session:
+            if not starts:
+                starts = repository.first_days(session, tenant, ids)
+            dated = [(source.id, starts.get(source.id)) for source in sources]
+            rows = repository.read_listings(session, tenant, dated, harmless, ids)
+        for row in rows:
+            listings.add(row.type, row.listings, row.observables, is_mistake=row.is_mistake)
+    return listings
+
+
+def _id_ranges(count: int) -> Iterator[IdRange]:
+    """All ids in ranges of about the same length."""
+    bounds = [number * 0x10000 // count for number in range(count + 1)]
+    for low, high in pairwise(bounds):
+        yield IdRange(UUID(int=low << 112), UUID(int=(high << 112) - 1))
+
+
+def _of_own(pair: CopiedPair, sources: list[ListedSource], tenant: str) -> CopiedPair:
+    """A pair with a source of the tenant as the copier: what is public is the same for all."""
+    if sources[pair.copier].tenant == tenant:
+        return pair
+    return pair._replace(
+        copier=pair.original, original=pair.copier, earlier=pair.later, later=pair.earlier
+    )
+
+
+def _store(
+    session: Session, tenant: str, sources: list[ListedSource], pairs: list[CopiedPair]
+) -> dict[UUID, list[UUID]]:
+    """Store pairs; return, by source, the others of which it is news that it copies them, or not.
+
+    The row of a source holds what its scores need, with its past.
+    """
+    rows = [
+        PairRow(sources[pair.copier].id, sources[pair.original].id, *pair[2:]) for pair in pairs
+    ]
+    repository.replace_pairs(session, tenant, rows)
+    moved: dict[UUID, list[UUID]] = {}
+    for source in sources:
+        if source.tenant != tenant:
+            continue
+        stored = dict(read_measurements(source.measurements).copies)
+        measured = {
+            str(row.original_id): row.probability for row in rows if row.copier_id == source.id
+        }
+        fresh = steady(measured, stored)
+        if fresh != stored:
+            write.put_measurements(session, tenant, source.id, write_measurements(fresh))
+            names = fresh.keys() | stored.keys()
+            moved[source.id] = [
+                UUID(name) for name in sorted(names) if fresh.get(name) != stored.get(name)
+            ]
+    return moved
+
+
+def _mark_due(database: Database, tenant: str, copier: UUID, original: UUID) -> int:
+    """Let the scores of what both sources list be computed again."""
+    marked = 0
+    for ids in _id_ranges(_MARKED_PAGES):
+        with database.transaction(PLATFORM, PATIENCE) as session:
+            marked += repository.mark_due(session, tenant, copier, original, ids)
+    return marked
