@@ -14,32 +14,41 @@ from services.observables.evidence.copies import SourceOrigin
 from services.observables.evidence.listings import Listings
 
 TYPES: Final = ("ipv4-addr", "domain-name", "url")
-BAD: Final = 0.5
+BAD: Final = 0.1
 """The share of values that are bad."""
 DAYS: Final = 90
 KNOWN_MISTAKES: Final = 0.3
 """The share of mistakes that allow-lists or analysts have found when sources are measured."""
+_TEMPTATIONS: Final = 0.05
+"""The share of harmless values that all feeds mistake, where they share mistakes."""
 
 
 @dataclass(slots=True)
 class World:
-    """Feeds over values.
+    """Feeds over values, which are numbers.
 
     Attributes:
-        is_bad: by value, the truth.
-        types: by value.
+        bad: values below it are bad: the truth.
         feeds: by name, the day on which each value was listed.
         reliability: by feed, its true precision in per cent.
         copies: planted: the copier and the original.
         found_mistakes: harmless values that are known to be.
     """
 
-    is_bad: list[bool]
-    types: list[str]
+    bad: int
     feeds: dict[str, dict[int, int]] = field(default_factory=dict)
     reliability: dict[str, int] = field(default_factory=dict)
     copies: set[tuple[str, str]] = field(default_factory=set)
     found_mistakes: set[int] = field(default_factory=set)
+
+    def is_bad(self, value: int) -> bool:
+        """Whether a value is bad in truth."""
+        return value < self.bad
+
+
+def type_of(value: int) -> str:
+    """The type of a value."""
+    return TYPES[value % len(TYPES)]
 
 
 def build_world(seed: int, values: int, *, has_copies: bool, has_shared_mistakes: bool) -> World:
@@ -52,37 +61,28 @@ def build_world(seed: int, values: int, *, has_copies: bool, has_shared_mistakes
         has_shared_mistakes: whether independent feeds make the same mistakes.
     """
     chance = random.Random(seed)  # noqa: S311
-    world = World(
-        [chance.random() < BAD for _ in range(values)],
-        [chance.choice(TYPES) for _ in range(values)],
-    )
-    visibility = [min(1.0, chance.expovariate(1.0) / 3) for _ in range(values)]
-    onset = [chance.randrange(DAYS) for _ in range(values)]
-    bad = [value for value in range(values) if world.is_bad[value]]
-    harmless = [value for value in range(values) if not world.is_bad[value]]
-    temptations = harmless[: len(harmless) // 20] if has_shared_mistakes else harmless
+    world = World(round(values * BAD))
+    visibility = [min(1.0, chance.expovariate(1.0) / 3) for _ in range(world.bad)]
+    pool = round((values - world.bad) * (_TEMPTATIONS if has_shared_mistakes else 1))
     for number in range(6 if has_copies else 12):
-        name = f"feed {number}"
         coverage = chance.uniform(0.15, 0.6)
         reliability = chance.choice((55, 65, 75, 85))
-        listed = [value for value in bad if chance.random() < coverage * visibility[value]]
-        wrong = round(len(listed) * (100 - reliability) / reliability)
         slowness = chance.uniform(1, 6)
-        entries = [*listed, *chance.sample(temptations, min(wrong, len(temptations)))]
-        world.feeds[name] = {
-            value: onset[value] + round(chance.expovariate(1 / slowness)) for value in entries
+        listed = [
+            value for value, seen in enumerate(visibility) if chance.random() < coverage * seen
+        ]
+        wrong = min(round(len(listed) * (100 - reliability) / reliability), pool)
+        listed += chance.sample(range(world.bad, world.bad + pool), wrong)
+        world.feeds[f"feed {number}"] = {
+            value: value * 7919 % DAYS + round(chance.expovariate(1 / slowness)) for value in listed
         }
     if has_copies:
         _add_copies(world, chance)
     for name, days in world.feeds.items():
-        right = sum(world.is_bad[value] for value in days)
-        world.reliability[name] = round(100 * right / len(days))
-    listed = set().union(*world.feeds.values())
-    world.found_mistakes = {
-        value
-        for value in sorted(listed)
-        if not world.is_bad[value] and chance.random() < KNOWN_MISTAKES
-    }
+        world.reliability[name] = round(100 * sum(map(world.is_bad, days)) / len(days))
+    for value in sorted(set().union(*world.feeds.values())):
+        if not world.is_bad(value) and chance.random() < KNOWN_MISTAKES:
+            world.found_mistakes.add(value)
     return world
 
 
@@ -130,7 +130,7 @@ def listings_of(world: World) -> tuple[Listings, list[SourceOrigin]]:
         order = sorted({day for _, day in entries})
         places = {day: place for place, day in enumerate(order, 1)}
         text = " ".join(f"{number}:{places[day]}" for number, day in entries)
-        patterns[world.types[value], text, value in world.found_mistakes] += 1
+        patterns[type_of(value), text, value in world.found_mistakes] += 1
     listings = Listings()
     for (type_, text, is_mistake), count in patterns.items():
         listings.add(type_, text, count, is_mistake=is_mistake)

@@ -17,13 +17,13 @@ def found_pairs(world: World) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("has_shared_mistakes", [False, True])
 def test_planted_copiers_mirrors_aggregators_and_nested_lists_are_found(has_shared_mistakes: bool):
-    world = build_world(5, 20_000, has_copies=True, has_shared_mistakes=has_shared_mistakes)
+    world = build_world(5, 40_000, has_copies=True, has_shared_mistakes=has_shared_mistakes)
     assert found_pairs(world) == world.copies
 
 
 @pytest.mark.parametrize("has_shared_mistakes", [False, True])
 def test_independent_feeds_are_not_taken_for_copiers(has_shared_mistakes: bool):
-    world = build_world(6, 10_000, has_copies=False, has_shared_mistakes=has_shared_mistakes)
+    world = build_world(6, 30_000, has_copies=False, has_shared_mistakes=has_shared_mistakes)
     assert found_pairs(world) == set()
 
 
