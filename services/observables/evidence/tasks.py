@@ -10,7 +10,7 @@ from shared.database import Database, database
 from shared.runtime.celery import ServiceTask
 from shared.runtime.sweeps import Sweep, run_sweep
 
-_TIME_LIMIT: Final = 1_780
+_TIME_LIMIT: Final = 880
 
 
 @celery.task(
