@@ -164,7 +164,7 @@ def largest_move(
     sets = sorted(set(members.values()))
     sample = random.Random(2).sample(sets, min(len(sets), _SAMPLE))  # noqa: S311
     for number, name in enumerate(list(world.feeds)):
-        probability = max((found for _, found in copies.get(name, ())), default=0.99)
+        probability = max((share for _, share in copies.get(name, ())), default=0.99)
         twin = f"copy of {name}"
         extended = World(
             world.bad,
