@@ -14,8 +14,9 @@ units of its documents in a `UnitAccount`.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_network
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, BinaryIO, ClassVar, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -138,6 +139,26 @@ class AmbiguousDocument(MalformedDocument):
         return list(self.details["alternatives"])
 
 
+@contextmanager
+def keep_options(options: msgspec.Struct) -> Iterator[None]:
+    """Let the alternatives of a doubt carry the options that are given, so that they can be used.
+
+    Args:
+        options: the format's; those that are as they are without being given do not count.
+    """
+    try:
+        yield
+    except AmbiguousDocument as doubt:
+        usual = msgspec.to_builtins(type(options)())
+        every = msgspec.to_builtins(options)
+        given = {name: value for name, value in every.items() if value != usual[name]}
+        alternatives = [
+            {**choice, "options": {**given, **choice["options"]}} for choice in doubt.alternatives
+        ]
+        message = doubt.message.removeprefix(f"{doubt.where}: ")
+        raise AmbiguousDocument(message, doubt.where, alternatives) from None
+
+
 class Format(Protocol):
     """A feed format. Stateless: one instance parses any number of documents, also in parallel.
 
@@ -250,7 +271,23 @@ def read_options(
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as problem:
-        raise InvalidInput(f"{field}: {problem}", field=field) from None
+        raise InvalidInput(_option_problem(field, str(problem)), field=field) from None
+
+
+def _option_problem(field: str, problem: str) -> str:
+    """What is wrong with an option, in words that name it."""
+    words, _, place = problem.partition(" - at `$")
+    option = place.rstrip("`").lstrip(".")
+    name = f"The option `{option}`" if option else field
+    if missing := _MISSING.fullmatch(words):
+        return f"{name} needs `{missing[1]}` as well, such as `--option {option}.{missing[1]}=…`."
+    if unknown := _UNKNOWN.fullmatch(words):
+        return f"{name} has no part `{unknown[1]}`."
+    return f"{name} is not of its type: {words[:1].lower()}{words[1:]}."
+
+
+_MISSING: Final = re.compile("Object missing required field `(.+)`")
+_UNKNOWN: Final = re.compile("Object contains unknown field `(.+)`")
 
 
 def _in_kind(value: Any, kind: Any) -> Any:

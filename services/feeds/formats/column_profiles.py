@@ -74,6 +74,15 @@ class Profile(NamedTuple):
             header=self.header._replace(rank=rank), score=self.score - self.rank + rank
         )
 
+    def as_end(self, rank: int) -> "Profile":
+        """The same column as one end of connections whose other end is a column as well."""
+        return self._replace(
+            header=self.header._replace(rank=rank),
+            score=self.score - self.rank + rank,
+            is_described=False,
+            is_repeated=False,
+        )
+
 
 def column_profile(table: list[list[str]], names: list[str], at: int) -> Profile | None:
     """What header and cells say about a column; None if it holds no observables."""

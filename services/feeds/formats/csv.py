@@ -19,6 +19,7 @@ from services.feeds.formats.base import (
     batched,
     count_unit,
     counted,
+    keep_options,
     read_options,
 )
 from services.feeds.formats.fixed_width import column_starts, in_tabs
@@ -286,7 +287,8 @@ class CsvReader:
             mapping = Columns(value="value")
         table = table_layout.rows(sample[header_lines:], delimiter)
         if mapping is None:
-            guess = guess_columns(table, names, where)
+            with keep_options(options):
+                guess = guess_columns(table, names, where)
             mapping = msgspec.convert(guess.columns, Columns)
             kinds = {} if kind is not None else guess.kinds
             notes += guess.notes

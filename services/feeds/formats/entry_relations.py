@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.feeds.formats.base import DroppedItem, ParsedIndicator
+from services.feeds.formats.fields import is_own_address
 from shared.events.feeds import IndicatorRelation
 from shared.stix import ObservableType
 
@@ -18,6 +19,7 @@ MAX_LENGTH: Final = 16_384
 """Characters of all values that an indicator names: an event takes 128 KiB of one."""
 
 _T = ObservableType
+_ADDRESSES: Final = frozenset({_T.IPV4, _T.IPV6})
 _RANKS: Final = {
     kind: rank
     for rank, kind in enumerate(
@@ -60,3 +62,25 @@ def relate(
 
 def _rank(indicator: ParsedIndicator) -> int:
     return _RANKS.get(ObservableType(indicator.type), len(_RANKS))
+
+
+def set_own_aside(
+    items: list[ParsedIndicator | DroppedItem], where: str
+) -> list[ParsedIndicator | DroppedItem]:
+    """The items of an entry, whose addresses of private networks are context beside public ones.
+
+    Such an address tells where the other one was seen, and is one of the reader's own hosts.
+    """
+    addresses = [
+        item for item in items if isinstance(item, ParsedIndicator) and item.type in _ADDRESSES
+    ]
+    own = {id(item) for item in addresses if is_own_address(item.value)}
+    if not own or len(own) == len(addresses):
+        return items
+    detail = "an address of a private network beside one of the Internet"
+    return [
+        DroppedItem(where, item.value, "context", detail)
+        if isinstance(item, ParsedIndicator) and id(item) in own
+        else item
+        for item in items
+    ]

@@ -7,13 +7,14 @@ from typing import Any
 from services.feeds.formats.times import timestamp
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, detect
-from shared.stix.markings import marking_tags
+from shared.stix.markings import UNKNOWN_MARKING, marking_of_tag, marking_tags, tlp_tag
 from shared.stix.vocabulary import ObservableType
 
 __all__ = (
     "TYPES_BY_NAME",
     "confidence",
     "is_own_address",
+    "marking",
     "short_text",
     "tags",
     "timestamp",
@@ -184,6 +185,52 @@ def tags(*values: Any) -> tuple[str, ...]:
         return tuple(distinct)
     markings = marking_tags(distinct)
     return tuple(dict.fromkeys([*markings, *distinct]))[:_MAX_TAGS]
+
+
+def marking(name: str, value: Any) -> tuple[str, ...]:
+    """The tags for a column or property of markings; a level that nobody knows closes.
+
+    Args:
+        name: its name: `tlp`, `pap_level`, `objectMarking`.
+        value: a level (`amber`, `TLP:AMBER`), a number as TheHive writes it (0 white to 3 red), or
+            a list of such.
+    """
+    scheme = "pap" if "pap" in name.lower() else "tlp"
+    if isinstance(value, dict):
+        value = next((value[key] for key in _MARKING_NAMES if key in value), None)
+    pieces: Sequence[Any] = value if isinstance(value, list) else [value]
+    if isinstance(value, str):
+        pieces = _SEPARATORS.split(value)
+    tags: dict[str, None] = {}
+    for piece in pieces:
+        if isinstance(piece, dict):
+            tags |= dict.fromkeys(marking(name, piece))
+        elif (tag := _marking_tag(scheme, piece, name)) is not None:
+            tags[tag] = None
+    return tuple(tags)
+
+
+def _marking_tag(scheme: str, value: Any, name: str) -> str | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    word = _MARKING_NUMBERS.get(str(value).strip(), str(value).strip())
+    if word.lower() in _NO_MARKING:
+        return None
+    if marking_of_tag(word) is not None:
+        return tlp_tag(word.split(":", 1)[1]) if word.lower().startswith("tlp:") else word.lower()
+    if word.lower().startswith(("pap", "copyright", "statement")):
+        return short_text(word.lower(), _MAX_TAG_LENGTH)
+    level = tlp_tag(word) if scheme == "tlp" else f"pap:{word.lower()}"
+    is_level = marking_of_tag(level) not in (None, "closed") or scheme == "pap"
+    if is_level or "tlp" in name.lower():
+        return short_text(level, _MAX_TAG_LENGTH)
+    return UNKNOWN_MARKING
+
+
+_NO_MARKING = frozenset({"", "-", "none", "null", "n/a", "na", "[]"})
+_MARKING_NUMBERS = {"0": "white", "1": "green", "2": "amber", "3": "red"}
+_MARKING_NAMES = ("name", "definition", "standard_id", "value", "id")
+"""Properties of objects that name a marking."""
 
 
 def short_text(value: Any, length: int = _MAX_TEXT_LENGTH) -> str | None:

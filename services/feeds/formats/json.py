@@ -17,17 +17,19 @@ from services.feeds.formats.base import (
     batched,
     counted,
     excerpt,
+    keep_options,
     read_options,
     refuse_wide_network,
     refused_item,
     typed_value,
 )
-from services.feeds.formats.entry_relations import relate
+from services.feeds.formats.entry_relations import relate, set_own_aside
 from services.feeds.formats.json_items import (
     described_fields,
     guess_row_values,
     guess_values,
     late_values,
+    marking_paths,
 )
 from services.feeds.formats.json_lists import find_items
 from services.feeds.formats.json_paths import JsonPath
@@ -40,13 +42,13 @@ from services.feeds.formats.streams import (
     text_head,
     with_legacy_letters,
 )
+from services.feeds.formats.table_headers import declared_by_path
 from services.feeds.formats.table_layout import name_or_none
 from services.feeds.formats.type_words import (
     SHAPELESS,
     Declared,
     TypeWords,
     as_types,
-    declared_type,
     value_of,
 )
 from services.feeds.formats.unit_account import UnitAccount, account_of_lines
@@ -54,6 +56,10 @@ from shared.stix import NotAnObservable
 
 _HEAD_LINES: Final = 200
 _SAMPLED_ITEMS: Final = 50
+_BOOLEAN_FLAGS: Final = ("ioc", "is_ioc", "isIoc", "isIOC", "for_detection", "detection")
+"""Flags by which tools say whether an entry is an indicator; elsewhere `ioc` is its value."""
+
+_FLAGS: Final = frozenset({"to_ids", *_BOOLEAN_FLAGS})
 
 
 class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,6 +73,8 @@ class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
         type: the type of every value; without it and `type_at` each value's type is detected.
         types: type names at `type_at` beyond the usual ones.
         family: malware family of all items that name none.
+        marking: the level of TLP or PAP, which becomes a tag; properties of this meaning are read
+            by their names where no expression is given.
         lines: whether each line is an item (JSON Lines); without it the first lines decide.
     """
 
@@ -75,6 +83,7 @@ class JsonOptions(msgspec.Struct, forbid_unknown_fields=True):
     type_at: str | None = None
     confidence: str | None = None
     tags: str | list[str] | None = None
+    marking: str | list[str] | None = None
     malware: str | None = None
     first_seen: str | None = None
     last_seen: str | None = None
@@ -171,7 +180,9 @@ def _document_items(
         where = options.items
     if not isinstance(items, list):
         raise MalformedDocument(f"there is no list of items at {where!r}", "$")
-    yield from map(Note, item_reader.guess_values(items, columns))
+    with keep_options(options):
+        notes = item_reader.guess_values(items, columns)
+    yield from map(Note, notes)
     account = UnitAccount("item", len(items))
     for number, item in enumerate(items):
         yield from counted(item_reader.indicators(item, f"{where}[{number}]"), account)
@@ -232,7 +243,7 @@ def _as_list(texts: str | list[str] | None) -> list[str]:
 
 def _declared(path: str) -> Declared | None:
     """The type that the name of a property declares, where values do not tell it themselves."""
-    kind = declared_type(path.rpartition(".")[2].strip('"'))
+    kind = declared_by_path([part.strip('"') for part in path.split(".")])
     return kind if kind in SHAPELESS else None
 
 
@@ -250,6 +261,7 @@ class _ItemReader:
         self._sampled: frozenset[str] | None = None
         self._header: Any = None
         self._tags = [JsonPath(text, "tags") for text in _as_list(options.tags)]
+        self._markings = [JsonPath(text, "marking") for text in _as_list(options.marking)]
         self._type = None if options.type_at is None else JsonPath(options.type_at, "type_at")
         self._words = TypeWords(fields.types_option(options.types), self._kind)
         self._family = options.family
@@ -262,7 +274,7 @@ class _ItemReader:
             (path.text, sorted(as_types(kind)) if kind else None) for path, kind in self._values
         ]
         described = [path.text for _, path, _ in self._context_fields]
-        described += [path.text for path in self._tags]
+        described += [path.text for path in (*self._tags, *self._markings)]
         type_text = self._type and self._type.text
         return repr((kinds, type_text, described, sorted(self._sampled or ())))
 
@@ -279,6 +291,7 @@ class _ItemReader:
         if self._values or not items:
             values = [path.text for path, _ in self._values]
             self._describe(described_fields(items[:_SAMPLED_ITEMS], values))
+            self._mark(marking_paths(items[:_SAMPLED_ITEMS]))
             return []
         if all(isinstance(item, str) for item in items[:_SAMPLED_ITEMS]):
             self._values = [(JsonPath("@", "value"), None)]
@@ -292,6 +305,7 @@ class _ItemReader:
             sample = [item for item in items[:_SAMPLED_ITEMS] if isinstance(item, dict)]
             self._sampled = frozenset(name for item in sample for name in item)
         self._describe(guess.fields)
+        self._mark(guess.markings)
         if self._type is None and self._kind is None and guess.type_name is not None:
             self._type = JsonPath(guess.type_name, "type_at")
         # The words of types are about the property that names no type itself.
@@ -309,10 +323,14 @@ class _ItemReader:
             self._context_fields = _field_expressions(texts)
             self._tags = [JsonPath(texts["tags"], "tags")] if "tags" in texts else []
 
+    def _mark(self, texts: Sequence[str]) -> None:
+        """Take the expressions of markings, unless an option gives some: a marking binds."""
+        self._markings = self._markings or [JsonPath(text, "marking") for text in texts]
+
     def indicators(self, item: Any, where: str) -> Iterator[ParsedIndicator | DroppedItem]:
         """The indicators of an item."""
         is_object = isinstance(item, dict)
-        may_be_unread = (is_object and "to_ids" in item) or item is self._header
+        may_be_unread = (is_object and not _FLAGS.isdisjoint(item)) or item is self._header
         if may_be_unread and (unread := self._unread_item(item, where)):
             yield unread
             return
@@ -329,12 +347,14 @@ class _ItemReader:
             yield DroppedItem(where, excerpt(item), "no value", detail)
             return
         items = [*self._value_items(item, values, where)]
+        if len(self._values) > 1 and len(items) > 1:
+            items = set_own_aside(items, where)
         yield from relate(items) if len(items) > 1 else items
 
     def _unread_item(self, item: Any, where: str) -> DroppedItem | None:
         """The item for an entry that is not meant as an indicator; None for others."""
-        if isinstance(item, dict) and "to_ids" in item and not is_set(item["to_ids"]):
-            detail = "its to_ids is not set"
+        if isinstance(item, dict) and (flag := _unset_flag(item)):
+            detail = f"its {flag} is not set"
             return DroppedItem(where, excerpt(item), "not for detection", detail)
         if self._header is not None and item is self._header:
             return DroppedItem(where, excerpt(item), "context", "it names the columns")
@@ -372,9 +392,19 @@ class _ItemReader:
         }
         if self._tags:
             context["tags"] = fields.tags(*(expression.search(item) for expression in self._tags))
+        marks = (fields.marking(path.text, path.search(item)) for path in self._markings)
+        if markings := [tag for tags in marks for tag in tags]:
+            context["tags"] = fields.tags(context.get("tags", ()), markings)
         if self._family and not context.get("malware"):
             context["malware"] = self._family
         return context
+
+
+def _unset_flag(item: Mapping[str, Any]) -> str | None:
+    """The name of a flag that says that an item is no indicator; None if there is none."""
+    if "to_ids" in item and not is_set(item["to_ids"]):
+        return "to_ids"
+    return next((name for name in _BOOLEAN_FLAGS if item.get(name) is False), None)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -8,18 +8,23 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from services.feeds.formats.base import AmbiguousDocument, MalformedDocument
+from services.feeds.formats.column_profiles import column_profile
 from services.feeds.formats.table_columns import (
     ColumnGuess,
     described_columns,
     guess_columns,
     is_of_context,
+    marking_columns,
 )
 from services.feeds.formats.table_headers import read_header
 from services.feeds.formats.table_layout import are_names
-from services.feeds.formats.type_words import TEXTS, Declared
+from services.feeds.formats.type_words import SHAPELESS, TEXTS, Declared
 from shared.stix import ObservableType
 
 SAMPLED_ITEMS: Final = 50
+_MAX_SHOWN: Final = 12
+"""Properties within objects that a note shows."""
+
 _MAX_DEPTH: Final = 3
 _PLACES: Final = re.compile(r"columns\.value=\[([0-9,]+)\]")
 _WORDS_OF_TABLES: Final = re.compile(
@@ -48,6 +53,7 @@ class ValueGuess(NamedTuple):
         types: the types of most of the values.
         type_name: the expression for the property that says of which type they are, if there is
             one.
+        markings: the expressions for the levels of TLP and PAP.
         fields: for each field that describes the values the expression that gives it.
     """
 
@@ -57,6 +63,7 @@ class ValueGuess(NamedTuple):
     types: frozenset[ObservableType]
     type_name: str | None = None
     fields: Mapping[str, str] = {}
+    markings: Sequence[str] = ()
 
 
 def guess_values(items: Sequence[Any]) -> ValueGuess:
@@ -71,13 +78,14 @@ def guess_values(items: Sequence[Any]) -> ValueGuess:
     """
     sample = [item for item in items[:SAMPLED_ITEMS] if isinstance(item, dict)]
     try:
-        return _guess(sample, step)
+        guess = _guess(sample, step)
+        return guess._replace(notes=[*guess.notes, *_nested_notes(sample, guess.names)])
     except MalformedDocument as problem:
         # Two properties that nothing tells apart stay a doubt, whatever stands within others.
         if not any(isinstance(value, dict) for item in sample for value in item.values()):
             raise
         if isinstance(problem, AmbiguousDocument) and not is_of_context(problem):
-            raise
+            raise _with_nested(problem, sample) from None
         first_problem = problem
     try:
         return _guess([flattened(item) for item in sample], str)
@@ -97,6 +105,56 @@ def _guess(sample: Sequence[dict[str, Any]], expression: Callable[[str], str]) -
     names = list(dict.fromkeys(name for item in sample for name in item))
     table = [[*map(text_of, map(item.get, names))] for item in sample]
     return _table_guess(table, names, [*map(expression, names)])
+
+
+def nested_values(sample: Sequence[dict[str, Any]]) -> dict[str, ObservableType]:
+    """The properties of objects within items that hold observables, with the types of these."""
+    rows = [flattened(item) for item in sample]
+    top = {step(name) for item in sample for name in item}
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in top))
+    values: dict[str, ObservableType] = {}
+    for at, name in enumerate(names):
+        table = [[""] * at + [text_of(row.get(name))] for row in rows]
+        profile = column_profile(table, names, at)
+        if profile is not None and profile.hits and not profile.is_described:
+            kind = profile.header.declared
+            is_binding = isinstance(kind, ObservableType) and kind in SHAPELESS
+            values[name] = kind if is_binding else profile.type  # type: ignore[assignment]
+    return values
+
+
+def _nested_notes(sample: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """A note on the observables in objects within items, which are not read."""
+    nested = nested_values(sample)
+    if not nested:
+        return []
+    listed = list(nested)[:_MAX_SHOWN]
+    option = shlex.quote(f"value={msgspec.json.encode([*names, *listed]).decode()}")
+    return [f"left aside within objects: {_shown(nested)}; `--option {option}` reads them as well"]
+
+
+def _shown(nested: Mapping[str, ObservableType]) -> str:
+    shown = ", ".join(f"{name} ({kind})" for name, kind in list(nested.items())[:_MAX_SHOWN])
+    rest = len(nested) - _MAX_SHOWN
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _with_nested(doubt: AmbiguousDocument, sample: Sequence[dict[str, Any]]) -> AmbiguousDocument:
+    """A doubt about properties that tells of those within objects, with a choice of all."""
+    nested = nested_values(sample)
+    if not nested:
+        return doubt
+    lists = [choice["options"]["value"] for choice in doubt.alternatives]
+    places = dict.fromkeys(
+        name for entry in lists for name in (entry if isinstance(entry, list) else [entry])
+    )
+    everything = {"value": [*places, *list(nested)[:_MAX_SHOWN]]}
+    return AmbiguousDocument(
+        f"{doubt.message.removeprefix('$: ')} Objects within the items hold observables as well: "
+        f"{_shown(nested)}.",
+        "$",
+        [*doubt.alternatives, {"format": "json", "options": everything}],
+    )
 
 
 def guess_row_values(
@@ -143,6 +201,7 @@ def _value_guess(guess: ColumnGuess, paths: Sequence[str]) -> ValueGuess:
         guess.types,
         None if type_at is None else paths[type_at],
         described,
+        [paths[place] for place in guess.columns.get("marking", ())],
     )
 
 
@@ -160,6 +219,12 @@ def described_fields(items: Sequence[Any], values: Sequence[str]) -> dict[str, s
     paths = [*map(step, names)]
     columns = described_columns([], names, {at for at, path in enumerate(paths) if path in values})
     return {field: paths[at] for field, at in columns.items() if field not in _NO_FIELDS}
+
+
+def marking_paths(items: Sequence[Any]) -> list[str]:
+    """The expressions for the levels of TLP and PAP of items, by the names of properties."""
+    names = list(dict.fromkeys(name for item in items if isinstance(item, dict) for name in item))
+    return [step(names[at]) for at in marking_columns(names)]
 
 
 def _with_paths(note: str, paths: Sequence[str]) -> str:
@@ -227,4 +292,6 @@ def text_of(value: Any) -> str:
     """A property as a cell: of a list of texts all of them."""
     if isinstance(value, list):
         return " ".join(entry for entry in value if isinstance(entry, str))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # as the reader takes it
     return value if isinstance(value, str) else ""

@@ -45,6 +45,12 @@ _FIELDS: Final = {
         "ioc_type", "indicator_type", "observable_type", "value_type", "attribute_type", "type",
     ),
 }
+_MARKINGS: Final = frozenset({
+    "tlp", "tlp_level", "tlp_marking", "tlp_label", "traffic_light_protocol", "tlp_color",
+    "tlp_colour", "objectmarking", "object_marking", "object_markings", "marking", "markings",
+    "pap", "pap_level", "pap_marking",
+})
+"""Headers of columns with markings."""
 _TYPE_NAMES: Final = frozenset({
     "ioc_type", "indicator_type", "observable_type", "value_type", "attribute_type",
 })
@@ -83,6 +89,7 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
     if not any(profile.hits for profile in profiles):
         columns = column_list(names) if names else f"there are {width} columns without names"
         raise MalformedDocument(f"no column holds observables; {columns}", where)
+    profiles = _with_directions(profiles)
     ends = range_columns(table, names, profiles)
     start = ends.pop("start", None)
     # The last address of a range is no second observable, and a netmask is none at all.
@@ -103,10 +110,32 @@ def guess_columns(table: list[list[str]], names: list[str], where: str) -> Colum
     used = {value.at for value in values}
     mapping |= described_columns(table, names, used)
     used.update(at for at in mapping.values() if isinstance(at, int))
+    if markings := marking_columns(names):
+        mapping["marking"] = markings
     aside = [profile for profile in profiles if profile.at not in used]
     notes = [_note(values, len(table)), *_notes_aside(aside, values)]
     kinds = {value.at: value.binding for value in values if value.binding is not None}
     return ColumnGuess(mapping, kinds, notes, frozenset(value.type for value in values))
+
+
+def _with_directions(profiles: list[Profile]) -> list[Profile]:
+    """The columns of which those for the ends of connections are as probable as each other.
+
+    Which end is the attacker's, no name of an end tells.
+    """
+    ends = [
+        profile
+        for profile in profiles
+        if profile.type in ADDRESSES
+        and profile.hits
+        and profile.header.is_direction
+        and not profile.header.is_excluded
+    ]
+    if len(ends) < 2:
+        return profiles
+    rank = max(1, *(profile.rank for profile in ends))
+    places = {profile.at for profile in ends}
+    return [profile.as_end(rank) if profile.at in places else profile for profile in profiles]
 
 
 def declared_columns(names: Sequence[str]) -> dict[int, Declared]:
@@ -144,6 +173,7 @@ def _note(values: Sequence[Profile], rows: int) -> str:
 
 def _notes_aside(profiles: Sequence[Profile], values: Sequence[Profile]) -> list[str]:
     """A note on the columns that are not read."""
+    profiles = [profile for profile in profiles if profile.hits]
     if not profiles:
         return []
     labels = ", ".join(f"{profile.label} ({profile.type})" for profile in profiles)
@@ -250,6 +280,11 @@ def _ambiguous(columns: Sequence[Profile], where: str) -> AmbiguousDocument:
         where,
         [*map(_choice, columns), {"format": "csv", "options": both}],
     )
+
+
+def marking_columns(names: Sequence[str]) -> list[int]:
+    """The columns that say to whom a row may be told: TLP and PAP."""
+    return [at for at, name in enumerate(names) if header_key(name) in _MARKINGS]
 
 
 def described_columns(

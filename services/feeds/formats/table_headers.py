@@ -1,12 +1,21 @@
 """What the header of a column says of its cells: observables, of which type, or what describes."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.feeds.formats.header_languages import english_header
 from services.feeds.formats.table_layout import column_key
-from services.feeds.formats.type_words import ADDRESSES, Declared, declared_type
+from services.feeds.formats.type_words import (
+    ADDRESSES,
+    SHAPELESS,
+    Declared,
+    as_types,
+    declared_type,
+    type_key,
+)
+from shared.stix import ObservableType
 
 # fmt: off
 _VALUE_NAMES: Final = frozenset({
@@ -51,6 +60,21 @@ _META: Final = frozenset({
 # fmt: on
 _HARMLESS_BEGINNINGS: Final = ("allow", "white", "benign", "exclu", "legit", "permit")
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+_END: Final = (
+    "(?:src|source|dst|dest|destination|client|server|local|remote|peer|orig|originator|resp"
+    "|responder)"
+)
+_DIRECTION: Final = re.compile(
+    rf"{_END}(?:ip|ipv4|ipv6|addr|address|ipaddr|ipaddress|host|h)?|(?:ip|addr|address){_END}|[sd]addr"
+)
+"""The names of ends of a connection, as letters alone."""
+_CERTIFICATES: Final = frozenset({"cert", "certificate", "certificates", "x509"})
+_OF_CERTIFICATES: Final = {
+    ObservableType.SHA1: ObservableType.X509_SHA1,
+    ObservableType.SHA256: ObservableType.X509_SHA256,
+}
+_GENERAL_KEYS: Final = frozenset({"hash", "md5", "value", "fingerprint", "digest"})
+"""Last names of paths that leave it to the name before them of what they are."""
 
 
 class Header(NamedTuple):
@@ -63,6 +87,7 @@ class Header(NamedTuple):
         is_context: whether its words say that its cells probably describe the row.
         is_excluded: whether its words say that its cells are no values, whatever they look like.
         is_general: whether its values are of many types.
+        is_direction: whether it names an end of a connection: `src_ip`, `Destination`.
     """
 
     name: str
@@ -71,6 +96,7 @@ class Header(NamedTuple):
     is_context: bool
     is_excluded: bool
     is_general: bool
+    is_direction: bool = False
 
 
 def header_key(name: str) -> str:
@@ -90,7 +116,7 @@ def _read_header(label: str, name: str) -> Header:
     # A name such as `_source` is that of a storage, and no word about its content.
     parents = header_words(".".join(part for part in path[:-1] if not part.startswith("_")))
     last_words = header_words(path[-1])
-    declared = declared_type(path[-1])
+    declared = declared_by_path(path)
     rank = 2 if declared is not None or key in _VALUE_NAMES else 0
     if not rank and len(last_words) > 1:
         # `src_ip`, `ip_src`: the word at the end or at the beginning names a type.
@@ -111,7 +137,23 @@ def _read_header(label: str, name: str) -> Header:
         or is_harmless([*parents, *last_words])
         or not _NO_VALUES.isdisjoint(last_words[-1:]),
         is_general=key in _GENERAL_NAMES,
+        is_direction=_DIRECTION.fullmatch(type_key(path[-1])) is not None,
     )
+
+
+def declared_by_path(path: Sequence[str]) -> Declared | None:
+    """The type that a path declares by its last names: `ja3.hash` is no MD5."""
+    declared = declared_type(path[-1])
+    if len(path) == 1:
+        return declared
+    if type_key(path[-1]) in _GENERAL_KEYS:
+        parent = declared_type(path[-2])
+        if parent is not None and as_types(parent) <= SHAPELESS:
+            return parent
+    parents = header_words(".".join(path[:-1]))
+    if isinstance(declared, ObservableType) and not _CERTIFICATES.isdisjoint(parents):
+        return _OF_CERTIFICATES.get(declared, declared)
+    return declared
 
 
 def header_words(name: str) -> list[str]:

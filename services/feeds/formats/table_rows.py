@@ -15,10 +15,10 @@ from services.feeds.formats.base import (
     refused_item,
 )
 from services.feeds.formats.column_profiles import split_cell
-from services.feeds.formats.entry_relations import relate
+from services.feeds.formats.entry_relations import relate, set_own_aside
 from services.feeds.formats.misp_attributes import MispAttribute, attribute_items, tag_names
 from services.feeds.formats.styles import networks_of_range
-from services.feeds.formats.table_columns import described_columns
+from services.feeds.formats.table_columns import described_columns, marking_columns
 from services.feeds.formats.table_layout import is_placeholder
 from services.feeds.formats.type_words import Declared, TypeWords, value_of
 from shared.stix import NotAnObservable, ObservableType
@@ -35,6 +35,8 @@ class Columns(msgspec.Struct, forbid_unknown_fields=True):
         end: the last address of the range that begins at the value.
         type: the observable's type in the source's words; the others are fields of
             `ParsedIndicator`.
+        marking: the level of TLP or PAP, which becomes a tag; several columns give several. Columns
+            of this meaning are read by their names where no option names one.
     """
 
     value: Column | list[Column]
@@ -43,6 +45,7 @@ class Columns(msgspec.Struct, forbid_unknown_fields=True):
     type: Column | None = None
     confidence: Column | None = None
     tags: Column | list[Column] | None = None
+    marking: Column | list[Column] | None = None
     malware: Column | None = None
     first_seen: Column | None = None
     last_seen: Column | None = None
@@ -132,6 +135,9 @@ class RowReader:
 
         self._values = indices(mapping.value)
         self._tags = indices(mapping.tags)
+        self._markings = [
+            (at, names[at] if at < len(names) else "tlp") for at in indices(mapping.marking)
+        ]
         self._type = None if mapping.type is None else index(mapping.type)
         self._words = TypeWords(fields.types_option(options.types), kind)
         self._kinds = {at: kinds.get(at, kind) for at in self._values}
@@ -180,6 +186,8 @@ class RowReader:
         if self._is_simple and (indicator := self._single_indicator(row)):
             return (indicator,)
         items = [*self._items(row, number)]
+        if len(self._values) > 1 and len(items) > 1:
+            items = set_own_aside(items, f"line {number}")
         return relate(items) if len(items) > 1 and self._end is None else items
 
     def _single_indicator(self, row: list[str]) -> ParsedIndicator | None:
@@ -286,6 +294,14 @@ class RowReader:
             context["tags"] = fields.tags(
                 *(cell for at in self._tags if at < len(row) for cell in self._cells(row, at))
             )
+        markings = [
+            tag
+            for at, name in self._markings
+            if at < len(row)
+            for tag in fields.marking(name, row[at])
+        ]
+        if markings:
+            context["tags"] = fields.tags(context.get("tags", ()), markings)
         if self._family and not context.get("malware"):
             context["malware"] = self._family
         return context
@@ -300,6 +316,11 @@ def with_described(
         MalformedDocument: there is no such column.
     """
     options = msgspec.structs.asdict(columns)
+    if columns.marking is None and (markings := marking_columns(names)):
+        # A marking binds, whatever else an option names.
+        labels = ", ".join(repr(names[at]) for at in markings)
+        notes.append(f"columns of markings: {labels}; they become tags")
+        columns = msgspec.structs.replace(columns, marking=[*markings])
     if any(option is not None for name, option in options.items() if name != "value"):
         return columns
     places = [columns.value] if isinstance(columns.value, str | int) else columns.value

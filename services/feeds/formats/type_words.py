@@ -148,7 +148,8 @@ class TypeWords:
         if text and not is_placeholder(text):
             kind = declared_type(text, self._names) or kind
             if kind is None:
-                raise NotAnObservable("unsupported type", excerpt(text))
+                detail = f"{excerpt(text)}; the option `types` says what it stands for"
+                raise NotAnObservable("unsupported type", detail)
         if len(self._known) < _MAX_WORDS:
             self._known[word] = kind
         return kind
