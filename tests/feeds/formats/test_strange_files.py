@@ -1,13 +1,15 @@
 """Files that other tools write: both ends of a connection, flags, markings, objects in items."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feeds.formats.base import AmbiguousDocument
+from services.feeds.formats.base import AmbiguousDocument, ParsedBatch
+from services.feeds.formats.registry import format_named
 from shared.errors import InvalidInput
 from shared.stix.markings import marking_of
 from tests.feeds.formats.contract import parse
@@ -28,6 +30,11 @@ SHA256: Final = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6e
 JA3: Final = "e7d705a3286e19ea42f587b344ee6865"
 
 
+def read(name: str, document: bytes, options: Mapping[str, Any] | None = None) -> ParsedBatch:
+    """A document read with options."""
+    return parse(format_named(name), document, **(options or {}))
+
+
 @given(
     st.sampled_from(ENDS),
     st.booleans(),
@@ -41,9 +48,9 @@ def test_two_ends_of_connections_are_a_doubt_that_each_alternative_settles(
     lines = [delimiter.join(row[turn]) for row in (names, *rows)]
     document = "\n".join(lines).encode()
     with pytest.raises(AmbiguousDocument) as doubt:
-        parse("csv", document)
+        read("csv", document)
     *_, both = doubt.value.alternatives
-    result = parse("csv", document, both["options"])
+    result = read("csv", document, both["options"])
     # The own hosts beside those of the Internet are where these were seen.
     assert {item.value for item in result.indicators} == set(PUBLIC[:3])
     assert [item.reason for item in result.dropped] == ["context"] * 3
@@ -64,8 +71,8 @@ def test_objects_within_items_are_told_with_the_doubt_and_read_by_its_option(
 ) -> None:
     document = json.dumps(items_of(names)).encode()
     with pytest.raises(AmbiguousDocument, match=r"dns\.rrname.*tls\.ja3\.hash \(ja3\)") as doubt:
-        parse("json", document)
-    result = parse("json", document, doubt.value.alternatives[-1]["options"])
+        read("json", document)
+    result = read("json", document, doubt.value.alternatives[-1]["options"])
     pairs = {(str(item.type), item.value) for item in result.indicators}
     assert {("ja3", JA3), ("file-sha256", SHA256), ("domain-name", "c2.badcdn.net")} <= pairs
     assert not {value for _, value in pairs} & set(OWN)
@@ -76,17 +83,17 @@ def test_objects_within_items_are_told_where_the_items_are_clear() -> None:
         {"serverIPAddress": address, "request": {"url": f"http://evil{at}.badcdn.net/x"}}
         for at, address in enumerate(PUBLIC)
     ]
-    result = parse("json", json.dumps(entries).encode())
+    result = read("json", json.dumps(entries).encode())
     (note,) = [note for note in result.notes if "within objects" in note]
     assert "request.url (url)" in note
     option = note.split("value=", 1)[1].split("]", 1)[0] + "]"
-    both = parse("json", json.dumps(entries).encode(), {"value": json.loads(option)})
+    both = read("json", json.dumps(entries).encode(), {"value": json.loads(option)})
     assert len(both.indicators) == 2 * len(PUBLIC)
 
 
 def test_a_number_that_is_no_observable_is_not_offered() -> None:
     items = [{"ip": 764136937 + at, "ip_str": value} for at, value in enumerate(PUBLIC)]
-    result = parse("json", json.dumps(items).encode())
+    result = read("json", json.dumps(items).encode())
     assert {item.value for item in result.indicators} == set(PUBLIC)
     assert not [note for note in result.notes if "'ip'" in note]
 
@@ -95,15 +102,15 @@ def test_alternatives_carry_the_options_that_are_given() -> None:
     items = [{"src_ip": PUBLIC[0], "dest_ip": PUBLIC[1]}]
     document = json.dumps({"log": {"pages": items, "entries": items}}).encode()
     with pytest.raises(AmbiguousDocument) as doubt:
-        parse("json", document, {"items": "log.pages"})
+        read("json", document, {"items": "log.pages"})
     for choice in doubt.value.alternatives:
-        assert parse("json", document, choice["options"]).indicators
+        assert read("json", document, choice["options"]).indicators
 
 
 @pytest.mark.parametrize("flag", ["ioc", "to_ids", "is_ioc"])
 def test_an_item_that_says_that_it_is_no_indicator_is_none(flag: str) -> None:
     items = [{"data": PUBLIC[0], flag: True}, {"data": "google.com", flag: False}]
-    result = parse("json", json.dumps(items).encode())
+    result = read("json", json.dumps(items).encode())
     assert [item.value for item in result.indicators] == [PUBLIC[0]]
     assert [item.reason for item in result.dropped] == ["not for detection"]
 
@@ -136,20 +143,20 @@ def test_a_marking_beside_a_value_binds(
     else:
         document = json.dumps([{"ip": value, name: level} for value in PUBLIC])
         options = {"value": "ip", "description": "comment"} if has_options else {}
-    result = parse(format_name, document.encode(), options)
+    result = read(format_name, document.encode(), options)
     assert result.indicators
     assert {marking_of(tuple(item.tags)) for item in result.indicators} == {marking}
 
 
 def test_an_unknown_word_for_a_type_names_the_option_that_settles_it() -> None:
     document = f"type,value\nStixFile,{SHA256}\nipv4,{PUBLIC[0]}\n".encode()
-    (dropped,) = parse("csv", document).dropped
+    (dropped,) = read("csv", document).dropped
     assert "`types`" in (dropped.detail or "")
-    settled = parse("csv", document, {"types": {"StixFile": "file-sha256"}})
+    settled = read("csv", document, {"types": {"StixFile": "file-sha256"}})
     assert SHA256 in {item.value for item in settled.indicators}
 
 
 def test_an_incomplete_option_is_refused_in_words_that_name_it() -> None:
     with pytest.raises(InvalidInput, match=r"option `columns` needs `value`") as refusal:
-        parse("csv", f"ip,kind\n{PUBLIC[0]},c2\n".encode(), {"columns": {"tags": "kind"}})
+        read("csv", f"ip,kind\n{PUBLIC[0]},c2\n".encode(), {"columns": {"tags": "kind"}})
     assert "$" not in refusal.value.message
