@@ -151,9 +151,10 @@ def keep_options(options: msgspec.Struct) -> Iterator[None]:
     except AmbiguousDocument as doubt:
         usual = msgspec.to_builtins(type(options)())
         every = msgspec.to_builtins(options)
-        given = {name: value for name, value in every.items() if value != usual[name]}
+        options_set = {name: value for name, value in every.items() if value != usual[name]}
         alternatives = [
-            {**choice, "options": {**given, **choice["options"]}} for choice in doubt.alternatives
+            {**choice, "options": {**options_set, **choice["options"]}}
+            for choice in doubt.alternatives
         ]
         message = doubt.message.removeprefix(f"{doubt.where}: ")
         raise AmbiguousDocument(message, doubt.where, alternatives) from None

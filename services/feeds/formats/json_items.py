@@ -148,12 +148,12 @@ def _with_nested(doubt: AmbiguousDocument, sample: Sequence[dict[str, Any]]) -> 
     places = dict.fromkeys(
         name for entry in lists for name in (entry if isinstance(entry, list) else [entry])
     )
-    everything = {"value": [*places, *list(nested)[:_MAX_SHOWN]]}
+    choice_of_all = {"value": [*places, *list(nested)[:_MAX_SHOWN]]}
     return AmbiguousDocument(
         f"{doubt.message.removeprefix('$: ')} Objects within the items hold observables as well: "
         f"{_shown(nested)}.",
         "$",
-        [*doubt.alternatives, {"format": "json", "options": everything}],
+        [*doubt.alternatives, {"format": "json", "options": choice_of_all}],
     )
 
 

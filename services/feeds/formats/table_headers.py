@@ -65,7 +65,8 @@ _END: Final = (
     "|responder)"
 )
 _DIRECTION: Final = re.compile(
-    rf"{_END}(?:ip|ipv4|ipv6|addr|address|ipaddr|ipaddress|host|h)?|(?:ip|addr|address){_END}|[sd]addr"
+    rf"{_END}(?:ip|ipv4|ipv6|addr|address|ipaddr|ipaddress|host|h)?"
+    rf"|(?:ip|addr|address){_END}|[sd]addr"
 )
 """The names of ends of a connection, as letters alone."""
 _CERTIFICATES: Final = frozenset({"cert", "certificate", "certificates", "x509"})
