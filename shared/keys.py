@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -255,7 +255,8 @@ class KeyBundle:
 class KeyFile:
     """The keys of one process in a file, which is read again within a second after it changed.
 
-    The file may also name the addresses of servers, with logins that replace those of the settings.
+    The file may also name values that stand in the place of settings: the addresses of servers with
+    their logins, and the login of Kafka.
 
     Args:
         path: the file, which is replaced as a whole.
@@ -285,7 +286,7 @@ class KeyFile:
         return self._current().public(purpose, owner)
 
     def url(self, name: str) -> str | None:
-        """Return the address that stands in the place of a setting; None if none does.
+        """Return what stands in the place of a setting, mostly an address; None if nothing does.
 
         Args:
             name: the setting's, such as `database_url`.
@@ -342,6 +343,34 @@ def current_url(settings: Settings, name: Literal["database_url", "celery_broker
     return renewed or secret.get_secret_value()
 
 
+class KafkaLogin(NamedTuple):
+    """How a process proves to Kafka who it is.
+
+    Attributes:
+        mechanism: of SASL.
+        password: of the login.
+    """
+
+    mechanism: str
+    password: str
+
+
+def current_login(settings: Settings) -> KafkaLogin:
+    """Return what is valid at present for the process's login of Kafka.
+
+    Args:
+        settings: of the process, which has a password of Kafka.
+    """
+    keys = keys_of(settings)
+    if isinstance(keys, KeyFile):
+        password = keys.url("kafka_password")
+        mechanism = keys.url("kafka_sasl_mechanism")
+        if password and mechanism:
+            return KafkaLogin(mechanism, password)
+    assert settings.kafka_password is not None  # noqa: S101  # the settings require it with SASL
+    return KafkaLogin(settings.kafka_sasl_mechanism, settings.kafka_password.get_secret_value())
+
+
 def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
     """Return the keys that the processes of a service need.
 
@@ -376,7 +405,7 @@ def bundle_json(keys: Iterable[Key], urls: Mapping[str, str] | None = None) -> s
 
     Args:
         keys: of several with the same purpose, owner and kind, the one to use comes first.
-        urls: addresses that stand in the place of settings.
+        urls: addresses, and the login of Kafka, that stand in the place of settings.
     """
     addresses = {"urls": dict(urls)} if urls else {}
     return json.dumps({"keys": [key.as_dict() for key in keys], **addresses})

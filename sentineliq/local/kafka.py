@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ from sentineliq.local import jars
 from sentineliq.local.errors import StackError
 from sentineliq.local.server import LOOPBACK
 from shared.errors import Unavailable
-from shared.kafka.logins import BROKER, Address, make_logins
+from shared.kafka.logins import BROKER, MECHANISMS, Address, make_logins
 from shared.kafka.rights import ADMINISTRATOR
 from shared.private_files import write_private
 
@@ -46,7 +46,7 @@ _SETTINGS = {
     "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
     # The broker itself logs in with PLAIN, by a password in these settings: the logins of others
     # are in its log, which is not there before it has started.
-    "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
     "sasl.mechanism.inter.broker.protocol": "PLAIN",
     "sasl.mechanism.controller.protocol": "PLAIN",
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -75,6 +75,24 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
+class KafkaLogins:
+    """The logins of a broker.
+
+    Attributes:
+        mechanism: the one for which they have a password; the other one is for their replacement.
+        passwords: by login.
+    """
+
+    mechanism: str = MECHANISMS[0]
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def other_mechanism(self) -> str:
+        """The mechanism of the passwords before, and of the next ones."""
+        return MECHANISMS[1 - MECHANISMS.index(self.mechanism)]
+
+
+@dataclass(frozen=True)
 class Kafka:
     """One Kafka broker and controller on the loopback address.
 
@@ -83,7 +101,7 @@ class Kafka:
         port: where clients connect.
         controller_port: where the broker finds its controller.
         password: of the broker's own login.
-        logins: passwords of the logins to make, by name.
+        logins: returns the logins to make, when the broker starts.
         prefix: of the names of topics and groups.
     """
 
@@ -91,7 +109,7 @@ class Kafka:
     port: int
     controller_port: int
     password: str
-    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    logins: Callable[[], KafkaLogins] = KafkaLogins
     prefix: str = ""
     name: str = "kafka"
     user: None = None
@@ -130,8 +148,11 @@ class Kafka:
     def is_ready(self) -> bool:
         """Whether the broker lists itself, and has made the logins and rights of the services."""
         address = Address(LOOPBACK, self.port)
+        logins = self.logins()
         try:
-            return make_logins(address, self.password, self.logins, self.prefix)
+            return make_logins(
+                address, self.password, logins.passwords, self.prefix, logins.mechanism
+            )
         except Unavailable:
             return False
 
@@ -142,6 +163,7 @@ class Kafka:
         return {
             "listener.name.clients.plain.sasl.jaas.config": f"{plain} required {login};",
             "listener.name.clients.scram-sha-256.sasl.jaas.config": f"{scram} required;",
+            "listener.name.clients.scram-sha-512.sasl.jaas.config": f"{scram} required;",
             "listener.name.controller.plain.sasl.jaas.config": f"{plain} required {login};",
             "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
         }

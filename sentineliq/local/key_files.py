@@ -1,5 +1,6 @@
 """The keys of each service in a file of its own, which its processes read again when it changes."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,15 @@ def read_key_file(data_dir: Path, service: str) -> list[Key]:
     return read_bundle(path.read_text()) if path.exists() else []
 
 
+def stored_urls(data_dir: Path, service: str) -> dict[str, str]:
+    """What stands in the place of settings in the file of a service; none if there is no file."""
+    try:
+        document = json.loads(key_file(data_dir, service).read_text())
+    except FileNotFoundError:
+        return {}
+    return dict(document.get("urls", {}))
+
+
 def write_key_file(
     data_dir: Path, service: str, keys: Iterable[Key], urls: Mapping[str, str]
 ) -> None:
@@ -34,7 +44,7 @@ def write_key_file(
         data_dir: the installation's.
         service: its name.
         keys: those that its processes need.
-        urls: the addresses of servers with its logins, by setting.
+        urls: the addresses of servers with its logins, and its login of Kafka, by setting.
     """
     path = key_file(data_dir, service)
     path.parent.mkdir(mode=0o700, exist_ok=True)

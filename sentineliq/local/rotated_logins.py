@@ -6,6 +6,7 @@ parts, lets the processes move to them, and then ends those of before.
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -14,8 +15,16 @@ import psycopg
 import redis
 from psycopg import sql
 
-from sentineliq.local.secrets import Login, Secrets, fresh_login, fresh_password
+from sentineliq.local.kafka_logins import login_settings, present_logins
+from sentineliq.local.secrets import (
+    Login,
+    Secrets,
+    fresh_kafka_logins,
+    fresh_login,
+    fresh_password,
+)
 from sentineliq.local.server import url_with_login
+from shared.kafka.logins import Address, BrokerConnection
 from shared.migrations.logins import drop_login, encrypted_password, make_login
 from shared.postgres.conninfo import SessionLimits, connection_parameters
 from shared.settings import SERVICES, ServiceName
@@ -66,7 +75,7 @@ class RotatedLogins(Protocol):
     def urls(
         self, environment: Mapping[str, str], stored: Secrets, service: ServiceName | None
     ) -> dict[str, str]:
-        """The addresses by setting, with the logins of a service.
+        """What stands in the place of settings, with the logins of a service, by setting.
 
         Args:
             environment: of who runs the installation.
@@ -171,7 +180,55 @@ class BrokerPassword:
         return [LoginState("valkey", "default", stored.since)]
 
 
-LOGINS: Final[tuple[RotatedLogins, ...]] = (DatabaseLogins(), BrokerPassword())
+class LogLogins:
+    """Kafka: a login per service, those of the command line and of migrations.
+
+    A login keeps its name and its rights. It has a second password during a rotation, for the
+    other mechanism; clients ask for the present one at each connection.
+    """
+
+    name = "kafka"
+
+    def renew(self, environment: Mapping[str, str], stored: Secrets) -> Secrets:
+        """Give each login a password for the other mechanism."""
+        logins = fresh_kafka_logins(stored.kafka_logins.generation + 1)
+        renewed = replace(stored, kafka_logins=logins)
+        following = present_logins(renewed)
+        with closing(_broker(environment, stored)) as connection:
+            connection.set_passwords(following.passwords, following.mechanism)
+        return renewed
+
+    def urls(
+        self, environment: Mapping[str, str], stored: Secrets, service: ServiceName | None
+    ) -> dict[str, str]:
+        """The password of a service's login, or of the command line's, and its mechanism."""
+        return login_settings(stored, service or environment["KAFKA_USERNAME"])
+
+    def retire(
+        self,
+        environment: Mapping[str, str],
+        stored: Secrets,
+        *,
+        at_once: bool,  # noqa: ARG002  # Kafka ends no connection that has logged in
+    ) -> None:
+        """End the passwords of before."""
+        logins = present_logins(stored)
+        with closing(_broker(environment, stored)) as connection:
+            connection.end_passwords(logins.passwords, logins.other_mechanism)
+
+    def states(self, stored: Secrets) -> list[LoginState]:
+        """One for each login."""
+        logins = present_logins(stored)
+        since = stored.kafka_logins.since
+        return [LoginState(f"kafka {login}", logins.mechanism, since) for login in logins.passwords]
+
+
+LOGINS: Final[tuple[RotatedLogins, ...]] = (DatabaseLogins(), BrokerPassword(), LogLogins())
+
+
+def _broker(environment: Mapping[str, str], stored: Secrets) -> BrokerConnection:
+    host, _, port = environment["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")
+    return BrokerConnection(Address(host, int(port)), stored.kafka_password)
 
 
 def replace_owner_password(url: str, password: str) -> None:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from sentineliq.local.environment import store_environment, stored_environment
 from sentineliq.local.errors import StackError
-from sentineliq.local.key_files import read_key_file, write_key_file
+from sentineliq.local.key_files import read_key_file, stored_urls, write_key_file
 from sentineliq.local.orphans import running_processes
 from sentineliq.local.rotated_logins import (
     LOGINS,
@@ -88,9 +88,10 @@ class Rotation:
             The number of stored secrets that are still sealed under a former key.
 
         Raises:
-            psycopg.Error, redis.RedisError: a server does not answer; what was done stays, and
-                another rotation goes on from there.
+            psycopg.Error, redis.RedisError, Unavailable: a server does not answer; what was done
+                stays, and another rotation goes on from there.
         """
+        self._finish_former()
         before = self.secrets
         # Keys that end at once do so when everybody uses the new ones.
         after = _renewed(
@@ -133,6 +134,24 @@ class Rotation:
     def _move_processes(self, before: Secrets) -> None:
         """Let all processes know the new keys, and then use them."""
         self.report("all services learn the new keys")
+        self._add_keys(before)
+        time.sleep(MOVE_SECONDS)
+        self.report("all services use the new keys and logins")
+        self._write_key_files()
+        time.sleep(MOVE_SECONDS)
+
+    def _finish_former(self) -> None:
+        """Let processes leave logins that a rotation, which was cut short, has replaced.
+
+        The next passwords of Kafka's logins stand in the place of those before the present ones.
+        """
+        if any(self._urls(service) != stored_urls(self.data_dir, service) for service in SERVICES):
+            self.report("all services learn what was replaced before")
+            self._add_keys(self.secrets)
+            time.sleep(MOVE_SECONDS)
+
+    def _add_keys(self, before: Secrets) -> None:
+        """Let all processes know all keys, and use the logins of the present secrets."""
         for service in SERVICES:
             # Of a purpose, the first is the one in use: as in the present file. A rotation that was
             # cut short may have stored keys that no process has heard of.
@@ -142,10 +161,6 @@ class Rotation:
                 *granted_keys(service, self.secrets.keys),
             ]
             write_key_file(self.data_dir, service, _unique(keys), self._urls(service))
-        time.sleep(MOVE_SECONDS)
-        self.report("all services use the new keys and logins")
-        self._write_key_files()
-        time.sleep(MOVE_SECONDS)
 
     def _write_key_files(self) -> None:
         for service in SERVICES:

@@ -47,8 +47,9 @@ class Secrets:
         database_password: of PostgreSQL's superuser, which migrates.
         valkey_password: of Valkey.
         secret_key: the installation's, from which keys are derived.
-        kafka_password: of Kafka's broker, from which those of its logins are derived.
+        kafka_password: of Kafka's broker itself.
         database_logins: by service, the login that its processes use.
+        kafka_logins: of Kafka: the secret from which the passwords of all its logins are derived.
         former_keys: of secrets before, which have not ended yet.
         since: when the installation's secret was made; None for the first.
     """
@@ -58,6 +59,7 @@ class Secrets:
     secret_key: str
     kafka_password: str
     database_logins: Mapping[str, Login]
+    kafka_logins: Login
     former_keys: tuple[Key, ...] = ()
     since: float | None = None
 
@@ -81,17 +83,20 @@ def load_secrets(data_dir: Path) -> Secrets:
             secrets.token_urlsafe(32),
             secrets.token_urlsafe(32),
             _database_logins(),
+            fresh_kafka_logins(),
         )
         store_secrets(data_dir, fresh)
         return fresh
     try:
         stored = json.loads(path.read_text())
+        kafka_password = str(stored.get("kafka_password") or secrets.token_urlsafe(32))
         loaded = Secrets(
             str(stored["database_password"]),
             str(stored["valkey_password"]),
             str(stored["secret_key"]),
-            str(stored.get("kafka_password") or secrets.token_urlsafe(32)),
+            kafka_password,
             _logins(stored),
+            _kafka_logins(stored, kafka_password),
             tuple(Key.from_dict(key) for key in stored.get("former_keys", ())),
             stored.get("since"),
         )
@@ -105,7 +110,7 @@ def load_secrets(data_dir: Path) -> Secrets:
         for service, login in _database_logins().items()
         if service not in loaded.database_logins
     }
-    if missing or "kafka_password" not in stored:
+    if missing or not {"kafka_password", "kafka_logins"} <= set(stored):
         # Made by a version before services had logins.
         loaded = replace(loaded, database_logins={**loaded.database_logins, **missing})
         store_secrets(data_dir, loaded)
@@ -118,6 +123,7 @@ def store_secrets(data_dir: Path, stored: Secrets) -> None:
     document["database_logins"] = {
         service: vars(login) for service, login in stored.database_logins.items()
     }
+    document["kafka_logins"] = vars(stored.kafka_logins)
     document["former_keys"] = [key.as_dict() for key in stored.former_keys]
     document["since"] = stored.since
     write_private(data_dir / _FILE, json.dumps(document, indent=2) + "\n")
@@ -133,6 +139,15 @@ def fresh_login(prefix: str, generation: int = 1) -> Login:
     return Login(f"{prefix}_{generation}", secrets.token_urlsafe(32), generation, time.time())
 
 
+def fresh_kafka_logins(generation: int = 1) -> Login:
+    """A secret for the logins of Kafka.
+
+    Args:
+        generation: one more than that of the secret which it replaces.
+    """
+    return fresh_login("kafka", generation)
+
+
 def fresh_password() -> str:
     """A password or secret of 43 URL-safe characters."""
     return secrets.token_urlsafe(32)
@@ -145,3 +160,9 @@ def _database_logins() -> dict[str, Login]:
 def _logins(stored: Mapping[str, Any]) -> dict[str, Login]:
     logins = stored.get("database_logins", {})
     return {service: Login(**login) for service, login in logins.items()}
+
+
+def _kafka_logins(stored: Mapping[str, Any], broker_password: str) -> Login:
+    """The stored secret; earlier versions derived the logins from the broker's password."""
+    entry = stored.get("kafka_logins")
+    return Login(**entry) if entry else Login("kafka_1", broker_password, 1, time.time())

@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import threading
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from sentineliq.local.components import ServerProcess, ServiceProcess
 from sentineliq.local.data_dir_lock import locked
 from sentineliq.local.environment import store_environment
 from sentineliq.local.kafka import Kafka
+from sentineliq.local.kafka_logins import login_settings, present_logins
 from sentineliq.local.key_files import key_file, write_key_file
 from sentineliq.local.managed_process import OnLine, OnState, ProcessMonitor
 from sentineliq.local.orphans import ProcessRegistry
@@ -33,8 +33,8 @@ from sentineliq.local.secrets import Secrets, load_secrets
 from sentineliq.local.server import LOOPBACK, Server, url_with_login
 from sentineliq.local.supervisor import Stage, Supervisor
 from sentineliq.local.valkey import Valkey
-from shared.kafka.rights import ADMINISTRATOR, LOGINS
-from shared.keys import OPERATOR, DerivedKeys, derive_key, granted_keys
+from shared.kafka.rights import ADMINISTRATOR
+from shared.keys import OPERATOR, DerivedKeys, granted_keys
 from shared.private_files import close_folder, private_files
 from shared.settings import SERVICES
 
@@ -192,22 +192,21 @@ class Stack:
                 urls["database_url"] = self._database_url(service) or ""
             if "CELERY_BROKER_URL" in self._servers():
                 urls["celery_broker_url"] = self.environment["CELERY_BROKER_URL"]
+            if "KAFKA_BOOTSTRAP_SERVERS" in self._servers():
+                urls |= login_settings(stored, service)
             write_key_file(self.data_dir, service, granted_keys(service, keys), urls)
 
     def kafka_login(self, login: str) -> dict[str, str]:
         """The variables of a login at the Kafka that this stack starts; none at another one."""
         if "KAFKA_BOOTSTRAP_SERVERS" not in self._servers():
             return {}
+        logins = present_logins(load_secrets(self.data_dir))
         return {
             "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
-            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
+            "KAFKA_SASL_MECHANISM": logins.mechanism,
             "KAFKA_USERNAME": login,
-            "KAFKA_PASSWORD": self._kafka_password(login),
+            "KAFKA_PASSWORD": logins.passwords[login],
         }
-
-    def _kafka_password(self, login: str) -> str:
-        key = derive_key(SecretStr(self._secrets.kafka_password), "kafka", login)
-        return urlsafe_b64encode(key).decode().rstrip("=")
 
     def _servers(self) -> dict[str, Server]:
         """The servers to start, by the variable in which clients find their address."""
@@ -226,7 +225,7 @@ class Stack:
                 self.ports.kafka,
                 self.ports.kafka_controller,
                 self._secrets.kafka_password,
-                {login: self._kafka_password(login) for login in LOGINS},
+                lambda: present_logins(load_secrets(self.data_dir)),
                 self.environ.get("SENTINELIQ_KAFKA_TOPIC_PREFIX", ""),
             ),
         }

@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.kafka.clients import close_completely, running
 from shared.kafka.lenient_records import read_leniently
+from shared.kafka.present_login import PresentPassword, log_in_anew
+from shared.keys import current_login
 from shared.settings import Settings
 
 REQUEST_MS: Final = 10_000
@@ -18,6 +20,7 @@ REQUEST_MS: Final = 10_000
 
 close_completely()
 read_leniently()
+log_in_anew()
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -30,9 +33,9 @@ def client_options(settings: Settings) -> dict[str, Any]:
         options["ssl_context"] = tls_context(settings.kafka_ca_file)
     if settings.kafka_security_protocol.startswith("SASL") and settings.kafka_password:
         options |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_mechanism": current_login(settings).mechanism,
             "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+            "sasl_plain_password": PresentPassword(settings),
         }
     return options
 

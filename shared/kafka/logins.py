@@ -26,9 +26,12 @@ BROKER: Final = "broker"
 ITERATIONS: Final = 4096
 """The least that Kafka takes. Passwords are random and long: more would slow down nobody else."""
 
+MECHANISMS: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+"""A login has a password for each, so that there are two of it while one replaces the other."""
+
 _TIMEOUT_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 60.0
-_SCRAM_SHA_256: Final = 1
+_NO_SUCH_CREDENTIAL: Final = 91
 _LITERAL: Final = 3
 _ALLOW: Final = 3
 
@@ -71,12 +74,25 @@ class BrokerConnection:
         response = self._ask(3, 1, struct.pack("!i", 0))
         return int.from_bytes(response[:4], "big", signed=True)
 
-    def set_passwords(self, passwords: Mapping[str, str]) -> None:
-        """Make logins, or give them other passwords (SCRAM-SHA-256)."""
-        if not passwords:
-            return
-        upserts = b"".join(_credential(name, word) for name, word in passwords.items())
-        body = _count(0) + _count(len(passwords)) + upserts + b"\0"
+    def set_passwords(self, passwords: Mapping[str, str], mechanism: str = MECHANISMS[0]) -> None:
+        """Make logins, or give them other passwords.
+
+        Args:
+            passwords: by login.
+            mechanism: which of its passwords a login gets; the other one stays.
+        """
+        if passwords:
+            upserts = b"".join(_credential(*entry, mechanism) for entry in passwords.items())
+            self._change_passwords(_count(0) + _count(len(passwords)) + upserts)
+
+    def end_passwords(self, names: Iterable[str], mechanism: str) -> None:
+        """End the passwords that logins have for a mechanism; the other ones stay."""
+        entries = [_compact(name.encode()) + _mechanism_byte(mechanism) for name in names]
+        deletions = b"".join(entry + b"\0" for entry in entries)
+        self._change_passwords(_count(len(entries)) + deletions + _count(0))
+
+    def _change_passwords(self, changes: bytes) -> None:
+        body = changes + b"\0"
         # No tags end the head of a flexible request, and begin that of its response.
         response = self._ask(51, 0, b"\0" + body)
         # The tags, the time of throttling, the number of results plus one, and the results.
@@ -86,8 +102,8 @@ class BrokerConnection:
             code = reader.short()
             reason = reader.compact_text()
             reader.byte()
-            if code:
-                raise Unavailable(f"Kafka does not make the login {name}: {reason or code}")
+            if code not in {0, _NO_SUCH_CREDENTIAL}:
+                raise Unavailable(f"Kafka does not change the login {name}: {reason or code}")
 
     def add_rights(self, entries: Iterable[Right]) -> None:
         """Give rights; those that exist stay."""
@@ -184,11 +200,16 @@ def _compact(content: bytes) -> bytes:
     return _count(len(content)) + content
 
 
-def _credential(name: str, password: str) -> bytes:
+def _credential(name: str, password: str, mechanism: str) -> bytes:
     salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
-    numbers = struct.pack("!bi", _SCRAM_SHA_256, ITERATIONS)
+    digest = mechanism.removeprefix("SCRAM-").replace("-", "").lower()
+    salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, ITERATIONS)
+    numbers = _mechanism_byte(mechanism) + struct.pack("!i", ITERATIONS)
     return _compact(name.encode()) + numbers + _compact(salt) + _compact(salted) + b"\0"
+
+
+def _mechanism_byte(mechanism: str) -> bytes:
+    return bytes([MECHANISMS.index(mechanism) + 1])
 
 
 def _acl(right: Right) -> bytes:
@@ -203,9 +224,20 @@ def _acl(right: Right) -> bytes:
 
 
 def make_logins(
-    address: Address, broker_password: str, passwords: Mapping[str, str], prefix: str = ""
+    address: Address,
+    broker_password: str,
+    passwords: Mapping[str, str],
+    prefix: str = "",
+    mechanism: str = MECHANISMS[0],
 ) -> bool:
     """Make logins and rights; return whether the cluster has a broker to make them in.
+
+    Args:
+        address: of the cluster.
+        broker_password: of `BROKER`.
+        passwords: by login.
+        prefix: of the names of the installation's topics and groups.
+        mechanism: that of the passwords.
 
     Raises:
         Unavailable: there is no answer, or it is a refusal.
@@ -214,7 +246,7 @@ def make_logins(
     try:
         if not connection.brokers():
             return False
-        connection.set_passwords(passwords)
+        connection.set_passwords(passwords, mechanism)
         connection.add_rights(rights(prefix))
     finally:
         connection.close()

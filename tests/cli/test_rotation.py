@@ -1,8 +1,10 @@
 """All keys and logins of a running stack are replaced under load: `sentineliq secrets`."""
 
+import asyncio
 import http.client
 import json
 import os
+import signal
 import threading
 import time
 from base64 import b64encode
@@ -19,16 +21,20 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from sentineliq.local.environment import stored_environment
+from sentineliq.local.orphans import running_processes
 from sentineliq.local.ports import Ports
 from sentineliq.local.secrets import load_secrets
 from sentineliq.local.stack import Stack
 from shared.auth import issue_token
 from shared.crypto import Sealer
+from shared.kafka.cluster import client_options
 from shared.keys import CHANNEL_SECRETS, FEED_CREDENTIALS
-from shared.settings import SERVICES
+from shared.settings import SERVICES, Settings
 from tests.cli.conftest import OWN_VARIABLES, CommandLine, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -231,6 +237,41 @@ def logins_of(data_dir: Path) -> list[str]:
     return [*own, environment["DATABASE_URL"], environment["CELERY_BROKER_URL"]]
 
 
+def kafka_settings(stack: Stack, service: str) -> Settings:
+    """The settings of a service's process with the login of Kafka that its key file has now."""
+    path = stack.data_dir / "keys" / f"{service}.json"
+    urls = json.loads(path.read_text())["urls"]
+    return Settings(
+        database_url=SecretStr("x"),
+        celery_broker_url=SecretStr("x"),
+        secret_key=SecretStr("x" * 40),
+        data_dir=stack.data_dir,
+        kafka_bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism=urls["kafka_sasl_mechanism"],
+        kafka_username=service,
+        kafka_password=SecretStr(urls["kafka_password"]),
+    )
+
+
+def takes_login(settings: Settings) -> bool:
+    """Whether Kafka takes a login now, for a new connection."""
+
+    async def connect() -> None:
+        consumer = AIOKafkaConsumer(**client_options(settings), request_timeout_ms=5_000)
+        try:
+            async with asyncio.timeout(15):
+                await consumer.start()
+        finally:
+            await consumer.stop()
+
+    try:
+        asyncio.run(connect())
+    except KafkaConnectionError:
+        return False
+    return True
+
+
 def is_valid(url: str) -> bool:
     try:
         if url.startswith("redis"):
@@ -259,8 +300,10 @@ def test_nothing_valid_is_refused_while_everything_is_replaced(
     fetch(stack, feed, neighbour)
     former_token = present_token(stack.data_dir)
     former_logins = logins_of(stack.data_dir)
+    former_kafka = [kafka_settings(stack, service) for service in SERVICES]
     before = load_secrets(stack.data_dir)
     assert all(is_valid(url) for url in former_logins)
+    assert all(takes_login(settings) for settings in former_kafka)
     load = Load(stack, former_token, channel)
     with load.running():
         time.sleep(2)
@@ -273,6 +316,8 @@ def test_nothing_valid_is_refused_while_everything_is_replaced(
     assert after.secret_key != before.secret_key
     assert [url for url in former_logins if is_valid(url)] == []
     assert all(is_valid(url) for url in logins_of(stack.data_dir))
+    assert not any(takes_login(settings) for settings in former_kafka)
+    assert all(takes_login(kafka_settings(stack, service)) for service in SERVICES)
     assert before.secret_key not in (stack.data_dir / "secrets.json").read_text()
     present = {
         Sealer(after.keys, purpose).prefix for purpose in (FEED_CREDENTIALS, CHANNEL_SECRETS)
@@ -290,6 +335,7 @@ def test_nothing_of_the_former_keys_is_valid_after_a_rotation_at_once(
 ) -> None:
     former_token = present_token(stack.data_dir)
     former_logins = logins_of(stack.data_dir)
+    former_kafka = [kafka_settings(stack, service) for service in SERVICES]
     with psycopg.connect(former_logins[0], autocommit=True) as session:
         result = command("secrets", "rotate", "--now")
         assert result.exit_code == 0, result.output
@@ -305,6 +351,7 @@ def test_nothing_of_the_former_keys_is_valid_after_a_rotation_at_once(
         assert call(stack, new_token, service, PATHS[service])[0] == 200
     assert time.monotonic() - ended_at < ENDS_WITHIN
     assert [url for url in former_logins if is_valid(url)] == []
+    assert not any(takes_login(settings) for settings in former_kafka)
     fetch(stack, feed, neighbour)
     status, answer = call(stack, new_token, "notifications", f"/v1/channels/{channel}/test", {})
     assert (status, json.loads(answer)["state"]) == (200, "delivered")
@@ -333,6 +380,21 @@ def test_a_former_key_is_listed_and_revoked(stack: Stack, command: CommandLine) 
             ENDS_WITHIN,
         )
     assert call(stack, present_token(stack.data_dir), "mitre", PATHS["mitre"])[0] == 200
+
+
+def test_processes_whose_connections_break_after_a_rotation_log_in_again(
+    stack: Stack, command: CommandLine
+) -> None:
+    """A client of Kafka keeps its password; what it opens later needs the present one."""
+    assert command("secrets", "rotate").exit_code == 0
+    [kafka] = [pid for name, pid in running_processes(stack.data_dir).items() if name == "kafka"]
+    os.kill(kafka, signal.SIGKILL)
+    eventually(lambda: running_processes(stack.data_dir).get("kafka") not in {None, kafka}, 60)
+    token = present_token(stack.data_dir)
+    body = {"sightings": [{"value": "198.51.100.77"}]}
+    assert call(stack, token, "observables", "/v1/sightings", body)[0] in {200, 201, 202}
+    eventually(lambda: command("doctor").exit_code == 0, 90)
+    assert all(takes_login(kafka_settings(stack, service)) for service in SERVICES)
 
 
 def test_a_stack_that_starts_again_goes_on_with_the_new_secrets(

@@ -1,18 +1,33 @@
 """What a rotation does to the secrets of a folder; `tests/cli/test_rotation.py` runs one."""
 
+import json
 import time
+from base64 import urlsafe_b64encode
+from dataclasses import replace
 from itertools import product
 
 import pytest
+from pydantic import SecretStr
 
 from sentineliq.local import rotation
 from sentineliq.local.environment import store_environment
 from sentineliq.local.errors import StackError
-from sentineliq.local.key_files import read_key_file, write_key_file
+from sentineliq.local.kafka_logins import login_settings
+from sentineliq.local.key_files import read_key_file, stored_urls, write_key_file
+from sentineliq.local.rotated_logins import LogLogins
 from sentineliq.local.rotation import Rotation, all_keys, open_rotation
-from sentineliq.local.secrets import load_secrets, store_secrets
+from sentineliq.local.secrets import fresh_kafka_logins, load_secrets, store_secrets
 from sentineliq.local.valkey import Valkey
-from shared.keys import EVENTS, FEED_TIMES, OPERATOR, SEALED, TOKENS, KeyBundle, granted_keys
+from shared.keys import (
+    EVENTS,
+    FEED_TIMES,
+    OPERATOR,
+    SEALED,
+    TOKENS,
+    KeyBundle,
+    derive_key,
+    granted_keys,
+)
 from shared.settings import SERVICES
 
 
@@ -68,6 +83,35 @@ def test_a_stack_that_does_not_run_rotates_nothing(tmp_path):
     with pytest.raises(StackError, match="change it there"), open_rotation(tmp_path, print):
         pass
     assert load_secrets(tmp_path) == secrets
+
+
+def test_a_rotation_that_was_cut_short_is_finished_before_the_next(tmp_path):
+    """The next passwords of Kafka overwrite those before the present ones: none may use these."""
+    secrets = load_secrets(tmp_path)
+    store_environment(tmp_path, {"SENTINELIQ_SECRET_KEY": secrets.secret_key})
+    environment = {"KAFKA_USERNAME": OPERATOR}
+    cut_short = rotation.Rotation(tmp_path, environment, secrets, [LogLogins()], print)
+    cut_short._write_key_files()
+    renewed = replace(secrets, kafka_logins=fresh_kafka_logins(2))
+    following = rotation.Rotation(tmp_path, environment, renewed, [LogLogins()], print)
+    following._finish_former()
+    urls = stored_urls(tmp_path, "feeds")
+    assert urls == login_settings(renewed, "feeds")
+    assert urls["kafka_sasl_mechanism"] == "SCRAM-SHA-512"
+
+
+def test_logins_of_kafka_of_an_earlier_version_stay(tmp_path):
+    load_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    document = json.loads(path.read_text())
+    del document["kafka_logins"]
+    path.write_text(json.dumps(document))
+    secrets = load_secrets(tmp_path)
+    key = derive_key(SecretStr(secrets.kafka_password), "kafka", "feeds")
+    settings = login_settings(secrets, "feeds")
+    assert settings["kafka_password"] == urlsafe_b64encode(key).decode().rstrip("=")
+    assert settings["kafka_sasl_mechanism"] == "SCRAM-SHA-256"
+    assert "kafka_logins" in path.read_text()
 
 
 def test_one_command_at_a_time_replaces_secrets(tmp_path):

@@ -16,6 +16,8 @@ from services.observables.trends.analysis import Place
 from services.observables.trends.reader import LogReader
 from shared.events import ConsumedRecord
 from shared.kafka.cluster import tls_context
+from shared.kafka.present_login import PresentPassword
+from shared.keys import current_login
 from shared.settings import Settings
 
 _TICK_SECONDS: Final = 1.0
@@ -105,9 +107,9 @@ def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
     if protocol.startswith("SASL") and settings.kafka_password:
         return SASLCredentials(
             username=settings.kafka_username,
-            password=settings.kafka_password.get_secret_value(),
+            password=PresentPassword(settings),
             ssl_context=context,
-            mechanism=settings.kafka_sasl_mechanism,
+            mechanism=current_login(settings).mechanism,
         )
     return None if context is None else SSLCredentials(context=context)
 
