@@ -2,7 +2,8 @@
 
 `python -m shared.kafka.logins` does it for the cluster of compose.yaml: the broker's login is in
 `KAFKA_USERNAME` and `KAFKA_PASSWORD`, those to make in `KAFKA_PASSWORD_<LOGIN>`. Whatever exists is
-kept, but for passwords, which are set anew.
+kept, but for passwords, which are set anew for the mechanism `KAFKA_SASL_MECHANISM`. With the
+argument `end` it ends those for the other mechanism.
 
 aiokafka knows no request for SCRAM. Sources: https://kafka.apache.org/protocol.html (requests 17,
 36, 3, 51, 30 and 31), KIP-554.
@@ -15,7 +16,8 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from shared.errors import Unavailable
@@ -261,17 +263,28 @@ def _passwords() -> dict[str, str]:
     return {login: os.environ[name] for login, name in names.items()}
 
 
-def main() -> None:
-    """Wait for the cluster of the environment, and make its logins and rights."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Wait for the cluster of the environment, and make its logins and rights.
+
+    Args:
+        arguments: `end` ends the passwords that the logins have for the other mechanism instead.
+    """
     server = os.environ["KAFKA_BOOTSTRAP_SERVERS"].partition(",")[0]
     host, _, port = server.rpartition(":")
     prefix = os.environ.get("SENTINELIQ_KAFKA_TOPIC_PREFIX", "")
+    password = os.environ["KAFKA_PASSWORD"]
+    mechanism = os.environ.get("KAFKA_SASL_MECHANISM") or MECHANISMS[0]
+    if list(arguments) == ["end"]:
+        other = MECHANISMS[1 - MECHANISMS.index(mechanism)]
+        with closing(BrokerConnection(Address(host, int(port)), password)) as connection:
+            connection.end_passwords(LOGINS, other)
+        sys.stdout.write(f"the passwords for {other} have ended\n")
+        return
     passwords = _passwords()
     ends = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
-            password = os.environ["KAFKA_PASSWORD"]
-            if make_logins(Address(host, int(port)), password, passwords, prefix):
+            if make_logins(Address(host, int(port)), password, passwords, prefix, mechanism):
                 break
         except Unavailable as error:
             if time.monotonic() > ends:
@@ -281,4 +294,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

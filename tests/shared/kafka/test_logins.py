@@ -18,11 +18,13 @@ from aiokafka.errors import (
 from pydantic import SecretStr
 
 from sentineliq.local.kafka import Kafka
+from sentineliq.local.secrets import load_secrets
 from sentineliq.local.stack import Infrastructure
 from shared.events import CATALOGUE
+from shared.kafka import logins
 from shared.kafka.cluster import administrator, client_options
-from shared.kafka.logins import Address, BrokerConnection
-from shared.kafka.rights import ADMINISTRATOR, CONSUMED
+from shared.kafka.logins import MECHANISMS, Address, BrokerConnection
+from shared.kafka.rights import ADMINISTRATOR, CONSUMED, LOGINS
 from shared.kafka.topics import create_missing_topics, ensure_topics
 from shared.settings import SERVICES, Settings
 
@@ -131,6 +133,36 @@ def test_who_has_no_credential_reads_and_writes_nothing(
 
     with pytest.raises((KafkaError, TimeoutError)):
         asyncio.run(administer())
+
+
+def test_a_login_has_two_passwords_until_the_one_before_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `kafka-logins` of compose.yaml does, with the next passwords, and then with `end`."""
+    former = cluster.settings("feeds")
+    following = cluster.settings(
+        "feeds",
+        kafka_sasl_mechanism=MECHANISMS[1],
+        kafka_password=SecretStr("the next one"),
+    )
+    variables = cluster.stack.environment | {
+        "KAFKA_USERNAME": "broker",
+        "KAFKA_PASSWORD": load_secrets(cluster.stack.data_dir).kafka_password,
+        "KAFKA_SASL_MECHANISM": MECHANISMS[1],
+        **{f"KAFKA_PASSWORD_{login.upper()}": "the next one" for login in LOGINS},
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_refused(write, following, OBSERVED)
+    logins.main()
+    for settings in (former, following):
+        assert not is_refused(write, settings, OBSERVED)
+    # Back to what the other tests have: the password for the mechanism of before stays.
+    monkeypatch.setenv("KAFKA_SASL_MECHANISM", MECHANISMS[0])
+    logins.main(["end"])
+    assert "SCRAM-SHA-512 have ended" in capsys.readouterr().out
+    assert is_refused(write, following, OBSERVED)
+    assert not is_refused(write, former, OBSERVED)
 
 
 @pytest.mark.parametrize("service", SERVICES)
