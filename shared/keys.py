@@ -362,7 +362,8 @@ def current_login(settings: Settings) -> KafkaLogin:
         settings: of the process, which has a password of Kafka.
     """
     keys = keys_of(settings)
-    if isinstance(keys, KeyFile):
+    # A process that migrates has another login than its service.
+    if isinstance(keys, KeyFile) and keys.url("kafka_username") == settings.kafka_username:
         password = keys.url("kafka_password")
         mechanism = keys.url("kafka_sasl_mechanism")
         if password and mechanism:

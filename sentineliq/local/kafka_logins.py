@@ -26,6 +26,7 @@ def login_settings(stored: Secrets, login: str) -> dict[str, str]:
     """The settings of a login, by their names."""
     logins = present_logins(stored)
     return {
+        "kafka_username": login,
         "kafka_sasl_mechanism": logins.mechanism,
         "kafka_password": logins.passwords[login],
     }

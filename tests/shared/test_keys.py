@@ -20,6 +20,7 @@ from shared.keys import (
     KeyFile,
     MissingKey,
     bundle_json,
+    current_login,
     derive_key,
     granted_keys,
     keys_of,
@@ -148,3 +149,28 @@ def test_the_setting_is_a_bundle_or_its_file_and_the_secret_goes_first(tmp_path:
     assert keys_of(both).private("events", "feeds")
     with pytest.raises(ValidationError, match="secret_key or keys"):
         settings_with()
+
+
+def test_the_file_replaces_the_login_that_it_names_and_no_other(tmp_path: Path) -> None:
+    """A process that migrates has the file of its service, and the administrator's login."""
+    path = tmp_path / "feeds.json"
+    login = {
+        "kafka_username": "feeds",
+        "kafka_sasl_mechanism": "SCRAM-SHA-512",
+        "kafka_password": "the present one",
+    }
+    path.write_text(bundle_json(granted_keys("feeds", ALL), login))
+    for username, expected in (
+        ("feeds", ("SCRAM-SHA-512", "the present one")),
+        ("admin", ("SCRAM-SHA-256", "of its environment")),
+    ):
+        settings = Settings(
+            database_url=SecretStr("x"),
+            celery_broker_url=SecretStr("x"),
+            kafka_bootstrap_servers="x",
+            data_dir=tmp_path,
+            keys=SecretStr(str(path)),
+            kafka_username=username,
+            kafka_password=SecretStr("of its environment"),
+        )
+        assert current_login(settings) == expected
