@@ -24,7 +24,7 @@ from sentineliq.local.secrets import (
     fresh_password,
 )
 from sentineliq.local.server import url_with_login
-from shared.kafka.logins import Address, BrokerConnection
+from shared.kafka.logins import Address, BrokerConnection, await_passwords
 from shared.migrations.logins import drop_login, encrypted_password, make_login
 from shared.postgres.conninfo import SessionLimits, connection_parameters
 from shared.settings import SERVICES, ServiceName
@@ -196,6 +196,7 @@ class LogLogins:
         following = present_logins(renewed)
         with closing(_broker(environment, stored)) as connection:
             connection.set_passwords(following.passwords, following.mechanism)
+        await_passwords(_address(environment), following.passwords, following.mechanism)
         return renewed
 
     def urls(
@@ -227,8 +228,12 @@ LOGINS: Final[tuple[RotatedLogins, ...]] = (DatabaseLogins(), BrokerPassword(), 
 
 
 def _broker(environment: Mapping[str, str], stored: Secrets) -> BrokerConnection:
+    return BrokerConnection(_address(environment), stored.kafka_password)
+
+
+def _address(environment: Mapping[str, str]) -> Address:
     host, _, port = environment["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")
-    return BrokerConnection(Address(host, int(port)), stored.kafka_password)
+    return Address(host, int(port))
 
 
 def replace_owner_password(url: str, password: str) -> None:

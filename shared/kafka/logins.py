@@ -9,6 +9,7 @@ aiokafka knows no request for SCRAM. Sources: https://kafka.apache.org/protocol.
 36, 3, 51, 30 and 31), KIP-554.
 """
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -19,6 +20,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Final, NamedTuple
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 
 from shared.errors import Unavailable
 from shared.kafka.rights import LOGINS, Right, rights
@@ -33,6 +37,7 @@ MECHANISMS: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _TIMEOUT_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 0.1
 _NO_SUCH_CREDENTIAL: Final = 91
 _LITERAL: Final = 3
 _ALLOW: Final = 3
@@ -255,6 +260,48 @@ def make_logins(
     return True
 
 
+def await_passwords(address: Address, passwords: Mapping[str, str], mechanism: str) -> None:
+    """Wait until the broker takes passwords: it answers before it has applied what it was given.
+
+    Args:
+        address: of the broker.
+        passwords: by login.
+        mechanism: that of the passwords.
+
+    Raises:
+        Unavailable: there is no answer, or a password is still refused after a minute.
+    """
+    asyncio.run(_await_passwords(address, passwords, mechanism))
+
+
+async def _await_passwords(address: Address, passwords: Mapping[str, str], mechanism: str) -> None:
+    ends = time.monotonic() + _WAIT_SECONDS
+    for login, password in passwords.items():
+        while not await _is_valid(address, login, password, mechanism):
+            if time.monotonic() > ends:
+                raise Unavailable(f"Kafka does not take the new password of {login}.")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _is_valid(address: Address, login: str, password: str, mechanism: str) -> bool:
+    try:
+        connection = await create_conn(
+            *address,
+            client_id="sentineliq-logins",
+            request_timeout_ms=int(_TIMEOUT_SECONDS * 1_000),
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism=mechanism,
+            sasl_plain_username=login,
+            sasl_plain_password=password,
+        )
+    except SaslAuthenticationFailed:
+        return False
+    except (OSError, KafkaError) as error:
+        raise Unavailable(f"Kafka does not answer: {error}") from error
+    await connection.close()
+    return True
+
+
 def _passwords() -> dict[str, str]:
     names = {login: f"KAFKA_PASSWORD_{login.upper()}" for login in LOGINS}
     missing = [name for name in names.values() if not os.environ.get(name)]
@@ -285,6 +332,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     while True:
         try:
             if make_logins(Address(host, int(port)), password, passwords, prefix, mechanism):
+                await_passwords(Address(host, int(port)), passwords, mechanism)
                 break
         except Unavailable as error:
             if time.monotonic() > ends:

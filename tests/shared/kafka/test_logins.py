@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pydantic import SecretStr
 from sentineliq.local.kafka import Kafka
 from sentineliq.local.secrets import load_secrets
 from sentineliq.local.stack import Infrastructure
+from shared.errors import Unavailable
 from shared.events import CATALOGUE
 from shared.kafka import logins
 from shared.kafka.cluster import administrator, client_options
@@ -40,7 +43,7 @@ class Cluster:
 
     def settings(self, login: str | None, **changes: Any) -> Settings:
         """The settings of a process with a login; without any for None."""
-        variables = self.stack.environment | self.stack.kafka_login(login or "")
+        variables = self.stack.environment | self.stack.kafka_login(login or "feeds")
         values: dict[str, Any] = {
             "database_url": SecretStr("x"),
             "celery_broker_url": SecretStr("x"),
@@ -135,6 +138,13 @@ def test_who_has_no_credential_reads_and_writes_nothing(
         asyncio.run(administer())
 
 
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_a_login_has_two_passwords_until_the_one_before_ends(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,8 +171,28 @@ def test_a_login_has_two_passwords_until_the_one_before_ends(
     monkeypatch.setenv("KAFKA_SASL_MECHANISM", MECHANISMS[0])
     logins.main(["end"])
     assert "SCRAM-SHA-512 have ended" in capsys.readouterr().out
-    assert is_refused(write, following, OBSERVED)
+    # The broker answers before it has applied what it has written to its log.
+    until(lambda: is_refused(write, following, OBSERVED))
     assert not is_refused(write, former, OBSERVED)
+
+
+def test_a_new_password_is_awaited_until_the_broker_takes_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _, port = cluster.settings("feeds").kafka_bootstrap_servers.partition(":")
+    address = Address(host, int(port))
+    password = load_secrets(cluster.stack.data_dir).kafka_password
+    passwords = {"mitre": "a late one"}
+    with closing(BrokerConnection(address, password)) as connection, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(logins.await_passwords, address, passwords, MECHANISMS[1])
+        time.sleep(0.5)
+        assert not waiting.done()
+        connection.set_passwords(passwords, MECHANISMS[1])
+        waiting.result(timeout=60)
+        connection.end_passwords(passwords, MECHANISMS[1])
+    monkeypatch.setattr(logins, "_WAIT_SECONDS", 0.3)
+    with pytest.raises(Unavailable, match="new password of mitre"):
+        logins.await_passwords(address, {"mitre": "never set"}, MECHANISMS[1])
 
 
 @pytest.mark.parametrize("service", SERVICES)
