@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
@@ -32,7 +31,7 @@ from sentineliq.local.secrets import load_secrets
 from sentineliq.local.stack import Stack
 from shared.auth import issue_token
 from shared.crypto import Sealer
-from shared.kafka.cluster import client_options
+from shared.kafka.cluster import administrator
 from shared.keys import CHANNEL_SECRETS, FEED_CREDENTIALS
 from shared.settings import SERVICES, Settings
 from tests.cli.conftest import OWN_VARIABLES, CommandLine, eventually
@@ -258,12 +257,8 @@ def takes_login(settings: Settings) -> bool:
     """Whether Kafka takes a login now, for a new connection."""
 
     async def connect() -> None:
-        consumer = AIOKafkaConsumer(**client_options(settings), request_timeout_ms=5_000)
-        try:
-            async with asyncio.timeout(15):
-                await consumer.start()
-        finally:
-            await consumer.stop()
+        async with asyncio.timeout(15), administrator(settings):
+            pass
 
     try:
         asyncio.run(connect())
