@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from bench._figures import report_figures
-from services.notifications.rules.fields import CHANGE_MODEL
+from services.notifications.fields import CHANGE_MODEL
 from services.notifications.rules.matching import ChangeEnvironment, Conditions, RuleSet
 from shared.events.observables import Change
 from shared.filters.filter import FilterExpression, parse_filter
@@ -99,7 +99,7 @@ def main() -> None:
     looped = _loop_rate(expressions, events)
     watched = [*rules, _rule('observable.value in watchlist("ours")')]
     watchlist = frozenset(_value(source, "ipv4-addr") for _ in range(100_000))
-    with_watchlist = total / _seconds(RuleSet(watched), events, {"ours": watchlist})
+    with_watchlist = total / _seconds(RuleSet(watched), events, {"acme/ours": watchlist})
     evaluation = _evaluation_seconds(expressions, events)
     figures: dict[str, Any] = {
         "rules": arguments.rules,

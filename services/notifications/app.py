@@ -5,8 +5,13 @@ from fastapi import FastAPI
 from services.notifications import NAME
 from services.notifications.channels import api as channels
 from services.notifications.deliveries import api as deliveries
+from services.notifications.digests import api as digests
+from services.notifications.groups import api as groups
+from services.notifications.quiet_hours import api as quiet_hours
 from services.notifications.quotas.limits import QUOTAS
 from services.notifications.rules import api as rules
+from services.notifications.silences import api as silences
+from services.notifications.watchlists import api as watchlists
 from shared.database import Database
 from shared.settings import Settings
 from shared.web import audit, consumers, outbox, quotas, tokens
@@ -20,6 +25,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         channels.router,
         rules.router,
         deliveries.router,
+        groups.router,
+        silences.router,
+        digests.router,
+        watchlists.router,
+        quiet_hours.router,
         audit.router,
         quotas.router,
         tokens.router,

@@ -1,6 +1,6 @@
 """A filter: read and checked once, then used as function, SQL condition or sentence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -85,6 +85,31 @@ def parse_filter(text: str, model: FilterModel) -> FilterExpression:
         FilterError: it cannot be used; the message shows the place.
     """
     return FilterExpression(text, check(text, parse(text), model))
+
+
+def qualify_watchlists(expression: FilterExpression, prefix: str) -> FilterExpression:
+    """The same filter, with a prefix before the names of its watchlists.
+
+    Owners name their watchlists alike; prefixed by the owner, one mapping holds those of all.
+    """
+    if not expression.watchlists:
+        return expression
+    return FilterExpression(expression.text, _qualified(expression.condition, prefix))
+
+
+def _qualified(condition: Condition, prefix: str) -> Condition:
+    match condition:
+        case Watched(_, watchlist):
+            return replace(condition, watchlist=f"{prefix}{watchlist}")
+        case Negation(part):
+            return Negation(_qualified(part, prefix))
+        case SomeElement() | EveryElement():
+            return replace(condition, condition=_qualified(condition.condition, prefix))
+        case Conjunction(parts):
+            return Conjunction(tuple(_qualified(part, prefix) for part in parts))
+        case Disjunction(parts):
+            return Disjunction(tuple(_qualified(part, prefix) for part in parts))
+    return condition
 
 
 def _watchlists(condition: Condition) -> set[str]:

@@ -58,15 +58,25 @@ class TooManyRedirects(_Permanent):
 
 
 class Unreachable(UpstreamError):
-    """There was no connection, or it broke before the answer was complete."""
+    """There was no connection, or it broke before the answer was complete.
+
+    Attributes:
+        may_have_arrived: there was a connection, so that the request may have had its effect.
+    """
 
     code = "upstream-unreachable"
+    may_have_arrived = False
 
 
 class TimedOut(UpstreamError):
-    """The server was slower than the connect or the total limit."""
+    """The server was slower than the connect or the total limit.
+
+    Attributes:
+        may_have_arrived: there was a connection, so that the request may have had its effect.
+    """
 
     code = "upstream-timeout"
+    may_have_arrived = False
 
 
 class UpstreamStatus(UpstreamError):

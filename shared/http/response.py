@@ -80,8 +80,12 @@ def translate_errors(origin: str) -> Iterator[None]:
     """Translate errors of transport and decoder to `UpstreamError`, with nothing secret in them."""
     try:
         yield
+    except httpcore2.ConnectTimeout:
+        raise TimedOut(f"{origin} did not take a connection in time", origin=origin) from None
     except (TimeoutError, httpcore2.TimeoutException):
-        raise TimedOut(f"{origin} did not answer completely in time", origin=origin) from None
+        late = TimedOut(f"{origin} did not answer completely in time", origin=origin)
+        late.may_have_arrived = True
+        raise late from None
     except httpcore2.LocalProtocolError:
         # The original's text contains the header's value.
         raise InvalidInput(
@@ -89,7 +93,9 @@ def translate_errors(origin: str) -> Iterator[None]:
         ) from None
     except httpcore2.ProtocolError:
         # The original's text contains bytes of the server, which may echo the request.
-        raise Unreachable(f"{origin} broke off, or does not speak HTTP", origin=origin) from None
+        broken = Unreachable(f"{origin} broke off, or does not speak HTTP", origin=origin)
+        broken.may_have_arrived = True
+        raise broken from None
     except httpcore2.NetworkError as error:
         raise _connection_error(origin, error) from error
 
@@ -101,9 +107,11 @@ def _connection_error(origin: str, error: httpcore2.NetworkError) -> UpstreamErr
         return Untrusted(
             f"the certificate of {origin} does not verify: {verify_message}", origin=origin
         )
-    return Unreachable(
+    unreachable = Unreachable(
         f"{origin} cannot be reached, or broke off: {reason or 'no reason given'}", origin=origin
     )
+    unreachable.may_have_arrived = not isinstance(error, httpcore2.ConnectError)
+    return unreachable
 
 
 @dataclass(slots=True)

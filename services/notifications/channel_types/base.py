@@ -4,11 +4,17 @@ A channel type is a stateless class with `name`, `config`, `signs`, `check` and 
 `Notification` to the receiver that a channel's configuration names. To write one, copy `log.py` or
 `webhook.py`, add the class to `registry.py` or to an entry point of the group
 `sentineliq.channels`, and test it with a class that inherits `ChannelContract`.
+
+What a receiver can do beyond taking messages is said by further protocols, which a class may
+implement as well: `RenderingChannel` (its documents are known before they are sent, and their
+limits), `ThreadingChannel` (it changes or closes what it was sent before), `FindingChannel` (it can
+be asked whether a message has arrived), `RecognisingChannel` (it takes a repeated message for the
+same one).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -22,6 +28,13 @@ Config = TypeVar("Config", bound=BaseModel)
 MAX_MATCHES: Final = 50
 """Matches in a notification; its link leads to the others."""
 
+NotificationKind = Literal["open", "update", "close", "summary", "digest", "reminder"]
+"""open: a group, or an event by itself, is new; update: more has matched; close: the opposite has
+arrived; summary: what a silence or quiet hours held; digest: what has matched until a due time;
+reminder: nobody has acknowledged the group in time."""
+
+Severity = Literal["low", "medium", "high", "critical"]
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -29,11 +42,22 @@ class Notification:
 
     Attributes:
         id: the delivery's id. It is the same in every attempt, so that receivers recognise repeats.
-        source: name of the feed that caused it.
-        match_count: number of observables that matched.
+        source: name of the feed that caused it; empty where it tells of several.
+        match_count: number of observables that this notification tells of.
         matches: those with the highest scores, up to `MAX_MATCHES`.
         created_at: when the rule matched.
         url: the address of the delivery with all its matches.
+        kind: what it tells.
+        group_id: the group, the same in all notifications of it; None for an event by itself.
+        total_count: observables of the whole group so far; `match_count` of them are told here.
+        severity: the rule's.
+        labels: what the group has in common, by field, such as `source.name`.
+        reason: why a group is closed, or what held a summary.
+        due_at: when a digest was due.
+        is_late: whether a digest comes more than a minute after that.
+        receipt: what the channel answered to the message that opened the group, for `update` and
+            `close`; None if there is none.
+        acknowledge_url: a signed address by which the reader acknowledges the group.
     """
 
     id: UUID
@@ -45,6 +69,63 @@ class Notification:
     matches: list[dict[str, Any]]
     created_at: datetime
     url: str
+    kind: NotificationKind = "open"
+    group_id: UUID | None = None
+    total_count: int = 0
+    severity: Severity = "medium"
+    labels: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    due_at: datetime | None = None
+    is_late: bool = False
+    receipt: str | None = None
+    acknowledge_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """What a receiver takes; None means that it names no limit.
+
+    Attributes:
+        bytes: of a document.
+        characters: of a document's text.
+        matches: most that a message shows one by one.
+        per_minute: most messages to one channel in a minute; the dispatcher keeps to it.
+    """
+
+    bytes: int | None = None
+    characters: int | None = None
+    matches: int = MAX_MATCHES
+    per_minute: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedMessage:
+    """The documents of a notification, just as they are sent.
+
+    Attributes:
+        parts: one document, or several in their order where the limit asks for it.
+        media_type: of each.
+        shown_count: the matches that they show; the link leads to the others.
+    """
+
+    parts: tuple[bytes, ...]
+    media_type: str
+    shown_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a receiver answered.
+
+    Attributes:
+        status: the receiver's status, if the protocol has one.
+        reference: the receiver's name of the message, with which it can be changed later.
+        answer: the beginning of what it said, for the ledger.
+    """
+
+    status: int | None = None
+    reference: str | None = None
+    answer: str | None = None
 
 
 class ChannelGone(UpstreamError):
@@ -54,6 +135,12 @@ class ChannelGone(UpstreamError):
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message, retryable=False, **details)
+
+
+class OutcomeUnknown(UpstreamError):
+    """The message was sent, and whether it was accepted is not known."""
+
+    code = "outcome-unknown"
 
 
 class ChannelType(Protocol[Config]):
@@ -82,14 +169,69 @@ class ChannelType(Protocol[Config]):
 
     async def send(
         self, notification: Notification, config: Config, secret: str | None, client: GuardedClient
-    ) -> int | None:
+    ) -> int | Receipt | None:
         """Send a notification once; the caller limits the time and repeats it if necessary.
 
         Returns:
-            The receiver's status, if the protocol has one.
+            The receiver's status, if the protocol has one, or a receipt.
 
         Raises:
             ChannelGone: the channel must not be used again.
+            OutcomeUnknown: it may have been accepted. The errors of the guarded client say so by
+                themselves.
             UpstreamError: the receiver did not accept it. `retryable` and `retry_after` tell
                 whether and when to repeat it.
         """
+
+
+@runtime_checkable
+class RenderingChannel(Protocol):
+    """A channel type whose documents can be seen before they are sent.
+
+    Attributes:
+        limits: what the receiver takes.
+    """
+
+    limits: ClassVar[MessageLimits]
+
+    def render(self, notification: Notification, config: Any) -> RenderedMessage:
+        """Write the documents within the limits: pure, without I/O, the same each time."""
+
+
+@runtime_checkable
+class ThreadingChannel(Protocol):
+    """A channel type that changes, answers or closes what it was sent before.
+
+    Without a receipt in the notification it does what `send` does.
+    """
+
+    async def update(
+        self, notification: Notification, config: Any, secret: str | None, client: GuardedClient
+    ) -> int | Receipt | None:
+        """Tell that more has matched (`update`, `reminder`); as `send` otherwise."""
+
+    async def close(
+        self, notification: Notification, config: Any, secret: str | None, client: GuardedClient
+    ) -> int | Receipt | None:
+        """Tell that the group is closed; as `send` otherwise."""
+
+
+@runtime_checkable
+class FindingChannel(Protocol):
+    """A channel type whose receiver can be asked whether a message has arrived."""
+
+    async def find(
+        self, notification: Notification, config: Any, secret: str | None, client: GuardedClient
+    ) -> Receipt | None:
+        """The receipt of a message that was accepted; None if it was not."""
+
+
+@runtime_checkable
+class RecognisingChannel(Protocol):
+    """A channel type whose receiver takes a repeated message for the same one, by its id.
+
+    Attributes:
+        recognises_repeats: whether it does.
+    """
+
+    recognises_repeats: ClassVar[bool]

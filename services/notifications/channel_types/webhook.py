@@ -10,7 +10,13 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from standardwebhooks import Webhook as Signer
 
-from services.notifications.channel_types.base import MAX_MATCHES, ChannelGone, Notification
+from services.notifications.channel_types.base import (
+    MAX_MATCHES,
+    ChannelGone,
+    MessageLimits,
+    Notification,
+    RenderedMessage,
+)
 from shared.errors import InvalidInput, UpstreamError
 from shared.http.client import GuardedClient
 from shared.http.errors import ForbiddenTarget, UpstreamStatus
@@ -36,6 +42,8 @@ class WebhookChannel:
     name: ClassVar[str] = "webhook"
     config: type[WebhookConfig] = WebhookConfig
     signs: ClassVar[bool] = True
+    recognises_repeats: ClassVar[bool] = True
+    limits: ClassVar[MessageLimits] = MessageLimits(bytes=MAX_BYTES)
 
     async def check(self, config: WebhookConfig, allow: tuple[Allowance, ...]) -> None:
         """Refuse an address that no attempt may reach; a name that does not resolve yet may pass.
@@ -53,6 +61,15 @@ class WebhookChannel:
             ) from error
         except (OSError, UnicodeError):
             return
+
+    def render(
+        self,
+        notification: Notification,
+        config: WebhookConfig,  # noqa: ARG002  # part of the protocol
+    ) -> RenderedMessage:
+        """The document to post."""
+        content, shown = _document_and_count(notification)
+        return RenderedMessage((content,), "application/json", shown)
 
     async def send(
         self,
@@ -79,12 +96,19 @@ class WebhookChannel:
 
 def payload(notification: Notification) -> bytes:
     """The document to post, with as many matches as fit, highest scores first."""
+    return _document_and_count(notification)[0]
+
+
+def _document_and_count(notification: Notification) -> tuple[bytes, int]:
     data: dict[str, Any] = {
         "rule": {"id": notification.rule_id, "name": notification.rule},
         "source": notification.source,
         "match_count": notification.match_count,
         "matches": [],
         "url": notification.url,
+        "kind": notification.kind,
+        "severity": notification.severity,
+        **_group_of(notification),
     }
     document = {
         "specversion": "1.0",
@@ -101,7 +125,24 @@ def payload(notification: Notification) -> bytes:
         if free_bytes < 0:
             break
         data["matches"].append(match)
-    return msgspec.json.encode(document)
+    return msgspec.json.encode(document), len(data["matches"])
+
+
+def _group_of(notification: Notification) -> dict[str, Any]:
+    """What a notification tells beyond its matches; what does not apply is left out."""
+    values: dict[str, Any] = {
+        "reason": notification.reason,
+        "due_at": notification.due_at,
+        "late": notification.is_late or None,
+        "acknowledge_url": notification.acknowledge_url,
+    }
+    if notification.group_id is not None:
+        values["group"] = {
+            "id": notification.group_id,
+            "labels": notification.labels,
+            "total_count": notification.total_count,
+        }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def signature(message_id: str, content: bytes, secret: str) -> dict[str, str]:

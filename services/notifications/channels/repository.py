@@ -88,6 +88,12 @@ def enabled_names(session: Session) -> dict[UUID, str]:
     return {row.id: row.name for row in session.execute(query)}
 
 
+def list_off(session: Session, tenant: str) -> set[UUID]:
+    """A tenant's channels that are switched off."""
+    query = sa.select(CHANNEL.c.id).where(CHANNEL.c.tenant == tenant, CHANNEL.c.enabled.is_(False))
+    return set(session.scalars(query))
+
+
 def lock_existing(session: Session, channel_ids: Collection[UUID]) -> set[UUID]:
     """Those of some channels that the tenant has; they cannot be deleted until the end."""
     query = sa.select(CHANNEL.c.id).where(CHANNEL.c.id.in_(channel_ids))

@@ -57,6 +57,7 @@ __all__ = [
     "find_channels",
     "get_channel",
     "list_channels",
+    "off_channels",
     "open_secret",
     "require_channels",
     "reseal_secrets",
@@ -346,6 +347,11 @@ def channels_to(session: Session, tenant: str, destinations: Collection[str]) ->
     """A tenant's channels to some receivers."""
     configs = repository.list_configs(session, tenant)
     return {name for name, config in configs.items() if receiver_of(config) in destinations}
+
+
+def off_channels(session: Session, tenant: str) -> set[UUID]:
+    """A tenant's channels that are switched off: their deliveries wait."""
+    return repository.list_off(session, tenant)
 
 
 def disable_channel(session: Session, channel_id: UUID, reason: str) -> None:

@@ -18,43 +18,39 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.notifications.channel_types import Notification, channel_types
+from services.notifications.channel_types import ChannelType, channel_types
 from services.notifications.channel_types.attempt import AttemptResult, attempt, channel_client
-from services.notifications.channel_types.base import MAX_MATCHES
+from services.notifications.channel_types.base import MAX_MATCHES, RenderingChannel
 from services.notifications.channels.service import (
     Channel,
     channel_sealer,
     channels_to,
     destination_of,
-    disable_channel,
     find_channels,
+    off_channels,
     open_secret,
 )
 from services.notifications.deliveries import repository
+from services.notifications.deliveries.message import notification_of
 from services.notifications.deliveries.repository import ClaimedDelivery, Delivery
-from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, seconds_to_retry
+from services.notifications.deliveries.results import write_results
+from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS
+from services.notifications.pauses.service import paused_channels, take_probes
 from shared import shutdown
 from shared.database import PLATFORM, Database
 from shared.errors import NotFound, SentinelIQError, UpstreamError
-from shared.events import Event, derived_id
-from shared.events.notifications import DELIVERED, Delivered
 from shared.http.client import GuardedClient
 from shared.http.outbound import outbound_of
-from shared.kafka.outbox import publish
-from shared.leases import LeaseLost
 from shared.settings import Settings
-from shared.telemetry.logging import get_logger
 from shared.turns import TurnOrder
-
-log = get_logger(__name__)
-
-SOURCE: Final = "/services/notifications"
 
 _SLOTS: Final = 200
 _SLOTS_PER_CHANNEL: Final = 10
 _SLOTS_PER_DESTINATION: Final = 20
 _BATCH: Final = 10
 _POLL_SECONDS: Final = 0.25
+_RATE_SECONDS: Final = 2.0
+"""A channel whose receiver takes nothing for longer gets no more claims: leases do not wait."""
 _RUN_SECONDS: Final = (240.0, 480.0)
 """The shortest and the longest run. Runs that began together do not end together: a worker whose
 run is over claims nothing while its last attempts wait for their receivers."""
@@ -65,11 +61,13 @@ class _Job(NamedTuple):
 
     Attributes:
         channel: None if it was deleted.
+        receipt: what the channel answered to the message that opened the delivery's group.
     """
 
     claimed: ClaimedDelivery
     channel: Channel | None
     matches: list[dict[str, Any]]
+    receipt: str | None
 
 
 class _Slot(NamedTuple):
@@ -121,6 +119,7 @@ class DeliveryDispatcher:
         self._running: dict[_Attempt, _Slot] = {}
         self._clients: dict[UUID, GuardedClient] = {}
         self._counts = DispatchCounts()
+        self._free_at: dict[UUID, float] = {}
 
     def run(self) -> DispatchCounts:
         """Deliver what is due.
@@ -176,11 +175,13 @@ class DeliveryDispatcher:
             matches = repository.first_matches(
                 session, [delivery.id for delivery in deliveries], MAX_MATCHES
             )
+            receipts = repository.opening_receipts(session, deliveries)
         return [
             _Job(
                 claimed,
                 channels.get(claimed.delivery.channel_id),
                 matches[claimed.delivery.id],
+                receipts.get((claimed.delivery.group_id, claimed.delivery.channel_id)),
             )
             for claimed in claims
         ]
@@ -195,8 +196,7 @@ class DeliveryDispatcher:
             if not chosen:
                 break
             for tenant, share in Counter(chosen).items():
-                busy = self._busy_channels(session, tenant)
-                claimed = repository.claim(session, tenant, share, busy)
+                claimed = self._claim_of(session, tenant, share)
                 claims += claimed
                 running[tenant] += len(claimed)
                 if len(claimed) < share:
@@ -204,10 +204,24 @@ class DeliveryDispatcher:
                     waiting.discard(tenant)
         return claims
 
+    def _claim_of(self, session: Session, tenant: str, share: int) -> list[ClaimedDelivery]:
+        """Claim of one tenant: a delivery for each probe that is due, then those of the others."""
+        claims: list[ClaimedDelivery] = []
+        paused = paused_channels(session, tenant)
+        if paused:
+            for channel_id in take_probes(session, tenant)[:share]:
+                claims += repository.claim(session, tenant, 1, (), only_channel=channel_id)
+        if len(claims) < share:
+            busy = self._busy_channels(session, tenant) | paused | off_channels(session, tenant)
+            claims += repository.claim(session, tenant, share - len(claims), busy)
+        return claims
+
     def _busy_channels(self, session: Session, tenant: str) -> set[UUID]:
         slots = [slot for slot in self._running.values() if slot.tenant == tenant]
         attempts = Counter(slot.channel_id for slot in slots)
         busy = {channel for channel, number in attempts.items() if number >= _SLOTS_PER_CHANNEL}
+        later = time.monotonic() + _RATE_SECONDS
+        busy |= {channel for channel, moment in self._free_at.items() if moment > later}
         to_destinations = Counter(slot.destination for slot in slots if slot.destination)
         full = {
             destination
@@ -237,9 +251,25 @@ class DeliveryDispatcher:
             secret = open_secret(channel, self._sealer)
         except SentinelIQError as error:
             return job, AttemptResult(error=error)
-        notification = _notification(delivery, job.matches, self._settings)
+        notification = notification_of(delivery, job.matches, self._settings, job.receipt)
         kind = channel_types()[channel.kind]
-        return job, await attempt(kind, channel.config, secret, notification, outbound)
+        await self._keep_rate(kind, channel.id)
+        return job, await attempt(
+            kind,
+            channel.config,
+            secret,
+            notification,
+            outbound,
+            is_repetition=delivery.is_outcome_unknown,
+        )
+
+    async def _keep_rate(self, kind: ChannelType[Any], channel_id: UUID) -> None:
+        """Wait until the receiver takes another message."""
+        if not isinstance(kind, RenderingChannel) or kind.limits.per_minute is None:
+            return
+        start = max(time.monotonic(), self._free_at.get(channel_id, 0.0))
+        self._free_at[channel_id] = start + 60.0 / kind.limits.per_minute
+        await asyncio.sleep(start - time.monotonic())
 
     async def _record(self, ended: set[_Attempt]) -> None:
         await asyncio.to_thread(self._write_results, [task.result() for task in ended])
@@ -248,7 +278,7 @@ class DeliveryDispatcher:
 
     def _write_results(self, results: list[tuple[_Job, AttemptResult]]) -> None:
         with self._database.transaction(PLATFORM) as session:
-            states = [_write_result(session, job.claimed, result) for job, result in results]
+            states = write_results(session, [(job.claimed, result) for job, result in results])
         self._counts.delivered += states.count("delivered")
         self._counts.failed += states.count("failed")
         self._counts.retrying += states.count("pending")
@@ -261,82 +291,8 @@ class DeliveryDispatcher:
 
 def _obstacle(delivery: Delivery, channel: Channel) -> SentinelIQError | None:
     """The reason not to attempt a delivery."""
-    if not channel.enabled:
-        return UpstreamError("The channel is switched off.", retryable=False)
     if channel.kind not in channel_types():
         return NotFound(f"No channel of kind {channel.kind} is installed.")
     if delivery.attempts > MAX_ATTEMPTS:
         return UpstreamError("Every worker that tried this was lost.", retryable=False)
     return None
-
-
-def _notification(
-    delivery: Delivery, matches: list[dict[str, Any]], settings: Settings
-) -> Notification:
-    return Notification(
-        id=delivery.id,
-        tenant=delivery.tenant,
-        rule_id=delivery.rule_id,
-        rule=delivery.rule,
-        source=delivery.source,
-        match_count=delivery.match_count,
-        matches=matches,
-        created_at=delivery.created_at,
-        url=f"{settings.service_url('notifications')}/v1/deliveries/{delivery.id}",
-    )
-
-
-def _write_result(session: Session, claimed: ClaimedDelivery, result: AttemptResult) -> str | None:
-    """Record a result, and publish the event of an end.
-
-    Returns:
-        The delivery's new state; None if another worker has claimed it meanwhile.
-    """
-    delivery = claimed.delivery
-    error = result.error.as_dict() if result.error else None
-    wait = seconds_to_retry(result.error, delivery.attempts) if result.error else None
-    try:
-        if error is None:
-            state = "delivered"
-            repository.complete(session, claimed, result.status)
-        elif wait is None:
-            state = "failed"
-            repository.fail(session, claimed, result.status, error)
-        else:
-            state = "pending"
-            repository.retry(session, claimed, result.status, error, wait)
-    except LeaseLost:
-        # No statement failed: the results of the other deliveries can still be committed.
-        log.warning("delivery.superseded", id=str(delivery.id))
-        return None
-    if result.is_gone and result.error:
-        disable_channel(session, delivery.channel_id, result.error.message)
-    if state != "pending":
-        publish(session, [_delivered_event(delivery, state, error)])
-    log.info(
-        "delivery.attempted",
-        id=str(delivery.id),
-        state=state,
-        attempt=delivery.attempts,
-        error=error,
-    )
-    return state
-
-
-def _delivered_event(
-    delivery: Delivery, state: str, error: dict[str, Any] | None
-) -> Event[Delivered]:
-    data = Delivered(
-        delivery_id=delivery.id,
-        rule_id=delivery.rule_id,
-        rule=delivery.rule,
-        channel=delivery.channel,
-        state="delivered" if state == "delivered" else "failed",
-        matches=delivery.match_count,
-        attempts=delivery.attempts,
-        error={key: str(value) for key, value in error.items()} if error else None,
-    )
-    key = str(delivery.rule_id).encode()
-    # By its claim: the attempts of a delivery that a person repeats are counted anew.
-    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.holder)
-    return Event(DELIVERED, data, delivery.tenant, SOURCE, key, event_id)

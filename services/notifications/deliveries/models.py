@@ -1,4 +1,4 @@
-"""The table of deliveries. Not even the rows of the tenant `public` are visible to other tenants.
+"""The tables of deliveries and their attempts, of which other tenants see none.
 
 A delivery is the notification of one rule about one event to one channel. The row is the truth; the
 message in the queue only speeds it up.
@@ -32,6 +32,21 @@ DELIVERY = sa.Table(
     sa.Column("finished_at", _TIME),
     sa.Column("holder", _ID),
     sa.Column("lease_until", _TIME),
+    sa.Column("group_id", _ID),
+    sa.Column("window_number", sa.Integer),
+    sa.Column("kind", sa.Text),
+    sa.Column("total_count", sa.BigInteger),
+    sa.Column("severity", sa.Text),
+    sa.Column("held_until", _TIME),
+    sa.Column("held_by", sa.Text),
+    sa.Column("summary_id", _ID),
+    sa.Column("labels", pg.JSONB),
+    sa.Column("reason", sa.Text),
+    sa.Column("due_at", _TIME),
+    sa.Column("receipt", sa.Text),
+    sa.Column("is_outcome_unknown", sa.Boolean),
+    sa.Column("is_maybe_repeated", sa.Boolean),
+    sa.Column("replay_of", _ID),
 )
 """Names of rules and channels are those at the time of the match."""
 
@@ -42,3 +57,18 @@ MATCHES = sa.Table(
     sa.Column("matches", pg.JSONB),
 )
 """All matches of a delivery, which may be large: lists and claims do without them."""
+
+DELIVERY_ATTEMPT = sa.Table(
+    "delivery_attempt",
+    sa.MetaData(),
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("tenant", sa.Text),
+    sa.Column("delivery_id", _ID),
+    sa.Column("number", sa.SmallInteger),
+    sa.Column("attempted_at", _TIME),
+    sa.Column("milliseconds", sa.Integer),
+    sa.Column("outcome", sa.Text),
+    sa.Column("response_status", sa.SmallInteger),
+    sa.Column("answer", sa.Text),
+    sa.Column("error", pg.JSONB(none_as_null=True)),
+)

@@ -7,10 +7,10 @@ from typing import Any, Final, TypedDict
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONPATH
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Session
 
-from services.notifications.deliveries.models import DELIVERY, MATCHES
+from services.notifications.deliveries.models import DELIVERY, DELIVERY_ATTEMPT, MATCHES
 from shared.leases import LeasedTable
 
 DELIVERIES: Final = LeasedTable(
@@ -20,17 +20,40 @@ DELIVERIES: Final = LeasedTable(
 
 _ADD = sa.text(
     "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source,"
-    " matches, match_count, event_at)"
+    " matches, match_count, event_at, group_id, window_number, kind, total_count, severity,"
+    " labels, reason, due_at, state, held_until, held_by, replay_of)"
     " VALUES (:id, :tenant, :rule_id, :channel_id, :rule, :channel, :event_id, :source,"
-    " CAST(:matches AS jsonb), :match_count, :event_at)"
+    " CAST(:matches AS jsonb), :match_count, :event_at, :group_id, :window_number, :kind,"
+    " :total_count, :severity, CAST(:labels AS jsonb), :reason, :due_at, :state, :held_until,"
+    " :held_by, :replay_of)"
     " ON CONFLICT (rule_id, channel_id, event_id) DO NOTHING"
+)
+_RELEASE = sa.text(
+    "UPDATE delivery SET matches = CAST(:matches AS jsonb), match_count = :match_count,"
+    " total_count = :total_count, reason = :reason, state = :state, held_until = :held_until,"
+    " held_by = coalesce(:held_by, held_by), next_attempt_at = now()"
+    " WHERE id = :id AND state = 'held'"
+)
+# Of a channel's receiver, a rule at a time. Who comes second sees rows that are held no more.
+_QUIET_OVER = sa.text(
+    "SELECT tenant, rule_id, channel_id FROM delivery"
+    " WHERE state = 'held' AND held_by = :held_by AND held_until <= clock_timestamp()"
+    " GROUP BY tenant, rule_id, channel_id ORDER BY min(held_until) LIMIT :most"
+)
+_SUM_UP = sa.text(
+    "UPDATE delivery SET state = 'silenced', summary_id = :summary_id, finished_at = now()"
+    " WHERE id = ANY(:ids)"
+)
+_SEND_HELD = sa.text(
+    "UPDATE delivery SET state = 'pending', next_attempt_at = now(),"
+    " reason = coalesce(reason, :reason) WHERE id = :id"
 )
 # The expression of the index `delivery_due`, so that a claim reads only the rows that it takes.
 _DUE_AT = sa.func.coalesce(DELIVERY.c.lease_until, DELIVERY.c.next_attempt_at)
 
 
 class NewDelivery(TypedDict):
-    """A delivery to store; `matches` is encoded JSON."""
+    """A delivery to store; `matches` and `labels` are encoded JSON."""
 
     id: UUID
     tenant: str
@@ -43,6 +66,18 @@ class NewDelivery(TypedDict):
     matches: str
     match_count: int
     event_at: datetime
+    group_id: UUID | None
+    window_number: int
+    kind: str
+    total_count: int | None
+    severity: str
+    labels: str
+    reason: str | None
+    due_at: datetime | None
+    state: str
+    held_until: datetime | None
+    held_by: str | None
+    replay_of: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +92,16 @@ class Delivery:
         finished_at: when it was delivered, or failed for good.
         holder: the claim that a worker has on it.
         lease_until: when another worker may claim it.
+        group_id: None for an event by itself, and for a digest.
+        window_number: which of the group's messages it is; 0 opens the group.
+        kind: see `NotificationKind`.
+        total_count: observables of the group so far.
+        held_until, held_by: until when, and by what, it is or was held.
+        summary_id: the delivery that tells of it, because it was held.
+        receipt: the receiver's name of the message.
+        is_outcome_unknown: the last attempt may have been accepted.
+        is_maybe_repeated: the receiver may have it twice.
+        replay_of: the delivery that it repeats at a person's request.
     """
 
     id: UUID
@@ -78,6 +123,32 @@ class Delivery:
     finished_at: datetime | None
     holder: UUID | None
     lease_until: datetime | None
+    group_id: UUID | None
+    window_number: int
+    kind: str
+    total_count: int | None
+    severity: str
+    held_until: datetime | None
+    held_by: str | None
+    summary_id: UUID | None
+    labels: dict[str, str]
+    reason: str | None
+    due_at: datetime | None
+    receipt: str | None
+    is_outcome_unknown: bool
+    is_maybe_repeated: bool
+    replay_of: UUID | None
+
+    @property
+    def phase(self) -> str:
+        """Where it is on its way, in the words of the ledger."""
+        if self.state == "delivering":
+            return "sending"
+        if self.state != "pending":
+            return self.state
+        if self.is_outcome_unknown:
+            return "unknown"
+        return "retrying" if self.attempts else "queued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +159,68 @@ class ClaimedDelivery:
     holder: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptOutcome:
+    """What an attempt leaves in the delivery's row.
+
+    Attributes:
+        status: the receiver's status, if the protocol has one.
+        receipt: the receiver's name of the message.
+        is_unknown: it may have been accepted although there is an error.
+        is_maybe_repeated: the receiver may have it twice.
+    """
+
+    status: int | None = None
+    receipt: str | None = None
+    is_unknown: bool = False
+    is_maybe_repeated: bool = False
+
+
 def add(session: Session, deliveries: Sequence[NewDelivery]) -> None:
     """Store deliveries; a repeated one for the same rule, channel and event changes nothing."""
     session.execute(_ADD, deliveries)
+
+
+def release(session: Session, deliveries: Sequence[NewDelivery]) -> None:
+    """Let held deliveries go, with what they tell now; those that are held no more stay."""
+    session.execute(_RELEASE, deliveries)
+
+
+def ended_quiet_hours(
+    session: Session, held_by: str, most: int
+) -> Sequence[tuple[str, UUID, UUID]]:
+    """Tenant, rule and channel of deliveries whose quiet hours are over."""
+    rows = session.execute(_QUIET_OVER, {"held_by": held_by, "most": most})
+    return [(row.tenant, row.rule_id, row.channel_id) for row in rows]
+
+
+def lock_held(
+    session: Session, rule_id: UUID, channel_id: UUID, held_by: str
+) -> list[tuple[Delivery, list[dict[str, Any]]]]:
+    """The deliveries of a rule to a channel whose quiet hours are over, with their matches."""
+    query = (
+        sa.select(DELIVERY, sa.literal_column("delivery.matches", pg.JSONB))
+        .where(
+            DELIVERY.c.rule_id == rule_id,
+            DELIVERY.c.channel_id == channel_id,
+            DELIVERY.c.state == "held",
+            DELIVERY.c.held_by == held_by,
+            DELIVERY.c.held_until <= sa.func.clock_timestamp(),
+        )
+        .order_by(DELIVERY.c.id)
+        .with_for_update()
+    )
+    return [(Delivery(*row[:-1]), row[-1]) for row in session.execute(query)]
+
+
+def send_held(session: Session, delivery_id: UUID, reason: str) -> None:
+    """Make a held delivery due now."""
+    session.execute(_SEND_HELD, {"id": delivery_id, "reason": reason})
+
+
+def sum_up(session: Session, delivery_ids: Sequence[UUID], summary_id: UUID) -> None:
+    """End held deliveries, because another one tells of them."""
+    session.execute(_SUM_UP, {"ids": list(delivery_ids), "summary_id": summary_id})
 
 
 def waiting_tenants(session: Session) -> list[str]:
@@ -99,7 +229,11 @@ def waiting_tenants(session: Session) -> list[str]:
 
 
 def claim(
-    session: Session, tenant: str, limit: int, busy_channels: Iterable[UUID]
+    session: Session,
+    tenant: str,
+    limit: int,
+    busy_channels: Iterable[UUID],
+    only_channel: UUID | None = None,
 ) -> list[ClaimedDelivery]:
     """Claim deliveries of a tenant that are due, those that are due the longest first.
 
@@ -108,19 +242,28 @@ def claim(
         tenant: whose.
         limit: most deliveries.
         busy_channels: channels to leave out.
+        only_channel: the one channel to claim for; any other one when None.
     """
     holder = uuid4()
     busy = list(busy_channels)
     where = DELIVERY.c.tenant == tenant
     if busy:
         where = sa.and_(where, DELIVERY.c.channel_id.not_in(busy))
+    if only_channel is not None:
+        where = sa.and_(where, DELIVERY.c.channel_id == only_channel)
     rows = DELIVERIES.claim(
         session,
         holder,
         limit=limit,
         where=where,
         order_by=[_DUE_AT],
-        values={"next_attempt_at": None},
+        values={
+            "next_attempt_at": None,
+            # Whoever had it and was lost may have sent it.
+            "is_outcome_unknown": sa.or_(
+                DELIVERY.c.is_outcome_unknown, DELIVERY.c.state == "delivering"
+            ),
+        },
     )
     return [ClaimedDelivery(Delivery(*tuple(row)), holder) for row in rows]
 
@@ -129,55 +272,96 @@ def first_matches(
     session: Session, delivery_ids: Collection[UUID], limit: int
 ) -> dict[UUID, list[dict[str, Any]]]:
     """The first matches of some deliveries, which are those with the highest scores."""
-    path = sa.cast(f"$[0 to {limit - 1}]", JSONPATH)
+    path = sa.cast(f"$[0 to {limit - 1}]", pg.JSONPATH)
     first = sa.func.jsonb_path_query_array(MATCHES.c.matches, path)
     query = sa.select(MATCHES.c.id, first).where(MATCHES.c.id.in_(delivery_ids))
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def complete(session: Session, claimed: ClaimedDelivery, status: int | None) -> None:
+def complete(session: Session, claimed: ClaimedDelivery, outcome: AttemptOutcome) -> None:
     """End a delivery that was accepted.
 
     Raises:
         LeaseLost: another worker has claimed it.
     """
-    values = {"response_status": status}
+    values = {**_written(outcome), "receipt": outcome.receipt}
     DELIVERIES.complete(session, claimed.holder, claimed.delivery.id, "delivered", values)
 
 
 def fail(
-    session: Session, claimed: ClaimedDelivery, status: int | None, error: dict[str, Any]
+    session: Session, claimed: ClaimedDelivery, error: dict[str, Any], outcome: AttemptOutcome
 ) -> None:
     """End a delivery that is not tried again.
 
     Raises:
         LeaseLost: another worker has claimed it.
     """
-    values = {"response_status": status}
-    DELIVERIES.fail(session, claimed.holder, claimed.delivery.id, error, values)
+    DELIVERIES.fail(session, claimed.holder, claimed.delivery.id, error, _written(outcome))
 
 
 def retry(
     session: Session,
     claimed: ClaimedDelivery,
-    status: int | None,
     error: dict[str, Any],
     seconds: float,
+    outcome: AttemptOutcome,
 ) -> None:
     """Let a delivery wait for its next attempt.
 
     Raises:
         LeaseLost: another worker has claimed it.
     """
-    values = {"response_status": status}
     DELIVERIES.retry(
         session,
         claimed.holder,
         claimed.delivery.id,
         seconds=seconds,
         error=error,
-        values=values,
+        values=_written(outcome),
     )
+
+
+def _written(outcome: AttemptOutcome) -> dict[str, Any]:
+    return {
+        "response_status": outcome.status,
+        "is_outcome_unknown": outcome.is_unknown,
+        "is_maybe_repeated": sa.or_(DELIVERY.c.is_maybe_repeated, outcome.is_maybe_repeated),
+    }
+
+
+def add_attempts(session: Session, attempts: Sequence[dict[str, Any]]) -> None:
+    """Note attempts; columns by name."""
+    if attempts:
+        session.execute(sa.insert(DELIVERY_ATTEMPT), attempts)
+
+
+def list_attempts(session: Session, delivery_id: UUID) -> Sequence[sa.RowMapping]:
+    """The attempts of a delivery, the first one first."""
+    query = (
+        sa.select(DELIVERY_ATTEMPT)
+        .where(DELIVERY_ATTEMPT.c.delivery_id == delivery_id)
+        .order_by(DELIVERY_ATTEMPT.c.id)
+        .limit(200)
+    )
+    return session.execute(query).mappings().all()
+
+
+def opening_receipts(
+    session: Session, deliveries: Sequence[Delivery]
+) -> dict[tuple[UUID | None, UUID], str]:
+    """What channels answered to the messages that opened groups, by group and channel."""
+    keys = [
+        (each.rule_id, each.channel_id, f"{each.group_id}.0")
+        for each in deliveries
+        if each.group_id is not None and each.window_number > 0
+    ]
+    if not keys:
+        return {}
+    columns = sa.tuple_(DELIVERY.c.rule_id, DELIVERY.c.channel_id, DELIVERY.c.event_id)
+    query = sa.select(DELIVERY.c.group_id, DELIVERY.c.channel_id, DELIVERY.c.receipt).where(
+        columns.in_(keys), DELIVERY.c.receipt.is_not(None)
+    )
+    return {(row.group_id, row.channel_id): row.receipt for row in session.execute(query)}
 
 
 def count_due(session: Session) -> int:

@@ -4,9 +4,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-DeliveryState = Literal["pending", "delivering", "delivered", "failed"]
+DeliveryState = Literal["pending", "delivering", "delivered", "failed", "held", "silenced"]
+DeliveryPhase = Literal[
+    "queued", "held", "sending", "unknown", "delivered", "retrying", "failed", "silenced"
+]
 
 
 class DeliveryView(BaseModel):
@@ -30,12 +33,48 @@ class DeliveryView(BaseModel):
     event_at: datetime
     created_at: datetime
     finished_at: datetime | None
+    phase: DeliveryPhase = Field(
+        description="The state in more words: queued and retrying are pending, sending is"
+        " delivering; unknown: the last attempt may have been accepted."
+    )
+    kind: str
+    group_id: UUID | None
+    window_number: int = Field(description="Which of the group's messages it is; 0 opens it.")
+    total_count: int | None = Field(description="Observables of the group so far.")
+    severity: str
+    labels: dict[str, str]
+    reason: str | None
+    held_until: datetime | None
+    held_by: str | None
+    summary_id: UUID | None = Field(description="The delivery that tells of it once it was held.")
+    due_at: datetime | None
+    receipt: str | None = Field(description="The receiver's name of the message.")
+    is_maybe_repeated: bool = Field(
+        description="The receiver may have it twice: an attempt's outcome was unknown, and the"
+        " receiver can neither be asked nor recognises repeats."
+    )
+    replay_of: UUID | None
+
+
+class AttemptView(BaseModel):
+    """An attempt to deliver."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    attempted_at: datetime
+    milliseconds: int
+    outcome: Literal["delivered", "failed", "unknown"]
+    response_status: int | None
+    answer: str | None
+    error: dict[str, Any] | None
 
 
 class DeliveryDetail(DeliveryView):
-    """A delivery with all its matches."""
+    """A delivery with its matches, 1,000 at most of a group's, and every attempt."""
 
     matches: list[dict[str, Any]]
+    attempt_log: list[AttemptView]
 
 
 class ReconciledView(BaseModel):

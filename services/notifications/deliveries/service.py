@@ -1,7 +1,7 @@
 """Deliveries: list and retry them for the API, add new ones for the rules."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -9,8 +9,14 @@ from sqlalchemy.orm import Session
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.identity import delivery_id
 from services.notifications.deliveries.repository import Delivery, NewDelivery
-from services.notifications.deliveries.schemas import DeliveryDetail, DeliveryState, DeliveryView
+from services.notifications.deliveries.schemas import (
+    AttemptView,
+    DeliveryDetail,
+    DeliveryState,
+    DeliveryView,
+)
 from services.notifications.deliveries.wakeup import wake_worker, wake_worker_after_commit
+from services.notifications.quiet_hours.service import quiet_channels
 from shared.auth import Principal
 from shared.database import PLATFORM, Database
 from shared.errors import Conflict, NotFound
@@ -18,24 +24,51 @@ from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 
 __all__ = [
+    "QUIET_HOURS",
     "NewDelivery",
     "add_deliveries",
     "delivery_id",
     "get_delivery",
     "list_deliveries",
+    "release_deliveries",
     "retry_delivery",
     "wake_if_due",
 ]
 
 
+QUIET_HOURS: Final = "quiet hours"
+"""What holds deliveries to channels in their quiet hours."""
+
+
 def add_deliveries(session: Session, deliveries: Sequence[NewDelivery]) -> None:
     """Store deliveries, and wake a worker for them once the transaction is committed.
 
-    A repeated one for the same rule, channel and event changes nothing.
+    A repeated one for the same rule, channel and event changes nothing. Those to channels in their
+    quiet hours are held, unless their severity passes.
     """
     if deliveries:
+        _hold_by_quiet_hours(session, deliveries)
         repository.add(session, deliveries)
         wake_worker_after_commit(session)
+
+
+def release_deliveries(session: Session, deliveries: Sequence[NewDelivery]) -> None:
+    """Let deliveries that a silence held go, with what they tell now.
+
+    Those that are held no more stay as they are.
+    """
+    if deliveries:
+        _hold_by_quiet_hours(session, deliveries)
+        repository.release(session, deliveries)
+        wake_worker_after_commit(session)
+
+
+def _hold_by_quiet_hours(session: Session, deliveries: Sequence[NewDelivery]) -> None:
+    quiet = quiet_channels(session, {each["channel_id"] for each in deliveries})
+    for delivery in deliveries if quiet else ():
+        hours = quiet.get(delivery["channel_id"])
+        if hours and delivery["state"] == "pending" and delivery["severity"] not in hours.passing:
+            delivery.update(state="held", held_until=hours.until, held_by=QUIET_HOURS)
 
 
 def list_deliveries(
@@ -65,7 +98,13 @@ def get_delivery(database: Database, principal: Principal, delivery_id: UUID) ->
     with database.transaction(principal.tenant) as session:
         delivery = _get(session, delivery_id)
         matches = repository.all_matches(session, delivery_id)
-    return DeliveryDetail(**asdict(delivery), matches=matches)
+        attempts = repository.list_attempts(session, delivery_id)
+    values = DeliveryView.model_validate(delivery).model_dump()
+    return DeliveryDetail(
+        **values,
+        matches=matches,
+        attempt_log=[AttemptView.model_validate(dict(each)) for each in attempts],
+    )
 
 
 def retry_delivery(database: Database, principal: Principal, delivery_id: UUID) -> DeliveryView:

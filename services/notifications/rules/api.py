@@ -3,18 +3,34 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
-from services.notifications.rules import service
-from services.notifications.rules.schemas import RuleCreate, RulePatch, RuleView
+from services.notifications.rules import dry_run, service
+from services.notifications.rules.schemas import (
+    DryRunBody,
+    DryRunComparison,
+    DryRunResult,
+    RuleCreate,
+    RulePatch,
+    RuleView,
+    StoredDryRunBody,
+)
 from shared.auth import Principal
 from shared.database import Database
 from shared.pagination import Page, PageSchema
+from shared.settings import Settings
 from shared.web.app import database_of, require_permission
+
+
+def _settings_of(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
 
 Reader = Annotated[Principal, require_permission("notifications:read")]
 Writer = Annotated[Principal, require_permission("notifications:write")]
 OwnDatabase = Annotated[Database, Depends(database_of)]
+OwnSettings = Annotated[Settings, Depends(_settings_of)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
 
@@ -33,6 +49,26 @@ def list_rules(
 def create_rule(principal: Writer, database: OwnDatabase, body: RuleCreate) -> RuleView:
     """Create a rule."""
     return service.create_rule(database, principal, body)
+
+
+@router.post("/dry-run")
+def try_new_rule(
+    principal: Reader, database: OwnDatabase, settings: OwnSettings, body: DryRunBody
+) -> DryRunResult:
+    """What a rule would have told of the log of the last hours. Nothing is sent or stored."""
+    return dry_run.try_new_rule(database, settings, principal, body)
+
+
+@router.post("/{rule_id}/dry-run")
+def try_rule(
+    principal: Reader,
+    database: OwnDatabase,
+    settings: OwnSettings,
+    rule_id: UUID,
+    body: StoredDryRunBody,
+) -> DryRunComparison:
+    """What a stored rule would have told, as it is and with changes, side by side."""
+    return dry_run.compare_rule(database, settings, principal, rule_id, body)
 
 
 @router.get("/{rule_id}")

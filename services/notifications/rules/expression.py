@@ -8,7 +8,7 @@ is joined to it.
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
-from services.notifications.rules.fields import CHANGE_MODEL
+from services.notifications.fields import CHANGE_MODEL
 from shared.filters.conditions import (
     Condition,
     Conjunction,
@@ -22,7 +22,7 @@ from shared.filters.conditions import (
     SomeElement,
     ValueComparison,
 )
-from shared.filters.filter import FilterExpression, parse_filter
+from shared.filters.filter import FilterExpression, parse_filter, qualify_watchlists
 from shared.filters.model import ValueType
 
 
@@ -44,6 +44,7 @@ def rule_expression(
     sources: AbstractSet[str],
     tags: AbstractSet[str],
     text: str,
+    tenant: str = "",
 ) -> FilterExpression:
     """All conditions of a rule as one expression.
 
@@ -54,6 +55,7 @@ def rule_expression(
         sources: names of feeds; none means any.
         tags: one of them must be there; none means any.
         text: the rule's filter, or nothing.
+        tenant: whose rule it is: its watchlists are named `tenant/name`.
     """
     conditions: list[Condition] = [_among("change.kind", kinds)]
     if types:
@@ -64,7 +66,8 @@ def rule_expression(
     if tags:
         conditions.append(_tagged(tags))
     if text:
-        conditions.append(parse_rule_filter(text).condition)
+        own = qualify_watchlists(parse_rule_filter(text), f"{tenant}/")
+        conditions.append(own.condition)
     return FilterExpression(text, Conjunction(tuple(conditions)))
 
 

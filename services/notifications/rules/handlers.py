@@ -1,54 +1,39 @@
-"""Handlers of events: write a delivery for each rule and channel that an event concerns.
+"""Handlers of events: find the rules that an event concerns, and what becomes of its matches.
 
 They run in the consumer's transaction.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.orm import Session
 
-from services.notifications.channels.service import enabled_channel_names
-from services.notifications.deliveries.service import NewDelivery, add_deliveries, delivery_id
+from services.notifications.deliveries.service import add_deliveries
+from services.notifications.groups.engine import MatchSet, add_matches
+from services.notifications.groups.service import close_subjects
+from services.notifications.groups.storage import SqlGroupStore
 from services.notifications.rules import repository
-from services.notifications.rules.matching import Conditions, Occasion, RuleSet
-from services.notifications.rules.repository import Rule
-from shared.events import Event
-from shared.events.feeds import HealthChanged
+from services.notifications.rules.books import read_book
+from services.notifications.rules.matching import Conditions
+from services.notifications.rules.routing import (
+    BY_EVENT,
+    Occurrence,
+    Routes,
+    RuleBook,
+    health_set,
+    route_changes,
+    single_deliveries,
+)
+from services.notifications.watchlists.service import WatchlistCache
+from shared.events import Event, derived_id
+from shared.events.feeds import HEALTH, HealthChanged
 from shared.events.observables import Change, ObservablesChanged, change_id
 from shared.timestamps import parse_timestamp
 
-
-@dataclass(frozen=True, slots=True)
-class RuleBook:
-    """All enabled rules at one version.
-
-    Attributes:
-        version: see `repository.rules_version`.
-        rules: those that notify at least one enabled channel.
-        channels: rule id -> id and name of each enabled channel that it notifies.
-    """
-
-    version: tuple[str, int]
-    rules: RuleSet
-    channels: dict[UUID, list[tuple[UUID, str]]]
-
-
-class _Match(NamedTuple):
-    """A rule that an event concerns.
-
-    Attributes:
-        changes: the changes that it matches, by the ids of rule and change.
-    """
-
-    event: Event[ObservablesChanged]
-    rule: Conditions
-    changes: dict[tuple[UUID, UUID], Change]
+_MAX_AHEAD: Final = timedelta(minutes=1)
+"""How far the clock of an event's producer may be ahead of the database's."""
 
 
 class RuleMatcher:
@@ -56,6 +41,7 @@ class RuleMatcher:
 
     def __init__(self) -> None:
         self._book: RuleBook | None = None
+        self._watchlists = WatchlistCache()
 
     def handle_changes(self, session: Session, events: Sequence[Event[ObservablesChanged]]) -> None:
         """Notify of changed observables; the events are of one tenant.
@@ -63,75 +49,99 @@ class RuleMatcher:
         A change that a rule has notified of is passed over when it comes again, also in another
         event: a service whose database was restored publishes the same changes anew.
         """
-        book = self._current_book(session)
+        book, now = self._current_book(session)
         matches = [match for event in events for match in _matches(book, event)]
         new = repository.remember_changes(
             session,
-            [(match.rule.tenant, *key) for match in matches for key in match.changes],
+            [(rule.tenant, *key) for _, rule, changes in matches for key in changes],
         )
-        deliveries = [row for match in matches for row in _deliveries_of(book, match, new)]
-        add_deliveries(session, deliveries)
+        routes = Routes()
+        for event, rule, changes in matches:
+            fresh = [change for key, change in changes.items() if key in new]
+            # Of a change that comes in two events at once the first notifies.
+            new -= changes.keys()
+            if fresh:
+                occurrence = _occurrence(event, event.data.source, now)
+                route_changes(book, rule, occurrence, fresh, routes)
+        add_deliveries(session, routes.singles)
+        add_matches(SqlGroupStore(session, book.names), routes.sets)
+        _close_expired(session, book, events)
 
     def handle_health(self, session: Session, events: Sequence[Event[HealthChanged]]) -> None:
         """Notify of feeds whose health improved or degraded; the events are of one tenant."""
-        book = self._current_book(session)
-        deliveries = [row for event in events for row in _deliveries_of_health(book, event)]
-        add_deliveries(session, deliveries)
+        book, now = self._current_book(session)
+        for event in events:
+            for rule in book.rules.watching_health(event.tenant, event.data.feed.name):
+                _notify_of_health(session, book, rule, event, now)
 
-    def _current_book(self, session: Session) -> RuleBook:
+    def _current_book(self, session: Session) -> tuple[RuleBook, datetime]:
         # The version is read before the rules: rules that change in between are read again with
         # the next event, and never missed.
-        version = repository.rules_version(session)
+        version, now = repository.rules_version(session)
         if self._book is None or self._book.version != version:
-            self._book = _read_book(session, version)
-        return self._book
+            self._book = read_book(session, version, self._watchlists)
+        return self._book, now
 
 
-def _read_book(session: Session, version: tuple[str, int]) -> RuleBook:
-    names = enabled_channel_names(session)
-    rules = repository.enabled_rules(session)
-    channels: dict[UUID, list[tuple[UUID, str]]] = {}
-    for rule in rules:
-        channels[rule.id] = [(id_, names[id_]) for id_ in rule.channel_ids if id_ in names]
-    conditions = (_conditions(rule) for rule in rules if channels[rule.id])
-    return RuleBook(version, RuleSet(conditions), channels)
+_Match = tuple[Event[ObservablesChanged], Conditions, dict[tuple[UUID, UUID], Change]]
+"""A rule that an event concerns, with the changes that it matches by the ids of rule and change."""
 
 
-def _conditions(rule: Rule) -> Conditions:
-    return Conditions(
-        rule_id=rule.id,
-        tenant=rule.tenant,
-        rule=rule.name,
-        on=frozenset(cast("list[Occasion]", rule.on)),
-        types=frozenset(rule.types),
-        min_score=rule.min_score,
-        sources=frozenset(rule.sources),
-        tags=frozenset(rule.tags),
-        filter=rule.filter,
-    )
-
-
-def _matches(book: RuleBook, event: Event[ObservablesChanged]) -> Iterator[_Match]:
-    for rule, changes in book.rules.match(event.tenant, event.data.source, event.data.changes):
+def _matches(book: RuleBook, event: Event[ObservablesChanged]) -> list[_Match]:
+    source = event.data.source
+    matches: list[_Match] = []
+    for rule, changes in book.rules.match(
+        event.tenant, source, event.data.changes, book.watchlists
+    ):
         keyed = {(rule.rule_id, change_id(event, change)): change for change in changes}
-        yield _Match(event, rule, keyed)
+        matches.append((event, rule, keyed))
+    return matches
 
 
-def _deliveries_of(
-    book: RuleBook, match: _Match, new: set[tuple[UUID, UUID]]
-) -> Iterator[NewDelivery]:
-    """The deliveries of a match, without the changes that are not new."""
-    changes = [change for key, change in match.changes.items() if key in new]
-    if not changes:
-        return
-    # Of a change that comes in two events at once the first notifies.
-    new -= match.changes.keys()
-    highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
-    yield from _deliveries(book, match.rule, match.event, match.event.data.source, highest_first)
+def route_event(
+    book: RuleBook, event: Event[ObservablesChanged], repeated: set[UUID], routes: Routes
+) -> int:
+    """Send the matches of a past event on their way, as if it were handled when it was published.
+
+    Args:
+        book: of one rule.
+        event: of any time.
+        repeated: ids of changes that were notified of; those of the event are added.
+        routes: where they go.
+
+    Returns:
+        The number of matches.
+    """
+    count = 0
+    for _, rule, changes in _matches(book, event):
+        fresh = [change for (_, id_), change in changes.items() if id_ not in repeated]
+        repeated |= {id_ for _, id_ in changes}
+        if fresh:
+            at = _published_at(event, datetime.now(UTC))
+            occurrence = Occurrence(event.id, event.data.source, at, at)
+            route_changes(book, rule, occurrence, fresh, routes)
+            count += len(fresh)
+    return count
 
 
-def _deliveries_of_health(book: RuleBook, event: Event[HealthChanged]) -> Iterator[NewDelivery]:
+def _close_expired(
+    session: Session, book: RuleBook, events: Sequence[Event[ObservablesChanged]]
+) -> None:
+    """Close the groups about observables that expire."""
+    for event in events:
+        rules = book.closed_by_expiry(event.tenant)
+        expired = [each for each in event.data.changes if each.kind == "expired"] if rules else []
+        if expired:
+            subjects = {each.value for each in expired} | {each.id for each in expired}
+            close_subjects(session, rules, subjects, "the observable has expired")
+
+
+def _notify_of_health(
+    session: Session, book: RuleBook, rule: Conditions, event: Event[HealthChanged], now: datetime
+) -> None:
     health = event.data
+    grouping = book.grouping[rule.rule_id]
+    occurrence = _occurrence(event, health.feed.name, now)
     match = {
         "kind": "health",
         "feed": health.feed.name,
@@ -139,35 +149,42 @@ def _deliveries_of_health(book: RuleBook, event: Event[HealthChanged]) -> Iterat
         "before": health.before,
         **health.evidence,
     }
-    for rule in book.rules.watching_health(event.tenant, health.feed.name):
-        yield from _deliveries(book, rule, event, health.feed.name, [match])
+    if grouping.digest_id is None and grouping.group_by == BY_EVENT:
+        add_deliveries(session, list(single_deliveries(grouping, occurrence, [match])))
+        return
+    key = (rule.tenant, rule.rule_id, UUID(derived_id(HEALTH.name, event.id)))
+    if not repository.remember_changes(session, [key]):
+        return
+    matches = health_set(grouping, occurrence, match)
+    if health.state == "healthy" and grouping.digest_id is None:
+        _close_health(session, book, matches)
+    else:
+        add_matches(SqlGroupStore(session, book.names), [matches])
 
 
-def _deliveries(
-    book: RuleBook, rule: Conditions, event: Event[Any], source: str, matches: Sequence[Any]
-) -> Iterator[NewDelivery]:
-    """A delivery for each channel of a rule."""
-    encoded = msgspec.json.encode(matches).decode()
-    event_at = _published_at(event)
-    for channel_id, channel in book.channels[rule.rule_id]:
-        yield {
-            "id": delivery_id(rule.rule_id, channel_id, event.id, event_at),
-            "tenant": rule.tenant,
-            "rule_id": rule.rule_id,
-            "channel_id": channel_id,
-            "rule": rule.rule,
-            "channel": channel,
-            "event_id": event.id,
-            "source": source,
-            "matches": encoded,
-            "match_count": len(matches),
-            "event_at": event_at,
-        }
+def _close_health(session: Session, book: RuleBook, matches: MatchSet) -> None:
+    """Tell that a feed is healthy again, as the end of what was told about it."""
+    store = SqlGroupStore(session, book.names)
+    group = store.open_groups(matches.rule.id, [matches.key]).get(matches.key)
+    if group is None or matches.subject is None:
+        occurrence = Occurrence(
+            matches.event_id, matches.source, matches.event_at, matches.event_at
+        )
+        singles = single_deliveries(matches.rule, occurrence, matches.matches)
+        add_deliveries(session, list(singles))
+        return
+    store.insert_batch(group, matches, None)
+    close_subjects(session, [matches.rule.id], [matches.subject], "the feed is healthy")
 
 
-def _published_at(event: Event[Any]) -> datetime:
-    """When the event was published; an event without a valid time still notifies."""
+def _occurrence(event: Event[Any], source: str, now: datetime) -> Occurrence:
+    return Occurrence(event.id, source, _published_at(event, now), now)
+
+
+def _published_at(event: Event[Any], now: datetime) -> datetime:
+    """When the event was published; an event without a sensible time still notifies."""
     try:
-        return parse_timestamp(event.time)
+        moment = parse_timestamp(event.time)
     except ValueError:
         return datetime.now(UTC)
+    return moment if moment <= now + _MAX_AHEAD else now

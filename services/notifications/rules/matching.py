@@ -154,7 +154,7 @@ class RuleSet:
             tenant: the event's tenant; events of `public` concern all tenants' rules.
             source: name of the feed that caused the changes.
             changes: at most a chunk.
-            watchlists: those that filters refer to.
+            watchlists: those that filters refer to, as `tenant/name`.
         """
         if not self._concerned_rules(tenant, source):
             return []
@@ -166,6 +166,12 @@ class RuleSet:
         for (type_, kind), group in groups.items():
             self._group_index(tenant, source, type_, kind).match(group, environment, matches)
         return list(matches.values())
+
+    @property
+    def watchlists(self) -> frozenset[str]:
+        """Names of the watchlists that the rules refer to, as `tenant/name`."""
+        names = [rule.expression.watchlists for rule in self._rules]
+        return frozenset().union(*names)
 
     def watching_health(self, tenant: str, source: str) -> list[Conditions]:
         """The rules that notify of a feed's health."""
@@ -198,7 +204,13 @@ class RuleSet:
 
 def _indexed(rule: Conditions) -> _IndexedRule:
     expression = rule_expression(
-        rule.on, rule.types, rule.min_score, rule.sources, rule.tags, rule.filter
+        rule.on,
+        rule.types,
+        rule.min_score,
+        rule.sources,
+        rule.tags,
+        rule.filter,
+        rule.tenant if "watchlist" in rule.filter else "",
     )
     required = expression.requirements
     return _IndexedRule(

@@ -22,4 +22,10 @@ RULE = sa.Table(
     sa.Column("created_at", _TIME),
     sa.Column("updated_at", _TIME),
     sa.Column("filter", sa.Text),
+    sa.Column("group_by", _TEXTS),
+    sa.Column("update_seconds", sa.Integer),
+    sa.Column("max_groups", sa.Integer),
+    sa.Column("severity", sa.Text),
+    sa.Column("digest_id", pg.UUID(as_uuid=True)),
+    sa.Column("escalation", pg.JSONB),
 )

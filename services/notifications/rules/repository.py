@@ -19,7 +19,10 @@ _REMEMBER = sa.text(
     " CAST(:changes AS uuid[])) ON CONFLICT (rule_id, change_id) DO NOTHING"
     " RETURNING rule_id, change_id"
 )
-_VERSION = sa.text("SELECT current_database(), coalesce(sum(version), 0)::bigint FROM rule_version")
+_VERSION = sa.text(
+    "SELECT current_database(), coalesce(sum(version), 0)::bigint, clock_timestamp()"
+    " FROM rule_version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Rule:
         sources: names of feeds.
         tags: one of them must be there.
         filter: an expression that has to match, too; empty for none.
+        group_by: fields whose values make a group; `event`: each event by itself.
+        update_seconds: from one message of a group to the next.
+        max_groups: most groups that are open at a time.
+        digest_id: the digest that its matches wait for, if there is one.
+        escalation: the next recipients of groups that nobody acknowledges.
     """
 
     id: UUID
@@ -46,12 +54,18 @@ class Rule:
     created_at: datetime
     updated_at: datetime
     filter: str
+    group_by: list[str]
+    update_seconds: int
+    max_groups: int
+    severity: str
+    digest_id: UUID | None
+    escalation: list[dict[str, Any]]
 
 
-def rules_version(session: Session) -> tuple[str, int]:
-    """A value that differs whenever rules or channels of this database were changed."""
-    name, version = session.execute(_VERSION).one()
-    return name, version
+def rules_version(session: Session) -> tuple[tuple[str, int], datetime]:
+    """A value that differs whenever what rules stand on was changed, and the database's time."""
+    name, version, now = session.execute(_VERSION).one()
+    return (name, version), now
 
 
 def remember_changes(

@@ -8,15 +8,17 @@ from uuid_utils.compat import uuid7
 
 from services.notifications.channels.patches import apply_patch
 from services.notifications.channels.service import require_channels
+from services.notifications.digests.service import require_digest
 from services.notifications.quotas.limits import RULES
 from services.notifications.rules import repository
 from services.notifications.rules.expression import parse_rule_filter
 from services.notifications.rules.repository import Rule
 from services.notifications.rules.schemas import RuleCreate, RulePatch, RuleView
+from services.notifications.watchlists.service import require_watchlists
 from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import Database
-from shared.errors import InvalidInput, NotFound
+from shared.errors import NotFound
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
 from shared.quotas import require_room
@@ -53,7 +55,7 @@ def create_rule(database: Database, principal: Principal, body: RuleCreate) -> R
     """
     with database.transaction(principal.tenant) as session:
         require_room(session, principal.tenant, RULES)
-        values = _checked_values(session, body)
+        values = checked_values(session, body)
         rule = repository.insert(session, {"id": uuid7(), "tenant": principal.tenant, **values})
         _audit(session, principal, "create", rule, after=rule)
     return RuleView.model_validate(rule)
@@ -70,7 +72,7 @@ def change_rule(
     """
     with database.transaction(principal.tenant) as session:
         rule = _get(session, rule_id, lock=True)
-        values = _checked_values(session, apply_patch(RuleCreate, rule, body))
+        values = checked_values(session, apply_patch(RuleCreate, rule, body))
         before = rule
         rule = repository.update(session, rule, values)
         _audit(session, principal, "update", rule, before=before, after=rule)
@@ -89,6 +91,15 @@ def delete_rule(database: Database, principal: Principal, rule_id: UUID) -> None
         repository.delete(session, rule)
 
 
+def stored_rule(session: Session, rule_id: UUID) -> Rule:
+    """A rule of the transaction's tenant.
+
+    Raises:
+        NotFound: the tenant has no such rule.
+    """
+    return _get(session, rule_id)
+
+
 def _get(session: Session, rule_id: UUID, *, lock: bool = False) -> Rule:
     rule = repository.find(session, rule_id, lock=lock)
     if rule is None:
@@ -96,22 +107,17 @@ def _get(session: Session, rule_id: UUID, *, lock: bool = False) -> Rule:
     return rule
 
 
-def _checked_values(session: Session, body: RuleCreate) -> dict[str, Any]:
+def checked_values(session: Session, body: RuleCreate) -> dict[str, Any]:
     """The columns of a rule, once its channels exist; they are named once each."""
-    _check_filter(body.filter)
+    if body.filter:
+        require_watchlists(session, parse_rule_filter(body.filter).watchlists)
     channel_ids = list(dict.fromkeys(body.channel_ids))
-    require_channels(session, channel_ids)
-    values = body.model_dump(mode="json", exclude={"channel_ids"})
-    return {**values, "channel_ids": channel_ids}
-
-
-def _check_filter(text: str) -> None:
-    if not text:
-        return
-    watchlists = parse_rule_filter(text).watchlists
-    if watchlists:
-        name = min(watchlists)
-        raise InvalidInput(f"There is no watchlist {name}.", field="filter")
+    next_ids = {each for step in body.escalation for each in step.channel_ids}
+    require_channels(session, {*channel_ids, *next_ids})
+    if body.digest_id is not None:
+        require_digest(session, body.digest_id)
+    values = body.model_dump(mode="json", exclude={"channel_ids", "digest_id"})
+    return {**values, "channel_ids": channel_ids, "digest_id": body.digest_id}
 
 
 def _audit(
@@ -138,4 +144,7 @@ def _audit(
 
 
 def _audited(rule: Rule | None) -> dict[str, Any]:
-    return {} if rule is None else {name: getattr(rule, name) for name in RuleCreate.model_fields}
+    if rule is None:
+        return {}
+    values = {name: getattr(rule, name) for name in RuleCreate.model_fields}
+    return {**values, "digest_id": str(rule.digest_id) if rule.digest_id else None}

@@ -1,8 +1,7 @@
 """The times at which a schedule is due, as plain functions of a clock.
 
-Cron follows Debian. An expression has five fields. One that names an hour runs once on a day whose
-clock changes; one that runs every few minutes continues in real time. Intervals stay on the grid of
-their first due time and never drift.
+Cron expressions are those of `shared.cron`. Intervals stay on the grid of their first due time and
+never drift.
 """
 
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
+from shared.cron import next_by_cron, time_zone
 from shared.errors import InvalidInput
 
 CatchUp = Literal["skip", "once"]
@@ -54,7 +51,7 @@ class Timing:
             )
         if self.every_seconds is not None:
             return _on_grid(self.every_seconds, now, previous)
-        return _by_cron(str(self.cron), time_zone(self.timezone), now)
+        return next_by_cron(str(self.cron), time_zone(self.timezone), now)
 
     def fires_at(self, schedule_id: UUID, due: datetime) -> datetime:
         """The due time with its jitter."""
@@ -62,21 +59,6 @@ class Timing:
         due = due.astimezone(UTC)
         digest = blake2b(schedule_id.bytes + due.isoformat().encode(), digest_size=8).digest()
         return due + timedelta(seconds=self.jitter_seconds * int.from_bytes(digest) / 2**64)
-
-
-def time_zone(name: str) -> ZoneInfo:
-    """A time zone by its IANA name.
-
-    Raises:
-        InvalidInput: there is no such time zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        # An unknown name, no name at all, or the name of a folder of zones.
-        raise InvalidInput(
-            f"There is no time zone {name!r}; name one like Europe/Berlin.", field="timezone"
-        ) from error
 
 
 def firing_outcome(expected: datetime, now: datetime, catch_up: CatchUp) -> FiringOutcome:
@@ -97,20 +79,3 @@ def _on_grid(every_seconds: int, now: datetime, previous: datetime | None) -> da
     now = now.astimezone(UTC)
     start = (previous or now).astimezone(UTC)
     return start + ((now - start) // every + 1) * every
-
-
-def _by_cron(expression: str, timezone: ZoneInfo, now: datetime) -> datetime:
-    if len(expression.split()) != 5:
-        raise InvalidInput(
-            "A cron expression has five fields: minute hour day month weekday.", field="cron"
-        )
-    try:
-        for moment in CronSim(expression, now.astimezone(timezone)):
-            # If the clock repeats an hour, the library gives its first pass, which may be over.
-            if (due := moment.astimezone(UTC)) > now.astimezone(UTC):
-                return due
-    except (CronSimError, OverflowError) as error:
-        raise InvalidInput(
-            f"The cron expression {expression!r} cannot be used: {error}.", field="cron"
-        ) from error
-    raise InvalidInput(f"The cron expression {expression!r} never comes due.", field="cron")

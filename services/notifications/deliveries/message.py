@@ -1,0 +1,47 @@
+"""From a delivery's row to the message that a channel sends."""
+
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from services.notifications.channel_types.base import Notification, NotificationKind, Severity
+from services.notifications.deliveries.repository import Delivery
+from shared.settings import Settings
+
+_LATE_AFTER: Final = timedelta(minutes=1)
+
+
+def notification_of(
+    delivery: Delivery,
+    matches: list[dict[str, Any]],
+    settings: Settings,
+    receipt: str | None = None,
+) -> Notification:
+    """The message of a delivery.
+
+    Args:
+        delivery: the row.
+        matches: those to show, highest scores first.
+        settings: name the address of the API.
+        receipt: what the channel answered to the message that opened the delivery's group.
+    """
+    due = delivery.due_at
+    return Notification(
+        id=delivery.id,
+        tenant=delivery.tenant,
+        rule_id=delivery.rule_id,
+        rule=delivery.rule,
+        source=delivery.source,
+        match_count=delivery.match_count,
+        matches=matches,
+        created_at=delivery.created_at,
+        url=f"{settings.service_url('notifications')}/v1/deliveries/{delivery.id}",
+        kind=cast("NotificationKind", delivery.kind),
+        group_id=delivery.group_id,
+        total_count=delivery.total_count or delivery.match_count,
+        severity=cast("Severity", delivery.severity),
+        labels=delivery.labels,
+        reason=delivery.reason,
+        due_at=due,
+        is_late=due is not None and delivery.created_at - due > _LATE_AFTER,
+        receipt=receipt,
+    )

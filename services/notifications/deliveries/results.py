@@ -1,0 +1,121 @@
+"""What attempts leave behind: the state of each delivery, the attempt, and the event of an end."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, cast
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.notifications.channel_types.attempt import AttemptResult
+from services.notifications.channels.service import disable_channel
+from services.notifications.deliveries import repository
+from services.notifications.deliveries.repository import (
+    AttemptOutcome,
+    ClaimedDelivery,
+    Delivery,
+)
+from services.notifications.deliveries.retry_policy import seconds_to_retry
+from services.notifications.pauses.service import note_failure, note_successes
+from shared.events import Event, derived_id
+from shared.events.notifications import DELIVERED, Delivered
+from shared.kafka.outbox import publish
+from shared.leases import LeaseLost
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+SOURCE: Final = "/services/notifications"
+
+Result = tuple[ClaimedDelivery, AttemptResult]
+
+
+def write_results(session: Session, results: Sequence[Result]) -> list[str | None]:
+    """Record the results of attempts, and publish the events of those that are over.
+
+    Returns:
+        Each delivery's new state; None if another worker has claimed it meanwhile.
+    """
+    states = [_write_result(session, claimed, result) for claimed, result in results]
+    repository.add_attempts(session, [_attempt(claimed, result) for claimed, result in results])
+    working: set[UUID] = set()
+    for claimed, result in results:
+        delivery = claimed.delivery
+        if result.error is None:
+            working.add(delivery.channel_id)
+        elif result.error.retryable:
+            note_failure(session, delivery.tenant, delivery.channel_id, result.error)
+    if working:
+        note_successes(session, sorted(working))
+    return states
+
+
+def _attempt(claimed: ClaimedDelivery, result: AttemptResult) -> dict[str, Any]:
+    delivery = claimed.delivery
+    outcome = "delivered" if result.error is None else "failed"
+    return {
+        "tenant": delivery.tenant,
+        "delivery_id": delivery.id,
+        "number": delivery.attempts,
+        "milliseconds": result.milliseconds,
+        "outcome": "unknown" if result.is_unknown else outcome,
+        "response_status": result.status,
+        "answer": result.answer,
+        "error": result.error.as_dict() if result.error else None,
+    }
+
+
+def _write_result(session: Session, claimed: ClaimedDelivery, result: AttemptResult) -> str | None:
+    """Record a result, and publish the event of an end.
+
+    Returns:
+        The delivery's new state; None if another worker has claimed it meanwhile.
+    """
+    delivery = claimed.delivery
+    error = result.error.as_dict() if result.error else None
+    wait = seconds_to_retry(result.error, delivery.attempts) if result.error else None
+    outcome = AttemptOutcome(
+        result.status, result.reference, result.is_unknown, result.is_maybe_repeated
+    )
+    try:
+        if error is None:
+            state = "delivered"
+            repository.complete(session, claimed, outcome)
+        elif wait is None:
+            state = "failed"
+            repository.fail(session, claimed, error, outcome)
+        else:
+            state = "pending"
+            repository.retry(session, claimed, error, wait, outcome)
+    except LeaseLost:
+        # No statement failed: the results of the other deliveries can still be committed.
+        log.warning("delivery.superseded", id=str(delivery.id))
+        return None
+    if result.is_gone and result.error:
+        disable_channel(session, delivery.channel_id, result.error.message)
+    if state != "pending":
+        publish(session, [ended_event(delivery, state, error)])
+    log.info(
+        "delivery.attempted",
+        id=str(delivery.id),
+        state=state,
+        attempt=delivery.attempts,
+        error=error,
+    )
+    return state
+
+
+def ended_event(delivery: Delivery, state: str, error: dict[str, Any] | None) -> Event[Delivered]:
+    """The event that a delivery ended: delivered, failed or silenced."""
+    data = Delivered(
+        delivery_id=delivery.id,
+        rule_id=delivery.rule_id,
+        rule=delivery.rule,
+        channel=delivery.channel,
+        state=cast("Literal['delivered', 'failed', 'silenced']", state),
+        matches=delivery.match_count,
+        attempts=delivery.attempts,
+        error={key: str(value) for key, value in error.items()} if error else None,
+    )
+    key = str(delivery.rule_id).encode()
+    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.attempts)
+    return Event(DELIVERED, data, delivery.tenant, SOURCE, key, event_id)

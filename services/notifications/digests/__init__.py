@@ -1,0 +1,1 @@
+"""Digests: what rules have matched, told at due times in the receiver's zone."""

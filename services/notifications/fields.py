@@ -1,0 +1,41 @@
+"""The fields that filters of rules and silences may name, and rules may group by."""
+
+from typing import Final
+
+from shared.filters.model import FilterModel, ModelField, ValueType
+
+_FIELDS: Final = (
+    ModelField("observable.id", ValueType.text, ("id",), "the STIX id"),
+    ModelField("observable.type", ValueType.text, ("type",), "the type"),
+    ModelField("observable.value", ValueType.text, ("value",), "the value"),
+    ModelField("observable.tags", ValueType.texts, ("tags",), "the tags"),
+    ModelField("observable.attack", ValueType.texts, ("attack",), "the ATT&CK ids"),
+    ModelField("observable.sources", ValueType.integer, ("sources",), "the number of sources"),
+    ModelField("change.kind", ValueType.text, ("kind",), "the kind of change"),
+    ModelField("change.score", ValueType.integer, ("score",), "the score"),
+    ModelField(
+        "change.score_before",
+        ValueType.integer,
+        ("score_before",),
+        "the score before",
+        is_optional=True,
+    ),
+    ModelField("source.name", ValueType.text, ("source",), "the source", is_shared=True),
+)
+
+CHANGE_MODEL: Final = FilterModel(_FIELDS)
+"""What rules filter."""
+
+SILENCE_MODEL: Final = FilterModel(
+    (
+        *_FIELDS,
+        ModelField("rule.name", ValueType.text, ("rule",), "the rule", is_shared=True),
+        ModelField("rule.severity", ValueType.text, ("severity",), "the severity", is_shared=True),
+    )
+)
+"""What silences filter: the matches of rules."""
+
+GROUP_FIELDS: Final = frozenset(
+    {"source.name", "observable.type", "observable.value", "observable.id", "change.kind"}
+)
+"""Fields by which a rule may group its matches."""

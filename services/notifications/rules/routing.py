@@ -1,0 +1,221 @@
+"""Where the matches of a rule go: held by a silence, to a digest, to a group, or out by themselves.
+
+These are plain functions; events as they happen and dry runs go the same way.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from services.notifications.deliveries.service import NewDelivery, delivery_id
+from services.notifications.groups.engine import (
+    DIGEST_KEY,
+    SILENCE_PREFIX,
+    GroupingRule,
+    Holding,
+    MatchSet,
+)
+from services.notifications.groups.service import SILENCE_GRACE
+from services.notifications.rules.matching import Conditions, RuleSet
+from services.notifications.silences.activity import (
+    MatchEnvironment,
+    PlannedSilence,
+    split_silenced,
+)
+from shared.database import PUBLIC
+from shared.events.observables import Change
+from shared.filters.matcher import Watchlist
+
+BY_EVENT: Final = ("event",)
+"""What a rule groups by that tells of each event by itself."""
+_SUBJECTS: Final = ("observable.value", "observable.id")
+_ATTRIBUTES: Final = {
+    "observable.type": "type",
+    "observable.value": "value",
+    "observable.id": "id",
+    "change.kind": "kind",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All enabled rules at one version, with what they stand on.
+
+    Attributes:
+        version: see `repository.rules_version`.
+        rules: those that notify at least one enabled channel, or a digest.
+        grouping: what they say about their messages, by their ids.
+        silences: by tenant, those that come included.
+        watchlists: those that rules and silences refer to, as `tenant/name`.
+        names: of all enabled channels, by their ids.
+    """
+
+    version: tuple[str, int]
+    rules: RuleSet
+    grouping: dict[UUID, GroupingRule]
+    silences: Mapping[str, Sequence[PlannedSilence]] = field(default_factory=dict)
+    watchlists: Mapping[str, Watchlist] = field(default_factory=dict)
+    names: Mapping[UUID, str] = field(default_factory=dict)
+    closing: tuple[tuple[str, UUID], ...] = ()
+
+    def closed_by_expiry(self, tenant: str) -> list[UUID]:
+        """The rules whose groups an observable of a tenant closes when it expires."""
+        return [rule for owner, rule in self.closing if tenant in (PUBLIC, owner)]
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An event, as far as messages name it.
+
+    Attributes:
+        at: when it was published.
+        now: when it is handled, by the database's clock.
+    """
+
+    id: str
+    source: str
+    at: datetime
+    now: datetime
+
+
+@dataclass(slots=True)
+class Routes:
+    """Where matches go: to groups, and out by themselves."""
+
+    sets: list[MatchSet] = field(default_factory=list)
+    singles: list[NewDelivery] = field(default_factory=list)
+
+
+def route_changes(
+    book: RuleBook,
+    rule: Conditions,
+    occurrence: Occurrence,
+    changes: Sequence[Change],
+    routes: Routes,
+) -> None:
+    """Send the changes that a rule matches on their way."""
+    grouping = book.grouping[rule.rule_id]
+    highest_first = sorted(changes, key=attrgetter("score"), reverse=True)
+    active = [
+        silence
+        for silence in book.silences.get(rule.tenant, ())
+        if silence.is_active(occurrence.now)
+    ]
+    if active:
+        environment = MatchEnvironment(
+            occurrence.source, occurrence.now, rule.rule, grouping.severity, book.watchlists
+        )
+        highest_first, parts = split_silenced(active, highest_first, environment)
+        routes.sets += [_silenced(grouping, occurrence, *part) for part in parts]
+    if not highest_first:
+        return
+    if grouping.digest_id is not None:
+        routes.sets.append(_set(grouping, occurrence, DIGEST_KEY, {}, None, highest_first))
+    elif grouping.group_by == BY_EVENT:
+        routes.singles += single_deliveries(grouping, occurrence, highest_first)
+    else:
+        routes.sets += _grouped(grouping, occurrence, highest_first)
+
+
+def health_set(grouping: GroupingRule, occurrence: Occurrence, match: dict[str, Any]) -> MatchSet:
+    """What belongs to the group about a feed's health."""
+    if grouping.digest_id is not None:
+        return _set(grouping, occurrence, DIGEST_KEY, {}, None, [match])
+    labels = {"source.name": occurrence.source, "change.kind": "health"}
+    subject = f"feed {occurrence.source}"
+    return _set(grouping, occurrence, group_key(labels), labels, subject, [match])
+
+
+def group_key(labels: Mapping[str, str]) -> str:
+    """The key of a group: short, whatever the values are."""
+    if not labels:
+        return "all"
+    return sha256(msgspec.json.encode(sorted(labels.items()))).hexdigest()
+
+
+def _grouped(
+    grouping: GroupingRule, occurrence: Occurrence, changes: Sequence[Change]
+) -> Iterator[MatchSet]:
+    names = grouping.group_by
+    groups: dict[tuple[str, ...], list[Change]] = {}
+    for change in changes:
+        values = tuple(
+            occurrence.source if name == "source.name" else getattr(change, _ATTRIBUTES[name])
+            for name in names
+        )
+        groups.setdefault(values, []).append(change)
+    for values, own in groups.items():
+        labels = dict(zip(names, values, strict=True))
+        subject = next((labels[name] for name in _SUBJECTS if name in labels), None)
+        yield _set(grouping, occurrence, group_key(labels), labels, subject, own)
+
+
+def _silenced(
+    grouping: GroupingRule,
+    occurrence: Occurrence,
+    silence: PlannedSilence,
+    changes: Sequence[Change],
+) -> MatchSet:
+    return MatchSet(
+        rule=grouping,
+        key=f"{SILENCE_PREFIX}{silence.id}",
+        labels={},
+        subject=None,
+        event_id=occurrence.id,
+        source=occurrence.source,
+        event_at=occurrence.at,
+        matches=changes,
+        holding=Holding(silence.id, silence.ends_at + SILENCE_GRACE, silence.reason),
+    )
+
+
+def _set(
+    grouping: GroupingRule,
+    occurrence: Occurrence,
+    key: str,
+    labels: Mapping[str, str],
+    subject: str | None,
+    matches: Sequence[Any],
+) -> MatchSet:
+    return MatchSet(
+        grouping, key, labels, subject, occurrence.id, occurrence.source, occurrence.at, matches
+    )
+
+
+def single_deliveries(
+    grouping: GroupingRule, occurrence: Occurrence, matches: Sequence[Any]
+) -> Iterator[NewDelivery]:
+    """A delivery of an event by itself for each channel of a rule."""
+    encoded = msgspec.json.encode(matches).decode()
+    for channel_id, channel in grouping.channels:
+        yield {
+            "id": delivery_id(grouping.id, channel_id, occurrence.id, occurrence.at),
+            "tenant": grouping.tenant,
+            "rule_id": grouping.id,
+            "channel_id": channel_id,
+            "rule": grouping.name,
+            "channel": channel,
+            "event_id": occurrence.id,
+            "source": occurrence.source,
+            "matches": encoded,
+            "match_count": len(matches),
+            "event_at": occurrence.at,
+            "group_id": None,
+            "window_number": 0,
+            "kind": "open",
+            "total_count": len(matches),
+            "severity": grouping.severity,
+            "labels": "{}",
+            "reason": None,
+            "due_at": None,
+            "state": "pending",
+            "held_until": None,
+            "held_by": None,
+            "replay_of": None,
+        }

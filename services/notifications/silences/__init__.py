@@ -1,0 +1,1 @@
+"""Silences: matches that nobody is to be told of for a while, and that are summed up at the end."""

@@ -1,0 +1,1 @@
+"""Watchlists: own addresses, networks, domains and brands that filters refer to."""
