@@ -51,8 +51,14 @@ class Bench:
     def rule(
         self, *channels: dict[str, Any], api: TestClient | None = None, **values: Any
     ) -> dict[str, Any]:
+        """A rule that tells of each event by itself, unless its values say otherwise."""
         ids = [channel["id"] for channel in channels]
-        body = {"name": f"rule {uuid4().hex[:6]}", "channel_ids": ids, **values}
+        body = {
+            "name": f"rule {uuid4().hex[:6]}",
+            "channel_ids": ids,
+            "group_by": ["event"],
+            **values,
+        }
         answer = (api or self.api).post("/v1/rules", json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()

@@ -5,12 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from services.notifications.deliveries import service
+from services.notifications.deliveries import replays, service
 from services.notifications.deliveries.schemas import (
     DeliveryDetail,
     DeliveryState,
     DeliveryView,
     ReconciledView,
+    ReplayBody,
+    ReplayedView,
+    ReplayOneBody,
 )
 from shared.auth import Principal
 from shared.database import Database
@@ -51,6 +54,20 @@ def get_delivery(principal: Reader, database: OwnDatabase, delivery_id: UUID) ->
 def retry_delivery(principal: Writer, database: OwnDatabase, delivery_id: UUID) -> DeliveryView:
     """Try a failed or waiting delivery again now."""
     return service.retry_delivery(database, principal, delivery_id)
+
+
+@router.post("/deliveries/{delivery_id}/replay", status_code=202)
+def replay_delivery(
+    principal: Writer, database: OwnDatabase, delivery_id: UUID, body: ReplayOneBody
+) -> ReplayedView:
+    """Send what a delivery told again as a new message, to its channel or another."""
+    return replays.replay_delivery(database, principal, delivery_id, body.channel_id)
+
+
+@router.post("/deliveries/replay", status_code=202)
+def replay_range(principal: Writer, database: OwnDatabase, body: ReplayBody) -> ReplayedView:
+    """Send again what was told in a time, 10,000 messages at most, oldest first."""
+    return replays.replay_range(database, principal, body)
 
 
 @router.post("/reconcile")

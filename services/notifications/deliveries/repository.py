@@ -1,6 +1,6 @@
 """SQL of deliveries."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
@@ -47,6 +47,15 @@ _SUM_UP = sa.text(
 _SEND_HELD = sa.text(
     "UPDATE delivery SET state = 'pending', next_attempt_at = now(),"
     " reason = coalesce(reason, :reason) WHERE id = :id"
+)
+_REPLAY = sa.text(
+    "INSERT INTO delivery (id, tenant, rule_id, channel_id, rule, channel, event_id, source,"
+    " matches, match_count, event_at, group_id, window_number, kind, total_count, severity,"
+    " labels, reason, due_at, replay_of)"
+    " SELECT :id, tenant, rule_id, coalesce(CAST(:channel_id AS uuid), channel_id), rule,"
+    " coalesce(CAST(:channel AS text), channel), :event_id, source, matches, match_count, event_at,"
+    " group_id, window_number, kind, total_count, severity, labels, reason, due_at, id"
+    " FROM delivery WHERE id = :original"
 )
 # The expression of the index `delivery_due`, so that a claim reads only the rows that it takes.
 _DUE_AT = sa.func.coalesce(DELIVERY.c.lease_until, DELIVERY.c.next_attempt_at)
@@ -406,3 +415,34 @@ def restart(session: Session, delivery_id: UUID) -> Delivery:
         .returning(DELIVERY)
     )
     return Delivery(*session.execute(statement).one())
+
+
+def list_ended(
+    session: Session,
+    since: datetime,
+    until: datetime,
+    narrower: Mapping[str, Any],
+    limit: int,
+) -> list[UUID]:
+    """Deliveries of the tenant that were created in a time and have ended, oldest first.
+
+    `narrower` names columns and the values that they must have.
+    """
+    query = (
+        sa.select(DELIVERY.c.id)
+        .where(
+            DELIVERY.c.created_at >= since,
+            DELIVERY.c.created_at < until,
+            DELIVERY.c.state.in_(["delivered", "failed"]),
+            DELIVERY.c.replay_of.is_(None),
+            *[DELIVERY.c[name] == value for name, value in narrower.items()],
+        )
+        .order_by(DELIVERY.c.id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def replay(session: Session, replays: Sequence[Mapping[str, Any]]) -> None:
+    """Store deliveries that repeat others: each with `id`, `original`, and its channel."""
+    session.execute(_REPLAY, replays)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 DeliveryState = Literal["pending", "delivering", "delivered", "failed", "held", "silenced"]
 DeliveryPhase = Literal[
@@ -75,6 +75,33 @@ class DeliveryDetail(DeliveryView):
 
     matches: list[dict[str, Any]]
     attempt_log: list[AttemptView]
+
+
+class ReplayOneBody(BaseModel):
+    """Where to send a delivery again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel_id: UUID | None = Field(None, description="By default its own channel.")
+
+
+class ReplayBody(BaseModel):
+    """Which deliveries to send again, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime
+    until: AwareDatetime
+    rule_id: UUID | None = None
+    channel_id: UUID | None = Field(None, description="Only those through this channel.")
+    state: Literal["delivered", "failed"] | None = None
+    to_channel_id: UUID | None = Field(None, description="By default the channels of each.")
+
+
+class ReplayedView(BaseModel):
+    """How many deliveries are sent again."""
+
+    replayed: int
 
 
 class ReconciledView(BaseModel):

@@ -68,7 +68,9 @@ def _hold_by_quiet_hours(session: Session, deliveries: Sequence[NewDelivery]) ->
     for delivery in deliveries if quiet else ():
         hours = quiet.get(delivery["channel_id"])
         if hours and delivery["state"] == "pending" and delivery["severity"] not in hours.passing:
-            delivery.update(state="held", held_until=hours.until, held_by=QUIET_HOURS)
+            delivery["state"] = "held"
+            delivery["held_until"] = hours.until
+            delivery["held_by"] = QUIET_HOURS
 
 
 def list_deliveries(

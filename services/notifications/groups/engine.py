@@ -183,7 +183,8 @@ def _add_of_rule(store: GroupStore, rule_id: UUID, sets: Sequence[MatchSet]) -> 
         open_count = store.reserve_openings(rule_id)
         groups |= store.open_groups(rule_id, missing | {OVERFLOW_KEY})
     for each in sets:
-        is_full = open_count >= each.rule.max_groups and each.holding is None
+        is_loud = each.holding is None and each.rule.digest_id is None
+        is_full = is_loud and open_count >= each.rule.max_groups
         matches = _overflowing(each) if is_full and each.key not in groups else each
         if group := groups.get(matches.key):
             store.insert_batch(group, matches, None)
@@ -242,11 +243,9 @@ def _opening(group: OpenGroup, matches: MatchSet) -> list[NewDelivery]:
         return messages(group, "open", 0, [batch], matches.event_at)
     held = messages(group, "summary", 0, [], matches.event_at, _held_reason(matches.holding))
     for delivery in held:
-        delivery.update(
-            state="held",
-            held_until=matches.holding.ends_at,
-            held_by=f"{SILENCE_PREFIX}{matches.holding.id}",
-        )
+        delivery["state"] = "held"
+        delivery["held_until"] = matches.holding.ends_at
+        delivery["held_by"] = f"{SILENCE_PREFIX}{matches.holding.id}"
     return held
 
 

@@ -132,7 +132,12 @@ def waiting_batches(session: Session, group_id: UUID, before: datetime | None) -
     """
     columns = GROUP_BATCH.c
     query = sa.select(
-        columns.id, columns.source, columns.event_at, columns.match_count, columns.matches
+        columns.id,
+        columns.event_id,
+        columns.source,
+        columns.event_at,
+        columns.match_count,
+        columns.matches,
     ).where(columns.group_id == group_id, columns.window_number.is_(None))
     if before is not None:
         query = query.where(sa.or_(columns.event_at < before, columns.event_at > _NOW))
@@ -147,6 +152,11 @@ def mark_told(session: Session, batch_ids: Sequence[int], window_number: int) ->
             .where(GROUP_BATCH.c.id.in_(batch_ids))
             .values(window_number=window_number)
         )
+
+
+def delete_batches(session: Session, batch_ids: Sequence[int]) -> None:
+    """Delete batches, because another group takes them."""
+    session.execute(sa.delete(GROUP_BATCH).where(GROUP_BATCH.c.id.in_(batch_ids)))
 
 
 def change(session: Session, group_id: UUID, values: Mapping[str, Any]) -> StoredGroup:

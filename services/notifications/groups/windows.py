@@ -16,13 +16,17 @@ from services.notifications.channels.service import enabled_channel_names
 from services.notifications.deliveries.service import add_deliveries, release_deliveries
 from services.notifications.groups import repository
 from services.notifications.groups.engine import (
+    MAX_STORED,
+    GroupingRule,
+    MatchSet,
     OpenGroup,
     WaitingBatch,
+    add_matches,
     end_window,
     messages,
 )
 from services.notifications.groups.repository import StoredGroup
-from services.notifications.groups.storage import open_group
+from services.notifications.groups.storage import SqlGroupStore, open_group
 from shared.database import PLATFORM, Database
 
 _BATCH: Final = 50
@@ -47,6 +51,9 @@ def end_due_windows(database: Database) -> int:
 def _end_window(
     session: Session, stored: StoredGroup, names: Mapping[UUID, str], now: datetime
 ) -> None:
+    if stored.silence_id is not None:
+        # Its messages exist: that of a channel which is off now waits like all others.
+        names = {channel_id: names.get(channel_id, "") for channel_id in stored.channel_ids}
     group = open_group(stored, names)
     is_last = group.silence_id is not None or group.closing_reason is not None
     rows = repository.waiting_batches(session, group.id, None if is_last else group.window_ends_at)
@@ -66,6 +73,40 @@ def _end_window(
     if end.close_reason is not None:
         values |= {"closed_at": now, "close_reason": end.close_reason, "escalates_at": None}
     repository.change(session, group.id, values)
+    if end.close_reason is not None and not is_last:
+        _open_again(session, group, names)
+
+
+def _open_again(session: Session, group: OpenGroup, names: Mapping[UUID, str]) -> None:
+    """Open a group anew for what came after the end of the window that closed it."""
+    rows = repository.waiting_batches(session, group.id, None)
+    if not rows:
+        return
+    repository.delete_batches(session, [row.id for row in rows])
+    rule = GroupingRule(
+        id=group.rule_id,
+        tenant=group.tenant,
+        name=group.rule,
+        channels=group.channels,
+        severity=group.severity,
+        update_seconds=group.update_seconds,
+        max_groups=MAX_STORED,
+        escalation=group.escalation,
+    )
+    sets = [
+        MatchSet(
+            rule,
+            group.key,
+            group.labels,
+            group.subject,
+            row.event_id,
+            row.source,
+            row.event_at,
+            row.matches,
+        )
+        for row in rows
+    ]
+    add_matches(SqlGroupStore(session, names), sets)
 
 
 def remind_of_groups(database: Database) -> int:
