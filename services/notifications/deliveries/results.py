@@ -1,5 +1,6 @@
 """What attempts leave behind: the state of each delivery, the attempt, and the event of an end."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Literal, cast
 from uuid import UUID
@@ -15,7 +16,8 @@ from services.notifications.deliveries.repository import (
     Delivery,
 )
 from services.notifications.deliveries.retry_policy import seconds_to_retry
-from services.notifications.pauses.service import note_failure, note_successes
+from services.notifications.pauses.service import note_failures, note_successes
+from shared.errors import SentinelIQError
 from shared.events import Event, derived_id
 from shared.events.notifications import DELIVERED, Delivered
 from shared.kafka.outbox import publish
@@ -37,16 +39,25 @@ def write_results(session: Session, results: Sequence[Result]) -> list[str | Non
     """
     states = [_write_result(session, claimed, result) for claimed, result in results]
     repository.add_attempts(session, [_attempt(claimed, result) for claimed, result in results])
-    working: set[UUID] = set()
+    _note_health(session, results)
+    return states
+
+
+def _note_health(session: Session, results: Sequence[Result]) -> None:
+    """Count the failures of channels in a row; a success among them ends the row."""
+    working = {claimed.delivery.channel_id for claimed, result in results if result.error is None}
+    failures: Counter[tuple[str, UUID]] = Counter()
+    errors: dict[UUID, SentinelIQError] = {}
     for claimed, result in results:
         delivery = claimed.delivery
-        if result.error is None:
-            working.add(delivery.channel_id)
-        elif result.error.retryable:
-            note_failure(session, delivery.tenant, delivery.channel_id, result.error)
+        if result.error and result.error.retryable and delivery.channel_id not in working:
+            failures[delivery.tenant, delivery.channel_id] += 1
+            errors[delivery.channel_id] = result.error
+    # One order for all: two workers that need each other's rows would block.
+    for (tenant, channel_id), count in sorted(failures.items()):
+        note_failures(session, tenant, channel_id, count, errors[channel_id])
     if working:
         note_successes(session, sorted(working))
-    return states
 
 
 def _attempt(claimed: ClaimedDelivery, result: AttemptResult) -> dict[str, Any]:

@@ -14,7 +14,9 @@ _NOTE: Final = sa.text(
     " VALUES (:channel_id, :tenant, :count, now(), CAST(:error AS jsonb))"
     " ON CONFLICT (channel_id) DO UPDATE SET failures = old.failures + :count,"
     " failing_since = coalesce(old.failing_since, now()), error = CAST(:error AS jsonb)"
-    " RETURNING failures, paused_at IS NOT NULL AS is_paused, probes"
+    " RETURNING failures, paused_at IS NOT NULL AS is_paused, probes,"
+    # Attempts that began before the pause, and last 15 s at most, are no probes.
+    " coalesce(paused_at < now() - interval '20 seconds', false) AS is_probe"
 )
 _PAUSE: Final = sa.text(
     "UPDATE channel_health SET paused_at = coalesce(paused_at, now()), probes = :probes,"

@@ -13,18 +13,17 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 
-def note_failure(session: Session, tenant: str, channel_id: UUID, error: SentinelIQError) -> bool:
-    """Count a failed attempt; whether the channel is paused by it, which it was not before."""
+def note_failures(
+    session: Session, tenant: str, channel_id: UUID, count: int, error: SentinelIQError
+) -> None:
+    """Count failed attempts; after a few in a row the channel is paused."""
     encoded = msgspec.json.encode(error.as_dict()).decode()
-    row = repository.note_failures(session, tenant, channel_id, 1, encoded)
-    if row.is_paused:
+    row = repository.note_failures(session, tenant, channel_id, count, encoded)
+    if row.is_probe:
         repository.pause(session, channel_id, row.probes + 1, seconds_to_probe(row.probes + 1))
-        return False
-    if row.failures < FAILURES:
-        return False
-    repository.pause(session, channel_id, 0, seconds_to_probe(0))
-    log.warning("channel.paused", id=str(channel_id), failures=row.failures)
-    return True
+    elif not row.is_paused and row.failures >= FAILURES:
+        repository.pause(session, channel_id, 0, seconds_to_probe(0))
+        log.warning("channel.paused", id=str(channel_id), failures=row.failures)
 
 
 def note_successes(session: Session, channel_ids: list[UUID]) -> None:

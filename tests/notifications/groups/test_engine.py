@@ -112,9 +112,7 @@ def test_matches_for_a_digest_are_told_by_nobody_else() -> None:
     ),
     st.integers(1, 4),
 )
-def test_every_match_is_told_once(
-    events: list[tuple[float, int, str]], max_groups: int
-) -> None:
+def test_every_match_is_told_once(events: list[tuple[float, int, str]], max_groups: int) -> None:
     rule = GroupingRule(RULE.id, "acme", "Ours", RULE.channels, (), "low", 60, max_groups)
     sets = [matches(at, number, rule=rule, key=key) for at, number, key in events]
     store = simulate(sets, START + timedelta(days=1))

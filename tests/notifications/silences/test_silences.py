@@ -116,9 +116,7 @@ def test_quiet_hours_hold_and_sum_up_once(bench: Any, receiver: Any) -> None:
     assert bench.deliver().delivered == 0
     assert {row["phase"] for row in bench.ledger(rule)} == {"held"}
     assert release_quiet(bench.own) == 0, "they have not ended"
-    bench.sql(
-        "UPDATE delivery SET held_until = now() WHERE rule_id = :rule", rule=rule["id"]
-    )
+    bench.sql("UPDATE delivery SET held_until = now() WHERE rule_id = :rule", rule=rule["id"])
     assert release_quiet(bench.own) == 1
     assert release_quiet(bench.own) == 0
     bench.deliver()
