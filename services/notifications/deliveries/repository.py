@@ -59,6 +59,25 @@ _REPLAY = sa.text(
 )
 # The expression of the index `delivery_due`, so that a claim reads only the rows that it takes.
 _DUE_AT = sa.func.coalesce(DELIVERY.c.lease_until, DELIVERY.c.next_attempt_at)
+_EARLIER = DELIVERY.alias("earlier")
+_GROUP = sa.cast(DELIVERY.c.group_id, sa.Text)
+# A message about a group waits for the one before it, and for the opening.
+_IS_NEXT = sa.or_(
+    DELIVERY.c.kind.not_in(["update", "close", "reminder"]),
+    sa.not_(
+        sa.exists().where(
+            _EARLIER.c.rule_id == DELIVERY.c.rule_id,
+            _EARLIER.c.channel_id == DELIVERY.c.channel_id,
+            _EARLIER.c.event_id.in_(
+                [
+                    _GROUP + ".0",
+                    _GROUP + "." + sa.cast(DELIVERY.c.window_number - 1, sa.Text),
+                ]
+            ),
+            _EARLIER.c.state.in_(["pending", "delivering", "held"]),
+        )
+    ),
+)
 
 
 class NewDelivery(TypedDict):
@@ -169,7 +188,7 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptOutcome:
+class DeliveryOutcome:
     """What an attempt leaves in the delivery's row.
 
     Attributes:
@@ -246,6 +265,8 @@ def claim(
 ) -> list[ClaimedDelivery]:
     """Claim deliveries of a tenant that are due, those that are due the longest first.
 
+    What goes on about a group is left until the message before it has ended.
+
     Args:
         session: the platform's own transaction.
         tenant: whose.
@@ -255,7 +276,7 @@ def claim(
     """
     holder = uuid4()
     busy = list(busy_channels)
-    where = DELIVERY.c.tenant == tenant
+    where = sa.and_(DELIVERY.c.tenant == tenant, _IS_NEXT)
     if busy:
         where = sa.and_(where, DELIVERY.c.channel_id.not_in(busy))
     if only_channel is not None:
@@ -287,7 +308,7 @@ def first_matches(
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def complete(session: Session, claimed: ClaimedDelivery, outcome: AttemptOutcome) -> None:
+def complete(session: Session, claimed: ClaimedDelivery, outcome: DeliveryOutcome) -> None:
     """End a delivery that was accepted.
 
     Raises:
@@ -298,7 +319,7 @@ def complete(session: Session, claimed: ClaimedDelivery, outcome: AttemptOutcome
 
 
 def fail(
-    session: Session, claimed: ClaimedDelivery, error: dict[str, Any], outcome: AttemptOutcome
+    session: Session, claimed: ClaimedDelivery, error: dict[str, Any], outcome: DeliveryOutcome
 ) -> None:
     """End a delivery that is not tried again.
 
@@ -313,7 +334,7 @@ def retry(
     claimed: ClaimedDelivery,
     error: dict[str, Any],
     seconds: float,
-    outcome: AttemptOutcome,
+    outcome: DeliveryOutcome,
 ) -> None:
     """Let a delivery wait for its next attempt.
 
@@ -330,11 +351,13 @@ def retry(
     )
 
 
-def _written(outcome: AttemptOutcome) -> dict[str, Any]:
+def _written(outcome: DeliveryOutcome) -> dict[str, Any]:
     return {
         "response_status": outcome.status,
         "is_outcome_unknown": outcome.is_unknown,
-        "is_maybe_repeated": sa.or_(DELIVERY.c.is_maybe_repeated, outcome.is_maybe_repeated),
+        "is_maybe_repeated": sa.or_(
+            DELIVERY.c.is_maybe_repeated, sa.literal(outcome.is_maybe_repeated)
+        ),
     }
 
 

@@ -11,9 +11,9 @@ from services.notifications.channel_types.attempt import AttemptResult
 from services.notifications.channels.service import disable_channel
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.repository import (
-    AttemptOutcome,
     ClaimedDelivery,
     Delivery,
+    DeliveryOutcome,
 )
 from services.notifications.deliveries.retry_policy import seconds_to_retry
 from services.notifications.pauses.service import note_failures, note_successes
@@ -84,7 +84,7 @@ def _write_result(session: Session, claimed: ClaimedDelivery, result: AttemptRes
     delivery = claimed.delivery
     error = result.error.as_dict() if result.error else None
     wait = seconds_to_retry(result.error, delivery.attempts) if result.error else None
-    outcome = AttemptOutcome(
+    outcome = DeliveryOutcome(
         result.status, result.reference, result.is_unknown, result.is_maybe_repeated
     )
     try:

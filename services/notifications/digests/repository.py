@@ -44,7 +44,8 @@ class Digest:
 
 def database_time(session: Session) -> datetime:
     """The time of the database."""
-    return session.scalars(sa.select(_NOW)).one()
+    now: datetime = session.scalars(sa.select(_NOW)).one()
+    return now
 
 
 def take_due(session: Session) -> tuple[datetime, Digest] | None:

@@ -13,6 +13,8 @@ are those of the events' own times, so that a message says the same however late
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -177,26 +179,38 @@ def _moment(matches: MatchSet) -> tuple[datetime, str, str]:
 
 def _add_of_rule(store: GroupStore, rule_id: UUID, sets: Sequence[MatchSet]) -> None:
     keys = {each.key for each in sets}
-    groups = store.open_groups(rule_id, keys)
+    # Groups first, then the right to open others, as where a window ends: no two block each other.
+    groups = store.open_groups(rule_id, keys | {OVERFLOW_KEY})
     open_count = 0
     if missing := keys - groups.keys():
         open_count = store.reserve_openings(rule_id)
         groups |= store.open_groups(rule_id, missing | {OVERFLOW_KEY})
-    for each in sets:
-        is_loud = each.holding is None and each.rule.digest_id is None
-        is_full = is_loud and open_count >= each.rule.max_groups
-        matches = _overflowing(each) if is_full and each.key not in groups else each
-        if group := groups.get(matches.key):
-            store.insert_batch(group, matches, None)
-        else:
-            groups[matches.key] = _open(store, matches)
-            open_count += 1
+    for _, of_event in groupby(sets, key=attrgetter("event_id")):
+        overflowing: list[MatchSet] = []
+        for each in of_event:
+            is_loud = each.holding is None and each.rule.digest_id is None
+            if is_loud and open_count >= each.rule.max_groups and each.key not in groups:
+                overflowing.append(each)
+            else:
+                open_count += _place(store, groups, each)
+        if overflowing:
+            open_count += _place(store, groups, _joined(overflowing))
 
 
-def _overflowing(matches: MatchSet) -> MatchSet:
-    # The event may come once for each group that it would have opened.
-    event_id = f"{matches.event_id} {matches.key}"
-    return replace(matches, key=OVERFLOW_KEY, labels={}, subject=None, event_id=event_id)
+def _place(store: GroupStore, groups: dict[str, OpenGroup], matches: MatchSet) -> int:
+    """Add matches to their group, or open it; the number of groups that this opens."""
+    if group := groups.get(matches.key):
+        store.insert_batch(group, matches, None)
+        return 0
+    groups[matches.key] = _open(store, matches)
+    return 1
+
+
+def _joined(sets: Sequence[MatchSet]) -> MatchSet:
+    """What of an event would open too many groups: one batch, however many values it has."""
+    matches = [match for each in sets for match in each.matches]
+    matches.sort(key=_score, reverse=True)
+    return replace(sets[0], key=OVERFLOW_KEY, labels={}, subject=None, matches=matches)
 
 
 def _open(store: GroupStore, matches: MatchSet) -> OpenGroup:

@@ -70,7 +70,8 @@ class StoredGroup:
 
 def database_time(session: Session) -> datetime:
     """The time of the database."""
-    return session.scalars(sa.select(_NOW)).one()
+    now: datetime = session.scalars(sa.select(_NOW)).one()
+    return now
 
 
 def lock_open(session: Session, rule_id: UUID, keys: Collection[str]) -> list[StoredGroup]:
@@ -96,8 +97,9 @@ def reserve_openings(session: Session, rule_id: UUID) -> int:
 
 
 def insert_group(session: Session, values: Mapping[str, Any]) -> None:
-    """Store a new group."""
-    session.execute(sa.insert(MATCH_GROUP).values(**values))
+    """Store a new group; one that the same event has opened before stays as it is."""
+    statement = insert(MATCH_GROUP).values(**values)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
 
 
 def insert_batch(session: Session, values: Mapping[str, Any]) -> None:

@@ -71,7 +71,8 @@ def take_probes(session: Session, tenant: str) -> list[UUID]:
 def find(session: Session, channel_id: UUID) -> Mapping[str, Any] | None:
     """The failures of a channel of the transaction's tenant."""
     query = sa.select(CHANNEL_HEALTH).where(CHANNEL_HEALTH.c.channel_id == channel_id)
-    return session.execute(query).mappings().one_or_none()
+    row = session.execute(query).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def list_paused(session: Session, limit: int) -> list[Mapping[str, Any]]:

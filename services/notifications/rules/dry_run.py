@@ -30,7 +30,7 @@ from services.notifications.rules import repository, service
 from services.notifications.rules.books import make_book
 from services.notifications.rules.handlers import route_event
 from services.notifications.rules.repository import Rule
-from services.notifications.rules.routing import RuleBook, Routes
+from services.notifications.rules.routing import Routes, RuleBook
 from services.notifications.rules.schemas import (
     DryRunBody,
     DryRunComparison,

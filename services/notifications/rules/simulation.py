@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, groupby
 from uuid import UUID
 
 from services.notifications.deliveries.service import NewDelivery
@@ -120,15 +120,19 @@ def simulate(sets: Iterable[MatchSet], now: datetime) -> MemoryGroupStore:
         now: the moment at which the past ends.
     """
     store = MemoryGroupStore()
-    for matches in sorted(sets, key=_moment):
-        store.end_windows(matches.event_at)
-        add_matches(store, [matches])
+    for (moment, _), of_event in groupby(sorted(sets, key=_moment), key=_event):
+        store.end_windows(moment)
+        add_matches(store, of_event)
     store.end_windows(now)
     by_id = {simulated.group.id: simulated for simulated in store.groups}
     for delivery in store.deliveries.values():
         if (group_id := delivery["group_id"]) is not None:
             by_id[group_id].messages += 1
     return store
+
+
+def _event(matches: MatchSet) -> tuple[datetime, str]:
+    return matches.event_at, matches.event_id
 
 
 def _moment(matches: MatchSet) -> tuple[datetime, str, str]:

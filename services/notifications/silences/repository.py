@@ -41,7 +41,8 @@ def list_unended(session: Session, past: timedelta) -> list[Silence]:
 
 def database_time(session: Session) -> datetime:
     """The time of the database."""
-    return session.scalars(sa.select(_NOW)).one()
+    now: datetime = session.scalars(sa.select(_NOW)).one()
+    return now
 
 
 def insert(session: Session, values: Mapping[str, Any]) -> Silence:

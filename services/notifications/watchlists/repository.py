@@ -162,7 +162,7 @@ def list_entries(
     )
     if after is not None:
         query = query.where(sa.tuple_(columns.kind, columns.value) > sa.tuple_(*after))
-    return session.execute(query).all()
+    return list(session.execute(query))
 
 
 def all_entries(session: Session, watchlist_id: UUID) -> Iterator[tuple[str, str]]:

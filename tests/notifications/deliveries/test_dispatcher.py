@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from services.notifications.deliveries import repository
-from services.notifications.deliveries.repository import AttemptOutcome
+from services.notifications.deliveries.repository import DeliveryOutcome
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, WAITS, seconds_to_retry
 from services.notifications.deliveries.service import wake_if_due
 from shared import shutdown
@@ -229,7 +229,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(bench, receiver):
     bench.make_due(rule)
     bench.deliver()
     with bench.own.transaction(PLATFORM) as session, pytest.raises(LeaseLost):
-        repository.fail(session, zombie, {"code": "lost"}, AttemptOutcome())
+        repository.fail(session, zombie, {"code": "lost"}, DeliveryOutcome())
     assert single_delivery(bench, rule)["state"] == "delivered"
     assert zombie.delivery.id == UUID(single_delivery(bench, rule)["id"])
 

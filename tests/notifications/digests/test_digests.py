@@ -13,16 +13,48 @@ from services.notifications.digests.service import send_due_digests
 from shared.cron import next_by_cron
 from tests.notifications.conftest import change
 
-ZONES = (
-    "Pacific/Kiritimati Pacific/Apia Pacific/Auckland Pacific/Chatham Australia/Sydney"
-    " Australia/Lord_Howe Australia/Adelaide Asia/Tokyo Asia/Shanghai Asia/Kathmandu Asia/Kolkata"
-    " Asia/Karachi Asia/Dubai Asia/Tehran Asia/Beirut Asia/Jerusalem Africa/Cairo Africa/Lagos"
-    " Africa/Casablanca Europe/Istanbul Europe/Moscow Europe/Helsinki Europe/Berlin Europe/London"
-    " Europe/Dublin Atlantic/Azores Atlantic/Reykjavik America/Nuuk America/Sao_Paulo"
-    " America/Santiago America/Asuncion America/Halifax America/St_Johns America/New_York"
-    " America/Havana America/Chicago America/Denver America/Los_Angeles America/Anchorage"
-    " Pacific/Honolulu"
-).split()
+ZONES = [
+    "Pacific/Kiritimati",
+    "Pacific/Apia",
+    "Pacific/Auckland",
+    "Pacific/Chatham",
+    "Australia/Sydney",
+    "Australia/Lord_Howe",
+    "Australia/Adelaide",
+    "Asia/Tokyo",
+    "Asia/Shanghai",
+    "Asia/Kathmandu",
+    "Asia/Kolkata",
+    "Asia/Karachi",
+    "Asia/Dubai",
+    "Asia/Tehran",
+    "Asia/Beirut",
+    "Asia/Jerusalem",
+    "Africa/Cairo",
+    "Africa/Lagos",
+    "Africa/Casablanca",
+    "Europe/Istanbul",
+    "Europe/Moscow",
+    "Europe/Helsinki",
+    "Europe/Berlin",
+    "Europe/London",
+    "Europe/Dublin",
+    "Atlantic/Azores",
+    "Atlantic/Reykjavik",
+    "America/Nuuk",
+    "America/Sao_Paulo",
+    "America/Santiago",
+    "America/Asuncion",
+    "America/Halifax",
+    "America/St_Johns",
+    "America/New_York",
+    "America/Havana",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Anchorage",
+    "Pacific/Honolulu",
+]
 
 
 @pytest.mark.parametrize("name", ZONES)
