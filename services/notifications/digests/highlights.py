@@ -26,6 +26,10 @@ class Highlights:
     labels: dict[str, str]
 
 
+def _match_count(batches: Sequence[WaitingBatch]) -> int:
+    return sum(batch.match_count for batch in batches)
+
+
 def highlights_of(batches: Mapping[str, Sequence[WaitingBatch]]) -> Highlights:
     """The content of a digest from the batches of each rule."""
     every = [batch for own in batches.values() for batch in own]
@@ -37,10 +41,10 @@ def highlights_of(batches: Mapping[str, Sequence[WaitingBatch]]) -> Highlights:
     for batch in every:
         sources[batch.source] += batch.match_count
         types.update(str(match.get("type", "health")) for match in batch.matches)
-    by_rule = {name: sum(b.match_count for b in own) for name, own in batches.items()}
+    by_rule = {name: _match_count(own) for name, own in batches.items()}
     return Highlights(
         matches=list(shown.values())[:_MOST_SHOWN],
-        match_count=sum(batch.match_count for batch in every),
+        match_count=_match_count(every),
         labels={
             "rules": _most(Counter(by_rule).most_common()),
             "types": _most(types.most_common()),

@@ -255,12 +255,12 @@ def _opening(group: OpenGroup, matches: MatchSet) -> list[NewDelivery]:
             matches.source, matches.event_at, len(matches.matches), matches.matches
         )
         return messages(group, "open", 0, [batch], matches.event_at)
-    held = messages(group, "summary", 0, [], matches.event_at, _held_reason(matches.holding))
-    for delivery in held:
+    summaries = messages(group, "summary", 0, [], matches.event_at, _held_reason(matches.holding))
+    for delivery in summaries:
         delivery["state"] = "held"
         delivery["held_until"] = matches.holding.ends_at
         delivery["held_by"] = f"{SILENCE_PREFIX}{matches.holding.id}"
-    return held
+    return summaries
 
 
 def _held_reason(holding: Holding) -> str:

@@ -94,13 +94,6 @@ def _step(values: Mapping[str, Any], names: Mapping[UUID, str]) -> EscalationSte
 
 
 def _columns(group: OpenGroup) -> dict[str, Any]:
-    escalation = [
-        {
-            "after_seconds": step.after_seconds,
-            "channel_ids": [str(channel_id) for channel_id, _ in step.channels],
-        }
-        for step in group.escalation
-    ]
     return {
         "id": group.id,
         "tenant": group.tenant,
@@ -118,9 +111,14 @@ def _columns(group: OpenGroup) -> dict[str, Any]:
         "window_ends_at": group.window_ends_at,
         "match_count": group.match_count,
         "last_match_at": group.last_match_at,
-        "escalation": escalation,
+        "escalation": [_step_columns(step) for step in group.escalation],
         "escalates_at": _escalates_at(group),
     }
+
+
+def _step_columns(step: EscalationStep) -> dict[str, Any]:
+    channel_ids = [str(channel_id) for channel_id, _ in step.channels]
+    return {"after_seconds": step.after_seconds, "channel_ids": channel_ids}
 
 
 def _escalates_at(group: OpenGroup) -> datetime | None:

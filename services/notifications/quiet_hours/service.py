@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -107,10 +108,6 @@ def _audit(
     before: StoredQuietHours | None,
     after: StoredQuietHours | None,
 ) -> None:
-    values = [
-        {} if each is None else {name: getattr(each, name) for name in _AUDITED}
-        for each in (before, after)
-    ]
     audit(
         session,
         "notifications",
@@ -118,5 +115,9 @@ def _audit(
         principal.actor,
         f"notifications.quiet_hours.{verb}",
         channel_id,
-        changes_between(*values),
+        changes_between(_audited(before), _audited(after)),
     )
+
+
+def _audited(stored: StoredQuietHours | None) -> dict[str, Any]:
+    return {} if stored is None else {name: getattr(stored, name) for name in _AUDITED}

@@ -1,7 +1,7 @@
 """The rules as the handlers and dry runs use them, read from their tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -74,13 +74,13 @@ def grouping_rule(rule: Rule, names: Mapping[UUID, str]) -> GroupingRule:
         update_seconds=rule.update_seconds,
         max_groups=rule.max_groups,
         digest_id=rule.digest_id,
-        escalation=tuple(
-            EscalationStep(
-                step["after_seconds"], _named([UUID(each) for each in step["channel_ids"]], names)
-            )
-            for step in rule.escalation
-        ),
+        escalation=tuple(_step(step, names) for step in rule.escalation),
     )
+
+
+def _step(values: Mapping[str, Any], names: Mapping[UUID, str]) -> EscalationStep:
+    channel_ids = [UUID(each) for each in values["channel_ids"]]
+    return EscalationStep(values["after_seconds"], _named(channel_ids, names))
 
 
 def _named(channel_ids: Sequence[UUID], names: Mapping[UUID, str]) -> tuple[tuple[UUID, str], ...]:

@@ -246,7 +246,7 @@ def _documents(
     settings: Settings,
 ) -> list[str]:
     """The documents that the channel would send, if its kind can show them."""
-    kind = channel_types().get(channel.kind)
+    kind: object = channel_types().get(channel.kind)
     if not isinstance(kind, RenderingChannel):
         return []
     notification = Notification(

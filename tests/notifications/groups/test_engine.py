@@ -37,7 +37,7 @@ def matches(
     return MatchSet(rule, key, {}, subject, str(uuid4()), "ipsum", at, listed, holding)
 
 
-def told(store: MemoryGroupStore) -> list[tuple[str, int, int]]:
+def messages_of(store: MemoryGroupStore) -> list[tuple[str, int, int]]:
     return [
         (each["kind"], each["match_count"], each["total_count"] or 0)
         for each in sorted(store.deliveries.values(), key=lambda each: each["event_at"])
@@ -46,21 +46,21 @@ def told(store: MemoryGroupStore) -> list[tuple[str, int, int]]:
 
 def test_the_first_event_is_told_at_once_and_the_rest_at_the_end_of_the_window() -> None:
     store = simulate([matches(0, 3), matches(1, 10), matches(59, 21)], START + timedelta(hours=1))
-    assert told(store) == [("open", 3, 3), ("update", 31, 34)]
+    assert messages_of(store) == [("open", 3, 3), ("update", 31, 34)]
     assert store.groups[0].close_reason == "idle"
     assert store.groups[0].closed_at == START + timedelta(seconds=120)
 
 
 def test_a_group_opens_at_once_again_after_a_quiet_window() -> None:
     store = simulate([matches(0), matches(300)], START + timedelta(hours=1))
-    assert told(store) == [("open", 1, 1), ("open", 1, 1)]
+    assert messages_of(store) == [("open", 1, 1), ("open", 1, 1)]
 
 
 def test_a_match_at_the_end_of_a_window_belongs_to_the_next() -> None:
     store = simulate([matches(0), matches(60), matches(61)], START + timedelta(seconds=180))
-    assert [kind for kind, _, _ in told(store)] == ["open", "open", "update"]
+    assert [kind for kind, _, _ in messages_of(store)] == ["open", "open", "update"]
     waiting = simulate([matches(0), matches(59.9), matches(60)], START + timedelta(seconds=121))
-    assert told(waiting) == [("open", 1, 1), ("update", 1, 2), ("update", 1, 3)]
+    assert messages_of(waiting) == [("open", 1, 1), ("update", 1, 2), ("update", 1, 3)]
 
 
 def test_what_would_open_too_many_groups_is_told_together() -> None:
@@ -71,7 +71,7 @@ def test_what_would_open_too_many_groups_is_told_together() -> None:
     store = simulate(sets, START + timedelta(hours=1))
     assert [each.group.key for each in store.groups][3:] == [OVERFLOW_KEY]
     assert len(store.deliveries) == 5
-    assert sum(count for _, count, _ in told(store)) == 500
+    assert sum(count for _, count, _ in messages_of(store)) == 500
 
 
 def test_a_group_about_one_observable_waits_for_its_opposite() -> None:
@@ -88,14 +88,14 @@ def test_a_group_about_one_observable_waits_for_its_opposite() -> None:
 def test_a_silence_holds_a_message_and_tells_all_at_its_end() -> None:
     holding = Holding(uuid4(), START + timedelta(hours=1), "maintenance")
     sets = [matches(n, 2, key="silence", holding=holding) for n in (0, 600, 1200)]
-    held = simulate(sets, START + timedelta(minutes=30))
-    assert [(each["state"], each["match_count"]) for each in held.deliveries.values()] == [
+    during = simulate(sets, START + timedelta(minutes=30))
+    assert [(each["state"], each["match_count"]) for each in during.deliveries.values()] == [
         ("held", 0)
     ]
     ended = simulate(sets, START + timedelta(hours=2))
     (summary,) = ended.deliveries.values()
     assert (summary["state"], summary["kind"], summary["match_count"]) == ("pending", "summary", 6)
-    assert summary["id"] == next(iter(held.deliveries))
+    assert summary["id"] == next(iter(during.deliveries))
 
 
 def test_matches_for_a_digest_are_told_by_nobody_else() -> None:
@@ -116,7 +116,9 @@ def test_every_match_is_told_once(events: list[tuple[float, int, str]], max_grou
     rule = GroupingRule(RULE.id, "acme", "Ours", RULE.channels, (), "low", 60, max_groups)
     sets = [matches(at, number, rule=rule, key=key) for at, number, key in events]
     store = simulate(sets, START + timedelta(days=1))
-    assert sum(count for _, count, _ in told(store)) == sum(number for _, number, _ in events)
+    assert sum(count for _, count, _ in messages_of(store)) == sum(
+        number for _, number, _ in events
+    )
     assert all(each.closed_at for each in store.groups)
     again = simulate(reversed(sets), START + timedelta(days=1))
-    assert told(again) == told(store)
+    assert messages_of(again) == messages_of(store)

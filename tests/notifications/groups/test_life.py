@@ -11,6 +11,7 @@ from shared.database import PLATFORM
 from shared.events import Event, FeedRef
 from shared.events.feeds import HEALTH, HealthChanged
 from tests.notifications.conftest import change
+from tests.notifications.receiver import Answer
 
 
 def end_windows(bench: Any, rule: dict[str, Any], seconds: int = 3600) -> None:
@@ -45,8 +46,9 @@ def test_a_first_feed_of_34_matches_makes_one_message_and_one_update(
     bench: Any, receiver: Any
 ) -> None:
     _, rule, feed = bench.hook(receiver, group_by=["source.name"])
-    events = [bench.event(feed, *[change() for _ in range(number)]) for number in (3, 1, 10, 20)]
-    for event in events:
+    for number in (3, 1, 10, 20):
+        changes = [change() for _ in range(number)]
+        event = bench.event(feed, *changes)
         bench.handle(event)
         bench.handle(event)
     bench.deliver()
@@ -138,10 +140,42 @@ def test_a_feed_that_is_healthy_again_closes_what_was_told(bench: Any, receiver:
     health(bench, "urlhaus", "healthy", "gone")
     end_due_windows(bench.own)
     bench.deliver()
-    told = [(data["kind"], data["match_count"], data.get("reason")) for data in bodies(receiver)]
-    assert told == [("open", 1, None), ("close", 2, "the feed is healthy")]
+    messages = [
+        (data["kind"], data["match_count"], data.get("reason")) for data in bodies(receiver)
+    ]
+    assert messages == [("open", 1, None), ("close", 2, "the feed is healthy")]
     (group,) = bench.api.get("/v1/groups", params={"rule_id": rule["id"]}).json()["items"]
     assert group["state"] == "closed"
+
+
+def test_no_message_about_a_group_overtakes_the_one_before(bench: Any, receiver: Any) -> None:
+    _, rule, feed = bench.hook(receiver, group_by=["source.name"])
+    receiver.answers = [Answer(503)]
+    bench.handle(bench.event(feed))
+    assert bench.deliver().retrying == 1
+    for _ in range(2):
+        bench.handle(bench.event(feed))
+        end_windows(bench, rule)
+    assert [row["kind"] for row in bench.ledger(rule)].count("update") == 2
+    counts = bench.deliver()
+    assert (counts.delivered, counts.retrying) == (0, 0), "the updates wait for their opening"
+    bench.make_due(rule)
+    assert bench.deliver().delivered == 3
+    kinds = [(data["kind"], data["group"]["total_count"]) for data in bodies(receiver)[1:]]
+    assert kinds == [("open", 1), ("update", 2), ("update", 3)]
+
+
+def test_what_overflows_of_an_event_is_one_batch(bench: Any, receiver: Any) -> None:
+    _, rule, feed = bench.hook(receiver, group_by=["observable.value"], max_groups=2)
+    values = [change(value=f"198.51.100.{number}", score=number % 100) for number in range(200)]
+    bench.handle(bench.event(feed, *values))
+    rows = bench.sql(
+        "SELECT b.match_count FROM group_batch AS b JOIN match_group AS g ON g.id = b.group_id"
+        " WHERE g.rule_id = :rule ORDER BY b.match_count",
+        rule=rule["id"],
+    )
+    assert [row.match_count for row in rows] == [1, 1, 198]
+    bench.deliver()
 
 
 def test_an_observable_that_expires_closes_its_group(bench: Any, receiver: Any) -> None:

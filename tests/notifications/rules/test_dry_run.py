@@ -20,14 +20,10 @@ def publish(bench: Any, events: list[Any]) -> None:
 
 def test_a_dry_run_equals_the_ledger(bench: Any, receiver: Any) -> None:
     _, rule, feed = bench.hook(receiver, group_by=["observable.type"], min_score=50)
-    events = [
-        bench.event(
-            feed,
-            *[change(score=number) for number in range(40, 60)],
-            change(type="url", value="http://a.example/"),
-        )
-        for _ in range(5)
-    ]
+    events = []
+    for _ in range(5):
+        changes = [change(score=number) for number in range(40, 60)]
+        events.append(bench.event(feed, *changes, change(type="url", value="http://a.example/")))
     publish(bench, events)
     for event in events:
         bench.handle(event)

@@ -37,8 +37,8 @@ def test_what_a_silence_holds_is_told_once_at_its_end(
     for _ in range(3):
         bench.handle(bench.event(feed, change(value="192.0.2.66"), change(value="192.0.2.66")))
     assert bench.deliver().delivered == 0
-    (held,) = bench.ledger(rule)
-    assert (held["phase"], held["held_by"]) == ("held", f"silence {created['id']}")
+    (delivery,) = bench.ledger(rule)
+    assert (delivery["phase"], delivery["held_by"]) == ("held", f"silence {created['id']}")
     bench.handle(bench.event(feed, change(value="192.0.2.7")))
     bench.deliver()
     assert len(receiver.received) == 1, "what the silence does not match is told"
@@ -48,9 +48,12 @@ def test_what_a_silence_holds_is_told_once_at_its_end(
         end_due_windows(bench.own)
         release_quiet(bench.own)
         bench.deliver()
-    told = [json.loads(received.body)["data"] for received in receiver.received]
-    assert [(data["kind"], data["match_count"]) for data in told] == [("open", 1), ("summary", 6)]
-    assert "maintenance" in told[1]["reason"] or "ended" in told[1]["reason"]
+    messages = [json.loads(received.body)["data"] for received in receiver.received]
+    assert [(data["kind"], data["match_count"]) for data in messages] == [
+        ("open", 1),
+        ("summary", 6),
+    ]
+    assert "maintenance" in messages[1]["reason"] or "ended" in messages[1]["reason"]
 
 
 def test_a_silence_that_matches_nothing_says_so(bench: Any, receiver: Any) -> None:
