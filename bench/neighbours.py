@@ -100,6 +100,7 @@ class Victim:
             "name": f"rule {next(_numbers)}",
             "channel_ids": [self._channel],
             "types": ["ipv4-addr"],
+            "group_by": ["event"],
         }
         rule = self._post("notifications", "/v1/rules", json=body).json()["id"]
         if next(_numbers) > 3:
@@ -191,7 +192,8 @@ def _fill(apis: dict[str, httpx2.Client], hook: str) -> None:
         channel = {"name": f"hang {number}", "kind": "webhook", "config": config}
         channels.append(apis["notifications"].post("/v1/channels", json=channel).json()["id"])
     for number in range(HOSTILE_RULES):
-        rule = {"name": f"rule {number}", "channel_ids": channels, "types": ["ipv4-addr"]}
+        types = {"types": ["ipv4-addr"], "group_by": ["event"]}
+        rule = {"name": f"rule {number}", "channel_ids": channels, **types}
         apis["notifications"].post("/v1/rules", json=rule)
     for number in range(HOSTILE_FEEDS):
         address = {"url": f"{hook}/{number}", "min_interval": 86_400, "every_seconds": 60}

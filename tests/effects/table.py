@@ -6,6 +6,7 @@ their author.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -135,6 +136,14 @@ def _rule(world: World) -> Call:
     return Call("/v1/rules", json={"name": uuid4().hex, "channel_ids": [world.channel()]})
 
 
+def _replay(world: World) -> Call:
+    channel = world.channel()
+    world.delivery(channel)
+    times = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+    return Call("/v1/deliveries/replay", json={**times, "channel_id": channel})
+
+
+_ENTRIES = {"entries": [{"value": "192.0.2.0/24"}]}
 _NOTIFICATIONS = [
     ("POST", "/v1/channels", "notifications.channel.create", _channel),
     ("PATCH", "/v1/channels/{channel_id}", "notifications.channel.update",
@@ -150,6 +159,49 @@ _NOTIFICATIONS = [
      lambda w: Call(f"/v1/rules/{w.rule()}")),
     ("POST", "/v1/deliveries/{delivery_id}/retry", "notifications.delivery.retry",
      lambda w: Call(f"/v1/deliveries/{w.delivery()}/retry")),
+    ("POST", "/v1/deliveries/{delivery_id}/replay", "notifications.delivery.replay",
+     lambda w: Call(f"/v1/deliveries/{w.delivery()}/replay", json={})),
+    ("POST", "/v1/deliveries/replay", "notifications.delivery.replay", _replay),
+    ("POST", "/v1/rules/dry-run", None,
+     lambda w: Call("/v1/rules/dry-run", json={"rule": _rule(w).json, "hours": 1})),
+    ("POST", "/v1/rules/{rule_id}/dry-run", None,
+     lambda w: Call(f"/v1/rules/{w.rule()}/dry-run", json={"hours": 1})),
+    ("POST", "/v1/groups/{group_id}/acknowledge", "notifications.group.acknowledge",
+     lambda w: Call(f"/v1/groups/{w.group()}/acknowledge")),
+    ("POST", "/v1/groups/{group_id}/close", "notifications.group.close",
+     lambda w: Call(f"/v1/groups/{w.group()}/close")),
+    ("POST", "/v1/silences", "notifications.silence.create",
+     lambda w: Call("/v1/silences", json=w.silence_body())),
+    ("PATCH", "/v1/silences/{silence_id}", "notifications.silence.update",
+     lambda w: Call(f"/v1/silences/{w.silence()}", json={"reason": "another reason"})),
+    ("POST", "/v1/silences/{silence_id}/end", "notifications.silence.end",
+     lambda w: Call(f"/v1/silences/{w.silence()}/end")),
+    ("POST", "/v1/silences/preview", None,
+     lambda _: Call("/v1/silences/preview", json={"filter": "change.score > 50"})),
+    ("POST", "/v1/digests", "notifications.digest.create",
+     lambda w: Call("/v1/digests", json=w.digest_body())),
+    ("PATCH", "/v1/digests/{digest_id}", "notifications.digest.update",
+     lambda w: Call(f"/v1/digests/{w.digest()}", json={"enabled": False})),
+    ("DELETE", "/v1/digests/{digest_id}", "notifications.digest.delete",
+     lambda w: Call(f"/v1/digests/{w.digest()}")),
+    ("POST", "/v1/watchlists", "notifications.watchlist.create",
+     lambda _: Call("/v1/watchlists", json={"name": uuid4().hex})),
+    ("PATCH", "/v1/watchlists/{watchlist_id}", "notifications.watchlist.update",
+     lambda w: Call(f"/v1/watchlists/{w.watchlist()}", json={"description": "ours"})),
+    ("DELETE", "/v1/watchlists/{watchlist_id}", "notifications.watchlist.delete",
+     lambda w: Call(f"/v1/watchlists/{w.watchlist()}")),
+    ("POST", "/v1/watchlists/{watchlist_id}/entries", "notifications.watchlist.add_entries",
+     lambda w: Call(f"/v1/watchlists/{w.watchlist()}/entries", json=_ENTRIES)),
+    ("POST", "/v1/watchlists/{watchlist_id}/entries/remove",
+     "notifications.watchlist.remove_entries",
+     lambda w: Call(f"/v1/watchlists/{w.watchlist()}/entries/remove", json=_ENTRIES)),
+    ("POST", "/v1/watchlists/{watchlist_id}/import", "notifications.watchlist.replace_entries",
+     lambda w: Call(f"/v1/watchlists/{w.watchlist()}/import",
+                    json={"csv": "192.0.2.0/24", "replace": True})),
+    ("PUT", "/v1/channels/{channel_id}/quiet-hours", "notifications.quiet_hours.set",
+     lambda w: Call(f"/v1/channels/{w.channel()}/quiet-hours", json=w.quiet_hours_body())),
+    ("DELETE", "/v1/channels/{channel_id}/quiet-hours", "notifications.quiet_hours.delete",
+     lambda w: Call(f"/v1/channels/{w.quiet_channel()}/quiet-hours")),
     ("POST", "/v1/reconcile", "notifications.reconcile", lambda _: Call("/v1/reconcile")),
 ]  # fmt: skip
 
@@ -232,6 +284,9 @@ EFFECTS: list[Effect] = [
 OtherWebhook = {"config": {"url": "http://127.0.0.1:2/hook"}, "secret": f"whsec_{'A' * 32}"}
 _CHANNELS = ("notifications", "PATCH", "/v1/channels/{channel_id}")
 _RULES = ("notifications", "PATCH", "/v1/rules/{rule_id}")
+_SILENCES = ("notifications", "PATCH", "/v1/silences/{silence_id}")
+_DIGESTS = ("notifications", "PATCH", "/v1/digests/{digest_id}")
+_WATCHLISTS = ("notifications", "PATCH", "/v1/watchlists/{watchlist_id}")
 _SCHEDULES = ("scheduler", "PATCH", "/v1/schedules/{schedule_id}")
 _POLICIES = ("observables", "PATCH", "/v1/enrichment-policies/{policy_id}")
 _ENRICHERS = ("observables", "PATCH", "/v1/enrichers/{name}")
@@ -274,7 +329,25 @@ FIELDS: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {
         "tags": {"tags": ["c2"]},
         "filter": {"filter": "change.score > 50"},
         "channel_ids": {"channel_ids": []},
+        "group_by": {"group_by": ["observable.type"]},
+        "update_seconds": {"update_seconds": 60},
+        "max_groups": {"max_groups": 7},
+        "severity": {"severity": "high"},
+        "digest_id": {"digest_id": None},
+        "escalation": {"escalation": []},
     },
+    _SILENCES: {
+        "reason": {"reason": "another reason"},
+        "ends_at": {"ends_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()},
+    },
+    _DIGESTS: {
+        "name": {"name": "another name"},
+        "cron": {"cron": "0 9 * * *"},
+        "timezone": {"timezone": "Europe/Berlin"},
+        "channel_ids": {"channel_ids": []},
+        "enabled": {"enabled": False},
+    },
+    _WATCHLISTS: {"description": {"description": "ours"}},
     _SCHEDULES: {
         "name": {"name": "another name"},
         "task": {"task": "mitre.tasks.refresh_sources"},

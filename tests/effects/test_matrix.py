@@ -154,6 +154,10 @@ def test_a_changed_field_is_recorded_with_both_values(
     body = FIELDS[operation][field]
     if field == "channel_ids":
         body = {field: [world.channel()]}
+    elif field == "digest_id":
+        body = {field: world.digest()}
+    elif field == "escalation":
+        body = {field: [{"after_seconds": 60, "channel_ids": [world.channel()]}]}
     before = world.digests(service)
     for role in Role:
         if role < needed:

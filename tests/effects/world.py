@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,6 +28,11 @@ _DELIVERY = (
     "INSERT INTO notifications.delivery (id, tenant, rule_id, channel_id, rule, channel, event_id,"
     " source, state, matches, match_count, event_at) VALUES"
     " (%s, 'acme', %s, %s, 'r', 'c', %s, 'feed', 'failed', '[]', 0, now())"
+)
+_GROUP = (
+    "INSERT INTO notifications.match_group (id, tenant, rule_id, rule, key, labels, severity,"
+    " channel_ids, update_seconds, window_ends_at, opened_at) VALUES"
+    " (%s, 'acme', %s, 'r', %s, '{}', 'low', '{}', 300, now() + interval '1 h', now())"
 )
 
 
@@ -126,11 +131,59 @@ class World:
         body = {"name": f"rule {uuid4().hex}", "channel_ids": [self.channel()]}
         return str(self.post("notifications", "/v1/rules", json=body)["id"])
 
-    def delivery(self) -> str:
+    def delivery(self, channel: str | None = None) -> str:
         """The id of a delivery that has failed."""
         delivery = uuid4()
-        self.execute(_DELIVERY, delivery, uuid4(), UUID(self.channel()), uuid4().hex)
+        self.execute(_DELIVERY, delivery, uuid4(), UUID(channel or self.channel()), uuid4().hex)
         return str(delivery)
+
+    def group(self) -> str:
+        """The id of an open group."""
+        group = uuid4()
+        self.execute(_GROUP, group, uuid4(), uuid4().hex)
+        return str(group)
+
+    def silence_body(self) -> dict[str, Any]:
+        """A silence as it is planned."""
+        ends_at = datetime.now(UTC) + timedelta(hours=1)
+        return {
+            "filter": "change.score > 99",
+            "reason": "maintenance",
+            "ends_at": ends_at.isoformat(),
+        }
+
+    def silence(self) -> str:
+        """A silence's id."""
+        return str(self.post("notifications", "/v1/silences", json=self.silence_body())["id"])
+
+    def digest_body(self) -> dict[str, Any]:
+        """A digest as it is created."""
+        name = f"digest {uuid4().hex}"
+        return {"name": name, "cron": "0 8 * * *", "channel_ids": [self.channel()]}
+
+    def digest(self) -> str:
+        """A digest's id."""
+        return str(self.post("notifications", "/v1/digests", json=self.digest_body())["id"])
+
+    def watchlist(self) -> str:
+        """The id of a watchlist with one entry."""
+        body = {"name": f"list {uuid4().hex}"}
+        watchlist = str(self.post("notifications", "/v1/watchlists", json=body)["id"])
+        entries = {"entries": [{"value": "198.51.100.0/24"}]}
+        self.post("notifications", f"/v1/watchlists/{watchlist}/entries", json=entries)
+        return watchlist
+
+    def quiet_hours_body(self) -> dict[str, Any]:
+        """Quiet hours as they are set."""
+        return {"timezone": "UTC", "periods": [{"start": "22:00", "end": "06:00"}]}
+
+    def quiet_channel(self) -> str:
+        """The id of a channel with quiet hours."""
+        channel = self.channel()
+        path = f"/v1/channels/{channel}/quiet-hours"
+        answer = self.client("notifications", "operator").put(path, json=self.quiet_hours_body())
+        assert answer.is_success, answer.text
+        return channel
 
     def schedule(self) -> str:
         """A schedule's id."""

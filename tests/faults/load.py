@@ -17,7 +17,7 @@ from tests.faults.receivers import ServedList
 
 _numbers = itertools.count(int(IPv4Address("10.0.0.1")))
 _FEEDS = 3
-_RULE = {"min_score": 80}
+_RULE = {"min_score": 80, "group_by": ["event"]}
 _TRUST = {"confidence": 95, "reliability": "A"}
 
 
@@ -228,7 +228,12 @@ class Probe:
         channel = installation.ask(
             "notifications", "POST", "/v1/channels", tenant=STRANGER, json=stranger
         )
-        rule = {"name": stranger["name"], "min_score": 1, "channel_ids": [channel["id"]]}
+        rule = {
+            "name": stranger["name"],
+            "min_score": 1,
+            "channel_ids": [channel["id"]],
+            "group_by": ["event"],
+        }
         installation.ask("notifications", "POST", "/v1/rules", tenant=STRANGER, json=rule)
 
     def seconds(self, since: float, limit: float = 120) -> float:

@@ -115,7 +115,13 @@ class Installation:
             "/v1/channels",
             json={"name": feed, "kind": "webhook", "config": config},
         )
-        rule = {"name": feed, "sources": [feed], "min_score": 80, "channel_ids": [channel["id"]]}
+        rule = {
+            "name": feed,
+            "sources": [feed],
+            "min_score": 80,
+            "channel_ids": [channel["id"]],
+            "group_by": ["event"],
+        }
         self.ask("notifications", "POST", "/v1/rules", json=rule)
 
     def close(self) -> None:

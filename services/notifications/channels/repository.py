@@ -16,8 +16,13 @@ from shared.errors import Conflict
 from shared.http.guard import origin_of
 from shared.sealed_rows import SealedColumn
 
-# Rules stand on channels: this room reads their table itself rather than import their room.
-_RULES_USING = sa.text("SELECT name FROM rule WHERE :channel_id = ANY (channel_ids) ORDER BY name")
+# Rules and digests stand on channels: this room reads their tables rather than import their rooms.
+_NAMES_USING = sa.text(
+    "SELECT name FROM rule WHERE :channel_id = ANY (channel_ids)"
+    " OR escalation @> jsonb_build_array(jsonb_build_object('channel_ids',"
+    " jsonb_build_array(CAST(:channel_id AS text))))"
+    " UNION ALL SELECT name FROM digest WHERE :channel_id = ANY (channel_ids) ORDER BY name"
+)
 
 
 def _places(row: sa.Row[Any]) -> tuple[str, str]:
@@ -100,9 +105,9 @@ def lock_existing(session: Session, channel_ids: Collection[UUID]) -> set[UUID]:
     return set(session.scalars(query.with_for_update(read=True)))
 
 
-def names_of_rules_using(session: Session, channel_id: UUID) -> Sequence[str]:
-    """The names of the rules that notify through a channel."""
-    return session.scalars(_RULES_USING, {"channel_id": channel_id}).all()
+def names_of_users(session: Session, channel_id: UUID) -> Sequence[str]:
+    """The names of the rules and digests that notify through a channel."""
+    return session.scalars(_NAMES_USING, {"channel_id": channel_id}).all()
 
 
 def insert(session: Session, values: Mapping[str, Any]) -> Channel:

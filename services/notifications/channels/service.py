@@ -28,6 +28,7 @@ from services.notifications.channels.schemas import (
     ChannelView,
     SampleOutcome,
 )
+from services.notifications.pauses.service import forget_channel
 from services.notifications.quotas.limits import CHANNELS
 from shared.audit import changes_between
 from shared.auth import Principal
@@ -204,13 +205,15 @@ def delete_channel(database: Database, principal: Principal, channel_id: UUID) -
     """
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id, lock=True)
-        if rules := repository.names_of_rules_using(session, channel_id):
-            names = ", ".join(rules[:5])
+        if users := repository.names_of_users(session, channel_id):
+            names = ", ".join(users[:5])
             raise Conflict(
-                f"{len(rules)} rule(s) notify through this channel: {names}. Change them first."
+                f"{len(users)} rule(s) or digest(s) notify through this channel: {names}. Change"
+                " them first."
             )
         _audit(session, principal, "delete", channel, before=channel)
         repository.delete(session, channel)
+        forget_channel(session, channel_id)
 
 
 def test_channel(
@@ -331,6 +334,16 @@ def require_channels(session: Session, channel_ids: Collection[UUID]) -> None:
     missing = set(channel_ids) - repository.lock_existing(session, channel_ids)
     if missing:
         raise InvalidInput(f"There is no channel {min(missing)}.", field="channel_ids")
+
+
+def keep_channel(session: Session, channel_id: UUID) -> None:
+    """Keep a channel of the tenant until the transaction ends.
+
+    Raises:
+        NotFound: the tenant has no such channel.
+    """
+    if not repository.lock_existing(session, [channel_id]):
+        raise NotFound(f"There is no channel {channel_id}.")
 
 
 def find_channels(session: Session, channel_ids: Collection[UUID]) -> dict[UUID, Channel]:

@@ -263,6 +263,7 @@ def _create_channel_tables() -> None:
         sa.Column("periods", JSONB, nullable=False),
         sa.Column("passing", _TEXTS, nullable=False),
         *_stamps(),
+        sa.ForeignKeyConstraint(["channel_id"], [f"{_SCHEMA}.channel.id"], ondelete="CASCADE"),
         schema=_SCHEMA,
     )
 

@@ -32,6 +32,11 @@ def note_successes(session: Session, channel_ids: list[UUID]) -> None:
         log.info("channel.resumed", id=str(channel_id))
 
 
+def forget_channel(session: Session, channel_id: UUID) -> None:
+    """Forget the failures of a channel that is deleted."""
+    repository.clear(session, [channel_id])
+
+
 def paused_channels(session: Session, tenant: str) -> set[UUID]:
     """A tenant's channels that are left alone now."""
     return repository.paused_channels(session, tenant)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.notifications.channels.service import require_channels
+from services.notifications.channels.service import keep_channel
 from services.notifications.quiet_hours import repository
 from services.notifications.quiet_hours.periods import quiet_until
 from services.notifications.quiet_hours.repository import StoredQuietHours
@@ -67,12 +67,13 @@ def set_quiet_hours(
     """Set the quiet hours of a channel. They hold for what is notified from now on.
 
     Raises:
-        InvalidInput: the tenant has no such channel, or there is no such time zone.
+        NotFound: the tenant has no such channel.
+        InvalidInput: there is no such time zone.
     """
     time_zone(body.timezone)
     values = body.model_dump(mode="json")
     with database.transaction(principal.tenant) as session:
-        require_channels(session, [channel_id])
+        keep_channel(session, channel_id)
         before = repository.find(session, channel_id)
         stored = repository.put(
             session, {"channel_id": channel_id, "tenant": principal.tenant, **values}

@@ -20,9 +20,11 @@ from services.notifications.watchlists.schemas import (
     WatchlistPatch,
     WatchlistView,
 )
+from shared.audit import changes_between
 from shared.auth import Principal
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound, QuotaExceeded
+from shared.events.audit import FieldChange
 from shared.filters.filter import FilterExpression
 from shared.kafka.outbox import audit
 from shared.pagination import Page, decode_cursor, paginate
@@ -126,9 +128,12 @@ def change_watchlist(
         NotFound: the tenant has no such watchlist.
     """
     with database.transaction(principal.tenant) as session:
-        _get(session, watchlist_id, lock=True)
+        before = _get(session, watchlist_id, lock=True)
         watchlist = repository.describe(session, watchlist_id, body.description)
-        _audit(session, principal, "update", watchlist)
+        changes = changes_between(
+            {"description": before.description}, {"description": watchlist.description}
+        )
+        _audit(session, principal, "update", watchlist, changes)
     return WatchlistView.model_validate(watchlist)
 
 
@@ -251,7 +256,12 @@ def _get(session: Session, watchlist_id: UUID, *, lock: bool = False) -> StoredW
 
 
 def _audit(
-    session: Session, principal: Principal, verb: str, watchlist: StoredWatchlist, **details: str
+    session: Session,
+    principal: Principal,
+    verb: str,
+    watchlist: StoredWatchlist,
+    changes: Mapping[str, FieldChange] | None = None,
+    **details: str,
 ) -> None:
     audit(
         session,
@@ -260,6 +270,7 @@ def _audit(
         principal.actor,
         f"notifications.watchlist.{verb}",
         watchlist.id,
+        changes,
         name=watchlist.name,
         **details,
     )

@@ -137,3 +137,27 @@ def test_a_name_is_resolved_before_the_channel_is_locked(bench, receiver, monkey
     path = f"/v1/channels/{channel['id']}"
     assert bench.api.patch(path, json={"config": {"url": receiver.url}}).status_code == 200
     assert open_transactions == [0]
+
+
+@pytest.mark.parametrize("user", ["digest", "escalation"])
+def test_a_channel_that_a_digest_or_a_reminder_uses_stays(bench, user):
+    channel = bench.channel("http://127.0.0.1:1/hook")
+    path = f"/v1/channels/{channel['id']}"
+    hours = {"timezone": "UTC", "periods": [{"start": "22:00", "end": "06:00"}]}
+    assert bench.api.put(f"{path}/quiet-hours", json=hours).status_code == 200
+    body = {"name": f"{user} {channel['id']}", "channel_ids": [channel["id"]]}
+    if user == "digest":
+        created = bench.api.post("/v1/digests", json={**body, "cron": "0 8 * * *"}).json()
+        owner = f"/v1/digests/{created['id']}"
+    else:
+        steps = [{"after_seconds": 60, "channel_ids": [channel["id"]]}]
+        first = bench.channel("http://127.0.0.1:1/first")
+        rule = bench.rule(first, name=body["name"], group_by=[], escalation=steps)
+        owner = f"/v1/rules/{rule['id']}"
+    refused = bench.api.delete(path)
+    assert refused.status_code == 409
+    assert body["name"] in refused.json()["detail"]
+    assert bench.api.delete(owner).status_code == 204
+    assert bench.api.delete(path).status_code == 204
+    left = "SELECT 1 FROM quiet_hours WHERE channel_id = :id"
+    assert bench.sql(left, id=channel["id"]) == []
