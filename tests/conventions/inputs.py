@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
-_FIXED_FORMATS: Final = {"uuid", "date-time", "date", "binary"}
+_FIXED_FORMATS: Final = {"uuid", "date-time", "date", "time", "binary"}
 """Formats whose texts have few lengths, and bodies whose route bounds them."""
 _BOUNDS: Final = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 

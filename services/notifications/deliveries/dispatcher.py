@@ -32,7 +32,7 @@ from services.notifications.channels.service import (
 )
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.message import notification_of
-from services.notifications.deliveries.repository import ClaimedDelivery, Delivery
+from services.notifications.deliveries.records import ClaimedDelivery, Delivery
 from services.notifications.deliveries.results import write_results
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS
 from services.notifications.pauses.service import paused_channels, take_probes

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from services.notifications.channel_types.base import Notification, NotificationKind, Severity
-from services.notifications.deliveries.repository import Delivery
+from services.notifications.deliveries.records import Delivery
 from shared.settings import Settings
 
 _LATE_AFTER: Final = timedelta(minutes=1)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from services.notifications.channel_types.attempt import AttemptResult
 from services.notifications.channels.service import disable_channel
 from services.notifications.deliveries import repository
-from services.notifications.deliveries.repository import (
+from services.notifications.deliveries.records import (
     ClaimedDelivery,
     Delivery,
     DeliveryOutcome,
@@ -128,5 +128,6 @@ def ended_event(delivery: Delivery, state: str, error: dict[str, Any] | None) ->
         error={key: str(value) for key, value in error.items()} if error else None,
     )
     key = str(delivery.rule_id).encode()
-    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.attempts)
+    # By its claim: the attempts of a delivery that a person repeats are counted anew.
+    event_id = derived_id(DELIVERED.name, delivery.id, state, delivery.holder)
     return Event(DELIVERED, data, delivery.tenant, SOURCE, key, event_id)

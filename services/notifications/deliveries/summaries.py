@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.notifications.deliveries import repository
 from services.notifications.deliveries.identity import delivery_id
-from services.notifications.deliveries.repository import Delivery, NewDelivery
+from services.notifications.deliveries.records import Delivery, NewDelivery
 from services.notifications.deliveries.results import ended_event
 from services.notifications.deliveries.service import QUIET_HOURS
 from services.notifications.deliveries.wakeup import wake_worker_after_commit

@@ -4,7 +4,7 @@ from datetime import datetime, time
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.notifications.channel_types.base import Severity
 from services.notifications.quiet_hours.periods import QuietPeriod
@@ -22,6 +22,13 @@ class PeriodBody(BaseModel):
     )
     start: time
     end: time = Field(description="On the next day, if it is not after the start.")
+
+    @field_validator("start", "end")
+    @classmethod
+    def _has_no_zone(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("the time zone stands beside the periods: name the time alone")
+        return value
 
     def period(self) -> QuietPeriod:
         """It as a plain value."""

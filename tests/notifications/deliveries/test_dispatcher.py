@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from services.notifications.deliveries import repository
-from services.notifications.deliveries.repository import DeliveryOutcome
+from services.notifications.deliveries.records import DeliveryOutcome
 from services.notifications.deliveries.retry_policy import MAX_ATTEMPTS, WAITS, seconds_to_retry
 from services.notifications.deliveries.service import wake_if_due
 from shared import shutdown

@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from pydantic import ValidationError
 
 from services.notifications.quiet_hours.periods import QuietPeriod, quiet_until
+from services.notifications.quiet_hours.schemas import PeriodBody
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EVERY_DAY = frozenset(range(7))
@@ -57,3 +59,8 @@ def test_each_night_of_a_year_has_one_end_in_every_zone(name: str) -> None:
         assert until is not None
         assert until.astimezone(zone).time() == time(7)
         assert quiet_until([NIGHT], zone, until) is None
+
+
+def test_a_period_whose_time_has_a_zone_of_its_own_is_refused() -> None:
+    with pytest.raises(ValidationError, match="name the time alone"):
+        PeriodBody.model_validate({"start": "22:00Z", "end": "06:00"})
