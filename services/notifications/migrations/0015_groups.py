@@ -119,12 +119,20 @@ def _create_groups() -> None:
     for name, columns, where, unique in (
         ("match_group_open", ["rule_id", "key"], is_open, True),
         ("match_group_due", ["window_ends_at"], is_open, False),
-        ("match_group_subject", ["subject"], is_open, False),
         ("match_group_newest", ["tenant", "id"], None, False),
     ):
         op.create_index(
             name, "match_group", columns, schema=_SCHEMA, unique=unique, postgresql_where=where
         )
+    # By hash: a value may be longer than an entry of the other kind of index.
+    op.create_index(
+        "match_group_subject",
+        "match_group",
+        ["subject"],
+        schema=_SCHEMA,
+        postgresql_using="hash",
+        postgresql_where=is_open,
+    )
     op.create_index(
         "match_group_escalation",
         "match_group",

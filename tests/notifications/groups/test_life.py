@@ -191,6 +191,18 @@ def test_an_observable_that_expires_closes_its_group(bench: Any, receiver: Any) 
     assert [data["kind"] for data in bodies(receiver)] == ["open", "close"]
 
 
+def test_a_group_about_a_long_value_opens_and_closes(bench: Any, receiver: Any) -> None:
+    _, rule, feed = bench.hook(receiver, group_by=["observable.value"])
+    # Random, so that no index makes it shorter.
+    value = "http://a.example/" + "".join(uuid4().hex for _ in range(250))
+    bench.handle(bench.event(feed, change(value=value, type="url")))
+    gone = change(value=value, type="url", kind="expired", score_before=90, score=0)
+    bench.handle(bench.event(feed, gone))
+    end_due_windows(bench.own)
+    bench.deliver()
+    assert [row["kind"] for row in bench.ledger(rule)] == ["close", "open"]
+
+
 def test_who_does_not_acknowledge_in_time_lets_others_be_reminded(
     bench: Any, receiver: Any
 ) -> None:
