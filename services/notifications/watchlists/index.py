@@ -20,6 +20,7 @@ EntryKind = Literal["network", "domain", "brand", "value"]
 """network: an address or a network; value: anything else, as it stands."""
 
 MAX_VALUE: Final = 2048
+"""Bytes of an entry: the table's key has room for them."""
 
 
 class WatchlistIndex:
@@ -105,8 +106,10 @@ def canonical_entry(kind: EntryKind | None, text: str) -> tuple[EntryKind, str]:
         InvalidInput: the text is not of that kind.
     """
     value = text.strip()
-    if not value or len(value) > MAX_VALUE or not value.isprintable():
-        raise InvalidInput(f"An entry has 1 to {MAX_VALUE} printable characters.", field="value")
+    if not value or not value.isprintable() or len(value.encode()) > MAX_VALUE:
+        raise InvalidInput(
+            f"An entry has printable characters, 1 to {MAX_VALUE} bytes of them.", field="value"
+        )
     if kind == "value":
         return "value", value
     if kind == "brand":

@@ -3,7 +3,7 @@
 import pytest
 
 from services.notifications.watchlists.csv_rows import read_entries
-from services.notifications.watchlists.index import WatchlistIndex, canonical_entry
+from services.notifications.watchlists.index import MAX_VALUE, WatchlistIndex, canonical_entry
 from shared.errors import InvalidInput
 
 INDEX = WatchlistIndex(
@@ -108,3 +108,10 @@ def test_a_hundred_thousand_entries_are_asked_in_a_few_look_ups() -> None:
     index = WatchlistIndex(entries)
     assert "10.0.1.0" in index
     assert "10.0.1.9" not in index
+
+
+def test_an_entry_has_room_in_the_key_of_its_table() -> None:
+    assert canonical_entry("value", "a" * MAX_VALUE)[1] == "a" * MAX_VALUE
+    for value in ("a" * (MAX_VALUE + 1), "\U0001d4b6" * (MAX_VALUE // 2), "\ud800", "a\nb"):
+        with pytest.raises(InvalidInput, match="printable"):
+            canonical_entry("value", value)
