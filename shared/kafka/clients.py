@@ -21,10 +21,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 
-from shared.telemetry.logging import get_logger
-
-log = get_logger(__name__)
-
 Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient)
 
 _CLOSE_SECONDS: Final = 15.0
@@ -112,7 +108,9 @@ async def close_client(
             else:
                 await client.stop()
     except TimeoutError:
-        log.warning("client.close_timed_out", seconds=_CLOSE_SECONDS)
+        from shared.telemetry.logging import get_logger  # noqa: PLC0415  # doctor starts sooner
+
+        get_logger(__name__).warning("client.close_timed_out", seconds=_CLOSE_SECONDS)
     finally:
         inner = getattr(client, "client", None) or client._client  # noqa: SLF001
         for connection in list(inner._conns.values()):  # noqa: SLF001

@@ -22,10 +22,6 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from shared.telemetry.logging import get_logger
-
-log = get_logger(__name__)
-
 _OVERHEAD: Final = 12
 """Bytes before a batch's contents: its first offset, and its length."""
 _HEADER: Final = 61
@@ -129,10 +125,12 @@ class OversizedBatch(LenientBatch):
     """A batch that is not expanded. In place of its records it has one without contents."""
 
     def __iter__(self) -> Iterator[Any]:
+        from shared.telemetry.logging import get_logger  # noqa: PLC0415  # doctor starts sooner
+
         batch = self._batch
-        log.error("batch.not_expanded", offset=batch.base_offset, last_offset=batch.next_offset - 1)
-        # The last offset: the consumer may have read the batch's first ones already.
         last = batch.next_offset - 1
+        get_logger(__name__).error("batch.not_expanded", offset=batch.base_offset, last_offset=last)
+        # The last offset: the consumer may have read the batch's first ones already.
         yield DefaultRecord(last, batch.max_timestamp, batch.timestamp_type, None, None, [])
 
 
