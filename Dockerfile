@@ -18,6 +18,8 @@ RUN --mount=type=cache,target=/root/.cache \
 
 # The code: shared/ and this service, and no other.
 FROM packages AS code
+# Docker hands it on from the stage before, Podman does not, and would copy the code of all services.
+ARG SERVICE
 COPY pyproject.toml README.md ./
 COPY shared shared
 COPY services/__init__.py services/
