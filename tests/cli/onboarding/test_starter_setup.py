@@ -39,7 +39,8 @@ def renamed(starter, prefix, base):
         for feed in starter.feeds
     ]
     named = {
-        "rule": {**starter.rule, "name": prefix},
+        # By events, so that the count is complete before a window of a group ends.
+        "rule": {**starter.rule, "name": prefix, "group_by": ["event"]},
         "channel": {**starter.channel, "name": prefix},
     }
     return msgspec.structs.replace(starter, feeds=feeds, **named)
