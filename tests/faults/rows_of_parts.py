@@ -85,14 +85,20 @@ ROWS = (
     Row(
         6,
         "Valkey is emptied (FLUSHALL)",
-        "Nothing is lost: what waits is a row, and sweeps find it.",
+        "Nothing is lost: what waits is a row, and sweeps find it. A firing of a tenant's own "
+        "schedule is sent again after two minutes, or noted as missed if the schedule does not "
+        "catch up.",
         (Trigger(servers.valkey_flushed, AFTER_PROCESS),),
-        tests_of(
-            "shared/runtime/test_worker.py",
-            "test_a_flushed_broker_forgets_the_hints_with_the_messages",
+        (
+            *tests_of(
+                "shared/runtime/test_worker.py",
+                "test_a_flushed_broker_forgets_the_hints_with_the_messages",
+            ),
+            *tests_of(
+                "scheduler/beat/test_lost_firings.py",
+                "test_a_flushed_broker_loses_no_firing_of_a_tenant",
+            ),
         ),
-        gap="The message of a tenant's own schedule that waits in a queue is lost with it; the "
-        "schedule fires again at its next time.",
     ),
     Row(
         7,
