@@ -7,6 +7,7 @@ records can be delivered late, in parts, and again. The provider is a table of l
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -124,8 +125,10 @@ class World:
         with payloads.scratch() as folder:
             path = folder / "upload"
             path.write_bytes(document(values))
-            payload = payloads.add(path).sha256
-        service.ingest(self.feeds, PRINCIPAL, "model", StoredDocument(payload), {})
+            packed = payloads.pack(path)
+            stored = StoredDocument(packed.content.sha256)
+            keep = partial(payloads.keep, packed)
+            service.ingest(self.feeds, PRINCIPAL, "model", stored, {}, keep)
 
     def confirm(self) -> None:
         with suppress(Conflict):
