@@ -6,7 +6,7 @@ forgets its connection, and a task that still asks the client connects once more
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
@@ -26,24 +26,36 @@ Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClie
 _CLOSE_SECONDS: Final = 15.0
 """The longest goodbye: a broker that is frozen answers none."""
 
-_bootstrapping: ContextVar[WeakSet[AIOKafkaConnection] | None] = ContextVar(
-    "_bootstrapping", default=None
-)
-_create_connection = aiokafka.client.create_conn
+_opener: ContextVar["ClosingClient | None"] = ContextVar("_opener", default=None)
+"""The client for which connections are being opened."""
 
 
-async def _create_noted(*arguments: Any, **options: Any) -> AIOKafkaConnection:
-    connection = await _create_connection(*arguments, **options)
-    opened = _bootstrapping.get()
-    if opened is not None:
-        opened.add(connection)
-    return connection
+def _noting(create: Callable[..., Awaitable[AIOKafkaConnection]]) -> Callable[..., Any]:
+    """Let whatever opens a connection note it at the client that it is for."""
+
+    async def create_noted(*arguments: Any, **options: Any) -> AIOKafkaConnection:
+        connection = await create(*arguments, **options)
+        client = _opener.get()
+        if client is not None:
+            client.note_connection(connection)
+        return connection
+
+    return create_noted
 
 
 class ClosingClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
-    """The part of an aiokafka client that has its connections."""
+    """The part of an aiokafka client that has its connections, and remembers all of them."""
 
-    _is_over = False
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._is_over = False
+        self._opened = WeakSet[AIOKafkaConnection]()
+
+    def note_connection(self, connection: AIOKafkaConnection) -> None:
+        """Remember a connection, so that it is closed with the client; close it if that is over."""
+        self._opened.add(connection)
+        if self._is_over:
+            connection.close()
 
     async def bootstrap(self) -> None:
         """Learn the cluster from one of the servers; close that connection, whatever happens.
@@ -51,34 +63,42 @@ class ClosingClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untype
         Raises:
             KafkaError: none of them answers.
         """
-        opened = WeakSet[AIOKafkaConnection]()
-        token = _bootstrapping.set(opened)
+        token = _opener.set(self)
         try:
             await super().bootstrap()
         finally:
-            _bootstrapping.reset(token)
-            for connection in set(opened) - set(self._conns.values()):
+            _opener.reset(token)
+            for connection in set(self._opened) - set(self._conns.values()):
                 connection.close()
 
     async def _get_conn(self, *arguments: Any, **options: Any) -> AIOKafkaConnection | None:
-        connection = None if self._is_over else await super()._get_conn(*arguments, **options)
-        if connection is None or not self._is_over:
-            return connection
-        # It was on its way when the client was closed.
-        connection.close()
-        return None
+        if self._is_over:
+            return None
+        token = _opener.set(self)
+        try:
+            connection: AIOKafkaConnection | None = await super()._get_conn(*arguments, **options)
+        finally:
+            _opener.reset(token)
+        return connection
 
     async def close(self) -> None:
         """Close all connections, and open no other."""
-        self._is_over = True
-        for connection in self._conns.values():
-            connection.close()
+        self.close_connections()
         await super().close()
+
+    def close_connections(self) -> None:
+        """Close all connections at once, and open no other."""
+        self._is_over = True
+        for connection in list(self._opened):
+            connection.close()
 
 
 def close_completely() -> None:
-    """Let aiokafka's consumers, producers and administrators use `ClosingClient`."""
-    aiokafka.client.create_conn = _create_noted
+    """Let aiokafka's consumers, producers and administrators use `ClosingClient`.
+
+    What else replaces the function that opens connections has to do so before.
+    """
+    aiokafka.client.create_conn = _noting(aiokafka.client.create_conn)
     for module in (aiokafka.consumer.consumer, aiokafka.producer.producer, aiokafka.admin.client):
         module.AIOKafkaClient = ClosingClient
 
@@ -113,5 +133,4 @@ async def close_client(
         get_logger(__name__).warning("client.close_timed_out", seconds=_CLOSE_SECONDS)
     finally:
         inner = getattr(client, "client", None) or client._client  # noqa: SLF001
-        for connection in list(inner._conns.values()):  # noqa: SLF001
-            connection.close()
+        inner.close_connections()

@@ -18,9 +18,9 @@ from shared.settings import Settings
 REQUEST_MS: Final = 10_000
 """The longest wait for an answer of Kafka: a broker that is frozen or gone is given up then."""
 
-close_completely()
 read_leniently()
 log_in_anew()
+close_completely()
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
