@@ -8,7 +8,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONFAULTHANDLER=1
 # The service's packages, each checked against its hash.
 FROM base AS packages
 ARG SERVICE
-RUN test -n "${SERVICE}" || { echo "give --build-arg SERVICE=feeds|observables|notifications|mitre|scheduler" >&2; exit 1; }
+RUN test -n "${SERVICE}" || { echo "give --build-arg SERVICE=feeds|observables|notifications|mitre|scheduler|gateway" >&2; exit 1; }
 WORKDIR /build
 COPY requirements/uv.txt requirements/${SERVICE}.txt ./
 RUN --mount=type=cache,target=/root/.cache \

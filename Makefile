@@ -13,7 +13,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # Tests wait as much as they compute: a process more than there are cores keeps the cores busy.
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
-IMAGES := feeds observables notifications mitre scheduler flower
+IMAGES := feeds observables notifications mitre scheduler gateway flower
 
 .PHONY: help jars documents run demo test test-all test-again api-cases faults faults-short check catalog format bench lock env clean
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PLACE = Path(__file__).resolve().parents[1] / ".env"
-SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler")
+SERVICES = ("feeds", "observables", "notifications", "mitre", "scheduler", "gateway")
 KAFKA_LOGINS = ("broker", "admin", "operator", *SERVICES)
 SIGNED_PURPOSES = ("events", "tasks")
 SECRET_PURPOSES = {

@@ -47,6 +47,7 @@ SECRET_PURPOSES: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     "notifications": (CHANNEL_SECRETS,),
     "mitre": (),
     "scheduler": (),
+    "gateway": (),
 }
 """By service, what its secret keys are for."""
 

@@ -3,15 +3,15 @@
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.tenants import is_tenant
 
-ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler"]
-SERVICES: tuple[ServiceName, ...] = ("feeds", "observables", "notifications", "mitre", "scheduler")
+ServiceName = Literal["feeds", "observables", "notifications", "mitre", "scheduler", "gateway"]
+SERVICES: Final[tuple[ServiceName, ...]] = get_args(ServiceName)
 
 
 def _plain(name: str) -> AliasChoices:
@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     notifications_url: str = "http://127.0.0.1:8003"
     mitre_url: str = "http://127.0.0.1:8004"
     scheduler_url: str = "http://127.0.0.1:8005"
+    gateway_url: str = "http://127.0.0.1:8000"
 
     @model_validator(mode="after")
     def _require_keys(self) -> Self:

@@ -27,6 +27,7 @@ class Ports:
     valkey: int = 6390
     kafka: int = 19092
     kafka_controller: int = 19093
+    gateway: int = 8000
 
     @classmethod
     def names(cls) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 MODULES = (
     "services.feeds.app",
+    "services.gateway.app",
     "services.mitre.app",
     "services.notifications.app",
     "services.observables.app",

@@ -31,6 +31,7 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
     "notifications": ("observables.changed.v1", "feeds.health.v1"),
     "mitre": (),
     "scheduler": (),
+    "gateway": (),
 }
 """The topics that a service reads: its subscriptions, and what its trends and policies look at."""
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-QUEUES: Final = {name: name for name in ("feeds", "observables", "notifications", "mitre")} | {
-    "scheduler": "default"
-}
+QUEUES: Final = {
+    name: name for name in ("feeds", "observables", "notifications", "mitre", "gateway")
+} | {"scheduler": "default"}
 """The queue of each service."""

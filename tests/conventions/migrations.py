@@ -14,7 +14,14 @@ from pathlib import Path
 
 from tests.conventions.rules import ROOT
 
-FIRST_RULED = {"feeds": 4, "mitre": 4, "notifications": 3, "observables": 13, "scheduler": 2}
+FIRST_RULED = {
+    "feeds": 4,
+    "mitre": 4,
+    "notifications": 3,
+    "observables": 13,
+    "scheduler": 2,
+    "gateway": 2,
+}
 """The first migration of each service that keeps the rules."""
 
 _SQL = {

@@ -19,6 +19,7 @@ RELEASED = {
     "notifications": "notifications_0002",
     "observables": "observables_0012",
     "scheduler": "scheduler_0001",
+    "gateway": "gateway_0001",
 }
 """The newest migrations of the version before this one."""
 

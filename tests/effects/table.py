@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from services.feeds.catalog.service import list_entries
+from shared.settings import SERVICES
 from tests.effects.world import World, now
 
 
@@ -277,7 +278,7 @@ EFFECTS: list[Effect] = [
     *(_effect(service, "PUT", "/v1/quotas/{tenant}/{name}", "quotas.set", _quota(name))
       for service, name in (("feeds", "feeds"), ("observables", "bulk-requests"),
                             ("notifications", "rules"), ("scheduler", "schedules"))),
-    *(effect for service in ("feeds", "observables", "notifications", "mitre", "scheduler")
+    *(effect for service in SERVICES
       for effect in _platform(service)),
 ]  # fmt: skip
 

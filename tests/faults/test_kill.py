@@ -52,6 +52,9 @@ VICTIMS = (
     "scheduler-worker",
     "scheduler-consumer",
     "scheduler-beat",
+    "gateway-api",
+    "gateway-worker",
+    "gateway-consumer",
 )
 _networks = itertools.count()
 SEED = int(os.environ.get("SENTINELIQ_KILL_SEED", "5"))

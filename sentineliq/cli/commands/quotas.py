@@ -12,7 +12,13 @@ from shared.settings import ServiceName
 
 quotas = CommandGroup("Quotas: how much a tenant may use.")
 
-_SERVICES: Final[tuple[ServiceName, ...]] = ("feeds", "observables", "notifications", "scheduler")
+_SERVICES: Final[tuple[ServiceName, ...]] = (
+    "feeds",
+    "observables",
+    "notifications",
+    "scheduler",
+    "gateway",
+)
 _PATH: Final = "/v1/quotas"
 _COLUMNS: Final = ("tenant", "service", "quota", "used", "limit", "set", "free at")
 

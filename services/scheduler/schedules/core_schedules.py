@@ -73,7 +73,7 @@ CORE_SCHEDULES: Final[tuple[CoreSchedule, ...]] = (
             Timing(cron=f"{minute} 3 * * *"),
             catch_up="once",
         )
-        for service, minute in zip(SERVICES, (3, 11, 23, 31, 41), strict=True)
+        for service, minute in zip(SERVICES, (3, 11, 23, 31, 41, 47), strict=True)
     ),
     CoreSchedule(
         # The jitter keeps installations from asking the same server at the same minute.

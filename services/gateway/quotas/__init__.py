@@ -1,0 +1,1 @@
+"""How much of the gateway a tenant may use."""
