@@ -77,6 +77,16 @@ class Settings(BaseSettings):
     mitre_url: str = "http://127.0.0.1:8004"
     scheduler_url: str = "http://127.0.0.1:8005"
     gateway_url: str = "http://127.0.0.1:8000"
+    flower_url: str | None = None
+    flower_basic_auth: SecretStr | None = Field(None, validation_alias=_plain("FLOWER_BASIC_AUTH"))
+
+    production: bool = False
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    gateway_documentation: bool = False
+    gateway_answer_seconds: float = Field(75, gt=0, le=3600)
+    gateway_body_bytes: int = Field(1024 * 1024 * 1024, ge=1024, le=2**40)
 
     @model_validator(mode="after")
     def _require_keys(self) -> Self:
@@ -84,7 +94,7 @@ class Settings(BaseSettings):
             raise ValueError("secret_key or keys: set one of them; they have no default")
         return self
 
-    @field_validator("outbound_allow", mode="before")
+    @field_validator("outbound_allow", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -153,7 +153,10 @@ def _close_data_folder(settings: Settings) -> None:
 
 
 def _run_api(service: ServiceDefinition, settings: Settings) -> None:
-    app = _load(service.api)(settings, database(service.name))
+    try:
+        app = _load(service.api)(settings, database(service.name))
+    except InvalidInput as error:
+        sys.exit(error.message)
     # Threads beside the loop compute responses. With Python's default of 5 ms, a thread that
     # computes keeps the loop waiting.
     sys.setswitchinterval(0.0005)

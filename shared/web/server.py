@@ -4,18 +4,31 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
 
 from shared.keys import keys_of
 from shared.settings import Settings
-from shared.web.authentication import is_authenticated
+from shared.web.authentication import is_authenticated as has_valid_token
 from shared.web.connections import ConnectionTable
-from shared.web.protocol import BoundedHttpProtocol
+from shared.web.protocol import BoundedHttpProtocol, Headers
 
 _CHECK_SECONDS: Final = 1.0
+
+
+class TlsFiles(NamedTuple):
+    """The files of a server's own TLS.
+
+    Attributes:
+        certificate: with those of its issuers, in PEM.
+        key: of the certificate.
+    """
+
+    certificate: Path
+    key: Path
 
 
 def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> None:
@@ -25,7 +38,14 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
         app: the API.
         settings: address, port and limits.
         notify: called when the server listens.
+
+    An app whose `state.reads_strangers` is true gets the bodies of requests without a token, and
+    one with `state.tls_files` is served over TLS.
     """
+    tls: TlsFiles | None = getattr(app.state, "tls_files", None)
+    is_authenticated = partial(has_valid_token, keys_of(settings))
+    if getattr(app.state, "reads_strangers", False):
+        is_authenticated = _is_welcome  # type: ignore[assignment]  # both take the headers
     table = ConnectionTable(settings.api_connections, settings.api_connections_per_peer)
     config = uvicorn.Config(
         app,
@@ -37,12 +57,21 @@ def run_server(app: FastAPI, settings: Settings, notify: Callable[[], None]) -> 
         http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks for no more
             BoundedHttpProtocol,
             table=table,
-            is_authenticated=partial(is_authenticated, keys_of(settings)),
+            is_authenticated=is_authenticated,
         ),
         ws="none",
+        # What a client says of its address is nothing to believe; the gateway reads it by itself.
+        proxy_headers=False,
+        server_header=False,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
         loop="uvloop",
     )
     _Server(config, table, notify).run()
+
+
+def _is_welcome(_headers: Headers) -> bool:
+    return True
 
 
 class _Server(uvicorn.Server):

@@ -72,7 +72,13 @@ def test_secrets_have_no_default_and_no_other_type() -> None:
     assert {"database_url", "celery_broker_url"} == set(secrets)
     assert all(fields[name].is_required() for name in secrets)
     # One of two is required: see `test_nothing_starts_without_a_required_variable`.
-    assert {"secret_key", "keys", "service_database_url", "kafka_password"} == set(optional)
+    assert {
+        "secret_key",
+        "keys",
+        "service_database_url",
+        "kafka_password",
+        "flower_basic_auth",
+    } == set(optional)
     assert all(fields[name].default is None for name in optional)
     secrets += optional
     telling = [name for name in fields if re.search(r"secret|password|token|api_key", name)]

@@ -15,7 +15,8 @@ def test_free_ports_are_different():
 
 def test_ports_move_together():
     ports = Ports.from_base(20000)
-    assert [ports.of(name) for name in Ports.names()] == list(range(20000, 20000 + len(Ports.names())))
+    expected = list(range(20000, 20000 + len(Ports.names())))
+    assert [ports.of(name) for name in Ports.names()] == expected
     with pytest.raises(StackError, match="--port-base 65530"):
         Ports.from_base(65530)
 

@@ -1,0 +1,241 @@
+"""One request at the edge, passed on to a service, and the answer passed back."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Send
+
+from services.gateway.routing.failures import BrokenUpstream
+from services.gateway.routing.passed_headers import Headers, passed_response_headers
+from services.gateway.routing.upstream import UpstreamConnection, UpstreamPool
+from shared.errors import TooLargeInput
+from shared.web.request_body import receive_upload
+
+_REPEATABLE: Final = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """What a service gets.
+
+    Attributes:
+        method: of the request.
+        target: path and query, encoded.
+        headers: all but the framing of the body.
+        length: of the body; None for a body in chunks.
+        has_body: whether there is a body.
+    """
+
+    method: str
+    target: bytes
+    headers: Headers
+    length: int | None = None
+    has_body: bool = False
+
+    def head(self) -> bytes:
+        """Request line and headers, as HTTP/1.1 writes them."""
+        lines = [self.method.encode() + b" " + self.target + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers]
+        if self.has_body and self.length is None:
+            lines.append(b"transfer-encoding: chunked")
+        elif self.has_body or self.method in ("POST", "PUT", "PATCH"):
+            lines.append(b"content-length: %d" % (self.length or 0))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def frame(self, piece: bytes, *, is_last: bool) -> bytes:
+        """A piece of the body, as it is sent."""
+        if self.length is not None:
+            return piece
+        end = b"0\r\n\r\n" if is_last else b""
+        return b"%x\r\n%b\r\n%b" % (len(piece), piece, end) if piece else end
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeLimits:
+    """How long an exchange waits, and how much it takes.
+
+    Attributes:
+        answer_seconds: from the end of the request to the head of the answer.
+        piece_seconds: between two pieces of an answer.
+        body_bytes: of a request.
+    """
+
+    answer_seconds: float = 75.0
+    piece_seconds: float = 120.0
+    body_bytes: int = 1024 * 1024 * 1024
+
+
+class _Answer:
+    """What the client has got so far."""
+
+    status = 0
+
+
+async def forward(
+    pool: UpstreamPool,
+    request: OutgoingRequest,
+    receive: Receive,
+    send: Send,
+    own_headers: Iterable[tuple[bytes, bytes]],
+    limits: ExchangeLimits,
+) -> int:
+    """Pass a request on, and its answer back; return the answer's status.
+
+    A read on a connection that the service has just ended is sent once more on a new one.
+
+    Raises:
+        UpstreamAway: there is no connection to the service; nothing was sent.
+        SilentUpstream: the service has not begun to answer in time.
+        BrokenUpstream: it broke off before it had begun to answer.
+        TooLargeInput: the body is too large.
+        SlowRequest: the client sends its body too slowly.
+        ClientDisconnect: the client went away.
+    """
+    answer = _Answer()
+    connection = await pool.acquire()
+    try:
+        await _exchange(connection, request, receive, send, own_headers, limits, answer)
+    except BrokenUpstream:
+        is_stale = connection.exchanges > 1 and not connection.has_answer
+        if request.has_body or request.method not in _REPEATABLE or not is_stale:
+            raise
+    else:
+        return answer.status
+    finally:
+        pool.release(connection)
+    connection = await pool.acquire(is_fresh=True)
+    try:
+        await _exchange(connection, request, receive, send, own_headers, limits, answer)
+    finally:
+        pool.release(connection)
+    return answer.status
+
+
+async def _exchange(
+    connection: UpstreamConnection,
+    request: OutgoingRequest,
+    receive: Receive,
+    send: Send,
+    own_headers: Iterable[tuple[bytes, bytes]],
+    limits: ExchangeLimits,
+    answer: _Answer,
+) -> None:
+    body = await _begin(connection, request, receive, limits)
+    try:
+        await connection.read_head(limits.answer_seconds)
+        answer.status = connection.status
+        await send(
+            {
+                "type": "http.response.start",
+                "status": connection.status,
+                "headers": passed_response_headers(connection.headers, own_headers),
+            }
+        )
+        await _pass_answer(connection, receive, send, limits, is_read=body is None)
+    finally:
+        if body is not None:
+            body.cancel()
+            await asyncio.gather(body, return_exceptions=True)
+
+
+async def _begin(
+    connection: UpstreamConnection,
+    request: OutgoingRequest,
+    receive: Receive,
+    limits: ExchangeLimits,
+) -> asyncio.Task[None] | None:
+    """Send a request; the task sends what is not there yet of its body."""
+    is_head_request = request.method == "HEAD"
+    head = request.head()
+    if not request.has_body:
+        connection.begin(head, is_head_request=is_head_request)
+        return None
+    _check_size(request.length or 0, limits)
+    receive = receive_upload(receive)
+    piece, is_last = await _receive_piece(receive)
+    connection.begin(head + request.frame(piece, is_last=is_last), is_head_request=is_head_request)
+    if is_last:
+        return None
+    connection.is_sending = True
+    return asyncio.create_task(_pass_body(connection, request, receive, len(piece), limits))
+
+
+async def _pass_body(
+    connection: UpstreamConnection,
+    request: OutgoingRequest,
+    receive: Receive,
+    size: int,
+    limits: ExchangeLimits,
+) -> None:
+    """Send the rest of a body, as fast as the service takes it."""
+    is_last = False
+    try:
+        while not is_last:
+            await connection.drain()
+            piece, is_last = await _receive_piece(receive)
+            size += len(piece)
+            _check_size(size, limits)
+            connection.write(request.frame(piece, is_last=is_last))
+    except Exception as error:  # noqa: BLE001  # whoever waits for the answer gets it
+        connection.fail(error)
+    else:
+        connection.is_sending = False
+
+
+async def _receive_piece(receive: Receive) -> tuple[bytes, bool]:
+    """The next piece of a body, and whether it is the last."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), not message.get("more_body", False)
+
+
+def _check_size(size: int, limits: ExchangeLimits) -> None:
+    if size > limits.body_bytes:
+        raise TooLargeInput(f"A body may have {limits.body_bytes:,} bytes.", field="body")
+
+
+async def _pass_answer(
+    connection: UpstreamConnection,
+    receive: Receive,
+    send: Send,
+    limits: ExchangeLimits,
+    *,
+    is_read: bool,
+) -> None:
+    """Send the body of an answer. When the service breaks it off, so does the gateway.
+
+    Args:
+        connection: to the service.
+        receive: of the client.
+        send: of the client.
+        limits: of time.
+        is_read: whether the request's body has been read: then nothing but the client's end can
+            still come from it.
+    """
+    watch: asyncio.Task[None] | None = None
+    try:
+        while True:
+            piece = await connection.read_piece(limits.piece_seconds)
+            is_last = connection.is_whole
+            await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
+            if is_last:
+                return
+            if watch is None and is_read:
+                watch = asyncio.create_task(_watch_client(connection, receive))
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+async def _watch_client(connection: UpstreamConnection, receive: Receive) -> None:
+    """End the service's work on an answer when nobody is there to read it."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            connection.fail(ClientDisconnect())
+            connection.abort()
+            return

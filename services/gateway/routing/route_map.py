@@ -1,0 +1,78 @@
+"""Which service answers which addresses of the gateway."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from shared.settings import ServiceName
+
+Access = Literal["token", "service", "operator"]
+"""Who lets a request in: the gateway by a token of this installation, the service alone by what it
+knows (TAXII's Basic login, the secret in a list's address), or the gateway for operators only."""
+
+
+class EdgeRoute(NamedTuple):
+    """The addresses below one prefix.
+
+    Attributes:
+        prefix: of the gateway's paths, without a slash at the end.
+        upstream: the service that answers, or `flower`.
+        target: what stands for the prefix in the service's path.
+        within: what the rest of the path must begin with; a service offers no more to others.
+        access: who lets a request in.
+    """
+
+    prefix: str
+    upstream: str
+    target: str = ""
+    within: str = "/"
+    access: Access = "token"
+
+    def upstream_path(self, path: str) -> str | None:
+        """The service's path of a gateway's path below the prefix; None if it offers none."""
+        rest = path[len(self.prefix) :]
+        if not rest.startswith(self.within):
+            return None
+        return self.target + rest
+
+
+_API_SERVICES: Final[tuple[ServiceName, ...]] = (
+    "feeds",
+    "observables",
+    "notifications",
+    "mitre",
+    "scheduler",
+)
+FLOWER: Final = "flower"
+TAXII: Final = EdgeRoute("/taxii2", "observables", target="/taxii2", access="service")
+LISTS: Final = EdgeRoute("/lists", "observables", target="/lists", access="service")
+
+EDGE_ROUTES: Final[tuple[EdgeRoute, ...]] = (
+    *(EdgeRoute(f"/api/{name}", name, within="/v1/") for name in _API_SERVICES),
+    TAXII,
+    LISTS,
+    EdgeRoute("/flower", FLOWER, target="/flower", access="operator"),
+)
+"""All routes of the edge. A path below none of them is the gateway's own."""
+
+OWN_PREFIX: Final = "/api/gateway"
+"""Below it the gateway's own API has the same form of address as those of the services."""
+UPSTREAMS: Final = (*_API_SERVICES, FLOWER)
+
+
+class RouteMap:
+    """Finds the route of a path.
+
+    Args:
+        routes: those that this gateway serves.
+    """
+
+    def __init__(self, routes: Sequence[EdgeRoute] = EDGE_ROUTES) -> None:
+        self._by_segments = {tuple(route.prefix.split("/")[1:]): route for route in routes}
+
+    def find(self, path: str) -> EdgeRoute | None:
+        """The route whose prefix the path has, segment by segment; None below no prefix."""
+        first, _, rest = path[1:].partition("/")
+        route = self._by_segments.get((first,))
+        if route is not None:
+            return route
+        return self._by_segments.get((first, rest.partition("/")[0]))
