@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     tls_key_file: Path | None = None
     gateway_documentation: bool = False
     gateway_answer_seconds: float = Field(75, gt=0, le=3600)
+    gateway_piece_seconds: float = Field(120, gt=0, le=3600)
     gateway_body_bytes: int = Field(1024 * 1024 * 1024, ge=1024, le=2**40)
 
     @model_validator(mode="after")

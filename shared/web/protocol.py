@@ -51,6 +51,7 @@ class _Refusal(NamedTuple):
 
 
 _MALFORMED: Final = _Refusal(400, "Bad Request", "bad-request", "Invalid HTTP request received.")
+_OTHER_FORM: Final = _MALFORMED._replace(title="A request names a path, which begins with a slash.")
 _LONG_TARGET: Final = _Refusal(
     414,
     "URI Too Long",
@@ -195,6 +196,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the application, if the head keeps to its bounds."""
         self._has_progress = True
+        if not self.url.startswith(b"/") or b"#" in self.url:
+            # Another host's address, or a part that no request has: uvicorn would leave it out.
+            self._stop_parsing(_OTHER_FORM)
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop_parsing(_PIPELINED)
         self._head_since = None

@@ -35,6 +35,7 @@ from shared.auth import Role
 from shared.errors import Forbidden, NotFound, SentinelIQError, Unauthenticated
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
+from shared.web.refusals import RefusalLog
 
 log = get_logger(__name__)
 
@@ -91,8 +92,10 @@ class Edge:
         self._proxies = settings.trusted_proxies
         self._requires_tls = settings.production
         self._flower_login = _basic_login(settings)
+        self._refusals = RefusalLog()
         self._limits = ExchangeLimits(
             answer_seconds=settings.gateway_answer_seconds,
+            piece_seconds=settings.gateway_piece_seconds,
             body_bytes=settings.gateway_body_bytes,
         )
 
@@ -115,6 +118,9 @@ class Edge:
 
     async def _answer(self, request: "_Request", receive: Receive) -> None:
         scope = request.scope
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        request.place = ClientPlace(peer, scope["scheme"])
         headers = check_request(
             scope["method"],
             scope["raw_path"],
@@ -122,8 +128,7 @@ class Edge:
             scope["headers"],
             scope["http_version"],
         )
-        client = scope.get("client")
-        place = client_place(client[0] if client else "", scope["scheme"], headers, self._proxies)
+        place = client_place(peer, scope["scheme"], headers, self._proxies)
         request.place = place
         path = scope["raw_path"].decode("ascii")
         if self._requires_tls and place.scheme != "https" and not self._pages.is_probe(path):
@@ -224,13 +229,10 @@ class Edge:
     async def _refuse(self, request: "_Request", error: SentinelIQError) -> None:
         reason = error.reason if isinstance(error, MalformedRequest) else error.code
         EDGE_REFUSALS.labels(reason).inc()
-        log.info(
-            "request.refused",
-            reason=reason,
-            status=error.status,
-            upstream=request.upstream,
-            peer=request.place.address,
-        )
+        if error.status < 500:
+            self._refusals.note(f"{request.upstream}: {reason}")
+        else:
+            log.warning("upstream.failed", reason=reason, upstream=request.upstream)
         if request.has_begun:
             return  # the server ends the connection: the client sees that the answer is not whole
         await request.send_problem(error)

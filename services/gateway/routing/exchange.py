@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -14,6 +14,8 @@ from services.gateway.routing.upstream import UpstreamConnection, UpstreamPool
 from shared.errors import TooLargeInput
 from shared.web.request_body import receive_upload
 
+_WHOLE_BYTES: Final = 64 * 1024
+"""A body up to this size is sent in one write, when it is whole."""
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -68,12 +70,6 @@ class ExchangeLimits:
     body_bytes: int = 1024 * 1024 * 1024
 
 
-class _Answer:
-    """What the client has got so far."""
-
-    status = 0
-
-
 async def forward(
     pool: UpstreamPool,
     request: OutgoingRequest,
@@ -94,73 +90,84 @@ async def forward(
         SlowRequest: the client sends its body too slowly.
         ClientDisconnect: the client went away.
     """
-    answer = _Answer()
+    _check_size(request.length or 0, limits)
+    exchange = _Exchange(request, receive, send, own_headers, limits)
+    await exchange.receive_beginning()
     connection = await pool.acquire()
     try:
-        await _exchange(connection, request, receive, send, own_headers, limits, answer)
+        await exchange.run(connection)
     except BrokenUpstream:
         is_stale = connection.exchanges > 1 and not connection.has_answer
         if request.has_body or request.method not in _REPEATABLE or not is_stale:
             raise
     else:
-        return answer.status
+        return connection.status
     finally:
         pool.release(connection)
     connection = await pool.acquire(is_fresh=True)
     try:
-        await _exchange(connection, request, receive, send, own_headers, limits, answer)
+        await exchange.run(connection)
     finally:
         pool.release(connection)
-    return answer.status
+    return connection.status
 
 
-async def _exchange(
-    connection: UpstreamConnection,
-    request: OutgoingRequest,
-    receive: Receive,
-    send: Send,
-    own_headers: Iterable[tuple[bytes, bytes]],
-    limits: ExchangeLimits,
-    answer: _Answer,
-) -> None:
-    body = await _begin(connection, request, receive, limits)
-    try:
-        await connection.read_head(limits.answer_seconds)
-        answer.status = connection.status
-        await send(
-            {
-                "type": "http.response.start",
-                "status": connection.status,
-                "headers": passed_response_headers(connection.headers, own_headers),
-            }
-        )
-        await _pass_answer(connection, receive, send, limits, is_read=body is None)
-    finally:
-        if body is not None:
-            body.cancel()
-            await asyncio.gather(body, return_exceptions=True)
+class _Exchange:
+    """A request with both of its sides."""
 
+    def __init__(
+        self,
+        request: OutgoingRequest,
+        receive: Receive,
+        send: Send,
+        own_headers: Iterable[tuple[bytes, bytes]],
+        limits: ExchangeLimits,
+    ) -> None:
+        self._request = request
+        self._receive = receive
+        self._send = send
+        self._own_headers = own_headers
+        self._limits = limits
+        self._pieces = receive_upload(receive)
+        self._beginning = b""
+        self._is_whole = not request.has_body
 
-async def _begin(
-    connection: UpstreamConnection,
-    request: OutgoingRequest,
-    receive: Receive,
-    limits: ExchangeLimits,
-) -> asyncio.Task[None] | None:
-    """Send a request; the task sends what is not there yet of its body."""
-    is_head_request = request.method == "HEAD"
-    head = request.head()
-    if not request.has_body:
-        connection.begin(head, is_head_request=is_head_request)
-        return None
-    _check_size(request.length or 0, limits)
-    receive = receive_upload(receive)
-    piece, is_last = await _receive_piece(receive)
-    connection.begin(head + request.frame(piece, is_last=is_last), is_head_request=is_head_request)
-    if is_last:
-        return None
-    connection.is_sending = True
-    return asyncio.create_task(_pass_body(connection, request, receive, len(piece), limits))
+    async def receive_beginning(self) -> None:
+        """Receive a body that fits one write, before any connection waits for it.
+
+        Of a body in chunks the beginning is received: a short one is whole by that, and one that is
+        malformed there reaches no service.
+        """
+        if self._request.length is None or self._request.length <= _WHOLE_BYTES:
+            while not self._is_whole and len(self._beginning) <= _WHOLE_BYTES:
+                piece, self._is_whole = await _receive_piece(self._pieces)
+                self._beginning += piece
+
+    async def run(self, connection: UpstreamConnection) -> None:
+        """Send the request, and pass the answer back."""
+        request = self._request
+        if self._is_whole and request.length is None:
+            request = replace(request, length=len(self._beginning))
+        beginning = request.frame(self._beginning, is_last=self._is_whole)
+        connection.begin(request.head() + beginning, is_head_request=request.method == "HEAD")
+        body: asyncio.Task[None] | None = None
+        if not self._is_whole:
+            connection.is_sending = True
+            size = len(self._beginning)
+            passing = _pass_body(connection, request, self._pieces, size, self._limits)
+            body = asyncio.create_task(passing)
+        try:
+            await connection.read_head(self._limits.answer_seconds)
+            headers = passed_response_headers(connection.headers, self._own_headers)
+            status = connection.status
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            # Once the body is read, nothing but the client's end can come from it.
+            watched = self._receive if self._is_whole else None
+            await _pass_answer(connection, watched, self._send, self._limits.piece_seconds)
+        finally:
+            if body is not None:
+                body.cancel()
+                await asyncio.gather(body, return_exceptions=True)
 
 
 async def _pass_body(
@@ -199,33 +206,26 @@ def _check_size(size: int, limits: ExchangeLimits) -> None:
 
 
 async def _pass_answer(
-    connection: UpstreamConnection,
-    receive: Receive,
-    send: Send,
-    limits: ExchangeLimits,
-    *,
-    is_read: bool,
+    connection: UpstreamConnection, watched: Receive | None, send: Send, seconds: float
 ) -> None:
     """Send the body of an answer. When the service breaks it off, so does the gateway.
 
     Args:
         connection: to the service.
-        receive: of the client.
+        watched: tells that the client goes away, when there is nothing else to come from it.
         send: of the client.
-        limits: of time.
-        is_read: whether the request's body has been read: then nothing but the client's end can
-            still come from it.
+        seconds: between two pieces.
     """
     watch: asyncio.Task[None] | None = None
     try:
         while True:
-            piece = await connection.read_piece(limits.piece_seconds)
+            piece = await connection.read_piece(seconds)
             is_last = connection.is_whole
             await send({"type": "http.response.body", "body": piece, "more_body": not is_last})
             if is_last:
                 return
-            if watch is None and is_read:
-                watch = asyncio.create_task(_watch_client(connection, receive))
+            if watch is None and watched is not None:
+                watch = asyncio.create_task(_watch_client(connection, watched))
     finally:
         if watch is not None:
             watch.cancel()

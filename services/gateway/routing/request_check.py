@@ -34,7 +34,7 @@ _DISGUISED: Final = re.compile(
     r"//|/\.{1,2}(?:/|$)|%(?:2e|2f|5c|3b|7f|25(?:2e|2f|5c|00)|[01][0-9a-f])", re.IGNORECASE
 )
 """Empty and dot segments, and what an encoding hides: dots, slashes, `;`, control characters."""
-_QUERY: Final = re.compile(rb"[!\x24-\x7e\x22\x25-\x27]*")
+_QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -72,6 +72,8 @@ def check_request(
     """
     if method not in METHODS:
         raise MalformedRequest(f"The methods are {', '.join(sorted(METHODS))}.", "method")
+    if version not in ("1.0", "1.1"):
+        raise MalformedRequest("The gateway speaks HTTP/1.1.", "version")
     check_path(path, query)
     by_name = _check_headers(headers)
     _check_host(by_name, version)

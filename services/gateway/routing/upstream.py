@@ -206,9 +206,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._error = error
         self._wake()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
         """Set the limits of the kernel's part."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of TCP
         self._transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER, low=_LOW_WATER)
         line = transport.get_extra_info("socket")

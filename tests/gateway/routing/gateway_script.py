@@ -1,7 +1,7 @@
-"""Serve a gateway alone: `python -m tests.gateway.routing.gateway_script PORT UPSTREAM_URL [NAME=VALUE …]`.
+"""Serve a gateway alone, before one service.
 
-Its database is an address where nothing listens; no routed request asks it. Further arguments are
-settings.
+`python -m tests.gateway.routing.gateway_script PORT UPSTREAM_URL [NAME=VALUE …]`: further arguments
+are settings. Its database is an address where nothing listens; no routed request asks it.
 """
 
 import sys
@@ -37,13 +37,18 @@ def gateway_settings(port: int, upstream: str, **changes: object) -> Settings:
     )
 
 
+def _report() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Serve until a signal ends the process."""
     changes = dict(argument.split("=", 1) for argument in sys.argv[3:])
     settings = gateway_settings(int(sys.argv[1]), sys.argv[2], **changes)
     app = create_app(settings, Database(_NOWHERE, "gateway"))
     tune_garbage_collector()
-    run_server(app, settings, lambda: print("ready", flush=True))
+    run_server(app, settings, _report)
 
 
 if __name__ == "__main__":
