@@ -293,8 +293,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.is_whole = True
 
     async def _read_more(self, seconds: float) -> None:
-        if self._error is not None:
-            raise self._error
+        self._raise_error()
         self._reader = self._loop.create_future()
         try:
             await self._wait(self._reader, seconds)
@@ -302,7 +301,11 @@ class UpstreamConnection(asyncio.Protocol):
             # While a request's body is under way the service has nothing to answer yet.
             if not self.is_sending:
                 raise
-        if self._error is not None and not self.is_whole and not self._pieces:
+        if not self.is_whole and not self._pieces:
+            self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
             raise self._error
 
     async def _wait(self, future: asyncio.Future[None], seconds: float) -> None:
