@@ -9,8 +9,8 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -386,11 +386,13 @@ class UpstreamPool:
 
     async def _connect(self) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        factory: Callable[[], UpstreamConnection] = lambda: UpstreamConnection(self.origin.name)  # noqa: E731
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
-                    factory, self.origin.host, self.origin.port, ssl=self._context
+                    partial(UpstreamConnection, self.origin.name),
+                    self.origin.host,
+                    self.origin.port,
+                    ssl=self._context,
                 )
         except (OSError, TimeoutError) as error:
             raise UpstreamAway(self.origin.name, "does not answer") from error
