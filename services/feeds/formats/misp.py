@@ -1,6 +1,6 @@
 """MISP events: their attributes, and the attributes of their objects."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ from services.feeds.formats.base import (
     ParsedBatch,
     ParsedIndicator,
     batched,
+    count_unit,
     counted,
     excerpt,
     read_options,
@@ -154,7 +155,9 @@ def _event_items(
     account.total += len(attributes)
     for at, raw in enumerate(attributes):
         where = f"{place}Attribute[{at}]"
-        yield from counted(_attribute_items(where, raw, context, options), account)
+        items = _attribute_items(where, raw, context, options)
+        count_unit(items, account)
+        yield from items
     for object_at, raw_object in enumerate(_as_list(event.Object)):
         object_place = f"{place}Object[{object_at}]"
         misp_object = _decoded(object_place, raw_object, _decode_object, "malformed object")
@@ -168,7 +171,8 @@ def _event_items(
         for at, raw in enumerate(of_object):
             where = f"{object_place}.Attribute[{at}]"
             items = _attribute_items(where, raw, context, options, deleted=deleted)
-            yield from counted(items, account)
+            count_unit(items, account)
+            yield from items
 
 
 def _as_list(entries: _Entries | msgspec.UnsetType) -> list[msgspec.Raw]:
@@ -259,22 +263,21 @@ def _attribute_items(
     options: MispOptions,
     *,
     deleted: bool | None = False,
-) -> Iterator[ParsedIndicator | DroppedItem]:
+) -> Sequence[ParsedIndicator | DroppedItem]:
     attribute = _decoded(where, raw, _decode_attribute, "malformed attribute")
     if isinstance(attribute, DroppedItem):
-        yield attribute
-    elif deleted is None:
+        return (attribute,)
+    if deleted is None:
         detail = "the flag deleted of its object says neither yes nor no"
-        yield _dropped(where, raw, "malformed attribute", detail)
-    else:
-        yield from attribute_items(
-            where,
-            attribute,
-            event.tags,
-            include_context=options.include_context,
-            deleted=deleted,
-            event_date=event.date,
-        )
+        return (_dropped(where, raw, "malformed attribute", detail),)
+    return attribute_items(
+        where,
+        attribute,
+        event.tags,
+        include_context=options.include_context,
+        deleted=deleted,
+        event_date=event.date,
+    )
 
 
 _decode_wrapper = msgspec.json.Decoder(_EventWrapper).decode

@@ -6,7 +6,8 @@ it is left out with the reason.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -106,7 +107,7 @@ def attribute_items(
     include_context: bool = False,
     deleted: bool = False,
     event_date: str | None = None,
-) -> Iterator[ParsedIndicator | DroppedItem]:
+) -> Sequence[ParsedIndicator | DroppedItem]:
     """The observables that an attribute names.
 
     Args:
@@ -118,21 +119,22 @@ def attribute_items(
         event_date: RFC 3339; the event's date, for an attribute that states none.
     """
     if unusable := _unusable_item(where, attribute, include_context=include_context):
-        yield unusable
-        return
+        return (unusable,)
     context = (
         {"retracted": True}
         if deleted or is_set(attribute.deleted)
         else _context(attribute, event_tags, event_date)
     )
+    if attribute.type in _TYPES:  # as most types are, which have one part
+        return (_part_item(where, attribute.type, attribute.value, context),)
     parts = list(_parts(attribute.type, attribute.value))
     if not parts:
         detail = f"{excerpt(attribute.type)} has another part"
-        yield DroppedItem(where, excerpt(attribute.value), "missing part", detail)
+        return (DroppedItem(where, excerpt(attribute.value), "missing part", detail),)
     items = [_part_item(where, name, value, context) for name, value in parts]
     if len(items) > 1:
         relate(items, "resolves-to" if attribute.type == "domain|ip" else "related-to")
-    yield from items
+    return items
 
 
 def _part_item(
@@ -162,6 +164,13 @@ def _unusable_item(
     where: str, attribute: MispAttribute, *, include_context: bool
 ) -> DroppedItem | None:
     """The item for an attribute that names no observable; None if it names some."""
+    if (
+        attribute.to_ids is True
+        and attribute.deleted is False
+        and attribute.type in _TYPES
+        and isinstance(attribute.value, str)
+    ):
+        return None  # as most attributes are
     if unreadable := _unreadable_flag(attribute):
         reason = "malformed attribute"
         detail = f"its {unreadable} says neither yes nor no"
@@ -228,18 +237,28 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::|\[:\])//")
 def _context(
     attribute: MispAttribute, event_tags: list[str], event_date: str | None
 ) -> dict[str, Any]:
-    names = [*tag_names(attribute.Tag), *event_tags]
-    family = next((match[1] for name in names if (match := _FAMILY_TAG.match(name))), None)
+    tags, malware = _tags_and_malware((*tag_names(attribute.Tag), *event_tags))
     first_seen = fields.timestamp(attribute.first_seen)
     stated = (first_seen, fields.timestamp(attribute.last_seen), _changed_at(attribute.timestamp))
     return {
-        "tags": fields.tags([tag for name in names if (tag := _tag(name))]),
-        "malware": re.sub(r" - S\d{4}$", "", family) if family else None,
+        "tags": tags,
+        "malware": malware,
         "first_seen": first_seen,
         "last_seen": max((time for time in stated if time), default=event_date),
         "description": fields.short_text(attribute.comment),
         "ref": fields.short_text(attribute.uuid, 64),
     }
+
+
+@lru_cache(maxsize=4096)
+def _tags_and_malware(names: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """The tags, and the malware family, for the names of an attribute's and its event's tags.
+
+    The attributes of an event have few combinations of them.
+    """
+    family = next((match[1] for name in names if (match := _FAMILY_TAG.match(name))), None)
+    tags = fields.tags([tag for name in names if (tag := _tag(name))])
+    return tags, re.sub(r" - S\d{4}$", "", family) if family else None
 
 
 def _changed_at(timestamp: Any) -> str | None:

@@ -71,6 +71,7 @@ _NO_OBJECTS = re.compile(
 )
 """An envelope or bundle of no objects, which has no other list."""
 _STIX_ID = re.compile(rb'"id"\s*:\s*"[a-z0-9-]{2,60}--[0-9a-fA-F]{8}-')
+_STIX_INDICATOR = re.compile(rb'"id"\s*:\s*"indicator--[0-9a-fA-F]{8}-')
 _FIRST_TYPE = re.compile(rb'\s*+(?:\[\s*+)?\{[^{}\[\]]*"type"\s*:\s*"([a-z0-9-]{2,60})"')
 """The type of an object, or of the first of a list, without a bundle around it."""
 _MISP_EVENT = re.compile(
@@ -231,7 +232,8 @@ def _guess_json(head: bytes) -> tuple[str, str]:
         return "stix", "it is JSON with STIX objects"
     has_stix_objects = _STIX_OBJECTS.search(head) and _STIX_ID.search(head)
     is_bundle = _STIX.search(head) and (b'"objects"' in head or b'"bundle--' in head)
-    if is_bundle or _NO_OBJECTS.match(head) or has_stix_objects:
+    has_indicator = _STIX_INDICATOR.search(head) and b'"pattern"' in head
+    if is_bundle or _NO_OBJECTS.match(head) or has_stix_objects or has_indicator:
         return "stix", "it is JSON with a bundle of objects"
     for name, words in _NO_INDICATORS:
         if name in head:

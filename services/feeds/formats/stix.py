@@ -3,8 +3,7 @@
 Source: STIX 2.1 §4.7 (indicators) and §6 (cyber-observable objects).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar
 
 import msgspec
@@ -15,6 +14,7 @@ from services.feeds.formats.base import (
     DroppedItem,
     ParsedBatch,
     ParsedIndicator,
+    count_unit,
     excerpt,
     read_options,
     refused_item,
@@ -24,7 +24,6 @@ from services.feeds.formats.stix_objects import (
     BundleObject,
     as_dict,
     as_list,
-    as_texts,
     read_objects,
 )
 from services.feeds.formats.stix_pattern import Comparison, PatternProblem, comparisons
@@ -102,19 +101,14 @@ class StixFormat:
         account = UnitAccount("object", len(objects))
         batch = ParsedBatch(notes=references.notes())
         for number, stix_object in enumerate(objects):
-            is_read = False
-            reason: str | None = None
-            for item in _object_items(number, stix_object, references):
-                if isinstance(item, ParsedIndicator):
-                    batch.indicators.append(item)
-                    is_read = True
-                else:
-                    batch.dropped.append(item)
-                    reason = reason or item.reason
-            if is_read:
+            items = _object_items(number, stix_object, references)
+            if len(items) == 1 and isinstance(items[0], ParsedIndicator):
+                batch.indicators.append(items[0])
                 account.read += 1
             else:
-                account.count(reason)
+                batch.indicators += [item for item in items if isinstance(item, ParsedIndicator)]
+                batch.dropped += [item for item in items if isinstance(item, DroppedItem)]
+                count_unit(items, account)
             if len(batch.indicators) + len(batch.dropped) >= BATCH_SIZE:
                 yield batch
                 batch = ParsedBatch()
@@ -124,10 +118,10 @@ class StixFormat:
 
 def _object_items(
     number: int, stix_object: BundleObject | DroppedItem, references: References
-) -> Iterable[ParsedIndicator | DroppedItem]:
+) -> Sequence[ParsedIndicator | DroppedItem]:
     if isinstance(stix_object, DroppedItem):
         return (stix_object,)
-    if references.is_old(stix_object):
+    if references.newest and references.is_old(stix_object):
         newer = "a newer version of this object is there"
         where = f"objects[{number}]"
         return (DroppedItem(where, excerpt(stix_object.id), "older version", newer),)
@@ -136,7 +130,7 @@ def _object_items(
     where = f"objects[{number}]"
     if stix_object.type in _OBSERVED_TYPES and references.is_context(stix_object):
         return (_undetected_item(where, stix_object),)
-    return _observable_items(where, stix_object, references)
+    return [*_observable_items(where, stix_object, references)]
 
 
 def _indicator_items(
@@ -162,15 +156,14 @@ def _indicator_items(
 
 def _no_claim(number: int, indicator: BundleObject, references: References) -> DroppedItem | None:
     """The item for an indicator that says nothing against its values now; None if it does."""
-    types = {*as_texts(indicator.indicator_types), *as_texts(indicator.labels)}
     since = stix_time(indicator.valid_from)
-    if "benign" in types:
+    if "benign" in as_list(indicator.indicator_types) or "benign" in as_list(indicator.labels):
         reason = "benign"
         detail = "its type says that this is no sign of harm by itself"
-    elif since is not None and since[:19] > f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}":
+    elif since is not None and since[:19] > references.now:
         reason = "not valid yet"
         detail = f"valid_from is {since}"
-    elif references.opinions.get(indicator.id) == 1.0:
+    elif references.opinions and references.opinions.get(indicator.id) == 1.0:
         reason = "disputed"
         detail = "an opinion in this bundle strongly disagrees"
     else:
@@ -224,7 +217,7 @@ def _context(indicator: BundleObject, references: References) -> tuple[Any, ...]
     if references.early_ends and ends_early(indicator):
         until = None
     confidence = fields.confidence(indicator.confidence)
-    if doubt := references.opinions.get(indicator.id):
+    if references.opinions and (doubt := references.opinions.get(indicator.id)):
         confidence = round((50 if confidence is None else confidence) * (1 - doubt))
     return (
         confidence,

@@ -21,38 +21,39 @@ class _Bundle(msgspec.Struct):
 class BundleObject(msgspec.Struct, gc=False):
     """An object's properties that matter.
 
-    They are `Any` where custom objects use the name of a property for other types.
+    They are `Any` where custom objects use the name of a property for other types, and stand in the
+    order in which programs write them, which is how they are decoded fastest.
     """
 
     type: str
     id: str = ""
+    created: Any = None
+    modified: Any = None
     revoked: bool = False
     name: Any = None
     description: Any = None
+    indicator_types: Any = None
+    pattern: Any = None
+    pattern_type: Any = None
+    valid_from: Any = None
+    valid_until: Any = None
+    kill_chain_phases: Any = None
+    labels: Any = None
+    confidence: Any = None
+    external_references: Any = None
+    object_marking_refs: Any = None
+    granular_markings: Any = None
     value: Any = None
     number: Any = None
     key: Any = None
     hashes: Any = None
     objects: Any = None
-    pattern: Any = None
-    pattern_type: Any = None
-    labels: Any = None
-    indicator_types: Any = None
-    confidence: Any = None
-    valid_from: Any = None
-    valid_until: Any = None
-    modified: Any = None
-    created: Any = None
     sighting_of_ref: Any = None
     last_seen: Any = None
     count: Any = None
     opinion: Any = None
-    kill_chain_phases: Any = None
-    external_references: Any = None
-    object_marking_refs: Any = None
-    granular_markings: Any = None
-    definition: Any = None
     definition_type: Any = None
+    definition: Any = None
     extensions: Any = None
     relationship_type: Any = None
     source_ref: Any = None
@@ -72,7 +73,8 @@ class _DecodedBundle(_DecodedHead):
 def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
     """The objects of a bundle or envelope, in its order; those that do not decode are dropped.
 
-    An object by itself, a list of objects or bundles, and JSON Lines are read as a bundle of them.
+    An object by itself, a list of objects or bundles, and JSON Lines are read as a bundle of them,
+    and so are those that stand under a name, as in `{"data": [bundle]}`.
 
     Raises:
         MalformedDocument: this is no bundle.
@@ -89,19 +91,43 @@ def read_objects(data: bytes) -> Sequence[BundleObject | DroppedItem]:
         with gc_paused():
             bundle = _decode_bundle(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if _is_object(decode_json(data, _DecodedHead)):
-            return _decode_objects([msgspec.Raw(data.strip())])
-        raw_bundle: _Bundle = decode_json(data, _Bundle)
-        if raw_bundle.objects is not None:
-            return _decode_objects(raw_bundle.objects)
-        bundle = _DecodedBundle(raw_bundle.type)
+        head: _DecodedHead = decode_json(data, _DecodedHead)
+        if not _is_object(head):
+            raw_bundle: _Bundle = decode_json(data, _Bundle)
+            if raw_bundle.objects is not None:
+                return _decode_objects(raw_bundle.objects)
+        bundle = _DecodedBundle(head.type, head.id)
     if _is_object(bundle):
         return _decode_objects([msgspec.Raw(data.strip())])
     if bundle.type != "bundle" and bundle.objects is None:
+        if wrapped := _wrapped_entries(data):
+            return _decode_entries(wrapped)
         raise MalformedDocument(
             'this is no STIX bundle: neither "type": "bundle" nor "objects" is there', "$"
         )
     return bundle.objects or []
+
+
+def _wrapped_entries(data: bytes) -> list[msgspec.Raw]:
+    """The bundles and objects under the names of a document that is none itself."""
+    wrapper: dict[str, msgspec.Raw] = decode_json(data, dict[str, msgspec.Raw])
+    wrapped: list[msgspec.Raw] = []
+    for raw in wrapper.values():
+        entries = [raw]
+        if bytes(memoryview(raw)[:1]) == b"[":
+            entries = decode_json(bytes(raw), list[msgspec.Raw])
+        # What is no object beside others is dropped with its reason; other lists are not meant.
+        if any(map(_is_bundle_or_object, entries)):
+            wrapped += entries
+    return wrapped
+
+
+def _is_bundle_or_object(raw: msgspec.Raw) -> bool:
+    try:
+        head = _decode_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return head.type == "bundle" or _is_object(head)
 
 
 def _is_object(bundle: _DecodedHead) -> bool:
@@ -144,17 +170,13 @@ def _decode_object(where: str, raw: msgspec.Raw) -> BundleObject | DroppedItem:
 
 _decode_envelope = msgspec.json.Decoder(_Bundle).decode
 _decode = msgspec.json.Decoder(BundleObject).decode
+_decode_head = msgspec.json.Decoder(_DecodedHead).decode
 _decode_bundle = msgspec.json.Decoder(_DecodedBundle).decode
 
 
 def as_list(value: Any) -> list[Any]:
     """A value that should be a list; empty if it is none."""
     return value if isinstance(value, list) else []
-
-
-def as_texts(value: Any) -> list[str]:
-    """The texts in a value that should be a list of them."""
-    return [entry for entry in as_list(value) if isinstance(entry, str)]
 
 
 def as_dict(value: Any) -> dict[str, Any]:

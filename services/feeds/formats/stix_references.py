@@ -43,6 +43,7 @@ class References:
     """What the objects of a bundle state about each other.
 
     Attributes:
+        now: this moment, as the first 19 characters of RFC 3339 in UTC.
         newest: when an object's newest version was made, for ids that have several versions.
         families: indicator id -> name of the first malware or tool that it indicates.
         techniques: indicator id -> tags of the ATT&CK techniques that it indicates.
@@ -58,6 +59,7 @@ class References:
 
     def __init__(self, objects: Sequence[BundleObject | DroppedItem], *, has_flags: bool) -> None:
         self.has_flags = has_flags
+        self.now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
         self._plain_tags_cache: dict[tuple[Any, ...], tuple[str, ...]] = {}
         decoded = _decoded(objects)
         self._objects = decoded
@@ -110,7 +112,9 @@ class References:
     def last_seen(self, stix_object: BundleObject) -> str | None:
         """The newest date that an object states, or a sighting of it; otherwise the bundle's."""
         stated = newest_time(stix_object.valid_from, stix_object.modified, stix_object.created)
-        seen = self.sightings.get(stix_object.id)
+        seen = self.sightings.get(stix_object.id) if self.sightings else None
+        if stated is not None and seen is None:
+            return stated
         return max(stated or "", seen or "") or self._date_of_bundle()
 
     def _date_of_bundle(self) -> str | None:
@@ -215,6 +219,9 @@ def _is_text(value: Any) -> bool:
 
 
 def _newest_versions(objects: Sequence[BundleObject]) -> dict[str, datetime]:
+    ids = [stix_object.id for stix_object in objects]
+    if len(set(ids)) == len(ids):
+        return {}  # as in most bundles
     newest: dict[str, datetime] = {}
     texts: dict[str, Any] = {}
     for stix_object in objects:
@@ -289,8 +296,12 @@ def read_time(text: str) -> str | None:
 
 def newest_time(*values: Any) -> str | None:
     """The newest of some properties that are times, as RFC 3339; None if none is a time."""
-    times = [time for value in values if (time := stix_time(value)) is not None]
-    return max(times, default=None)
+    newest: str | None = None
+    for value in values:
+        time = read_time(value) if isinstance(value, str) else None
+        if time is not None and (newest is None or time > newest):
+            newest = time
+    return newest
 
 
 def stix_time(value: Any) -> str | None:
@@ -302,14 +313,13 @@ def ends_early(indicator: BundleObject) -> bool:
     """Whether an indicator's end is not later than its beginning, which STIX 2.1 §4.7 forbids."""
     since: Any = indicator.valid_from
     until: Any = indicator.valid_until
-    # Texts of one form are in the order of their times, which costs least to see.
-    if (
-        type(since) is type(until) is str
-        and len(since) == len(until)
-        and since[10:11] + since[-1:] == "TZ" == until[10:11] + until[-1:]
-        and since < until
-    ):
+    if until is None:
         return False
+    # Texts of one form are in the order of their times, which costs least to see.
+    if type(since) is type(until) is str and since < until:
+        is_of_one_form = len(since) == len(until) and since[10:11] == until[10:11] == "T"
+        if is_of_one_form and since[-1] == until[-1] == "Z":
+            return False
     since = stix_time(since)
     until = stix_time(until)
     return since is not None and until is not None and _moment(until) <= _moment(since)

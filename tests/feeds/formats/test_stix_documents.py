@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feeds.formats import guess_format
+from services.feeds.formats import MalformedDocument, guess_format
 from services.feeds.formats.stix import StixFormat
 from tests.feeds.formats.contract import drops, pairs, parse
 
@@ -108,3 +108,22 @@ def test_a_file_of_which_no_hash_is_read_does_not_match_by_its_name(hashes):
     assert [reason for _, reason in drops(whole)] == ["unsupported property"]
     named = {**file, "hashes": {}}
     assert pairs(read(named)) == [("file-name", "cmd.exe")]
+
+
+def test_bundles_that_stand_under_a_name_are_read_and_their_bad_neighbours_are_told():
+    document = json.dumps(
+        {
+            "meta": {"page": 1, "tags": ["a"]},
+            "data": [bundle(ADDRESS), 7],
+        }
+    ).encode()
+
+    batches = parse(StixFormat(), document)
+
+    assert pairs(batches) == [("ipv4-addr", "198.51.100.7")]
+    assert [reason for _, reason in drops(batches)] == ["malformed object"]
+
+
+def test_a_document_without_a_bundle_under_any_name_is_refused():
+    with pytest.raises(MalformedDocument, match="no STIX bundle"):
+        parse(StixFormat(), b'{"data": [1, 2], "meta": {"type": "page"}}')
