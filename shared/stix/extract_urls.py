@@ -111,15 +111,24 @@ def trimmed(text: str, start: int, end: int) -> int:
     """Return the end of a URL without the sentence's marks and brackets opened before it."""
     if end - start > 2 * MAX_LENGTH:
         return end
-    depth = {
-        closing: text.count(closing, start, end) - text.count(opening, start, end)
-        for closing, opening in _CLOSING.items()
-    }
+    depth: dict[str, int] = {}
     while end > start:
         mark = text[end - 1]
-        if mark in depth and depth[mark] > 0:
+        if mark in _CLOSING:
+            if not depth:  # most URLs end with no bracket
+                depth = _open_brackets(text, start, end)
+            if depth[mark] <= 0:
+                break
             depth[mark] -= 1
         elif mark not in ".,:;!?*\u2026":
             break
         end -= 1
     return end
+
+
+def _open_brackets(text: str, start: int, end: int) -> dict[str, int]:
+    """How often each bracket is closed within a text without having been opened in it."""
+    return {
+        closing: text.count(closing, start, end) - text.count(opening, start, end)
+        for closing, opening in _CLOSING.items()
+    }
