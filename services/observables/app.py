@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.observables import NAME
+from services.observables.dissemination.lists.api import router as lists_router
 from services.observables.enrichment.api import router as enrichment_router
 from services.observables.evidence.api import router as evidence_router
 from services.observables.lookup.api import STRUCTS, fast_path
@@ -31,6 +32,7 @@ ROUTERS = [
     reference_router,
     store_router,
     evidence_router,
+    lists_router,
     enrichment_router,
     audit.router,
     quotas.router,

@@ -30,6 +30,7 @@ CATALOGUE: tuple[Topic[Any], ...] = (
     observables.RESCORED,
     observables.ENRICHED,
     observables.TRENDING,
+    observables.LISTS,
     mitre.RELEASED,
     mitre.TECHNIQUES,
     notifications.DELIVERED,

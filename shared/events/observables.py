@@ -157,6 +157,35 @@ class Trending(msgspec.Struct):
     baseline: float | None = None
 
 
+class ListNews(msgspec.Struct, omit_defaults=True):
+    """A list was stopped or released, or a consumer of lists stopped polling or polls again.
+
+    Attributes:
+        kind: held: nothing new leaves the list until a person releases it; released: a person did;
+            silent: a consumer polls no more; resumed: it polls again.
+        list_id: the list; nil where it is about a consumer.
+        list: its name.
+        reason: why it was stopped.
+        version: the one that consumers get.
+        members: entries of the newest version.
+        published: entries when the list was last judged normal.
+        consumer_id: the consumer, if it is about one.
+        consumer: its name.
+        polled_at: RFC 3339, when it polled last.
+    """
+
+    kind: Literal["held", "released", "silent", "resumed"]
+    list_id: UUID
+    list: str = ""
+    reason: str = ""
+    version: int = 0
+    members: int = 0
+    published: int = 0
+    consumer_id: UUID | None = None
+    consumer: str = ""
+    polled_at: str = ""
+
+
 def change_id(event: Event[ObservablesChanged], change: Change) -> UUID:
     """What identifies a change, in however many events it comes.
 
@@ -195,4 +224,10 @@ TRENDING = Topic(
     Trending,
     "An observable bursts in several feeds, or a network, registrar or malware family rises.",
     "observable",
+)
+LISTS = Topic(
+    "observables.lists.v1",
+    ListNews,
+    "A list was stopped or released, or a consumer of lists stopped polling.",
+    "list",
 )

@@ -55,6 +55,8 @@ TABLES += (
     "enrichment_policy_use",
 )
 
+TABLES += ("dissemination_list", "protected_value", "list_consumer")
+
 
 @pytest.fixture
 def own(environment: Settings) -> Database:

@@ -65,6 +65,16 @@ FAILED_ROWS: Final = RetentionPolicy(
     age="failed_at",
 )
 
+LIST_CHANGES: Final = RetentionPolicy(
+    table="list_change",
+    reason="The versions of lists: they can be compared, and read as of a moment, so far back.",
+    days=400,
+    minimum=30,
+    age="changed_at",
+    condition="number <= (SELECT l.published_number FROM dissemination_list l "
+    "WHERE l.id = list_change.list_id)",
+)
+
 POLICIES: Final = (
     *INFRASTRUCTURE,
     *QUOTAS,
@@ -90,6 +100,16 @@ POLICIES: Final = (
     RetentionPolicy(
         table="source_pair", reason="One row for each pair of sources of which one copies another."
     ),
+    RetentionPolicy(table="dissemination_list", reason="It stays until its tenant deletes it."),
+    RetentionPolicy(
+        table="list_entry", reason="What lists have at present; it goes when it matches no more."
+    ),
+    LIST_CHANGES,
+    RetentionPolicy(table="protected_value", reason="It stays until its tenant deletes it."),
+    RetentionPolicy(table="list_consumer", reason="It stays until its tenant deletes it."),
+    RetentionPolicy(table="list_poll", reason="One row for each consumer, list and format."),
+    RetentionPolicy(table="list_file", reason="One row for each list and format: the newest."),
+    RetentionPolicy(table="list_content", reason="The files of the newest versions alone."),
     RetentionPolicy(table="dataset", reason="One row for each set of reference data."),
     RUN_CHUNKS,
     EXPECTATIONS,

@@ -1,0 +1,1 @@
+"""Dissemination: lists that devices and tools read, and what is said to their consumers."""

@@ -1,0 +1,1 @@
+"""Lists: filters whose matches are kept, guarded, and versioned as differences."""

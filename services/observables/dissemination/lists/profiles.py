@@ -1,0 +1,20 @@
+"""Profiles: how wide an entry of a list may be."""
+
+from typing import Final, Literal, NamedTuple
+
+ProfileName = Literal["strict", "standard", "wide"]
+
+
+class Profile(NamedTuple):
+    """How wide a network may be, in bits of its prefix."""
+
+    ipv4_bits: int
+    ipv6_bits: int
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    "strict": Profile(32, 64),
+    "standard": Profile(16, 32),
+    "wide": Profile(8, 19),
+}
+"""Beyond `wide` no network is one organisation's: registries hand out no more at a time."""
