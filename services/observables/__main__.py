@@ -14,6 +14,7 @@ SERVICE = ServiceDefinition(
     celery="services.observables.worker:celery",
     consumers="services.observables.consumers:SUBSCRIPTIONS",
     sweeps="services.observables.consumers:SWEEPS",
+    groups={"lists": "services.observables.consumers:LIST_SUBSCRIPTIONS"},
     extra={"trends": "services.observables.trends.process:run"},
 )
 

@@ -4,6 +4,9 @@ from typing import Any, Final
 
 from services.observables.attack.handlers import handle_techniques
 from services.observables.backfill import model_change
+from services.observables.dissemination.membership.fill import fill_lists
+from services.observables.dissemination.membership.handlers import handle_changes
+from services.observables.dissemination.membership.upkeep import check_entries
 from services.observables.enrichment.policies.handlers import handle_changed
 from services.observables.enrichment.queues.wakeup import wake_if_due
 from services.observables.enrichment.settings.service import reseal_keys
@@ -23,11 +26,19 @@ SUBSCRIPTIONS: list[Subscription[Any]] = [
     Subscription(CHANGED, handle_changed),
 ]
 
+LIST_SUBSCRIPTIONS: list[Subscription[Any]] = [
+    # A list sees the public observables of all, and its own tenant's.
+    Subscription(CHANGED, handle_changes, platform=True),
+]
+"""Of a group of its own: a long list keeps nothing else waiting."""
+
 SWEEPS: Final = [
     Sweep("due-queries", 10.0, wake_if_due),
     Sweep("sealed-keys", RESEAL_SECONDS, reseal_keys),
     # Beat asks for due scores every few seconds; without it they are asked for here.
     Sweep("due-scores", 60.0, due_scores.wake_if_due),
     Sweep("unfinished-model", 30.0, model_change.wake_if_unfinished),
+    Sweep("list-fills", 1.0, fill_lists),
+    Sweep("list-entries", 2.0, check_entries),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
 ]

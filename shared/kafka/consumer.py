@@ -58,6 +58,8 @@ _HALTED_SECONDS: Final = 2.0
 """Between two looks at a halted partition."""
 _BLOCKED_SECONDS: Final = 600.0
 """After that a partition is halted whose records the database refuses without an outage."""
+_PART_THREADS: Final = 2
+"""A group beside the service's own takes no more of its connections."""
 _CHECK_SECONDS: Final = 60.0
 """After that a partition's log is compared with its row again."""
 _SESSION_MS: Final = 7_000
@@ -76,12 +78,19 @@ class Consumer:
         database: the service's database, which also stores the offsets.
         settings: name the cluster.
         subscriptions: at most one per topic.
+        part: the name of a group beside the service's own, which reads topics at a pace of its
+            own; empty for the service's own.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, subscriptions: Sequence[Subscription[Any]]
+        self,
+        database: Database,
+        settings: Settings,
+        subscriptions: Sequence[Subscription[Any]],
+        part: str = "",
     ) -> None:
-        self.group = consumer_group(settings, database.service)
+        own_group = consumer_group(settings, database.service)
+        self.group = f"{own_group}.{part}" if part else own_group
         self._database = database
         self._settings = settings
         self._handlers = {
@@ -93,9 +102,8 @@ class Consumer:
         self._cluster = ""
         # Threads of their own: what else a process does in threads waits for no partition, and a
         # connection is left for it.
-        self._threads = ThreadPoolExecutor(
-            max(1, database.connections - 1), thread_name_prefix="partition"
-        )
+        threads = _PART_THREADS if part else max(1, database.connections - 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="partition")
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Consume until cancelled; survives rebalances and the loss of the database or of Kafka.

@@ -38,7 +38,11 @@ CONSUMED: Final[dict[str, tuple[str, ...]]] = {
 _AUDIT: Final = "audit.recorded.v1"
 _GROUPS: Final = {
     **{service: (f"sentineliq.{service}",) for service in SERVICES},
-    "observables": ("sentineliq.observables", "sentineliq.observables.trends"),
+    "observables": (
+        "sentineliq.observables",
+        "sentineliq.observables.trends",
+        "sentineliq.observables.lists",
+    ),
 }
 _WATCHED: Final = {"feeds": ("sentineliq.observables",)}
 """Groups whose progress a service waits for (`shared.kafka.backpressure`)."""

@@ -54,6 +54,8 @@ class ServiceDefinition:
         api: a function `create_app(settings, database) -> FastAPI`.
         celery: the Celery app.
         consumers: the list of `Subscription`.
+        groups: further lists of `Subscription` by the names of the consumer groups that read them
+            beside the service's own, in the same process.
         sweeps: the list of `Sweep`, which the consumer process runs too.
         release: a function of the database. A worker that stops calls it when its tasks have ended,
             to give back the rows that they had claimed.
@@ -67,6 +69,7 @@ class ServiceDefinition:
     sweeps: str
     release: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> None:
@@ -212,6 +215,8 @@ async def _consume(
     parts = [Relay(own_database, settings).run()]
     if subscriptions:
         parts.append(Consumer(own_database, settings, subscriptions).run(notify_ready))
+    for name, path in service.groups.items():
+        parts.append(Consumer(own_database, settings, _load(path), name).run())
     work = asyncio.gather(*parts)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)

@@ -1,0 +1,1 @@
+"""The SQL of membership: single changes in bulk, and whole lists."""
