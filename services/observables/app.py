@@ -3,6 +3,9 @@
 from fastapi import FastAPI
 
 from services.observables import NAME
+from services.observables.dissemination.consumers import polling
+from services.observables.dissemination.consumers.api import router as consumers_router
+from services.observables.dissemination.consumers.polls import Polls
 from services.observables.dissemination.lists.api import router as lists_router
 from services.observables.enrichment.api import router as enrichment_router
 from services.observables.evidence.api import router as evidence_router
@@ -33,6 +36,8 @@ ROUTERS = [
     store_router,
     evidence_router,
     lists_router,
+    consumers_router,
+    polling.router,
     enrichment_router,
     audit.router,
     quotas.router,
@@ -57,9 +62,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         database,
         bodies=RequestBodies(_BODY_LIMITS, uploads=["/v1/extract"]),
         fast_paths=[fast_path(lookups)],
+        own_access=[polling.PREFIX],
     )
     add_struct_schemas(app, STRUCTS)
     offer_quotas(app, QUOTAS)
+    app.state.polls = Polls(database)
     app.state.lookups = lookups
     app.state.data_dates = lookups.data_dates
     app.state.extraction_pool = ExtractionPool()

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from services.observables.attack.handlers import handle_techniques
 from services.observables.backfill import model_change
+from services.observables.dissemination.consumers.service import watch_consumers
+from services.observables.dissemination.files.service import write_stale_files
 from services.observables.dissemination.membership.fill import fill_lists
 from services.observables.dissemination.membership.handlers import handle_changes
 from services.observables.dissemination.membership.upkeep import check_entries
@@ -40,5 +42,7 @@ SWEEPS: Final = [
     Sweep("unfinished-model", 30.0, model_change.wake_if_unfinished),
     Sweep("list-fills", 1.0, fill_lists),
     Sweep("list-entries", 2.0, check_entries),
+    Sweep("list-files", 1.0, write_stale_files),
+    Sweep("list-consumers", 30.0, watch_consumers),
     Sweep("expected-chunks", expectations.SWEEP_SECONDS, expectations.check_expectations),
 ]

@@ -66,7 +66,7 @@ class FastPath(NamedTuple):
     answer: Callable[[Principal, bytes], Awaitable[bytes | None]]
 
 
-def create_api(
+def create_api(  # noqa: PLR0913  # what an API consists of
     service: str,
     title: str,
     routers: Sequence[APIRouter],
@@ -75,6 +75,7 @@ def create_api(
     *,
     bodies: RequestBodies | None = None,
     fast_paths: Sequence[FastPath] = (),
+    own_access: Sequence[str] = (),
 ) -> FastAPI:
     """Build a service's API from its routers.
 
@@ -86,6 +87,7 @@ def create_api(
         database: kept as `app.state.database`; closed with the app.
         bodies: the limits of request bodies; None gives all routes the smallest.
         fast_paths: plain cases that are answered before FastAPI.
+        own_access: beginnings of paths whose routes admit requests by credentials of their own.
     """
     tokens = TokenRegistry(database)
     # The pages of FastAPI's own load their program from elsewhere.
@@ -111,6 +113,7 @@ def create_api(
         api=app,
         bodies=bodies or RequestBodies(),
         fast_paths={fast_path.path: fast_path for fast_path in fast_paths},
+        own_access=tuple(own_access),
         routes=routes,
         tokens=tokens,
     )
@@ -301,6 +304,7 @@ class _RequestMiddleware:
         api: FastAPI,
         bodies: RequestBodies,
         fast_paths: Mapping[str, FastPath],
+        own_access: tuple[str, ...],
         routes: RouteTable,
         tokens: TokenRegistry,
     ) -> None:
@@ -311,6 +315,7 @@ class _RequestMiddleware:
         self._service: str = api.state.service
         self._keys = keys_of(api.state.settings)
         self._fast_paths = fast_paths
+        self._own_access = own_access
         self._refusals = RefusalLog()
         self._refused = RefusalAudit(api.state.database)
         self._buckets = TokenBuckets(api.state.settings.api_rate)
@@ -354,7 +359,8 @@ class _RequestMiddleware:
         self, scope: Scope, headers: Mapping[bytes, str], receive: Receive, send: Send
     ) -> None:
         try:
-            if scope["path"] not in OPEN_PATHS:
+            path = scope["path"]
+            if path not in OPEN_PATHS and not path.startswith(self._own_access):
                 principal = authenticate(self._keys, headers.get(b"authorization", ""))
                 self._tokens.check(principal)
                 _admit(scope, principal)

@@ -6,7 +6,7 @@ import msgspec
 
 from services.observables.dissemination.lists import repository
 from services.observables.dissemination.lists.models import CAPACITY, ChangeRow, EntryRow
-from services.observables.dissemination.lists.schemas import Explanations
+from services.observables.dissemination.lists.schemas import EntryState, Explanations
 from services.observables.dissemination.lists.service import change_view, require_list
 from services.observables.lookup import service as lookup
 from shared.database import Database
@@ -56,7 +56,7 @@ def explain_value(database: Database, tenant: str, list_id: UUID, value: str) ->
 
 def _state(
     entry: EntryRow | None, changes: list[ChangeRow], capacity: int | None, *, is_stored: bool
-) -> tuple[str, str]:
+) -> tuple[EntryState, str]:
     """The state of an entry, and the sentence that tells it."""
     if entry is None and changes:
         return "out", f"It left the list: {changes[0].reason}."

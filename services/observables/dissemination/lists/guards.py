@@ -3,7 +3,7 @@
 Each guard has a name, which is the reason of a refusal. Values are those of the store: canonical.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, NamedTuple
@@ -77,20 +77,6 @@ class ProtectedValues(NamedTuple):
     networks: tuple[Network, ...]
 
 
-class Candidate(NamedTuple):
-    """An observable that a filter matches.
-
-    Attributes:
-        tlp: its marking.
-        is_allow_listed: whether an allow-list says that it is harmless or belongs to the tenant.
-    """
-
-    type: str
-    value: str
-    tlp: str
-    is_allow_listed: bool = False
-
-
 class Guard:
     """The guards of a list.
 
@@ -121,14 +107,6 @@ class Guard:
         if reason is None and is_allow_listed:
             return ALLOW_LISTED
         return reason
-
-    def refusals(self, candidates: Sequence[Candidate]) -> list[str | None]:
-        """The refusal of each of many."""
-        refusal = self.refusal
-        return [
-            refusal(type_, value, tlp, is_allow_listed=is_allow_listed)
-            for type_, value, tlp, is_allow_listed in candidates
-        ]
 
     def _network_refusal(self, value: str) -> str | None:
         network = _network(value)

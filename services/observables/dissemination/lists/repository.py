@@ -65,11 +65,11 @@ SELECT coalesce(max(number), 0) FROM list_change WHERE list_id = :list AND chang
 """)
 
 
-def page(session: Session, tenant: str, after: tuple[str] | None, limit: int) -> list[ListRow]:
+def page(session: Session, tenant: str, after: str | None, limit: int) -> list[ListRow]:
     """A tenant's lists by name, beginning after one."""
     query = sa.select(*_LIST).where(LIST.c.tenant == tenant).order_by(LIST.c.name).limit(limit)
     if after is not None:
-        query = query.where(LIST.c.name > after[0])
+        query = query.where(LIST.c.name > after)
     return [ListRow(*row) for row in session.execute(query)]
 
 
@@ -173,7 +173,8 @@ def changes_of(session: Session, list_id: UUID, observable: UUID, limit: int) ->
 def first_number(session: Session, list_id: UUID) -> int | None:
     """The oldest change that is kept; None if there is none."""
     query = sa.select(sa.func.min(CHANGE.c.number)).where(CHANGE.c.list_id == list_id)
-    return session.scalar(query)
+    number: int | None = session.scalar(query)
+    return number
 
 
 def difference(

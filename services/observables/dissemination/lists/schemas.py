@@ -26,6 +26,7 @@ Capacity = Annotated[int, Field(ge=1, le=10_000_000)]
 Grace = Annotated[int, Field(ge=0, le=2_592_000)]
 Growth = Annotated[int, Field(ge=1, le=1_000_000)]
 Shrink = Annotated[int, Field(ge=1, le=100)]
+EntryState = Literal["in", "out", "refused", "over capacity"]
 Order = Literal["score", "value"]
 FormatOptions = Annotated[
     dict[
@@ -193,7 +194,7 @@ class ProtectedView(BaseModel):
 class Explanations(BaseModel):
     """What a list says about a value."""
 
-    state: Literal["in", "out", "refused", "over capacity"]
+    state: EntryState
     refused_by: str | None = None
     since: datetime | None = None
     leaves_at: datetime | None = None

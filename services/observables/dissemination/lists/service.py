@@ -40,9 +40,10 @@ _DIFFERENCE_ROWS: Final = 10_000
 def list_lists(database: Database, tenant: str, after: str | None, limit: int) -> Page[ListView]:
     """A page of a tenant's lists, by name."""
     key = decode_cursor(after, tuple[str])
+    start = key[0] if key else None
     with database.transaction(tenant) as session:
         rows = paginate(
-            repository.page(session, tenant, key, limit + 1), limit, lambda row: (row.name,)
+            repository.page(session, tenant, start, limit + 1), limit, lambda row: (row.name,)
         )
         refusals = repository.refusals(session, [row.id for row in rows.items])
     return rows.map(lambda row: view(row, refusals.get(row.id, {})))

@@ -144,10 +144,10 @@ def _departure(change: Change, *, is_immediate: bool) -> str:
 
 def _guards(session: Session, rows: Iterable[ListRow]) -> dict[UUID, Guard]:
     guards: dict[UUID, Guard] = {}
-    protected = {
-        tenant: protected_of([each.value for each in protected_values(session, tenant)])
-        for tenant in {row.tenant for row in rows}
-    }
+    protected = {}
+    for tenant in {row.tenant for row in rows}:
+        values = [each.value for each in protected_values(session, tenant)]
+        protected[tenant] = protected_of(values)
     for row in rows:
         guards[row.id] = Guard(row.profile, row.tlp_ceiling, protected[row.tenant])
     return guards

@@ -107,17 +107,17 @@ def _plan_match(
         if entry is not None and (entry.score != score or entry.is_leaving):
             plan.rescored.append((observable, score))
         return
-    wanted = CAPACITY if waits else refusal
-    if wanted is None:
+    due = CAPACITY if waits else refusal
+    if due is None:
         plan.joins.append(Step(observable, type_, value, score, "it matches"))
         return
-    if entry is not None and entry.refused_by == wanted:
+    if entry is not None and entry.refused_by == due:
         if entry.score != score:
             plan.rescored.append((observable, score))
         return
     if is_member:
-        plan.departures.append(Step(observable, type_, value, score, f"refused: {wanted}"))
-    plan.refusals.append(Step(observable, type_, value, score, wanted))
+        plan.departures.append(Step(observable, type_, value, score, f"refused: {due}"))
+    plan.refusals.append(Step(observable, type_, value, score, due))
 
 
 def _plan_other(

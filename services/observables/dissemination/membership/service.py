@@ -4,7 +4,7 @@ The lists are locked. Changes are numbered in the order of commits, since the lo
 is held until then.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -170,7 +170,8 @@ def close_version(
     if row.state == "active":
         reason = None if is_judged else disaster(row, members)
         if reason is None:
-            values |= {"published_number": number} | _baseline(row, members, moment)
+            values["published_number"] = number
+            values |= _baseline(row, members, moment)
         else:
             values |= {"state": "held", "held_reason": reason, "held_at": moment}
             publish(session, [held_event(row, reason, members)])
@@ -178,7 +179,7 @@ def close_version(
     repository.update_list(session, row.id, values)
 
 
-def _baseline(row: ListRow, members: int, moment: datetime) -> Mapping[str, Any]:
+def _baseline(row: ListRow, members: int, moment: datetime) -> dict[str, Any]:
     """The size of a list becomes normal after a while."""
     if moment - row.baseline_at < _NORMAL_AFTER:
         return {}

@@ -1,0 +1,1 @@
+"""Files: versions of lists as readers want them, ready before they are polled."""
