@@ -133,7 +133,7 @@ class PlainTextFormat:
         return rows
 
 
-class LineFormat(PlainTextFormat):
+class LineListFormat(PlainTextFormat):
     """A format with a line for each entry.
 
     Attributes:

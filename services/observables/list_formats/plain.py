@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.observables.list_formats.base import (
     FileAccount,
-    LineFormat,
+    LineListFormat,
     ListVersion,
     Row,
 )
@@ -12,7 +12,7 @@ from services.observables.list_formats.base import (
 _MISREAD = "its reader would read it otherwise"
 
 
-class PlainFormat(LineFormat):
+class PlainFormat(LineListFormat):
     """One value a line; `#` begins a comment."""
 
     name = "plain"

@@ -28,13 +28,15 @@ _ENCODINGS: Final = ("zstd", "gzip")
 _CACHE: Final = "private, no-cache"
 
 
-@router.api_route("/lists/{token}/{file_name}", methods=["GET", "HEAD"], response_class=Response)
+@router.get("/lists/{token}/{file_name}", response_class=Response)
+@router.head("/lists/{token}/{file_name}", include_in_schema=False)
 def poll_file(request: Request, token: Token, file_name: FileName) -> Response:
     """Poll a list: the token of a consumer, then the list's name and the ending of a format."""
     return _answer(request, token, file_name)
 
 
-@router.api_route("/lists/{file_name}", methods=["GET", "HEAD"], response_class=Response)
+@router.get("/lists/{file_name}", response_class=Response)
+@router.head("/lists/{file_name}", include_in_schema=False)
 def poll_file_basic(request: Request, file_name: FileName) -> Response:
     """Poll a list with the token of a consumer as password, or as bearer token."""
     return _answer(request, _header_token(request.headers.get("authorization", "")), file_name)

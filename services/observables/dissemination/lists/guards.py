@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import ada_url
 
-from services.observables.dissemination.lists.profiles import PROFILES, Profile
+from services.observables.dissemination.lists.profiles import PROFILES, WidthProfile
 from shared.errors import InvalidInput
 from shared.stix import NotAnObservable, normalise
 from shared.stix.domains import split_domain
@@ -177,7 +177,7 @@ def protected_of(values: Iterable[str]) -> ProtectedValues:
     return ProtectedValues(frozenset(names), tuple(networks))
 
 
-def _is_wide(network: Network, profile: Profile) -> bool:
+def _is_wide(network: Network, profile: WidthProfile) -> bool:
     bits = profile.ipv4_bits if network.version == 4 else profile.ipv6_bits
     return network.prefixlen < bits
 

@@ -5,16 +5,16 @@ from typing import Final, Literal, NamedTuple
 ProfileName = Literal["strict", "standard", "wide"]
 
 
-class Profile(NamedTuple):
+class WidthProfile(NamedTuple):
     """How wide a network may be, in bits of its prefix."""
 
     ipv4_bits: int
     ipv6_bits: int
 
 
-PROFILES: Final[dict[str, Profile]] = {
-    "strict": Profile(32, 64),
-    "standard": Profile(16, 32),
-    "wide": Profile(8, 19),
+PROFILES: Final[dict[str, WidthProfile]] = {
+    "strict": WidthProfile(32, 64),
+    "standard": WidthProfile(16, 32),
+    "wide": WidthProfile(8, 19),
 }
 """Beyond `wide` no network is one organisation's: registries hand out no more at a time."""

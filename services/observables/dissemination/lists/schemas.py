@@ -127,7 +127,7 @@ class ListPage(PageSchema[ListView]):
     """A page of lists."""
 
 
-class EntryView(BaseModel):
+class ListEntryView(BaseModel):
     """An entry of a list."""
 
     id: str
@@ -138,7 +138,7 @@ class EntryView(BaseModel):
     leaves_at: datetime | None
 
 
-class EntryPage(PageSchema[EntryView]):
+class EntryPage(PageSchema[ListEntryView]):
     """A page of entries."""
 
     version: int

@@ -16,9 +16,9 @@ from services.observables.dissemination.lists.schemas import (
     ChangePage,
     ChangeView,
     EntryPage,
-    EntryView,
     ListCreate,
     ListDifference,
+    ListEntryView,
     ListPatch,
     ListView,
     ProtectedCreate,
@@ -227,7 +227,7 @@ def entries_page(
     for observable, type_, value, score in past[:limit]:
         entry = present.get(observable)
         items.append(
-            EntryView(
+            ListEntryView(
                 id=_stix_id(type_, observable),
                 type=type_,
                 value=value,

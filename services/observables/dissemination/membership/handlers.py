@@ -18,8 +18,8 @@ from services.observables.dissemination.lists.models import ListRow
 from services.observables.dissemination.lists.repository import protected_values
 from services.observables.dissemination.membership.plan import (
     EXPIRED,
-    Match,
     MembershipPlan,
+    SelectedObservable,
     plan_membership,
 )
 from services.observables.dissemination.membership.repository import changes as repository
@@ -125,12 +125,12 @@ def _selected(
     return {UUID(change.id[-36:]): change for change in selector(lasting, environment)}
 
 
-def _match(change: Change, observable: UUID, guard: Guard, about: _Facts) -> Match:
+def _match(change: Change, observable: UUID, guard: Guard, about: _Facts) -> SelectedObservable:
     marking = about.markings.get(observable)
     tlp = change.tlp if marking is None else strictest([change.tlp, marking]) or change.tlp
     is_allow_listed = observable in about.allow_listed
     refusal = guard.refusal(change.type, change.value, tlp, is_allow_listed=is_allow_listed)
-    return Match(change.type, change.value, change.score, refusal)
+    return SelectedObservable(change.type, change.value, change.score, refusal)
 
 
 def _departure(change: Change, *, is_immediate: bool) -> str:

@@ -11,7 +11,7 @@ EXPIRED: Final = 20
 """Below this score an observable has expired, and no list has it."""
 
 
-class Match(NamedTuple):
+class SelectedObservable(NamedTuple):
     """An observable that a list's filter matches.
 
     Attributes:
@@ -39,7 +39,7 @@ class PresentEntry(NamedTuple):
     is_leaving: bool
 
 
-class Step(NamedTuple):
+class EntryStep(NamedTuple):
     """An observable that joins a list, leaves it, or is refused, and why."""
 
     observable: UUID
@@ -63,9 +63,9 @@ class MembershipPlan:
         graces: members that match no more, and leave when their grace is over.
     """
 
-    joins: list[Step] = field(default_factory=list)
-    refusals: list[Step] = field(default_factory=list)
-    departures: list[Step] = field(default_factory=list)
+    joins: list[EntryStep] = field(default_factory=list)
+    refusals: list[EntryStep] = field(default_factory=list)
+    departures: list[EntryStep] = field(default_factory=list)
     removals: list[UUID] = field(default_factory=list)
     rescored: list[tuple[UUID, int]] = field(default_factory=list)
     graces: list[UUID] = field(default_factory=list)
@@ -73,7 +73,7 @@ class MembershipPlan:
 
 def plan_membership(
     row: ListRow,
-    matches: Mapping[UUID, Match],
+    matches: Mapping[UUID, SelectedObservable],
     others: Mapping[UUID, str],
     present: Mapping[UUID, PresentEntry],
     *,
@@ -98,7 +98,11 @@ def plan_membership(
 
 
 def _plan_match(
-    plan: MembershipPlan, row: ListRow, observable: UUID, match: Match, entry: PresentEntry | None
+    plan: MembershipPlan,
+    row: ListRow,
+    observable: UUID,
+    match: SelectedObservable,
+    entry: PresentEntry | None,
 ) -> None:
     type_, value, score, refusal = match
     waits = refusal is None and row.capacity is not None
@@ -109,15 +113,15 @@ def _plan_match(
         return
     due = CAPACITY if waits else refusal
     if due is None:
-        plan.joins.append(Step(observable, type_, value, score, "it matches"))
+        plan.joins.append(EntryStep(observable, type_, value, score, "it matches"))
         return
     if entry is not None and entry.refused_by == due:
         if entry.score != score:
             plan.rescored.append((observable, score))
         return
     if is_member:
-        plan.departures.append(Step(observable, type_, value, score, f"refused: {due}"))
-    plan.refusals.append(Step(observable, type_, value, score, due))
+        plan.departures.append(EntryStep(observable, type_, value, score, f"refused: {due}"))
+    plan.refusals.append(EntryStep(observable, type_, value, score, due))
 
 
 def _plan_other(
@@ -126,7 +130,7 @@ def _plan_other(
     if entry.refused_by is not None:
         plan.removals.append(observable)
     elif not has_grace:
-        step = Step(observable, entry.type, entry.value, entry.score, reason)
+        step = EntryStep(observable, entry.type, entry.value, entry.score, reason)
         plan.departures.append(step)
     else:
         plan.graces.append(observable)

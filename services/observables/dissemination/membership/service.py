@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from services.observables.dissemination.lists.models import CAPACITY, ListRow
 from services.observables.dissemination.lists.news import held_event
 from services.observables.dissemination.membership.bands import disaster
-from services.observables.dissemination.membership.plan import MembershipPlan, Step
+from services.observables.dissemination.membership.plan import EntryStep, MembershipPlan
 from services.observables.dissemination.membership.repository import changes as repository
 from services.observables.dissemination.membership.repository.changes import AddedChange
 from shared.clock import database_now
@@ -38,8 +38,8 @@ class _Outcome:
     """
 
     row: ListRow
-    departures: list[Step]
-    joins: list[Step]
+    departures: list[EntryStep]
+    joins: list[EntryStep]
 
 
 def apply_plans(
@@ -104,7 +104,7 @@ def _write_entries(
 ) -> None:
     """Write all entries but those of new members, whose numbers are not known yet."""
     stale: list[tuple[UUID, UUID]] = []
-    refused: list[tuple[str, UUID, str | None, int, Step]] = []
+    refused: list[tuple[str, UUID, str | None, int, EntryStep]] = []
     rescored: list[tuple[UUID, UUID, int]] = []
     graces: list[tuple[UUID, UUID]] = []
     for row, plan in work:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.observables.dissemination.lists.models import CAPACITY, LIST, ListRow
-from services.observables.dissemination.membership.plan import PresentEntry, Step
+from services.observables.dissemination.membership.plan import EntryStep, PresentEntry
 from shared.database import PUBLIC
 
 _COLUMNS: Final = tuple(LIST.c[name] for name in ListRow._fields)
@@ -97,7 +97,7 @@ class AddedChange(NamedTuple):
     list_id: UUID
     number: int
     kind: str
-    step: Step
+    step: EntryStep
 
 
 def lock_lists(session: Session, tenant: str) -> list[ListRow]:
@@ -159,7 +159,7 @@ def facts(
 
 def put_entries(
     session: Session,
-    entries: Sequence[tuple[str, UUID, str | None, int, Step]],
+    entries: Sequence[tuple[str, UUID, str | None, int, EntryStep]],
     moment: datetime,
 ) -> None:
     """Store members and refused observables: tenant, list, refusal, number, and what it is."""
@@ -218,11 +218,11 @@ def add_changes(session: Session, changes: Sequence[AddedChange], moment: dateti
     session.execute(_CHANGE, values)
 
 
-def rebalance(session: Session, list_id: UUID, capacity: int) -> list[tuple[Step, bool]]:
+def rebalance(session: Session, list_id: UUID, capacity: int) -> list[tuple[EntryStep, bool]]:
     """What has to change places for the highest scores to fill a list; whether it is in now."""
     values = {"list": list_id, "room": capacity, "capacity": CAPACITY}
     return [
-        (Step(observable, type_, value, score, ""), is_member)
+        (EntryStep(observable, type_, value, score, ""), is_member)
         for observable, type_, value, score, is_member in session.execute(_REBALANCE, values)
     ]
 
@@ -247,7 +247,7 @@ def _pairs(entries: Iterable[tuple[Any, ...]]) -> dict[str, list[UUID]]:
     return {"lists": [row[0] for row in rows], "ids": [row[1] for row in rows]}
 
 
-def _columns(steps: Sequence[Step]) -> dict[str, Any]:
+def _columns(steps: Sequence[EntryStep]) -> dict[str, Any]:
     return {
         "ids": [step.observable for step in steps],
         "types": [step.type for step in steps],
