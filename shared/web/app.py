@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from math import ceil
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -33,6 +33,7 @@ from shared.telemetry.tracing import WorkSpan
 from shared.token_registry import TokenRegistry
 from shared.web import documentation
 from shared.web.authentication import OPEN_PATHS, authenticate
+from shared.web.fast_paths import FastPath
 from shared.web.problems import PROBLEM_TYPE, add_problems
 from shared.web.rate_limits import READ_COST, RequestGates, TokenBuckets, cost_of
 from shared.web.refusals import RefusalAudit, RefusalLog
@@ -47,23 +48,6 @@ _TRUST = "sentineliq.trust"
 """The ASGI extension of `shared.web.protocol`."""
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `sentineliq tokens create`.")
-
-
-class FastPath(NamedTuple):
-    """The plain case of a hot GET, answered before FastAPI, whose routing costs more than a lookup.
-
-    The route of the same path answers all other cases, among them tokens that are not valid.
-
-    Attributes:
-        path: the route's path.
-        permission: the permission that the route requires.
-        answer: computes the JSON body from the principal and the query string; None leaves the
-            request to the route.
-    """
-
-    path: str
-    permission: str
-    answer: Callable[[Principal, bytes], Awaitable[bytes | None]]
 
 
 def create_api(  # noqa: PLR0913  # what an API consists of

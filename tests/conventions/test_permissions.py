@@ -26,10 +26,9 @@ OPEN = {
     "/docs/start.js",
     "/docs/swagger-ui-bundle.js",
     "/docs/swagger-ui.css",
-    # Devices poll these with the token of a consumer, which the routes themselves ask for.
-    "/lists/{token}/{file_name}",
-    "/lists/{file_name}",
 }
+OWN_ACCESS = {"/lists/{token}/{file_name}", "/lists/{file_name}"}
+"""Devices poll these with the token of a consumer, which the routes themselves ask for."""
 ClientFor = Callable[..., TestClient]
 
 
@@ -44,7 +43,7 @@ class Operation(NamedTuple):
 def operations(client: TestClient) -> Iterator[Operation]:
     """What an API offers, but for the routes that are open to all."""
     for context in iter_route_contexts(client.app.routes):
-        if context.path in OPEN:
+        if context.path in OPEN | OWN_ACCESS:
             continue
         route = context.original_route
         assert isinstance(route, APIRoute), (
@@ -93,6 +92,16 @@ def test_the_open_routes_are_open(service: str, client_for: ClientFor) -> None:
     assert {path: client.get(path).status_code for path in sorted(OPEN)} == dict.fromkeys(
         sorted(OPEN), 200
     )
+
+
+def test_routes_with_an_access_of_their_own_refuse_strangers(client_for: ClientFor) -> None:
+    client = client_for("observables", role=None)
+    for path in OWN_ACCESS:
+        for method in ("GET", "HEAD"):
+            operation = Operation(method, path, ())
+            assert ask(client, operation) == 401
+    signed_in = client_for("observables", role="operator")
+    assert signed_in.get("/lists/any.plain").status_code == 401
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -29,13 +29,13 @@ from shared.auth import Principal
 from shared.stix import ObservableType
 from shared.timestamps import Timestamp
 from shared.web.app import (
-    FastPath,
     authorize,
     database_of,
     json_response,
     openapi_security,
     require_permission,
 )
+from shared.web.fast_paths import FastPath
 from shared.web.struct_schemas import struct_response
 
 router = APIRouter(prefix="/v1", tags=["observables"])
