@@ -1,5 +1,7 @@
 """Lists of observables for devices and tools: members, changes, consumers, files."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
@@ -13,11 +15,11 @@ SCHEMA = "observables"
 NOW = sa.func.now()
 
 
-def _time(name: str, **options: object) -> sa.Column:
+def _time(name: str, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), **options)
 
 
-def _text(name: str, **options: object) -> sa.Column:
+def _text(name: str, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, nullable=False, **options)
 
 
@@ -78,7 +80,7 @@ def _create_lists() -> None:
     )
 
 
-def _list_id() -> sa.Column:
+def _list_id() -> sa.Column[Any]:
     list_key = sa.ForeignKey(f"{SCHEMA}.dissemination_list.id", ondelete="CASCADE")
     return sa.Column("list_id", pg.UUID, list_key, primary_key=True)
 
