@@ -36,6 +36,7 @@ FEED_CREDENTIALS: Final = "feeds.auth"
 FEED_TIMES: Final = "feeds.times"
 CHANNEL_SECRETS: Final = "notifications.channels"
 PROVIDER_KEYS: Final = "observables.enrichers"
+CONSOLE_SESSIONS: Final = "gateway.console"
 OPERATOR: Final = "operator"
 """The owner of keys that the command line alone has."""
 

@@ -1,0 +1,1 @@
+"""The screens of the console: each module has the pages and acts of one subject."""

@@ -1,0 +1,112 @@
+"""What the APIs' states are called on pages, and how strongly they show.
+
+The names stand here in English; the catalogs of `locale/` have them in other languages.
+"""
+
+from typing import Any, Final
+
+
+def _(text: str) -> str:
+    """Mark a text for the catalogs; templates translate it."""
+    return text
+
+
+WORDS: Final[dict[str, str]] = {
+    "malicious": _("Malicious"),
+    "suspicious": _("Suspicious"),
+    "weak": _("Weak"),
+    "none": _("Nothing known against it"),
+    "queued": _("Queued"),
+    "running": _("Running"),
+    "applying": _("Applying"),
+    "succeeded": _("Succeeded"),
+    "unconfirmed": _("Unconfirmed"),
+    "unchanged": _("Unchanged"),
+    "held": _("Held"),
+    "failed": _("Failed"),
+    "pending": _("Pending"),
+    "delivering": _("Delivering"),
+    "delivered": _("Delivered"),
+    "silenced": _("Silenced"),
+    "sending": _("Sending"),
+    "retrying": _("Retrying"),
+    "unknown": _("Unknown"),
+    "waiting": _("Waiting"),
+    "done": _("Done"),
+    "refused": _("Refused"),
+    "cancelled": _("Cancelled"),
+    "healthy": _("Healthy"),
+    "late": _("Late"),
+    "empty": _("Empty"),
+    "shrunk": _("Shrunk"),
+    "drifted": _("Drifted"),
+    "unauthorised": _("Unauthorised"),
+    "unreachable": _("Unreachable"),
+    "gone": _("Gone"),
+    "new": _("New"),
+    "open": _("Open"),
+    "collecting": _("Collecting"),
+    "closed": _("Closed"),
+    "planned": _("Planned"),
+    "active": _("Active"),
+    "ended": _("Ended"),
+    "low": _("Low"),
+    "medium": _("Medium"),
+    "high": _("High"),
+    "critical": _("Critical"),
+    "fired": _("Fired"),
+    "missed": _("Missed"),
+    "skipped": _("Skipped"),
+    "source": _("Source"),
+    "sighting": _("Sighting"),
+    "confirmation": _("Confirmation"),
+    "false-positive": _("False positive"),
+    "confirmed-malicious": _("Confirmed malicious"),
+    "seen": _("Seen"),
+    "enrichment": _("Enrichment"),
+    "allow-list": _("Allow-list"),
+    "hosting": _("Hosting"),
+    "changed": _("Changed"),
+    "expired": _("Expired"),
+    "health": _("Health of a feed"),
+    "viewer": _("Viewer"),
+    "analyst": _("Analyst"),
+    "admin": _("Administrator"),
+    "operator": _("Operator"),
+    "system": _("As the system"),
+    "light": _("Light"),
+    "dark": _("Dark"),
+    "contrast": _("High contrast"),
+    "roomy": _("Roomy"),
+    "dense": _("Dense"),
+    "feeds": _("Feeds"),
+    "observables": _("Observables"),
+    "notifications": _("Notifications"),
+    "mitre": _("ATT&CK"),
+    "scheduler": _("Scheduler"),
+    "gateway": _("Gateway"),
+    "enterprise-attack": _("Enterprise"),
+    "mobile-attack": _("Mobile"),
+    "ics-attack": _("ICS"),
+    "fetch": _("Fetched"),
+    "upload": _("Uploaded"),
+    "stored": _("Stored payload"),
+    "snapshot": _("Snapshot"),
+    "stream": _("Stream"),
+}
+
+_TONES: Final[dict[str, str]] = {
+    **dict.fromkeys(("malicious", "failed", "unreachable", "gone", "critical", "missed"), "bad"),
+    **dict.fromkeys(
+        ("suspicious", "held", "late", "empty", "shrunk", "drifted", "unauthorised", "high"), "warn"
+    ),
+    **dict.fromkeys(("unconfirmed", "retrying", "refused", "medium"), "warn"),
+    **dict.fromkeys(("succeeded", "healthy", "delivered", "done", "fired", "active"), "good"),
+    **dict.fromkeys(("queued", "running", "applying", "pending", "delivering", "sending"), "busy"),
+    **dict.fromkeys(("waiting", "collecting", "open"), "busy"),
+}
+
+
+def tone(state: Any) -> str:
+    """How a state shows: bad, warn, good, busy, or plain. Its word stands beside the colour."""
+    return _TONES.get(str(state), "plain")

@@ -1,0 +1,113 @@
+"""Signing in, and which requests may change something."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from services.gateway.console.screens.registry import OPEN_SCREENS, SCREENS
+from services.gateway.console.screens.sign_in import own_address
+from tests.gateway.console.conftest import Browser
+
+SignIn = Callable[..., Browser]
+ACTS = [screen.path for screen in SCREENS if screen.method == "POST"]
+PAGES = [screen.path for screen in SCREENS if screen.method == "GET" and screen not in OPEN_SCREENS]
+
+
+def filled(path: str) -> str:
+    """A path with something in the place of its parts."""
+    return path.replace("{", "").replace("}", "")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_leads_strangers_to_the_sign_in(visitor: Callable[[], Browser], path: str) -> None:
+    answer = visitor().get(filled(path))
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/console/sign-in?next=")
+
+
+@pytest.mark.parametrize("path", ACTS)
+def test_an_act_without_the_forms_secret_is_refused(sign_in: SignIn, path: str) -> None:
+    browser = sign_in(role="operator")
+    headers = {"Origin": browser.origin}
+    for data in ({"other": "x"}, {"form_secret": "guessed"}, {"form_secret": ""}):
+        answer = browser.http.post(f"/console{filled(path)}", data=data, headers=headers)
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ACTS)
+def test_an_act_from_another_origin_is_refused(sign_in: SignIn, path: str) -> None:
+    browser = sign_in(role="operator")
+    data = {"form_secret": browser.form_secret()}
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+        {"Origin": browser.origin, "Sec-Fetch-Site": "cross-site"},
+        {"Referer": "https://evil.example/console/"},
+        {"Origin": "http://[broken"},
+    ):
+        answer = browser.http.post(f"/console{filled(path)}", data=data, headers=headers)
+        assert answer.status_code == 403, headers
+
+
+def test_the_secret_of_another_browser_is_refused(sign_in: SignIn) -> None:
+    secret = sign_in().form_secret()
+    browser = sign_in()
+    headers = {"Origin": browser.origin}
+    answer = browser.http.post("/console/sign-out", data={"form_secret": secret}, headers=headers)
+    assert answer.status_code == 403
+
+
+def test_a_token_signs_in_and_no_script_reads_its_cookie(
+    visitor: Callable[[], Browser], make_token: Callable[..., str]
+) -> None:
+    browser = visitor()
+    token = make_token()
+    answer = browser.post("/sign-in", token=token, next="/search?q=evil.com")
+    assert answer.headers["location"] == "/console/search?q=evil.com"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert token not in cookie
+    assert browser.get("/search").status_code == 200
+
+
+def test_another_host_than_this_machine_gets_a_cookie_for_tls_alone(site: str) -> None:
+    with httpx2.Client(base_url=site) as client:
+        answer = client.get("/console/sign-in", headers={"Host": "ti.example.org"})
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-sentineliq-console=")
+    assert "Secure" in cookie
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "Bearer ", "é" * 9_000, "\0"])
+def test_what_is_no_token_is_refused_with_a_reason(
+    visitor: Callable[[], Browser], token: str
+) -> None:
+    answer = visitor().post("/sign-in", token=token)
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+
+
+def test_signing_out_takes_the_token_from_the_browser(sign_in: SignIn) -> None:
+    browser = sign_in()
+    assert browser.post("/sign-out").status_code == 303
+    assert browser.get("/search").status_code == 303
+
+
+def test_a_changed_cookie_is_no_session(sign_in: SignIn) -> None:
+    browser = sign_in()
+    name = next(iter(browser.http.cookies))
+    value = browser.http.cookies[name]
+    browser.http.cookies.set(name, value[:-8] + "AAAAAAA=", domain="127.0.0.1")
+    answer = browser.get("/search")
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    "wish",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\r\nX: y", ""],
+)
+def test_signing_in_leads_to_no_other_site(wish: str) -> None:
+    assert own_address(wish) == "/console/"
