@@ -29,8 +29,8 @@ class Figures:
         self._locale = locale
 
     def number(self, value: Any) -> str:
-        """A number with the language's separators; a dash for None."""
-        if value is None:
+        """A number with the language's separators; a dash for what is none."""
+        if not isinstance(value, int | float):
             return _ABSENT
         return str(format_decimal(value, locale=self._locale))
 
@@ -53,9 +53,9 @@ class Figures:
         pattern = "#,##0.#" if unit != "B" else "#,##0"
         return f"{format_decimal(value, pattern, locale=self._locale)} {unit}"
 
-    def duration(self, seconds: float | None) -> str:
-        """A span of time, in its largest unit."""
-        if seconds is None:
+    def duration(self, seconds: Any) -> str:
+        """A span of time, in its largest unit; a dash for what is none."""
+        if not isinstance(seconds, int | float):
             return _ABSENT
         if 0 < abs(seconds) < 1:
             return f"{self.number(round(seconds * 1000))} ms"

@@ -1,13 +1,14 @@
 """Rendering: templates with autoescape, in the language, zone and theme of a person."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+from jinja2.utils import missing
 from jinja2_fragments import render_block
 
 from services.gateway.console import vocabulary
@@ -18,6 +19,25 @@ from services.gateway.console.languages import LANGUAGES, locale_of, translation
 from services.gateway.console.preferences import DENSITIES, THEMES
 
 FOLDER: Final = Path(__file__).parent / "templates"
+
+
+class AbsentField(ChainableUndefined):
+    """A field that an API has left out, since it has its default: empty wherever it stands.
+
+    A name that the screen has not given to its template stays an error.
+    """
+
+    def __str__(self) -> str:
+        return "" if self._is_field() else self._fail_with_undefined_error()
+
+    def __bool__(self) -> bool:
+        return False if self._is_field() else self._fail_with_undefined_error()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(()) if self._is_field() else self._fail_with_undefined_error()
+
+    def _is_field(self) -> bool:
+        return self._undefined_obj is not missing
 
 
 @cache
@@ -36,7 +56,7 @@ def make_environment(language: str, translations: Any) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=AbsentField,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         trim_blocks=True,
         lstrip_blocks=True,
