@@ -25,6 +25,7 @@ SECRET_PURPOSES = {
     "feeds": ("feeds.auth", "feeds.times"),
     "observables": ("observables.enrichers",),
     "notifications": ("notifications.channels",),
+    "gateway": ("gateway.console",),
 }
 PRIME = 2**255 - 19
 CURVE = -121665 * pow(121666, PRIME - 2, PRIME) % PRIME

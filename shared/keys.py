@@ -48,7 +48,7 @@ SECRET_PURPOSES: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     "notifications": (CHANNEL_SECRETS,),
     "mitre": (),
     "scheduler": (),
-    "gateway": (),
+    "gateway": (CONSOLE_SESSIONS,),
 }
 """By service, what its secret keys are for."""
 

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.gateway import NAME
+from services.gateway.console.app import add_console
 from services.gateway.quotas.limits import QUOTAS
 from services.gateway.routing.access import TokenGate
 from services.gateway.routing.edge import add_edge
@@ -32,5 +33,6 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app = create_api(NAME, "gateway", routers, settings, database)
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
+    add_console(app, settings)
     add_edge(app, settings, TokenGate(keys_of(settings)))
     return app

@@ -46,9 +46,9 @@ class ConsoleSession:
         return compare_digest(self.form_secret.encode(), form_secret.encode())
 
 
-def is_loopback(url: URL) -> bool:
-    """Whether a browser calls this machine, where it needs no TLS to keep a cookie."""
-    return (url.hostname or "") in _LOOPBACK
+def is_plain_loopback(url: URL) -> bool:
+    """Whether a browser calls this machine without TLS: there alone a cookie needs none."""
+    return url.scheme == "http" and (url.hostname or "") in _LOOPBACK
 
 
 class SessionCookies:
@@ -97,7 +97,7 @@ class SessionCookies:
             sealed,
             max_age=max(int(facts.expires_at - time.time()), 0) if facts else None,
             path="/",
-            secure=not is_loopback(request.url),
+            secure=not is_plain_loopback(request.url),
             httponly=True,
             samesite="strict",
         )
@@ -107,11 +107,11 @@ class SessionCookies:
         response.delete_cookie(
             _cookie_name(request),
             path="/",
-            secure=not is_loopback(request.url),
+            secure=not is_plain_loopback(request.url),
             httponly=True,
             samesite="strict",
         )
 
 
 def _cookie_name(request: Request) -> str:
-    return _NAME if is_loopback(request.url) else f"__Host-{_NAME}"
+    return _NAME if is_plain_loopback(request.url) else f"__Host-{_NAME}"

@@ -86,7 +86,9 @@ def test_a_list_is_told_apart(sign_in: SignIn) -> None:
     answer = sign_in().post("/search", q="\n".join(lines))
     assert answer.status_code == 200
     page = text_of(answer.text)
-    assert "2 known 996 unknown" in page, re.findall(r"\d+ known \d+ unknown \d+ not recognised", page)
+    assert "2 known 996 unknown" in page, re.findall(
+        r"\d+ known \d+ unknown \d+ not recognised", page
+    )
     assert page.index("login[.]evil[.]com") < page.index("host0[.]com")
 
 

@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from services.gateway.console.addresses import BASE, page_address
 from services.gateway.console.preferences import make_preferences, write_preferences
-from services.gateway.console.sessions import is_loopback
+from services.gateway.console.sessions import is_plain_loopback
 from services.gateway.console.visits import ConsoleVisit, Screen
 from shared.errors import Unauthenticated
 
@@ -54,7 +54,7 @@ async def change_preferences(visit: ConsoleVisit) -> Response:
         visit.request, form.text("language"), form.text("theme"), form.text("density")
     )
     response = RedirectResponse(own_address(form.text("next")), 303)
-    write_preferences(response, preferences, secure=not is_loopback(visit.request.url))
+    write_preferences(response, preferences, secure=not is_plain_loopback(visit.request.url))
     return response
 
 
