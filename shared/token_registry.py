@@ -1,15 +1,15 @@
 """The tokens that a service has seen, and those that it accepts no more.
 
 Each service has a table `token` in its schema. A row says when a token was last seen, and when it
-was revoked, if it was. Its processes read the revoked ones every two seconds: a token ends at most
-that much later. While the database does not answer, what was read before holds.
+was revoked, if it was. Its processes read every two seconds which were revoked since: a token ends
+at most that much later. While the database does not answer, what was read before holds.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from shared.auth import Principal, Role
 from shared.database import PLATFORM, PUBLIC, Database
-from shared.errors import Unauthenticated, Unavailable
+from shared.errors import QuotaExceeded, Unauthenticated, Unavailable
 from shared.telemetry.logging import get_logger
 from shared.tokens import MAX_LIFETIME
 
@@ -39,6 +39,12 @@ TOKEN: Final = sa.Table(
     sa.Column("revoked_by", sa.Text),
 )
 READ_SECONDS: Final = 2.0
+MAX_UNSEEN: Final = 10_000
+"""Tokens that a tenant may revoke although this service has never seen them."""
+_WHOLE_SECONDS: Final = 600.0
+"""Seconds after which all revoked tokens are read again, not only those that were added."""
+_OVERLAP: Final = timedelta(minutes=5)
+"""How much later than its `revoked_at` a row may be committed; transactions are limited to less."""
 _WRITE_SECONDS: Final = 10.0
 _SHORT_SECONDS: Final = 3600.0
 """Tokens of a shorter life are not listed: the command line makes one for each call."""
@@ -74,12 +80,18 @@ def list_tokens(session: Session, after: tuple[str, str] | None, limit: int) -> 
 
 
 def revoke_token(session: Session, principal: Principal, token_id: str) -> None:
-    """Accept a token no more: one of the principal's tenant, or for an operator of any."""
+    """Accept a token no more: one of the principal's tenant, or for an operator of any.
+
+    Raises:
+        QuotaExceeded: the tenant has revoked `MAX_UNSEEN` tokens that nobody has used here.
+    """
     is_operator = principal.role >= Role.operator
     values = {"revoked_at": sa.func.now(), "revoked_by": principal.actor}
     if is_operator:
         update = sa.update(TOKEN).where(TOKEN.c.id == token_id, TOKEN.c.revoked_at.is_(None))
         session.execute(update.values(**values))
+    else:
+        _require_room(session, principal.tenant, token_id)
     statement = insert(TOKEN).values(
         tenant=PUBLIC if is_operator else principal.tenant,
         id=token_id,
@@ -99,6 +111,31 @@ def revoke_token(session: Session, principal: Principal, token_id: str) -> None:
     )
 
 
+def _require_room(session: Session, tenant: str, token_id: str) -> None:
+    """Require that a tenant may revoke a token that was perhaps never seen.
+
+    Each process reads all revoked tokens, and each revocation is a row, an event and a line of the
+    audit: without a limit one tenant's made-up ids would cost all others.
+    """
+    own = TOKEN.c.tenant == tenant
+    is_stored = sa.exists().where(own, TOKEN.c.id == token_id)
+    unseen = sa.select(TOKEN.c.id).where(
+        own,
+        TOKEN.c.seen_at.is_(None),
+        TOKEN.c.revoked_at.is_not(None),
+        TOKEN.c.expires_at > sa.func.now(),
+    )
+    rows = unseen.order_by(TOKEN.c.id).limit(MAX_UNSEEN).subquery()
+    count = sa.select(sa.func.count()).select_from(rows).scalar_subquery()
+    stored, number = session.execute(sa.select(is_stored, count)).one()
+    if not stored and number >= MAX_UNSEEN:
+        raise QuotaExceeded(
+            f"{MAX_UNSEEN:,} tokens are revoked that this service has never seen. Revoke tokens "
+            "that `sentineliq tokens list` shows, or let an operator rotate the signing key.",
+            quota="revoked_tokens",
+        )
+
+
 class TokenRegistry:
     """The tokens of one process.
 
@@ -108,7 +145,9 @@ class TokenRegistry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._revoked: frozenset[tuple[str, str]] = frozenset()
+        self._revoked: dict[tuple[str, str], datetime] = {}
+        self._read_at: datetime | None = None
+        self._whole_at: datetime | None = None
         self._seen: dict[tuple[str, str], Principal] = {}
 
     def check(self, principal: Principal) -> None:
@@ -127,15 +166,31 @@ class TokenRegistry:
             self._seen[key] = principal
 
     def read(self) -> None:
-        """Read the revoked tokens.
+        """Read the tokens that were revoked since the last time, and all of them now and then.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        query = sa.select(TOKEN.c.tenant, TOKEN.c.id)
+        query = sa.select(TOKEN.c.tenant, TOKEN.c.id, TOKEN.c.expires_at)
         query = query.where(TOKEN.c.revoked_at.is_not(None), TOKEN.c.expires_at > sa.func.now())
         with self._database.transaction(PLATFORM) as session:
-            self._revoked = frozenset((row.tenant, row.id) for row in session.execute(query))
+            now = session.execute(sa.select(sa.func.now())).scalar_one()
+            is_whole = (
+                self._read_at is None
+                or self._whole_at is None
+                or not self._whole_at <= now < self._whole_at + timedelta(seconds=_WHOLE_SECONDS)
+            )
+            if self._read_at is not None and not is_whole:
+                query = query.where(TOKEN.c.revoked_at > self._read_at - _OVERLAP)
+            rows = session.execute(query).all()
+        revoked = {(row.tenant, row.id): row.expires_at for row in rows}
+        if is_whole:
+            self._whole_at = now
+        else:
+            revoked = self._revoked | revoked
+        # Replaced as a whole: requests look at it meanwhile.
+        self._revoked = revoked
+        self._read_at = now
 
     def write(self) -> None:
         """Write which tokens were seen since the last time.

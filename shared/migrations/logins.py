@@ -25,6 +25,9 @@ _OWNED: Final = (
     "SELECT count(*) FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner WHERE rolname = %s"
 )
 
+_SHARE: Final = 3
+"""A login takes at most this part of the server's connections, so that others get some."""
+
 
 def make_login(service: str, admin_url: str, login_url: str) -> None:
     """Make a service's login, or renew its password; repeating it changes nothing else.
@@ -53,9 +56,10 @@ def make_login(service: str, admin_url: str, login_url: str) -> None:
             _refuse_rights(connection, service, name, is_powerful=before[0])
         verb = sql.SQL("CREATE" if before is None else "ALTER")
         connection.execute(
-            sql.SQL("{} ROLE {} LOGIN NOINHERIT PASSWORD {}").format(
+            sql.SQL("{} ROLE {} LOGIN NOINHERIT CONNECTION LIMIT {} PASSWORD {}").format(
                 verb,
                 sql.Identifier(name),
+                sql.Literal(_connection_limit(connection)),
                 sql.Literal(encrypted_password(connection, name, password)),
             )
         )
@@ -94,6 +98,13 @@ def encrypted_password(connection: psycopg.Connection[Any], name: str, password:
         password.encode(), name.encode(), b"scram-sha-256"
     )
     return encrypted.decode()
+
+
+def _connection_limit(connection: psycopg.Connection[Any]) -> int:
+    """Connections that one login may have at a time."""
+    row = connection.execute("SELECT current_setting('max_connections')::int").fetchone()
+    assert row is not None  # noqa: S101  # a SELECT without FROM has one row
+    return max(1, int(row[0]) // _SHARE)
 
 
 def _credentials(url: str) -> tuple[str, str]:

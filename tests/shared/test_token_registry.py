@@ -14,7 +14,7 @@ from shared.database import PLATFORM, Database
 from shared.errors import Unauthenticated
 from shared.keys import keys_of
 from shared.settings import Settings
-from shared.token_registry import TokenRegistry
+from shared.token_registry import MAX_UNSEEN, TokenRegistry
 from shared.tokens import token_id
 
 ClientFor = Callable[..., TestClient]
@@ -130,3 +130,63 @@ def test_revocation_is_audited(own: Database, client_for: ClientFor) -> None:
     page = client.get("/v1/audit", params={"action": "tokens.revoke"}).json()
     assert page["items"][0]["target"] == "a" * 32
     assert "eyJ" not in str(page)  # tokens themselves are in no record
+
+
+def test_a_tenant_revokes_a_bounded_number_of_tokens_that_nobody_has_used(
+    own: Database, client_for: ClientFor, make_token: Callable[..., str], environment: Settings
+) -> None:
+    with own.transaction(PLATFORM) as session:
+        session.execute(
+            sa.text(
+                "INSERT INTO token (tenant, id, expires_at, revoked_at, revoked_by) "
+                "SELECT 'acme', lpad(to_hex(n), 32, '0'), now() + interval '1 day', now(), 'flood' "
+                "FROM generate_series(1, :most) n"
+            ),
+            {"most": MAX_UNSEEN},
+        )
+    admin = client_for("notifications")
+    refusal = admin.post(f"/v1/tokens/{'0' * 32}/revoke")
+    assert refusal.status_code == 403
+    assert refusal.json()["type"].endswith("quota-exceeded")
+    # What is stored may be revoked again, and so may what was used here.
+    used = make_token(actor="lee@acme.example")
+    assert admin.post(f"/v1/tokens/{'0' * 31}1/revoke").status_code == 204
+    registry = TokenRegistry(own)
+    registry.check(verify_token(keys_of(environment), used))
+    registry.write()
+    assert admin.post(f"/v1/tokens/{token_id(used)}/revoke").status_code == 204
+    # Another tenant has as many.
+    other = client_for("notifications", tenant="globex")
+    assert other.post(f"/v1/tokens/{'1' * 32}/revoke").status_code == 204
+
+
+def test_what_is_committed_late_is_read_and_what_was_read_is_not_read_again(
+    own: Database, make_token: Callable[..., str], environment: Settings
+) -> None:
+    early = make_token(actor="a@acme.example")
+    late = make_token(actor="b@acme.example")
+    registry = TokenRegistry(own)
+
+    def revoke(token: str, age: str) -> None:
+        with own.transaction(PLATFORM) as session:
+            session.execute(
+                sa.text(
+                    "INSERT INTO token (tenant, id, expires_at, revoked_at, revoked_by) "
+                    "VALUES ('acme', :id, now() + interval '1 day', now() - :age ::interval, 'x')"
+                ),
+                {"id": token_id(token), "age": age},
+            )
+
+    revoke(early, "1 hour")
+    registry.read()
+    # Its transaction began before the first read, and ends after it.
+    revoke(late, "20 seconds")
+    queries: list[str] = []
+    with own.transaction(PLATFORM) as session:
+        engine = session.get_bind()
+    sa.event.listen(engine, "before_cursor_execute", lambda *call: queries.append(call[2]))
+    registry.read()
+    for token in (early, late):
+        with pytest.raises(Unauthenticated, match="revoked"):
+            registry.check(verify_token(keys_of(environment), token))
+    assert "revoked_at >" in queries[-1]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import permutations
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -106,6 +107,20 @@ def test_a_login_has_no_right_beyond_its_role(logins: dict[str, str], statement:
             session.execute(set_role.encode())
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 session.execute(statement.encode())
+
+
+def test_a_login_leaves_connections_for_the_others(admin_url: str, logins: dict[str, str]) -> None:
+    with psycopg.connect(admin_url) as admin:
+        row = admin.execute("SELECT current_setting('max_connections')::int").fetchone()
+    assert row is not None
+    limit = row[0] // 3
+    with ExitStack() as stack:
+        for _ in range(limit):
+            stack.enter_context(psycopg.connect(logins["mitre"]))
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            psycopg.connect(logins["mitre"])
+        with psycopg.connect(logins["scheduler"]) as other:
+            assert other.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_forgotten_role_sees_nothing(logins: dict[str, str]) -> None:
