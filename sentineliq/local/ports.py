@@ -28,6 +28,7 @@ class Ports:
     kafka: int = 19092
     kafka_controller: int = 19093
     gateway: int = 8000
+    flower: int = 5555
 
     @classmethod
     def names(cls) -> list[str]:

@@ -4,7 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,13 @@ from shared.private_files import write_private
 from shared.settings import SERVICES
 
 _FILE: Final = "secrets.json"
-_NAMES: Final = ("database_password", "valkey_password", "secret_key", "kafka_password")
+_NAMES: Final = (
+    "database_password",
+    "valkey_password",
+    "secret_key",
+    "kafka_password",
+    "flower_password",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Secrets:
         secret_key: the installation's, from which keys are derived.
         kafka_password: of Kafka's broker itself.
         database_logins: by service, the login that its processes use.
+        flower_password: of Flower.
         kafka_logins: of Kafka: the secret from which the passwords of all its logins are derived.
         former_keys: of secrets before, which have not ended yet.
         since: when the installation's secret was made; None for the first.
@@ -62,6 +69,7 @@ class Secrets:
     kafka_logins: Login
     former_keys: tuple[Key, ...] = ()
     since: float | None = None
+    flower_password: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     @property
     def keys(self) -> DerivedKeys:
@@ -99,6 +107,7 @@ def load_secrets(data_dir: Path) -> Secrets:
             _kafka_logins(stored, kafka_password),
             tuple(Key.from_dict(key) for key in stored.get("former_keys", ())),
             stored.get("since"),
+            str(stored.get("flower_password") or secrets.token_urlsafe(32)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StackError(
@@ -110,8 +119,8 @@ def load_secrets(data_dir: Path) -> Secrets:
         for service, login in _database_logins().items()
         if service not in loaded.database_logins
     }
-    if missing or not {"kafka_password", "kafka_logins"} <= set(stored):
-        # Made by a version before services had logins.
+    if missing or not {"kafka_password", "kafka_logins", "flower_password"} <= set(stored):
+        # Made by a version before services, or Flower, had logins.
         loaded = replace(loaded, database_logins={**loaded.database_logins, **missing})
         store_secrets(data_dir, loaded)
     return loaded

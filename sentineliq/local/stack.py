@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
-from sentineliq.local.components import ServerProcess, ServiceProcess
+from sentineliq.local.components import Component, ServerProcess, ServiceProcess
 from sentineliq.local.data_dir_lock import locked
 from sentineliq.local.environment import store_environment
+from sentineliq.local.flower import Flower
 from sentineliq.local.kafka import Kafka
 from sentineliq.local.kafka_logins import login_settings, present_logins
 from sentineliq.local.key_files import key_file, write_key_file
@@ -127,6 +128,10 @@ class Stack:
         environment |= self.kafka_login(ADMINISTRATOR if kind == "migrate" else service)
         if kind == "api":
             environment["SENTINELIQ_API_PORT"] = str(self.ports.of(service))
+        if service == "gateway" and kind == "api":
+            flower = self._flower()
+            environment["SENTINELIQ_FLOWER_URL"] = flower.url
+            environment["FLOWER_BASIC_AUTH"] = flower.login
         own_url = self._database_url(service)
         if own_url is not None:
             if kind != "migrate":
@@ -208,6 +213,18 @@ class Stack:
             "KAFKA_PASSWORD": logins.passwords[login],
         }
 
+    @property
+    def _shows_tasks(self) -> bool:
+        """Whether Flower runs: it does where there is a gateway before it."""
+        return ("gateway", "api") in self.processes and self.package == "services"
+
+    def _flower(self) -> Flower:
+        broker = self.environment.get("CELERY_BROKER_URL") or self.environment.get(
+            "SENTINELIQ_CELERY_BROKER_URL", ""
+        )
+        password = load_secrets(self.data_dir).flower_password
+        return Flower(self.data_dir, self.ports.flower, broker, password)
+
     def _servers(self) -> dict[str, Server]:
         """The servers to start, by the variable in which clients find their address."""
         servers: dict[str, Server] = {
@@ -247,7 +264,11 @@ class Stack:
         migrations = [
             self._service(service, kind, fork_server) for service, kind in self.migrations
         ]
-        services = [self._service(service, kind, fork_server) for service, kind in self.processes]
+        services: list[Component] = [
+            self._service(service, kind, fork_server) for service, kind in self.processes
+        ]
+        if self._shows_tasks:
+            services.append(ServerProcess(self._flower()))
         return Supervisor(
             [
                 Stage(servers, grace=4.0),
@@ -263,6 +284,8 @@ class Stack:
         names = [server.name for server in self._servers().values()]
         if "kafka" in names:
             names.append("kafka_controller")
+        if self._shows_tasks:
+            names.append("flower")
         return names + [service for service, kind in self.processes if kind == "api"]
 
     def _service(self, service: str, kind: str, fork_server: ForkServer) -> ServiceProcess:

@@ -12,12 +12,13 @@ from sentineliq.cli import output
 from sentineliq.cli.context import DEFAULT_DATA_DIR, CommandGroup, DataDir, ReportingCommand
 from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
 from sentineliq.cli.progress import ProgressLines, running_stack
+from sentineliq.local.flower import LOGIN_FILE
 from sentineliq.local.ports import Ports
+from sentineliq.local.server import LOOPBACK
 from sentineliq.local.stack import Stack
 from sentineliq.starter import load_starter
 from shared.errors import SentinelIQError
 from shared.runtime.process_title import set_process_title
-from shared.settings import SERVICES
 
 up = CommandGroup()
 
@@ -111,12 +112,18 @@ def choose_ports(base: int | None, moves: list[str]) -> Ports:
 def _print_next_steps(stack: Stack, result: StarterResult | None) -> None:
     """Print the addresses, and what to try next."""
     environment = stack.environment
-    rows = [(name, f"{environment[f'SENTINELIQ_{name.upper()}_URL']}/docs") for name in SERVICES]
+    gateway = environment["SENTINELIQ_GATEWAY_URL"]
+    rows = [
+        ("SentinelIQ", f"{gateway}"),
+        ("documentation of all APIs", f"{gateway}/docs"),
+        ("workers and tasks", f"http://{LOOPBACK}:{stack.ports.flower}/flower"),
+        ("  their login", str(stack.data_dir / LOGIN_FILE)),
+    ]
     is_default = stack.data_dir == DEFAULT_DATA_DIR.absolute()
     folder = "" if is_default else f" --data-dir {stack.data_dir}"
     value = result.best.value if result and result.best else _EXAMPLE_VALUE
     output.show(
-        output.table(("API", "documentation"), rows),
+        output.table(("one address for all", ""), rows),
         Text("a token for the APIs:", style="bold"),
         Text(f"  sentineliq tokens create --role analyst{folder}"),
         Text("\ntry next, in another terminal:", style="bold"),

@@ -19,6 +19,7 @@ from services.gateway.routing.client_address import ClientPlace, client_place
 from services.gateway.routing.exchange import ExchangeLimits, OutgoingRequest, forward
 from services.gateway.routing.own_pages import OwnPages
 from services.gateway.routing.passed_headers import (
+    FLOWER_POLICY,
     PASSED,
     PASSED_TO_FLOWER,
     SECURITY_HEADERS,
@@ -168,6 +169,8 @@ class Edge:
         outgoing = self._outgoing(request, route, upstream_path, headers, authorization)
         outgoing.headers.append((b"host", pool.origin.authority.encode()))
         own = request.own_headers(rate)
+        if route.upstream == FLOWER:
+            own.append(FLOWER_POLICY)
         status = await forward(pool, outgoing, receive, request.send, own, self._limits)
         request.status = status
 

@@ -51,6 +51,13 @@ _HOP_BY_HOP: Final = frozenset(
 _OF_THE_GATEWAY: Final = frozenset({b"date", b"server", b"via", b"set-cookie", b"alt-svc"})
 """Headers of an answer that the gateway's own server writes, or that no service may set."""
 _CROSS_ORIGIN: Final = b"access-control-"
+FLOWER_POLICY: Final = (
+    b"content-security-policy",
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'",
+)
+"""Flower's pages have scripts within them."""
 _DEFAULT_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 
 SECURITY_HEADERS: Final[Headers] = [

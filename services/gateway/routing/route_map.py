@@ -50,7 +50,7 @@ EDGE_ROUTES: Final[tuple[EdgeRoute, ...]] = (
     *(EdgeRoute(f"/api/{name}", name, within="/v1/") for name in _API_SERVICES),
     TAXII,
     LISTS,
-    EdgeRoute("/flower", FLOWER, target="/flower", access="operator"),
+    EdgeRoute("/flower", FLOWER, target="/flower", within="", access="operator"),
 )
 """All routes of the edge. A path below none of them is the gateway's own."""
 

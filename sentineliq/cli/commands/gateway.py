@@ -1,0 +1,47 @@
+"""`sentineliq gateway`."""
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sentineliq.cli.context import CommandGroup, Context
+from shared.settings import SERVICES
+
+gateway = CommandGroup("The gateway: the installation's one address.")
+
+
+class Proxy(StrEnum):
+    """Programs for which the routes can be written."""
+
+    nginx = "nginx"
+    envoy = "envoy"
+
+
+@gateway.command("edge")
+def write_edge(
+    ctx: Context,
+    proxy: Annotated[Proxy, typer.Argument(help="The program that reads the settings.")],
+    *,
+    server_name: Annotated[
+        str, typer.Option(help="The name that clients use; `_` stands for any.")
+    ] = "_",
+) -> None:
+    """Write the gateway's routes as settings of a faster proxy in front of it.
+
+    The proxy sends requests with a token straight to the services, which verify it. All others go
+    to the gateway.
+    """
+    from services.gateway.routing.proxy_rules import (  # noqa: PLC0415  # no other command needs it
+        envoy_settings,
+        nginx_settings,
+    )
+
+    settings = ctx.obj.settings
+    urls = {name: settings.service_url(name) for name in SERVICES}
+    if proxy is Proxy.nginx:
+        text = nginx_settings(urls, server_name)
+    else:
+        text = json.dumps(envoy_settings(urls, server_name), indent=2) + "\n"
+    typer.echo(text, nl=False)
