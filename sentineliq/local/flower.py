@@ -63,6 +63,8 @@ class Flower:
             f"--port={self.port}",
             "--url_prefix=flower",
             "--read_only=true",
+            # Workers send events by themselves, and obey no command.
+            "--enable_events=false",
             "--logging=warning",
             f"--conf={self._settings}",
         ]

@@ -55,6 +55,7 @@ def test_help_lists_every_command(cli_without_stack):
         "enrichments",
         "policies",
         "secrets",
+        "gateway",
     }
     text = cli_without_stack("--help").stdout
     assert [word for word in words if word not in text] == []

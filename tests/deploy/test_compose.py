@@ -250,7 +250,7 @@ class Process:
     def wait_until_ready(self) -> None:
         """Send the request of the health check until it succeeds."""
         probe = re.search(
-            r"http://127\.0\.0\.1:\d+(/\w+)", OURS[self.name]["healthcheck"]["test"][-1]
+            r"http://127\.0\.0\.1:\d+((?:/\w+)+)", OURS[self.name]["healthcheck"]["test"][-1]
         )
         assert probe is not None
         deadline = time.monotonic() + READY_WITHIN
@@ -393,5 +393,5 @@ def test_flower_requires_a_login(here: dict[str, str], tmp_path: Path) -> None:
     environment = {"CELERY_BROKER_URL": here["CELERY_BROKER_URL"]}
     with running(["flower"], tmp_path, environment) as [flower]:
         flower.wait_until_ready()
-        assert flower.get("/workers") == 401
+        assert flower.get("/flower/workers") == 401
         stop_all([flower])

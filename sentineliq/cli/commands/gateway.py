@@ -28,7 +28,7 @@ def write_edge(
         str, typer.Option(help="The name that clients use; `_` stands for any.")
     ] = "_",
 ) -> None:
-    """Write the gateway's routes as settings of a faster proxy in front of it.
+    """Write the gateway's routes for a proxy in front of it.
 
     The proxy sends requests with a token straight to the services, which verify it. All others go
     to the gateway.

@@ -53,9 +53,11 @@ _OF_THE_GATEWAY: Final = frozenset({b"date", b"server", b"via", b"set-cookie", b
 _CROSS_ORIGIN: Final = b"access-control-"
 FLOWER_POLICY: Final = (
     b"content-security-policy",
-    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'none'",
+    (
+        b"default-src 'self'; script-src 'self' 'unsafe-inline'; "
+        b"style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
 )
 """Flower's pages have scripts within them."""
 _DEFAULT_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"

@@ -14,7 +14,7 @@ from services.gateway.routing.route_map import EDGE_ROUTES, FLOWER, EdgeRoute
 
 _DISGUISED: Final = r"//|/\.\.?(/|$)|;|%2e|%2f|%5c|%3b|%00"
 """Of the path as it was sent: both proxies look at it before they decode anything."""
-_TOKEN: Final = "Bearer eyJ"
+_BEARER: Final = "Bearer eyJ"
 """How the value of a token begins; an API key or a session needs the gateway."""
 _GATEWAY: Final = "gateway"
 _ANSWER_SECONDS: Final = 75
@@ -53,13 +53,21 @@ def nginx_settings(urls: Mapping[str, str], server_name: str) -> str:
     lines += [
         "map $http_authorization $sentineliq_is_token {",
         "    default 0;",
-        f'    "~^{_TOKEN}" 1;',
+        f'    "~^{_BEARER}" 1;',
         "}",
         "map $request_uri $sentineliq_path {",
         '    "~^(?<path>[^?]*)" $path;',
         "}",
+        # The target as it was sent: what nginx decodes, it would encode in its own way.
+        "map $request_uri $sentineliq_target {",
+        *(
+            f'    "~^{route.prefix}(?<rest_{number}>/.*)$" {route.target}$rest_{number};'
+            for number, route in enumerate(routed())
+        ),
+        "    default $request_uri;",
+        "}",
         "server {",
-        "    # Put your certificate here: listen 443 ssl; ssl_certificate …; ssl_certificate_key …;",
+        "    # With your certificate: listen 443 ssl; ssl_certificate …; ssl_certificate_key …;",
         "    listen 127.0.0.1:8080;",
         f"    server_name {server_name};",
         "    merge_slashes off;",
@@ -109,10 +117,7 @@ def _nginx_location(route: EdgeRoute) -> list[str]:
             "        if ($sentineliq_is_token = 0) { return 418; }",
         ]
     lines += [
-        # The path as it was sent: what nginx decodes, it would encode in its own way.
-        f"        rewrite ^ $sentineliq_path;",
-        f"        rewrite ^{route.prefix}(.*)$ {route.target}$1 break;",
-        f"        proxy_pass {target};",
+        f"        proxy_pass {target}$sentineliq_target;",
         *_nginx_proxy(),
         "    }",
     ]
@@ -225,7 +230,7 @@ def _envoy_routes() -> Iterator[Json]:
         match: Json = {"prefix": f"{route.prefix}{route.within}"}
         if route.access == "token":
             match["headers"] = [
-                {"name": "authorization", "string_match": {"prefix": _TOKEN}},
+                {"name": "authorization", "string_match": {"prefix": _BEARER}},
             ]
         yield {
             "match": match,
