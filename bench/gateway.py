@@ -164,7 +164,7 @@ def measure(
 def run_all(parts: dict[str, str], folder: Path, rows: int, seconds: float) -> dict[str, float]:
     """Start what is measured, and measure it."""
     ports = dict(zip(("observables", "feeds", "gateway"), free_ports(3), strict=True))
-    urls = {name: f"http://127.0.0.1:{ports.get(name, 1)}" for name in SERVICES}
+    urls: dict[str, str] = {name: f"http://127.0.0.1:{ports.get(name, 1)}" for name in SERVICES}
     environment = {
         **parts,
         "SENTINELIQ_SECRET_KEY": _SECRET.get_secret_value(),

@@ -39,7 +39,7 @@ def write_edge(
     )
 
     settings = ctx.obj.settings
-    urls = {name: settings.service_url(name) for name in SERVICES}
+    urls: dict[str, str] = {name: settings.service_url(name) for name in SERVICES}
     if proxy is Proxy.nginx:
         text = nginx_settings(urls, server_name)
     else:

@@ -116,6 +116,8 @@ def _nginx_location(route: EdgeRoute) -> list[str]:
             f"        error_page 418 = @sentineliq_{route.upstream}_by_gateway;",
             "        if ($sentineliq_is_token = 0) { return 418; }",
         ]
+    else:
+        lines.append("        access_log off;")  # the addresses of lists are secrets
     lines += [
         f"        proxy_pass {target}$sentineliq_target;",
         *_nginx_proxy(),
