@@ -25,8 +25,9 @@ SECRET_PURPOSES = {
     "feeds": ("feeds.auth", "feeds.times"),
     "observables": ("observables.enrichers",),
     "notifications": ("notifications.channels",),
-    "gateway": ("gateway.console",),
+    "gateway": ("gateway.console", "gateway.identity", "gateway.api_keys"),
 }
+TOKEN_SIGNERS = ("operator", "gateway")
 PRIME = 2**255 - 19
 CURVE = -121665 * pow(121666, PRIME - 2, PRIME) % PRIME
 BASE_Y = 4 * pow(5, PRIME - 2, PRIME) % PRIME
@@ -64,8 +65,10 @@ def content(stored: Mapping[str, str] | None = None) -> str:
 
 def bundles(secret: str) -> dict[str, str]:
     """The keys of each service, as `SENTINELIQ_KEYS` takes them."""
-    seed = derive(secret, "tokens", "operator")
-    tokens = describe("tokens", "operator", "public", public_key(seed))
+    seeds = {owner: derive(secret, "tokens", owner) for owner in TOKEN_SIGNERS}
+    tokens = [
+        describe("tokens", owner, "public", public_key(seed)) for owner, seed in seeds.items()
+    ]
     signed = {
         (purpose, owner): derive(secret, purpose, owner)
         for purpose in SIGNED_PURPOSES
@@ -82,11 +85,13 @@ def bundles(secret: str) -> dict[str, str]:
             for purpose in SECRET_PURPOSES.get(service, ())
         ]
         signing = []
+        if service in seeds:
+            signing.append(describe("tokens", service, "private", seeds[service]))
         for purpose in SIGNED_PURPOSES:
             private = signed[purpose, service]
             signing.append(describe(purpose, service, "private", private))
             signing += [key for key in public if key["purpose"] == purpose]
-        text = json.dumps({"keys": [tokens, *signing, *own]})
+        text = json.dumps({"keys": [*tokens, *signing, *own]})
         texts[f"{service.upper()}_KEYS"] = urlsafe_b64encode(text.encode()).decode().rstrip("=")
     return texts
 

@@ -31,16 +31,22 @@ EVENTS: Final = "events"
 TASKS: Final = "tasks"
 """Messages of the queues, which services sign."""
 TOKENS: Final = "tokens"
-"""Tokens of persons. The command line alone signs them."""
+"""Tokens: the command line signs those of persons, the gateway those that it gives for a while."""
 FEED_CREDENTIALS: Final = "feeds.auth"
 FEED_TIMES: Final = "feeds.times"
 CHANNEL_SECRETS: Final = "notifications.channels"
 PROVIDER_KEYS: Final = "observables.enrichers"
 CONSOLE_SESSIONS: Final = "gateway.console"
+IDENTITY_SECRETS: Final = "gateway.identity"
+"""Secrets of one-time codes and of identity providers."""
+API_KEYS: Final = "gateway.api_keys"
+"""What is stored of an API key is computed with it."""
+GATEWAY: Final = "gateway"
+"""The owner of the key that signs access tokens."""
 OPERATOR: Final = "operator"
 """The owner of keys that the command line alone has."""
 
-SEALED: Final = (FEED_CREDENTIALS, CHANNEL_SECRETS, PROVIDER_KEYS)
+SEALED: Final = (FEED_CREDENTIALS, CHANNEL_SECRETS, PROVIDER_KEYS, IDENTITY_SECRETS, API_KEYS)
 """Purposes whose keys must stay until everything that they sealed is sealed anew."""
 SECRET_PURPOSES: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     "feeds": (FEED_CREDENTIALS, FEED_TIMES),
@@ -48,7 +54,7 @@ SECRET_PURPOSES: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     "notifications": (CHANNEL_SECRETS,),
     "mitre": (),
     "scheduler": (),
-    "gateway": (CONSOLE_SESSIONS,),
+    "gateway": (CONSOLE_SESSIONS, IDENTITY_SECRETS, API_KEYS),
 }
 """By service, what its secret keys are for."""
 
@@ -381,7 +387,9 @@ def granted_keys(service: ServiceName, keys: Keys) -> list[Key]:
         service: its name.
         keys: all of the installation.
     """
-    granted = [*keys.public(TOKENS, OPERATOR)]
+    granted = [*keys.public(TOKENS, OPERATOR), *keys.public(TOKENS, GATEWAY)]
+    if service == GATEWAY:
+        granted.append(keys.private(TOKENS, GATEWAY))
     for purpose in SIGNED_PURPOSES:
         granted.append(keys.private(purpose, service))
         for signer in SIGNERS:

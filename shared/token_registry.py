@@ -162,6 +162,8 @@ class TokenRegistry:
         key = (principal.tenant, facts.id)
         if self._revoked and (key in self._revoked or (PUBLIC, facts.id) in self._revoked):
             raise Unauthenticated("The token was revoked.")
+        if self._revoked and facts.grant and (PUBLIC, facts.grant) in self._revoked:
+            raise Unauthenticated("The session, key or client of the token has ended.")
         if facts.expires_at - facts.issued_at > _SHORT_SECONDS:
             self._seen[key] = principal
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from shared.errors import InvalidInput
-from shared.keys import OPERATOR, TOKENS, DerivedKeys
+from shared.keys import OPERATOR, TOKENS, DerivedKeys, Key
 from shared.tenants import PUBLIC, is_tenant
 
 ALGORITHM: Final = "Ed25519"
@@ -24,6 +24,10 @@ ISSUER: Final = "sentineliq"
 AUDIENCE: Final = "sentineliq"
 """The APIs of an installation: a token for anything else opens nothing here."""
 MAX_LIFETIME: Final = timedelta(days=90)
+ACCESS_ISSUER: Final = "urn:sentineliq:gateway"
+"""The gateway, whose access tokens (RFC 9068) are for one service each."""
+ACCESS_TYPE: Final = "at+jwt"
+MAX_ACCESS_LIFETIME: Final = timedelta(minutes=15)
 
 _LONGEST_HEADER: Final = 512
 """Characters. It is read before anything is verified."""
@@ -74,7 +78,18 @@ def issue_token(
         "exp": int((now + lifetime).timestamp()),
     }
     key = DerivedKeys(secret).private(TOKENS, OPERATOR)
-    header = {"typ": "JWT", "alg": ALGORITHM, "kid": key.id}
+    return sign_claims(key, "JWT", claims)
+
+
+def sign_claims(key: Key, token_type: str, claims: Mapping[str, object]) -> str:
+    """Sign claims with a private key; return the token.
+
+    Args:
+        key: the private key.
+        token_type: the header `typ`.
+        claims: of the token.
+    """
+    header = {"typ": token_type, "alg": ALGORITHM, "kid": key.id}
     content = b".".join((_encode(header), _encode(claims)))
     signature = Ed25519PrivateKey.from_private_bytes(key.material).sign(content)
     return b".".join((content, _base64url(signature))).decode()

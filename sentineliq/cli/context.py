@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from sentineliq.cli import output
 from sentineliq.cli.client.api import Client
+from sentineliq.cli.stored_login import login_environment
 from sentineliq.local.environment import stored_environment
 from sentineliq.local.errors import StackError
 from shared.errors import SentinelIQError
@@ -36,6 +37,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 DEFAULT_DATA_DIR: Final = Path(".sentineliq")
 DEFAULT_TENANT: Final = "default"
+SESSION_PREFIX: Final = "siqs_"
+"""What the token of a session begins with that `sentineliq login` has begun."""
 
 
 @dataclass
@@ -56,19 +59,31 @@ class CommandContext:
     def environment(self) -> Mapping[str, str]:
         """The addresses and secrets that the stack stored; the process's environment wins.
 
+        In between stands the session of a person who has signed in with `sentineliq login`.
+
         Raises:
-            StackError: neither of them says it.
+            StackError: none of them says it.
         """
         addresses = {f"SENTINELIQ_{name.upper()}_URL" for name in SERVICES}
         has_key = bool(os.environ.keys() & {"SENTINELIQ_TOKEN", "SENTINELIQ_SECRET_KEY"})
         is_elsewhere = has_key and bool(addresses & os.environ.keys())
-        stored = {} if is_elsewhere else stored_environment(self.data_dir)
-        return {**stored, **os.environ}
+        if is_elsewhere:
+            return dict(os.environ)
+        login = login_environment()
+        try:
+            stored = stored_environment(self.data_dir)
+        except StackError:
+            if not login:
+                raise
+            stored = {}
+        return {**stored, **login, **os.environ}
 
     @cached_property
     def client(self) -> Client:
         """The services' APIs for this tenant."""
-        return Client(self.environment, self.tenant)
+        token = self.environment.get("SENTINELIQ_TOKEN", "")
+        names_tenant = token.startswith(SESSION_PREFIX) and self.tenant != DEFAULT_TENANT
+        return Client(self.environment, self.tenant, names_tenant=names_tenant)
 
     @cached_property
     def settings(self) -> Settings:

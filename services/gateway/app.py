@@ -3,16 +3,22 @@
 from fastapi import FastAPI
 
 from services.gateway import NAME
+from services.gateway.access.gate import IdentityGate
+from services.gateway.api_keys import api as api_keys
 from services.gateway.console.app import add_console
+from services.gateway.credentials import api as credentials
+from services.gateway.people import api as people
 from services.gateway.quotas.limits import QUOTAS
-from services.gateway.routing.access import TokenGate
 from services.gateway.routing.edge import add_edge
 from services.gateway.routing.production import check_production, tls_files
+from services.gateway.sessions import api as sessions
+from services.gateway.sign_in import api as sign_in
 from shared.database import Database
 from shared.keys import keys_of
 from shared.settings import Settings
 from shared.web import audit, consumers, outbox, quotas, tokens
 from shared.web.app import create_api
+from shared.web.authentication import open_paths
 from shared.web.quotas import offer_quotas
 
 
@@ -24,6 +30,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     """
     check_production(settings)
     routers = [
+        sign_in.router,
+        sessions.router,
+        people.router,
+        credentials.router,
+        api_keys.router,
         audit.router,
         quotas.router,
         tokens.router,
@@ -31,8 +42,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         outbox.router,
     ]
     app = create_api(NAME, "gateway", routers, settings, database)
+    open_paths(app, sign_in.OPEN_PATHS)
     offer_quotas(app, QUOTAS)
     app.state.tls_files = tls_files(settings)
     add_console(app, settings)
-    add_edge(app, settings, TokenGate(keys_of(settings)))
+    gate = IdentityGate(keys_of(settings), database, settings.service_url(NAME))
+    add_edge(app, settings, gate)
     return app

@@ -86,6 +86,7 @@ def create_api(  # noqa: PLR0913  # what an API consists of
     app.state.service = service
     app.state.settings = settings
     app.state.database = database
+    app.state.open_paths = frozenset()
     app.add_exception_handler(SentinelIQError, _sentineliq_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(HTTPException, _http_problem)
@@ -226,14 +227,10 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if isinstance(error.__cause__, UnicodeDecodeError):
-        return _not_utf8(error.__cause__)
+        message = f"The body is not UTF-8: its byte {error.__cause__.start} is no part of a text."
+        return problem(422, "invalid-input", message, field="body")
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     return problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
-
-
-def _not_utf8(error: UnicodeDecodeError) -> Response:
-    message = f"The body is not UTF-8: its byte {error.start} is no part of a text."
-    return problem(422, "invalid-input", message, field="body")
 
 
 async def _unfinished_body(_request: Request, _error: Exception) -> Response:
@@ -293,6 +290,7 @@ class _RequestMiddleware:
         tokens: TokenRegistry,
     ) -> None:
         self._app = app
+        self._open_paths: frozenset[str] = OPEN_PATHS | api.state.open_paths
         self._tokens = tokens
         self._routes = routes
         self._bodies = bodies
@@ -344,8 +342,9 @@ class _RequestMiddleware:
     ) -> None:
         try:
             path = scope["path"]
-            if path not in OPEN_PATHS and not path.startswith(self._own_access):
-                principal = authenticate(self._keys, headers.get(b"authorization", ""))
+            if path not in self._open_paths and not path.startswith(self._own_access):
+                authorization = headers.get(b"authorization", "")
+                principal = authenticate(self._keys, authorization, self._service)
                 self._tokens.check(principal)
                 _admit(scope, principal)
                 if await self._answer_fast(scope, principal, send):

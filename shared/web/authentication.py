@@ -1,7 +1,9 @@
 """Who makes a request, from its headers alone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
+
+from fastapi import FastAPI
 
 from shared.auth import Principal, verify_token
 from shared.errors import Unauthenticated
@@ -12,8 +14,21 @@ OPEN_PATHS: Final = DOCUMENTATION_PATHS | {"/healthz", "/readyz", "/metrics"}
 """Paths that ask for no token."""
 
 
-def authenticate(keys: Keys, authorization: str) -> Principal:
+def open_paths(app: FastAPI, paths: Collection[str]) -> None:
+    """Let an API answer some paths without a token, beside those that all services have open.
+
+    It counts until the first request, with which the stack of middleware is built.
+    """
+    app.state.open_paths = frozenset(paths)
+
+
+def authenticate(keys: Keys, authorization: str, audience: str | None = None) -> Principal:
     """Return the principal that an `Authorization` header names.
+
+    Args:
+        keys: of the process.
+        authorization: the header; may be any text.
+        audience: the service that is asked; None accepts a token for any.
 
     Raises:
         Unauthenticated: it is empty, or holds no valid token.
@@ -21,7 +36,7 @@ def authenticate(keys: Keys, authorization: str) -> Principal:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    return verify_token(keys, token)
+    return verify_token(keys, token, audience)
 
 
 def is_authenticated(keys: Keys, headers: Iterable[tuple[bytes, bytes]]) -> bool:

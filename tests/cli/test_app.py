@@ -55,6 +55,12 @@ def test_help_lists_every_command(cli_without_stack):
         "enrichments",
         "policies",
         "secrets",
+        "login",
+        "logout",
+        "members",
+        "invite",
+        "keys",
+        "sessions",
         "gateway",
     }
     text = cli_without_stack("--help").stdout

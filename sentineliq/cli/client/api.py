@@ -52,18 +52,31 @@ class Client:
         environment: `SENTINELIQ_<SERVICE>_URL` of each service, and `SENTINELIQ_TOKEN` or
             `SENTINELIQ_SECRET_KEY`.
         tenant: whose data it works on, unless the token says it.
+        names_tenant: say in each request that it is for the tenant, as persons of several do.
+        is_anonymous: send no token.
 
     Raises:
         InvalidInput: the token and the key are missing.
     """
 
-    def __init__(self, environment: Mapping[str, str], tenant: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        tenant: str,
+        *,
+        names_tenant: bool = False,
+        is_anonymous: bool = False,
+    ) -> None:
         self.tenant = tenant
         self._urls = {
             name: environment.get(f"SENTINELIQ_{name.upper()}_URL", "").rstrip("/")
             for name in SERVICES
         }
-        self._authorization = {"Authorization": f"Bearer {_token(environment, tenant)}"}
+        self._authorization: dict[str, str] = {}
+        if not is_anonymous:
+            self._authorization["Authorization"] = f"Bearer {_token(environment, tenant)}"
+        if names_tenant:
+            self._authorization["Sentineliq-Tenant"] = tenant
         self._runner = asyncio.Runner()
         self._http = GuardedClient(allow=_PRIVATE_NETWORKS, limits=_LIMITS)
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from sentineliq.cli import output
 from sentineliq.cli.context import CommandGroup, Context
+from sentineliq.cli.onboarding.first_link import MINUTES, make_first_link
 from shared.settings import SERVICES
 
 gateway = CommandGroup("The gateway: the installation's one address.")
@@ -45,3 +47,21 @@ def write_edge(
     else:
         text = json.dumps(envoy_settings(urls, server_name), indent=2) + "\n"
     typer.echo(text, nl=False)
+
+
+@gateway.command("first-link")
+def print_first_link(
+    ctx: Context,
+    *,
+    minutes: Annotated[
+        int, typer.Option(min=1, max=1440, help="How long the link is valid.")
+    ] = MINUTES,
+) -> None:
+    """Print a link that creates the account of an operator.
+
+    It is valid once, for ten minutes.
+    """
+    created = make_first_link(ctx.obj.client, minutes)
+    ctx.obj.answer(created, output.cell(created["link"]))
+    until = output.format_time(created["invitation"]["expires_at"])
+    output.print_note(f"operator of {created['invitation']['tenant']}; valid once, until {until}")

@@ -9,7 +9,14 @@ import typer
 from rich.text import Text
 
 from sentineliq.cli import output
-from sentineliq.cli.context import DEFAULT_DATA_DIR, CommandGroup, DataDir, ReportingCommand
+from sentineliq.cli.context import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_TENANT,
+    CommandGroup,
+    DataDir,
+    ReportingCommand,
+)
+from sentineliq.cli.onboarding.first_link import MINUTES, link_for_first_start
 from sentineliq.cli.onboarding.starter_setup import StarterResult, StarterSetup
 from sentineliq.cli.progress import ProgressLines, running_stack
 from sentineliq.local.flower import LOGIN_FILE
@@ -69,6 +76,7 @@ def _run(stack: Stack, progress: ProgressLines, *, with_starter: bool) -> None:
             try:
                 result = _set_up(stack.environment, progress) if with_starter else None
                 _print_next_steps(stack, result)
+                _print_first_link(stack, progress)
                 stack.wait()
             except KeyboardInterrupt:
                 interrupted_at = time.monotonic()
@@ -90,6 +98,20 @@ def _set_up(environment: Mapping[str, str], progress: ProgressLines) -> StarterR
     except SentinelIQError as error:
         progress.line("starter", f"{error.message}; the stack runs without it", "yellow")
         return None
+
+
+def _print_first_link(stack: Stack, progress: ProgressLines) -> None:
+    """Print how the first person signs in, as long as there is nobody."""
+    try:
+        link = link_for_first_start(stack.environment, DEFAULT_TENANT)
+    except SentinelIQError as error:
+        progress.line("gateway", f"{error.message}; `sentineliq gateway first-link`", "yellow")
+        return
+    if link is not None:
+        output.show(
+            Text(f"\nsign in the first time, within {MINUTES} minutes:", style="bold"),
+            Text(f"  {link}"),
+        )
 
 
 def choose_ports(base: int | None, moves: list[str]) -> Ports:

@@ -51,6 +51,7 @@ EDGE_REFUSALS: Final = Counter(
     ["reason"],
 )
 _TRUST: Final = "sentineliq.trust"
+_CREDENTIALS: Final = (b"authorization", b"cookie")
 _UNENCRYPTED: Final = "This gateway takes requests over TLS alone."
 
 
@@ -150,8 +151,30 @@ class Edge:
             scope["path"] = scope["path"].removeprefix(OWN_PREFIX)
             scope["raw_path"] = scope["raw_path"].removeprefix(OWN_PREFIX.encode())
         response = await self._pages.answer(scope, self._gate)
+        if response is None:
+            scope["headers"] = await self._own_headers(scope)
         own: ASGIApp = self._app if response is None else response
         await own(scope, receive, request.send_own)
+
+    async def _own_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return a request's headers with the token that a session or an API key stands for.
+
+        Open paths, and pages, look at what a request shows by themselves.
+        """
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        path = scope["path"]
+        is_shown = any(name in _CREDENTIALS for name, _ in headers)
+        if not is_shown or not path.startswith("/v1/") or path in scope["app"].state.open_paths:
+            return headers
+        peer = scope["client"][0]
+        try:
+            admission = await self._gate.admit(scope["method"], headers, peer)
+        except Unauthenticated:
+            self._rates.note_refusal(peer)
+            raise
+        token = b"Bearer " + admission.bearer("gateway").encode()
+        rest = [pair for pair in headers if pair[0] not in _CREDENTIALS]
+        return [*rest, (b"authorization", token)]
 
     async def _forward(
         self,

@@ -1,0 +1,1 @@
+"""Who makes a request: a session, an API key or a token; and the token that a service gets."""

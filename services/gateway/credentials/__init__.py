@@ -1,0 +1,1 @@
+"""What persons prove who they are with: passwords, passkeys, one-time codes, recovery codes."""

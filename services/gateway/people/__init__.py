@@ -1,0 +1,1 @@
+"""Tenants, the persons who use them, their roles there, and invitations."""

@@ -1,0 +1,1 @@
+"""Signing in and out: with a password, with a link, and what the pages of that need."""

@@ -1,0 +1,143 @@
+"""The verbs of signing in."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from services.gateway import NAME
+from services.gateway.credentials.second_factor import (
+    SecondFactorRequired,
+    check_code,
+    has_codes,
+)
+from services.gateway.credentials.service import check_password, store_password
+from services.gateway.people import repository as people
+from services.gateway.people.models import StoredInvitation, StoredPerson
+from services.gateway.people.service import join, open_invitation
+from services.gateway.sessions.service import (
+    Device,
+    SessionOwner,
+    begin_session,
+    end_all,
+    find_owner,
+)
+from services.gateway.sign_in.schemas import LinkAcceptance, LinkView, SignInBody
+from shared.database import PLATFORM, Database
+from shared.errors import InvalidInput, SentinelIQError
+from shared.kafka.outbox import audit
+from shared.keys import Keys
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+
+def sign_in(
+    database: Database, keys: Keys, body: SignInBody, device: Device
+) -> tuple[str, SessionOwner]:
+    """Begin a session with a login, a password, and a code if the account asks for it.
+
+    Raises:
+        Unauthenticated: something is wrong, or the account is frozen.
+        SecondFactorRequired: the password is right and the code is missing.
+        RateExceeded: there were too many wrong guesses within an hour.
+    """
+    try:
+        person = check_password(database, body.login, body.password)
+        methods = ["password", *_second_factor(database, keys, person, body.code)]
+        return _begin(database, person, methods, device)
+    except SentinelIQError as error:
+        log.warning("sign_in.refused", reason=error.message, address=device.address)
+        raise
+
+
+def view_link(database: Database, secret: str) -> LinkView:
+    """Return what a link is for.
+
+    Raises:
+        Unauthenticated: it was used or withdrawn, or its time is over.
+    """
+    with database.transaction(PLATFORM) as session:
+        invitation = open_invitation(session, secret)
+    return LinkView(
+        tenant=invitation.tenant,
+        role=invitation.role_name,
+        login=invitation.login,
+        is_reset=invitation.is_reset,
+        created_by=invitation.created_by,
+        expires_at=invitation.expires_at,
+    )
+
+
+def accept_link(
+    database: Database, body: LinkAcceptance, device: Device
+) -> tuple[str, SessionOwner] | None:
+    """Create the account that a link invites, and begin a session; or set a new password.
+
+    After a new password the person signs in as usual, with the second factor that the account has.
+
+    Raises:
+        Unauthenticated: the link was used or withdrawn, or its time is over.
+        InvalidInput: the login is missing, or the password may not be chosen.
+        Conflict: another person has the login: whoever that is signs in and joins.
+    """
+    with database.transaction(PLATFORM) as session:
+        invitation = open_invitation(session, body.secret)
+        if invitation.is_reset:
+            _reset(session, invitation, body.password)
+            return None
+        person = _create(session, invitation, body)
+        join(session, invitation, person)
+        return begin_session(session, person, ["password"], device)
+
+
+def join_tenant(database: Database, session_secret: str, link_secret: str) -> SessionOwner:
+    """Let a person who has signed in accept an invitation.
+
+    Raises:
+        Unauthenticated: the session has ended, or the link is not valid for this person.
+    """
+    with database.transaction(PLATFORM) as session:
+        owner = find_owner(session, session_secret)
+        invitation = open_invitation(session, link_secret)
+        if invitation.is_reset:
+            raise InvalidInput("This link sets a password: open it without signing in.")
+        join(session, invitation, owner.person)
+        return find_owner(session, session_secret)
+
+
+def _second_factor(
+    database: Database, keys: Keys, person: StoredPerson, code: str | None
+) -> Sequence[str]:
+    if not has_codes(database, person.id):
+        return ()
+    if code is None:
+        raise SecondFactorRequired("Send the code of your authenticator, or a recovery code.")
+    return (check_code(database, keys, person, code),)
+
+
+def _begin(
+    database: Database, person: StoredPerson, methods: Sequence[str], device: Device
+) -> tuple[str, SessionOwner]:
+    with database.transaction(PLATFORM) as session:
+        return begin_session(session, person, methods, device)
+
+
+def _create(session: Session, invitation: StoredInvitation, body: LinkAcceptance) -> StoredPerson:
+    login = invitation.login or body.login
+    if login is None:
+        raise InvalidInput("Choose a login: a mail address, or a name.", field="login")
+    person = people.insert_person(session, uuid7(), login, body.name or login)
+    store_password(session, person, body.password)
+    return person
+
+
+def _reset(session: Session, invitation: StoredInvitation, password: str) -> None:
+    assert invitation.person_id is not None  # noqa: S101  # `is_reset` says so
+    person = people.find_person(session, invitation.person_id, lock=True)
+    if person is None:
+        raise InvalidInput("The account of this link is gone.")
+    store_password(session, person, password)
+    people.accept_invitation(session, invitation.id, person.login)
+    audit(session, NAME, invitation.tenant, person.login, "passwords.reset", person.login)
+    end_all(session, invitation.tenant, person.id, person.login)

@@ -1,0 +1,1 @@
+"""Access tokens: what services accept of sessions, API keys and clients."""
