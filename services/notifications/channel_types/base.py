@@ -9,7 +9,7 @@ What a receiver can do beyond taking messages is said by further protocols, whic
 implement as well: `RenderingChannel` (its documents are known before they are sent, and their
 limits), `ThreadingChannel` (it changes or closes what it was sent before), `FindingChannel` (it can
 be asked whether a message has arrived), `RecognisingChannel` (it takes a repeated message for the
-same one).
+same one), `CredentialedChannel` (it needs secrets of the receiver).
 """
 
 from dataclasses import dataclass, field
@@ -58,6 +58,8 @@ class Notification:
         receipt: what the channel answered to the message that opened the group, for `update` and
             `close`; None if there is none.
         acknowledge_url: a signed address by which the reader acknowledges the group.
+        unsubscribe_url: a signed address by which the receiver switches the channel off.
+        text: what the rule's template has written, in place of the channel's own words.
     """
 
     id: UUID
@@ -79,6 +81,8 @@ class Notification:
     is_late: bool = False
     receipt: str | None = None
     acknowledge_url: str | None = None
+    unsubscribe_url: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +239,17 @@ class RecognisingChannel(Protocol):
     """
 
     recognises_repeats: ClassVar[bool]
+
+
+@runtime_checkable
+class CredentialedChannel(Protocol):
+    """A channel type that needs secrets of the receiver, such as a token.
+
+    `send` and its like get them as the JSON text that `credentials` has written. If they have a
+    field `url`, it is vetted before they are stored.
+
+    Attributes:
+        credentials: model of the secrets.
+    """
+
+    credentials: type[BaseModel]

@@ -4,7 +4,19 @@ from functools import cache
 from typing import Any, Final
 
 from services.notifications.channel_types.base import ChannelType
+from services.notifications.channel_types.discord import DiscordChannel
+from services.notifications.channel_types.iris import IrisChannel
+from services.notifications.channel_types.jira import JiraChannel
+from services.notifications.channel_types.jsm import JsmChannel
 from services.notifications.channel_types.log import LogChannel
+from services.notifications.channel_types.mattermost import MattermostChannel
+from services.notifications.channel_types.misp import MispChannel
+from services.notifications.channel_types.pagerduty import PagerDutyChannel
+from services.notifications.channel_types.slack import SlackChannel
+from services.notifications.channel_types.slack_bot import SlackBotChannel
+from services.notifications.channel_types.teams import TeamsChannel
+from services.notifications.channel_types.telegram import TelegramChannel
+from services.notifications.channel_types.thehive import TheHiveChannel
 from services.notifications.channel_types.webhook import WebhookChannel
 from shared.errors import InvalidInput
 from shared.plugins import load_plugins
@@ -12,7 +24,22 @@ from shared.plugins import load_plugins
 GROUP: Final = "sentineliq.channels"
 """Entry points of this group are classes that implement `ChannelType`."""
 
-_BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (WebhookChannel(), LogChannel())
+_BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
+    WebhookChannel(),
+    SlackChannel(),
+    SlackBotChannel(),
+    TeamsChannel(),
+    DiscordChannel(),
+    TelegramChannel(),
+    MattermostChannel(),
+    PagerDutyChannel(),
+    JsmChannel(),
+    JiraChannel(),
+    TheHiveChannel(),
+    IrisChannel(),
+    MispChannel(),
+    LogChannel(),
+)
 
 
 @cache

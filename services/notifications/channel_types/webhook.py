@@ -17,12 +17,12 @@ from services.notifications.channel_types.base import (
     Notification,
     RenderedMessage,
 )
-from shared.errors import InvalidInput, UpstreamError
+from services.notifications.channel_types.exchange import check_target
+from shared.errors import UpstreamError
 from shared.http.client import GuardedClient
-from shared.http.errors import ForbiddenTarget, UpstreamStatus
-from shared.http.guard import Allowance, OutboundPolicy, Target
+from shared.http.errors import UpstreamStatus
+from shared.http.guard import Allowance
 from shared.http.response import BufferedResponse
-from shared.http.transport import resolve
 
 MAX_BYTES: Final = 20_000
 """Bytes of a payload; the specification asks for less than 20 kB."""
@@ -51,16 +51,7 @@ class WebhookChannel:
         Raises:
             InvalidInput: the address is forbidden, with the reason.
         """
-        try:
-            target = Target.parse(config.url)
-            addresses = await resolve(target.host, target.port)
-            OutboundPolicy(allow).vet(target.host, target.port, addresses)
-        except ForbiddenTarget as error:
-            raise InvalidInput(
-                f"The webhook's address is refused: {error}.", field="config.url"
-            ) from error
-        except (OSError, UnicodeError):
-            return
+        await check_target(config.url, allow, "config.url")
 
     def render(
         self,

@@ -6,10 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from services.notifications.channels import service
+from services.notifications.channels.catalog import describe_channel_types
 from services.notifications.channels.schemas import (
     ChannelCreate,
     ChannelCreated,
     ChannelPatch,
+    ChannelTypeList,
     ChannelView,
     SampleOutcome,
 )
@@ -41,6 +43,12 @@ def list_channels(
 ) -> Page[ChannelView]:
     """Channels by name."""
     return service.list_channels(database, principal, after, limit)
+
+
+@router.get("/types")
+def list_channel_types(_principal: Reader) -> ChannelTypeList:
+    """The kinds of channels, each with the JSON schemas of its configuration and credentials."""
+    return ChannelTypeList(items=describe_channel_types())
 
 
 @router.post("", status_code=201)

@@ -1,6 +1,6 @@
 """Partial updates: a patch of a stored object is validated as the whole object."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +11,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def apply_patch(
-    model: type[Model], stored: object, patch: BaseModel, *, without: str = ""
+    model: type[Model], stored: object, patch: BaseModel, *, without: Collection[str] = ()
 ) -> Model:
     """A stored object with a patch, as valid as if it were created anew.
 
@@ -19,12 +19,12 @@ def apply_patch(
         model: the schema that creates such an object.
         stored: an object with the attributes of the schema.
         patch: only the fields that the caller sent count.
-        without: a field of the schema that is not read from the stored object.
+        without: fields of the schema that are not read from the stored object.
 
     Raises:
         InvalidInput: a field, or their combination, is wrong.
     """
-    names = [name for name in model.model_fields if name != without]
+    names = [name for name in model.model_fields if name not in without]
     values = {name: getattr(stored, name) for name in names}
     return validated(model, values | patch.model_dump(exclude_unset=True))
 

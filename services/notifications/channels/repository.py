@@ -33,9 +33,12 @@ CHANNEL_SECRET: Final = SealedColumn(CHANNEL, "secret", ("id",), _places)
 
 
 def receiver_of(config: Mapping[str, Any]) -> str:
-    """The receiver that a channel's secret is for: the origin of its address, if it has one."""
+    """The receiver that a channel's secret is for: the origin of its address, or its host."""
     url = config.get("url")
-    return origin_of(url) if isinstance(url, str) else ""
+    if isinstance(url, str):
+        return origin_of(url)
+    host = config.get("host")
+    return f"{host}:{config.get('port')}".lower() if isinstance(host, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class ChannelCreate(BaseModel):
     kind: Name
     config: BoundedObject = Field(default_factory=dict)
     secret: Secret | None = None
+    credentials: BoundedObject | None = Field(
+        default=None, description="Secrets of the receiver; no answer shows them."
+    )
     enabled: bool = True
 
 
@@ -46,6 +49,7 @@ class ChannelPatch(BaseModel):
     name: Name | None = None
     config: BoundedObject | None = None
     secret: Secret | None = None
+    credentials: BoundedObject | None = None
     enabled: bool | None = None
 
 
@@ -77,3 +81,26 @@ class SampleOutcome(BaseModel):
     response_status: int | None = None
     error: dict[str, Any] | None = None
     milliseconds: int
+
+
+class ChannelTypeView(BaseModel):
+    """A kind of channel, with what a form needs to make a channel of it."""
+
+    name: str
+    summary: str
+    config: dict[str, Any] = Field(description="JSON schema of `config`.")
+    credentials: dict[str, Any] | None = Field(
+        description="JSON schema of `credentials`; None if it needs none."
+    )
+    signs: bool = Field(description="Whether each channel has a signing secret.")
+    can_render: bool = Field(description="Whether a dry run shows its documents.")
+    can_thread: bool = Field(description="Whether updates of a group join its opening.")
+    can_find: bool = Field(description="Whether the receiver is asked after an unknown outcome.")
+    recognises_repeats: bool
+    limits: dict[str, float | None]
+
+
+class ChannelTypeList(BaseModel):
+    """All kinds of channels."""
+
+    items: list[ChannelTypeView]

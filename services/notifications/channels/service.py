@@ -16,9 +16,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from services.notifications.channel_types import ChannelType, Notification, channel_type_named
+from services.notifications.channel_types import (
+    ChannelType,
+    Notification,
+    channel_type_named,
+    channel_types,
+)
 from services.notifications.channel_types.attempt import attempt, channel_client
+from services.notifications.channel_types.base import CredentialedChannel
 from services.notifications.channels import repository
+from services.notifications.channels.credentials import credentials_text, refuse_useless_secret
 from services.notifications.channels.patches import apply_patch, validated
 from services.notifications.channels.repository import Channel, receiver_of
 from services.notifications.channels.schemas import (
@@ -67,6 +74,7 @@ __all__ = [
 
 SECRETS: Final = CHANNEL_SECRETS
 """The purpose for which channels' secrets are sealed."""
+_SECRET_FIELDS: Final = frozenset({"secret", "credentials"})
 _AUDITED: Final = ("name", "kind", "config", "secret", "enabled")
 
 
@@ -128,14 +136,16 @@ def create_channel(
     """
     kind = channel_type_named(body.kind)
     config = _checked_config(kind, body.config, outbound_of(settings, principal.tenant))
-    _refuse_useless_secret(kind, body.secret)
+    refuse_useless_secret(kind, body.secret, body.credentials)
+    allow = outbound_of(settings, principal.tenant)
+    credentials = asyncio.run(credentials_text(kind, body.credentials, allow))
     secret = body.secret
     if secret is None and kind.signs:
         secret = f"whsec_{b64encode(token_bytes(32)).decode()}"
     channel_id = uuid7()
     sealed = None
-    if secret:
-        sealed = channel_sealer(settings).seal_at(secret, str(channel_id), receiver_of(config))
+    if text := secret or credentials:
+        sealed = channel_sealer(settings).seal_at(text, str(channel_id), receiver_of(config))
     values = {
         "id": channel_id,
         "tenant": principal.tenant,
@@ -166,27 +176,33 @@ def change_channel(
         InvalidInput, Conflict: see `create_channel`.
     """
     config = None
-    if body.config is not None:
+    credentials = None
+    if body.config is not None or body.credentials is not None:
         # It may resolve a name, which takes its time: not while the channel is locked.
         with database.transaction(principal.tenant) as session:
             kind = channel_type_named(_get(session, channel_id).kind)
-        config = _checked_config(kind, body.config, outbound_of(settings, principal.tenant))
+        allow = outbound_of(settings, principal.tenant)
+        if body.config is not None:
+            config = _checked_config(kind, body.config, allow)
+        if body.credentials is not None:
+            refuse_useless_secret(kind, body.secret, body.credentials)
+            credentials = asyncio.run(credentials_text(kind, body.credentials, allow))
     with database.transaction(principal.tenant) as session:
         channel = _get(session, channel_id, lock=True)
-        patched = apply_patch(ChannelCreate, channel, body, without="secret")
-        _refuse_useless_secret(channel_type_named(channel.kind), patched.secret)
+        patched = apply_patch(ChannelCreate, channel, body, without=_SECRET_FIELDS)
+        refuse_useless_secret(channel_type_named(channel.kind), patched.secret, None)
         values: dict[str, Any] = {"name": patched.name, "enabled": patched.enabled}
         if config is not None:
             values["config"] = config
         origin = receiver_of(values.get("config", channel.config))
-        if patched.secret is not None:
+        if text := patched.secret or credentials:
             sealer = channel_sealer(settings)
-            values["secret"] = sealer.seal_at(patched.secret, str(channel.id), origin)
+            values["secret"] = sealer.seal_at(text, str(channel.id), origin)
         elif channel.secret and origin != receiver_of(channel.config):
             receiver = receiver_of(channel.config)
             raise InvalidInput(
                 f"The secret is for {receiver} alone: give one for the new address.",
-                field="secret",
+                field="credentials" if _has_credentials(channel) else "secret",
             )
         if patched.enabled:
             values["disabled_reason"] = None
@@ -283,11 +299,8 @@ def _checked_config(
     return dict(valid.model_dump(mode="json"))
 
 
-def _refuse_useless_secret(kind: ChannelType[Any], secret: str | None) -> None:
-    if secret is not None and not kind.signs:
-        raise InvalidInput(
-            f"A channel of kind {kind.name} signs nothing and has no secret.", field="secret"
-        )
+def _has_credentials(channel: Channel) -> bool:
+    return isinstance(channel_types().get(channel.kind), CredentialedChannel)
 
 
 def _audit(

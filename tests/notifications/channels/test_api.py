@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from services.notifications.channel_types import webhook
+from services.notifications.channel_types import exchange
 from services.notifications.channels.service import SECRETS
 from shared.crypto import Sealer
 from shared.keys import keys_of
@@ -133,7 +133,7 @@ def test_a_name_is_resolved_before_the_channel_is_locked(bench, receiver, monkey
         open_transactions.extend(row.open for row in bench.sql(query))
         return ["127.0.0.1"]
 
-    monkeypatch.setattr(webhook, "resolve", resolve)
+    monkeypatch.setattr(exchange, "resolve", resolve)
     path = f"/v1/channels/{channel['id']}"
     assert bench.api.patch(path, json={"config": {"url": receiver.url}}).status_code == 200
     assert open_transactions == [0]
