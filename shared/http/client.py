@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from shared.http.guard import DEFAULT_PORTS, Allowance, OutboundPolicy
 from shared.http.limits import MIB, Limits
 from shared.http.outgoing import REDIRECTS, Outgoing
 from shared.http.response import Download, Headers, Response, StreamedResponse, translate_errors
-from shared.http.transport import PinnedBackend, Resolver, resolve, tls_context
+from shared.http.transport import PinnedBackend, Resolver, connect_socket, resolve, tls_context
 
 DEFAULT_MAX_BODY = 10 * MIB
 
@@ -54,7 +55,9 @@ class GuardedClient:
     ) -> None:
         self._limits = limits
         self._home = home
-        backend = PinnedBackend(OutboundPolicy(tuple(allow), ports), resolver or resolve)
+        self._allow = tuple(allow)
+        self._resolver = resolver or resolve
+        backend = PinnedBackend(OutboundPolicy(self._allow, ports), self._resolver)
         self._pool = self._abroad = _pool(backend, ca, certificate, connections)
         if certificate:
             self._abroad = _pool(backend, ca, None, connections)
@@ -133,6 +136,27 @@ class GuardedClient:
                     )
                 body += piece
             return Response(response.status, response.headers, response.target, bytes(body))
+
+    async def connect(
+        self, host: str, port: int, *, ports: frozenset[int], seconds: float | None = None
+    ) -> socket.socket:
+        """Open a TCP connection to a vetted address, for protocols other than HTTP.
+
+        The caller closes the socket, which is not blocking.
+
+        Args:
+            host: a name or an address.
+            port: of the host.
+            ports: ports that may be reached on public addresses.
+            seconds: for resolving and connecting; None takes the client's limit.
+
+        Raises:
+            ForbiddenTarget: an address of the host, or the port, may not be reached.
+            Unreachable, TimedOut: there is no connection.
+        """
+        policy = OutboundPolicy(self._allow, ports)
+        limit = self._limits.connect if seconds is None else seconds
+        return await connect_socket(policy, self._resolver, host, port, limit)
 
     async def download(
         self,

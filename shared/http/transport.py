@@ -8,13 +8,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
 import httpcore2
 
-from shared.http.errors import Unreachable
+from shared.http.errors import TimedOut, Unreachable
 from shared.http.guard import Address, OutboundPolicy
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -54,23 +55,12 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
         """
         try:
             async with asyncio.timeout(timeout) as clock:
-                addresses = self._policy.vet(host, port, await self._addresses(host, port))
+                addresses = self._policy.vet(
+                    host, port, await _addresses_of(self._resolver, host, port)
+                )
                 return await self._connect_first(addresses[:_MAX_ADDRESSES], port, clock.when())
         except TimeoutError:
             raise httpcore2.ConnectTimeout from None
-
-    async def _addresses(self, host: str, port: int) -> Sequence[str]:
-        try:
-            return [str(ip_address(host))]
-        except ValueError:
-            pass  # a name, not an address
-        try:
-            addresses = await self._resolver(host, port)
-        except (OSError, UnicodeError):
-            addresses = []
-        if not addresses:
-            raise Unreachable(f"the name {host} does not resolve", host=host)
-        return addresses
 
     async def _connect_first(
         self, addresses: Sequence[Address], port: int, deadline: float | None
@@ -85,6 +75,66 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+
+async def _addresses_of(resolver: Resolver, host: str, port: int) -> Sequence[str]:
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        pass  # a name, not an address
+    try:
+        addresses = await resolver(host, port)
+    except (OSError, UnicodeError):
+        addresses = []
+    if not addresses:
+        raise Unreachable(f"the name {host} does not resolve", host=host)
+    return addresses
+
+
+async def connect_socket(
+    policy: OutboundPolicy, resolver: Resolver, host: str, port: int, seconds: float
+) -> socket.socket:
+    """Open a TCP connection to the first vetted address that answers, without blocking.
+
+    Args:
+        policy: what may be reached.
+        resolver: resolves the name.
+        host: a name or an address.
+        port: of the host.
+        seconds: for all of it.
+
+    Raises:
+        ForbiddenTarget: an address may not be reached.
+        Unreachable: the name does not resolve, or no address takes a connection.
+        TimedOut: none does in time.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds) as clock:
+            addresses = policy.vet(host, port, await _addresses_of(resolver, host, port))
+            chosen = addresses[:_MAX_ADDRESSES]
+            for position, address in enumerate(chosen):
+                # A silent address gets its share of the time, as in `PinnedBackend`.
+                left = ((clock.when() or 0.0) - loop.time()) / (len(chosen) - position)
+                with suppress(OSError, TimeoutError):
+                    return await _connect_to(address, port, left)
+    except TimeoutError:
+        raise TimedOut(f"{host}:{port} did not take a connection in time", host=host) from None
+    raise Unreachable(f"{host}:{port} cannot be reached", host=host)
+
+
+async def _connect_to(address: Address, port: int, seconds: float) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds):
+            await loop.sock_connect(connection, (str(address), port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 _system_context = cache(httpcore2.default_ssl_context)  # it reads a few hundred certificates

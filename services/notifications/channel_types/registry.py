@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from services.notifications.channel_types.base import ChannelType
 from services.notifications.channel_types.discord import DiscordChannel
+from services.notifications.channel_types.email import EmailChannel
 from services.notifications.channel_types.iris import IrisChannel
 from services.notifications.channel_types.jira import JiraChannel
 from services.notifications.channel_types.jsm import JsmChannel
@@ -26,6 +27,7 @@ GROUP: Final = "sentineliq.channels"
 
 _BUILT_IN: Final[tuple[ChannelType[Any], ...]] = (
     WebhookChannel(),
+    EmailChannel(),
     SlackChannel(),
     SlackBotChannel(),
     TeamsChannel(),
