@@ -4,7 +4,7 @@ IRIS takes a repeated alert as a new one; it is found again by its source refere
 https://docs.dfir-iris.org/operations/alerts and the API reference v2.0.4 (alerts)
 """
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from services.notifications.channel_types.base import (
     OutcomeUnknown,
     Receipt,
     RenderedMessage,
+    Severity,
 )
 from services.notifications.channel_types.markup import PLAIN, compose
 from shared.errors import UpstreamError
@@ -33,8 +34,8 @@ class IrisConfig(BaseModel):
     url: str = Field(min_length=1, max_length=500, title="Address, without a path")
     customer_id: int = Field(ge=1, title="Customer")
     status_id: int = Field(default=2, ge=1, title="Status of new alerts")
-    severity_ids: dict[Literal["low", "medium", "high", "critical"], int] = Field(
-        default_factory=lambda: {"low": 4, "medium": 1, "high": 5, "critical": 6},
+    severity_ids: dict[Severity, int] = Field(
+        default={"low": 4, "medium": 1, "high": 5, "critical": 6},
         title="Severities, as /manage/severities/list names them",
     )
 
